@@ -403,16 +403,11 @@ _UNUSED: tuple[UnusedKeys, ...] = (
 )
 
 
-def orbit_problems(
-    orbit: OrbitSource, start: object, clusters: int, *, any_serves: bool
-) -> Iterator[Problem]:
+def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
     Of stations always any serves.
     """
-    if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
-        text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
-        yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"
         yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import orbit
 import scenarios
 from scenarios import Scenario
+from sim.devices.start import given_start
 from sim.errors import InputError
 from sim.formatting import some
 
@@ -105,8 +106,8 @@ def windows_of(scenario: Scenario) -> orbit.WindowFile:
     source: Any = scenario.orbit
     columns = source.columns.model_dump(exclude_none=True)
     if source.windows is not None:
-        return orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
-    return orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+        return orbit.parse_windows(source.windows, "orbit.windows", given_start(scenario), columns)
+    return orbit.read_windows(scenarios.windows_file(scenario), given_start(scenario), columns)
 
 
 def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:
@@ -182,17 +183,23 @@ def _read(scenario: Scenario) -> list[orbit.Satellite]:
     return orbit.read_satellites(scenarios.element_file(scenario), checksum)
 
 
+def _start(scenario: Scenario) -> datetime:
+    """Return the time that the elements of a scenario without epoch hold for."""
+    start = given_start(scenario)
+    assert start is not None  # the schema asks for it: there is no epoch
+    return start
+
+
 def _circular(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "circular"
-    assert scenario.start is not None  # the schema asks for it: there is no epoch
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
         _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
-        scenario.start,
+        _start(scenario),
         source.propagation,
     )
     return [satellite]
@@ -201,7 +208,6 @@ def _circular(scenario: Scenario) -> list[orbit.Satellite]:
 def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "keplerian"
-    assert scenario.start is not None  # as above
     elements = orbit.Elements(
         semi_major_axis_km=source.semi_major_axis_km,
         inclination_deg=source.inclination_deg,
@@ -212,17 +218,17 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
         bstar=source.bstar,
         propagation=source.propagation,
     )
-    return [elements.satellite("keplerian", scenario.start)]
+    return [elements.satellite("keplerian", _start(scenario))]
 
 
 def _walker(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "walker"
-    assert scenario.start is not None  # as above
     if source.shells is None:
-        return _shell(source, source, scenario.start, "")
+        return _shell(source, source, _start(scenario), "")
     named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
-    return [made for name, shell in named for made in _shell(source, shell, scenario.start, name)]
+    start = _start(scenario)
+    return [made for name, shell in named for made in _shell(source, shell, start, name)]
 
 
 def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:

@@ -20,6 +20,7 @@ from sim.devices.satellites import (
     windows_of,
 )
 from sim.devices.sites import ground_nodes, ground_sites, station_sites
+from sim.devices.start import given_start, start_of
 from sim.errors import InputError
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
@@ -156,7 +157,7 @@ def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes
     days = scenario.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites = satellites_of(scenario)
-    start = scenario.start or max(satellite.epoch for satellite in satellites)
+    start = start_of(scenario, satellites)
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
@@ -253,7 +254,7 @@ def _in_slots(scenario: Scenario) -> Passes:
         servers=[SATELLITE],
         norad_ids=[None],
         clients=[cluster.name for cluster in clusters],
-        start=scenario.start or SLOTS_EPOCH,
+        start=given_start(scenario) or SLOTS_EPOCH,
         span_s=span_s,
         passes=windows,
     )
@@ -270,7 +271,7 @@ def _of_relay(scenario: Scenario) -> Passes:
     assert days is not None
     *satellites, server = flying = flying_of(scenario)
     server_index = len(satellites)
-    start = scenario.start or max(satellite.epoch for satellite in flying)
+    start = start_of(scenario, flying)
     span_s = days * 86400.0
     pairs = np.array([(client, server_index) for client in range(server_index)])
     seen = find_isls(scenario, isl, start, span_s, pairs)
