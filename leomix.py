@@ -11,6 +11,14 @@ clock). Names are loaded on first use, so ``import leomix`` is cheap and needs n
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m leomix` looks for all modules in the current folder first, where files of somebody
+    # else may lie.
+    sys.path[:1] = [entry for entry in sys.path[:1] if entry == os.path.dirname(__file__)]
+
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location

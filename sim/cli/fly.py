@@ -139,15 +139,15 @@ def _save(scenario: Scenario, path: Path) -> None:
 
 
 def _module(path: Path) -> str:
-    """Return the name by which a file is imported, once its folder is where Python looks."""
+    """Return the name by which a file is imported from now on."""
+    from learning.own_imports import take_file
+
     if not path.is_file():
         raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier():
         raise InputError(f"{path}: cannot be imported; give it a name like my_training.py")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    take_file(path)
     found = find_spec(name)
     if found is None or found.origin is None or Path(found.origin).resolve() != path.resolve():
         where = "" if found is None else f", {found.origin}"
