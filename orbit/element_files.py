@@ -1,28 +1,46 @@
 """Element sets from files and text; what format they are in is seen from the content."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from os import PathLike, fspath
 
+from orbit.checks import shown
+from orbit.element_json import json_records
+from orbit.element_record import Record, is_entry, two_lines
 from orbit.files import LONGEST_ROW, MOST_LINES, decoded, lines_of, read_bytes
-from orbit.omm import USED, csv_records, json_records, scan_omm, xml_records
+from orbit.omm import USED, csv_records, satellite_of_omm, xml_records
+from orbit.omm_kvn import is_kvn, kvn_records
 from orbit.satellite import ElementError, Satellite
-from orbit.tle import Checksum, scan_tle
+from orbit.tle import Checksum, has_lines, satellite_of_lines, scan_tle
 
-_FORMS = "two-line elements, or OMM as JSON, CSV or XML"
+_FORMS = "two-line elements, or OMM as JSON, CSV, XML or KVN"
 # All catalogued objects are some 30,000 entries, and as indented XML 45 lines each.
 _MOST_ENTRIES = 100_000
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-_RECORDS = {"json": json_records, "csv": csv_records, "xml": xml_records}
+_RECORDS = {
+    "json": json_records,
+    "csv": csv_records,
+    "xml": xml_records,
+    "kvn": kvn_records,
+}
+# How a web page begins, whole or a part of one; and its title.
+_PAGE = re.compile(
+    r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|(html|head|title|body|meta|h[1-6]|p|div|pre|center|script)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_TITLE = re.compile(r"<(title|h[1-6])\b[^>]*>(.{0,200}?)</", re.IGNORECASE | re.DOTALL)
+_PAGE_BEGIN = 4096
 
 
 def read_satellites(path: str | PathLike[str], checksum: Checksum = "verify") -> list[Satellite]:
     """Satellites of a UTF-8 file: two-line elements (with or without names), or OMM.
 
-    OMM (CCSDS 502.0-B, Orbit Mean-Elements Message) may be JSON, CSV or XML, as Space-Track and
-    CelesTrak give it. The content decides, not the file's name. `checksum="ignore"` skips only
-    the checksums of two-line elements. Raises ElementError at the first bad entry or when there is
-    none, OSError when the file cannot be read.
+    OMM (CCSDS 502.0-B, Orbit Mean-Elements Message) may be JSON, CSV, XML or KVN, as Space-Track
+    and CelesTrak give it; JSON and CSV may have two-line elements in fields instead, as SatNOGS
+    has. The content decides, not the file's name. `checksum="ignore"` skips the checksums of
+    two-line elements, and takes lines that have none. Raises ElementError at the first bad entry or
+    when there is none, OSError when the file cannot be read.
     """
     return parse_satellites(element_text(path), fspath(path), checksum)
 
@@ -72,16 +90,35 @@ def scan_satellites(
         return iter([ElementError(f"{source}:1: {what}")])
     lines = (line for line in lines_of(text) if line.strip() and not line.startswith("#"))
     first = next(lines, "")
-    form = _form(first, lines)
+    form = _form(first, lines, text)
     if form == "tle":
         return _bounded(scan_tle(text, source, checksum), source)
     if form in _RECORDS:
-        return _bounded(scan_omm(_RECORDS[form](text, source)), source)
-    if first.startswith("CCSDS_OMM_VERS"):
-        what = "OMM in KVN, which is not read; give JSON, CSV or XML"
+        return _bounded(_satellites(_RECORDS[form](text, source), checksum), source)
+    if form == "page":
+        what = f"a web page{_titled(text)} instead of elements; give {_FORMS}"
     else:
         what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
     return iter([ElementError(f"{source}:1: {what}")] if first else [])
+
+
+def _satellites(
+    records: Iterable[Record | ElementError], checksum: Checksum
+) -> Iterator[Satellite | ElementError]:
+    """Each record as a satellite, by the two lines or the mean elements in its fields."""
+    for record in records:
+        if isinstance(record, ElementError):
+            yield record
+        elif lines := two_lines(record.fields):
+            yield satellite_of_lines(*lines, record.where, checksum)
+        else:
+            yield satellite_of_omm(record)
+
+
+def _titled(text: str) -> str:
+    """What a web page says it is, in brackets."""
+    found = _TITLE.search(text[:_PAGE_BEGIN])
+    return f" ({shown(found[2].strip())})" if found and found[2].strip() else ""
 
 
 def _bounded(
@@ -92,13 +129,23 @@ def _bounded(
         yield ElementError(f"{source}: more than {_MOST_ENTRIES} entries; give a part of them")
 
 
-def _form(first: str, others: Iterator[str]) -> str:
-    """The format by the lines: json, xml, csv, tle or unknown."""
-    if any(line.startswith(("1 ", "2 ")) and "," not in line for line in chain((first,), others)):
-        return "tle"
+def _form(first: str, others: Iterator[str], text: str) -> str:
+    """The format by the lines: tle, json, xml, page, kvn, csv or unknown.
+
+    The name of a satellite may begin as any other format does: a line 1 below it tells.
+    """
+    following = list(islice(others, 1))
     first = first[:LONGEST_ROW].lstrip()
+    if has_lines(following) and not first.startswith("<?"):
+        return "tle"
     if first.startswith(("{", "[")):
         return "json"
     if first.startswith("<"):
-        return "xml"
-    return "csv" if USED.intersection(cell.strip(' "') for cell in first.split(",")) else "unknown"
+        return "page" if _PAGE.match(text[:_PAGE_BEGIN]) else "xml"
+    if has_lines(chain([first], others)):
+        return "tle"
+    if is_kvn(first):
+        return "kvn"
+    columns = {cell.strip(' "') for cell in first.split(",")}
+    by_fields = len(columns) > 1 and is_entry(dict.fromkeys(columns, "1"))
+    return "csv" if by_fields or USED & columns else "unknown"

@@ -1,93 +1,18 @@
-"""Orbit Mean-Elements Messages (CCSDS 502.0-B) in JSON, CSV and XML."""
+"""Orbit Mean-Elements Messages (CCSDS 502.0-B): their fields, and their forms CSV and XML."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from math import isnan, nan
+from math import isnan, nan, pi, sqrt
 from typing import Any
 from xml.parsers import expat
 
+from orbit.element_record import AGAIN, Record
 from orbit.files import LONGEST_ROW, BrokenCsv, csv_rows
 from orbit.satellite import ElementError, Satellite, not_tiny
 from orbit.utc import DAY_S, Start
-
-_AGAIN = "get the file again from its source"
-
-
-@dataclass(frozen=True)
-class Record:
-    """The fields of one entry, where it stands, and the units it states itself (XML only)."""
-
-    where: str
-    fields: dict[str, Any]
-    units: dict[str, str]
-
-
-_DECODE = json.JSONDecoder().raw_decode
-_BLANKS = re.compile(r"[ \t\n\r]*")
-
-
-def json_records(text: str, source: str) -> Iterator[Record | ElementError]:
-    """Entries of a list of objects, or of one object; broken JSON is the last entry.
-
-    Entries are decoded one by one, so that brackets without end cost no memory.
-    """
-    at = _past_blanks(text, 0)
-    listed = text.startswith("[", at)
-    if listed:
-        at = _past_blanks(text, at + 1)
-    number = 0
-    closed = listed and text.startswith("]", at)
-    try:
-        while not closed:
-            number += 1
-            entry, at = _json_value(text, at, number)
-            where = f"{source} entry {number}"
-            if isinstance(entry, dict):
-                yield Record(where, entry, {})
-            else:
-                kind = type(entry).__name__
-                yield ElementError.at(where, "", f"is {kind} instead of an object", _AGAIN)
-            at = _past_blanks(text, at)
-            closed = not listed or text.startswith("]", at)
-            if not closed:
-                if not text.startswith(",", at):
-                    raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
-                at = _past_blanks(text, at + 1)
-        end = _past_blanks(text, at + 1 if listed else at)
-        if end < len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        yield ElementError(
-            f"{source}:{error.lineno}: broken JSON at {place}: {error.msg}; {_AGAIN}"
-        )
-    except (ValueError, RecursionError) as error:
-        line = text.count("\n", 0, at) + 1
-        yield ElementError(f"{source}:{line}: JSON that cannot be read: {error}; {_AGAIN}")
-
-
-def _past_blanks(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    return found.end() if found else at
-
-
-def _json_value(text: str, at: int, number: int) -> tuple[Any, int]:
-    """The value that begins there, and where it ends."""
-    part = text[at : at + LONGEST_ROW]
-    try:
-        value, length = _DECODE(part)
-    except json.JSONDecodeError as error:
-        # Text that was cut off here fails at its end, or where its last string began.
-        at_end = error.pos > len(part) - 16 or error.msg.startswith("Unterminated string")
-        if at_end and at + len(part) < len(text):
-            what = f"entry {number} has more than {LONGEST_ROW} characters"
-            raise ValueError(what) from None
-        raise json.JSONDecodeError(error.msg, text, at + error.pos) from None
-    return value, at + length
 
 
 def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
@@ -107,7 +32,7 @@ def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
             else:
                 yield Record(where, dict(zip(header, row, strict=True)), {})
     except BrokenCsv as broken:
-        yield ElementError(f"{source}:{broken.line}: broken CSV: {broken}; {_AGAIN}")
+        yield ElementError(f"{source}:{broken.line}: broken CSV: {broken}; {AGAIN}")
 
 
 # What XML of mean elements never comes near: a message has some 40 elements, 7 deep.
@@ -143,9 +68,9 @@ def xml_records(text: str, source: str) -> Iterator[Record | ElementError]:
         try:
             parser.Parse(piece, at >= len(text))
             if fed - parser.CurrentByteIndex > _LONGEST_TAG:
-                raise _Refused(f"XML with a tag of more than {_LONGEST_TAG} bytes", _AGAIN)
+                raise _Refused(f"XML with a tag of more than {_LONGEST_TAG} bytes", AGAIN)
         except expat.ExpatError as error:
-            wrong = f"{source}:{error.lineno}: broken XML: {error}; {_AGAIN}"
+            wrong = f"{source}:{error.lineno}: broken XML: {error}; {AGAIN}"
         except _Refused as no:
             wrong = f"{source}:{parser.CurrentLineNumber}: {no.what}; {no.remedy}"
         yield from messages.found
@@ -182,12 +107,12 @@ class _Messages:
             what = f"XML of <{self._leaf[:40]}> instead of <ndm> or <omm>"
             raise _Refused(what, "give Orbit Mean-Elements Messages")
         if self._depth > _DEEPEST:
-            raise _Refused(f"XML with more than {_DEEPEST} elements inside of one another", _AGAIN)
+            raise _Refused(f"XML with more than {_DEEPEST} elements inside of one another", AGAIN)
         if self._elements > _MOST_ELEMENTS:
             what = f"XML with more than {_MOST_ELEMENTS} elements for one satellite"
-            raise _Refused(what, _AGAIN)
+            raise _Refused(what, AGAIN)
         if len(self._names) > _MOST_NAMES:
-            raise _Refused(f"XML with more than {_MOST_NAMES} different names", _AGAIN)
+            raise _Refused(f"XML with more than {_MOST_NAMES} different names", AGAIN)
         if self._leaf == ("omm", "segment", None)[len(self._around)]:
             if not self._around:
                 self._has_segments = False
@@ -200,7 +125,7 @@ class _Messages:
         if self._leaf:
             self._text += text
             if len(self._text) > LONGEST_ROW:
-                raise _Refused(f"XML with a text of more than {LONGEST_ROW} characters", _AGAIN)
+                raise _Refused(f"XML with a text of more than {LONGEST_ROW} characters", AGAIN)
 
     def end(self, _name: str) -> None:
         """An element ends: a field if it has none inside, or a whole record."""
@@ -226,10 +151,12 @@ _LAST_ALPHA_5 = 339999
 _LAST_NORAD_ID = 999_999_999
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A table that has been through floating point says 25544.0.
-_WHOLE = re.compile(r"(\d{1,12})(?:\.0*)?", re.ASCII)
+_WHOLE = re.compile(r"\+?(\d{1,12})(?:\.0*)?", re.ASCII)
 _FIRST_YEAR = 1957
 _LAST_YEAR = 2100
-_EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})T\d\d:\d\d:\d\d(\.\d+)?Z?", re.ASCII)
+_EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:00)?", re.ASCII)
+# With which SGP4 elements are fitted.
+_WGS72_GM_KM3_S2 = 398_600.8
 
 
 @dataclass(frozen=True)
@@ -251,6 +178,8 @@ _QUANTITIES = {
     "ARG_OF_PERICENTER": _Quantity(0, 360, "deg"),
     "MEAN_ANOMALY": _Quantity(0, 360, "deg"),
     "BSTAR": _Quantity(-100, 100, "1/ER"),
+    "SEMI_MAJOR_AXIS": _Quantity(1, 1e7, "km", optional=True),
+    "GM": _Quantity(398_600, 398_601, "km**3/s**2", optional=True),
     "MEAN_MOTION_DOT": _Quantity(-2, 2, "rev/day**2", optional=True),
     "MEAN_MOTION_DDOT": _Quantity(-100, 100, "rev/day**3", optional=True),
 }
@@ -259,32 +188,34 @@ _MEANING = {
     "CENTER_NAME": (("EARTH",), "give satellites of the Earth"),
     "REF_FRAME": (("TEME",), "get elements in TEME, the frame of SGP4"),
     "TIME_SYSTEM": (("UTC",), "give EPOCH in UTC"),
-    "MEAN_ELEMENT_THEORY": (("SGP4", "SGP/SGP4"), "get elements made for SGP4"),
+    "MEAN_ELEMENT_THEORY": (
+        ("SGP4", "SGP/SGP4", "TLE", "SDP4", "SGP4/SDP4"),
+        "get elements made for SGP4",
+    ),
     "EPHEMERIS_TYPE": (("0", "2", "3"), "get elements made for SGP4 (0); 4 is SGP4-XP"),
 }
 _REQUIRED = ["EPOCH", "NORAD_CAT_ID", *(k for k, q in _QUANTITIES.items() if not q.optional)]
-USED = frozenset({"OBJECT_NAME", *_REQUIRED, *_QUANTITIES, *_MEANING})
+USED = frozenset(
+    {"OBJECT_NAME", "OBJECT_ID", "EPOCH_MICROSECONDS", *_REQUIRED, *_QUANTITIES, *_MEANING}
+)
 """The fields that are read; all others are left alone."""
 
 
 class _Refused(Exception):
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, key: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
+        self.key = key
 
 
-def scan_omm(records: Iterable[Record | ElementError]) -> Iterator[Satellite | ElementError]:
-    """Each record as a Satellite, or as the ElementError that names the field that is wrong.
+def satellite_of_omm(record: Record) -> Satellite | ElementError:
+    """The record as a Satellite, or as the ElementError that names the field that is wrong.
 
-    Needs EPOCH, NORAD_CAT_ID, the six mean elements and BSTAR. An entry without OBJECT_NAME is
-    named by its catalogue number. Errors among the records are passed on.
+    Needs EPOCH, the six mean elements and BSTAR; and NORAD_CAT_ID, or OBJECT_NAME or OBJECT_ID in
+    its place. An entry without OBJECT_NAME is named by its catalogue number, else by its OBJECT_ID.
+    In place of MEAN_MOTION there may be SEMI_MAJOR_AXIS: that of Kepler's third law, with GM.
     """
-    for record in records:
-        yield record if isinstance(record, ElementError) else _entry(record)
-
-
-def _entry(record: Record) -> Satellite | ElementError:
     name = _name(record.fields)
     if not name.isprintable():  # a terminal would obey it
         what = f"OBJECT_NAME {name[:40]!r} has characters that cannot be shown"
@@ -294,12 +225,12 @@ def _entry(record: Record) -> Satellite | ElementError:
         _check(given, record)
         return _satellite(name, given)
     except _Refused as no:
-        return ElementError.at(record.where, name, no.what, no.remedy)
+        return ElementError.at(record.lines.get(no.key, record.where), name, no.what, no.remedy)
 
 
 def _name(fields: dict[str, Any]) -> str:
-    """OBJECT_NAME on one line, else the catalogue number as written."""
-    for key in ("OBJECT_NAME", "NORAD_CAT_ID"):
+    """OBJECT_NAME on one line, else the catalogue number as written, else OBJECT_ID."""
+    for key in ("OBJECT_NAME", "NORAD_CAT_ID", "OBJECT_ID"):
         # JSON can spell half a surrogate pair, which no file or terminal takes.
         value = fields.get(key)
         text = str(value if value or type(value) is int else "")
@@ -315,14 +246,17 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
     from sgp4 import omm
     from sgp4.api import Satrec
 
-    number = _norad_id(fields["NORAD_CAT_ID"])
-    epoch = _epoch(fields["EPOCH"])
+    number = _norad_id(fields["NORAD_CAT_ID"]) if fields.get("NORAD_CAT_ID") else 0
+    epoch = _epoch(fields["EPOCH"], fields.get("EPOCH_MICROSECONDS", ""))
+    given = {key: _number(key, fields[key]) for key in _QUANTITIES if fields.get(key)}
     model = Satrec()
     omm.initialize(
         model,
         {
-            **{key: _number(key, fields.get(key) or "0") for key in _QUANTITIES},
-            "INCLINATION": not_tiny(_number("INCLINATION", fields["INCLINATION"])),
+            **dict.fromkeys(_QUANTITIES, 0.0),
+            **given,
+            "MEAN_MOTION": given.get("MEAN_MOTION") or _mean_motion(given),
+            "INCLINATION": not_tiny(given["INCLINATION"]),
             "EPOCH": f"{epoch:%Y-%m-%dT%H:%M:%S.%f}",
             "NORAD_CAT_ID": number if number <= _LAST_ALPHA_5 else 0,
             "CLASSIFICATION_TYPE": "U",
@@ -337,18 +271,39 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
     return Satellite(name, number, epoch, model)
 
 
+def _mean_motion(given: dict[str, float]) -> float:
+    """Revolutions a day on the semi-major axis, by Kepler's third law; SGP4's own GM if none is."""
+    gm_km3_s2 = given.get("GM", _WGS72_GM_KM3_S2)
+    turns = DAY_S / (2 * pi) * sqrt(gm_km3_s2 / given["SEMI_MAJOR_AXIS"] ** 3)
+    quantity = _QUANTITIES["MEAN_MOTION"]
+    if not quantity.low <= turns <= quantity.high:
+        what = f"SEMI_MAJOR_AXIS {given['SEMI_MAJOR_AXIS']:g} is {turns:.8g} revolutions a day"
+        allowed = f"outside {quantity.low:g} to {quantity.high:g}"
+        raise _Refused(f"{what}, {allowed}", "check the value and its unit", "SEMI_MAJOR_AXIS")
+    return turns
+
+
 def _text(key: str, value: Any) -> str:
     """The value as text, whichever way the format writes it; nothing for null."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _Refused(f"{key} {value!r:.40} is no text or number", f"write {key} as one value")
+        what = f"{key} {value!r:.40} is no text or number"
+        raise _Refused(what, f"write {key} as one value", key)
     return str(value).strip()
 
 
 def _check(fields: dict[str, str], record: Record) -> None:
     """Refuse what is missing, or has another unit or meaning than that which is read."""
-    missing = [key for key in _REQUIRED if not fields.get(key)]
+    instead = {
+        "MEAN_MOTION": ("SEMI_MAJOR_AXIS",),
+        "NORAD_CAT_ID": ("OBJECT_NAME", "OBJECT_ID"),
+    }
+    missing = [
+        key
+        for key in _REQUIRED
+        if not any(fields.get(name) for name in (key, *instead.get(key, ())))
+    ]
     if missing:
         unknown = {key.upper(): key for key in sorted(set(record.fields) - USED)[:100]}
         alike = get_close_matches(missing[0], unknown, n=1, cutoff=0.8)
@@ -361,11 +316,12 @@ def _check(fields: dict[str, str], record: Record) -> None:
     for key, quantity in _QUANTITIES.items():
         stated = record.units.get(key, quantity.unit)
         if stated.lower() != quantity.unit.lower():
-            raise _Refused(f"{key} is in {stated!r}", f"give it in {quantity.unit or 'no unit'}")
+            what = f"{key} is in {stated[:40]!r}"
+            raise _Refused(what, f"give it in {quantity.unit or 'no unit'}", key)
     for key, (allowed, remedy) in _MEANING.items():
         meant = fields.get(key)
         if meant and meant.upper() not in allowed:
-            raise _Refused(f"{key} {meant[:40]!r} is not {allowed[0]}", remedy)
+            raise _Refused(f"{key} {meant[:40]!r} is not {allowed[0]}", remedy, key)
 
 
 def _norad_id(text: str) -> int:
@@ -374,6 +330,7 @@ def _norad_id(text: str) -> int:
         raise _Refused(
             f"NORAD_CAT_ID {text[:40]!r} is no whole number from 0 to {_LAST_NORAD_ID}",
             "write all digits, without alpha-5 letters",
+            "NORAD_CAT_ID",
         )
     return int(match[1])
 
@@ -385,23 +342,29 @@ def _number(key: str, text: str) -> float:
         return number
     allowed = f"{quantity.low:g} to {quantity.high:.8g} {quantity.unit}".strip()
     if isnan(number):
-        raise _Refused(f"{key} {text[:40]!r} is not a decimal number", f"give {allowed}")
-    raise _Refused(f"{key} {text[:40]} is outside {allowed}", "check the value and its unit")
+        raise _Refused(f"{key} {text[:40]!r} is not a decimal number", f"give {allowed}", key)
+    raise _Refused(f"{key} {text[:40]} is outside {allowed}", "check the value and its unit", key)
 
 
-def _epoch(text: str) -> datetime:
-    """EPOCH as aware UTC: calendar date or day of the year, with or without Z."""
+def _epoch(text: str, microseconds: str) -> datetime:
+    """EPOCH as aware UTC: calendar date or day of the year, with or without Z.
+
+    Older lists have whole seconds and the microseconds in a field of their own.
+    """
     form = "2026-08-22T12:00:46.125312, in UTC"
     if not _EPOCH.fullmatch(text):
-        raise _Refused(f"EPOCH {text[:40]!r} is not an ISO 8601 time", f"write it like {form}")
-    day, _, clock = text.removesuffix("Z").partition("T")
+        what = f"EPOCH {text[:40]!r} is not an ISO 8601 time"
+        raise _Refused(what, f"write it like {form}", "EPOCH")
+    day, _, clock = re.sub(r"Z|[+-]00:00", "", text).replace(" ", "T").partition("T")
+    if re.fullmatch(r"\d{1,6}", microseconds, re.ASCII) and "." not in clock:
+        clock += f".{microseconds:0>6}"
     try:
         moment = datetime.fromisoformat(f"{_date(day)}T{clock}").replace(tzinfo=UTC)
     except ValueError as error:
-        raise _Refused(f"EPOCH {text[:40]}: {error}", f"write it like {form}") from None
+        raise _Refused(f"EPOCH {text[:40]}: {error}", f"write it like {form}", "EPOCH") from None
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
-        raise _Refused(f"EPOCH {text[:40]} is not in {years}", "correct the year")
+        raise _Refused(f"EPOCH {text[:40]} is not in {years}", "correct the year", "EPOCH")
     return moment
 
 

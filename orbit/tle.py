@@ -1,9 +1,9 @@
 """Two-line elements, checked before SGP4 sees them (its own reader checks nothing)."""
 
 import re
-from calendar import isleap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Literal
 
 from orbit.files import lines_of
@@ -15,9 +15,21 @@ _LENGTH = 69
 # Numbers may be padded with blanks on the left; a blank among digits shifts what SGP4 reads.
 _NUMBER = re.compile(r"(?=.{5}$)([A-HJ-NP-Z]\d{4}| *\d+)", re.ASCII)
 _DECIMAL = re.compile(r" *[+-]?\d*\.\d+ *", re.ASCII)
-_POWER = re.compile(r"[ +-]\d{5}[ +-]\d", re.ASCII)
-_YEAR = re.compile(r"\d\d", re.ASCII)
-_ECCENTRICITY = re.compile(r"\d{7}", re.ASCII)
+_POWER = re.compile(r"(?=.{8}$) *([ +-]) *(\d{1,5})([ +-]\d)", re.ASCII)
+_YEAR = re.compile(r"[ \d]\d", re.ASCII)
+_ECCENTRICITY = re.compile(r"(?=.{7}$) *\d+", re.ASCII)
+# A line 1 or 2, however wrong: its length, and decimals in it. No name has both.
+_SHORTEST = 60
+_DECIMALS = re.compile(r"\.\d{4}", re.ASCII)
+# How a line 1 or 2 begins that may be cut off, or have lost some of its blanks.
+_BEGIN = re.compile(
+    r"1 +([A-HJ-NP-Z]\d{4}|\d{1,5})([A-Z]?$|[A-Z]? )|2 +([A-HJ-NP-Z]\d{4}|\d{1,5})( +\d|$)",
+    re.ASCII,
+)
+# Lines 1 and 2 say all that SGP4 needs up to this column; elements of no checksum may end here.
+_NEEDED = 63
+# Where the point of the mean motion stands: in lines without checksum a digit may be lost.
+_POINT = 55
 # SGP4 reads on over these columns, counted from 1, when they are not blank.
 _BLANKS = {"1": (18, 33, 44, 53), "2": (8, 17, 26, 34, 43, 52)}
 # What each byte adds to a checksum: a digit its value, a minus sign one, all else nothing.
@@ -97,7 +109,7 @@ def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite |
 
     Blank lines and lines that start with # are skipped, a leading "0 " of names is dropped, and a
     satellite without a name line is named by its catalogue number. What follows column 69 after a
-    blank is not part of a line.
+    blank is not part of a line. With `checksum` "ignore" the lines may end before it.
     """
     for entry in _entries(text):
         if fault := _fault(entry, checksum):
@@ -107,6 +119,28 @@ def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite |
             yield _satellite(entry)
 
 
+def satellite_of_lines(
+    name: str, first: str, second: str, where: str, checksum: Checksum
+) -> Satellite | ElementError:
+    """The satellite of a line 1 and a line 2 that stand in two fields; `name` may be empty."""
+    texts = {"name": " ".join(name.split()), "1": first.strip(), "2": second.strip()}
+    entry = [_Line(0, text, kind) for kind, text in texts.items() if text or kind != "name"]
+    for line in entry[-2:]:
+        if _kind(line.text) != line.kind:
+            what = f"line {line.kind} is {line.text[:30]!r}"
+            remedy = f"give line {line.kind} of two-line elements"
+            return ElementError.at(where, texts["name"], what, remedy)
+    if fault := _fault(entry, checksum):
+        _, problem, remedy = fault
+        return ElementError.at(where, _name(entry), problem, remedy)
+    return _satellite(entry)
+
+
+def has_lines(lines: Iterable[str]) -> bool:
+    """Whether a line 1 or 2 is among them, whole or cut off."""
+    return any(map(_kind, lines))
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     number: int
@@ -114,14 +148,39 @@ class _Line:
     kind: str  # "1", "2" or "name"
 
 
+def _is_whole(text: str) -> bool:
+    """Whether this is a line 1 or 2 by its form, right or wrong."""
+    return text[:2] in ("1 ", "2 ") and len(text) >= _SHORTEST and bool(_DECIMALS.search(text))
+
+
+def _kind(text: str) -> str:
+    """Which line this is, whole or cut off: 1 or 2, else nothing. A name may begin like one."""
+    text = text.strip()
+    if text[:2] not in ("1 ", "2 "):  # nearly always, and quick
+        return ""
+    return text[0] if _is_whole(text) or _BEGIN.match(text) else ""
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    """Lines with their kinds, without blank ones and comments."""
+    written = ((number, raw.rstrip()) for number, raw in enumerate(lines_of(text), start=1))
+    said = ((number, line) for number, line in written if line and not line.startswith("#"))
+    before = ""
+    for (number, line), (_, following) in pairwise(chain(said, [(0, "")])):
+        kind = _kind(line)
+        if not _is_whole(line.strip()):
+            # What only begins like a line is a name where a line 1 follows, as `1 3U CUBESAT`.
+            is_cut_off = (before, kind) == ("1", "2")
+            if not is_cut_off and following[:2] == "1 " and _is_whole(following):
+                kind = ""
+        before = kind or "name"
+        yield _Line(number, line.strip() if kind else line, before)
+
+
 def _entries(text: str) -> Iterator[list[_Line]]:
     """Group lines into entries: an optional name, line 1, line 2; broken ones are shorter."""
     group: list[_Line] = []
-    for number, raw in enumerate(lines_of(text), start=1):
-        written = raw.rstrip()
-        if not written or written.startswith("#"):
-            continue
-        line = _Line(number, written, written[0] if written[:2] in ("1 ", "2 ") else "name")
+    for line in _lines(text):
         if group and (group[-1].kind, line.kind) not in (("name", "1"), ("1", "2")):
             yield group
             group = []
@@ -146,8 +205,33 @@ def _satellite(entry: list[_Line]) -> Satellite:
     from sgp4.api import Satrec
 
     # An orbit that SGP4 cannot carry on is found where it is propagated, with the time.
-    model = Satrec.twoline2rv(*(line.text[:_LENGTH] for line in entry[-2:]))
+    model = Satrec.twoline2rv(*(_in_full(line.text) for line in entry[-2:]))
     return Satellite.of_model(_name(entry) if len(entry) == 3 else str(model.satnum), model)
+
+
+def _in_full(text: str) -> str:
+    """A line of 69 columns with zeros for the blanks that SGP4's own reader would stumble over."""
+    text = text[:_LENGTH].ljust(_LENGTH - 1)
+    if text[0] == "1":
+        rates = "".join(map(_zeros, (text[44:52], text[53:61])))
+        text = f"{text[:18]}{text[18:20].replace(' ', '0')}{text[20:44]}{rates[:8]}" + (
+            f" {rates[8:]}{text[61:]}"
+        )
+    else:
+        text = f"{text[:26]}{text[26:33].replace(' ', '0')}{text[33:]}"
+    return f"{text[: _LENGTH - 1]}{_tally(text)}"
+
+
+def _zeros(power: str) -> str:
+    """Columns of the form +12345-6 without blanks among sign and digits."""
+    match = _POWER.fullmatch(power)
+    assert match is not None  # lines without fault have it
+    return f"{match[1]}{match[2]:0>5}{match[3]}"
+
+
+def _tally(text: str) -> int:
+    """The checksum of a line."""
+    return sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
 
 
 def _fault(entry: list[_Line], checksum: Checksum) -> tuple[_Line, str, str] | None:
@@ -171,16 +255,20 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     """What is wrong with a line 1 or 2, if anything is, and how to mend it."""
     text = line.text
     which = line.kind
-    if len(text) < _LENGTH or text[_LENGTH : _LENGTH + 1].strip():
+    shortest = _LENGTH if checksum == "verify" else _NEEDED
+    if len(text) < shortest or text[_LENGTH : _LENGTH + 1].strip():
         problem = f"line {which} has {len(text)} characters instead of {_LENGTH}"
+        if len(text) == _LENGTH - 1:
+            remedy = 'copy the whole line, or read with checksum="ignore" if it has no checksum'
+            return problem, remedy
         return problem, "copy the whole line, blanks included"
     if not text.isascii() or not text[:_LENGTH].isprintable():
         return f"line {which} has characters that are not printable ASCII", "retype them"
     if complaint := _complaint(text):
         return complaint, "copy the line again from its source"
-    written = text[_LENGTH - 1]
-    tally = sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
-    if checksum == "verify" and written != str(tally):
+    tally = _tally(text)
+    if checksum == "verify" and text[_LENGTH - 1] != str(tally):
+        written = text[_LENGTH - 1]
         problem = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
         return (
             problem,
@@ -202,14 +290,6 @@ def _complaint(text: str) -> str | None:
     for field in _FIELDS[text[0]]:
         if complaint := field.complaint(text):
             return complaint
-    return _no_such_day(text) if text[0] == "1" else None
-
-
-def _no_such_day(first: str) -> str | None:
-    """What is wrong with day 366 in a line 1; SGP4 would read it as the next 1 January."""
-    # Years 57 to 99 are of the century before; 2000 was a leap year like every fourth.
-    year = int(first[18:20]) + (1900 if first[18:20] >= "57" else 2000)
-    day = first[20:32].strip()
-    if float(day) >= 366 and not isleap(year):
-        return f"epoch day {day} is beyond the 365 days of {year}"
+    if text[0] == "2" and len(text) < _LENGTH and text[_POINT - 1] != ".":
+        return f"column {_POINT} is {text[_POINT - 1]!r} instead of the mean motion's point"
     return None
