@@ -332,6 +332,13 @@ class WalkerOrbit(_Made, _Pattern):
 # Sources without geometry: windows that are ready, and the idealised cycle of slots.
 
 
+_AnyName = Annotated[
+    str,
+    Field(min_length=1, max_length=400),
+    BeforeValidator(_number_as_text, json_schema_input_type=str | int),
+]
+
+
 class WindowColumns(Section):
     """What the columns of a window file are called there; null where it is called as here."""
 
@@ -358,6 +365,14 @@ class ContactsOrbit(WithService):
     )
     columns: WindowColumns = setting(
         WindowColumns(), "what the file's columns are called in the file"
+    )
+    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000)] = setting(
+        None,
+        "names of satellites and places, by those in the file: {'Zürich (ETH)': Zurich}; null: as "
+        "there",
+    )
+    skip_bad: bool = setting(
+        default=False, meaning="whether bad rows of the file are left out, with a warning"
     )
 
     def problems(self) -> Iterator[Problem]:

@@ -127,7 +127,9 @@ def contacts_command(
     *,
     over_sites: OverSites,
     listed: Listed,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="leave bad elements, or rows of windows, out")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -142,10 +144,9 @@ def contacts_command(
         raise InputError(
             "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
         )
-    if scenario is not None and (over_sites.given or skip_bad):
+    if scenario is not None and over_sites.given:
         raise InputError(
-            "contacts: --site, --sites, --start, --days, --min-elevation and --skip-bad "
-            "go with --tle"
+            "contacts: --site, --sites, --start, --days and --min-elevation go with --tle"
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")
@@ -157,7 +158,8 @@ def contacts_command(
         return
     import scenarios
 
-    listed.show(scenarios.load(str(scenario), overrides_of(set_)), out)
+    skipping = {"orbit.skip_bad": True} if skip_bad else {}
+    listed.show(scenarios.load(str(scenario), overrides_of(set_) | skipping), out)
 
 
 def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:

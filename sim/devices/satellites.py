@@ -96,18 +96,52 @@ def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
 def satellite_names(scenario: Scenario) -> list[str]:
     """Return the names of the satellites that take part, of a real orbit or a file of windows."""
     if scenario.orbit.source == "contacts":
-        return [satellite.name for satellite in satellites_of_file(windows_of(scenario), scenario)]
+        return [
+            satellite.name for satellite in satellites_of_file(windows_of(scenario).file, scenario)
+        ]
     return [satellite.name for satellite in satellites_of(scenario)]
 
 
+@dataclass(frozen=True)
+class WindowsOfFile:
+    """Windows of a file or text, and a line for the user on each row that was left out."""
+
+    file: orbit.WindowFile
+    left_out: tuple[str, ...] = ()
+
+
 @_once
-def windows_of(scenario: Scenario) -> orbit.WindowFile:
-    """Return the windows of a file or text; raise the error of ``orbit`` for bad ones."""
+def windows_of(scenario: Scenario) -> WindowsOfFile:
+    """Return the windows of a file or text; raise the error of ``orbit`` for bad ones.
+
+    Where the file does not tell the place it is the only one of the scenario, and the satellite is
+    the one that the scenario names.
+    """
     source: Any = scenario.orbit
-    columns = source.columns.model_dump(exclude_none=True)
+    bad: list[str] = []
+    ground = scenario.ground
+    places = [node.name for node in (ground.stations or ground.clusters)]
+    options: dict[str, Any] = {
+        "start": given_start(scenario),
+        "columns": source.columns.model_dump(exclude_none=True),
+        "names": source.names or {},
+        "site": places[0] if len(places) == 1 else None,
+        "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
+    }
+    if source.satellite is not None:
+        options["satellite"] = source.satellite
     if source.windows is not None:
-        return orbit.parse_windows(source.windows, "orbit.windows", given_start(scenario), columns)
-    return orbit.read_windows(scenarios.windows_file(scenario), given_start(scenario), columns)
+        file = orbit.parse_windows(source.windows, "orbit.windows", **options)
+    else:
+        file = orbit.read_windows(scenarios.windows_file(scenario), **options)
+    lines = [f"left out: {line}" for line in bad[:MOST_LEFT_OUT]]
+    if len(bad) > MOST_LEFT_OUT:
+        lines.append(f"left out: {len(bad) - MOST_LEFT_OUT:,} bad rows more")
+    return WindowsOfFile(file, tuple(lines))
+
+
+MOST_LEFT_OUT = 10
+"""Bad rows up to which each has a line."""
 
 
 def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:

@@ -22,6 +22,7 @@ from sim.devices.satellites import (
 from sim.devices.sites import ground_nodes, ground_sites, station_sites
 from sim.devices.start import given_start, start_of
 from sim.errors import InputError
+from sim.formatting import some
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
 from sim.trace.directions import Topology
@@ -180,7 +181,8 @@ def _of_file(scenario: Scenario) -> Passes:
 
     Raises InputError (or the error of ``orbit``) for a bad file.
     """
-    file = windows_of(scenario)
+    read = windows_of(scenario)
+    file = read.file
     names = [node.name for node in ground_nodes(scenario)]
     satellites = satellites_of_file(file, scenario)
     windows = _renumbered(file, satellites, names)
@@ -192,7 +194,7 @@ def _of_file(scenario: Scenario) -> Passes:
         raise InputError(
             f"orbit: no window is left for the {kind}s {', '.join(names)} in the first "
             f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
-            f"are {', '.join(file.sites)}"
+            f"are {some(file.sites, 10)}; orbit.names says which is which"
         )
     windows = replace(
         windows,
@@ -200,8 +202,8 @@ def _of_file(scenario: Scenario) -> Passes:
         culminate_s=np.minimum(windows.culminate_s, span_s),
         clipped_end=windows.clipped_end | (windows.set_s > span_s),
     )
-    unused = ", ".join(sorted(set(file.sites) - set(names)))
-    doubt = f"windows of {unused} are not used: no {kind} is called so"
+    unused = some(sorted(set(file.sites) - set(names)), 10)
+    doubt = f"windows of {unused} are not used: no {kind} is called so; orbit.names can say which"
     return Passes(
         servers=[satellite.name for satellite in satellites],
         norad_ids=[None] * len(satellites),
@@ -209,7 +211,7 @@ def _of_file(scenario: Scenario) -> Passes:
         start=file.start,
         span_s=span_s,
         passes=windows,
-        doubts=(doubt,) if unused else (),
+        doubts=(*([doubt] if unused else []), *read.left_out),
     )
 
 
