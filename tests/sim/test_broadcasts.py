@@ -91,7 +91,9 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     up = result.transfers[result.transfers.direction == "uplink"]
     assert result.summary["uplink_bytes"] == up.delivered_bytes.sum()
     shown = leomix("show", folder).out
-    air, got = (data_size(size) for size in (once.delivered_bytes.sum(), down.delivered_bytes.sum()))
+    air, got = (
+        data_size(size) for size in (once.delivered_bytes.sum(), down.delivered_bytes.sum())
+    )
     assert f"{air}, broadcast: its receivers got {got}" in shown
     compared = json.loads(leomix("compare", folder, "--json").out)
     assert compared["groups"][0]["downlink_bytes"]["median"] == result.summary["downlink_bytes"]

@@ -80,6 +80,10 @@ def test_a_run_folder_has_the_directions_of_its_transfers(run):
         assert largest[key] >= rows.payload_bytes.max()
     assert all(direction == expected.get(to, direction) for direction, to, _ in largest)
     assert (result.contacts.capacity_direction == expected["server"]).all()
+    served = result.contacts[result.contacts.served]
+    for direction in ("uplink", "downlink", "isl"):
+        known = served[f"{direction}_capacity_bytes_per_device"].notna()
+        assert (known == (direction == expected["server"])).all()
 
 
 def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
