@@ -131,7 +131,7 @@ class Ledger:
             entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
 
-    def heard_by_several(self, way: Way, name: str, size: float) -> None:
+    def heard_again(self, way: Way, name: str, size: float) -> None:
         """Book bytes of a broadcast that others had got from the same transmission before."""
         self._entry(way, name).account.heard_again += size
 

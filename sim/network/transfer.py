@@ -435,7 +435,6 @@ class Transfer:
             if endpoint.devices.battery is not None:
                 endpoint.devices.battery.send(now_s, float(seconds[0]))
         left = moved
-        heard_twice = 0.0
         for part in parts:
             in_part = left
             if part.bytes is not None and part.last is not None:
@@ -446,7 +445,8 @@ class Transfer:
                 continue
             log.add(fact)
             if fact.on_air is not None:
-                heard_twice += float((fact.bytes - fact.on_air)[fact.who].sum())
+                again = float((fact.bytes - fact.on_air)[fact.who].sum())
+                endpoint.ledger.heard_again(self.way, self.name, again)
             for dropped in self._drops(fact, outcome):
                 log.add(dropped)
             if to_server:
@@ -457,8 +457,6 @@ class Transfer:
         if to_server and any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
             synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
-        if heard_twice:
-            endpoint.ledger.heard_by_several(self.way, self.name, heard_twice)
 
     def fact(
         self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float

@@ -1,6 +1,7 @@
 """Bytes on the air: a broadcast is sent once, however many devices hear it."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +26,7 @@ def on_the_air(rows):
 def union_s(spans):
     """Seconds that spans (start, end) cover together, stretch by stretch between their ends."""
     edges = sorted({edge for span in spans for edge in span})
-    stretches = zip(edges, edges[1:], strict=False)
-    return sum(b - a for a, b in stretches if any(s <= a and b <= e for s, e in spans))
+    return sum(b - a for a, b in pairwise(edges) if any(s <= a and b <= e for s, e in spans))
 
 
 def test_a_broadcast_is_on_the_air_once():
@@ -91,9 +91,8 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     up = result.transfers[result.transfers.direction == "uplink"]
     assert result.summary["uplink_bytes"] == up.delivered_bytes.sum()
     shown = leomix("show", folder).out
-    air, got = (
-        data_size(size) for size in (once.delivered_bytes.sum(), down.delivered_bytes.sum())
-    )
+    air = data_size(once.delivered_bytes.sum())
+    got = data_size(down.delivered_bytes.sum())
     assert f"{air}, broadcast: its receivers got {got}" in shown
     compared = json.loads(leomix("compare", folder, "--json").out)
     assert compared["groups"][0]["downlink_bytes"]["median"] == result.summary["downlink_bytes"]
