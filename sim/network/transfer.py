@@ -425,7 +425,6 @@ class Transfer:
         now_s: float,
     ) -> None:
         """Log what moved in each contact of the session in which anything did."""
-        log = endpoint.log
         synchronisation = endpoint.synchronisation
         to_server = self.way is Way.TO_SERVER
         parts = list(self._parts(session, stop_s))
@@ -443,12 +442,7 @@ class Transfer:
             fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
             if fact is None:
                 continue
-            log.add(fact)
-            if fact.on_air is not None:
-                again = float((fact.bytes - fact.on_air)[fact.who].sum())
-                endpoint.ledger.heard_again(self.way, self.name, again)
-            for dropped in self._drops(fact, outcome):
-                log.add(dropped)
+            self._log(endpoint, fact, outcome)
             if to_server:
                 ended = fact.who & (fact.outcome == Outcome.DELIVERED)
                 if np.count_nonzero(ended):
@@ -457,6 +451,15 @@ class Transfer:
         if to_server and any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
             synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
+
+    def _log(self, endpoint: Endpoint, fact: Moved, outcome: Ints | Outcome) -> None:
+        """Log what moved in a contact, and what of it was in vain; book what was heard twice."""
+        endpoint.log.add(fact)
+        for dropped in self._drops(fact, outcome):
+            endpoint.log.add(dropped)
+        if fact.on_air is not None:
+            again = float((fact.bytes - fact.on_air)[fact.who].sum())
+            endpoint.ledger.heard_again(self.way, self.name, again)
 
     def fact(
         self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float
