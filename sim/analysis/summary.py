@@ -15,6 +15,7 @@ from sim.analysis.inference import answer_figures
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
+from sim.analysis.traffic import ON_AIR, on_air
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.directions import DIRECTIONS
@@ -35,7 +36,7 @@ JOULES_PER_KWH = 3.6e6
 
 COUNTED_OF_EVENTS = ("time_s", "kind", "cluster", "rounds", "cause", "clusters")
 """Columns of the events that figures are made of."""
-MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome", "message")
+MOVED = ("direction", "payload", "payload_bytes", *ON_AIR, "outcome", "message")
 """Columns of the transfers that figures of traffic are made of."""
 
 
@@ -223,15 +224,22 @@ def _updates(counts: Mapping[int, int]) -> dict[str, Any]:
 
 
 def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Bytes by direction, rows, and the largest size of everything of which something moved."""
+    """Bytes by direction, rows, and the largest size of everything of which something moved.
+
+    A broadcast, which there is from space to the ground only, counts once; what all its receivers
+    got of it together is a figure of its own.
+    """
     moved = dict.fromkeys(DIRECTIONS, 0.0)
+    received = 0.0
     rows = cut = 0
     messages = set[int]()
     largest: dict[tuple[str, str], float] = {}
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
             there = array(says(transfers, "direction", direction))
-            moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
+            moved[direction] += _sum(on_air(transfers).filter(there))
+            if direction == "downlink":
+                received += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
         cut += len(transfers) - int(says(transfers, "outcome", "delivered").sum())
         messages.update(pc.unique(transfers.column("message").drop_null()).to_pylist())
@@ -242,6 +250,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             largest[key] = max(size, largest.get(key, 0.0))
     return {
         **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
+        "downlink_received_bytes": received,
         "transfers": rows,
         "transfers_cut": cut,
         "messages": len(messages),

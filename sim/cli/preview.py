@@ -86,19 +86,19 @@ def _clusters(built: Build) -> str:
     rows = []
     for cluster in built.plan.clusters:
         contacts = built.plan.contacts
-        here = contacts.numbers(cluster.name)
+        here = len(contacts.numbers(cluster.name))
         served = contacts.services(cluster.name)
         lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
         # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
         median_s = (
             lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
         )
-        counted = served if built.plan.constellation else here
         least = "-"
         if len(contacts) <= MOST_CONTACTS:
-            figures = (contacts.links_of(n).figures for n in counted.tolist())
-            least = data_size(min((each.least_bytes for each in figures), default=0.0))
-        counts = str(cluster.devices), str(len(here)), str(len(served))
+            # What a pass carries while nobody is served is of no use to anybody.
+            figures = (contacts.links_of(n).figures for n in served.tolist())
+            least = data_size(min((each.least_in_service_bytes for each in figures), default=0.0))
+        counts = str(cluster.devices), str(here), str(len(served))
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
     many = len(built.plan.contacts)
     note = f"least upload: not computed of more than {MOST_CONTACTS} contacts, here {many}"

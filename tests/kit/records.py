@@ -51,7 +51,8 @@ def check_books(books: Books, transfers: pa.Table) -> None:
     for direction in books:
         rows = [row for row in transfers.to_pylist() if row["direction"] == direction]
         whole = [row["payload_bytes"] for row in rows if row["outcome"] == "delivered"]
-        sums[direction] = Sums(sum(row["delivered_bytes"] for row in rows), sum(whole))
+        sent, on_air = (sum(row[f"{key}_bytes"] for row in rows) for key in ("delivered", "on_air"))
+        sums[direction] = Sums(sent, sum(whole), on_air)
     if found := check_balance(books, sums):
         raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
 
