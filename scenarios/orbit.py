@@ -51,6 +51,13 @@ class WithService(OrbitSource):
     session: Literal["joined", "contact"] | None = setting(
         None, "contacts joined over the hand-over gap, or each its own; null for joined"
     )
+    max_session_s: float | None = setting(
+        None,
+        "longest session, s: one that lasts longer is several, in which rounds follow each other; "
+        "null for any, and 3600 where one lasts all of the run",
+        ge=60,
+        le=1e9,
+    )
     sync_delay_s: float | None = setting(
         None, "time until the others know what one satellite received, s; null for 0", ge=0, le=1e9
     )

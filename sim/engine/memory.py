@@ -201,10 +201,5 @@ def end_of(built: Build) -> float:
     cycles = built.scenario.stop.cycles
     if cycles is None or cycles > built.plan.cycles:
         return built.plan.stop_s
-    contacts = built.plan.contacts
-    last_s = 0.0
-    for cluster in built.plan.clusters:
-        mine = contacts.services(cluster.name)
-        first = np.unique(contacts.session[mine], return_index=True)[1]
-        last_s = max(last_s, np.sort(contacts.session_end_s[mine[first]])[cycles - 1])
-    return min(float(last_s), built.plan.stop_s)
+    ends_s = (built.plan.sessions(cluster).ends_s[cycles - 1] for cluster in built.plan.clusters)
+    return min(max(ends_s), built.plan.stop_s)

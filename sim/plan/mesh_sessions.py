@@ -15,7 +15,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf, nextafter
-from typing import ClassVar
 
 import numpy as np
 
@@ -35,8 +34,6 @@ class MeshSessions(PlannedSessions):
     another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
     message that has set off goes on when a session ends.
     """
-
-    cuts_off: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -65,6 +62,10 @@ class MeshSessions(PlannedSessions):
     def goes_on(self, place: int) -> bool:
         """Whether the next session begins as one ends: satellites in contact all the time."""
         return place + 1 < len(self) and self.starts_s[place + 1] <= self.end_s(place)
+
+    def cuts_off(self, place: int) -> bool:
+        """Whether transfers end with a session: never."""
+        return False
 
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what the pass of a session carries while it lasts, and a link to its satellite.

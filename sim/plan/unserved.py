@@ -58,30 +58,6 @@ def check_served(
                 f"{kind} {name!r}: seen {len(windows)} times, but never served "
                 f"({gap}): {_why_never_served(served, windows, source)}"
             )
-        any_serves = served.turned or source.serving == "any"
-        if any_serves and _never_ends(served, services):
-            raise InputError(f"{kind} {name!r}: {_why_never_ends(served, services, days)}")
-
-
-def _never_ends(served: ServedPasses, services: Ints) -> bool:
-    """Whether these services are one session that lasts all of the time."""
-    from_s = served.service.start_s[services].min()
-    until_s = served.service.end_s[services].max()
-    one_session = len(set(served.sessions[services].tolist())) == 1
-    return one_session and from_s <= 0.0 and until_s >= served.span_s
-
-
-def _why_never_ends(served: ServedPasses, services: Ints, days: str) -> str:
-    why = "its one contact lasts for"
-    cure = "simulate longer"
-    if len(services) > 1:
-        server = "station" if served.turned else "satellite"
-        why = f"one {server} hands it over to the next for"
-        cure = (
-            "set orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
-            "raise orbit.min_elevation_deg"
-        )
-    return f"{why} all of {days}, so that its session never ends and no cycle is complete; {cure}"
 
 
 def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) -> str:
