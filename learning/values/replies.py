@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from learning.files import read_regular, write_bytes
+from learning.files import at_once, read_sealed, write_sealed
 from learning.values.reuse import Cache, Reuse
+from learning.values.store import broken
 
 REPLY = ".reply"
 """Kind of a result that runs share: bytes of a method's own."""
@@ -59,15 +60,29 @@ class Replies:
             self.cache.keep(REPLY, key, len(made), lambda: made)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.folder / key, made, durable=False)
+            with at_once(self.folder / key, durable=False) as part:
+                write_sealed(part, made)
         return made
 
     def _own(self, key: str) -> bytes | None:
         """Return what this run has made before it was resumed."""
-        with suppress(OSError, ValueError):
+        with suppress(FileNotFoundError):
             if self.folder is not None:
-                return read_regular(self.folder / key)
+                return _reply(self.folder / key)
         return None
+
+
+def check_replies(folder: Path) -> None:
+    """Raise ValueError, by its file, for a reply in a folder that has changed since it was made."""
+    for path in sorted(folder.glob("[!.]*")):
+        _reply(path)
+
+
+def _reply(path: Path) -> bytes:
+    try:
+        return read_sealed(path)
+    except ValueError as error:
+        raise broken(path, error) from None
 
 
 def key_of(*parts: Any) -> str:

@@ -166,7 +166,8 @@ class BuildSequence:
     """The build that a run begins with, and ``switches``: when it switches to which other one.
 
     ``name`` is the run's name. ``fork`` is what the manifest stores of a parent. What is known of
-    the time before the fork are measurements (``journal``) and tensors by key (in ``values``).
+    the time before the fork are measurements (``journal``) and tensors (in the checkpoint
+    ``saved``).
     """
 
     first: Build
@@ -174,7 +175,7 @@ class BuildSequence:
     name: str = "scenario"
     fork: Fork | None = None
     journal: Journal = field(default_factory=Journal)
-    values: Path | None = None
+    saved: Path | None = None
 
     @property
     def last(self) -> Build:

@@ -156,7 +156,7 @@ class Run(Observer):
             with claim.as_run_failure(place):
                 self._is_new = claim.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
-                journal = self.checkpoint.load(first.learner.values, journal, builds.values)
+                journal = self.checkpoint.load(first.learner.values, journal, builds.saved)
                 first.learner.replies.folder = self.checkpoint.replies
         # Where nothing is measured there are no checkpoints, and no digests to compare.
         measures = first.learner.measures or self.built.learner.measures
