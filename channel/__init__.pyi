@@ -1,3 +1,4 @@
+from .atmosphere import ITU_ALTITUDE_M as ITU_ALTITUDE_M
 from .atmosphere import SlantAttenuation as SlantAttenuation
 from .atmosphere import itu_attenuation as itu_attenuation
 from .broadcast import Line as Line

@@ -91,6 +91,10 @@ VAPOUR_LATITUDE_DEG: Final = 86.6
 """The maps of P.836 have holes nearer to the poles; a site there takes the air of this latitude."""
 
 
+ITU_ALTITUDE_M: Final = Range(-500.0, 9000.0)
+"""Heights above the sea for which the models of ITU-R have an atmosphere."""
+
+
 def itu_attenuation(
     latitude_deg: float,
     longitude_deg: float,
@@ -113,7 +117,7 @@ def itu_attenuation(
     """
     latitude = _scalar("latitude_deg", latitude_deg, Range(-90.0, 90.0))
     longitude = _scalar("longitude_deg", longitude_deg, Range(-180.0, 180.0))
-    altitude_km = _scalar("altitude_m", altitude_m, Range(-500.0, 9000.0)) / 1000.0
+    altitude_km = _scalar("altitude_m", altitude_m, ITU_ALTITUDE_M) / 1000.0
     frequency_ghz = _scalar("frequency_hz", frequency_hz, Range(1e9, 55e9)) / 1e9
     share_pct = _scalar("exceedance_pct", exceedance_pct, EXCEEDANCE_PCT)
     try:

@@ -30,6 +30,8 @@ from .propagation import Failure as Failure
 from .satellite import ElementError as ElementError
 from .satellite import Satellite as Satellite
 from .satellite import as_satellite as as_satellite
+from .satellite import catalogue_number as catalogue_number
+from .satellite import own_names as own_names
 from .serving import Service as Service
 from .serving import serve as serve
 from .serving import session_numbers as session_numbers

@@ -214,7 +214,8 @@ def find_contacts(
     """`contact_windows` as a DataFrame, one row per window, sorted by rise.
 
     Columns: satellite, site (names); rise_utc, culminate_utc, set_utc (UTC timestamps, ns);
-    duration_s; and from max_elevation_deg on those of `ContactWindows`, by the same names. One
+    duration_s; from max_elevation_deg on those of `ContactWindows`, by the same names; and
+    norad_id, the catalogue number (0 for none), which tells satellites of one name apart. One
     satellite or site may stand alone. Gives an OrbitWarning for each of `doubts`. Errors as there.
     """
     import pandas as pd
@@ -236,6 +237,7 @@ def find_contacts(
             for column in fields(windows)
             if column.name not in _SHOWN_OTHERWISE
         },
+        "norad_id": np.array([one.norad_id for one in models], np.int64)[windows.satellite],
     })  # fmt: skip
 
 

@@ -320,6 +320,8 @@ def _check(fields: dict[str, str], record: Record) -> None:
             raise _Refused(what, f"give it in {quantity.unit or 'no unit'}", key)
     for key, (allowed, remedy) in _MEANING.items():
         meant = fields.get(key)
+        if meant and (whole := _WHOLE.fullmatch(meant)):  # as +0, or 0.0
+            meant = str(int(whole[1]))
         if meant and meant.upper() not in allowed:
             raise _Refused(f"{key} {meant[:40]!r} is not {allowed[0]}", remedy, key)
 

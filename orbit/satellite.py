@@ -1,15 +1,20 @@
 """A satellite with its SGP4 model; errors of elements; Skyfield's own satellites."""
 
+import re
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import tau
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from orbit.utc import of_julian_date
 
 _DAY_MIN = 1440.0
 _LONGEST_NAME = 60
+_ALPHA_5 = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+_CATALOGUE_NUMBER = re.compile(rf"(?:([{_ALPHA_5}])(?=\d{{4}}$))?(\d{{1,9}})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,40 @@ class ElementError(ValueError):
         """Word the line from its parts; an empty name is left out."""
         whose = f" ({' '.join(name[:_LONGEST_NAME].split())})" if name else ""
         return cls(f"{where}{whose}: {what}; {remedy}")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def norad_id(self) -> int: ...
+
+
+def own_names(satellites: Sequence[_Named]) -> list[str]:
+    """The name of each; where several have the same, with the catalogue number: `ISS DEB (44303)`.
+
+    Element sets of one number keep one name. Those without a number (0) keep theirs.
+    """
+    numbers = defaultdict[str, set[int]](set)
+    for satellite in satellites:
+        numbers[satellite.name].add(satellite.norad_id)
+    return [
+        f"{one.name} ({one.norad_id})" if len(numbers[one.name]) > 1 and one.norad_id else one.name
+        for one in satellites
+    ]
+
+
+def catalogue_number(text: str) -> int | None:
+    """The catalogue number that digits or an alpha-5 text name (00005, T0000); None for others.
+
+    Alpha-5 has a letter but I and O for ten thousands from 10 on: A0000 is 100000.
+    """
+    match = _CATALOGUE_NUMBER.fullmatch(text.strip())
+    if match is None:
+        return None
+    letter, digits = match.groups()
+    return int(digits) + 10_000 * (_ALPHA_5.index(letter) + 10 if letter else 0)
 
 
 def not_tiny(inclination_deg: float) -> float:

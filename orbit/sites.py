@@ -18,9 +18,10 @@ from orbit.files import Row, Table, TableError, near, parse_table, read_text
 class Site:
     """A place on the WGS 84 ellipsoid, with its own elevation mask if it has one.
 
-    latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 50 000] above the
-    ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Raises
-    ValueError outside these.
+    latitude_deg in [-90, 90], longitude_deg in [-360, 360], altitude_m in [-500, 50 000] above the
+    ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Longitudes
+    outside of [-180, 180] are kept as the same one within: 289.25 is -70.75. Raises ValueError
+    outside these.
     """
 
     name: str
@@ -36,7 +37,9 @@ class Site:
         if self.name.splitlines() != [self.name]:
             raise ValueError(f"site name {shown(self.name)} has a line break; write it on one line")
         within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
-        within(self.longitude_deg, -180, 360, f"site {self.name!r}: longitude_deg", below=True)
+        east_deg = within(self.longitude_deg, -360, 360, f"site {self.name!r}: longitude_deg")
+        if abs(east_deg) > 180:
+            object.__setattr__(self, "longitude_deg", (east_deg + 180) % 360 - 180)
         within(self.altitude_m, -500, 50_000, f"site {self.name!r}: altitude_m")
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
@@ -164,7 +167,8 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
     ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
     GeoJSON the name is the property `name`, the altitude the third coordinate, the mask the
-    property `min_elevation_deg`; errors name the feature by its number, from 1.
+    property `min_elevation_deg`, and null counts as absent; errors name the feature by its number,
+    from 1.
     """
     text = read_text(path)
     if fspath(path).lower().endswith((".geojson", ".json")):
@@ -188,20 +192,21 @@ def _points(text: str, path: str) -> Table:
     source = f"{path}:feature"
     try:
         features = json.loads(text)["features"]
-        points = [feature["geometry"]["coordinates"] for feature in features]
+        geometries = [feature.get("geometry") or {} for feature in features]
+        points = [geometry.get("coordinates") for geometry in geometries]
         properties_of = [feature.get("properties") or {} for feature in features]
-        named = [properties.get("name", number) for number, properties in enumerate(properties_of)]
-        masks = [properties.get("min_elevation_deg", "") for properties in properties_of]
+        given = [(p.get("name"), p.get("min_elevation_deg")) for p in properties_of]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
     rows = []
-    for line, (place, name, mask) in enumerate(zip(points, named, masks, strict=True), 1):
-        if not isinstance(place, list) or len(place) not in (2, 3):
+    for line, (place, (name, mask)) in enumerate(zip(points, given, strict=True), 1):
+        if not isinstance(place, list) or len(place) not in (2, 3) or None in place[:2]:
             raise TableError(f"{source}:{line}: is no point; leave lines and areas out")
-        longitude, latitude, *height = map(str, place)
-        cells = (str(name), latitude, longitude, height[0] if height else "", str(mask))
-        rows.append(Row(source, line, dict(zip(_COLUMNS, cells, strict=True))))
+        longitude, latitude, height = [*place, None][:3]
+        cells = (line - 1 if name is None else name, latitude, longitude, height, mask)
+        texts = ("" if cell is None else str(cell) for cell in cells)
+        rows.append(Row(source, line, dict(zip(_COLUMNS, texts, strict=True))))
     if not 0 < len(rows) <= MOST_SITES:
         raise TableError(f"{path}:1: has {len(rows)} features; give 1 to {MOST_SITES}")
     return Table(source, 1, _COLUMNS, iter(rows))
@@ -216,9 +221,16 @@ def _check_columns(table: Table) -> None:
             raise table.error(f"column {column!r} is missing; add it")
 
 
+_UNKNOWN = ("", "nan", "null", "none")
+
+
 def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
-    given = {c: row.number(c) for c in _COLUMNS[1:] if row.cells.get(c) or c in _NEEDED}
+    given = {
+        column: row.number(column)
+        for column in _COLUMNS[1:]
+        if column in _NEEDED or row.cells.get(column, "").lower() not in _UNKNOWN
+    }
     try:
         return Site(name, **given)
     except ValueError as error:

@@ -50,8 +50,8 @@ def _same_names(satellites: list[Satellite]) -> Iterator[str]:
             shown.append("...")
         which = f" ({', '.join(shown)})" if shown else ""
         yield (
-            f"{count} satellites are called {name!r}{which}{more}; tables tell them by name only, "
-            "so rename one"
+            f"{count} satellites are called {name!r}{which}{more}; tables tell them by their "
+            "catalogue numbers only, so rename one"
         )
 
 

@@ -16,9 +16,17 @@ DEVICE_FORMS = ("devices", "places", "places_path")
 
 
 _LATITUDE = Field(ge=-90, le=90, description="latitude, north +, degrees")
-_LONGITUDE = Field(ge=-180, lt=360, description="longitude, east +, degrees")
+_LONGITUDE = Field(ge=-360, le=360, description="longitude, east +, degrees")
 Altitude = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
 Mask = Annotated[float | None, Field(ge=0, lt=90)]
+
+
+def _in_one_turn(longitude_deg: float | None) -> float | None:
+    """Return the same longitude from -180 to 180: 289.25 is -70.75."""
+    if longitude_deg is None or abs(longitude_deg) <= 180:
+        return longitude_deg
+    return (longitude_deg + 180) % 360 - 180
+
 
 Named = TypeVar("Named", bound="Place | GroundNode")
 
@@ -39,7 +47,7 @@ class Place(Section):
 
     name: Text = setting(None, "name of the device's place")
     latitude_deg: Annotated[float, _LATITUDE]
-    longitude_deg: Annotated[float, _LONGITUDE]
+    longitude_deg: Annotated[float, _LONGITUDE, AfterValidator(_in_one_turn)]
     altitude_m: Altitude = 0.0
     min_elevation_deg: Mask = setting(
         None, "elevation above which the device has a link, degrees; null for its cluster's"
@@ -61,7 +69,7 @@ class GroundNode(Section):
 
     name: Name
     latitude_deg: Annotated[float | None, _LATITUDE] = None
-    longitude_deg: Annotated[float | None, _LONGITUDE] = None
+    longitude_deg: Annotated[float | None, _LONGITUDE, AfterValidator(_in_one_turn)] = None
     altitude_m: Altitude = 0.0
     min_elevation_deg: Mask = setting(
         None, "elevation above which it has contact, degrees; null for the orbit's"

@@ -116,7 +116,9 @@ class TleOrbit(_Elements):
 class OmmOrbit(_Elements):
     """Satellites on published Orbit Mean-Elements Messages, propagated by SGP4."""
 
-    source: Literal["omm"] = Field(description="Orbit Mean-Elements Messages: JSON, CSV or XML")
+    source: Literal["omm"] = Field(
+        description="Orbit Mean-Elements Messages: JSON, CSV, XML or KVN"
+    )
 
 
 # Sources with orbits made from scratch: one satellite by its elements, or a Walker pattern.

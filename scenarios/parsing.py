@@ -1,7 +1,8 @@
 """YAML as scenario files use it: the core scalars of YAML 1.2, mappings and lists, nothing else.
 
 Against YAML 1.1 as PyYAML reads it: `1e6` is a number, `no` and `on` are text, dates and `12:30:45`
-stay text. A number with a leading zero (`010`) is refused, because 1.1 reads 8 and 1.2 reads 10.
+stay text. A number with a leading zero (`010`) is refused, because 1.1 reads 8 and 1.2 reads 10; a
+catalogue number, which is written so, is text.
 Also refused: anchors, aliases, tags, keys given twice, numbers that are not finite, and documents
 that are very deep or very large.
 """
@@ -106,16 +107,20 @@ for _tag, (_pattern, _) in _PLAIN.items():
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), None)
 
 
-def parse_yaml(text: str) -> Document:
+_CATALOGUE_NUMBERS = {("orbit", "satellite")}
+
+
+def parse_yaml(text: str, path: KeyPath = ()) -> Document:
     """Parse one YAML document of dict, list, str, int, float, bool and None; None of an empty text.
 
-    Raises ProblemsFound for everything that is not plain YAML, with the line.
+    `path` is that of the key whose value it is, if it is not a whole scenario. Raises ProblemsFound
+    for everything that is not plain YAML, with the line.
     """
     document = Document()
     node = _compose(text)
     if node is not None:
         document.lines[()] = node.start_mark.line + 1
-        document.value = _value(node, (), document.lines)
+        document.value = _value(node, path, document.lines)
     return document
 
 
@@ -145,6 +150,8 @@ def _value(node: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
         return [_value(item, (*path, index), lines) for index, item in enumerate(node.value)]
     text = _text(node, path)
     if node.tag not in _PLAIN:  # quoted, a block, or none of the patterns
+        return text
+    if node.tag == "ambiguous" and path in _CATALOGUE_NUMBERS:
         return text
     try:
         return _PLAIN[node.tag][1](text)
@@ -251,6 +258,6 @@ def _key_or_index(parent: Any, part: str, parts: tuple[str, ...]) -> Any:
 
 def _parsed(key: str, text: str) -> Any:
     try:
-        return parse_yaml(text).value
+        return parse_yaml(text, _parts(key)).value
     except ProblemsFound as found:
         raise ScenarioError(f"--set {dotted(_parts(key))}: {found.problems[0].text}") from None

@@ -31,11 +31,14 @@ SHOWN = {
 class ContactList:
     """Windows with the names of what they are between, and what there is to say about them.
 
-    ``sessions`` (S,) counts how often each site was served, where that is not once a window;
+    ``satellites`` fly, whoever the server is, and ``norad_ids`` are theirs, 0 for none. ``of`` has
+    those that the summary is of, with the windows by them, where these are not the sites.
+    ``sessions`` (S,) counts how often each of them was served, where that is not once a window;
     ``revolutions_per_day`` is the satellite's (the median of several), None without an orbit.
     """
 
     satellites: list[str]
+    norad_ids: list[int]
     sites: list[str]
     start: datetime
     span_s: float
@@ -43,6 +46,7 @@ class ContactList:
     complaints: tuple[str, ...] = ()
     revolutions_per_day: float | None = None
     sessions: np.ndarray | None = None
+    of: tuple[list[str], orbit.ContactWindows] | None = None
 
 
 def write(contacts: ContactList, path: Path) -> None:
@@ -71,8 +75,12 @@ def list_text(contacts: ContactList) -> str:
 
 
 def summary_text(contacts: ContactList) -> str:
-    """One line a site: passes, how long they last, the longest time without; and cycles a day."""
-    seen = orbit.coverage(contacts.windows, len(contacts.sites), contacts.span_s)
+    """One line a site: passes, how long they last, the longest time without; and cycles a day.
+
+    Of satellites or planes that are clients, one line each of them.
+    """
+    names, windows = contacts.of or (contacts.sites, contacts.windows)
+    seen = orbit.coverage(windows, len(names), contacts.span_s)
     durations_s = np.stack([seen.mean_duration_s, seen.longest_duration_s])
     rows = [
         [
@@ -83,7 +91,7 @@ def summary_text(contacts: ContactList) -> str:
             f"{seen.longest_gap_s[i] / 3600:.2f}",
             f"{100 * seen.in_view_fraction[i]:.2f}",
         ]
-        for i, name in enumerate(contacts.sites)
+        for i, name in enumerate(names)
     ]
     head = ["site", "passes", "a day", "mean s", "longest s", "longest gap h", "in view %"]
     listed = table(head, rows)
@@ -94,7 +102,7 @@ def summary_text(contacts: ContactList) -> str:
     least = int(np.argmin(served))
     ideal = contacts.revolutions_per_day
     a_day = served[least] / contacts.span_s * 86400
-    line = f"{listed}\ncycles a day: {a_day:.2f} ({contacts.sites[least]} is served least often)"
+    line = f"{listed}\ncycles a day: {a_day:.2f} ({names[least]} is served least often)"
     if ideal is None:
         return line
     return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
@@ -106,9 +114,12 @@ def _batches(contacts: ContactList, *, times_as_text: bool) -> Iterator[Any]:
     if times_as_text:  # a CSV file, which may end in a spreadsheet
         listed = {key: [_no_formula(name) for name in names] for key, names in listed.items()}
     names = {key: array(values) for key, values in listed.items()}
+    norad_ids = np.array(contacts.norad_ids, np.int64)
     for first in range(0, max(len(contacts.windows), 1), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
-        yield plain_tables.batch(_columns(contacts, rows, names, times_as_text=times_as_text))
+        columns = _columns(contacts, rows, names, times_as_text=times_as_text)
+        numbers = norad_ids[contacts.windows.satellite[rows]]
+        yield plain_tables.batch(columns | {"norad_id": array(numbers, numbers == 0)})
 
 
 def _no_formula(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +21,7 @@ from sim.devices.start import start_of
 from sim.errors import InputError, as_input
 from sim.plan.isl_pairs import isl_pairs
 from sim.plan.isl_planning import find_isls
-from sim.plan.service import served_passes
+from sim.plan.service import ServedPasses, served_passes
 from sim.trace.instants import iso, utc
 
 _LONGEST_DAYS = 36525
@@ -29,19 +30,42 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def of_scenario(scenario: Scenario) -> ContactList:
-    """Contacts of a scenario's satellites with its clusters, and how often each is served."""
+    """Contacts of a scenario's satellites with its clusters or stations, whichever the server is.
+
+    And how often each client is served.
+    """
     served = served_passes(scenario)
     sessions = [served.sessions[windows] for windows in served.windows_of_clients]
+    fleet = served.fleet
+    norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
     return ContactList(
-        served.servers,
-        served.clients,
+        fleet,
+        [norad_ids.get(name, 0) for name in fleet],
+        served.servers if served.turned else served.clients,
         served.start,
         served.span_s,
-        served.windows,
+        _by_who_flies(served),
         _warnings(served.doubts),
         _revolutions_per_day(served.satellites),
         np.array([numbers.max(initial=-1) + 1 for numbers in sessions]),
+        (served.clients, served.windows),
     )
+
+
+def _by_who_flies(served: ServedPasses) -> orbit.ContactWindows:
+    """The windows with the satellites that fly as their satellites, also where these are clients.
+
+    ``site`` is the station then, or the satellite that serves the others.
+    """
+    windows = served.windows
+    if not served.turned:
+        return windows
+    turned = vars(windows) | {
+        "satellite": served.window_satellites,
+        "site": windows.satellite,
+    }
+    order = np.lexsort((turned["site"], turned["satellite"], windows.rise_s))
+    return orbit.ContactWindows(**{name: column[order] for name, column in turned.items()})
 
 
 def of_elements(
@@ -74,6 +98,8 @@ def of_elements(
     if twice is not None:  # the list could not tell them apart
         raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
     satellites, left_out = _read(path, skip_bad=skip_bad)
+    own_names = orbit.own_names(satellites)
+    satellites = [replace(s, name=name) for s, name in zip(satellites, own_names, strict=True)]
     failures: list[orbit.Failure] = []
     windows = orbit.contact_windows(
         satellites, places, begin, end, min_elevation_deg, refine="sgp4", on_failure=failures.append
@@ -83,6 +109,7 @@ def of_elements(
     left_out += _left_out(refused, len(satellites), path, skip_bad=skip_bad)
     return ContactList(
         [satellite.name for satellite in satellites],
+        [satellite.norad_id for satellite in satellites],
         names,
         begin,
         (end - begin).total_seconds(),

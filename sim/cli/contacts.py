@@ -122,7 +122,9 @@ def contacts_command(
     scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
     tle: Annotated[
         Path | None,
-        typer.Option(help="element file (TLE, or OMM in JSON, CSV or XML), in place of a scenario"),
+        typer.Option(
+            help="element file (TLE, or OMM in JSON, CSV, XML or KVN), in place of a scenario"
+        ),
     ] = None,
     *,
     over_sites: OverSites,

@@ -163,13 +163,7 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     together = roles.satellites_learn or scenario.devices_over_mesh
     if together or (wanted is None and source.serving == "any"):
         server = _meant(found, roles.relay, key) if roles.relay else None
-        twice, times = Counter(satellite.name for satellite in found).most_common(1)[0]
-        if times > 1:  # traces could not tell them apart
-            raise InputError(
-                f"orbit: {times} satellites are called {twice!r}; where all serve or are clients "
-                "each needs a name of its own, so rename or remove one"
-            )
-        others = [satellite for satellite in found if satellite is not server]
+        others = _told_apart([satellite for satellite in found if satellite is not server])
         if not others:
             raise InputError(f"{key}: {roles.relay!r} is the only satellite; it needs clients")
         return sorted(others, key=lambda satellite: satellite.name)
@@ -183,9 +177,27 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     return list(found)
 
 
+def _told_apart(found: Sequence[S]) -> list[S]:
+    """Return satellites with names of their own: equal ones get the catalogue number added.
+
+    Raises InputError for two of a name that have no number, or the same one.
+    """
+    told = [replace(s, name=name) for s, name in zip(found, orbit.own_names(found), strict=True)]
+    if not told:
+        return told
+    twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
+    if times > 1:  # traces could not tell them apart
+        raise InputError(
+            f"orbit: {times} satellites are called {twice!r}; where all serve or are clients "
+            "each needs a name or a catalogue number of its own, so rename or remove one"
+        )
+    return told
+
+
 def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
-    meant = [s for s in found if wanted in (s.name, str(s.norad_id))]
+    number = orbit.catalogue_number(wanted)
+    meant = [s for s in found if s.name == wanted or (number and s.norad_id == number)]
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
         raise InputError(

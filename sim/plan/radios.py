@@ -11,8 +11,9 @@ import channel
 import scenarios
 from channel import Link, snr_db
 from scenarios import Scenario
+from scenarios.ground import Station
 from sim.devices.sites import ground_nodes, lowest_mask_deg
-from sim.errors import as_input
+from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
 
 LOWEST_ALTITUDE_M = 160e3
@@ -53,6 +54,7 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
     def radio(side: str, place: Any) -> Any:
         if resolved[side] == "neglected":
             return None  # a downlink of clusters
+        _check_place(resolved[side], place)
         with as_input(f"link.{side}: "):
             return under(side, _air(resolved[side], place))
 
@@ -83,6 +85,19 @@ def si_link(
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+def _check_place(values: Mapping[str, Any], place: Any) -> None:
+    """Raise InputError for a place that is higher, or lower, than the models of the air reach."""
+    allowed = channel.ITU_ALTITUDE_M
+    inside = allowed.low <= place.altitude_m <= allowed.high
+    if values.get("atmosphere") == "itu" and not inside:
+        kind = "stations" if isinstance(place, Station) else "clusters"
+        raise InputError(
+            f"ground.{kind} {place.name!r}: altitude_m {place.altitude_m:g} is outside "
+            f"{allowed.low:g} to {allowed.high:g}, for which atmosphere 'itu' has models; correct it, "
+            "or take another atmosphere"
+        )
 
 
 def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | None:

@@ -88,7 +88,7 @@ def _large() -> None:
     seconds, windows = best_of(1, satellites, sites)
     names = [satellite.name for satellite in satellites]
     places = [site.name for site in sites]
-    found = ContactList(names, places, START, 86400.0, windows)
+    found = ContactList(names, [0] * len(names), places, START, 86400.0, windows)
     with TemporaryDirectory() as folder:
         written_s, _ = timed(write, found, Path(folder) / "windows.parquet")
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -227,9 +227,15 @@ def test_at_its_subsatellite_point_it_stands_in_the_zenith(axis_km, inclination_
         assert alone_km == pytest.approx(exact_km[0, 0], rel=1e-11)
 
 
+def test_longitudes_of_another_turn_are_the_same_site():
+    for east_deg, kept_deg in ((289.25, -70.75), (-190.0, 170.0), (360.0, 0.0), (180.0, 180.0)):
+        assert orbit.Site("x", 1, east_deg) == orbit.Site("x", 1, kept_deg)
+        assert orbit.Site("x", 1, east_deg).longitude_deg == kept_deg
+
+
 def test_sites_that_cannot_be_are_refused_in_one_line():
     for words, *asked in (
-        ("site 'x': longitude_deg 360.0 is outside -180 up to but not", "x", 0, 360.0),
+        ("site 'x': longitude_deg 360.5 is outside -360 to 360", "x", 0, 360.5),
         ("site 'x': latitude_deg '48' is not a number; give one from -90", "x", "48", 0),
         ("site name ' ' is no name; give text such as", " ", 1, 1),
         ("site name 'a.u2028' has a line break; write it on one line", "a\u2028", 1, 1),

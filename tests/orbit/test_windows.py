@@ -287,7 +287,18 @@ def test_points_of_geojson_are_sites(tmp_path):
         orbit.Site("A", 47.0, 8.5, 500.0, 5.0),
         orbit.Site("B", -33.0, -70.0),
     ]
+    absent = {"name": None, "min_elevation_deg": None}
+    nulls = [
+        {"geometry": {"coordinates": [8.5, 47.0, None]}, "properties": absent},
+        {"geometry": {"coordinates": [8.5, 47.0]}, "properties": None},
+    ]
+    path.write_text(json.dumps({"features": nulls}))
+    assert orbit.read_sites(path) == [orbit.Site("0", 47.0, 8.5), orbit.Site("1", 47.0, 8.5)]
+    table = f"{PLACE.strip()},altitude_m,min_elevation_deg\n47,8.5,null,NaN\n47,8.5,,None\n"
+    assert orbit.read_sites(_written(tmp_path, table)) == orbit.read_sites(path)
     for wrong, said in (
+        (json.dumps({"features": [{"geometry": None}]}), "feature:1: is no point"),
+        (json.dumps({"features": [{"geometry": {"coordinates": [8, None]}}]}), "1: is no point"),
         ("[1]", "stations.geojson:1: no GeoJSON with a list of features"),
         ("[" * 100_000, "stations.geojson:1: no GeoJSON with a list of features"),
         (json.dumps({"features": []}), "stations.geojson:1: has 0 features"),

@@ -148,6 +148,53 @@ def test_bad_satellites_are_counted_or_left_out(leomix, elements, tmp_path):
     assert times.findall(done.out) == times.findall(alone.out)
 
 
+def bare(name, overrides, file):
+    """A scenario of the windows of a file between the same satellites and places."""
+    given = scenarios.load(name, overrides)
+    ground = {"clusters": [{"name": cluster.name} for cluster in given.ground.clusters]}
+    if given.roles.satellites_learn:
+        ground = {"stations": [{"name": station.name} for station in given.ground.stations]}
+    serving = {} if given.roles.satellites_learn else {"serving": "any"}
+    return {
+        "start": f"{given.start:%Y-%m-%dT%H:%M:%SZ}" if given.start else None,
+        "stop": {} if given.stop.days is None else {"days": given.stop.days},
+        "roles": given.roles.model_dump(include={"server", "clients"}),
+        "orbit": {"source": "contacts", "path": str(file), **serving},
+        "ground": ground,
+        "link": {"preset": "paper", "downlink": {"rate": "fixed", "fixed_rate_mbps": 10}},
+        "compute": {"seconds_per_round": 60},
+        "learning": {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}},
+    }
+
+
+SHORT = {name: {"stop.days": 0.3} for name in scenarios.shipped()}
+for slots in [
+    name for name in SHORT if "source: slots" in scenarios.shipped_path(name).read_text()
+]:
+    SHORT[slots] = {"stop.cycles": 2}
+SHORT["doves"] = {
+    "stop.days": 0.05,
+    "orbit.path": scenarios.shipped_path("doves").with_name("iridium-next.tle"),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_list_of_every_shipped_scenario_is_read_back(leomix, tmp_path, name):
+    first = tmp_path / "first.csv"
+    again = tmp_path / "again.csv"
+    sets = [word for key, value in SHORT[name].items() for word in ("--set", f"{key}={value}")]
+    assert leomix("contacts", name, *sets, "-o", first).status == 0
+    scenario = bare(name, {key: str(value) for key, value in SHORT[name].items()}, first)
+    (tmp_path / "again.yaml").write_text(json.dumps(scenario))
+    done = leomix("contacts", tmp_path / "again.yaml", "-o", again)
+    assert (done.status, "warning" in done.err) == (0, False), done.err
+    listed, read = pd.read_csv(first), pd.read_csv(again)
+    (places,) = ({place["name"] for place in given} for given in scenario["ground"].values())
+    assert len(listed) and set(listed.site) <= places and not set(listed.satellite) & places
+    same = listed.columns.drop(["norad_id"])
+    pd.testing.assert_frame_equal(listed[same], read[same], rtol=0, atol=2e-6)
+
+
 def test_a_scenario_shows_its_cycles(leomix):
     lines = leomix("contacts", "quickstart", "--summary").out.splitlines()
     assert "one cycle an orbit would be 14." in lines[-1]

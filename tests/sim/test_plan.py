@@ -146,6 +146,18 @@ def published(elements, **changes):
     return made({"orbit": source, "stop": {"days": 1}}, changes)
 
 
+def test_a_place_is_refused_by_its_name_where_the_air_has_no_model():
+    itu = {"atmosphere": "itu", "exceedance_pct": 1}
+    link = {"preset": "physical", "uplink": itu, "downlink": itu}
+    place = {"name": "Balloon", "latitude_deg": 48, "longitude_deg": 289.25, "altitude_m": 20_000}
+    one = published(IRIDIUM, ground={"clusters": [place]}, link=link)
+    assert one.ground.clusters[0].longitude_deg == -70.75
+    with pytest.raises(
+        InputError, match=r"^ground.clusters 'Balloon': altitude_m 20000 is outside"
+    ):
+        make_plan(one)
+
+
 def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     both = f"{IRIDIUM}\n{DECAYING}"
     plan = make_plan(published(both, start=None, orbit={"serving": "any"}))
@@ -154,8 +166,17 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     twins = "TWIN\n" + DECAYING + "TWIN\n" + DECAYING.replace("25544", "25545")
     one = make_plan(published(twins, orbit={"satellite": "25545"}))
     assert {contact.norad_id for contact in one.contacts} == {25545}
-    with pytest.raises(InputError, match="2 satellites are called 'TWIN'; where all serve or are"):
-        make_plan(published(twins, orbit={"serving": "any"}))
+    both = make_plan(published(twins, orbit={"serving": "any"}))
+    named = {(contact.satellite, contact.norad_id) for contact in both.contacts}
+    assert named == {("TWIN (25544)", 25544), ("TWIN (25545)", 25545)}
+    thrice = f"{twins}TWIN\n{DECAYING}"
+    with pytest.raises(InputError, match=r"2 satellites are called 'TWIN \(25544\)'; where all"):
+        make_plan(published(thrice, orbit={"serving": "any"}))
+    for written in ("25545", "T0000", "270000"):
+        elements = twins if written == "25545" else twins.replace("25545", "T0000")
+        one = make_plan(published(elements, orbit={"satellite": written}))
+        (norad_id,) = {contact.norad_id for contact in one.contacts}
+        assert norad_id == (25545 if written == "25545" else 270000)
     with pytest.raises(InputError, match=r"called 'TWIN': TWIN \(25544\), TWIN \(25545\)"):
         make_plan(published(twins, orbit={"satellite": "TWIN"}))
     plan = make_plan(published(DECAYING, stop={"days": 12}))
