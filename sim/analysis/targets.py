@@ -166,6 +166,19 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
 
 
+def shared_target(reached: Mapping[str, int], runs: int) -> str | None:
+    """Return the one target at which runs are compared, by how many of them have reached each.
+
+    It is the highest that all have reached; where there is none, the highest that half of them
+    have, else that any has. None where no run has reached any.
+    """
+    for fewest in (runs, (runs + 1) // 2, 1):
+        found = [target for target, count in reached.items() if count >= max(fewest, 1)]
+        if found:
+            return max(found, key=float)
+    return None
+
+
 def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     """Return round accuracies above the median start that at least one of the runs has reached.
 
