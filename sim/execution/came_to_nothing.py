@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from learning.methods.base import GlobalModelMethod
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
-from sim.formatting import data_size, duration
+from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
     less_memory,
@@ -112,14 +112,13 @@ def came_to_nothing(
     if not rounds:
         who = "satellite" if built.plan.topology.clients_fly else "device"
         what = f"no {who} completed a round of training"
-        return CameToNothing(what, _why_no_round(built, simulation, down))
+        return CameToNothing(what, _why_no_round(tables, built, simulation, down))
     what = "no update of a client reached the server"
     over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
-            over_mesh
-            or "See the kinds aggregate, drop and fault of the table events, and learning.options",
+            over_mesh or _where_to_look(_there(tables, "drop", "fault")),
         )
     if over_mesh:
         return CameToNothing(what, over_mesh)
@@ -182,7 +181,24 @@ def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
     )
 
 
-def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
+def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:
+    """Return which of some kinds the table of events has, as a sentence names them; "" for none."""
+    there = [
+        kind
+        for kind in kinds
+        if any(says(rows, "kind", kind).any() for rows in pieces_of(tables, "events", ["kind"]))
+    ]
+    names = f"kind{'s' if there[1:] else ''} {listed(there)}"
+    return f"{names} of the table events" if there else ""
+
+
+def _where_to_look(kinds: str) -> str:
+    return f"See {f'the {kinds}, and ' if kinds else ''}learning.options"
+
+
+def _why_no_round(
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, down: Traffic
+) -> str:
     """Say what kept all devices from a round: their memory, the way down, or their speed."""
     every = [client.devices for client in simulation.clients.by_name.values()]
     asked = [devices for devices in every if devices.load.least is not None]
@@ -218,7 +234,18 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
             f"the longest time between two passes {duration(gap_s)}: "
             f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
         )
-    return f"A round takes {duration(round_s)}: see the kinds fault and drop of the table events"
+    if kinds := _there(tables, "fault", "drop"):
+        return f"A round takes {duration(round_s)}: see the {kinds}"
+    if built.method.trains_in_gaps and round_s > gap_s:
+        return (
+            f"A round takes {duration(round_s)}, and method {built.scenario.learning.method!r} "
+            f"trains between contacts, where the longest time between two lasts {duration(gap_s)}: "
+            "set orbit.max_session_s, so that rounds follow each other in a contact"
+        )
+    return (
+        f"A round takes {duration(round_s)}, and none that began came to its end: raise stop.days "
+        "or stop.cycles"
+    )
 
 
 def _why_not_there(built: Build, simulation: Simulation, way: Way) -> str:
