@@ -454,6 +454,19 @@ def test_the_state_of_an_optimizer_is_remembered(fly):
         assert np.array_equal(found[name], tensor.numpy())
 
 
+OF_OTHERS = {"model": {"kind": "nets_of_others:Net"}, "method": "rules_of_others:Rule"}
+
+
+def test_what_of_the_learning_does_not_count_is_not_looked_at(fly):
+    """Neither code that is not there, nor keys that are wrong; data are, unless it has its own."""
+    assert fly(SOFTMAX, learning={**OF_OTHERS, "batch_size": -1, "step": 1}).status == 0
+    others = {"data": {"kind": "data_of_others:digits"}}
+    refused = fly(SOFTMAX, out="no", learning=others)
+    assert (refused.status, "LEOMIX_ALLOW_CODE=1" in refused.err) == (2, True)
+    forget(Path.cwd())
+    assert fly(small(), out="own", learning=others).status == 0
+
+
 HIDDEN = {
     "softmax.py:2: the module variable SEEN is changed by a call": (
         "SEEN = []\n",
