@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,17 @@ class Replies:
         self.folder: Path | None = None
         self.cache: Cache | None = None
         self.reuse = Reuse()
+        self._holds = False
+        self._held: dict[str, bytes] = {}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold what is made meanwhile, and kept nowhere else, until it is asked for once more."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
 
     def ask(
         self,
@@ -47,7 +58,7 @@ class Replies:
         Give ``shared`` where the key names all that the bytes depend on; else they are of this run
         alone, and so are those that are not sound: an error may not come again.
         """
-        known = self._own(key)
+        known = self._held.pop(key, None) or self._own(key)
         if known is None and shared and self.cache is not None:
             known = self.cache.read(REPLY, key, bytes)
             if known is not None:
@@ -62,6 +73,8 @@ class Replies:
             self.folder.mkdir(parents=True, exist_ok=True)
             with at_once(self.folder / key, durable=False) as part:
                 write_sealed(part, made)
+        elif self._holds:
+            self._held[key] = made
         return made
 
     def _own(self, key: str) -> bytes | None:

@@ -73,18 +73,17 @@ def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
     """Return a scenario whose method is the functions in a file; ``overrides`` come last.
 
     Of the scenario's own learning only the keys ``KEPT`` count, and its data where the file has
-    no function ``data``. Raises InputError for what is no such file.
+    no function ``data``; the others are not even looked at. Raises InputError for what is no such
+    file.
     """
     import scenarios
-    from learning.declarations import given_keys
 
     own = _app(path) if path.is_dir() else _functions(path)
-    loaded = scenarios.load(name)
-    dumped = loaded.model_dump(mode="json", include={"learning"})["learning"]
-    kept = given_keys(loaded.learning).intersection(KEPT if own.uses_data else KEPT_BESIDES_DATA)
-    learning = {key: dumped[key] for key in sorted(kept)}
-    learning |= {"method": own.method, "options": own.options}
-    return scenarios.load(name, {"learning": learning, **overrides})
+    written = scenarios.as_written(name, "learning")
+    kept = KEPT if own.uses_data else KEPT_BESIDES_DATA
+    of_a_file = {"learning": {key: written[key] for key in kept if key in written}}
+    typed = {"learning.method": own.method, "learning.options": own.options}
+    return scenarios.reader(name)({**of_a_file, **typed, **overrides}, tuple(of_a_file))
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
             if learner.measures:
-                self._doubts = self.built.try_hooks()
+                self._doubts = self.built.try_hooks(self.simulation.method)
                 told = (*self.built.module_doubts, *self._doubts)
                 for observer in self._observers if told else ():
                     observer.doubted(told)
@@ -213,6 +213,7 @@ class Run(Observer):
                     (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
             raise
         finally:
+            self.simulation.method.dismiss()
             self.simulation.trace.close()
             if self.cache is not None:
                 self.cache.close()

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -145,6 +146,15 @@ class FlowerApp:
                         where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
                         yield f"{where}: {name} takes {what}, and not simulated time"
             yield from unrepeatable(path, "the context's state")
+
+    @contextmanager
+    def as_before(self) -> Iterator[None]:
+        """Let what is asked meanwhile change no node's state, and count for nothing."""
+        states, calls = dict(self._states), self._calls.copy()
+        try:
+            yield
+        finally:
+            self._states, self._calls = states, calls
 
     def server_context(self) -> Context:
         """Return the context of the ServerApp."""

@@ -35,7 +35,7 @@ from sim.errors import custom_line
 from sim.fly.baton import Runner, Stuck
 from sim.fly.call_options import CallOptions
 from sim.fly.flower.app import Answer, Asking, FlowerApp, content_bytes, examples_of, figures_of
-from sim.fly.flower.grid import SimulatedGrid
+from sim.fly.flower.grid import SimulatedGrid, as_received
 from sim.fly.flower.library import Stage, TooFewNodes, dated_by
 from sim.fly.user_code import seeded
 from sim.formatting import duration
@@ -110,6 +110,7 @@ class Flower(OwnLearning):
         self.brought = Brought()
         self.latest: dict[int, tuple[dict[str, float], float]] = {}
         self.central: dict[str, float] = {}
+        self.foretold: dict[str, float] = {}
         self.main: Runner | None = None
         self.is_cut = False
         self.reshaped = ""
@@ -117,9 +118,10 @@ class Flower(OwnLearning):
     # -- before the run
 
     def rehearse(self, longest_gap_s: float) -> list[str]:
-        """Let the ServerApp run until it sends, and call one client; say what will bite."""
-        logging.getLogger("flwr").setLevel(logging.WARNING)
-        dated_by(self.stage)
+        """Let the ServerApp run until it sends, and call one client; say what will bite.
+
+        The run goes on from there: until it sends, the app lives in simulated time by itself.
+        """
         self._begin()
         self._run_server(0.0)
         for _ in range(MOST_WAKES):
@@ -134,20 +136,20 @@ class Flower(OwnLearning):
                 f"{self.app.folder}: the ServerApp waits, and has sent no message; it needs one of "
                 "flwr's strategies, or Grid.push_messages"
             )
-        self.stage.close()
+        self.central, self.foretold = {}, self.central
         return doubts
+
+    def dismiss(self) -> None:
+        """End the app's threads."""
+        self.stage.close()
 
     def _tried(self) -> Iterator[str]:
         """Call clients until one answers; raise ValueError where none of some does."""
-        tried = self.grid.outbox[:MOST_TRIED]
-        for number, message in enumerate(tried):
-            answer = self._ask(message)
-            if not answer.failed:
-                break
-            if number == 0:
-                first = answer
-                yield f"the first client that was tried fails: {answer.failed}"
-        else:
+        answers = self._tries(self.grid.outbox[:MOST_TRIED])
+        first, answer = answers[0], answers[-1]
+        if first.failed and not answer.failed:
+            yield f"the first client that was tried fails: {first.failed}"
+        if answer.failed:
             cure = f"; {first.cure}" if first.cure else ""
             raise ValueError(
                 f"{self.app.folder}: no client that was tried answers: {first.failed}{cure}"
@@ -157,6 +159,16 @@ class Flower(OwnLearning):
                 "the first client returns arrays of other shapes than it got: "
                 f"{answer.reshaped}; a strategy that averages models cannot use them"
             )
+
+    def _tries(self, messages: list[Message]) -> list[Answer]:
+        """Call the clients of messages until one answers; the run knows what they answered."""
+        answers = []
+        with self.learner.replies.held(), self.app.as_before():
+            for message in messages:
+                answers.append(self._ask(as_received(message, message.metadata.message_id)))
+                if not answers[-1].failed:
+                    break
+        return answers
 
     def _impatient(self, longest_gap_s: float) -> Iterator[str]:
         """Say where the app gives up before a client can answer."""
@@ -174,6 +186,8 @@ class Flower(OwnLearning):
 
     def _begin(self) -> None:
         """Start the ServerApp, which runs when it is its turn."""
+        logging.getLogger("flwr").setLevel(self.options.log.upper())
+        dated_by(self.stage)
         app = self.app
 
         def main() -> None:
@@ -252,10 +266,12 @@ class Flower(OwnLearning):
     def cluster(self, me: Any) -> Protocol:
         """Let the ServerApp begin; what comes of it are actors of their own."""
         if me.index == 0:
-            logging.getLogger("flwr").setLevel(self.options.log.upper())
-            dated_by(self.stage)
-            self._begin()
-            yield from self._go_on(0.0)
+            if self.main is None:
+                self._begin()
+            if self.stage.now_s > 0.0:  # it has slept before it sent anything
+                yield Wait(self.stage.now_s)
+            self.central = self.foretold
+            yield from self._go_on(self.stage.now_s)
 
     def _go_on(self, now_s: float) -> Protocol:
         """Let the ServerApp run until it waits, and send what it has pushed."""
