@@ -173,7 +173,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         method = find_method(scenario.learning.method)
     with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
-    learner = learner_of(scenario, own_learning=method.own_learning)
+    learner = learner_of(scenario)
     refuse_for_method(scenario, method, options, learner)
     with as_input():
         method.check(learner.config)

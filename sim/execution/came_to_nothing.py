@@ -29,7 +29,6 @@ from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
     from sim.engine.simulation import Simulation
 
 
@@ -123,7 +122,7 @@ def came_to_nothing(
     if over_mesh:
         return CameToNothing(what, over_mesh)
     if up.all_cut:
-        return CameToNothing(what, _why_cut(built.scenario, Way.TO_SERVER, up))
+        return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
     return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
 
 
@@ -217,7 +216,7 @@ def _why_no_round(
     if not least and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
         return why
     if down.all_cut:
-        return _why_cut(built.scenario, Way.TO_CLIENT, down)
+        return _why_cut(built, Way.TO_CLIENT, down)
     if not least:
         return "No training was asked for before the end: raise stop.days or stop.cycles"
     round_s = min(
@@ -268,12 +267,13 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     return max(passes_s), max(gaps_s)
 
 
-def _why_cut(scenario: Scenario, way: Way, sent: Traffic) -> str:
+def _why_cut(built: Build, way: Way, sent: Traffic) -> str:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
+    scenario, lora = built.scenario, built.learner.config.model.lora
     what = "An upload" if way is Way.TO_SERVER else "A download"
     most = data_size(sent.carried_bytes)
     keys = " or ".join(link_keys(scenario, sent.directions))
     return (
         f"{what} holds {data_size(sent.payload_bytes)}, and no pass carried more than {most} of "
-        f"one for a client: raise {keys}, or {less_to_carry(scenario, way)}"
+        f"one for a client: raise {keys}, or {less_to_carry(scenario, lora, way)}"
     )
