@@ -169,9 +169,13 @@ class _Lookout:
 
     def _plan(self, scenario: Scenario, needs_isl: Sequence[str]) -> ContactPlan | str:
         """Return the contact plan of a scenario, or why there is none."""
+        from scenarios.scenario import DrawnStart
         from sim.plan.plan import make_plan
 
-        alike = scenario.model_dump_json(exclude={"description", "seed", "compute", "learning"})
+        apart = {"description", "compute", "learning"}
+        if not isinstance(scenario.start, DrawnStart):  # else each seed has passes of its own
+            apart.add("seed")
+        alike = scenario.model_dump_json(exclude=apart)
         key = f"{alike} {needs_isl}"
         if key not in self._plans:
             try:
