@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,11 @@ class Checkpoint:
         journal: Journal,
         digest: Callable[[], str],
         values: Values,
+        saved_with: Mapping[str, str],
     ) -> bool:
         """Save at an event boundary; return whether it did: a replay saves nothing.
 
-        ``digest`` returns that of the trace by now.
+        ``digest`` returns that of the trace by now, which is what it is ``saved_with`` these.
         """
         if event < journal.event:
             return False
@@ -96,7 +97,7 @@ class Checkpoint:
             if (tensors := values.kept(handle)) is not None:
                 self._store.save(key, tensors)
         self._store.sync()
-        state = Journal(journal.entries, event, time_s, digest())
+        state = Journal(journal.entries, event, time_s, digest(), saved_with)
         self._write(state, self._store.held(live))
         self._store.keep_only(live)
         self._saved_at = time.monotonic()
