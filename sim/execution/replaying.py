@@ -36,6 +36,7 @@ def replay_differs(
     """
     names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
     changed = [f"{name} {before.get(name, NOTHING)} -> {now.get(name, NOTHING)}" for name in names]
+    same = "versions, processor and scenario are those that it was saved with"
     anew = "run it anew in another folder, where what the cache holds is not trained again"
     if not before:
         why = f"it was saved by another version of leomix; {anew}"
@@ -43,15 +44,12 @@ def replay_differs(
         why = f"{', '.join(changed)} since it was saved; put that back to go on, or {anew}"
     elif code:
         why = (
-            "versions, processor and scenario are those that it was saved with, so code of your own "
-            f"({', '.join(code)}) does not do the same each time, or leomix has a defect; {anew}"
+            f"{same}, so code of your own ({', '.join(code)}) does not do the same each time, or "
+            f"leomix has a defect; {anew}"
         )
     else:
         kept = "nothing that was saved is lost"
         if place is not None:
             kept += f": keep {place}, and report it with its scenario"
-        why = (
-            "versions, processor and scenario are those that it was saved with, so this is a "
-            f"defect of leomix; {kept}; {anew}"
-        )
+        why = f"{same}, so this is a defect of leomix; {kept}; {anew}"
     return f"the replay differs from the saved run at event {event}: {why}"
