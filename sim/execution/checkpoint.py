@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,11 @@ class Checkpoint:
         journal: Journal,
         digest: Callable[[], str],
         values: Values,
+        saved_with: Mapping[str, str],
     ) -> bool:
         """Save at an event boundary; return whether it did: a replay saves nothing.
 
-        ``digest`` returns that of the trace by now.
+        ``digest`` returns that of the trace by now, which is what it is ``saved_with`` these.
         """
         if event < journal.event:
             return False
@@ -102,7 +103,7 @@ class Checkpoint:
             if (tensors := values.kept(handle)) is not None:
                 self._store.save(key, tensors)
         self._store.sync()
-        state = Journal(journal.entries, event, time_s, digest())
+        state = Journal(journal.entries, event, time_s, digest(), saved_with)
         known = self._store.checksums
         self._write(state, {key: known[key] for key in sorted(known.keys() & live.keys())})
         self._store.keep_only(live)

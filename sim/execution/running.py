@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
+from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
@@ -279,7 +281,11 @@ class Run(Observer):
         if not self._is_replayed:
             return
         simulation = self.simulation
-        simulation.journal.check_replay(number, simulation.digest)
+        if simulation.journal.differs(number, simulation.digest):
+            before = simulation.journal.saved_with
+            raise SimulationError(
+                replay_differs(number, before, self._with, self.place, list(self.builds.code))
+            )
         if self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
                 self._save()
@@ -296,9 +302,15 @@ class Run(Observer):
             simulation.journal,
             simulation.digest,
             learner.values,
+            self._with,
         )
         if saved:
             LOG.info("checkpoint saved at event %s", self._event)
+
+    @cached_property
+    def _with(self) -> dict[str, str]:
+        """With what the run is saved; asked for when its data and model are made."""
+        return saved_with(self.built.learner)
 
     def _so_far(self) -> dict[str, Any]:
         """Return how far the run has come, as its sign of life says it: read by another thread."""

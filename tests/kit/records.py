@@ -20,6 +20,7 @@ from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
+from sim.execution.replaying import replay_differs
 from sim.execution.result import Result
 from sim.execution.result_cache import Results
 from sim.execution.shelf import Shelf, cache_folder
