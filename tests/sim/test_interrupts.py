@@ -16,6 +16,7 @@ from tests.kit.folders import cut, held
 from tests.kit.processes import wait_until
 from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
+from tests.kit.sweeps import status
 from tests.soak import kills
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +141,24 @@ def test_an_interrupt_during_the_start_is_told(name, how):
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
     assert done.stderr == "leomix: interrupted: nothing was saved\n"
+
+
+READ = ["list", "schema", "--help", "contacts quickstart", "show {}", "show {} --json", "cite {}"]
+READ += ["compare {0} {0}", "validate paper-slots", "run paper-slots --set stop.cycles=1 --json"]
+
+
+@pytest.mark.parametrize("line", READ)
+def test_a_reader_that_goes_away_has_what_it_wanted(line, runs, tmp_path, monkeypatch, capsys):
+    """As ``head`` does, or ``true``, which reads nothing."""
+    monkeypatch.chdir(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        arguments = line.format(runs["slots-timing"]).split()
+        more = ["--set", "learning.train=false", "--quiet"] if line.startswith("run") else []
+        assert (status([*arguments, *more]), capsys.readouterr().err) == (0, "")
+        monkeypatch.undo()
 
 
 FULL = "cannot be written (No space left on device): leomix"
