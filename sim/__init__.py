@@ -3,14 +3,7 @@
 Importing this package is cheap; :func:`run` imports what a run needs.
 """
 
-import os
-import sys
-
-if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    # `python -m sim` looks for all modules in the current folder first, where files of somebody
-    # else may lie. While Python looks for sim itself, that is how its arguments begin.
-    home = os.path.dirname(os.path.dirname(__file__))
-    sys.path[:1] = [entry for entry in sys.path[:1] if entry == home]
+from . import beginning as beginning  # isort: skip (before all others)
 
 from typing import Any
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.errors import InputError, Interrupted
+from sim.errors import InputError, Interrupted, SimulationError
+from sim.execution import claim
 from sim.execution.folder import POINTS, SWEEP
+from sim.execution.live import LIVE
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.files import trouble_text
 from sim.formatting import as_yaml
@@ -154,6 +156,9 @@ class Sweeping:
                 found = outcome_in(place, digest)
                 if found is not None:
                     self.outcomes[digest] = found
+                    if (place / LIVE).exists():  # its process was killed when it was complete
+                        with contextlib.suppress(InputError, SimulationError), claim.locked(place):
+                            pass
 
     @cached_property
     def tasks(self) -> list[Point]:

@@ -12,7 +12,6 @@ import gc
 import json
 import math
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -41,7 +40,7 @@ from sim.execution.interrupt import HANG_UP, PATIENCE_S, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
-from sim.files import folder_bytes
+from sim.files import folder_bytes, free_folder
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -192,9 +191,7 @@ def _result(
         in_the_way = began if isinstance(error, InputError) else resumed
         if not in_the_way or isinstance(error.__cause__, OSError):
             raise
-        aside = place.with_name(f"{place.name}.aside")  # where an earlier one goes
-        if aside.is_dir():
-            shutil.rmtree(aside)
+        aside = free_folder(place.with_name(f"{place.name}.aside"))  # an earlier one may be there
         place.replace(aside)
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {aside}"
     return run(scenario, place, resume=True, observers=observers, cache=cache), note
