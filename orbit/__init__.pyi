@@ -15,6 +15,9 @@ from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
+from .history import History as History
+from .history import one_each as one_each
+from .history import sets_of as sets_of
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows

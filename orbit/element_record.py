@@ -43,7 +43,7 @@ def two_lines(fields: Mapping[str, Any]) -> tuple[str, str, str] | None:
     name = _text_of(said, _NAME).removeprefix("0 ")
     lines = [_text_of(said, _FIRST), _text_of(said, _SECOND)]
     if not any(lines):
-        both = next((said[key] for key in _BOTH if isinstance(said.get(key), str | list)), [])
+        both: Any = next((said[key] for key in _BOTH if isinstance(said.get(key), str | list)), [])
         every = both.splitlines() if isinstance(both, str) else [str(line) for line in both]
         lines = [line for line in every if line.strip()]
         if len(lines) == 3:

@@ -15,6 +15,7 @@ from orbit.contacts import as_satellites, complain, moments, named
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
 from orbit.files import near
+from orbit.history import sets_of
 from orbit.pair_sight import Limb, PairSamples
 from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch
@@ -81,7 +82,7 @@ def isl_windows(
     """
     import pandas as pd
 
-    models = as_satellites(satellites)
+    models = _each_of_one_set(satellites)
     found = find_isls(models, start, end, pairs, grazing_km, max_range_km)
     for line in doubts(models, start, end):
         warn(line, OrbitWarning, stacklevel=2)
@@ -117,7 +118,7 @@ def find_isls(
     unknown or one satellite twice, a perigee that is below the grazing height, a
     `max_range_km` that is not positive, and times as `contact_windows`.
     """
-    models = as_satellites(satellites)
+    models = _each_of_one_set(satellites)
     since = Start.of(start)
     lasts_s = span_s(start, end)
     search = _Search(models, since, _limb(models, grazing_km, max_range_km))
@@ -144,6 +145,17 @@ def find_isls(
     )
     order = np.lexsort((columns["b"], columns["a"], columns["start_s"]))
     return IslWindows(**{name: columns[name][order] for name in columns})
+
+
+def _each_of_one_set(satellites: Sequence[Any]) -> list[Satellite]:
+    models = as_satellites(satellites)
+    several = next((one.name for one in models if len(sets_of(one)) > 1), None)
+    if several is not None:
+        raise ValueError(
+            f"windows between satellites are found with one element set each, and {several!r} has "
+            "several; take the latest ones (orbit.sets: latest)"
+        )
+    return models
 
 
 def _limb(models: Sequence[Satellite], grazing_km: float, max_range_km: float | None) -> Limb:

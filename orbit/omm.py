@@ -195,6 +195,7 @@ _MEANING = {
     "EPHEMERIS_TYPE": (("0", "2", "3"), "get elements made for SGP4 (0); 4 is SGP4-XP"),
 }
 _REQUIRED = ["EPOCH", "NORAD_CAT_ID", *(k for k, q in _QUANTITIES.items() if not q.optional)]
+_INSTEAD = {"MEAN_MOTION": ["SEMI_MAJOR_AXIS"], "NORAD_CAT_ID": ["OBJECT_NAME", "OBJECT_ID"]}
 USED = frozenset(
     {"OBJECT_NAME", "OBJECT_ID", "EPOCH_MICROSECONDS", *_REQUIRED, *_QUANTITIES, *_MEANING}
 )
@@ -295,14 +296,10 @@ def _text(key: str, value: Any) -> str:
 
 def _check(fields: dict[str, str], record: Record) -> None:
     """Refuse what is missing, or has another unit or meaning than that which is read."""
-    instead = {
-        "MEAN_MOTION": ("SEMI_MAJOR_AXIS",),
-        "NORAD_CAT_ID": ("OBJECT_NAME", "OBJECT_ID"),
-    }
     missing = [
         key
         for key in _REQUIRED
-        if not any(fields.get(name) for name in (key, *instead.get(key, ())))
+        if not fields.get(key) and not any(fields.get(name) for name in _INSTEAD.get(key, ()))
     ]
     if missing:
         unknown = {key.upper(): key for key in sorted(set(record.fields) - USED)[:100]}
@@ -320,9 +317,10 @@ def _check(fields: dict[str, str], record: Record) -> None:
             raise _Refused(what, f"give it in {quantity.unit or 'no unit'}", key)
     for key, (allowed, remedy) in _MEANING.items():
         meant = fields.get(key)
-        if meant and (whole := _WHOLE.fullmatch(meant)):  # as +0, or 0.0
-            meant = str(int(whole[1]))
-        if meant and meant.upper() not in allowed:
+        if not meant or meant in allowed:
+            continue
+        whole = _WHOLE.fullmatch(meant)  # as +0, or 0.0
+        if (str(int(whole[1])) if whole else meant.upper()) not in allowed:
             raise _Refused(f"{key} {meant[:40]!r} is not {allowed[0]}", remedy, key)
 
 

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from math import floor
 from typing import Any
 
 from orbit.earth import timescale
+from orbit.history import sets_of
 from orbit.satellite import Satellite, as_satellite
 from orbit.utc import of_julian_date, span_s, utc
 
@@ -43,8 +45,10 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 
 
 def _same_names(satellites: list[Satellite]) -> Iterator[str]:
-    for name, count, more in _shared([satellite.name for satellite in satellites], "name"):
-        known = [str(s.norad_id) for s in satellites if s.name == name and s.norad_id]
+    # Element sets of one satellite share its name by right.
+    several = {(s.name, s.norad_id or index): s for index, s in enumerate(satellites)}.values()
+    for name, count, more in _shared([satellite.name for satellite in several], "name"):
+        known = [str(s.norad_id) for s in several if s.name == name and s.norad_id]
         shown = known[:_MOST_NUMBERS]
         if len(known) > _MOST_NUMBERS:
             shown.append("...")
@@ -60,7 +64,8 @@ def _same_numbers(satellites: list[Satellite]) -> Iterator[str]:
         often, several = ("twice", "two") if count == 2 else (f"{count} times", str(count))
         yield (
             f"{number} comes {often}{more}: {several} element sets of one satellite count as "
-            f"{several}; keep one of them"
+            f"{several}; keep one of them, or take the one nearest in time at each (orbit.sets: "
+            "nearest, --sets nearest)"
         )
 
 
@@ -77,7 +82,7 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
     # To the tenth of a day that the line shows.
     limit = timedelta(days=OLD_ELEMENTS_DAYS + 0.05)
     ages = [
-        (max(abs(start - satellite.epoch), abs(end - satellite.epoch)), satellite.name)
+        (_age(satellite, start, end), satellite.name)
         for satellite in satellites
         if not satellite.made
     ]
@@ -91,6 +96,14 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
             "first and ever faster, so contacts may be off by seconds to minutes: get elements of "
             "a date nearer the span"
         )
+
+
+def _age(satellite: Satellite, start: datetime, end: datetime) -> timedelta:
+    """The longest time in the span from the epoch, or from the nearest one of several."""
+    epochs = [one.epoch for one in sets_of(satellite)]
+    middles = [one + (other - one) / 2 for one, other in pairwise(epochs)]
+    times = [start, end, *(middle for middle in middles if start < middle < end)]
+    return max(min(abs(time - epoch) for epoch in epochs) for time in times)
 
 
 def _leaps(start: datetime, end: datetime) -> Iterator[str]:

@@ -99,6 +99,12 @@ class _Elements(WithGeometry):
         None, "name or catalogue number, for a file of several satellites"
     )
 
+    sets: Literal["nearest", "latest"] | None = setting(
+        None,
+        "several sets of one satellite: the one nearest in time at each time, or the latest; null: "
+        "refused",
+    )
+
     def problems(self) -> Iterator[Problem]:
         """No elements, or two texts of them."""
         return _one_text(self.path, self.elements, "element", "elements")

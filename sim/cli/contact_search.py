@@ -75,11 +75,13 @@ def of_elements(
     start: str | None,
     days: float | None,
     min_elevation_deg: float | None,
+    sets: Any,
     *,
     skip_bad: bool,
 ) -> ContactList:
     """Contacts of every satellite of an element file with every site.
 
+    Of several element sets of one satellite each counts as one, but for ``sets`` nearest or latest.
     Elements that cannot be read, and satellites that SGP4 refuses over the whole span, raise
     InputError, or are left out with a complaint if ``skip_bad``.
     """
@@ -98,6 +100,9 @@ def of_elements(
     if twice is not None:  # the list could not tell them apart
         raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
     satellites, left_out = _read(path, skip_bad=skip_bad)
+    if sets is not None:
+        with as_input("--sets: "):
+            satellites = orbit.one_each(satellites, sets)
     own_names = orbit.own_names(satellites)
     satellites = [replace(s, name=name) for s, name in zip(satellites, own_names, strict=True)]
     failures: list[orbit.Failure] = []

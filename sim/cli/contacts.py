@@ -37,6 +37,12 @@ class OverSites:
     start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None
     days: Annotated[float | None, typer.Option(help="length of the span, days")] = None
     min_elevation: Annotated[float | None, typer.Option(metavar="DEG", help="mask, degrees")] = None
+    sets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH", help="of several sets of a satellite: nearest in time, or latest"
+        ),
+    ] = None
 
     @property
     def given(self) -> bool:
@@ -54,6 +60,7 @@ class OverSites:
             self.start,
             self.days,
             self.min_elevation,
+            self.sets,
             skip_bad=skip_bad,
         )
 
@@ -148,7 +155,7 @@ def contacts_command(
         )
     if scenario is not None and over_sites.given:
         raise InputError(
-            "contacts: --site, --sites, --start, --days and --min-elevation go with --tle"
+            "contacts: --site, --sites, --start, --days, --min-elevation and --sets go with --tle"
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")

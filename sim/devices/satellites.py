@@ -29,6 +29,9 @@ class SatelliteOfFile:
     norad_id: int = 0
 
 
+SEVERAL_SETS = (
+    "set orbit.sets: nearest to take at each time the one nearest to it, or latest for the last"
+)
 S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
 Checksum = Literal["verify", "ignore"]
 M = TypeVar("M")
@@ -187,9 +190,12 @@ def _told_apart(found: Sequence[S]) -> list[S]:
         return told
     twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
     if times > 1:  # traces could not tell them apart
+        if any(satellite.norad_id for satellite in told if satellite.name == twice):
+            text = f"orbit: {times} element sets are those of {twice!r}; {SEVERAL_SETS}"
+            raise InputError(text)
         raise InputError(
             f"orbit: {times} satellites are called {twice!r}; where all serve or are clients "
-            "each needs a name or a catalogue number of its own, so rename or remove one"
+            "each needs a name of its own, so rename or remove one"
         )
     return told
 
@@ -198,11 +204,14 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
     number = orbit.catalogue_number(wanted)
     meant = [s for s in found if s.name == wanted or (number and s.norad_id == number)]
+    if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
+        text = f"{key}: {len(meant)} element sets are those of {wanted!r}; {SEVERAL_SETS}"
+        raise InputError(text)
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
         raise InputError(
             f"{key}: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
-            "catalogue number, and each set of elements once"
+            "catalogue number"
         )
     if not meant:
         names = some([*map(_label, sorted(found, key=partial(_distance, wanted)))], 5)
@@ -225,8 +234,10 @@ def _read(scenario: Scenario) -> list[orbit.Satellite]:
     source: Any = scenario.orbit
     checksum: Checksum = getattr(source, "checksum", "verify")
     if source.elements is not None:
-        return orbit.parse_satellites(source.elements, "orbit.elements", checksum)
-    return orbit.read_satellites(scenarios.element_file(scenario), checksum)
+        found = orbit.parse_satellites(source.elements, "orbit.elements", checksum)
+    else:
+        found = orbit.read_satellites(scenarios.element_file(scenario), checksum)
+    return found if source.sets is None else orbit.one_each(found, source.sets)
 
 
 def _start(scenario: Scenario) -> datetime:

@@ -95,8 +95,8 @@ def _check_place(values: Mapping[str, Any], place: Any) -> None:
         kind = "stations" if isinstance(place, Station) else "clusters"
         raise InputError(
             f"ground.{kind} {place.name!r}: altitude_m {place.altitude_m:g} is outside "
-            f"{allowed.low:g} to {allowed.high:g}, for which atmosphere 'itu' has models; correct it, "
-            "or take another atmosphere"
+            f"{allowed.low:g} to {allowed.high:g}, for which atmosphere 'itu' has models; correct "
+            "it, or take another atmosphere"
         )
 
 

@@ -231,6 +231,7 @@ def test_names_and_numbers_that_come_more_than_once_are_told():
         ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
         ("A1 A2 A3 A4 A5 A6 A7", ["7 satellites are called 'A' (1, 2, 3, 4, 5, ...)"]),
         ("A0 A0", ["2 satellites are called 'A'"]),
+        ("A7 A7", ["7 comes twice: two element sets of one satellite count as two"]),
         ("A7 B7", ["7 comes twice: two element sets of one satellite count as two"]),
         ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
                                      "element sets of one satellite count as 3"]),

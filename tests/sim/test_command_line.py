@@ -188,7 +188,7 @@ def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder
     monkeypatch.chdir(tmp_path)
     lacking = leomix("validate", "doves")
     assert (lacking.status, lacking.err.count("\n")) == (2, 1)
-    assert "no file planet.tle; put yours into the current folder" in lacking.err
+    assert "no file planet.json; put yours into the current folder" in lacking.err
     # A shipped file is called by its name: nobody puts data into the installation.
     installed = str(scenarios.shipped_path("doves").parent)
     for command, name in (("validate", "plain-text"), ("run", "plain-text"), ("run", "doves")):

@@ -170,8 +170,12 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     named = {(contact.satellite, contact.norad_id) for contact in both.contacts}
     assert named == {("TWIN (25544)", 25544), ("TWIN (25545)", 25545)}
     thrice = f"{twins}TWIN\n{DECAYING}"
-    with pytest.raises(InputError, match=r"2 satellites are called 'TWIN \(25544\)'; where all"):
-        make_plan(published(thrice, orbit={"serving": "any"}))
+    several = "2 element sets are those of 'TWIN.*'; set orbit.sets: nearest to take at each time"
+    for keys in ({"serving": "any"}, {"satellite": "25544"}):
+        with pytest.raises(InputError, match=several):
+            make_plan(published(thrice, orbit=keys))
+    one = make_plan(published(thrice, orbit={"satellite": "25544", "sets": "nearest"}))
+    assert {contact.norad_id for contact in one.contacts} == {25544}
     for written in ("25545", "T0000", "270000"):
         elements = twins if written == "25545" else twins.replace("25545", "T0000")
         one = make_plan(published(elements, orbit={"satellite": written}))
