@@ -185,6 +185,11 @@ def read_windows(
     )
 
 
+def window_text(path: str | PathLike[str]) -> str:
+    """Text of a table of windows or a contact plan; errors as of `read_windows`."""
+    return read_text(path)
+
+
 def parse_windows(
     text: str,
     source: str = "<text>",

@@ -9,6 +9,8 @@ from io import StringIO
 from itertools import chain, islice
 from math import isfinite, nan, pi
 
+import numpy as np
+
 from orbit.checks import shown
 from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, Row, Table, TableError
 
@@ -80,8 +82,8 @@ class WindowRow(Row):
     def _duration(self, column: str, text: str) -> tuple[float, float] | None:
         """Seconds of 0:07:01, 7:01 below a header that says which, 0 days 00:07:01, or PT7M1S."""
         if match := _ISO_DURATION.fullmatch(text):
-            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            return ((days * 24 + hours) * 60 + minutes) * 60 + seconds, 1.0
+            numbers = [float(part or 0) for part in match.groups()]
+            return float(np.dot(numbers, (86_400.0, 3600.0, 60.0, 1.0))), 1.0
         match = _SEXAGESIMAL.fullmatch(text)
         if match is None:
             return None

@@ -105,46 +105,78 @@ def satellite_names(scenario: Scenario) -> list[str]:
     return [satellite.name for satellite in satellites_of(scenario)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WindowsOfFile:
-    """Windows of a file or text, and a line for the user on each row that was left out."""
+    """Windows of a table or a contact plan, and lines for the user on what was left out of it.
+
+    Of a contact plan ``pieces`` are the rates and the light time of each window; else None.
+    """
 
     file: orbit.WindowFile
     left_out: tuple[str, ...] = ()
+    pieces: Sequence[orbit.Pieces] | None = None
 
 
 @_once
 def windows_of(scenario: Scenario) -> WindowsOfFile:
     """Return the windows of a file or text; raise the error of ``orbit`` for bad ones.
 
-    Where the file does not tell the place it is the only one of the scenario, and the satellite is
+    Where a table does not tell the place it is the only one of the scenario, and the satellite is
     the one that the scenario names.
     """
     source: Any = scenario.orbit
+    text, name = source.windows, "orbit.windows"
+    if text is None:
+        path = scenarios.windows_file(scenario)
+        text, name = orbit.window_text(path), str(path)
     bad: list[str] = []
-    ground = scenario.ground
-    places = [node.name for node in (ground.stations or ground.clusters)]
     options: dict[str, Any] = {
         "start": given_start(scenario),
-        "columns": source.columns.model_dump(exclude_none=True),
         "names": source.names or {},
-        "site": places[0] if len(places) == 1 else None,
         "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
     }
+    columns = source.columns.model_dump(exclude_none=True)
+    places = _place_names(scenario)
+    if orbit.is_contact_plan(text):
+        if columns:
+            raise InputError(f"orbit.columns: {name} is a contact plan, without columns; remove it")
+        return _of_contact_plan(orbit.parse_contact_plan(text, name, **options), places, name, bad)
     if source.satellite is not None:
         options["satellite"] = source.satellite
-    if source.windows is not None:
-        file = orbit.parse_windows(source.windows, "orbit.windows", **options)
-    else:
-        file = orbit.read_windows(scenarios.windows_file(scenario), **options)
-    lines = [f"left out: {line}" for line in bad[:MOST_LEFT_OUT]]
-    if len(bad) > MOST_LEFT_OUT:
-        lines.append(f"left out: {len(bad) - MOST_LEFT_OUT:,} bad rows more")
-    return WindowsOfFile(file, tuple(lines))
+    site = places[0] if len(places) == 1 else None
+    file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+    return WindowsOfFile(file, tuple(_left_out(bad)))
+
+
+def _place_names(scenario: Scenario) -> list[str]:
+    """Return the names of the clusters, or of the stations."""
+    ground = scenario.ground
+    if ground.stations_path is not None:
+        return [site.name for site in orbit.read_sites(scenarios.stations_file(scenario))]
+    return [node.name for node in (ground.stations or ground.clusters)]
+
+
+def _of_contact_plan(
+    contacts: orbit.ContactsOfPlan, places: Sequence[str], name: str, bad: Sequence[str]
+) -> WindowsOfFile:
+    try:
+        found = orbit.plan_windows(contacts, places)
+    except ValueError as error:
+        raise InputError(f"{name}: {error} by orbit.names, like {{1: {places[0]}}}") from None
+    lines = [*_left_out(bad)]
+    if found.aside:
+        lines.append(f"{name}: not used of the contact plan: {'; '.join(found.aside)}")
+    return WindowsOfFile(found.file, tuple(lines), found.pieces)
 
 
 MOST_LEFT_OUT = 10
 """Bad rows up to which each has a line."""
+
+
+def _left_out(bad: Sequence[str]) -> Iterator[str]:
+    yield from (f"left out: {line}" for line in bad[:MOST_LEFT_OUT])
+    if len(bad) > MOST_LEFT_OUT:
+        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad rows more"
 
 
 def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:

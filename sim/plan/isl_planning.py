@@ -123,7 +123,7 @@ def find_isls(
     """
     satellites = flying_of(scenario)
     if (text := scenarios.isl_windows(scenario)) is not None:
-        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
+        return _of_file(_isl_file(*text, start, satellites), satellites, span_s, pairs)
     end = start + timedelta(seconds=span_s)
     most_km = isl.values()["max_range_km"]
     try:
@@ -132,6 +132,19 @@ def find_isls(
         raise
     except ValueError as error:
         raise InputError(f"link.isl.{error}") from None
+
+
+def _isl_file(
+    text: str, name: str, start: datetime, satellites: Sequence[orbit.Satellite]
+) -> orbit.IslFile:
+    """Read a table of windows, or the contacts between satellites of a contact plan."""
+    if not orbit.is_contact_plan(text):
+        return orbit.parse_isl_windows(text, name, start)
+    contacts = orbit.parse_contact_plan(text, name, start)
+    try:
+        return orbit.isls_of_plan(contacts, [satellite.name for satellite in satellites])
+    except ValueError as error:
+        raise InputError(f"link.isl.windows: {error}") from None
 
 
 def _of_file(
