@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
+from sim.analysis.caveats import nothing_learnt
 from sim.analysis.inference import answer_figures
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
@@ -108,8 +109,18 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "loss_final": curve[-1].loss if curve else None,
         "validation_final": targets.validation_at(curve),
         "validation_best": None if chosen is None else chosen.validation,
+        "nothing_learnt": _nothing_learnt(curve),
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
+
+
+def _nothing_learnt(curve: Sequence[targets.Evaluation]) -> dict[str, Any] | None:
+    """Return what came of a training by which the accuracy has not risen; None if it has."""
+    found = nothing_learnt("", [curve]) if len(curve) > 1 else None
+    if found is None:
+        return None
+    known = {name: value for name, value in vars(found).items() if name != "group"}
+    return {"what": found.what, "course": found.course, "was_lost": found.was_lost, **known}
 
 
 def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:

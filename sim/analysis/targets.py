@@ -45,8 +45,8 @@ OF_MODEL = ("accuracy", "loss", "validation", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
-    """Return the evaluations of a run in order of time."""
+def evaluations(metrics: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time; costs are known with its manifest only."""
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
 
@@ -55,8 +55,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
     rows = metrics.select(columns).filter(pooled).to_pylist()
-    spent = manifest.get("spent")
-    steps = steps_of(manifest)
+    spent = None if manifest is None else manifest.get("spent")
+    steps = None if manifest is None else steps_of(manifest)
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
         if spent is None:

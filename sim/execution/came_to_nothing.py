@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod
+from sim.analysis.caveats import nothing_learnt
+from sim.analysis.targets import evaluations
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
 from sim.formatting import data_size, duration, listed
@@ -136,48 +138,34 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-NOISE = 2.0
-"""Standard errors of a gain of accuracy within which it is noise."""
-LEARNT = 0.002
-"""The share of its loss that a model loses when it learns, even where its answers stay."""
-
-
 def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
-    """Compare the model at the end with that at the start; None where it moved, or diverged.
+    """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    pooled = metrics.filter(array(says(metrics, "scope", "global")))
-    pooled = pooled.select(["accuracy", "loss", "samples"])
-    rows = pooled.drop_null().to_pylist()
-    if len(rows) < 2 or pooled.column("loss")[0].as_py() is None:
+    curve = evaluations(metrics, None)
+    found = nothing_learnt("", [curve]) if len(curve) > 1 else None
+    if found is None:
         return None
-    first = rows[0]
-    last = rows[-1]
     own_learning = built.method.own_learning
     step_size = step_size_key(built.scenario, own_learning=own_learning)
-    if all(row["loss"] == first["loss"] for row in rows):
+    if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
         return CameToNothing(
             "nothing was learnt",
-            f"The loss is {first['loss']:.4g} from start to end, so that the updates moved "
+            f"The loss is {found.loss_start:.4g} from start to end, so that the updates moved "
             f"nothing: raise {step_size}",
             used=True,
         )
-    hit = np.array([first["accuracy"], last["accuracy"]])
-    error = float(np.sqrt((hit * (1.0 - hit)).sum() / last["samples"]))
-    gain = last["accuracy"] - first["accuracy"]
-    lost = (first["loss"] - last["loss"]) / first["loss"] if first["loss"] else 0.0
-    if not (abs(gain) <= NOISE * error and abs(lost) < LEARNT):
-        return None
     rounds = built.scenario.learning.rounds.per_contact
     more = "" if own_learning else f", learning.rounds.per_contact ({rounds})"
-    return CameToNothing(
-        "nothing was learnt beyond noise",
-        f"The accuracy is {first['accuracy']:.3f} at the start and {last['accuracy']:.3f} at the "
-        f"end, with a standard error of {error:.3f} on {last['samples']} test samples, and the "
-        f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}{more} or stop.days",
-        used=True,
-    )
+    cures = {
+        None: f"raise {step_size}{more} or stop.days",
+        True: f"raise stop.days{more} or {step_size}",
+        False: f"lower {step_size}",
+    }
+    cure = cures[False if found.was_lost else found.loss_fell]
+    course = f"{found.course[:1].upper()}{found.course[1:]}"
+    return CameToNothing(found.what, f"{course}: {cure}", used=True)
 
 
 def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:

@@ -22,8 +22,8 @@ DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices",
 def headline_of_run(run: Result) -> str:
     """Return what a run has shown, in one sentence or two: first that it ended early, if it did."""
     summary = run.summary
-    if summary["came_to_nothing"]:
-        return f"No result: {summary['came_to_nothing']['what']}"
+    if nothing := summary["came_to_nothing"]:
+        return f"No result: {nothing['what']}"
     caveats = list(caveats_of("", [run]))
     early = [caveat_text(one) for one in caveats if isinstance(one, StoppedEarly)]
     others = [one for one in caveats if not isinstance(one, StoppedEarly)]

@@ -61,7 +61,9 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, l
         "one": [face.load(f) for f in folders[:5]],
         "other": [face.load(f) for f in folders[5:]],
     }
-    lines = [line for line in comparison.accuracy(groups).get_lines() if len(set(line.get_ydata())) == 1]
+    lines = [
+        line for line in comparison.accuracy(groups).get_lines() if len(set(line.get_ydata())) == 1
+    ]
     assert [line.get_ydata()[0] for line in lines] == [0.85]
 
 
