@@ -28,9 +28,9 @@ class Outcome:
     (inf: never), the last two over all devices. ``final`` is the last accuracy, ``fall`` the
     farthest that it fell below an earlier one. ``mass`` is the own gate mass at start and end,
     ``density`` the mean of the clusters' density ratios, both None without a model splitting.
-    ``up_bytes`` and ``received_bytes`` (a broadcast once for each device) are those of the
-    whole run, ``steps_per_day`` are its gradient steps a day over all devices. ``early_hours``
-    count until ``EARLY`` is reached (inf: never). ``memory_bytes`` is what the fullest device holds.
+    ``up_bytes`` and ``received_bytes`` (a broadcast once for each device) are those of the whole
+    run, ``steps_per_day`` are its gradient steps a day over all devices. ``early_hours`` count
+    until ``EARLY`` is reached (inf: never). ``memory_bytes`` is what the fullest device holds.
     """
 
     cycles: float

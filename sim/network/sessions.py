@@ -270,6 +270,12 @@ class ClusterSessions:
         """
         self._look(this_instant=False)
         waits_for_s = self._next_s
+        if self.planned.starts_s[: self._begun] != sessions.starts_s[: self._begun]:
+            raise InputError(
+                f"cluster {self.cluster.name!r} has a session in parts by then (one that lasts all "
+                "of the run, or orbit.max_session_s), and the plan from then on has other parts; "
+                "start another run"
+            )
         self.planned = sessions
         if not self._none_left and self.exhausted:
             raise InputError(

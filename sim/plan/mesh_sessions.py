@@ -19,7 +19,7 @@ from math import inf, nextafter
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
@@ -102,7 +102,8 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
         raise InputError(
             f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
             f"others{several}; have more links (between planes, by terminals, grazing_km or "
-            "windows), or simulate longer"
+            "windows), or simulate longer",
+            Code.NEVER_REACHED,
         )
     link_bps = isls.least_bps
     return {

@@ -55,7 +55,8 @@ class Plan:
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
     they do, or "" where they do to stations, over the passes of the ``feeder``. A session lasts at
-    most ``longest_session_s`` (None: unless it lasts all of the run, any time).
+    most ``longest_session_s`` (None: unless it lasts all of the run, any time); before
+    a fork the plan had ``span_before_s``.
     """
 
     start: datetime
@@ -73,6 +74,7 @@ class Plan:
     server: str = ""
     feeder: FeederPlan | None = None
     longest_session_s: float | None = None
+    span_before_s: float = math.inf
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it.
@@ -81,7 +83,12 @@ class Plan:
         """
         if self.mesh is not None:
             return self.mesh[cluster.name]
-        return in_parts(self.passes(cluster), self.longest_session_s, self.stop_s)
+        return in_parts(self.passes(cluster), self.longest_session_s, self.shortest_span_s)
+
+    @property
+    def shortest_span_s(self) -> float:
+        """The span of this plan, or of one before a fork whose sessions have begun."""
+        return min(self.stop_s, self.span_before_s)
 
     @property
     def longest_gap_s(self) -> float:

@@ -33,6 +33,7 @@ from sim.engine.cost import pace_of
 from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
+from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.garbage import collect_seldom
 from sim.execution.identity import changed_code, code_of, digest_of
@@ -159,7 +160,8 @@ def attempt(
     except (Interrupted, SimulationError, ValueError) as error:
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
-        return Outcome(point.digest, status, _one_line(error))
+        code = error_code(error) if status == REFUSED else ""
+        return Outcome(point.digest, status, _one_line(error), code=code)
     except KeyboardInterrupt:  # before the run began, or behind it
         return Outcome(point.digest, INTERRUPTED, "stopped at once")
     except Exception as error:
