@@ -78,9 +78,14 @@ def array_of(value: Any, place: str = "") -> NDArray[Any]:
             f"{known}, of which NumPy makes no array ({why:.100}); convert it, as by .float() or "
             ".to_dense()"
         ) from None
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > WIDEST_BYTES:
+    if not is_of_numbers(array):
         raise ValueError(f"{place or 'the value'} is an array of {array.dtype}; {GIVE}")
     return array
+
+
+def is_of_numbers(array: NDArray[Any]) -> bool:
+    """Whether an array is of numbers that a file of weights can hold."""
+    return array.dtype.kind in "biuf" and array.dtype.itemsize <= WIDEST_BYTES
 
 
 GIVE = "give numbers and arrays of numbers, in dicts, lists and tuples"
