@@ -82,7 +82,7 @@ class Register(Generic[Thing]):
         if name in self._added:
             return self._added[name]
         if place := self.shipped.get(name, name if ":" in name else ""):
-            return self._imported(place)
+            return self._imported(name, place)
         for point in entry_points(group=self.group, name=name):
             return point.load()
         known = self.names()
@@ -94,13 +94,25 @@ class Register(Generic[Thing]):
             )
         raise ValueError(f"no {self.sort} {name!r}; known are {', '.join(known)}{hint}")
 
-    def _imported(self, place: str) -> Thing:
+    def _imported(self, name: str, place: str) -> Thing:
         module, _, attribute = place.partition(":")
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)
         try:
             return getattr(import_module(module), attribute)
         except Exception as error:  # a custom module may raise anything
+            if name in self.shipped:
+                raise ValueError(f"{self.sort} {name!r} cannot be used: {broken(error)}") from None
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None
+
+
+def broken(error: BaseException) -> str:
+    """Say that a package of the environment cannot be imported, and what was the first to fail."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return (
+        f"a package of this environment cannot be imported ({type(error).__name__}: {error}); "
+        "packages that do not fit each other are often the cause: install it anew, or remove it"
+    )
