@@ -110,11 +110,11 @@ class Register(Generic[Thing]):
         if name in self._added:
             return self._added[name]
         if name in self.shipped:
-            return self._imported(self.shipped[name], import_module)
+            return self._imported(name, self.shipped[name], import_module)
         if ":" in name:
-            return self._imported(name, import_own)
+            return self._imported(name, name, import_own)
         if point := installed(self.group).get(name):
-            return self._imported(f"{point.module}:{point.attr}", import_module)
+            return self._imported(name, f"{point.module}:{point.attr}", import_module)
         known = self.names()
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ", or MODULE:NAME for one of your own"
@@ -124,11 +124,23 @@ class Register(Generic[Thing]):
             )
         raise ValueError(f"no {self.sort} {name!r}; known are {', '.join(known)}{hint}")
 
-    def _imported(self, place: str, importer: Callable[[str], ModuleType]) -> Thing:
+    def _imported(self, name: str, place: str, importer: Callable[[str], ModuleType]) -> Thing:
         module, _, attribute = place.partition(":")
         try:
             return attrgetter(attribute)(importer(module))
         except Exception as error:  # a custom module may raise anything
+            if name in self.shipped:
+                raise ValueError(f"{self.sort} {name!r} cannot be used: {broken(error)}") from None
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None
+
+
+def broken(error: BaseException) -> str:
+    """Say that a package of the environment cannot be imported, and what was the first to fail."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return (
+        f"a package of this environment cannot be imported ({type(error).__name__}: {error}); "
+        "packages that do not fit each other are often the cause: install it anew, or remove it"
+    )
