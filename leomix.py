@@ -11,6 +11,23 @@ clock). Names are loaded on first use, so ``import leomix`` is cheap and needs n
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__":
+    # As sim.beginning does: `python -m leomix` looks for modules in the current folder first, where
+    # files of somebody else may lie, and Ctrl-C would show the trace of an import.
+    if not sys.flags.safe_path and sys.path[:1] != [os.path.dirname(__file__)]:
+        del sys.path[:1]
+
+    def _end(*_: object) -> None:
+        os.write(2, b"leomix: interrupted: nothing was saved\n")
+        os._exit(130)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -101,4 +118,7 @@ def __dir__() -> list[str]:
 
 
 if __name__ == "__main__":
-    _package("sim.cli").main()
+    _begin = _package("sim.cli").main
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _begin()

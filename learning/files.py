@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -52,6 +54,47 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` at once."""
     with at_once(path, durable=durable) as part:
         part.write_bytes(data)
+
+
+SEAL = struct.Struct("<6sI")
+"""The end of a sealed file: a word, and the CRC-32 of what stands before it."""
+WORD = b"leomix"
+CHUNK_BYTES = 1 << 24
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """Write ``data`` and its seal to ``path``; a file that a crash tears does not fit its seal."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.write(SEAL.pack(WORD, zlib.crc32(data)))
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return what :func:`write_sealed` wrote; errors as of :func:`read_regular`.
+
+    Raises :class:`ValueError` for a file that has changed since, or was cut short.
+    """
+    size = check_regular(path) - SEAL.size
+    with path.open("rb") as file:
+        data = file.read(max(size, 0))
+        if file.read() != SEAL.pack(WORD, zlib.crc32(data)):
+            raise ValueError("it has changed since it was written, or was cut short")
+    return data
+
+
+def checksum(data: bytes) -> str:
+    """Return the CRC-32 of ``data`` in 8 hexadecimal digits."""
+    return f"{zlib.crc32(data):08x}"
+
+
+def checksum_of(path: Path) -> str:
+    """Return the :func:`checksum` of a regular file; errors as of :func:`check_regular`."""
+    check_regular(path)
+    code = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            code = zlib.crc32(chunk, code)
+    return f"{code:08x}"
 
 
 def is_stray(name: str) -> bool:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved_task
+from learning.architecture.kinds import kind_of, resolved, resolved_task
 from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
@@ -224,6 +224,8 @@ class Learner:
             "trained_parameters": architecture(self.config).parameters,
             "sized_as": counted,
             "parameters": self.architecture.parameters,
+            "experts": self.architecture.experts,
+            "named_experts": resolved(self.sized_by.model).experts,
             "trains": self.trains,
             "expert_upload_bytes": self.architecture.upload_bytes([0], gate=False),
         }

@@ -19,6 +19,8 @@ class Score(TypedDict):
     Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
     samples, of selected experts, and of their weight that stay with a client's own expert. Where
     samples are set aside for it, the same model is also validated on ``validation_samples``.
+    ``figure_weights`` are by how much figures weigh in those of all clusters, where these are not
+    the numbers of samples.
     """
 
     cluster: str
@@ -34,12 +36,16 @@ class Score(TypedDict):
     validation_accuracy: NotRequired[float | None]
     validation_loss: NotRequired[float | None]
     validation_samples: NotRequired[int]
+    figure_weights: NotRequired[dict[str, float]]
 
 
 VALIDATED = ("validation_accuracy", "validation_loss")
 """Figures of a score that are means over validation samples; all others are over test samples."""
 COUNTS = ("samples", "validation_samples")
 """Numbers of test and of validation samples in a score."""
+FIGURE_WEIGHTS = "figure_weights"
+NOT_FIGURES = frozenset({"cluster", *COUNTS, FIGURE_WEIGHTS})
+"""What a score has beside its figures."""
 
 
 def count_of(figure: str) -> str:
@@ -53,24 +59,37 @@ def as_validation(score: Score) -> Score:
     return cast("Score", {f"validation_{name}": value for name, value in of.items()})
 
 
+def figures_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of all figures that scores have, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row if name not in NOT_FIGURES))
+
+
 def pooled_figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the figures of all clusters' samples together, from a score of each cluster."""
-    pooled: dict[str, Any] = {}
-    for figure in rows[0]:
-        if figure in COUNTS:
-            pooled[figure] = sum(row[figure] for row in rows)
-        elif figure != "cluster":
-            count = count_of(figure)
-            pooled[figure] = _mean([(row[figure], row[count]) for row in rows])
+    """Return the figures of all clusters' samples together, from a score of each cluster.
+
+    A figure is a mean over the clusters that have it.
+    """
+    pooled: dict[str, Any] = {
+        figure: _mean([(row.get(figure), _weight(row, figure)) for row in rows])
+        for figure in figures_in(rows)
+    }
+    for count in COUNTS:
+        if any(count in row for row in rows):
+            pooled[count] = sum(row.get(count, 0) for row in rows)
     return pooled
 
 
-def _mean(values: list[tuple[float | None, int]]) -> float | None:
-    """Mean weighted by samples, None if nothing was measured."""
-    total = sum(samples for _, samples in values)
-    if total == 0 or all(value is None for value, _ in values):
-        return None
-    return sum(value * samples for value, samples in values if value is not None) / total
+def _weight(row: Mapping[str, Any], figure: str) -> float:
+    """Return by how much a cluster's figure weighs in that of all clusters."""
+    samples: float = row.get(count_of(figure), row["samples"])
+    return row.get(FIGURE_WEIGHTS, {}).get(figure, samples)
+
+
+def _mean(values: list[tuple[float | None, float]]) -> float | None:
+    """Mean by weight of what was measured, None if nothing was."""
+    found = [(value, weight) for value, weight in values if value is not None and weight]
+    total = sum(weight for _, weight in found)
+    return sum(value * weight for value, weight in found) / total if total else None
 
 
 Metric = Callable[[NDArray[Any], Ints], float]

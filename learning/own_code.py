@@ -8,13 +8,11 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from learning.files import Fingerprints, fingerprints_under
-
-OURS = frozenset({"channel", "learning", "leomix", "orbit", "scenarios", "sim"})
-"""Packages of leomix, whose version stands elsewhere."""
+from learning.own_imports import OURS, find_own
 
 _imported: dict[str, tuple[ModuleSpec, str]] = {}
 """Digests of modules that this process runs, as they were when first seen."""
@@ -65,7 +63,7 @@ def _files_of(module: str) -> set[tuple[str, Path]]:
     """Return the modules, with their files, that ``module`` is made of."""
     top = module.partition(".")[0]
     known = top in OURS or top in sys.stdlib_module_names
-    spec = None if known else PathFinder.find_spec(top, [*sys.path, str(Path.cwd())])
+    spec = None if known else find_own(top)
     if spec is None or spec.origin in (None, "built-in", "frozen"):
         return set()
     place = Path(str(spec.origin))

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from pathlib import Path
+from importlib.metadata import EntryPoint, distributions
+from operator import attrgetter
+from types import ModuleType
 from typing import Generic, TypeVar
 
+from learning.own_imports import import_own
+
 Thing = TypeVar("Thing")
+
+
+def installed(group: str) -> dict[str, EntryPoint]:
+    """Return what installed packages add to a group, by name.
+
+    The current folder, which Python puts first for ``python -c`` and ``python -m``, holds no
+    installed packages: somebody else's files may lie there.
+    """
+    first = sys.path[:1]
+    if not sys.flags.safe_path:
+        with suppress(OSError):  # it may have been removed
+            first = [entry for entry in first if entry != os.getcwd()]
+    return _installed(group, tuple(filter(None, (*first, *sys.path[1:]))))
+
+
+@lru_cache(64)
+def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for distribution in distributions(path=list(path)):
+        for point in distribution.entry_points:
+            if point.group == group:
+                found.setdefault(point.name, point)
+    return found
 
 
 class Register(Generic[Thing]):
@@ -52,14 +81,13 @@ class Register(Generic[Thing]):
 
     def names(self) -> list[str]:
         """Names of all objects."""
-        installed = [point.name for point in entry_points(group=self.group)]
-        return sorted({*self.shipped, *self._added, *installed})
+        return sorted({*self.shipped, *self._added, *installed(self.group)})
 
     def find(self, name: str) -> Thing:
         """Return what is called ``name``; ``module:attribute`` names one in a Python module.
 
-        Modules in the current folder are importable too. Raises ValueError for an unknown name, and
-        for what is none of this sort or lacks a method.
+        Such a module may lie in the current folder: who names it consents. Raises ValueError for an
+        unknown name, and for what is none of this sort or lacks a method.
         """
         thing = self._found(name)
         if not self._is_one(thing):
@@ -81,10 +109,12 @@ class Register(Generic[Thing]):
     def _found(self, name: str) -> Thing:
         if name in self._added:
             return self._added[name]
-        if place := self.shipped.get(name, name if ":" in name else ""):
-            return self._imported(place)
-        for point in entry_points(group=self.group, name=name):
-            return point.load()
+        if name in self.shipped:
+            return self._imported(name, self.shipped[name], import_module)
+        if ":" in name:
+            return self._imported(name, name, import_own)
+        if point := installed(self.group).get(name):
+            return self._imported(name, f"{point.module}:{point.attr}", import_module)
         known = self.names()
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ", or MODULE:NAME for one of your own"
@@ -94,13 +124,23 @@ class Register(Generic[Thing]):
             )
         raise ValueError(f"no {self.sort} {name!r}; known are {', '.join(known)}{hint}")
 
-    def _imported(self, place: str) -> Thing:
+    def _imported(self, name: str, place: str, importer: Callable[[str], ModuleType]) -> Thing:
         module, _, attribute = place.partition(":")
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.append(here)
         try:
-            return getattr(import_module(module), attribute)
+            return attrgetter(attribute)(importer(module))
         except Exception as error:  # a custom module may raise anything
+            if name in self.shipped:
+                raise ValueError(f"{self.sort} {name!r} cannot be used: {broken(error)}") from None
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None
+
+
+def broken(error: BaseException) -> str:
+    """Say that a package of the environment cannot be imported, and what was the first to fail."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return (
+        f"a package of this environment cannot be imported ({type(error).__name__}: {error}); "
+        "packages that do not fit each other are often the cause: install it anew, or remove it"
+    )

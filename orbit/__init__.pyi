@@ -7,6 +7,13 @@ from .contact_geometry import contact_geometry as contact_geometry
 from .contact_geometry import contact_track as contact_track
 from .contacts import contact_windows as contact_windows
 from .contacts import find_contacts as find_contacts
+from .dtn_plan import ContactsOfPlan as ContactsOfPlan
+from .dtn_plan import Pieces as Pieces
+from .dtn_plan import PlanWindows as PlanWindows
+from .dtn_plan import is_contact_plan as is_contact_plan
+from .dtn_plan import isls_of_plan as isls_of_plan
+from .dtn_plan import parse_contact_plan as parse_contact_plan
+from .dtn_plan import plan_windows as plan_windows
 from .eclipses import Eclipses as Eclipses
 from .eclipses import eclipses as eclipses
 from .element_files import element_text as element_text
@@ -52,6 +59,7 @@ from .window_file import parse_isl_windows as parse_isl_windows
 from .window_file import parse_windows as parse_windows
 from .window_file import read_isl_windows as read_isl_windows
 from .window_file import read_windows as read_windows
+from .window_file import window_text as window_text
 from .windows import ContactWindows as ContactWindows
 from .windows import Coverage as Coverage
 from .windows import bare_windows as bare_windows

@@ -79,43 +79,102 @@ def span_s(start: datetime, end: datetime) -> float:
 _YEARS = (1957, 2157)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Month names by hand: strptime reads them in the language of the machine.
-_DAY_FIRST = re.compile(
-    rf"(\d{{1,2}}) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d{{1,2}}):(\d\d):(\d\d(?:\.\d+)?)"
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d*)?))?"
+_ZONE = r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
+# Dates that the order of their parts or a name tells; 08/09/2026 may be August or September.
+_DATES = tuple(
+    re.compile(rf"(?:[A-Z][a-z]{{2}},? )?{date}[ T]{_CLOCK} ?{_ZONE}")
+    for date in (
+        rf"(?P<day>\d{{1,2}})[ -]{_MONTH}[ -](?P<year>\d{{4}})",
+        rf"(?P<year>\d{{4}})[ -]{_MONTH}[ -](?P<day>\d{{1,2}})",
+        rf"{_MONTH} (?P<day>\d{{1,2}}),? (?P<year>\d{{4}})",
+        r"(?P<year>\d{4})[/-](?P<number>\d{1,2})[/-](?P<day>\d{1,2})",
+        r"(?P<day>\d{1,2})\.(?P<number>\d{1,2})\.(?P<year>\d{4})",
+        r"(?P<year>\d{4})[-/](?P<of_year>\d{3})",
+    )
 )
+# A name of UTC that no other zone follows: UTC+2 and GMT-5 are others.
+_UTC = re.compile(r"(?:UTC|GMT)(?! ?[+-] ?0*[1-9])|\b(?:ZULU|Z)\b")
+_UNIX = re.compile(r"unix|posix|epoch", re.IGNORECASE)
+_MOST_SECONDS = 1e11
+"""Counts from 1970 above it are in milliseconds."""
+
+
+def says_utc(header: str) -> bool:
+    """Whether the header of a column says that its times are UTC: AOS (UTC), rise_utc, UTCG."""
+    return _UTC.search(header.upper().replace("_", " ")) is not None
 
 
 def parse_instant(text: str, column: str) -> datetime:
     """The UTC instant that a cell of `column` names, to the microsecond.
 
-    ISO 8601 with Z, an offset or UTC after it; where the column's own name says UTC (as STK's
-    UTCG) also `22 Aug 2026 14:02:03.123`. Raises ValueError for anything else, a time without zone
-    among it: guessing one would shift all contacts.
+    ISO 8601 and dates that can be read in one way only (22 Aug 2026 14:02:03.123, 2026/08/22
+    14:02:03, 2026-234T14:02:03), with Z, UTC or an offset after it; without one where the header of
+    the column says UTC (as STK's UTCG). Seconds since 1970 where it says unix, posix or epoch.
+    Raises ValueError for anything else, a time without zone among it: guessing one would shift all
+    contacts.
     """
-    if day_first := _DAY_FIRST.fullmatch(text):
-        when = _from_day_first(day_first, text, column)
-    else:
-        try:
-            when = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text))
-        except ValueError:
-            form = "write it like 2026-08-22T14:02:03.123Z"
-            raise ValueError(f"{column} {text!r} is not a time; {form}") from None
-        if when.tzinfo is None:
-            raise ValueError(f"{column} {text!r} has no time zone; append Z if it is UTC")
+    plain = re.sub(r" ?(?:UTC|GMT|Zulu|z)$", "Z", text)
+    try:
+        when = _from_parts(plain) or _from_count(plain, column) or datetime.fromisoformat(plain)
+        if not re.search(r"\d[T :]\d", plain) and not _UNIX.search(column):
+            raise ValueError("has no time of day")
+    except _WrongDate as error:
+        raise ValueError(f"{column} {text}: {error}") from None
+    except (ValueError, OverflowError, OSError):
+        form = "write it like 2026-08-22T14:02:03.123Z"
+        raise ValueError(f"{column} {text!r} is not a time; {form}") from None
+    if when.tzinfo is None:
+        if not says_utc(column):
+            raise ValueError(
+                f"{column} {text!r} has no time zone; if it is UTC, append Z or say so in the "
+                f"header, like {_bare(column)} (UTC); else append its offset, like +02:00"
+            )
+        when = when.replace(tzinfo=UTC)
     if not _YEARS[0] <= when.year < _YEARS[1]:
         raise ValueError(f"{column} {text!r} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
     return when.astimezone(UTC)
 
 
-def _from_day_first(match: re.Match[str], text: str, column: str) -> datetime:
-    if "UTC" not in column.upper():
-        raise ValueError(
-            f"{column} {text} has no time zone; if it is UTC, say so in the header: {column} (UTC)"
-        )
-    day, month, year, hour, minute, second = match.groups()
+class _WrongDate(ValueError):
+    """A date of a form that is known, and what is wrong with it."""
+
+
+def _bare(header: str) -> str:
+    """A header without what is in brackets at its end."""
+    return re.sub(r"\s*[(\[][^)\]]*[)\]]\s*$", "", header) or header
+
+
+def _from_parts(text: str) -> datetime | None:
+    """The time of a date that is not ISO 8601; None for another form."""
+    found = next((match for form in _DATES if (match := form.fullmatch(text))), None)
+    if found is None:
+        return None
+    part = found.groupdict()
+    second = (part["second"] or "00").replace(",", ".")
     if not float(second) < 60:
-        raise ValueError(f"{column} {text}: seconds go up to 59.999; a leap second has no label")
-    date = f"{year}-{_MONTHS.index(month) + 1:02}-{day:0>2}"
+        raise _WrongDate("seconds go up to 59.999; a leap second has no label")
+    month = f"{_MONTHS.index(part['month']) + 1}" if part.get("month") else part.get("number", "1")
+    day = part.get("day") or "1"
+    clock = f"{part['hour']:0>2}:{part['minute']}:{second.rstrip('.')}"
     try:
-        return datetime.fromisoformat(f"{date}T{hour:0>2}:{minute}:{second}Z")
+        when = datetime.fromisoformat(
+            f"{part['year']}-{month:0>2}-{day:0>2}T{clock}{part['zone'] or ''}"
+        )
+        if part.get("of_year"):
+            begin = when
+            when += timedelta(days=int(part["of_year"]) - 1)
+            if when.year != begin.year:
+                raise ValueError(f"there is no day {part['of_year']} in {begin.year}")
     except ValueError as error:
-        raise ValueError(f"{column} {text}: {error}; correct it") from None
+        raise _WrongDate(f"{error}; correct it") from None
+    return when
+
+
+def _from_count(text: str, column: str) -> datetime | None:
+    """The time of a count of seconds, or milliseconds, since 1970; None where it is none."""
+    if not _UNIX.search(column) or not re.fullmatch(r"\d+(\.\d*)?", text):
+        return None
+    seconds = float(text)
+    return _UNIX_ZERO + timedelta(seconds=seconds / 1e3 if seconds > _MOST_SECONDS else seconds)

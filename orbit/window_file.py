@@ -1,8 +1,8 @@
-"""Contact windows read from CSV."""
+"""Contact windows read from tables: CSV, or a table as another tool writes it."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import nan
@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 
 from orbit.checks import shown, within
-from orbit.files import Row, Table, TableError, near, parse_table, read_text
+from orbit.files import Table, TableError, near, read_text
 from orbit.isl import IslWindows
 from orbit.utc import parse_instant, utc
+from orbit.window_table import (
+    OnBad,
+    WindowRow,
+    header_factor,
+    parse_window_table,
+    unit_of,
+)
 from orbit.windows import Columns, ContactWindows, sorted_windows
 
 # Geometry that a row may give, and its range.
@@ -27,80 +34,99 @@ GEOMETRY = {
     **{f"{at}_range_rate_km_s": (-100.0, 100.0) for at in ("rise", "culminate", "set")},
 }
 FLAGS = ("clipped_start", "clipped_end", "sgp4_error")
-_FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
+_FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False}
 _LONGEST_S = 1e9
 # Other tools round times to a millisecond; ours are in microseconds.
 _ROUNDING = timedelta(milliseconds=1)
-# Durations may be rounded to whole seconds.
+# Durations may be rounded to whole seconds, or to the last digit that is written.
 _DURATION_ROUNDING_S = 1.0
+SATELLITE = "satellite"
+"""Name of the one satellite of a table that names none."""
 
 
-def _name(row: Row, column: str) -> str:
+def _name(row: WindowRow, column: str) -> str:
     return intern(row.name(column))  # one object for all rows that say the same
 
 
-def _instant(row: Row, column: str) -> datetime:
-    return parse_instant(row.cells[column], column)
+def _instant(row: WindowRow, column: str) -> datetime | None:
+    return None if row.absent(column) else parse_instant(row.cells[column], column)
 
 
-def _in(low: float, high: float) -> Callable[[Row, str], float]:
-    """Reads a number in a range, nan where there is none."""
+def _in(low: float, high: float, unit: str) -> Callable[[WindowRow, str], float]:
+    """Reads a quantity in a range, nan where there is none."""
 
-    def read(row: Row, column: str) -> float:
-        unknown = row.cells[column].lower() in ("", "nan")
-        return nan if unknown else within(row.number(column), low, high, column)
+    def read(row: WindowRow, column: str) -> float:
+        if row.absent(column):
+            return nan
+        return within(row.in_unit(column, unit)[0], low, high, column)
 
     return read
 
 
-def _count(row: Row, column: str) -> int:
-    text = row.cells[column] or "0"
+def _duration(row: WindowRow, column: str) -> tuple[float, float]:
+    """Seconds, and how far they may be rounded; nan where there are none."""
+    if row.absent(column):
+        return nan, nan
+    lasts_s, last_digit_s = row.in_unit(column, "s")
+    return within(lasts_s, 0.0, _LONGEST_S, column), max(last_digit_s, _DURATION_ROUNDING_S)
+
+
+def _count(row: WindowRow, column: str) -> int:
+    text = "0" if row.absent(column) else row.cells[column]
     if not re.fullmatch(r"\d{1,6}", text):
         raise ValueError(f"culminations {shown(text)} is not a count; give 0 or a whole number")
     return int(text)
 
 
-def _flag(row: Row, column: str) -> bool:
+def _flag(row: WindowRow, column: str) -> bool:
     text = row.cells[column]
+    if row.absent(column):
+        return False
     if text.lower() not in _FLAG_WORDS:
         raise ValueError(f"{column} {shown(text)} is not a flag; give true or false")
     return _FLAG_WORDS[text.lower()]
 
 
-_READ: dict[str, Callable[[Row, str], Any]] = {
-    "satellite": _name, "site": _name, "rise_utc": _instant,
-    "culminate_utc": lambda row, column: _instant(row, column) if row.cells[column] else None,
-    "set_utc": _instant, "duration_s": _in(0.0, _LONGEST_S),
-    **{name: _in(*limits) for name, limits in GEOMETRY.items()},
+_READ: dict[str, Callable[[WindowRow, str], Any]] = {
+    "satellite": _name, "site": _name, "rise_utc": _instant, "culminate_utc": _instant,
+    "set_utc": _instant, "duration_s": _duration,
+    **{name: _in(*limits, unit_of(name)) for name, limits in GEOMETRY.items()},
     "culminations": _count, **dict.fromkeys(FLAGS, _flag),
 }  # fmt: skip
 KNOWN = tuple(_READ)
 _ABSENT = {
-    "satellite": "satellite", "culminate_utc": None, "set_utc": None, "duration_s": nan,
+    "culminate_utc": None, "set_utc": None, "duration_s": (nan, nan),
     **dict.fromkeys(GEOMETRY, nan), "culminations": 0, **dict.fromkeys(FLAGS, False),
 }  # fmt: skip
 
 
-def _window(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
+def _window(
+    row: WindowRow, columns: Mapping[str, str], absent: Mapping[str, Any]
+) -> dict[str, Any]:
     """Columns of `ContactWindows`, with names and instants, of a row.
 
-    Our column `name` is called `columns[name]` there. Raises ValueError for a cell that is wrong,
-    and for times that contradict each other.
+    Our column `name` is called `columns[name]` there; of those that it has not it is `absent`.
+    Raises ValueError for a cell that is wrong, and for times that contradict each other.
     """
-    cells = _ABSENT | {name: _READ[name](row, column) for name, column in columns.items()}
-    rise, top, set_, duration_s = (
+    cells = {**absent, **{name: _READ[name](row, column) for name, column in columns.items()}}
+    rise, top, set_, (duration_s, rounding_s) = (
         cells.pop(name) for name in ("rise_utc", "culminate_utc", "set_utc", "duration_s")
     )
+    if rise is None:
+        raise ValueError(f"{columns['rise_utc']} is empty; give the time of the rise")
     if set_ is None:
-        set_ = rise + timedelta(seconds=row.number(columns["duration_s"]))
+        if not duration_s >= 0.0:
+            column = columns.get("set_utc") or columns["duration_s"]
+            raise ValueError(f"{column} is empty; give when the window sets, or its duration")
+        set_ = rise + timedelta(seconds=duration_s)
     if set_ <= rise:
         raise ValueError(f"the window sets at {set_}, not after it rises; correct its times")
     lasts_s = (set_ - rise).total_seconds()
-    if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
+    if abs(duration_s - lasts_s) > rounding_s:
         column = columns["duration_s"]
         raise ValueError(
             f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
-            f"{duration_s:.10g}; correct one of them, or leave {column} out"
+            f"{duration_s:.10g} s; correct one of them, or leave {column} out"
         )
     if top is None:
         top = rise + (set_ - rise) / 2
@@ -126,25 +152,42 @@ def read_windows(
     path: str | PathLike[str],
     start: datetime | None = None,
     columns: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    site: str | None = None,
+    satellite: str = SATELLITE,
+    on_bad: OnBad | None = None,
 ) -> WindowFile:
-    """Contact windows of a CSV file in UTF-8; a row each, in any order.
+    """Contact windows of a table in UTF-8; a row each, in any order.
 
-    Needs the columns site (or cluster), rise_utc and set_utc (or duration_s); knows satellite (else
-    all are one, called "satellite"), culminate_utc (else the middle), the geometry, `culminations`
-    and the flags of `ContactWindows` by their names, and leaves other columns alone. Empty geometry
-    is nan. `columns` maps our name to the file's where they differ: {"rise_utc": "AOS"}.
+    Columns are separated by commas, semicolons (numbers may then have decimal commas), tabs, or two
+    blanks and more. Lines above the header are skipped where it has the columns that are asked for.
 
-    Times are ISO 8601 with Z or an offset; in a column whose header says UTC also as
-    22 Aug 2026 14:02:03.123. They count from `start` (aware), by default the first rise. Windows
-    that end by then are left out; one already open is clipped and flagged, and what the file says
-    of its rise (and of its culmination, when that is over) becomes unknown.
+    Needs the columns site (or cluster; else all are over `site`), rise_utc and set_utc (or
+    duration_s); knows satellite (else all are of `satellite`), culminate_utc (else the middle), the
+    geometry, `culminations` and the flags of `ContactWindows` by their names, and leaves other
+    columns alone. Cells without a value, and null or None, are nan. `columns` maps our name to the
+    file's where they differ: {"rise_utc": "AOS"}; a unit in that header, like Duration (min), is
+    converted. `names` maps names of satellites and sites in the file to others.
+
+    Times are as `2026-08-22T14:02:03.123Z`, with an offset, or dates such as 22 Aug 2026
+    14:02:03.123; without zone where the header says UTC: AOS (UTC). They count from `start`
+    (aware), by default the first rise. Windows that end by then are left out; one already open is
+    clipped and flagged, and what the file says of its rise (and of its culmination, when that is
+    over) becomes unknown.
 
     Raises TableError (a ValueError) that starts `file:line:` for a column missing, a cell that
     cannot be read or is out of range, a window that does not set after it rises or overlaps another
     of its satellite and site, or no window left; ValueError for a naive start; OSError when the
-    file cannot be read.
+    file cannot be read. With `on_bad` a row that is wrong is left out, and that is told of it.
     """
-    return parse_windows(read_text(path), fspath(path), start, columns)
+    return parse_windows(
+        read_text(path), fspath(path), start, columns, names, site, satellite, on_bad
+    )
+
+
+def window_text(path: str | PathLike[str]) -> str:
+    """Text of a table of windows or a contact plan; errors as of `read_windows`."""
+    return read_text(path)
 
 
 def parse_windows(
@@ -152,34 +195,79 @@ def parse_windows(
     source: str = "<text>",
     start: datetime | None = None,
     columns: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    site: str | None = None,
+    satellite: str = SATELLITE,
+    on_bad: OnBad | None = None,
 ) -> WindowFile:
     """As `read_windows`, for text; `source` stands for the file in messages."""
-    table = parse_table(text, source)
-    called = _chosen_columns(table, columns or {})
-    lines = []
-    found = defaultdict[str, list[Any]](list)
-    for row in table.rows:
-        lines.append(row.line)
-        try:
-            window = _window(row, called)
-        except TableError:
-            raise
-        except ValueError as error:
-            raise row.error(str(error)) from None
-        for name, value in window.items():
-            found[name].append(value)
-    _check_apart(found, lines, source)
+    absent = {**_ABSENT, "satellite": satellite} | ({} if site is None else {"site": site})
+    return _parse(text, source, start, columns or {}, names or {}, absent, on_bad)
+
+
+def _parse(
+    text: str,
+    source: str,
+    start: datetime | None,
+    columns: Mapping[str, str],
+    names: Mapping[str, str],
+    absent: Mapping[str, Any],
+    on_bad: OnBad | None = None,
+    optional: Collection[str] = (),
+) -> WindowFile:
+    """Windows of a table; it may lack the columns for those of ours that are `optional`."""
+    asked = {theirs for ours, theirs in columns.items() if ours not in optional}
+    asked.add(columns.get("rise_utc", "rise_utc"))
+    table = parse_window_table(text, source, asked.issubset, on_bad)
+    there = {
+        ours: theirs
+        for ours, theirs in columns.items()
+        if ours not in optional or theirs in table.columns
+    }
+    called = _chosen_columns(table, there, absent)
+    found, lines = _good_rows(table, called, absent, on_bad)
+    _rename(found, names, table)
+    if len(kept := _apart(found, lines, source, on_bad)) < len(lines):
+        found = {name: [values[n] for n in kept] for name, values in found.items()}
     zero = min(found["rise_s"]) if start is None else utc(start, "start")
     for name in ("rise_s", "culminate_s", "set_s"):
         found[name] = [(instant - zero).total_seconds() for instant in found[name]]
-    names = {kind: sorted(set(found[kind])) for kind in ("satellite", "site")}
-    for kind, known in names.items():
-        index = {name: number for number, name in enumerate(known)}
+    known = {kind: sorted(set(found[kind])) for kind in ("satellite", "site")}
+    for kind, of_kind in known.items():
+        index = {name: number for number, name in enumerate(of_kind)}
         found[kind] = [index[name] for name in found[kind]]
     left = _since_zero({name: np.array(values) for name, values in found.items()})
     if not left["set_s"].size:
         raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")
-    return WindowFile(names["satellite"], names["site"], zero, sorted_windows([left]))
+    return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]))
+
+
+def _good_rows(
+    table: Table, called: Mapping[str, str], absent: Mapping[str, Any], on_bad: OnBad | None
+) -> tuple[dict[str, list[Any]], list[int]]:
+    """Columns of all rows that are right, and the lines of these."""
+    lines = []
+    found = defaultdict[str, list[Any]](list)
+    first_bad = ""
+    for row in table.rows:
+        assert isinstance(row, WindowRow)
+        try:
+            window = _window(row, called, absent)
+        except ValueError as error:
+            wrong = error if isinstance(error, TableError) else row.error(str(error))
+            if on_bad is None:
+                raise wrong from None
+            on_bad(wrong)
+            first_bad = first_bad or str(wrong)
+            continue
+        lines.append(row.line)
+        for name, value in window.items():
+            found[name].append(value)
+    if not lines:
+        if first_bad:
+            raise table.error(f"no good row is left; the first bad one: {first_bad}")
+        raise table.error("no rows found; give a header line and one row or more below it")
+    return found, lines
 
 
 def _since_zero(windows: Columns) -> Columns:
@@ -237,10 +325,9 @@ def parse_isl_windows(
     columns: Mapping[str, str] | None = None,
 ) -> IslFile:
     """As `read_isl_windows`, for text; `source` stands for the file in messages."""
-    there = parse_table(text, source).columns
     called = {ours: (columns or {}).get(name, name) for ours, name in _OF_ISLS.items()}
-    used = {o: name for o, name in called.items() if name in there or not o.endswith("_range_km")}
-    read = parse_windows(text, source, start, used)
+    ranges = [ours for ours in called if ours.endswith("_range_km")]
+    read = _parse(text, source, start, called, {}, _ABSENT, optional=ranges)
     names = sorted({*read.satellites, *read.sites})
     w = read.windows
     satellites = np.searchsorted(names, read.satellites)
@@ -264,8 +351,10 @@ def parse_isl_windows(
     return IslFile(names, read.start, every.where(once))
 
 
-def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:
-    """The file's column for each of our names that it has."""
+def _chosen_columns(
+    table: Table, columns: Mapping[str, str], absent: Mapping[str, Any]
+) -> dict[str, str]:
+    """The file's column for each of our names that it has, or that is not `absent`."""
     for ours, theirs in columns.items():
         if ours not in KNOWN:
             raise ValueError(f"columns: {ours!r} is no column of windows; {near(ours, KNOWN)}")
@@ -276,25 +365,58 @@ def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:
     if "site" not in chosen and "cluster" in table.columns:
         chosen["site"] = "cluster"
     for ours, instead in (("site", ()), ("rise_utc", ()), ("set_utc", ("duration_s",))):
-        if chosen.keys().isdisjoint({ours, *instead}):
+        if chosen.keys().isdisjoint({ours, *instead}) and absent.get(ours) is None:
             raise table.error(
                 f"no column {' or '.join((ours, *instead))}; add it, or say by "
                 f'columns={{"{ours}": "..."}} what it is called here'
             )
+    for ours, theirs in columns.items():
+        if ours not in _WITHOUT_UNIT:
+            try:
+                header_factor(theirs, unit_of(ours))
+            except ValueError as error:
+                raise table.error(f"column {theirs!r} for {ours}: {error}") from None
     return chosen
 
 
-def _check_apart(windows: Mapping[str, list[Any]], lines: list[int], source: str) -> None:
-    """Raise TableError when two windows of one satellite and site overlap (touching is no harm)."""
+_WITHOUT_UNIT = {
+    "satellite", "site", "rise_utc", "culminate_utc", "set_utc", "culminations", *FLAGS,
+}  # fmt: skip
+
+
+def _rename(windows: Mapping[str, list[Any]], names: Mapping[str, str], table: Table) -> None:
+    """Give satellites and sites, in place, the names that the user has for them."""
+    there = {*windows["satellite"], *windows["site"]}
+    for name in names:
+        if name not in there:
+            raise table.error(f"names: {name!r} is no satellite or site here; {near(name, there)}")
+    for kind in ("satellite", "site") if names else ():
+        windows[kind][:] = [names.get(name, name) for name in windows[kind]]
+
+
+def _apart(
+    windows: Mapping[str, list[Any]], lines: Sequence[int], source: str, on_bad: OnBad | None
+) -> list[int]:
+    """Which windows to keep, in order: those that overlap none of their satellite and site.
+
+    Touching is no harm. Raises TableError for one that does, or tells `on_bad` of it.
+    """
     last: dict[tuple[str, str], int] = {}
     rises = windows["rise_s"]
     sets = windows["set_s"]
+    kept = []
     for n in sorted(range(len(rises)), key=rises.__getitem__):
         pair = windows["satellite"][n], windows["site"][n]
         if pair in last and rises[n] < sets[last[pair]]:
             first, second = sorted((lines[last[pair]], lines[n]))
-            raise TableError(
+            wrong = TableError(
                 f"{source}:{second}: the window overlaps that of line {first}, of the same "
                 f"satellite and site {pair}; merge them or remove one"
             )
+            if on_bad is None:
+                raise wrong
+            on_bad(wrong)
+            continue
         last[pair] = n
+        kept.append(n)
+    return sorted(kept)

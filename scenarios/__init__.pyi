@@ -8,6 +8,7 @@ from .files import shipped as shipped
 from .files import shipped_path as shipped_path
 from .files import stations_file as stations_file
 from .files import windows_file as windows_file
+from .loading import as_written as as_written
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored
 from .loading import load as load

@@ -38,8 +38,7 @@ def reader(name_or_path: str | Path) -> Read:
 
     Raises ScenarioError for a file that cannot be read.
     """
-    path = locate(name_or_path)
-    document = _parsed(read_text(path), str(path))
+    path, document = _read(name_or_path)
 
     def read(overrides: Mapping[str, Any], of_a_file: Collection[str] = ()) -> Scenario:
         keys = deepcopy(document.value)
@@ -48,6 +47,20 @@ def reader(name_or_path: str | Path) -> Read:
         return _validated(keys, origin, path, untrusted=True, of_a_file=of_a_file)
 
     return read
+
+
+def as_written(name_or_path: str | Path, section: str) -> dict[str, Any]:
+    """Return the keys of a section of a file as they are written there: nothing of it is checked.
+
+    Raises ScenarioError for a file that cannot be read.
+    """
+    found = _read(name_or_path)[1].value.get(section)
+    return deepcopy(found) if isinstance(found, dict) else {}
+
+
+def _read(name_or_path: str | Path) -> tuple[Path, Document]:
+    path = locate(name_or_path)
+    return path, _parsed(read_text(path), str(path))
 
 
 def from_dict(mapping: Mapping[str, Any]) -> Scenario:

@@ -51,6 +51,13 @@ class WithService(OrbitSource):
     session: Literal["joined", "contact"] | None = setting(
         None, "contacts joined over the hand-over gap, or each its own; null for joined"
     )
+    max_session_s: float | None = setting(
+        None,
+        "longest session, s: one that lasts longer is several, in which rounds follow each other; "
+        "null for any, and 3600 where one lasts all of the run",
+        ge=60,
+        le=1e9,
+    )
     sync_delay_s: float | None = setting(
         None, "time until the others know what one satellite received, s; null for 0", ge=0, le=1e9
     )
@@ -340,6 +347,13 @@ class WalkerOrbit(_Made, _Pattern):
 # Sources without geometry: windows that are ready, and the idealised cycle of slots.
 
 
+_AnyName = Annotated[
+    str,
+    Field(min_length=1, max_length=400),
+    BeforeValidator(_number_as_text, json_schema_input_type=str | int),
+]
+
+
 class WindowColumns(Section):
     """What the columns of a window file are called there; null where it is called as here."""
 
@@ -366,6 +380,14 @@ class ContactsOrbit(WithService):
     )
     columns: WindowColumns = setting(
         WindowColumns(), "what the file's columns are called in the file"
+    )
+    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000)] = setting(
+        None,
+        "names of satellites and places, by those in the file: {'Zürich (ETH)': Zurich}; null: as "
+        "there",
+    )
+    skip_bad: bool = setting(
+        default=False, meaning="whether bad rows of the file are left out, with a warning"
     )
 
     def problems(self) -> Iterator[Problem]:
@@ -411,16 +433,11 @@ _UNUSED: tuple[UnusedKeys, ...] = (
 )
 
 
-def orbit_problems(
-    orbit: OrbitSource, start: object, clusters: int, *, any_serves: bool
-) -> Iterator[Problem]:
+def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
     Of stations always any serves.
     """
-    if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
-        text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
-        yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"
         yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")

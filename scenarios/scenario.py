@@ -1,10 +1,11 @@
 """The scenario as a whole: what a file says, with defaults filled in and contradictions refused."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from scenarios.compute import Compute
 from scenarios.errors import Origin, Problem
@@ -13,7 +14,7 @@ from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
-from scenarios.orbit import Orbit, orbit_problems
+from scenarios.orbit import CircularOrbit, KeplerianOrbit, Orbit, WalkerOrbit, orbit_problems
 from scenarios.section import Instant, Positive, Section, Times, setting
 
 
@@ -34,6 +35,25 @@ class Stop(Section):
         ge=0,
         le=1,
     )
+
+
+class DrawnStart(Section):
+    """A start that each seed draws anew, so that results hold for more than one contact plan."""
+
+    after: Instant = setting(None, "earliest start, UTC; null for the elements' epoch")
+    within_days: float = setting(
+        ...,
+        "days after it in which the seed draws the start, uniformly, to the second",
+        gt=0,
+        le=366,
+    )
+
+
+Start = Annotated[
+    Annotated[Instant, Tag("instant")] | Annotated[DrawnStart, Tag("drawn")],
+    Discriminator(lambda value: "drawn" if isinstance(value, dict | DrawnStart) else "instant"),
+]
+"""A time, or how it is drawn."""
 
 
 ONE = "satellite:"
@@ -86,8 +106,10 @@ class Scenario(Section):
 
     description: str = setting("", "one line on what the scenario shows")
     seed: int = setting(1, "seed of every random stream", ge=0, le=2**63 - 1)
-    start: Instant = setting(
-        None, "start of the simulation, UTC; null for the elements' epoch or the first rise"
+    start: Start = setting(
+        None,
+        "start of the simulation, UTC, or {after, within_days} that the seed draws it from; null "
+        "for the elements' epoch or the first rise",
     )
     stop: Stop = Field(description="end of the run: cycles or days, and accuracy if wanted")
     roles: Roles = setting(Roles(), "who holds the data and who the model")
@@ -142,7 +164,8 @@ class Scenario(Section):
         clusters = len(self.ground.clusters)
         any_serves = self.roles.satellites_learn or self.devices_over_mesh
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
-        yield from orbit_problems(orbit, self.start, clusters, any_serves=any_serves)
+        yield from _start_problems(self.start, orbit)
+        yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
@@ -165,6 +188,18 @@ class Scenario(Section):
         if self.faults.churn is not None:
             text = "cannot be combined with compute.battery, which says when satellites compute; "
             yield Problem(("faults", "churn"), f"{text}remove one of the two")
+
+
+def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterator[Problem]:
+    is_drawn = isinstance(start, DrawnStart)
+    if is_drawn and not orbit.has_geometry:
+        text = f"cannot be drawn with source {orbit.source!r}, whose windows are the same at any "
+        yield Problem(("start",), f"{text}time; write one time, like 2026-08-22T00:00:00Z")
+    earliest = start.after if isinstance(start, DrawnStart) else start
+    if earliest is None and isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit):
+        text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
+        where = ("start", "after") if is_drawn else ("start",)
+        yield Problem(where, f"{text}2026-08-22T00:00:00Z")
 
 
 _OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")

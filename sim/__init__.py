@@ -3,6 +3,8 @@
 Importing this package is cheap; :func:`run` imports what a run needs.
 """
 
+from . import beginning as beginning  # isort: skip (before all others)
+
 from typing import Any
 
 from lazy_loader import attach_stub

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
@@ -26,8 +27,31 @@ def violated(invariant: str, what: str) -> InvariantError:
     return InvariantError(f"invariant '{invariant}' is violated: {what}")
 
 
+class Code(StrEnum):
+    """What kind of thing is wrong, where code compares it; what exactly, the text says."""
+
+    NEVER_SEEN = "never_seen"
+    NEVER_SERVED = "never_served"
+    NEVER_REACHED = "never_reached"
+    NEVER_LINKED = "never_linked"
+    NEVER_CARRIED = "never_carried"
+    OTHER = "other"
+
+
+NO_CONTACT = frozenset({Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED, Code.NEVER_LINKED})
+"""What says that somebody has no way to the server, or to whom the method needs."""
+UNSERVABLE = NO_CONTACT | {Code.NEVER_CARRIED}
+"""What says that a scenario is well-formed, and can never be served: a result of a sweep."""
+
+
 class InputError(ValueError):
-    """The input is wrong: the text says where, what and how to mend it."""
+    """The input is wrong: the text says where, what and how to mend it; ``code`` of which kind."""
+
+    code: Code = Code.OTHER
+
+    def __init__(self, text: str = "", code: Code = Code.OTHER) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @contextmanager
@@ -36,7 +60,12 @@ def as_input(before: str = "", located: Callable[[str], str] = str) -> Iterator[
     try:
         yield
     except ValueError as error:
-        raise InputError(located(f"{before}{error}")) from None
+        raise InputError(located(f"{before}{error}"), code_of(error)) from None
+
+
+def code_of(error: BaseException) -> Code:
+    """Return of which kind an error is."""
+    return error.code if isinstance(error, InputError) else Code.OTHER
 
 
 def missing(option: str, extra: str, error: ImportError) -> InputError:

@@ -73,7 +73,7 @@ def trouble_text(error: OSError) -> str:
 def free_folder(base: Path) -> Path:
     """Return ``base``, or the first of ``base.2``, ``base.3``... that is not there yet."""
     numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
-    return next(place for place in chain([base], numbered) if not place.exists())
+    return next(place for place in chain([base], numbered) if not os.path.lexists(place))
 
 
 def folder_bytes(place: Path) -> int:

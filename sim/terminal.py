@@ -6,6 +6,7 @@ print all of it through these streams, so that no print has to think of it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
@@ -25,8 +26,20 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def drop_unwritten(stream: TextIO) -> None:
+    """Drop what a stream holds and cannot write, which Python would try again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        number = stream.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
 class Escaping:
-    """A stream that escapes what is written to it, and is else the one that it writes to."""
+    """A stream that escapes what is written to it, and is else the one that it writes to.
+
+    Who reads it and goes away, like ``head``, has what he wanted: the rest is dropped.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.obeyed = stream
@@ -34,8 +47,21 @@ class Escaping:
 
     def write(self, text: str) -> int:
         """Write ``text`` without control characters."""
-        self.obeyed.write(escaped(text))
+        with self._reader_may_leave():
+            self.obeyed.write(escaped(text))
         return len(text)
+
+    def flush(self) -> None:
+        """Write out what is held."""
+        with self._reader_may_leave():
+            self.obeyed.flush()
+
+    @contextmanager
+    def _reader_may_leave(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            drop_unwritten(self.obeyed)
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write some text without control characters."""

@@ -96,7 +96,10 @@ def cycles_to(target: float) -> Callable[[Any], float]:
 
 
 def sent(target: float, direction: str) -> Callable[[Any], float]:
-    """Return the GB of all transfers in a direction that had ended when a target was reached."""
+    """Return the GB on the air in a direction, of transfers that had ended at a target.
+
+    A broadcast counts once.
+    """
 
     def of(run: Any) -> float:
         found = first_reached(run.evaluations, target)
@@ -104,7 +107,7 @@ def sent(target: float, direction: str) -> Callable[[Any], float]:
             return math.inf
         rows = run.transfers
         own = (rows.direction == direction) & (rows.end_s <= found["hours"] * 3600)
-        return float(rows.delivered_bytes[own].sum()) / 1e9
+        return float(rows.on_air_bytes[own].sum()) / 1e9
 
     return of
 

@@ -37,20 +37,25 @@ def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30
     points = [(scenario, {**fixed, **variant}) for variant in VARIANTS.values()]
     found = grouped(run_all(seeded(points, n)), n)
     print(f"{scenario}, emsfl-enhanced, {cycles} cycles, seeds 0 to {n - 1}, median (range)\n")
-    heads = (f"{f'cycles to {TARGET}':>18}", f"{'final':>22}", f"{'kB up':>9}", f"{'kB down':>9}")
+    heads = (
+        f"{f'cycles to {TARGET}':>18}",
+        f"{'final':>22}",
+        f"{'kB up':>9}",
+        f"{'kB received':>13}",
+    )
     print(f"{'':<26}{''.join(heads)}")
     for name, rows in zip(VARIANTS, found, strict=True):
         print(f"{name:<26}{_cells(rows, int(cycles))}")
 
 
 def _cells(rows: list[Outcome], cycles: int) -> str:
-    up, down = (
+    up, received = (
         sum(values) / len(rows) / cycles / 1e3
-        for values in ([row.up_bytes for row in rows], [row.down_bytes for row in rows])
+        for values in ([row.up_bytes for row in rows], [row.received_bytes for row in rows])
     )
     reached = spread(row.cycles for row in rows)
     last = spread((row.final for row in rows), "{:.3f}")
-    return f"{reached:>18}{last:>22}{up:>9.1f}{down:>9.1f}"
+    return f"{reached:>18}{last:>22}{up:>9.1f}{received:>13.1f}"
 
 
 if __name__ == "__main__":

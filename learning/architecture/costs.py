@@ -12,6 +12,7 @@ from learning.architecture.kinds import (
     BYTES,
     KINDS,
     SequenceShape,
+    has_fixed_experts,
     input_spec,
     kind_of,
     kinds_for,
@@ -324,7 +325,9 @@ def sized_by(
 ) -> LearningConfig:
     """Return the task with the architecture ``named`` in place of its model; the task if None.
 
-    Experts map one to one by index, gate to gate, and backbone to backbone. What is not part of a
+    Experts map one to one by index, gate to gate, and backbone to backbone. Of an architecture
+    whose number of experts is fixed, as many are counted as the model has, with a gate over these
+    alone; a token then goes to no more of them than there are. What is not part of a
     model (LoRA, upload format, precision, data, batches) holds for both, but for ``micro_batch``,
     the samples that the architecture computes at a time: by default as many as the model. Raises
     ValueError, in one line, for an architecture that the model of ``config`` cannot stand in for.
@@ -350,7 +353,8 @@ def sized_by(
         )
     try:
         at_once = micro_batch or config.micro_batch
-        sized = resolved_task(replace(config, model=named, micro_batch=at_once))
+        whole = resolved_task(replace(config, model=named, micro_batch=at_once))
+        sized = _with_experts_of(config, whole)
         architecture(sized)
     except ValueError as error:
         why = str(error).removeprefix("learning.model.kind: ")
@@ -368,11 +372,22 @@ def sized_by(
         ours = getattr(config.model, key)
         other = getattr(sized.model, key)
         if ours != other:
+            fewer = ", or to fewer, to count only so many"
             raise ValueError(
                 f"learning.sized_as: {named.kind!r} {has.format(other)}, learning.model {ours}; "
-                f"make the numbers equal, like learning.model.{key}: {other}"
+                f"set learning.model.{key} to {other}"
+                f"{fewer if key == 'experts' and has_fixed_experts(named) else ''}"
             )
     return sized
+
+
+def _with_experts_of(config: LearningConfig, whole: LearningConfig) -> LearningConfig:
+    """Return the task of a ``whole`` architecture with as few experts as ``config`` has."""
+    experts, model = config.model.experts, whole.model
+    if not 0 < experts < model.experts or not has_fixed_experts(model):
+        return whole
+    fewer = replace(model, experts=experts, top_k=min(model.top_k, experts))
+    return replace(whole, model=fewer)
 
 
 # Upload formats: rounding to sixteen or eight bits, and the bytes of the result.

@@ -108,6 +108,13 @@ def model_keys(name: str, *, checkpoints: bool) -> tuple[str, ...] | None:
     return FOLDERS if keys is MIXTURE and checkpoints else keys
 
 
+def has_fixed_experts(model: ModelConfig) -> bool:
+    """Whether an architecture says itself how many experts it has: by its name or checkpoints."""
+    return kind_of(model.kind).is_text and "experts" not in (
+        model_keys(model.kind, checkpoints=bool(model.checkpoints)) or ()
+    )
+
+
 SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device", "split")
 SET_ASIDE = ("trial_samples", "validation")
 READING = ("train_samples", "test_samples", *SET_ASIDE)
@@ -138,7 +145,7 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     if kind.is_text:
         spec = text_spec(config)
         classes = spec.classes if spec is not None and spec.form == "text" else None
-        return text_tensors(text_shape(model), classes)
+        return text_tensors(replace(text_shape(model), experts=model.experts), classes)
     if kind.tensors is not None:
         texts = kind.plain and "text" in kind.forms
         spec = text_spec(config) if texts else input_spec(config)

@@ -208,11 +208,16 @@ class Method(ABC):
     def rehearse(self, longest_gap_s: float) -> list[str]:
         """Try what the method calls of the user's own; return lines on what is doubtful.
 
-        Called before a run that measures anything, and by ``leomix validate``, on a method that is
-        thrown away. A client may have no contact for ``longest_gap_s``. Raises ValueError, in one
-        line, if something fails.
+        Called on the method of a run that measures anything, before it runs, and by ``leomix
+        validate``: nothing of the user's is begun twice. What is tried and is no part of the run is
+        undone. A client may have no contact for ``longest_gap_s``. Raises ValueError, in one line,
+        if something fails.
         """
         return []
+
+    def dismiss(self) -> None:
+        """End what the method has begun in this process: it runs no more, or never did."""
+        return
 
     def prepare(self) -> Protocol:
         """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""

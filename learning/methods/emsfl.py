@@ -258,8 +258,12 @@ class EnhancedEmsFl(EmsFl):
     Options: ClassVar[type] = EnhancedOptions
 
     def mask(self, cycle: int) -> str | None:
-        """Return the mask of the options, and None in the last cycles."""
-        last = cycle >= self.world.cycles - self.world.gate_tuning_cycles
+        """Return the mask of the options, and None in the last cycles.
+
+        What time is left behind the last complete cycle belongs to them, unless there are none.
+        """
+        tuning = self.world.gate_tuning_cycles
+        last = tuning > 0 and cycle >= self.world.cycles - tuning
         return None if last else self.options.mask
 
     def connected_phase(

@@ -30,11 +30,12 @@ class OwnLearning(Method):
 
     @abstractmethod
     def scores(self) -> list[Score]:
-        """Return what is measured now: a row for each cluster, all with the same figures.
+        """Return what is measured now: a row for each cluster.
 
         A row has ``cluster``, ``accuracy``, ``loss`` (both None where there is none) and
-        ``samples``, by which the figures of all clusters are averaged. Further figures, numbers,
-        become columns of the table ``metrics``.
+        ``samples``, by which the figures of all clusters are averaged, or by ``figure_weights``,
+        where it has them, a number for each figure. Further figures, numbers, become columns of the
+        table ``metrics``; a cluster that lacks one has an empty cell, and no part in the mean.
         """
 
     def model(self) -> Handle:

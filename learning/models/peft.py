@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from learning.architecture.kinds import kind_of
 from learning.files import open_tensors, read_object
+from learning.models.adapter_keys import PLAIN, AdapterKeys
 from learning.models.interface import Names, expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
@@ -23,14 +24,19 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 ABOUT = "leomix.json"
 
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-class Change(NamedTuple):
-    """How the trained model differs from the start: added to some tensors, replacing others."""
-
-    added: dict[str, Tensor]
-    replaced: dict[str, Tensor]
+PLAIN_LORA = {
+    "peft_type": "LORA",
+    "task_type": None,
+    "base_model_name_or_path": None,
+    "bias": "none",
+    "fan_in_fan_out": False,
+    "inference_mode": True,
+    "init_lora_weights": True,
+    "lora_dropout": 0.0,
+    "use_dora": False,
+    "use_rslora": False,
+}
+"""Keys of an adapter's configuration that are the same for all; PEFT itself knows the others."""
 
 
 def write_adapter(
@@ -77,58 +83,132 @@ def write_adapter(
     write_peft(folder, tensors, keys, left_out)
 
 
-def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Change:
-    """Return what an adapter adds to, and puts in place of, tensors by stored name.
+def adapted(folder: Path, names: Names, tensors: Tensors) -> Tensors:
+    """Return those of ``tensors``, by stored name, that an adapter changes, as it makes them.
 
-    ``shapes`` are those of the tensors that it may change. Factors of another shape are refused
-    before they are multiplied: two small ones can have a product that fills any memory. Raises
-    :class:`ValueError` for a folder that holds no adapter, or a broken one.
+    Factors of another shape are refused before they are multiplied: two small ones can have a
+    product that fills any memory. Raises :class:`ValueError` for a folder that holds no adapter, a
+    broken one, or one of another model or method: no key and no tensor of it is passed over.
     """
     try:
         file = open_tensors(folder / WEIGHTS)
-        scales = _scales(read_object(folder / CONFIG))
-    except (OSError, ValueError, KeyError) as error:
+        keys = AdapterKeys(read_object(folder / CONFIG))
+    except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no PEFT adapter that can be read ({error})") from None
-    change = Change({}, {})
-    keys = set(file.keys())
-    for key in sorted(keys):
-        path = key.removeprefix(PREFIX)
-        module, _, part = path.partition(".lora_")
-        if part == "B.weight":
-            name = names.stored(f"{module}.weight")
-            first = f"{PREFIX}{module}.lora_A.weight"
-            _check_factors(folder, file, name, key, first if first in keys else None, shapes)
-            product = file.get_tensor(key) @ file.get_tensor(first)
-            change.added[name] = scales(module) * product
-        elif part == "B.bias":
-            change.added[names.stored(f"{module}.bias")] = scales(module) * file.get_tensor(key)
-        elif not part:
-            change.replaced[names.stored(path)] = file.get_tensor(key)
-    return change
+    return _Adapter(folder, file, keys, names, tensors).made()
 
 
-def _scales(keys: Mapping[str, Any]) -> Callable[[str], float]:
-    """Return the number that a module's product is multiplied by, alpha / r, from PEFT's keys."""
-    alphas = keys["alpha_pattern"]
-    ranks = keys["rank_pattern"]
-    for found in (alphas, ranks):
-        if not isinstance(found, dict):
-            raise ValueError(f"rank_pattern and alpha_pattern are objects, not {found!r:.40}")
-    for number in (keys["lora_alpha"], keys["r"], *alphas.values(), *ranks.values()):
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e9:
-            raise ValueError(f"{number!r:.40} is no rank and no alpha")
-    return lambda module: alphas.get(module, keys["lora_alpha"]) / ranks.get(module, keys["r"])
+WRAPPED = ("base_layer", "modules_to_save")
+"""What PEFT puts around a module that it adapts, and around one that it saves whole."""
+ROW_LENGTHS = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 
 
-def _check_factors(
-    folder: Path, file: Any, name: str, second: str, first: str | None, shapes: Shapes | None
-) -> None:
-    """Refuse factors that are not a pair of matrices, or whose product has another shape."""
-    b, a = ([] if k is None else file.get_slice(k).get_shape() for k in (second, first))
-    if len(a) != 2 or len(b) != 2 or b[1] != a[0]:
-        raise ValueError(f"{folder}: the factors of {name!r} have shapes {b} and {a}; save it anew")
-    if shapes is not None and shapes.get(name) != (b[0], a[1]):
-        raise of_another_model(folder, name, (b[0], a[1]))
+class _Adapter:
+    """An adapter of ``tensors``: its parts in ``file``, by the path of their module."""
+
+    def __init__(
+        self, folder: Path, file: Any, keys: AdapterKeys, names: Names, tensors: Tensors
+    ) -> None:
+        self._folder, self._file, self._keys = folder, file, keys
+        self._names, self._tensors = names, tensors
+
+    def made(self) -> Tensors:
+        """Return the tensors that it changes."""
+        modules: dict[str, dict[str, str]] = {}
+        made: dict[str, Tensor] = {}
+        for key in sorted(self._file.keys()):
+            if ".original_module." in key:  # which a module that is saved whole has replaced
+                continue
+            path = key.removeprefix(PREFIX)
+            for wrapper in WRAPPED:
+                path = path.replace(f".{wrapper}.", ".")
+            module, dot, part = path.partition(".lora_")
+            if dot:
+                modules.setdefault(module, {})[f"lora_{part}"] = key
+            else:
+                name = self._known(path, tuple(self._file.get_slice(key).get_shape()))
+                made[name] = self._finite(name, self._number(key))
+        if not made and not modules:
+            raise ValueError(f"{self._folder}: the adapter holds no tensors; save it anew")
+        for module, parts in modules.items():
+            made |= self._factored(module, parts)
+        return made
+
+    def _factored(self, module: str, parts: dict[str, str]) -> Tensors:
+        """Return the weight of a module, and its bias where that has moved, with its factors."""
+        a, b = (parts.pop(f"lora_{which}.weight", None) for which in "AB")
+        if a is None or b is None:
+            odd = next(iter(parts.values()), a or b)
+            raise ValueError(
+                f"{self._folder}: tensor {odd!r} is of no pair of factors of a linear map, and not "
+                f"read; {PLAIN}"
+            )
+        found = self._keys.of(module)
+        name = self._known(f"{module}.weight", self._shape(module, a, b, found.rank))
+        product = found.scale * (self._number(b) @ self._number(a))
+        moved = self._finite(name, product)
+        made = {name: self._tensors[name] + moved}
+        lengths = [parts.pop(key) for key in ROW_LENGTHS if key in parts]
+        if bool(lengths) is not self._keys.normalises:
+            which = "lacks" if self._keys.normalises else "has"
+            raise ValueError(
+                f"{self._folder}: use_dora is {str(self._keys.normalises).lower()}, and {module!r} "
+                f"{which} lora_magnitude_vector; save it anew"
+            )
+        for key in lengths:
+            made[name] = self._finite(name, self._stretched(name, product, key))
+        if (key := parts.pop("lora_B.bias", None)) is not None:
+            bias = self._known(f"{module}.bias", tuple(self._file.get_slice(key).get_shape()))
+            made[bias] = self._tensors[bias] + self._finite(bias, found.scale * self._number(key))
+        for key in parts.values():
+            raise ValueError(f"{self._folder}: tensor {key!r} is not read; {PLAIN}")
+        return made
+
+    def _stretched(self, name: str, product: Tensor, key: str) -> Tensor:
+        """Return a matrix whose rows have the lengths that DoRA gives them (its equation 5)."""
+        lengths = self._number(key)
+        whole = self._tensors[name].to(product) + product
+        if lengths.shape != whole.shape[:1]:
+            raise of_another_model(self._folder, f"{name} (its rows)", tuple(lengths.shape))
+        return whole * (lengths / whole.norm(dim=1))[:, None]
+
+    def _known(self, path: str, shape: tuple[int, ...]) -> str:
+        """Return the stored name of a tensor that the model has in this shape."""
+        name = self._names.stored(path)
+        if name not in self._tensors or tuple(self._tensors[name].shape) != shape:
+            raise of_another_model(self._folder, name, shape)
+        return name
+
+    def _shape(self, module: str, a: str, b: str, rank: int) -> tuple[int, ...]:
+        """Return the shape of a product of factors, which have the ``rank`` that is said."""
+        first, second = (list(self._file.get_slice(key).get_shape()) for key in (a, b))
+        if len(first) != 2 or len(second) != 2 or second[1] != first[0]:
+            raise ValueError(
+                f"{self._folder}: the factors of {module!r} have shapes {second} and {first}; save "
+                "it anew"
+            )
+        if first[0] != rank:
+            raise ValueError(
+                f"{self._folder}: the factors of {module!r} have rank {first[0]}, and r and "
+                f"rank_pattern say {rank}; mend {CONFIG}"
+            )
+        return second[0], first[1]
+
+    def _number(self, key: str) -> Tensor:
+        """Return a tensor of the file in single precision at least."""
+        tensor: Tensor = self._file.get_tensor(key)
+        if not tensor.is_floating_point():
+            raise ValueError(f"{self._folder}: tensor {key!r} holds {tensor.dtype}; save it anew")
+        return tensor if tensor.dtype is torch.float64 else tensor.float()
+
+    def _finite(self, name: str, tensor: Tensor) -> Tensor:
+        """Return ``tensor`` in the format of the one that it changes."""
+        moved = tensor.to(self._tensors[name])
+        if not moved.isfinite().all():
+            raise ValueError(
+                f"{self._folder}: {name!r} has numbers that are not finite; save it anew"
+            )
+        return moved
 
 
 def of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueError:
@@ -143,10 +223,8 @@ def write_peft(
     folder: Path, tensors: Tensors, keys: Mapping[str, Any], left_out: Mapping[str, float]
 ) -> None:
     """Write an adapter folder: PEFT's two files, and a JSON that says what was left out."""
-    from peft import LoraConfig
-
     folder.mkdir(parents=True, exist_ok=True)
-    LoraConfig(inference_mode=True, **keys).save_pretrained(str(folder))
+    (folder / CONFIG).write_text(json.dumps(PLAIN_LORA | keys, indent=2), encoding="utf-8")
     stored = {f"{PREFIX}{path}": t.contiguous() for path, t in tensors.items()}
     save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     about = {

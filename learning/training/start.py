@@ -40,7 +40,7 @@ from learning.models.interface import (
     names_of,
 )
 from learning.models.moe import Residency, forward_with_routing, tokens_of
-from learning.models.peft import of_another_model, read_adapter
+from learning.models.peft import adapted
 from learning.models.stacked import Tensors
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
@@ -58,18 +58,7 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     if task.config.model.adapter is None:
         return server
-    folder = Path(task.config.model.adapter)
-    shapes = {name: tuple(tensor.shape) for name, tensor in server.items()}
-    change = read_adapter(folder, task.names, shapes)
-    changed = dict(server)
-    for name, tensor in (change.added | change.replaced).items():
-        if shapes.get(name) != tuple(tensor.shape):
-            raise of_another_model(folder, name, tuple(tensor.shape))
-        moved = tensor.to(server[name])
-        if not moved.isfinite().all():
-            raise ValueError(f"{folder}: {name!r} has numbers that are not finite; save it anew")
-        changed[name] = server[name] + moved if name in change.added else moved
-    return changed
+    return server | adapted(Path(task.config.model.adapter), task.names, server)
 
 
 EXPERT_BATCH_SIZE = 16

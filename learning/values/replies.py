@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from learning.files import read_regular, write_bytes
+from learning.files import at_once, read_sealed, write_sealed
 from learning.values.reuse import Cache, Reuse
+from learning.values.store import broken
 
 REPLY = ".reply"
 """Kind of a result that runs share: bytes of a method's own."""
@@ -32,6 +33,17 @@ class Replies:
         self.folder: Path | None = None
         self.cache: Cache | None = None
         self.reuse = Reuse()
+        self._holds = False
+        self._held: dict[str, bytes] = {}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold what is made meanwhile, and kept nowhere else, until it is asked for once more."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
 
     def ask(
         self,
@@ -46,7 +58,7 @@ class Replies:
         Give ``shared`` where the key names all that the bytes depend on; else they are of this run
         alone, and so are those that are not sound: an error may not come again.
         """
-        known = self._own(key)
+        known = self._held.pop(key, None) or self._own(key)
         if known is None and shared and self.cache is not None:
             known = self.cache.read(REPLY, key, bytes)
             if known is not None:
@@ -59,15 +71,31 @@ class Replies:
             self.cache.keep(REPLY, key, len(made), lambda: made)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.folder / key, made, durable=False)
+            with at_once(self.folder / key, durable=False) as part:
+                write_sealed(part, made)
+        elif self._holds:
+            self._held[key] = made
         return made
 
     def _own(self, key: str) -> bytes | None:
         """Return what this run has made before it was resumed."""
-        with suppress(OSError, ValueError):
+        with suppress(FileNotFoundError):
             if self.folder is not None:
-                return read_regular(self.folder / key)
+                return _reply(self.folder / key)
         return None
+
+
+def check_replies(folder: Path) -> None:
+    """Raise ValueError, by its file, for a reply in a folder that has changed since it was made."""
+    for path in sorted(folder.glob("[!.]*")):
+        _reply(path)
+
+
+def _reply(path: Path) -> bytes:
+    try:
+        return read_sealed(path)
+    except ValueError as error:
+        raise broken(path, error) from None
 
 
 def key_of(*parts: Any) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from learning.files import check_header, read_regular, sync_folder, write_bytes
+from learning.files import (
+    check_header,
+    checksum,
+    checksum_of,
+    read_regular,
+    sync_folder,
+    write_bytes,
+)
 
 Tensors = dict[str, Any]
 
@@ -17,42 +24,55 @@ SUFFIX = ".safetensors"
 
 
 class FolderStore:
-    """Values by key in one folder; ``cure`` says what to do about a broken one."""
+    """Values by key in one folder, each with a checksum: those that are told, and those saved."""
 
-    def __init__(self, folder: Path, cure: str = "") -> None:
+    def __init__(self, folder: Path, checksums: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.cure = cure or f"remove {folder.parent} and --resume begins anew"
-        self._keys = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
+        self.checksums = dict(checksums or {})
         self._is_synced = True
 
     def __contains__(self, key: str) -> bool:
-        return key in self._keys
+        return key in self.checksums
+
+    def check(self) -> None:
+        """Raise ValueError, by its file, for a value that is missing or has changed."""
+        for key, known in self.checksums.items():
+            path = self._path(key)
+            try:
+                if checksum_of(path) != known:
+                    raise ValueError("it has changed since it was written, or was cut short")
+            except FileNotFoundError:
+                raise ValueError(f"{path}: is missing") from None
+            except (ValueError, OSError) as error:
+                raise broken(path, error) from None
 
     def load(self, key: str) -> Tensors:
         """Return the tensors of ``key``."""
-        path = self._path(key)
-        try:
-            return unpacked(read_regular(path))
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{path}: is broken ({error}); {self.cure}") from None
+        return load_value(self._path(key))
 
     def save(self, key: str, tensors: Tensors) -> None:
         """Write tensors, unless the folder has them."""
-        if key not in self._keys:
+        if key not in self.checksums:
             self._write(key, packed(tensors))
 
     def _write(self, key: str, data: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
         write_bytes(self._path(key), data, durable=False)
-        self._keys.add(key)
+        self.checksums[key] = checksum(data)
 
-    def take(self, folder: Path) -> None:
-        """Copy the values of another store, which may change meanwhile."""
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            key = path.name.removesuffix(SUFFIX)
+    def take(self, other: FolderStore) -> None:
+        """Copy the values of another store, which may change meanwhile.
+
+        Raises ValueError, by its file, for one that has changed.
+        """
+        for key, known in sorted(other.checksums.items()):
+            path = other._path(key)
             with suppress(FileNotFoundError):  # that store has deleted it
-                self._write(key, read_regular(path))
+                data = read_regular(path)
+                if checksum(data) != known:
+                    raise broken(path, "it has changed since it was written, or was cut short")
+                self._write(key, data)
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""
@@ -60,18 +80,27 @@ class FolderStore:
             sync_folder(self.folder)
             self._is_synced = True
 
-    def held(self, keys: Collection[str]) -> list[str]:
-        """Return those of ``keys`` that are there, sorted."""
-        return sorted(self._keys.intersection(keys))
-
     def keep_only(self, keys: Collection[str]) -> None:
         """Delete every value whose key is not in ``keys``."""
-        for key in sorted(self._keys.difference(keys)):
+        for key in sorted(self.checksums.keys() - set(keys)):
             self._path(key).unlink(missing_ok=True)
-            self._keys.discard(key)
+            del self.checksums[key]
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{SUFFIX}"
+
+
+def load_value(path: Path) -> Tensors:
+    """Return the tensors in a file; raise ValueError, by its name, for one that is broken."""
+    try:
+        return unpacked(read_regular(path))
+    except (ValueError, OSError) as error:
+        raise broken(path, error) from None
+
+
+def broken(path: Path, why: object) -> ValueError:
+    """Return the error that a file cannot be used, without what to do about it."""
+    return ValueError(f"{path}: is broken ({str(why).removeprefix(f'{path}: ')})")
 
 
 # Learning results as bytes: quick to write and read, or as a model's safetensors file.

@@ -10,7 +10,13 @@ from sim.analysis.targets import Evaluation
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
+MOVED = 0.002
+"""The share of its first loss by which a loss has to change to have moved."""
 SECONDS_A_DAY = 86400.0
+
+
+NOTICED = 0.05
+"""What the best accuracy of a run has to be above that at the start for something to be lost."""
 
 
 class Ended(Protocol):
@@ -35,18 +41,59 @@ class TimingOnly:
 
 @dataclass(frozen=True)
 class NothingLearnt:
-    """A group whose accuracy has not risen by more than chance.
+    """A group whose accuracy at the end is not above that at the start by more than chance.
 
-    ``start`` and ``final`` are means over its runs; ``samples`` are those of the test set of one
-    run, and ``chance`` is the rise that these samples cannot tell from none at 95 %.
+    ``start``, ``best`` and ``final`` are means over its runs; ``samples`` are those of the test set
+    of one run, and ``chance`` is the rise that these samples cannot tell from none at 95 %. The
+    losses are those of start and end, None where they are not known.
     """
 
     kind: ClassVar[str] = "nothing learnt"
     group: str
     start: float
+    best: float
     final: float
     samples: int
     chance: float
+    loss_start: float | None
+    loss_final: float | None
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether the accuracy had risen, and fell again.
+
+        The best of many evaluations is above the start by luck, and by more than chance of samples
+        where a model gives all of them one class.
+        """
+        return self.best - self.start > max(self.chance, NOTICED)
+
+    @property
+    def loss_fell(self) -> bool | None:
+        """Whether the loss has become less; None where it has hardly moved, or is not known."""
+        if not self.loss_start or self.loss_final is None:
+            return None
+        change = self.loss_final / self.loss_start - 1.0
+        return None if abs(change) < MOVED else change < 0.0
+
+    @property
+    def what(self) -> str:
+        """What has come of the training, in a few words."""
+        if self.was_lost:
+            return "what was learnt was lost again"
+        if self.loss_fell:
+            return "the accuracy has not risen beyond noise"
+        return "nothing was learnt beyond noise"
+
+    @property
+    def course(self) -> str:
+        """How accuracy and loss went, and what could be chance."""
+        accuracy = f"{self.start:.3f} at the start, {self.best:.3f} at best, {self.final:.3f}"
+        noise = f"of {self.samples:,} test samples {self.chance:.3f} could be chance"
+        text = f"accuracy {accuracy} at the end; {noise}"
+        if self.loss_start is None or self.loss_final is None:
+            return text
+        went = {None: "went", True: "fell", False: "rose"}[self.loss_fell]
+        return f"{text}; the loss {went} from {self.loss_start:.4g} to {self.loss_final:.4g}"
 
 
 @dataclass(frozen=True)
@@ -87,8 +134,9 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
 def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> NothingLearnt | None:
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
-    What they began with is unknown where there was nothing to measure at the start, as of a method
-    whose clients answer once they have been given experts.
+    The accuracy at the end is held against that at the start: what rose on the way and fell again
+    was lost. What they began with is unknown where there was nothing to measure at the start, as of
+    a method whose clients answer once they have been given experts.
 
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
     independent; runs with different seeds are.
@@ -105,4 +153,11 @@ def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> Nothin
     start, final = (mean(pair[place].accuracy for pair in pairs) for place in (0, 1))
     if final - start > chance:
         return None
-    return NothingLearnt(group, start, final, samples[0], chance)
+    best = mean(max(one.accuracy for one in curve) for curve in curves)
+    losses = [_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1)]
+    return NothingLearnt(group, start, best, final, samples[0], chance, *losses)
+
+
+def _mean_if_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(known) if len(known) == len(values) else None

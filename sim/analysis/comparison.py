@@ -26,6 +26,7 @@ from sim.analysis.targets import (
     given,
     levels,
     named,
+    shared_target,
 )
 from sim.analysis.time_average import common_deadline, time_averaged
 from sim.analysis.verdict import Verdict
@@ -120,7 +121,7 @@ def _new(label: str, known: Collection[str]) -> str:
 
 
 TESTED = {ACCURACY: ACCURACY, TO_DEADLINE: TO_DEADLINE, LOSS: LOSS}
-"""Columns of what is tested of runs that train, beside the hours to the common target."""
+"""Columns of what is tested of runs that train, beside the hours to the shared target."""
 TIMED = {key: key for key in ("cycles", "contacts_served")}
 """Columns of what is tested where nothing was trained."""
 BYTES = "bytes"
@@ -171,12 +172,17 @@ class Comparison(Mapping[str, Any]):
 
 
 def compare_groups(
-    groups: Sequence[Group], more_seeds: str = MORE_SEEDS, deadline_days: float | None = None
+    groups: Sequence[Group],
+    more_seeds: str = MORE_SEEDS,
+    deadline_days: float | None = None,
+    target: str | None = None,
 ) -> Comparison:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
-    the figures have ``TARGETS`` beside them. The ratio of a group is how many times fewer cycles it
+    the figures have ``TARGETS`` beside them. The ``shared_target`` is the one of tests, verdicts,
+    tables and pictures: ``target``, else the highest that all runs have reached, or half, or any.
+    The ratio of a group is how many times fewer cycles it
     needs than the first synchronous group (than the first group, if none is synchronous).
     ``deadline_hours`` ends the time over which accuracy is averaged: ``deadline_days``, else what
     the shortest run covers. ``more_seeds`` says what to do where there is one seed only. Raises
@@ -184,20 +190,23 @@ def compare_groups(
     """
     runs = [run for group in groups for run in group.runs]
     deadline = common_deadline(runs, deadline_days)
-    asked = sorted({target for run in runs for target in given(run.manifest)})
+    asked = sorted({one for run in runs for one in given(run.manifest)})
     chosen = asked or levels([run.evaluations for run in runs])
+    if target is not None:
+        chosen = sorted({*chosen, float(target)})
     every = asked or sorted({*chosen, *TARGETS})
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
-    names = [named(target) for target in chosen]
-    medians = {name: [row["cycles_to"][name]["median"] for row in rows] for name in names}
-    common = max((name for name, found in medians.items() if None not in found), default=None)
+    names = [named(one) for one in chosen]
+    trained = sum(1 for run in runs if run.evaluations)
+    reached = {name: sum(row["cycles_to"][name]["reached"] for row in rows) for name in names}
+    shared = target or shared_target(reached, trained)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if isinstance(caveat, TimingOnly)]
     tested = TIMED if len(untrained) == len(groups) else TESTED
-    if common is not None:
-        tested = {**tested, f"hours_to_{common}": HOURS}
+    if shared is not None:
+        tested = {**tested, f"hours_to_{shared}": HOURS}
     measured = _measured(groups, chosen, deadline, untrained)
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
@@ -211,7 +220,8 @@ def compare_groups(
         "caveats": [caveat_json(caveat) for caveat in caveats],
         "reference": groups[reference].label,
         "targets": names,
-        "common_target": common,
+        "shared_target": shared,
+        "common_target": shared if shared and reached[shared] == len(runs) else None,
         "deadline_hours": deadline,
         "tests": found.against(groups[reference].label),
         "tests_corrected_for": found.tests.count,

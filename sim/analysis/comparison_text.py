@@ -200,12 +200,12 @@ def mean_text(
 
 def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
     """Return what the tests of a comparison have found, a row for each that could be made."""
-    common = comparison["common_target"]
+    shared = comparison["shared_target"]
     names = {
         ACCURACY: (FIGURES[ACCURACY].head, "{:+.3f}"),
         TO_DEADLINE: (FIGURES[TO_DEADLINE].head, "{:+.3f}"),
         LOSS: (FIGURES[LOSS].head, "{:+.3f}"),
-        HOURS: (f"hours to {common}", "{:+.2f}"),
+        HOURS: (f"hours to {shared}", "{:+.2f}"),
     }
     rows = []
     for test in comparison["tests"]:

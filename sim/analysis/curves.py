@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.lead import FEWEST, LEVEL, NO_BOUNDS, Bounds
+from sim.analysis.traffic import ON_AIR, on_air
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
@@ -183,13 +184,13 @@ def _cycles(metrics: pa.Table) -> tuple[Floats, Floats]:
 
 
 def _sent(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
-    """Return when transfers ended, and the bytes that had been delivered by then, all ways."""
-    pieces = list(pieces_of(tables, "transfers", ["end_s", "delivered_bytes"]))
+    """Return when transfers ended, and the bytes that had been on the air by then, all ways."""
+    pieces = list(pieces_of(tables, "transfers", ["end_s", *ON_AIR]))
     end_s = np.concatenate([as_numpy(piece["end_s"]) for piece in pieces])
-    delivered = np.concatenate([as_numpy(piece["delivered_bytes"]) for piece in pieces])
+    sent = np.concatenate([as_numpy(on_air(piece)) for piece in pieces])
     order = np.argsort(end_s, kind="stable")
     x = np.concatenate([[0.0], end_s[order]])
-    by_then = np.concatenate([[0.0], np.cumsum(delivered[order], dtype=float)])
+    by_then = np.concatenate([[0.0], np.cumsum(sent[order], dtype=float)])
     return _last_of_each(x, by_then) if len(order) else (x[:0], by_then[:0])
 
 

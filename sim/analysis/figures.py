@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from scenarios.parsing import shipped_table
 from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
-from sim.formatting import count, data_size, seconds
+from sim.formatting import count, data_size, energy, seconds
 
 LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
@@ -50,6 +50,7 @@ class Figure(NamedTuple):
 
 NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "data_size": data_size,
+    "energy": energy,
     "count": count,
     "hours_as_time": lambda hours: seconds(3600.0 * hours),
 }

@@ -14,7 +14,7 @@ ACCURACY = "accuracy_final"
 TO_DEADLINE = "accuracy_mean_to_deadline"
 LOSS = "loss_final"
 HOURS = "hours_to_common"
-"""What a test of the hours to the highest common target is called."""
+"""What a test of the hours to the shared target is called."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
+from sim.analysis.caveats import nothing_learnt
 from sim.analysis.inference import answer_figures
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
+from sim.analysis.traffic import ON_AIR, on_air
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.directions import DIRECTIONS
@@ -35,7 +37,7 @@ JOULES_PER_KWH = 3.6e6
 
 COUNTED_OF_EVENTS = ("time_s", "kind", "cluster", "rounds", "cause", "clusters")
 """Columns of the events that figures are made of."""
-MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome", "message")
+MOVED = ("direction", "payload", "payload_bytes", *ON_AIR, "outcome", "message")
 """Columns of the transfers that figures of traffic are made of."""
 
 
@@ -107,8 +109,18 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "loss_final": curve[-1].loss if curve else None,
         "validation_final": targets.validation_at(curve),
         "validation_best": None if chosen is None else chosen.validation,
+        "nothing_learnt": _nothing_learnt(curve),
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
+
+
+def _nothing_learnt(curve: Sequence[targets.Evaluation]) -> dict[str, Any] | None:
+    """Return what came of a training by which the accuracy has not risen; None if it has."""
+    found = nothing_learnt("", [curve]) if len(curve) > 1 else None
+    if found is None:
+        return None
+    known = {name: value for name, value in vars(found).items() if name != "group"}
+    return {"what": found.what, "course": found.course, "was_lost": found.was_lost, **known}
 
 
 def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,15 +235,22 @@ def _updates(counts: Mapping[int, int]) -> dict[str, Any]:
 
 
 def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Bytes by direction, rows, and the largest size of everything of which something moved."""
+    """Bytes by direction, rows, and the largest size of everything of which something moved.
+
+    A broadcast, which there is from space to the ground only, counts once; what all its receivers
+    got of it together is a figure of its own.
+    """
     moved = dict.fromkeys(DIRECTIONS, 0.0)
+    received = 0.0
     rows = cut = 0
     messages = set[int]()
     largest: dict[tuple[str, str], float] = {}
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
             there = array(says(transfers, "direction", direction))
-            moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
+            moved[direction] += _sum(on_air(transfers).filter(there))
+            if direction == "downlink":
+                received += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
         cut += len(transfers) - int(says(transfers, "outcome", "delivered").sum())
         messages.update(pc.unique(transfers.column("message").drop_null()).to_pylist())
@@ -242,6 +261,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             largest[key] = max(size, largest.get(key, 0.0))
     return {
         **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
+        "downlink_received_bytes": received,
         "transfers": rows,
         "transfers_cut": cut,
         "messages": len(messages),

@@ -45,8 +45,8 @@ OF_MODEL = ("accuracy", "loss", "validation", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
-    """Return the evaluations of a run in order of time."""
+def evaluations(metrics: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time; costs are known with its manifest only."""
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
 
@@ -55,8 +55,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
     rows = metrics.select(columns).filter(pooled).to_pylist()
-    spent = manifest.get("spent")
-    steps = steps_of(manifest)
+    spent = None if manifest is None else manifest.get("spent")
+    steps = None if manifest is None else steps_of(manifest)
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
         if spent is None:
@@ -164,6 +164,19 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
         return own
     best = max((evaluation.accuracy for evaluation in curve), default=0.0)
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
+
+
+def shared_target(reached: Mapping[str, int], runs: int) -> str | None:
+    """Return the one target at which runs are compared, by how many of them have reached each.
+
+    It is the highest that all have reached; where there is none, the highest that half of them
+    have, else that any has. None where no run has reached any.
+    """
+    for fewest in (runs, (runs + 1) // 2, 1):
+        found = [target for target, count in reached.items() if count >= max(fewest, 1)]
+        if found:
+            return max(found, key=float)
+    return None
 
 
 def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:

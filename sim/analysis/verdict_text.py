@@ -127,11 +127,8 @@ def caveat_text(caveat: Caveat) -> str:
     match caveat:
         case TimingOnly():
             return "only the timing was simulated: when models move, not what they learn"
-        case NothingLearnt(_, start, final, samples, chance):
-            return (
-                f"nothing was learnt: {start:.3f} at the start, {final:.3f} at the end; "
-                f"of {samples:,} samples {chance:.3f} could be chance"
-            )
+        case NothingLearnt():
+            return f"{caveat.what}: {caveat.course}"
         case StoppedEarly(_, _, days, of_days):
             of = "" if of_days is None else f" of {of_days:g}"
             goes_on = "; goes on with --resume" if caveat.can_go_on else ""

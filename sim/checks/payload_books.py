@@ -33,10 +33,11 @@ class PayloadBooks:
         legs = len(rows.legs)
         sent = np.bincount(rows.leg, rows.bytes, legs).tolist()
         delivered = np.bincount(rows.leg, np.where(rows.delivered, rows.size, 0.0), legs).tolist()
+        on_air = np.bincount(rows.leg, rows.on_air, legs).tolist()
         largest = np.maximum.reduceat(rows.size, rows.first[:-1]).tolist()
         for number, leg in enumerate(rows.legs):
             key = PayloadKey(rows.directions[number], leg.way, leg.payload)
-            self._add(key, sent[number], delivered[number], largest[number])
+            self._add(key, sent[number], delivered[number], on_air[number], largest[number])
 
     def hops(self, rows: HopRows) -> None:
         """Add up what moved over hops of messages."""
@@ -46,19 +47,23 @@ class PayloadBooks:
         largest = np.zeros(keys)
         np.maximum.at(largest, rows.key, rows.size)
         for number, key in enumerate(rows.keys):
-            self._add(key, sent[number], delivered[number], float(largest[number]))
+            self._add(key, sent[number], delivered[number], sent[number], float(largest[number]))
 
     def message(self, row: TransferRow) -> None:
         """Add up what moved of a message between clients."""
         size = single(row.payload_bytes)
         key = PayloadKey(str(row.direction), str(row.toward), str(row.payload))
         delivered = size if row.outcome == "delivered" else 0.0
-        self._add(key, single(row.delivered_bytes), delivered, size)
+        moved = single(row.delivered_bytes)
+        self._add(key, moved, delivered, moved, size)
 
-    def _add(self, key: PayloadKey, sent: float, delivered: float, largest: float) -> None:
+    def _add(
+        self, key: PayloadKey, sent: float, delivered: float, on_air: float, largest: float
+    ) -> None:
         sums = self._sums[key]
         sums.sent += sent
         sums.delivered += delivered
+        sums.on_air += on_air
         sums.largest = max(sums.largest, largest)
 
     def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:

@@ -17,11 +17,10 @@ UNWELL = 1
 
 def list_command() -> None:
     """List the shipped scenarios, and the known methods, models, data sets and policies."""
-    from importlib.metadata import entry_points
-
     from learning import method_names
     from learning.architecture.kinds import KINDS
     from learning.data import DATASETS
+    from learning.registry import installed
     from scenarios import shipped
     from scenarios.presets import PROCESSORS
     from sim.analysis.methods import known_method
@@ -31,7 +30,7 @@ def list_command() -> None:
     print("\n".join(f"{name.ljust(width)}  {text}" for name, text in found.items()))
     print(f"\nmethods: {', '.join(method_names())}, or MODULE:CLASS")
     # Their register would import torch.
-    kinds = {*KINDS, *(point.name for point in entry_points(group="leomix.models"))}
+    kinds = {*KINDS, *installed("leomix.models")}
     print(f"models: {', '.join(sorted(kinds))}, or MODULE:CLASS")
     print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
     for name in method_names():

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import gc
 import io
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
+from sim.beginning import raise_when_interrupted
 from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
-from sim.cli.output import drop_unwritten, one_line
+from sim.cli.output import one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.execution.garbage import collect_seldom
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
-from sim.terminal import escaped_streams
+from sim.terminal import drop_unwritten, escaped_streams
 
 app = typer.Typer(
     name="leomix",
@@ -111,10 +114,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     In a process that goes on, call :func:`status`.
     """
     collect_seldom()
+    sys.unraisablehook = _interrupt_again
     # Pydantic would look for plugins in all installed packages, which takes as long as the schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _open_streams()
     _end_process(_check_limit() or status(arguments))
+
+
+def _interrupt_again(unraisable: Any) -> None:
+    """Interrupt anew where Python has caught an interrupt itself, as in a callback of an import."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.01, _thread.interrupt_main).start()  # now it would be caught again
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _open_streams() -> None:
@@ -170,6 +182,8 @@ def _end_process(code: int) -> NoReturn:
     ended by CPython 3.11 in the middle of C++, which aborts the process: exit status 134 after a
     complete run. To take torch apart also takes about a second.
     """
+    with suppress(ValueError):  # this is not the main thread
+        signal.signal(signal.SIGINT, lambda *_: os._exit(code))
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 (as Python does)
     atexit._run_exitfuncs()  # noqa: SLF001
     drop_unwritten(sys.stdout)
@@ -200,7 +214,9 @@ def status(arguments: list[str] | None) -> int:
 
 def _status(arguments: list[str] | None) -> int:
     try:
-        code = app(args=arguments, standalone_mode=False, prog_name="leomix")
+        raise_when_interrupted()
+        with _interrupts():
+            code = app(args=arguments, standalone_mode=False, prog_name="leomix")
         sys.stdout.flush()
     except UsageError as error:
         _say(error.format_message())
@@ -227,6 +243,20 @@ def _status(arguments: list[str] | None) -> int:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
     return _interrupted() if code == INTERRUPTED else code or DONE
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for an error that is due to one.
+
+    Python makes a RuntimeError of what is raised while a class is made, as in many imports.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
 
 
 def _interrupted(saved: str = "") -> int:

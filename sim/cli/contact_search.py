@@ -17,6 +17,7 @@ from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.cli.contact_listing import ContactList
 from sim.devices.satellites import flying_of, satellites_of
+from sim.devices.start import start_of
 from sim.errors import InputError, as_input
 from sim.plan.isl_pairs import isl_pairs
 from sim.plan.isl_planning import find_isls
@@ -135,7 +136,7 @@ def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
     satellites = satellites_of(scenario)
     if len(flying := flying_of(scenario)) < 2:
         raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
-    start = scenario.start or max(satellite.epoch for satellite in flying)
+    start = start_of(scenario, flying)
     isl = scenario.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:

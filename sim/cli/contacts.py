@@ -136,7 +136,9 @@ def contacts_command(
     *,
     over_sites: OverSites,
     listed: Listed,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="leave bad elements, or rows of windows, out")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -151,10 +153,9 @@ def contacts_command(
         raise InputError(
             "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
         )
-    if scenario is not None and (over_sites.given or skip_bad):
+    if scenario is not None and over_sites.given:
         raise InputError(
-            "contacts: --site, --sites, --start, --days, --min-elevation, --sets and --skip-bad "
-            "go with --tle"
+            "contacts: --site, --sites, --start, --days, --min-elevation and --sets go with --tle"
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")
@@ -166,7 +167,8 @@ def contacts_command(
         return
     import scenarios
 
-    listed.show(scenarios.load(str(scenario), overrides_of(set_)), out)
+    skipping = {"orbit.skip_bad": True} if skip_bad else {}
+    listed.show(scenarios.load(str(scenario), overrides_of(set_) | skipping), out)
 
 
 def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:

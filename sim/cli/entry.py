@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from types import FrameType
+import sys
 from typing import NoReturn
 
-INTERRUPTED = 130
-SAID = b"leomix: interrupted: nothing was saved\n"
+from sim.beginning import HOME, end_when_interrupted, leave_current_folder
+
+if os.environ.get("LEOMIX_OWN_MODULES"):
+    # A process that the user's code has started looks for the user's classes when it is told its
+    # task, and imports this module before.
+    import learning.own_imports  # noqa: F401
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process, as :func:`sim.cli.app.main` does."""
-    is_main = threading.current_thread() is threading.main_thread()
-    guarded = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if guarded:
-        # An exception amid an import may be taken for a failed import, or be shown with its trace.
-        signal.signal(signal.SIGINT, _end)
+    if sys.path[:1] == [""] and os.getcwd() != HOME:  # by `python -c`
+        leave_current_folder()
+    end_when_interrupted()
     from sim.cli import app
 
-    if guarded:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     app.main(arguments)
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    os.write(2, SAID)
-    os._exit(INTERRUPTED)

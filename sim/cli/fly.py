@@ -73,18 +73,17 @@ def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
     """Return a scenario whose method is the functions in a file; ``overrides`` come last.
 
     Of the scenario's own learning only the keys ``KEPT`` count, and its data where the file has
-    no function ``data``. Raises InputError for what is no such file.
+    no function ``data``; the others are not even looked at. Raises InputError for what is no such
+    file.
     """
     import scenarios
-    from learning.declarations import given_keys
 
     own = _app(path) if path.is_dir() else _functions(path)
-    loaded = scenarios.load(name)
-    dumped = loaded.model_dump(mode="json", include={"learning"})["learning"]
-    kept = given_keys(loaded.learning).intersection(KEPT if own.uses_data else KEPT_BESIDES_DATA)
-    learning = {key: dumped[key] for key in sorted(kept)}
-    learning |= {"method": own.method, "options": own.options}
-    return scenarios.load(name, {"learning": learning, **overrides})
+    written = scenarios.as_written(name, "learning")
+    kept = KEPT if own.uses_data else KEPT_BESIDES_DATA
+    of_a_file = {"learning": {key: written[key] for key in kept if key in written}}
+    typed = {"learning.method": own.method, "learning.options": own.options}
+    return scenarios.reader(name)({**of_a_file, **typed, **overrides}, tuple(of_a_file))
 
 
 @dataclass(frozen=True)
@@ -139,15 +138,15 @@ def _save(scenario: Scenario, path: Path) -> None:
 
 
 def _module(path: Path) -> str:
-    """Return the name by which a file is imported, once its folder is where Python looks."""
+    """Return the name by which a file is imported from now on."""
+    from learning.own_imports import take_file
+
     if not path.is_file():
         raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier():
         raise InputError(f"{path}: cannot be imported; give it a name like my_training.py")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    take_file(path)
     found = find_spec(name)
     if found is None or found.origin is None or Path(found.origin).resolve() != path.resolve():
         where = "" if found is None else f", {found.origin}"

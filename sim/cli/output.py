@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 import typer
 
-
-def drop_unwritten(stream: TextIO) -> None:
-    """Drop what a stream holds and cannot write, which Python would try again at its end."""
-    try:
-        stream.flush()
-    except OSError:
-        number = stream.fileno()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+from sim.terminal import drop_unwritten
 
 
 @contextmanager
@@ -32,9 +23,8 @@ def showing(what: str, elsewhere: str, *, json_: bool) -> Iterator[None]:
         sys.stdout.flush()
     except OSError as error:
         drop_unwritten(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            why = f"cannot be written ({error.strerror})"
-            print(f"{what} {why}: {elsewhere}", file=sys.stderr)
+        why = f"cannot be written ({error.strerror})"
+        print(f"{what} {why}: {elsewhere}", file=sys.stderr)
         if json_:
             raise typer.Exit(1) from None
 

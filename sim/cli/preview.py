@@ -45,8 +45,10 @@ def _model(built: Build) -> Iterator[str]:
     if (stand_in := built.learner.stand_in) is not None:
         yield stand_in_text(stand_in)
     if experts:
+        factored = built.learner.config.model.lora.rank is not None
+        one = "one expert's factors" if factored else "one expert"
         yield (
-            f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
+            f"{one} {data_size(sizes.upload_bytes([0], gate=False))}, gate "
             f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
         )
     else:
@@ -86,19 +88,19 @@ def _clusters(built: Build) -> str:
     rows = []
     for cluster in built.plan.clusters:
         contacts = built.plan.contacts
-        here = contacts.numbers(cluster.name)
+        here = len(contacts.numbers(cluster.name))
         served = contacts.services(cluster.name)
         lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
         # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
         median_s = (
             lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
         )
-        counted = served if built.plan.constellation else here
         least = "-"
         if len(contacts) <= MOST_CONTACTS:
-            figures = (contacts.links_of(n).figures for n in counted.tolist())
-            least = data_size(min((each.least_bytes for each in figures), default=0.0))
-        counts = str(cluster.devices), str(len(here)), str(len(served))
+            # What a pass carries while nobody is served is of no use to anybody.
+            figures = (contacts.links_of(n).figures for n in served.tolist())
+            least = data_size(min((each.least_in_service_bytes for each in figures), default=0.0))
+        counts = str(cluster.devices), str(here), str(len(served))
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
     many = len(built.plan.contacts)
     note = f"least upload: not computed of more than {MOST_CONTACTS} contacts, here {many}"
@@ -189,7 +191,7 @@ def _passes(built: Build) -> Iterator[str]:
             shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
         line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
-        advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
+        advice = "" if all_fit else f"; {_what_helps(built, way, own)}"
         fits = f"; {', '.join(shown)}" if shown else ""
         yield f"{line} for the poorest device ({name}){fits}{advice}"
 
@@ -226,8 +228,9 @@ def _passes_taken(passes: int) -> str:
     return "one pass" if passes else "never fits"
 
 
-def _what_helps(scenario: Scenario, way: Way, direction: str) -> str:
+def _what_helps(built: Build, way: Way, direction: str) -> str:
     """Name keys that let a pass carry more in a direction, and those of what goes this way."""
+    scenario, lora = built.scenario, built.learner.config.model.lora
     more = [f"raise {key}" for key in link_keys(scenario, {direction})]
     more += [f"lower {key}" for key in mask_keys(scenario)]
-    return ", ".join([*more, f"or {less_to_carry(scenario, way)}"])
+    return ", ".join([*more, f"or {less_to_carry(scenario, lora, way)}"])

@@ -76,8 +76,17 @@ def link_command(
     from sim.plan import budget
 
     loaded = scenarios.load(scenario, overrides_of(set_))
-    tables = budget.budget(loaded) if contact is None else budget.one_pass(loaded, contact)
-    if out is not None:
-        budget.write(tables, out)
+    if contact is not None:
+        tables = budget.one_pass(loaded, contact)
+        if out is not None:
+            budget.write_pass(tables, out)
+        shown = {budget.about_pass(loaded, contact): tables}
+    else:
+        budgets = budget.budget(loaded)
+        if out is not None:
+            budget.write(budgets, out)
+        shown = {one.about: one.tables for one in budgets}
     print(budget.heading(loaded))
-    print(budget.text(loaded, tables))
+    for about, tables in shown.items():
+        print(f"{'' if len(shown) == 1 else chr(10)}{about}")
+        print(budget.text(loaded, tables))

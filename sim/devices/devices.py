@@ -13,6 +13,9 @@ from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
 from sim.devices.phase import Computing, Gap, Pace, Phase, gap_of_one
 
+LONGEST_WAIT_S = 3600.0
+"""How long the devices of a cluster wait in contact for those that do not come to an end."""
+
 
 class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
@@ -134,6 +137,26 @@ class Devices:
             kept_s=np.where(able, left_s, kept_s),
             open_s=open_s,
         )
+
+    def due_s(self, phase: Phase) -> float | None:
+        """When a phase in contact holds the rounds that a contact has, 1 where they fill one.
+
+        That is when the last device is through or, where one is away, so long after the first. None
+        where nobody is asked to train.
+        """
+        if not np.count_nonzero(phase.who):
+            return None
+        able = phase.who & ~self._pace(phase.cost, phase.computing).excluded
+        compute = phase.computing.compute
+        rounds = 1 if compute.per_contact is None else compute.per_contact
+        if phase.limit is not None:
+            rounds = min(rounds, phase.limit)
+        if not (rounds and np.count_nonzero(able)):
+            return phase.from_s + LONGEST_WAIT_S
+        begin_s = np.maximum(phase.from_s, self.free_s)
+        work_s = rounds * compute.round_s(phase.cost) - self._kept(phase)[0]
+        ends_s = self._after_s(begin_s, np.maximum(work_s, 0.0), phase.computing.presence)[able]
+        return float(min(ends_s.max(), max(ends_s.min(), phase.from_s + LONGEST_WAIT_S)))
 
     def _alone_s(self, phase: Phase) -> float:
         """Return the time of a round if one device takes part, as in `Pace`; else 0."""

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import orbit
 import scenarios
 from scenarios import Scenario
+from sim.devices.start import given_start
 from sim.errors import InputError
 from sim.formatting import some
 
@@ -98,18 +99,84 @@ def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
 def satellite_names(scenario: Scenario) -> list[str]:
     """Return the names of the satellites that take part, of a real orbit or a file of windows."""
     if scenario.orbit.source == "contacts":
-        return [satellite.name for satellite in satellites_of_file(windows_of(scenario), scenario)]
+        return [
+            satellite.name for satellite in satellites_of_file(windows_of(scenario).file, scenario)
+        ]
     return [satellite.name for satellite in satellites_of(scenario)]
 
 
+@dataclass(frozen=True, eq=False)
+class WindowsOfFile:
+    """Windows of a table or a contact plan, and lines for the user on what was left out of it.
+
+    Of a contact plan ``pieces`` are the rates and the light time of each window; else None.
+    """
+
+    file: orbit.WindowFile
+    left_out: tuple[str, ...] = ()
+    pieces: Sequence[orbit.Pieces] | None = None
+
+
 @_once
-def windows_of(scenario: Scenario) -> orbit.WindowFile:
-    """Return the windows of a file or text; raise the error of ``orbit`` for bad ones."""
+def windows_of(scenario: Scenario) -> WindowsOfFile:
+    """Return the windows of a file or text; raise the error of ``orbit`` for bad ones.
+
+    Where a table does not tell the place it is the only one of the scenario, and the satellite is
+    the one that the scenario names.
+    """
     source: Any = scenario.orbit
+    text, name = source.windows, "orbit.windows"
+    if text is None:
+        path = scenarios.windows_file(scenario)
+        text, name = orbit.window_text(path), str(path)
+    bad: list[str] = []
+    options: dict[str, Any] = {
+        "start": given_start(scenario),
+        "names": source.names or {},
+        "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
+    }
     columns = source.columns.model_dump(exclude_none=True)
-    if source.windows is not None:
-        return orbit.parse_windows(source.windows, "orbit.windows", scenario.start, columns)
-    return orbit.read_windows(scenarios.windows_file(scenario), scenario.start, columns)
+    places = _place_names(scenario)
+    if orbit.is_contact_plan(text):
+        if columns:
+            raise InputError(f"orbit.columns: {name} is a contact plan, without columns; remove it")
+        return _of_contact_plan(orbit.parse_contact_plan(text, name, **options), places, name, bad)
+    if source.satellite is not None:
+        options["satellite"] = source.satellite
+    site = places[0] if len(places) == 1 else None
+    file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+    return WindowsOfFile(file, tuple(_left_out(bad)))
+
+
+def _place_names(scenario: Scenario) -> list[str]:
+    """Return the names of the clusters, or of the stations."""
+    ground = scenario.ground
+    if ground.stations_path is not None:
+        return [site.name for site in orbit.read_sites(scenarios.stations_file(scenario))]
+    return [node.name for node in (ground.stations or ground.clusters)]
+
+
+def _of_contact_plan(
+    contacts: orbit.ContactsOfPlan, places: Sequence[str], name: str, bad: Sequence[str]
+) -> WindowsOfFile:
+    try:
+        found = orbit.plan_windows(contacts, places)
+    except ValueError as error:
+        raise InputError(f"{name}: {error} by orbit.names, like {{1: {places[0]}}}") from None
+    lines = [*_left_out(bad)]
+    if found.aside:
+        lines.append(f"{name}: not used of the contact plan: {'; '.join(found.aside)}")
+    return WindowsOfFile(found.file, tuple(lines), found.pieces)
+
+
+MOST_LEFT_OUT = 10
+"""Bad rows up to which each has a line."""
+
+
+def _left_out(bad: Sequence[str]) -> Iterator[str]:
+    yield from (f"left out: {line}" for line in bad[:MOST_LEFT_OUT])
+    if len(bad) > MOST_LEFT_OUT:
+        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad rows more"
 
 
 def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:
@@ -205,17 +272,23 @@ def _read(scenario: Scenario) -> list[orbit.Satellite]:
     return found if source.sets is None else orbit.one_each(found, source.sets)
 
 
+def _start(scenario: Scenario) -> datetime:
+    """Return the time that the elements of a scenario without epoch hold for."""
+    start = given_start(scenario)
+    assert start is not None  # the schema asks for it: there is no epoch
+    return start
+
+
 def _circular(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "circular"
-    assert scenario.start is not None  # the schema asks for it: there is no epoch
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
         _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
-        scenario.start,
+        _start(scenario),
         source.propagation,
     )
     return [satellite]
@@ -224,7 +297,6 @@ def _circular(scenario: Scenario) -> list[orbit.Satellite]:
 def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "keplerian"
-    assert scenario.start is not None  # as above
     elements = orbit.Elements(
         semi_major_axis_km=source.semi_major_axis_km,
         inclination_deg=source.inclination_deg,
@@ -235,17 +307,17 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
         bstar=source.bstar,
         propagation=source.propagation,
     )
-    return [elements.satellite("keplerian", scenario.start)]
+    return [elements.satellite("keplerian", _start(scenario))]
 
 
 def _walker(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "walker"
-    assert scenario.start is not None  # as above
     if source.shells is None:
-        return _shell(source, source, scenario.start, "")
+        return _shell(source, source, _start(scenario), "")
     named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
-    return [made for name, shell in named for made in _shell(source, shell, scenario.start, name)]
+    start = _start(scenario)
+    return [made for name, shell in named for made in _shell(source, shell, start, name)]
 
 
 def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:

@@ -61,6 +61,8 @@ class Actors:
         self._clock = clock
         self._method = method
         self._clients = clients.by_name
+        self._news = clients.news
+        self._version = method.version
         self._peers = clients.peers
         self._progress = progress
         self._measure = measure
@@ -108,6 +110,9 @@ class Actors:
             return protocol.send(reply)
         finally:
             self._learning_facts.tell_used()
+            if self._method.version != self._version:
+                self._version = self._method.version
+                self._news.give()
 
     def _drive(
         self, name: str, actor: str, protocol: Generator[Any, Any, Any]

@@ -17,6 +17,7 @@ from learning.requests.cluster import (
     Forecast,
     NextContact,
     Outlook,
+    Signal,
     Step,
     TrainUntilContact,
     Work,
@@ -43,7 +44,7 @@ class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
     It answers what the method asks of the cluster. ``shared`` is what all clients
-    have in common.
+    have in common, ``news`` is given when the server's model is another one.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class Client:
         *,
         battery: Battery | None,
         shared: Shared,
+        news: Signal | None = None,
     ) -> None:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions)
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions, news)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.endpoint = Endpoint(clock, self.devices, rules, shared)
@@ -128,7 +130,11 @@ class Client:
         self._begin_phase(actor, request, request.rounds)
         ended: list[Work] = []
         contact = yield from self.sessions.next_contact(
-            actor, cycle, fresh=True, wanted=partial(self._interrupted, actor, request, ended)
+            actor,
+            cycle,
+            fresh=True,
+            wanted=partial(self._interrupted, actor, request, ended),
+            due=partial(self._due_s, actor),
         )
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
@@ -142,10 +148,16 @@ class Client:
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
         phase = self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
-        to_s = None if request.foreseen is None else self.sessions.next_start_s(actor)
+        to_s = None
+        if request.foreseen is not None:
+            to_s = self.sessions.next_start_s(actor, partial(self._due_s, actor))
         if request.foreseen is not None and to_s is not None:
             gap = self.devices.gap(phase, to_s)
             request.foreseen(Work(gap.rounds, gap.end_s, self.devices.excluded(phase.cost)))
+
+    def _due_s(self, actor: str) -> float | None:
+        """When an actor that trains in a session that repeats has trained what a contact holds."""
+        return self.devices.due_s(self._phases[actor])
 
     def _interrupted(self, actor: str, request: TrainUntilContact, ended: list[Work]) -> bool:
         """End the phase of an actor as a contact begins, and return whether that is wanted.

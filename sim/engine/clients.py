@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from learning.requests.cluster import Measure
+from learning.requests.cluster import Measure, Signal
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
-    ``payloads`` are those that any of them has sent or got. ``measure`` answers what a cluster asks
+    ``payloads`` are those that any of them has sent or got. ``news`` is to be given when the
+    server's model is another one. ``measure`` answers what a cluster asks
     about tensors.
     """
 
@@ -57,6 +58,7 @@ class Clients:
             payloads=self.payloads,
             measure=measure,
         )
+        self.news = Signal()
         self.by_name: dict[str, Client] = {}
         for cluster in plan.clusters:
             name = cluster.name
@@ -66,6 +68,7 @@ class Clients:
                 rules[name],
                 battery=Battery(*build.supplies[name]) if name in build.supplies else None,
                 shared=shared,
+                news=self.news,
             )
         self._edges = Edges(facts, plan.contacts)
         self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, facts)

@@ -16,10 +16,13 @@ from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.mesh_messages import narrow_link_doubts
 from sim.engine.setup import Build
-from sim.formatting import data_size, duration, listed
+from sim.formatting import data_size, duration, listed, some
+from sim.plan.long_sessions import PART_S, lasts_all_of
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
 
+MOST_NAMED = 3
+"""Of more clients with long sessions, the first ones are named."""
 MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
 
@@ -28,12 +31,47 @@ def doubts_of(built: Build) -> tuple[str, ...]:
     """Return lines for the user on what may be wrong with contacts, links and devices' memory."""
     return (
         *built.plan.doubts,
+        *_session_doubts(built),
         *_isl_doubts(built),
         *_split_doubts(built),
         *narrow_link_doubts(built.scenario, built.plan, built.method, built.learner),
         *_reach_doubts(built),
         *_memory_doubts(built),
     )
+
+
+def _session_doubts(built: Build) -> Iterator[str]:
+    """Say which sessions are in parts as they never end, and which last long and are not."""
+    plan = built.plan
+    if plan.mesh is not None or built.scenario.orbit.source == "slots":
+        return
+    endless: list[str] = []
+    long: dict[str, float] = {}
+    for cluster in plan.clusters:
+        sessions = plan.passes(cluster)
+        spans_s = list(zip(sessions.starts_s, sessions.ends_s, strict=True))
+        if any(lasts_all_of(*span_s, plan.stop_s) for span_s in spans_s):
+            endless.append(cluster.name)
+        longest_s = max((end_s - start_s for start_s, end_s in spans_s), default=0.0)
+        if longest_s > PART_S:
+            long[cluster.name] = longest_s
+    given_s = plan.longest_session_s
+    if endless:
+        part_s = PART_S if given_s is None else given_s
+        days = f"{plan.stop_s / 86400:g} days"
+        yield (
+            f"{some(endless, MOST_NAMED)}: in contact for all of {days}; each {duration(part_s)} "
+            "of it counts as a session (orbit.max_session_s), and rounds follow each other"
+        )
+    once = not (built.method.own_learning or built.method.trains_at_server)
+    names = [name for name in long if name not in endless]
+    if names and given_s is None and once:
+        longest_s = max(long[name] for name in names)
+        yield (
+            f"{some(names, MOST_NAMED)}: sessions last up to {duration(longest_s)}, and in each a "
+            "client takes part once; set orbit.max_session_s, like 3600, and rounds follow each "
+            "other"
+        )
 
 
 def _isl_doubts(built: Build) -> Iterator[str]:

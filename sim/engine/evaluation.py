@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from learning.methods.base import Method
-from learning.metrics import COUNTS, VALIDATED, column_of, count_of, pooled_figures
+from learning.metrics import (
+    COUNTS,
+    FIGURE_WEIGHTS,
+    NOT_FIGURES,
+    VALIDATED,
+    Score,
+    column_of,
+    figures_in,
+    pooled_figures,
+)
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.learning import Evaluated, MetricsRow
@@ -20,6 +29,10 @@ from sim.plan.plan import Plan
 
 KNOWN = frozenset(column.name for column in columns_of(MetricsRow))
 """Columns that the metrics of every run have."""
+TAKEN = NOT_FIGURES | {
+    one.name for one in fields(MetricsRow) if one.default is MISSING and "column" in one.metadata
+}
+"""What no figure of a user's own can be called."""
 
 
 @dataclass(eq=False)
@@ -45,7 +58,7 @@ class Evaluator:
         self._last = time_s, cycle
         if self._method.learner.measures:
             rows: list[dict[str, Any]] = self._journal.answer(
-                "server", "evaluation", time_s, self._method.scores
+                "server", "evaluation", time_s, self._scores
             )
             if not _are_scores(rows):
                 raise SimulationError("the journal holds no scores; start anew without --resume")
@@ -55,7 +68,9 @@ class Evaluator:
                     "it, or add what `as_validation` of learning.metrics returns to each score"
                 )
             pooled = pooled_figures(rows)
-            rows = [{"scope": "cluster"} | row for row in rows]
+            rows = [{k: v for k, v in row.items() if k != FIGURE_WEIGHTS} for row in rows]
+            blank = dict.fromkeys(figures_in(rows))  # a cluster may lack what another one has
+            rows = [{"scope": "cluster"} | blank | row for row in rows]
         else:
             rows = self._unmeasured
             pooled = {"accuracy": None, "loss": None, "samples": 0}
@@ -81,6 +96,16 @@ class Evaluator:
             )
         )
         return self._accuracy
+
+    def _scores(self) -> list[Score]:
+        """Return what the method measures now."""
+        rows = self._method.scores()
+        if not _are_scores(rows):
+            raise SimulationError(
+                "what the method's `scores` returned are no scores: each row needs cluster, "
+                "accuracy and samples, and its figures are numbers or None"
+            )
+        return rows
 
     @property
     def _validates(self) -> bool:
@@ -114,18 +139,27 @@ class Evaluator:
 
 
 def _are_scores(rows: Any) -> bool:
-    """Whether rows of the journal, a file, are those of clusters with the same figures each."""
+    """Whether rows of the journal, a file, or of a method are those of clusters."""
     return (
         isinstance(rows, list)
-        and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
         and len(rows) > 0
-        and {"cluster", "accuracy", *map(count_of, rows[0])} <= rows[0].keys()
+        and all(isinstance(row, dict) and row.keys() >= NEEDED for row in rows)
         and all(isinstance(row["cluster"], str) for row in rows)
         and all(_is_number(row[count]) for row in rows for count in COUNTS if count in row)
+        and all(_is_figure(row.get(name)) for row in rows for name in figures_in(rows))
         and all(
-            v is None or _is_number(v) for row in rows for k, v in row.items() if k != "cluster"
+            isinstance(weights := row.get(FIGURE_WEIGHTS, {}), dict)
+            and all(map(_is_number, weights.values()))
+            for row in rows
         )
     )
+
+
+NEEDED = frozenset({"cluster", "accuracy", "samples"})
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or _is_number(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats
 from scenarios import Scenario
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.formatting import counted
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -48,7 +48,8 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
     if least_ms == np.inf:
         raise InputError(
             f"link.isl: nobody reaches the expert of {name!r}, which has no link at any "
-            f"time{others}; {', or '.join(more_links(scenario))}"
+            f"time{others}; {', or '.join(more_links(scenario))}",
+            Code.NEVER_LINKED,
         )
     raise InputError(
         f"learning.options.reach_ms: nobody reaches the expert of {name!r}, whose shortest link "

@@ -73,7 +73,7 @@ class Forecaster:
             round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
             rounds=1 if per_contact is None else per_contact,
             sessions=left,
-            cuts_off=planned.cuts_off,
+            cuts_off=planned.cuts_off(place),
         )
 
 

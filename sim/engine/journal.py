@@ -13,23 +13,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sim.errors import SimulationError
 from sim.trace.digest import json_digest
 
 FORMAT = 3
 """Number of the form below, so that a journal of another one is known."""
-PARTS = ("event", "time_s", "digest", "entries")
+PARTS = ("event", "time_s", "digest", "entries", "saved_with")
 """What a journal says, in this order, beside its format and its checksum."""
 
 
 @dataclass
 class Journal:
-    """JSON values with their simulated time by actor and count, and where the run was saved."""
+    """JSON values with their simulated time by actor and count, and where the run was saved.
+
+    ``saved_with`` are the versions, and what else may change a bit, where that was done.
+    """
 
     entries: dict[str, tuple[float, Any]] = field(default_factory=dict)
     event: int = 0
     time_s: float = 0.0
     digest: str = ""
+    saved_with: Mapping[str, str] = field(default_factory=dict)
     _asked: Counter[str] = field(default_factory=Counter)
 
     def answer(self, actor: str, name: str, time_s: float, compute: Callable[[], Any]) -> Any:
@@ -41,22 +44,18 @@ class Journal:
             self.entries[key] = float(time_s), json.loads(json.dumps(compute()))
         return self.entries[key][1]
 
-    def check_replay(self, event: int, digest: Callable[[], str]) -> None:
-        """Raise SimulationError if the replay is not the run that was saved at this event.
+    def differs(self, event: int, digest: Callable[[], str]) -> bool:
+        """Whether the replay by an event is not the run that was saved at this event.
 
         ``digest`` returns that of the trace by now.
         """
-        if event == self.event and self.digest and digest() != self.digest:
-            raise SimulationError(
-                f"the replay differs from the saved run at event {event}: it was saved with other "
-                "versions or another scenario; start anew without --resume"
-            )
+        return event == self.event and bool(self.digest) and digest() != self.digest
 
     def until(self, time_s: float) -> Journal:
         """Return what was known before ``time_s``; a fork may go on otherwise from there."""
         entries = {key: said for key, said in self.entries.items() if said[0] < time_s}
         if self.time_s < time_s:
-            return Journal(entries, self.event, self.time_s, self.digest)
+            return Journal(entries, self.event, self.time_s, self.digest, self.saved_with)
         return Journal(entries)
 
     def said(self) -> dict[str, Any]:
@@ -73,11 +72,14 @@ class Journal:
             if said["checksum"] != checksum(said):
                 raise ValueError("has changed since it was written")
             entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
-            return cls(entries, int(said["event"]), float(said["time_s"]), str(said["digest"]))
+            place = int(said["event"]), float(said["time_s"]), str(said["digest"])
+            # Those of before there was this part are of complete runs, and never compared.
+            with_these = {name: str(one) for name, one in said.get("saved_with", {}).items()}
+            return cls(entries, *place, with_these)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
 
 
 def checksum(said: Mapping[str, Any]) -> str:
     """Return a digest of what a journal says, to find out whether it has changed."""
-    return json_digest({name: said[name] for name in PARTS})
+    return json_digest({name: said[name] for name in PARTS if name in said})

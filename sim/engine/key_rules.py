@@ -340,6 +340,11 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     _joins_contacts("hand_over_gap_s"),
     _joins_contacts("sync_delay_s"),
     _over_mesh(
+        "orbit.max_session_s",
+        lambda scenario: getattr(scenario.orbit, "max_session_s", None) is not None,
+        "is not used with link.isl.route 'earliest', where a session is a pass; remove it",
+    ),
+    _over_mesh(
         "link.cut_transfers",
         lambda scenario: (
             scenario.roles.satellites_learn and scenario.link.cut_transfers != "resume"

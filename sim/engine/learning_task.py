@@ -10,6 +10,7 @@ from learning.data.table import missing_file
 from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
 from learning.learner import CorruptUpdates, Learner
+from learning.methods.base import find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
 from scenarios import Scenario, local_path
@@ -20,13 +21,15 @@ from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 
 
-def learner_of(scenario: Scenario, *, own_learning: bool = False) -> Learner:
+def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other.
 
-    With ``own_learning`` its method learns by itself, of the scenario's data if it likes: the model
-    means nothing.
+    Where its method learns by itself, of the scenario's data if it likes, the model means nothing.
+    A method that has no use for factors trains whole matrices.
     """
     learning = scenario.learning
+    with as_input("learning.method: "):
+        method = find_method(learning.method)
     refuse_unused_keys(scenario)
     for name in learning.data.paths:
         if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
@@ -36,8 +39,12 @@ def learner_of(scenario: Scenario, *, own_learning: bool = False) -> Learner:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = learning_config(scenario)
     counted = learning.sized_as
-    if own_learning:
+    if method.own_learning:
         config = replace(config, model=ModelConfig(plain_kind(config)))
+    named = None if counted is None else _sized_as(scenario, counted)
+    if not method.uses_lora:
+        config = replace(config, model=_without_factors(config.model))
+        named = None if named is None else _without_factors(named)
     metrics = _metrics(scenario)
     try:
         if learning.train and learning.device.startswith("cuda"):
@@ -45,12 +52,12 @@ def learner_of(scenario: Scenario, *, own_learning: bool = False) -> Learner:
         return Learner(
             config,
             train=learning.train,
-            sized_as=None if counted is None else _sized_as(scenario, counted),
+            sized_as=named,
             counted_micro_batch=None if counted is None else counted.micro_batch,
             corruption=corruption_of(scenario),
             metrics=metrics,
             skips_unchanged=learning.upload == "changed",
-            own_learning=own_learning,
+            own_learning=method.own_learning,
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
@@ -141,6 +148,11 @@ def _sized_as(scenario: Scenario, sizes: Sizes) -> ModelConfig:
         experts=_experts(scenario, named),
         checkpoints=_checkpoints(scenario, named),
     )
+
+
+def _without_factors(model: ModelConfig) -> ModelConfig:
+    """Return a model whose matrices get no factors, whatever ``learning.lora`` says."""
+    return replace(model, lora=replace(model.lora, rank=None))
 
 
 def _experts(scenario: Scenario, model: Model) -> int:

@@ -28,6 +28,7 @@ from sim.plan.plan_size import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 
 if TYPE_CHECKING:
+    from learning.learner import Learner
     from sim.engine.setup import Build
 
 
@@ -71,7 +72,7 @@ def check(built: Build, place: Path | None = None) -> None:
         found = footprint(learner.config, built.cycles)
         if (kept := found.model + found.state) > LARGE_BYTES:
             folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
-            what = "use -o on a larger disk, a lower learning.lora.rank, or learning.train=false"
+            what = f"use -o on a larger disk{_lower_rank(learner)}, or learning.train=false"
             need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", what)
             _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
 
@@ -134,10 +135,12 @@ def _learning(built: Build) -> Iterator[Need]:
     yield Need("the model", found.model, copies, smaller)
     devices = sum(learner.config.devices)
     trained = f"{devices} devices that train {found.trained} parameters each"
-    fewer = "use fewer devices, a lower learning.lora.rank, or learning.train=false"
+    fewer = f"use fewer devices{_lower_rank(learner)}, or learning.train=false"
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
     yield Need("what devices train", found.state, trained, fewer)
-    less = "use learning.micro_batch, a lower learning.batch_size, or learning.train=false"
+    less = "use a lower learning.batch_size, or learning.train=false"
+    if built.method.uses_optimizer:
+        less = f"use learning.micro_batch, {less.removeprefix('use ')}"
     if kind.is_text and not learner.config.checkpoint_activations:
         less = f"use learning.checkpoint_activations=true, or {less.removeprefix('use ')}"
     yield Need("one training step", found.step, batch, less)
@@ -146,6 +149,11 @@ def _learning(built: Build) -> Iterator[Need]:
     yield Need("one evaluation", found.evaluation, tests, fewer)
     files = "as its files, a few copies"
     yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")
+
+
+def _lower_rank(learner: Learner) -> str:
+    """Name the rank of factors as a remedy, where there are any."""
+    return ", a lower learning.lora.rank" if learner.config.model.lora.rank is not None else ""
 
 
 # How much there will be of everything in a run, counted from its plan before it begins.
@@ -201,10 +209,5 @@ def end_of(built: Build) -> float:
     cycles = built.scenario.stop.cycles
     if cycles is None or cycles > built.plan.cycles:
         return built.plan.stop_s
-    contacts = built.plan.contacts
-    last_s = 0.0
-    for cluster in built.plan.clusters:
-        mine = contacts.services(cluster.name)
-        first = np.unique(contacts.session[mine], return_index=True)[1]
-        last_s = max(last_s, np.sort(contacts.session_end_s[mine[first]])[cycles - 1])
-    return min(float(last_s), built.plan.stop_s)
+    ends_s = (built.plan.sessions(cluster).ends_s[cycles - 1] for cluster in built.plan.clusters)
+    return min(max(ends_s), built.plan.stop_s)

@@ -8,7 +8,7 @@ from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, MethodType
 from scenarios import Scenario
 from scenarios.link import Isl
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.formatting import data_size
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
@@ -52,7 +52,8 @@ def check_messages(scenario: Scenario, plan: Plan, method: MethodType, learner: 
             f"{plan.topology.toward(way)} for {found.client!r}: in one piece, "
             f"{data_size(found.most_bytes)} is the most that all links and passes of any path "
             f"hold; raise {_rate_key(isl)}{feeder} or the rates of the passes, or take a smaller "
-            "model"
+            "model",
+            Code.NEVER_CARRIED,
         )
 
 

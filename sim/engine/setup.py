@@ -106,14 +106,20 @@ class Build:
             for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
         }
 
-    def try_hooks(self) -> list[str]:
+    def try_hooks(self, of_run: Method | None = None) -> list[str]:
         """Try what a method of one's own adds; raise InputError with the hook that fails.
 
-        Returns lines for the user on what is doubtful.
+        One that learns by itself is rehearsed: that ``of_run``, else one that does not run. Returns
+        lines for the user on what is doubtful.
         """
         if self.method.own_learning and self.learner.measures:
             with as_input(located=self.scenario.located):
-                return self.new_method().rehearse(self.plan.longest_gap_s)
+                method = of_run or self.new_method()
+                try:
+                    return method.rehearse(self.plan.longest_gap_s)
+                finally:
+                    if method is not of_run:
+                        method.dismiss()
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             world = replace(self.world, learner=Learner(self.learner.config))
@@ -167,7 +173,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         method = find_method(scenario.learning.method)
     with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
-    learner = learner_of(scenario, own_learning=method.own_learning)
+    learner = learner_of(scenario)
     refuse_for_method(scenario, method, options, learner)
     with as_input():
         method.check(learner.config)

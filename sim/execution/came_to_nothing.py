@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod
+from sim.analysis.caveats import nothing_learnt
+from sim.analysis.targets import evaluations
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
-from sim.formatting import data_size, duration
+from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
     less_memory,
@@ -29,7 +31,6 @@ from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
     from sim.engine.simulation import Simulation
 
 
@@ -112,19 +113,18 @@ def came_to_nothing(
     if not rounds:
         who = "satellite" if built.plan.topology.clients_fly else "device"
         what = f"no {who} completed a round of training"
-        return CameToNothing(what, _why_no_round(built, simulation, down))
+        return CameToNothing(what, _why_no_round(tables, built, simulation, down))
     what = "no update of a client reached the server"
     over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
-            over_mesh
-            or "See the kinds aggregate, drop and fault of the table events, and learning.options",
+            over_mesh or _where_to_look(_there(tables, "drop", "fault")),
         )
     if over_mesh:
         return CameToNothing(what, over_mesh)
     if up.all_cut:
-        return CameToNothing(what, _why_cut(built.scenario, Way.TO_SERVER, up))
+        return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
     return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
 
 
@@ -138,51 +138,54 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-NOISE = 2.0
-"""Standard errors of a gain of accuracy within which it is noise."""
-LEARNT = 0.002
-"""The share of its loss that a model loses when it learns, even where its answers stay."""
-
-
 def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
-    """Compare the model at the end with that at the start; None where it moved, or diverged.
+    """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    pooled = metrics.filter(array(says(metrics, "scope", "global")))
-    pooled = pooled.select(["accuracy", "loss", "samples"])
-    rows = pooled.drop_null().to_pylist()
-    if len(rows) < 2 or pooled.column("loss")[0].as_py() is None:
+    curve = evaluations(metrics, None)
+    found = nothing_learnt("", [curve]) if len(curve) > 1 else None
+    if found is None:
         return None
-    first = rows[0]
-    last = rows[-1]
     own_learning = built.method.own_learning
     step_size = step_size_key(built.scenario, own_learning=own_learning)
-    if all(row["loss"] == first["loss"] for row in rows):
+    if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
         return CameToNothing(
             "nothing was learnt",
-            f"The loss is {first['loss']:.4g} from start to end, so that the updates moved "
+            f"The loss is {found.loss_start:.4g} from start to end, so that the updates moved "
             f"nothing: raise {step_size}",
             used=True,
         )
-    hit = np.array([first["accuracy"], last["accuracy"]])
-    error = float(np.sqrt((hit * (1.0 - hit)).sum() / last["samples"]))
-    gain = last["accuracy"] - first["accuracy"]
-    lost = (first["loss"] - last["loss"]) / first["loss"] if first["loss"] else 0.0
-    if not (abs(gain) <= NOISE * error and abs(lost) < LEARNT):
-        return None
     rounds = built.scenario.learning.rounds.per_contact
     more = "" if own_learning else f", learning.rounds.per_contact ({rounds})"
-    return CameToNothing(
-        "nothing was learnt beyond noise",
-        f"The accuracy is {first['accuracy']:.3f} at the start and {last['accuracy']:.3f} at the "
-        f"end, with a standard error of {error:.3f} on {last['samples']} test samples, and the "
-        f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}{more} or stop.days",
-        used=True,
-    )
+    cures = {
+        None: f"raise {step_size}{more} or stop.days",
+        True: f"raise stop.days{more} or {step_size}",
+        False: f"lower {step_size}",
+    }
+    cure = cures[False if found.was_lost else found.loss_fell]
+    course = f"{found.course[:1].upper()}{found.course[1:]}"
+    return CameToNothing(found.what, f"{course}: {cure}", used=True)
 
 
-def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
+def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:
+    """Return which of some kinds the table of events has, as a sentence names them; "" for none."""
+    there = [
+        kind
+        for kind in kinds
+        if any(says(rows, "kind", kind).any() for rows in pieces_of(tables, "events", ["kind"]))
+    ]
+    names = f"kind{'s' if there[1:] else ''} {listed(there)}"
+    return f"{names} of the table events" if there else ""
+
+
+def _where_to_look(kinds: str) -> str:
+    return f"See {f'the {kinds}, and ' if kinds else ''}learning.options"
+
+
+def _why_no_round(
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, down: Traffic
+) -> str:
     """Say what kept all devices from a round: their memory, the way down, or their speed."""
     every = [client.devices for client in simulation.clients.by_name.values()]
     asked = [devices for devices in every if devices.load.least is not None]
@@ -201,7 +204,7 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
     if not least and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
         return why
     if down.all_cut:
-        return _why_cut(built.scenario, Way.TO_CLIENT, down)
+        return _why_cut(built, Way.TO_CLIENT, down)
     if not least:
         return "No training was asked for before the end: raise stop.days or stop.cycles"
     round_s = min(
@@ -218,7 +221,18 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
             f"the longest time between two passes {duration(gap_s)}: "
             f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
         )
-    return f"A round takes {duration(round_s)}: see the kinds fault and drop of the table events"
+    if kinds := _there(tables, "fault", "drop"):
+        return f"A round takes {duration(round_s)}: see the {kinds}"
+    if built.method.trains_in_gaps and round_s > gap_s:
+        return (
+            f"A round takes {duration(round_s)}, and method {built.scenario.learning.method!r} "
+            f"trains between contacts, where the longest time between two lasts {duration(gap_s)}: "
+            "set orbit.max_session_s, so that rounds follow each other in a contact"
+        )
+    return (
+        f"A round takes {duration(round_s)}, and none that began came to its end: raise stop.days "
+        "or stop.cycles"
+    )
 
 
 def _why_not_there(built: Build, simulation: Simulation, way: Way) -> str:
@@ -241,12 +255,13 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     return max(passes_s), max(gaps_s)
 
 
-def _why_cut(scenario: Scenario, way: Way, sent: Traffic) -> str:
+def _why_cut(built: Build, way: Way, sent: Traffic) -> str:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
+    scenario, lora = built.scenario, built.learner.config.model.lora
     what = "An upload" if way is Way.TO_SERVER else "A download"
     most = data_size(sent.carried_bytes)
     keys = " or ".join(link_keys(scenario, sent.directions))
     return (
         f"{what} holds {data_size(sent.payload_bytes)}, and no pass carried more than {most} of "
-        f"one for a client: raise {keys}, or {less_to_carry(scenario, way)}"
+        f"one for a client: raise {keys}, or {less_to_carry(scenario, lora, way)}"
     )

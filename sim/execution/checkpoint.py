@@ -3,17 +3,20 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from learning.files import read_object
 from learning.values.company import at_once
 from learning.values.lazy import Values
+from learning.values.replies import check_replies
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
 from sim.files import write_text
+from sim.trace.digest import json_digest
 
 CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
@@ -46,19 +49,22 @@ class Checkpoint:
     def load(self, values: Values, known: Journal, others: Path | None = None) -> Journal:
         """Return the saved journal and serve tensors by key.
 
-        If there is none, the journal is what is ``known``, with copies of the tensors in the folder
-        ``others``. Raises InputError for a journal that is broken, or of another run.
+        If there is none, the journal is what is ``known``, with copies of the tensors in the
+        checkpoint ``others``. Raises InputError for a journal that is broken, or of another run,
+        and for any other file that has changed since it was saved.
         """
-        values.store = self._store
         if not self._file.exists():
-            if others is not None:
-                self._store.take(others)
+            values.store = self._store
+            if others is not None and (others / JOURNAL).exists():
+                _, _, checksums = read_journal(others / JOURNAL)
+                with _usable(others):
+                    self._store.take(FolderStore(others / VALUES, checksums))
             return known
-        journal, state = read_journal(self._file)
-        if not all(key in self._store for key in state.get("values", ())):
-            raise InputError(
-                f"{self._file}: is broken (values are missing); {how_to_restart(self.folder)}"
-            )
+        journal, state, checksums = read_journal(self._file)
+        values.store = self._store = FolderStore(self.folder / VALUES, checksums)
+        with _usable(self.folder):
+            self._store.check()
+            check_replies(self.replies)
         if state.get("identity") != self._identity:
             raise InputError(
                 f"{self.folder.parent}: holds a run of another scenario, or of other code of your "
@@ -70,7 +76,7 @@ class Checkpoint:
         """Mark the folder as that of this run, unless it is marked already."""
         if not self._file.exists():
             self._store.sync()
-            self._write(journal, [])
+            self._write(journal, self._store.checksums)
 
     @property
     def is_due(self) -> bool:
@@ -84,10 +90,11 @@ class Checkpoint:
         journal: Journal,
         digest: Callable[[], str],
         values: Values,
+        saved_with: Mapping[str, str],
     ) -> bool:
         """Save at an event boundary; return whether it did: a replay saves nothing.
 
-        ``digest`` returns that of the trace by now.
+        ``digest`` returns that of the trace by now, which is what it is ``saved_with`` these.
         """
         if event < journal.event:
             return False
@@ -96,8 +103,9 @@ class Checkpoint:
             if (tensors := values.kept(handle)) is not None:
                 self._store.save(key, tensors)
         self._store.sync()
-        state = Journal(journal.entries, event, time_s, digest())
-        self._write(state, self._store.held(live))
+        state = Journal(journal.entries, event, time_s, digest(), saved_with)
+        known = self._store.checksums
+        self._write(state, {key: known[key] for key in sorted(known.keys() & live.keys())})
         self._store.keep_only(live)
         self._saved_at = time.monotonic()
         return True
@@ -106,9 +114,10 @@ class Checkpoint:
         """Delete the checkpoint: the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, journal: Journal, keys: list[str]) -> None:
+    def _write(self, journal: Journal, checksums: dict[str, str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = {"identity": self._identity, "values": keys, **journal.said()}
+        about = {"identity": self._identity, "values": checksums}
+        state = {**about, "checksum_of_these": json_digest(about), **journal.said()}
         write_text(self._file, json.dumps(state))
 
 
@@ -121,14 +130,31 @@ def has_saved(folder: Path) -> bool:
         return True
 
 
-def read_journal(path: Path) -> tuple[Journal, dict[str, Any]]:
-    """Return the journal in a file and all keys of it; raise InputError if it is broken."""
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Raise InputError for a file of a checkpoint that is broken or missing."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"{error}; {how_to_restart(folder)}") from None
+
+
+def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
+    """Return the journal in a file, all keys of it, and the checksums of the values by key.
+
+    Raises InputError if it is broken. The journal of a complete run has no values.
+    """
     try:
         state = read_object(path)
-        values = state.get("values", [])
-        if not isinstance(values, list) or not all(isinstance(key, str) for key in values):
-            raise ValueError("its values are no list of keys")
-        return Journal.of(state), state
+        journal = Journal.of(state)
+        if path.parent.name != CHECKPOINT:
+            return journal, state, {}
+        about = {key: state[key] for key in ("identity", "values")}
+        if state["checksum_of_these"] != json_digest(about):
+            raise ValueError("has changed since it was written")
+        return journal, state, dict(state["values"])
+    except KeyError as error:
+        raise InputError(f"{path}: is broken (no {error}); {how_to_restart(path.parent)}") from None
     except ValueError as error:
         why = str(error).removeprefix(f"{path}: ")
         raise InputError(f"{path}: is broken ({why}); {how_to_restart(path.parent)}") from None

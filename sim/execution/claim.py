@@ -84,7 +84,7 @@ def as_run_failure(place: Path | None) -> Iterator[None]:
 
 SPILLED = ".spilled"
 """Folder of rows that have left memory; useless without the process that wrote them."""
-WITHIN = ("", "model", "checkpoint", "checkpoint/values")
+WITHIN = ("", "model", "checkpoint", "checkpoint/values", "checkpoint/replies")
 
 
 def is_leftover(path: Path) -> bool:

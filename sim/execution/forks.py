@@ -18,7 +18,7 @@ from sim.engine.observer import Observer
 from sim.engine.setup import Build, build
 from sim.errors import InputError, as_input
 from sim.execution import folder as run_folder
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, read_journal
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, read_journal
 from sim.execution.claim import check_place
 from sim.execution.folder import as_written
 from sim.execution.identity import BuildSequence
@@ -101,7 +101,7 @@ def _builds(
         name=before.name,
         fork=about,
         journal=parent.journal(at_s),
-        values=parent.folder / CHECKPOINT / VALUES,
+        saved=parent.folder / CHECKPOINT,
     )
 
 

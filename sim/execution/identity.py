@@ -68,6 +68,9 @@ OUTSIDE = ("description",)
 """Keys of a scenario that change nothing in a run."""
 
 
+_LATER_OF_ORBIT = ("names", "skip_bad")
+
+
 def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     """Return all of ``stored`` that changes a run; files that it names count by what they hold.
 
@@ -78,6 +81,7 @@ def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
     kept["learning"] = learning
+    kept["orbit"] = {k: v for k, v in kept["orbit"].items() if v or k not in _LATER_OF_ORBIT}
     if kept["link"]["feeder"] is None:
         kept["link"] = {key: value for key, value in kept["link"].items() if key != "feeder"}
     return kept
@@ -162,7 +166,8 @@ class BuildSequence:
     """The build that a run begins with, and ``switches``: when it switches to which other one.
 
     ``name`` is the run's name. ``fork`` is what the manifest stores of a parent. What is known of
-    the time before the fork are measurements (``journal``) and tensors by key (in ``values``).
+    the time before the fork are measurements (``journal``) and tensors (in the checkpoint
+    ``saved``).
     """
 
     first: Build
@@ -170,7 +175,7 @@ class BuildSequence:
     name: str = "scenario"
     fork: Fork | None = None
     journal: Journal = field(default_factory=Journal)
-    values: Path | None = None
+    saved: Path | None = None
 
     @property
     def last(self) -> Build:

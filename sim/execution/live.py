@@ -8,6 +8,7 @@ A run that nobody watches writes its sign of life alone.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import threading
 import time
@@ -19,7 +20,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from learning.files import check_size
+from sim.errors import InputError
 from sim.execution.folder import write_manifest, write_tables
+from sim.files import check_within
 
 LIVE = ".live"
 """In a run folder: what is shown while the run goes on."""
@@ -142,9 +146,14 @@ class Live(Beat):
 
 
 def ask(folder: Path) -> bool:
-    """Ask the run in a folder for its tables; return whether it can be asked."""
+    """Ask the run in a folder for its tables; return whether it can be asked.
+
+    Raises InputError where a link would have that written elsewhere.
+    """
+    path = folder / LIVE / ASKED
+    check_within(folder, path)
     try:
-        (folder / LIVE / ASKED).touch()
+        path.touch()
     except OSError:
         return False
     return True
@@ -157,13 +166,49 @@ def shown(folder: Path) -> Path | None:
     return place / str(max(numbers)) if numbers else None
 
 
+MOST_BYTES = 100_000
+"""Of a sign of life; one has some hundred."""
+NUMBERS = ("time_s", "span_s", "cycle", "cycles", "accuracy")
+MOST = 1e18
+
+
 def beat_of(path: Path) -> dict[str, Any] | None:
-    """Return the sign of life in a file; None where there is none, or half of one."""
+    """Return the sign of life in a file; None where there is none, or half of one.
+
+    Raises InputError, by its name, for a file that is something else.
+    """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        check_size(path, MOST_BYTES)
+        text = path.read_text(encoding="utf-8")
+    except OSError:
         return None
-    return said if isinstance(said, dict) else None
+    except UnicodeError:
+        raise _no_beat(path, "it is no text") from None
+    except ValueError as error:
+        raise _no_beat(path, str(error).removeprefix(f"{path}: ").partition(";")[0]) from None
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not said:
+        raise _no_beat(path, "it is no JSON object")
+    try:
+        # As it is said of several parts since when they go on, each says it with its time zone.
+        began = datetime.fromisoformat(said["began_utc"])
+        if began.tzinfo is None:
+            raise ValueError("no time zone")
+    except (KeyError, TypeError, ValueError):
+        raise _no_beat(path, "its began_utc is no time in UTC") from None
+    for name in NUMBERS:
+        number = said.get(name)
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if number is not None and not (is_number and (0 <= number <= MOST or number == math.inf)):
+            raise _no_beat(path, f"its {name} is no number from 0 on")
+    return said
+
+
+def _no_beat(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: is no sign of life of a run ({why}); remove it")
 
 
 def run_beat(folder: Path) -> dict[str, Any] | None:

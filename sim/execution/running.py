@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
+from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
@@ -156,7 +158,7 @@ class Run(Observer):
             with claim.as_run_failure(place):
                 self._is_new = claim.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
-                journal = self.checkpoint.load(first.learner.values, journal, builds.values)
+                journal = self.checkpoint.load(first.learner.values, journal, builds.saved)
                 first.learner.replies.folder = self.checkpoint.replies
         # Where nothing is measured there are no checkpoints, and no digests to compare.
         measures = first.learner.measures or self.built.learner.measures
@@ -193,7 +195,7 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
             if learner.measures:
-                self._doubts = self.built.try_hooks()
+                self._doubts = self.built.try_hooks(self.simulation.method)
                 told = (*self.built.module_doubts, *self._doubts)
                 for observer in self._observers if told else ():
                     observer.doubted(told)
@@ -213,6 +215,7 @@ class Run(Observer):
                     (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
             raise
         finally:
+            self.simulation.method.dismiss()
             self.simulation.trace.close()
             if self.cache is not None:
                 self.cache.close()
@@ -278,7 +281,11 @@ class Run(Observer):
         if not self._is_replayed:
             return
         simulation = self.simulation
-        simulation.journal.check_replay(number, simulation.digest)
+        if simulation.journal.differs(number, simulation.digest):
+            before = simulation.journal.saved_with
+            raise SimulationError(
+                replay_differs(number, before, self._with, self.place, list(self.builds.code))
+            )
         if self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
                 self._save()
@@ -295,9 +302,15 @@ class Run(Observer):
             simulation.journal,
             simulation.digest,
             learner.values,
+            self._with,
         )
         if saved:
             LOG.info("checkpoint saved at event %s", self._event)
+
+    @cached_property
+    def _with(self) -> dict[str, str]:
+        """With what the run is saved; asked for when its data and model are made."""
+        return saved_with(self.built.learner)
 
     def _so_far(self) -> dict[str, Any]:
         """Return how far the run has come, as its sign of life says it: read by another thread."""

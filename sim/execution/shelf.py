@@ -4,9 +4,7 @@ These are sealed: each ends in a checksum of what stands before it, so that a to
 """
 
 import os
-import struct
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +13,7 @@ from typing import TypeVar
 from uuid import uuid4
 from zipfile import BadZipFile
 
-from learning.files import at_once, read_regular
+from learning.files import at_once, check_regular, read_regular, read_sealed, write_sealed
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -62,7 +60,6 @@ def may_become_cache(folder: Path) -> bool:
     )
 
 
-SEAL = struct.Struct("<6sI")
 T = TypeVar("T")
 
 
@@ -85,13 +82,13 @@ class Shelf:
         """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
         path = self.root / name
         try:
-            sealed = read_regular(path)
+            check_regular(path)
         except (OSError, ValueError):
             return None
         try:
-            if sealed[-SEAL.size :] != _seal(sealed[: -SEAL.size]):
-                raise ValueError("torn")
-            found = unpack(sealed[: -SEAL.size])
+            found = unpack(read_sealed(path))
+        except OSError:
+            return None
         except (ValueError, KeyError, EOFError, BadZipFile):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -117,8 +114,7 @@ class Shelf:
                         tag.write_text(TEXT, encoding="utf-8")
                 self._ready = True
             path.parent.mkdir(parents=True, exist_ok=True)
-            # No fsync: a file that a crash tears does not fit its seal.
-            part.write_bytes(data + _seal(data))
+            write_sealed(part, data)  # not synced
             part.replace(path)
         except OSError as error:
             self.trouble = f"{error.filename or path}: {error.strerror or error}"
@@ -127,7 +123,3 @@ class Shelf:
         else:
             self.kept_files[path.suffix] += 1
             self.kept_bytes += len(data)
-
-
-def _seal(data: bytes) -> bytes:
-    return SEAL.pack(b"leomix", zlib.crc32(data))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
+from sim.analysis.caveats import NOTICED
 from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.doubts import doubts_of
 from sim.engine.meetings import Waiting
@@ -145,11 +146,6 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
 
 GROWN = 2.0
 """How many times its first loss a model ends with that diverged."""
-NOTICED = 0.05
-"""What the accuracy of a model that diverged may have gained.
-
-A model that overfits ends with a larger loss too, but is more often right than at the start.
-"""
 
 
 def _diverged(metrics: pa.Table, step_size: str) -> Iterator[str]:
@@ -163,6 +159,7 @@ def _diverged(metrics: pa.Table, step_size: str) -> Iterator[str]:
     if not len(lost) and rows and rows[-1]["loss"] > GROWN * rows[0]["loss"]:
         first = rows[0]
         last = rows[-1]
+        # One that overfits ends with a larger loss too, but is more often right than at the start.
         if last["accuracy"] < first["accuracy"] + NOTICED:
             yield (
                 f"the loss of the server's model grew from {first['loss']:.3g} to "

@@ -25,14 +25,17 @@ def write_adapters(run: Result, place: Path) -> list[str]:
         )
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
-    from learning.values.store import FolderStore
+    from learning.values.store import load_value
 
     # It may name Python code, and the folder may be somebody else's.
     learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
     start = learner.force(learner.final(learner.start()))
-    cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
+    try:
+        final = load_value(weights / "model.safetensors")
+    except ValueError as error:
+        cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
+        raise InputError(f"{error}; {cure}") from None
     task = learner.task
-    final = FolderStore(weights, cure).load("model")
     model = task.skeleton(Residency(held=task.all_experts))
     export_adapters(place, model, task.config.model, task.names, start, final)
     return []

@@ -153,6 +153,8 @@ def _contacts(contacts: pa.Table, places: _Places) -> Iterator[Source]:
             "contact_id",
             "max_elevation_deg",
             "uplink_capacity_bytes_per_device",
+            "downlink_capacity_bytes_per_device",
+            "isl_capacity_bytes_per_device",
             "capacity_direction",
         ],
     )

@@ -28,7 +28,10 @@ class ContactRow(Row):
     max_elevation_deg: Real = field(metadata=column("elevation at culmination"))
     min_slant_range_km: Real = field(metadata=column("least distance"))
     uplink_capacity_bytes_per_device: Real = field(
-        metadata=column("what the device with the poorest link could send while served, if alone")
+        metadata=column(
+            "uploads of the device with the poorest link while served, if alone and if they go up",
+            digested_with=("downlink_capacity_bytes_per_device", "isl_capacity_bytes_per_device"),
+        )
     )
     served: Flag = field(metadata=column("whether a beam served the client"))
     service_start_s: Real = field(metadata=column("from when"))
@@ -42,6 +45,12 @@ class ContactRow(Row):
     )
     capacity_direction: Text = field(
         metadata=column("direction toward the server", appended=True, undigested=True)
+    )
+    downlink_capacity_bytes_per_device: Real = field(
+        metadata=column("the same of uploads to a station", appended=True, undigested=True)
+    )
+    isl_capacity_bytes_per_device: Real = field(
+        metadata=column("the same of uploads to a satellite", appended=True, undigested=True)
     )
 
 

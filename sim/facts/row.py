@@ -42,8 +42,9 @@ class Column:
 
     ``learned`` columns are learning results; all others are timing. ``undigested`` ones are left
     out of both digests, so that those of runs from before they were there stay the same.
-    ``appended`` ones may be missing in the folder of an older run, and are read as null.
-    ``attribute`` is that of the row that holds its values.
+    ``appended`` ones may be missing in the folder of an older run, and are read as null. Where a
+    column is null, digests have the value of the first column of ``digested_with`` that is not: it
+    was here before it had a column of its own. ``attribute`` is that of the row that holds values.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Column:
     learned: bool = False
     appended: bool = False
     undigested: bool = False
+    digested_with: tuple[str, ...] = ()
 
 
 def column(
@@ -62,10 +64,11 @@ def column(
     learned: bool = False,
     appended: bool = False,
     undigested: bool = False,
+    digested_with: tuple[str, ...] = (),
 ) -> Mapping[str, Any]:
     """Return the metadata of a field that is a column, by its own name or another: see `Column`."""
     flags = {"learned": learned, "appended": appended, "undigested": undigested}
-    return {"column": {"doc": doc, "name": name, **flags}}
+    return {"column": {"doc": doc, "name": name, "digested_with": digested_with, **flags}}
 
 
 class ComputedColumn(property):

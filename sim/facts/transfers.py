@@ -73,6 +73,13 @@ class TransferRow(Row):
             "message over the mesh; its rows are its hops", appended=True, undigested=True
         ),
     )
+    on_air_bytes: Real = field(
+        metadata=column(
+            "sent for this row; of a broadcast with one of its receivers, 0 with the others",
+            appended=True,
+            undigested=True,
+        ),
+    )
 
     @property
     def stream(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -39,14 +40,18 @@ from learning.requests.facts import Aggregated, Cause, Note, Share, update_refus
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
 from learning.values.replies import key_of
+from sim.engine.evaluation import TAKEN
 from sim.fly import trees
 from sim.fly.call_options import CallOptions
+from sim.fly.memories import frozen, thawed
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""
+NOT_A_NAME = ".__metadata__"
+"""What a file of weights keeps for itself."""
 
 
 @checked(frozen=True, config=CHECKED)
@@ -108,13 +113,14 @@ class Functions(OwnLearning):
         self.code = UserCode(self.options.code, self.options.call_limit_s)
         self.code.check()
         self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
-        self.memory: dict[int, dict[str, Any]] = {}
-        self.server_memory: dict[str, Any] = {}
+        self.memory: dict[int, Tree] = {}
+        self.server_memory: Tree = frozen({})
         self.parts: dict[str, Part] = {}
         self.arrived: list[str] = []
         self.contact_ends_s: dict[str, float] = {}
         self.received_s = 0.0
         self.kept_waiting = 0.0
+        self.examples = 0
         self.weights: Tree = self._start()
 
     def _firsts(self) -> list[int]:
@@ -123,10 +129,11 @@ class Functions(OwnLearning):
         return [0, *np.cumsum(counts).tolist()][:-1]
 
     def rehearse(self, longest_gap_s: float) -> list[str]:
-        """Train on one client and evaluate on one cluster, as the run will."""
+        """Train on one client and evaluate on one cluster: calls that the run makes no more."""
         first = self.world.clusters[0]
-        self._train(first, 0)
-        self._evaluate(first.name)
+        with self.learner.replies.held():
+            self._train(first, 0)
+            self._evaluate(first.name)
         files = files_of(self.options.code)
         return [line for path in files for line in unrepeatable(path, "context.memory")]
 
@@ -137,7 +144,7 @@ class Functions(OwnLearning):
         client = -1 if device is None else self.first[cluster] + device
         named = f"{self.world.seed} {use} {cluster} {device} {self.version + 1}"
         drawn = hashlib.blake2b(named.encode(), digest_size=4).digest()
-        memory = self.server_memory if device is None else self.memory.get(client, {})
+        memory = self.server_memory if device is None else self.memory.get(client, frozen({}))
         return Context(
             cluster,
             device,
@@ -146,7 +153,7 @@ class Functions(OwnLearning):
             self.version + 1,
             int.from_bytes(drawn, "little") // 2,
             self.options.config,
-            dict(memory),
+            thawed(memory),
         )
 
     def _start(self) -> Tree:
@@ -154,6 +161,11 @@ class Functions(OwnLearning):
         context = self._context("", None, "start")
         weights = self.code.call("start", context=context).value
         try:
+            arrays = trees.arrays_of(weights)
+            if not any(array.size for array in arrays.values()):
+                raise ValueError("no weights")
+            if NOT_A_NAME in arrays:
+                raise ValueError(f"no array can be called {NOT_A_NAME} in a file of weights")
             return trees.unpacked(trees.packed(weights))
         except ValueError as error:
             raise self.code.wrong("start", context, str(error)) from None
@@ -191,7 +203,8 @@ class Functions(OwnLearning):
             named, shared = trees.digest(data), True
         except ValueError:
             named, shared = "", False
-        given = [trees.digest(self.weights), named, trees.digest(context.memory)]
+        kept = frozen(context.memory)
+        given = [trees.digest(self.weights), named, trees.digest(kept)]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
@@ -220,7 +233,7 @@ class Functions(OwnLearning):
             return {
                 "weights": weights,
                 "examples": examples,
-                "memory": context.memory,
+                "memory": self._kept("train", context),
                 "flops": flops,
                 "took_s": called.took_s,
             }
@@ -236,11 +249,18 @@ class Functions(OwnLearning):
         try:
             if differs := trees.unlike(weights, self.weights):
                 raise ValueError(differs)
-            if not int(examples) > 0:
+            if int(examples) < 0 or 0 < examples < 1:
                 raise ValueError(f"{examples} examples")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise self.code.wrong("train", context, str(error)) from None
-        return weights, int(examples)
+        return trees.arranged(weights, self.weights), int(examples)
+
+    def _kept(self, name: str, context: Context) -> Tree:
+        """Return what a function has put into its memory; raise ValueError where that cannot be."""
+        try:
+            return frozen(context.memory)
+        except ValueError as error:
+            raise ValueError(f"{self.code.file}: {name} ({context.who}): {error}") from None
 
     def _evaluate(self, cluster: str) -> dict[str, float]:
         """Return the figures of a cluster's test data."""
@@ -250,12 +270,15 @@ class Functions(OwnLearning):
         def make() -> Tree:
             given = trees.unpacked(trees.packed(self.weights))
             said = self.code.call("evaluate", given, data, context=context).value
-            if isinstance(said, int | float | np.generic):
-                said = {"accuracy": said}
+            figures = said if isinstance(said, Mapping) else {"accuracy": said}
             try:
-                return {str(name): float(value) for name, value in said.items()}
-            except (AttributeError, TypeError, ValueError):
+                found = {str(name): _number(value) for name, value in figures.items()}
+            except ValueError:
                 raise self.code.wrong("evaluate", context, f"{said!r:.80}") from None
+            if taken := TAKEN.intersection(found):
+                what = f"a figure called {min(taken)}, as a column of every run is"
+                raise self.code.wrong("evaluate", context, f"{what}; call it otherwise")
+            return found
 
         figures = self._asked("evaluate", context, data, make)
         return {name: float(value) for name, value in figures.items()}
@@ -366,6 +389,8 @@ class Functions(OwnLearning):
         """Aggregate what all clusters have sent, and begin the next round."""
         parts = [self.parts[one.name] for one in self.world.clusters]
         updates = [update for part in parts for update in part.updates]
+        updates = [update for update in updates if update.examples]  # else it has no part in it
+        self.examples += sum(update.examples for update in updates)
         finite = [update for update in updates if trees.is_finite(update.weights)]
         for update in updates:
             if update not in finite:
@@ -390,7 +415,9 @@ class Functions(OwnLearning):
             self.kept_waiting += (there - 1) / others if others else there
 
     def doubts(self) -> list[str]:
-        """Say that rounds waited for the next contacts of clusters that had one."""
+        """Say that nobody trained, or that rounds waited for clusters that had contact."""
+        if self.version and not self.examples:
+            return ["every client returned 0 examples: the weights are those of start"]
         if not self.version or self.kept_waiting / self.version < OFTEN:
             return []
         share = self.kept_waiting / self.version
@@ -405,7 +432,7 @@ class Functions(OwnLearning):
         total = sum(update.examples for update in updates)
         if not self.code.has("aggregate"):
             each = [update.examples / total for update in updates]
-            return trees.mean([update.weights for update in updates], each)
+            return trees.mean([update.weights for update in updates], each, self.weights)
         context = self._context("", None, "aggregate")
         weights = self.code.call("aggregate", self.weights, updates, context=context).value
         try:
@@ -413,8 +440,8 @@ class Functions(OwnLearning):
                 raise ValueError(differs)
         except ValueError as error:
             raise self.code.wrong("aggregate", context, str(error)) from None
-        self.server_memory = context.memory
-        return trees.unpacked(trees.packed(weights))
+        self.server_memory = self._kept("aggregate", context)
+        return trees.unpacked(trees.packed(trees.arranged(weights, self.weights)))
 
     def _tell_used(self, updates: list[ClientUpdate]) -> None:
         """Write the updates down that the server uses."""
@@ -441,18 +468,27 @@ class Functions(OwnLearning):
         rows = []
         for cluster in self.world.clusters:
             figures = self._evaluate(cluster.name)
-            samples = int(figures.pop("examples", 0)) or _count(self._data_of(cluster.name, None))
+            counted = figures.pop("examples", math.nan)
+            samples = int(counted) if counted >= 1 else _count(self._data_of(cluster.name, None))
             row = {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": samples}
             rows.append(cast("Score", row | figures))
         return rows
 
     def final_weights(self) -> bytes | None:
         """Return the weights as a safetensors file, by their places in the tree."""
-        from safetensors.numpy import save
-
         arrays = trees.arrays_of(self.weights)
-        named = {place.lstrip(".") or "weights": array for place, array in arrays.items()}
-        return save({name: np.ascontiguousarray(array) for name, array in named.items()})
+        named = {place.removeprefix(".") or "weights": array for place, array in arrays.items()}
+        return trees.safetensors(named)
+
+
+def _number(value: Any) -> float:
+    """Return a figure as a number: libraries give arrays of no dimension, or of one element."""
+    if isinstance(value, str):
+        raise ValueError(value)
+    array = trees.array_of(value)
+    if array.size != 1:
+        raise ValueError(f"{array.size} numbers")
+    return float(array.reshape(()))
 
 
 def _as_given(share: Floats, _: object) -> Floats:

@@ -19,47 +19,84 @@ Tree = Any
 """A dict, list or tuple of trees, an array, or a number."""
 LENGTH_BYTES = 8
 """Bytes that say how long the description at the beginning is."""
+DEEPEST = 100
+"""Levels of a tree at most; one that contains itself has no end."""
+WIDEST_BYTES = 8
+"""Bytes of a number at most: no file of weights holds wider ones."""
 
 
 def arrays_of(tree: Tree) -> dict[str, NDArray[Any]]:
     """Return all arrays by their place, like ``.layers[0].bias``; a number is one of no dimension.
 
-    Raises ValueError for anything else than a tree, and for names that are no text.
+    Raises ValueError for anything else than a tree, for names that are no text, and for two arrays
+    at one place.
     """
     found: dict[str, NDArray[Any]] = {}
-    inside: list[tuple[str, Any]] = [("", tree)]
+    inside: list[tuple[str, Any, int]] = [("", tree, 0)]
     while inside:
-        place, value = inside.pop()
+        place, value, depth = inside.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"{place[:40]}... is nested more than {DEEPEST} times")
+        parts: list[tuple[str, Any, int]] | None = None
         if isinstance(value, Mapping):
-            parts = [(f"{place}.{_named(name, place)}", part) for name, part in value.items()]
-            inside += reversed(parts)
+            parts = [
+                (f"{place}.{_named(name, place)}", part, depth + 1) for name, part in value.items()
+            ]
         elif isinstance(value, list | tuple):
-            parts = [(f"{place}[{number}]", part) for number, part in enumerate(value)]
+            parts = [(f"{place}[{n}]", part, depth + 1) for n, part in enumerate(value)]
+        if parts is not None:
             inside += reversed(parts)
+        elif place in found:
+            raise ValueError(f"two arrays are called {place}; give one of them another name")
         else:
-            found[place] = _array(value, place)
+            found[place] = array_of(value, place)
     return found
 
 
 def _named(name: Any, place: str) -> str:
-    if not isinstance(name, str):
+    if not (isinstance(name, str) and name):
         raise ValueError(f"{place or 'the dict'} has the key {name!r}; name its parts by text")
     return name
 
 
-def _array(value: Any, place: str) -> NDArray[Any]:
-    """Return what a library calls an array or tensor as NumPy's, on the CPU."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    is_array = hasattr(value, "__array__") or isinstance(value, bool | int | float)
-    array = np.asarray(value) if is_array else None
-    if array is None or array.dtype.kind not in "biuf":
-        kind = f"a {type(value).__name__}" if array is None else f"an array of {array.dtype}"
+def array_of(value: Any, place: str = "") -> NDArray[Any]:
+    """Return what a library calls an array or tensor as NumPy's, on the CPU.
+
+    Raises ValueError for what is none, and for one that NumPy does not know: libraries raise errors
+    of any kind for these.
+    """
+    known = f"{place or 'the value'} is {_kind(value)}"
+    if not (hasattr(value, "__array__") or isinstance(value, bool | int | float)):
+        raise ValueError(f"{known}; {GIVE}")
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().numpy()
+        array = np.asarray(value)
+    except Exception as error:  # a library may raise anything
+        why = " ".join(str(error).split())
         raise ValueError(
-            f"{place or 'the value'} is {kind}; give numbers and arrays of numbers, in dicts, "
-            "lists and tuples"
-        )
+            f"{known}, of which NumPy makes no array ({why:.100}); convert it, as by .float() or "
+            ".to_dense()"
+        ) from None
+    if not is_of_numbers(array):
+        raise ValueError(f"{place or 'the value'} is an array of {array.dtype}; {GIVE}")
     return array
+
+
+def is_of_numbers(array: NDArray[Any]) -> bool:
+    """Whether an array is of numbers that a file of weights can hold."""
+    return array.dtype.kind in "biuf" and array.dtype.itemsize <= WIDEST_BYTES
+
+
+GIVE = "give numbers and arrays of numbers, in dicts, lists and tuples"
+
+
+def _kind(value: Any) -> str:
+    """Name the kind of a value, with the type and the layout of a tensor's numbers."""
+    said = [getattr(value, name, "") for name in ("dtype", "layout")]
+    words = [str(one).removeprefix("torch.") for one in said if one is not None]
+    more = " ".join(word for word in words if word not in ("", "strided"))
+    return " ".join(["a", *([more] if more else []), type(value).__name__])
 
 
 def size_bytes(tree: Tree) -> int:
@@ -132,20 +169,38 @@ def unlike(found: Tree, wanted: Tree) -> str:
     return "" if more is None else f"{more} is new"
 
 
+def safetensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return arrays by name as a safetensors file, each of its own shape, () too."""
+    from safetensors.numpy import save
+
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+
+
 def is_finite(tree: Tree) -> bool:
     """Whether all numbers are."""
     return all(bool(np.isfinite(array).all()) for array in arrays_of(tree).values())
 
 
-def mean(trees: Sequence[Tree], shares: Sequence[float]) -> Tree:
-    """Return the sum of trees of one form, each times its share, in the types of the first."""
-    each = [list(arrays_of(tree).values()) for tree in trees]
+def arranged(found: Tree, like: Tree) -> Tree:
+    """Return a tree's arrays nested, and in the order, as those of another with the same places."""
+    arrays = arrays_of(found)
+    return _filled(_form(like), iter([arrays[place] for place in arrays_of(like)]))
+
+
+def mean(trees: Sequence[Tree], shares: Sequence[float], server: Tree) -> Tree:
+    """Return the sum of trees, each times its share, by the places of the server's weights.
+
+    An array has the type that holds all numbers of the server's and of the trees' at its place, so
+    that the order of the trees decides nothing; whole numbers are rounded.
+    """
+    each = [arrays_of(tree) for tree in trees]
     summed = []
-    for parts in zip(*each, strict=True):
+    for place, own in arrays_of(server).items():
+        parts = [arrays[place] for arrays in each]
         total = sum(
             share * part.astype(np.float64) for share, part in zip(shares, parts, strict=True)
         )
         exact = np.asarray(total)
-        kind = parts[0].dtype
+        kind = np.result_type(own.dtype, *(part.dtype for part in parts))
         summed.append((np.rint(exact) if kind.kind in "biu" else exact).astype(kind))
-    return _filled(_form(trees[0]), iter(summed))
+    return _filled(_form(server), iter(summed))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from learning.own_code import running_code_digest
+from learning.own_imports import import_own
 from learning.values.replies import key_of
 from sim.errors import custom_line
 
@@ -74,10 +74,8 @@ class UserCode:
     def __init__(self, place: str, limit_s: float) -> None:
         name, _, self.trains = place.partition(":")
         self._limit_s = limit_s
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.append(here)
         try:
-            self._module: ModuleType = import_module(name)
+            self._module: ModuleType = import_own(name)
         except (Exception, SystemExit) as error:  # a module of the user's may raise anything
             why = f"{type(error).__name__}: {error}{custom_line(error)}"
             raise ValueError(f"{name}.py cannot be imported: {' '.join(why.split())}") from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, received_signal, signal_rate_bps
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Ints
 from sim.links.beam import Beam, Radio, Radios
 from sim.links.device_links import DeviceLinks
 
@@ -45,6 +46,65 @@ def bare_links(
     to_server, to_client = radios
     back = None if to_client is None else _constant(to_client, devices, rise_s, set_s)
     return DeviceLinks(_constant(to_server, devices, rise_s, set_s), back, range_m=range_m)
+
+
+def piecewise_links(
+    radios: Radios,
+    devices: int,
+    steps: Steps,
+    rates_bps: tuple[Floats, Floats | None],
+    range_m: Callable[[Floats], Floats],
+) -> DeviceLinks:
+    """Links at given rates (P,) of each device, to the server and to the clients, in steps.
+
+    None is a link that is neglected. The band is shared as the ``radios`` have it; where one is
+    None there is no limit to it.
+    """
+    to_server, to_client = (
+        None if rate_bps is None else _stepped(radio, devices, steps, rate_bps)
+        for radio, rate_bps in zip(radios, rates_bps, strict=True)
+    )
+    assert to_server is not None  # only the way back may be neglected
+    return DeviceLinks(to_server, to_client, range_m=range_m)
+
+
+def _stepped(radio: Radio | None, devices: int, steps: Steps, rate_bps: Floats) -> Beam:
+    each_bps = np.tile(steps.of(rate_bps), (devices, 1))
+    time_s = np.tile(steps.time_s, (devices, 1))
+
+    def whole(link: Link) -> LinkCurve:
+        assert radio is not None  # whose band is shared
+        return LinkCurve.summed(time_s, each_bps * (link.bandwidth_hz / radio.link.bandwidth_hz))
+
+    return Beam(LinkCurve.summed(time_s, each_bps), radio, None if radio is None else whole)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Times at which what is constant in between may jump: from each edge (P + 1) to the next."""
+
+    edge_s: Floats
+
+    @cached_property
+    def time_s(self) -> Floats:
+        """Points of a curve: both ends of each step."""
+        return np.repeat(self.edge_s, 2)[1:-1]
+
+    @staticmethod
+    def of(values: Floats) -> Floats:
+        """Return the values (P,) at these points."""
+        return np.repeat(values, 2)
+
+    def at(self, values: Floats, time_s: Floats) -> Floats:
+        """Return the values at times; before and after the steps the first and the last."""
+        number = np.searchsorted(self.edge_s, time_s, side="right") - 1
+        return values[np.clip(number, 0, len(values) - 1)]
+
+    def within(self, begin_s: float, end_s: float) -> tuple[Steps, Ints]:
+        """Return the steps between two times, and which they are."""
+        numbers = np.flatnonzero((self.edge_s[1:] > begin_s) & (self.edge_s[:-1] < end_s))
+        edges = self.edge_s[numbers[0] : numbers[-1] + 2]
+        return Steps(np.clip(edges, begin_s, end_s)), numbers
 
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:

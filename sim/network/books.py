@@ -20,7 +20,9 @@ TOLERANCE = 1e-9
 class Account:
     """Bytes of payloads that were offered and what became of them, and what was sent.
 
-    ``sent_in_vain`` went over the link for payloads or attempts that were then given up.
+    ``sent_in_vain`` went over the link for payloads or attempts that were then given up. What is
+    ``sent`` is counted for each receiver: ``heard_again`` is the part of it that was on the air for
+    another receiver of the same broadcast.
     """
 
     offered: float = 0.0
@@ -28,6 +30,7 @@ class Account:
     dropped: float = 0.0
     sent: float = 0.0
     sent_in_vain: float = 0.0
+    heard_again: float = 0.0
 
 
 class PayloadKey(NamedTuple):
@@ -57,9 +60,9 @@ class Booked:
 def books_of(booked: Iterable[Booked]) -> Books:
     """Return for each direction of the table the bytes offered, and what became of them.
 
-    ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what went over the
-    links, ``unfinished_bytes`` what of it belongs to open payloads and ``vain_bytes`` what belongs
-    to attempts that were given up.
+    ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what all receivers
+    got, ``unfinished_bytes`` what of it belongs to open payloads and ``vain_bytes`` what belongs to
+    attempts that were given up. ``on_air_bytes`` is the traffic: a broadcast counts once.
     """
     every = list(booked)
     return {
@@ -86,6 +89,7 @@ def _sums(booked: Iterable[Booked]) -> dict[str, float]:
         "sent_bytes": sum(one.account.sent for one in every),
         "unfinished_bytes": sum(one.unfinished_bytes for one in every),
         "vain_bytes": sum(one.account.sent_in_vain for one in every),
+        "on_air_bytes": sum(one.account.sent - one.account.heard_again for one in every),
     }
 
 
@@ -93,12 +97,13 @@ def _sums(booked: Iterable[Booked]) -> dict[str, float]:
 class Sums:
     """Bytes in one direction, or of one payload, as the rows of the transfers table have them.
 
-    All that was ``sent``, the sizes of the payloads that were ``delivered``, and the ``largest`` of
-    all sizes.
+    All that was ``sent`` to each receiver, the sizes of the payloads that were ``delivered``, what
+    was ``on_air``, and the ``largest`` of all sizes.
     """
 
     sent: float = 0.0
     delivered: float = 0.0
+    on_air: float = 0.0
     largest: float = 0.0
 
 
@@ -120,6 +125,9 @@ def _faults(b: Mapping[str, float], name: str, rows: Sums) -> Iterator[str]:
         yield f"{name} sent {b['sent_bytes']} bytes, but {use} are accounted for"
     if not _equal(b["sent_bytes"], rows.sent):
         yield f"{name} sent {b['sent_bytes']} bytes, but the rows have {rows.sent}"
+    if not _equal(b["on_air_bytes"], rows.on_air):
+        sent = f"{name} sent {b['on_air_bytes']} bytes on the air"
+        yield f"{sent}, but the rows have {rows.on_air}"
     if not _equal(b["delivered_bytes"], rows.delivered):
         whole = f"{name} delivered payloads of {b['delivered_bytes']} bytes"
         yield f"{whole}, but the rows those of {rows.delivered}"

@@ -1,4 +1,8 @@
-"""Edges: which contacts have opened and closed by now, read out of the plan."""
+"""Edges: which contacts have opened and closed by now, read out of the plan.
+
+They are told in the order of time, and those of one time in that of their numbers: so the order
+does not depend on when somebody looks.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Ints
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded
 from sim.facts.row import Gathered
 from sim.facts.stream import Facts
@@ -18,7 +22,7 @@ from sim.plan.contact_columns import ContactColumns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContactEdges(Gathered):
-    """Contacts of a plan, by number, of which some have ``opened`` and some have ``closed``."""
+    """Contacts of a plan, by number, that have ``opened`` and ``closed``, each in this order."""
 
     contacts: ContactColumns
     opened: Ints
@@ -68,9 +72,14 @@ class Edges:
         """Tell of what has happened by a time, and was not told of yet."""
         contacts = self._contacts
         opened, closed = (
-            np.flatnonzero(contacts.served & (time_s > self._told_s) & (time_s <= by_s))
+            self._new(contacts.served, time_s, by_s)
             for time_s in (contacts.start_s, contacts.end_s)
         )
         self._told_s = by_s
         if len(opened) or len(closed):
             self._facts.emit(ContactEdges(contacts, opened, closed))
+
+    def _new(self, served: Mask, time_s: Floats, by_s: float) -> Ints:
+        """Return which contacts (N,) served have times (N,) by now that were not told of yet."""
+        new = np.flatnonzero(served & (time_s > self._told_s) & (time_s <= by_s))
+        return new[np.argsort(time_s[new], kind="stable")]

@@ -155,6 +155,7 @@ class HopLog:
         """Take a message that sets off now, with its hops."""
         self._under_way.append(message)
         self._added += len(message.hops)
+        self._looked_s = -np.inf  # a hop may take no time
 
     @property
     def is_long(self) -> bool:

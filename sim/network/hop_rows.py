@@ -107,4 +107,5 @@ class HopRows(Gathered):
             end_s=rows.end_s,
             outcome=Coded(rows.outcome, OUTCOMES),
             message=rows.message,
+            on_air_bytes=rows.bytes,
         )

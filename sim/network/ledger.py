@@ -131,6 +131,10 @@ class Ledger:
             entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
 
+    def heard_again(self, way: Way, name: str, size: float) -> None:
+        """Book bytes of a broadcast that others had got from the same transmission before."""
+        self._entry(way, name).account.heard_again += size
+
     def booked(self) -> Iterator[Booked]:
         """Yield the account of each payload, and what is open of it."""
         for (way, name), entry in self._entries.items():

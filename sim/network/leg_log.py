@@ -95,7 +95,7 @@ class MovedRows:
 
     ``first`` says where the rows of each record begin; the last one is how many there are. The
     ``directions`` of the records are those of the transfers table. Over a mesh, ``message`` numbers
-    those that rows are part of.
+    those that rows are part of. ``on_air`` are the bytes that were sent for a row.
     """
 
     legs: Sequence[Moved]
@@ -109,6 +109,7 @@ class MovedRows:
     outcome: Ints
     first: Ints
     directions: Sequence[str]
+    on_air: Floats
     message: Ints | None = None
 
     @classmethod
@@ -125,18 +126,24 @@ class MovedRows:
                 np.full(len(record.who), code) if isinstance(code, int) else code
                 for code, record in each
             )[some]
+        moved = joined(record.bytes for record in legs)[some]
+        on_air = moved
+        if any(record.on_air is not None for record in legs):
+            each_on_air = (r.bytes if r.on_air is None else r.on_air for r in legs)
+            on_air = joined(each_on_air)[some]
         return cls(
             legs,
             leg,
             device,
             version=joined(record.version for record in legs)[some],
             size=joined(record.size for record in legs)[some],
-            bytes=joined(record.bytes for record in legs)[some],
+            bytes=moved,
             start_s=joined(record.start_s for record in legs)[some],
             end_s=joined(record.end_s for record in legs)[some],
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
             directions=[topology.direction(record.way) for record in legs],
+            on_air=on_air,
             message=joined(messages)[some] if messages else None,
         )
 
@@ -178,6 +185,7 @@ class MovedRows:
             end_s=self.end_s,
             outcome=Coded(self.outcome, OUTCOMES),
             message=self.message,
+            on_air_bytes=self.on_air,
         )
         yield TransferStarted(
             time_s=self.start_s,

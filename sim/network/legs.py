@@ -18,7 +18,8 @@ class Moved(Fact):
 
     ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
     takes no time: all of it is there ``at_once``. The arrays are those of the leg. Over a mesh,
-    ``message`` (K,) numbers the messages that it is a hop of.
+    ``message`` (K,) numbers the messages that it is a hop of. Of a broadcast, ``on_air`` (K,) are
+    the bytes that no device before got from the same transmission; None where all were sent to one.
     """
 
     cluster: str
@@ -35,6 +36,7 @@ class Moved(Fact):
     now_s: float
     at_once: bool = False
     message: Ints | None = None
+    on_air: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

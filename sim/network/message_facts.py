@@ -39,6 +39,7 @@ class MessageFacts:
                 start_s=begin_s,
                 end_s=end_s,
                 outcome=outcome,
+                on_air_bytes=moved_bytes,
             )
         )
 

@@ -22,28 +22,44 @@ from sim.plan.contacts import LAST_BITS_S, PlannedSession
 
 Wanted = Callable[[], bool]
 """Whether an actor would use a session that begins now."""
+Due = Callable[[], float | None]
+"""When an actor that trains can use the session again that is open; None for as soon as it may."""
+MOST_AT_ONCE = 100
+"""How often an actor is called at one instant because others have changed the server's model."""
 
 
 class _Waiter(NamedTuple):
     """An actor that waits for a session, and the event that it waits for meanwhile.
 
     A session that is not ``wanted`` passes by, and with a ``signal`` all do until that is given.
+    One that repeats is had again when it is ``due``.
     """
 
     actor: str
     event: simpy.Event
     wanted: Wanted | None
     signal: Signal | None
+    due: Due | None = None
 
 
 class ClusterSessions:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
     ``planned`` are all of the plan. ``exhausted`` says that an actor has asked for a contact when
-    none was left.
+    none was left. ``news`` is given when the server's model is another one.
+
+    A session that repeats, as one that never ends, is had again: when time has passed since it was
+    handed out, as it has been used; else when there are news, or its next part begins. Who
+    trains until contact has it again when the training is due.
     """
 
-    def __init__(self, clock: Clock, cluster: Cluster, sessions: PlannedSessions) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        cluster: Cluster,
+        sessions: PlannedSessions,
+        news: Signal | None = None,
+    ) -> None:
         self.cluster = cluster
         self.exhausted = False
         self._name = f"antenna {cluster.name}"
@@ -55,6 +71,10 @@ class ClusterSessions:
         self._expected: object | None = None  # the event at which the next session begins
         self._waiting: list[_Waiter] = []
         self._handed_out: dict[str, int] = {}
+        self._handed_s: dict[str, float] = {}
+        self._news = Signal() if news is None else news
+        self._listens = False
+        self._called: dict[str, tuple[float, int]] = {}
 
     @property
     def session(self) -> PlannedSession | None:
@@ -142,8 +162,9 @@ class ClusterSessions:
         self._begun += 1
         takers = []
         for one in self._waiting:
-            self._handed_out[one.actor] = self._open
-            if one.wanted is None or one.wanted():
+            training = self._trains_on(one.actor, self._open, one.due)
+            self._hand_out(one.actor, self._open)
+            if not training and (one.wanted is None or one.wanted()):
                 takers.append(one)
         if takers:
             self._wake(takers, self._open)
@@ -182,6 +203,66 @@ class ClusterSessions:
         if self._waiting:
             self.expect()
 
+    # Sessions that are had again.
+
+    def _hand_out(self, actor: str, session: int) -> None:
+        self._handed_out[actor] = session
+        self._handed_s[actor] = self._clock.now
+
+    def _trains_on(self, actor: str, session: int, due: Due | None) -> bool:
+        """Whether an actor trains in a session that goes on, and has not come to the end of it."""
+        had = self._handed_out.get(actor)
+        if had is None or due is None or not self.planned.repeats(session):
+            return False
+        due_s = due() if self.planned.of_one(had, session) else None
+        return due_s is not None and self._clock.now < due_s
+
+    def _has_again(self, actor: str, session: int, due: Due | None) -> bool:
+        """Whether an actor that has had an open session may have it again now."""
+        now_s = self._clock.now
+        if not self.planned.repeats(session) or now_s >= self.planned.end_s(session):
+            return False
+        due_s = None if due is None else due()
+        return now_s > self._handed_s.get(actor, math.inf) if due_s is None else now_s >= due_s
+
+    def _expect_again_in(self, waiter: _Waiter) -> None:
+        """Let an actor that waits in a session that repeats be called when it may have it again."""
+        due_s = None if waiter.due is None else waiter.due()
+        if due_s is not None:
+            if self._clock.now < due_s < math.inf:
+                self._at(due_s, partial(self._call, waiter))
+        elif not self._listens:
+            self._listens = True
+            self._news.listen(self._hear)
+
+    def _hear(self) -> None:
+        """Call who waits in a session that repeats: the server's model is another one."""
+        self._listens = False
+        for waiter in list(self._waiting):
+            if waiter.due is not None and waiter.due() is not None:
+                continue
+            at_s, times = self._called.get(waiter.actor, (-math.inf, 0))
+            times = times + 1 if at_s == self._clock.now else 1
+            self._called[waiter.actor] = self._clock.now, times
+            if times <= MOST_AT_ONCE:
+                self._call(waiter)
+
+    def _call(self, waiter: _Waiter) -> None:
+        """Give an actor that waits the open session again, if it repeats and the actor wants it."""
+        if waiter not in self._waiting:
+            return
+        self._look()
+        session = self._open
+        if session is None or not self.planned.repeats(session):
+            return
+        if self._clock.now >= self.planned.end_s(session):
+            return  # its next part begins now
+        self._hand_out(waiter.actor, session)
+        if waiter.wanted is None or waiter.wanted():
+            self._wake([waiter], session)
+        else:
+            self._expect_again_in(waiter)
+
     def replan(self, sessions: PlannedSessions) -> None:
         """Take over a plan that begins with the sessions that have begun.
 
@@ -189,6 +270,12 @@ class ClusterSessions:
         """
         self._look(this_instant=False)
         waits_for_s = self._next_s
+        if self.planned.starts_s[: self._begun] != sessions.starts_s[: self._begun]:
+            raise InputError(
+                f"cluster {self.cluster.name!r} has a session in parts by then (one that lasts all "
+                "of the run, or orbit.max_session_s), and the plan from then on has other parts; "
+                "start another run"
+            )
         self.planned = sessions
         if not self._none_left and self.exhausted:
             raise InputError(
@@ -238,7 +325,8 @@ class ClusterSessions:
         had = self._handed_out.get(actor)
         if had is None or self.planned.goes_on(had):
             return self._clock.now
-        return self.planned.end_s(had)
+        end_s = self.planned.end_s(had)
+        return min(end_s, self._clock.now) if self.planned.repeats(had) else end_s
 
     def use_open(self) -> None:
         """Let the session that is open count as handed out to all who have had one before.
@@ -253,12 +341,14 @@ class ClusterSessions:
         if place is not None:
             self._handed_out = dict.fromkeys(self._handed_out, place)
 
-    def next_start_s(self, actor: str) -> float | None:
+    def next_start_s(self, actor: str, due: Due | None = None) -> float | None:
         """When the next session begins that ``actor`` has not had, now if it is open.
 
-        None if there is none.
+        One that repeats it has again when it is ``due``. None if there is none.
         """
         self._look()
+        if self._open is not None and self._trains_on(actor, self._open, due):
+            return due() if due is not None else None
         if self._open is not None and self._handed_out.get(actor) != self._open:
             return self._clock.now
         return self._next_s
@@ -284,35 +374,50 @@ class ClusterSessions:
         fresh: bool,
         wanted: Wanted | None = None,
         signal: Signal | None = None,
+        due: Due | None = None,
     ) -> Generator[simpy.Event, Any, Contact | None]:
         """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one.
 
         One that is not ``wanted`` when it begins passes by, as if the actor had had it; that is
-        asked once of each, and after a no not before the ``signal`` is given, if there is one.
+        asked once of each, and after a no not before the ``signal`` is given, if there is one. An
+        actor that trains has a session that repeats again when it is ``due``.
         """
         taken: int | None = None
         while True:
             self._look()
             now = self._open
+            if taken is not None and self._goes_on_as(taken, now):
+                return self._handed(now if now is not None else taken, cycle())
             if now is not None:
                 end_s = self.planned.end_s(now)
-                if now == taken:
-                    return self._handed(now, end_s, cycle())
                 had = self._handed_out.get(actor) == now
-                if not (had and (fresh or self._clock.now >= end_s)):
-                    self._handed_out[actor] = now
+                keeps = had and (fresh or self._clock.now >= end_s)
+                if not (keeps or self._trains_on(actor, now, due)) or (
+                    keeps and self._has_again(actor, now, due)
+                ):
+                    self._hand_out(actor, now)
                     if wanted is None or wanted():
-                        return self._handed(now, end_s, cycle())
-            if self._none_left:
+                        return self._handed(now, cycle())
+            repeats = now is not None and self.planned.repeats(now)
+            if self._none_left and not (repeats and self.is_open):
                 self.exhausted = True
                 return None
             event = self._clock.event()
-            self._waiting.append(_Waiter(actor, event, wanted, signal))
+            waiter = _Waiter(actor, event, wanted, signal, due)
+            self._waiting.append(waiter)
             if now is None:
                 self.expect()
+            elif repeats:
+                self._expect_again_in(waiter)
             taken = yield event
 
-    def _handed(self, session: int, end_s: float, cycle: int) -> Contact:
+    def _goes_on_as(self, taken: int, now: int | None) -> bool:
+        """Whether a session that was taken is the one of now, or a part of it that ends now."""
+        if now is None:
+            return self.planned.repeats(taken)
+        return now == taken or (self.planned.repeats(now) and self.planned.of_one(taken, now))
+
+    def _handed(self, session: int, cycle: int) -> Contact:
         """Return the open session as a method gets it."""
         assert self._contact is not None  # a session opens with its first contact
         number, satellite, numbered = self.planned.named(self._contact)
@@ -321,7 +426,7 @@ class ClusterSessions:
             session=numbered,
             satellite=satellite,
             start_s=self._clock.now,
-            end_s=end_s,
+            end_s=self.planned.end_s(session),
             cycle=cycle,
             capacity=partial(self._capacity_bytes, session),
         )

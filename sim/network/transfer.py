@@ -425,7 +425,6 @@ class Transfer:
         now_s: float,
     ) -> None:
         """Log what moved in each contact of the session in which anything did."""
-        log = endpoint.log
         synchronisation = endpoint.synchronisation
         to_server = self.way is Way.TO_SERVER
         parts = list(self._parts(session, stop_s))
@@ -443,9 +442,7 @@ class Transfer:
             fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
             if fact is None:
                 continue
-            log.add(fact)
-            for dropped in self._drops(fact, outcome):
-                log.add(dropped)
+            self._log(endpoint, fact, outcome)
             if to_server:
                 ended = fact.who & (fact.outcome == Outcome.DELIVERED)
                 if np.count_nonzero(ended):
@@ -454,6 +451,15 @@ class Transfer:
         if to_server and any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
             synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
+
+    def _log(self, endpoint: Endpoint, fact: Moved, outcome: Ints | Outcome) -> None:
+        """Log what moved in a contact, and what of it was in vain; book what was heard twice."""
+        endpoint.log.add(fact)
+        for dropped in self._drops(fact, outcome):
+            endpoint.log.add(dropped)
+        if fact.on_air is not None:
+            again = float((fact.bytes - fact.on_air)[fact.who].sum())
+            endpoint.ledger.heard_again(self.way, self.name, again)
 
     def fact(
         self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float
@@ -487,7 +493,32 @@ class Transfer:
             now_s=now_s,
             at_once=self.beam is None,
             message=self.message,
+            on_air=self._on_air(part, moves, moved),
         )
+
+    def _on_air(self, part: Part, moves: Mask, moved: Floats) -> Floats | None:
+        """Bytes (K,) of a broadcast that no device before got; None where each is sent its own.
+
+        All hear one transmission, from when they see the satellite until they have all of it. In
+        order of their beginnings, what a device hears later than all before it is sent for it.
+        """
+        if self.beam is None or self.curve is None or self.personal or not self.beam.is_broadcast:
+            return None
+        on_air = np.zeros_like(moved)
+        rows = np.flatnonzero(moves)
+        begin_s, end_s = part.begin_s[rows], part.end_s[rows]
+        order = np.lexsort((-end_s, begin_s))
+        rows, begin_s, end_s = rows[order], begin_s[order], end_s[order]
+        heard_until_s = np.concatenate([[-np.inf], np.maximum.accumulate(end_s)[:-1]])
+        alone = begin_s >= heard_until_s
+        on_air[rows[alone]] = moved[rows[alone]]
+        if (later := ~alone & (end_s > heard_until_s)).any():
+            since_s = part.begin_s.copy()
+            since_s[rows] = np.minimum(heard_until_s, end_s)
+            by = self.curve.delivered_bits
+            more = self._useful_bytes(by(part.end_s) - by(since_s))
+            on_air[rows[later]] = np.minimum(more, moved)[rows[later]]
+        return on_air
 
     def _drops(self, moved: Moved, outcome: Ints | Outcome) -> Iterator[Dropped]:
         """Yield what of a part was sent in vain: what was refused first."""

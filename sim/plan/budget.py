@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +15,9 @@ import orbit
 import scenarios
 from scenarios import Scenario
 from sim.devices.satellites import satellites_of
+from sim.devices.sites import ground_nodes
 from sim.errors import InputError
-from sim.formatting import legend_of
+from sim.formatting import counted, legend_of, listed
 from sim.links.beam import Radio
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
@@ -52,20 +55,117 @@ def heading(scenario: Scenario) -> str:
     return f"link of preset {scenario.link.preset!r} (overridden: {changed})"
 
 
-def budget(scenario: Scenario) -> Tables:
-    """Budget terms, one row an elevation from the mask to the zenith, over the first place."""
-    altitude_m = PAPER_ALTITUDE_M
-    if scenario.orbit.has_geometry:
-        model = satellites_of(scenario)[0].model
-        altitude_m = float((model.a - 1) * model.radiusearthkm * 1e3)  # a is in equatorial radii
-    tables = {}
-    for side, radio in _directions(scenario, 0).items():
-        lowest = max(radio.link.min_elevation_deg, 5.0)
-        steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
-        elevation_deg = np.unique(np.concatenate([[lowest], steps]))
-        terms = channel.link_budget_terms(radio.link, elevation_deg, altitude_m=altitude_m)
-        tables[side] = dict(terms)
-    return tables
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """Budget terms by elevation, and of what they are: a satellite's height, over a place.
+
+    ``about`` says it in a line. Without geometry there is no ``satellite``, and the height is that
+    of the paper.
+    """
+
+    about: str
+    tables: Tables
+    satellite: str
+    altitude_km: float
+    place: str
+
+
+def budget(scenario: Scenario) -> list[Budget]:
+    """Budgets from the lowest to the highest orbit, one row an elevation from mask to zenith.
+
+    There is one for each height, and for perigee and apogee of an eccentric orbit; of more than
+    ``MOST_HEIGHTS`` those of the lowest and the highest. All are over the first place.
+    """
+    directions = _directions(scenario, 0)
+    name = ground_nodes(scenario)[0].name
+    over = f"over {name}{_air_of(scenario, name)}"
+    if not scenario.orbit.has_geometry:
+        heights = [Height(PAPER_ALTITUDE_M, "", "any satellite")]
+        over += f"; source {scenario.orbit.source!r} has no heights, and this is that of the paper"
+    else:
+        heights = _heights(satellites_of(scenario))
+    return [
+        Budget(
+            f"{height.who} at {height.altitude_m / 1e3:.0f} km, {over}",
+            {side: _by_elevation(radio, height.altitude_m) for side, radio in directions.items()},
+            height.satellite,
+            height.altitude_m / 1e3,
+            name,
+        )
+        for height in heights
+    ]
+
+
+def _by_elevation(radio: Radio, altitude_m: float) -> dict[str, Any]:
+    lowest = max(radio.link.min_elevation_deg, 5.0)
+    steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
+    elevation_deg = np.unique(np.concatenate([[lowest], steps]))
+    return dict(channel.link_budget_terms(radio.link, elevation_deg, altitude_m=altitude_m))
+
+
+def _air_of(scenario: Scenario, place: str) -> str:
+    """Say whose air the losses are of, where each place has its own."""
+    radios = [radio for both in ground_radios(scenario) for radio in both if radio is not None]
+    if all(radio.link.attenuation is None for radio in radios):
+        return ""
+    others = [node.name for node in ground_nodes(scenario) if node.name != place]
+    return f" with the air there{f' (not that of {listed(others)})' if others else ''}"
+
+
+SAME_HEIGHT = 1.05
+"""Ratio of heights up to which their budgets are one: 0.4 dB overhead."""
+MOST_HEIGHTS = 4
+"""Heights of which each has its budget; of more, the lowest and the highest."""
+
+
+class Height(NamedTuple):
+    """A height of a ``satellite``; ``who`` names it, with its apsis and how many others are there.
+
+    Above the equator's radius.
+    """
+
+    altitude_m: float
+    satellite: str
+    who: str
+
+
+def _heights(satellites: Sequence[orbit.Satellite]) -> list[Height]:
+    """Return the heights of satellites from the lowest on, as far as they differ."""
+    every = [height for satellite in satellites for height in _apsides(satellite)]
+    groups: list[list[Height]] = []
+    for height in sorted(every, key=lambda one: one.altitude_m):
+        if groups and height.altitude_m <= SAME_HEIGHT * groups[-1][0].altitude_m:
+            groups[-1].append(height)
+        else:
+            groups.append([height])
+    if len(groups) > MOST_HEIGHTS:
+        ends = {"lowest": groups[0][0], "highest": groups[-1][-1]}
+        many = f"of {len(satellites)} satellites"
+        return [one._replace(who=f"{one.who}, the {end} {many},") for end, one in ends.items()]
+    place = {id(height): number for number, height in enumerate(every)}
+    found = []
+    for group in groups:
+        first = min(group, key=lambda one: place[id(one)])
+        others = len({one.satellite for one in group}) - 1
+        more = f" ({counted(others, 'other')} within {SAME_HEIGHT - 1:.0%})" if others else ""
+        found.append(first._replace(who=first.who + more))
+    return found
+
+
+def _apsides(satellite: orbit.Satellite) -> list[Height]:
+    """Return perigee and apogee of a satellite, or its mean height where they hardly differ."""
+    model = satellite.model
+    name = satellite.name
+    mean_m, low_m, high_m = (
+        float((radii - 1) * model.radiusearthkm * 1e3)  # a is in equatorial radii
+        for radii in (model.a, model.a * (1 - model.ecco), model.a * (1 + model.ecco))
+    )
+    if high_m <= SAME_HEIGHT * low_m:
+        return [Height(mean_m, name, name)]
+    return [
+        Height(low_m, name, f"{name} in its perigee"),
+        Height(high_m, name, f"{name} in its apogee"),
+    ]
 
 
 def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
@@ -144,6 +244,16 @@ def _along(
     }
 
 
+def about_pass(scenario: Scenario, number: int) -> str:
+    """Say which pass a contact is: of which satellite, over which place, and when."""
+    served = served_passes(scenario)
+    satellite = served.satellites[served.window_satellites[number]]
+    site = served.places[int(served.window_places[number])]
+    rise = served.start + timedelta(seconds=served.window_s(number)[0])
+    over = f"over {site.name}{_air_of(scenario, site.name)}"
+    return f"contact {number}: {satellite.name}, {over}, from {rise:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def text(scenario: Scenario, tables: Tables) -> str:
     """Align the columns of each direction under the terms that are the same in all rows."""
     shared = _directions(scenario, 0)
@@ -176,13 +286,30 @@ def _about(radio: Radio) -> str:
     return f"{link.frequency_hz / 1e9:g} GHz, {band}, {shared}, fading {link.fading}, rate {rate}"
 
 
-def write(tables: Tables, path: Path) -> None:
-    """Write one row an elevation or time to a .csv or .parquet file.
+def columns_of(tables: Tables) -> dict[str, Any]:
+    """Return one row an elevation or time, with the columns of both directions.
 
-    Columns of the downlink that are not those of the geometry are called ``downlink_...``.
+    Those of the downlink that are not of the geometry are called ``downlink_...``.
     """
     merged = dict(tables["uplink"])
     for name, values in tables.get("downlink", {}).items():
         if name not in GEOMETRY:
             merged[f"downlink_{name}"] = values
+    return merged
+
+
+def write(budgets: Sequence[Budget], path: Path) -> None:
+    """Write budgets to a .csv or .parquet file, with the satellite, height and place of each."""
+    parts = []
+    for one in budgets:
+        columns = columns_of(one.tables)
+        many = len(columns["elevation_deg"])
+        of = {"satellite": [one.satellite] * many, "place": [one.place] * many}
+        parts.append(of | {"altitude_km": np.full(many, one.altitude_km)} | columns)
+    merged = {name: [row for part in parts for row in part[name]] for name in parts[0]}
     plain_tables.write(merged, path)
+
+
+def write_pass(tables: Tables, path: Path) -> None:
+    """Write a pass, one row a time, to a .csv or .parquet file."""
+    plain_tables.write(columns_of(tables), path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
@@ -206,11 +205,8 @@ class PlannedSessions:
 
     A run never asks for most of those of a constellation. ``opens_s`` and ``closes_s`` are begin
     and end of each of their contacts in order. Session ``n`` has those from ``edges[n]`` to before
-    ``edges[n + 1]``, and lasts from ``starts_s[n]`` to ``ends_s[n]``. Its end ``cuts_off``
-    transfers that go on.
+    ``edges[n + 1]``, and lasts from ``starts_s[n]`` to ``ends_s[n]``.
     """
-
-    cuts_off: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -233,8 +229,8 @@ class PlannedSessions:
         else:
             self.edges = range(len(numbers) + 1)
             self.opens_s, self.closes_s = self.starts_s, self.ends_s = spans_s
-        self._contacts = contacts
-        self._numbers = numbers
+        self.contacts = contacts
+        self.numbers = numbers
         self._made: dict[int, PlannedSession] = {}
 
     def __len__(self) -> int:
@@ -253,6 +249,18 @@ class PlannedSessions:
         """Whether a session is not the end of contact, but another one takes its place."""
         return False
 
+    def of_one(self, one: int, other: int) -> bool:
+        """Whether two are parts of one session, or the same."""
+        return one == other
+
+    def repeats(self, place: int) -> bool:
+        """Whether a client takes part in a session as often as it can, and not once."""
+        return False
+
+    def cuts_off(self, place: int) -> bool:
+        """Whether the end of a session cuts off transfers that go on."""
+        return True
+
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what each device (K,) can send in a session from a time on, if it is alone.
 
@@ -270,11 +278,11 @@ class PlannedSessions:
 
     def contact(self, place: int) -> PlannedContact:
         """Return one of the contacts of all sessions."""
-        return self._contacts[int(self._numbers[place])]
+        return self.contacts[int(self.numbers[place])]
 
     def named(self, place: int) -> tuple[int, str, int]:
         """Return number, satellite and session of a contact, without making it."""
-        return self._contacts.named(int(self._numbers[place]))
+        return self.contacts.named(int(self.numbers[place]))
 
     def __getitem__(self, place: int) -> PlannedSession:
         """Return a session, the same one each time."""

@@ -27,7 +27,8 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     device where the centre's is compensated; null without geometry. In a constellation most
     contacts are not served, and their links not worth computing: all three are null. With
     satellites as clients, or planes of them, ``station`` names the access point. The capacity is
-    toward the server whoever that is: ``capacity_direction`` is its direction by geometry.
+    toward the server whoever that is: it is in the column of ``capacity_direction``, its direction
+    by geometry, and the columns of the other directions are null.
     """
     contacts = plan.contacts
     served = contacts.served & (contacts.start_s < end_s)
@@ -51,6 +52,11 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     to_server = plan.topology.direction(Way.TO_SERVER)
+    nobody = np.ones(len(contacts), bool)
+    capacities = {
+        direction: array(capacity, ~known if direction == to_server else nobody)
+        for direction in ("uplink", "downlink", "isl")
+    }
     rows = ContactRow(
         contact_id=array(np.arange(len(contacts))),
         satellite=coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
@@ -66,7 +72,9 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
         duration_s=array(contacts.set_s - contacts.rise_s),
         max_elevation_deg=array(contacts.max_elevation_deg),
         min_slant_range_km=array(range_km, np.isnan(range_km)),
-        uplink_capacity_bytes_per_device=array(capacity, ~known),
+        uplink_capacity_bytes_per_device=capacities["uplink"],
+        downlink_capacity_bytes_per_device=capacities["downlink"],
+        isl_capacity_bytes_per_device=capacities["isl"],
         served=array(served),
         service_start_s=array(contacts.start_s, ~served),
         service_end_s=array(np.minimum(contacts.end_s, end_s), ~served),

@@ -17,7 +17,7 @@ from scenarios import Scenario
 from scenarios.link import Isl
 from sim.devices.faults import Intervals
 from sim.devices.satellites import flying_of
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
@@ -68,7 +68,8 @@ def isl_plan(
             remedy = f"or windows of pairs like {one!r} and {other!r}, or lower acquisition_s"
         raise InputError(
             "link.isl.between_planes: no link to another plane ever opens; give more terminals "
-            f"than the rings use, {remedy}"
+            f"than the rings use, {remedy}",
+            Code.NEVER_LINKED,
         )
     return plan
 
@@ -85,12 +86,14 @@ def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Seque
             raise InputError(
                 f"link.isl.windows: none of the run is between {one!r} and {other!r}, who are "
                 "neighbours in a ring; give windows of each such pair, or set "
-                "link.isl.within_plane: none"
+                "link.isl.within_plane: none",
+                Code.NEVER_LINKED,
             )
         raise InputError(
             f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
             "sight of each other; take more satellites per plane, lower grazing_km or raise "
-            "max_range_km"
+            "max_range_km",
+            Code.NEVER_LINKED,
         )
     in_ring: Mask = ring[numbers]
     return in_ring
@@ -123,7 +126,7 @@ def find_isls(
     """
     satellites = flying_of(scenario)
     if (text := scenarios.isl_windows(scenario)) is not None:
-        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
+        return _of_file(_isl_file(*text, start, satellites), satellites, span_s, pairs)
     end = start + timedelta(seconds=span_s)
     most_km = isl.values()["max_range_km"]
     try:
@@ -132,6 +135,19 @@ def find_isls(
         raise
     except ValueError as error:
         raise InputError(f"link.isl.{error}") from None
+
+
+def _isl_file(
+    text: str, name: str, start: datetime, satellites: Sequence[orbit.Satellite]
+) -> orbit.IslFile:
+    """Read a table of windows, or the contacts between satellites of a contact plan."""
+    if not orbit.is_contact_plan(text):
+        return orbit.parse_isl_windows(text, name, start)
+    contacts = orbit.parse_contact_plan(text, name, start)
+    try:
+        return orbit.isls_of_plan(contacts, [satellite.name for satellite in satellites])
+    except ValueError as error:
+        raise InputError(f"link.isl.windows: {error}") from None
 
 
 def _of_file(

@@ -55,7 +55,8 @@ def link_doubts(
     if unseen and served.turned:
         yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
     best = [_best(served, windows) for windows in windows_of]
-    links = [[None if radio is None else radio.link for radio in both] for both in radios]
+    given = served.pieces is not None  # a contact plan tells the rates
+    links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
     terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
     for site, name in enumerate(names):
         if width_deg is not None:

@@ -26,7 +26,13 @@ from scenarios import Scenario
 from sim.devices.satellites import server_of
 from sim.devices.sites import distance_km
 from sim.links.beam import Beam, Radios
-from sim.links.constant_links import bare_links, fixed_rate_bps, is_steady
+from sim.links.constant_links import (
+    Steps,
+    bare_links,
+    fixed_rate_bps,
+    is_steady,
+    piecewise_links,
+)
 from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
@@ -63,6 +69,9 @@ def link_source(
     """
     if served.relayed:
         return RelayLinks(scenario, served)
+    if served.pieces is not None:
+        neglected = scenario.link.downlink == "neglected"
+        return GivenRateLinks(served, clusters, radios, served.pieces, neglects_back=neglected)
     if not served.places:
         return BareLinks(served, clusters, radios)
     if served.turned and all(map(is_steady, radios)):
@@ -105,6 +114,43 @@ class BareLinks:
 
     def figures(self, numbers: Ints) -> None:
         """Return None: they follow from the links."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenRateLinks:
+    """Links at the rates, and with the light time, that a contact plan gives for each pass.
+
+    ``radios`` are those of each place, which say how devices share. The way back takes no time
+    where the scenario ``neglects_back``.
+    """
+
+    served: ServedPasses
+    clusters: Sequence[Cluster]
+    radios: Sequence[Radios]
+    pieces: Sequence[orbit.Pieces]
+    neglects_back: bool
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        start_s, end_s = self.served.service_s(number)
+        return ContactLinks(partial(self._devices, number), start_s, end_s)
+
+    def figures(self, numbers: Ints) -> None:
+        """Return None: they follow from the links."""
+
+    def _devices(self, number: int) -> DeviceLinks:
+        served = self.served
+        pieces = self.pieces[int(served.pass_numbers[number])]
+        steps, kept = Steps(np.array(pieces.edge_s)).within(*served.window_s(number))
+        up, down, delay_s = (np.array(column)[kept] for column in pieces[1:])
+        to_server, to_client = (down, up) if served.turned else (up, down)
+        return piecewise_links(
+            self.radios[served.window_places[number]],
+            self.clusters[served.windows.site[number]].devices,
+            steps,
+            (to_server, None if self.neglects_back else to_client),
+            lambda time_s: steps.at(delay_s, time_s) * SPEED_OF_LIGHT_M_S,
+        )
 
 
 @dataclass(frozen=True, eq=False)

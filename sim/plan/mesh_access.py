@@ -17,7 +17,7 @@ from math import inf
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
@@ -78,7 +78,8 @@ def access_sessions(
                 cures += ["lower the masks of stations", "raise ground.antennas"]
             raise InputError(
                 f"link.isl.route: what {cluster.name!r} sends never reaches {whom}, by no "
-                f"passes and links; {', '.join(cures)}, or simulate longer"
+                f"passes and links; {', '.join(cures)}, or simulate longer",
+                Code.NEVER_REACHED,
             )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
     return found

@@ -15,12 +15,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf, nextafter
-from typing import ClassVar
 
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
@@ -35,8 +34,6 @@ class MeshSessions(PlannedSessions):
     another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
     message that has set off goes on when a session ends.
     """
-
-    cuts_off: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -65,6 +62,10 @@ class MeshSessions(PlannedSessions):
     def goes_on(self, place: int) -> bool:
         """Whether the next session begins as one ends: satellites in contact all the time."""
         return place + 1 < len(self) and self.starts_s[place + 1] <= self.end_s(place)
+
+    def cuts_off(self, place: int) -> bool:
+        """Whether transfers end with a session: never."""
+        return False
 
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what the pass of a session carries while it lasts, and a link to its satellite.
@@ -101,7 +102,8 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
         raise InputError(
             f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
             f"others{several}; have more links (between planes, by terminals, grazing_km or "
-            "windows), or simulate longer"
+            "windows), or simulate longer",
+            Code.NEVER_REACHED,
         )
     link_bps = isls.least_bps
     return {

@@ -20,7 +20,10 @@ from sim.devices.satellites import (
     windows_of,
 )
 from sim.devices.sites import ground_nodes, ground_sites, station_sites
+from sim.devices.start import given_start, start_of
 from sim.errors import InputError
+from sim.formatting import some
+from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
 from sim.trace.directions import Topology
@@ -35,7 +38,7 @@ class Passes:
     indices into ``servers`` and ``clients``, whichever these are; ``flying`` is the satellite of
     each pass where satellites are clients. ``norad_ids`` are those of the servers.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
-    are lines for the user.
+    are lines for the user. ``pieces`` are the rates of each pass where a contact plan tells them.
     """
 
     servers: list[str]
@@ -49,6 +52,7 @@ class Passes:
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
     flying: Ints | None = None
+    pieces: Sequence[orbit.Pieces] | None = None
 
     @property
     def turned(self) -> bool:
@@ -112,6 +116,7 @@ class Passes:
                 **{name: column[order] for name, column in columns.items()}
             ),
             flying=flying[order],
+            pieces=None if self.pieces is None else [self.pieces[k] for k in order.tolist()],
         )
 
 
@@ -156,7 +161,7 @@ def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes
     days = scenario.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites = satellites_of(scenario)
-    start = scenario.start or max(satellite.epoch for satellite in satellites)
+    start = start_of(scenario, satellites)
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
@@ -179,19 +184,21 @@ def _of_file(scenario: Scenario) -> Passes:
 
     Raises InputError (or the error of ``orbit``) for a bad file.
     """
-    file = windows_of(scenario)
+    read = windows_of(scenario)
+    file = read.file
     names = [node.name for node in ground_nodes(scenario)]
     satellites = satellites_of_file(file, scenario)
-    windows = _renumbered(file, satellites, names)
+    windows, numbers = _renumbered(file, satellites, names)
     days = scenario.stop.days
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
+    numbers = numbers[windows.rise_s < span_s]
     windows = windows.where(windows.rise_s < span_s)
     kind = "station" if scenario.roles.satellites_learn else "cluster"
     if not len(windows):
         raise InputError(
             f"orbit: no window is left for the {kind}s {', '.join(names)} in the first "
             f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
-            f"are {', '.join(file.sites)}"
+            f"are {some(file.sites, 10)}; orbit.names says which is which"
         )
     windows = replace(
         windows,
@@ -199,8 +206,15 @@ def _of_file(scenario: Scenario) -> Passes:
         culminate_s=np.minimum(windows.culminate_s, span_s),
         clipped_end=windows.clipped_end | (windows.set_s > span_s),
     )
-    unused = ", ".join(sorted(set(file.sites) - set(names)))
-    doubt = f"windows of {unused} are not used: no {kind} is called so"
+    pieces = None if read.pieces is None else [read.pieces[k] for k in numbers.tolist()]
+    for one in pieces or ():
+        if (longest_s := max(one.delay_s)) > LAST_BITS_S:
+            raise InputError(
+                f"orbit: a contact of {longest_s:g} light seconds is simulated by nothing here, "
+                f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out"
+            )
+    unused = some(sorted(set(file.sites) - set(names)), 10)
+    doubt = f"windows of {unused} are not used: no {kind} is called so; orbit.names can say which"
     return Passes(
         servers=[satellite.name for satellite in satellites],
         norad_ids=[None] * len(satellites),
@@ -208,23 +222,28 @@ def _of_file(scenario: Scenario) -> Passes:
         start=file.start,
         span_s=span_s,
         passes=windows,
-        doubts=(doubt,) if unused else (),
+        doubts=(*([doubt] if unused else []), *read.left_out),
+        pieces=pieces,
     )
 
 
 def _renumbered(
     file: orbit.WindowFile, satellites: Sequence[SatelliteOfFile], names: list[str]
-) -> orbit.ContactWindows:
-    """Windows between these satellites and places, with their indices in the two lists."""
+) -> tuple[orbit.ContactWindows, Ints]:
+    """Windows between these satellites and places, by their indices in the two lists.
+
+    With the number in the file of each.
+    """
     satellite_numbers = np.full(len(file.satellites), -1)
     satellite_numbers[[satellite.index for satellite in satellites]] = np.arange(len(satellites))
     place_of = {name: place for place, name in enumerate(names)}
     site_numbers = np.array([place_of.get(name, -1) for name in file.sites], np.int64)
     satellite = satellite_numbers[file.windows.satellite]
     site = site_numbers[file.windows.site]
-    windows = replace(file.windows, satellite=satellite, site=site)
-    windows = windows.where((satellite >= 0) & (site >= 0))
-    return windows.where(np.lexsort((windows.site, windows.satellite, windows.rise_s)))
+    kept = np.flatnonzero((satellite >= 0) & (site >= 0))
+    kept = kept[np.lexsort((site[kept], satellite[kept], file.windows.rise_s[kept]))]
+    columns = vars(file.windows) | {"satellite": satellite, "site": site}
+    return orbit.ContactWindows(**{k: column[kept] for k, column in columns.items()}), kept
 
 
 SLOTS_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -253,7 +272,7 @@ def _in_slots(scenario: Scenario) -> Passes:
         servers=[SATELLITE],
         norad_ids=[None],
         clients=[cluster.name for cluster in clusters],
-        start=scenario.start or SLOTS_EPOCH,
+        start=given_start(scenario) or SLOTS_EPOCH,
         span_s=span_s,
         passes=windows,
     )
@@ -270,7 +289,7 @@ def _of_relay(scenario: Scenario) -> Passes:
     assert days is not None
     *satellites, server = flying = flying_of(scenario)
     server_index = len(satellites)
-    start = scenario.start or max(satellite.epoch for satellite in flying)
+    start = start_of(scenario, flying)
     span_s = days * 86400.0
     pairs = np.array([(client, server_index) for client in range(server_index)])
     seen = find_isls(scenario, isl, start, span_s, pairs)

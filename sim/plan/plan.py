@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
+from sim.plan.long_sessions import in_parts
 from sim.plan.mesh_access import access_sessions
 from sim.plan.mesh_sessions import mesh_sessions
 from sim.plan.radios import ground_radios
@@ -52,7 +54,9 @@ class Plan:
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
-    they do, or "" where they do to stations, over the passes of the ``feeder``.
+    they do, or "" where they do to stations, over the passes of the ``feeder``. A session lasts at
+    most ``longest_session_s`` (None: unless it lasts all of the run, any time); before
+    a fork the plan had ``span_before_s``.
     """
 
     start: datetime
@@ -69,10 +73,22 @@ class Plan:
     mesh: Mapping[str, PlannedSessions] | None = None
     server: str = ""
     feeder: FeederPlan | None = None
+    longest_session_s: float | None = None
+    span_before_s: float = math.inf
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
-        """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
-        return self.passes(cluster) if self.mesh is None else self.mesh[cluster.name]
+        """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it.
+
+        Its own that last too long are in parts, each of which is one.
+        """
+        if self.mesh is not None:
+            return self.mesh[cluster.name]
+        return in_parts(self.passes(cluster), self.longest_session_s, self.shortest_span_s)
+
+    @property
+    def shortest_span_s(self) -> float:
+        """The span of this plan, or of one before a fork whose sessions have begun."""
+        return min(self.stop_s, self.span_before_s)
 
     @property
     def longest_gap_s(self) -> float:
@@ -95,8 +111,7 @@ class Plan:
         """Complete cycles in the plan: sessions of the cluster that is served least often."""
         if self.mesh is not None:
             return min(map(len, self.mesh.values()))
-        services = (self.contacts.services(cluster.name) for cluster in self.clusters)
-        return min(len(set(self.contacts.session[numbers].tolist())) for numbers in services)
+        return min(len(self.sessions(cluster)) for cluster in self.clusters)
 
 
 def make_plan(
@@ -147,6 +162,8 @@ def make_plan(
         mesh=None if over_links is None else _mesh(scenario, contacts, over_links, feeder),
         server=_server(scenario),
         feeder=feeder,
+        # A slot is not in parts, even if it is the only one.
+        longest_session_s=getattr(scenario.orbit, "max_session_s", math.inf),
     )
 
 

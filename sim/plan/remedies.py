@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import scenarios
+from learning.settings import Lora
 from scenarios import Scenario
 from sim.trace.directions import Way
 
@@ -44,11 +45,13 @@ def mask_keys(scenario: Scenario) -> Iterator[str]:
         yield f"orbit.min_elevation_deg ({mask_deg:g})"
 
 
-def less_to_carry(scenario: Scenario, way: Way) -> str:
-    """Say what makes payloads smaller that go this way: the rank where factors are sent."""
-    lora = scenario.learning.lora
+def less_to_carry(scenario: Scenario, lora: Lora, way: Way) -> str:
+    """Say what makes payloads smaller that go this way: the rank where factors are sent.
+
+    ``lora`` is what is trained by: its rank is None for models and methods without factors.
+    """
     factors = way is Way.TO_SERVER or lora.download == "factors"
-    if lora.rank is not None and scenario.learning.model.experts:
+    if lora.rank is not None:
         if not factors:
             return "set learning.lora.download=factors, where the method can do with it"
         if lora.rank > 1:

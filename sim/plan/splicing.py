@@ -39,7 +39,8 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     # What rises at the same time is in the same order in both plans.
     places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
     merged = sorted(contacts, key=lambda c: (c.rise_s, places[_key(c)]))
-    return replace(late, contacts=ContactColumns.of(_numbered(merged, early, begun)))
+    columns = ContactColumns.of(_numbered(merged, early, begun))
+    return replace(late, contacts=columns, span_before_s=early.shortest_span_s)
 
 
 def _contacts(

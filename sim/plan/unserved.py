@@ -1,4 +1,4 @@
-"""Clusters that are never seen, never served, or served without end: why, and what helps."""
+"""Clusters that are never seen, or never served: why, and what helps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
-from sim.errors import InputError
+from sim.errors import Code, InputError
 from sim.plan.service import ServedPasses
 
 
@@ -20,7 +20,7 @@ def check_served(
     *,
     of_file: bool = False,
 ) -> None:
-    """Raise InputError for a cluster that is never seen, never served or served without end.
+    """Raise InputError for a cluster that is never seen or never served.
 
     In slots every cluster is seen and served, unless its satellites are out in all windows. Over
     links, one member of each of the ``rings`` is enough. ``of_file``: link windows are of a file.
@@ -42,7 +42,8 @@ def check_served(
         if passes[site] and not len(windows):
             raise InputError(
                 f"{kind} {name!r}: its satellites are out in all of its {passes[site]} windows; "
-                "lower faults.outages.per_day or mean_hours, or simulate longer"
+                "lower faults.outages.per_day or mean_hours, or simulate longer",
+                Code.NEVER_SERVED,
             )
         if source.source == "slots":
             continue
@@ -50,38 +51,16 @@ def check_served(
         days = f"{served.span_s / 86400:g} days"
         if not len(windows):
             raise InputError(
-                f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})"
+                f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})",
+                Code.NEVER_SEEN,
             )
         services = windows[service.served[windows]]
         if not len(services):
             raise InputError(
                 f"{kind} {name!r}: seen {len(windows)} times, but never served "
-                f"({gap}): {_why_never_served(served, windows, source)}"
+                f"({gap}): {_why_never_served(served, windows, source)}",
+                Code.NEVER_SERVED,
             )
-        any_serves = served.turned or source.serving == "any"
-        if any_serves and _never_ends(served, services):
-            raise InputError(f"{kind} {name!r}: {_why_never_ends(served, services, days)}")
-
-
-def _never_ends(served: ServedPasses, services: Ints) -> bool:
-    """Whether these services are one session that lasts all of the time."""
-    from_s = served.service.start_s[services].min()
-    until_s = served.service.end_s[services].max()
-    one_session = len(set(served.sessions[services].tolist())) == 1
-    return one_session and from_s <= 0.0 and until_s >= served.span_s
-
-
-def _why_never_ends(served: ServedPasses, services: Ints, days: str) -> str:
-    why = "its one contact lasts for"
-    cure = "simulate longer"
-    if len(services) > 1:
-        server = "station" if served.turned else "satellite"
-        why = f"one {server} hands it over to the next for"
-        cure = (
-            "set orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
-            "raise orbit.min_elevation_deg"
-        )
-    return f"{why} all of {days}, so that its session never ends and no cycle is complete; {cure}"
 
 
 def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) -> str:

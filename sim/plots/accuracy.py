@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
 from sim.analysis.figures import bounds_of
 from sim.analysis.lead import FEWEST
-from sim.analysis.targets import TARGETS, given
+from sim.analysis.targets import TARGETS, evaluations, given, levels, named, shared_target
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
@@ -105,11 +105,13 @@ def accuracy(
     axes: Axes | None = None,
     over: Over = "time",
     what: What = "accuracy",
+    target: float | None = None,
 ) -> Axes:
     """Draw the accuracy, or loss, of the server's model of runs or groups of runs by their labels.
 
-    Of several runs of a group also the mean, and from three on its 95 % interval as a band. Runs
-    that measured none are left out; raise InputError where none has any.
+    Of several runs of a group also the mean, and from three on its 95 % interval as a band. A thin
+    line is the ``target``, by default the one at which a comparison of the runs compares times.
+    Runs that measured none are left out; raise InputError where none has any.
     """
     each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
     found = {
@@ -119,5 +121,20 @@ def accuracy(
     if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
     methods = [own[0].manifest.get("method") for own in each.values()]
-    asked = {target for own in each.values() for run in own for target in given(run.manifest)}
-    return _drawn(found, methods, axes, over, what, sorted(asked) or TARGETS)
+    if target is None:
+        runs_of_all = [run for own in each.values() for run in own]
+        target = _shared(runs_of_all)
+    return _drawn(found, methods, axes, over, what, [] if target is None else [target])
+
+
+def _shared(runs: Sequence[Run]) -> float | None:
+    """Return the target at which a comparison of the runs compares times; None without any."""
+    curves = [found for run in runs if (found := evaluations(run.tables["metrics"], run.manifest))]
+    asked = {target for run in runs for target in given(run.manifest)}
+    best = [max(one.accuracy for one in curve) for curve in curves]
+    reached = {
+        named(target): sum(accuracy >= target for accuracy in best)
+        for target in sorted(asked) or levels(curves)
+    }
+    shared = shared_target(reached, len(curves))
+    return None if shared is None else float(shared)

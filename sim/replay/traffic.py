@@ -9,6 +9,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.thinning import joined
+from sim.analysis.traffic import ON_AIR, on_air
 from sim.trace.arrow import array, as_numpy
 from sim.trace.directions import DIRECTIONS, Way
 from sim.trace.sorting import says
@@ -117,15 +118,14 @@ def times_counted(end_s: float, spans: Moved) -> Floats:
 
 
 def counted(tables: Mapping[str, pa.Table], time_s: Floats) -> Counted:
-    """Count the bytes that were moved by each of the times (K,), which are in order.
+    """Count the bytes that were on the air by each of the times (K,), which are in order.
 
     A transfer moves its bytes evenly from its start to its end.
     """
     found = {way: np.zeros(len(time_s)) for way in DIRECTIONS}
     used = dict.fromkeys(DIRECTIONS, False)
-    columns = ["direction", "start_s", "end_s", "delivered_bytes"]
-    for rows in pieces_of(tables, "transfers", columns):
-        start_s, end_s, size = (as_numpy(rows[name]) for name in columns[1:])
+    for rows in pieces_of(tables, "transfers", ["direction", "start_s", "end_s", *ON_AIR]):
+        start_s, end_s, size = map(as_numpy, (rows["start_s"], rows["end_s"], on_air(rows)))
         for way in DIRECTIONS:
             own = says(rows, "direction", way)
             used[way] |= bool(own.any())

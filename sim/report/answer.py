@@ -10,22 +10,20 @@ from sim.analysis.verdict_text import caveat_text
 from sim.execution.result import Result
 from sim.formatting import counted, data_size
 
-MOST_COLUMNS = 5
-"""Figures in the table of answers; folded tables have all."""
-FIRST = (
-    *("accuracy_final", "round_mean_s", "cycles", "contacts_served"),
-    *("uplink_bytes", "downlink_bytes", "isl_bytes"),
-)
-"""Figures of the table of answers: the first that is known leads it, others stand where all groups
-have them and differ in them."""
+FIRST = ("accuracy_final", "round_mean_s", "cycles", "contacts_served")
+"""Figures of which the first that is known leads the table of answers; folded tables have all."""
+BESIDE = 2
+"""So many others of them stand beside it, where all groups have them and differ in them."""
+SPENT = ("uplink_bytes", "downlink_bytes", "isl_bytes", "energy_j", "device_memory_bytes")
+"""What it took, which stands behind them where it is known of any group, equal or not."""
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 
 
 def headline_of_run(run: Result) -> str:
     """Return what a run has shown, in one sentence or two: first that it ended early, if it did."""
     summary = run.summary
-    if summary["came_to_nothing"]:
-        return f"No result: {summary['came_to_nothing']['what']}"
+    if nothing := summary["came_to_nothing"]:
+        return f"No result: {nothing['what']}"
     caveats = list(caveats_of("", [run]))
     early = [caveat_text(one) for one in caveats if isinstance(one, StoppedEarly)]
     others = [one for one in caveats if not isinstance(one, StoppedEarly)]
@@ -84,13 +82,16 @@ def answers_of(comparison: Mapping[str, Any]) -> Answers:
         everywhere = all(one["max"] is not None for one in own)
         if any(one["max"] for one in own) and (not columns or (differ and everywhere)):
             columns[FIGURES[key].head] = FIGURES[key], own
-    common = comparison["common_target"] or max(comparison["targets"], default=None)
-    if common is not None and any(group["hours_to"][common]["reached"] for group in groups):
+    columns = dict(list(columns.items())[: 1 + BESIDE])
+    if shared := comparison["shared_target"]:
         days = TO_TARGETS["hours_to"]
-        own = [group["hours_to"][common] for group in groups]
+        own = [group["hours_to"][shared] for group in groups]
         first, *others = columns.items()
-        columns = dict([first, (f"{days.head} to {common}", (days, own)), *others])
-    columns = dict(list(columns.items())[:MOST_COLUMNS])
+        columns = dict([first, (f"{days.head} to {shared}", (days, own)), *others])
+    for key in SPENT:
+        own = [group[key] for group in groups]
+        if any(one["max"] for one in own):
+            columns[FIGURES[key].head] = FIGURES[key], own
     cells = [
         [_cell(figure, own[number], group["runs"]) for figure, own in columns.values()]
         for number, group in enumerate(groups)

@@ -72,22 +72,24 @@ def compared(
     more_seeds: str = MORE_SEEDS,
     deadline_days: float | None = None,
     picked: int = 0,
+    target: str | None = None,
 ) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
 
     ``more_seeds`` says how to get a test where there is one seed; ``picked`` is how many groups
-    that the chart does not show at first have their curves at hand.
+    that the chart does not show at first have their curves at hand. Times are those to ``target``,
+    by default to the one that runs share.
     """
-    comparison = compare_groups(groups, more_seeds, deadline_days)
+    comparison = compare_groups(groups, more_seeds, deadline_days, target)
     rows = comparison["groups"]
     called = (
         *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
         *(text.figure_rows, text.mean_rows, text.target_rows),
         *(accuracy, transposed, shares_of_groups, draw_shares, answers_of),
     )
-    common = comparison["common_target"]
+    shared = comparison["shared_target"]
     targets = map(float, comparison["targets"])
-    curves = chart_of(groups, targets, None if common is None else float(common), picked)
+    curves = chart_of(groups, targets, None if shared is None else float(shared), picked)
     return {
         "groups": groups,
         "comparison": comparison,
@@ -97,7 +99,8 @@ def compared(
         "curves_note": _note(groups),
         "several_seeds": any(len(group.runs) > 1 for group in groups),
         "reference": comparison["reference"],
-        "common": common,
+        "shared": shared,
+        "common": comparison["common_target"],
         "OVER": OVER,
         "PARTS": PARTS,
         "verdict_lines": text.verdict_lines,

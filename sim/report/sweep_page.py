@@ -52,7 +52,7 @@ def page_of(sweep: Sweep) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
-    groups = compared(first, MORE_SEEDS, picked=MOST_PICKED) if several else {}
+    groups = compared(first, MORE_SEEDS, picked=MOST_PICKED, target=target) if several else {}
     counts, *words = sweep_parts(found)
     # Of one key of names the table of groups says all.
     one_key = len(but_the_seed(keys)) == 1

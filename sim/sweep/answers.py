@@ -18,6 +18,7 @@ from sim.analysis.methods import known_method
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Answer, Standing, answer_of
 from sim.analysis.rows_json import rows_json
+from sim.analysis.targets import shared_target
 from sim.analysis.verdict import Verdict, verdict_of
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
@@ -163,13 +164,11 @@ def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str,
 
 
 def best_target(done: Sequence[Row]) -> str | None:
-    """Return the highest accuracy that all points have reached, else half of them, else any."""
+    """Return the one target accuracy of these complete points: see :func:`shared_target`."""
     names = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
     count = {name: sum(row[name] is not None for row in done) for name in names}
-    common = [name for name in names if count[name] == len(done)]
-    half = [name for name in names if 2 * count[name] >= len(done)]
-    found = common or half or [name for name in names if count[name]]
-    return max((name.removeprefix("hours_to_") for name in found), default=None)
+    reached = {name.removeprefix("hours_to_"): found for name, found in count.items()}
+    return shared_target(reached, len(done))
 
 
 def measures(done: Sequence[Row]) -> list[Measure]:

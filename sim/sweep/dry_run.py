@@ -11,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sim.engine.cost import Cost, Pace, cost_of
+from sim.errors import code_of
 from sim.execution.folder import POINTS
 from sim.execution.status import COMPLETE, REFUSED
 from sim.files import folder_bytes
@@ -71,8 +72,9 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
 
 def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     """Say which points are refused or doubted, and of how many that was found out."""
-    for number, why in lookout.refused.items():
-        yield f"{why_none({'status': REFUSED, 'error': why})}  point {number}: {why}"
+    for number, error in lookout.refused.items():
+        why = why_none({"status": REFUSED, "code": code_of(error)})
+        yield f"{why:<10}{'' if len(why) < 10 else '  '}point {number}: {error}"
     if lookout.count < left:
         yield f"contacts of the first {lookout.count} points were looked at"
     doubted = [
@@ -131,10 +133,10 @@ class _Lookout:
     """
 
     def __init__(self) -> None:
-        self.refused: dict[int, str] = {}
+        self.refused: dict[int, ValueError] = {}
         self.doubts: dict[str, list[int]] = {}
         self.count = 0
-        self._plans: dict[str, ContactPlan | str] = {}
+        self._plans: dict[str, ContactPlan | ValueError] = {}
 
     def look(self, points: Sequence[Point]) -> None:
         """Look at points, as far as there is time: first at one of each method."""
@@ -159,25 +161,29 @@ class _Lookout:
             plan = self._plan(scenario, needs_isl=method.needs_isl)
             computes = compute_of(scenario)
         except ValueError as error:
-            self.refused[point.number] = str(error)
+            self.refused[point.number] = error
             return
-        if isinstance(plan, str):
+        if isinstance(plan, ValueError):
             self.refused[point.number] = plan
             return
         for line in gap_doubts(scenario, method, learner, plan, computes):
             self.doubts.setdefault(line, []).append(point.number)
 
-    def _plan(self, scenario: Scenario, needs_isl: Sequence[str]) -> ContactPlan | str:
+    def _plan(self, scenario: Scenario, needs_isl: Sequence[str]) -> ContactPlan | ValueError:
         """Return the contact plan of a scenario, or why there is none."""
+        from scenarios.scenario import DrawnStart
         from sim.plan.plan import make_plan
 
-        alike = scenario.model_dump_json(exclude={"description", "seed", "compute", "learning"})
+        apart = {"description", "compute", "learning"}
+        if not isinstance(scenario.start, DrawnStart):  # else each seed has passes of its own
+            apart.add("seed")
+        alike = scenario.model_dump_json(exclude=apart)
         key = f"{alike} {needs_isl}"
         if key not in self._plans:
             try:
                 self._plans[key] = make_plan(scenario, needs_isl=needs_isl)
             except ValueError as error:
-                self._plans[key] = str(error)
+                self._plans[key] = error
         return self._plans[key]
 
 

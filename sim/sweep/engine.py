@@ -71,7 +71,10 @@ def by_start(points: Iterable[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr."""
+    """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr.
+
+    ``code`` says of which kind its ``error`` is, if it was refused.
+    """
 
     digest: str
     status: str
@@ -79,6 +82,7 @@ class Outcome:
     attempts: int = 1
     figures: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    code: str = ""
 
 
 LOOK_EVERY_S = 0.5

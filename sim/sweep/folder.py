@@ -76,8 +76,10 @@ def read_sweep(folder: str | Path) -> Sweep:
     path = place / ROWS
     if not path.exists():
         raise InputError(f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume")
-    if described(path)[0] > len(about["points"]):
-        raise InputError(f"{path}: has more rows than points; sweep --resume")
+    rows = described(path)[0]
+    if not 0 < rows <= len(about["points"]):
+        many = "more rows than points" if rows else "no rows"
+        raise InputError(f"{path}: has {many}; sweep --resume")
     return Sweep(place, about, pa.concat_tables(read_groups(path)))
 
 
@@ -94,6 +96,8 @@ def read_about(place: Path) -> dict[str, Any] | None:
         rows = about.get(name)
         if not isinstance(rows, list) or not all(isinstance(row, kind) for row in rows):
             raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
+    if not about["points"]:
+        raise InputError(f"{path}: has no points; sweep in another folder")
     return about
 
 

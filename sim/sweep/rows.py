@@ -12,10 +12,10 @@ import yaml
 
 from scenarios.parsing import shipped_table
 from sim.analysis.targets import TARGETS, given, named
-from sim.errors import InputError
+from sim.errors import NO_CONTACT, InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
+from sim.execution.status import COMPLETE, FAILED, INTERRUPTED
 from sim.facts.coded import Vocabulary
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
@@ -81,10 +81,6 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-NO_CONTACT = "no contact"
-"""Why a point is refused that sees no satellite: the sweep goes on past it."""
-
-
 def why_none(row: Mapping[str, Any], column: str = "") -> str:
     """Say why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
@@ -95,10 +91,7 @@ def why_none(row: Mapping[str, Any], column: str = "") -> str:
             return "not trained"
         asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
         return "never" if asked is None or target in map(named, asked) else "not asked for"
-    unseen = ("no satellite rises", "never rises", "no window has", "never served")
-    if row["status"] == REFUSED and any(text in row["error"] for text in unseen):
-        return NO_CONTACT
-    return str(row["status"])
+    return "no contact" if row.get("code") in NO_CONTACT else str(row["status"])
 
 
 MISSING = "missing"
@@ -121,6 +114,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
         "seed": INT,
         "status": TEXT,
         "error": TEXT,
+        "code": TEXT,
         **{name: to_targets[name] for name in by_target},
         **DECIDED,
         **FOLLOWING,
@@ -135,10 +129,10 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
 
 def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
     """Return how the points in rows ended, by digest; those that are missing are left out."""
-    said = ("digest", "status", "error", "attempts")
+    said = ("digest", "status", "error", "code", "attempts")
     return {
         row["digest"]: Outcome(
-            **{name: row[name] for name in said},
+            **{name: row[name] for name in said if name in row},
             figures={name: value for name, value in row.items() if name not in said},
         )
         for row in rows.to_pylist()
@@ -148,7 +142,7 @@ def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
 
 def sweep_sha256(rows: pa.Table) -> str:
     """Return the digest of all that does not depend on the machine, nor follows from the traces."""
-    left_out = {*MACHINE_COLUMNS, *FOLLOWING}
+    left_out = {*MACHINE_COLUMNS, *FOLLOWING, "code"}
     kept = rows.select([name for name in rows.column_names if name not in left_out])
     text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -170,6 +164,7 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
         "seed": point.seed,
         "status": MISSING,
         "error": "",
+        "code": "",
         "folder": f"{POINTS}/{point.digest}",
     }
     for key, value in point.values.items():
@@ -177,7 +172,8 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
         row[key] = value if plain else json.dumps(value, ensure_ascii=False)
     if outcome is not None and outcome.status != INTERRUPTED:
         row |= outcome.figures
-        row |= {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
+        row |= {"status": outcome.status, "error": outcome.error, "code": outcome.code}
+        row["attempts"] = outcome.attempts
     return row
 
 

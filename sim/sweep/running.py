@@ -13,8 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.errors import InputError, Interrupted
+from sim.errors import UNSERVABLE, InputError, Interrupted, SimulationError
+from sim.execution import claim
 from sim.execution.folder import POINTS, SWEEP
+from sim.execution.live import LIVE
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.files import trouble_text
 from sim.formatting import as_yaml
@@ -24,7 +26,7 @@ from sim.sweep.folder import Sweep, There, read_sweep
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
 from sim.sweep.request import SweepOptions, SweepRequest, workers
-from sim.sweep.rows import NO_CONTACT, outcome_in, rows_table, why_none
+from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.specs import read_spec
 from sim.sweep.variants import Axes
 from sim.sweep.worker_process import LOG
@@ -154,6 +156,9 @@ class Sweeping:
                 found = outcome_in(place, digest)
                 if found is not None:
                     self.outcomes[digest] = found
+                    if (place / LIVE).exists():  # its process was killed when it was complete
+                        with contextlib.suppress(InputError, SimulationError), claim.locked(place):
+                            pass
 
     @cached_property
     def tasks(self) -> list[Point]:
@@ -185,8 +190,8 @@ class Sweeping:
                             self._keep_rows(0.0)
                         self._written_at = time.monotonic()
                     ended_well = outcome.status in (COMPLETE, INTERRUPTED)
-                    why = why_none(vars(outcome))
-                    if not (ended_well or options.keep_going or why == NO_CONTACT):
+                    # What can never be served is a result, not a mistake.
+                    if not (ended_well or options.keep_going or outcome.code in UNSERVABLE):
                         engine.held = True
                 stopped = asked()
         finally:

@@ -12,8 +12,9 @@ import pyarrow as pa
 from sim.analysis.comparison_text import MEAN, mean_text, spread
 from sim.analysis.figures import bounds_of
 from sim.analysis.over_seeds import OverSeeds, over_seeds
+from sim.analysis.targets import shared_target
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml, data_size, last_parts, seconds, table
+from sim.formatting import as_yaml, data_size, energy, last_parts, seconds, table
 from sim.sweep.points import labelled
 from sim.sweep.rows import sweep_sha256, targets_of
 
@@ -25,6 +26,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_LINES = 20
 """Points up to which each that failed has a line of its own."""
 
+
+SPENT = (
+    ("uplink", "uplink_bytes", data_size),
+    ("downlink", "downlink_bytes", data_size),
+    ("ISL", "isl_bytes", data_size),
+    ("energy", "energy_j", energy),
+    ("memory", "device_memory_bytes", data_size),
+)
+"""Columns of what it took: their heads and forms; each stands where any point has it."""
 
 Shown = Callable[[OverSeeds], str]
 Columns = dict[str, tuple[str, Shown]]
@@ -96,17 +106,18 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     if len({row["seed"] for row in rows}) > 1:
         columns[MEAN] = "accuracy_final", mean_text
     columns["loss"] = "loss_final", share
-    reached = [t for t in targets if any(row[f"cycles_to_{t}"] is not None for row in rows)]
-    for t in reached[-1:]:
+    done = [row for row in rows if row["status"] == COMPLETE]
+    reached = {t: sum(row[f"cycles_to_{t}"] is not None for row in done) for t in targets}
+    if t := shared_target(reached, len(done)):
         columns[f"cycles to {t}"] = f"cycles_to_{t}", _form("{:g}".format, never="never")
         columns[f"days to {t}"] = f"hours_to_{t}", _form("{:.1f}".format, 24.0, never="never")
     columns["cycles"] = "cycles", number
     if all(row["accuracy_final"] is None for row in rows):
         columns["mean round"] = "round_mean_s", _form(seconds)
     columns["served"] = "contacts_served", number
-    for head, name in (("uplink", "uplink_bytes"), ("ISL", "isl_bytes")):
+    for head, name, form in SPENT:
         if any(row.get(name) for row in rows):
-            columns[head] = name, _form(data_size)
+            columns[head] = name, _form(form)
     return columns | {
         "idle": ("idle_share", _form("{:.1%}".format)),
         "wall s": ("wall_s", _form("{:.1f}".format)),

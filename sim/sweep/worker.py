@@ -12,7 +12,6 @@ import gc
 import json
 import math
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -34,6 +33,7 @@ from sim.engine.cost import pace_of
 from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
+from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.garbage import collect_seldom
 from sim.execution.identity import changed_code, code_of, digest_of
@@ -41,7 +41,7 @@ from sim.execution.interrupt import HANG_UP, PATIENCE_S, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
-from sim.files import folder_bytes
+from sim.files import folder_bytes, free_folder
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -160,7 +160,8 @@ def attempt(
     except (Interrupted, SimulationError, ValueError) as error:
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
-        return Outcome(point.digest, status, _one_line(error))
+        code = error_code(error) if status == REFUSED else ""
+        return Outcome(point.digest, status, _one_line(error), code=code)
     except KeyboardInterrupt:  # before the run began, or behind it
         return Outcome(point.digest, INTERRUPTED, "stopped at once")
     except Exception as error:
@@ -192,9 +193,7 @@ def _result(
         in_the_way = began if isinstance(error, InputError) else resumed
         if not in_the_way or isinstance(error.__cause__, OSError):
             raise
-        aside = place.with_name(f"{place.name}.aside")  # where an earlier one goes
-        if aside.is_dir():
-            shutil.rmtree(aside)
+        aside = free_folder(place.with_name(f"{place.name}.aside"))  # an earlier one may be there
         place.replace(aside)
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {aside}"
     return run(scenario, place, resume=True, observers=observers, cache=cache), note

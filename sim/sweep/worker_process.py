@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from sim.execution.status import CRASHED
+from sim.installation import HOME
 from sim.sweep.engine import Outcome, Point
 
 LOG = "workers.log"
@@ -55,8 +56,8 @@ class WorkerProcess:
     def __init__(self, log: Path, holds: Holds) -> None:
         self.start = ""
         alone = {} if holds.visible is None else {"CUDA_VISIBLE_DEVICES": holds.visible}
-        # It looks into the working directory only if this process does.
-        path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
+        # It looks into the working directory only if leomix itself lies there.
+        path = [] if Path.cwd() == HOME else ["-P"]
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, *path, "-m", "sim.sweep.worker"],

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
-from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
+from sim.trace.schema import COLUMNS, DIGESTED_WITH, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.sorting import is_text
 from sim.trace.tables import DigestTexts, Tables, pieces_of
 
@@ -129,7 +130,11 @@ class ColumnDigests:
 
     def add(self, piece: pa.Table) -> None:
         """Go on with a piece of the table."""
-        for column, values in zip(piece.column_names, piece.columns, strict=True):
+        for column, own in zip(piece.column_names, piece.columns, strict=True):
+            values = own
+            if column in DIGESTED_WITH and own.null_count:
+                others = [name for name in DIGESTED_WITH[column] if name in piece.column_names]
+                values = pc.coalesce(own, *(piece[name] for name in others))
             if column not in self._found:
                 exact = Rolling()
                 kind = values.type

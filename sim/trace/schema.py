@@ -32,6 +32,13 @@ UNDIGESTED_COLUMNS = {
     for name, columns in _COLUMNS.items()
 }
 """Columns that they leave out: what these say follows from others, or was added later."""
+DIGESTED_WITH = {
+    column.name: column.digested_with
+    for columns in _COLUMNS.values()
+    for column in columns
+    if column.digested_with
+}
+"""Columns whose values digests have in place of null ones, by the column with the nulls."""
 APPENDED = {
     name: tuple(column.name for column in columns if column.appended)
     for name, columns in _COLUMNS.items()

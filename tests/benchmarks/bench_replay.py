@@ -110,6 +110,7 @@ def many(run: Any, count: int) -> dict[str, pa.Table]:
         "toward": ["server"] * count,
         "start_s": start_s[order],
         "end_s": end_s[order],
+        "on_air_bytes": rng.integers(1, 10**6, count).astype(float),
         "delivered_bytes": rng.integers(1, 10**6, count).astype(float),
     })  # fmt: skip
     return {**run.tables, "transfers": transfers}

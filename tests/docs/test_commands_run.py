@@ -135,10 +135,14 @@ def test_the_studies_over_seeds_run(study, tmp_path, monkeypatch, capsys):
     assert "p is corrected for all 4 tests" in capsys.readouterr().out
     few = {name: fair.CONTENDERS[name] for name in (fair.OWN, "local")}
     cuts = {"CONTENDERS": few, "STEP_SIZES": (0.1,), "ROUNDS": (1,), "TUNING_SEEDS": 1, "DAYS": 0.5}
-    for constant, value in {**cuts, "FINELY": {"stop.cycles": SHORT}}.items():
+    cuts["CAPABILITIES"] = (fair.torch.backends.cpu.get_cpu_capability(),)  # a process each
+    short = {"TASKS": {1.0: ("alone", tuple(few))}, "FIXED": {**fair.FIXED, "stop.days": 0.5}}
+    for constant, value in {**cuts, **short}.items():
         monkeypatch.setattr(fair, constant, value)
     fair.main("1", str(tmp_path / "fair"), "1")
-    assert "as in the paper" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.search(r"^synchronous, as in the paper +0\.1 +1 +0 +1 of 1 ", shown, re.M)
+    assert "days of emsfl-enhanced as a ratio" in shown
 
 
 def test_the_study_of_reach_runs(study, tmp_path, monkeypatch, capsys):

@@ -32,10 +32,14 @@ from sim.links.steady_way import SteadyWay
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
+from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
+from sim.network.hop_kinds import HopKinds
+from sim.network.hop_log import HopLog
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
+from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_reach import MeshReach
 from sim.network.mesh_routes import Routes
 from sim.network.outcomes import CutTransfers, outcomes_of

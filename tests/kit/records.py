@@ -20,6 +20,7 @@ from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
+from sim.execution.replaying import replay_differs
 from sim.execution.result import Result
 from sim.execution.result_cache import Results
 from sim.execution.shelf import Shelf, cache_folder
@@ -51,7 +52,8 @@ def check_books(books: Books, transfers: pa.Table) -> None:
     for direction in books:
         rows = [row for row in transfers.to_pylist() if row["direction"] == direction]
         whole = [row["payload_bytes"] for row in rows if row["outcome"] == "delivered"]
-        sums[direction] = Sums(sum(row["delivered_bytes"] for row in rows), sum(whole))
+        sent, on_air = (sum(row[f"{key}_bytes"] for row in rows) for key in ("delivered", "on_air"))
+        sums[direction] = Sums(sent, sum(whole), on_air)
     if found := check_balance(books, sums):
         raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
 

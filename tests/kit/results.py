@@ -24,6 +24,7 @@ from sim.analysis.targets import (
     first_reached,
     first_sustained,
     levels,
+    shared_target,
     validation_at,
 )
 from sim.analysis.text import pattern_text, summary_text

@@ -7,7 +7,7 @@ from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.mixtral import MixtralMoE
 from learning.models.moe import LoraLinear, Residency, forward_with_routing, fresh_a, with_factors
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
-from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
+from learning.models.peft import adapted, factorise, write_adapter, write_fused_adapter
 from learning.models.small import VectorMLP, VectorMoE
 from learning.models.stacked import Grouped, cross_entropy, with_tensors
 from learning.models.tape import gradients_of

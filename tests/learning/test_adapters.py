@@ -1,13 +1,15 @@
 """Trained experts as PEFT adapters: PEFT itself puts them on the start model."""
 
 import copy
+import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM
@@ -18,7 +20,7 @@ from tests.kit import small, training
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec, ModelConfig
 from tests.kit.results import export
-from tests.kit.training import expert_of, names_of, read_adapter, write_adapter
+from tests.kit.training import adapted, expert_of, names_of, write_adapter
 
 
 def stored(model):
@@ -47,11 +49,11 @@ def with_tensors(model, tensors):
 
 @torch.no_grad()
 def assert_peft_makes(folder, model, start, final, x):
-    adapted = PeftModel.from_pretrained(with_tensors(model, start), str(folder))
+    ours = PeftModel.from_pretrained(with_tensors(model, start), str(folder))
     expected = with_tensors(model, final)(x)
-    torch.testing.assert_close(adapted(x), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-5)
     assert (with_tensors(model, start)(x) - expected).abs().max() > 0.1
-    return adapted
+    return ours
 
 
 @pytest.fixture
@@ -67,14 +69,108 @@ def test_peft_makes_the_final_model_of_the_start(tmp_path, vectors, bias, backbo
     start = stored(vectors)
     final = trained(start, {0: 3, 2: 24}, bias, backbone)
     write_adapter(tmp_path, vectors, start, final)
-    adapted = assert_peft_makes(tmp_path, vectors, start, final, torch.randn(50, 10))
-    layers = [m for m in adapted.base_model.model.named_modules() if hasattr(m[1], "r")]
+    found = assert_peft_makes(tmp_path, vectors, start, final, torch.randn(50, 10))
+    layers = [m for m in found.base_model.model.named_modules() if hasattr(m[1], "r")]
     ranks = {path.split(".")[3]: module.r["default"] for path, module in layers}
     assert ranks == {"0": 3, "2": 16}  # the rank of expert 2 is that of its matrices; none for 1
-    change = read_adapter(tmp_path, names_of(vectors))
+    made = start | adapted(tmp_path, names_of(vectors), start)
     for name, tensor in final.items():
-        made = change.replaced.get(name, start[name] + change.added.get(name, torch.tensor(0.0)))
-        torch.testing.assert_close(made, tensor, rtol=0, atol=1e-6)
+        torch.testing.assert_close(made[name], tensor, rtol=0, atol=1e-6)
+
+
+FACTORED = r"moe\.\d\.experts\.\d\.(up|down)"
+OF_OTHERS = [
+    {},
+    {"use_rslora": True},
+    {"alpha_pattern": {"down": 64}},
+    {"alpha_pattern": {"experts.1.up": 3, r"moe\.0\..*": 5, "up": 7}},
+    {"rank_pattern": {"up": 2, "moe.0.experts.1.down": 1}, "alpha_pattern": {"own": 90}},
+    {"use_rslora": True, "rank_pattern": {r"\d+\.down": 9}, "alpha_pattern": {"down": 1}},
+    {"use_dora": True},
+    {"use_dora": True, "use_rslora": True, "rank_pattern": {"up": 2}},
+    {"lora_bias": True, "alpha_pattern": {"up": 30}},
+    {"bias": "all", "modules_to_save": ["head"]},
+    {"init_lora_weights": "orthogonal", "lora_dropout": 0.3},
+]
+
+
+@pytest.mark.parametrize("keys", OF_OTHERS, ids=str)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_an_adapter_of_others_means_what_peft_makes_of_it(tmp_path, vectors, keys, kind):
+    """Scales, patterns, DoRA, biases and whole modules; factors of sixteen bits too."""
+    start = stored(vectors)
+    config = LoraConfig(r=4, lora_alpha=6, target_modules=FACTORED, **keys)
+    theirs = get_peft_model(copy.deepcopy(vectors), config).eval()
+    torch.manual_seed(3)
+    for parameter in theirs.parameters():
+        if parameter.requires_grad:
+            parameter.data = torch.randn_like(parameter).mul(0.3).to(kind).float()
+    theirs.save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({key: t.to(kind).contiguous() for key, t in load_file(file).items()}, file)
+    made = start | adapted(tmp_path, names_of(vectors), start)
+    wanted = stored(theirs.merge_and_unload())
+    assert made.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(made[name], tensor, rtol=1e-5, atol=1e-5)
+    assert sum(not torch.equal(made[name], start[name]) for name in start) >= 12
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("peft_type", "IA3"),
+        ("fan_in_fan_out", True),
+        ("target_parameters", ["mlp.experts.down_proj"]),
+        ("layer_replication", [[0, 2]]),
+        ("trainable_token_indices", [1]),
+        ("alora_invocation_tokens", [1]),
+        ("use_qalora", True),
+        ("megatron_config", {"a": 1}),
+        *(("init_lora_weights", way) for way in ("pissa", "olora", "corda", "loftq", "lora_ga")),
+        ("a_key_of_tomorrow", 0.5),
+        ("use_rslora", "yes"),
+        ("r", 5),
+        ("rank_pattern", {"down": 2}),
+        ("rank_pattern", {"down": True}),
+        ("alpha_pattern", {"(u+)+p": 2}),
+        ("alpha_pattern", {"(up": 2}),
+        ("alpha_pattern", [1]),
+        ("use_dora", True),
+    ],
+)
+def test_no_key_of_an_adapter_is_passed_over(tmp_path, vectors, key, value):
+    start = stored(vectors)
+    get_peft_model(
+        copy.deepcopy(vectors), LoraConfig(r=4, target_modules=FACTORED)
+    ).save_pretrained(tmp_path)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    word = "pattern" if key == "alpha_pattern" and isinstance(value, dict) else key
+    with pytest.raises(ValueError, match=rf"\b{word}\b"):
+        adapted(tmp_path, names_of(vectors), start)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda tensors: {},
+        lambda tensors: {key: t for key, t in tensors.items() if "lora_A" not in key},
+        lambda tensors: {key: t for key, t in tensors.items() if "lora_B" not in key},
+        lambda tensors: tensors | {"base_model.model.embed.lora_embedding_A": torch.ones(4, 10)},
+        lambda tensors: tensors | {"base_model.model.moe.0.experts.0.up.lora_C": torch.ones(2)},
+        lambda tensors: {key.replace("experts", "specialists"): t for key, t in tensors.items()},
+        lambda tensors: {key: t.int() for key, t in tensors.items()},
+        lambda tensors: {key: t / 0 for key, t in tensors.items()},
+    ],
+)
+def test_no_tensor_of_an_adapter_is_passed_over(tmp_path, vectors, made):
+    start = stored(vectors)
+    write_adapter(tmp_path, vectors, start, trained(start, {0: 4}))
+    file = tmp_path / "adapter_model.safetensors"
+    save_file(made(load_file(file)), file)
+    with pytest.raises(ValueError, match=r"save it anew|plain LoRA|of the same model"):
+        adapted(tmp_path, names_of(vectors), start)
 
 
 def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
@@ -96,8 +192,8 @@ def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
     with torch.no_grad():
         before = base(tokens).logits
         wanted = expected(tokens).logits
-        adapted = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
-        torch.testing.assert_close(adapted(tokens).logits, wanted, rtol=0, atol=1e-5)
+        found = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
+        torch.testing.assert_close(found(tokens).logits, wanted, rtol=0, atol=1e-5)
     assert (before - wanted).abs().max() > 1.0
 
 
@@ -125,13 +221,14 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
         write_adapter(tmp_path, vectors, start, trained(start, {}))
     write_adapter(tmp_path, vectors, start, trained(start, {0: 1}))
     file = tmp_path / "adapter_model.safetensors"
-    factors = {k: (1 << 18, 1) if "lora_B" in k else (1, 1 << 18) for k in load_file(file)}
-    save_file({k: torch.zeros(shape) for k, shape in factors.items()}, file)
+    sides = {"lora_A.weight": (1, 1 << 18), "lora_B.weight": (1 << 18, 1)}
+    factors = {key: torch.zeros(sides.get(key[-13:], (3, 16))) for key in load_file(file)}
+    save_file(factors, file)
     with pytest.raises(ValueError, match=r"of shape \(262144, 262144\), which this model does"):
-        read_adapter(tmp_path, names_of(vectors), {n: tuple(t.shape) for n, t in start.items()})
+        adapted(tmp_path, names_of(vectors), start)
     file.write_text("{}")
     with pytest.raises(ValueError, match="no PEFT adapter that can be read"):
-        read_adapter(tmp_path, names_of(vectors))
+        adapted(tmp_path, names_of(vectors), start)
     for expert in vectors.moe[0].experts:  # a trained vector that is in no linear map
         odd = nn.ModuleDict({"map": nn.Linear(16, 16)})
         odd.register_parameter("scale", nn.Parameter(torch.ones(16)))
@@ -139,6 +236,37 @@ def test_what_peft_has_no_place_for_and_what_is_no_adapter_is_refused(tmp_path, 
     start = stored(vectors)
     with pytest.raises(ValueError, match=r"'moe.0.experts.1' has trained tensors of its own"):
         write_adapter(tmp_path, vectors, start, trained(start, {1: 2}, bias=True))
+
+
+def test_adapters_are_read_and_written_without_the_libraries_they_are_for(
+    tmp_path, vectors, monkeypatch
+):
+    """Which may be broken: a torchvision of another torch ends every import of transformers."""
+    for name in ("peft", "transformers", "torchvision"):
+        monkeypatch.setitem(sys.modules, name, None)
+    start = stored(vectors)
+    final = trained(start, {0: 3})
+    write_adapter(tmp_path, vectors, start, final)
+    made = start | adapted(tmp_path, names_of(vectors), start)
+    for name, tensor in final.items():
+        torch.testing.assert_close(made[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_a_library_that_cannot_be_imported_is_named_in_one_line(tmp_path, leomix, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("learning.models.mixtral")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"text": f"{word} {d}", "label": word, "domain": d} for word in "ab" for d in range(4)
+    ] * 50
+    path.write_text("\n".join(map(json.dumps, rows)))
+    said = {"learning.model.kind": "mixtral", "learning.data.kind": "jsonl"}
+    keys = [f"{key}={value}" for key, value in {**said, "learning.data.path": path}.items()]
+    words = [word for key in keys for word in ("--set", key)]
+    done = leomix("run", "paper-slots", "--quiet", "-o", tmp_path / "run", *words)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "cannot be imported" in done.err and "transformers" in done.err
 
 
 @pytest.mark.parametrize("rank", [2, None])

@@ -89,7 +89,7 @@ def test_a_run_folders_and_another_tools_tables_are_read():
     assert all(np.isnan(getattr(windows, name)).all() for name in GEOMETRY)
     local = {name: column.replace("UTCG", "LCLG") for name, column in STK_COLUMNS.items()}
     for text, chosen, words in (
-        (STK.replace("UTCG", "LCLG"), local, r"stk.csv:2: Start Time \(LCLG\) 22 Aug 2026 14:"),
+        (STK.replace("UTCG", "LCLG"), local, r"stk.csv:2: Start Time \(LCLG\) '22 Aug 2026 14"),
         (STK, {"rise": "Start"}, "columns: 'rise' is no column of windows; did you mean 'rise_utc"),
         (STK, {"site": "Staton"}, "stk.csv:1: column 'Staton' is missing; did you mean 'Station'"),
     ):

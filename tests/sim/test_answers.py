@@ -10,14 +10,16 @@ from tests.kit import results
 from tests.kit.results import Standing, Verdict
 from tests.kit.sweeps import answers, sweep_headline, sweep_lines
 
-UNSEEN = "ground.clusters 'a': no satellite rises above 25 deg there in 2 days"
-
 
 def point(seed, final, **keys):
     row = {**keys, "seed": seed, "accuracy_final": final, "uplink_bytes": 1e6, "error": ""}
     row |= {"hours_to_0.80": None if final is None or final < 0.8 else 10.0 / final}
     row |= {"status": "complete", "contacts_served": 30, "service_hours": 4.0, "folder": ""}
-    return row if final is not None else row | {"status": "refused", "error": UNSEEN}
+    return (
+        row
+        if final is not None
+        else row | {"status": "refused", "error": "unseen", "code": "never_seen"}
+    )
 
 
 def of_accuracy(rows, keys):

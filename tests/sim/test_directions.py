@@ -71,6 +71,7 @@ def test_a_run_folder_has_the_directions_of_its_transfers(run):
         rows = moved[moved.direction == direction]
         whole = rows[rows.outcome == "delivered"]
         assert account["sent_bytes"] == pytest.approx(rows.delivered_bytes.sum(), rel=1e-12)
+        assert account["on_air_bytes"] == pytest.approx(rows.on_air_bytes.sum(), rel=1e-12)
         assert account["delivered_bytes"] == pytest.approx(whole.payload_bytes.sum(), rel=1e-12)
     listed = json.loads((folder / "model" / "payloads.json").read_text())
     largest = {(row["direction"], row["toward"], row["payload"]): row["bytes"] for row in listed}
@@ -79,6 +80,10 @@ def test_a_run_folder_has_the_directions_of_its_transfers(run):
         assert largest[key] >= rows.payload_bytes.max()
     assert all(direction == expected.get(to, direction) for direction, to, _ in largest)
     assert (result.contacts.capacity_direction == expected["server"]).all()
+    served = result.contacts[result.contacts.served]
+    for direction in ("uplink", "downlink", "isl"):
+        known = served[f"{direction}_capacity_bytes_per_device"].notna()
+        assert (known == (direction == expected["server"])).all()
 
 
 def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
@@ -87,7 +92,7 @@ def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     shown = dict(re.findall(r"^(\S+) +(.*)$", leomix("show", folder).out, re.M))
     for direction, rows in moved.groupby("direction"):
         name = NAMES.get(direction, direction)
-        assert shown[name] == data_size(rows.delivered_bytes.sum())
+        assert shown[name].split(",")[0] == data_size(rows.on_air_bytes.sum())
     validated = leomix("validate", file)
     assert validated.status == 0, validated.err
     said = re.findall(

@@ -47,6 +47,25 @@ def test_remark_3_each_expert_once_and_the_gate_c_times_in_a_cycle(method, gates
     assert in_each_cycle("gate") == gates
 
 
+@pytest.mark.parametrize("days", [0.5, 1.0])
+@pytest.mark.parametrize("tuning", [0, 1, 2])
+def test_the_gate_is_tuned_in_the_last_cycles_alone_when_days_end_a_run(days, tuning):
+    """Contacts behind the last complete cycle belong to the last cycles, if there are any."""
+    how = learned(gate_tuning_cycles=tuning)
+    result = sim.run(orbit(stop={"days": days}, link=fixed(), learning=how))
+    ends = result.metrics[result.metrics.scope == "global"].groupby("cycle").time_s.min()
+    connected = events(result, "connect").time_s
+    assert (connected > ends.max()).any(), "no contact behind the last complete cycle"
+    rows = result.transfers
+    whole = rows[(rows.payload == "model") & (rows.direction == "downlink")]
+    assert whole.empty == (tuning == 0)
+    assert (whole.start_s >= ends.iloc[max(len(ends) - 1 - tuning, 0)]).all()
+    summary = result.summary
+    if tuning == 0:
+        assert summary["expert_memory_bytes"] == summary["least_expert_memory_bytes"]
+        assert events(result, "fault").empty and aggregates(result, "gate").empty
+
+
 def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
     """Under the mask only own experts and what is shared come down."""
     plain, scenario = (

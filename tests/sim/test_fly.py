@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
+from tests.kit.fly import arrays_of, mean
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -281,6 +284,189 @@ def spoilt(weights, context):
     assert len(pd.read_parquet("run/updates.parquet")) == 4 * 3
 
 
+SHAPES = {"w": (3, 2), "b": (2,), "part": {"c": (), "list": [(1,), (2, 2)]}}
+
+
+def tree_of(draw, shapes, kinds):
+    """Numbers of some types in the places of ``shapes``, with names in any order."""
+    if isinstance(shapes, dict):
+        names = draw(st.permutations(list(shapes)))
+        return {name: tree_of(draw, shapes[name], kinds) for name in names}
+    if isinstance(shapes, list):
+        return [tree_of(draw, one, kinds) for one in shapes]
+    numbers = draw(st.lists(st.integers(-9, 9), min_size=4, max_size=8))
+    return np.resize(numbers, shapes).astype(draw(st.sampled_from(kinds)))
+
+
+@given(st.data())
+def test_a_mean_is_by_name_and_place_in_the_widest_type(data):
+    kinds = [np.float16, np.float32, np.float64, np.int64]
+    server, *trees = (tree_of(data.draw, SHAPES, kinds) for _ in range(4))
+    shares = [0.25, 0.5, 0.25]
+    found = mean(trees, shares, server)
+    assert list(found) == list(server)
+    for place, array in arrays_of(found).items():
+        parts = [arrays_of(tree)[place] for tree in trees]
+        exact = sum(share * part.astype(float) for share, part in zip(shares, parts, strict=True))
+        widest = np.result_type(arrays_of(server)[place], *parts)
+        assert (array.dtype, array.shape) == (widest, parts[0].shape)
+        rounded = np.rint(exact) if widest == np.int64 else exact
+        assert np.array_equal(array, np.asarray(rounded).astype(widest))
+    turned = mean(trees[::-1], shares[::-1], server)
+    assert all(np.array_equal(arrays_of(turned)[k], a) for k, a in arrays_of(found).items())
+
+
+SMALL = """
+import numpy as np
+
+def start(context):
+    return {"w": np.zeros((3, 2), np.float32), "b": np.zeros(2), "count": np.array(0)}
+
+def data(context):
+    return np.ones(2)
+
+def test_data(context):
+    return np.ones(10 if context.cluster == "A" else 30)
+
+def train(weights, data, context):
+    n = context.client + 1
+    new = {"w": np.full((3, 2), n, np.float32), "b": np.full(2, n), "count": np.array(n)}
+    ORDER
+    return new, EXAMPLES
+
+def evaluate(weights, data, context):
+    return FIGURES
+"""
+
+
+def small(order="", examples="1", figures='{"accuracy": 0.5}'):
+    code = SMALL.replace("ORDER", order).replace("EXAMPLES", examples)
+    return code.replace("FIGURES", figures)
+
+
+def test_weights_are_averaged_by_name_and_keep_their_shapes(fly):
+    turned = "if n == 1: new = {'count': new['count'], 'b': new['b'] * 1.5, 'w': new['w']}"
+    assert fly(small(turned)).status == 0
+    found = load_file("run/model/model.safetensors")
+    assert {name: (a.shape, a.dtype) for name, a in found.items()} == {
+        "w": ((3, 2), np.float32),
+        "b": ((2,), np.float64),
+        "count": ((), np.int64),
+    }
+    assert np.allclose(found["w"], 3)
+    assert np.allclose(found["b"], (1.5 + 2 + 3 + 4 + 5) / 5)
+    assert found["count"] == 3
+
+
+def test_a_client_without_examples_takes_no_part(fly):
+    done = fly(small(examples="0 if n in (1, 4) else 1"))
+    assert (done.status, done.err) == (0, "")
+    assert np.allclose(load_file("run/model/model.safetensors")["w"], (2 + 3 + 5) / 3)
+    updates = pd.read_parquet("run/updates.parquet")
+    assert len(updates) == 3 * 3
+    forget(Path.cwd())
+    nobody = fly(small(examples="0"), out="nobody")
+    assert nobody.status == 0
+    assert "every client returned 0 examples" in nobody.err
+    assert not load_file("nobody/model/model.safetensors")["w"].any()
+
+
+@pytest.mark.parametrize(
+    "value", ["np.array(0.75)", "np.array([0.75])", "torch.tensor(0.75)", "np.float32(0.75)"]
+)
+def test_a_number_of_any_library_is_the_accuracy_alone(fly, value):
+    assert fly("import torch\n" + small(figures=value)).status == 0
+    assert (pd.read_parquet("run/metrics.parquet").accuracy == 0.75).all()
+
+
+def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(fly):
+    own = '{"accuracy": 0.5, "validation_loss": 0.25, **({"auc": 0.8} if len(data) == 10 else {})}'
+    assert fly(small(figures=own)).status == 0
+    metrics = pd.read_parquet("run/metrics.parquet")
+    pooled, own_a, own_b = (
+        metrics[metrics.cluster.isna()],
+        metrics[metrics.cluster == "A"],
+        metrics[metrics.cluster == "B"],
+    )
+    assert (pooled.auc == 0.8).all() and (own_a.auc == 0.8).all() and own_b.auc.isna().all()
+    assert (pooled.validation_loss == 0.25).all()
+    assert (pooled.samples == 40).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["samples", "cluster", "scope", "time_s", "cycle", "version", "validation_samples"]
+)
+def test_a_figure_with_the_name_of_a_column_is_refused_before_the_run(fly, name):
+    outcome = fly(small(figures=f'{{"accuracy": 0.5, "{name}": 1.0}}'))
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith("leomix: softmax.py: evaluate (A, round 1)")
+    assert f"a figure called {name}" in outcome.err
+    assert not Path("run").exists()
+
+
+ADAM = """
+import torch
+
+def net(weights):
+    made = torch.nn.Linear(4, 2)
+    made.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
+    return made
+
+def start(context):
+    return {"weight": torch.full((2, 4), 0.1), "bias": torch.zeros(2)}
+
+def data(context):
+    return torch.ones(3, 4) * (1 + context.client), torch.ones(3, 2)
+
+def test_data(context):
+    return torch.ones(3, 4)
+
+def train(weights, data, context):
+    model = net(weights)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    if "kept" in context.memory:
+        optimizer.load_state_dict(context.memory["kept"])
+    ((model(data[0]) - data[1]) ** 2).mean().backward()
+    optimizer.step()
+    context.memory["kept"] = optimizer.state_dict()
+    context.memory["said"] = {1: None, "text": ("a", True, 2**70)}
+    return model.state_dict(), 3
+
+def evaluate(weights, data, context):
+    return {"accuracy": 0.5}
+"""
+
+
+def test_the_state_of_an_optimizer_is_remembered(fly):
+    """As in a loop in which each client has an optimizer of its own."""
+    torch = pytest.importorskip("torch")
+    one = {"clusters": [{"name": "A", "devices": 1}]}
+    assert fly(ADAM, ground=one).status == 0
+    model = torch.nn.Linear(4, 2)
+    model.load_state_dict({"weight": torch.full((2, 4), 0.1), "bias": torch.zeros(2)})
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        ((model(torch.ones(3, 4)) - 1) ** 2).mean().backward()
+        optimizer.step()
+    found = load_file("run/model/model.safetensors")
+    for name, tensor in model.state_dict().items():
+        assert np.array_equal(found[name], tensor.numpy())
+
+
+OF_OTHERS = {"model": {"kind": "nets_of_others:Net"}, "method": "rules_of_others:Rule"}
+
+
+def test_what_of_the_learning_does_not_count_is_not_looked_at(fly):
+    """Neither code that is not there, nor keys that are wrong; data are, unless it has its own."""
+    assert fly(SOFTMAX, learning={**OF_OTHERS, "batch_size": -1, "step": 1}).status == 0
+    others = {"data": {"kind": "data_of_others:digits"}}
+    refused = fly(SOFTMAX, out="no", learning=others)
+    assert (refused.status, "LEOMIX_ALLOW_CODE=1" in refused.err) == (2, True)
+    forget(Path.cwd())
+    assert fly(small(), out="own", learning=others).status == 0
+
+
 HIDDEN = {
     "softmax.py:2: the module variable SEEN is changed by a call": (
         "SEEN = []\n",
@@ -323,7 +509,37 @@ WRONG = {
     ),
     "b[0] is missing": ("return weights, len(y)", 'return {"w": weights["w"]}, len(y)'),
     "a dict in place of a pair": ("return weights, len(y)", "return weights"),
-    "0 examples": ("return weights, len(y)", "return weights, 0"),
+    "start (round 1) returned something else: two arrays are called .b[0]; give": (
+        'return {"w"',
+        'return {"b[0]": np.zeros(10), "w"',
+    ),
+    "start (round 1) returned something else: .b is a bfloat16 Tensor, of which NumPy": (
+        '"b": [np.zeros(10)]',
+        '"b": __import__("torch").zeros(10).bfloat16()',
+    ),
+    "start (round 1) returned something else: .b is a float32 sparse_coo Tensor, of which": (
+        '"b": [np.zeros(10)]',
+        '"b": __import__("torch").zeros(10).to_sparse()',
+    ),
+    "start (round 1) returned something else: .b is an array of float128": (
+        '"b": [np.zeros(10)]',
+        '"b": np.zeros(10, np.longdouble)',
+    ),
+    "is nested more than 100 times": (
+        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
+        "made = []; made.append(made); return made",
+    ),
+    "start (round 1) returned something else: no weights": (
+        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
+        "return {}",
+    ),
+    "softmax.py: train (A/0, round 1): context.memory['own'] is a object; keep numbers": (
+        "return weights, len(y)",
+        'context.memory["own"] = object(); return weights, len(y)',
+    ),
+    "-1 examples": ("return weights, len(y)", "return weights, -1"),
+    "0.5 examples": ("return weights, len(y)", "return weights, 0.5"),
+    "cannot convert float infinity": ("return weights, len(y)", "return weights, np.inf"),
     "did not return within 0.2 s; raise learning.options.call_limit_s": (
         "return weights, len(y)",
         "\n    while True: pass",

@@ -21,7 +21,9 @@ import yaml
 from hypothesis import settings
 
 import scenarios
+from sim.sweep import sweep
 from tests.kit.learning import files
+from tests.kit.watching import hurried
 from tests.soak import fuzz, fuzz_forms
 
 SLOTS = """\
@@ -292,7 +294,7 @@ def test_a_table_that_swells_in_memory_is_refused(place, kinds, tmp_path):
 LINKS = ["export", "export/csv", ".report.html.part", "run.log", "model", "checkpoint"]
 
 
-@pytest.mark.parametrize("link", [*LINKS, "checkpoint/values"])
+@pytest.mark.parametrize("link", [*LINKS, "checkpoint/values", "checkpoint/replies"])
 def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp_path, link):
     run = runs.copy("slots-timing", tmp_path)
     outside = tmp_path / "outside"
@@ -312,6 +314,77 @@ def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp
         refused(found, str(path), "a link leads out of")
     assert {one.name: one.read_text() for one in outside.iterdir()} == mine
     assert any(one.status for one in ends)
+
+
+def swept(runs, place):
+    """A copy of a sweep of two points that train nothing."""
+    keys, timed = {"seed": "1,2"}, {"stop.cycles": 1, "learning.train": False}
+    runs.made("swept", lambda out: sweep("paper-slots", keys, out, overrides=timed, cache=False))
+    return runs.copy("swept", place)
+
+
+BEGAN = '{"began_utc": "2026-08-22T00:00:00+00:00"'
+BEATS = {"run": ".live/beat.json", "sweep": ".shard-1-of-1.beat.json"}
+BEATS["point"] = "points/0/.live/beat.json"
+ODD = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": Path.mkdir,
+    "a huge file": lambda path: path.touch() or os.truncate(path, 1 << 40),
+}
+ODD |= {
+    text: lambda path, text=text: path.write_text(text)
+    for text in (
+        "5", "[]", "{}", '{"began_utc": 5}', '{"began_utc": "soon"}', '{"began_utc": "2026-08-22"}',
+        BEGAN + ', "time_s": "x"}', BEGAN + ', "time_s": NaN, "span_s": 1}',
+        BEGAN + f', "time_s": 1, "span_s": 1, "cycle": 1, "cycles": 1{"0" * 400}}}',
+        BEGAN + ', "time_s": 1, "span_s": [], "cycle": 1, "cycles": 1}',
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", BEATS)
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_sign_of_life_is_refused_by_its_name(leomix, runs, tmp_path, place, what):
+    folder = runs.copy("slots-timing", tmp_path) if place == "run" else swept(runs, tmp_path)
+    beat = folder / BEATS[place]
+    if place == "point":
+        (folder / "sweep.parquet").unlink()
+        (folder / BEATS["sweep"]).write_text(BEGAN + "}")
+        digest = json.loads((folder / "sweep.json").read_text())["points"][0]["digest"]
+        beat = folder / BEATS[place].replace("/0/", f"/{digest}/")
+    beat.parent.mkdir(exist_ok=True)
+    ODD[what](beat)
+    with hurried(silent_s=0.0 if place == "point" else 60.0):
+        refused(leomix("watch", folder), f"{beat}: is no sign of life of a run (", "remove it")
+
+
+@pytest.mark.parametrize("link", [".live", ".live/asked"])
+def test_who_watches_a_run_writes_nothing_out_of_its_folder(leomix, runs, tmp_path, link):
+    run = runs.copy("slots-timing", tmp_path)
+    (run / "manifest.json").unlink()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    live = outside if link == ".live" else run / ".live"
+    live.mkdir(exist_ok=True)
+    (live / "beat.json").write_text(BEGAN + "}")
+    (run / link).symlink_to(outside if link == ".live" else outside / "asked")
+    with hurried(silent_s=0.2):
+        refused(leomix("watch", run), f"{run / '.live'}", "a link leads out of")
+    assert not (outside / "asked").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "watch", "compare", "export"])
+@pytest.mark.parametrize("what", ["rows", "points"])
+def test_a_sweep_without_rows_is_refused(leomix, runs, tmp_path, command, what):
+    folder = swept(runs, tmp_path)
+    path = folder / ("sweep.parquet" if what == "rows" else "sweep.json")
+    if what == "rows":
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    else:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"points": []}))
+    more = ["--to", "csv"] if command == "export" else []
+    refused(leomix(command, folder, *more), f"{path}: has no {what}; ")
 
 
 @pytest.mark.parametrize("text", ["{}", "[" * 100_000 + "]" * 100_000], ids=len)

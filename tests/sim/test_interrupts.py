@@ -16,6 +16,7 @@ from tests.kit.folders import cut, held
 from tests.kit.processes import wait_until
 from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
+from tests.kit.sweeps import status
 from tests.soak import kills
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,28 +103,62 @@ def test_an_interrupt_waits_for_what_is_trained_for_a_while_and_a_second_one_doe
 
 
 INTERRUPTED_AT = """
-import os, signal, sys, time
-from runpy import run_module
+import os, signal, sys, time, weakref
+
+class Interrupt:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+def call_back():
+    thing = Interrupt()
+    seen = weakref.ref(thing, lambda _: Interrupt().__set_name__(None, None))
+    del thing
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
+            {how}
 
 sys.meta_path.insert(0, Finder())
-sys.argv[1:] = ["contacts", "quickstart"]
-run_module("sim", run_name="__main__")
+sys.argv = ["bin/leomix", "contacts", "quickstart"]
+from sim.cli import main
+main()
 """
+HOW = {
+    "amid an import": "Interrupt().__set_name__(None, None)",
+    "amid a class": "type('Made', (), {'one': Interrupt()})",
+    "amid a callback": "call_back()",
+}
+"""Where Python makes another exception of it, or swallows it."""
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["typer", "sim.cli.app", "scenarios", "sgp4"])
-def test_an_interrupt_during_the_start_is_told(name):
-    line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name)]
+@pytest.mark.parametrize("name", ["lazy_loader", "typer", "sim.cli.app", "scenarios", "sgp4"])
+@pytest.mark.parametrize("how", HOW)
+def test_an_interrupt_during_the_start_is_told(name, how):
+    line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name, how=HOW[how])]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
     assert done.stderr == "leomix: interrupted: nothing was saved\n"
+
+
+READ = ["list", "schema", "--help", "contacts quickstart", "show {}", "show {} --json", "cite {}"]
+READ += ["compare {0} {0}", "validate paper-slots", "run paper-slots --set stop.cycles=1 --json"]
+
+
+@pytest.mark.parametrize("line", READ)
+def test_a_reader_that_goes_away_has_what_it_wanted(line, runs, tmp_path, monkeypatch, capsys):
+    """As ``head`` does, or ``true``, which reads nothing."""
+    monkeypatch.chdir(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        arguments = line.format(runs["slots-timing"]).split()
+        more = ["--set", "learning.train=false", "--quiet"] if line.startswith("run") else []
+        assert (status([*arguments, *more]), capsys.readouterr().err) == (0, "")
+        monkeypatch.undo()
 
 
 FULL = "cannot be written (No space left on device): leomix"

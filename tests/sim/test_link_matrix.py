@@ -14,7 +14,7 @@ from tests.kit.talk import download, talk, upload
 
 def outputs(scenario):
     """The cheapest first."""
-    yield budget(scenario)
+    yield from (one.tables for one in budget(scenario))
     plan = make_plan(scenario)
     yield plan.doubts
     if scenario.orbit.source == "circular":

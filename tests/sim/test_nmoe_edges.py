@@ -1,5 +1,6 @@
 """NMoE where something is missing or not finite, trainers of one's own, and what is refused."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,6 +153,40 @@ def test_gates_and_experts_are_needed_to_route_by():
 
 class Demanding(Synchronous):
     needs_experts, needs_sidelinks = 3, True
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "extractor"),
+    [
+        ("vector-nmoe", 2, "fedsc"),
+        ("vector-nmoe", 3, "fedce"),
+        ("image-nmoe", 2, "fedce"),
+        ("image-nmoe", 3, "none"),
+    ],
+)
+def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path):
+    """Factors, which have a rank, are none of the method's: whatever its least matrix is."""
+    draws = np.random.default_rng(classes)
+    y = draws.integers(0, classes, 300)
+    x = draws.random(size=(300, 8, 8, 1) if kind == "image-nmoe" else (300, 6)) / 2
+    x[np.arange(300), y] += 0.5  # a row of an image, or an entry of a vector
+    np.savez(tmp_path / "data.npz", x=x.astype(np.float32), y=y)
+    said = options(extractor=extractor, expert_rounds=40, gate_rounds=4)["options"]
+    made = nmoe(
+        learning={
+            "model": {"kind": kind},
+            "data": {"kind": "npz", "path": str(tmp_path / "data.npz")},
+            "step_size": 0.1,
+            "steps_per_round": 4,
+            "options": said,
+        }
+    )
+    assert build(made).learner.config.model.lora.rank is None
+    assert sim.run(made).summary["accuracy_final"] > 1.4 / classes
+    for rank in (None, 1, 2):
+        given = nmoe(learning={"lora": {"rank": rank}})
+        with pytest.raises(sim.InputError, match=r"learning.lora.rank: is not used by .*remove it"):
+            build(given)
 
 
 def test_what_a_method_lacks_or_cannot_use_is_refused():

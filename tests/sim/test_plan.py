@@ -325,3 +325,31 @@ def test_a_place_that_no_such_orbit_reaches_is_told_so(inclination_deg):
     assert make_plan(over(reach_deg - 0.5)).contacts
     with pytest.raises(InputError, match="seen up to"):
         make_plan(over(reach_deg + 0.6))
+
+
+@pytest.mark.parametrize("source", [{}, WALKER])
+def test_a_drawn_start_differs_by_seed_and_is_as_if_it_had_been_given(source):
+    first = scenarios.from_dict(ORBIT).start
+    assert first is not None
+    drawn = {"after": first.isoformat(), "within_days": 3}
+    starts = set()
+    for seed in range(1, 9):
+        base = made({"seed": seed, "start": drawn}, {"orbit": source} if source else {})
+        plan = make_plan(base)
+        assert first <= plan.start <= first + timedelta(days=3)
+        given = made({"seed": seed, "start": plan.start}, {"orbit": source} if source else {})
+        again = make_plan(given)
+        assert again.start == plan.start
+        assert [c.rise_s for c in again.contacts] == [c.rise_s for c in plan.contacts]
+        starts.add(plan.start)
+    assert len(starts) == 8
+    assert max(starts) - min(starts) > timedelta(days=1)
+
+
+def test_a_start_is_drawn_behind_the_epoch_of_elements():
+    scenario = scenarios.load("quickstart", {"start": {"within_days": 2}, "learning.train": False})
+    [satellite] = network.satellites_of(scenario)
+    behind = make_plan(scenario).start - satellite.epoch
+    assert timedelta(0) < behind <= timedelta(days=2)
+    with pytest.raises(scenarios.ScenarioError, match="start: cannot be drawn with source 'slots'"):
+        scenarios.load("paper-slots", {"start": {"within_days": 2}})

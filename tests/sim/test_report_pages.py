@@ -328,7 +328,7 @@ def test_a_tie_has_no_winner_and_no_order_of_the_runs(leomix, tmp_path):
         verdicts = {one["verdict"] for one in compared["rows"] if one["figure"] == figure}
         assert verdicts == {"equal"}
     for text in (pages[0], shown):
-        assert "fedavg and fedprox mu=0 are equal: " in text and " best" not in text
+        assert "fedavg and fedprox mu=0 are equal: " in text and "is best" not in text
     assert compare(folders[::-1]).headline == compared.headline
     assert "nothing was learnt" in shown.lower()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tests.kit.records import (
     RUN_LOG,
     Checkpoint,
     Journal,
+    checksum,
     fingerprint,
     read_manifest,
+    replay_differs,
 )
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
@@ -61,6 +64,54 @@ def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
     assert sum(trained) > 0 and trained[0] < said["trainings"]
     assert sum(trained) + after["trainings"] == said["trainings"]
     assert held(tmp_path) == held(whole)
+
+
+OVERLAPPING = {
+    "orbit.use.planes": 2,
+    "orbit.use.satellites_per_plane": 6,
+    "ground.stations_used": 4,
+    "stop.rounds": 3,
+    "learning.train": True,
+    "learning.options.clients": 4,
+}
+
+
+def test_what_is_saved_often_where_contacts_overlap_is_resumed(runs, tmp_path):
+    """Contacts that open before others and close behind them, and a save behind every event."""
+    scenario = scenarios.load("flystack", OVERLAPPING)
+    whole = runs.made("overlapping", lambda folder: sim.run(scenario, folder))
+    said = read_manifest(whole)
+    for twelfth in (2, 5, 9):
+        event = twelfth * said["events"] // 12
+        cut(scenario, tmp_path, event, resume=True, checkpoint_every_s=0.0)
+    assert sim.run(scenario, tmp_path, resume=True).manifest["trace_sha256"] == said["trace_sha256"]
+    assert held(tmp_path) == held(whole)
+
+
+def test_a_replay_that_differs_names_what_else_does(tmp_path):
+    """Nothing but that is blamed; and what was saved stays as it is."""
+    place = cut(slots(), tmp_path / "run", 12)
+    file = place / CHECKPOINT / JOURNAL
+    state = json.loads(file.read_text())
+    known = state["saved_with"]
+    assert {"leomix", "numpy", "processor"} <= known.keys()
+    others = {**known, "numpy": "1.0", "PAST": "1"}
+    del others["scipy"]
+    numpy, scipy = (f"{known[name]}" for name in ("numpy", "scipy"))
+    for before, why in (
+        (known, f"so this is a defect of leomix; nothing that was saved is lost: keep {place}"),
+        (others, f"12: numpy 1.0 -> {numpy}, PAST 1 -> none, scipy none -> {scipy} since"),
+        ({}, "12: it was saved by another version of leomix; run it anew in another folder"),
+    ):
+        saved = {**state, "digest": "0" * 32, "saved_with": before}
+        file.write_text(json.dumps(saved | {"checksum": checksum(saved)}))
+        written = file.read_bytes()
+        with pytest.raises(sim.SimulationError, match=re.escape(why)) as failed:
+            sim.run(slots(), place, resume=True)
+        assert ("defect" in str(failed.value)) is (before is known)
+        assert file.read_bytes() == written
+    mine = replay_differs(12, known, known, place, ["mine:Method"])
+    assert "code of your own (mine:Method) does not do the same each time" in mine
 
 
 class Snapshots:
@@ -253,7 +304,7 @@ def test_runs_of_one_process_save_together_as_often_as_one_does(tmp_path, monkey
             nonlocal now_s
             now_s += 1.0
             if checkpoint.is_due:
-                assert checkpoint.save(1, 0.0, Journal(), str, Values(dict, "", keep=False))
+                assert checkpoint.save(1, 0.0, Journal(), str, Values(dict, "", keep=False), {})
                 saved.append(number)
             together(list, [number])
 

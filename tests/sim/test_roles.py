@@ -101,7 +101,7 @@ def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client():
         for name, column in passes[0][side].items():
             assert np.array_equal(column, passes[1][side][name]), name
     contact = sim.run(scenario).contacts.iloc[1]
-    carried_mbit = contact.uplink_capacity_bytes_per_device * 8 / 1e6
+    carried_mbit = contact.downlink_capacity_bytes_per_device * 8 / 1e6
     assert carried_mbit == pytest.approx(passes[0]["downlink"]["delivered_mbit"][-1], rel=1e-9)
     assert contact.station == "Kiruna" and contact.max_doppler_hz > 0
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import scenarios
 import sim
@@ -51,7 +53,7 @@ DAMAGE = {
     "torn": (SAVED, lambda data: data[:100], r"journal\.json: is broken \(.*begins anew"),
     "a digit": (SAVED, lambda data: data.replace(b"0.", b"1.", 1), "has changed since"),
     "no scores": (SAVED, scoreless, r"the journal holds no scores; start anew"),
-    "no values": (VALUES, lambda data: None, r"values are missing\); remove .*begins anew"),
+    "no values": (VALUES, lambda data: None, r"safetensors: is missing; remove .*begins anew"),
     "torn values": (VALUES, lambda data: data[:-9], r"safetensors: is broken \(.*begins anew"),
     "torn manifest": ("manifest.json", lambda data: data[:100], ""),
 }
@@ -76,6 +78,63 @@ def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, 
             sim.run(slots(), bare, resume=True)
     sim.run(slots(), stopped, resume=True)
     assert held(stopped) == held(runs["slots"])
+
+
+FUNCTIONS = """
+import numpy as np
+
+def start(context): return {"w": np.zeros(30)}
+def data(context): return np.ones(30)
+def test_data(context): return np.ones(30)
+def train(weights, data, context): return {"w": weights["w"] + 0.1 * data}, 4
+def evaluate(weights, data, context): return {"accuracy": float(weights["w"][0])}
+"""
+CODE = {"code": "small_functions:train"}
+FLOWN = small.SLOTS | {"learning": {"method": "sim.fly.functions:Functions", "options": CODE}}
+
+
+@pytest.fixture(scope="module")
+def saved(runs, tmp_path_factory):
+    """Runs that were stopped in their middle, with values and with replies, and as whole ones."""
+    place = tmp_path_factory.mktemp("saved")
+    (place / "small_functions.py").write_text(FUNCTIONS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        flown = scenarios.from_dict(FLOWN)
+        sim.run(flown, place / "whole", cache=False)
+        cut(flown, place / "replies", 20, cache=False)
+        cut(slots(), place / "values", 20)
+        whole = {"values": held(runs["slots"]), "replies": held(place / "whole")}
+        yield {name: (place / name, whole[name]) for name in whole}
+
+
+@given(draw=st.randoms(use_true_random=False))
+def test_a_checkpoint_with_a_damaged_file_is_refused_by_its_name_or_goes_on_as_it_was(saved, draw):
+    """A bit is flipped, the file cut short, or removed; a reply that is missing is made again."""
+    name = draw.choice(sorted(saved))
+    folder, whole = saved[name]
+    place = shutil.copytree(folder, folder.with_name("damaged"))
+    try:
+        files = sorted(path for path in (place / CHECKPOINT).rglob("*") if path.is_file())
+        kind = draw.choice(sorted({path.parent for path in files}))
+        file = draw.choice([path for path in files if path.parent == kind])
+        data = bytearray(file.read_bytes())
+        how = draw.choice(["flipped", "cut", "removed"])
+        if how == "flipped":
+            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        file.write_bytes(data[: draw.randrange(len(data))] if how == "cut" else data)
+        if how == "removed":
+            file.unlink()
+        scenario = scenarios.from_dict(FLOWN if name == "replies" else small.SLOTS)
+        try:
+            sim.run(scenario, place, resume=True, cache=False)
+        except sim.InputError as error:
+            assert str(file) in str(error) and "begins anew" in str(error)
+        else:
+            assert how == "removed" and file.parent.name != "values"
+            assert held(place) == whole
+    finally:
+        shutil.rmtree(place)
 
 
 @pytest.mark.parametrize("size", [0, 200, None])

@@ -16,7 +16,10 @@ import leomix
 import orbit
 import scenarios
 import sim
+from leomix import plan as leomix_plan
 from tests.kit.network import ContactPlan, make_plan, satellites_of
+from tests.kit.records import digests
+from tests.kit.results import data_size
 
 TIMED = {"learning.train": False, "stop.days": 0.25}
 RING = scenarios.load("iridium-isl", TIMED)
@@ -55,7 +58,7 @@ def test_capacities_are_those_of_the_contacts_table_and_of_the_rates_of_links(sc
     rows = schedule.capacities
     to_server = rows[(rows.link == "contact") & (rows.direction == "downlink")]
     contacts = schedule.contacts.set_index("contact_id").loc[to_server.number]
-    least = 8.0 * contacts.uplink_capacity_bytes_per_device.to_numpy()
+    least = 8.0 * contacts.downlink_capacity_bytes_per_device.to_numpy()
     assert to_server.capacity_bits.to_numpy() == pytest.approx(least, rel=1e-12)
     assert (to_server.source.to_numpy() == contacts.satellite).all()
     assert (to_server.target.to_numpy() == contacts.station).all()
@@ -329,3 +332,33 @@ def test_a_cluster_that_is_called_like_a_satellite_is_refused():
     keys = {"ground.clusters": [cluster | {"name": "P01-S01"}]}
     with pytest.raises(sim.InputError, match="'P01-S01' is a cluster and a satellite too"):
         leomix.plan(scenarios.load("walker", keys))
+
+
+def test_validate_says_what_passes_carry_while_they_are_served(leomix):
+    """One dish serves one satellite at a time: what others could send meanwhile does not count."""
+    keys = {"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 1}
+    contacts = leomix_plan(scenarios.load("flystack", keys)).contacts
+    column = "downlink_capacity_bytes_per_device"
+    least = contacts[contacts.served].groupby("satellite")[column].min()
+    lasts_s = contacts.service_end_s - contacts.service_start_s
+    cut = contacts.served & (lasts_s < contacts.duration_s - 1)
+    assert cut.any()
+    out = leomix(
+        "validate", "flystack", *(f"--set={key}={json.dumps(keys[key])}" for key in keys)
+    ).out
+    for satellite, size in least.items():
+        [row] = re.findall(rf"^ *{re.escape(satellite)} +(.*)$", out, re.M)
+        assert row.endswith(f"  {data_size(size)}")
+
+
+def test_what_passes_carry_is_under_its_direction_and_digests_are_as_before():
+    """Folders of before had it as that of uplinks, whatever its direction, and the same digests."""
+    run = sim.run(scenarios.load("flystack", {"stop.days": 0.1, "learning.train": False}))
+    contacts = run.tables["contacts"]
+    columns = [f"{way}_capacity_bytes_per_device" for way in ("uplink", "downlink", "isl")]
+    up, down, isl = (contacts[name] for name in columns)
+    assert up.null_count == isl.null_count == len(contacts) > down.null_count
+    place = contacts.column_names.index(columns[0])
+    older = contacts.set_column(place, columns[0], down).drop_columns(columns[1:])
+    before = {**run.tables, "contacts": older}
+    assert digests(before)[0] == run.manifest["trace_sha256"]

@@ -14,6 +14,7 @@ MIXTRAL = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 NETWORKED = {"kind": "image-nmoe", "hidden": 64, "expert_hidden": 128}
 THREE = {"clusters": [{"name": name, "devices": 2} for name in "ABC"]}
 FAST = fixed(uplink=1e6, downlink=1e6)
+ONE_PER_CITY = {"method": "fedavg-per-cluster", "model": {"experts": 1}}
 LARGE = {
     "ground": {
         "clusters": [
@@ -92,6 +93,7 @@ def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
             (slots(ground=THREE, link=FAST, learning={"method": m, "model": {"experts": 3}}), LLAMA)
             for m in ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
         ),
+        (slots(ground=THREE, link=FAST, learning=ONE_PER_CITY), LLAMA),
         (nmoe(link=FAST), NETWORKED),
     ],
     ids=lambda part: part.learning.method if hasattr(part, "learning") else "",
@@ -140,6 +142,56 @@ def test_a_device_may_compute_the_large_model_in_smaller_pieces_than_the_small_o
     sample_bytes = 4 * 128 * sizes.activations(1) * sizes.native_bytes
     others = sizes.config.batch_size - 1
     assert found[0] - found[1] == others * sample_bytes > 0 and found[2] == found[1]
+
+
+BACKBONE = 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 2 * 4096) + 4096 + 2 * 128_256 * 4096
+EXPERT, FACTORS, GATE_ROW = 32 * 3 * 4096 * 14_336, 32 * 3 * 4 * (4096 + 14_336), 32 * 4096
+MAPS = 3 * (4096 + 14_336) + 2 * (4096 + 4096) + 2 * (4096 + 1024) + 4096
+
+
+def test_one_model_per_city_with_its_own_expert_alone_is_counted_as_one_expert():
+    """Of an 8B model with rank 4, in bfloat16, that computes four options of 128 tokens at a time:
+    what is loaded, factors and gate once more as their gradients, and activations."""
+    keys = {"learning.train": False, "learning.method": "fedavg-per-cluster", "stop.cycles": 2}
+
+    def of(experts):
+        summary = sim.run(
+            scenarios.load("quickstart-8b", {**keys, "learning.model.experts": experts})
+        ).summary
+        moving = experts * (FACTORS + GATE_ROW)
+        numbers = experts * EXPERT + BACKBONE + 2 * moving
+        maps = 32 * (MAPS + experts) + 4096 + 128_256
+        assert summary["device_memory_bytes"] == 2 * (numbers + 4 * 128 * maps)
+        assert (
+            summary["expert_memory_bytes"] == summary["model_expert_bytes"] == experts * 2 * EXPERT
+        )
+        assert {row["bytes"] for row in summary["payloads"] if row["direction"] == "uplink"} == {
+            2 * moving
+        }
+        each = EXPERT + FACTORS + experts * GATE_ROW + BACKBONE - 128_256 * 4096
+        trained = FACTORS + experts * GATE_ROW
+        tokens = 32 * 4 * 128 * scenarios.load("quickstart-8b").learning.steps_per_round
+        assert summary["round_flops"] == tokens * (4 * each + 2 * trained)
+        return summary
+
+    one, three = of(1), of(3)
+    assert [round(run["device_memory_bytes"] / 1e9, 1) for run in (one, three)] == [19.0, 41.6]
+    assert one["stand_in"]["parameters"] == 8_030_261_248 + GATE_ROW  # Llama 3 8B, and its gate
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "tokens_to"),
+    [("llama-3-8b-x3", {"experts": 2}, 1), ("mixtral-8x7b", {"experts": 1}, 1)]
+    + [("mixtral-8x7b", {"experts": n, "top_k": 2}, 2) for n in (2, 5, 8)],
+)
+def test_an_architecture_counts_as_many_experts_as_the_model_has(kind, model, tokens_to):
+    built = build(slots(learning={"model": model, "sized_as": {"kind": kind}, "train": False}))
+    sizes, stand_in = built.learner.architecture, built.learner.stand_in
+    assert (sizes.experts, sizes.config.model.top_k) == (model["experts"], tokens_to)
+    assert sizes.gate_parameters == 32 * 4096 * model["experts"]
+    assert sizes.expert_parameters == EXPERT
+    assert stand_in["experts"] == model["experts"]
+    assert stand_in["named_experts"] == (3 if kind == "llama-3-8b-x3" else 8)
 
 
 @pytest.mark.parametrize("name", ["quickstart-8b", "paper-exp1"])

@@ -150,7 +150,8 @@ def test_what_becomes_of_a_payload(name):
     contacts, protocol, how, rows, books, left, drops = CASES[name]
     told = talk(contacts, protocol, **how)
     assert told.lines() == rows
-    assert told.books["uplink"] == {f"{key}_bytes": b for key, b in zip(BOOKS, books, strict=True)}
+    expected = {f"{key}_bytes": b for key, b in zip(BOOKS, books, strict=True)}
+    assert told.books["uplink"] == expected | {"on_air_bytes": expected["sent_bytes"]}
     receipts = [reply[-1] for reply in told.replies]
     assert left is None or [receipt.left_bytes.tolist() for receipt in receipts] == left
     assert [f"{t:g} {device} {detail}" for t, device, detail in told.told("drop")] == drops

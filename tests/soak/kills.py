@@ -9,6 +9,8 @@ same files as one that nobody disturbed. The forms:
 - ``kill``: kill -9 at any moment, half of them while the end is written;
 - ``tensors``: kill -9 once there is a checkpoint that holds tensors: of clusters, of satellites
   with batteries and windows of links out of a file, and of a small model sized as a large one;
+- ``satellites``: five times kill -9 in a life of FLySTacK, of messages over a mesh, and of experts
+  in orbit, where contacts open before others and close behind them;
 - ``fly``: kill -9 at any moment of runs of functions of the user's and, where flwr is installed, of
   a Flower app, without the cache; two undisturbed runs of each have one result;
 - ``signals``: any signal that may end a process;
@@ -47,6 +49,7 @@ from safetensors.numpy import load_file
 if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+import scenarios
 from tests.kit.small import ORBIT, SLOTS, merged
 from tests.kit.small_satellites import SATELLITES, isl_windows
 from tests.kit.sweeps import MACHINE_COLUMNS
@@ -64,12 +67,27 @@ BEHIND_TENSORS = "trained run with tensors saved"
 ON_BOARD = "satellites with tensors saved"
 STAND_IN = "stand-in with tensors saved"
 WITH_TENSORS = (BEHIND_TENSORS, ON_BOARD, STAND_IN)
+FLYSTACK = "flystack"
+MESH = "iridium-isl over a mesh"
+EXPERTS = "nmoe-orbit"
+IN_ORBIT = (FLYSTACK, MESH, EXPERTS)
 FUNCTIONS = "functions"
 APP = "Flower app"
 FLOWN = (FUNCTIONS, APP) if find_spec("flwr") else (FUNCTIONS,)
 DIGITS = Path(__file__).resolve().parents[2] / "docs" / "apps" / "digits"
 UNTRAINED = {key: value for key, value in SLOTS.items() if key != "learning"}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
+
+
+def shipped(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """A scenario of leomix with some keys changed."""
+    path = scenarios.shipped_path(name)
+    said = merged(yaml.safe_load(path.read_text()), changes)
+    if elements := said["orbit"].get("path"):
+        said["orbit"]["path"] = str(path.with_name(elements))
+    return said
+
+
 SCENARIOS: dict[str, dict[str, Any]] = {
     "timing-only run": TIMING,
     "trained run": TRAINED,
@@ -77,6 +95,15 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     BEHIND_TENSORS: TRAINED,
     ON_BOARD: merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}),
     STAND_IN: merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}),
+    FLYSTACK: shipped("flystack", {"stop": {"rounds": 40}, "learning": {"train": True}}),
+    MESH: shipped(
+        "iridium-isl",
+        {
+            "link": {"isl": {"route": "earliest"}},
+            "learning": {"method": "fedavg", "options": None, "steps_per_round": 1},
+        },
+    ),
+    EXPERTS: shipped("nmoe-orbit", {}),
     FUNCTIONS: {
         **UNTRAINED,
         "stop": {"cycles": 40},
@@ -170,7 +197,8 @@ def undisturbed(work: Path, name: str) -> Kind:
         rest = ["--no-cache"]  # or the replies would come from there, and not from the run's folder
     command = (verb, str(scenario), *rest)
     process = start(command, place)
-    phases: list[Phase] = [holds_tensors] if name in WITH_TENSORS else [Path.exists, writes_tables]
+    saves = (*WITH_TENSORS, *IN_ORBIT)
+    phases: list[Phase] = [holds_tensors] if name in saves else [Path.exists, writes_tables]
     begin_s = [(phase, computed_until(process, partial(phase, place))) for phase in phases]
     ends_s = computed_until(process, lambda: False)
     assert process.wait() == 0, said(place)
@@ -291,6 +319,11 @@ def behind_tensors(work: Path, count: int, seed: int) -> Iterator[str]:
     return told(campaign(work, count // 2, seed, WITH_TENSORS), "killed")
 
 
+def in_orbit(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 five times in a life, behind checkpoints that hold tensors."""
+    return told(campaign(work, count // 2, seed, IN_ORBIT, (5,)), "killed")
+
+
 def flown(work: Path, count: int, seed: int) -> Iterator[str]:
     """Kill -9 at any moment while code of the user's trains; run it twice undisturbed before."""
     for name in FLOWN:
@@ -346,6 +379,7 @@ def again(work: Path, count: int, seed: int) -> Iterator[str]:
 FORMS = {
     "kill": killed,
     "tensors": behind_tensors,
+    "satellites": in_orbit,
     "fly": flown,
     "signals": signalled,
     "again": again,

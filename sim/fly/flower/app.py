@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import math
+import socket
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -27,8 +30,12 @@ from sim.fly.user_code import TooLong, seeded, within
 prepare()
 
 from flwr.app import Context, Error, Message, RecordDict  # noqa: E402
-from flwr.common.config import get_fused_config_from_dir, get_project_config  # noqa: E402
-from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode  # noqa: E402
+from flwr.common.config import (  # noqa: E402
+    flatten_dict,
+    get_fused_config_from_dir,
+    get_project_config,
+)
+from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode, SType  # noqa: E402
 from flwr.common.serde import (  # noqa: E402
     error_from_proto,
     error_to_proto,
@@ -43,6 +50,8 @@ FIRST_NODE = SUPERLINK_NODE_ID + 1
 """The server is a node of Flower's, too, and no client may be called like it."""
 EXAMPLES = ("num-examples", "num_examples")
 """Keys of metrics by which replies say how many examples they are made of."""
+AWAY = (FileNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
+"""Errors of the system where data are not there; libraries' own have no number."""
 UNSEEN = {
     "datetime.now": "the time of day",
     "datetime.utcnow": "the time of day",
@@ -59,7 +68,7 @@ class Answer:
 
     ``failed`` is the last line of the error that the client raised, empty if it raised none, and
     ``cure`` what may be done about it. ``reshaped`` names an array whose shape is another than that
-    which the client got.
+    which the client got; ``is_finite`` tells whether all numbers of its arrays are.
     """
 
     reply: Message
@@ -70,6 +79,7 @@ class Answer:
     failed: str = ""
     cure: str = ""
     reshaped: str = ""
+    is_finite: bool = True
 
 
 class FlowerApp:
@@ -86,9 +96,12 @@ class FlowerApp:
         self._seed = seed
         parts = components_of(folder)
         try:
-            self._config = get_fused_config_from_dir(folder, dict(config))
+            self._config = get_fused_config_from_dir(folder, flatten_dict(dict(config)))
         except ValueError as error:
-            raise ValueError(f"learning.options.config: {_line(error)}") from None
+            keys = ", ".join(get_fused_config_from_dir(folder, {})) or "none"
+            raise ValueError(
+                f"learning.options.config: {error}; the app's keys are {keys}"
+            ) from None
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
         with seeded(seed):
@@ -100,7 +113,7 @@ class FlowerApp:
     def _loaded(self, place: str) -> Any:
         try:
             return load_app(place, ValueError, str(self.folder))
-        except Exception as error:  # an app may raise anything
+        except (Exception, SystemExit) as error:  # an app may raise anything
             cause = error.__cause__ or error
             cure = self.cure(cause) or "correct it, or [tool.flwr.app.components]"
             raise ValueError(
@@ -118,7 +131,9 @@ class FlowerApp:
             return f"the app is for another version of flwr than {version('flwr')}: update the app"
         if any(isinstance(one, ModuleNotFoundError) for one in chain):
             return f"install what the app needs: pip install -e {self.folder}"
-        if any(isinstance(one, OSError) for one in chain):
+        if any(isinstance(one, FileExistsError) for one in chain):
+            return "remove it, or let the app go on where it is there (exist_ok=True)"
+        if any(isinstance(one, OSError) and _of_data(one) for one in chain):
             return (
                 "get the data that the app wants to download before the run, or put its files "
                 "where it looks for them, from the current folder"
@@ -145,6 +160,15 @@ class FlowerApp:
                         where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
                         yield f"{where}: {name} takes {what}, and not simulated time"
             yield from unrepeatable(path, "the context's state")
+
+    @contextmanager
+    def as_before(self) -> Iterator[None]:
+        """Let what is asked meanwhile change no node's state, and count for nothing."""
+        states, calls = dict(self._states), self._calls.copy()
+        try:
+            yield
+        finally:
+            self._states, self._calls = states, calls
 
     def server_context(self) -> Context:
         """Return the context of the ServerApp."""
@@ -199,6 +223,7 @@ class FlowerApp:
             failed=failed,
             cure=said["cure"].tobytes().decode(),
             reshaped="" if failed else reshaped(message.content, body),
+            is_finite=bool(failed) or all(map(is_finite, body.array_records.values())),
         )
 
     def _called(self, message: Message, named: list[Any], how: Asking) -> bytes:
@@ -219,7 +244,7 @@ class FlowerApp:
                 f"{context.node_id}, {message.metadata.message_type}); raise "
                 "learning.options.call_limit_s, or do less in a call"
             ) from None
-        except Exception as error:  # an app may raise anything; flwr answers with it, too
+        except (Exception, SystemExit) as error:  # an app may raise anything; so answers flwr
             failed = f"{_line(error)}{custom_line(error)}"
             cure = self.cure(error)
             traceback.clear_frames(error.__traceback__)
@@ -277,15 +302,21 @@ def components_of(folder: Path) -> dict[str, str]:
 
 def examples_of(content: RecordDict) -> float:
     """Return how many examples a reply names; 0 where it names none."""
-    for record in content.metric_records.values():
-        for key in EXAMPLES:
-            if key in record:
-                return float(record[key])
-    return 0.0
+    return weight_of(content) or 0.0
 
 
-def figures_of(content: RecordDict) -> dict[str, float]:
-    """Return all metrics of a reply that are one number, but for the examples.
+def weight_of(content: RecordDict, named: str = "") -> float | None:
+    """Return by how much a reply weighs: the metric of that name, else its examples, or None."""
+    for key in (named, *EXAMPLES):
+        for record in content.metric_records.values():
+            weight = record.get(key)
+            if isinstance(weight, int | float) and 0 <= weight < math.inf:
+                return float(weight)
+    return None
+
+
+def figures_of(content: RecordDict, weighted_by: str = "") -> dict[str, float]:
+    """Return all metrics of a reply that are one number, but for the examples and the weight.
 
     Classic clients' own metrics stand in a record of configuration, called ``...metrics``.
     """
@@ -294,8 +325,12 @@ def figures_of(content: RecordDict) -> dict[str, float]:
         key: float(value)
         for record in (*content.metric_records.values(), *classic)
         for key, value in record.items()
-        if key not in EXAMPLES and isinstance(value, int | float)
+        if key not in (*EXAMPLES, weighted_by) and isinstance(value, int | float)
     }
+
+
+def _of_data(error: OSError) -> bool:
+    return isinstance(error, AWAY) or error.errno is None
 
 
 def reshaped(asked: RecordDict, replied: RecordDict) -> str:
@@ -308,6 +343,25 @@ def reshaped(asked: RecordDict, replied: RecordDict) -> str:
         if name in before and tuple(before[name].shape) != tuple(after[name].shape):
             return f"{name} {tuple(after[name].shape)} for {tuple(before[name].shape)}"
     return ""
+
+
+def is_finite(record: Mapping[str, Any]) -> bool:
+    """Whether all numbers are in the arrays of a record that are NumPy's."""
+    return all(_all_finite(one) for one in record.values() if one.stype == SType.NUMPY)
+
+
+def _all_finite(array: Any) -> bool:
+    try:
+        numbers = array.numpy()
+    except (ValueError, EOFError):  # bytes that only the app knows to read
+        return True
+    return numbers.dtype.kind not in "fc" or bool(np.isfinite(numbers).all())
+
+
+def refused(message: Message) -> Message:
+    """Return the reply to training that is not finite: the strategy goes on without it."""
+    reason = "its arrays hold numbers that are not finite"
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
 
 
 def content_bytes(message: Message) -> int:
@@ -324,5 +378,5 @@ def _bytes(data: bytes) -> np.ndarray:
 
 
 def _line(error: object) -> str:
-    kind = f"{type(error).__name__}: " if isinstance(error, Exception) else ""
+    kind = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
     return " ".join(f"{kind}{error}".split())

@@ -23,6 +23,7 @@ import flwr.server.client_manager as client_manager
 import flwr.server.server as classic_server
 import flwr.serverapp.strategy.strategy_utils as strategy_utils
 from flwr.common.constant import SUPERLINK_NODE_ID, SType
+from flwr.common.logger import update_console_handler
 from flwr.compat.common.recorddict_compat import parameters_to_arrayrecord
 from flwr.server.compat import LegacyContext
 from flwr.server.workflow.constant import MAIN_PARAMS_RECORD
@@ -32,20 +33,25 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from sim.fly.baton import Baton, Pool, runner_here, wait_for
 from sim.fly.simulated_time import EPOCH_S, replace_time
+from sim.fly.trees import is_of_numbers
 
 RUN_ID = 1
+MOST_WRAPPED = 10
+"""Strategies that lie in each other at most."""
 
 
 class Stage(Baton):
     """The baton of an app: it hears what a strategy evaluates at the server, and its last weights.
 
-    ``told`` gets the metrics of each central evaluation.
+    ``told`` gets the metrics of each central evaluation. ``weighted_by`` is the metric by which the
+    strategy that was started last weighs replies, "" for that of Flower's default.
     """
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(limit_s)
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.arrays: Mapping[str, np.ndarray] = {}
+        self.weighted_by = ""
 
 
 class TooFewNodes(Exception):
@@ -73,6 +79,7 @@ def prepare() -> None:
     TaskIdentity.task_id = 1
     TaskIdentity.run_id = RUN_ID
     TaskIdentity.node_id = SUPERLINK_NODE_ID
+    update_console_handler(colored=False)  # it asks no terminal
     strategy_utils.sleep = replace_time()
     _replace_now()
     _replace_waits()
@@ -141,6 +148,7 @@ def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
             return start(*values, **named)
         given = takes.bind(*values, **named)
         evaluate: Any = given.arguments.get("evaluate_fn")
+        stage.weighted_by = _weighted_by(values[0]) if values else ""
 
         def told(number: int, arrays: Any) -> Any:
             metrics = evaluate(number, arrays)
@@ -155,6 +163,15 @@ def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return watched
+
+
+def _weighted_by(strategy: Any) -> str:
+    """Return the metric by which a strategy weighs replies, or the one that it wraps; else ""."""
+    for _ in range(MOST_WRAPPED):
+        if isinstance(named := getattr(strategy, "weighted_by_key", None), str):
+            return named
+        strategy = getattr(strategy, "strategy", None)
+    return ""
 
 
 def _watch_classic_strategies() -> None:
@@ -204,5 +221,6 @@ def _overheard(strategy: Any, stage: Stage) -> Iterator[None]:
 
 
 def _of_numbers(arrays: Any) -> dict[str, np.ndarray]:
-    """Return the arrays of a record that are NumPy's: strategies of trees keep other bytes."""
-    return {name: one.numpy() for name, one in arrays.items() if one.stype == SType.NUMPY}
+    """Return the arrays of numbers of a record: strategies of trees keep other bytes, or text."""
+    kept = {name: one.numpy() for name, one in arrays.items() if one.stype == SType.NUMPY}
+    return {name: array for name, array in kept.items() if is_of_numbers(array)}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from flwr.app import Message
@@ -28,15 +27,25 @@ from learning.requests.cluster import (
     Train,
     Upload,
 )
-from learning.requests.facts import Aggregated, Note, Share
+from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Compute, Node, Start, Wait
 from sim.errors import custom_line
 from sim.fly.baton import Runner, Stuck
 from sim.fly.call_options import CallOptions
-from sim.fly.flower.app import Answer, Asking, FlowerApp, content_bytes, examples_of, figures_of
-from sim.fly.flower.grid import SimulatedGrid
+from sim.fly.flower.app import (
+    Answer,
+    Asking,
+    FlowerApp,
+    content_bytes,
+    figures_of,
+    refused,
+    weight_of,
+)
+from sim.fly.flower.figures import Figures
+from sim.fly.flower.grid import SimulatedGrid, as_received
 from sim.fly.flower.library import Stage, TooFewNodes, dated_by
+from sim.fly.trees import safetensors
 from sim.fly.user_code import seeded
 from sim.formatting import duration
 
@@ -108,8 +117,8 @@ class Flower(OwnLearning):
         self.alarms: set[float] = set()
         self.notes: list[Note] = []
         self.brought = Brought()
-        self.latest: dict[int, tuple[dict[str, float], float]] = {}
-        self.central: dict[str, float] = {}
+        self.figures = Figures()
+        self.foretold: dict[str, float] = {}
         self.main: Runner | None = None
         self.is_cut = False
         self.reshaped = ""
@@ -117,9 +126,10 @@ class Flower(OwnLearning):
     # -- before the run
 
     def rehearse(self, longest_gap_s: float) -> list[str]:
-        """Let the ServerApp run until it sends, and call one client; say what will bite."""
-        logging.getLogger("flwr").setLevel(logging.WARNING)
-        dated_by(self.stage)
+        """Let the ServerApp run until it sends, and call one client; say what will bite.
+
+        The run goes on from there: until it sends, the app lives in simulated time by itself.
+        """
         self._begin()
         self._run_server(0.0)
         for _ in range(MOST_WAKES):
@@ -134,29 +144,44 @@ class Flower(OwnLearning):
                 f"{self.app.folder}: the ServerApp waits, and has sent no message; it needs one of "
                 "flwr's strategies, or Grid.push_messages"
             )
-        self.stage.close()
+        self.figures.server, self.foretold = {}, self.figures.server
         return doubts
+
+    def dismiss(self) -> None:
+        """End the app's threads."""
+        self.stage.close()
 
     def _tried(self) -> Iterator[str]:
         """Call clients until one answers; raise ValueError where none of some does."""
-        tried = self.grid.outbox[:MOST_TRIED]
-        for number, message in enumerate(tried):
-            answer = self._ask(message)
-            if not answer.failed:
-                break
-            if number == 0:
-                first = answer
-                yield f"the first client that was tried fails: {answer.failed}"
-        else:
+        answers = self._tries(self.grid.outbox[:MOST_TRIED])
+        first, answer = answers[0], answers[-1]
+        if first.failed and not answer.failed:
+            yield f"the first client that was tried fails: {first.failed}"
+        if answer.failed:
             cure = f"; {first.cure}" if first.cure else ""
             raise ValueError(
                 f"{self.app.folder}: no client that was tried answers: {first.failed}{cure}"
+            )
+        if not answer.is_finite:
+            yield (
+                "the first client returns arrays with numbers that are not finite: the server "
+                "refuses such updates; lower the step size of your training code"
             )
         if answer.reshaped:
             yield (
                 "the first client returns arrays of other shapes than it got: "
                 f"{answer.reshaped}; a strategy that averages models cannot use them"
             )
+
+    def _tries(self, messages: list[Message]) -> list[Answer]:
+        """Call the clients of messages until one answers; the run knows what they answered."""
+        answers = []
+        with self.learner.replies.held(), self.app.as_before():
+            for message in messages:
+                answers.append(self._ask(as_received(message, message.metadata.message_id)))
+                if not answers[-1].failed:
+                    break
+        return answers
 
     def _impatient(self, longest_gap_s: float) -> Iterator[str]:
         """Say where the app gives up before a client can answer."""
@@ -174,11 +199,17 @@ class Flower(OwnLearning):
 
     def _begin(self) -> None:
         """Start the ServerApp, which runs when it is its turn."""
+        logging.getLogger("flwr").setLevel(self.options.log.upper())
+        dated_by(self.stage)
         app = self.app
 
         def main() -> None:
-            with seeded(self.world.seed):
-                app.server(self.grid, app.server_context())
+            try:
+                with seeded(self.world.seed):
+                    app.server(self.grid, app.server_context())
+            except SystemExit as end:
+                if end.code:  # else it is done
+                    raise
 
         self.main = self.stage.begin(main)
 
@@ -207,8 +238,7 @@ class Flower(OwnLearning):
 
     def _told(self, metrics: Mapping[str, Any]) -> None:
         """Keep what the server has evaluated by itself."""
-        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
-        self.central = {f"server_{name}": value for name, value in numbers.items()}
+        self.figures.told(metrics)
         self.brought.measured = True
 
     def _received(self, replies: list[Message], asked: int) -> None:
@@ -216,13 +246,11 @@ class Flower(OwnLearning):
         good = [reply for reply in replies if reply.has_content()]
         kinds = {reply.metadata.message_type.partition(".")[0] for reply in good}
         for reply in good:
-            figures = figures_of(reply.content)
             kind = reply.metadata.message_type.partition(".")[0]
-            if kind in ("train", "evaluate"):
-                node = reply.metadata.src_node_id
-                known, weight = self.latest.get(node, ({}, 0.0))
-                counted = examples_of(reply.content) if kind == "evaluate" else weight
-                self.latest[node] = {**known, **figures}, counted
+            named, content = self.stage.weighted_by, reply.content
+            figures = figures_of(content, named)
+            weight, examples = weight_of(content, named), weight_of(content)
+            self.figures.add(reply.metadata.src_node_id, kind, figures, weight, examples)
         if "train" in kinds:
             self.brought.replies += len(good)
             self.brought.asked += asked
@@ -252,10 +280,12 @@ class Flower(OwnLearning):
     def cluster(self, me: Any) -> Protocol:
         """Let the ServerApp begin; what comes of it are actors of their own."""
         if me.index == 0:
-            logging.getLogger("flwr").setLevel(self.options.log.upper())
-            dated_by(self.stage)
-            self._begin()
-            yield from self._go_on(0.0)
+            if self.main is None:
+                self._begin()
+            if self.stage.now_s > 0.0:  # it has slept before it sent anything
+                yield Wait(self.stage.now_s)
+            self.figures.server = self.foretold
+            yield from self._go_on(self.stage.now_s)
 
     def _go_on(self, now_s: float) -> Protocol:
         """Let the ServerApp run until it waits, and send what it has pushed."""
@@ -324,7 +354,12 @@ class Flower(OwnLearning):
             there_s = yield from self._through(Upload(up, only), place)
             if there_s is None:
                 return
-            self.grid.arrived(answer.reply)
+            reply = answer.reply
+            if kind == "train" and not answer.is_finite:
+                text = update_refused(place.device, spoilt=True)
+                yield Note("drop", self.version, text, Cause.UPDATE_NOT_FINITE)
+                reply = refused(message)
+            self.grid.arrived(reply)
             yield from self._go_on(there_s)
         self.busy.discard(node)
 
@@ -372,34 +407,16 @@ class Flower(OwnLearning):
 
     def scores(self) -> list[Score]:
         """Return the metrics of the clients' last replies by cluster, and those of the server."""
-        names = sorted({name for figures, _ in self.latest.values() for name in figures})
-        rows = []
-        for cluster in self.world.clusters:
-            own = [
-                self.latest[node]
-                for node in self.app.nodes
-                if self._place(node).cluster == cluster.name and node in self.latest
-            ]
-            weight = sum(weight for _, weight in own)
-            figures = {name: _mean(own, name) for name in names} | self.central
-            row = {
-                "cluster": cluster.name,
-                "accuracy": _named(figures, "acc"),
-                "loss": _named(figures, "loss"),
-                "samples": int(weight) or 1,
-            }
-            more = {name: value for name, value in figures.items() if name not in row}
-            rows.append(cast("Score", row | more))
-        return rows
+        own: dict[str, list[int]] = {cluster.name: [] for cluster in self.world.clusters}
+        for node in self.app.nodes:
+            own[self._place(node).cluster].append(node)
+        return self.figures.scores(own)
 
     def final_weights(self) -> bytes | None:
         """Return what the strategy ended with as a safetensors file."""
         if not self.stage.arrays:
             return None
-        from safetensors.numpy import save
-
-        arrays = self.stage.arrays
-        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        return safetensors(self.stage.arrays)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many messages the app has sent, and what became of the replies."""
@@ -408,7 +425,9 @@ class Flower(OwnLearning):
 
     def doubts(self) -> list[str]:
         """Say how many replies the app has given up, and that it was not done."""
-        doubts = []
+        doubts = self.figures.renamed()
+        if not all(np.isfinite(array).all() for array in self.stage.arrays.values()):
+            doubts.append("the arrays that the strategy ends with are not finite")
         if self.grid.lost:
             doubts.append(
                 f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would "
@@ -429,23 +448,3 @@ class Flower(OwnLearning):
             unsaid = f"the ServerApp has not ended: {self.grid.open} messages have no reply"
             yield Note("wait", self.version, unsaid)
         self.stage.close()
-
-
-def _mean(own: list[tuple[dict[str, float], float]], name: str) -> float | None:
-    """Mean of a metric over the clients that have it, by their examples where these are known."""
-    found = [(figures[name], weight) for figures, weight in own if name in figures]
-    if not found:
-        return None
-    total = math.fsum(weight for _, weight in found)
-    if total == 0.0:
-        return math.fsum(value for value, _ in found) / len(found)
-    return math.fsum(value * weight for value, weight in found) / total
-
-
-def _named(figures: Mapping[str, float | None], word: str) -> float | None:
-    """Return the first metric with a word in its name: of clients that evaluate, else another."""
-    names = sorted(
-        (name for name in figures if word in name.lower()),
-        key=lambda name: ("train" in name, name.startswith("server_"), name),
-    )
-    return figures[names[0]] if names else None

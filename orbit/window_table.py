@@ -1,0 +1,330 @@
+"""Tables of windows as tools write them: separators, lines above the header, units, durations."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from itertools import chain, islice
+from math import isfinite, nan, pi
+
+import numpy as np
+
+from orbit.checks import shown
+from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, Row, Table, TableError
+
+OnBad = Callable[[TableError], None]
+"""Is told of each row that is left out."""
+
+_SEPARATORS = (",", ";", "\t")
+_BLANKS = re.compile(r"\s{2,}")
+_MOST_ABOVE = 50
+"""Lines above a header that are looked through for it."""
+_ABSENT = frozenset(("", "null", "none", "nan", "nat", "n/a", "na", "-", "--"))
+_NO_NAME = frozenset(("", "null", "none", "nan"))
+
+
+@dataclass(frozen=True)
+class WindowRow(Row):
+    """A row whose cells may be absent, in other units, or with a decimal comma."""
+
+    decimal_comma: bool = False
+
+    def absent(self, column: str) -> bool:
+        """Whether a cell says that there is nothing."""
+        return self.cells[column].lower() in _ABSENT
+
+    def name(self, column: str) -> str:
+        """A cell that must name something."""
+        if self.cells[column].lower() in _NO_NAME:
+            raise self.error(f"{column} is empty; give a name, or leave the whole column out")
+        return super().name(column)
+
+    def number(self, column: str) -> float:
+        """A finite number as it is written, without its unit."""
+        return self._read(column, self.cells[column])
+
+    def _read(self, column: str, text: str) -> float:
+        plain = text
+        if self.decimal_comma and re.fullmatch(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", text):
+            plain = text.replace(",", ".")
+        try:
+            value = float(plain)
+        except ValueError:
+            value = nan
+        if not isfinite(value) or "_" in text:
+            raise self.error(f"{column} {shown(text)} is not a number; give one such as 12.5")
+        return value
+
+    def in_unit(self, column: str, unit: str) -> tuple[float, float]:
+        """A number in a unit of ours (s, deg, km or km_s), and one of its last digit.
+
+        By the unit behind it, by that in the header, or as it is. Raises TableError for another
+        quantity's unit, and for one that is unknown.
+        """
+        text = self.cells[column]
+        if unit == "s" and (spelt := self._duration(column, text)):
+            return spelt
+        match = _NUMBER_AND_UNIT.fullmatch(text)
+        digits, behind = match.groups() if match else (text, "")
+        factor = self._factor(column, unit, behind)
+        decimals = re.search(r"[.,](\d*)", digits)
+        last = 10.0 ** -len(decimals[1]) if decimals else 1.0
+        return self._read(column, digits) * factor, last * factor
+
+    def _factor(self, column: str, unit: str, behind: str) -> float:
+        try:
+            return _factor_of(behind, unit) if behind else header_factor(column, unit)
+        except ValueError as error:
+            raise self.error(f"{column} {shown(self.cells[column])}: {error}") from None
+
+    def _duration(self, column: str, text: str) -> tuple[float, float] | None:
+        """Seconds of 0:07:01, 7:01 below a header that says which, 0 days 00:07:01, or PT7M1S."""
+        if match := _ISO_DURATION.fullmatch(text):
+            numbers = [float(part or 0) for part in match.groups()]
+            return float(np.dot(numbers, (86_400.0, 3600.0, 60.0, 1.0))), 1.0
+        match = _SEXAGESIMAL.fullmatch(text)
+        if match is None:
+            return None
+        days, first, second, third = match.groups()
+        parts = float(first), float(second), float((third or "0").replace(",", "."))
+        if third is None:
+            form = "".join(re.findall(r"[a-z]", column.lower().rpartition("(")[2]))
+            if form in ("mmss", "mss", "minsec", "ms"):
+                parts = 0.0, parts[0], parts[1]
+            elif form not in ("hhmm", "hmm", "hm"):
+                raise self.error(
+                    f"{column} {text!r} may be minutes or hours; write it as h:mm:ss or in "
+                    f"seconds, or say so in the header: {column} (mm:ss)"
+                )
+        return (float(days or 0) * 24 + parts[0]) * 3600 + parts[1] * 60 + parts[2], 1.0
+
+
+_NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
+_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):(\d\d)(?::(\d\d(?:[.,]\d*)?))?")
+_ISO_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?")
+
+
+# Units of other tools, as factors to ours.
+
+_UNITS: dict[str, dict[str, float]] = {
+    "s": {
+        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+        **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+        **dict.fromkeys(("us", "µs", "microsecond", "microseconds"), 1e-6),
+        **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+        **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+        **dict.fromkeys(("d", "day", "days"), 86_400.0),
+    },
+    "deg": {
+        **dict.fromkeys(("deg", "degs", "degree", "degrees", "°"), 1.0),
+        **dict.fromkeys(("rad", "rads", "radian", "radians"), 180.0 / pi),
+        **dict.fromkeys(("mrad", "mrads", "milliradians"), 0.18 / pi),
+        **dict.fromkeys(("arcmin", "arcminutes"), 1.0 / 60.0),
+    },
+    "km": {
+        **dict.fromkeys(("km", "kms", "kilometer", "kilometers", "kilometre", "kilometres"), 1.0),
+        **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e-3),
+        **dict.fromkeys(("mi", "mile", "miles"), 1.609344),
+        **dict.fromkeys(("nmi", "nautical miles"), 1.852),
+        **dict.fromkeys(("ft", "feet"), 3.048e-4),
+    },
+    "km_s": {
+        **dict.fromkeys(("km/s", "km/sec", "km_s", "km s", "kmps", "km s-1", "km*s^-1"), 1.0),
+        **dict.fromkeys(("m/s", "m/sec", "m_s", "m s", "mps", "m s-1", "m*s^-1"), 1e-3),
+        **dict.fromkeys(("km/h", "kmh", "kph", "km_h"), 1.0 / 3600.0),
+    },
+}
+_MEANING = {"s": "time", "deg": "angle", "km": "distance", "km_s": "speed"}
+_EXAMPLES = {
+    "s": "s, min or hr", "deg": "deg or rad", "km": "km or m", "km_s": "km/s or m/s",
+}  # fmt: skip
+_WORD = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-zµ]+|[A-Z]|°")
+_CLOCK_FORM = re.compile(r"d?d?:?h{1,2}:m{1,2}(:s{1,2})?(\.s+)?|m{1,2}:s{1,2}|min:sec|h:min(:sec)?")
+
+
+def _factor_of(name: str, unit: str) -> float:
+    """The factor from a unit by its name to one of ours; ValueError for another one."""
+    plain = " ".join(name.lower().rstrip(".").split())
+    found = _UNITS[unit].get(plain)
+    if found is None:
+        raise ValueError(
+            f"{name!r} is no unit of {_MEANING[unit]} that is known; use {_EXAMPLES[unit]}, and "
+            "name the unit in the header"
+        )
+    return found
+
+
+def header_factor(header: str, unit: str) -> float:
+    """The factor from the unit that a header names to ours; 1 where it names none.
+
+    The unit is in brackets at the end, or a word: Duration (sec), duration_min. Raises ValueError
+    where it is another quantity's, unknown, or one of several.
+    """
+    if bracket := re.search(r"[(\[{]([^)\]}]*)[)\]}]\s*$", header):
+        inside = bracket[1].strip()
+        is_form = unit == "s" and _CLOCK_FORM.fullmatch(inside.lower())
+        return 1.0 if is_form or not inside else _factor_of(inside, unit)
+    known = _UNITS[unit]
+    if unit == "km_s":
+        plain = re.sub(r"[ _]+", "_", header.lower())
+        ends = [name for name in known if re.search(rf"(^|[_ ]){re.escape(name)}$", plain)]
+        return known[max(ends, key=len)] if ends else 1.0
+    words = [word.lower() for word in _WORD.findall(header)]
+    last = words[-1] if words else ""
+    if last in known:
+        return known[last]
+    found = {known[word] for word in words if word in known and len(word) > 1}
+    # A lonely "min" is the least one of other quantities.
+    others = {name for kind, names in _UNITS.items() if kind != unit for name in names} - {"min"}
+    if len(found) > 1 or (not found and last in others):
+        raise ValueError(
+            f"its header does not tell the unit; name it like {_bare(header)} ({unit}), with "
+            f"{_EXAMPLES[unit]}"
+        )
+    return found.pop() if found else 1.0
+
+
+def _bare(header: str) -> str:
+    return re.sub(r"[ _]+[a-zA-Z]$", "", header)
+
+
+# Rows of a text.
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a table separates its columns: by a character, or by two blanks and more."""
+
+    separator: str | None
+
+    def cells(self, line: str) -> list[str]:
+        """The cells of a line, without blanks around them; csv.Error for a broken quotation."""
+        if self.separator is None:
+            return _BLANKS.split(line.strip())
+        if '"' not in line:
+            return [cell.strip() for cell in line.split(self.separator)]
+        reader = csv.reader([line], delimiter=self.separator, strict=True, skipinitialspace=True)
+        return [cell.strip() for cell in next(reader)]
+
+
+def parse_window_table(
+    text: str,
+    source: str,
+    is_header: Callable[[Collection[str]], bool],
+    on_bad: OnBad | None = None,
+) -> Table:
+    """The header of a table and its rows, on demand; blank lines and # comments are skipped.
+
+    Columns are separated by commas, semicolons, tabs, or two blanks and more, whichever the header
+    has. It is the first line that `is_header`, or the first line of all: reports have lines above.
+    Raises TableError for a broken quotation, no row, a column twice, and for each row of another
+    length, or tells `on_bad` of it.
+    """
+    lines = _numbered(text.removeprefix("\ufeff"), source)
+    above = list(islice(lines, _MOST_ABOVE))
+    if not above:
+        raise TableError(f"{source}:1: no rows found; give a header line and one row or more below")
+    place, form, header = _header(above, is_header, source)
+    table = Table(
+        source, above[place][0], tuple(header),
+        _rows(chain(above[place + 1 :], lines), source, form, header, on_bad),
+    )  # fmt: skip
+    twice = next((name for name, times in Counter(header).items() if name and times > 1), None)
+    if twice is not None:
+        raise table.error(f"column {shown(twice)} comes twice; keep one of them")
+    return table
+
+
+def _numbered(text: str, source: str) -> Iterator[tuple[int, str]]:
+    """Lines that are neither blank nor comments with their numbers; a quoted one may be broken."""
+    if text.count("\n") + text.count("\r") > MOST_LINES:
+        raise TableError(f"{source}:1: more than {MOST_LINES} lines; give a part of it")
+    first = True
+    pending = ""
+    for number, line in enumerate(StringIO(text, newline=""), 1):
+        if not pending and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        whole = pending + line.strip("\r\n")
+        # Only a header is broken into lines inside its quotation marks.
+        if first and whole.count('"') % 2 and len(whole) <= LONGEST_ROW:
+            pending = whole + " "
+            continue
+        first = False
+        pending = ""
+        yield number, whole
+    if pending:
+        yield 1, pending
+
+
+def _header(
+    lines: list[tuple[int, str]], is_header: Callable[[Collection[str]], bool], source: str
+) -> tuple[int, _Form, list[str]]:
+    """Which of the lines is the header, how it separates columns, and their names."""
+    for place, (_, line) in enumerate(lines):
+        for separator in (*_SEPARATORS, None):
+            try:
+                cells = _names(_Form(separator).cells(line))
+            except csv.Error:
+                continue
+            if is_header(cells):
+                return place, _Form(separator), cells
+    number, line = lines[0]
+    separator = max(_SEPARATORS, key=line.count)
+    form = _Form(separator if separator in line or not _BLANKS.search(line.strip()) else None)
+    try:
+        return 0, form, _names(form.cells(line))
+    except csv.Error as error:
+        raise TableError(
+            f"{source}:{number}: {error}; check the quotation marks of this row"
+        ) from None
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [" ".join(cell.split()) for cell in cells]
+
+
+def _rows(
+    lines: Iterator[tuple[int, str]],
+    source: str,
+    form: _Form,
+    header: list[str],
+    on_bad: OnBad | None,
+) -> Iterator[Row]:
+    decimal_comma = form.separator != ","
+    count = 0
+    for number, line in lines:
+        count += 1
+        if count > MOST_ROWS:
+            raise TableError(f"{source}:{number}: more than {MOST_ROWS} rows; give a part of it")
+        problem = ""
+        cells: list[str] = []
+        if len(line) > LONGEST_ROW:
+            problem = f"a row of more than {LONGEST_ROW} characters; give a shorter one"
+        else:
+            try:
+                cells = form.cells(line)
+            except csv.Error as error:
+                problem = f"{error}; check the quotation marks of this row"
+        if not problem and not any(cells):
+            continue
+        if not problem and len(cells) > len(header) and not any(cells[len(header) :]):
+            cells = cells[: len(header)]  # separators at the end
+        if not problem and len(cells) != len(header):
+            problem = (
+                f"cells in the row: {len(cells)}, in the header: {len(header)}; "
+                "give every column its cell, empty if need be"
+            )
+        if not problem:
+            named = dict(zip(header, cells, strict=True))
+            yield WindowRow(source, number, named, decimal_comma)
+        elif on_bad is None:
+            raise TableError(f"{source}:{number}: {problem}")
+        else:
+            on_bad(TableError(f"{source}:{number}: {problem}"))
+
+
+def unit_of(column: str) -> str:
+    """The unit that ends the name of one of our columns."""
+    return next(unit for unit in ("km_s", "km", "deg", "s") if column.endswith(f"_{unit}"))

@@ -1,0 +1,183 @@
+"""Contact plans of ION and HDTN, read as windows with rates and light time."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from time import process_time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import orbit
+from tests.kit.skies import refused
+
+START = datetime(2026, 8, 22, 12, tzinfo=UTC)
+OTHERS = {"2": "A", "3": "B"}
+NAMES = {"1": "ISS", **OTHERS}
+ION = """\
+# node 1 "X"
+1 1 ''
+s
+a contact +10 +70 2 1 1000
+a contact +70 +90 2 1 2000 0.9
+a contact +10 +90 1 2 500 1.0
+
+a range +0 +80 1 2 1
+a contact 2026/08/22-13:00:00 2026/08/22-13:10:00 3 1 100
+@ 2026/08/22-14:00:00
+a contact +0 +60 1 3 250
+a contact +0 +60 2 3 250
+a contact +0 +60 1 1 250
+m horizon +0
+"""
+
+
+def _pieces(found):
+    names = zip(found.file.windows.satellite, found.file.windows.site, strict=True)
+    return [
+        (found.file.satellites[a], found.file.sites[b], *pieces)
+        for (a, b), pieces in zip(names, found.pieces, strict=True)
+    ]
+
+
+def test_commands_of_ion_are_windows_with_rates_and_light_time():
+    contacts = orbit.parse_contact_plan(ION, "p", START, {"X": "ISS", **OTHERS})
+    found = orbit.plan_windows(contacts, ["A", "B"])
+    assert _pieces(found) == [
+        ("ISS", "A", [10, 70, 90], [8000, 16000], [4000, 4000], [1, 1]),
+        ("ISS", "B", [3600, 4200], [800], [0], [0]),
+        ("ISS", "B", [7200, 7260], [0], [2000], [0]),
+    ]
+    np.testing.assert_allclose(found.file.windows.min_slant_range_km, [299792.458, np.nan, np.nan])
+    for words in ("m horizon", "confidence below 1", "itself (ISS and ISS)", "places (A and B)"):
+        assert words in " ".join(found.aside)
+
+
+HDTN = [
+    {"contact": 0, "source": 2, "dest": 1, "startTime": 10, "endTime": 70, "rateBitsPerSec": 8000,
+     "owlt": 1},
+    {"contact": 1, "source": 1, "dest": 2, "startTime": 10, "endTime": 70, "rate": 16, "owlt": 1},
+    {"contact": 2, "source": 2, "dest": 1, "startTime": 10, "endTime": 70, "rateBitsPerSec": 8000,
+     "owlt": 1, "finalDestination": 9},
+    {"source": 2, "dest": 1, "startTime": START.timestamp() + 90, "rate": 5,
+     "endTime": START.timestamp() + 91.5},
+]  # fmt: skip
+
+
+def test_contacts_of_hdtn_are_windows_with_rates_and_light_time():
+    for text in (json.dumps({"contacts": HDTN}), "\ufeff" + json.dumps(HDTN, indent=2)):
+        contacts = orbit.parse_contact_plan(text, "p", START, {"1": "ISS", "2": "A"})
+        found = orbit.plan_windows(contacts, ["A"])
+        assert _pieces(found) == [
+            ("ISS", "A", [10, 70], [8000], [16], [1]),
+            ("ISS", "A", [90, 91.5], [5], [0], [0]),
+        ]
+    named = {"start": START.isoformat(), "nodes": {"1": "ISS", "2": "A"}, "contacts": HDTN[:2]}
+    contacts = orbit.parse_contact_plan(json.dumps(named), start=START - timedelta(seconds=5))
+    assert _pieces(orbit.plan_windows(contacts, ["A"]))[0][2] == [15, 75]
+
+
+BAD = (
+    ("a contact +10 +70 2 1", "6 words, but a contact is `a contact START END FROM TO RATE`"),
+    ("a contact +10 +70 2 1 fast", "rate 'fast' is not a number from 0; give bytes per second"),
+    ("a contact +10 +70 2 1 -5", "rate '-5' is not a number from 0"),
+    ("a contact +70 +10 2 1 5", "ends at 10.0, not after its start 70.0"),
+    ("a contact 10 +70 2 1 5", "time '10' is neither .SECONDS nor like 2026/08/22-12:00:00"),
+    ("a contact 2026/02/30-00:00:00 +70 2 1 5", "day is out of range"),
+    ("a contact +10 2026/02/20-00:00:00 2 1 5", "has a date and a time after the reference"),
+    ("a range +10 +70 2 1 near", "range 'near' is not a number from 0; give light seconds"),
+    ("a contact +30 +80 2 1 1000", "the contact from 'A' to 'ISS' overlaps that of line 3"),
+    ("@ +5", "@ has no date; write it like @ 2026/08/22-12:00:00"),
+    ("contact 1 2 3", "'contact' is no command of ionadmin; remove the line"),
+)
+
+
+@pytest.mark.parametrize(("line", "words"), BAD)
+def test_a_wrong_line_is_told_and_can_be_left_out(line, words):
+    lines = ION.splitlines()[1:]
+    names = NAMES | {}
+    right = orbit.parse_contact_plan("\n".join(lines), "p", START, names)
+    lines.insert(8, line)
+    text = "\n".join(lines)
+    refused(rf"^p:9: .*{words}", orbit.parse_contact_plan, text, "p", START, names)
+    bad = []
+    kept = orbit.parse_contact_plan(text, "p", START, names, bad.append)
+    assert len(bad) == 1
+    assert _pieces(orbit.plan_windows(kept, "AB")) == _pieces(orbit.plan_windows(right, "AB"))
+
+
+ITEMS = (
+    ({"rateBitsPerSec": None}, "rateBitsPerSec is missing; add it"),
+    ({"endTime": 5}, "ends at 5.0, not after its start 10.0"),
+    ({"source": None}, "source is missing"),
+    ({"owlt": "far"}, "owlt 'far' is not a number"),
+    ({"startTime": True}, "startTime True is not a number"),
+)
+
+
+@pytest.mark.parametrize(("change", "words"), ITEMS)
+def test_a_wrong_contact_of_hdtn_is_told_by_its_line(change, words):
+    rows = ",\n".join(json.dumps(item) for item in [*HDTN[:2], HDTN[0] | change])
+    text = '{"contacts": [\n' + rows + "\n]}"
+    refused(f"^p:4: {words}", orbit.parse_contact_plan, text, "p", START)
+    assert len(orbit.parse_contact_plan(text, "p", START, None, [].append).line) == 2
+
+
+def test_what_is_no_plan_and_names_that_no_node_has_are_refused():
+    for text, words in (
+        ("{", "p:1: no JSON"),
+        (
+            "a contact +1 +2 1 2 5\na contact 2026/08/22-12:00:00 2026/08/22-12:10:00 1 2 5",
+            "p:1: cou",
+        ),
+        ('{"a": 1}', "p:1: JSON without a list of contacts"),
+        ("# nothing\n", "p:1: no contacts found"),
+    ):
+        refused(words, orbit.parse_contact_plan, text, "p")
+    words = "p:1: names: '7' is no node here; there are '1', '2', '3'"
+    refused(words, orbit.parse_contact_plan, ION[15:], "p", START, {"7": "A"})
+    contacts = orbit.parse_contact_plan(ION, "p", START)
+    refused("no contact of the plan is with Bern", orbit.plan_windows, contacts, ["Bern"])
+    assert not orbit.is_contact_plan("site,rise_utc,set_utc\n")
+    assert not orbit.is_contact_plan("a,rise_utc,set_utc\n")
+
+
+SPANS = st.sets(st.integers(0, 20), max_size=8).map(sorted)
+
+
+@given(st.data())
+def test_windows_are_what_both_directions_cover_second_by_second(data):
+    lines = []
+    bps = np.zeros((2, 2, 2, 20))  # satellite, site, whether down, second
+    for satellite, site, down in np.ndindex(2, 2, 2):
+        edges = data.draw(SPANS)
+        for begin, end in pairwise(edges):
+            if data.draw(st.booleans()):
+                rate = data.draw(st.integers(1, 3))
+                ends = (satellite + 1, site + 3)[:: 1 if down else -1]
+                lines.append(f"a contact +{begin} +{end} {ends[0]} {ends[1]} {rate}")
+                bps[satellite, site, down, begin:end] = 8 * rate
+    if not lines:
+        return
+    found = orbit.plan_windows(orbit.parse_contact_plan("\n".join(lines)), ["3", "4"])
+    told = np.zeros_like(bps)
+    for satellite, site, edges, up_bps, down_bps, _ in _pieces(found):
+        for k, (begin, end) in enumerate(pairwise(edges)):
+            seconds = slice(int(begin), int(end))
+            told[int(satellite) - 1, int(site) - 3, :, seconds] += [[up_bps[k]], [down_bps[k]]]
+    np.testing.assert_array_equal(told, bps)
+    covered = np.pad(bps.any(axis=2), ((0, 0), (0, 0), (1, 0)))
+    assert len(found.pieces) == (np.diff(covered.astype(int), axis=-1) > 0).sum()
+
+
+def test_a_plan_of_fifty_thousand_contacts_takes_seconds():
+    lines = [
+        f"a {{}} +{10 * k} +{10 * k + 9} {k % 200 + 1} {k % 17 + 201} 1" for k in range(55_184)
+    ]
+    text = "\n".join(line.format(kind) for kind in ("contact", "range") for line in lines)
+    begin_s = process_time()
+    found = orbit.plan_windows(orbit.parse_contact_plan(text), [str(n) for n in range(201, 218)])
+    assert process_time() - begin_s < 10.0  # about one, on a free machine
+    assert len(found.pieces) == 55_184 and found.pieces[-1].delay_s == [1.0]

@@ -1,0 +1,118 @@
+"""Nothing in the current folder is imported, but for what the user has named."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.kit import traps
+from tests.kit.small import SLOTS, merged
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMED = merged(SLOTS, {"learning": {"train": False}})
+KEYS = {
+    "model": {"model": {"kind": "ofevil"}},
+    "data": {"data": {"kind": "ofevil"}},
+    "policy": {"method": "aligned", "options": {"policy": "ofevil"}},
+    "agent": {"method": "select", "options": {"agent": "ofevil"}},
+    "gates": {"method": "nmoe", "options": {"gate_trainer": "ofevil"}},
+    "utility": {"method": "fedspace", "options": {"utility": "ofevil"}},
+    "method": {"method": "ofevil"},
+    "metrics": {"metrics": ["ofevil"]},
+}
+"""Keys of learning that may name what an installed package adds."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    place = tmp_path / "theirs"
+    place.mkdir()
+    traps.lay(place)
+    for name, mapping in {"s.yaml": SLOTS, "timed.yaml": TIMED}.items():
+        (place / name).write_text(yaml.safe_dump(mapping))
+    for name, change in KEYS.items():
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"learning": change})))
+    return place
+
+
+def in_one_process(folder, lines):
+    """Run commands in ``folder``, as the console script would; return how each has ended."""
+    script = folder.with_name("bin") / "script.py"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(traps.COMMANDS)
+    line = [sys.executable, str(script), traps.TRAP, json.dumps(lines)]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    said = [row for row in done.stdout.splitlines() if row.startswith("[") and row.endswith("]]")]
+    ends = {" ".join(row): status for status, row in map(json.loads, said)}
+    assert len(ends) == len(lines), done.stderr
+    return ends
+
+
+COMMANDS = """
+list; schema; cache; contacts quickstart; link quickstart; validate s.yaml
+validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet; compare run timed; report run; watch run
+fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; cite run
+export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
+sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; watch sweep; compare sweep
+new mine.yaml; tune s.yaml -p learning.step_size=0.1,0.2 -o tune --quiet
+"""
+
+
+@pytest.mark.process
+def test_no_command_imports_what_lies_in_the_current_folder(folder):
+    wrong = [["validate", f"{key}.yaml"] for key in KEYS]
+    wrong += [["export", "run", "--to", "ofevil"], ["check-method", "ofevil"]]
+    right = [line.strip() for line in COMMANDS.replace("\n", ";").split(";") if line.strip()]
+    ends = in_one_process(folder, [["doctor"], *wrong, *(line.split() for line in right)])
+    assert traps.ran(folder) == []
+    assert all(ends[" ".join(line)] == 2 for line in wrong)
+    assert [line for line in right if ends[line]] == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("start", [["-m", "leomix"], ["-m", "sim"], ["-c", "MAIN"]], ids=" ".join)
+def test_nor_does_it_where_python_would_look_there_first(folder, start):
+    """The names of typer and fnmatch are those of modules that leomix imports, too."""
+    start = [part.replace("MAIN", "from sim.cli import main; main()") for part in start]
+    if start[0] == "-c":  # here Python itself looks there before anything of leomix
+        for name in {*traps.NAMES} - {"pytz", "of_theirs"}:
+            (folder / f"{name}.py").unlink()
+    line = [sys.executable, *start, "validate", "method.yaml"]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, traps.ran(folder)) == (2, [])
+    assert done.stderr.startswith("leomix: learning.method: no method 'ofevil'; known are ")
+
+
+MINE = """
+import importlib, beside
+
+def net(config, spec):
+    from torch import nn
+    import later
+    importlib.import_module("by_" + "name")
+    return nn.Sequential(nn.Flatten(), nn.Linear(spec.shape[0], spec.classes))
+"""
+
+
+@pytest.mark.process
+def test_what_the_user_names_is_imported_with_what_it_imports_and_nothing_else(folder):
+    for name in ("beside", "later", "by_name"):
+        (folder / f"{name}.py").write_text(traps.TRAP)
+    (folder / "mine.py").write_text(MINE)
+    (folder / "net.yaml").write_text(yaml.safe_dump(SLOTS | {"learning": {"method": "fedavg"}}))
+    more = "--set learning.model.kind=mine:net --set stop.cycles=1 --quiet"
+    ends = in_one_process(folder, [f"run net.yaml -o run {more}".split(), ["report", "run"]])
+    assert set(ends.values()) == {0}
+    assert traps.ran(folder) == ["beside", "by_name", "later"]
+    (folder / traps.RAN).unlink()
+    # The workers of a sweep are processes of their own.
+    sweep = f"sweep net.yaml -p seed=1 -o sweep {more} --no-cache".split()
+    assert set(in_one_process(folder, [sweep]).values()) == {0}
+    assert traps.ran(folder) == ["beside", "by_name", "later"]

@@ -1,0 +1,210 @@
+"""Sessions that never end, or last for hours: rounds follow each other, or it is said."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import learning
+import scenarios
+import sim
+from tests.kit import network
+from tests.kit.talk import START, contact
+
+GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05, "beams": 2}
+MEO = GEO | {"semi_major_axis_km": 26560, "inclination_deg": 55, "min_elevation_deg": 5}
+BELOW = [
+    {"name": "A", "latitude_deg": 10, "longitude_deg": 165, "devices": 2},
+    {"name": "B", "latitude_deg": 20, "longitude_deg": 170, "devices": 3},
+]
+ROUND_S = 900.0
+DAYS = 2
+OF_SATELLITES = {name for name in learning.method_names() if learning.find_method(name).needs_isl}
+ON_GROUND = [n for n in learning.method_names() if not learning.find_method(n).needs_satellites]
+IN_ORBIT = [name for name in learning.method_names() if name not in OF_SATELLITES]
+
+
+def under(orbit, method="fedavg", **more):
+    """Two clusters on the ground below one satellite, for two days."""
+    return scenarios.from_dict(
+        {
+            "description": "long sessions",
+            "start": "2026-08-22T12:00:00Z",
+            "stop": {"days": DAYS},
+            "orbit": orbit,
+            "ground": {"clusters": BELOW},
+            "compute": {"seconds_per_round": ROUND_S},
+            "learning": learning_of(method),
+        }
+        | more
+    )
+
+
+def learning_of(method):
+    kind = "vector-mlp"
+    if learning.find_method(method).needs_experts:
+        kind = "vector-nmoe" if method == "nmoe" else "vector-moe"
+    return {"method": method, "train": False, "model": {"kind": kind}}
+
+
+def fleet(method, *, with_others):
+    """Three satellites that never set as clients, with two in low orbits or without."""
+    shells = [
+        {"name": "GEO", "semi_major_axis_km": 42164, "inclination_deg": 0.05, "satellites": 3},
+        {"name": "LEO", "altitude_km": 780, "inclination_deg": 98, "satellites": 2},
+    ]
+    places = range(-180, 180, 90)
+    return scenarios.from_dict(
+        {
+            "description": "a fleet with satellites that never set",
+            "start": "2026-08-22T12:00:00Z",
+            "stop": {"days": DAYS},
+            "roles": {"server": "stations", "clients": "satellites"},
+            "orbit": {
+                "source": "walker",
+                "min_elevation_deg": 5,
+                "shells": [{"planes": 1} | shell for shell in shells[: 1 + with_others]],
+            },
+            "ground": {
+                "antennas": 8,
+                "stations": [
+                    {"name": f"at {lon}", "latitude_deg": 0, "longitude_deg": lon} for lon in places
+                ],
+            },
+            "compute": {"seconds_per_round": ROUND_S},
+            "learning": learning_of(method),
+        }
+    )
+
+
+def rounds_of(result):
+    """Aggregations, or where a method has none the rounds of the device with the fewest."""
+    events = result.events
+    aggregated = int((events.kind == "aggregate").sum())
+    trained = events[events.kind == "train_end"]
+    if aggregated or not len(trained):
+        return max(aggregated, result.summary["cycles"])
+    return int(trained.groupby(["cluster", "device"]).size().min())
+
+
+@pytest.mark.parametrize("method", ON_GROUND)
+def test_below_a_satellite_that_never_sets_every_method_goes_on(method):
+    result = sim.run(under(GEO, method))
+    assert rounds_of(result) > 10
+    assert result.summary["cycles"] == DAYS * 24
+    (said,) = [line for line in result.manifest["warnings"] if "in contact for all of" in line]
+    assert said.startswith("A, B: in contact for all of 2 days; each 60 min of it counts")
+
+
+@pytest.mark.parametrize("method", IN_ORBIT)
+@pytest.mark.parametrize("with_others", [False, True])
+def test_satellites_that_never_set_are_clients_of_every_method(method, with_others):
+    result = sim.run(fleet(method, with_others=with_others))
+    assert rounds_of(result) > 10
+    served = result.contacts[result.contacts.served]
+    names = set(served.cluster)
+    assert {"GEO-P01-S01", "GEO-P01-S02", "GEO-P01-S03"} <= names
+    assert any("GEO-P01-S01" in line for line in result.manifest["warnings"])
+
+
+@pytest.mark.parametrize("method", sorted(OF_SATELLITES - {"autoflsat"}))
+def test_planes_that_never_set_go_on_over_their_rings(method):
+    scenario = fleet(method, with_others=False).model_dump(exclude_unset=True)
+    scenario["link"] = {"isl": {"rate_mbps": 10, "within_plane": "ring"}}
+    assert rounds_of(sim.run(scenarios.from_dict(scenario))) > 10
+
+
+def test_a_round_begins_as_the_one_before_ends():
+    transfers = sim.run(under(GEO | {"beams": 1}, ground={"clusters": BELOW[:1]})).transfers
+    downs = transfers[transfers.toward == "client"]
+    ups = transfers[transfers.toward == "server"].groupby("version").end_s.max()
+    begins_s = downs.groupby("version").start_s.min()
+    later = begins_s.index[begins_s.index > 0]
+    assert len(later) > 100
+    # A round begins with its download, at once when the last update of the one before is there.
+    np.testing.assert_array_equal(begins_s[later], ups[later - 1])
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedbuff"])
+def test_how_long_the_parts_are_changes_cycles_only(method):
+    def run(part_s):
+        return sim.run(under(MEO | {"max_session_s": part_s}, method))
+
+    hourly = run(3600)
+    shorter = run(1200)
+    assert rounds_of(hourly) > 10
+    assert shorter.summary["cycles"] > 2 * hourly.summary["cycles"]
+    columns = ["device", "payload", "start_s", "end_s", "delivered_bytes", "outcome"]
+    assert hourly.transfers[columns].equals(shorter.transfers[columns])
+    assert not [line for line in hourly.manifest["warnings"] if "max_session_s" in line]
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedbuff", "synchronous", "local"])
+def test_passes_of_hours_are_one_round_and_it_is_said(method):
+    result = sim.run(under(MEO, method))
+    each = result.events[result.events.kind == "aggregate"]
+    assert len(each) <= 2 * result.summary["contacts_served"]
+    (said,) = [line for line in result.manifest["warnings"] if "max_session_s" in line]
+    assert said.startswith("A, B: sessions last up to")
+
+
+def test_a_session_of_many_satellites_that_never_ends_goes_on():
+    orbit = {
+        "source": "walker",
+        "altitude_km": 1200,
+        "inclination_deg": 87,
+        "satellites": 120,
+        "planes": 10,
+        "pattern": "star",
+        "min_elevation_deg": 5,
+    }
+    place = BELOW[0] | {"latitude_deg": 60}
+    result = sim.run(under(orbit, ground={"clusters": [place]}, stop={"days": 0.5}))
+    assert rounds_of(result) > 10
+    assert result.transfers.contact_id.nunique() > 10  # over handovers
+
+
+def test_a_fork_goes_on_in_a_session_that_never_ends(tmp_path):
+    sim.run(under(GEO), tmp_path / "whole")
+    fork = sim.fork(tmp_path / "whole", 86400.0, {"stop.days": 3}, tmp_path / "fork")
+    before = sim.load(tmp_path / "whole").transfers
+    assert fork.manifest["status"] == "complete"
+    early = before[before.end_s < 86400].shape[0]
+    assert (fork.transfers.end_s < 86400).sum() == early
+    # A session that has begun ends as it was planned, where the run did.
+    assert 1.99 * 86400 < fork.transfers.end_s.max() <= 2 * 86400
+
+
+@given(st.data())
+def test_parts_are_the_whole_and_none_is_too_long(data):
+    sizes = st.integers(1, 40_000)
+    contacts = []
+    at_s = data.draw(st.integers(0, 100))
+    for session in range(data.draw(st.integers(1, 4))):
+        for _ in range(data.draw(st.integers(1, 3))):
+            end_s = at_s + data.draw(sizes)
+            contacts.append(contact(len(contacts), float(at_s), float(end_s), [8.0], session))
+            at_s = end_s + data.draw(st.integers(0, 50))
+        at_s += data.draw(sizes)
+    limit_s = data.draw(st.integers(60, 50_000))
+    cluster = contacts[0].cluster
+    columns = network.ContactColumns.of(contacts)
+    plan = network.Plan(START, 1e6, (cluster,), columns, longest_session_s=float(limit_s))
+    parts = plan.sessions(cluster)
+    whole = plan.passes(cluster)
+    assert all(parts.end_s(n) - parts.start_s(n) <= limit_s + 1e-6 for n in range(len(parts)))
+    assert sum(np.subtract(parts.closes_s, parts.opens_s)) == pytest.approx(
+        sum(np.subtract(whole.closes_s, whole.opens_s)), abs=0.01
+    )
+    assert parts.starts_s[0] == whole.starts_s[0]
+    assert parts.ends_s[-1] == pytest.approx(whole.ends_s[-1], abs=0.002)
+    # Every session that is short enough stays as it is.
+    spans = set(zip(parts.starts_s, parts.ends_s, strict=True))
+    sessions = set(zip(whole.starts_s, whole.ends_s, strict=True))
+    assert {span for span in sessions if span[1] - span[0] <= limit_s} <= spans
+
+
+def test_a_run_that_comes_to_nothing_names_no_kind_that_it_does_not_have():
+    result = sim.run(under(MEO, "fedbuff", compute={"seconds_per_round": 18_000.0}))
+    nothing = result.summary["came_to_nothing"]
+    assert nothing is None or "kind" not in nothing["why"]

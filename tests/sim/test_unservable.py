@@ -1,0 +1,131 @@
+"""Scenarios that can never be served: each refusal says so by its code, and sweeps go on."""
+
+import json
+
+import pytest
+
+import scenarios
+import sim
+from tests.kit import sweeps
+
+START = "2026-08-22T12:00:00Z"
+PLACE = {"name": "Z", "latitude_deg": 5, "longitude_deg": 0}
+RING = {"source": "walker", "altitude_km": 1200, "inclination_deg": 10, "min_elevation_deg": 10}
+RING |= {"satellites": 16, "planes": 2}
+ROUTE = {"rate_mbps": 10, "within_plane": "ring", "route": "earliest"}
+LEARNING = {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}}
+HIGH = {"name": "H", "semi_major_axis_km": 42164, "inclination_deg": 0, "satellites": 1}
+LOW = {"name": "L", "altitude_km": 800, "inclination_deg": 0, "satellites": 2}
+SERVED_BY_HIGH = {"server": "satellite:H-P01-S01", "clients": "satellites"}
+
+
+def over_ring(**more):
+    roles = {"server": "stations", "clients": "satellites"}
+    ground = {"stations": [PLACE]}
+    said = {"description": "a ring", "start": START, "stop": {"days": 0.2}, "roles": roles}
+    said |= {"orbit": RING, "ground": ground, "link": {"isl": ROUTE}}
+    said |= {"compute": {"seconds_per_round": 60}, "learning": LEARNING}
+    return said | more
+
+
+def on_ground(**more):
+    orbit = {"source": "circular", "altitude_km": 600, "inclination_deg": 30}
+    ground = {"clusters": [PLACE]}
+    said = {"description": "on the ground", "start": START, "stop": {"days": 1}, "orbit": orbit}
+    said |= {"ground": ground, "compute": {"seconds_per_round": 60}, "learning": LEARNING}
+    return said | more
+
+
+FAR = {"ground": {"stations": [PLACE | {"latitude_deg": 85}]}}
+TWO = {"clusters": [PLACE, PLACE | {"name": "Y", "latitude_deg": 6}]}
+GEO = {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0}
+GEO |= {"mean_anomaly_deg": 150.0}
+ALONE = {"isl": {"rate_mbps": 10}}
+OUT = {"outages": {"per_day": 24, "mean_hours": 100}}
+SLOW = {"rate": "fixed", "fixed_rate_mbps": 1e-6}
+LARGE = {"link": {"isl": ROUTE | {"rate_mbps": 1e-6}, "uplink": SLOW, "downlink": SLOW}}
+CASES = {
+    "no satellite over a cluster": (
+        on_ground(ground={"clusters": [PLACE | {"latitude_deg": 85}]}),
+        "never_seen",
+    ),
+    "passes too short": (
+        on_ground(
+            orbit={
+                "source": "circular",
+                "altitude_km": 600,
+                "inclination_deg": 30,
+                "min_contact_s": 5000,
+            }
+        ),
+        "never_served",
+    ),
+    "out in all of its windows": (on_ground(faults=OUT), "never_served"),
+    "beam of a satellite that never sets": (on_ground(orbit=GEO, ground=TWO), "never_served"),
+    "no satellite over a station": (over_ring(**FAR, link={}), "never_seen"),
+    "no pass of a mesh": (over_ring(**FAR), "never_reached"),
+    "a mesh of devices": (
+        over_ring(
+            roles={"server": "stations", "clients": "devices"},
+            ground={
+                "stations": [PLACE | {"latitude_deg": 85}],
+                "clusters": [PLACE | {"name": "C"}],
+            },
+            link={"isl": ROUTE, "feeder": {"rate_mbps": 10}},
+        ),
+        "never_reached",
+    ),
+    "a server out of range": (
+        over_ring(
+            roles=SERVED_BY_HIGH,
+            orbit={"source": "walker", "shells": [s | {"planes": 1} for s in (HIGH, LOW)]},
+            ground={},
+            link={"isl": {"rate_mbps": 10, "max_range_km": 100}},
+        ),
+        "never_seen",
+    ),
+    "neighbours of a ring": (
+        over_ring(
+            orbit=RING | {"satellites": 4, "planes": 1, "altitude_km": 500},
+            link={"isl": {"rate_mbps": 10, "within_plane": "ring"}},
+            learning=LEARNING | {"method": "fedisl"},
+        ),
+        "never_linked",
+    ),
+    "a message larger than all links": (over_ring(**LARGE), "never_carried"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_refusal_that_says_never_says_so_by_its_code(case):
+    said, code = CASES[case]
+    with pytest.raises(sim.InputError) as refused:
+        sim.run(scenarios.from_dict(said))
+    assert refused.value.code == code, str(refused.value)
+
+
+def test_other_refusals_have_no_such_code():
+    with pytest.raises(sim.InputError) as refused:
+        sim.run(scenarios.from_dict(on_ground(learning=LEARNING | {"options": {"trains": "x"}})))
+    assert refused.value.code == "other"
+
+
+def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_path):
+    (tmp_path / "mesh.yaml").write_text(json.dumps(over_ring()))
+    latitudes = ("-p", "ground.stations.0.latitude_deg=85,5,10")
+    place = tmp_path / "sweep"
+    done = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--quiet", "--json")
+    rows = json.loads(done.out)
+    assert [row["status"] for row in rows] == ["refused", "complete", "complete"]
+    assert [row["code"] for row in rows] == ["never_reached", "", ""]
+    assert done.status == 3
+    planned = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--dry-run").out
+    assert "no contact  point 0: link.isl.route" in planned
+
+
+def test_what_a_row_lacks_is_told_by_its_code_alone():
+    row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
+    assert sweeps.why_none(row | {"code": "never_reached"}) == "no contact"
+    assert sweeps.why_none(row | {"code": "never_carried"}) == "refused"
+    assert sweeps.why_none(row | {"code": "other"}) == "refused"
+    assert sweeps.why_none(row) == "refused"  # of a sweep of before
