@@ -192,6 +192,8 @@ def test_blanks_for_zeros_and_lines_without_checksum_are_read_as_meant():
         (read,) = orbit.parse_satellites(bare, checksum="ignore")
         assert read == whole and _apart_mm(read, whole) == 0
         _assert_refused(bare, ":2 (ISS (ZARYA)): ", f"line 1 has {width} characters instead of 69")
+    (nameless,) = orbit.parse_satellites(f"0 \n{ONE}\n{TWO}")
+    assert nameless.name == "25544"
     _assert_refused(f"{ONE[:68]}\n{TWO}", ":1 ", 'or read with checksum="ignore" if it has no')
 
 
