@@ -237,8 +237,9 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     number = orbit.catalogue_number(wanted)
     meant = [
         satellite
-        for satellite, own_name in zip(found, orbit.own_names(found), strict=True)
-        if wanted in (satellite.name, own_name) or (number and satellite.norad_id == number)
+        for satellite in found
+        if wanted in (satellite.name, _label(satellite))
+        or (number and satellite.norad_id == number)
     ]
     if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
         text = f"{key}: {len(meant)} element sets are those of {wanted!r}; {SEVERAL_SETS}"
