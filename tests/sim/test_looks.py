@@ -53,6 +53,8 @@ NOT_THE_USERS = {
 """What stands in for files that the user has."""
 MESH = {"route": "earliest", "within_plane": "ring", "between_planes": "neighbours"}
 MESH |= {"rate_mbps": 1, "terminals": 4, "max_range_km": 8000}
+RADIO = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 1, "tx_power_dbm": 40}
+RADIO |= {"gain_dbi": 32, "noise_temperature_k": 300}
 GROUND = {"stop.days": 0.2, "learning.method": "fedavg", "orbit.satellites": 24, "link.isl": MESH}
 STATION = {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85}
 GATEWAY = {"roles.server": "stations", "ground.stations": [STATION], "link.feeder.rate_mbps": 10}
@@ -77,7 +79,7 @@ SCENARIOS |= {
     "mesh": lambda: scenarios.load("iridium-isl", TIMING | HOPS | {"stop.days": 0.03}),
     "mesh with batteries": lambda: scenarios.from_dict(
         merged(SATELLITES, {"learning": {"train": False, "method": "fedasync"}})
-        | {"link": SATELLITES["link"] | {"isl": MESH | {"tx_power_dbm": 30}}, "stop": {"days": 0.06}}
+        | {"link": SATELLITES["link"] | {"isl": MESH | RADIO}, "stop": {"days": 0.06}}
     ),
     "mesh to the ground": lambda: scenarios.load(
         "walker", TIMING | GROUND | {"roles.server": "satellite:P01-S01"}
