@@ -15,6 +15,7 @@ from learning.values.replies import check_replies
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
+from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.trace.digest import json_digest
 
@@ -66,9 +67,11 @@ class Checkpoint:
             self._store.check()
             check_replies(self.replies)
         if state.get("identity") != self._identity:
+            noted = {name: one for name, one in versions().items() if name in journal.saved_with}
+            changed = changes({name: journal.saved_with[name] for name in noted}, noted)
             raise InputError(
-                f"{self.folder.parent}: holds a run of another scenario, or of other code of your "
-                "own; name another folder"
+                f"{self.folder.parent}: holds a run of another scenario, of other data or code of "
+                f"your own, or of other versions{listed(changed)}; name another folder"
             )
         return journal
 

@@ -52,6 +52,7 @@ from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
+from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.recorder import Trace
@@ -125,7 +126,13 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 f"{place}: holds a run from before {', '.join(changed)} changed; name another "
                 "folder, or put the old code back"
             )
-        raise InputError(f"{place}: holds a run of another scenario; name another folder")
+        if builds.fork is not None or before.get("scenario") != builds.scenario_json:
+            raise InputError(f"{place}: holds a run of another scenario; name another folder")
+        changed = changes(before.get("versions", {}), versions())
+        raise InputError(
+            f"{place}: holds a run that would not be the same now, as the finding of its contacts, "
+            f"or a file that it names, has changed{listed(changed)}; name another folder"
+        )
     return before
 
 
