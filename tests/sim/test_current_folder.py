@@ -57,7 +57,8 @@ def in_one_process(folder, lines):
 
 COMMANDS = """
 list; schema; cache; contacts quickstart; link quickstart; validate s.yaml
-validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet; compare run timed; report run; watch run
+validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
+compare run timed; report run; watch run
 fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; cite run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
 sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; watch sweep; compare sweep
