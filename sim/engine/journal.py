@@ -74,7 +74,7 @@ class Journal:
                 raise ValueError("has changed since it was written")
             entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
             return cls(entries, int(said["event"]), float(said["time_s"]), str(said["digest"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
 
 
