@@ -245,9 +245,9 @@ class Run(Observer):
         except ValueError as error:
             if isinstance(error, InputError) or not self._replayed or self.checkpoint is None:
                 raise
-            why = " ".join(str(error).split())
+            text = " ".join(str(error).split())
             cure = how_to_restart(self.checkpoint.folder)
-            raise InputError(f"{self._replayed}does not fit this run ({why}); {cure}") from error
+            raise InputError(f"{self._replayed}does not fit this run ({text}); {cure}") from error
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -22,7 +22,7 @@ from sim.analysis.lead import Bounds
 from sim.errors import InputError, SimulationError
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
-from sim.files import free_folder, write_text
+from sim.files import check_within, free_folder, write_text
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.points import SweepPlan, combinations, combinations_count, scenario_name
@@ -252,6 +252,7 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
     for number, share in enumerate(plan.rungs, 1):
         # The folder of a rung that is there holds the same settings, or is refused.
         place = folder / f"rung-{number}"
+        check_within(folder, place)
         own = replace(options, out=place, resume=options.resume, keep_going=True)
         done = run_sweep(SweepRequest(plan.sweep_of(left, share), own, many=True), quiet=quiet)
         if done.trouble or no_room(done.rows()):
