@@ -1,6 +1,7 @@
 """`leomix fly` with plain functions: the same times as fedavg, the same weights as a plain loop."""
 
 import json
+import os
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, mean
+from tests.kit.fly import arrays_of, check_project, mean
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -591,6 +592,27 @@ def test_files_that_cannot_be_flown(place, leomix, path, says):
     outcome = leomix("fly", path, "-s", "quickstart")
     assert outcome.status == 2
     assert says in outcome.err
+
+
+PROJECTS = {"a pipe": "is a pipe", "a huge file": "at most", "no text": "is no text in UTF-8"}
+PROJECTS |= dict.fromkeys(("[", "{a="), "is nested too deeply")
+
+
+@pytest.mark.parametrize("what", PROJECTS)
+def test_a_project_is_looked_at_before_it_is_parsed(tmp_path, what):
+    path = tmp_path / "pyproject.toml"
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "no text":
+        path.write_bytes(b"\xff\xfe")
+    else:
+        path.write_text("" if what == "a huge file" else f"x = {what * 100_000}")
+        os.truncate(path, 200_000_000 if what == "a huge file" else path.stat().st_size)
+    with pytest.raises(ValueError, match=PROJECTS[what]):
+        check_project(tmp_path)
+    path.unlink()
+    path.write_text('[tool.flwr.app.components]\nserverapp = "tiny:app"\n')
+    check_project(tmp_path)
 
 
 def test_nothing_is_known_without_training(fly):

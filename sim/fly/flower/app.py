@@ -24,6 +24,7 @@ from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
+from sim.fly.project import check_project
 from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import TooLong, seeded, within
 
@@ -290,6 +291,7 @@ def components_of(folder: Path) -> dict[str, str]:
     Raises ValueError for a folder without them.
     """
     try:
+        check_project(folder)
         said = get_project_config(folder)
         parts = said["tool"]["flwr"]["app"]["components"]
         return {name: str(parts[name]) for name in ("serverapp", "clientapp")}
