@@ -97,6 +97,8 @@ def scan_satellites(
         return _bounded(_satellites(_RECORDS[form](text, source), checksum), source)
     if form == "page":
         what = f"a web page{_titled(text)} instead of elements; give {_FORMS}"
+    elif USED.intersection(re.split(r"[;\t]", first)):
+        what = "columns are not separated by commas; save the table with commas"
     else:
         what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
     return iter([ElementError(f"{source}:1: {what}")] if first else [])

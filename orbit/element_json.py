@@ -46,7 +46,7 @@ class _Reader:
                 yield from self._list()
             else:
                 left = yield from self._object(1)
-                if not self._number:
+                if not self._number and not any(value == [] for value in left.values()):
                     yield self._entry(left)
             self._skip()
             if self._at < len(self._text):

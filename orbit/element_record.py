@@ -42,13 +42,13 @@ def two_lines(fields: Mapping[str, Any]) -> tuple[str, str, str] | None:
     said = {_NOT_IN_NAMES.sub("", key.lower()): value for key, value in fields.items()}
     name = _text_of(said, _NAME).removeprefix("0 ")
     lines = [_text_of(said, _FIRST), _text_of(said, _SECOND)]
-    if not any(lines):
+    if said.keys().isdisjoint(_FIRST + _SECOND):
         both: Any = next((said[key] for key in _BOTH if isinstance(said.get(key), str | list)), [])
         every = both.splitlines() if isinstance(both, str) else [str(line) for line in both]
         lines = [line for line in every if line.strip()]
         if len(lines) == 3:
             name = lines.pop(0).removeprefix("0 ")
-    return (name, lines[0], lines[1]) if len(lines) == 2 and any(lines) else None
+    return (name, lines[0], lines[1]) if len(lines) == 2 else None
 
 
 def is_entry(fields: Mapping[str, Any]) -> bool:

@@ -164,7 +164,8 @@ def _kind(text: str) -> str:
 def _lines(text: str) -> Iterator[_Line]:
     """Lines with their kinds, without blank ones and comments."""
     written = ((number, raw.rstrip()) for number, raw in enumerate(lines_of(text), start=1))
-    said = ((number, line) for number, line in written if line and not line.startswith("#"))
+    # A 0 with nothing behind it names nobody.
+    said = (pair for pair in written if pair[1] not in ("", "0") and pair[1][0] != "#")
     before = ""
     for (number, line), (_, following) in pairwise(chain(said, [(0, "")])):
         kind = _kind(line)

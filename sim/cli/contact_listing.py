@@ -93,7 +93,15 @@ def summary_text(contacts: ContactList) -> str:
         ]
         for i, name in enumerate(names)
     ]
-    head = ["site", "passes", "a day", "mean s", "longest s", "longest gap h", "in view %"]
+    head = [
+        "site" if names == contacts.sites else "client",
+        "passes",
+        "a day",
+        "mean s",
+        "longest s",
+        "longest gap h",
+        "in view %",
+    ]
     listed = table(head, rows)
     if contacts.sessions is None and len(contacts.satellites) > 1:
         # Who would serve whom is not said: passes of several satellites overlap.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
@@ -68,22 +68,31 @@ def _by_who_flies(served: ServedPasses) -> orbit.ContactWindows:
     return orbit.ContactWindows(**{name: column[order] for name, column in turned.items()})
 
 
+@dataclass(frozen=True)
+class ElementFile:
+    """A file of elements, and how it is read.
+
+    Bad elements are left out if ``skip_bad``; ``sets`` is None where each set is a satellite.
+    """
+
+    path: Path
+    skip_bad: bool
+    checksum: Any
+    sets: Any
+
+
 def of_elements(
-    path: Path,
+    file: ElementFile,
     sites: Sequence[str],
     sites_file: Path | None,
     start: str | None,
     days: float | None,
     min_elevation_deg: float | None,
-    sets: Any,
-    *,
-    skip_bad: bool,
 ) -> ContactList:
     """Contacts of every satellite of an element file with every site.
 
-    Of several element sets of one satellite each counts as one, but for ``sets`` nearest or latest.
     Elements that cannot be read, and satellites that SGP4 refuses over the whole span, raise
-    InputError, or are left out with a complaint if ``skip_bad``.
+    InputError, or are left out with a complaint if ``file.skip_bad``.
     """
     if not (sites or sites_file) or start is None or days is None or min_elevation_deg is None:
         raise InputError(
@@ -99,10 +108,7 @@ def of_elements(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:  # the list could not tell them apart
         raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
-    satellites, left_out = _read(path, skip_bad=skip_bad)
-    if sets is not None:
-        with as_input("--sets: "):
-            satellites = orbit.one_each(satellites, sets)
+    satellites, left_out = _read(file)
     own_names = orbit.own_names(satellites)
     satellites = [replace(s, name=name) for s, name in zip(satellites, own_names, strict=True)]
     failures: list[orbit.Failure] = []
@@ -111,7 +117,7 @@ def of_elements(
     )
     refused = [str(failure) for failure in failures if failure.whole]
     partly = [str(failure) for failure in failures if not failure.whole]
-    left_out += _left_out(refused, len(satellites), path, skip_bad=skip_bad)
+    left_out += _left_out(refused, len(satellites), file)
     return ContactList(
         [satellite.name for satellite in satellites],
         [satellite.norad_id for satellite in satellites],
@@ -167,26 +173,32 @@ def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"warning: {line}" for line in lines)
 
 
-def _read(path: Path, *, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]:
+def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:
     """Satellites of a file, and a complaint for each entry left out."""
-    text = orbit.element_text(path)
-    entries = list(orbit.scan_satellites(text, str(path)))
+    text = orbit.element_text(file.path)
+    with as_input("--checksum: "):
+        scanned = orbit.scan_satellites(text, str(file.path), file.checksum)
+    entries = list(scanned)
     if not entries:
-        return orbit.parse_satellites(text, str(path)), []  # which says that there is nothing
+        return orbit.parse_satellites(text, str(file.path)), []  # which says that there is nothing
     good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
     bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
-    return good, _left_out(bad, len(entries), path, skip_bad=skip_bad)
+    left_out = _left_out(bad, len(entries), file)
+    if file.sets is not None:
+        with as_input("--sets: "):
+            good = orbit.one_each(good, file.sets)
+    return good, left_out
 
 
-def _left_out(bad: list[str], total: int, path: Path, *, skip_bad: bool) -> list[str]:
+def _left_out(bad: list[str], total: int, file: ElementFile) -> list[str]:
     """Complaints about bad satellites; InputError if they may not, or must not, be left out."""
     if not bad:
         return []
-    if not skip_bad:
+    if not file.skip_bad:
         others = f" ({len(bad)} of {total} are bad; --skip-bad leaves them out)"
         raise InputError(bad[0] + (others if total > 1 else ""))
     if len(bad) == total:
-        raise InputError(f"{path}: no good elements are left of {total}; the first: {bad[0]}")
+        raise InputError(f"{file.path}: no good elements are left of {total}; the first: {bad[0]}")
     return [f"left out: {line}" for line in bad]
 
 

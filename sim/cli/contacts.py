@@ -37,6 +37,10 @@ class OverSites:
     start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None
     days: Annotated[float | None, typer.Option(help="length of the span, days")] = None
     min_elevation: Annotated[float | None, typer.Option(metavar="DEG", help="mask, degrees")] = None
+    checksum: Annotated[
+        str | None,
+        typer.Option(metavar="WHETHER", help="wrong or missing checksums: verify, or ignore"),
+    ] = None
     sets: Annotated[
         str | None,
         typer.Option(
@@ -51,17 +55,15 @@ class OverSites:
 
     def contacts(self, elements: Path, *, skip_bad: bool) -> ContactList:
         """Return the contacts of the satellites of a file."""
-        from sim.cli.contact_search import of_elements
+        from sim.cli.contact_search import ElementFile, of_elements
 
         return of_elements(
-            elements,
+            ElementFile(elements, skip_bad, self.checksum or "verify", self.sets),
             self.site or [],
             self.sites,
             self.start,
             self.days,
             self.min_elevation,
-            self.sets,
-            skip_bad=skip_bad,
         )
 
 
@@ -155,7 +157,8 @@ def contacts_command(
         )
     if scenario is not None and over_sites.given:
         raise InputError(
-            "contacts: --site, --sites, --start, --days, --min-elevation and --sets go with --tle"
+            "contacts: --site, --sites, --start, --days, --min-elevation, --checksum and --sets go "
+            "with --tle"
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")

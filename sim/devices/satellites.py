@@ -235,7 +235,11 @@ def _told_apart(found: Sequence[S]) -> list[S]:
 def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
     number = orbit.catalogue_number(wanted)
-    meant = [s for s in found if s.name == wanted or (number and s.norad_id == number)]
+    meant = [
+        satellite
+        for satellite, own_name in zip(found, orbit.own_names(found), strict=True)
+        if wanted in (satellite.name, own_name) or (number and satellite.norad_id == number)
+    ]
     if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
         text = f"{key}: {len(meant)} element sets are those of {wanted!r}; {SEVERAL_SETS}"
         raise InputError(text)

@@ -192,6 +192,8 @@ def test_blanks_for_zeros_and_lines_without_checksum_are_read_as_meant():
         (read,) = orbit.parse_satellites(bare, checksum="ignore")
         assert read == whole and _apart_mm(read, whole) == 0
         _assert_refused(bare, ":2 (ISS (ZARYA)): ", f"line 1 has {width} characters instead of 69")
+    (nameless,) = orbit.parse_satellites(f"0 \n{ONE}\n{TWO}")
+    assert nameless.name == "25544"
     _assert_refused(f"{ONE[:68]}\n{TWO}", ":1 ", 'or read with checksum="ignore" if it has no')
 
 
@@ -284,6 +286,9 @@ def _assert_refused(text, place, words):
         (_json({"OBJECT_NAME": "\x1b"}), "OBJECT_NAME '\\x1b' has characters that can"),
         # Files without elements.
         ("", ":1: no elements found; give two-line elements, or OMM as JSON, CSV, XML or KVN"),
+        ('{"count": 0, "results": []}', ":1: no elements found; give two-line elements"),
+        (json.dumps([SATNOGS | {"tle1": ""}]), f" entry 1 ({NAME}): line 1 is ''; give line 1 of"),
+        ("OBJECT_NAME;EPOCH\nA;2026", ":1: columns are not separated by commas; save the table"),
         ("No GP data found\n", ":1: no element sets, it starts with 'No GP data found'"),
         ('{"error": "rate limit"}', " entry 1: an answer in place of elements, 'rate limit'"),
         ("[1]", " entry 1: is int instead of an object"),

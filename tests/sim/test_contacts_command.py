@@ -203,6 +203,41 @@ def test_a_scenario_shows_its_cycles(leomix):
     assert (slots[-1][:14], "orbit" in slots[-1]) == ("cycles a day: ", False)
 
 
+def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix, tmp_path):
+    file = tmp_path / "fleet.tle"
+    one, two = (
+        orbit.keplerian_satellite(
+            "DEB",
+            START + timedelta(days=k),
+            semi_major_axis_km=7000,
+            inclination_deg=98,
+            mean_anomaly_deg=90.0 * k,
+        )
+        for k in (0, 1)
+    )
+    bare = "".join(
+        line[:68] + "\n" if line[:2] in ("1 ", "2 ") else f"{line}\n"
+        for line in (tle(one, 71) + tle(two, 72)).splitlines()
+    )
+    file.write_text(bare)
+    line = ["contacts", "--tle", file, *SPAN, "--site", "60,20"]
+    assert "or read with checksum" in leomix(*line).err
+    done = leomix(*line, "--checksum", "ignore", "-o", tmp_path / "o.csv")
+    found = pd.read_csv(tmp_path / "o.csv")
+    assert (done.status, done.err.count("warning")) == (0, 0)
+    named = found[["satellite", "norad_id"]].drop_duplicates().sort_values("norad_id")
+    assert named.to_numpy().tolist() == [["DEB (71)", 71], ["DEB (72)", 72]]
+    # Two sets of one satellite: each, with a word about it, or the one nearest in time.
+    file.write_text(tle(one, 71) + tle(two, 71))
+    each = leomix(*line)
+    assert "71 comes twice: two element sets of one satellite count as two; keep one" in each.err
+    nearest = leomix(*line, "--sets", "nearest")
+    assert nearest.err == "" and 0 < nearest.out.count("DEB") < each.out.count("DEB")
+    assert leomix(*line, "--sets", "newest").err.startswith(
+        "leomix: --sets: sets 'newest' is unknown"
+    )
+
+
 GOOD = [*SPAN, "--site", "60,20"]
 
 

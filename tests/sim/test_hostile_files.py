@@ -462,7 +462,15 @@ TEXTS = {
     "list": (b'[{"a":[' + b"[]," * 3_000_000, "entry 1 has more than 16384 characters"),
     "cells": (b"EPOCH," + b'"\n",' * 500_000, "a row of more than 16384 characters"),
     "lines": (b"\n" * 9_000_000, "more than 5000000 lines"),
-    "satellites": (b"1 x\n" * 1_000_000, "more than 100000 entries"),
+    "satellites": (b"1 25544U x\n" * 500_000, "more than 100000 entries"),
+    "members": (b'{"member":[' + b"[]," * 3_000_000, "more than 100000 entries"),
+    "fields": (
+        b"{" + b'"a":{"b":1},' * 10 + b"".join(b'"%d":1,' % n for n in range(900_000)),
+        "1000 fields",
+    ),
+    "objects": (b'{"a":' * 1_000_000, "more than 8 objects inside of one another"),
+    "keywords": (b"A = 1\n" * 110_000, "more than 100000 entries"),
+    "keys": (b"A = 1\n" + b"".join(b"A%d = 1\n" % n for n in range(50_000)), "1000 fields"),
 }
 SCAN = "import sys, resource, orbit; before = resource.getrusage(0).ru_maxrss\n"
 SCAN += "*_, last = orbit.scan_satellites(orbit.element_text(sys.argv[1]), 'it')\n"
