@@ -22,6 +22,9 @@ from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
+from .horizon import Horizon as Horizon
+from .horizon import parse_horizon as parse_horizon
+from .horizon import read_horizon as read_horizon
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import index
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 
 from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
 from orbit.files import Row, Table, TableError, near, parse_table, read_text
+from orbit.horizon import Horizon, horizon_of_text
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Site:
     latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 50 000] above the
     ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Raises
     ValueError outside these.
+
+    min_elevation_deg may also be a Horizon, or pairs of azimuth and elevation (deg) of one: it then
+    becomes the lowest of these elevations, and `horizon` is all of it.
     """
 
     name: str
@@ -28,9 +33,18 @@ class Site:
     longitude_deg: float
     altitude_m: float = 0.0
     min_elevation_deg: float | None = None
+    horizon: Horizon | None = None
 
     def __post_init__(self) -> None:
         """Check the name and the ranges."""
+        mask: Any = self.min_elevation_deg
+        if isinstance(mask, Horizon) or (isinstance(mask, Sequence) and not isinstance(mask, str)):
+            name = f"site {self.name!r}: min_elevation_deg"
+            whole = mask if isinstance(mask, Horizon) else Horizon.of(mask, name)
+            object.__setattr__(self, "horizon", whole)
+            object.__setattr__(self, "min_elevation_deg", whole.lowest_deg)
+        elif self.horizon is not None and mask != self.horizon.lowest_deg:
+            object.__setattr__(self, "horizon", None)  # another mask replaces it
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError(f"site name {shown(self.name)} is no name; give text such as 'Zurich'")
         if self.name.splitlines() != [self.name]:
@@ -41,6 +55,11 @@ class Site:
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
 
+    @property
+    def mask(self) -> float | tuple[tuple[float, float], ...] | None:
+        """The elevation mask as it is given: a number, pairs of a horizon, or None."""
+        return self.min_elevation_deg if self.horizon is None else self.horizon.pairs
+
 
 def check_mask(min_elevation_deg: float, name: str = "min_elevation_deg") -> float:
     """Return an elevation mask in [0, 90) degrees; raises ValueError outside."""
@@ -49,11 +68,15 @@ def check_mask(min_elevation_deg: float, name: str = "min_elevation_deg") -> flo
 
 @dataclass(frozen=True)
 class SiteFrames:
-    """Earth-fixed positions (S, 3) in km, east-north-up axes (S, 3, 3), sines of the masks (S,)."""
+    """Earth-fixed positions (S, 3) in km, east-north-up axes (S, 3, 3), sines of the masks (S,).
+
+    Of a site with one of the `horizons` (of each site, or of none) the mask is its lowest one.
+    """
 
     position_km: FloatArray
     axes: FloatArray
     sin_mask: FloatArray
+    horizons: tuple[Horizon | None, ...] = ()
 
     @property
     def up(self) -> FloatArray:
@@ -82,10 +105,12 @@ def _frames(sites: tuple[Site, ...], min_elevation_deg: float) -> SiteFrames:
         min_elevation_deg if site.min_elevation_deg is None else site.min_elevation_deg
         for site in sites
     ]
-    frames = SiteFrames(earth_fixed_km(axes, altitude_km), axes, np.sin(np.radians(masks)))
-    for array in vars(frames).values():
+    position_km = earth_fixed_km(axes, altitude_km)
+    sin_mask = np.sin(np.radians(masks))
+    for array in (position_km, axes, sin_mask):
         array.setflags(write=False)
-    return frames
+    horizons = tuple(site.horizon for site in sites)
+    return SiteFrames(position_km, axes, sin_mask, horizons if any(horizons) else ())
 
 
 def _check_sites(sites: Sequence[Site]) -> None:
@@ -117,7 +142,7 @@ def place_devices(
     latitude_deg, longitude_deg = _around(centre, radius_km, share, 2 * np.pi * turn)
     return tuple(
         Site(str(k), float(latitude_deg[k]), float(longitude_deg[k]), centre.altitude_m,
-             centre.min_elevation_deg)
+             centre.min_elevation_deg, centre.horizon)
         for k in range(devices)
     )  # fmt: skip
 
@@ -160,11 +185,12 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
 
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
-    two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
-    starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
-    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
-    GeoJSON the name is the property `name`, the altitude the third coordinate, the mask the
-    property `min_elevation_deg`; errors name the feature by its number, from 1.
+    two). A mask is a number, or the pairs of a horizon: `0 5; 90 12.5; 180 3`. Blank lines and
+    lines that start with # are skipped. Raises TableError (a ValueError) that starts `file:line:`
+    for an unknown or missing column, a cell that is not a number or out of the ranges of `Site`, a
+    name that comes twice, or no site; OSError when the file cannot be read. In GeoJSON the name is
+    the property `name`, the altitude the third coordinate, the mask the property
+    `min_elevation_deg`; errors name the feature by its number, from 1.
     """
     text = read_text(path)
     if fspath(path).lower().endswith((".geojson", ".json")):
@@ -191,7 +217,7 @@ def _points(text: str, path: str) -> Table:
         points = [feature["geometry"]["coordinates"] for feature in features]
         properties_of = [feature.get("properties") or {} for feature in features]
         named = [properties.get("name", number) for number, properties in enumerate(properties_of)]
-        masks = [properties.get("min_elevation_deg", "") for properties in properties_of]
+        masks = [_as_cell(properties.get("min_elevation_deg", "")) for properties in properties_of]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
@@ -207,6 +233,13 @@ def _points(text: str, path: str) -> Table:
     return Table(source, 1, _COLUMNS, iter(rows))
 
 
+def _as_cell(mask: Any) -> Any:
+    """The pairs of a horizon in JSON as they stand in a table; others as they are."""
+    if not isinstance(mask, list):
+        return mask
+    return "; ".join(" ".join(map(str, p)) if isinstance(p, list) else str(p) for p in mask)
+
+
 def _check_columns(table: Table) -> None:
     for column in table.columns:
         if column not in _COLUMNS:
@@ -218,8 +251,23 @@ def _check_columns(table: Table) -> None:
 
 def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
-    given = {c: row.number(c) for c in _COLUMNS[1:] if row.cells.get(c) or c in _NEEDED}
+    given: dict[str, Any] = {
+        column: _mask_of(row) if column == "min_elevation_deg" else row.number(column)
+        for column in _COLUMNS[1:]
+        if row.cells.get(column) or column in _NEEDED
+    }
     try:
         return Site(name, **given)
+    except ValueError as error:
+        raise row.error(str(error)) from None
+
+
+def _mask_of(row: Row) -> float | list[tuple[float, float]]:
+    """A mask as a number, or as the pairs of a horizon: `0 5; 90 12.5`."""
+    text = row.cells["min_elevation_deg"]
+    if len(text.split()) < 2 and not {";", ":"} & set(text):
+        return row.number("min_elevation_deg")
+    try:
+        return horizon_of_text(text, "min_elevation_deg")
     except ValueError as error:
         raise row.error(str(error)) from None
