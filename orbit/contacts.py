@@ -58,8 +58,8 @@ def contact_windows(
     SGP4 on a grid of a few minutes, turned to the Earth-fixed frame by GMST 1982 of UT1, a quintic
     through its positions between, no atmosphere. With `refine="hermite"` satellites are within
     0.1 m of SGP4 and range rates within 0.05 m/s; `"sgp4"` makes rise, set, angles, ranges and
-    rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90); above a horizon a pass
-    may become several windows.
+    rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90); above a horizon a
+    pass may become several windows.
 
     Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is called for each
     satellite that fails; without it one that fails all the time raises ElementError, and one that

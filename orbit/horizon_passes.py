@@ -282,10 +282,12 @@ def _turn(from_deg: FloatArray, to_deg: FloatArray) -> FloatArray:
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
 
 
-def _in_order(*columns: FloatArray | IntArray | BoolArray) -> list[FloatArray]:
-    """Columns sorted by the first, and then by the second."""
-    order = np.lexsort((columns[1], columns[0]))
-    return [column[order] for column in columns]
+def _in_order(
+    row: IntArray, time_s: FloatArray, whole: BoolArray
+) -> tuple[IntArray, FloatArray, BoolArray]:
+    """Columns sorted by row, and then by time."""
+    order = np.lexsort((time_s, row))
+    return row[order], time_s[order], whole[order]
 
 
 def _piece_of(

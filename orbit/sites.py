@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import index
 from os import PathLike, fspath
@@ -33,7 +33,7 @@ class Site:
     longitude_deg: float
     altitude_m: float = 0.0
     min_elevation_deg: float | None = None
-    horizon: Horizon | None = None
+    horizon: Horizon | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the name and the ranges."""
@@ -142,7 +142,7 @@ def place_devices(
     latitude_deg, longitude_deg = _around(centre, radius_km, share, 2 * np.pi * turn)
     return tuple(
         Site(str(k), float(latitude_deg[k]), float(longitude_deg[k]), centre.altitude_m,
-             centre.min_elevation_deg, centre.horizon)
+             centre.min_elevation_deg, horizon=centre.horizon)
         for k in range(devices)
     )  # fmt: skip
 
