@@ -22,9 +22,6 @@ from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
-from .horizon import Horizon as Horizon
-from .horizon import parse_horizon as parse_horizon
-from .horizon import read_horizon as read_horizon
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows
@@ -35,6 +32,9 @@ from .look_angles import RangesBetween as RangesBetween
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
 from .look_angles import pair_range_km as pair_range_km
+from .masks import Horizon as Horizon
+from .masks import parse_horizon as parse_horizon
+from .masks import read_horizon as read_horizon
 from .planes import planes as planes
 from .propagation import Failure as Failure
 from .satellite import ElementError as ElementError

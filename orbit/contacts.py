@@ -11,8 +11,8 @@ import numpy as np
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
-from orbit.horizon_passes import above_horizons
 from orbit.look_angles import looks_from
+from orbit.masked_passes import above_horizons
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
     ExactStates,

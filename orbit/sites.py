@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import index
 from os import PathLike, fspath
@@ -13,7 +13,7 @@ import numpy as np
 from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
 from orbit.files import Row, Table, TableError, near, parse_table, read_text
-from orbit.horizon import Horizon, horizon_of_text
+from orbit.masks import Horizon, horizon_of_text
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,6 @@ class Site:
     latitude_deg in [-90, 90], longitude_deg in [-180, 360), altitude_m in [-500, 50 000] above the
     ellipsoid, min_elevation_deg in [0, 90) or None; the name is one line of text. Raises
     ValueError outside these.
-
-    min_elevation_deg may also be a Horizon, or pairs of azimuth and elevation (deg) of one: it then
-    becomes the lowest of these elevations, and `horizon` is all of it.
     """
 
     name: str
@@ -34,17 +31,12 @@ class Site:
     altitude_m: float = 0.0
     min_elevation_deg: float | None = None
     horizon: Horizon | None = field(default=None, kw_only=True)
+    """The mask where it depends on the azimuth: min_elevation_deg may be a Horizon, or pairs of
+    azimuth and elevation (deg) of one, and then becomes the lowest of its elevations."""
 
     def __post_init__(self) -> None:
         """Check the name and the ranges."""
-        mask: Any = self.min_elevation_deg
-        if isinstance(mask, Horizon) or (isinstance(mask, Sequence) and not isinstance(mask, str)):
-            name = f"site {self.name!r}: min_elevation_deg"
-            whole = mask if isinstance(mask, Horizon) else Horizon.of(mask, name)
-            object.__setattr__(self, "horizon", whole)
-            object.__setattr__(self, "min_elevation_deg", whole.lowest_deg)
-        elif self.horizon is not None and mask != self.horizon.lowest_deg:
-            object.__setattr__(self, "horizon", None)  # another mask replaces it
+        self._take_horizon()
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError(f"site name {shown(self.name)} is no name; give text such as 'Zurich'")
         if self.name.splitlines() != [self.name]:
@@ -54,6 +46,16 @@ class Site:
         within(self.altitude_m, -500, 50_000, f"site {self.name!r}: altitude_m")
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
+
+    def _take_horizon(self) -> None:
+        mask: Any = self.min_elevation_deg
+        if isinstance(mask, Horizon) or (isinstance(mask, Sequence) and not isinstance(mask, str)):
+            name = f"site {self.name!r}: min_elevation_deg"
+            whole = mask if isinstance(mask, Horizon) else Horizon.of(mask, name)
+            object.__setattr__(self, "horizon", whole)
+            object.__setattr__(self, "min_elevation_deg", whole.lowest_deg)
+        elif self.horizon is not None and mask != self.horizon.lowest_deg:
+            object.__setattr__(self, "horizon", None)  # another mask replaces it
 
     @property
     def mask(self) -> float | tuple[tuple[float, float], ...] | None:
@@ -185,12 +187,11 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
 
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
-    two). A mask is a number, or the pairs of a horizon: `0 5; 90 12.5; 180 3`. Blank lines and
-    lines that start with # are skipped. Raises TableError (a ValueError) that starts `file:line:`
-    for an unknown or missing column, a cell that is not a number or out of the ranges of `Site`, a
-    name that comes twice, or no site; OSError when the file cannot be read. In GeoJSON the name is
-    the property `name`, the altitude the third coordinate, the mask the property
-    `min_elevation_deg`; errors name the feature by its number, from 1.
+    two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
+    starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
+    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
+    GeoJSON the name is the property `name`, the altitude the third coordinate, the mask the
+    property `min_elevation_deg`; errors name the feature by its number, from 1.
     """
     text = read_text(path)
     if fspath(path).lower().endswith((".geojson", ".json")):
@@ -200,13 +201,31 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     _check_columns(table)
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows):
-        site = _site(row, str(count))
+        bare, horizon = _without_horizon(row)
+        site = _site(bare, str(count))
+        if horizon is not None:
+            site = replace(site, min_elevation_deg=horizon)  # type: ignore[arg-type]
         if site.name in sites:
             raise row.error(
                 f"site {shown(site.name)} is there already; give each site its own name"
             )
         sites[site.name] = site
     return list(sites.values())
+
+
+def _without_horizon(row: Row) -> tuple[Row, Horizon | None]:
+    """A row whose mask is a number or empty, and the horizon that it was if it was one.
+
+    A cell like `0 5; 90 12.5; 180 3`, or a list of pairs in JSON.
+    """
+    text = row.cells.get("min_elevation_deg", "")
+    if len(text.split()) < 2 and not {";", ":", "["} & set(text):
+        return row, None
+    try:
+        horizon = Horizon.of(horizon_of_text(text, "min_elevation_deg"))
+    except ValueError as error:
+        raise row.error(str(error)) from None
+    return replace(row, cells=row.cells | {"min_elevation_deg": ""}), horizon
 
 
 def _points(text: str, path: str) -> Table:
@@ -217,7 +236,7 @@ def _points(text: str, path: str) -> Table:
         points = [feature["geometry"]["coordinates"] for feature in features]
         properties_of = [feature.get("properties") or {} for feature in features]
         named = [properties.get("name", number) for number, properties in enumerate(properties_of)]
-        masks = [_as_cell(properties.get("min_elevation_deg", "")) for properties in properties_of]
+        masks = [properties.get("min_elevation_deg", "") for properties in properties_of]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
@@ -233,13 +252,6 @@ def _points(text: str, path: str) -> Table:
     return Table(source, 1, _COLUMNS, iter(rows))
 
 
-def _as_cell(mask: Any) -> Any:
-    """The pairs of a horizon in JSON as they stand in a table; others as they are."""
-    if not isinstance(mask, list):
-        return mask
-    return "; ".join(" ".join(map(str, p)) if isinstance(p, list) else str(p) for p in mask)
-
-
 def _check_columns(table: Table) -> None:
     for column in table.columns:
         if column not in _COLUMNS:
@@ -251,23 +263,8 @@ def _check_columns(table: Table) -> None:
 
 def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
-    given: dict[str, Any] = {
-        column: _mask_of(row) if column == "min_elevation_deg" else row.number(column)
-        for column in _COLUMNS[1:]
-        if row.cells.get(column) or column in _NEEDED
-    }
+    given = {c: row.number(c) for c in _COLUMNS[1:] if row.cells.get(c) or c in _NEEDED}
     try:
         return Site(name, **given)
-    except ValueError as error:
-        raise row.error(str(error)) from None
-
-
-def _mask_of(row: Row) -> float | list[tuple[float, float]]:
-    """A mask as a number, or as the pairs of a horizon: `0 5; 90 12.5`."""
-    text = row.cells["min_elevation_deg"]
-    if len(text.split()) < 2 and not {";", ":"} & set(text):
-        return row.number("min_elevation_deg")
-    try:
-        return horizon_of_text(text, "min_elevation_deg")
     except ValueError as error:
         raise row.error(str(error)) from None

@@ -1,5 +1,6 @@
 """Masks by azimuth: windows against Skyfield's own look angles, and what is refused."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -131,6 +132,7 @@ def test_what_is_no_horizon_is_refused():
     assert site([(360, 5), (90, 6)]).min_elevation_deg == 5.0
 
 
+HILL = [[0, 5], [90, 12.5]]
 FILE = "# horizon of the roof\nazimuth, elevation\n\n0, 5.5\n90\t12\n180;3\n360 5.5\n"
 
 
@@ -149,6 +151,9 @@ def test_horizons_are_read_from_files_and_from_cells(tmp_path):
     sites = orbit.read_sites(table)
     assert [s.min_elevation_deg for s in sites] == [3.0, 5.0, 9.0]
     assert sites[0].mask == ((0.0, 5.0), (90.0, 12.5), (180.0, 3.0)) and sites[2].mask == 9.0
+    feature = {"geometry": {"coordinates": [11, 48]}, "properties": {"min_elevation_deg": HILL}}
+    (tmp_path / "p.geojson").write_text(json.dumps({"features": [feature]}))
+    assert orbit.read_sites(tmp_path / "p.geojson")[0].mask == ((0.0, 5.0), (90.0, 12.5))
     table.write_text(f"{head}A,48,11,0 low\n")
     refused(
         "p.csv:2: min_elevation_deg '0 low' is neither a number nor a horizon",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.horizon import Horizon
 from orbit.look_angles import looks_from
+from orbit.masks import Horizon
 from orbit.passes import Passes, first_largest
 from orbit.propagation import Source
 from orbit.sites import SiteFrames
