@@ -53,7 +53,7 @@ def install_line(extra: str) -> str:
     place = HOME if is_clone(HOME) else _installed_from()
     if place is None:
         return f'pip install "leomix[{extra}]"'
-    constraints = place / FOR_EXTRA.get(extra, "")
+    constraints = place / FOR_EXTRA.get(extra, "-")
     using = f'-c "{constraints}" ' if constraints.is_file() else ""
     source = "." if place == Path.cwd() else str(place)
     return f'pip install {using}"{source}[{extra}]"'
