@@ -90,7 +90,7 @@ class Place:
         return (
             Measure("gradient steps", summary("gradient_steps"), "{:.0f}"),
             Measure(f"{name} up", summary("uplink_bytes", size), "{:.2f}"),
-            Measure(f"{name} down", summary("downlink_bytes", size), "{:.2f}"),
+            Measure(f"{name} received", summary("downlink_received_bytes", size), "{:.2f}"),
             Measure(f"{name} of a device", summary("device_memory_bytes", size), "{:.3f}"),
         )
 

@@ -28,8 +28,8 @@ class Outcome:
     (inf: never), the last two over all devices. ``final`` is the last accuracy, ``fall`` the
     farthest that it fell below an earlier one. ``mass`` is the own gate mass at start and end,
     ``density`` the mean of the clusters' density ratios, both None without a model splitting.
-    ``up_bytes`` and ``down_bytes`` are those of the whole run, ``steps_per_day`` are its gradient
-    steps a day over all devices. ``early_hours`` count until ``EARLY`` is reached (inf: never).
+    ``up_bytes`` are those of the whole run, and ``received_bytes`` what all its devices got
+    together; ``steps_per_day`` are its gradient steps a day over all devices. ``early_hours`` count until ``EARLY`` is reached (inf: never).
     ``memory_bytes`` is what the fullest device holds.
     """
 
@@ -42,7 +42,7 @@ class Outcome:
     mass: tuple[float, float] | None
     density: float | None
     up_bytes: float
-    down_bytes: float
+    received_bytes: float
     steps_per_day: float
     early_hours: float
     memory_bytes: float
@@ -93,7 +93,7 @@ def run_one(point: Point) -> Outcome:
         mass=None if mass is None else (mass["start"], mass["end"]),
         density=mean(known) if known else None,
         up_bytes=summary["uplink_bytes"],
-        down_bytes=summary["downlink_bytes"],
+        received_bytes=summary["downlink_received_bytes"],
         steps_per_day=summary["gradient_steps"] / (summary["hours"] / 24),
         early_hours=early.get("hours", math.inf),
         memory_bytes=summary["device_memory_bytes"],
@@ -127,12 +127,12 @@ def grouped(outcomes: Sequence[Outcome], seeds: int) -> list[list[Outcome]]:
 
 
 def spread(values: Iterable[float], form: str = "{:g}") -> str:
-    """Show median and range of figures over seeds."""
+    """Show median and range of figures over seeds; of one seed the figure."""
     known = sorted(values)
     shown = [form.format(v) if math.isfinite(v) else "never" for v in known]
     middle = median(known)
     centre = form.format(middle) if math.isfinite(middle) else "never"
-    return f"{centre} ({shown[0]}..{shown[-1]})"
+    return centre if len(known) == 1 else f"{centre} ({shown[0]}..{shown[-1]})"
 
 
 Columns = Mapping[str, tuple[Callable[[Outcome], float], str]]

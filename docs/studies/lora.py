@@ -46,7 +46,7 @@ def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30
 def _cells(rows: list[Outcome], cycles: int) -> str:
     up, down = (
         sum(values) / len(rows) / cycles / 1e3
-        for values in ([row.up_bytes for row in rows], [row.down_bytes for row in rows])
+        for values in ([row.up_bytes for row in rows], [row.received_bytes for row in rows])
     )
     reached = spread(row.cycles for row in rows)
     last = spread((row.final for row in rows), "{:.3f}")

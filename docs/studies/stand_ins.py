@@ -144,7 +144,7 @@ def columns(megabytes: str) -> Columns:
         f"days to {TARGET:.2f}": (lambda row: row.hours / 24, "{:.1f}"),
         "last accuracy": (lambda row: row.final, "{:.3f}"),
         "MB up": (lambda row: row.up_bytes / 1e6, megabytes),
-        "MB down": (lambda row: row.down_bytes / 1e6, megabytes),
+        "MB received": (lambda row: row.received_bytes / 1e6, megabytes),
         "gradient steps": (lambda row: row.gradient_steps, "{:g}"),
         "steps a day": (lambda row: row.steps_per_day, "{:.0f}"),
         "MJ": (lambda row: row.energy_j / 1e6, "{:.2f}"),
