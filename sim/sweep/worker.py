@@ -29,7 +29,7 @@ import scenarios
 from learning.own_code import running_code_digest
 from learning.values.company import Company
 from scenarios.scenario import Stop
-from sim.engine.cost import pace_of
+from sim.engine.cost import LEAST_SHARE, pace_of
 from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
@@ -203,6 +203,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+LEAST_ACCOUNTED = 0.5
+"""The part of a trial's time that has to be that of the share which was run."""
+
+
+class _TimeIsUpError(KeyboardInterrupt):
+    """A trial is broken off where nothing else ends it."""
+
+
 class _Watch(Observer):
     """Measures how far a run comes, and ends it when its time is up.
 
@@ -216,8 +224,9 @@ class _Watch(Observer):
         self._trains = trains
         self._began = time.monotonic()
         self._first: float | None = None
-        self._reached = self._began
+        self._reached = self._ended = self._began
         self.share = 0.0
+        self._complete = False
 
     @property
     def before_s(self) -> float:
@@ -252,9 +261,27 @@ class _Watch(Observer):
 
     def ended(self, share: float) -> None:
         """Take down that the run has ended, having come to this ``share`` at least."""
+        self._ended = time.monotonic()
+        self._complete = share == 1.0
         if share == 1.0 or not self.share:
-            self._reached = time.monotonic()
+            self._reached = self._ended
         self.share = max(self.share, share)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the share that was run tells what all of it takes.
+
+        It does if it is not tiny, and most of the time went into it: of a single event that takes
+        long, or a training that was broken off, nobody knows how much is left.
+        """
+        return self._complete or (
+            self.share >= LEAST_SHARE and self.behind_s >= LEAST_ACCOUNTED * self.tried_s
+        )
+
+    @property
+    def tried_s(self) -> float:
+        """Seconds from the first event until it was ended."""
+        return self._ended - (self._first or self._ended)
 
 
 @contextmanager
@@ -262,7 +289,7 @@ def _alarmed() -> Iterator[None]:
     """Break off what is computed when an alarm goes off, which is set within."""
 
     def break_off(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise _TimeIsUpError
 
     before = signal.signal(signal.SIGALRM, break_off)
     try:
@@ -275,9 +302,10 @@ def _alarmed() -> Iterator[None]:
 def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     """Run a point in a ``folder`` of no other for ``limit_s`` at most; return what that took.
 
-    ``wall_s`` and ``size_bytes`` are those of all of it, inf where nothing is known; it came to
-    ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since. A short point is
-    run twice, as the first time pays for what a worker imports once. ``pace`` is that of training.
+    ``wall_s`` and ``size_bytes`` are those of all of it, inf where too little was run to tell; it
+    came to ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since, and ended
+    ``tried_s`` behind it. A short point is run twice, as the first time pays for what a worker
+    imports once. ``pace`` is that of training.
     """
     from resource import RUSAGE_SELF, getrusage
 
@@ -287,7 +315,7 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s, trains=trains)
         share = 0.0
-        with suppress(Interrupted), _alarmed():
+        with suppress(Interrupted, _TimeIsUpError), _alarmed():
             run(scenario, place, observers=[watch])
             share = 1.0
         watch.ended(share)
@@ -295,14 +323,16 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
             break
     pace = pace_of(build(scenario)) if trains else None
     share = watch.share
+    known = watch.is_telling
     # What is saved to go on from is not there at the end.
     size_bytes = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
     return {
         "before_s": watch.before_s,
         "behind_s": watch.behind_s,
+        "tried_s": watch.tried_s,
         "share": share,
-        "wall_s": watch.before_s + watch.behind_s / share if share else math.inf,
-        "size_bytes": size_bytes / share if share else math.inf,
+        "wall_s": watch.before_s + watch.behind_s / share if known else math.inf,
+        "size_bytes": size_bytes / share if known else math.inf,
         "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
         "pace": None if pace is None else asdict(pace),
     }
