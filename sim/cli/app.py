@@ -19,9 +19,9 @@ from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
 from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
-from sim.execution.garbage import collect_seldom
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
+from sim.garbage import collect_seldom
 from sim.terminal import escaped_streams
 
 app = typer.Typer(
