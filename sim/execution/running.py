@@ -43,7 +43,6 @@ from sim.execution import claim, status
 from sim.execution import folder as run_folder
 from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
-from sim.execution.garbage import collected_seldom
 from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
@@ -54,6 +53,7 @@ from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
+from sim.garbage import collected_seldom
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.recorder import Trace
 

@@ -35,13 +35,13 @@ from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
-from sim.execution.garbage import collect_seldom
 from sim.execution.identity import changed_code, code_of, digest_of
-from sim.execution.interrupt import HANG_UP, PATIENCE_S, stop_on_interrupt
+from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
+from sim.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -100,8 +100,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     # Between points there is nothing to save; the supervisor says when to end.
-    for number in filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
     company = Company()

@@ -468,6 +468,34 @@ def test_what_of_the_learning_does_not_count_is_not_looked_at(fly):
     assert fly(small(), out="own", learning=others).status == 0
 
 
+FORKS = """
+def ends():
+    import multiprocessing
+    import time
+
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    child.start()
+    time.sleep(0.1)
+    child.terminate()
+    child.join(10)
+    return float(child.exitcode)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("swept", [False, True])
+def test_processes_that_code_forks_end_when_they_are_told_to(fly, leomix, monkeypatch, swept):
+    """As they do without leomix: none of its handlers is theirs."""
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    code = small(figures='{"accuracy": 0.5, "ended": ends()}') + FORKS
+    assert fly(code, *(("--save", "saved.yaml") if swept else ()), stop={"cycles": 1}).status == 0
+    if swept:
+        of = ("-p", "seed=3", "-j", "1")
+        assert leomix("sweep", "saved.yaml", *of, "--quiet", "-o", "swept").status == 0
+    [path] = Path().glob("**/metrics.parquet")
+    assert (pd.read_parquet(path).ended == -15).all()
+
+
 HIDDEN = {
     "softmax.py:2: the module variable SEEN is changed by a call": (
         "SEEN = []\n",
