@@ -452,7 +452,7 @@ class Functions(OwnLearning):
 
         arrays = trees.arrays_of(self.weights)
         named = {place.lstrip(".") or "weights": array for place, array in arrays.items()}
-        return save({name: np.ascontiguousarray(array) for name, array in named.items()})
+        return save({name: np.asarray(array, order="C") for name, array in named.items()})
 
 
 def _as_given(share: Floats, _: object) -> Floats:

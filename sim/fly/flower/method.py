@@ -399,7 +399,7 @@ class Flower(OwnLearning):
         from safetensors.numpy import save
 
         arrays = self.stage.arrays
-        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
     def counts(self) -> Mapping[str, int]:
         """Return how many messages the app has sent, and what became of the replies."""
