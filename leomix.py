@@ -117,6 +117,8 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+if __name__ == "__mp_main__":
+    _package("learning.own_imports")  # a process of the user's code is to find the user's modules
 if __name__ == "__main__":
     _begin = _package("sim.cli").main
     if signal.getsignal(signal.SIGINT) is _end:

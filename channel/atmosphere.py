@@ -124,9 +124,7 @@ def itu_attenuation(
         with np.errstate():  # its import turns numpy's division warnings off for everyone
             import itur
     except ModuleNotFoundError as missing:
-        raise ValueError(
-            "atmosphere 'itu' needs the package itur: pip install \"leomix[itu]\""
-        ) from missing
+        raise ValueError("atmosphere 'itu' needs the package itur: pip install itur") from missing
     # Rows crowd at the zenith, where P.618 goes with the square root of the angle to it.
     elevation = 90.0 - (90.0 - LOWEST_ELEVATION_DEG) * np.linspace(1.0, 0.0, ROWS) ** 2
     # Gases from one call at 30 degrees: annex 2 is the cosecant law, and itur warns at 90.

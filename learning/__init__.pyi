@@ -1,3 +1,9 @@
+from . import clients as clients
+from . import data as data
+from . import methods as methods
+from . import models as models
+from . import policies as policies
+from . import requests as requests
 from .architecture.costs import Architecture as Architecture
 from .clients.updates import Update as Update
 from .clients.updates import changes as changes

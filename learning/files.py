@@ -27,6 +27,8 @@ def at_once(path: Path, own: str = "", *, durable: bool = True) -> Iterator[Path
     Raises OSError; a file that was there before then stays.
     """
     part = path.with_name(".".join(["", path.name, *([own] if own else []), "part"]))
+    if part.is_symlink() and (part.is_file() or not part.exists()):
+        part.unlink()  # it would have this written to another file
     try:
         yield part
         _sync(part)

@@ -35,6 +35,9 @@ from .look_angles import RangesBetween as RangesBetween
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
 from .look_angles import pair_range_km as pair_range_km
+from .masks import Horizon as Horizon
+from .masks import parse_horizon as parse_horizon
+from .masks import read_horizon as read_horizon
 from .planes import planes as planes
 from .propagation import Failure as Failure
 from .satellite import ElementError as ElementError

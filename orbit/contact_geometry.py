@@ -101,8 +101,9 @@ def contact_geometry(
     """When and how each of K devices sees a satellite within the contact [rise_s, set_s].
 
     A device's interval is the one around its highest elevation in the contact, cut at the contact's
-    ends; its own mask wins over `min_elevation_deg`. AOS and LOS are where exact SGP4 crosses the
-    mask to 0.1 ms (grazing ones to 1e-6 deg), the rest is as exact as `ContactTrack.look`. T is the
+    ends; its own mask (the lowest elevation of a horizon) wins over `min_elevation_deg`. AOS and
+    LOS are where exact SGP4 crosses the mask to 0.1 ms (grazing ones to 1e-6 deg), the rest is as
+    exact as `ContactTrack.look`. T is the
     least number of even times, ends included, that keeps every device's spacing at `step_s` or
     below. Raises ValueError for no device, a contact that is not finite or does not last, a step
     that is not positive, a mask out of range, or where SGP4 fails.

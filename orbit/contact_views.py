@@ -96,10 +96,11 @@ def contact_views(
     before = (np.cumsum(sites) - sites)[place]
     contact = np.repeat(np.arange(len(place)), devices)
     site = rows_of(before, devices)
-    every = SiteFrames(*(
-        np.concatenate([getattr(frame, name) for frame in frames])
-        for name in ("position_km", "axes", "sin_mask")
-    ))  # fmt: skip
+    every = SiteFrames(
+        position_km=np.concatenate([frame.position_km for frame in frames]),
+        axes=np.concatenate([frame.axes for frame in frames]),
+        sin_mask=np.concatenate([frame.sin_mask for frame in frames]),
+    )
     even = _even_looks(tracks, frames, place, points)
     edges_s = _aos_los(tracks, every, contact, site, even)
     return ContactViews(tracks, every, contact, site, even, *edges_s)

@@ -14,6 +14,7 @@ from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
 from orbit.history import History
 from orbit.look_angles import looks_from
+from orbit.masked_passes import above_horizons
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
     ExactStates,
@@ -59,7 +60,8 @@ def contact_windows(
     SGP4 on a grid of a few minutes, turned to the Earth-fixed frame by GMST 1982 of UT1, a quintic
     through its positions between, no atmosphere. With `refine="hermite"` satellites are within
     0.1 m of SGP4 and range rates within 0.05 m/s; `"sgp4"` makes rise, set, angles, ranges and
-    rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90).
+    rates exact. A site's own mask wins over `min_elevation_deg` (0 up to 90); above a horizon a
+    pass may become several windows.
 
     Where SGP4 fails (a decayed satellite) windows are cut. `on_failure` is called for each
     satellite that fails; without it one that fails all the time raises ElementError, and one that
@@ -207,6 +209,7 @@ class _AccessSearch:
                 rotation = earth_rotation(self.start, good.first_s, good.last_s)
                 source = ExactStates(models, self.start, rotation)
                 passes = refined(passes, source, self.frames, good.first_s, good.last_s)
+            passes = above_horizons(passes, source, self.frames, ephemeris.step_s)
             columns = window_columns(passes, source, self.frames)
             columns["satellite"] = members[passes.satellite]
             fails_at_start = passes.clipped_start & np.bool_(good.fails_before)

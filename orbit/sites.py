@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import index
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 
 from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
 from orbit.files import Row, Table, TableError, near, parse_table, read_text
+from orbit.masks import Horizon, horizon_of_text
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,13 @@ class Site:
     longitude_deg: float
     altitude_m: float = 0.0
     min_elevation_deg: float | None = None
+    horizon: Horizon | None = field(default=None, kw_only=True)
+    """The mask where it depends on the azimuth: min_elevation_deg may be a Horizon, or pairs of
+    azimuth and elevation (deg) of one, and then becomes the lowest of its elevations."""
 
     def __post_init__(self) -> None:
         """Check the name and the ranges."""
+        self._take_horizon()
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError(f"site name {shown(self.name)} is no name; give text such as 'Zurich'")
         if self.name.splitlines() != [self.name]:
@@ -44,6 +50,21 @@ class Site:
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
 
+    def _take_horizon(self) -> None:
+        mask: Any = self.min_elevation_deg
+        if isinstance(mask, Horizon) or (isinstance(mask, Sequence) and not isinstance(mask, str)):
+            name = f"site {self.name!r}: min_elevation_deg"
+            whole = mask if isinstance(mask, Horizon) else Horizon.of(mask, name)
+            object.__setattr__(self, "horizon", whole)
+            object.__setattr__(self, "min_elevation_deg", whole.lowest_deg)
+        elif self.horizon is not None and mask != self.horizon.lowest_deg:
+            object.__setattr__(self, "horizon", None)  # another mask replaces it
+
+    @property
+    def mask(self) -> float | tuple[tuple[float, float], ...] | None:
+        """The elevation mask as it is given: a number, pairs of a horizon, or None."""
+        return self.min_elevation_deg if self.horizon is None else self.horizon.pairs
+
 
 def check_mask(min_elevation_deg: float, name: str = "min_elevation_deg") -> float:
     """Return an elevation mask in [0, 90) degrees; raises ValueError outside."""
@@ -52,11 +73,15 @@ def check_mask(min_elevation_deg: float, name: str = "min_elevation_deg") -> flo
 
 @dataclass(frozen=True)
 class SiteFrames:
-    """Earth-fixed positions (S, 3) in km, east-north-up axes (S, 3, 3), sines of the masks (S,)."""
+    """Earth-fixed positions (S, 3) in km, east-north-up axes (S, 3, 3), sines of the masks (S,).
+
+    Of a site with one of the `horizons` (of each site, or of none) the mask is its lowest one.
+    """
 
     position_km: FloatArray
     axes: FloatArray
     sin_mask: FloatArray
+    horizons: tuple[Horizon | None, ...] = ()
 
     @property
     def up(self) -> FloatArray:
@@ -85,10 +110,12 @@ def _frames(sites: tuple[Site, ...], min_elevation_deg: float) -> SiteFrames:
         min_elevation_deg if site.min_elevation_deg is None else site.min_elevation_deg
         for site in sites
     ]
-    frames = SiteFrames(earth_fixed_km(axes, altitude_km), axes, np.sin(np.radians(masks)))
-    for array in vars(frames).values():
+    position_km = earth_fixed_km(axes, altitude_km)
+    sin_mask = np.sin(np.radians(masks))
+    for array in (position_km, axes, sin_mask):
         array.setflags(write=False)
-    return frames
+    horizons = tuple(site.horizon for site in sites)
+    return SiteFrames(position_km, axes, sin_mask, horizons if any(horizons) else ())
 
 
 def _check_sites(sites: Sequence[Site]) -> None:
@@ -120,7 +147,7 @@ def place_devices(
     latitude_deg, longitude_deg = _around(centre, radius_km, share, 2 * np.pi * turn)
     return tuple(
         Site(str(k), float(latitude_deg[k]), float(longitude_deg[k]), centre.altitude_m,
-             centre.min_elevation_deg)
+             centre.min_elevation_deg, horizon=centre.horizon)
         for k in range(devices)
     )  # fmt: skip
 
@@ -178,13 +205,31 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     _check_columns(table)
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows):
-        site = _site(row, str(count))
+        bare, horizon = _without_horizon(row)
+        site = _site(bare, str(count))
+        if horizon is not None:
+            site = replace(site, min_elevation_deg=horizon)  # type: ignore[arg-type]
         if site.name in sites:
             raise row.error(
                 f"site {shown(site.name)} is there already; give each site its own name"
             )
         sites[site.name] = site
     return list(sites.values())
+
+
+def _without_horizon(row: Row) -> tuple[Row, Horizon | None]:
+    """A row whose mask is a number or empty, and the horizon that it was if it was one.
+
+    A cell like `0 5; 90 12.5; 180 3`, or a list of pairs in JSON.
+    """
+    text = row.cells.get("min_elevation_deg", "")
+    if len(text.split()) < 2 and not {";", ":", "["} & set(text):
+        return row, None
+    try:
+        horizon = Horizon.of(horizon_of_text(text, "min_elevation_deg"))
+    except ValueError as error:
+        raise row.error(str(error)) from None
+    return replace(row, cells=row.cells | {"min_elevation_deg": ""}), horizon
 
 
 def _points(text: str, path: str) -> Table:

@@ -1,5 +1,6 @@
 from .errors import ScenarioError as ScenarioError
 from .files import element_file as element_file
+from .files import horizon_file as horizon_file
 from .files import is_shipped as is_shipped
 from .files import isl_windows as isl_windows
 from .files import local_path as local_path

@@ -146,6 +146,14 @@ def stations_file(scenario: "Scenario") -> Path:
     return _found(scenario, path, "ground.stations_path", "file of stations")
 
 
+def horizon_file(scenario: "Scenario", name: str, node: str) -> Path:
+    """Return the file `name` of the horizon of a cluster or station; ScenarioError if it is none.
+
+    `node` is the name of that.
+    """
+    return _found(scenario, name, f"ground {node!r}: min_elevation_deg", "file of a horizon")
+
+
 def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
     """Return the text of the windows between satellites, and what it is called; None for none.
 
@@ -247,6 +255,7 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
     for number, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
             yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
+    yield from _horizons(scenario, folder)
     if scenario.ground.stations_path is not None:
         yield ("ground", "stations_path"), scenario.ground.stations_path, folder
     isl = scenario.link.isl
@@ -256,6 +265,14 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
         if not name.startswith(HUB):
             beside = os.path.lexists(_without_null(folder / name))
             yield key, name, folder if beside else Path.cwd()
+
+
+def _horizons(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, Path]]:
+    for kind in ("clusters", "stations"):
+        for number, node in enumerate(getattr(scenario.ground, kind) or ()):
+            if isinstance(node.min_elevation_deg, str):
+                key = "ground", kind, number, "min_elevation_deg"
+                yield key, node.min_elevation_deg, folder
 
 
 def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:

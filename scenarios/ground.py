@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.compute import DeviceCompute
 from scenarios.errors import Problem, refuse
+from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
 from scenarios.section import NAME, Section, Text, setting, without_geometry, word_or
 
@@ -71,9 +72,16 @@ class GroundNode(Section):
     latitude_deg: Annotated[float | None, _LATITUDE] = None
     longitude_deg: Annotated[float | None, _LONGITUDE, AfterValidator(_in_one_turn)] = None
     altitude_m: Altitude = 0.0
-    min_elevation_deg: Mask = setting(
-        None, "elevation above which it has contact, degrees; null for the orbit's"
+    min_elevation_deg: MaskOrHorizon = setting(
+        None,
+        "elevation above which it has contact, degrees; null for the orbit's; or a horizon: pairs "
+        "[azimuth, elevation], or a file of them",
     )
+
+    @property
+    def has_horizon(self) -> bool:
+        """Whether its mask depends on the azimuth."""
+        return isinstance(self.min_elevation_deg, tuple | str)
 
 
 class Kind(DeviceCompute):
@@ -132,6 +140,10 @@ class Cluster(GroundNode):
         if self.devices is None and self.radius_km > 0:
             text = f"is not used with {given[0]}, where every device has a place; leave it out"
             yield Problem(("radius_km",), text)
+        if self.has_horizon and (self.devices is None or self.radius_km > 0):
+            other = "radius_km" if self.devices is not None else given[0]
+            text = f"a horizon is that of one place, and {other} has several; give one elevation"
+            yield Problem(("min_elevation_deg",), text)
         if self.kinds is None:
             return
         if self.compute is not None:

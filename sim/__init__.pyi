@@ -1,3 +1,7 @@
+from . import export as export
+from . import plots as plots
+from . import report as report
+from . import sweep as sweep
 from .engine.observer import Observer as Observer
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted

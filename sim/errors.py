@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+from sim.installation import install_line
+
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
 ESTIMATE = "leomix validate --estimate tells what a run takes"
@@ -72,7 +74,7 @@ def missing(option: str, extra: str, error: ImportError) -> InputError:
     """Return what to say where the packages of an extra are not installed."""
     return InputError(
         f"{option}: needs packages that are not installed ({error}); install them with "
-        f'pip install "leomix[{extra}]"'
+        f"{install_line(extra)}"
     )
 
 

@@ -127,12 +127,12 @@ def grouped(outcomes: Sequence[Outcome], seeds: int) -> list[list[Outcome]]:
 
 
 def spread(values: Iterable[float], form: str = "{:g}") -> str:
-    """Show median and range of figures over seeds."""
+    """Show median and range of figures over seeds; of one seed the figure."""
     known = sorted(values)
     shown = [form.format(v) if math.isfinite(v) else "never" for v in known]
     middle = median(known)
     centre = form.format(middle) if math.isfinite(middle) else "never"
-    return f"{centre} ({shown[0]}..{shown[-1]})"
+    return centre if len(known) == 1 else f"{centre} ({shown[0]}..{shown[-1]})"
 
 
 Columns = Mapping[str, tuple[Callable[[Outcome], float], str]]

@@ -107,7 +107,9 @@ def sent(target: float, direction: str) -> Callable[[Any], float]:
             return math.inf
         rows = run.transfers
         own = (rows.direction == direction) & (rows.end_s <= found["hours"] * 3600)
-        return float(rows.on_air_bytes[own].sum()) / 1e9
+        # Runs of before do not tell of broadcasts: of these it is what each receiver got.
+        on_air = rows.on_air_bytes.fillna(rows.delivered_bytes)
+        return float(on_air[own].sum()) / 1e9
 
     return of
 

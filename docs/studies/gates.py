@@ -4,9 +4,9 @@
 
 The scenario is one of method nmoe: nmoe-digits, nmoe-cifar10. A row an extractor and gate: macro F1
 over all classes of the global test set, the local processing ratio (first choices that are the
-client's own expert), bytes of training over all links, hours until the last client has its gate,
-and the latency of inference, mean and 95th percentile. Figures are medians over seeds, that of F1
-with its range. The centralised mixture needs no extractor of its own.
+client's own expert), bytes that all receivers got in training, hours until the last client has its
+gate, and the latency of inference, mean and 95th percentile. Figures are medians over seeds, that of F1
+with its range; of one seed they are its own. The centralised mixture needs no extractor of its own.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def main(scenario: str = "nmoe-digits", seeds: str = "3", *settings: str) -> Non
         for seed in range(n)
     ]
     found = in_processes(run_one, points)
-    print(f"{scenario}, seeds 0 to {n - 1}: medians, of F1 with range\n")
+    of = "seed 0" if n == 1 else f"seeds 0 to {n - 1}: medians, of F1 with range"
+    print(f"{scenario}, {of}\n")
     print(f"{'extractor':<10}{'gate':<10}{'F1 %':>22}{'LR %':>8}{_HEADS}")
     for place, (extractor, gate) in enumerate(ways):
         print(f"{extractor:<10}{gate:<10}{_row(found[place * n : (place + 1) * n])}")

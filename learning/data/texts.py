@@ -154,7 +154,7 @@ def _load(path: str) -> Any:
         datasets = import_module("datasets")
     except ImportError:
         raise ValueError(
-            "learning.data.kind hf needs the package datasets; pip install 'leomix[hf]'"
+            "learning.data.kind hf needs the package datasets: pip install datasets"
         ) from None
     try:
         if path.startswith(HUB):

@@ -220,12 +220,11 @@ def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str
     if not isinstance(model, nn.Module):
         yield f"gives a {type(model).__name__}; it must give a torch.nn.Module"
         return
+    yield from _foreign(model)
     names = names_of(model)
     inside = tuple(f"{path}." for path in names.layers)
     seen: dict[int, str] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):
-        if is_lazy(parameter):
-            yield f"has a lazy parameter {path!r}; give its module all sizes"
         first = seen.setdefault(id(parameter), path)
         if first != path and (first.startswith(inside) or path.startswith(inside)):
             yield (
@@ -250,10 +249,32 @@ def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str
             )
 
 
+def _foreign(model: nn.Module) -> Iterator[str]:
+    """Say what torch cannot run with other weights, or that has no mean of several."""
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f" at {path!r}" if path else ""
+            yield (
+                f"has a compiled torch.jit module{where}, which runs with no weights but its own; "
+                "give the Python module that it was compiled from"
+            )
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            yield f"has a lazy parameter {path!r}; give its module all sizes"
+        if tensor.layout != torch.strided:
+            yield f"has a sparse tensor {path!r}; make it dense"
+        if tensor.is_complex():
+            yield f"has a complex tensor {path!r}; keep real and imaginary part, of real numbers"
+
+
 def _made_from(
     seed: int, config: ModelConfig, spec: InputSpec, here: Residency | None
 ) -> nn.Module:
     """Return the model made in memory; what it draws from torch comes from ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make_model(config, spec, here)
+        made = make_model(config, spec, here)
+    for path, tensor in (*made.named_parameters(), *made.named_buffers()):
+        if tensor.is_meta:
+            raise refusal(config.kind, f"has no numbers in {path!r} (device meta); make it on cpu")
+    return made

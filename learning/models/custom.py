@@ -113,10 +113,30 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
         alone = gradients(together=False)
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
+    if 1 in _pieces(config):
+        try:
+            train(as_trained(together=False), x[:1], y[:1], together=False)
+        except Exception as error:
+            key = "learning.micro_batch" if config.batch_size > 1 else "learning.batch_size"
+            cause = failure(kind, "cannot be trained on one sample", error)
+            raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
     why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
     if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
         doubts.insert(0, HiddenState(kind, tuple(kept)))
     return Traits(batched and not why, draws, tied, why, tuple(doubts))
+
+
+_MORE = {
+    "learning.batch_size": "set it to 2 or more, as batch normalisation needs",
+    "learning.micro_batch": "take one of which no sample of learning.batch_size is left alone",
+}
+
+
+def _pieces(config: LearningConfig) -> set[int]:
+    """Return how many samples a minibatch, or each of the pieces of one, has."""
+    size = config.batch_size
+    piece = min(config.micro_batch or size, size)
+    return {piece, size % piece or piece}
 
 
 SAME = 1e-3
@@ -131,6 +151,8 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
     except Exception as error:  # a module may raise anything
         return f"does not run it ({type(error).__name__})"
     for name, own in alone.items():
+        if not own.numel():
+            continue
         if (both[name] - own).abs().max() > SAME * own.abs().max().clamp_min(SAME):
             return f"gives other gradients of {name!r}"
     return ""
@@ -367,16 +389,17 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
     None where the model does not run without memory.
     """
     ends = 0
+    hooks = list[Any]()
 
     def count(_module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
         nonlocal ends
         ends += sum(t.numel() for t in (*given, out) if isinstance(t, Tensor))
 
     leaves = (module for module in model.modules() if not list(module.children()))
-    hooks = [module.register_forward_hook(count) for module in leaves]
     device = next(model.parameters(), torch.empty(0)).device
     kind = torch.int64 if spec.form in ("text", "choices") else torch.float32
     try:
+        hooks += [module.register_forward_hook(count) for module in leaves]
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.eval()(torch.zeros(1, *spec.shape, dtype=kind, device=device))
     except Exception:  # a module may raise anything; the run itself tries it on samples

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from learning.architecture.kinds import KINDS
@@ -100,10 +101,15 @@ def buffers_of(model: nn.Module) -> dict[str, Tensor]:
     """Return the buffers that are part of what ``model`` has learnt, by path.
 
     They are the persistent ones, like the statistics of batch normalisation: they are kept and
-    sent with the parameters. All others are constants.
+    sent with the parameters. All others are constants, and so are masks of true and false, which
+    have no mean.
     """
     kept = model.state_dict(keep_vars=True).keys()
-    return {path: buffer for path, buffer in model.named_buffers() if path in kept}
+    return {
+        path: buffer
+        for path, buffer in model.named_buffers()
+        if path in kept and buffer.dtype != torch.bool
+    }
 
 
 ADDED_A = "+a"

@@ -22,6 +22,7 @@ from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
 from learning.data.samples import InputSpec, join
 from learning.models.build import (
+    failure,
     fill,
     initialise,
     make_shapes,
@@ -205,11 +206,17 @@ def build_task(config: LearningConfig) -> Task:
     model = make_shapes(config.model, samples.spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
-    traits = Traits(getattr(model, "batched", True))
-    if config.model.kind not in MODELS.shipped:
+    if config.model.kind in MODELS.shipped:
+        traits = Traits(getattr(model, "batched", True))
+    else:
         pooled = pool(trial)
         two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
-        traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
+        try:
+            traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
+        except ValueError:
+            raise
+        except Exception as error:  # a module, or a library that looks into it, may raise anything
+            raise failure(config.model.kind, "cannot be tried", error) from None
         if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
             raise ValueError(
                 f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "

@@ -62,12 +62,15 @@ def doctor_command() -> None:
     """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
     from sim.execution.versions import versions
-    from sim.installation import PACKAGES, foreign_packages
+    from sim.installation import HOME, PACKAGES, foreign_packages, is_clone
 
     complaints = [*foreign_packages(), *shadows()]
     lines = [f"{name} {number}" for name, number in versions().items()]
     missing = [f"missing: {line}" for line in lines if line.endswith("not installed")]
     own = complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
+    here = Path.cwd()
+    if is_clone(here) and here != HOME:
+        own = [*own, f"{here} is a clone of leomix: Python, started in it, takes it, not {HOME}"]
     print("\n".join([*lines, *missing, *own, describe()]))
     if complaints or missing:
         raise typer.Exit(UNWELL)
@@ -78,12 +81,13 @@ def shadows() -> Iterator[str]:
     from importlib.machinery import PathFinder
     from importlib.metadata import packages_distributions, requires
 
-    from sim.installation import HOME, PACKAGES
+    from sim.installation import HOME, PACKAGES, is_clone
 
+    ours = {"leomix", *PACKAGES}
     needs = {re.split(r"[^\w.-]", line)[0].lower() for line in requires("leomix") or ()}
     others = packages_distributions().items()
     names = {name for name, owners in others if needs & {owner.lower() for owner in owners}}
-    for name in sorted({"leomix", *PACKAGES, *names}):
+    for name in sorted(names - ours if is_clone(Path.cwd()) else names | ours):
         spec = PathFinder.find_spec(name, [os.getcwd()])
         place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
         if place is not None and HOME not in place.parents:

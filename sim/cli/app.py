@@ -22,9 +22,9 @@ from sim.beginning import raise_when_interrupted
 from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
 from sim.cli.output import one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
-from sim.execution.garbage import collect_seldom
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
+from sim.garbage import collect_seldom
 from sim.terminal import drop_unwritten, escaped_streams
 
 app = typer.Typer(

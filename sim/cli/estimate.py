@@ -1,10 +1,12 @@
 """`leomix validate --estimate`: what a run will take in memory, time and on disk."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from learning.hardware import free_bytes
-from sim.engine.cost import Pace, cost_of
+from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.engine.memory import counts_of, needs_of
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
@@ -15,11 +17,13 @@ TRIAL_S = 5.0
 """Seconds behind its first event that a run is tried for."""
 
 
-def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> str:
+def estimate_text(
+    built: Build, scenario: str, overrides: Mapping[str, Any], cost: Cost | None = None
+) -> str:
     """Return a table of what a run takes; the run is tried for some seconds on this machine.
 
-    ``scenario`` and ``overrides`` are what it was loaded from. One that does not fit into memory is
-    not tried.
+    ``scenario`` and ``overrides`` are what it was loaded from, ``cost`` is what is known of it. One
+    that does not fit into memory is not tried.
     """
     needs = needs_of(built, counts_of(built))
     free = free_bytes("cpu")
@@ -30,12 +34,14 @@ def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> 
     if free is not None and total > free:
         rows.append(("time", "-", "not tried: the run does not fit into memory"))
     else:
-        rows += _tried(built, scenario, overrides)
+        rows += _tried(built, scenario, overrides, cost)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
 
 
-def _tried(built: Build, scenario: str, overrides: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tried(
+    built: Build, scenario: str, overrides: Mapping[str, Any], cost: Cost | None
+) -> list[tuple[str, str, str]]:
     point = Point(
         number=0,
         digest="",
@@ -49,25 +55,34 @@ def _tried(built: Build, scenario: str, overrides: Mapping[str, Any]) -> list[tu
     if outcome.error:
         return [("time", "-", f"none, the run fails: {outcome.error}")]
     took = outcome.figures
-    training = _training(built, took["pace"])
-    behind = duration(took["behind_s"])
-    if not took["share"]:
-        return [("time", "-", f"no cycle was complete after {behind} of a trial"), *training]
-    source = f"tried: {took['share']:.1%} of it took {behind}"
-    beside = f"{source}, and {duration(took['before_s'])} before it begins"
+    if cost is None:
+        cost = cost_of(built)
+    if cost is not None and cost.pace is None and took["pace"] is not None:
+        cost = replace(cost, pace=Pace(**took["pace"]))
+    training = [] if cost is None else _training(cost)
+    begins = f"and {duration(took['before_s'])} before it begins"
+    if not isfinite(took["wall_s"]):
+        trial = f"a trial of {duration(took['tried_s'])} came to {took['share']:.1%} of it"
+        if cost is None or cost.wall_s is None:
+            least_s = took["before_s"] + took["tried_s"]
+            return [
+                ("time", f"over {duration(least_s)}", f"{trial}, too little to tell"),
+                *training,
+            ]
+        by_rounds = f"by its {cost.rounds_text}, {begins}, within a factor of {FACTOR}: {trial}"
+        wall_s = max(took["before_s"] + cost.wall_s, took["before_s"] + took["tried_s"])
+        return [("time", f"about {duration(wall_s)}", by_rounds), *training]
+    source = f"tried: {took['share']:.1%} of it took {duration(took['behind_s'])}"
     return [
-        ("time", f"about {duration(took['wall_s'])}", beside),
+        ("time", f"about {duration(took['wall_s'])}", f"{source}, {begins}"),
         *training,
         ("disk", data_size(took["size_bytes"]), "by what the trial wrote"),
         ("tried in", data_size(took["peak_bytes"]), "of memory"),
     ]
 
 
-def _training(built: Build, pace: Mapping[str, float] | None) -> list[tuple[str, str, str]]:
+def _training(cost: Cost) -> list[tuple[str, str, str]]:
     """Return a row on the rounds that are trained, and how long each of them takes."""
-    cost = cost_of(built, pace=None if pace is None else Pace(**pace))
-    if cost is None:
-        return []
     known = cost.trains and cost.training_s is not None
     shown = f"about {duration(cost.training_s or 0.0)}" if known else "-"
     return [("training", shown, ": ".join(filter(None, (cost.rounds_text, cost.pace_text))))]

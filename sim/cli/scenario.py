@@ -41,6 +41,7 @@ def validate_command(
         in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
         warn([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
         lines = [plan_text(built)]
+        cost = None
         if not as_shipped(built.scenario, overrides):
             from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
 
@@ -58,7 +59,7 @@ def validate_command(
     if estimate:
         from sim.cli.estimate import estimate_text  # which simulates
 
-        print(f"\n{estimate_text(built, scenario, overrides)}")
+        print(f"\n{estimate_text(built, scenario, overrides, cost)}")
     if too_large is not None:
         raise too_large
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import asdict, replace
 from math import asin, cos, radians, sin, sqrt
+from typing import Any
 
 import orbit
 import scenarios
@@ -71,12 +72,12 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
 
 def ground_sites(scenario: Scenario) -> list[orbit.Site]:
     """Return the sites of a real orbit's passes: the clusters' centres, or the stations."""
-    return [_site(node) for node in ground_nodes(scenario)]
+    return [_site(scenario, node) for node in ground_nodes(scenario)]
 
 
 def station_sites(scenario: Scenario) -> list[orbit.Site]:
     """Return the sites of the stations that are used, by name; errors as of `stations_of`."""
-    return [_site(station) for station in stations_of(scenario)]
+    return [_site(scenario, station) for station in stations_of(scenario)]
 
 
 def sites_to_draw(scenario: Scenario) -> list[orbit.Site]:
@@ -92,7 +93,7 @@ def ground_nodes(scenario: Scenario) -> Sequence[GroundNode]:
     return scenario.ground.clusters
 
 
-def _site(node: GroundNode) -> orbit.Site:
+def _site(scenario: Scenario, node: GroundNode) -> orbit.Site:
     # The schema asks for both wherever a satellite has to see them.
     assert node.latitude_deg is not None
     assert node.longitude_deg is not None
@@ -101,8 +102,22 @@ def _site(node: GroundNode) -> orbit.Site:
         latitude_deg=node.latitude_deg,
         longitude_deg=node.longitude_deg,
         altitude_m=node.altitude_m,
-        min_elevation_deg=node.min_elevation_deg,
+        min_elevation_deg=mask_of(scenario, node),  # type: ignore[arg-type]
     )
+
+
+Mask = float | tuple[tuple[float, float], ...] | None
+
+
+def mask_of(scenario: Scenario, node: GroundNode) -> Mask:
+    """Return the mask of a cluster or station: a number, the pairs of a horizon, or None.
+
+    Raises the error of ``orbit`` for a bad file of a horizon.
+    """
+    mask: Mask | str = node.min_elevation_deg
+    if not isinstance(mask, str):
+        return mask
+    return orbit.read_horizon(scenarios.horizon_file(scenario, mask, node.name)).pairs
 
 
 def stations_of(scenario: Scenario) -> list[Station]:
@@ -110,7 +125,7 @@ def stations_of(scenario: Scenario) -> list[Station]:
     ground = scenario.ground
     if ground.stations is None:
         sites = orbit.read_sites(scenarios.stations_file(scenario))
-        stations = [Station.model_construct(**vars(site)) for site in sites]
+        stations = [Station.model_construct(**place_keys(site)) for site in sites]
         if (ground.stations_used or 0) > len(stations):
             raise InputError(
                 f"ground.stations_used: got {ground.stations_used}; there are {len(stations)} "
@@ -124,6 +139,13 @@ def stations_of(scenario: Scenario) -> list[Station]:
             f"stations; use {MOST_STATIONS} at most: set ground.stations_used, or shorten the file"
         )
     return sorted(stations[: ground.stations_used], key=lambda station: station.name)
+
+
+def place_keys(site: orbit.Site) -> dict[str, Any]:
+    """Return the keys of a place in a scenario."""
+    keys = asdict(site) | {"min_elevation_deg": site.mask}
+    del keys["horizon"]
+    return keys
 
 
 def antennas_of(scenario: Scenario) -> list[int | None]:
@@ -170,7 +192,14 @@ def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
 def _sites_of_file(scenario: Scenario, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
     """Sites of a cluster's file in the order of the file, and the numbers in canonical order."""
     sites = orbit.read_sites(scenarios.places_file(scenario, index))
-    rows = list(map(astuple, sites))
+    for site in sites:
+        if site.horizon is not None:
+            raise InputError(
+                f"ground.clusters {scenario.ground.clusters[index].name!r}: places_path: device "
+                f"{site.name!r} has a horizon, which clusters and stations have only; give it one "
+                "elevation"
+            )
+    rows = [(*place_keys(site).values(),) for site in sites]
     return sites, places_order(rows, scenario.ground.clusters[index].kinds)
 
 
@@ -180,7 +209,7 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
     Without places of their own they are drawn from a random stream of the cluster's own name.
     """
     cluster = scenario.ground.clusters[index]
-    centre = _site(cluster)
+    centre = _site(scenario, cluster)
     if cluster.devices is not None:
         generator = stream(scenario.seed, "place", cluster.name)
         return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
@@ -212,10 +241,13 @@ def distance_km(one: orbit.Site, other: orbit.Site) -> float:
 def lowest_mask_deg(scenario: Scenario) -> float:
     """Lowest elevation at which any device has a link; each device's own gate is in its contact."""
     general = getattr(scenario.orbit, "min_elevation_deg", 0.0)
-    masks = [
-        general if node.min_elevation_deg is None else node.min_elevation_deg
-        for node in ground_nodes(scenario)
-    ]
+    masks = [general]
+    given = [mask_of(scenario, node) for node in ground_nodes(scenario)]
+    if given and None not in given:
+        masks = []
+    for mask in given:
+        pairs = mask if isinstance(mask, tuple) else [] if mask is None else [(0.0, mask)]
+        masks += [elevation_deg for _, elevation_deg in pairs]
     for index in range(len(scenario.ground.clusters)):
         places = device_places(scenario, index) or ()
         masks += [p.min_elevation_deg for p in places if p.min_elevation_deg is not None]

@@ -37,6 +37,8 @@ MOST_FLOPS = 2e11
 """Some seconds of one core: rounds that need more are not timed."""
 CLUSTERS = 4
 """How many clusters train in a round that is timed: small models of several are trained at once."""
+LEAST_SHARE = 0.02
+"""The share of a run that tells what all of it takes; less of it does not."""
 TIMES = 3
 """How often a round is timed at most behind the first time."""
 TIMING_S = 2.0
@@ -76,6 +78,20 @@ class Cost:
         if self.pace is None:
             return None
         return self.rounds * self.pace.round_s + self.rehearsal.evaluations * self.pace.evaluation_s
+
+    @property
+    def wall_s(self) -> float | None:
+        """Seconds of a run behind its plan: of what is simulated and trained; None if unknown."""
+        if self.training_s is None or self.rehearsal.share < LEAST_SHARE:
+            return None
+        return self.rehearsal.simulated_s + self.training_s
+
+    @property
+    def counts_text(self) -> str:
+        """Say how many rounds are trained, and what memory that takes."""
+        memory = self.memory_bytes
+        needs = "" if memory is None else f"; about {data_size(memory)} of memory"
+        return f"{self.rounds_text}{needs}"
 
     @property
     def rounds_text(self) -> str:

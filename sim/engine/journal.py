@@ -76,7 +76,7 @@ class Journal:
             # Those of before there was this part are of complete runs, and never compared.
             with_these = {name: str(one) for name, one in said.get("saved_with", {}).items()}
             return cls(entries, *place, with_these)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
 
 

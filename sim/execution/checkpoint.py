@@ -1,6 +1,7 @@
 """What a run is resumed from: its journal, and the tensors that are still in use, by key."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from learning.values.replies import check_replies
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
+from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.trace.digest import json_digest
 
@@ -22,6 +24,8 @@ CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
 VALUES = "values"
 REPLIES = "replies"
+KEY = re.compile("[0-9a-f]+")
+"""Names of values: anything else could lead out of their folder."""
 
 
 class Checkpoint:
@@ -34,7 +38,7 @@ class Checkpoint:
 
     The journal on the disk refers only to values that exist: they are written before it, and
     removed after the next journal. A folder with a checkpoint belongs to a run that continues, or
-    was interrupted.
+    was interrupted. One that ``is_resumed`` was there before.
     """
 
     def __init__(self, folder: Path, identity: str, every_s: float = 10.0) -> None:
@@ -45,6 +49,7 @@ class Checkpoint:
         self._identity = identity
         self._every_s = every_s
         self._saved_at = time.monotonic()
+        self.is_resumed = False
 
     def load(self, values: Values, known: Journal, others: Path | None = None) -> Journal:
         """Return the saved journal and serve tensors by key.
@@ -66,10 +71,13 @@ class Checkpoint:
             self._store.check()
             check_replies(self.replies)
         if state.get("identity") != self._identity:
+            noted = {name: one for name, one in versions().items() if name in journal.saved_with}
+            changed = changes({name: journal.saved_with[name] for name in noted}, noted)
             raise InputError(
-                f"{self.folder.parent}: holds a run of another scenario, or of other code of your "
-                "own; name another folder"
+                f"{self.folder.parent}: holds a run of another scenario, of other data or code of "
+                f"your own, or of other versions{listed(changed)}; name another folder"
             )
+        self.is_resumed = True
         return journal
 
     def begin(self, journal: Journal) -> None:
@@ -152,12 +160,20 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
         about = {key: state[key] for key in ("identity", "values")}
         if state["checksum_of_these"] != json_digest(about):
             raise ValueError("has changed since it was written")
-        return journal, state, dict(state["values"])
+        values = state["values"]
+        if not isinstance(values, dict) or not all(map(_is_checksum, values.items())):
+            raise ValueError("its values have no checksums")
+        return journal, state, values
     except KeyError as error:
         raise InputError(f"{path}: is broken (no {error}); {how_to_restart(path.parent)}") from None
     except ValueError as error:
         why = str(error).removeprefix(f"{path}: ")
         raise InputError(f"{path}: is broken ({why}); {how_to_restart(path.parent)}") from None
+
+
+def _is_checksum(item: tuple[str, Any]) -> bool:
+    """Whether a key is the name of a file in its folder, and has a text beside it."""
+    return KEY.fullmatch(item[0]) is not None and isinstance(item[1], str)
 
 
 def how_to_restart(folder: Path) -> str:

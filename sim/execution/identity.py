@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache, cached_property, reduce
 from operator import getitem
 from pathlib import Path
@@ -17,7 +17,7 @@ from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own_code import code_digest, running_code_digest
 from scenarios import Scenario
 from scenarios.files import learning_files, named_code
-from sim.devices.sites import device_kinds, device_places, stations_of
+from sim.devices.sites import device_kinds, device_places, mask_of, place_keys, stations_of
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
 from sim.trace.digest import json_digest
@@ -35,11 +35,12 @@ def portable(scenario: Scenario) -> dict[str, Any]:
         stored["orbit"] |= {"path": None, "windows": windows}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
-            places = [asdict(site) for site in device_places(scenario, index) or ()]
+            places = [place_keys(site) for site in device_places(scenario, index) or ()]
             kinds = device_kinds(scenario, index)
             dumped = None if kinds is None else [kind.model_dump(mode="json") for kind in kinds]
             cluster_json = stored["ground"]["clusters"][index]
             cluster_json |= {"places_path": None, "places": places, "kinds": dumped}
+    _hold_horizons(scenario, stored)
     if scenario.ground.stations_path is not None:
         used = [
             station.model_dump(mode="json", warnings=False) for station in stations_of(scenario)
@@ -55,6 +56,17 @@ def portable(scenario: Scenario) -> dict[str, Any]:
 
     _rename(stored["learning"], scenario, absolute)
     return stored
+
+
+def _hold_horizons(scenario: Scenario, stored: dict[str, Any]) -> None:
+    """Put horizons, in place, where their files are named."""
+    for kind in ("clusters", "stations"):
+        nodes = getattr(scenario.ground, kind) or ()
+        for node, keys in zip(nodes, stored["ground"][kind] or (), strict=True):
+            if isinstance(node.min_elevation_deg, str):
+                mask = mask_of(scenario, node)
+                assert isinstance(mask, tuple)  # of a file
+                keys["min_elevation_deg"] = [list(pair) for pair in mask]
 
 
 def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str], str]) -> None:

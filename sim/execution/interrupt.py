@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from sim.engine.observer import Observer
 from sim.errors import Interrupted
@@ -52,11 +53,38 @@ def on_signals(ask: Callable[[], None]) -> Iterator[None]:
     if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
         signals.append(HANG_UP)
     before = {number: signal.signal(number, handle) for number in signals}
+    _replaced.append(before)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with suppress(ValueError):  # in a fork they are back already
+            _replaced.remove(before)
+        _restore(before)
+
+
+_replaced: list[dict[signal.Signals, Any]] = []
+"""Handlers that stood before those of this process, the last ones first put back."""
+
+
+def _restore(before: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _as_before() -> None:
+    """In a process that code of a user's forks: it is no run, and ends as it would without one."""
+    while _replaced:
+        _restore(_replaced.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_as_before)
+
+
+def ignore_signals() -> None:
+    """Ignore those signals from now on; processes that are forked do not."""
+    numbers = filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP))
+    _replaced.append({number: signal.signal(number, signal.SIG_IGN) for number in numbers})
 
 
 @contextmanager

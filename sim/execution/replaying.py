@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from learning.learner import Learner
 from sim.execution.manifest import determinism_of
-from sim.execution.versions import versions
+from sim.execution.versions import changes, versions
+from sim.installation import HOME, PACKAGES
 
-NOTHING = "none"
-"""Stands for what only one of two runs has."""
+SOURCE = "leomix's source"
+"""One version of leomix has several between releases."""
 
 
 def saved_with(learner: Learner) -> dict[str, str]:
@@ -19,7 +22,16 @@ def saved_with(learner: Learner) -> dict[str, str]:
     instructions = {f"instructions {name}": "used" for name in decides.pop("instructions")}
     settings = decides.pop("settings")
     known = {name: value for name, value in decides.items() if value is not None}
-    return {**versions(), **known, **instructions, **settings}
+    return {**versions(), SOURCE: _source(), **known, **instructions, **settings}
+
+
+@functools.cache
+def _source() -> str:
+    """Return a digest of all modules of leomix."""
+    digest = hashlib.blake2b(digest_size=4)
+    for path in sorted(path for name in PACKAGES for path in (HOME / name).rglob("*.py")):
+        digest.update(f"{path.relative_to(HOME).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def replay_differs(
@@ -34,8 +46,7 @@ def replay_differs(
     The run was saved with what was there ``before``. Its scenario and its own ``code`` are the same
     ``now``: a run of others is refused before it begins.
     """
-    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
-    changed = [f"{name} {before.get(name, NOTHING)} -> {now.get(name, NOTHING)}" for name in names]
+    changed = changes(before, now)
     same = "versions, processor and scenario are those that it was saved with"
     anew = "run it anew in another folder, where what the cache holds is not trained again"
     if not before:

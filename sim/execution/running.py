@@ -42,8 +42,7 @@ from sim.errors import (
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
 from sim.execution.charges import charge_table
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
-from sim.execution.garbage import collected_seldom
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
@@ -52,7 +51,9 @@ from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
+from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
+from sim.garbage import collected_seldom
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.recorder import Trace
 
@@ -125,7 +126,13 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 f"{place}: holds a run from before {', '.join(changed)} changed; name another "
                 "folder, or put the old code back"
             )
-        raise InputError(f"{place}: holds a run of another scenario; name another folder")
+        if builds.fork is not None or before.get("scenario") != builds.scenario_json:
+            raise InputError(f"{place}: holds a run of another scenario; name another folder")
+        changed = changes(before.get("versions", {}), versions())
+        raise InputError(
+            f"{place}: holds a run that would not be the same now, as the finding of its contacts, "
+            f"or a file that it names, has changed{listed(changed)}; name another folder"
+        )
     return before
 
 
@@ -240,8 +247,17 @@ class Run(Observer):
             self._keep_failed(str(error))
             raise InvariantError(str(error)) from error
         except SimulationError as error:
-            self._keep_failed(str(error))
-            raise
+            text = f"{self._replayed}{error}"
+            self._keep_failed(text)
+            if not self._replayed:
+                raise
+            raise SimulationError(text) from error.__cause__
+        except ValueError as error:
+            if isinstance(error, InputError) or not self._replayed or self.checkpoint is None:
+                raise
+            text = " ".join(str(error).split())
+            cure = how_to_restart(self.checkpoint.folder)
+            raise InputError(f"{self._replayed}does not fit this run ({text}); {cure}") from error
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -252,6 +268,15 @@ class Run(Observer):
             self._keep_failed(lacking)
             raise SimulationError(lacking) from None
         return result
+
+    @property
+    def _replayed(self) -> str:
+        """Name the journal for messages, as long as the run is replayed from it."""
+        if self.checkpoint is None or not self.checkpoint.is_resumed:
+            return ""
+        saved_at = self.simulation.journal.event
+        is_replayed = saved_at > 0 and self._event <= saved_at
+        return f"{self.checkpoint.folder / JOURNAL}: " if is_replayed else ""
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""

@@ -30,12 +30,16 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     # It may name Python code, and the folder may be somebody else's.
     learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
     start = learner.force(learner.final(learner.start()))
+    file = weights / "model.safetensors"
     try:
-        final = load_value(weights / "model.safetensors")
+        final = load_value(file)
     except ValueError as error:
         cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
         raise InputError(f"{error}; {cure}") from None
     task = learner.task
     model = task.skeleton(Residency(held=task.all_experts))
-    export_adapters(place, model, task.config.model, task.names, start, final)
+    try:
+        export_adapters(place, model, task.config.model, task.names, start, final)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
     return []

@@ -26,7 +26,7 @@ CHANGES = {"append", "extend", "add", "update", "setdefault", "pop", "clear", "i
 
 def unrepeatable(path: Path, keep_in: str) -> Iterator[str]:
     """Yield a line for each place in a file; what is to be kept goes to ``keep_in``."""
-    tree = ast.parse(path.read_bytes())
+    tree = parsed(path)
     drawn = {ast.unparse(node): node for node in ast.walk(tree) if _draws(node)}
     for name, node in drawn.items():
         what = FROM_THE_SYSTEM.get(_known(name), "without a seed draws from the operating system")
@@ -39,6 +39,14 @@ def unrepeatable(path: Path, keep_in: str) -> Iterator[str]:
                 f"{_at(path, node)}: the module variable {name} is changed by a call, and is no "
                 f"part of what names a result: keep it in {keep_in}"
             )
+
+
+def parsed(path: Path) -> ast.Module:
+    """Return the code of a file; nothing of one that is no Python, which no import gets through."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
 
 
 def _at(path: Path, node: ast.AST) -> str:

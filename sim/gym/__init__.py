@@ -1,14 +1,16 @@
 """Runs as environments of Gymnasium: an agent decides who takes part, and when is aggregated.
 
-Importing it registers ``leomix/Select-v0``. It needs the extra ``leomix[gym]``.
+Importing it registers ``leomix/Select-v0``. It needs the extra ``gym``.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
+from sim.installation import install_line
+
 if find_spec("gymnasium") is None:
-    raise ImportError('leomix.gym needs gymnasium; install it with pip install "leomix[gym]"')
+    raise ImportError(f"leomix.gym needs gymnasium; install it with {install_line('gym')}")
 
 import gymnasium
 

@@ -77,7 +77,8 @@ class Mesh:
     each window. What did not arrive at the server or from there is ``missing``.
 
     A message has one event, its arrival. The hops until then are booked ahead, and a ``HopLog``
-    writes them down. Only where a battery has to know at the time has each an event of its own.
+    writes them down. Only where a battery has to know at the time has each an event of its own, and
+    is written down in no other: what somebody looks at does not drain a battery before its turn.
     """
 
     def __init__(
@@ -202,12 +203,17 @@ class Mesh:
                 self.flush()
             if self._has_batteries:
                 for hop in hops:
-                    self._clock.call_at(f"message {message.number}", hop.arrival_s, self._look)
+                    self._clock.call_at(f"message {message.number}", hop.arrival_s, self._write)
         return hops
 
-    def _look(self) -> None:
+    def _write(self) -> None:
         """Write all hops down that have ended by now."""
         self._log.look(self._clock.now)
+
+    def _look(self) -> None:
+        """Write all hops down that have ended by now, unless their events do."""
+        if not self._has_batteries:
+            self._write()
 
     def flush(self) -> None:
         """Emit the rows of all hops that have ended by now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from sim.engine.cost import Cost, Pace, cost_of
+from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.errors import code_of
 from sim.execution.folder import POINTS
 from sim.execution.status import COMPLETE, REFUSED
@@ -109,7 +110,7 @@ MANY_TIMES = 100
 def _compared(costs: Mapping[str, Cost]) -> Iterator[str]:
     """Say what a point of each method takes, and which ones train very many times as much."""
     for method, cost in costs.items():
-        yield f"cost      {method or 'a point'}: {cost.text}"
+        yield f"cost      {method or 'a point'}: {cost.counts_text}"
     rounds = {method: cost.rounds for method, cost in costs.items() if cost.trains and cost.rounds}
     if not rounds:
         return
@@ -215,9 +216,13 @@ class Taken:
     """What one point of a method takes, and where that is known from; or why it is not known."""
 
     wall_s: float = 0.0
-    size_bytes: float = 0.0
+    size_bytes: float | None = 0.0
     source: str = ""
     unknown: str = ""
+
+
+def _and_size(size_bytes: float | None) -> str:
+    return "" if size_bytes is None else f" and {data_size(size_bytes)}"
 
 
 class Estimate:
@@ -275,17 +280,20 @@ class Estimate:
     def _as_tried(self, method: str, figures: Mapping[str, Any]) -> Taken:
         """Return what a trial of a method's first point has shown; see ``measured``."""
         share = figures["share"]
+        number = self._firsts[method].number
         cost = self._costs.get(method)
         if cost is not None and figures["pace"] is not None:
             cost = self._costs[method] = replace(cost, pace=Pace(**figures["pace"]))
-        if not share:
-            lasted_s = figures["behind_s"]
-            none = f"not one evaluation of {self._first(method)} in {lasted_s:.0f} s"
-            if cost is None or cost.training_s is None:
-                return Taken(unknown=none)
-            wall_s = figures["before_s"] + cost.training_s
-            return Taken(wall_s=wall_s, source=f"by its {cost.rounds_text}, as there was {none}")
-        number = self._firsts[method].number
+        if not math.isfinite(figures["wall_s"]):
+            tried_s = figures["tried_s"]
+            little = f"{tried_s:.0f} s of {self._first(method)} came to {share:.1%} of it"
+            if cost is None or cost.wall_s is None:
+                return Taken(unknown=f"{little}, too little to tell")
+            return Taken(
+                wall_s=figures["before_s"] + max(cost.wall_s, tried_s),
+                size_bytes=None,
+                source=f"by its {cost.rounds_text}, within a factor of {FACTOR}, as {little}",
+            )
         return Taken(
             wall_s=figures["wall_s"],
             size_bytes=figures["size_bytes"],
@@ -298,16 +306,23 @@ class Estimate:
             return f"none: {'; '.join(unknown)}"
         counts = {method: self._counts[method] for method in known}
         wall_s = sum(taken.wall_s * counts[method] for method, taken in known.items())
-        size_bytes = sum(taken.size_bytes * counts[method] for method, taken in known.items())
+        sizes = [
+            (taken.size_bytes, counts[method])
+            for method, taken in known.items()
+            if taken.size_bytes is not None
+        ]
+        size_bytes = sum(size * many for size, many in sizes)
         busy = min(len(self._holds), len(self._left))
         about = "at least" if unknown else "about"
         total = f"{about} {duration(wall_s / busy)} with {busy} at a time, "
-        total += f"{data_size(size_bytes)} on disk"
+        least = "at least " if sizes and len(sizes) < len(known) else ""
+        disk = f"{least}{data_size(size_bytes)}" if sizes else "not known how much"
+        total += f"{disk} on disk"
         if unknown:
             total += f" for {sum(counts.values())} of {len(self._left)} points"
         sources = [
-            f"{duration(taken.wall_s)} and {data_size(taken.size_bytes)} a point"
-            f"{self._of(method)}, {taken.source}"
+            f"{duration(taken.wall_s)}{_and_size(taken.size_bytes)} a point{self._of(method)}, "
+            f"{taken.source}"
             for method, taken in known.items()
         ]
         return f"{total}: {'; '.join([*sources, *unknown])}"

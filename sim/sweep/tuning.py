@@ -19,16 +19,16 @@ from typing import Any
 import yaml
 
 from sim.analysis.lead import Bounds
-from sim.errors import InputError
+from sim.errors import InputError, SimulationError
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
-from sim.files import free_folder, write_text
+from sim.files import check_within, free_folder, write_text
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.points import SweepPlan, combinations, combinations_count, scenario_name
 from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.running import Sweeping, axes_of, run_sweep
-from sim.sweep.text import failures_text
+from sim.sweep.text import failures_text, no_room
 from sim.sweep.variants import METHOD, VARIANT, Axes
 
 OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
@@ -252,15 +252,22 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
     for number, share in enumerate(plan.rungs, 1):
         # The folder of a rung that is there holds the same settings, or is refused.
         place = folder / f"rung-{number}"
+        check_within(folder, place)
         own = replace(options, out=place, resume=options.resume, keep_going=True)
         done = run_sweep(SweepRequest(plan.sweep_of(left, share), own, many=True), quiet=quiet)
+        if done.trouble or no_room(done.rows()):
+            trouble = done.trouble or failures_text(done.rows(), [VARIANT])[0]
+            again = f"free some space, and go on by leomix tune ... --resume -o {folder}"
+            raise SimulationError(f"{trouble}; {again}")
         if not done.kept:
             raise InputError(_why_all_failed(done))
         found = _measured(read_sweep(place), left, plan.at_days, share)
         tried |= {one.candidate.name: one for one in found}
         if share < 1.0:
             left = [one.candidate for one in _better_half(found)]
-    tuning = Tuning(folder, _with_choice(plan, list(tried.values()), [one.name for one in left]))
+    failures = failures_text(done.rows(), [VARIANT])
+    names = [one.name for one in left]
+    tuning = Tuning(folder, _with_choice(plan, list(tried.values()), names, failures))
     write_text(folder / CHOSEN, chosen_text(plan, tuning))
     return tuning
 
@@ -312,8 +319,13 @@ def _better_half(tried: Sequence[Tried]) -> Iterator[Tried]:
         yield from (one for one in candidates if one in kept)
 
 
-def _with_choice(plan: TuningPlan, tried: Sequence[Tried], last: Sequence[str]) -> list[Tried]:
-    """Return all that was tried, with the best of each contender's ``last`` candidates chosen."""
+def _with_choice(
+    plan: TuningPlan, tried: Sequence[Tried], last: Sequence[str], failures: Sequence[str]
+) -> list[Tried]:
+    """Return all that was tried, with the best of each contender's ``last`` candidates chosen.
+
+    ``failures`` say how the last runs failed.
+    """
     best: dict[str, Tried] = {}
     for one in tried:
         name = one.candidate.contender
@@ -323,7 +335,7 @@ def _with_choice(plan: TuningPlan, tried: Sequence[Tried], last: Sequence[str]) 
     if without := [name for name in plan.contenders if name not in best]:
         raise InputError(
             f"{', '.join(without)}: no setting has a validation accuracy with every seed; "
-            "see the logs of the runs"
+            f"{failures[0] if failures else 'see the logs of the runs'}"
         )
     return [replace(one, is_chosen=one is best[one.candidate.contender]) for one in tried]
 

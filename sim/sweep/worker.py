@@ -29,19 +29,19 @@ import scenarios
 from learning.own_code import running_code_digest
 from learning.values.company import Company
 from scenarios.scenario import Stop
-from sim.engine.cost import pace_of
+from sim.engine.cost import LEAST_SHARE, pace_of
 from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
-from sim.execution.garbage import collect_seldom
 from sim.execution.identity import changed_code, code_of, digest_of
-from sim.execution.interrupt import HANG_UP, PATIENCE_S, stop_on_interrupt
+from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
+from sim.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -100,8 +100,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     # Between points there is nothing to save; the supervisor says when to end.
-    for number in filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
     company = Company()
@@ -203,6 +202,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+LEAST_ACCOUNTED = 0.5
+"""The part of a trial's time that has to be that of the share which was run."""
+
+
+class _TimeIsUpError(KeyboardInterrupt):
+    """A trial is broken off where nothing else ends it."""
+
+
 class _Watch(Observer):
     """Measures how far a run comes, and ends it when its time is up.
 
@@ -216,8 +223,9 @@ class _Watch(Observer):
         self._trains = trains
         self._began = time.monotonic()
         self._first: float | None = None
-        self._reached = self._began
+        self._reached = self._ended = self._began
         self.share = 0.0
+        self._complete = False
 
     @property
     def before_s(self) -> float:
@@ -252,9 +260,27 @@ class _Watch(Observer):
 
     def ended(self, share: float) -> None:
         """Take down that the run has ended, having come to this ``share`` at least."""
+        self._ended = time.monotonic()
+        self._complete = share == 1.0
         if share == 1.0 or not self.share:
-            self._reached = time.monotonic()
+            self._reached = self._ended
         self.share = max(self.share, share)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the share that was run tells what all of it takes.
+
+        It does if it is not tiny, and most of the time went into it: of a single event that takes
+        long, or a training that was broken off, nobody knows how much is left.
+        """
+        return self._complete or (
+            self.share >= LEAST_SHARE and self.behind_s >= LEAST_ACCOUNTED * self.tried_s
+        )
+
+    @property
+    def tried_s(self) -> float:
+        """Seconds from the first event until it was ended."""
+        return self._ended - (self._first or self._ended)
 
 
 @contextmanager
@@ -262,7 +288,7 @@ def _alarmed() -> Iterator[None]:
     """Break off what is computed when an alarm goes off, which is set within."""
 
     def break_off(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise _TimeIsUpError
 
     before = signal.signal(signal.SIGALRM, break_off)
     try:
@@ -275,9 +301,10 @@ def _alarmed() -> Iterator[None]:
 def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     """Run a point in a ``folder`` of no other for ``limit_s`` at most; return what that took.
 
-    ``wall_s`` and ``size_bytes`` are those of all of it, inf where nothing is known; it came to
-    ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since. A short point is
-    run twice, as the first time pays for what a worker imports once. ``pace`` is that of training.
+    ``wall_s`` and ``size_bytes`` are those of all of it, inf where too little was run to tell; it
+    came to ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since, and ended
+    ``tried_s`` behind it. A short point is run twice, as the first time pays for what a worker
+    imports once. ``pace`` is that of training.
     """
     from resource import RUSAGE_SELF, getrusage
 
@@ -287,7 +314,7 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s, trains=trains)
         share = 0.0
-        with suppress(Interrupted), _alarmed():
+        with suppress(Interrupted, _TimeIsUpError), _alarmed():
             run(scenario, place, observers=[watch])
             share = 1.0
         watch.ended(share)
@@ -295,14 +322,16 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
             break
     pace = pace_of(build(scenario)) if trains else None
     share = watch.share
+    known = watch.is_telling
     # What is saved to go on from is not there at the end.
     size_bytes = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
     return {
         "before_s": watch.before_s,
         "behind_s": watch.behind_s,
+        "tried_s": watch.tried_s,
         "share": share,
-        "wall_s": watch.before_s + watch.behind_s / share if share else math.inf,
-        "size_bytes": size_bytes / share if share else math.inf,
+        "wall_s": watch.before_s + watch.behind_s / share if known else math.inf,
+        "size_bytes": size_bytes / share if known else math.inf,
         "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
         "pace": None if pace is None else asdict(pace),
     }

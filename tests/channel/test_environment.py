@@ -204,5 +204,5 @@ def test_there_is_a_table_without_holes_or_warnings_for_every_place():
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "itur", None)
-    with pytest.raises(ValueError, match=r"atmosphere 'itu' needs .* install \"leomix\[itu\]\""):
+    with pytest.raises(ValueError, match=r"atmosphere 'itu' needs .* pip install itur"):
         itu_attenuation(*MUNICH, 20e9, 0.1)

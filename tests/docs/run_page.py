@@ -1,14 +1,15 @@
-"""The blocks of a page, run in its order, as a reader would type them.
+"""The blocks of a page, run in its order as a reader would type them, Python in one of its own.
 
     python -m tests.docs.run_page docs/gallery.md gallery build/docs
 
 runs a page in a folder of its own, and moves what it has written into `gallery` to `build/docs`.
 """
 
+import json
 import os
-import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,16 +28,59 @@ def run_page(page, set_variable=os.environ.__setitem__):
     """
     for name in AT_THE_ROOT:
         Path(name).symlink_to(ROOT / name)
-    names = {"__name__": "docs"}
+    with OwnPython() as python:
+        _run_steps(page, set_variable, python)
+
+
+class OwnPython:
+    """A Python in which nothing is imported but what the blocks of one page import."""
+
+    TAKES = (
+        "import json, os, sys, traceback\n"
+        "names, answers = {'__name__': 'docs'}, sys.stdout\n"
+        "sys.stdout = sys.stderr\n"
+        "for line in sys.stdin:\n"
+        "    code, page, variables = json.loads(line)\n"
+        "    os.environ.update(variables)\n"
+        "    try:\n"
+        "        exec(compile(code, page, 'exec', dont_inherit=True), names)\n"
+        "        error = ''\n"
+        "    except BaseException:\n"
+        "        error = traceback.format_exc()\n"
+        "    print(json.dumps(error), file=answers, flush=True)\n"
+    )
+
+    def __enter__(self):
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", self.TAKES],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_):
+        self._child.stdin.close()
+        self._child.wait()
+
+    def run(self, code, page):
+        """Run a block behind those before it; raise if it fails."""
+        self._child.stdin.write(json.dumps([code, page, dict(os.environ)]) + "\n")
+        self._child.stdin.flush()
+        error = json.loads(self._child.stdout.readline() or '"Python has ended"')
+        assert not error, f"{page}:\n{code}\n{error}"
+
+
+def _run_steps(page, set_variable, python):
     for language, code in steps(page):
         if language == "python":
-            exec(compile(code, page.name, "exec", dont_inherit=True), names)
+            python.run(code, page.name)
         for line in code.splitlines() if language == "sh" else ():
             words = shlex.split(line, comments=True)
             if words[:1] == ["leomix"]:
                 assert status(words[1:]) == 0, line
             elif words[:1] == ["python"] and not (ROOT / words[1]).exists():
-                runpy.run_path(words[1])
+                subprocess.run([sys.executable, words[1]], check=True)
             elif words[:1] == ["export"]:
                 set_variable(*words[1].split("="))
 

@@ -11,6 +11,7 @@ from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_
 from sim.devices.phase import Computing
 from sim.devices.satellites import satellites_of, server_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
+from sim.engine.clients import Clients
 from sim.engine.doubts import doubts_of
 from sim.engine.learning_task import learner_of
 from sim.engine.setup import build

@@ -37,7 +37,7 @@ from sim.network.leg_log import LegLog, MovedRows
 from sim.network.legs import Moved, Trained
 from sim.network.mesh import Mesh
 from sim.trace.arrow import array
-from sim.trace.digest import digests, on_grid, stamps_on_grid
+from sim.trace.digest import digests, json_digest, on_grid, stamps_on_grid
 from sim.trace.directions import Topology, Way
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace

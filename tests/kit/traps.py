@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-GROUPS = ("agents", "datasets", "exports", "gates", "methods", "metrics", "models", "policies")
-GROUPS += ("utilities",)
+GROUPS = ["agents", "datasets", "exports", "gates", "methods", "metrics", "models", "policies"]
+GROUPS += ["utilities"]
 OTHERS = ("torch.backends", "fsspec.specs", "dask.backends", "pandas_dataframe_backends")
 """Groups of entry points that libraries look up."""
-NAMES = ("pytz", "numexpr", "bottleneck", "dill", "cuda", "pynvml", "sitecustomize", "of_theirs")
-NAMES += ("usercustomize", "fnmatch", "lazy_loader", "typer", "numpy", "pandas", "torch", "yaml")
+NAMES = ["pytz", "numexpr", "bottleneck", "dill", "cuda", "pynvml", "sitecustomize", "of_theirs"]
+NAMES += ["usercustomize", "fnmatch", "lazy_loader", "typer", "numpy", "pandas", "torch", "yaml"]
 RAN = "ran.txt"
 TRAP = f"open({RAN!r}, 'a').write(__name__ + '\\n')\n"
 

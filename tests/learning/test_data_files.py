@@ -192,7 +192,7 @@ def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monke
     refused(message, "jsonl", **data)
     refused("columns.text: is not used by kind", "npz", **F, columns={"text": "x"})
     monkeypatch.setitem(sys.modules, "datasets", None)
-    refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
+    refused("needs the package datasets: pip install datasets", "hf", path=str(tmp_path))
 
 
 def split(**more):

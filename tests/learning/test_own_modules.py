@@ -308,6 +308,61 @@ class Transformers(nn.Module):
         return self.head(self.inner(input_ids=(16 * x).long()).last_hidden_state.mean(-2))
 
 
+def scripted():
+    return torch.jit.script(gated())
+
+
+def script_inside():
+    return nn.Sequential(torch.jit.script(nn.Linear(64, 12)), nn.ReLU(), nn.Linear(12, 10))
+
+
+def traced():
+    return torch.jit.trace(gated(), torch.zeros(2, 64))
+
+
+def on_meta():
+    return gated().to("meta")
+
+
+def complex_numbers():
+    return gated().to(torch.complex64)
+
+
+class Masked(nn.Module):
+    """A mask of true and false among its buffers, and a parameter without numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(64, 10)
+        self.none = nn.Parameter(torch.zeros(0, 3))
+        self.register_buffer("mask", torch.arange(64) % 3 > 0)
+
+    def forward(self, x):
+        return self.first(x.masked_fill(~self.mask, 0.0)) + self.none.sum()
+
+
+class SparseParameter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+        self.w = nn.Parameter(torch.eye(64).to_sparse())
+
+    def forward(self, x):
+        return self.head(torch.sparse.mm(self.w, x.T).T)
+
+
+class Secretive(Plain):
+    def __getattr__(self, name):
+        if name == "batched":
+            raise RuntimeError("no such thing")
+        return super().__getattr__(name)
+
+
+def untracked():
+    norm = nn.BatchNorm1d(12, track_running_stats=False)
+    return nn.Sequential(nn.Linear(64, 12), norm, nn.Linear(12, 10))
+
+
 def bert():
     return Transformers("Bert")
 
@@ -412,6 +467,13 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         ("NoModule", r"gives a NoModule; it must give a torch.nn.Module"),
         ("NoArguments", r"has no parameters to train"),
         ("CarriesOn", r"cannot be trained a second time .*must be detached, in a buffer"),
+        ("scripted", r"has a compiled torch.jit module, which .* give the Python module"),
+        ("script_inside", r"has a compiled torch.jit module at '0'"),
+        ("traced", r"has a compiled torch.jit module, which"),
+        ("on_meta", r"has no numbers in '0.weight' \(device meta\); make it on cpu"),
+        ("complex_numbers", r"has a complex tensor '0.weight'; keep real and imaginary part"),
+        ("SparseParameter", r"has a sparse tensor 'w'; make it dense"),
+        ("Secretive", r"cannot be tried \(RuntimeError: no such thing\)"),
         ("OneArgument", r"cannot be made by calling it with \(spec\) \(TypeError.*'width'"),
     ],
 )
@@ -419,6 +481,33 @@ def test_what_does_not_work_is_said_in_one_line_before_the_run(kind, text):
     with pytest.raises(ValueError, match=text) as error:
         Learner(config(kind, trains_backbone=kind == "Unused")).build()
     assert "\n" not in str(error.value) and f"{__name__}:{kind}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "key"),
+    [
+        ("normalised", {"batch_size": 1}, "batch_size"),
+        ("untracked", {"batch_size": 1}, "batch_size"),
+        ("untracked", {"batch_size": 4, "micro_batch": 1}, "micro_batch"),
+        ("untracked", {"batch_size": 7, "micro_batch": 3}, "micro_batch"),
+    ],
+)
+def test_batch_normalisation_of_one_sample_is_refused_before_the_run(kind, sizes, key):
+    """Also where a minibatch that is computed in pieces leaves one sample alone."""
+    text = rf"learning\.{key}: .*{kind}' cannot be trained on one sample"
+    with pytest.raises(ValueError, match=text):
+        build_task(config(kind, trains_backbone=True, **sizes))
+    fits = {"batch_size": 8, "micro_batch": 3}  # 3, 3 and 2 samples
+    fits = {name: fits[name] for name in sizes}
+    assert build_task(config(kind, trains_backbone=True, **fits))
+    assert build_task(config("gated", trains_backbone=True, **sizes))
+
+
+def test_masks_of_true_and_false_are_constants_and_a_parameter_may_be_empty():
+    _, after = one_round(config("Masked", trains_backbone=True))
+    assert after.keys() == {"first.weight", "first.bias", "none"}
+    assert after["none"].shape == (0, 3)
+    assert (after["first.weight"].numpy()[:, 1] != 0).all()
 
 
 def test_the_command_line_refuses_them_as_input(tmp_path, leomix):

@@ -1,5 +1,6 @@
 """What a run takes, told before it: rounds of training are counted, and their time is measured."""
 
+import math
 import re
 import time
 
@@ -9,7 +10,7 @@ import yaml
 import scenarios
 import sim
 from tests.kit import small
-from tests.kit.costs import build, cost_of, pace_of, rehearsed
+from tests.kit.costs import Point, Stop, Watch, build, cost_of, pace_of, rehearsed, tried
 
 PLAIN = {"learning.model": {"kind": "vector-mlp"}, "learning.rounds.per_gap_max": 3}
 METHODS = {
@@ -79,7 +80,7 @@ def test_a_dry_run_tries_each_method_and_compares_what_they_take(leomix, tmp_pat
     file.write_text(yaml.safe_dump(mine))
     said = leomix("sweep", file, "-p", "learning.method=fedavg,fedbuff", "--dry-run").out
     costs = dict(
-        re.findall(r"^cost +(\w+): ([\d,]+) device rounds, about .* of training", said, re.M)
+        re.findall(r"^cost +(\w+): ([\d,]+) device rounds; about .* of memory", said, re.M)
     )
     rounds = {method: int(number.replace(",", "")) for method, number in costs.items()}
     assert all(f"a point of {name}, tried on point {n}" in said for n, name in enumerate(rounds))
@@ -91,3 +92,47 @@ def test_a_dry_run_tries_each_method_and_compares_what_they_take(leomix, tmp_pat
     times = int(re.search(r"fedbuff trains ([\d,]+) times as many rounds as fedavg", unlike)[1])
     assert times == round(rounds["fedbuff"] / rounds["fedavg"]) >= 100
     assert "learning.rounds.per_gap_max" in unlike
+
+
+LATE = """
+import time
+
+import learning
+from learning.requests import NextContact
+
+
+class Late(learning.Method):
+    def cluster(self, me):
+        while (yield NextContact()):
+            pass
+
+    def model(self):
+        return self.learner.start()
+
+    def conclude(self):
+        time.sleep(8)
+        yield from ()
+"""
+
+
+@pytest.mark.slow(reason="a trial of a run that does not end waits for some seconds")
+def test_a_trial_that_does_not_end_in_time_has_not_failed(tmp_path, monkeypatch):
+    """What is left of the run behind its last event takes longer than the trial waits."""
+    (tmp_path / "late.py").write_text(LATE)
+    monkeypatch.chdir(tmp_path)
+    keys = {"learning.method": "late:Late", "learning.train": False, "stop.cycles": 2}
+    found = tried(Point(0, "", "paper-slots", keys, {}, 0, 1), 0.1)
+    assert found.error == ""
+    assert found.figures["tried_s"] > 5.0 and found.figures["wall_s"] == math.inf
+
+
+def test_a_share_that_was_run_in_no_time_does_not_tell_what_all_of_it_takes():
+    """The first events come at once; what the last one began takes all of the trial's time."""
+    watch = Watch(Stop(days=100), 60.0, trains=False)
+    watch.event(0, 0.0)
+    watch.event(1, 90 * 86400.0)
+    time.sleep(0.05)
+    watch.ended(0.0)
+    assert watch.share == 0.9 and not watch.is_telling
+    watch.ended(1.0)
+    assert watch.is_telling

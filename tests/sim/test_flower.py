@@ -1,6 +1,7 @@
 """Flower apps on the clock: weights of a plain loop, nodes, timeouts, errors, and replies known."""
 
 import json
+import os
 import random
 import re
 import sys
@@ -640,6 +641,186 @@ def test_what_knows_nothing_of_simulated_time_is_named(fly):
     outcome = fly(SERVER, late, *FOREVER)
     assert outcome.status == 0
     assert "client_app.py:2: datetime.datetime.now takes the time of day" in outcome.err
+
+
+ONCE = """    from datetime import datetime
+    from pathlib import Path
+    Path("made").mkdir()
+    STARTED.append(1)
+    open("started.txt", "a").write(f"{len(STARTED)} ")
+    FedAvg().start("""
+
+
+@pytest.mark.parametrize("sleeps", [0, 500])
+def test_the_server_starts_once_and_sleeps_before_it_sends(fly, sleeps):
+    """It makes a folder that may not be there; that of the rehearsal is that of the run."""
+    once = SERVER.replace("app = ServerApp()", "import time\n\nSTARTED = []\napp = ServerApp()")
+    once = once.replace("    FedAvg().start(", f"    time.sleep({sleeps})\n{ONCE}")
+    outcome = fly(once, CLIENT, *FOREVER)
+    assert outcome.status == 0, outcome.err
+    assert Path("started.txt").read_text() == "1 "
+    assert len(calls()) == 3 * NODES
+    [found] = load_file("run/model/model.safetensors").values()
+    assert np.allclose(found, averaged(rounds=3)[0], atol=1e-12)
+    downs = pd.read_parquet("run/transfers.parquet").query("toward != 'server'")
+    assert downs.start_s.min() >= sleeps
+    again = fly(once, CLIENT, *FOREVER, out="again")
+    assert (again.status, len(again.err.splitlines())) == (2, 1)
+    assert "FileExistsError" in again.err and "download" not in again.err
+
+
+EVALUATES = """def evaluate(message: Message, context: Context):
+    node = context.node_config["partition-id"]
+    1 / (node < MOST)"""
+MEASURES = (
+    CLIENT.replace(
+        '"num-examples": len(y), "calls"', '"num-examples": 1 + 9 * (node == 4), "calls"'
+    )
+    .replace('"eval_acc": float((abs(off) < 1).mean())', '"eval_acc": float(node), **OWN[node]')
+    .replace('x, y = data(context.node_config["partition-id"])', "x, y = data(node)")
+    .replace("def evaluate(message: Message, context: Context):", EVALUATES)
+)
+WEIGHTS = [20, 21, 22, 23, 24]
+
+
+def measures(own=({},) * NODES, most=NODES):
+    """An app of which clients measure what is their ``own``; the first ones evaluate at all."""
+    return f"OWN = {list(own)}\nMOST = {most}\n{MEASURES}"
+
+
+def last(out="run"):
+    """The last row of all clusters, and of each."""
+    metrics = pd.read_parquet(f"{out}/metrics.parquet")
+    row = metrics.dropna(subset="calls").groupby("cluster", dropna=False).last()
+    return [row.loc[name] for name in (np.nan, "A", "B")]
+
+
+LOOKS_AT_NONE = """
+class Own(FedAvg):
+    def aggregate_evaluate(self, number, replies):
+        return None
+
+"""
+
+
+def test_figures_weigh_by_their_own_replies_and_over_those_that_have_them(fly):
+    """Node 4 trains on ten times the examples of the others; some do not measure the area."""
+    own = [{}, {"auc": 0.5}, {"auc": 0.8}, {}, {}]
+    server = SERVER.replace("app = ServerApp()", LOOKS_AT_NONE + "app = ServerApp()")
+    assert fly(server.replace(" FedAvg()", " Own()"), measures(own), *FOREVER).status == 0
+    whole, a, b = last()
+    assert whole.accuracy == pytest.approx(np.average(range(NODES), weights=WEIGHTS))
+    assert (a.auc, b.auc) == (0.5, 0.8)
+    assert whole.auc == pytest.approx((21 * 0.5 + 22 * 0.8) / 43)
+    assert b.drawn != pytest.approx(whole.drawn)
+    trained = pd.read_parquet("run/metrics.parquet").dropna(subset="drawn")
+    by_cluster = trained.groupby("cluster").last().drawn
+    assert last()[0].drawn == pytest.approx((2 * by_cluster.A + 12 * by_cluster.B) / 14)
+    assert (a.samples, b.samples, whole.samples) == (41, 69, 110)
+
+
+def test_figures_weigh_by_the_metric_that_the_strategy_names(fly):
+    weighs = [{"weight": w} for w in (0.0, 3.0, 1.0, 0.0, 0.0)]
+    server = SERVER.replace("FedAvg()", 'FedAvg(weighted_by_key="weight")')
+    client = measures(weighs).replace('"calls": seen', '"weight": node + 1.0, "calls": seen')
+    assert fly(server, client, *FOREVER).status == 0
+    whole, a, b = last()
+    assert "weight" not in whole
+    assert whole.accuracy == pytest.approx((3 * 1 + 1 * 2) / 4)
+    assert (a.accuracy, b.accuracy) == (1, 2)
+
+
+def test_a_cluster_without_an_evaluation_does_not_dilute_that_of_the_others(fly):
+    assert fly(SERVER, measures(most=2), *FOREVER).status == 0
+    whole, _, b = last()
+    assert whole.accuracy == pytest.approx(21 / 41)  # of the first cluster alone
+    assert np.isnan(b.accuracy) and (b.samples, whole.samples) == (0, 41)
+
+
+@pytest.mark.parametrize("name", ["samples", "version", "time_s", "cluster", "loss"])
+def test_a_metric_with_the_name_of_a_column_has_one_of_its_own(fly, name):
+    outcome = fly(SERVER, measures([{name: 0.25}] * NODES), *FOREVER)
+    assert outcome.status == 0, outcome.err
+    whole = last()[0]
+    if name == "loss":
+        assert (whole.loss, "client_loss" in whole) == (0.25, False)
+    else:
+        assert whole[f"client_{name}"] == 0.25
+        assert f"the metric '{name}' of the app is in the column client_{name}" in outcome.err
+
+
+def test_updates_that_are_not_finite_are_refused(fly):
+    spoilt = CLIENT.replace("ArrayRecord([w])", "ArrayRecord([w * (np.nan if node == 3 else 1)])")
+    outcome = fly(SERVER, spoilt, *FOREVER)
+    assert outcome.status == 0
+    [found] = load_file("run/model/model.safetensors").values()
+    assert np.isfinite(found).all() and found.any()
+    events = pd.read_parquet("run/events.parquet")
+    assert (events.kind == "drop").sum() == 3
+    assert "3 updates refused by the server, not finite" in outcome.err
+    first = fly(SERVER, spoilt.replace("node == 3", "True"), *FOREVER, out="first")
+    assert "the first client returns arrays with numbers that are not finite" in first.err
+
+
+def test_nested_keys_of_the_configuration_are_set(fly):
+    nested = PROJECT + "net.width = 3\nnet.deep.alpha = 0.25\n"
+    reads = SERVER.replace(
+        "    FedAvg()",
+        "    open('config.txt', 'w').write(repr(dict(context.run_config)))\n    FedAvg()",
+    )
+    wide = ("--set", "learning.options.config.net.width=7")
+    assert fly(reads, CLIENT, *FOREVER, *wide, project=nested).status == 0
+    said = eval(Path("config.txt").read_text())
+    assert (said["net.width"], said["net.deep.alpha"]) == (7, 0.25)
+    wrong = fly(
+        reads, CLIENT, "--set", "learning.options.config.net.depth=7", out="no", project=nested
+    )
+    assert (wrong.status, len(wrong.err.splitlines())) == (2, 1)
+    assert "'net.depth'" in wrong.err and "rounds, step, net.width" in wrong.err
+
+
+EXITS = {
+    "the ServerApp fails: SystemExit: 3 (server_app.py:": (
+        SERVER.replace("    FedAvg()", "    raise SystemExit(3)\n    FedAvg()"),
+        CLIENT,
+    ),
+    "cannot be loaded: SystemExit: 3 (client_app.py:": (SERVER, "raise SystemExit(3)\n" + CLIENT),
+    "no client that was tried answers: SystemExit: 3 (client_app.py:": (
+        SERVER,
+        CLIENT.replace("    x, y = data(node)", "    raise SystemExit(3)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("says", EXITS)
+def test_an_app_that_ends_the_process_is_told_in_one_line(fly, says):
+    outcome = fly(*EXITS[says])
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert says in outcome.err
+
+
+def test_a_server_that_exits_without_an_error_is_done(fly):
+    ends = SERVER.replace("import numpy", "import sys\nimport numpy") + "    sys.exit()\n"
+    assert fly(ends, CLIENT, *FOREVER).status == 0
+    assert manifest()["ended_by_method"] == "the ServerApp has ended"
+
+
+def test_files_that_are_not_of_the_app_are_not_read(fly):
+    """Nor are they in the key of a reply, but for those that may be the app's."""
+    app = Path("app")
+    for name in ("template.py", "old/two.py", ".venv/lib/new.py", "env/lib/new.py"):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(app / "pipe.py")
+    (app / "template.py").write_text("def {{ name }}():")
+    (app / "old" / "two.py").write_bytes(b"print 1\0")
+    (app / "env" / "pyvenv.cfg").write_text("")
+    (app / ".venv" / "lib" / "new.py").write_text("import datetime; datetime.datetime.now()")
+    assert fly(SERVER, CLIENT, *FOREVER).status == 0
+    assert len(calls()) == 3 * NODES
+    for place in (".venv", "env"):
+        (app / place / "lib" / "new.py").write_text("changed = True")
+    again = fly(SERVER, CLIENT, *FOREVER, out="again")
+    assert (again.status, again.err, calls()) == (0, "", [])
 
 
 def test_an_app_is_repeated_and_resumed_to_the_bit(fly):

@@ -1,6 +1,7 @@
 """`leomix fly` with plain functions: the same times as fedavg, the same weights as a plain loop."""
 
 import json
+import os
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, mean
+from tests.kit.fly import arrays_of, check_project, mean
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -122,7 +123,7 @@ def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place
     """It has no key of a step size, and trains also where nothing is called accuracy."""
     assert fly(SOFTMAX.replace('"accuracy"', '"hits"'), out="hits").status == 0
     assert "not measured (no metric of that name)" in leomix("show", "hits").out
-    flat = SOFTMAX.replace('{"accuracy"', '{"loss": 1.0, "accuracy"')
+    flat = SOFTMAX.replace('{"accuracy": (', '{"loss": 1.0, "accuracy": 0.0 * (')
     forget(place)
     assert fly(flat, out="flat").status == 0
     assert "raise the step size of your training code" in leomix("show", "flat").err
@@ -467,6 +468,34 @@ def test_what_of_the_learning_does_not_count_is_not_looked_at(fly):
     assert fly(small(), out="own", learning=others).status == 0
 
 
+FORKS = """
+def ends():
+    import multiprocessing
+    import time
+
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    child.start()
+    time.sleep(0.1)
+    child.terminate()
+    child.join(10)
+    return float(child.exitcode)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("swept", [False, True])
+def test_processes_that_code_forks_end_when_they_are_told_to(fly, leomix, monkeypatch, swept):
+    """As they do without leomix: none of its handlers is theirs."""
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    code = small(figures='{"accuracy": 0.5, "ended": ends()}') + FORKS
+    assert fly(code, *(("--save", "saved.yaml") if swept else ()), stop={"cycles": 1}).status == 0
+    if swept:
+        of = ("-p", "seed=3", "-j", "1")
+        assert leomix("sweep", "saved.yaml", *of, "--quiet", "-o", "swept").status == 0
+    [path] = Path().glob("**/metrics.parquet")
+    assert (pd.read_parquet(path).ended == -15).all()
+
+
 HIDDEN = {
     "softmax.py:2: the module variable SEEN is changed by a call": (
         "SEEN = []\n",
@@ -582,7 +611,7 @@ def test_functions_that_are_wrong_are_told_in_one_line(fly, says):
         ("nowhere.py", "no such file"),
         ("two words.py", "cannot be imported; give it a name like"),
         ("json.py", "another module is called 'json'"),
-        (".", "is no Flower app" if find_spec("flwr") else 'pip install "leomix[flower]"'),
+        (".", "is no Flower app" if find_spec("flwr") else '[flower]"'),
     ],
 )
 def test_files_that_cannot_be_flown(place, leomix, path, says):
@@ -591,6 +620,27 @@ def test_files_that_cannot_be_flown(place, leomix, path, says):
     outcome = leomix("fly", path, "-s", "quickstart")
     assert outcome.status == 2
     assert says in outcome.err
+
+
+PROJECTS = {"a pipe": "is a pipe", "a huge file": "at most", "no text": "is no text in UTF-8"}
+PROJECTS |= dict.fromkeys(("[", "{a="), "is nested too deeply")
+
+
+@pytest.mark.parametrize("what", PROJECTS)
+def test_a_project_is_looked_at_before_it_is_parsed(tmp_path, what):
+    path = tmp_path / "pyproject.toml"
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "no text":
+        path.write_bytes(b"\xff\xfe")
+    else:
+        path.write_text("" if what == "a huge file" else f"x = {what * 100_000}")
+        os.truncate(path, 200_000_000 if what == "a huge file" else path.stat().st_size)
+    with pytest.raises(ValueError, match=PROJECTS[what]):
+        check_project(tmp_path)
+    path.unlink()
+    path.write_text('[tool.flwr.app.components]\nserverapp = "tiny:app"\n')
+    check_project(tmp_path)
 
 
 def test_nothing_is_known_without_training(fly):

@@ -1,11 +1,13 @@
 """A run looks for garbage seldom, and leaves Python as it was."""
 
 import gc
+import weakref
 
 import pytest
 
 import scenarios
 import sim
+from tests.kit.fly import Traffic
 from tests.kit.small import SLOTS, merged
 
 
@@ -47,3 +49,25 @@ def test_what_a_lone_device_has_gone_through_is_freed_at_once():
     finally:
         gc.enable()
     assert len(run.transfers) > 100 and max(alive) <= 2
+
+
+class Message:
+    """One that lies in a circle, as some of Flower's do."""
+
+    def __init__(self):
+        self.circle = self
+
+
+def test_circles_are_found_by_the_bytes_that_were_moved_however_few_they_are():
+    traffic = Traffic()
+    gc.disable()
+    try:
+        alive = []
+        for _ in range(7):
+            alive.append(weakref.ref(Message()))
+            traffic.moved(10_000_000)
+        assert [one() is None for one in alive] == [True] * 5 + [False] * 2
+    finally:
+        gc.enable()
+        traffic.end()
+    assert gc.get_freeze_count() == 0

@@ -10,15 +10,17 @@ from itertools import pairwise
 from random import Random
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import scenarios
 from tests.kit.folders import Each
-from tests.kit.learning import Payload
+from tests.kit.learning import Payload, Upload
 from tests.kit.network import (
     BuildSequence,
+    Clients,
     Edges,
     Hop,
     HopKinds,
@@ -26,10 +28,11 @@ from tests.kit.network import (
     MeshMessage,
     PayloadList,
     Run,
+    Simulation,
     build,
     make_plan,
 )
-from tests.kit.records import Facts, Trace
+from tests.kit.records import Facts, Journal, Trace
 from tests.kit.small import NEAR, merged, orbit
 from tests.kit.small_nmoe import IN_ORBIT
 from tests.kit.small_satellites import SATELLITES
@@ -50,6 +53,8 @@ NOT_THE_USERS = {
 """What stands in for files that the user has."""
 MESH = {"route": "earliest", "within_plane": "ring", "between_planes": "neighbours"}
 MESH |= {"rate_mbps": 1, "terminals": 4, "max_range_km": 8000}
+RADIO = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 1, "tx_power_dbm": 40}
+RADIO |= {"gain_dbi": 32, "noise_temperature_k": 300}
 GROUND = {"stop.days": 0.2, "learning.method": "fedavg", "orbit.satellites": 24, "link.isl": MESH}
 STATION = {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85}
 GATEWAY = {"roles.server": "stations", "ground.stations": [STATION], "link.feeder.rate_mbps": 10}
@@ -74,7 +79,7 @@ SCENARIOS |= {
     "mesh": lambda: scenarios.load("iridium-isl", TIMING | HOPS | {"stop.days": 0.03}),
     "mesh with batteries": lambda: scenarios.from_dict(
         merged(SATELLITES, {"learning": {"train": False, "method": "fedasync"}})
-        | {"link": SATELLITES["link"] | {"isl": MESH}, "stop": {"days": 0.06}}
+        | {"link": SATELLITES["link"] | {"isl": MESH | RADIO}, "stop": {"days": 0.06}}
     ),
     "mesh to the ground": lambda: scenarios.load(
         "walker", TIMING | GROUND | {"roles.server": "satellite:P01-S01"}
@@ -196,3 +201,33 @@ def test_hops_are_told_in_one_order(messages, looks):
 
     last_s = max([sent[-1][0], *looks])
     assert told(partial(tell, looks=looks)) == told(partial(tell, looks=[]))
+
+
+def test_whoever_looks_drains_no_battery():
+    """Sending is taken from a battery when it is its turn, not when somebody looks before that."""
+    built = build(SCENARIOS["mesh with batteries"]())
+
+    def sent(look_s=0.0, look=None):
+        """The hops of a message from each satellite, and all charges as somebody looks."""
+        simulation = Simulation(built, Journal(), Trace())
+        clock, clients = simulation.clock, simulation.clients
+        each = clients.by_name.values()
+        charges = []
+
+        def looked():
+            if look is not None:
+                look(clients)
+            charges.extend(client.charge() for client in each)
+
+        clock.call_at("look", look_s, looked)  # before all else at that time
+        for client in each:
+            clock.start("send", client.chain([Upload(Payload("model", 1e5))]))
+        clock.run(built.plan.stop_s, lambda number: None)
+        return simulation.tables()["transfers"], charges
+
+    hops, _ = sent()
+    ends_s = hops.filter(pc.equal(hops["direction"], "isl"))["end_s"]
+    when_s = ends_s[len(ends_s) // 2].as_py()
+    _, charges = sent(when_s)
+    for look in (Clients.tell_hops, lambda clients: clients.energy(when_s)):
+        assert sent(when_s, look)[1] == charges

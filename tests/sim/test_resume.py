@@ -114,6 +114,26 @@ def test_a_replay_that_differs_names_what_else_does(tmp_path):
     assert "code of your own (mine:Method) does not do the same each time" in mine
 
 
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_contacts_that_other_versions_find_are_no_other_scenario(has_manifest, tmp_path):
+    place = cut(slots(), tmp_path / "run", 12)
+    said = read_manifest(place)
+    file = place / CHECKPOINT / JOURNAL
+    state = json.loads(file.read_text())
+    state["saved_with"]["numpy"] = "1.0"
+    state |= {"identity": "of other contacts", "checksum": checksum(state)}
+    file.write_text(json.dumps(state))
+    said |= {"identity": "of other contacts", "versions": {**said["versions"], "numpy": "1.0"}}
+    (place / "manifest.json").write_text(json.dumps(said))
+    if not has_manifest:
+        (place / "manifest.json").unlink()
+    with pytest.raises(
+        sim.InputError, match=r"\(numpy 1\.0 -> [\d.]+\); name another folder"
+    ) as no:
+        sim.run(slots(), place, resume=True)
+    assert ("another scenario" in str(no.value)) is not has_manifest
+
+
 class Snapshots:
     """Copies of a run folder behind each event and before each step that changes what is in it."""
 

@@ -24,7 +24,16 @@ from tests.kit import small
 from tests.kit.folders import Each, cut, held, limited
 from tests.kit.learning import memory
 from tests.kit.network import build
-from tests.kit.records import CHECKPOINT, JOURNAL, LOG, checksum, counts_of, end_of, limits
+from tests.kit.records import (
+    CHECKPOINT,
+    JOURNAL,
+    LOG,
+    checksum,
+    counts_of,
+    end_of,
+    json_digest,
+    limits,
+)
 from tests.kit.small import slots
 
 FULL = Path("/dev/full")
@@ -78,6 +87,37 @@ def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, 
             sim.run(slots(), bare, resume=True)
     sim.run(slots(), stopped, resume=True)
     assert held(stopped) == held(runs["slots"])
+
+
+ODD = {
+    "a number for each answer": {"entries": 5},
+    "no rows": {"entries": []},
+    "a text for each answer": {"entries": "x"},
+    "an event without end": {"event": 1e400},
+    "values elsewhere": {"values": {"../../../mine": "00000000"}},
+    "values without checksums": {"values": ["00"]},
+    "another digest": {"digest": "0" * 64},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_journal_is_refused_by_its_name(stopped, tmp_path, what):
+    """One that says something else, and has the checksums of that."""
+    path = stopped / SAVED
+    said = json.loads(path.read_text())
+    changes = dict(ODD[what])
+    if "entries" in changes:
+        odd = changes["entries"]
+        changes["entries"] = {key: [when, odd] for key, (when, _) in said["entries"].items()}
+    said |= changes
+    about = {key: said[key] for key in ("identity", "values")}
+    said |= {"checksum": checksum(said), "checksum_of_these": json_digest(about)}
+    path.write_text(json.dumps(said))
+    (tmp_path / "mine.safetensors").write_text("mine")
+    with pytest.raises((sim.InputError, sim.SimulationError), match=re.escape(str(path))) as found:
+        sim.run(slots(), stopped, resume=True)
+    assert "begins anew" in str(found.value) or "start anew" in str(found.value)
+    assert (tmp_path / "mine.safetensors").read_text() == "mine"
 
 
 FUNCTIONS = """

@@ -349,7 +349,17 @@ def test_a_broken_point_folder_is_set_aside_and_run_again(runs, plain, tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (0, 3), done.stderr
     assert place.rows() == before
     assert place.runs()[4:] == ["3-1", "3-2", "3-3"]
-    assert (folders[0].with_name(f"{folders[0].name}.aside") / "events.parquet").exists()
+    aside = folders[0].with_name(f"{folders[0].name}.aside") / "events.parquet"
+    assert aside.exists()
+    (folders[0] / "events.parquet").write_bytes(b"torn again")
+    live = folders[1] / ".live"  # of a process that was killed when its point was complete
+    live.mkdir()
+    (live / "beat.json").write_text("{}")
+    assert place.sweep(*POINTS, "--resume", "--quiet").returncode == 0
+    again = aside.parent.with_name(f"{aside.parent.name}.2")
+    assert aside.read_bytes() == b"PAR1 torn"
+    assert (again / "events.parquet").read_bytes() == b"torn again"
+    assert not live.exists()
 
 
 def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):

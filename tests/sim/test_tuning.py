@@ -9,6 +9,7 @@ import yaml
 import scenarios
 from sim.sweep import read_sweep, sweep, tune
 from tests.kit import small
+from tests.kit.sweep_place import Place
 
 STEPS = [0.001, 0.05, 0.5]
 METHODS = ["emsfl", "synchronous"]
@@ -131,3 +132,14 @@ def test_where_all_runs_are_refused_it_says_why(file, tmp_path):
     with pytest.raises(ValueError, match="leaves class 0 no training samples") as found:
         tune(file, {"learning.step_size": [0.1, 0.2]}, tmp_path / "out", overrides=overrides)
     assert "\n" not in str(found.value)
+
+
+def test_a_disk_without_room_is_what_a_tuning_ends_with(tmp_path):
+    place = Place(tmp_path, train=True)
+    place.mark("full")
+    said = "learning.method=watched_method:Watched", "learning.data.validation=0.2"
+    line = ["tune", "tiny.yaml", *(part for key in said for part in ("--set", key)), "--quiet"]
+    done = place.typed(*line, "-p", "learning.step_size=0.05,0.1", "-o", "tuned")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done
+    assert "File too large; free some space" in done.stderr
+    assert done.stderr.endswith("--resume -o tuned\n")

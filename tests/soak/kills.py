@@ -82,7 +82,10 @@ LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 def shipped(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """A scenario of leomix with some keys changed."""
     path = scenarios.shipped_path(name)
-    said = merged(yaml.safe_load(path.read_text()), changes)
+    said = yaml.safe_load(path.read_text())
+    if "method" in changes.get("learning", {}):
+        del said["learning"]["options"]
+    said = merged(said, changes)
     if elements := said["orbit"].get("path"):
         said["orbit"]["path"] = str(path.with_name(elements))
     return said
@@ -100,7 +103,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "iridium-isl",
         {
             "link": {"isl": {"route": "earliest"}},
-            "learning": {"method": "fedavg", "options": None, "steps_per_round": 1},
+            "learning": {"method": "fedavg", "steps_per_round": 1},
         },
     ),
     EXPERTS: shipped("nmoe-orbit", {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import math
+import os
 import socket
 import sys
 import time
@@ -20,11 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from learning.own_code import files_of
 from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
-from sim.fly.unrepeatable import unrepeatable
+from sim.fly.project import check_project
+from sim.fly.unrepeatable import parsed, unrepeatable
 from sim.fly.user_code import TooLong, seeded, within
 
 prepare()
@@ -52,6 +55,10 @@ EXAMPLES = ("num-examples", "num_examples")
 """Keys of metrics by which replies say how many examples they are made of."""
 AWAY = (FileNotFoundError, ConnectionError, TimeoutError, socket.gaierror)
 """Errors of the system where data are not there; libraries' own have no number."""
+MADE = ("__pycache__", "node_modules", "site-packages")
+"""Folders of files that nobody writes."""
+ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
+"""By either of these one knows a folder that Python is installed in."""
 UNSEEN = {
     "datetime.now": "the time of day",
     "datetime.utcnow": "the time of day",
@@ -94,7 +101,7 @@ class FlowerApp:
         self.folder = folder
         self.nodes = list(range(FIRST_NODE, FIRST_NODE + nodes))
         self._seed = seed
-        parts = components_of(folder)
+        self._parts = parts = components_of(folder)
         try:
             self._config = get_fused_config_from_dir(folder, flatten_dict(dict(config)))
         except ValueError as error:
@@ -143,17 +150,17 @@ class FlowerApp:
     @cached_property
     def digest(self) -> str:
         """A key that names the app's code, its configuration, and flwr."""
-        files = sorted(self.folder.rglob("*.py"))
         each = [
             [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
-            for path in files
+            for path in code_below(self.folder)
         ]
         return key_of(each, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[str]:
         """Yield what in the app's code takes real time, or is not repeated, in a line each."""
-        for path in sorted(self.folder.rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_bytes())):
+        files = {path for place in self._parts.values() for path in files_of(place)}
+        for path in sorted(path for path in files if path.is_relative_to(self.folder)):
+            for node in ast.walk(parsed(path)):
                 name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
                 for known, what in UNSEEN.items():
                     if name == known or name.endswith(f".{known}"):
@@ -290,14 +297,34 @@ def components_of(folder: Path) -> dict[str, str]:
     Raises ValueError for a folder without them.
     """
     try:
+        check_project(folder)
         said = get_project_config(folder)
         parts = said["tool"]["flwr"]["app"]["components"]
         return {name: str(parts[name]) for name in ("serverapp", "clientapp")}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{folder}: is no Flower app: {_line(error)}; name the ServerApp and the ClientApp in "
             "[tool.flwr.app.components] of its pyproject.toml"
         ) from None
+
+
+def code_below(folder: Path) -> list[Path]:
+    """Return the files of Python code below a folder that may be the app's.
+
+    Environments, hidden folders and what is no plain file are left out.
+    """
+    found = []
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = [name for name in folders if not _is_foreign(here / name)]
+        found += [here / name for name in files if name.endswith(".py")]
+    return sorted(path for path in found if path.is_file() and os.access(path, os.R_OK))
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether a folder holds what is installed, or made, and not written for the app."""
+    is_made = folder.name.startswith(".") or folder.name in MADE
+    return is_made or any((folder / name).exists() for name in ENVIRONMENT)
 
 
 def examples_of(content: RecordDict) -> float:

@@ -62,7 +62,9 @@ class Figures:
         rows: list[Score] = []
         for number, (cluster, nodes) in enumerate(clusters.items()):
             # What the server says is of no cluster: it is taken once.
-            means = {name: (value, float(not number)) for name, value in self.server.items()}
+            means: dict[str, tuple[float | None, float]] = {
+                name: (value, float(not number)) for name, value in self.server.items()
+            }
             means |= {name: _mean(of, nodes) for name, (_, of) in by_name.items()}
             row: dict[str, Any] = {
                 "cluster": cluster,

@@ -48,6 +48,7 @@ from sim.fly.flower.library import Stage, TooFewNodes, dated_by
 from sim.fly.trees import safetensors
 from sim.fly.user_code import seeded
 from sim.formatting import duration
+from sim.garbage import Traffic
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
@@ -116,6 +117,7 @@ class Flower(OwnLearning):
         self.busy: set[int] = set()
         self.alarms: set[float] = set()
         self.notes: list[Note] = []
+        self.traffic = Traffic()
         self.brought = Brought()
         self.figures = Figures()
         self.foretold: dict[str, float] = {}
@@ -150,6 +152,7 @@ class Flower(OwnLearning):
     def dismiss(self) -> None:
         """End the app's threads."""
         self.stage.close()
+        self.traffic.end()
 
     def _tried(self) -> Iterator[str]:
         """Call clients until one answers; raise ValueError where none of some does."""
@@ -332,7 +335,8 @@ class Flower(OwnLearning):
             message = self.inbox[node].popleft()
             kind = message.metadata.message_type.partition(".")[0]
             number = int(message.metadata.message_id[1:])
-            down = Payload(f"message {kind}", content_bytes(message), number)
+            sent_bytes = content_bytes(message)
+            down = Payload(f"message {kind}", sent_bytes, number)
             begun_s = yield from self._through(Download(down, only, personal=True), place)
             if begun_s is None:
                 return
@@ -360,6 +364,7 @@ class Flower(OwnLearning):
                 yield Note("drop", self.version, text, Cause.UPDATE_NOT_FINITE)
                 reply = refused(message)
             self.grid.arrived(reply)
+            self.traffic.moved(sent_bytes + answer.bytes)
             yield from self._go_on(there_s)
         self.busy.discard(node)
 

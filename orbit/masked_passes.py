@@ -1,0 +1,363 @@
+"""Passes above a horizon whose elevation depends on the azimuth."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from orbit.checks import BoolArray, FloatArray, IntArray
+from orbit.look_angles import looks_from
+from orbit.masks import Horizon
+from orbit.passes import Passes, first_largest
+from orbit.propagation import Source
+from orbit.sites import SiteFrames
+from orbit.windows import groups
+
+# Samples of a pass in each step of its ephemeris: between two of them the elevation over the
+# horizon has one extremum at most, but for kinks, which become samples.
+_FINER = 24
+_LEAST = 12
+# An azimuth that turns further between two samples is looked at more closely.
+_TURN_DEG = 15.0
+# Down to this time between samples.
+_SHORTEST_S = 1e-4
+# Edges are right to this, far below a millisecond.
+_EDGE_S = 1e-7
+_DERIVATIVE_S = 1e-3
+_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+
+
+def above_horizons(
+    passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
+) -> Passes:
+    """Passes over the lowest elevation of each site's horizon, cut to where they are above it.
+
+    A pass may become several, or none. `step_s` (N,) are the steps of an ephemeris of each
+    satellite. Sites without a horizon keep their passes.
+    """
+    if not frames.horizons:
+        return passes
+    sites, of = np.unique(passes.site, return_inverse=True)
+    masked = np.array([frames.horizons[site] is not None for site in sites.tolist()], bool)
+    which = masked[of]
+    if not which.any():
+        return passes
+    cut = _Above(passes.where(which), source, frames, step_s).pieces()
+    together = [passes.where(~which), cut]
+    columns = {
+        name.name: np.concatenate([getattr(some, name.name) for some in together])
+        for name in fields(Passes)
+    }
+    order = np.lexsort((columns["rise_s"], columns["satellite"], columns["site"]))
+    return Passes(**{name: column[order] for name, column in columns.items()})
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Times in passes (by `row`), sorted, with what is seen then; arrays of one length."""
+
+    row: IntArray
+    time_s: FloatArray
+    elevation_deg: FloatArray
+    azimuth_deg: FloatArray
+    range_km: FloatArray
+    over_deg: FloatArray
+
+    def with_(self, more: "_Nodes") -> "_Nodes":
+        """These and more of them."""
+        both = [
+            np.concatenate([getattr(self, f.name), getattr(more, f.name)]) for f in fields(_Nodes)
+        ]
+        order = np.lexsort((both[1], both[0]))
+        return _Nodes(*(column[order] for column in both))
+
+    @property
+    def intervals(self) -> IntArray:
+        """The first of each two nodes of one pass that follow each other."""
+        return np.flatnonzero(self.row[1:] == self.row[:-1])
+
+
+class _Above:
+    """Cuts passes, all of sites with a horizon."""
+
+    def __init__(
+        self, passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
+    ) -> None:
+        self._passes = passes
+        self._source = source
+        self._frames = frames
+        self._horizons: Sequence[Horizon | None] = frames.horizons
+        self._finest_s = step_s[passes.satellite] / _FINER
+
+    def pieces(self) -> Passes:
+        """What of the passes is above the horizons."""
+        nodes = self._even()
+        nodes = self._where_azimuth_turns(nodes)
+        nodes = self._with_kinks(nodes)
+        nodes = self._with_extrema(nodes)
+        return self._cut(nodes)
+
+    def _look(self, row: IntArray, time_s: FloatArray) -> _Nodes:
+        states = self._source.states(self._passes.satellite[row], time_s)
+        site = self._passes.site[row]
+        seen = looks_from(states, self._frames, site)
+        mask_deg = np.zeros(len(row))
+        for number, here in enumerate(groups(site, len(self._horizons))):
+            horizon = self._horizons[number]
+            if horizon is not None and here.size:
+                mask_deg[here] = horizon.at(seen.azimuth_deg[here])
+        over_deg = seen.elevation_deg - mask_deg
+        return _Nodes(
+            row, time_s, seen.elevation_deg, seen.azimuth_deg, seen.slant_range_km, over_deg
+        )
+
+    def _over(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+        return self._look(row, time_s).over_deg
+
+    def _even(self) -> _Nodes:
+        passes = self._passes
+        lasts_s = passes.set_s - passes.rise_s
+        count = np.maximum(np.ceil(lasts_s / self._finest_s).astype(np.int64), _LEAST) + 1
+        row = np.repeat(np.arange(len(count)), count)
+        number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        time_s = passes.rise_s[row] + lasts_s[row] * (number / (count[row] - 1))
+        return self._look(row, np.minimum(time_s, passes.set_s[row]))
+
+    def _where_azimuth_turns(self, nodes: _Nodes) -> _Nodes:
+        """Add times in the middle where the azimuth turns quickly: near the zenith."""
+        while True:
+            left = nodes.intervals
+            turn_deg = np.abs(_turn(nodes.azimuth_deg[left], nodes.azimuth_deg[left + 1]))
+            lasts_s = nodes.time_s[left + 1] - nodes.time_s[left]
+            left = left[(turn_deg > _TURN_DEG) & (lasts_s > _SHORTEST_S)]
+            if not left.size:
+                return nodes
+            middle_s = 0.5 * (nodes.time_s[left] + nodes.time_s[left + 1])
+            nodes = nodes.with_(self._look(nodes.row[left], middle_s))
+
+    def _with_kinks(self, nodes: _Nodes) -> _Nodes:
+        """Add the times at which the azimuth is that of a point of the horizon."""
+        left = nodes.intervals
+        azimuth_deg = nodes.azimuth_deg[left]
+        turn_deg = _turn(azimuth_deg, nodes.azimuth_deg[left + 1])
+        low = np.minimum(azimuth_deg, azimuth_deg + turn_deg)
+        high = np.maximum(azimuth_deg, azimuth_deg + turn_deg)
+        intervals, knots = [], []
+        for number, here in enumerate(groups(self._passes.site[nodes.row[left]])):
+            horizon = self._horizons[number]
+            if horizon is None or not here.size:
+                continue
+            once = np.array(horizon.azimuth_deg)
+            around = np.concatenate([once - 360.0, once, once + 360.0])
+            first = np.searchsorted(around, low[here], side="right")
+            count = np.searchsorted(around, high[here], side="left") - first
+            count = np.maximum(count, 0)
+            place = np.repeat(here, count)
+            within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+            intervals.append(left[place])
+            knots.append(around[np.repeat(first, count) + within])
+        if not intervals:
+            return nodes
+        at = np.concatenate(intervals)
+        knot_deg = np.concatenate(knots)
+        row = nodes.row[at]
+
+        def past_knot(which: IntArray, time_s: FloatArray) -> FloatArray:
+            seen = self._look(row[which], time_s)
+            return _turn(knot_deg[which], seen.azimuth_deg)
+
+        every = np.arange(len(at))
+        time_s = _roots(past_knot, every, nodes.time_s[at], nodes.time_s[at + 1])
+        inner = (time_s > nodes.time_s[at]) & (time_s < nodes.time_s[at + 1])
+        return nodes.with_(self._look(row[inner], time_s[inner]))
+
+    def _with_extrema(self, nodes: _Nodes) -> _Nodes:
+        """Add the highest and lowest times between nodes that may hide two crossings."""
+        left = nodes.intervals
+        begin_s, end_s = nodes.time_s[left], nodes.time_s[left + 1]
+        above = nodes.over_deg >= 0
+        same = (above[left] == above[left + 1]) & (end_s - begin_s > 4 * _DERIVATIVE_S)
+        left, begin_s, end_s = left[same], begin_s[same], end_s[same]
+        row = nodes.row[left]
+        sign = np.where(above[left], -1.0, 1.0)  # dips where it is in view, else peaks
+        climbs = self._over(row, begin_s + _DERIVATIVE_S) - nodes.over_deg[left]
+        falls = nodes.over_deg[left + 1] - self._over(row, end_s - _DERIVATIVE_S)
+        turns = (sign * climbs > 0) & (sign * falls < 0)
+        row, sign, begin_s, end_s = row[turns], sign[turns], begin_s[turns], end_s[turns]
+        time_s = _highest(lambda time_s: sign * self._over(row, time_s), begin_s, end_s)
+        return nodes.with_(self._look(row, time_s))
+
+    def _cut(self, nodes: _Nodes) -> Passes:
+        passes = self._passes
+        above = nodes.over_deg >= 0
+        left = nodes.intervals
+        crosses = left[above[left] != above[left + 1]]
+        crossed_s = _roots(
+            lambda which, time_s: self._over(nodes.row[crosses[which]], time_s),
+            np.arange(len(crosses)), nodes.time_s[crosses], nodes.time_s[crosses + 1],
+        )  # fmt: skip
+        rises = above[crosses + 1]
+        ends = (
+            np.append(nodes.row[1:] != nodes.row[:-1], True)
+            if len(nodes.row)
+            else np.zeros(0, bool)
+        )
+        begins = np.append(True, ends[:-1]) if len(ends) else ends
+        open_ = _in_order(
+            np.append(nodes.row[crosses[rises]], nodes.row[begins & above]),
+            np.append(crossed_s[rises], nodes.time_s[begins & above]),
+            np.append(np.zeros(rises.sum(), bool), np.ones((begins & above).sum(), bool)),
+        )
+        close = _in_order(
+            np.append(nodes.row[crosses[~rises]], nodes.row[ends & above]),
+            np.append(crossed_s[~rises], nodes.time_s[ends & above]),
+            np.append(np.zeros((~rises).sum(), bool), np.ones((ends & above).sum(), bool)),
+        )
+        row, rise_s, whole_start = open_
+        _, set_s, whole_end = close
+        lasts = set_s > rise_s + 2 * _EDGE_S
+        row, rise_s, set_s = row[lasts], rise_s[lasts], set_s[lasts]
+        top_s, top_deg, peaks, closest_s = self._tops(nodes, row, rise_s, set_s)
+        return Passes(
+            satellite=passes.satellite[row],
+            site=passes.site[row],
+            rise_s=rise_s,
+            culminate_s=top_s,
+            sin_elevation=np.sin(np.radians(top_deg)),
+            closest_s=closest_s,
+            farthest_s=rise_s,
+            set_s=set_s,
+            culminations=peaks,
+            clipped_start=whole_start[lasts] & passes.clipped_start[row],
+            clipped_end=whole_end[lasts] & passes.clipped_end[row],
+        )
+
+    def _tops(
+        self, nodes: _Nodes, row: IntArray, rise_s: FloatArray, set_s: FloatArray
+    ) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+        """When each piece is highest, how high, its culminations, and when it is closest."""
+        passes = self._passes
+        edges = [self._look(row, time_s) for time_s in (rise_s, set_s)]
+        high = np.argmax([edge.elevation_deg for edge in edges], axis=0)
+        every = np.arange(len(row))
+        top_s = np.array([rise_s, set_s])[high, every]
+        top_deg = np.array([edge.elevation_deg for edge in edges])[high, every]
+        # Samples that are higher, or nearer, than both neighbours: extrema lie beside them.
+        inner = nodes.intervals[1:]
+        inner = inner[nodes.row[inner - 1] == nodes.row[inner]] if len(inner) else inner
+        height = nodes.elevation_deg
+        peak = inner[(height[inner] > height[inner - 1]) & (height[inner] >= height[inner + 1])]
+        peak_s = _highest(
+            lambda time_s: self._look(nodes.row[peak], time_s).elevation_deg,
+            nodes.time_s[peak - 1], nodes.time_s[peak + 1],
+        )  # fmt: skip
+        peak_deg = self._look(nodes.row[peak], peak_s).elevation_deg
+        piece = _piece_of(nodes.row[peak], peak_s, row, rise_s, set_s)
+        found = piece >= 0
+        piece, peak_s, peak_deg = piece[found], peak_s[found], peak_deg[found]
+        peaks = np.bincount(piece, minlength=len(row))
+        best = first_largest(peak_deg, piece)
+        higher = peak_deg[best] > top_deg[piece[best]]
+        top_s[piece[best][higher]] = peak_s[best][higher]
+        top_deg[piece[best][higher]] = peak_deg[best][higher]
+        closest_s = rise_s.copy()
+        length = nodes.range_km
+        near = inner[(length[inner] < length[inner - 1]) & (length[inner] <= length[inner + 1])]
+        near_s = _highest(
+            lambda time_s: -self._look(nodes.row[near], time_s).range_km,
+            nodes.time_s[near - 1], nodes.time_s[near + 1],
+        )  # fmt: skip
+        piece = _piece_of(nodes.row[near], near_s, row, rise_s, set_s)
+        near_s, near = near_s[piece >= 0], near[piece >= 0]
+        piece = piece[piece >= 0]
+        best = first_largest(-length[near], piece)
+        closest_s[piece[best]] = near_s[best]
+        known = passes.closest_s[row]
+        inside = (known > rise_s) & (known < set_s)
+        return top_s, top_deg, peaks, np.where(inside, known, closest_s)
+
+
+def _turn(from_deg: FloatArray, to_deg: FloatArray) -> FloatArray:
+    """From one azimuth to another, the shorter way: -180 up to 180."""
+    return (to_deg - from_deg + 180.0) % 360.0 - 180.0
+
+
+def _in_order(
+    row: IntArray, time_s: FloatArray, whole: BoolArray
+) -> tuple[IntArray, FloatArray, BoolArray]:
+    """Columns sorted by row, and then by time."""
+    order = np.lexsort((time_s, row))
+    return row[order], time_s[order], whole[order]
+
+
+def _piece_of(
+    row: IntArray, time_s: FloatArray, rows: IntArray, rise_s: FloatArray, set_s: FloatArray
+) -> IntArray:
+    """The piece (sorted by row and rise) in which each time is, -1 for none."""
+    order = np.lexsort((np.append(np.zeros(len(rows)), np.ones(len(row))),
+                        np.append(rise_s, time_s), np.append(rows, row)))  # fmt: skip
+    last = np.maximum.accumulate(np.where(order < len(rows), order, -1))
+    piece = np.empty(len(order), np.int64)
+    piece[order] = last
+    piece = piece[len(rows) :]
+    at = np.maximum(piece, 0)
+    if not len(rows):
+        return piece
+    inside = (piece >= 0) & (rows[at] == row) & (time_s > rise_s[at]) & (time_s < set_s[at])
+    return np.where(inside, piece, -1)
+
+
+def _roots(
+    function: Callable[[IntArray, FloatArray], FloatArray],
+    which: IntArray,
+    low_s: FloatArray,
+    high_s: FloatArray,
+) -> FloatArray:
+    """Where functions change sign between two times each, by the Illinois method with halving."""
+    low_s, high_s = low_s.copy(), high_s.copy()
+    low, high = function(which, low_s), function(which, high_s)
+    found_s = 0.5 * (low_s + high_s)
+    active = which
+    for turn in range(80):
+        if not active.size:
+            break
+        a_s, b_s, a, b = low_s[active], high_s[active], low[active], high[active]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new_s = b_s - b * (b_s - a_s) / (b - a)
+        halved = 0.5 * (a_s + b_s)
+        good = (new_s > a_s) & (new_s < b_s) & (turn % 4 != 3)
+        new_s = np.where(good, new_s, halved)
+        value = function(active, new_s)
+        before = (value >= 0) == (a >= 0)
+        low_s[active] = np.where(before, new_s, a_s)
+        low[active] = np.where(before, value, a * np.where(good, 0.5, 1.0))
+        high_s[active] = np.where(before, b_s, new_s)
+        high[active] = np.where(before, b * np.where(good, 0.5, 1.0), value)
+        found_s[active] = new_s
+        active = active[(high_s[active] - low_s[active] > _EDGE_S) & (value != 0)]
+    return found_s
+
+
+def _highest(
+    function: Callable[[FloatArray], FloatArray], low_s: FloatArray, high_s: FloatArray
+) -> FloatArray:
+    """Where functions with one peak between two times each are highest, by golden section."""
+    low_s, high_s = low_s.copy(), high_s.copy()
+    if not len(low_s):
+        return low_s
+    one_s = high_s - _GOLDEN * (high_s - low_s)
+    other_s = low_s + _GOLDEN * (high_s - low_s)
+    one, other = function(one_s), function(other_s)
+    for _ in range(60):
+        if (high_s - low_s).max() < 1e-4:
+            break
+        left = one >= other
+        high_s = np.where(left, other_s, high_s)
+        low_s = np.where(left, low_s, one_s)
+        new_s = np.where(
+            left, high_s - _GOLDEN * (high_s - low_s), low_s + _GOLDEN * (high_s - low_s)
+        )
+        value = function(new_s)
+        one_s, other_s = np.where(left, new_s, other_s), np.where(left, one_s, new_s)
+        one, other = np.where(left, value, other), np.where(left, one, value)
+    return 0.5 * (low_s + high_s)

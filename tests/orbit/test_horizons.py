@@ -1,0 +1,162 @@
+"""Masks by azimuth: windows against Skyfield's own look angles, and what is refused."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skyfield.api import EarthSatellite, wgs84
+
+import orbit
+from tests.kit.skies import CIRCLES, DAY, MUNICH, START, TIMESCALE, refused
+
+SPAN_S = 14_400.0
+STEP_S = 2.0
+GRID_S = np.arange(0.0, SPAN_S + STEP_S, STEP_S)
+EDGE_S = 1e-3
+
+
+def seen(satellite, site, seconds):
+    """Skyfield's elevation and azimuth."""
+    sky = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
+    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
+    days = START.day + (START.hour * 3600 + np.asarray(seconds)) / 86_400.0
+    elevation, azimuth, _ = (sky - place).at(TIMESCALE.utc(START.year, START.month, days)).altaz()
+    return elevation.degrees, azimuth.degrees
+
+
+def over_deg(pairs, elevation_deg, azimuth_deg):
+    """Elevation over the horizon: interpolated by hand."""
+    points = sorted((a % 360.0, e) for a, e in dict(pairs).items())
+    points = [(points[-1][0] - 360.0, points[-1][1]), *points, (points[0][0] + 360.0, points[0][1])]
+    return elevation_deg - np.interp(azimuth_deg, *np.array(points).T)
+
+
+@cache
+def on_grid(number, place):
+    return seen(SKY[number], PLACES[place], GRID_S)
+
+
+def crossings(number, place, pairs):
+    """Seconds at which the elevation crosses the horizon, from a grid, by bisection."""
+    above = over_deg(pairs, *on_grid(number, place)) >= 0
+    left = np.flatnonzero(above[1:] != above[:-1])
+    low, high = GRID_S[left], GRID_S[left + 1]
+    for _ in range(13 if len(left) else 0):
+        middle = (low + high) / 2
+        before = (over_deg(pairs, *seen(SKY[number], PLACES[place], middle)) >= 0) == above[left]
+        low, high = np.where(before, middle, low), np.where(before, high, middle)
+    return (low + high) / 2
+
+
+SKY = [CIRCLES[4]]
+PLACES = [MUNICH, orbit.Site("low", 5.0, 0.0)]
+HORIZON = st.lists(
+    st.tuples(st.integers(0, 359), st.integers(0, 40)), min_size=2, max_size=9,
+    unique_by=lambda pair: pair[0],
+)  # fmt: skip
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.just(0), st.integers(0, 1), HORIZON, st.sampled_from(["hermite", "sgp4"]))
+def test_edges_are_those_of_skyfield_to_a_millisecond(number, place, pairs, refine):
+    masked = replace(PLACES[place], min_elevation_deg=pairs)
+    end = START + timedelta(seconds=SPAN_S)
+    windows = orbit.contact_windows([SKY[number]], [masked], START, end, 25.0, refine)
+    times_s = np.sort(np.concatenate([windows.rise_s, windows.set_s]))
+    inner_s = times_s[(times_s > 0) & (times_s < SPAN_S)]
+    wanted_s = crossings(number, place, pairs)
+    # Where the elevation hardly changes relative to the horizon the time is not that sharp.
+    early, late = (
+        over_deg(pairs, *seen(SKY[number], PLACES[place], np.append(wanted_s, 0.0) + later_s))
+        for later_s in (-0.01, 0.01)
+    )
+    for edge_s, slope in zip(wanted_s, (late - early)[:-1] / 0.02, strict=True):
+        assert np.abs(inner_s - edge_s).min() <= EDGE_S + 1e-5 / max(abs(slope), 1e-9)
+    # A grid misses what is shorter than its step, which has two edges.
+    lasts_s = windows.set_s - windows.rise_s
+    gaps_s = windows.rise_s[1:] - windows.set_s[:-1]
+    hidden = (lasts_s < 2 * STEP_S).sum() + (gaps_s < 2 * STEP_S).sum()
+    assert len(inner_s) <= len(wanted_s) + 2 * hidden
+    if len(windows):
+        middle_s = (windows.rise_s + windows.set_s) / 2
+        assert (over_deg(pairs, *seen(SKY[number], PLACES[place], middle_s)) > -1e-6).all()
+
+
+def test_a_wall_splits_a_pass_and_a_level_horizon_is_a_mask():
+    sky = [CIRCLES[4]]
+    level = orbit.Site("m", 48.0, 11.0, 0.0, [(0, 10), (120, 10), (300, 10)])
+    plain = orbit.Site("m", 48.0, 11.0, 0.0, 10.0)
+    end = START + 3 * DAY
+    one, other = (orbit.contact_windows(sky, [site], START, end, 0.0) for site in (level, plain))
+    assert len(one) == len(other) > 5
+    for name in ("rise_s", "set_s", "culminate_s"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=2e-3)
+    for name in ("max_elevation_deg", "min_slant_range_km", "culminations"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6)
+    table = orbit.find_contacts(sky, level, START, end, 0.0, refine="sgp4")
+    row = table.loc[table.duration_s.idxmax()]
+    wall = (
+        row.rise_azimuth_deg + ((row.set_azimuth_deg - row.rise_azimuth_deg + 180) % 360 - 180) / 2
+    ) % 360
+    pairs = [
+        ((wall + d) % 360, e)
+        for d, e in ((-90, 10), (-12, 10), (-11, 89), (11, 89), (12, 10), (90, 10))
+    ]
+    walled = orbit.Site("m", 48.0, 11.0, 0.0, pairs)
+    split = orbit.find_contacts(sky, walled, START, end, 0.0, refine="sgp4")
+    inside = split[(split.rise_utc >= row.rise_utc) & (split.set_utc <= row.set_utc)]
+    assert len(inside) == 2
+    assert abs((inside.rise_utc.iloc[0] - row.rise_utc).total_seconds()) < 1e-3
+    assert abs((inside.set_utc.iloc[1] - row.set_utc).total_seconds()) < 1e-3
+
+
+def test_what_is_no_horizon_is_refused():
+    def site(mask):
+        return orbit.Site("A", 48.0, 11.0, 0.0, mask)
+
+    for mask, words in (
+        ([(0, 5)], "site 'A': min_elevation_deg .* is no horizon; give pairs of azimuth"),
+        ([(0, 5), (360, 5)], "has one azimuth"),
+        ([(0, 5), (360, 6)], "azimuth 0 has the elevations 5 and 6; give each azimuth once"),
+        ([(0, 5), (-90, 6)], "azimuth -90 is outside 0 to 360"),
+        ([(0, 5), (90, 95)], "elevation at azimuth 90 95 is outside 0 up to"),
+        ([(0, 5), (90, "x")], "elevation at azimuth 90 'x' is not a number"),
+        ([(0, 5), 3], "3 is no pair"),
+    ):
+        refused(words, site, mask)
+    assert site([(360, 5), (90, 6)]).horizon.azimuth_deg == (0.0, 90.0)
+    assert site([(360, 5), (90, 6)]).min_elevation_deg == 5.0
+
+
+HILL = [[0, 5], [90, 12.5]]
+FILE = "# horizon of the roof\nazimuth, elevation\n\n0, 5.5\n90\t12\n180;3\n360 5.5\n"
+
+
+def test_horizons_are_read_from_files_and_from_cells(tmp_path):
+    path = tmp_path / "h.txt"
+    path.write_text(FILE)
+    horizon = orbit.read_horizon(path)
+    assert horizon.pairs == ((0.0, 5.5), (90.0, 12.0), (180.0, 3.0))
+    np.testing.assert_allclose(horizon.at(np.array([45.0, 270.0, 720.0])), [8.75, 4.25, 5.5])
+    for line, words in (("90 12 1", "is no azimuth and elevation"), ("-5 3", "is out of range")):
+        refused(f"^h:2: .*{words}", orbit.parse_horizon, f"0 1\n{line}\n", "h")
+    refused("^h:1: the horizon .* is no horizon", orbit.parse_horizon, "0 1\n", "h")
+    table = tmp_path / "p.csv"
+    head = "name,latitude_deg,longitude_deg,min_elevation_deg\n"
+    table.write_text(f"{head}A,48,11,0 5; 90 12.5; 180 3\nB,1,2,0:5 90:7\nC,1,2,9\n")
+    sites = orbit.read_sites(table)
+    assert [s.min_elevation_deg for s in sites] == [3.0, 5.0, 9.0]
+    assert sites[0].mask == ((0.0, 5.0), (90.0, 12.5), (180.0, 3.0)) and sites[2].mask == 9.0
+    feature = {"geometry": {"coordinates": [11, 48]}, "properties": {"min_elevation_deg": HILL}}
+    (tmp_path / "p.geojson").write_text(json.dumps({"features": [feature]}))
+    assert orbit.read_sites(tmp_path / "p.geojson")[0].mask == ((0.0, 5.0), (90.0, 12.5))
+    table.write_text(f"{head}A,48,11,0 low\n")
+    refused(
+        "p.csv:2: min_elevation_deg '0 low' is neither a number nor a horizon",
+        orbit.read_sites,
+        table,
+    )
