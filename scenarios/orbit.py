@@ -104,6 +104,9 @@ class _Elements(WithGeometry):
         "several sets of one satellite: the one nearest in time at each time, or the latest; null: "
         "refused",
     )
+    skip_bad: bool = setting(
+        default=False, meaning="whether bad element sets are left out, with a warning"
+    )
 
     def problems(self) -> Iterator[Problem]:
         """No elements, or two texts of them."""

@@ -176,7 +176,7 @@ MOST_LEFT_OUT = 10
 def _left_out(bad: Sequence[str]) -> Iterator[str]:
     yield from (f"left out: {line}" for line in bad[:MOST_LEFT_OUT])
     if len(bad) > MOST_LEFT_OUT:
-        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad rows more"
+        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad ones more"
 
 
 def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[SatelliteOfFile]:
@@ -269,12 +269,36 @@ def _label(satellite: S) -> str:
 
 def _read(scenario: Scenario) -> list[orbit.Satellite]:
     source: Any = scenario.orbit
-    checksum: Checksum = getattr(source, "checksum", "verify")
-    if source.elements is not None:
-        found = orbit.parse_satellites(source.elements, "orbit.elements", checksum)
-    else:
-        found = orbit.read_satellites(scenarios.element_file(scenario), checksum)
+    found, bad = _elements(scenario)
+    if bad and not source.skip_bad:
+        raise orbit.ElementError(bad[0])
+    if not found:
+        what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
+        raise InputError(f"orbit.skip_bad: {what}")
     return found if source.sets is None else orbit.one_each(found, source.sets)
+
+
+@_once
+def _elements(scenario: Scenario) -> tuple[list[orbit.Satellite], list[str]]:
+    """Return the good elements of a file or text, and what is wrong with each of the bad ones."""
+    source: Any = scenario.orbit
+    text, name = source.elements, "orbit.elements"
+    if text is None:
+        path = scenarios.element_file(scenario)
+        text, name = orbit.element_text(path), str(path)
+    checksum: Checksum = getattr(source, "checksum", "verify")
+    entries = list(orbit.scan_satellites(text, name, checksum))
+    if not entries:
+        return orbit.parse_satellites(text, name, checksum), []  # which says that there is nothing
+    good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
+    return good, [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
+
+
+def elements_left_out(scenario: Scenario) -> tuple[str, ...]:
+    """Return a line for each of the bad elements that ``orbit.skip_bad`` leaves out."""
+    if scenario.orbit.source == "contacts" or not getattr(scenario.orbit, "skip_bad", False):
+        return ()
+    return tuple(_left_out(_elements(scenario)[1]))
 
 
 def _start(scenario: Scenario) -> datetime:

@@ -14,6 +14,7 @@ from learning.requests.cluster import Ints
 from scenarios import Scenario
 from sim.devices.satellites import (
     SatelliteOfFile,
+    elements_left_out,
     flying_of,
     satellites_of,
     satellites_of_file,
@@ -175,7 +176,11 @@ def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes
         satellites=tuple(satellites),
         places=tuple(sites),
         min_elevation_deg=mask_deg,
-        doubts=(*orbit.doubts(satellites, start, end), *failures),
+        doubts=(
+            *orbit.doubts(satellites, start, end),
+            *failures,
+            *elements_left_out(scenario),
+        ),
     )
 
 
@@ -318,5 +323,9 @@ def _of_relay(scenario: Scenario) -> Passes:
         span_s=span_s,
         passes=windows,
         satellites=tuple(satellites),
-        doubts=(*orbit.doubts(flying, start, start + timedelta(days=days)), *lost),
+        doubts=(
+            *orbit.doubts(flying, start, start + timedelta(days=days)),
+            *lost,
+            *elements_left_out(scenario),
+        ),
     )

@@ -174,6 +174,12 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     for keys in ({"serving": "any"}, {"satellite": "25544"}):
         with pytest.raises(InputError, match=several):
             make_plan(published(thrice, orbit=keys))
+    broken = f"{DECAYING.splitlines()[0]}\n{IRIDIUM}"
+    with pytest.raises(ValueError, match=r"orbit.elements:1 .* line 1 is not followed by a line 2"):
+        make_plan(published(broken))
+    skipped = make_plan(published(broken, orbit={"skip_bad": True}))
+    assert [line for line in skipped.doubts if line.startswith("left out: orbit.elements:1 ")]
+    assert skipped.contacts
     one = make_plan(published(thrice, orbit={"satellite": "25544", "sets": "nearest"}))
     assert {contact.norad_id for contact in one.contacts} == {25544}
     for written in ("25545", "TWIN (25545)", "T0000", "270000"):
