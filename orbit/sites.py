@@ -271,7 +271,7 @@ _UNKNOWN = ("", "nan", "null", "none")
 
 def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
-    given = {
+    given: dict[str, Any] = {
         column: row.number(column)
         for column in _COLUMNS[1:]
         if column in _NEEDED or row.cells.get(column, "").lower() not in _UNKNOWN
