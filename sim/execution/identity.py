@@ -80,7 +80,7 @@ OUTSIDE = ("description",)
 """Keys of a scenario that change nothing in a run."""
 
 
-_LATER_OF_ORBIT = ("names", "sets", "skip_bad")
+_LATER_OF_ORBIT = ("max_session_s", "names", "sets", "skip_bad")
 
 
 def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
