@@ -265,6 +265,6 @@ def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
     given = {c: row.number(c) for c in _COLUMNS[1:] if row.cells.get(c) or c in _NEEDED}
     try:
-        return Site(name, **given)
+        return Site(name, **given)  # type: ignore[arg-type]
     except ValueError as error:
         raise row.error(str(error)) from None
