@@ -73,15 +73,9 @@ def link_command(
 ) -> None:
     """Show the link budget by elevation, or one pass over time."""
     import scenarios
-    from sim.devices.satellites import windows_of
     from sim.plan import budget
 
     loaded = scenarios.load(scenario, overrides_of(set_))
-    if loaded.orbit.source == "contacts" and windows_of(loaded).pieces is not None:
-        raise InputError(
-            "orbit: the rates are those of the contact plan, and follow from no budget; "
-            "leomix contacts --graph lists them"
-        )
     tables = budget.budget(loaded) if contact is None else budget.one_pass(loaded, contact)
     if out is not None:
         budget.write(tables, out)
