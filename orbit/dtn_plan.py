@@ -144,6 +144,9 @@ class _Nodes:
         if node not in self._met:
             called = self._of_file.get(node, node)
             name = self._given.get(node, self._given.get(called, called))
+            if not name.isprintable() or not name.strip() or len(name) > 400:
+                problem = f"node {shown(name)} is no name; give a number, or a name on one line"
+                raise TableError(f"{self._source}:1: {problem}")
             if name not in self._index:
                 self._index[name] = len(self.names)
                 self.names.append(name)
@@ -225,6 +228,9 @@ def _check_span(start: datetime | float, end: datetime | float) -> None:
 # ION: commands of ionadmin.
 
 _DATE = re.compile(r"(\d{4})/(\d\d)/(\d\d)-(\d\d):(\d\d):(\d\d)")
+_LONGEST = 11
+"""Characters of +SECONDS: some centuries."""
+_YEARS = (1957, 2157)
 _NAME_OF_NODE = re.compile(r"#\s*node\s+(\d+)\s+(\".*\")\s*")
 
 
@@ -233,9 +239,12 @@ def _date(text: str) -> datetime | None:
     if match is None:
         return None
     try:
-        return datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]
+        date = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]
     except ValueError as error:
         raise ValueError(f"time {text}: {error}; correct it") from None
+    if not _YEARS[0] <= date.year < _YEARS[1]:
+        raise ValueError(f"time {text} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
+    return date
 
 
 def _of_commands(text: str, source: str, on_bad: OnBad | None) -> _Plan:
@@ -299,7 +308,7 @@ class _Commands(_Plan):
         self.contacts.append(_Contact(number, start, end, words[4], words[5], rate_bps))
 
     def _time(self, word: str) -> datetime | float:
-        if word[0] == "+" and word[1:].isdecimal():
+        if word[0] == "+" and word[1:].isdecimal() and len(word) <= _LONGEST:
             seconds = float(word)
             if self.reference is None:
                 return seconds
@@ -378,9 +387,12 @@ def _zero_of(text: Any, source: str) -> datetime | None:
         return None
     try:
         zero = datetime.fromisoformat(str(text))
-        return zero.astimezone(UTC) if zero.tzinfo else zero.replace(tzinfo=UTC)
-    except ValueError:
+        zero = zero.astimezone(UTC) if zero.tzinfo else zero.replace(tzinfo=UTC)
+        if not _YEARS[0] <= zero.year < _YEARS[1]:
+            raise ValueError
+    except (ValueError, OverflowError):
         raise TableError(f"{source}:1: start {shown(text)} is no time; write it in UTC") from None
+    return zero
 
 
 def _lines_of_items(text: str, count: int) -> list[int]:

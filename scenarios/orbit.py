@@ -375,7 +375,9 @@ class ContactsOrbit(WithService):
 
     source: Literal["contacts"] = Field(description="ready contact windows")
     path: Text = setting(
-        None, "CSV file of windows; relative paths start at the scenario file's folder"
+        None,
+        "table of windows, or contact plan of ION or HDTN; relative paths start at the scenario "
+        "file's folder",
     )
     windows: Text = setting(None, "the file's text itself, in place of path")
     satellite: NameOrNumber = setting(

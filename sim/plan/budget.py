@@ -23,6 +23,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
+from sim.plan.passes import tells_rates
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
@@ -173,6 +174,11 @@ def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
         raise InputError(
             f"roles.server: {scenario.roles.server!r} has no links to the ground; its windows with "
             "the clients are those of leomix contacts, and their rate is that of link.isl"
+        )
+    if tells_rates(scenario):
+        raise InputError(
+            "orbit: the rates are those of the contact plan, and follow from no budget; "
+            "leomix contacts --graph lists them"
         )
     both = ground_radios(scenario)[place]
     uplink, downlink = both[::-1] if scenario.roles.satellites_learn else both

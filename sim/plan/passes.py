@@ -232,6 +232,11 @@ def _of_file(scenario: Scenario) -> Passes:
     )
 
 
+def tells_rates(scenario: Scenario) -> bool:
+    """Whether the contacts are those of a contact plan, which tells their rates."""
+    return scenario.orbit.source == "contacts" and windows_of(scenario).pieces is not None
+
+
 def _renumbered(
     file: orbit.WindowFile, satellites: Sequence[SatelliteOfFile], names: list[str]
 ) -> tuple[orbit.ContactWindows, Ints]:

@@ -181,3 +181,21 @@ def test_a_plan_of_fifty_thousand_contacts_takes_seconds():
     found = orbit.plan_windows(orbit.parse_contact_plan(text), [str(n) for n in range(201, 218)])
     assert process_time() - begin_s < 10.0  # about one, on a free machine
     assert len(found.pieces) == 55_184 and found.pieces[-1].delay_s == [1.0]
+
+
+PLANS = (ION, json.dumps({"start": START.isoformat(), "nodes": {"1": "X"}, "contacts": HDTN}))
+JUNK = st.sampled_from(
+    ["", "\0", "-", "9" * 30, "nan", "{", "[", '"', "null", "1e400", "+", "@ ", "a "]
+)
+
+
+@given(st.sampled_from(PLANS), st.data())
+def test_a_damaged_plan_is_read_or_refused_in_one_line(text, data):
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + data.draw(JUNK) + text[place + data.draw(st.integers(0, 5)) :]
+    for on_bad in (None, lambda _: None):
+        try:
+            orbit.plan_windows(orbit.parse_contact_plan(text, "p", on_bad=on_bad), ["2"])
+        except ValueError as error:
+            assert "\n" not in str(error)

@@ -81,6 +81,18 @@ def test_links_between_satellites_of_a_plan_are_those_of_the_scenario(tmp_path):
         assert found[name].tolist() == wanted[name].tolist()
 
 
+def test_a_link_budget_of_a_contact_plan_is_refused_as_its_rates_follow_from_none(leomix, tmp_path):
+    (tmp_path / "p.ionrc").write_text("a contact +0 +60 1 2 100\na contact +0 +60 2 1 100\n")
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "stop: {}\norbit: {source: contacts, path: p.ionrc, names: {2: Bern}}\n"
+        "ground: {clusters: [{name: Bern}]}\nlink: {preset: paper}\n"
+        "compute: {seconds_per_round: 60}\nlearning: {method: fedavg, train: false}\n"
+    )
+    done = leomix("link", path)
+    assert done.status == 2 and "orbit: the rates are those of the contact plan" in done.err
+
+
 ONE = """\
 Upcoming passes for ISS
 
