@@ -29,7 +29,8 @@ class Outcome:
     farthest that it fell below an earlier one. ``mass`` is the own gate mass at start and end,
     ``density`` the mean of the clusters' density ratios, both None without a model splitting.
     ``up_bytes`` are those of the whole run, and ``received_bytes`` what all its devices got
-    together; ``steps_per_day`` are its gradient steps a day over all devices. ``early_hours`` count until ``EARLY`` is reached (inf: never).
+    together; ``steps_per_day`` are its gradient steps a day over all devices. ``early_hours`` count
+    until ``EARLY`` is reached (inf: never).
     ``memory_bytes`` is what the fullest device holds.
     """
 
