@@ -5,8 +5,9 @@
 The scenario is one of method nmoe: nmoe-digits, nmoe-cifar10. A row an extractor and gate: macro F1
 over all classes of the global test set, the local processing ratio (first choices that are the
 client's own expert), bytes that all receivers got in training, hours until the last client has its
-gate, and the latency of inference, mean and 95th percentile. Figures are medians over seeds, that of F1
-with its range; of one seed they are its own. The centralised mixture needs no extractor of its own.
+gate, and the latency of inference, mean and 95th percentile. Figures are medians over seeds, that
+of F1 with its range; of one seed they are its own. The centralised mixture needs no extractor of
+its own.
 """
 
 from __future__ import annotations

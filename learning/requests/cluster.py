@@ -84,9 +84,9 @@ class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
-    as time is left of it. One for which ``wanted``, asked once, says no when it begins passes by.
-    After a no all contacts pass by that begin before the ``signal`` is given, if there is one: a
-    method gives it when the answer may be another one.
+    as time is left of it. ``wanted`` is called once when a contact begins; if it returns False, the
+    contact is skipped. With a ``signal``, later contacts are then skipped without asking until the
+    method gives it, which it does when the answer may have changed.
     """
 
     fresh: bool = True

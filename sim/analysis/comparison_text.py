@@ -151,7 +151,7 @@ TEST_HEADS = ("seeds", "mean, or ratio [95 %]", "p (t)", "p (Holm)", "p (Wilcoxo
 def _notes(comparison: Mapping[str, Any], reference: str) -> Iterator[str]:
     """Say what ratios in brackets stand for, and until when accuracy is averaged over time."""
     if shows_ratio(comparison):
-        yield f"(2.0x) stands for 2.0 times fewer cycles than {reference!r}, in the median"
+        yield f"(2.0x): {reference!r} takes 2.0 times as many cycles (median over seeds)"
     yield from deadline_notes(comparison)
 
 

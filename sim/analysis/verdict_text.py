@@ -12,12 +12,12 @@ from sim.formatting import listed
 
 Names = Callable[[Sequence[str]], str]
 
-MORE_SEEDS = "more seeds (--seed) make one"
+MORE_SEEDS = "run more seeds (--seed)"
 """What to do where runs of one seed were compared."""
 
 
 class Words(NamedTuple):
-    """How labels are named, and what makes a test where there is one seed only."""
+    """How labels are named, and what to do for a test where there is one seed only."""
 
     names: Names = listed
     more_seeds: str = MORE_SEEDS
@@ -244,12 +244,10 @@ def _unresolved(answer: Answer, words: Words) -> str:
     if verdict is Verdict.ONE_SEED:
         if one.seeds > 1:
             return f"one of {one.seeds} seeds in common, no test; give both the same seeds"
-        return f"one seed: numbers, no test; {words.more_seeds}"
+        return f"one seed, which allows no test: {words.more_seeds}"
     first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     if verdict is Verdict.TOO_FEW_SEEDS:
-        return f"two seeds: numbers, no test (it takes {FEWEST}); {first} leads {second} " + by(
-            one, answer
-        )
+        return f"two seeds, where a test takes {FEWEST}; {first} leads {second} " + by(one, answer)
     if verdict is Verdict.UNTESTED:
         return f"{first} leads {second} {by(one, answer)}; this figure is not tested"
     also = [label for label in ranking.unresolved if label not in ranking.against]

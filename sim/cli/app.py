@@ -29,7 +29,7 @@ from sim.terminal import drop_unwritten, escaped_streams
 
 app = typer.Typer(
     name="leomix",
-    help="Simulate federated learning of mixtures of experts through low-Earth-orbit satellites.",
+    help="Simulate federated learning over LEO satellites: plain models, or mixtures of experts.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -157,7 +157,7 @@ def _to_satellite(plan: Plan) -> str:
 
 
 def _passes(built: Build) -> Iterator[str]:
-    """Say for each way what a usual pass carries for one device, and what fits into it.
+    """Say for each way what a pass of median length carries for a device, and what fits into it.
 
     Of some clusters that with the least; a pass of median length, and the poorest device there.
     The direction is named as the transfers table does.
@@ -189,11 +189,11 @@ def _passes(built: Build) -> Iterator[str]:
             passes = ceil(size / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
             shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
-        line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
+        line = f"a pass of median length carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
         advice = "" if all_fit else f"; {_what_helps(built, way, own)}"
         fits = f"; {', '.join(shown)}" if shown else ""
-        yield f"{line} for the poorest device ({name}){fits}{advice}"
+        yield f"{line} for the device with the weakest link (in {name}){fits}{advice}"
 
 
 def _over_mesh(built: Build) -> Iterator[str]:

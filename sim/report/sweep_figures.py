@@ -26,12 +26,12 @@ DRAWN = (
     "downlink_bytes",
     "isl_bytes",
 )
-"""Figures of which there are pictures; the table has energy, memory, hours and wall time too."""
+"""Figures of which there are pictures; the table has the hours and the wall time too."""
 
 
 def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
     """Return the figures of which some row has a value, by their columns."""
-    every = (*DRAWN, f"hours_to_{target}", "energy_j", "device_memory_bytes", "hours", "wall_s")
+    every = (*DRAWN, f"hours_to_{target}", "hours", "wall_s")
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
     return {name: figure_of(name) for name in every if name in known}
 

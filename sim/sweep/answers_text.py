@@ -18,7 +18,7 @@ from sim.formatting import as_yaml, counted, last_parts, listed, some, table
 from sim.sweep.answers import FigureAnswer, SweepAnswers
 from sim.sweep.by_key import KeyAnswer
 
-MORE_SEEDS = "--replications 5 makes one"
+MORE_SEEDS = "add --replications 5"
 """What to do where points of one seed were compared."""
 MOST_SHOWN = 5
 """Combinations of which the best are shown; one more is shown too."""

@@ -82,7 +82,7 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
         against = found.row("method=a").against
         assert (against.low, against.high) == (-lead.high, -lead.low)
         assert f"{0.6 + step - 0.002 - 0.0357:.3f} to" in said(rows, ["method"])
-    assert "one seed: numbers, no test; --replications 5 makes one" in said(
+    assert "one seed, which allows no test: add --replications 5" in said(
         [rows[0], rows[5]], ["method"]
     )
     assert "too few seeds in common to compare" in said([rows[0], rows[6]], ["method"])

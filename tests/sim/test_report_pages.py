@@ -396,7 +396,7 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     page = Seen(report([tmp_path / "sweep"]))
     first = page.tables["summary-1"][1]
     assert first[:3] == [str(lucky["orbit.slots.idle"]), "synchronous", "0.710"]
-    two = "no test (it takes 3); idle=0, method=synchronous leads"
+    two = "two seeds, where a test takes 3; idle=0, method=synchronous leads"
     assert two in page.sections["summary"]
     values[0]["accuracy_final"] = 0.55
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
