@@ -202,7 +202,7 @@ def test_rounds_follow_each_other_where_contact_never_ends(fly):
             "warning: A, B: in contact for all of 1 days; each 60 min of it counts as a session "
             "(orbit.max_session_s), and rounds follow each other\n"
         )
-        events = pd.read_parquet(f"run{len(options)}/events.parquet")
+        events = pd.read_parquet(f"{out}/events.parquet")
         ends_s = events[events.kind == "aggregate"].time_s
         assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
 
