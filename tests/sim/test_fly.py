@@ -195,9 +195,8 @@ def test_rounds_follow_each_other_where_contact_never_ends(fly):
     orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
     said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
     for options in ((), MANY):
-        done = fly(
-            SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=f"run{len(options)}", **said
-        )
+        out = f"run{len(options)}"
+        done = fly(SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=out, **said)
         assert done.err == (
             "warning: A, B: in contact for all of 1 days; each 60 min of it counts as a session "
             "(orbit.max_session_s), and rounds follow each other\n"
