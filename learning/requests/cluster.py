@@ -86,7 +86,7 @@ class NextContact:
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
     as time is left of it. ``wanted`` is called once when a contact begins; if it returns False, the
     contact is skipped. With a ``signal``, later contacts are then skipped without asking until the
-    method gives it, which it does when the answer may have changed.
+    method gives it, which it does when the answer may have changed. One that ``repeats`` is had again.
     """
 
     fresh: bool = True
@@ -106,6 +106,8 @@ class TrainUntilContact:
     ``wanted`` is told, once of each contact, the work until it begins. A contact for which it says
     no passes by, and the next phase begins with what is left of the ``rounds``. ``foreseen`` is
     told, as a phase begins, the work that it holds if the next contact begins as planned.
+
+    In a contact that repeats it lasts ``learning.rounds.per_contact`` rounds, 1 where they fill.
     """
 
     cost: Cost
@@ -269,7 +271,9 @@ class Contact:
 
     It may go over several satellites' contacts; ``contact_id`` and ``satellite`` are those at
     ``start_s``, when it was handed out. ``cycle`` is the number of complete cycles by then, and
-    ``capacity`` works out ``capacity_bytes``, which few ask for.
+    ``capacity`` works out ``capacity_bytes``, which few ask for. One that ``repeats`` is handed out
+    again when the cluster asks for the next one and has used it, or the server's model is another
+    one: as it never ends, or lasts longer than ``orbit.max_session_s``.
     """
 
     contact_id: int
@@ -279,6 +283,7 @@ class Contact:
     end_s: float
     cycle: int
     capacity: Callable[[], float] = field(repr=False, compare=False)
+    repeats: bool = False
 
     @property
     def capacity_bytes(self) -> float:

@@ -299,7 +299,8 @@ class Functions(OwnLearning):
             yield from self._round(me)
             return
         while contact := (yield NextContact()):
-            self.contact_ends_s[me.name] = contact.end_s
+            if not contact.repeats:
+                self.contact_ends_s[me.name] = contact.end_s
             if me.name in self.arrived:
                 missing = ",".join(one.name for one in self._missing())
                 yield Note("wait", self.version, f"round:{self.version} waits for {missing}")
@@ -412,7 +413,7 @@ class Functions(OwnLearning):
         there = sum(end_s > self.received_s for end_s in self.contact_ends_s.values())
         if self.contact_ends_s:  # else a round never waits for another contact
             others = len(parts) - 1  # the last one has contact in any case
-            self.kept_waiting += (there - 1) / others if others else there
+            self.kept_waiting += max(there - 1, 0) / others if others else there
 
     def doubts(self) -> list[str]:
         """Say that nobody trained, or that rounds waited for clusters that had contact."""

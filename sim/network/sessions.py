@@ -429,6 +429,7 @@ class ClusterSessions:
             end_s=self.planned.end_s(session),
             cycle=cycle,
             capacity=partial(self._capacity_bytes, session),
+            repeats=self.planned.repeats(session),
         )
 
     def _capacity_bytes(self, session: int) -> float:

@@ -99,7 +99,21 @@ def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) ->
             f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the "
             f"altitude, {lower}or {move}"
         )
-    return f"{never} in {days}; {lower}simulate longer, or {move}"
+    longer = "" if _stand_still(served) else "simulate longer, "
+    return f"{never} in {days}; {lower}{longer}or {move}"
+
+
+SIDEREAL_RAD_MIN = 2 * np.pi / (86164.0905 / 60)
+"""Rate at which the Earth turns."""
+
+
+def _stand_still(served: ServedPasses) -> bool:
+    """Whether satellites come over the same places every day, so that another one brings nothing.
+
+    That is if they drift by less than a third of a degree a day.
+    """
+    rates = (satellite.model.no_kozai / SIDEREAL_RAD_MIN for satellite in served.satellites)
+    return served.span_s >= 86400.0 and all(abs(rate - 1.0) < 1e-3 for rate in rates)
 
 
 def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:

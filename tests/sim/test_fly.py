@@ -177,8 +177,8 @@ MANY = ("--set", "learning.options.rounds_per_contact=many")
 
 
 def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
-    """Two clusters that always have contact: a round lasts as long as training, 200 s."""
-    orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
+    """Two clusters that have contact nearly all day: a round lasts as long as training, 200 s."""
+    orbit = {"source": "contacts", "windows": ALWAYS.replace("23T00", "22T23"), "beams": 2}
     said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
     many = fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said)
     assert (many.status, many.err) == (0, "")
@@ -193,6 +193,21 @@ def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
     events = pd.read_parquet("one/events.parquet")
     assert (events.kind == "aggregate").sum() == 1
     assert "set learning.options.rounds_per_contact=many" in one.err
+
+
+def test_rounds_follow_each_other_where_contact_never_ends(fly):
+    orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
+    said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
+    for options in ((), MANY):
+        out = f"run{len(options)}"
+        done = fly(SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=out, **said)
+        assert done.err == (
+            "warning: A, B: in contact for all of 1 days; each 60 min of it counts as a session "
+            "(orbit.max_session_s), and rounds follow each other\n"
+        )
+        events = pd.read_parquet(f"{out}/events.parquet")
+        ends_s = events[events.kind == "aggregate"].time_s
+        assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
 
 
 ALWAYS = """satellite,site,rise_utc,set_utc
