@@ -41,12 +41,13 @@ class Traffic:
         self._bytes = 0
         self._has_begun = False
 
+    def begin(self) -> None:
+        """Leave out what is there by now."""
+        self._has_begun = True
+        gc.freeze()
+
     def moved(self, size_bytes: int) -> None:
         """Count the bytes of a message."""
-        if not self._has_begun:
-            self._has_begun = True
-            gc.collect()
-            gc.freeze()
         self._bytes += size_bytes
         if self._bytes >= MOVED_BYTES:
             self._bytes = 0

@@ -272,7 +272,8 @@ class Functions(OwnLearning):
             said = self.code.call("evaluate", given, data, context=context).value
             figures = said if isinstance(said, Mapping) else {"accuracy": said}
             try:
-                found = {str(name): _number(value) for name, value in figures.items()}
+                there = {str(name): one for name, one in figures.items() if one is not None}
+                found = {name: _number(value) for name, value in there.items()}
             except ValueError:
                 raise self.code.wrong("evaluate", context, f"{said!r:.80}") from None
             if taken := TAKEN.intersection(found):

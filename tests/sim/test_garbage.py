@@ -60,6 +60,7 @@ class Message:
 
 def test_circles_are_found_by_the_bytes_that_were_moved_however_few_they_are():
     traffic = Traffic()
+    traffic.begin()
     gc.disable()
     try:
         alive = []

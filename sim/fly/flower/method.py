@@ -204,6 +204,7 @@ class Flower(OwnLearning):
         """Start the ServerApp, which runs when it is its turn."""
         logging.getLogger("flwr").setLevel(self.options.log.upper())
         dated_by(self.stage)
+        self.traffic.begin()
         app = self.app
 
         def main() -> None:
