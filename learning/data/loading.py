@@ -8,6 +8,7 @@ from functools import lru_cache
 from inspect import signature
 
 from learning.data.federation import federate, united
+from learning.data.own_data import own_dataset
 from learning.data.samples import Dataset, FederatedSamples, InputSpec
 from learning.files import Fingerprints, fingerprints_under
 from learning.recent import Recent
@@ -83,7 +84,9 @@ def _loaded(
         if config.holders:
             names = tuple(sorted(name for own in config.holders for name in own))
             apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
-        samples = federate(make(apart, **config.data.arguments), apart)
+        shipped = config.data.kind in DATASETS.shipped
+        made = make(apart, **config.data.arguments) if shipped else own_dataset(make, apart)
+        samples = federate(made, apart)
         return united(samples, config) if config.holders else samples
 
     return _samples.get((make, config, files), load)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from learning.rng import stream
 from scenarios import Scenario
@@ -17,15 +17,19 @@ from sim.execution.identity import OUTSIDE, point_identity
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
-from sim.sweep.specs import Span, Spec, refuse
+from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import METHOD, VARIANT, Axes
 
+T = TypeVar("T")
 Specs = Mapping[str, Spec]
 SAMPLINGS = ("grid", "zip", "random")
 
 
 def combinations_count(specs: Specs, sampling: str, samples: int | None) -> int:
-    """Return how many combinations there will be, without making them; InputError if none can."""
+    """Return how many combinations there are, without making them; InputError if none can be.
+
+    Of a grid; there are at most as many where values are taken one by one or drawn.
+    """
     if sampling not in SAMPLINGS:
         raise InputError(f"--sampling {sampling}: must be one of {', '.join(SAMPLINGS)}")
     if sampling == "random":
@@ -36,9 +40,9 @@ def combinations_count(specs: Specs, sampling: str, samples: int | None) -> int:
         return samples
     if samples is not None:
         raise InputError(f"--samples {samples}: goes with --sampling random")
-    counts = {key: len(_listed(key, spec)) for key, spec in specs.items()}
     if sampling == "grid":
-        return math.prod(counts.values())
+        return math.prod(len(_apart(_listed(key, spec))) for key, spec in specs.items())
+    counts = {key: len(_listed(key, spec)) for key, spec in specs.items()}
     first, most = next(iter(counts.items()))
     for key, count in counts.items():
         if count != most:
@@ -54,15 +58,42 @@ def combinations(
 ) -> Iterator[dict[str, Any]]:
     """Yield the values of each combination by key; ``seed`` is asked for if there is chance in it.
 
-    In a grid the last key varies fastest. Random values of a key are drawn from its own stream, so
+    Each comes once, however often its values are given or drawn. In a grid the last key varies
+    fastest. Random values of a key are drawn from its own stream, so
     that neither other keys nor more ``samples``, which only these have, change them.
     """
     if samples is None:
         drawn = [_listed(key, spec) for key, spec in specs.items()]
     else:
         drawn = [_drawn(key, spec, samples, seed()) for key, spec in specs.items()]
-    tuples = product(*drawn) if sampling == "grid" else zip(*drawn, strict=True)
+    if sampling == "grid":  # whose values are told apart before they are many
+        tuples: Iterable[tuple[Any, ...]] = product(*map(_apart, drawn))
+    else:
+        tuples = _distinct(zip(*drawn, strict=True))
     return (dict(zip(specs, values, strict=True)) for values in tuples)
+
+
+def _apart(values: Sequence[Any]) -> Sequence[Any]:
+    """Return the values of a key without those that come again, which steps never do."""
+    return values if isinstance(values, Steps) else list(_distinct(values))
+
+
+def _distinct(values: Iterable[T]) -> Iterator[T]:
+    """Yield values but for those that come again: 0.1, 1e-1 and 0.10 are one."""
+    seen = set[Any]()
+    for value in values:
+        if (key := _hashable(value)) not in seen:
+            seen.add(key)
+            yield value
+
+
+def _hashable(value: Any) -> Any:
+    """Return the same for values that are equal; true is no number."""
+    if isinstance(value, Mapping):
+        return dict, frozenset((key, _hashable(part)) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return list, tuple(map(_hashable, value))
+    return (bool, value) if isinstance(value, bool) else value
 
 
 def _listed(key: str, spec: Spec) -> Sequence[Any]:

@@ -145,8 +145,7 @@ def test_a_process_sees_one_of_the_devices_that_this_one_sees(monkeypatch):
 def test_equal_points_run_once_and_a_folder_is_found_if_none_is_named(place):
     assert "runs/sweep-tiny\n" in place.sweep("-p", "stop.cycles=2,3,2").stdout
     assert place.runs() == ["3-2", "3-3"]
-    first, _, last = place.rows("runs/sweep-tiny")
-    assert last == {**first, "point": 2}
+    assert [row["point"] for row in place.rows("runs/sweep-tiny")] == [0, 1]
     assert "runs/sweep-tiny.2\n" in place.sweep("-p", "stop.cycles=1").stdout
 
 
@@ -172,10 +171,9 @@ def test_shards_share_a_folder_at_the_same_time(plain, place):
     for running in [place.start(*points, "--shard", f"{number}/2") for number in (1, 2)]:
         _, errors = running.communicate(timeout=120)
         assert running.returncode == 0, errors
-    # Point 3 is equal to point 0, which is the other shard's.
     assert sorted(place.runs()) == ["3-1", "3-2", "3-3", "3-4"]
     rows, expected = ([{**r, "point": None} for r in p.rows()] for p in (place, plain))
-    assert rows == [expected[number] for number in (0, 1, 2, 0, 3)]
+    assert rows == expected[:4]
 
 
 def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypatch):

@@ -1,0 +1,145 @@
+"""Data sets of one's own: what a function gives, as NumPy's arrays, or refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from textwrap import shorten
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learning.data.samples import Dataset, Domain, Encoding, Rows, SampleArrays
+from learning.settings import LearningConfig
+
+T = TypeVar("T")
+LONGEST_CAUSE = 160
+"""Most characters of a cause that a message repeats."""
+
+
+def own_dataset(make: Callable[..., Dataset], config: LearningConfig) -> Dataset:
+    """Return what a function of the user's makes, with arrays of NumPy in place of its own.
+
+    Tensors of PyTorch (sparse ones, and of bfloat16, too), sparse matrices of SciPy, frames of
+    pandas and lists become arrays. Raises :class:`ValueError` that names the kind where the
+    function fails, or where samples are none or do not go with each other.
+    """
+    own = _Own(config)
+    made = own.called("fails", lambda: make(config, **config.data.arguments))
+    if not isinstance(made, Dataset):
+        own.refuse(f"gives a {type(made).__name__}; it must give a learning.data.samples.Dataset")
+    if len(made.domains) != len(config.clusters):
+        own.refuse(f"gives {len(made.domains)} domains; it must give one for each cluster")
+    domains = [
+        own.domain(domain, cluster)
+        for domain, cluster in zip(made.domains, config.clusters, strict=True)
+    ]
+
+    def encode(rows: Rows) -> Encoding:
+        found = own.called("encode fails", lambda: made.encode(rows))
+        own.check_labels(domains, found.spec.classes)
+        return Encoding(found.spec, lambda some: own.features(found, some))
+
+    return replace(made, domains=domains, encode=encode)
+
+
+class _Own:
+    """The data set of one kind, as it is named in messages."""
+
+    def __init__(self, config: LearningConfig) -> None:
+        self._kind = config.data.kind
+        self._clusters = config.clusters
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise the error of this kind of data."""
+        raise ValueError(f"learning.data.kind: {self._kind!r} {why}") from None
+
+    def called(self, what: str, call: Callable[[], T]) -> T:
+        """Return what a call of the user's code gives; whatever it raises is one line."""
+        try:
+            return call()
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith("learning."):
+                raise
+            first = shorten(
+                str(error).strip().partition("\n")[0], LONGEST_CAUSE, placeholder=" ..."
+            )
+            self.refuse(f"{what} ({type(error).__name__}{': ' if first else ''}{first})")
+
+    def domain(self, domain: Domain, cluster: str) -> Domain:
+        """Return the samples of a cluster with arrays of whole numbers."""
+        train, test = (
+            SampleArrays(*(self._whole(part, f"{name} of {cluster!r}") for part in samples))
+            for name, samples in (("train", domain.train), ("test", domain.test))
+        )
+        device = domain.device
+        if device is not None:
+            device = self._whole(device, f"the devices of {cluster!r}")
+        for samples in (train, test):
+            sizes = {len(part) for part in samples}
+            if device is not None and samples is train:
+                sizes.add(len(device))
+            if len(sizes) > 1:
+                self.refuse(f"gives rows, labels and domains of unequal length for {cluster!r}")
+        return replace(domain, train=train, test=test, device=device)
+
+    def _whole(self, values: Any, what: str) -> NDArray[np.int64]:
+        array = self._array(values, what)
+        if array.ndim != 1 or array.dtype.kind not in "iub":
+            self.refuse(
+                f"gives {array.dtype} of shape {array.shape} among rows, labels and domains "
+                f"({what}); give whole numbers (n,), labels from 0 on"
+            )
+        return array.astype(np.int64, copy=False)
+
+    def check_labels(self, domains: list[Domain], classes: int) -> None:
+        """Refuse labels that are none of the classes."""
+        for domain, cluster in zip(domains, self._clusters, strict=True):
+            for part in (domain.train, domain.test):
+                odd = part.y[(part.y < 0) | (part.y >= classes)]
+                if len(odd):
+                    self.refuse(
+                        f"gives a label {odd[0]} for {cluster!r}; with the {classes} classes of "
+                        f"its spec, labels are 0 to {classes - 1}"
+                    )
+
+    def features(self, encoding: Encoding, rows: Rows) -> NDArray[Any]:
+        """Return the features of samples, (n, ...), as the spec says that they are."""
+        given = self.called("features fails", lambda: encoding.features(rows))
+        array = self._array(given, "features")
+        if array.dtype.kind not in "fiub":
+            self.refuse(f"gives features of type {array.dtype}; give numbers, like float32")
+        spec = encoding.spec
+        tokens = spec.form in ("text", "choices")
+        if len(array) != len(rows) or (not tokens and array.shape[1:] != spec.shape):
+            self.refuse(
+                f"gives features of shape {array.shape} for {len(rows)} samples; its spec says "
+                f"{(len(rows), *spec.shape)}"
+            )
+        return array
+
+    def _array(self, values: Any, what: str) -> NDArray[Any]:
+        """Return what a library calls an array, a tensor or a frame as NumPy's."""
+        if isinstance(values, np.ma.MaskedArray):
+            self.refuse(f"gives a masked array ({what}); fill it with numbers")
+        array = self.called(f"gives no array ({what})", lambda: as_array(values))
+        if array.ndim == 0:
+            self.refuse(f"gives a {type(values).__name__} ({what}); give an array of numbers")
+        return array
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return an array, a tensor, a sparse matrix, a frame or a list as a dense array of NumPy."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        if str(values.layout) != "torch.strided":
+            values = values.to_dense()
+        if str(values.dtype) == "torch.bfloat16":
+            values = values.float()
+        return np.asarray(values.numpy())
+    for way in ("toarray", "to_numpy"):  # sparse of SciPy, and frames
+        if hasattr(values, way):
+            values = getattr(values, way)()
+    array = np.asarray(values)
+    return array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)

@@ -1,0 +1,95 @@
+"""Data sets of one's own: what libraries call an array is read, and what is none is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+
+from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays, load_samples
+from tests.kit.learning import Data, LearningConfig
+
+X = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
+Y = np.arange(200) % 3
+GIVEN = {"x": lambda x: x, "y": lambda y: y, "domains": 2, "classes": 3, "device": None}
+
+
+def data(config):
+    domains = []
+    for index in range(GIVEN["domains"]):
+        train, test = (np.arange(100 * index + a, 100 * index + b) for a, b in ((0, 80), (80, 100)))
+        parts = (
+            SampleArrays(rows, GIVEN["y"](Y[rows]), np.full(len(rows), index))
+            for rows in (train, test)
+        )
+        domains.append(Domain(*parts, GIVEN["device"]))
+    spec = InputSpec("vector", (6,), GIVEN["classes"])
+    return Dataset(domains, lambda _: Encoding(spec, lambda rows: GIVEN["x"](X[rows])))
+
+
+def loaded(monkeypatch, **given):
+    for name, value in given.items():
+        monkeypatch.setitem(GIVEN, name, value)
+    # A seed of its own, so that no samples of before are taken.
+    seed = len(SEEDS)
+    SEEDS.append(seed)
+    kind = Data(kind=f"{__name__}:data", trial_samples=5)
+    return load_samples(LearningConfig(seed, ("a", "b"), (2, 1), data=kind))
+
+
+SEEDS = []
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.from_numpy, torch.from_numpy),
+        (lambda x: torch.nn.Parameter(torch.from_numpy(x)), lambda y: torch.from_numpy(y).int()),
+        (lambda x: torch.from_numpy(x).to_sparse(), lambda y: torch.from_numpy(y).to_sparse()),
+        (scipy.sparse.csr_matrix, lambda y: y.tolist()),
+        (pd.DataFrame, pd.Series),
+        (lambda x: x.tolist(), lambda y: y.astype(np.uint8)),
+        (lambda x: x.astype(">f4"), lambda y: y.astype(">i4")),
+    ],
+)
+def test_what_libraries_call_an_array_holds_the_same_samples(monkeypatch, x, y):
+    plain, found = loaded(monkeypatch), loaded(monkeypatch, x=x, y=y)
+    for name in ("a", "b"):
+        assert np.array_equal(found.test[name].x, plain.test[name].x)
+        assert np.array_equal(found.test[name].y, plain.test[name].y)
+        assert found.test[name].y.dtype == np.int64
+    assert np.array_equal(
+        loaded(monkeypatch, x=lambda x: torch.from_numpy(x).bfloat16()).test["a"].x,
+        torch.from_numpy(plain.test["a"].x).bfloat16().float().numpy(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"x": lambda x: x.astype(object)}, "features of type object"),
+        ({"x": lambda x: x.astype(str)}, "features of type <U"),
+        ({"x": lambda x: x.astype(complex)}, "features of type complex"),
+        ({"x": lambda x: x[1:]}, r"shape \(\d+, 6\) for \d+ samples; its spec says"),
+        ({"x": lambda x: x[:, 1:]}, r"its spec says \(\d+, 6\)"),
+        ({"x": lambda x: None}, "gives a NoneType"),
+        ({"x": lambda x: (row for row in x)}, "gives a generator"),
+        ({"x": lambda x: np.ma.masked_array(x, x > 1)}, "gives a masked array"),
+        ({"x": lambda x: x / [1, 2]}, r"features fails \(ValueError: operands"),
+        ({"x": lambda x: [[1.0], [1.0, 2.0]]}, "gives no array"),
+        ({"y": lambda y: y / 1}, r"float64 of shape \(80,\) .* give whole numbers"),
+        ({"y": lambda y: np.eye(3)[y]}, r"of shape \(80, 3\)"),
+        ({"y": lambda y: y.astype(str)}, "give whole numbers"),
+        ({"y": lambda y: y - 1}, "a label -1 for 'a'; with the 3 classes"),
+        ({"classes": 2}, "a label 2 for 'a'; with the 2 classes of its spec, labels are 0 to 1"),
+        ({"y": lambda y: y[1:]}, "of unequal length for 'a'"),
+        ({"device": np.zeros(3, int)}, "of unequal length for 'a'"),
+        ({"y": lambda y: y.missing}, r"fails \(AttributeError: .*missing"),
+        ({"domains": 1}, "gives 1 domains; it must give one for each cluster"),
+    ],
+)
+def test_what_is_no_array_or_does_not_fit_is_refused_in_one_line(monkeypatch, given, why):
+    with pytest.raises(ValueError, match=why) as error:
+        loaded(monkeypatch, **given)
+    assert str(error.value).startswith(f"learning.data.kind: '{__name__}:data' ")
+    assert "\n" not in str(error.value)
