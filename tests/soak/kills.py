@@ -98,7 +98,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     BEHIND_TENSORS: TRAINED,
     ON_BOARD: merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}),
     STAND_IN: merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}),
-    FLYSTACK: shipped("flystack", {"stop": {"rounds": 40}, "learning": {"train": True}}),
+    FLYSTACK: shipped("flystack", {"stop": {"rounds": 20}, "learning": {"train": True}}),
     MESH: shipped(
         "iridium-isl",
         {
