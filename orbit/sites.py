@@ -277,6 +277,6 @@ def _site(row: Row, number: str) -> Site:
         if column in _NEEDED or row.cells.get(column, "").lower() not in _UNKNOWN
     }
     try:
-        return Site(name, **given)  # type: ignore[arg-type]
+        return Site(name, **given)
     except ValueError as error:
         raise row.error(str(error)) from None

@@ -157,9 +157,9 @@ class _Adapter:
             )
         for key in lengths:
             made[name] = self._finite(name, self._stretched(name, product, key))
-        if (key := parts.pop("lora_B.bias", None)) is not None:
-            bias = self._known(f"{module}.bias", tuple(self._file.get_slice(key).get_shape()))
-            made[bias] = self._tensors[bias] + self._finite(bias, found.scale * self._number(key))
+        if (shift := parts.pop("lora_B.bias", None)) is not None:
+            bias = self._known(f"{module}.bias", tuple(self._file.get_slice(shift).get_shape()))
+            made[bias] = self._tensors[bias] + self._finite(bias, found.scale * self._number(shift))
         for key in parts.values():
             raise ValueError(f"{self._folder}: tensor {key!r} is not read; {PLAIN}")
         return made
@@ -224,7 +224,7 @@ def write_peft(
 ) -> None:
     """Write an adapter folder: PEFT's two files, and a JSON that says what was left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps(PLAIN_LORA | keys, indent=2), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps({**PLAIN_LORA, **keys}, indent=2), encoding="utf-8")
     stored = {f"{PREFIX}{path}": t.contiguous() for path, t in tensors.items()}
     save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     about = {

@@ -86,7 +86,8 @@ class NextContact:
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
     as time is left of it. ``wanted`` is called once when a contact begins; if it returns False, the
     contact is skipped. With a ``signal``, later contacts are then skipped without asking until the
-    method gives it, which it does when the answer may have changed. One that ``repeats`` is had again.
+    method gives it, which it does when the answer may have changed. One that ``repeats`` is had
+    again.
     """
 
     fresh: bool = True

@@ -59,7 +59,7 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     if task.config.model.adapter is None:
         return server
-    return server | adapted(Path(task.config.model.adapter), task.names, server)
+    return {**server, **adapted(Path(task.config.model.adapter), task.names, server)}
 
 
 EXPERT_BATCH_SIZE = 16

@@ -34,8 +34,10 @@ def stand_in_text(found: Mapping[str, Any]) -> str:
     # A run folder that is older than the key was trained.
     verb = "trained" if found.get("trains", True) else "not trained"
     trained = f"{verb}: {found['trained']}, {found['trained_parameters']:,} parameters"
-    experts, named = (found.get(key) for key in ("experts", "named_experts"))
-    of_them = "" if experts == named else f" with {experts} of its {counted(named, 'expert')}"
+    experts, named = found.get("experts"), found.get("named_experts")
+    of_them = ""
+    if named is not None and experts != named:
+        of_them = f" with {experts} of its {counted(named, 'expert')}"
     sized = f"sized as {found['sized_as']}{of_them}, {found['parameters']:,} parameters"
     return f"{trained}; {sized}: {data_size(found['expert_upload_bytes'])} an expert"
 
