@@ -68,11 +68,9 @@ class _Own:
             self.refuse(f"{what} ({type(error).__name__}{': ' if first else ''}{first})")
 
     def domain(self, domain: Domain, cluster: str) -> Domain:
-        """Return the samples of a cluster with arrays of whole numbers."""
-        train, test = (
-            SampleArrays(*(self._whole(part, f"{name} of {cluster!r}") for part in samples))
-            for name, samples in (("train", domain.train), ("test", domain.test))
-        )
+        """Return the samples of a cluster: what ``encode`` makes features of, and whole numbers."""
+        train = self._samples(domain.train, f"train of {cluster!r}")
+        test = self._samples(domain.test, f"test of {cluster!r}")
         device = domain.device
         if device is not None:
             device = self._whole(device, f"the devices of {cluster!r}")
@@ -84,12 +82,19 @@ class _Own:
                 self.refuse(f"gives rows, labels and domains of unequal length for {cluster!r}")
         return replace(domain, train=train, test=test, device=device)
 
+    def _samples(self, given: SampleArrays, what: str) -> SampleArrays:
+        x, y, domain = given
+        rows = self._array(x, what)
+        if rows.dtype.kind not in "fiub":
+            self.refuse(f"gives rows of type {rows.dtype} ({what}); give numbers (n, ...)")
+        return SampleArrays(rows, self._whole(y, what), self._whole(domain, what))
+
     def _whole(self, values: Any, what: str) -> NDArray[np.int64]:
         array = self._array(values, what)
         if array.ndim != 1 or array.dtype.kind not in "iub":
             self.refuse(
-                f"gives {array.dtype} of shape {array.shape} among rows, labels and domains "
-                f"({what}); give whole numbers (n,), labels from 0 on"
+                f"gives {array.dtype} of shape {array.shape} among labels and domains ({what}); "
+                "give whole numbers (n,), labels from 0 on"
             )
         return array.astype(np.int64, copy=False)
 

@@ -48,7 +48,8 @@ class CameToNothing:
     @property
     def line(self) -> str:
         """Both in one line."""
-        return f"the run came to nothing: {self.what}. {self.why}"
+        text = f"{self.what}. {self.why}"
+        return text if self.used else f"the run came to nothing: {text}"
 
     def as_json(self) -> dict[str, Any]:
         """Return all as it stands in the manifest."""

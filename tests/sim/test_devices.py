@@ -289,9 +289,14 @@ class TrainAndSend(learning.Method):
     ],
 )
 def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, air_s, rounds):
-    """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session."""
-    passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
-    plan = network.Plan(START, stop_s, (passes[0].cluster,), network.ContactColumns.of(passes))
+    """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session that begins after 1 s.
+
+    One that lasts all of the run would be had again.
+    """
+    later = [(begin_s + 1.0, end_s + 1.0) for begin_s, end_s in times_s]
+    passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(later)]
+    columns = network.ContactColumns.of(passes)
+    plan = network.Plan(START, stop_s + 1.0, (passes[0].cluster,), columns)
     own = compute(seconds_per_round=np.array([10.0, 20.0]), power_w=np.array([3.0, 5.0]))
     build = network.build(scenario.slots(learning=QUIET))
     sender = network.Transmitter(0.5, duty=0.8)

@@ -291,10 +291,10 @@ def test_validate_finds_what_a_run_would_refuse(leomix, tmp_path, monkeypatch):
 
 
 LEARNT = [
-    (1e-12, "the run came to nothing: nothing was learnt. The loss", "raise learning.step_size"),
+    (1e-12, "nothing was learnt. The loss", "raise learning.step_size"),
     (
         1e-5,
-        "the run came to nothing: nothing was learnt beyond noise",
+        "nothing was learnt beyond noise",
         "learning.step_size (1e-05)",
     ),
     (1e3, "the loss of the server's model grew", "training diverged: lower learning.step_size"),

@@ -376,7 +376,8 @@ def test_weights_are_averaged_by_name_and_keep_their_shapes(fly):
 
 def test_a_client_without_examples_takes_no_part(fly):
     done = fly(small(examples="0 if n in (1, 4) else 1"))
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
+    assert done.err.startswith("warning: nothing was learnt beyond noise. Accuracy 0.500 ")
     assert np.allclose(load_file("run/model/model.safetensors")["w"], (2 + 3 + 5) / 3)
     updates = pd.read_parquet("run/updates.parquet")
     assert len(updates) == 3 * 3

@@ -91,7 +91,9 @@ def test_an_interrupt_waits_for_what_is_trained_for_a_while_and_a_second_one_doe
         slow.unlink()
     _, err = running.communicate(timeout=60)
     if how == "ignored":
-        assert (running.returncode, err, held(out)) == (0, "", held(runs["slots"]))
+        assert (running.returncode, held(out)) == (0, held(runs["slots"]))
+        [said] = err.splitlines()  # a short run, which has learnt a little
+        assert said.startswith("warning: the accuracy has not risen beyond noise. ")
         return
     said = rf"leomix: interrupted: {ended} at \d\.\d\d h; go on with: --resume -o out\n"
     if how == "broken off":

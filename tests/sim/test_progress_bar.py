@@ -130,6 +130,9 @@ def test_points_that_run_at_once_end_together():
         assert "2 left, at least 8.8 s, no point has ended for 60 s" in shown._text()
 
 
+BEGAN = "2026-08-22T12:00:00+00:00"
+
+
 def test_a_sweep_on_a_terminal_has_a_line_for_each_point_that_runs(tmp_path, monkeypatch, capsys):
     """From the points' folders: of many those that are furthest behind, in the sweep's order."""
     on_a_terminal(monkeypatch)
@@ -141,7 +144,7 @@ def test_a_sweep_on_a_terminal_has_a_line_for_each_point_that_runs(tmp_path, mon
     def runs(number, **so_far):
         place = tmp_path / f"d{number}" / ".live"
         place.mkdir(parents=True)
-        (place / "beat.json").write_text(json.dumps({"beat": 1, **so_far}))
+        (place / "beat.json").write_text(json.dumps({"began_utc": BEGAN, "beat": 1, **so_far}))
 
     for number in range(8):
         days = 0.5 * (8 - number)

@@ -22,6 +22,7 @@ from tests.kit.records import (
     Journal,
     checksum,
     fingerprint,
+    json_digest,
     read_manifest,
     replay_differs,
 )
@@ -121,7 +122,8 @@ def test_contacts_that_other_versions_find_are_no_other_scenario(has_manifest, t
     file = place / CHECKPOINT / JOURNAL
     state = json.loads(file.read_text())
     state["saved_with"]["numpy"] = "1.0"
-    state |= {"identity": "of other contacts", "checksum": checksum(state)}
+    about = {"identity": "of other contacts", "values": state["values"]}
+    state |= about | {"checksum_of_these": json_digest(about), "checksum": checksum(state)}
     file.write_text(json.dumps(state))
     said |= {"identity": "of other contacts", "versions": {**said["versions"], "numpy": "1.0"}}
     (place / "manifest.json").write_text(json.dumps(said))

@@ -75,4 +75,4 @@ def test_a_run_whose_loss_gets_worse_says_so_first():
     nothing = summary["came_to_nothing"]
     assert nothing["what"] == "nothing was learnt beyond noise"
     assert nothing["used"] and nothing["why"].endswith("lower learning.step_size (30)")
-    assert result.manifest["warnings"][0].startswith(f"the run came to nothing: {nothing['what']}")
+    assert result.manifest["warnings"][0].startswith(f"{nothing['what']}. ")
