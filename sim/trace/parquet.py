@@ -16,9 +16,9 @@ from sim.formatting import data_size
 
 LARGE = 1 << 20
 """Rows above which a table stays in its file; a group of rows never has more."""
-MOST_ROWS_A_BYTE = 16
+MOST_ROWS_A_BYTE = 13
 """Rows of a table per byte of its file. Events of equal devices, which compress best, have
-10.5; equal rows, which no run writes, have 19 and more."""
+10.5; equal rows, which no run writes, have 15 and more."""
 MOST_ROW_BYTES, SPARE_BYTES = 512, 16_000_000
 """Memory for a row of a file of anybody's, with texts as long as names may be, and for any file."""
 MOST_COLUMNS, MOST_GROUPS = 200, 1000
