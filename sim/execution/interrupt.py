@@ -77,8 +77,30 @@ def _as_before() -> None:
         _restore(_replaced.pop())
 
 
+# A signal that comes while a process is forked waits until the new one has the handlers of before:
+# ours would take it for a run's, and what the user's code has told to end would go on.
+
+_masks = threading.local()
+
+
+def _hold_signals() -> None:
+    held = {signal.SIGINT, signal.SIGTERM, *filter(None, [HANG_UP])}
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _begin_child() -> None:
+    _as_before()
+    _release_signals()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_as_before)
+    os.register_at_fork(
+        before=_hold_signals, after_in_parent=_release_signals, after_in_child=_begin_child
+    )
 
 
 def ignore_signals() -> None:
