@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -214,10 +214,19 @@ class _Watch(Observer):
     """Measures how far a run comes, and ends it when its time is up.
 
     A run that ``trains`` has come as far as its last evaluation: training is computed when the
-    model is asked for. One that is at it beyond its time for PATIENCE_S is broken off.
+    model is asked for. One that is at it beyond its time for PATIENCE_S is broken off: by the
+    ``alarm``, which is told at the first event after how many seconds that is.
     """
 
-    def __init__(self, stop: Stop, limit_s: float, *, trains: bool) -> None:
+    def __init__(
+        self,
+        stop: Stop,
+        limit_s: float,
+        *,
+        trains: bool,
+        alarm: Callable[[float], None] | None = None,
+    ) -> None:
+        self._alarm = alarm
         self._stop = stop
         self._limit_s = limit_s
         self._trains = trains
@@ -242,7 +251,8 @@ class _Watch(Observer):
         now = time.monotonic()
         if self._first is None:
             self._first = now
-            signal.setitimer(signal.ITIMER_REAL, self._limit_s + PATIENCE_S)
+            if self._alarm is not None:
+                self._alarm(self._limit_s + PATIENCE_S)
         if not self._trains and self._stop.days:
             self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
             self._reached = now
@@ -285,7 +295,7 @@ class _Watch(Observer):
 
 @contextmanager
 def _alarmed() -> Iterator[None]:
-    """Break off what is computed when an alarm goes off, which is set within."""
+    """Break off what is computed when an alarm goes off, which :func:`_set_alarm` sets within."""
 
     def break_off(*_: object) -> None:
         raise _TimeIsUpError
@@ -296,6 +306,11 @@ def _alarmed() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _set_alarm(after_s: float) -> None:
+    """Raise SIGALRM after so long: it ends a process in which nobody waits for it."""
+    signal.setitimer(signal.ITIMER_REAL, after_s)
 
 
 def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
@@ -312,7 +327,7 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     trains = scenario.learning.train
     began = time.monotonic()
     for place in (folder / "first", folder / "second"):
-        watch = _Watch(scenario.stop, limit_s, trains=trains)
+        watch = _Watch(scenario.stop, limit_s, trains=trains, alarm=_set_alarm)
         share = 0.0
         with suppress(Interrupted, _TimeIsUpError), _alarmed():
             run(scenario, place, observers=[watch])

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 import time
 
 import pytest
@@ -136,3 +137,4 @@ def test_a_share_that_was_run_in_no_time_does_not_tell_what_all_of_it_takes():
     assert watch.share == 0.9 and not watch.is_telling
     watch.ended(1.0)
     assert watch.is_telling
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)  # it would end who does not wait
