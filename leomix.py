@@ -16,8 +16,8 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # As sim.beginning does: `python -m leomix` looks for modules in the current folder first, where
-    # files of somebody else may lie, and Ctrl-C would show the trace of an import.
+    # As sim.process.beginning does: `python -m leomix` looks for modules in the current folder
+    # first, where files of somebody else may lie, and Ctrl-C would show the trace of an import.
     if not sys.flags.safe_path and sys.path[:1] != [os.path.dirname(__file__)]:
         del sys.path[:1]
 
@@ -118,7 +118,7 @@ def __dir__() -> list[str]:
 
 
 if __name__ == "__mp_main__":
-    _package("learning.own_imports")  # a process of the user's code is to find the user's modules
+    _package("learning.own.imports")  # a process of the user's code is to find the user's modules
 if __name__ == "__main__":
     _begin = _package("sim.cli").main
     if signal.getsignal(signal.SIGINT) is _end:

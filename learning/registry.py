@@ -14,7 +14,7 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from learning.own_imports import import_own
+from learning.own.imports import import_own
 
 Thing = TypeVar("Thing")
 

@@ -8,12 +8,11 @@ from .contact_geometry import contact_track as contact_track
 from .contacts import contact_windows as contact_windows
 from .contacts import find_contacts as find_contacts
 from .dtn_plan import ContactsOfPlan as ContactsOfPlan
-from .dtn_plan import Pieces as Pieces
-from .dtn_plan import PlanWindows as PlanWindows
 from .dtn_plan import is_contact_plan as is_contact_plan
-from .dtn_plan import isls_of_plan as isls_of_plan
 from .dtn_plan import parse_contact_plan as parse_contact_plan
-from .dtn_plan import plan_windows as plan_windows
+from .dtn_windows import Pieces as Pieces
+from .dtn_windows import isls_of_plan as isls_of_plan
+from .dtn_windows import plan_windows as plan_windows
 from .eclipses import Eclipses as Eclipses
 from .eclipses import eclipses as eclipses
 from .element_files import element_text as element_text
@@ -22,7 +21,6 @@ from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
-from .history import History as History
 from .history import one_each as one_each
 from .history import sets_of as sets_of
 from .isl import IslWindows as IslWindows
@@ -35,7 +33,6 @@ from .look_angles import RangesBetween as RangesBetween
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
 from .look_angles import pair_range_km as pair_range_km
-from .masks import Horizon as Horizon
 from .masks import parse_horizon as parse_horizon
 from .masks import read_horizon as read_horizon
 from .planes import planes as planes

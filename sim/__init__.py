@@ -3,7 +3,7 @@
 Importing this package is cheap; :func:`run` imports what a run needs.
 """
 
-from . import beginning as beginning  # isort: skip (before all others)
+from .process import beginning as beginning  # isort: skip (before all others)
 
 from typing import Any
 

@@ -13,6 +13,5 @@ from .execution.result import compare as compare
 from .execution.result import load as load
 from .execution.running import run as run
 from .execution.schedule import Schedule as Schedule
-from .network.contact_bands import Hop as Hop
 from .network.routing import ContactGraph as ContactGraph
 from .network.routing import ContactPlan as ContactPlan

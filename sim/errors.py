@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from sim.installation import install_line
+from sim.process.installation import install_line
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
@@ -92,7 +92,7 @@ def custom_line(error: BaseException) -> str:
     import traceback
     from pathlib import Path
 
-    from sim.installation import HOME, PACKAGES
+    from sim.process.installation import HOME, PACKAGES
 
     known = (*(f"{HOME / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from sim.errors import InputError
-from sim.terminal import escaping, obeyed
+from sim.process.terminal import escaping, obeyed
 
 
 def duration(time_s: float) -> str:

@@ -60,8 +60,6 @@ class _Own:
         try:
             return call()
         except Exception as error:
-            if isinstance(error, ValueError) and str(error).startswith("learning."):
-                raise
             first = shorten(
                 str(error).strip().partition("\n")[0], LONGEST_CAUSE, placeholder=" ..."
             )

@@ -30,11 +30,9 @@ from .facts import Share as Share
 from .payload import Payload as Payload
 from .peers import SERVER as SERVER
 from .peers import All as All
-from .peers import Answered as Answered
 from .peers import Arrival as Arrival
 from .peers import Compute as Compute
 from .peers import Infer as Infer
-from .peers import Journey as Journey
 from .peers import LinkWindow as LinkWindow
 from .peers import NextLink as NextLink
 from .peers import Node as Node

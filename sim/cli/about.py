@@ -62,7 +62,7 @@ def doctor_command() -> None:
     """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
     from sim.execution.versions import versions
-    from sim.installation import HOME, PACKAGES, foreign_packages, is_clone
+    from sim.process.installation import HOME, PACKAGES, foreign_packages, is_clone
 
     complaints = [*foreign_packages(), *shadows()]
     lines = [f"{name} {number}" for name, number in versions().items()]
@@ -81,7 +81,7 @@ def shadows() -> Iterator[str]:
     from importlib.machinery import PathFinder
     from importlib.metadata import packages_distributions, requires
 
-    from sim.installation import HOME, PACKAGES, is_clone
+    from sim.process.installation import HOME, PACKAGES, is_clone
 
     ours = {"leomix", *PACKAGES}
     needs = {re.split(r"[^\w.-]", line)[0].lower() for line in requires("leomix") or ()}

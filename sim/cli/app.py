@@ -18,14 +18,14 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.beginning import raise_when_interrupted
 from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
 from sim.cli.output import one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
-from sim.garbage import collect_seldom
-from sim.terminal import drop_unwritten, escaped_streams
+from sim.process.beginning import raise_when_interrupted
+from sim.process.garbage import collect_seldom
+from sim.process.terminal import drop_unwritten, escaped_streams
 
 app = typer.Typer(
     name="leomix",

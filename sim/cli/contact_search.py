@@ -21,7 +21,7 @@ from sim.devices.start import start_of
 from sim.errors import InputError, as_input
 from sim.plan.isl_pairs import isl_pairs
 from sim.plan.isl_planning import find_isls
-from sim.plan.service import ServedPasses, served_passes
+from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 
 _LONGEST_DAYS = 36525
@@ -41,31 +41,15 @@ def of_scenario(scenario: Scenario) -> ContactList:
     return ContactList(
         fleet,
         [norad_ids.get(name, 0) for name in fleet],
-        served.servers if served.turned else served.clients,
+        served.grounded,
         served.start,
         served.span_s,
-        _by_who_flies(served),
+        served.flown,
         _warnings(served.doubts),
         _revolutions_per_day(served.satellites),
         np.array([numbers.max(initial=-1) + 1 for numbers in sessions]),
         (served.clients, served.windows),
     )
-
-
-def _by_who_flies(served: ServedPasses) -> orbit.ContactWindows:
-    """The windows with the satellites that fly as their satellites, also where these are clients.
-
-    ``site`` is the station then, or the satellite that serves the others.
-    """
-    windows = served.windows
-    if not served.turned:
-        return windows
-    turned = vars(windows) | {
-        "satellite": served.window_satellites,
-        "site": windows.satellite,
-    }
-    order = np.lexsort((turned["site"], turned["satellite"], windows.rise_s))
-    return orbit.ContactWindows(**{name: column[order] for name, column in turned.items()})
 
 
 @dataclass(frozen=True)

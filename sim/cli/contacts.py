@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from sim.files import check_file, write_text
 if TYPE_CHECKING:
     from scenarios import Scenario
     from sim.cli.contact_listing import ContactList
+    from sim.execution.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,16 @@ class Listed:
     def show(self, scenario: Scenario, out: Path | None) -> None:
         """Print it, or write it to ``out``."""
         if self.graph is not None:
-            _show_plan(scenario, out, self.graph, self.pieces)
-        elif self.isl:
-            _show_between_satellites(scenario, out)
-        else:
-            from sim.cli.contact_search import of_scenario
+            from sim.execution.schedule import plan
 
+            _show_plan(plan(scenario), out, self.graph, self.pieces)
+            return
+        from sim.cli.contact_search import between_satellites, of_scenario
+
+        if self.isl:
+            as_text = out is None or out.suffix == ".csv"
+            _show_between_satellites(between_satellites(scenario, as_text=as_text), out)
+        else:
             _show(of_scenario(scenario), out, short=self.summary)
 
 
@@ -187,14 +192,11 @@ def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
     print(listing.summary_text(contacts) if as_summary else listing.list_text(contacts))
 
 
-def _show_between_satellites(scenario: Scenario, out: Path | None) -> None:
-    """Print the windows between a scenario's satellites, or write them to ``out``."""
+def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:
+    """Print windows between satellites, or write them to ``out``."""
     from sim.cli.contact_listing import SHOWN
-    from sim.cli.contact_search import between_satellites
     from sim.trace import plain_tables
 
-    as_text = out is None or out.suffix == ".csv"
-    windows = between_satellites(scenario, as_text=as_text)
     if out is None:
         print(plain_tables.text(windows, SHOWN))
     else:
@@ -202,11 +204,8 @@ def _show_between_satellites(scenario: Scenario, out: Path | None) -> None:
         print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)
 
 
-def _show_plan(scenario: Scenario, out: Path | None, to: str, piece_s: int | None) -> None:
-    """Print the contact plan of a scenario, or write it to ``out``."""
-    from sim.execution.schedule import plan
-
-    schedule = plan(scenario)
+def _show_plan(schedule: Schedule, out: Path | None, to: str, piece_s: int | None) -> None:
+    """Print a contact plan in the format ``to``, or write it to ``out``."""
     for line in schedule.doubts:
         print(f"warning: {line}", file=sys.stderr)
     text = schedule.text(to, piece_s)

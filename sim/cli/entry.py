@@ -6,12 +6,12 @@ import os
 import sys
 from typing import NoReturn
 
-from sim.beginning import HOME, end_when_interrupted, leave_current_folder
+from sim.process.beginning import HOME, end_when_interrupted, leave_current_folder
 
 if os.environ.get("LEOMIX_OWN_MODULES"):
     # A process that the user's code has started looks for the user's classes when it is told its
     # task, and imports this module before.
-    import learning.own_imports  # noqa: F401
+    import learning.own.imports  # noqa: F401
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -139,7 +139,7 @@ def _save(scenario: Scenario, path: Path) -> None:
 
 def _module(path: Path) -> str:
     """Return the name by which a file is imported from now on."""
-    from learning.own_imports import take_file
+    from learning.own.imports import take_file
 
     if not path.is_file():
         raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")

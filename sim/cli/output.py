@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
-from sim.terminal import drop_unwritten
+from sim.process.terminal import drop_unwritten
 
 
 @contextmanager

@@ -78,16 +78,15 @@ def link_command(
 
     loaded = scenarios.load(scenario, overrides_of(set_))
     if contact is not None:
-        tables = budget.one_pass(loaded, contact)
+        shown = [budget.one_pass(loaded, contact)]
         if out is not None:
-            budget.write_pass(tables, out)
-        shown = {budget.about_pass(loaded, contact): tables}
+            budget.write_pass(shown[0], out)
     else:
         budgets = budget.budget(loaded)
         if out is not None:
             budget.write(budgets, out)
-        shown = {one.about: one.tables for one in budgets}
+        shown = [*budgets]
     print(budget.heading(loaded))
-    for about, tables in shown.items():
-        print(f"{'' if len(shown) == 1 else chr(10)}{about}")
-        print(budget.text(loaded, tables))
+    for one in shown:
+        print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")
+        print(one.text)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import orbit
 import scenarios
 from scenarios import Scenario
+from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
 from sim.devices.start import given_start
 from sim.errors import InputError
 from sim.formatting import some
@@ -70,7 +71,7 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
     Those that are clients know their planes, where these can be told; where planes are the clients,
     those that cannot be told raise InputError too.
     """
-    found = chosen(_MAKERS[scenario.orbit.source](scenario), scenario)
+    found = chosen(_made(scenario), scenario)
     if not scenario.roles.satellites_learn:
         return found
     try:
@@ -88,7 +89,7 @@ def server_of(scenario: Scenario) -> orbit.Satellite:
     """Return the one satellite that is the server; raise InputError where none has its name."""
     name = scenario.roles.server_satellite
     assert name is not None  # callers have turned to others for the rest
-    return _meant(_MAKERS[scenario.orbit.source](scenario), name, "roles.server")
+    return _meant(_made(scenario), name, "roles.server")
 
 
 def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
@@ -136,7 +137,11 @@ def windows_of(scenario: Scenario) -> WindowsOfFile:
         "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
     }
     columns = source.columns.model_dump(exclude_none=True)
-    places = _place_names(scenario)
+    ground = scenario.ground
+    nodes: Sequence[Any] = ground.stations or ground.clusters
+    if ground.stations_path is not None:
+        nodes = orbit.read_sites(scenarios.stations_file(scenario))
+    places = [node.name for node in nodes]
     if orbit.is_contact_plan(text):
         if columns:
             raise InputError(f"orbit.columns: {name} is a contact plan, without columns; remove it")
@@ -146,14 +151,6 @@ def windows_of(scenario: Scenario) -> WindowsOfFile:
     site = places[0] if len(places) == 1 else None
     file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
     return WindowsOfFile(file, tuple(_left_out(bad)))
-
-
-def _place_names(scenario: Scenario) -> list[str]:
-    """Return the names of the clusters, or of the stations."""
-    ground = scenario.ground
-    if ground.stations_path is not None:
-        return [site.name for site in orbit.read_sites(scenarios.stations_file(scenario))]
-    return [node.name for node in (ground.stations or ground.clusters)]
 
 
 def _of_contact_plan(
@@ -301,31 +298,30 @@ def elements_left_out(scenario: Scenario) -> tuple[str, ...]:
     return tuple(_left_out(_elements(scenario)[1]))
 
 
-def _start(scenario: Scenario) -> datetime:
-    """Return the time that the elements of a scenario without epoch hold for."""
+def _made(scenario: Scenario) -> list[orbit.Satellite]:
+    """Return all satellites of a scenario's orbit: of a file, or of elements at its start."""
+    source: Any = scenario.orbit
+    if source.source in ("tle", "omm"):
+        return _read(scenario)
     start = given_start(scenario)
     assert start is not None  # the schema asks for it: there is no epoch
-    return start
+    return _MAKERS[source.source](source, start)
 
 
-def _circular(scenario: Scenario) -> list[orbit.Satellite]:
-    source = scenario.orbit
-    assert source.source == "circular"
+def _circular(source: CircularOrbit, start: datetime) -> list[orbit.Satellite]:
     satellite = orbit.circular_satellite(
         "circular",
         source.altitude_km,
         _inclination_deg(source, source.propagation),
         source.raan_deg,
         source.argument_of_latitude_deg,
-        _start(scenario),
+        start,
         source.propagation,
     )
     return [satellite]
 
 
-def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
-    source = scenario.orbit
-    assert source.source == "keplerian"
+def _keplerian(source: KeplerianOrbit, start: datetime) -> list[orbit.Satellite]:
     elements = orbit.Elements(
         semi_major_axis_km=source.semi_major_axis_km,
         inclination_deg=source.inclination_deg,
@@ -336,16 +332,13 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
         bstar=source.bstar,
         propagation=source.propagation,
     )
-    return [elements.satellite("keplerian", _start(scenario))]
+    return [elements.satellite("keplerian", start)]
 
 
-def _walker(scenario: Scenario) -> list[orbit.Satellite]:
-    source = scenario.orbit
-    assert source.source == "walker"
+def _walker(source: WalkerOrbit, start: datetime) -> list[orbit.Satellite]:
     if source.shells is None:
-        return _shell(source, source, _start(scenario), "")
+        return _shell(source, source, start, "")
     named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
-    start = _start(scenario)
     return [made for name, shell in named for made in _shell(source, shell, start, name)]
 
 
@@ -384,9 +377,7 @@ def _inclination_deg(shell: Any, propagation: Literal["sgp4", "secular_j2"]) -> 
     return float(shell.inclination_deg)
 
 
-_MAKERS = {
-    "tle": _read,
-    "omm": _read,
+_MAKERS: dict[str, Callable[[Any, datetime], list[orbit.Satellite]]] = {
     "circular": _circular,
     "keplerian": _keplerian,
     "walker": _walker,

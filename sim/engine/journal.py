@@ -72,10 +72,14 @@ class Journal:
             if said["checksum"] != checksum(said):
                 raise ValueError("has changed since it was written")
             entries = {key: (float(when), value) for key, (when, value) in said["entries"].items()}
-            place = int(said["event"]), float(said["time_s"]), str(said["digest"])
-            # Those of before there was this part are of complete runs, and never compared.
-            with_these = {name: str(one) for name, one in said.get("saved_with", {}).items()}
-            return cls(entries, *place, with_these)
+            return cls(
+                entries,
+                int(said["event"]),
+                float(said["time_s"]),
+                str(said["digest"]),
+                # Those of before there was this part are of complete runs, and never compared.
+                {name: str(one) for name, one in said.get("saved_with", {}).items()},
+            )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None
 

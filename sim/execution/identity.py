@@ -14,7 +14,7 @@ import numpy as np
 import scenarios
 from learning.declarations import leave_out_later
 from learning.files import Fingerprints, files_under, fingerprints_under
-from learning.own_code import code_digest, running_code_digest
+from learning.own.code import code_digest, running_code_digest
 from scenarios import Scenario
 from scenarios.files import learning_files, named_code
 from sim.devices.sites import device_kinds, device_places, mask_of, place_keys, stations_of
@@ -129,11 +129,6 @@ def point_identity(scenario: Scenario) -> PointIdentity:
     return PointIdentity(
         besides_code, code, json_digest([what, code], 12) if code else besides_code
     )
-
-
-def digest_of(scenario: Scenario) -> str:
-    """Return 24 hexadecimal digits of all that changes a run; they name its folder in a sweep."""
-    return point_identity(scenario).digest
 
 
 WHOLE_BYTES = 200_000_000

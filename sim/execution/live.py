@@ -184,8 +184,8 @@ def beat_of(path: Path) -> dict[str, Any] | None:
         return None
     except UnicodeError:
         raise _no_beat(path, "it is no text") from None
-    except ValueError as error:
-        raise _no_beat(path, str(error).removeprefix(f"{path}: ").partition(";")[0]) from None
+    except ValueError:
+        raise _no_beat(path, f"it is no file of at most {MOST_BYTES} bytes") from None
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):

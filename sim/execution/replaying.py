@@ -10,7 +10,7 @@ from pathlib import Path
 from learning.learner import Learner
 from sim.execution.manifest import determinism_of
 from sim.execution.versions import changes, versions
-from sim.installation import HOME, PACKAGES
+from sim.process.installation import HOME, PACKAGES
 
 SOURCE = "leomix's source"
 """One version of leomix has several between releases."""

@@ -53,8 +53,8 @@ from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
-from sim.garbage import collected_seldom
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
+from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
 
 

@@ -40,6 +40,6 @@ def write_profiles(run: Result, place: Path) -> list[str]:
     """Write delay, Doppler, path loss and rate over each contact at its cluster's centre."""
     scenario = scenarios.from_stored(run.manifest["scenario"], {})
     for number in range(len(run.tables["contacts"])):
-        for side, columns in one_pass(scenario, number).items():
+        for side, columns in one_pass(scenario, number).tables.items():
             plain_tables.write(columns, place / f"contact-{number:05}-{side}.csv")
     return ["One file a contact and direction; contact numbers are those of contacts.parquet."]

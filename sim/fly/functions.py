@@ -19,7 +19,7 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score
-from learning.own_code import files_of
+from learning.own.code import files_of
 from learning.requests.cluster import (
     Chain,
     Cluster,

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from learning.own_code import running_code_digest
-from learning.own_imports import import_own
+from learning.own.code import running_code_digest
+from learning.own.imports import import_own
 from learning.values.replies import key_of
 from sim.errors import custom_line
 

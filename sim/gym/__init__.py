@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from sim.installation import install_line
+from sim.process.installation import install_line
 
 if find_spec("gymnasium") is None:
     raise ImportError(f"leomix.gym needs gymnasium; install it with {install_line('gym')}")

@@ -22,9 +22,10 @@ from sim.network.endpoint import Endpoint
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
+from sim.network.parts import Part, first_heard
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
-from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.plan.contacts import PlannedSession
 from sim.trace.directions import Way
 
 SHORTEST_WAIT_S = 1e-6
@@ -497,28 +498,15 @@ class Transfer:
         )
 
     def _on_air(self, part: Part, moves: Mask, moved: Floats) -> Floats | None:
-        """Bytes (K,) of a broadcast that no device before got; None where each is sent its own.
-
-        All hear one transmission, from when they see the satellite until they have all of it. In
-        order of their beginnings, what a device hears later than all before it is sent for it.
-        """
+        """Bytes (K,) of a broadcast that no device before got; None where each is sent its own."""
         if self.beam is None or self.curve is None or self.personal or not self.beam.is_broadcast:
             return None
-        on_air = np.zeros_like(moved)
-        rows = np.flatnonzero(moves)
-        begin_s, end_s = part.begin_s[rows], part.end_s[rows]
-        order = np.lexsort((-end_s, begin_s))
-        rows, begin_s, end_s = rows[order], begin_s[order], end_s[order]
-        heard_until_s = np.concatenate([[-np.inf], np.maximum.accumulate(end_s)[:-1]])
-        alone = begin_s >= heard_until_s
-        on_air[rows[alone]] = moved[rows[alone]]
-        if (later := ~alone & (end_s > heard_until_s)).any():
-            since_s = part.begin_s.copy()
-            since_s[rows] = np.minimum(heard_until_s, end_s)
-            by = self.curve.delivered_bits
-            more = self._useful_bytes(by(part.end_s) - by(since_s))
-            on_air[rows[later]] = np.minimum(more, moved)[rows[later]]
-        return on_air
+        by = self.curve.delivered_bits
+
+        def between(since_s: Floats) -> Floats:
+            return self._useful_bytes(by(part.end_s) - by(since_s))
+
+        return first_heard(part, moves, moved, between)
 
     def _drops(self, moved: Moved, outcome: Ints | Outcome) -> Iterator[Dropped]:
         """Yield what of a part was sent in vain: what was refused first."""
@@ -600,18 +588,3 @@ class Transfer:
                         late_s=self.struck.late_s[late].tolist(),
                     )
                 )
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What the link carries for each device (K,) in one contact, between two times.
-
-    ``last`` marks the devices for which nothing of the transfer lies in a later contact; ``bytes``
-    and ``last`` are None where all of it lies in this one.
-    """
-
-    contact: PlannedContact
-    begin_s: Floats
-    end_s: Floats
-    bytes: Floats | None = None
-    last: Mask | None = None

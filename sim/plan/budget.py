@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -58,20 +58,37 @@ def heading(scenario: Scenario) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """Budget terms by elevation, and of what they are: a satellite's height, over a place.
-
-    ``about`` says it in a line. Without geometry there is no ``satellite``, and the height is that
-    of the paper.
-    """
+    """Terms of a budget in each direction, with its radio; ``about`` says in a line of what."""
 
     about: str
+    radios: Mapping[str, Radio]
     tables: Tables
+
+    @property
+    def text(self) -> str:
+        """The columns of each direction, aligned, under the terms that are the same in all rows."""
+        parts = [
+            "\n".join([f"{side}: {_about(self.radios[side])}", *_columns(columns)])
+            for side, columns in self.tables.items()
+        ]
+        if "downlink" not in self.tables:
+            parts.append("downlink: neglected, takes no time")
+        return "\n\n".join(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class HeightBudget(Budget):
+    """A budget by elevation, of a satellite's height over a place.
+
+    Without geometry there is no ``satellite``, and the height is that of the paper.
+    """
+
     satellite: str
     altitude_km: float
     place: str
 
 
-def budget(scenario: Scenario) -> list[Budget]:
+def budget(scenario: Scenario) -> list[HeightBudget]:
     """Budgets from the lowest to the highest orbit, one row an elevation from mask to zenith.
 
     There is one for each height, and for perigee and apogee of an eccentric orbit; of more than
@@ -79,15 +96,16 @@ def budget(scenario: Scenario) -> list[Budget]:
     """
     directions = _directions(scenario, 0)
     name = ground_nodes(scenario)[0].name
-    over = f"over {name}{_air_of(scenario, name)}"
+    over = _over(name, [node.name for node in ground_nodes(scenario)], ground_radios(scenario))
     if not scenario.orbit.has_geometry:
         heights = [Height(PAPER_ALTITUDE_M, "", "any satellite")]
         over += f"; source {scenario.orbit.source!r} has no heights, and this is that of the paper"
     else:
         heights = _heights(satellites_of(scenario))
     return [
-        Budget(
+        HeightBudget(
             f"{height.who} at {height.altitude_m / 1e3:.0f} km, {over}",
+            directions,
             {side: _by_elevation(radio, height.altitude_m) for side, radio in directions.items()},
             height.satellite,
             height.altitude_m / 1e3,
@@ -104,13 +122,14 @@ def _by_elevation(radio: Radio, altitude_m: float) -> dict[str, Any]:
     return dict(channel.link_budget_terms(radio.link, elevation_deg, altitude_m=altitude_m))
 
 
-def _air_of(scenario: Scenario, place: str) -> str:
-    """Say whose air the losses are of, where each place has its own."""
-    radios = [radio for both in ground_radios(scenario) for radio in both if radio is not None]
-    if all(radio.link.attenuation is None for radio in radios):
-        return ""
-    others = [node.name for node in ground_nodes(scenario) if node.name != place]
-    return f" with the air there{f' (not that of {listed(others)})' if others else ''}"
+def _over(
+    place: str, places: Sequence[str], radios: Sequence[tuple[Radio | None, Radio | None]]
+) -> str:
+    """Name a place, and say whose air the losses are of, where each of ``places`` has its own."""
+    if all(one is None or one.link.attenuation is None for both in radios for one in both):
+        return f"over {place}"
+    others = [name for name in places if name != place]
+    return f"over {place} with the air there{f' (not that of {listed(others)})' if others else ''}"
 
 
 SAME_HEIGHT = 1.05
@@ -186,7 +205,7 @@ def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 
 
-def one_pass(scenario: Scenario, number: int) -> Tables:
+def one_pass(scenario: Scenario, number: int) -> Budget:
     """Geometry, rate and bits sent over one pass, for the centre of its cluster.
 
     With a propagation scenario the centre sees the satellite all the time, under median shadowing.
@@ -210,7 +229,8 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, set_s, mask_deg)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(served.windows.min_slant_range_km[number])
-    ground = GroundPlace(site, [site], mask_deg, ground_radios(scenario)[place])
+    radios = ground_radios(scenario)
+    ground = GroundPlace(site, [site], mask_deg, radios[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
     links = LinkTable([flown], served.start).links(0)
     beams = {Way.TO_SERVER: links.to_server, Way.TO_CLIENT: links.to_client}
@@ -219,10 +239,15 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
         for way, beam in beams.items()
         if beam is not None
     }
-    return {
+    directions = _directions(scenario, place)
+    tables = {
         side: _along(radio.link, seen, rise_s, curves[side], mask_deg)
-        for side, radio in _directions(scenario, place).items()
+        for side, radio in directions.items()
     }
+    over = _over(site.name, [one.name for one in served.places], radios)
+    rise = served.start + timedelta(seconds=rise_s)
+    about = f"contact {number}: {satellite.name}, {over}, from {rise:%Y-%m-%dT%H:%M:%SZ}"
+    return Budget(about, directions, tables)
 
 
 def _along(
@@ -248,28 +273,6 @@ def _along(
         "rate_mbps": terms["rate_mbps"],
         "delivered_mbit": curve.device(0).delivered_bits(seen.time_s[0]) / 1e6,
     }
-
-
-def about_pass(scenario: Scenario, number: int) -> str:
-    """Say which pass a contact is: of which satellite, over which place, and when."""
-    served = served_passes(scenario)
-    satellite = served.satellites[served.window_satellites[number]]
-    site = served.places[int(served.window_places[number])]
-    rise = served.start + timedelta(seconds=served.window_s(number)[0])
-    over = f"over {site.name}{_air_of(scenario, site.name)}"
-    return f"contact {number}: {satellite.name}, {over}, from {rise:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def text(scenario: Scenario, tables: Tables) -> str:
-    """Align the columns of each direction under the terms that are the same in all rows."""
-    shared = _directions(scenario, 0)
-    parts = [
-        "\n".join([f"{side}: {_about(shared[side])}", *_columns(columns)])
-        for side, columns in tables.items()
-    ]
-    if "downlink" not in tables:
-        parts.append("downlink: neglected, takes no time")
-    return "\n\n".join(parts)
 
 
 def _columns(columns: dict[str, Any]) -> Iterator[str]:
@@ -304,7 +307,7 @@ def columns_of(tables: Tables) -> dict[str, Any]:
     return merged
 
 
-def write(budgets: Sequence[Budget], path: Path) -> None:
+def write(budgets: Sequence[HeightBudget], path: Path) -> None:
     """Write budgets to a .csv or .parquet file, with the satellite, height and place of each."""
     parts = []
     for one in budgets:
@@ -316,6 +319,6 @@ def write(budgets: Sequence[Budget], path: Path) -> None:
     plain_tables.write(merged, path)
 
 
-def write_pass(tables: Tables, path: Path) -> None:
+def write_pass(one: Budget, path: Path) -> None:
     """Write a pass, one row a time, to a .csv or .parquet file."""
-    plain_tables.write(columns_of(tables), path)
+    plain_tables.write(columns_of(one.tables), path)

@@ -46,7 +46,7 @@ def link_doubts(
         return
     width_deg = _beamwidth_deg(scenario) if served.places else None
     weak: dict[str, list[str]] = {}
-    names = served.servers if served.turned else served.clients
+    names = served.grounded
     sides = ("downlink", "uplink") if served.turned else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
     unseen = ", ".join(

@@ -80,6 +80,11 @@ class Passes:
         return self.clients if self.turned else self.servers
 
     @property
+    def grounded(self) -> list[str]:
+        """Names of those that the satellites fly over: of the clients, or of the servers."""
+        return self.clients if self.flying is None else self.servers
+
+    @property
     def pass_satellites(self) -> Ints:
         """Index in ``satellites`` of each pass."""
         return self.passes.satellite if self.flying is None else self.flying

@@ -52,6 +52,19 @@ class ServedPasses(Passes):
         """Numbers of the windows of each client."""
         return groups(self.windows.site, len(self.clients))
 
+    @cached_property
+    def flown(self) -> orbit.ContactWindows:
+        """The windows, with ``satellite`` an index in the fleet and ``site`` one in ``grounded``.
+
+        That of a satellite that serves the others counts as ``site``.
+        """
+        if self.flying is None:
+            return self.windows
+        ends = {"satellite": self.window_satellites, "site": self.windows.satellite}
+        order = np.lexsort((ends["site"], ends["satellite"], self.windows.rise_s))
+        columns = vars(self.windows) | ends
+        return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
+
     def window_s(self, number: int) -> tuple[float, float]:
         """Rise and set of a window."""
         return float(self.windows.rise_s[number]), float(self.windows.set_s[number])

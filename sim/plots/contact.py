@@ -29,7 +29,7 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
         source = scenario.orbit.source
         raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
     row = _contact(self.run.tables["contacts"], contact_id)
-    sides = one_pass(scenario, row["contact_id"])
+    sides = one_pass(scenario, row["contact_id"]).tables
     seen = sides["uplink"]
     axes = axes or new_axes()
     minutes = seen["time_s"] / 60.0

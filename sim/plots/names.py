@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 
-from sim.terminal import escaped
+from sim.process.terminal import escaped
 
 LONGEST_NAME = 18
 """Letters of a name beside an axis."""

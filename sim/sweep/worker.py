@@ -26,7 +26,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import scenarios
-from learning.own_code import running_code_digest
+from learning.own.code import running_code_digest
 from learning.values.company import Company
 from scenarios.scenario import Stop
 from sim.engine.cost import LEAST_SHARE, pace_of
@@ -35,13 +35,13 @@ from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
-from sim.execution.identity import changed_code, code_of, digest_of
+from sim.execution.identity import changed_code, code_of, point_identity
 from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
-from sim.garbage import collect_seldom
+from sim.process.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -174,7 +174,7 @@ def _result(
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
     scenario = scenarios.load(point.scenario, point.overrides)
-    if digest_of(scenario) != point.digest:
+    if point_identity(scenario).digest != point.digest:
         raise InputError(
             f"{point.scenario}: has changed since the sweep began, or a file that it names; sweep "
             "it again"

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from sim.execution.status import CRASHED
-from sim.installation import HOME
+from sim.process.installation import HOME
 from sim.sweep.engine import Outcome, Point
 
 LOG = "workers.log"

@@ -14,7 +14,7 @@ from typing import Any
 
 import scenarios
 import sim
-from sim.garbage import collect_seldom
+from sim.process.garbage import collect_seldom
 
 Keys = dict[str, Any]
 

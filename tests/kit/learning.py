@@ -32,7 +32,7 @@ from learning.methods.nmoe.method import NMoE
 from learning.methods.options import NoOptions, read_options
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors
-from learning.own_code import code_digest, running_code_digest
+from learning.own.code import code_digest, running_code_digest
 from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable

@@ -3,7 +3,7 @@
 from learning.hardware import only
 from sim.cli.app import app, status
 from sim.errors import Interrupted
-from sim.execution.identity import digest_of
+from sim.execution.identity import point_identity
 from sim.export.formats import FORMATS
 from sim.sweep import local_engine
 from sim.sweep.answers import answers

@@ -18,7 +18,7 @@ def outputs(scenario):
     plan = make_plan(scenario)
     yield plan.doubts
     if scenario.orbit.source == "circular":
-        yield one_pass(scenario, 0)
+        yield one_pass(scenario, 0).tables
     steps = [*download(3e5), *upload(2e5)]
     said = talk(plan.contacts, [steps], scenario.link.cut_transfers, plan=plan)
     yield said.rows("device", "direction", "start_s", "end_s", "outcome")

@@ -96,7 +96,7 @@ def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client():
         "ground": {"clusters": WALKER["ground"]["stations"]},
         "link": {"preset": "physical", "downlink": {"delivery": "unicast"}},
     }
-    passes = [one_pass(one, 1) for one in (scenario, scenarios.from_dict(WALKER | over))]
+    passes = [one_pass(one, 1).tables for one in (scenario, scenarios.from_dict(WALKER | over))]
     for side in ("uplink", "downlink"):
         for name, column in passes[0][side].items():
             assert np.array_equal(column, passes[1][side][name]), name

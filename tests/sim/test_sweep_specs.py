@@ -153,7 +153,7 @@ def test_a_point_is_the_scenario_that_a_run_would_load(file):
     for point in made(file, "stop.cycles=2:4:1", "learning.method=emsfl,synchronous"):
         loaded = scenarios.load(file, {**TIMING, **point.values})
         assert scenarios.load(point.scenario, point.overrides) == loaded
-        assert sweeps.digest_of(loaded) == point.digest
+        assert sweeps.point_identity(loaded).digest == point.digest
         assert sweeps.Point(**asdict(point)) == point
     pairs = ["learning.step_size=0:0.5", "link.uplink.eirp_dbw=-10:10"]
     drawn, again = (made(file, *p, sampling="random", samples=8) for p in (pairs, pairs[::-1]))

@@ -232,7 +232,7 @@ def test_the_key_names_a_run_only_where_it_is_given():
     assert "validation" not in json.dumps(names[0])
     assert names[1]["learning"]["data"].pop("validation") == 0.2
     assert names[1] == names[0]
-    assert len({sweeps.digest_of(s) for s in (known, given, other)}) == 3
+    assert len({sweeps.point_identity(s).digest for s in (known, given, other)}) == 3
 
 
 def test_a_run_from_before_there_were_validation_sets_is_read(run, tmp_path):

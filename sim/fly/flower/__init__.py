@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from sim.installation import install_line
+from sim.process.installation import install_line
 
 OLDEST, NEWEST = (1, 41), (1, 42)
 """The versions of flwr that the extra allows; the tests are run with both."""

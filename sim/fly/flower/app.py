@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.own_code import files_of
+from learning.own.code import files_of
 from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees

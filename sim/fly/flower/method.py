@@ -48,7 +48,7 @@ from sim.fly.flower.library import Stage, TooFewNodes, dated_by
 from sim.fly.trees import safetensors
 from sim.fly.user_code import seeded
 from sim.formatting import duration
-from sim.garbage import Traffic
+from sim.process.garbage import Traffic
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""

@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from learning.files import Fingerprints, fingerprints_under
-from learning.own_imports import OURS, find_own
+from learning.own.imports import OURS, find_own
 
 _imported: dict[str, tuple[ModuleSpec, str]] = {}
 """Digests of modules that this process runs, as they were when first seen."""

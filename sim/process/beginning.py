@@ -13,7 +13,7 @@ from types import FrameType
 
 INTERRUPTED = 130
 SAID = b"leomix: interrupted: nothing was saved\n"
-HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The folder that holds all packages of leomix."""
 
 

@@ -1,0 +1,1 @@
+"""Code of the user: where its modules are found, and what they consist of."""
