@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 def _installation() -> ModuleType:
     """Load the module that lists our packages by its path: another one may be called ``sim``."""
-    place = Path(__file__).resolve().parent / "sim" / "installation.py"
+    place = Path(__file__).resolve().parent / "sim/process/installation.py"
     spec = spec_from_file_location("leomix_installation", place)
     assert spec is not None  # it is the file of a module
     assert spec.loader is not None

@@ -24,8 +24,9 @@ def laid_out(place, *, as_clone):
     for name in ("orbit", "channel", "learning", "scenarios", "sim"):
         (place / name).mkdir(parents=True)
         (place / name / "__init__.py").touch()
+    (place / "sim/process").mkdir()
     (place / "leomix.py").touch()
-    shutil.copy(HOME / "sim" / "installation.py", place / "sim")
+    shutil.copy(HOME / "sim/process/installation.py", place / "sim/process")
     if as_clone:
         for name in ("setup.cfg", "constraints-flower.txt"):
             shutil.copy(HOME / name, place)
@@ -35,7 +36,7 @@ def laid_out(place, *, as_clone):
 def line(place, extra="gym", here=None):
     """What a Python that has only this folder says, in another current folder."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", ASK, place / "sim" / "installation.py", extra],
+        [sys.executable, "-S", "-c", ASK, place / "sim/process/installation.py", extra],
         env={**os.environ, "PYTHONPATH": str(place)},
         cwd=here or "/",
         capture_output=True,
