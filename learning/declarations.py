@@ -4,13 +4,15 @@ A section is a class; each of its keys has a meaning, limits, and rules with oth
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic.fields import FieldInfo
+
+from statements import Refused, Remove, Rule, Set, Statement, needed, said, unused
 
 
 def setting(meaning: str, **limits: Any) -> Any:
@@ -43,49 +45,23 @@ class Later:
     """
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """What does not fit together: the path of the key from its section, and the sentence."""
-
-    path: tuple[str, ...]
-    text: str
-
-
-class Conflicts(ValueError):
-    """A section whose keys do not fit together."""
-
-    def __init__(self, conflicts: Collection[Conflict]) -> None:
-        """Keep the conflicts, and name them all in the message."""
-        self.conflicts = tuple(conflicts)
-        super().__init__("; ".join(f"{'.'.join(c.path)}: {c.text}" for c in self.conflicts))
-
-
 class Settings:
     """A section of a scenario: a frozen dataclass whose keys are checked when it is read."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[Statement]:
         """Yield what does not fit together: keys of another kind, and those that a kind lacks."""
         for name, key in keys_of(type(self)).items():
             is_given = getattr(self, name) != key.default
             for rule in key.metadata:
-                if isinstance(rule, UsedWith) and (text := self._broken(rule, is_given=is_given)):
-                    yield Conflict((name,), text)
-
-    def _broken(self, rule: UsedWith, *, is_given: bool) -> str:
-        value = getattr(self, rule.key)
-        if is_given and value not in rule.values:
-            owners = " or ".join(rule.values)
-            return f"is not used with {rule.key} {value!r}; set {rule.key}: {owners}, or remove it"
-        if not is_given and rule.example is not None and value in rule.values:
-            return f"is missing; {rule.key} {value!r} needs it, like {rule.example}"
-        return ""
+                if isinstance(rule, UsedWith):
+                    yield from said(_rules_of(name, rule, is_given=is_given), self)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if conflicts := tuple(self.conflicts()):
-            raise Conflicts(conflicts)
+            raise Refused(conflicts)
         return self
 
     @classmethod
@@ -97,6 +73,25 @@ class Settings:
             inner = handler.resolve_ref_schema(inner["schema"])
         inner["strict"] = False
         return schema
+
+
+def _rules_of(name: str, used: UsedWith, *, is_given: bool) -> Iterator[Rule[Any]]:
+    """Yield the rule of a key that is used with some values of another: as it is given, or not."""
+    first, *others = used.values
+    if is_given:
+        yield unused(
+            name,
+            when=lambda section: getattr(section, used.key) not in used.values,
+            by=f"with {used.key} {{{used.key}!r}}",
+            remedies=(Set(used.key, first, tuple(others)), Remove()),
+        )
+    elif used.example is not None:
+        yield needed(
+            name,
+            lambda section: getattr(section, used.key) in used.values,
+            f"{used.key} {{{used.key}!r}}",
+            used.example,
+        )
 
 
 def keys_of(section: type) -> dict[str, FieldInfo]:

@@ -14,6 +14,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from statements import Code, Place, Refused, Statement
+
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that cannot sync a folder."""
 
@@ -123,6 +125,11 @@ JSON_TIMES, SPARE_BYTES = 8, 20_000_000
 """How many times its size a file may take in memory; journals take five times theirs."""
 
 
+def broken(path: str | Path, what: str) -> Refused:
+    """Return the error of a file that is not what it should be."""
+    return Refused(Statement(Code.BROKEN_FILE, (), what), Place(file=str(path)))
+
+
 def check_regular(path: str | Path) -> int:
     """Return the bytes of a regular file.
 
@@ -132,7 +139,7 @@ def check_regular(path: str | Path) -> int:
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
-        raise ValueError(f"{path}: is {kind}; name a regular file")
+        raise broken(path, f"is {kind}; name a regular file")
     return found.st_size
 
 
@@ -140,7 +147,7 @@ def check_size(path: str | Path, most: int) -> None:
     """Raise :class:`ValueError` unless it is a regular file of at most ``most`` bytes."""
     size = check_regular(path)
     if size > most:
-        raise ValueError(f"{path}: has {size} bytes; at most {most} are read")
+        raise broken(path, f"has {size} bytes; at most {most} are read")
 
 
 def read_regular(path: Path) -> bytes:
@@ -153,7 +160,7 @@ def read_regular(path: Path) -> bytes:
         try:
             return file.read()
         except OSError as error:  # which names no file
-            raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+            raise broken(path, f"cannot be read ({error.strerror})") from None
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -165,13 +172,13 @@ def read_object(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     needed = sum(data.count(mark) * size for mark, size in JSON_BYTES.items())
     if needed > JSON_TIMES * len(data) + SPARE_BYTES:
-        raise ValueError(f"{path}: not JSON of leomix (too many lists and objects for its size)")
+        raise broken(path, "not JSON of leomix (too many lists and objects for its size)")
     try:
         value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+        raise broken(path, f"not JSON ({error})") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: should be a JSON object")
+        raise broken(path, "should be a JSON object")
     return value
 
 

@@ -32,7 +32,7 @@ def compute_devices(asked: str) -> tuple[str, ...]:
         asked = "cuda" if _cuda_devices() else "cpu"
     for device in asked.split(","):
         if device != "cpu" and (seen := seen_without(device)):
-            raise ValueError(f"learning.device is {asked!r}, but torch sees {seen}; use 'auto'")
+            raise ValueError(f"learning.device: got {asked!r}, but torch sees {seen}; use 'auto'")
     if asked != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return tuple(asked.split(","))

@@ -15,7 +15,6 @@ from pydantic import AfterValidator
 from learning.declarations import (
     NO_ENTRIES,
     Arguments,
-    Conflict,
     Count,
     Decay,
     FrozenDict,
@@ -30,6 +29,7 @@ from learning.declarations import (
     setting,
     used_with_kind,
 )
+from statements import Code, Set, Statement
 
 WORDS = "words"
 """The tokenizer that needs no file: words by their hashes."""
@@ -92,7 +92,7 @@ class Lora(Settings):
         """Raise ValueError for a target that is none of an expert's ``matrices``, by last name."""
         if unknown := sorted(set(self.targets).difference(matrices)):
             raise ValueError(
-                f"learning.lora.targets names {unknown[0]!r}; an expert's matrices are "
+                f"learning.lora.targets: names {unknown[0]!r}; an expert's matrices are "
                 f"{', '.join(sorted(matrices)) or 'none'}"
             )
 
@@ -275,14 +275,14 @@ class Data(Settings):
         Later(),
     ] = 0.0
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[Statement]:
         """Yield keys of a cluster's own split beside ``split``, which takes their place."""
         yield from super().conflicts()
         replaced = "own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device"
         for name in () if self.split is None else replaced:
             if name in given_keys(self):
                 text = "cannot be combined with learning.data.split; keep one of them"
-                yield Conflict((name,), text)
+                yield Statement.of(Code.UNUSED, name, text)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -328,11 +328,13 @@ class Optimizer(Settings):
         Literal["reset", "keep"], setting("what a device remembers when it downloads a model")
     ] = "reset"
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[Statement]:
         """Yield keys of another kind, and a momentum that is missing."""
         yield from super().conflicts()
         if self.nesterov and not self.momentum:
-            yield Conflict(("nesterov",), "needs momentum above 0; set it, like 0.9")
+            yield Statement.of(
+                Code.UNUSED, "nesterov", "needs momentum above 0", Set("momentum", 0.9)
+            )
 
     @property
     def counts_steps(self) -> bool:
@@ -434,7 +436,7 @@ class Training(Settings):
         """Samples of a gradient step whose activations are in memory together."""
         return min(self.batch_size, self.micro_batch or self.batch_size)
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[Statement]:
         """Yield devices that are none."""
         yield from super().conflicts()
         named = self.device.split(",")
@@ -442,7 +444,7 @@ class Training(Settings):
         known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
         if known is None or len(named) > len(set(named)):
             text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, or several cuda:N"
-            yield Conflict(("device",), text)
+            yield Statement.of(Code.UNUSED, "device", text)
 
 
 # What a learner gets: the settings, with what the run around them says.

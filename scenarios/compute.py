@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from scenarios.errors import Problem
+from scenarios.errors import wrong
 from scenarios.presets import PROCESSORS
 from scenarios.section import Positive, Section, setting
+from statements import Code, Raise, Set, Statement
 
 RATES = ("seconds_per_round", "tflops")
 """Keys that give the compute rate of a device; it has one of them."""
@@ -25,12 +26,13 @@ class DeviceCompute(Section):
     memory_gib: Positive = setting(None, "memory of a device, GiB", le=1e9)
     power_w: Positive = setting(None, "power that a device draws in training, W", le=1e9)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """More than one compute rate."""
         for key in ("processor", "tflops"):
             if self.seconds_per_round is not None and getattr(self, key) is not None:
-                text = "cannot be combined with seconds_per_round; keep one and set the other to "
-                yield Problem((key,), f"{text}null")
+                text = "cannot be combined with seconds_per_round"
+                either = Set(key), Set("seconds_per_round")
+                yield wrong((key,), text, Code.CONFLICT, *either)
 
     def figures(self) -> dict[str, float]:
         """Return the figures that are given, and its processor's behind them."""
@@ -53,11 +55,12 @@ class Battery(Section):
     reserve: float = setting(0.2, "share of the capacity that nothing is computed on", ge=0, lt=1)
     initial: float = setting(1.0, "share that is charged at the start", ge=0, le=1)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """A battery that never charges."""
         if self.charge_w <= self.idle_w:
-            text = f"got {self.charge_w:g}; never charges the battery: give more than idle_w, "
-            yield Problem(("charge_w",), f"{text}{self.idle_w:g}")
+            text = f"got {self.charge_w:g}; never charges the battery with idle_w {self.idle_w:g}"
+            raised = Raise("charge_w", to=10 * max(self.idle_w, self.charge_w))
+            yield wrong(("charge_w",), text, Code.WRONG_VALUE, raised)
 
 
 class Compute(DeviceCompute):

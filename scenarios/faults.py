@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from scenarios.errors import Problem
+from scenarios.errors import wrong
 from scenarios.section import Count, Section, setting
+from statements import Code, Statement
 
 
 class Outages(Section):
@@ -46,10 +47,12 @@ class Uploads(Section):
     late: float = setting(0.0, "share that begins late", ge=0, le=1)
     late_minutes: float = setting(10.0, "mean delay of one that begins late, minutes", gt=0, le=1e6)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """A delay of what is never late."""
         if "late_minutes" in self.model_fields_set and "late" not in self.model_fields_set:
-            yield Problem(("late_minutes",), "is not used without late; set late too, like 0.05")
+            yield wrong(
+                ("late_minutes",), "is not used without late; set late too, like 0.05", Code.UNUSED
+            )
 
 
 class Faults(Section):

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.errors import KeyPath, Problem, ScenarioError, dotted, shown
+from scenarios.errors import KeyPath, ScenarioError, no_file, wrong
+from statements import Code, Place, Statement, dotted, shown
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -27,7 +28,7 @@ def shipped() -> dict[str, str]:
 def shipped_path(name: str) -> Path:
     """Return the file of a shipped scenario; an unknown name is a ScenarioError."""
     if name not in shipped():
-        raise ScenarioError(f"{label(name)}: is not a shipped scenario; {_near_names(name)}")
+        raise no_file(label(name), f"is not a shipped scenario; {_near_names(name)}")
     return _FOLDER / f"{name}.yaml"
 
 
@@ -50,33 +51,33 @@ def read_text(path: Path) -> str:
     """Return the text of a scenario file; missing, too large or not text is a ScenarioError."""
     content = _content(path)
     if len(content) > MAX_BYTES:
-        raise ScenarioError(f"{label(path)}: is too large; at most {MAX_BYTES} bytes are read")
+        raise no_file(label(path), f"is too large; at most {MAX_BYTES} bytes are read")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ScenarioError(f"{label(path)}: is not text; save the YAML file as UTF-8")
+        raise no_file(label(path), "is not text; save the YAML file as UTF-8")
     return text
 
 
 def _content(path: Path) -> bytes:
     if "\0" in str(path):
-        raise ScenarioError(f"{label(path)}: is not a path; give a .yaml file")
+        raise no_file(label(path), "is not a path; give a .yaml file")
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise ScenarioError(f"{label(path)}: is a folder; give a .yaml file in it")
+            raise no_file(label(path), "is a folder; give a .yaml file in it")
         if not stat.S_ISREG(mode):
-            raise ScenarioError(f"{label(path)}: is not a regular file; give a .yaml file")
+            raise no_file(label(path), "is not a regular file; give a .yaml file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ScenarioError(f"{label(path)}: no such file; {_near_file(path)}") from None
+        raise no_file(label(path), f"no such file; {_near_file(path)}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         text = f"cannot be read ({reason}); give a .yaml file"
-        raise ScenarioError(f"{label(path)}: {text}") from None
+        raise no_file(label(path), f"{text}") from None
 
 
 def _near_file(path: Path) -> str:
@@ -171,9 +172,8 @@ def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
 
 def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     source = scenario.source_path
-    prefix = key if source is None else f"{origin_name(source)}: {key}"
     if name is None:
-        raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
+        raise _no_file(scenario, key, f"is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
     path = Path(local_path(scenario, name) if yours or source is None else source.parent / name)
     if not os.path.isfile(path):  # False for names that are too long, too
@@ -182,8 +182,18 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
             where = f"put yours into the current folder, or name it by --set {key}=FILE"
             if kind == "element file":
                 where += "; celestrak.org publishes element files"
-        raise ScenarioError(f"{prefix}: no file {label(path)}; {where}")
+        raise _no_file(scenario, key, f"no file {label(path)}; {where}")
     return path
+
+
+def _no_file(scenario: "Scenario", key: str, text: str) -> ScenarioError:
+    """Return the error of a file that is named by a key, or by somebody in it: ``A: path``."""
+    source = scenario.source_path
+    if " " in key:
+        place = None if source is None else Place(file=origin_name(source))
+        return ScenarioError(Statement.of(Code.NO_FILE, "", f"{key}: {text}"), place)
+    said = Statement.of(Code.NO_FILE, key, text)
+    return ScenarioError(said, scenario.place_of(said.path))
 
 
 # The local files and folders that `learning:` names: data, checkpoints, a tokenizer.
@@ -218,7 +228,7 @@ MOST_ENTRIES = 20_000
 """Files and folders up to which a named folder is looked through."""
 
 
-def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterator[Problem]:
+def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Iterator[Statement]:
     """Yield what needs the user's consent, each with the key's path.
 
     ``folder`` is that of the scenario file; a ``shipped`` one has no data in its folder.
@@ -227,10 +237,14 @@ def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Itera
         for key, name in _texts(scenario, *_MAY_BE_CODE):
             if ":" in name:
                 text = f"{shown(name)} names Python code, which a scenario file may not run by "
-                yield Problem(key, f"{text}itself; allow it by {ALLOW_CODE}=1, or set it by --set")
+                yield wrong(
+                    key,
+                    f"{text}itself; allow it by {ALLOW_CODE}=1, or set it by --set",
+                    Code.NO_CONSENT,
+                )
     for path, name, base in [] if shipped else _files(scenario, folder):
         if not os.path.isabs(name) and not _lies_below(base, base / name):
-            yield Problem(path, _leads_out(name, base))
+            yield wrong(path, _leads_out(name, base), Code.NO_CONSENT)
 
 
 def _leads_out(name: str, base: Path) -> str:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.compute import DeviceCompute
-from scenarios.errors import Problem, refuse
+from scenarios.errors import refuse, wrong
 from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
 from scenarios.section import NAME, Section, Text, setting, without_geometry, word_or
+from statements import Code, Lower, Raise, Remedy, Remove, Statement
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """Keys that give the devices of a cluster; it has one of them."""
@@ -36,7 +37,7 @@ def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None
     names = [*enumerate(item.name for item in items or ())]
     first = {name: index for index, name in reversed(names)}
     refuse(
-        Problem((index, "name"), f"{name!r} is taken; names must be unique")
+        wrong((index, "name"), f"{name!r} is taken; names must be unique", Code.WRONG_VALUE)
         for index, name in names
         if name is not None and index > first[name]
     )
@@ -131,29 +132,33 @@ class Cluster(GroundNode):
             return values
         return {**values, "devices": _counted(values.get("kinds"))}
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Devices that are given twice, and numbers of them that differ."""
         given = [key for key in DEVICE_FORMS if getattr(self, key) is not None]
         if len(given) > 1:
             others = " and ".join(given[:-1])
-            yield Problem((given[-1],), f"cannot be combined with {others}; keep one of them")
+            yield wrong(
+                (given[-1],), f"cannot be combined with {others}; keep one of them", Code.CONFLICT
+            )
         if self.devices is None and self.radius_km > 0:
-            text = f"is not used with {given[0]}, where every device has a place; leave it out"
-            yield Problem(("radius_km",), text)
+            text = f"is not used with {given[0]}, where every device has a place"
+            yield wrong(("radius_km",), text, Code.UNUSED, Remove("radius_km"))
         if self.has_horizon and (self.devices is None or self.radius_km > 0):
             other = "radius_km" if self.devices is not None else given[0]
             text = f"a horizon is that of one place, and {other} has several; give one elevation"
-            yield Problem(("min_elevation_deg",), text)
+            yield wrong(("min_elevation_deg",), text, Code.CONFLICT)
         if self.kinds is None:
             return
         if self.compute is not None:
-            yield Problem(("kinds",), "cannot be combined with compute; remove one of the two")
+            yield wrong(
+                ("kinds",), "cannot be combined with compute; remove one of the two", Code.CONFLICT
+            )
         counted = sum(kind.devices for kind in self.kinds)
         places = None if self.places is None else len(self.places)
         for key, count in (("devices", self.devices), ("places", places)):
             if count not in (None, counted):
                 text = f"have {counted} devices in all, but {key} gives {count}; make the numbers "
-                yield Problem(("kinds",), f"{text}equal")
+                yield wrong(("kinds",), f"{text}equal", Code.WRONG_VALUE)
 
 
 UNLIMITED = "unlimited"
@@ -215,7 +220,7 @@ def _counted(kinds: Any) -> int | None:
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
 
 
-def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[Problem]:
+def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[Statement]:
     """Yield what does not fit together; `rank` is that of LoRA's factors."""
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
@@ -224,21 +229,23 @@ def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[
             )
             for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
-    text = f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"
-    text = text if rank else "is not used without factors (learning.lora.rank null); remove it"
+    text = f"is above learning.lora.rank, {rank}, the largest of all"
+    cures: tuple[Remedy, ...] = (Lower(to=rank), Raise("learning.lora.rank"))
+    if not rank:
+        text, cures = "is not used without factors (learning.lora.rank null)", (Remove(),)
     for index, cluster in enumerate(ground.clusters):
         for number, kind in enumerate(cluster.kinds or ()):
             if (kind.lora_rank or 0) > (rank or 0):
                 key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
-                yield Problem(key_path, text)
+                yield wrong(key_path, text, Code.UNUSED, *cures)
 
 
-def _place(node: GroundNode, source: str) -> Iterator[Problem]:
+def _place(node: GroundNode, source: str) -> Iterator[Statement]:
     for key in ("latitude_deg", "longitude_deg"):
         if getattr(node, key) is None:
             kind = type(node).__name__.lower()
             text = f"is missing for {kind} {node.name!r}; source {source!r} needs its place"
-            yield Problem((key,), text)
+            yield wrong((key,), text, Code.MISSING)
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.

@@ -10,7 +10,6 @@ from pydantic import Field, PlainSerializer, Tag
 from learning.declarations import (
     NO_ENTRIES,
     Arguments,
-    Conflict,
     Later,
     Positive,
     Settings,
@@ -21,6 +20,7 @@ from learning.declarations import (
 )
 from learning.settings import CountedSizes, Lora, Model, Training
 from scenarios.section import word_or
+from statements import Code, Statement
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ class Learning(Training, Course):
     ] = ()
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
 
-    def conflicts(self) -> Iterator[Conflict]:
+    def conflicts(self) -> Iterator[Statement]:
         """Yield targets that do not rise."""
         yield from super().conflicts()
         for before, after in pairwise(self.targets):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
-                yield Conflict(("targets",), text)
+                yield Statement.of(Code.UNUSED, "targets", text)

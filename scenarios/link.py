@@ -21,7 +21,7 @@ from channel.settings import (
     Fading,
     Rate,
 )
-from scenarios.errors import Problem
+from scenarios.errors import wrong
 from scenarios.ground import Ground
 from scenarios.orbit import Orbit
 from scenarios.presets import ISL_PRESETS, SIDELINK
@@ -35,6 +35,7 @@ from scenarios.section import (
     without_geometry,
     word_or,
 )
+from statements import Code, Give, Lower, Other, Raise, Remove, Set, Statement
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
 
@@ -150,15 +151,16 @@ class Sidelink(Section):
         le=1000,
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """A budget beside a rate, and devices that are out of range."""
         for key in () if self.rate_mbps is None else SIDELINK:
             if getattr(self, key) is not None:
-                text = f"is not used with rate_mbps {self.rate_mbps:g}; leave one of the two out"
-                yield Problem((key,), text)
+                text = f"is not used with rate_mbps {self.rate_mbps:g}"
+                yield wrong((key,), text, Code.UNUSED, Remove(key), Remove("rate_mbps"))
         if self.range_km is not None and (self.distance_km or 0.0) > self.range_km:
             text = f"got {self.distance_km:g}; beyond range_km {self.range_km:g} nobody has a "
-            yield Problem(("distance_km",), f"{text}sidelink; lower it, or raise range_km")
+            cures = Lower("distance_km", to=self.range_km), Raise("range_km", to=self.distance_km)
+            yield wrong(("distance_km",), f"{text}sidelink", Code.WRONG_VALUE, *cures)
 
     def values(self) -> dict[str, float]:
         """Return the values in user units, by key: the given ones, and the budget's defaults.
@@ -170,24 +172,27 @@ class Sidelink(Section):
         return {"tx_power_dbm": 20.0, **budget, **given}
 
 
-def sidelink_problems(sidelink: Sidelink | None, ground: Ground, orbit: Orbit) -> Iterator[Problem]:
+def sidelink_problems(
+    sidelink: Sidelink | None, ground: Ground, orbit: Orbit
+) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     if sidelink is None:
         return
     path = ("link", "sidelink")
-    text = "is missing; "
     if not orbit.has_geometry:
         bare = without_geometry(sidelink, orbit.source, "range_km")
         yield from (problem.below(*path) for problem in bare)
-        text += f"source {orbit.source!r} has no places to take distances from, so give it, in km, "
+        text = f"is missing; source {orbit.source!r} has no places to take distances from"
         if sidelink.distance_km is None:
-            yield Problem((*path, "distance_km"), f"{text}like 0.2")
+            give = Give("link.sidelink.distance_km", like=0.2, what="in km")
+            yield wrong((*path, "distance_km"), text, Code.MISSING, give)
     elif sidelink.distance_km is None and sidelink.rate_mbps is None:
         for cluster in ground.clusters:
             if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
                 text = f"is missing; the devices of cluster {cluster.name!r} are all in one place"
-                text += "; give it, or that cluster's radius_km or places"
-                yield Problem((*path, "distance_km"), text)
+                give = Give("link.sidelink.distance_km", like=0.2, what="in km")
+                other = Other(said="give that cluster's radius_km or places")
+                yield wrong((*path, "distance_km"), text, Code.MISSING, give, other)
 
 
 # `link.isl:` - the links between satellites.
@@ -240,24 +245,32 @@ class Isl(Section):
     gain_dbi: Decibels = setting(None, "gain of each of the two antennas, dBi")
     noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """None or more than one way to their rate."""
         if self.within_plane == "ring" and self.terminals == 1:
-            text = "got 1; a ring uses 2 of each satellite: give 2 or more, or within_plane: none"
-            yield Problem(("terminals",), text)
+            text = "got 1; a ring uses 2 of each satellite"
+            cures = Raise("terminals", to=2), Set("within_plane", "none")
+            yield wrong(("terminals",), text, Code.WRONG_VALUE, *cures)
         for key, usual in (("grazing_km", 80.0), ("max_range_km", None)):
             if self.windows is not None and getattr(self, key) != usual:
-                yield Problem((key,), "is not used where windows say who is in sight; remove it")
+                yield wrong(
+                    (key,),
+                    "is not used where windows say who is in sight",
+                    Code.UNUSED,
+                    Remove(key),
+                )
         if self.route == "earliest" and not self.among_clients:
             text = "got 'earliest', and no satellites are linked; set within_plane or "
-            yield Problem(("route",), f"{text}between_planes, or route: direct")
+            yield wrong(("route",), f"{text}between_planes, or route: direct", Code.CONFLICT)
         by_budget = self.rate_mbps is None and self.preset is None
-        text = "is not used with a preset or a rate_mbps; remove it"
-        if by_budget:
-            text = "is missing; give it, or a preset or a rate_mbps instead of a budget"
         for key in ISL_BUDGET:
-            if (getattr(self, key) is None) == by_budget:
-                yield Problem((key,), text)
+            is_missing = getattr(self, key) is None
+            if is_missing and by_budget:
+                text = "is missing; give it, or a preset or a rate_mbps instead of a budget"
+                yield wrong((key,), text, Code.MISSING)
+            elif not (is_missing or by_budget):
+                text = "is not used with a preset or a rate_mbps"
+                yield wrong((key,), text, Code.UNUSED, Remove(key))
 
     @property
     def among_clients(self) -> bool:

@@ -10,18 +10,11 @@ from channel.settings import (
     REPLACED_BY_ENVIRONMENT,
     USED_BY_ONE_RATE,
 )
-from scenarios.errors import Problem
+from scenarios.errors import wrong
 from scenarios.orbit import Orbit
 from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
-from scenarios.section import (
-    NO_GEOMETRY,
-    Facts,
-    UnusedKeys,
-    only_with,
-    refused_keys,
-    unused_keys,
-    without_geometry,
-)
+from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
+from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
@@ -78,69 +71,75 @@ def _given(side: "LinkSide") -> LinkValues:
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
 
 
-@dataclass(frozen=True)
-class NeededKey:
-    """Declares that ``key`` must be given with one value of ``another``; ``hint`` is how."""
-
-    key: str
-    another: str
-    value: str
-    hint: str
-
-
-_NEEDED: Final = (
-    NeededKey("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
-    NeededKey("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
+_NEEDED: Final[tuple[Rule[Facts], ...]] = (
+    Rule(
+        ("fixed_rate_mbps",),
+        lambda facts: facts["rate"] == "fixed" and "fixed_rate_mbps" not in facts,
+        "is missing; rate 'fixed' needs it",
+        (Give(what="in Mbit/s"),),
+        Code.MISSING,
+    ),
+    Rule(
+        ("exceedance_pct",),
+        lambda facts: facts["atmosphere"] == "itu" and "exceedance_pct" not in facts,
+        "is missing; atmosphere 'itu' needs it",
+        (Give(what="in percent of the year", like=1),),
+        Code.MISSING,
+    ),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
-_UNUSED: Final[tuple[UnusedKeys, ...]] = (
-    UnusedKeys(
-        ("atmosphere", "zenith_attenuation_db", "exceedance_pct"),
-        lambda facts: "path_gain_db" in facts,
-        "is not used with path_gain_db {path_gain_db:g}, which holds at every elevation; leave it "
-        "out, or give a loss that is always there as other_losses_db",
+_UNUSED: Final[tuple[Rule[Facts], ...]] = (
+    unused(
+        *("atmosphere", "zenith_attenuation_db", "exceedance_pct"),
+        when=lambda facts: "path_gain_db" in facts,
+        by="with path_gain_db {path_gain_db:g}, which holds at every elevation",
+        remedies=(Remove(), Other(said="give a loss that is always there as other_losses_db")),
     ),
-    UnusedKeys(
-        ("frequency_ghz",),
-        lambda facts: "path_gain_db" in facts and not facts["geometry"],
-        "is not used with path_gain_db {path_gain_db:g} and source {source!r}, where neither loss "
-        "nor Doppler depends on it; leave it out",
+    unused(
+        "frequency_ghz",
+        when=lambda facts: "path_gain_db" in facts and not facts["geometry"],
+        by="with path_gain_db {path_gain_db:g} and source {source!r}, where neither loss nor "
+        "Doppler depends on it",
     ),
-    UnusedKeys(
-        ("atmosphere", "exceedance_pct"),
-        lambda facts: not facts["geometry"],
-        NO_GEOMETRY,
+    unused(
+        *("atmosphere", "exceedance_pct"),
+        when=lambda facts: not facts["geometry"],
+        by=NO_GEOMETRY,
     ),
-    UnusedKeys(
+    Rule(
         ("required_snr_db",),
         lambda facts: not facts["geometry"] and "path_gain_db" not in facts,
-        "needs an SNR, and source {source!r} has no distance to compute one from; give "
-        "path_gain_db, or leave it out",
+        "needs an SNR, and source {source!r} has no distance to compute one from",
+        (Give("path_gain_db"), Remove()),
+        Code.UNUSED,
     ),
-    UnusedKeys(
-        (*REPLACED_BY_ENVIRONMENT, "rician_k_db"),
-        lambda facts: facts["environment"] is not None,
-        "is not used with environment {environment!r}, whose tables replace it; leave it out",
+    unused(
+        *REPLACED_BY_ENVIRONMENT,
+        "rician_k_db",
+        when=lambda facts: facts["environment"] is not None,
+        by="with environment {environment!r}, whose tables replace it",
     ),
-    UnusedKeys(
-        ("zenith_attenuation_db",),
-        lambda facts: facts["atmosphere"] == "itu",
-        "is not used with atmosphere 'itu', which computes it; leave it out",
+    unused(
+        "zenith_attenuation_db",
+        when=lambda facts: facts["atmosphere"] == "itu",
+        by="with atmosphere 'itu', which computes it",
     ),
-    UnusedKeys(
-        ("required_snr_db",),
-        lambda facts: facts["rate"] == "modcod",
-        "is not used with rate 'modcod', whose table has what each mode requires; leave it out",
+    unused(
+        "required_snr_db",
+        when=lambda facts: facts["rate"] == "modcod",
+        by="with rate 'modcod', whose table has what each mode requires",
     ),
-    UnusedKeys(
-        ("fading", "rician_k_db"),
-        lambda facts: facts["rate"] in ("shannon", "modcod"),
-        "is not used with rate {rate!r}; leave it out, or set rate: ergodic or outage",
+    unused(
+        *("fading", "rician_k_db"),
+        when=lambda facts: facts["rate"] in ("shannon", "modcod"),
+        by="with rate {rate!r}",
+        remedies=(Remove(), Set("rate", "ergodic", ("outage",))),
     ),
-    UnusedKeys(
-        ("fading", "rician_k_db"),
-        lambda facts: facts["rate"] == "fixed" and "required_snr_db" in facts,
-        "is not used with rate 'fixed' beside required_snr_db; leave one of the two out",
+    unused(
+        *("fading", "rician_k_db"),
+        when=lambda facts: facts["rate"] == "fixed" and "required_snr_db" in facts,
+        by="with rate 'fixed' beside required_snr_db",
+        remedies=(Remove(), Remove("required_snr_db")),
     ),
     only_with("atmosphere", "itu", "exceedance_pct"),
     only_with("fading", "rician", "rician_k_db"),
@@ -150,7 +149,7 @@ _UNUSED: Final[tuple[UnusedKeys, ...]] = (
 )
 
 
-def link_problems(link: "Link", orbit: Orbit) -> Iterator[Problem]:
+def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     directions = link_directions(link, orbit)
     if not orbit.has_geometry:
@@ -162,40 +161,41 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Problem]:
             yield problem.below("link", side)
 
 
-def _twice(direction: LinkDirection) -> Iterator[Problem]:
+def _twice(direction: LinkDirection) -> Iterator[Statement]:
     for whole, parts in BUDGET_FORMS.items():
         rivals = [part for part in parts if part in direction.given]
         if whole in direction.given and rivals:
             text = f"cannot be combined with {' and '.join(rivals)}; keep one form"
-            yield Problem((whole,), text)
+            yield wrong((whole,), text, Code.CONFLICT)
 
 
-def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
+def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
     values = direction.values
     facts = direction.facts
     for whole, parts in BUDGET_FORMS.items():
         for part in parts:
             if whole not in values and part not in values:
-                text = f"the keys given replace the preset's {whole}, so give {part} too"
-                yield Problem((part,), f"is missing; {text}")
-    for need in _NEEDED:
-        if facts[need.another] == need.value and need.key not in values:
-            text = f"is missing; {need.another} {need.value!r} needs it, {need.hint}"
-            yield Problem((need.key,), text)
-    yield from refused_keys(_UNUSED, facts, direction.given)
+                text = f"is missing; the keys given replace the preset's {whole}"
+                yield wrong((part,), text, Code.MISSING, Give(part))
+    yield from said(_NEEDED, facts)
+    yield from said(_UNUSED, facts, lambda key: [key] if key in direction.given else [])
     rate = facts["rate"]
     band_mhz = facts["bandwidth_mhz"]
     total_mhz = facts["total_bandwidth_mhz"]
     if rate == "outage" and facts["fading"] == "none":
-        text = "got 'none', but rate 'outage' needs fading; set fading to rayleigh or rician"
-        yield Problem(("fading",), text)
+        remedy = Set("fading", "rayleigh", ("rician",))
+        yield wrong(
+            ("fading",), "got 'none', but rate 'outage' needs fading", Code.CONFLICT, remedy
+        )
     if not direction.broadcasts and band_mhz > total_mhz:
         text = f"got {band_mhz:g}; must be at most total_bandwidth_mhz, {total_mhz:g}"
-        yield Problem(("bandwidth_mhz",), text)
+        yield wrong(
+            ("bandwidth_mhz",), text, Code.WRONG_VALUE, Lower("bandwidth_mhz", to=total_mhz)
+        )
     if not facts["geometry"] and rate != "fixed" and "path_gain_db" not in facts:
         text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it "
         text += "from; use preset: paper, rate: fixed, path_gain_db, or for the downlink "
-        yield Problem(("rate",), f"{text}'neglected'")
+        yield wrong(("rate",), f"{text}'neglected'", Code.UNSUPPORTED)
 
 
 # Rules on what both directions of a link share: surroundings and time.
@@ -204,7 +204,7 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
 _ROUNDING = 1e-9
 
 
-def _of_both(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Problem]:
+def _of_both(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Statement]:
     if link.environment is not None and directions["uplink"].facts["geometry"]:
         yield from _environment(link.environment, directions)
     # Directions that take turns have at most all of the time; a neglected one takes none.
@@ -214,12 +214,13 @@ def _of_both(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator
         other = next(side for side in duty if side != turns)
         text = (
             f"got {duty[turns]:g}; directions that take turns have at most 1 together, and "
-            f"link.{other}.duty is {duty[other]:g}: set that to {1 - duty[turns]:g} or less"
+            f"link.{other}.duty is {duty[other]:g}"
         )
-        yield Problem((turns, "duty"), text)
+        remedy = Lower(f"{other}.duty", to=1 - duty[turns])
+        yield wrong((turns, "duty"), text, Code.CONFLICT, remedy)
 
 
-def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterator[Problem]:
+def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterator[Statement]:
     for side, direction in directions.items():
         gain_db = direction.values.get("path_gain_db")
         frequency_ghz = float(direction.values["frequency_ghz"])
@@ -228,17 +229,18 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
                 f"got {name!r}, but link.{side} has path_gain_db {gain_db:g} at every elevation; "
                 "leave one of the two out (preset: physical has no path_gain_db)"
             )
-            yield Problem(("environment",), text)
+            yield wrong(("environment",), text, Code.CONFLICT)
         if not any(band.low <= frequency_ghz <= band.high for band in BANDS_GHZ.values()):
             text = (
                 f"got {frequency_ghz:g}; environment {name!r} has tables for 1 to 6 and 17 to 40 "
                 "GHz; choose one of these, or leave link.environment out"
             )
-            yield Problem((side, "frequency_ghz"), text)
+            yield wrong((side, "frequency_ghz"), text, Code.UNSUPPORTED)
     radios = [direction.values for direction in directions.values()]
     if all(radio["rate"] == "fixed" and "required_snr_db" not in radio for radio in radios):
         text = f"got {name!r}, but rate 'fixed' does not change with it; give required_snr_db too"
-        yield Problem(("environment",), f"{text}, choose another rate, or leave it out")
+        text += ", choose another rate, or leave it out"
+        yield wrong(("environment",), text, Code.UNUSED)
 
 
 # A link's values: the preset with the user's overrides put in, as far as they apply.
@@ -289,7 +291,8 @@ def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
 
 
 def _applicable(direction: LinkDirection) -> LinkValues:
-    unused = unused_keys(_UNUSED, direction.facts).keys() - _EVERY_RADIO
-    values = {key: value for key, value in direction.values.items() if key not in unused}
+    rules = [rule for rule in _UNUSED if rule.when(direction.facts)]
+    unused_keys = {key for rule in rules for key in rule.keys} - _EVERY_RADIO
+    values = {key: value for key, value in direction.values.items() if key not in unused_keys}
     own = {"total_bandwidth_mhz": values["bandwidth_mhz"]} if direction.broadcasts else {}
     return values | own

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
+from scenarios.errors import Origin, ScenarioError, wrong
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
 from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
 from scenarios.scenario import Scenario
+from statements import Code, Place, Refused
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -120,13 +121,14 @@ def schema(
 def _parsed(text: str, name: str) -> Document:
     try:
         document = parse_yaml(text)
-    except ProblemsFound as found:
-        raise Origin(name).error(found.problems[0]) from None
+    except Refused as found:
+        raise Origin(name).error(found.statement) from None
     if document.value is None:
-        raise ScenarioError(f"{name}: is empty; a scenario needs at least stop, orbit and ground")
+        text = "is empty; a scenario needs at least stop, orbit and ground"
+        raise ScenarioError(wrong((), text, Code.MISSING), Place(file=name))
     if not isinstance(document.value, dict):
         text = "is not a mapping; write keys such as orbit: and ground: with their values"
-        raise Origin(name, document.lines).error(Problem((), text))
+        raise Origin(name, document.lines).error(wrong((), text, Code.WRONG_VALUE))
     return document
 
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from learning.declarations import Conflicts, Settings
-from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
+from learning.declarations import Settings
 from scenarios.scenario import Scenario
 from scenarios.section import keys_of
+from statements import Code, KeyPath, Refused, Statement, shown
 
 Sections = tuple[type[BaseModel | Settings], ...]
 
@@ -38,7 +38,7 @@ _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-def first_problem(error: ValidationError) -> tuple[Problem, int]:
+def first_problem(error: ValidationError) -> tuple[Statement, int]:
     """Return the problem to report first and how many there are.
 
     Unknown keys come before all others, as they explain the keys that are missing.
@@ -53,15 +53,13 @@ def first_problem(error: ValidationError) -> tuple[Problem, int]:
     return _problem(first), sum(len(_of_our_rules(detail)) or 1 for detail in details)
 
 
-def _of_our_rules(detail: Any) -> tuple[Problem, ...]:
-    """Return what a rule of this package found, if that is what the detail wraps."""
+def _of_our_rules(detail: Any) -> tuple[Statement, ...]:
+    """Return what a rule of ours found, if that is what the detail wraps."""
     cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, Conflicts):
-        return tuple(Problem(conflict.path, conflict.text) for conflict in cause.conflicts)
-    return cause.problems if isinstance(cause, ProblemsFound) else ()
+    return cause.statements if isinstance(cause, Refused) else ()
 
 
-def _problem(detail: Any) -> Problem:
+def _problem(detail: Any) -> Statement:
     loc = detail["loc"]
     # pydantic's mark for a wrong key instead of a wrong value; a user's key may have this name too.
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
@@ -70,14 +68,16 @@ def _problem(detail: Any) -> Problem:
     if found := _of_our_rules(detail):
         return found[0].below(*place.path)
     if detail["type"].startswith("union_tag"):
-        return Problem((*place.path, "source"), _which_source(detail["input"], place))
+        path = (*place.path, "source")
+        return Statement.of(Code.WRONG_VALUE, path, _which_source(detail["input"], place))
     if detail["type"] in _UNKNOWN_KEY:
-        return Problem(place.path, _unknown_key(place))
+        return _unknown_key(place)
     if detail["type"] == "missing":
-        return Problem(place.path, f"is missing; give the {_meaning(place.field)}")
+        text = f"is missing; give the {_meaning(place.field)}"
+        return Statement.of(Code.MISSING, place.path, text)
     if detail["type"] == "value_error":
-        return Problem(place.path, str(detail["ctx"]["error"]))
-    return Problem(place.path, _wrong_value(detail, place.field))
+        return Statement.of(Code.WRONG_VALUE, place.path, str(detail["ctx"]["error"]))
+    return Statement.of(Code.WRONG_VALUE, place.path, _wrong_value(detail, place.field))
 
 
 # Where a finding of pydantic lies in a scenario, and which keys are known there.
@@ -136,13 +136,14 @@ def _models_in(annotation: Any) -> Sections:
     return tuple(model for part in get_args(annotation) for model in _models_in(part))
 
 
-def _unknown_key(place: _Place) -> str:
+def _unknown_key(place: _Place) -> Statement:
     """Name the sources that have the key, else the nearest key, else all keys here."""
     key = str(place.path[-1])
     others = [s for model in place.siblings if key in keys_of(model) for s in _sources(model)]
     if others:
         owners = " and ".join(", ".join(others).rsplit(", ", 1))
-        return f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
+        text = f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
+        return Statement.of(Code.UNUSED, place.path, text)
     here = sorted({name for model in place.chosen for name in keys_of(model)})
     said = key.lower().replace("-", "_")
     near = get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
@@ -151,8 +152,11 @@ def _unknown_key(place: _Place) -> str:
         paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
         elsewhere = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
         near = [elsewhere[name] for name in get_close_matches(key, elsewhere, n=1, cutoff=0.85)]
+    if near:
+        text = "is not a known key; did you mean {near!r}?"
+        return Statement.of(Code.UNKNOWN_KEY, place.path, text, near=near[0])
     allowed = f"allowed here: {', '.join(here)}" if here else "nothing is allowed here"
-    return f"is not a known key; {f'did you mean {near[0]!r}?' if near else allowed}"
+    return Statement.of(Code.UNKNOWN_KEY, place.path, f"is not a known key; {allowed}")
 
 
 def _abbreviated(said: str, here: list[str]) -> list[str]:

@@ -5,17 +5,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, Tag
 
-from scenarios.errors import Problem
+from scenarios.errors import wrong
 from scenarios.section import (
     NAME,
+    Facts,
     Section,
     Text,
-    UnusedKeys,
     only_with,
-    refused_keys,
     setting,
     word_or,
 )
+from statements import Code, Lower, Remove, Rule, Set, Statement, said
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -85,11 +85,15 @@ NameOrNumber = Annotated[
 ]
 
 
-def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Problem]:
+def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Statement]:
     if path is None and text is None:
-        yield Problem(("path",), f"is missing; give the {kind} file, or {key} with the lines")
+        yield wrong(
+            ("path",), f"is missing; give the {kind} file, or {key} with the lines", Code.MISSING
+        )
     if path is not None and text is not None:
-        yield Problem((key,), "cannot be combined with orbit.path; remove one of the two")
+        yield wrong(
+            (key,), "cannot be combined with orbit.path; remove one of the two", Code.CONFLICT
+        )
 
 
 class _Elements(WithGeometry):
@@ -108,7 +112,7 @@ class _Elements(WithGeometry):
         default=False, meaning="whether bad element sets are left out, with a warning"
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """No elements, or two texts of them."""
         return _one_text(self.path, self.elements, "element", "elements")
 
@@ -188,16 +192,16 @@ class KeplerianOrbit(_Made):
     mean_anomaly_deg: Angle = setting(0.0, "mean anomaly at the start, degrees")
     bstar: float = setting(0.0, "SGP4's drag term B*, per Earth radius; 0 for no drag", ge=-1, le=1)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """A perigee in the air, and drag that nothing uses."""
         height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - EARTH_RADIUS_KM
         if height_km < LOWEST_PERIGEE_KM:
             text = f"got {self.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude"
             text += f", and it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise "
-            yield Problem(("eccentricity",), f"{text}semi_major_axis_km")
+            yield wrong(("eccentricity",), f"{text}semi_major_axis_km", Code.WRONG_VALUE)
         if self.bstar and self.propagation == "secular_j2":
-            text = "is not used with propagation 'secular_j2', which has no drag; leave it out"
-            yield Problem(("bstar",), text)
+            text = "is not used with propagation 'secular_j2', which has no drag"
+            yield wrong(("bstar",), text, Code.UNUSED, Remove("bstar"))
 
 
 class _Pattern(Section):
@@ -217,7 +221,7 @@ class _Pattern(Section):
         0.0, "angle of the first satellite from its node, degrees"
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Numbers of satellites and planes that do not go together."""
         satellites = getattr(self, "satellites", None)
         planes = getattr(self, "planes", None)
@@ -225,9 +229,14 @@ class _Pattern(Section):
             return
         if satellites % planes:
             text = f"got {satellites}; must be a multiple of planes, {planes}"
-            yield Problem(("satellites",), text)
+            yield wrong(("satellites",), text, Code.WRONG_VALUE)
         if self.phasing >= planes:
-            yield Problem(("phasing",), f"got {self.phasing}; must be below planes, {planes}")
+            yield wrong(
+                ("phasing",),
+                f"got {self.phasing}; must be below planes, {planes}",
+                Code.WRONG_VALUE,
+                Lower("phasing", to=planes - 1),
+            )
 
 
 MOST_SATELLITES = 20_000
@@ -251,16 +260,22 @@ class Shell(_Pattern):
     satellites: Size = Field(description="number of satellites in all planes")
     planes: Size = Field(description="number of orbital planes")
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Not one height, and satellites that do not go together."""
         if self.semi_major_axis_km is None:
             if self.altitude_km is None:
-                yield Problem(("altitude_km",), "is missing; give it, or semi_major_axis_km")
+                yield wrong(
+                    ("altitude_km",), "is missing; give it, or semi_major_axis_km", Code.MISSING
+                )
         elif self.altitude_km is not None:
-            yield Problem(("semi_major_axis_km",), "cannot be combined with altitude_km; keep one")
+            yield wrong(
+                ("semi_major_axis_km",),
+                "cannot be combined with altitude_km; keep one",
+                Code.CONFLICT,
+            )
         elif self.inclination_deg == "sun-synchronous":
             text = "got 'sun-synchronous', which needs altitude_km in place of semi_major_axis_km"
-            yield Problem(("inclination_deg",), text)
+            yield wrong(("inclination_deg",), text, Code.CONFLICT)
         yield from super().problems()
 
 
@@ -295,7 +310,7 @@ class WalkerOrbit(_Made, _Pattern):
     )
     satellite: NameOrNumber = setting(None, "name of the one satellite of serving single")
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Shells that do not go together, and more of them in use than there is."""
         if self.shells is None:
             yield from self._one_pattern()
@@ -306,34 +321,34 @@ class WalkerOrbit(_Made, _Pattern):
         total = sum(shell.satellites for shell in self.shells or ())
         if total > MOST_SATELLITES:
             text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
-            yield Problem(("shells",), text)
+            yield wrong(("shells",), text, Code.WRONG_VALUE)
 
-    def _one_pattern(self) -> Iterator[Problem]:
+    def _one_pattern(self) -> Iterator[Statement]:
         for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
             if getattr(self, key) is None:
                 meaning = WalkerOrbit.model_fields[key].description
-                yield Problem((key,), f"is missing; give the {meaning}, or shells")
+                yield wrong((key,), f"is missing; give the {meaning}, or shells", Code.MISSING)
 
-    def _several_patterns(self, shells: tuple[Shell, ...]) -> Iterator[Problem]:
+    def _several_patterns(self, shells: tuple[Shell, ...]) -> Iterator[Statement]:
         fields = WalkerOrbit.model_fields
         for key in Shell.model_fields:
             if key in fields and getattr(self, key) != fields[key].default:
-                yield Problem((key,), "is not used with shells; give it in each of them")
+                yield wrong((key,), "is not used with shells; give it in each of them", Code.UNUSED)
         names = [shell.name or str(number) for number, shell in enumerate(shells, start=1)]
         for index, name in enumerate(names):
             if name in names[:index]:
                 text = f"{name!r} is taken; names must be unique"
-                yield Problem(("shells", index, "name"), text)
+                yield wrong(("shells", index, "name"), text, Code.WRONG_VALUE)
 
-    def _more_used_than_there(self) -> Iterator[Problem]:
+    def _more_used_than_there(self) -> Iterator[Statement]:
         for shell in self.shells or (self,):
             planes = shell.planes or MOST_SATELLITES
             each = (shell.satellites or MOST_SATELLITES) // planes
             for key, there in (("planes", planes), ("satellites_per_plane", each)):
                 wanted = getattr(self.use, key) or 0
                 if wanted > there:
-                    text = f"got {wanted}; there are {there}: give at most as many"
-                    yield Problem(("use", key), text)
+                    text = f"got {wanted}; there are {there}"
+                    yield wrong(("use", key), text, Code.WRONG_VALUE, Lower(f"use.{key}", to=there))
 
     @property
     def satellites_used(self) -> int:
@@ -395,14 +410,14 @@ class ContactsOrbit(WithService):
         default=False, meaning="whether bad rows of the file are left out, with a warning"
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """No windows or two texts of them, and elevations that these do not have."""
         yield from _one_text(self.path, self.windows, "window", "windows")
         others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
         for key, other in others.items():
             if getattr(self, key) == "highest_elevation":
-                text = "got 'highest_elevation', but source 'contacts' has no elevations; use "
-                yield Problem((key,), f"{text}{other!r}")
+                text = "got 'highest_elevation', but source 'contacts' has no elevations"
+                yield wrong((key,), text, Code.UNSUPPORTED, Set(key, other))
 
 
 class Slots(Section):
@@ -430,7 +445,7 @@ Orbit = (
 # Rules between the source and other sections.
 
 
-_UNUSED: tuple[UnusedKeys, ...] = (
+_UNUSED: tuple[Rule[Facts], ...] = (
     # With one satellite there is no second one to go to.
     only_with("serving", "any", "hand_over", "hand_over_gap_s", "session", "sync_delay_s"),
     only_with("serving", "single", "satellite"),
@@ -438,13 +453,16 @@ _UNUSED: tuple[UnusedKeys, ...] = (
 )
 
 
-def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Problem]:
+def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Statement]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
     Of stations always any serves.
     """
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"
-        yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")
+        yield wrong(
+            ("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}", Code.WRONG_VALUE
+        )
     keys = dict(orbit) | ({"serving": "any"} if any_serves else {})
-    yield from (problem.below("orbit") for problem in refused_keys(_UNUSED, keys, keys))
+    found = said(_UNUSED, keys, lambda key: [] if keys.get(key) is None else [key])
+    yield from (problem.below("orbit") for problem in found)

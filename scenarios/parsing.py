@@ -10,12 +10,13 @@ that are very deep or very large.
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
-from scenarios.errors import KeyPath, Problem, ProblemsFound, ScenarioError, dotted, shown
+from scenarios.errors import SET, ScenarioError
+from statements import Code, KeyPath, Refused, Statement, dotted, shown
 
 MAX_DEPTH = 32
 MAX_NODES = 60_000
@@ -113,7 +114,7 @@ _CATALOGUE_NUMBERS = {("orbit", "satellite")}
 def parse_yaml(text: str, path: KeyPath = ()) -> Document:
     """Parse one YAML document of dict, list, str, int, float, bool and None; None of an empty text.
 
-    `path` is that of the key whose value it is, if it is not a whole scenario. Raises ProblemsFound
+    `path` is that of the key whose value it is, if it is not a whole scenario. Raises Refused
     for everything that is not plain YAML, with the line.
     """
     document = Document()
@@ -135,7 +136,7 @@ def _compose(text: str) -> yaml.Node | None:
         line = text.count("\n", 0, int(error.position)) + 1
         text = "has a character that YAML does not allow; save it as plain text"
         raise _found(line, text) from None
-    except ProblemsFound:
+    except Refused:
         raise
     except (OverflowError, ValueError):  # PyYAML hands the number of a \U escape to chr() unchecked
         raise _found(None, "has a \\U escape that stands for no character; fix it") from None
@@ -182,12 +183,12 @@ def _text(node: yaml.Node, path: KeyPath) -> str:
     return text
 
 
-def _found(line: int | None, text: str, path: KeyPath = ()) -> ProblemsFound:
-    return ProblemsFound([Problem(path, text, line)])
+def _found(line: int | None, text: str, path: KeyPath = ()) -> Refused:
+    return Refused(Statement(Code.BROKEN_FILE, (path,) if path else (), text, line=line))
 
 
-def too_deep(mapping: dict[str, Any]) -> Problem | None:
-    """Return the problem of nested values that are deeper than a file may be, if there are any."""
+def too_deep(mapping: dict[str, Any]) -> Statement | None:
+    """Return the refusal of nested values that are deeper than a file may be, if there are any."""
     level: list[tuple[KeyPath, Any]] = [((), mapping)]
     for _ in range(MAX_DEPTH):
         level = [
@@ -199,7 +200,7 @@ def too_deep(mapping: dict[str, Any]) -> Problem | None:
         if not level:
             return None
     text = f"is nested too deeply; at most {MAX_DEPTH} levels are allowed"
-    return Problem(level[0][0][:3], text)
+    return Statement.of(Code.WRONG_VALUE, level[0][0][:3], text)
 
 
 # Dotted keys, `orbit.altitude_km=550`: how the command line and sweeps change a scenario.
@@ -232,7 +233,7 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(child, dict | list):
             path = dotted(parts[:depth])
             text = f"{path} is {shown(child)}, not a mapping; set {path} as a whole"
-            raise ScenarioError(f"--set {dotted(parts)}: {text}")
+            raise ScenarioError(Statement.of(Code.WRONG_VALUE, parts, text), SET)
         parent = child
     parent[_key_or_index(parent, last, parts)] = value
 
@@ -240,7 +241,8 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
 def _parts(key: object) -> tuple[str, ...]:
     parts = tuple(key.split(".")) if isinstance(key, str) else ()
     if not parts or not all(part.strip() for part in parts) or len(parts) > MAX_DEPTH:
-        raise ScenarioError(f"--set {shown(key)}: is not a key; write it like orbit.beams=2")
+        text = f"{shown(key)}: is not a key; write it like orbit.beams=2"
+        raise ScenarioError(f"--set {text}")
     return parts
 
 
@@ -252,12 +254,13 @@ def _key_or_index(parent: Any, part: str, parts: tuple[str, ...]) -> Any:
     if number >= len(parent):
         allowed = f"must be 0 to {len(parent) - 1}" if parent else "it is empty"
         text = f"{shown(part)} is not an item of this list; {allowed}"
-        raise ScenarioError(f"--set {dotted(parts)}: {text}")
+        raise ScenarioError(Statement.of(Code.WRONG_VALUE, parts, text), SET)
     return number
 
 
 def _parsed(key: str, text: str) -> Any:
     try:
         return parse_yaml(text, _parts(key)).value
-    except ProblemsFound as found:
-        raise ScenarioError(f"--set {dotted(_parts(key))}: {found.problems[0].text}") from None
+    except Refused as found:
+        refused = replace(found.statement, keys=(_parts(key),), line=None)
+        raise ScenarioError(refused, SET) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from scenarios.compute import Compute
-from scenarios.errors import Origin, Problem
+from scenarios.errors import Origin, wrong
 from scenarios.faults import Faults
 from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
@@ -16,6 +16,7 @@ from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import CircularOrbit, KeplerianOrbit, Orbit, WalkerOrbit, orbit_problems
 from scenarios.section import Instant, Positive, Section, Times, setting
+from statements import Code, Give, KeyPath, Other, Place, Remedy, Remove, Set, Statement
 
 
 class Stop(Section):
@@ -70,10 +71,10 @@ class Roles(Section):
         "devices", "who holds the data; planes: the satellites of each are one client"
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Clients that the server cannot have."""
         if self.server == "satellites" and self.satellites_learn:
-            yield Problem(("clients",), self.wrong_clients)
+            yield wrong(("clients",), self.wrong_clients, Code.UNSUPPORTED)
 
     @property
     def wrong_clients(self) -> str:
@@ -132,9 +133,9 @@ class Scenario(Section):
         """Keep the file, if any, and the lines that the scenario has just been read from."""
         self._source_path, self._origin = path, origin
 
-    def located(self, text: str) -> str:
-        """Return ``key: what is wrong`` with the file and line of the key, where it is known."""
-        return self._origin.located(text)
+    def place_of(self, path: KeyPath) -> Place | None:
+        """Return where a key was given, or one that it lies in; None where it was not."""
+        return self._origin.place(path) if self._origin.knows(path) else None
 
     @property
     def devices_over_mesh(self) -> bool:
@@ -150,17 +151,17 @@ class Scenario(Section):
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Statement]:
         """Sections that do not fit together."""
         orbit = self.orbit
         source = self.orbit.source
         geometry = self.orbit.has_geometry
         if source == "slots" and self.stop.cycles is None:
-            text = "is missing; source 'slots' runs a number of cycles, like 40"
-            yield Problem(("stop", "cycles"), text)
+            text = "is missing; source 'slots' runs a number of cycles"
+            yield wrong(("stop", "cycles"), text, Code.MISSING, Give("stop.cycles", like=40))
         if geometry and self.stop.days is None:
-            text = f"is missing; source {source!r} finds contacts over so many days, like 14"
-            yield Problem(("stop", "days"), text)
+            text = f"is missing; source {source!r} finds contacts over so many days"
+            yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
         clusters = len(self.ground.clusters)
         any_serves = self.roles.satellites_learn or self.devices_over_mesh
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
@@ -178,109 +179,135 @@ class Scenario(Section):
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
 
-    def _battery_problems(self, *, alone: bool) -> Iterator[Problem]:
+    def _battery_problems(self, *, alone: bool) -> Iterator[Statement]:
         if not alone:
             text = "is of a satellite that is a client by itself on an orbit, and a plane would "
-            text += "have several; set roles.clients: satellites, or remove it"
-            yield Problem(("compute", "battery"), text)
+            text += "have several"
+            own = Set("roles.clients", "satellites"), Remove("compute.battery")
+            yield wrong(("compute", "battery"), text, Code.UNSUPPORTED, *own)
         if self.compute.overridden_by(None).power_w is None:
-            yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
+            give = Give("compute.power_w", like=20, what="in W")
+            text = "is missing; compute.battery needs it"
+            yield wrong(("compute", "power_w"), text, Code.MISSING, give)
         if self.faults.churn is not None:
-            text = "cannot be combined with compute.battery, which says when satellites compute; "
-            yield Problem(("faults", "churn"), f"{text}remove one of the two")
+            text = "cannot be combined with compute.battery, which says when satellites compute"
+            either = Remove("faults.churn"), Remove("compute.battery")
+            yield wrong(("faults", "churn"), text, Code.CONFLICT, *either)
 
 
-def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterator[Problem]:
+_TIME = "2026-08-22T00:00:00Z"
+
+
+def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterator[Statement]:
     is_drawn = isinstance(start, DrawnStart)
     if is_drawn and not orbit.has_geometry:
         text = f"cannot be drawn with source {orbit.source!r}, whose windows are the same at any "
-        yield Problem(("start",), f"{text}time; write one time, like 2026-08-22T00:00:00Z")
+        give = Give("start", like=_TIME, what="as one time")
+        yield wrong(("start",), f"{text}time", Code.UNSUPPORTED, give)
     earliest = start.after if isinstance(start, DrawnStart) else start
     if earliest is None and isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit):
-        text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
+        text = f"is missing; source {orbit.source!r} has no epoch"
         where = ("start", "after") if is_drawn else ("start",)
-        yield Problem(where, f"{text}2026-08-22T00:00:00Z")
+        yield wrong(where, text, Code.MISSING, Give(".".join(where), like=_TIME))
 
 
 _OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
 """Keys of orbit of satellites that hold one model together, each with all that others receive."""
 
 
-def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Problem]:
+def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Statement]:
     if roles.server == "satellites":
         text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
         text += "'earliest' one of them does, or stations, and the others bring it: set "
         text += "satellite:NAME or stations, or link.isl.route: direct"
-        yield Problem(("roles", "server"), text)
+        yield wrong(("roles", "server"), text, Code.CONFLICT)
     for key in _OF_ONE_SERVER:
         if getattr(orbit, key, None) not in (None, "contact"):
             text = "is not used with link.isl.route 'earliest', where what a satellite receives "
-            yield Problem(("orbit", key), f"{text}travels over links from there; remove it")
+            yield wrong(
+                ("orbit", key),
+                f"{text}travels over links from there",
+                Code.UNUSED,
+                Remove(f"orbit.{key}"),
+            )
 
 
-def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterator[Problem]:
+def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterator[Statement]:
     if has_gateways and link.feeder is None:
-        text = f"is missing; it is how satellites reach {roles.server!r} with what devices send: "
-        yield Problem(("link", "feeder"), f"{text}give its rate, like {{rate_mbps: 500}}")
+        text = f"is missing; it is how satellites reach {roles.server!r} with what devices send"
+        give = Give("link.feeder", like={"rate_mbps": 500})
+        yield wrong(("link", "feeder"), text, Code.MISSING, give)
     elif link.feeder is not None and not has_gateways:
-        text = "is between stations and satellites that carry what devices send to them; set "
-        text += "roles: {server: stations, clients: devices} with link.isl.route: earliest, or "
-        yield Problem(("link", "feeder"), f"{text}remove it")
+        text = "is between stations and satellites that carry what devices send to them"
+        roles_text = "set roles: {server: stations, clients: devices} with link.isl.route: earliest"
+        either = Other(said=roles_text), Remove("link.feeder")
+        yield wrong(("link", "feeder"), text, Code.UNUSED, *either)
 
 
-def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Problem]:
+def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]:
     relayed = bool(roles.relay)
     if not (alone or relayed):
         text = "is between satellites that are clients on an orbit, or carry what devices send to "
-        text += "one of them; set roles.clients: satellites, "
+        text += "one of them"
+        cures: list[Remedy] = [Other(said="set roles.clients: satellites")]
         if roles.clients == "devices":
-            text += "or roles.server: satellite:NAME with link.isl.route: earliest, "
-        yield Problem(("link", "isl"), f"{text}or remove it")
+            over = "set roles.server: satellite:NAME with link.isl.route: earliest"
+            cures.append(Other(said=over))
+        yield wrong(("link", "isl"), text, Code.UNUSED, *cures, Remove("link.isl"))
     elif not (isl.among_clients or relayed):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
-        yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
+        yield wrong(("link", "isl", "within_plane"), f"{text}, or remove link.isl", Code.CONFLICT)
     elif isl.among_clients and not alone:
         key = "within_plane" if isl.within_plane == "ring" else "between_planes"
-        text = "is not used with roles.clients 'planes', whose satellites share one model; "
-        yield Problem(("link", "isl", key), f"{text}remove it")
+        text = "is not used with roles.clients 'planes', whose satellites share one model"
+        yield wrong(("link", "isl", key), text, Code.UNUSED, Set(f"link.isl.{key}", "none"))
 
 
-def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
+def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
     if roles.satellites_learn:
         yield from _satellites_learn(roles, orbit, ground, link)
         return
     if roles.server == "stations" and not link.is_mesh:
-        yield Problem(("roles", "clients"), roles.wrong_clients)
+        yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
         return
     if not ground.clusters:
-        yield Problem(("ground", "clusters"), "is missing; list the clusters of devices")
+        yield wrong(
+            ("ground", "clusters"), "is missing; list the clusters of devices", Code.MISSING
+        )
     if roles.server == "stations":
         yield from _stations_given(ground)
     else:
         yield from _no_stations(roles, ground)
     if roles.server != "satellites" and getattr(orbit, "satellite", None) is not None:
-        text = f"cannot be combined with roles.server {roles.server!r}; remove one of the two"
-        yield Problem(("orbit", "satellite"), text)
+        text = f"cannot be combined with roles.server {roles.server!r}"
+        either = Remove("orbit.satellite"), Remove("roles.server")
+        yield wrong(("orbit", "satellite"), text, Code.CONFLICT, *either)
 
 
-def _no_stations(roles: Roles, ground: Ground) -> Iterator[Problem]:
+def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
     for key in ("stations", "stations_path", "stations_used"):
         if getattr(ground, key) is not None:
-            text = f"is not used with roles.server {roles.server!r}; set roles.server: stations"
-            yield Problem(("ground", key), f"{text} and roles.clients: satellites")
+            text = f"is not used with roles.server {roles.server!r}"
+            also = Other(said="set roles.server: stations and roles.clients: satellites")
+            yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
 
 
-def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
+def _satellites_learn(
+    roles: Roles, orbit: Orbit, ground: Ground, link: Link
+) -> Iterator[Statement]:
     if orbit.source == "slots":
         text = f"got {orbit.source!r}, which has no satellites that could be clients"
-        yield Problem(("orbit", "source"), f"{text}; use another source, like walker")
+        yield wrong(
+            ("orbit", "source"), f"{text}; use another source, like walker", Code.UNSUPPORTED
+        )
     if orbit.source == "contacts" and roles.clients == "planes":
-        text = "got 'planes', which windows of a file do not tell; use another orbit.source"
-        yield Problem(("roles", "clients"), f"{text}, or set satellites")
+        text = "got 'planes', which windows of a file do not tell"
+        cures = Set("roles.clients", "satellites"), Other(said="use another orbit.source")
+        yield wrong(("roles", "clients"), text, Code.UNSUPPORTED, *cures)
     if ground.clusters:
-        text = f"{_unused(roles)}remove it, or list the places as ground.stations"
-        yield Problem(("ground", "clusters"), text)
+        listed = Other(said="list the places as ground.stations")
+        yield wrong(("ground", "clusters"), _unused(roles), Code.UNUSED, Remove(), listed)
     if roles.relay is None:
         yield from _served_by_stations(roles, orbit, ground, link)
     else:
@@ -288,7 +315,7 @@ def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) ->
 
 
 def _unused(roles: Roles) -> str:
-    return f"is not used with roles.clients {roles.clients!r}; "
+    return f"is not used with roles.clients {roles.clients!r}"
 
 
 _OF_RELAYS = ("beams", "min_elevation_deg", "antennas", "uplink", "downlink", "sidelink")
@@ -297,42 +324,49 @@ _OF_RELAYS = ("beams", "min_elevation_deg", "antennas", "uplink", "downlink", "s
 
 def _served_by_a_satellite(
     roles: Roles, orbit: Orbit, ground: Ground, link: Link
-) -> Iterator[Problem]:
+) -> Iterator[Statement]:
     yield from _no_stations(roles, ground)
     if link.isl is None:
-        text = f"is missing; it is how clients in orbit reach {roles.server!r}: give its keys, "
-        yield Problem(("link", "isl"), text + "like {rate_mbps: 100}")
+        text = f"is missing; it is how clients in orbit reach {roles.server!r}"
+        give = Give("link.isl", like={"rate_mbps": 100})
+        yield wrong(("link", "isl"), text, Code.MISSING, give)
     if not orbit.has_geometry:
         text = f"got {orbit.source!r}, which does not tell when satellites see each other; use "
-        yield Problem(("orbit", "source"), f"{text}another source, like walker")
+        yield wrong(("orbit", "source"), f"{text}another source, like walker", Code.UNSUPPORTED)
     for name, part in (("orbit", orbit), ("ground", ground), ("link", link)):
         fields = type(part).model_fields
         for key in _OF_RELAYS:
             if key in fields and getattr(part, key) != fields[key].default:
                 text = f"is not used with roles.server {roles.server!r}; remove it: link.isl "
-                yield Problem((name, key), f"{text}says who is in sight, and how many at a time")
+                yield wrong(
+                    (name, key), f"{text}says who is in sight, and how many at a time", Code.UNUSED
+                )
 
 
 def _served_by_stations(
     roles: Roles, orbit: Orbit, ground: Ground, link: Link
-) -> Iterator[Problem]:
+) -> Iterator[Statement]:
     yield from _stations_given(ground)
     if getattr(orbit, "beams", 1) != 1:
-        yield Problem(("orbit", "beams"), f"{_unused(roles)}set ground.antennas")
+        cures = Remove("orbit.beams"), Other(said="set ground.antennas")
+        yield wrong(("orbit", "beams"), _unused(roles), Code.UNUSED, *cures)
     if link.sidelink is not None:
-        yield Problem(("link", "sidelink"), f"{_unused(roles)}remove it")
+        remedy = Remove("link.sidelink")
+        yield wrong(("link", "sidelink"), _unused(roles), Code.UNUSED, remedy)
     if "downlink" not in link_directions(link, orbit):
         text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
-        yield Problem(("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}")
+        yield wrong(
+            ("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}", Code.CONFLICT
+        )
 
 
-def _stations_given(ground: Ground) -> Iterator[Problem]:
+def _stations_given(ground: Ground) -> Iterator[Statement]:
     if (ground.stations is None) == (ground.stations_path is None):
         text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
-        yield Problem(("ground", "stations"), text)
+        yield wrong(("ground", "stations"), text, Code.MISSING)
     if ground.stations is not None and (ground.stations_used or 0) > len(ground.stations):
         text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
-        yield Problem(("ground", "stations_used"), text)
+        yield wrong(("ground", "stations_used"), text, Code.WRONG_VALUE)
 
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:

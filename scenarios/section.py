@@ -1,7 +1,6 @@
 """What all sections of a scenario share: strict values, common types, and rules between keys."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -9,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from pydantic.fields import FieldInfo
 
 from learning import declarations
-from scenarios.errors import Problem, refuse
+from scenarios.errors import refuse
+from statements import Remove, Rule, Set, Statement, said, unused
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
 
@@ -22,7 +22,7 @@ class Section(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True
     )
 
-    def problems(self) -> Iterable[Problem]:
+    def problems(self) -> Iterable[Statement]:
         """Return what does not fit together, by the keys of this section."""
         return ()
 
@@ -85,53 +85,24 @@ def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discrim
     return Discriminator(tag, custom_error_type="choice", custom_error_message=message)
 
 
-# Rules between keys: which keys are not used, when, and the message for each of them.
+# Rules between keys: which keys are not used, and when.
 
 
 Facts = Mapping[str, Any]
-NO_GEOMETRY = "is not used by source {source!r}, which has no geometry; leave it out"
+NO_GEOMETRY = "by source {source!r}, which has no geometry"
 
 
-@dataclass(frozen=True)
-class UnusedKeys:
-    """Declares that ``keys`` change nothing where ``is_unused``.
-
-    ``text`` says what does not use them and what to do, formatted with the facts.
-    """
-
-    keys: tuple[str, ...]
-    is_unused: Callable[[Facts], bool]
-    text: str
-
-
-def only_with(key: str, value: str, *keys: str) -> UnusedKeys:
-    """Return the declaration that ``keys`` are used with one value of another key only."""
-    return UnusedKeys(
-        keys,
-        lambda facts: facts.get(key) not in (None, value),
-        f"is not used with {key} {{{key}!r}}; set {key}: {value}",
+def only_with(key: str, value: str, *keys: str) -> Rule[Facts]:
+    """Return the rule that ``keys`` are used with one value of another key only."""
+    return unused(
+        *keys,
+        when=lambda facts: facts.get(key) not in (None, value),
+        by=f"with {key} {{{key}!r}}",
+        remedies=(Set(key, value), Remove()),
     )
 
 
-def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Problem]:
-    """Yield the problem of each key that is given and needs to know where satellites are."""
-    for key in keys:
-        if getattr(section, key, None) is not None:
-            yield Problem((key,), NO_GEOMETRY.format(source=source))
-
-
-def unused_keys(rules: Iterable[UnusedKeys], facts: Facts) -> dict[str, Problem]:
-    """Return the problem of each key that is not used; the first rule gives the reason."""
-    unused: dict[str, Problem] = {}
-    for rule in rules:
-        for key in rule.keys if rule.is_unused(facts) else ():
-            unused.setdefault(key, Problem((key,), rule.text.format_map(facts)))
-    return unused
-
-
-def refused_keys(
-    rules: Iterable[UnusedKeys], facts: Facts, given: Mapping[str, Any]
-) -> Iterator[Problem]:
-    """Yield the problem of each key that was given, which is not None, and is not used."""
-    unused = unused_keys(rules, facts)
-    yield from (unused[key] for key, value in given.items() if value is not None and key in unused)
+def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Statement]:
+    """Yield what is said of each key that is given and needs to know where satellites are."""
+    given = (key for key in keys if getattr(section, key, None) is not None)
+    yield from said([unused(key, by=NO_GEOMETRY) for key in given], {"source": source})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from typing import Protocol
 
 from sim.process.installation import install_line
+from statements import KeyPath, Place, Refused, as_key, statement_of
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
@@ -29,45 +30,42 @@ def violated(invariant: str, what: str) -> InvariantError:
     return InvariantError(f"invariant '{invariant}' is violated: {what}")
 
 
-class Code(StrEnum):
-    """What kind of thing is wrong, where code compares it; what exactly, the text says."""
-
-    NEVER_SEEN = "never_seen"
-    NEVER_SERVED = "never_served"
-    NEVER_REACHED = "never_reached"
-    NEVER_LINKED = "never_linked"
-    NEVER_CARRIED = "never_carried"
-    OTHER = "other"
+class InputError(Refused):
+    """The input is wrong: as text it is one line that says where, what and how to mend it."""
 
 
-NO_CONTACT = frozenset({Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED, Code.NEVER_LINKED})
-"""What says that somebody has no way to the server, or to whom the method needs."""
-UNSERVABLE = NO_CONTACT | {Code.NEVER_CARRIED}
-"""What says that a scenario is well-formed, and can never be served: a result of a sweep."""
+class Places(Protocol):
+    """What knows where keys were given: a scenario."""
 
-
-class InputError(ValueError):
-    """The input is wrong: the text says where, what and how to mend it; ``code`` of which kind."""
-
-    code: Code = Code.OTHER
-
-    def __init__(self, text: str = "", code: Code = Code.OTHER) -> None:
-        super().__init__(text)
-        self.code = code
+    def place_of(self, path: KeyPath) -> Place | None:
+        """Return where a key was given; None where it was not."""
 
 
 @contextmanager
-def as_input(before: str = "", located: Callable[[str], str] = str) -> Iterator[None]:
-    """Turn a ValueError into an InputError that says the same behind ``before``, and where."""
+def as_input(
+    key: str = "",
+    origin: Places | None = None,
+    *,
+    below: str = "",
+    option: str = "",
+    file: str = "",
+) -> Iterator[None]:
+    """Turn a ValueError into an InputError that says the same, and where.
+
+    It is about ``key``, or about the key that it names itself, which lies ``below`` another one;
+    ``origin`` knows the place of keys. Else the place is an ``option`` of the command line, or a
+    ``file``.
+    """
     try:
         yield
     except ValueError as error:
-        raise InputError(located(f"{before}{error}"), code_of(error)) from None
-
-
-def code_of(error: BaseException) -> Code:
-    """Return of which kind an error is."""
-    return error.code if isinstance(error, InputError) else Code.OTHER
+        refused = statement_of(error, key).below(*as_key(below))
+        place = error.place if isinstance(error, Refused) else None
+        if option or file:
+            place = Place(option, file)
+        elif origin is not None:
+            place = origin.place_of(refused.path)
+        raise InputError(refused, place) from None
 
 
 def missing(option: str, extra: str, error: ImportError) -> InputError:

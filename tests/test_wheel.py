@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("channel", "learning", "orbit", "scenarios", "sim", "leomix.py")
+PACKAGES = ("channel", "learning", "orbit", "scenarios", "sim", "statements", "leomix.py")
 
 
 def run(*command, cwd, **env):

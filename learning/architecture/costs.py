@@ -26,6 +26,7 @@ from learning.requests.cluster import Cost
 from learning.requests.facts import parts_named
 from learning.requests.payload import TensorSize
 from learning.settings import LearningConfig, ModelConfig
+from statements import sentence, statement_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -314,7 +315,7 @@ def architecture(config: LearningConfig) -> Architecture:
     smallest: Shape = min(targets, key=min, default=())
     if lora.rank is not None and smallest and lora.rank > min(smallest):
         raise ValueError(
-            f"learning.lora.rank is {lora.rank}, but the smallest matrix that gets factors is "
+            f"learning.lora.rank: got {lora.rank}, but the smallest matrix that gets factors is "
             f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
         )
     return Architecture(config, tensors, sequence_shape(config), precision_of(config))
@@ -357,7 +358,8 @@ def sized_by(
         sized = _with_experts_of(config, whole)
         architecture(sized)
     except ValueError as error:
-        why = str(error).removeprefix("learning.model.kind: ")
+        refused = statement_of(error)
+        why = sentence(refused) if refused.path == ("learning", "model", "kind") else str(error)
         if ":" in named.kind:
             why = f"{named.kind!r} has no sizes ({why}); name a shipped kind, like 'llama-3-8b-x3'"
         key = "learning.sized_as" if named.kind in KINDS else "learning.sized_as.kind"

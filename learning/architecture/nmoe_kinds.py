@@ -72,7 +72,7 @@ def stage_widths(hidden: int) -> tuple[int, int, int]:
     """Channels of the three stages of an image extractor; ValueError for no multiple of 4."""
     if hidden % 4:
         raise ValueError(
-            f"learning.model.hidden is {hidden}; 'image-nmoe' has stages of a quarter and a half "
+            f"learning.model.hidden: got {hidden}; 'image-nmoe' has stages of a quarter and a half "
             "of it: make it a multiple of 4"
         )
     return hidden // 4, hidden // 2, hidden

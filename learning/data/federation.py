@@ -124,7 +124,7 @@ def _split(
         return rows[~test], rows[test]
     fraction = config.data.test_fraction
     if not 0 < fraction < 1:
-        raise ValueError(f"learning.data.test_fraction is {fraction}; it lies between 0 and 1")
+        raise ValueError(f"learning.data.test_fraction: got {fraction}; must be between 0 and 1")
     if len(rows) < 2:
         raise ValueError(f"{where}: one sample cannot be both trained on and tested; add some")
     size = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
@@ -154,7 +154,7 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     trial = {}
     shards = {}
     if size < 1:
-        raise ValueError(f"learning.data.trial_samples is {size}; the server needs at least 1")
+        raise ValueError(f"learning.data.trial_samples: got {size}; the server needs at least 1")
     limited = [_limited(domain, config) for domain in dataset.domains]
     domains, validated = set_aside(limited, config)
     for cluster, devices, (samples, device) in zip(
@@ -333,7 +333,7 @@ def mix_domains(
     lowest = 1.0 if count == 1 else 0.0
     if not lowest <= own_domain_fraction <= 1.0:
         raise ValueError(
-            f"learning.data.own_domain_fraction is {own_domain_fraction}; "
+            f"learning.data.own_domain_fraction: got {own_domain_fraction}; "
             f"with {count} clusters it lies in {lowest:g} to 1"
         )
     received: list[list[SampleArrays]] = [[] for _ in domains]

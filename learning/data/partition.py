@@ -133,7 +133,7 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
         except ValueError as error:
             raise ValueError(f"cluster {cluster!r}: {error}") from None
     raise ValueError(
-        f"learning.data.partition is {data.partition!r}; it is even, dirichlet or classes"
+        f"learning.data.partition: got {data.partition!r}; must be even, dirichlet or classes"
     )
 
 
@@ -146,7 +146,7 @@ def dirichlet_parts(y: Rows, devices: int, alpha: float, rng: np.random.Generato
     device that has most.
     """
     if not 0 < alpha < np.inf:
-        raise ValueError(f"learning.data.dirichlet_alpha is {alpha}; it must be above 0, finite")
+        raise ValueError(f"learning.data.dirichlet_alpha: got {alpha}; must be above 0, finite")
     shares = rng.dirichlet(np.full(len(np.unique(y)), alpha), size=devices)
     owner = _by_shares(y, shares)
     sizes = np.bincount(owner, minlength=devices)

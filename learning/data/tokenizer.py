@@ -107,7 +107,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
     """
     if vocabulary <= BYTES:
         raise ValueError(
-            f"learning.model.vocabulary is {vocabulary}; a tokenizer made of trial texts takes "
+            f"learning.model.vocabulary: got {vocabulary}; a tokenizer made of trial texts takes "
             f"{BYTES + 1} tokens or more"
         )
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

@@ -30,6 +30,7 @@ from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
+from statements import statement_of
 
 
 def torch_dtype(config: LearningConfig) -> torch.dtype:
@@ -38,6 +39,8 @@ def torch_dtype(config: LearningConfig) -> torch.dtype:
 
 
 EMBEDDING_STD = 0.02
+LEARNING = ("learning",)
+"""Where a key lies that an error of the user's own code may name."""
 
 
 def initialise(model: nn.Module, seed: int, wanted: Collection[str]) -> dict[str, Tensor]:
@@ -154,7 +157,7 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
     try:
         model = maker(**keywords)
     except Exception as error:
-        if isinstance(error, ValueError) and (shipped or str(error).startswith("learning.")):
+        if isinstance(error, ValueError) and (shipped or statement_of(error).path[:1] == LEARNING):
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None

@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-OURS = frozenset({"channel", "learning", "leomix", "orbit", "scenarios", "sim"})
+OURS = frozenset({"channel", "learning", "leomix", "orbit", "scenarios", "sim", "statements"})
 """Packages of leomix."""
 HANDED_ON = "LEOMIX_OWN_MODULES"
 """Environment variable that hands the folders of own modules, as JSON, to processes of these."""

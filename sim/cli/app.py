@@ -19,13 +19,14 @@ from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
-from sim.cli.output import one_line
+from sim.cli.output import one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
 from sim.process.beginning import raise_when_interrupted
 from sim.process.garbage import collect_seldom
 from sim.process.terminal import drop_unwritten, escaped_streams
+from statements import refused_json
 
 app = typer.Typer(
     name="leomix",
@@ -230,6 +231,8 @@ def _status(arguments: list[str] | None) -> int:
         return FAILED if of_the_disk(error) else WRONG_INPUT
     except ValueError as error:
         _say(str(error))
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            print_json({"refused": refused_json(error)})
         return WRONG_INPUT
     except RecursionError:
         _say("something in the input is nested too deeply; get the file again from its source")

@@ -23,6 +23,7 @@ from sim.plan.isl_pairs import isl_pairs
 from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
+from statements import sentence, statement_of
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -160,7 +161,7 @@ def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
 def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:
     """Satellites of a file, and a complaint for each entry left out."""
     text = orbit.element_text(file.path)
-    with as_input("--checksum: "):
+    with as_input(option="--checksum"):
         scanned = orbit.scan_satellites(text, str(file.path), file.checksum)
     entries = list(scanned)
     if not entries:
@@ -169,7 +170,7 @@ def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:
     bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
     left_out = _left_out(bad, len(entries), file)
     if file.sets is not None:
-        with as_input("--sets: "):
+        with as_input(option="--sets"):
             good = orbit.one_each(good, file.sets)
     return good, left_out
 
@@ -192,7 +193,7 @@ def _span(start: str, days: float) -> tuple[datetime, datetime]:
             f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
             f"{_LONGEST_DAYS} at most"
         )
-    with as_input("--start: "):
+    with as_input(option="--start"):
         begin: datetime = utc_instant(start)
     return begin, begin + timedelta(days=days)
 
@@ -208,5 +209,4 @@ def _site(text: str) -> orbit.Site:
     try:
         return orbit.Site(name.strip() or place, *map(float, parts))
     except ValueError as error:
-        message = str(error)
-        raise InputError(f"--site {text}: {message.partition(': ')[2] or message}") from None
+        raise InputError(f"--site {text}: {sentence(statement_of(error))}") from None

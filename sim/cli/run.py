@@ -141,7 +141,7 @@ class Execution:
             with stop_on_interrupt(self.max_wall_s, patient=False) as stop:
                 return self.start(observers=(*observers, stop))
         except SimulationError as error:
-            if earlier.get("status") != FAILED or str(error) != str(earlier.get("error")):
+            if (FAILED, str(error)) != (earlier.get("status"), earlier.get("error")):
                 raise
             again = f"{error}; it failed so before, and --resume does not mend that"
             raise SimulationError(again) from error

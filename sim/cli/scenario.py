@@ -1,14 +1,49 @@
 """`leomix validate` and `link`: what a scenario would do, before it runs."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sim.cli.options import ScenarioName, SetKeys, overrides_of
-from sim.cli.output import warn
+from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
+from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.formatting import Bar
+from statements import Statement, as_json
+
+if TYPE_CHECKING:
+    from sim.engine.cost import Cost
+    from sim.engine.setup import Build
+
+
+@dataclass
+class _Looked:
+    """What was found of a scenario: doubts, what it would do, and what refuses it all the same."""
+
+    json_: bool
+    doubts: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    too_large: InputError | None = None
+
+    def doubt(self, lines: list[str]) -> None:
+        """Keep doubts, and print them at once unless they will be part of JSON."""
+        self.doubts += lines
+        if not self.json_:
+            warn(lines)
+
+    def show(self) -> None:
+        """Print it; raise InputError for a run that does not fit into memory."""
+        if not self.json_:
+            print("\n".join(self.lines))
+        elif self.too_large is None:
+            said = [as_json(Statement.doubt(line)) for line in self.doubts]
+            print_json({"refused": None, "doubts": said, "text": "\n".join(self.lines)})
+        if self.too_large is not None:
+            raise self.too_large
 
 
 def validate_command(
@@ -18,50 +53,56 @@ def validate_command(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="also tell memory and time, by a trial of seconds")
     ] = False,
+    json_: Json = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     import scenarios
+    from sim.engine.setup import build
+
+    looked = _Looked(json_)
+    overrides = overrides_of(set_)
+    with Bar(quiet=False) as bar:
+        bar.start("looking for contacts")
+        built = build(scenarios.load(scenario, overrides))
+        cost = _look(built, overrides, looked, bar)
+    if estimate:
+        from sim.cli.estimate import estimate_text  # which simulates
+
+        looked.lines += ["", estimate_text(built, scenario, overrides, cost)]
+    looked.show()
+
+
+def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> Cost | None:
+    """Look at what a run would do, and try a few steps of it; return what it costs, if known."""
     from sim.cli.foreseen import foreseen
     from sim.cli.preview import plan_text
     from sim.cli.training_doubts import as_shipped, learning_doubts, missing_data
     from sim.engine import memory
     from sim.engine.doubts import doubts_of, gap_doubts
-    from sim.engine.setup import build
 
-    overrides = overrides_of(set_)
-    with Bar(quiet=False) as bar:
-        bar.start("looking for contacts")
-        built = build(scenarios.load(scenario, overrides))
-        lacking = missing_data(built.scenario, built.learner)
-        too_large = None
-        try:
-            memory.check(built)
-        except InputError as error:  # what it would be is shown all the same, but not tried
-            too_large = error
-        in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
-        warn([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
-        lines = [plan_text(built)]
-        cost = None
-        if not as_shipped(built.scenario, overrides):
-            from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
+    lacking = missing_data(built.scenario, built.learner)
+    try:
+        memory.check(built)
+    except InputError as error:  # what it would be is shown all the same, but not tried
+        looked.too_large = error
+    in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
+    looked.doubt([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
+    looked.lines.append(plan_text(built))
+    if as_shipped(built.scenario, overrides):
+        return None
+    from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
 
-            pace = None
-            if built.learner.trains and not lacking and too_large is None:
-                bar.update("trying a few steps of training")  # with a module of one's own seconds
-                warn(learning_doubts(built))
-                pace = pace_of(built)
-            elif built.method.own_learning:
-                warn(built.try_hooks())
-            bar.update("counting rounds of training")
-            cost = cost_of(built, pace=pace)
-            lines += [] if cost is None else [f"in all {cost.text}"]
-    print("\n".join(lines))
-    if estimate:
-        from sim.cli.estimate import estimate_text  # which simulates
-
-        print(f"\n{estimate_text(built, scenario, overrides, cost)}")
-    if too_large is not None:
-        raise too_large
+    pace = None
+    if built.learner.trains and not lacking and looked.too_large is None:
+        bar.update("trying a few steps of training")  # with a module of one's own seconds
+        looked.doubt([*learning_doubts(built)])
+        pace = pace_of(built)
+    elif built.method.own_learning:
+        looked.doubt([*built.try_hooks()])
+    bar.update("counting rounds of training")
+    cost = cost_of(built, pace=pace)
+    looked.lines += [] if cost is None else [f"in all {cost.text}"]
+    return cost
 
 
 def link_command(

@@ -49,7 +49,7 @@ def learning_doubts(built: Build) -> list[str]:
     So do doubts of a module of one's own, which is tried for them. Raises InputError for data or a
     model that cannot be trained.
     """
-    with as_input(located=built.scenario.located):
+    with as_input(origin=built.scenario):
         found = first_steps(built.learner.config)
     own = built.try_hooks()
     return own if found is None else [*doubts(found), *own]

@@ -9,11 +9,12 @@ import numpy as np
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats
 from scenarios import Scenario
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.formatting import counted
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.plan.remedies import more_links
+from statements import Code, Statement
 
 LIMITS = ("reach_hops", "reach_ms")
 """Options of a method that limit over how many links, and how far, an expert may be asked."""
@@ -47,9 +48,12 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
     others = f", nor those of {counted(lost.size - 1, 'other')}" if lost.size > 1 else ""
     if least_ms == np.inf:
         raise InputError(
-            f"link.isl: nobody reaches the expert of {name!r}, which has no link at any "
-            f"time{others}; {', or '.join(more_links(scenario))}",
-            Code.NEVER_LINKED,
+            Statement.of(
+                Code.NEVER_LINKED,
+                "link.isl",
+                f"nobody reaches the expert of {name!r}, which has no link at any "
+                f"time{others}; {', or '.join(more_links(scenario))}",
+            )
         )
     raise InputError(
         f"learning.options.reach_ms: nobody reaches the expert of {name!r}, whose shortest link "

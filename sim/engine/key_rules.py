@@ -6,10 +6,10 @@ its description; the declarations below read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.data import DATASETS
@@ -20,6 +20,7 @@ from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
+from statements import Code, Remedy, Remove, Rule, Set, said, unused
 
 
 @dataclass(frozen=True)
@@ -82,90 +83,7 @@ class MethodCase(Case):
         return self.experts > 0 and self.learning.lora.rank is not None
 
 
-T = TypeVar("T", bound=Case)
-
-
-@dataclass(frozen=True)
-class Need(Generic[T]):
-    """A key that must be otherwise where ``is_unmet``; ``text`` says why, and what to do.
-
-    Text is formatted with the ``case``.
-    """
-
-    key: str
-    is_unmet: Callable[[T], bool]
-    text: str
-
-    def refused(self, case: T) -> list[str]:
-        """Return the key, where it must be otherwise."""
-        return [self.key] if self.is_unmet(case) else []
-
-
-UNUSED = "is not used {by}; remove it"
-"""What is wrong with a key that changes nothing."""
-
-
-@dataclass(frozen=True)
-class Unused(Generic[T]):
-    """Keys that change nothing where ``is_unused``, and that may not be given then.
-
-    ``keys`` are as :meth:`Case.given` takes them; ``by`` says what does not use them, formatted
-    with the ``case``; ``but`` are last parts of keys that are used nevertheless.
-    """
-
-    keys: tuple[str, ...]
-    is_unused: Callable[[T], bool]
-    by: str
-    but: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """What is wrong with each of the keys."""
-        return UNUSED.format(by=self.by)
-
-    def refused(self, case: T) -> list[str]:
-        """Return the keys that are given and change nothing."""
-        if not self.is_unused(case):
-            return []
-        return _given_but(self.but, self.keys, case)
-
-
-@dataclass(frozen=True)
-class Beyond(Generic[T]):
-    """Keys of a section beyond those that are ``used``: None stands for all.
-
-    ``section`` is its dotted key; ``by`` says what does not use them, formatted with the ``case``.
-    """
-
-    section: str
-    used: Callable[[T], Collection[str] | None]
-    by: str
-
-    @property
-    def text(self) -> str:
-        """What is wrong with each of the keys."""
-        return UNUSED.format(by=self.by)
-
-    def refused(self, case: T) -> list[str]:
-        """Return the keys that are given and change nothing."""
-        used = self.used(case)
-        return [] if used is None else _given_but(used, [f"{self.section}.*"], case)
-
-
-def _given_but(used: Collection[str], places: Collection[str], case: Case) -> list[str]:
-    """Return the keys that are given, but for those whose last parts are used."""
-    given = [key for place in places for key in case.given(place)]
-    return sorted(key for key in given if key.rpartition(".")[2] not in used)
-
-
-Rule = Need[T] | Unused[T] | Beyond[T]
-"""What a scenario has to keep."""
-
-
-def refusals(rules: Collection[Rule[T]], case: T) -> Iterator[str]:
-    """Yield ``key: what is wrong; what to do`` of each key that is refused."""
-    for rule in rules:
-        yield from (f"{key}: {rule.text.format(case=case)}" for key in rule.refused(case))
+C = TypeVar("C", bound=Case)
 
 
 # Keys that the kinds of model and data, or factors that are not there, leave unused.
@@ -193,56 +111,65 @@ def _keys_of_data(case: Case) -> Collection[str] | None:
 
 
 OF_MODEL: tuple[Rule[Case], ...] = (
-    Need(
-        key="learning.precision",
-        is_unmet=lambda case: (
+    Rule(
+        keys=("learning.precision",),
+        when=lambda case: (
             case.learning.train
             and case.learning.precision == "bfloat16"
             and not kind_of(case.kind).takes_bfloat16
         ),
-        text="kind {case.kind!r} is trained in single or double precision; set it to float32 or "
-        "float64, or learning.train to false",
+        text="kind {kind!r} is trained in single or double precision",
+        remedies=(
+            Set("learning.precision", "float32", ("float64",)),
+            Set("learning.train", value=False),
+        ),
+        code=Code.UNSUPPORTED,
     ),
-    Need(
-        key="learning.model.top_k",
-        is_unmet=lambda case: (
+    Rule(
+        keys=("learning.model.top_k",),
+        when=lambda case: (
             case.learning.model.top_k > case.learning.model.experts
             and not kind_of(case.learning.model.kind).expert_per_device
         ),
-        text="got {case.learning.model.top_k}; must be at most learning.model.experts, "
-        "{case.learning.model.experts}",
+        text="got {learning.model.top_k}; must be at most learning.model.experts, "
+        "{learning.model.experts}",
+        code=Code.WRONG_VALUE,
     ),
-    Beyond(
-        section="learning.model",
-        used=_keys_of_model("model"),
-        by="by kind {case.learning.model.kind!r}, or fixed by it",
+    unused(
+        "learning.model.*",
+        but=_keys_of_model("model"),
+        by="by kind {learning.model.kind!r}, or fixed by it",
     ),
-    Beyond(
-        section="learning.sized_as",
-        used=_keys_of_model("sized_as", "micro_batch"),
-        by="by kind {case.learning.sized_as.kind!r}, or fixed by it",
+    unused(
+        "learning.sized_as.*",
+        but=_keys_of_model("sized_as", "micro_batch"),
+        by="by kind {learning.sized_as.kind!r}, or fixed by it",
     ),
-    Unused(
-        keys=("learning.lora.*",),
-        is_unused=lambda case: case.learning.lora.rank is None,
+    unused(
+        "learning.lora.*",
+        when=lambda case: case.learning.lora.rank is None,
         by="without factors (learning.lora.rank null)",
         but=("rank",),
     ),
 )
 OF_DATA: tuple[Rule[Case], ...] = (
-    Beyond(section="learning.data", used=_keys_of_data, by="by kind {case.learning.data.kind!r}"),
+    unused("learning.data.*", but=_keys_of_data, by="by kind {learning.data.kind!r}"),
 )
 
 
 def refuse_unused_keys(scenario: Scenario) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
     case = Case(scenario)
-    for problem in refusals(OF_MODEL, case):
-        raise InputError(scenario.located(problem))
-    with as_input("learning.data.kind: "):
+    _refuse(OF_MODEL, case)
+    with as_input("learning.data.kind"):
         DATASETS.find(scenario.learning.data.kind)
-    for problem in refusals(OF_DATA, case):
-        raise InputError(scenario.located(problem))
+    _refuse(OF_DATA, case)
+
+
+def _refuse(rules: Collection[Rule[C]], case: C) -> None:
+    """Raise InputError for the first key of which the rules say something."""
+    for refused in said(rules, case, case.given):
+        raise InputError(refused, case.scenario.place_of(refused.path))
 
 
 # What a method needs, and the keys that it, or a model without experts, leaves unused.
@@ -255,26 +182,28 @@ def _takes_no_sizes(case: MethodCase) -> bool:
     return not resolve_name("learning.models.custom:takes_config")(case.kind)
 
 
-def _needs_links(key: str) -> Need[MethodCase]:
+def _needs_links(key: str) -> Rule[MethodCase]:
     """Return the rule that a method that needs links between satellites has any."""
-    return Need(
-        key=f"link.isl.{key}",
-        is_unmet=lambda case: key in case.method.needs_isl and case.scenario.link.isl is None,
-        text="{case.name} needs links between satellites; set link.isl: {{within_plane: ring, "
+    return Rule(
+        keys=(f"link.isl.{key}",),
+        when=lambda case: key in case.method.needs_isl and case.scenario.link.isl is None,
+        text="{name} needs links between satellites; set link.isl: {{within_plane: ring, "
         "between_planes: all, rate_mbps: 100}}",
     )
 
 
-def _needs_these_links(key: str, which: str) -> Need[MethodCase]:
+def _needs_these_links(key: str, which: str, first: str, *others: str) -> Rule[MethodCase]:
     """Return the rule that a method's links within planes, or between them, are among all."""
-    return Need(
-        key=f"link.isl.{key}",
-        is_unmet=lambda case: (
+    return Rule(
+        keys=(f"link.isl.{key}",),
+        when=lambda case: (
             key in case.method.needs_isl
             and case.scenario.link.isl is not None
             and getattr(case.scenario.link.isl, key) == "none"
         ),
-        text=f"{{case.name}} needs {which}",
+        text=f"{{name}} needs {which}",
+        remedies=(Set("", first, others),),
+        code=Code.UNSUPPORTED,
     )
 
 
@@ -292,16 +221,19 @@ def _sends_over_no_link(case: MethodCase) -> bool:
     )
 
 
-def _over_mesh(key: str, is_unmet: Callable[[Scenario], bool], text: str) -> Need[MethodCase]:
+def _over_mesh(
+    key: str, when: Callable[[Scenario], bool], text: str, *remedies: Remedy
+) -> Rule[MethodCase]:
     """Return a rule that holds where uploads and downloads travel over links."""
-    return Need(
-        key=key,
-        is_unmet=lambda case: case.scenario.link.is_mesh and is_unmet(case.scenario),
+    return Rule(
+        keys=(key,),
+        when=lambda case: case.scenario.link.is_mesh and when(case.scenario),
         text=text,
+        remedies=remedies,
     )
 
 
-def _joins_contacts(key: str) -> Need[MethodCase]:
+def _joins_contacts(key: str) -> Rule[MethodCase]:
     """Return the rule that a key of the sessions of satellites, or the server, is not given."""
     return _over_mesh(
         f"orbit.{key}",
@@ -310,30 +242,31 @@ def _joins_contacts(key: str) -> Need[MethodCase]:
             and getattr(scenario.orbit, key, None) not in (None, "contact")
         ),
         "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
-        "pass comes next; remove it",
+        "pass comes next",
+        Remove(),
     )
 
 
-OVER_MESH: tuple[Need[MethodCase], ...] = (
-    Need(
-        key="link.isl.route",
-        is_unmet=lambda case: (
+OVER_MESH: tuple[Rule[MethodCase], ...] = (
+    Rule(
+        keys=("link.isl.route",),
+        when=lambda case: (
             case.scenario.link.is_mesh
             and sends_itself(case.method, case.options)
             and not case.method.sends_over_mesh
         ),
-        text="got 'earliest', and {case.name} sends from one satellite to another by itself, over "
+        text="got 'earliest', and {name} sends from one satellite to another by itself, over "
         "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
     ),
-    Need(
-        key="link.isl.route",
-        is_unmet=lambda case: (
+    Rule(
+        keys=("link.isl.route",),
+        when=lambda case: (
             case.scenario.devices_over_mesh
             and sends_itself(case.method, case.options)
             and case.method.sends_over_mesh
         ),
         text="got 'earliest', by which devices on the ground upload and download only, and "
-        "{case.name} sends from one client to another; set roles.clients: satellites, or take a "
+        "{name} sends from one client to another; set roles.clients: satellites, or take a "
         "method of uploads and downloads, like fedavg",
     ),
     _joins_contacts("session"),
@@ -342,7 +275,8 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     _over_mesh(
         "orbit.max_session_s",
         lambda scenario: getattr(scenario.orbit, "max_session_s", None) is not None,
-        "is not used with link.isl.route 'earliest', where a session is a pass; remove it",
+        "is not used with link.isl.route 'earliest', where a session is a pass",
+        Remove(),
     ),
     _over_mesh(
         "link.cut_transfers",
@@ -350,12 +284,14 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
             scenario.roles.satellites_learn and scenario.link.cut_transfers != "resume"
         ),
         "is not used with link.isl.route 'earliest', where a message goes in one piece over each "
-        "link and pass; remove it",
+        "link and pass",
+        Remove(),
     ),
     _over_mesh(
         "link.relay",
         lambda scenario: scenario.link.relay != "none",
-        "is not used with link.isl.route 'earliest', which relays all there is; remove it",
+        "is not used with link.isl.route 'earliest', which relays all there is",
+        Remove(),
     ),
     _over_mesh(
         "learning.rounds.per_contact",
@@ -368,7 +304,8 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     _over_mesh(
         "learning.aggregation.deadline_s",
         lambda scenario: scenario.learning.aggregation.deadline_s is not None,
-        "does not go with link.isl.route 'earliest': what is booked is not taken back; remove it",
+        "does not go with link.isl.route 'earliest': what is booked is not taken back",
+        Remove(),
     ),
     _over_mesh(
         "faults",
@@ -382,18 +319,19 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
 """What does not go with uploads and downloads over links."""
 
 
-def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
+def _refuses_factors(key: str, first: str, *others: str) -> Rule[MethodCase]:
     """Return the rule that a method's changes of any rank do not go down as factors."""
-    return Need(
-        key=f"learning.lora.{key}",
-        is_unmet=lambda case: (
+    return Rule(
+        keys=(f"learning.lora.{key}",),
+        when=lambda case: (
             case.has_factors
             and case.method.lora_refused == "download"
             and case.learner.config.model.lora.sends_factors
             and (key == "download") == (case.learning.lora.download == "factors")
         ),
-        text="the server of {case.name} moves matrices by changes of any rank, and "
-        f"{{case.learning.lora.{key}!r}} would carry one rank only; set it to {cure}",
+        text="the server of {name} moves matrices by changes of any rank, and "
+        f"{{learning.lora.{key}!r}} would carry one rank only",
+        remedies=(Set("", first, others),),
     )
 
 
@@ -402,18 +340,16 @@ def _skips(case: MethodCase) -> bool:
     return case.learning.upload == "changed"
 
 
-OF_OWN_LEARNING: tuple[Unused[MethodCase], ...] = (
-    Unused(
-        keys=(
-            "learning.model.*",
-            "learning.sized_as.*",
-            "learning.pretraining.*",
-            "learning.metrics",
-            *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
-            *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),
-        ),
-        is_unused=lambda case: case.method.own_learning,
-        by="by {case.name}, which learns by itself",
+OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
+    unused(
+        "learning.model.*",
+        "learning.sized_as.*",
+        "learning.pretraining.*",
+        "learning.metrics",
+        *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
+        *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),
+        when=lambda case: case.method.own_learning,
+        by="by {name}, which learns by itself",
     ),
 )
 """What means nothing where leomix trains nothing itself."""
@@ -422,153 +358,153 @@ OF_OWN_LEARNING: tuple[Unused[MethodCase], ...] = (
 OF_METHOD: tuple[Rule[MethodCase], ...] = (
     *OVER_MESH,
     *OF_OWN_LEARNING,
-    Unused(
-        keys=("learning.metrics",),
-        is_unused=lambda case: case.method.scores is not Method.scores,
-        by="by {case.name}, whose clients answer with models of their own",
+    unused(
+        "learning.metrics",
+        when=lambda case: case.method.scores is not Method.scores,
+        by="by {name}, whose clients answer with models of their own",
     ),
-    Need(
-        key="learning.upload",
-        is_unmet=lambda case: _skips(case) and not case.learning.train,
+    Rule(
+        keys=("learning.upload",),
+        when=lambda case: _skips(case) and not case.learning.train,
         text="which parts have changed is only known if they are trained; set it to all",
     ),
-    Need(
-        key="learning.upload",
-        is_unmet=lambda case: _skips(case) and bool(case.method.uploads_whole),
-        text="{case.name} leaves out no parts: {case.method.uploads_whole}; set it to all",
+    Rule(
+        keys=("learning.upload",),
+        when=lambda case: _skips(case) and bool(case.method.uploads_whole),
+        text="{name} leaves out no parts: {method.uploads_whole}; set it to all",
     ),
-    Need(
-        key="learning.upload",
-        is_unmet=lambda case: _skips(case) and case.method.payload_copies > 1,
-        text="{case.name} sends {case.method.payload_copies} sets of tensors, and changes of the "
+    Rule(
+        keys=("learning.upload",),
+        when=lambda case: _skips(case) and case.method.payload_copies > 1,
+        text="{name} sends {method.payload_copies} sets of tensors, and changes of the "
         "model's alone are known; set it to all",
     ),
-    Need(
-        key="learning.upload",
-        is_unmet=lambda case: (
+    Rule(
+        keys=("learning.upload",),
+        when=lambda case: (
             _skips(case) and case.has_factors and case.learning.lora.aggregate == "average"
         ),
         text="means of factors count those of devices that have changed nothing, too; set it to "
         "all, or learning.lora.aggregate to merge",
     ),
-    Need(
-        key="learning.aggregation",
-        is_unmet=lambda case: case.method.waits_for_all and case.learning.aggregation.when != "all",
-        text="{case.name} waits for all its clients; remove it",
+    Rule(
+        keys=("learning.aggregation",),
+        when=lambda case: case.method.waits_for_all and case.learning.aggregation.when != "all",
+        text="{name} waits for all its clients",
+        remedies=(Remove(),),
     ),
-    Need(
-        key="learning.method",
-        is_unmet=lambda case: case.method.needs_experts > 0 and not case.experts,
-        text="{case.name} trains experts, and learning.model.kind {case.kind!r} has none; use "
+    Rule(
+        keys=("learning.method",),
+        when=lambda case: case.method.needs_experts > 0 and not case.experts,
+        text="{name} trains experts, and learning.model.kind {kind!r} has none; use "
         "'fedavg' or another method for plain models, or a model with MoE layers",
     ),
-    Need(
-        key="learning.model.experts",
-        is_unmet=lambda case: case.experts < case.method.needs_experts,
-        text="{case.name} needs {case.method.needs_experts} or more, not {case.experts}",
+    Rule(
+        keys=("learning.model.experts",),
+        when=lambda case: case.experts < case.method.needs_experts,
+        text="{name} needs {method.needs_experts} or more, not {experts}",
     ),
-    Need(
-        key="roles.clients",
-        is_unmet=lambda case: (
-            case.method.needs_satellites and not case.scenario.roles.satellites_learn
-        ),
-        text="{case.name} has satellites as its clients, not devices; set roles: {{server: "
+    Rule(
+        keys=("roles.clients",),
+        when=lambda case: case.method.needs_satellites and not case.scenario.roles.satellites_learn,
+        text="{name} has satellites as its clients, not devices; set roles: {{server: "
         "stations, clients: satellites}}, and ground.stations",
     ),
-    Need(
-        key="roles.clients",
-        is_unmet=lambda case: (
-            bool(case.method.needs_isl) and case.scenario.roles.clients == "planes"
-        ),
-        text="{case.name} forms planes itself, of linked satellites; set roles.clients: satellites",
+    Rule(
+        keys=("roles.clients",),
+        when=lambda case: bool(case.method.needs_isl) and case.scenario.roles.clients == "planes",
+        text="{name} forms planes itself, of linked satellites; set roles.clients: satellites",
     ),
-    Need(
-        key="link.sidelink",
-        is_unmet=lambda case: (
+    Rule(
+        keys=("link.sidelink",),
+        when=lambda case: (
             case.method.needs_sidelinks
             and not (case.scenario.link.sidelink or case.scenario.link.isl)
             and case.scenario.link.relay == "none"
         ),
-        text="{case.name} sends from device to device; set it, or link.relay: contact",
+        text="{name} sends from device to device; set it, or link.relay: contact",
     ),
     _needs_links("within_plane"),
     _needs_links("between_planes"),
-    _needs_these_links("within_plane", "links within planes; set it to ring"),
-    _needs_these_links("between_planes", "links between planes; set it to neighbours or all"),
-    Need(
-        key="link.isl",
-        is_unmet=lambda case: (
+    _needs_these_links("within_plane", "links within planes", "ring"),
+    _needs_these_links("between_planes", "links between planes", "neighbours", "all"),
+    Rule(
+        keys=("link.isl",),
+        when=lambda case: (
             case.method.sends_nothing
             and case.scenario.link.isl is not None
             and case.scenario.roles.relay is None
             and not case.scenario.link.is_mesh  # there links say when clients are in contact
         ),
-        text="{case.name} sends nothing, over links between satellites neither; remove it",
+        text="{name} sends nothing, over links between satellites neither",
+        remedies=(Remove(),),
     ),
-    Need(
-        key="link.isl",
-        is_unmet=_sends_over_no_link,
-        text="{case.name} sends nothing over links between satellites; remove it, set "
-        "link.isl.route: earliest, or use one of the methods that do: {case.methods_over_links}",
+    Rule(
+        keys=("link.isl",),
+        when=_sends_over_no_link,
+        text="{name} sends nothing over links between satellites; remove it, set "
+        "link.isl.route: earliest, or use one of the methods that do: {methods_over_links}",
     ),
     _refuses_factors("download", "full"),
-    _refuses_factors("aggregate", "merge or average"),
-    Need(
-        key="learning.lora.rank",
-        is_unmet=lambda case: case.has_factors and case.method.lora_refused == "rank",
-        text="{case.name} corrects steps on whole matrices, and factors have none; set it to null",
+    _refuses_factors("aggregate", "merge", "average"),
+    Rule(
+        keys=("learning.lora.rank",),
+        when=lambda case: case.has_factors and case.method.lora_refused == "rank",
+        text="{name} corrects steps on whole matrices, and factors have none; set it to null",
     ),
-    Unused(
-        keys=("learning.lora.*",),
-        is_unused=lambda case: not case.method.uses_lora,
-        by="by {case.name}",
+    unused(
+        "learning.lora.*",
+        when=lambda case: not case.method.uses_lora,
+        by="by {name}",
     ),
-    Unused(
-        keys=("learning.lora.*", "learning.pretraining.*", "learning.gate_step_size_ratio"),
-        is_unused=lambda case: not case.experts,
-        by="by {case.kind!r}, which has no experts",
+    unused(
+        "learning.lora.*",
+        "learning.pretraining.*",
+        "learning.gate_step_size_ratio",
+        when=lambda case: not case.experts,
+        by="by {kind!r}, which has no experts",
         but=("backbone_steps",),
     ),
-    Unused(
-        keys=("learning.model.*",),
-        is_unused=_takes_no_sizes,
-        by="by {case.kind!r}, whose signature does not name `config` (model.arguments are its own)",
+    unused(
+        "learning.model.*",
+        when=_takes_no_sizes,
+        by="by {kind!r}, whose signature does not name `config` (model.arguments are its own)",
         but=("kind", "arguments", "tokenizer", "vocabulary"),
     ),
-    Unused(
-        keys=(
-            "learning.optimizer.*",
-            "learning.schedule.*",
-            "learning.clip_norm",
-            "learning.micro_batch",
-        ),
-        is_unused=lambda case: not case.method.uses_optimizer,
-        by="by {case.name}, which takes steps of its own",
+    unused(
+        "learning.optimizer.*",
+        "learning.schedule.*",
+        "learning.clip_norm",
+        "learning.micro_batch",
+        when=lambda case: not case.method.uses_optimizer,
+        by="by {name}, which takes steps of its own",
     ),
-    Unused(
-        keys=("learning.checkpoint_activations",),
-        is_unused=lambda case: not kind_of(case.kind).is_text,
-        by="by {case.kind!r}, which is small",
+    unused(
+        "learning.checkpoint_activations",
+        when=lambda case: not kind_of(case.kind).is_text,
+        by="by {kind!r}, which is small",
     ),
-    Unused(
-        keys=("learning.trains_backbone",),
-        is_unused=lambda case: "backbone" not in case.method.trains,
-        by="by {case.name}",
+    unused(
+        "learning.trains_backbone",
+        when=lambda case: "backbone" not in case.method.trains,
+        by="by {name}",
     ),
-    Unused(
-        keys=("learning.gate_step_size_ratio",),
-        is_unused=lambda case: "gate" not in case.method.trains,
-        by="by {case.name}",
+    unused(
+        "learning.gate_step_size_ratio",
+        when=lambda case: "gate" not in case.method.trains,
+        by="by {name}",
     ),
-    Need(
-        key="ground.clusters",
-        is_unmet=lambda case: bool(case.learner.config.ranks) and not case.experts,
-        text="lora_rank of kinds is not used by {case.kind!r}, which has no experts; remove it",
+    Rule(
+        keys=("ground.clusters",),
+        when=lambda case: bool(case.learner.config.ranks) and not case.experts,
+        text="lora_rank of kinds is not used by {kind!r}, which has no experts",
+        remedies=(Remove(),),
     ),
-    Need(
-        key="ground.clusters",
-        is_unmet=lambda case: bool(case.learner.config.ranks) and not case.method.uses_lora,
-        text="lora_rank of kinds is not used by {case.name}; remove it",
+    Rule(
+        keys=("ground.clusters",),
+        when=lambda case: bool(case.learner.config.ranks) and not case.method.uses_lora,
+        text="lora_rank of kinds is not used by {name}",
+        remedies=(Remove(),),
     ),
 )
 
@@ -577,5 +513,4 @@ def refuse_for_method(
     scenario: Scenario, method: MethodType, options: Any, learner: Learner
 ) -> None:
     """Raise InputError for what the method needs and the scenario lacks, or does not use."""
-    for problem in refusals(OF_METHOD, MethodCase(scenario, method, options, learner)):
-        raise InputError(scenario.located(problem))
+    _refuse(OF_METHOD, MethodCase(scenario, method, options, learner))

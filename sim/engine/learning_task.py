@@ -19,6 +19,7 @@ from sim.engine.key_rules import refuse_unused_keys
 from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
+from statements import Code, Statement, statement_of
 
 
 def learner_of(scenario: Scenario) -> Learner:
@@ -28,7 +29,7 @@ def learner_of(scenario: Scenario) -> Learner:
     A method that has no use for factors trains whole matrices.
     """
     learning = scenario.learning
-    with as_input("learning.method: "):
+    with as_input("learning.method"):
         method = find_method(learning.method)
     refuse_unused_keys(scenario)
     for name in learning.data.paths:
@@ -61,9 +62,10 @@ def learner_of(scenario: Scenario) -> Learner:
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
-        text = (lacks_file and lacking_file(scenario, config.data)) or str(error)
-        text = text if text.startswith("learning.") else f"learning: {text}"
-        raise InputError(scenario.located(text)) from None
+        refused = (lacks_file and lacking_file(scenario, config.data)) or statement_of(error)
+        if refused.path[:1] != ("learning",):
+            refused = statement_of(error, "learning")
+        raise InputError(refused, scenario.place_of(refused.path)) from None
 
 
 def corruption_of(scenario: Scenario) -> CorruptUpdates:
@@ -75,24 +77,25 @@ def corruption_of(scenario: Scenario) -> CorruptUpdates:
 def _metrics(scenario: Scenario) -> tuple[str, ...]:
     """Return the figures that are measured beside accuracy and loss."""
     names = scenario.learning.metrics
-    with as_input("learning.metrics: "):
+    with as_input("learning.metrics"):
         check_metrics(names, [column.name for column in columns_of(MetricsRow)])
     return names
 
 
-def lacking_file(scenario: Scenario, data: Data) -> str:
-    """Say which data file of a scenario is missing and where to put it; "" for none.
+def lacking_file(scenario: Scenario, data: Data) -> Statement | None:
+    """Say which data file of a scenario is missing and where to put it; None for none.
 
     A shipped scenario lies in the installation: its data are the user's, in the current folder.
     """
     source = scenario.source_path
-    if source is None or not scenarios.is_shipped(source):
-        return missing_file(data)
-    return missing_file(
-        data,
-        "put yours into the current folder, or name it by --set learning.data.path=FILE (the page "
-        "your-own.md of the documentation says what is in it)",
-    )
+    where: tuple[str, ...] = ()
+    if source is not None and scenarios.is_shipped(source):
+        where = (
+            "put yours into the current folder, or name it by --set learning.data.path=FILE (the "
+            "page your-own.md of the documentation says what is in it)",
+        )
+    text = missing_file(data, *where)
+    return replace(statement_of(ValueError(text)), code=Code.NO_FILE) if text else None
 
 
 def learning_config(scenario: Scenario) -> LearningConfig:

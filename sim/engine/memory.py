@@ -138,12 +138,12 @@ def _learning(built: Build) -> Iterator[Need]:
     fewer = f"use fewer devices{_lower_rank(learner)}, or learning.train=false"
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
     yield Need("what devices train", found.state, trained, fewer)
-    less = "use a lower learning.batch_size, or learning.train=false"
+    less = ["a lower learning.batch_size", "learning.train=false"]
     if built.method.uses_optimizer:
-        less = f"use learning.micro_batch, {less.removeprefix('use ')}"
+        less.insert(0, "learning.micro_batch")
     if kind.is_text and not learner.config.checkpoint_activations:
-        less = f"use learning.checkpoint_activations=true, or {less.removeprefix('use ')}"
-    yield Need("one training step", found.step, batch, less)
+        less.insert(0, "learning.checkpoint_activations=true")
+    yield Need("one training step", found.step, batch, f"use {', '.join(less[:-1])} or {less[-1]}")
     tests = f"the logits of {found.tested} test samples for {found.classes} classes"
     fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
     yield Need("one evaluation", found.evaluation, tests, fewer)

@@ -8,12 +8,13 @@ from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, MethodType
 from scenarios import Scenario
 from scenarios.link import Isl
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.formatting import data_size
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
+from statements import Code, Statement
 
 
 def least_messages(scenario: Scenario, method: MethodType, learner: Learner) -> Mapping[Way, float]:
@@ -48,12 +49,15 @@ def check_messages(scenario: Scenario, plan: Plan, method: MethodType, learner: 
             continue
         feeder = "" if plan.feeder is None else ", link.feeder.rate_mbps"
         raise InputError(
-            f"link.isl.route: {_message(method, size_bytes)} never gets "
-            f"{plan.topology.toward(way)} for {found.client!r}: in one piece, "
-            f"{data_size(found.most_bytes)} is the most that all links and passes of any path "
-            f"hold; raise {_rate_key(isl)}{feeder} or the rates of the passes, or take a smaller "
-            "model",
-            Code.NEVER_CARRIED,
+            Statement.of(
+                Code.NEVER_CARRIED,
+                "link.isl.route",
+                f"{_message(method, size_bytes)} never gets "
+                f"{plan.topology.toward(way)} for {found.client!r}: in one piece, "
+                f"{data_size(found.most_bytes)} is the most that all links and passes of any path "
+                f"hold; raise {_rate_key(isl)}{feeder} or the rates of the passes, or take a "
+                "smaller model",
+            )
         )
 
 

@@ -113,7 +113,7 @@ class Build:
         lines for the user on what is doubtful.
         """
         if self.method.own_learning and self.learner.measures:
-            with as_input(located=self.scenario.located):
+            with as_input(origin=self.scenario):
                 method = of_run or self.new_method()
                 try:
                     return method.rehearse(self.plan.longest_gap_s)
@@ -123,7 +123,7 @@ class Build:
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             world = replace(self.world, learner=Learner(self.learner.config))
-            with as_input(located=self.scenario.located):
+            with as_input(origin=self.scenario):
                 try_hooks(self.method(world, self.options))
         return []
 
@@ -144,7 +144,7 @@ def build(
     method, options, learner = method_of(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before, method.needs_isl)
-    with as_input("learning.options."):
+    with as_input(below="learning.options"):
         method.check_clients(plan.clusters, options)
     check_reach(scenario, plan, options)
     check_messages(scenario, plan, method, learner)
@@ -169,9 +169,9 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
 
     Raises InputError with one line for what is wrong in ``learning``.
     """
-    with as_input("learning.method: "):
+    with as_input("learning.method"):
         method = find_method(scenario.learning.method)
-    with as_input("learning.options."):
+    with as_input(below="learning.options"):
         options = read_options(method.Options, scenario.learning.options)
     learner = learner_of(scenario)
     refuse_for_method(scenario, method, options, learner)

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod
+from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.targets import evaluations
+from sim.devices.devices import Devices
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
 from sim.formatting import data_size, duration, listed
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
 class CameToNothing:
     """``what`` did not happen in a whole run, and ``why``, with the keys to change.
 
-    ``used`` says whether the server used an update: if so, nothing was learnt by it.
+    ``used`` says whether the server used an update: if so, nothing was learnt by it. ``way`` is
+    that of a mesh which brought nothing to its end, where this is why.
     """
 
     what: str
     why: str
     used: bool = False
+    way: Way | None = None
 
     @property
     def line(self) -> str:
@@ -53,7 +57,7 @@ class CameToNothing:
 
     def as_json(self) -> dict[str, Any]:
         """Return all as it stands in the manifest."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "way"}
 
 
 @dataclass
@@ -114,16 +118,22 @@ def came_to_nothing(
     if not rounds:
         who = "satellite" if built.plan.topology.clients_fly else "device"
         what = f"no {who} completed a round of training"
-        return CameToNothing(what, _why_no_round(tables, built, simulation, down))
+        asked = _asked(simulation)
+        if too_large := _larger_than_memory(built, asked):
+            return CameToNothing(what, too_large)
+        if not asked and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
+            return CameToNothing(what, why, way=Way.TO_CLIENT)
+        return CameToNothing(what, _why_no_round(tables, built, asked, down))
     what = "no update of a client reached the server"
     over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
             over_mesh or _where_to_look(_there(tables, "drop", "fault")),
+            way=Way.TO_SERVER if over_mesh else None,
         )
     if over_mesh:
-        return CameToNothing(what, over_mesh)
+        return CameToNothing(what, over_mesh, way=Way.TO_SERVER)
     if up.all_cut:
         return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
     return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
@@ -184,33 +194,41 @@ def _where_to_look(kinds: str) -> str:
     return f"See {f'the {kinds}, and ' if kinds else ''}learning.options"
 
 
-def _why_no_round(
-    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, down: Traffic
-) -> str:
-    """Say what kept all devices from a round: their memory, the way down, or their speed."""
+_Asked = list[tuple[Devices, Cost]]
+"""Devices that were asked for a round, each with the least that one takes."""
+
+
+def _asked(simulation: Simulation) -> _Asked:
     every = [client.devices for client in simulation.clients.by_name.values()]
-    asked = [devices for devices in every if devices.load.least is not None]
-    least = [devices.load.least for devices in asked if devices.load.least is not None]
-    if least:
-        needed_bytes = min(float(np.min(cost.memory_bytes)) for cost in least)
-        largest_bytes = max(float(devices.memory_bytes.max()) for devices in asked)
-        if largest_bytes < needed_bytes:
-            at_once = built.learner.sized_by.samples_at_once
-            in_pieces = built.method.uses_optimizer
-            cure = less_memory(built.scenario, at_once, in_pieces=in_pieces)
-            return (
-                f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
-                f"{data_size(largest_bytes)}: {cure}"
-            )
-    if not least and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
-        return why
+    return [(devices, least) for devices in every if (least := devices.load.least) is not None]
+
+
+def _larger_than_memory(built: Build, asked: _Asked) -> str:
+    """Say that no device has the memory for a round; nothing where one has."""
+    if not asked:
+        return ""
+    needed_bytes = min(float(np.min(cost.memory_bytes)) for _, cost in asked)
+    largest_bytes = max(float(devices.memory_bytes.max()) for devices, _ in asked)
+    if largest_bytes >= needed_bytes:
+        return ""
+    at_once = built.learner.sized_by.samples_at_once
+    in_pieces = built.method.uses_optimizer
+    cure = less_memory(built.scenario, at_once, in_pieces=in_pieces)
+    return (
+        f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
+        f"{data_size(largest_bytes)}: {cure}"
+    )
+
+
+def _why_no_round(
+    tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Traffic
+) -> str:
+    """Say what kept all devices from a round: the way down, or their speed."""
     if down.all_cut:
         return _why_cut(built, Way.TO_CLIENT, down)
-    if not least:
+    if not asked:
         return "No training was asked for before the end: raise stop.days or stop.cycles"
-    round_s = min(
-        float(np.min(own.compute.round_s(cost))) for own, cost in zip(asked, least, strict=True)
-    )
+    round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
         cure = f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"

@@ -19,6 +19,7 @@ from sim.errors import InputError
 from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.trace.digest import json_digest
+from statements import sentence, statement_of
 
 CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
@@ -167,7 +168,7 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
     except KeyError as error:
         raise InputError(f"{path}: is broken (no {error}); {how_to_restart(path.parent)}") from None
     except ValueError as error:
-        why = str(error).removeprefix(f"{path}: ")
+        why = sentence(statement_of(error))
         raise InputError(f"{path}: is broken ({why}); {how_to_restart(path.parent)}") from None
 
 

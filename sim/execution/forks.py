@@ -141,7 +141,7 @@ class Parent:
     def stored(self) -> Stored:
         """The scenario that the run ended with; InputError for one that may not be run."""
         stored: Stored = self.manifest["scenario"]
-        with as_input(f"{self.folder / run_folder.MANIFEST}: "):
+        with as_input(file=str(self.folder / run_folder.MANIFEST)):
             scenarios.from_stored(stored, {})
         return stored
 
@@ -215,7 +215,7 @@ def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
             )
     result = deepcopy(stored)
     apply_overrides(result, overrides)
-    with as_input("--set "):
+    with as_input(option="--set"):
         return scenarios.from_stored(result, {}).model_dump(mode="json")
 
 

@@ -197,7 +197,7 @@ class Run(Observer):
             learner = self.built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
-                with as_input(located=self.built.scenario.located):
+                with as_input(origin=self.built.scenario):
                     if lacks := lacking_file(self.built.scenario, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())

@@ -100,9 +100,8 @@ def _none_arrived(
         missing = simulation.clients.missing(way)
         if missing is None or not missing.none_arrived:
             continue
-        why = why_none_arrived(built, way, missing)
-        if nothing is None or nothing.why != why:
-            yield f"no {name_of(way)} arrived: {why}"
+        if nothing is None or nothing.way is not way:
+            yield f"no {name_of(way)} arrived: {why_none_arrived(built, way, missing)}"
 
 
 def _unused(built: Build) -> Iterator[str]:

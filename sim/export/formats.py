@@ -56,7 +56,7 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     there at the end, or nothing does. Raises InputError for an unknown format, for a folder that
     is not a run or lacks what is asked for, and where ``out`` is not empty.
     """
-    with as_input(f"--to {to}: "):
+    with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
     source = read_sweep(folder) if is_sweep(folder) else load(folder)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:

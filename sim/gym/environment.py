@@ -201,7 +201,7 @@ def _loaded(
         loaded = scenario
     else:
         loaded = scenarios.from_dict(scenario)
-    with as_input("learning.method: "):
+    with as_input("learning.method"):
         method = find_method(loaded.learning.method)
     if not method.decides:
         raise InputError(

@@ -136,7 +136,7 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
 def _radio(values: Mapping[str, float]) -> Sidelink:
     powers = "tx_power_dbm", "noise_figure_db", "other_losses_db"
     others = {key: values[key] for key in (*powers, "path_loss_exponent", "reference_distance_m")}
-    with as_input("link.sidelink: "):
+    with as_input("link.sidelink"):
         return Sidelink(values["frequency_ghz"] * 1e9, values["bandwidth_mhz"] * 1e6, **others)
 
 

@@ -109,7 +109,7 @@ def ring_planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[
 
     Raises InputError where planes cannot be told from the elements.
     """
-    with as_input("link.isl: "):
+    with as_input("link.isl"):
         _, plane = np.unique(orbit.planes(satellites), return_inverse=True)
     found = []
     for members in groups(plane):

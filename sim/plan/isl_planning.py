@@ -17,10 +17,11 @@ from scenarios import Scenario
 from scenarios.link import Isl
 from sim.devices.faults import Intervals
 from sim.devices.satellites import flying_of
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
+from statements import Code, Statement
 
 
 def isl_plan(
@@ -67,9 +68,12 @@ def isl_plan(
             one, other = (names[member] for member in pairs[~within][0])
             remedy = f"or windows of pairs like {one!r} and {other!r}, or lower acquisition_s"
         raise InputError(
-            "link.isl.between_planes: no link to another plane ever opens; give more terminals "
-            f"than the rings use, {remedy}",
-            Code.NEVER_LINKED,
+            Statement.of(
+                Code.NEVER_LINKED,
+                "",
+                "link.isl.between_planes: no link to another plane ever opens; give more terminals "
+                f"than the rings use, {remedy}",
+            )
         )
     return plan
 
@@ -84,16 +88,22 @@ def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Seque
         one, other = (names[member] for member in divmod(min(blind), many))
         if isl.windows is not None:
             raise InputError(
-                f"link.isl.windows: none of the run is between {one!r} and {other!r}, who are "
-                "neighbours in a ring; give windows of each such pair, or set "
-                "link.isl.within_plane: none",
-                Code.NEVER_LINKED,
+                Statement.of(
+                    Code.NEVER_LINKED,
+                    "link.isl.windows",
+                    f"none of the run is between {one!r} and {other!r}, who are "
+                    "neighbours in a ring; give windows of each such pair, or set "
+                    "link.isl.within_plane: none",
+                )
             )
         raise InputError(
-            f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
-            "sight of each other; take more satellites per plane, lower grazing_km or raise "
-            "max_range_km",
-            Code.NEVER_LINKED,
+            Statement.of(
+                Code.NEVER_LINKED,
+                "link.isl.within_plane",
+                f"{one!r} and {other!r} are neighbours in a ring and never in "
+                "sight of each other; take more satellites per plane, lower grazing_km or raise "
+                "max_range_km",
+            )
         )
     in_ring: Mask = ring[numbers]
     return in_ring

@@ -17,12 +17,13 @@ from math import inf
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
 from sim.plan.mesh_sessions import Windows, windows_of_each
 from sim.trace.directions import Way
+from statements import Code, Statement
 
 
 class AccessSessions(PlannedSessions):
@@ -77,9 +78,12 @@ def access_sessions(
                 whom = "a station"
                 cures += ["lower the masks of stations", "raise ground.antennas"]
             raise InputError(
-                f"link.isl.route: what {cluster.name!r} sends never reaches {whom}, by no "
-                f"passes and links; {', '.join(cures)}, or simulate longer",
-                Code.NEVER_REACHED,
+                Statement.of(
+                    Code.NEVER_REACHED,
+                    "link.isl.route",
+                    f"what {cluster.name!r} sends never reaches {whom}, by no "
+                    f"passes and links; {', '.join(cures)}, or simulate longer",
+                )
             )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
     return found

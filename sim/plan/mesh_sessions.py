@@ -19,12 +19,13 @@ from math import inf, nextafter
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.linked import LinkedSatellites
 from sim.trace.directions import Way
+from statements import Code, Statement
 
 
 class MeshSessions(PlannedSessions):
@@ -100,10 +101,13 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
     if lost := [name for name, own in zip(isls.names, found, strict=True) if not own.numbers]:
         several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
         raise InputError(
-            f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
-            f"others{several}; have more links (between planes, by terminals, grazing_km or "
-            "windows), or simulate longer",
-            Code.NEVER_REACHED,
+            Statement.of(
+                Code.NEVER_REACHED,
+                "link.isl.route",
+                f"{lost[0]!r} never reaches the server, by no links and passes of "
+                f"others{several}; have more links (between planes, by terminals, grazing_km or "
+                "windows), or simulate longer",
+            )
         )
     link_bps = isls.least_bps
     return {

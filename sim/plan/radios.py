@@ -55,7 +55,7 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
         if resolved[side] == "neglected":
             return None  # a downlink of clusters
         _check_place(resolved[side], place)
-        with as_input(f"link.{side}: "):
+        with as_input(f"link.{side}"):
             return under(side, _air(resolved[side], place))
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")

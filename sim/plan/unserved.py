@@ -9,8 +9,9 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
-from sim.errors import Code, InputError
+from sim.errors import InputError
 from sim.plan.service import ServedPasses
+from statements import Code, Statement
 
 
 def check_served(
@@ -41,9 +42,12 @@ def check_served(
         windows = served.windows_of_clients[site]
         if passes[site] and not len(windows):
             raise InputError(
-                f"{kind} {name!r}: its satellites are out in all of its {passes[site]} windows; "
-                "lower faults.outages.per_day or mean_hours, or simulate longer",
-                Code.NEVER_SERVED,
+                Statement.of(
+                    Code.NEVER_SERVED,
+                    "",
+                    f"{kind} {name!r}: its satellites are out in all of its {passes[site]} "
+                    "windows; lower faults.outages.per_day or mean_hours, or simulate longer",
+                )
             )
         if source.source == "slots":
             continue
@@ -51,15 +55,21 @@ def check_served(
         days = f"{served.span_s / 86400:g} days"
         if not len(windows):
             raise InputError(
-                f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})",
-                Code.NEVER_SEEN,
+                Statement.of(
+                    Code.NEVER_SEEN,
+                    "",
+                    f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})",
+                )
             )
         services = windows[service.served[windows]]
         if not len(services):
             raise InputError(
-                f"{kind} {name!r}: seen {len(windows)} times, but never served "
-                f"({gap}): {_why_never_served(served, windows, source)}",
-                Code.NEVER_SERVED,
+                Statement.of(
+                    Code.NEVER_SERVED,
+                    "",
+                    f"{kind} {name!r}: seen {len(windows)} times, but never served "
+                    f"({gap}): {_why_never_served(served, windows, source)}",
+                )
             )
 
 

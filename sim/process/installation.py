@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("orbit", "channel", "learning", "scenarios", "sim")
+PACKAGES = ("statements", "orbit", "channel", "learning", "scenarios", "sim")
 HOME = Path(__file__).resolve().parents[2]
 """The folder that holds all packages, and ``leomix.py``."""
 

@@ -12,7 +12,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sim.engine.cost import FACTOR, Cost, Pace, cost_of
-from sim.errors import code_of
 from sim.execution.folder import POINTS
 from sim.execution.status import COMPLETE, REFUSED
 from sim.files import folder_bytes
@@ -24,6 +23,7 @@ from sim.sweep.request import SweepRequest
 from sim.sweep.rows import why_none
 from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
+from statements import code_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario

@@ -1,9 +1,8 @@
 """The points of a sweep: combinations of values, each a valid scenario."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from learning.rng import stream
 from scenarios import Scenario
+from scenarios.errors import SET
 from scenarios.loading import Read
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, point_identity
@@ -19,6 +19,7 @@ from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import METHOD, VARIANT, Axes
+from statements import Place, Refused, dotted, statement_of
 
 T = TypeVar("T")
 Specs = Mapping[str, Spec]
@@ -235,26 +236,25 @@ class SweepPlan:
             scenario = self.read(overrides, self.axes.of_a_file(values))
             method_of(scenario)
         except ValueError as error:
-            raise InputError(_of_the_sweep(str(error), values)) from None
+            raise _of_the_sweep(error, values) from None
         return overrides, scenario
 
 
-_UNKNOWN = re.compile(r"(\S+)\.[^.\s]+: is not a known key; did you mean '([^'.]+)'\?")
-"""Of a key within a section, for which a key beside it is suggested."""
-
-
-def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
+def _of_the_sweep(error: ValueError, values: Mapping[str, Any]) -> InputError:
     """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""
-    plain = text.removeprefix("--set ")
-    if plain != text and VARIANT in values:
-        return f"variant {values[VARIANT]}: {plain}"
-    for key in values:
-        if plain.startswith((f"{key}:", f"{key}.")):
-            found = _UNKNOWN.fullmatch(plain)
-            if found and found[2] not in Scenario.model_fields:  # `-p` needs the section before it
-                plain = plain.replace(f"'{found[2]}'?", f"'{found[1]}.{found[2]}'?")
-            return f"-p {plain}"
-    return f"{text} (at {labelled(values, values)})"
+    said = statement_of(error)
+    place = error.place if isinstance(error, Refused) else None
+    more = error.more if isinstance(error, Refused) else 0
+    if place == SET and VARIANT in values:
+        return InputError(said, Place(option=f"variant {values[VARIANT]}:"), more)
+    key = dotted(said.path)
+    if any(key == swept or key.startswith(f"{swept}.") for swept in values):
+        near = said.values.get("near")
+        if near is not None and len(said.path) > 1 and near not in Scenario.model_fields:
+            beside = f"{dotted(said.path[:-1])}.{near}"  # `-p` needs the section before it
+            said = replace(said, values={"near": beside})
+        return InputError(said, Place(option="-p"), more)
+    return InputError(said, replace(place or Place(), at=labelled(values, values)), more)
 
 
 def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:

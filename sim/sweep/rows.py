@@ -12,7 +12,7 @@ import yaml
 
 from scenarios.parsing import shipped_table
 from sim.analysis.targets import TARGETS, given, named
-from sim.errors import NO_CONTACT, InputError
+from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED
@@ -21,6 +21,7 @@ from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
+from statements import NO_CONTACT
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.errors import UNSERVABLE, InputError, Interrupted, SimulationError
+from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution import claim
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.live import LIVE
@@ -30,6 +30,7 @@ from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.specs import read_spec
 from sim.sweep.variants import Axes
 from sim.sweep.worker_process import LOG
+from statements import UNSERVABLE
 
 
 def sweep(  # noqa: PLR0913 (a documented signature)

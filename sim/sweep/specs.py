@@ -8,9 +8,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from scenarios.errors import ProblemsFound
 from scenarios.parsing import parse_yaml
 from sim.errors import InputError
+from statements import Refused, sentence
 
 # As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
 _NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
@@ -106,9 +106,8 @@ def _items(key: str, text: str) -> Spec:
         refuse(key, "has no values; give a,b,c or start:stop:step")
     try:
         values = parse_yaml(f"[{text}]").value
-    except ProblemsFound as found:
-        reason = " ".join(found.problems[0].text.split())
-        refuse(key, f"{text} is no list of values: {reason}")
+    except Refused as found:
+        refuse(key, f"{text} is no list of values: {sentence(found.statement)}")
     # YAML takes a comma at the end for the end of the list.
     if not values or text.endswith(","):
         refuse(key, f"{text} has an empty item; give a,b,c or start:stop:step")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scenarios.errors import ProblemsFound
 from scenarios.files import ALLOW_CODE, may_be_code, read_text
 from scenarios.parsing import parse_yaml
 from sim.errors import InputError
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.specs import Span, Spec, Steps, refuse
+from statements import Place, Refused
 
 VARIANT = "variant"
 """The column of the names, among the keys of the sweep."""
@@ -40,9 +40,9 @@ def read_variants(path: Path) -> dict[str, dict[str, Any]]:
         _refuse(path, "there is no such file; write names, each with the keys that it sets")
     try:
         document = parse_yaml(read_text(path))
-    except ProblemsFound as found:
-        problem = found.problems[0]
-        raise InputError(f"--variants {path}: {' '.join(problem.text.split())}") from None
+    except Refused as found:
+        # The line of the file is that of the text.
+        raise InputError(found.statement, Place(option=f"--variants {path}")) from None
     listed = document.value
     if not isinstance(listed, dict) or not listed:
         _refuse(path, "should be names, each with the keys that it sets, like fedavg-slow: "

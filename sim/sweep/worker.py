@@ -33,7 +33,6 @@ from sim.engine.cost import LEAST_SHARE, pace_of
 from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
-from sim.errors import code_of as error_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import changed_code, code_of, point_identity
 from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
@@ -45,6 +44,7 @@ from sim.process.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
+from statements import code_of as error_code
 
 
 class Inbox(Observer):

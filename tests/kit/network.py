@@ -14,7 +14,7 @@ from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.clients import Clients
 from sim.engine.doubts import doubts_of
 from sim.engine.learning_task import learner_of
-from sim.engine.setup import build
+from sim.engine.setup import build, method_of
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, decisive, portable

@@ -19,7 +19,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 HERE = Path.cwd()
-OURS = {"channel", "learning", "leomix", "orbit", "scenarios", "sim", *sys.stdlib_module_names}
+OURS = {"channel", "learning", "leomix", "orbit", "scenarios", "sim", "statements"}
+OURS |= sys.stdlib_module_names
 
 
 class Traps:

@@ -76,5 +76,7 @@ def test_asking_for_cuda_without_one_is_one_clear_line():
         return
     assert compute_devices("auto") == ("cpu",)
     for asked in ("cuda", "cuda:3", "cuda:0,cuda:1"):
-        with pytest.raises(ValueError, match=rf"learning\.device is '{asked}', but torch sees no"):
+        with pytest.raises(
+            ValueError, match=rf"learning\.device: got '{asked}', but torch sees no"
+        ):
             compute_devices(asked)

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
+from statements import Refused
 from tests.kit.every_source import CIRCULAR, ORBITS, changed, read
-from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, ProblemsFound, parse_yaml
+from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, parse_yaml
 
 BERN = {"latitude_deg": 46.9, "longitude_deg": 7.4}
 
@@ -58,9 +59,9 @@ REFUSED_YAML = [
 
 @pytest.mark.parametrize(("text", "line", "words"), REFUSED_YAML, ids=lambda v: str(v)[:20])
 def test_what_a_scenario_has_no_use_for_is_refused_with_its_line(text, line, words):
-    with pytest.raises(ProblemsFound) as caught:
+    with pytest.raises(Refused) as caught:
         parse_yaml(text)
-    [problem] = caught.value.problems
+    [problem] = caught.value.statements
     assert problem.line == line
     assert words in problem.text
 

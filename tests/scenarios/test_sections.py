@@ -87,15 +87,15 @@ SINGLE = {"serving": "single"}
 ANY = {"serving": "any"}
 BESIDE = "cannot be combined with"
 PACES = {"tflops": 1.0, "seconds_per_round": 2.0}
-BARE = "is not used by source '{source}', which has no geometry; leave it out"
+BARE = "is not used by source '{source}', which has no geometry; remove it"
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
 PHYSICAL = {"preset": "physical", "uplink": FIXED, "downlink": "neglected"}
 CROWD = {"sidelink": {}, "relay": "store"}
 TURNS = "directions that take turns have at most 1 together, and link"
-INSTEAD = "but source 'contacts' has no elevations; use"
+INSTEAD = "but source 'contacts' has no elevations; set it to"
 OF_ALL = [
     ("slots", {"stop": {"days": 3}}, "stop.cycles: is missing; source 'slots' runs a number"),
-    ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
+    ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch: gi"),
     ("tle omm bare", {"start": None}, ""),
     ("slots", {"ground.clusters": [7]}, "ground.clusters.0: got 7; must be a mapping of keys"),
     ("slots", {"stop": None}, "stop: got nothing; must be a mapping of keys"),
@@ -150,17 +150,17 @@ OF_ORBITS = [
     ("walker", {**SHELLS, "shells": [{**SHELL, "satellites": 20_000}, SHELL | {"name": "b"}]},
      "shells: have 20004 satellites in all; must be at most 20000"),
     ("walker", {"use.planes": 3, "use.satellites_per_plane": 4}, ""),
-    ("walker", {"use.planes": 4}, "use.planes: got 4; there are 3: give at most as many"),
+    ("walker", {"use.planes": 4}, "use.planes: got 4; there are 3; lower it to 3"),
     ("walker", {**SHELLS, "use": {"satellites_per_plane": 3}}, "use.satellites_per_plane: got 3;"),
     ("slots", {"slots.count": 1}, ""),
     ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
     ("files walker", {**SINGLE, "satellite": 41917}, ""),
     ("files walker", {**ANY, "satellite": "A"}, "satellite: is not used with serving 'any'; set"),
     ("served", {**ANY, "session": "contact", "hand_over_gap_s": 0},
-     "hand_over_gap_s: is not used with session 'contact'; set session: joined"),
+     "hand_over_gap_s: is not used with session 'contact'; set orbit.session: joined"),
     ("seen", {**ANY, "priority": "highest_elevation", "hand_over": "highest_elevation"}, ""),
     ("contacts", {"priority": "highest_elevation"},
-     f"priority: got 'highest_elevation', {INSTEAD} 'least_recently_served'"),
+     f"priority: got 'highest_elevation', {INSTEAD} least_recently_served"),
 ]  # fmt: skip
 for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "session": "joined",
                    "sync_delay_s": 0.0}.items():  # fmt: skip
@@ -177,19 +177,19 @@ OF_LEARNING = [
     ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
     ("slots", {"aggregation.deadline_s": 5}, "aggregation.deadline_s: is not used with when 'all'"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),
-    ("slots", {"data.split.alpha": 0.3}, "data.split.alpha: is not used with kind 'iid'; set kin"),
+    ("slots", {"data.split.alpha": 0.3}, "data.split.alpha: is not used with kind 'iid'; set lea"),
     ("slots", {"data.split.kind": "shards"}, "data.split.classes: is missing; kind 'shards' nee"),
     ("slots", {"data.split.kind": "quantity"}, "data.split.alpha: is missing; kind 'quantity' n"),
     ("slots", {"data.split.kind": "dirichlet", "data.split.alpha": 0.3}, ""),
     ("slots", {"data.split.kind": "shards", "data.split.classes": 2, "data.split.alpha": 1},
-     "data.split.alpha: is not used with kind 'shards'; set kind: dirichlet or quantity, or rem"),
+     "data.split.alpha: is not used with kind 'shards'; set learning.data.split.kind: dirichle"),
     ("slots", {"data.split": {}, "data.own_domain_fraction": 0.5},
      "data.own_domain_fraction: cannot be combined with learning.data.split; keep one of them"),
     ("slots", {"data.split": {}, "data.partition": "even", "data.dirichlet_alpha": 0.5}, ""),
 ]  # fmt: skip
 OF_LINKS = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},
-     f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7: set that to 0.4 or less"),
+     f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7; lower link.downlink.duty to 0.4"),
     ("seen", {"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
     ("seen", {"uplink.bandwidth_mhz": 40}, "uplink.bandwidth_mhz: got 40; must be at most total_"),
     ("seen", {"environment": "urban", "preset": "paper"}, "environment: got 'urban', but link.upl"),

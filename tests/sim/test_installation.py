@@ -21,7 +21,7 @@ ASK = (
 
 def laid_out(place, *, as_clone):
     """A folder with the packages of leomix, empty but for the module that is asked."""
-    for name in ("orbit", "channel", "learning", "scenarios", "sim"):
+    for name in ("statements", "orbit", "channel", "learning", "scenarios", "sim"):
         (place / name).mkdir(parents=True)
         (place / name / "__init__.py").touch()
     (place / "sim/process").mkdir()

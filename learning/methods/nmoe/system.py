@@ -65,7 +65,7 @@ class Networked(Method):
         if not kind_of(model.kind).expert_per_device:
             networked = (repr(name) for name, kind in KINDS.items() if kind.expert_per_device)
             raise ValueError(
-                f"learning.model.kind is {model.kind!r}; networked experts need "
+                f"learning.model.kind: got {model.kind!r}; networked experts need "
                 f"{' or '.join(networked)}"
             )
         if model.experts != sum(config.devices):

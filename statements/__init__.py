@@ -1,0 +1,47 @@
+"""What the program says, as values: what is refused, doubted or noted, of which keys, and the cure.
+
+A :class:`Statement` has a code, which code compares, the keys that it is about, a text with values,
+and remedies that can be applied. :class:`Refused` is the error of wrong input that carries them. A
+:class:`Rule` says something of keys where a condition holds. :mod:`statements.words` makes lines,
+and JSON, of them: nobody else makes text of a statement, and nobody reads one out of a text.
+
+It uses the standard library only, so that every other package can say something.
+"""
+
+from statements.code import NO_CONTACT, UNSERVABLE, Code, Severity
+from statements.remedies import Change, Give, Lower, Other, Raise, Remedy, Remove, Set
+from statements.rules import Rule, needed, said, unused
+from statements.statement import KeyPath, Place, Refused, Statement, as_key, code_of, statement_of
+from statements.words import as_json, dotted, line, refused_json, sentence, shown
+
+__all__ = [
+    "as_json",
+    "as_key",
+    "Change",
+    "Code",
+    "code_of",
+    "dotted",
+    "Give",
+    "KeyPath",
+    "line",
+    "Lower",
+    "needed",
+    "NO_CONTACT",
+    "Other",
+    "Place",
+    "Raise",
+    "Refused",
+    "refused_json",
+    "Remedy",
+    "Remove",
+    "Rule",
+    "said",
+    "sentence",
+    "Set",
+    "Severity",
+    "shown",
+    "Statement",
+    "statement_of",
+    "UNSERVABLE",
+    "unused",
+]

@@ -1,0 +1,133 @@
+"""What a refusal advises helps: applied, the same is not said of the same key again."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+import scenarios
+from statements import Code, Refused, Statement, as_json, line
+from tests.kit.every_source import changed
+from tests.kit.network import make_plan, method_of
+from tests.scenarios.test_messages import FILES, GOLDEN, OF_FILES
+from tests.scenarios.test_sections import GROUPS, RULES
+
+
+def refusal(mapping):
+    """What is refused of a scenario, of its method, or of its contacts; None for nothing."""
+    try:
+        scenario = scenarios.from_dict(mapping)
+        method_of(scenario)
+        make_plan(scenario)
+    except Refused as error:
+        return error.statement
+    return None
+
+
+def now(mapping, path=()):
+    """The values of a mapping by dotted key."""
+    found = {}
+    for key, value in mapping.items() if isinstance(mapping, dict) else enumerate(mapping):
+        here = (*path, key)
+        found[".".join(map(str, here))] = value
+        if isinstance(value, dict | list):
+            found |= now(value, here)
+    return found
+
+
+def mended(mapping, overrides):
+    """A copy of a mapping with keys set, or taken out."""
+    copy = yaml.safe_load(yaml.safe_dump(mapping))
+    for key, value in overrides.items():
+        if value is not None:
+            scenarios.set_key(copy, key, value)
+            continue
+        section = copy
+        *above, last = key.split(".")
+        for part in above:
+            section = section[int(part) if isinstance(section, list) else part]
+        section.pop(last, None)
+    return copy
+
+
+def of_golden():
+    for _, file, right, wrong, _ in OF_FILES:
+        if file.endswith(".yaml"):
+            yield wrong if right is None else FILES[file].replace(right, wrong), {}
+    for command in GOLDEN["commands"]:
+        words = shlex.split(command)
+        if words[0] == "validate" and words[1] in FILES and words[1].endswith(".yaml"):
+            sets = [word for word in words[2:] if "=" in word]
+            yield FILES[words[1]], dict(one.split("=", 1) for one in sets)
+
+
+def of_rules():
+    for section, rules in RULES.items():
+        for sources, changes, told in rules:
+            said = {f"{section}{key}": value for key, value in changes.items()}
+            if "relay" in changes:
+                said["ground.clusters.0.devices"] = 3
+            for group in sources.split() if told else ():
+                for source in GROUPS.get(group, [group])[:2]:
+                    yield changed(source, said)
+
+
+def every_mapping():
+    for text, overrides in of_golden():
+        try:
+            mapping = yaml.safe_load(text)
+            for key, value in overrides.items():
+                scenarios.set_key(mapping, key, yaml.safe_load(value))
+        except (yaml.YAMLError, TypeError, ValueError):  # no scenario at all
+            continue
+        if isinstance(mapping, dict):
+            yield mapping
+    yield from of_rules()
+
+
+def test_each_remedy_that_can_be_applied_mends_what_it_is_said_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    applied, codes = 0, set()
+    for mapping in every_mapping():
+        said = refusal(mapping)
+        for remedy in () if said is None else said.remedies:
+            overrides = remedy.overrides(now(mapping))
+            if not overrides:
+                continue
+            after = refusal(mended(mapping, overrides))
+            again = after is not None and (after.code, after.keys) == (said.code, said.keys)
+            assert not again, f"{line(said)}: after {overrides}, {line(after)}"
+            applied += 1
+            codes.add(said.code)
+    assert applied > 100
+    assert {Code.UNUSED, Code.MISSING, Code.CONFLICT, Code.UNSUPPORTED} <= codes
+
+
+def test_a_statement_is_the_same_in_words_and_in_json():
+    with pytest.raises(Refused) as caught:
+        scenarios.load("quickstart", {"link.uplink.rate": "shannon", "link.uplink.fading": "none"})
+    told = as_json(caught.value.statement, caught.value.place)
+    assert told == {
+        "code": "unused",
+        "severity": "refusal",
+        "keys": ["link.uplink.fading"],
+        "values": {"rate": "shannon"},
+        "remedies": [
+            {"do": "remove it", "set": {"link.uplink.fading": None}},
+            {
+                "do": "set link.uplink.rate: ergodic or outage",
+                "set": {"link.uplink.rate": "ergodic"},
+            },
+        ],
+        "place": {"option": "--set", "file": "", "line": None, "at": ""},
+        "text": str(caught.value),
+    }
+
+
+def test_a_text_of_somebody_else_may_have_braces():
+    assert str(Refused("a {b} {0} {")) == "a {b} {0} {"
+    said = Statement.of(Code.OTHER, "a.b", "got {value!r}", value="{x}")
+    assert str(said.below("c", 0)) == "c.0.a.b: got '{x}'"
