@@ -68,6 +68,18 @@ def as_input(
         raise InputError(refused, place) from None
 
 
+@contextmanager
+def located(origin: Places) -> Iterator[None]:
+    """Say of what is refused, too, where its key was given, if ``origin`` knows it."""
+    try:
+        yield
+    except Refused as error:
+        place = None if error.place else origin.place_of(error.statement.path)
+        if place is None:
+            raise
+        raise type(error)(error.statements, place, error.more) from None
+
+
 def missing(option: str, extra: str, error: ImportError) -> InputError:
     """Return what to say where the packages of an extra are not installed."""
     return InputError(

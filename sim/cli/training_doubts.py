@@ -10,6 +10,7 @@ from scenarios import Scenario
 from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
+from statements import Code, Statement
 
 
 def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
@@ -27,8 +28,12 @@ def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
     forms = kind_of(kind).forms
     if forms and form not in forms:
         raise InputError(
-            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
-            "learning.train=false for timing only"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "learning.model.kind",
+                f"{kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
+                "learning.train=false for timing only",
+            )
         )
     return []
 

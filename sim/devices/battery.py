@@ -15,6 +15,7 @@ from scenarios import Scenario
 from sim.devices.compute import transmitter_of
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
+from statements import Code, Statement
 
 WH_J = 3600.0
 TICK_S = 1e-7
@@ -235,9 +236,13 @@ def supplies_of(
         lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s
         if lit * power.charge_w <= power.idle_w:
             raise InputError(
-                f"compute.battery: the battery of {name!r} never charges: it is in sunlight for "
-                f"{lit:.0%} of the time, which gives {lit * power.charge_w:.3g} W in the mean, and "
-                f"draws {power.idle_w:g} W; raise charge_w or lower idle_w"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "compute.battery",
+                    f"the battery of {name!r} never charges: it is in sunlight for "
+                    f"{lit:.0%} of the time, which gives {lit * power.charge_w:.3g} W in the mean, "
+                    f"and draws {power.idle_w:g} W; raise charge_w or lower idle_w",
+                )
             )
         supplies[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()
     return supplies

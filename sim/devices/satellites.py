@@ -19,6 +19,7 @@ from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
 from sim.devices.start import given_start
 from sim.errors import InputError
 from sim.formatting import some
+from statements import Code, Statement
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,13 @@ def windows_of(scenario: Scenario) -> WindowsOfFile:
     places = [node.name for node in nodes]
     if orbit.is_contact_plan(text):
         if columns:
-            raise InputError(f"orbit.columns: {name} is a contact plan, without columns; remove it")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "orbit.columns",
+                    f"{name} is a contact plan, without columns; remove it",
+                )
+            )
         return _of_contact_plan(orbit.parse_contact_plan(text, name, **options), places, name, bad)
     if source.satellite is not None:
         options["satellite"] = source.satellite
@@ -223,8 +230,12 @@ def _told_apart(found: Sequence[S]) -> list[S]:
             text = f"orbit: {times} element sets are those of {twice!r}; {SEVERAL_SETS}"
             raise InputError(text)
         raise InputError(
-            f"orbit: {times} satellites are called {twice!r}; where all serve or are clients "
-            "each needs a name of its own, so rename or remove one"
+            Statement.of(
+                Code.UNSUPPORTED,
+                "orbit",
+                f"{times} satellites are called {twice!r}; where all serve or are clients "
+                "each needs a name of its own, so rename or remove one",
+            )
         )
     return told
 
@@ -271,7 +282,7 @@ def _read(scenario: Scenario) -> list[orbit.Satellite]:
         raise orbit.ElementError(bad[0])
     if not found:
         what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
-        raise InputError(f"orbit.skip_bad: {what}")
+        raise InputError(Statement.of(Code.WRONG_VALUE, "orbit.skip_bad", what))
     return found if source.sets is None else orbit.one_each(found, source.sets)
 
 

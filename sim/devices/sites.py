@@ -23,6 +23,7 @@ from scenarios.ground import (
 )
 from sim.devices.satellites import satellite_names, satellites_of
 from sim.errors import InputError
+from statements import Code, Statement
 
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
@@ -128,15 +129,24 @@ def stations_of(scenario: Scenario) -> list[Station]:
         stations = [Station.model_construct(**place_keys(site)) for site in sites]
         if (ground.stations_used or 0) > len(stations):
             raise InputError(
-                f"ground.stations_used: got {ground.stations_used}; there are {len(stations)} "
-                "stations in ground.stations_path"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "ground.stations_used",
+                    f"got {ground.stations_used}; there are {len(stations)} "
+                    "stations in ground.stations_path",
+                )
             )
     else:
         stations = list(ground.stations)
     if len(stations[: ground.stations_used]) > MOST_STATIONS:  # so many a list has at most
         raise InputError(
-            f"ground.stations_path: {scenarios.stations_file(scenario)} has {len(stations)} "
-            f"stations; use {MOST_STATIONS} at most: set ground.stations_used, or shorten the file"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "ground.stations_path",
+                f"{scenarios.stations_file(scenario)} has {len(stations)} "
+                f"stations; use {MOST_STATIONS} at most: set ground.stations_used, or shorten the "
+                "file",
+            )
         )
     return sorted(stations[: ground.stations_used], key=lambda station: station.name)
 

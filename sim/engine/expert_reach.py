@@ -56,8 +56,12 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
             )
         )
     raise InputError(
-        f"learning.options.reach_ms: nobody reaches the expert of {name!r}, whose shortest link "
-        f"takes {least_ms:.3g} ms{others}; raise it, or set it to 0 for the own experts alone"
+        Statement.of(
+            Code.WRONG_VALUE,
+            "learning.options.reach_ms",
+            f"nobody reaches the expert of {name!r}, whose shortest link "
+            f"takes {least_ms:.3g} ms{others}; raise it, or set it to 0 for the own experts alone",
+        )
     )
 
 

@@ -35,9 +35,19 @@ def learner_of(scenario: Scenario) -> Learner:
     for name in learning.data.paths:
         if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
             where = "satellites" if scenario.roles.satellites_learn else "ground.clusters"
-            raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
+                )
+            )
     if scenario.stop.accuracy is not None and not learning.train:
-        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "stop.accuracy",
+                "is never measured with learning.train=false; remove it",
+            )
+        )
     config = learning_config(scenario)
     counted = learning.sized_as
     if method.own_learning:

@@ -29,7 +29,7 @@ from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
 from sim.engine.mesh_messages import check_messages
-from sim.errors import as_input
+from sim.errors import as_input, located
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
 from sim.plan.plan import Plan, make_plan
@@ -141,6 +141,11 @@ def build(
     ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
+    with located(scenario):
+        return _built(scenario, find, before)
+
+
+def _built(scenario: Scenario, find: Find, before: FaultsUntilFork | None) -> Build:
     method, options, learner = method_of(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before, method.needs_isl)

@@ -29,6 +29,7 @@ from sim.execution.status import COMPLETE
 from sim.execution.window_cache import WindowCache
 from sim.plan.splicing import spliced
 from sim.plan.windows import Find
+from statements import Code, Statement
 
 
 def fork(
@@ -112,9 +113,21 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     if not at_s < late.plan.stop_s:
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
     if (before.sidelinks is None) != (late.sidelinks is None):
-        raise InputError("link.sidelink: a fork can change sidelinks, not make or remove them")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "link.sidelink",
+                "a fork can change sidelinks, not make or remove them",
+            )
+        )
     if (before.plan.isls is None) != (late.plan.isls is None):
-        raise InputError("link.isl: a fork can change these links, not make or remove them")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "link.isl",
+                "a fork can change these links, not make or remove them",
+            )
+        )
     try:
         plan = spliced(before.plan, late.plan, at_s)
     except InputError as error:

@@ -28,6 +28,7 @@ from sim.execution.window_cache import WindowCache
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode
 from sim.gym.rewards import gained, standing, weights_of
+from statements import Code, Statement
 
 KEPT_BUILDS = 16
 """Of how many seeds the plan and the links are kept."""
@@ -96,7 +97,13 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         seen = episode.go_on()
         if seen is None:
             name = self._scenario.learning.method
-            raise InputError(f"learning.method: the run is over, and {name!r} has asked nothing")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "learning.method",
+                    f"the run is over, and {name!r} has asked nothing",
+                )
+            )
         self._see(episode, seen)
         return encoded(seen), self._info()
 
@@ -205,7 +212,11 @@ def _loaded(
         method = find_method(loaded.learning.method)
     if not method.decides:
         raise InputError(
-            f"learning.method: {loaded.learning.method!r} asks for no decisions; set it to 'select'"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "learning.method",
+                f"{loaded.learning.method!r} asks for no decisions; set it to 'select'",
+            )
         )
     return loaded
 

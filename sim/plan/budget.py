@@ -28,6 +28,7 @@ from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.trace.directions import Way
+from statements import Code, Statement
 
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
@@ -191,13 +192,21 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
     if scenario.roles.relay:
         raise InputError(
-            f"roles.server: {scenario.roles.server!r} has no links to the ground; its windows with "
-            "the clients are those of leomix contacts, and their rate is that of link.isl"
+            Statement.of(
+                Code.UNSUPPORTED,
+                "roles.server",
+                f"{scenario.roles.server!r} has no links to the ground; its windows with "
+                "the clients are those of leomix contacts, and their rate is that of link.isl",
+            )
         )
     if tells_rates(scenario):
         raise InputError(
-            "orbit: the rates are those of the contact plan, and follow from no budget; "
-            "leomix contacts --graph lists them"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "orbit",
+                "the rates are those of the contact plan, and follow from no budget; "
+                "leomix contacts --graph lists them",
+            )
         )
     both = ground_radios(scenario)[place]
     uplink, downlink = both[::-1] if scenario.roles.satellites_learn else both

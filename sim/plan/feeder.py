@@ -19,6 +19,7 @@ from sim.errors import InputError
 from sim.plan.mesh_sessions import Windows
 from sim.plan.service import ServedPasses, served_feeder_passes
 from sim.plan.windows import Find
+from statements import Code, Statement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,7 +119,11 @@ def feeder_plan(
     served = served_feeder_passes(scenario, out, find)
     if shared := sorted(set(served.servers) & set(clusters)):
         raise InputError(
-            f"ground.stations: {shared[0]!r} is a station and a cluster too; rename the station"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "ground.stations",
+                f"{shared[0]!r} is a station and a cluster too; rename the station",
+            )
         )
     service = served.service
     numbers = np.flatnonzero(service.served)

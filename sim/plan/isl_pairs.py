@@ -15,6 +15,7 @@ from orbit.windows import groups
 from scenarios.link import Isl
 from sim.errors import InputError, as_input
 from sim.plan.joined import joined_parts
+from statements import Code, Statement
 
 TIES = 9
 """Decimals to which orbits are compared: satellites in a regular pattern are equally near."""
@@ -40,15 +41,25 @@ def isl_pairs(
     for plane in planes if isl.within_plane == "ring" else ():
         if len(plane) < 2:
             raise InputError(
-                f"link.isl.within_plane: {satellites[plane[0]].name!r} is alone in its plane; a "
-                "ring needs two satellites or more"
+                Statement.of(
+                    Code.UNSUPPORTED,
+                    "link.isl.within_plane",
+                    f"{satellites[plane[0]].name!r} is alone in its plane; a "
+                    "ring needs two satellites or more",
+                )
             )
         ring += pairwise(plane)
         if len(plane) > 2:
             ring.append((plane[-1], plane[0]))
     across = _pairs_across(isl, planes, satellites, start)
     if isl.between_planes != "none" and not across:
-        raise InputError(f"link.isl.between_planes: {_why_none(len(satellites), len(planes))}")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "link.isl.between_planes",
+                _why_none(len(satellites), len(planes)),
+            )
+        )
     pairs = np.sort(np.array(ring + across, np.int64).reshape(-1, 2), axis=1)
     return pairs, np.arange(len(pairs)) < len(ring)
 

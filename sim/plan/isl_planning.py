@@ -157,7 +157,7 @@ def _isl_file(
     try:
         return orbit.isls_of_plan(contacts, [satellite.name for satellite in satellites])
     except ValueError as error:
-        raise InputError(f"link.isl.windows: {error}") from None
+        raise InputError(Statement.of(Code.WRONG_VALUE, "link.isl.windows", str(error))) from None
 
 
 def _of_file(
@@ -167,8 +167,12 @@ def _of_file(
     number = {satellite.name: k for k, satellite in enumerate(satellites)}
     if unknown := sorted(set(file.satellites) - number.keys()):
         raise InputError(
-            f"link.isl.windows: {unknown[0]!r} is none of the {len(number)} satellites, the first "
-            f"of which is {satellites[0].name!r}; name them as there"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "link.isl.windows",
+                f"{unknown[0]!r} is none of the {len(number)} satellites, the first "
+                f"of which is {satellites[0].name!r}; name them as there",
+            )
         )
     index = np.array([number[name] for name in file.satellites])
     ends = np.sort(index[np.stack([file.windows.a, file.windows.b], axis=1)], axis=1)
@@ -177,8 +181,12 @@ def _of_file(
     if not wanted.any():
         one, other = (satellites[k].name for k in pairs[0])
         raise InputError(
-            f"link.isl.windows: none is between satellites that are to be linked, like {one!r} and "
-            f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "link.isl.windows",
+                f"none is between satellites that are to be linked, like {one!r} and "
+                f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}",
+            )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)
     for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):

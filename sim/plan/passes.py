@@ -28,6 +28,7 @@ from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
 from sim.trace.directions import Topology
+from statements import Code, Statement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,8 +104,11 @@ class Passes:
         for kind, names in (("satellite", self.servers), ("plane", planes)):
             if shared := sorted(set(names) & set(self.clients)):
                 raise InputError(
-                    f"ground.stations: {shared[0]!r} is a station and a {kind} too; rename the "
-                    "station"
+                    Statement.of(
+                        Code.WRONG_VALUE,
+                        "ground.stations",
+                        f"{shared[0]!r} is a station and a {kind} too; rename the station",
+                    )
                 )
         flying = self.passes.satellite
         clients = self.servers
@@ -146,7 +150,11 @@ def find_passes(scenario: Scenario, find: Find) -> Passes:
     shared = sorted(set(passes.servers) & set(passes.clients))
     if shared and not scenario.roles.satellites_learn:
         raise InputError(
-            f"ground.clusters: {shared[0]!r} is a cluster and a satellite too; rename the cluster"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "ground.clusters",
+                f"{shared[0]!r} is a cluster and a satellite too; rename the cluster",
+            )
         )
     return passes
 
@@ -206,9 +214,13 @@ def _of_file(scenario: Scenario) -> Passes:
     kind = "station" if scenario.roles.satellites_learn else "cluster"
     if not len(windows):
         raise InputError(
-            f"orbit: no window is left for the {kind}s {', '.join(names)} in the first "
-            f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
-            f"are {some(file.sites, 10)}; orbit.names says which is which"
+            Statement.of(
+                Code.WRONG_VALUE,
+                "orbit",
+                f"no window is left for the {kind}s {', '.join(names)} in the first "
+                f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
+                f"are {some(file.sites, 10)}; orbit.names says which is which",
+            )
         )
     windows = replace(
         windows,
@@ -220,8 +232,12 @@ def _of_file(scenario: Scenario) -> Passes:
     for one in pieces or ():
         if (longest_s := max(one.delay_s)) > LAST_BITS_S:
             raise InputError(
-                f"orbit: a contact of {longest_s:g} light seconds is simulated by nothing here, "
-                f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "orbit",
+                    f"a contact of {longest_s:g} light seconds is simulated by nothing here, "
+                    f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out",
+                )
             )
     unused = some(sorted(set(file.sites) - set(names)), 10)
     doubt = f"windows of {unused} are not used: no {kind} is called so; orbit.names can say which"
@@ -282,7 +298,13 @@ def _in_slots(scenario: Scenario) -> Passes:
         span_s = min(span_s, days * 86400.0)
         windows = windows.where(windows.set_s <= span_s)
         if not len(windows):
-            raise InputError(f"stop.days: {span_s / 86400:g} days do not hold a single slot")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "stop.days",
+                    f"{span_s / 86400:g} days do not hold a single slot",
+                )
+            )
     return Passes(
         servers=[SATELLITE],
         norad_ids=[None],

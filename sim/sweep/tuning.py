@@ -30,6 +30,7 @@ from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.running import Sweeping, axes_of, run_sweep
 from sim.sweep.text import failures_text, no_room
 from sim.sweep.variants import METHOD, VARIANT, Axes
+from statements import Code, Statement
 
 OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
 """Sections that decide what is learnt from, by whom, and until when: nothing to be tuned."""
@@ -98,11 +99,20 @@ class TuningPlan:
         plan = self.sweep_of(self.candidates[:1], 1.0)
         learning = plan.read(next(plan.points()).overrides).learning
         if not learning.train:
-            raise InputError("learning.train: nothing is trained, so that nothing can be tuned")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "learning.train",
+                    "nothing is trained, so that nothing can be tuned",
+                )
+            )
         if learning.data.validation == 0.0:
             raise InputError(
-                "learning.data.validation: tuning needs samples to choose by; "
-                "add --set learning.data.validation=0.2"
+                Statement.of(
+                    Code.UNSUPPORTED,
+                    "learning.data.validation",
+                    "tuning needs samples to choose by; add --set learning.data.validation=0.2",
+                )
             )
 
     def _check_keys(self) -> None:

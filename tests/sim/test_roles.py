@@ -111,7 +111,7 @@ REFUSED = [
     ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs it"),
     ({"ground.clusters": [{"name": "A"}]}, "ground.clusters: is not used with roles.clients"),
     ({"ground.stations_used": 3}, "ground.stations_used: got 3; there are 2 stations"),
-    ({"orbit.beams": 2}, "orbit.beams: is not used with roles.clients 'satellites'; remove it, or set gr"),
+    ({"orbit.beams": 2}, "orbit.beams: is not used with roles.clients 'satellites'; remove it, or"),
     ({"link.downlink": "neglected"}, "link.downlink: is neglected, but carries the updates"),
     ({"orbit": {"source": "slots"}, "stop": {"cycles": 2}}, "orbit.source: got 'slots', which"),
 ]
