@@ -27,7 +27,7 @@ import sim
 from channel.efficiency import MODCODS
 from learning.requests.cluster import NextContact, Upload
 from learning.requests.payload import Payload
-from sim.devices.satellites import satellites_of
+from sim.world.world import World
 
 Floats = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def truth_s(model: Any, through: list[tuple[Floats, Floats]], megabytes: float) 
 
 def rows(rate: str) -> Iterator[tuple[str, float, float, float]]:
     """Name, megabytes and both times of each payload."""
-    model = satellites_of(scenario(rate))[0].model
+    model = World(scenario(rate)).fleet.satellites[0].model
     through = [carried(one_pass) for one_pass in passes(model, rate)]
     for name, share in PAYLOADS.items():
         megabytes = share * float(through[0][1][-1])

@@ -12,11 +12,11 @@ import scenarios
 from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.methods import known_method
-from sim.devices.sites import clusters_of
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import numbers_of, says
 from sim.trace.tables import pieces_of
+from sim.world.world import World
 
 
 def client_word(manifest: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _planes(
     tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
     """Distinct planes of a round in the mean, and of as many clients drawn without replacement."""
-    clients = clusters_of(scenarios.from_dict(manifest["scenario"]))
+    clients = World(scenarios.from_dict(manifest["scenario"])).sites.clusters
     if "updates" not in tables or not all(client.plane for client in clients):
         return None, None
     rows = tables["updates"]

@@ -16,13 +16,12 @@ from scenarios import Scenario
 from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.cli.contact_listing import ContactList
-from sim.devices.satellites import flying_of, satellites_of
-from sim.devices.start import start_of
 from sim.errors import InputError, as_input
 from sim.plan.isl_pairs import isl_pairs
 from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
+from sim.world.world import World
 from statements import sentence, statement_of
 
 _LONGEST_DAYS = 36525
@@ -35,7 +34,7 @@ def of_scenario(scenario: Scenario) -> ContactList:
 
     And how often each client is served.
     """
-    served = served_passes(scenario)
+    served = served_passes(World(scenario))
     sessions = [served.sessions[windows] for windows in served.windows_of_clients]
     fleet = served.fleet
     norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
@@ -124,10 +123,11 @@ def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
         raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
-    satellites = satellites_of(scenario)
-    if len(flying := flying_of(scenario)) < 2:
+    world = World(scenario)
+    satellites = world.fleet.satellites
+    if len(flying := world.fleet.flying) < 2:
         raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
-    start = start_of(scenario, flying)
+    start = world.start_of(flying)
     isl = scenario.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:
@@ -136,7 +136,7 @@ def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
         to_server = [(client, len(satellites)) for client in range(len(satellites))]
         pairs = np.concatenate([pairs, to_server])
     span_s = 86_400.0 * (scenario.stop.days or 0.0)
-    found = find_isls(scenario, isl, start, span_s, pairs)
+    found = find_isls(world, isl, start, span_s, pairs)
     names = np.array([satellite.name for satellite in flying])
     times = {"start_utc": utc(start, found.start_s), "end_utc": utc(start, found.end_s)}
     columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}

@@ -35,8 +35,8 @@ def _rounds(built: Build) -> Iterator[str]:
     if round_s > built.plan.stop_s and all(one.pace_s is None for one in built.compute):
         yield (
             f"no device can complete a round of training: one takes {duration(round_s)}, and the "
-            f"run {duration(built.plan.stop_s)}: {speed_key(built.scenario)}, or take a smaller "
-            f"{model_key(built.scenario)}"
+            f"run {duration(built.plan.stop_s)}: {speed_key(built.world)}, or take a smaller "
+            f"{model_key(built.world)}"
         )
 
 
@@ -62,10 +62,10 @@ def _uploads(built: Build) -> Iterator[str]:
     if not passes:
         return
     direction = plan.topology.direction(Way.TO_SERVER)
-    keys = " or ".join(link_keys(built.scenario, {direction}))
+    keys = " or ".join(link_keys(built.world, {direction}))
     yield (
         f"no upload can reach the server: the smallest holds {data_size(size_bytes)}, and the "
         f"{passes} passes of a client carry about {data_size(most_bytes)} at most, all together: "
         f"raise {keys}, or "
-        f"take a smaller {model_key(built.scenario)}"
+        f"take a smaller {model_key(built.world)}"
     )

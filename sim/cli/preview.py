@@ -230,7 +230,7 @@ def _passes_taken(passes: int) -> str:
 
 def _what_helps(built: Build, way: Way, direction: str) -> str:
     """Name keys that let a pass carry more in a direction, and those of what goes this way."""
-    scenario, lora = built.scenario, built.learner.config.model.lora
-    more = [f"raise {key}" for key in link_keys(scenario, {direction})]
-    more += [f"lower {key}" for key in mask_keys(scenario)]
-    return ", ".join([*more, f"or {less_to_carry(scenario, lora, way)}"])
+    world, lora = built.world, built.learner.config.model.lora
+    more = [f"raise {key}" for key in link_keys(world, {direction})]
+    more += [f"lower {key}" for key in mask_keys(world)]
+    return ", ".join([*more, f"or {less_to_carry(world, lora, way)}"])

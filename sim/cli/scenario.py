@@ -80,12 +80,12 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     from sim.engine import memory
     from sim.engine.doubts import doubts_of, gap_doubts
 
-    lacking = missing_data(built.scenario, built.learner)
+    lacking = missing_data(built.world, built.learner)
     try:
         memory.check(built)
     except InputError as error:  # what it would be is shown all the same, but not tried
         looked.too_large = error
-    in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
+    in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
     looked.doubt([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
     looked.lines.append(plan_text(built))
     if as_shipped(built.scenario, overrides):
@@ -116,18 +116,19 @@ def link_command(
     """Show the link budget by elevation, or one pass over time."""
     import scenarios
     from sim.plan import budget
+    from sim.world.world import World
 
-    loaded = scenarios.load(scenario, overrides_of(set_))
+    world = World(scenarios.load(scenario, overrides_of(set_)))
     if contact is not None:
-        shown = [budget.one_pass(loaded, contact)]
+        shown = [budget.one_pass(world, contact)]
         if out is not None:
             budget.write_pass(shown[0], out)
     else:
-        budgets = budget.budget(loaded)
+        budgets = budget.budget(world)
         if out is not None:
             budget.write(budgets, out)
         shown = [*budgets]
-    print(budget.heading(loaded))
+    print(budget.heading(world))
     for one in shown:
         print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")
         print(one.text)

@@ -10,10 +10,11 @@ from scenarios import Scenario
 from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
+from sim.world.world import World
 from statements import Code, Statement
 
 
-def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
+def missing_data(world: World, learner: Learner) -> list[str]:
     """Look for what a run would train on; return lines for the user where files are not there.
 
     Such a scenario may be meant for timing, or for files to come. Raises InputError where the
@@ -21,7 +22,7 @@ def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
     """
     if not learner.trains:
         return []
-    if lacks := lacking_file(scenario, learner.config.data):
+    if lacks := lacking_file(world, learner.config.data):
         return [f"{lacks}, or set learning.train=false for timing only"]
     kind = learner.config.model.kind
     form = input_spec(learner.config).form

@@ -11,10 +11,9 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats
-from scenarios import Scenario
 from sim.devices.compute import transmitter_of
-from sim.devices.satellites import satellites_of
 from sim.errors import InputError
+from sim.world.world import World
 from statements import Code, Statement
 
 WH_J = 3600.0
@@ -202,20 +201,18 @@ class Battery:
         return Walked(at_s, level_j, lowest_j, done_s, bends)
 
 
-def supplies_of(
-    scenario: Scenario, start: datetime, stop_s: float
-) -> dict[str, tuple[Power, Floats]]:
+def supplies_of(world: World, start: datetime, stop_s: float) -> dict[str, tuple[Power, Floats]]:
     """Return power and shadow edges of each satellite's battery; none where the scenario has none.
 
     Raises InputError for one that idles away more than the Sun charges.
     """
-    battery = scenario.compute.battery
+    battery = world.compute.battery
     if battery is None:
         return {}
-    compute_w = scenario.compute.overridden_by(None).power_w
+    compute_w = world.compute.overridden_by(None).power_w
     assert compute_w is not None  # the schema asks for it
     capacity_j = battery.capacity_wh * WH_J
-    sender = transmitter_of(scenario)
+    sender = transmitter_of(world)
     power = Power(
         capacity_j=capacity_j,
         start_j=battery.initial * capacity_j,
@@ -226,7 +223,7 @@ def supplies_of(
         send_w=(sender.power_w or 0.0) * sender.duty,
         peer_w=sender.peer_w[1],
     )
-    satellites = satellites_of(scenario)
+    satellites = world.fleet.satellites
     dark = orbit.eclipses(satellites, start, start + timedelta(seconds=stop_s))
     supplies: dict[str, tuple[Power, Floats]] = {}
     for number, name in enumerate(satellite.name for satellite in satellites):

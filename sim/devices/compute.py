@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import scenarios
 from learning.requests.cluster import Cost, Floats, Ints, Mask
-from scenarios import Scenario
 from scenarios.compute import DeviceCompute
 from sim.devices.energy import Transmitter
 from sim.devices.faults import slowdown_of
-from sim.devices.sites import clusters_of, device_kinds
+from sim.world.world import World
 
 ROUNDING = 1e-9
 """Relative slack when rounds are counted, so that 0.7 s hold seven rounds of 0.1 s."""
@@ -81,28 +79,28 @@ def whole_rounds(seconds: Floats, round_s: float | Floats) -> Ints:
     return counts.astype(np.int64)
 
 
-def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
+def compute_of(world: World) -> tuple[Compute, ...]:
     """Return the computing of each cluster's devices (K,), in canonical order.
 
     Stragglers take longer. Raises InputError for kinds of devices that do not cover a file of
     places.
     """
-    clusters = clusters_of(scenario)
-    slow = slowdown_of(scenario, clusters)
-    each = [(c.name, _cluster(scenario, c.index, c.devices)) for c in clusters]
+    clusters = world.sites.clusters
+    slow = slowdown_of(world, clusters)
+    each = [(c.name, _cluster(world, c.index, c.devices)) for c in clusters]
     return tuple(own.slowed(slow[name]) if name in slow else own for name, own in each)
 
 
-def transmitter_of(scenario: Scenario) -> Transmitter:
+def transmitter_of(world: World) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
-    link: Any = scenarios.resolved_link(scenario)
-    radio = link["downlink" if scenario.roles.satellites_learn else "uplink"]
-    if scenario.link.isl is not None and scenario.roles.relay:
-        radio = scenario.link.isl.values()
+    link: Any = world.resolved_link
+    radio = link["downlink" if world.roles.satellites_learn else "uplink"]
+    if world.link.isl is not None and world.roles.relay:
+        radio = world.link.isl.values()
     power_dbm = radio.get("tx_power_dbm")
     duty = float(radio.get("duty", 1.0))
-    sidelink = scenario.link.sidelink
-    isl = scenario.link.isl
+    sidelink = world.link.sidelink
+    isl = world.link.isl
     isl_dbm = None if isl is None else isl.tx_power_dbm
     peers_w = (
         0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),
@@ -115,13 +113,13 @@ def _watts(power_dbm: float) -> float:
     return float(10 ** (power_dbm / 10) / 1000)
 
 
-def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
-    rounds = scenario.learning.rounds
+def _cluster(world: World, index: int, devices: int) -> Compute:
+    rounds = world.learning.rounds
     per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
     pace_s = None
-    if scenario.orbit.source == "slots" and per_contact is not None:
-        pace_s = scenario.orbit.slots.seconds / per_contact
-    each = [scenario.compute.overridden_by(own) for own in _own(scenario, index, devices)]
+    if world.orbit.source == "slots" and per_contact is not None:
+        pace_s = world.orbit.slots.seconds / per_contact
+    each = [world.compute.overridden_by(own) for own in _own(world, index, devices)]
     return Compute(
         seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),
         flops_per_s=_numbers([own.tflops for own in each], np.nan) * 1e12,
@@ -133,13 +131,13 @@ def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
     )
 
 
-def _own(scenario: Scenario, index: int, devices: int) -> Sequence[DeviceCompute | None]:
+def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """Return the settings of each device of a cluster, in the order of its kinds."""
-    if scenario.roles.satellites_learn:
+    if world.roles.satellites_learn:
         return [None] * devices
-    kinds = device_kinds(scenario, index)
+    kinds = world.sites.kinds_of(index)
     if kinds is None:
-        return [scenario.ground.clusters[index].compute] * devices
+        return [world.ground.clusters[index].compute] * devices
     return [kind for kind in kinds for _ in range(kind.devices)]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
-from scenarios import Scenario
 from scenarios.faults import Packets, Uploads
+from sim.world.world import World
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class Presence:
 class FaultsUntilFork:
     """What held until a fork: another scenario's faults, up to ``at_s``."""
 
-    scenario: Scenario
+    world: World
     at_s: float
 
 
@@ -164,7 +164,7 @@ class Faults:
 
 
 def faults_of(
-    scenario: Scenario,
+    world: World,
     clusters: Sequence[Cluster],
     outages: Mapping[str, Intervals],
     span_s: float,
@@ -178,70 +178,68 @@ def faults_of(
     """
     past = None
     if before is not None:
-        past = faults_of(before.scenario, clusters, {}, span_s)
-    kinds = type(scenario.faults).model_fields
-    if past is None and not any(getattr(scenario.faults, kind) for kind in kinds):
+        past = faults_of(before.world, clusters, {}, span_s)
+    kinds = type(world.faults).model_fields
+    if past is None and not any(getattr(world.faults, kind) for kind in kinds):
         return None
-    seed = scenario.seed
+    seed = world.seed
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
-    away = {c: _drawn("churn", scenario, each, span_s, before) for c, each in names.items()}
+    away = {c: _drawn("churn", world, each, span_s, before) for c, each in names.items()}
     return Faults(
         seed=seed,
         outages={name: spells for name, spells in outages.items() if len(spells.begin_s)},
         churn={
             name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)
         },
-        slowdown=slowdown_of(scenario, clusters),
-        packets=scenario.faults.packets,
-        uploads=scenario.faults.uploads,
+        slowdown=slowdown_of(world, clusters),
+        packets=world.faults.packets,
+        uploads=world.faults.uploads,
         from_s=0.0 if before is None else before.at_s,
         before=past or (None if before is None else Faults(seed, {}, {}, {})),
     )
 
 
 def outages_of(
-    scenario: Scenario,
+    world: World,
     satellites: Sequence[str],
     span_s: float,
     before: FaultsUntilFork | None = None,
 ) -> list[Intervals]:
     """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
-    return _drawn("outages", scenario, [("outage", name) for name in satellites], span_s, before)
+    return _drawn("outages", world, [("outage", name) for name in satellites], span_s, before)
 
 
 def _drawn(
     kind: str,
-    scenario: Scenario,
+    world: World,
     names: Sequence[tuple[str | int, ...]],
     span_s: float,
     before: FaultsUntilFork | None,
 ) -> list[Intervals]:
     """Draw intervals from a stream for each name; until the fork those of ``before``."""
     intervals = [NO_INTERVALS] * len(names)
-    rule = getattr(scenario.faults, kind)
+    rule = getattr(world.faults, kind)
     if rule is not None:
         means_s = (  # from the end of one to the begin of the next, and how long one lasts
             (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
             if kind == "outages"
             else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
         )
-        intervals = [
-            drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names
-        ]
+        intervals = [drawn_intervals(stream(world.seed, *name), *means_s, span_s) for name in names]
     if before is None:
         return intervals
-    early = _drawn(kind, before.scenario, names, span_s, None)
+    early = _drawn(kind, before.world, names, span_s, None)
     at_s = before.at_s
     pairs = zip(early, intervals, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
 
 
-def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:
+def slowdown_of(world: World, clusters: Sequence[Cluster]) -> dict[str, Floats]:
     """Return the factors (K,) by which devices compute slower, for clusters with slow ones."""
-    stragglers = scenario.faults.stragglers
+    stragglers = world.faults.stragglers
     if stragglers is None:
         return {}
-    drawn = {c.name: stream(scenario.seed, "straggler", c.name).random(c.devices) for c in clusters}
+    drawn = {c.name: stream(world.seed, "straggler", c.name).random(c.devices) for c in clusters}
     slow = {
         name: np.where(draw < stragglers.share, stragglers.slowdown, 1.0)
         for name, draw in drawn.items()

@@ -11,7 +11,6 @@ from learning.architecture.kinds import kind_of
 from learning.learner import Learner
 from learning.methods.base import Method, MethodType
 from learning.requests.cluster import Floats, Ints
-from scenarios import Scenario
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.mesh_messages import narrow_link_doubts
@@ -20,6 +19,7 @@ from sim.formatting import data_size, duration, listed, some
 from sim.plan.long_sessions import PART_S, lasts_all_of
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
+from sim.world.world import World
 
 MOST_NAMED = 3
 """Of more clients with long sessions, the first ones are named."""
@@ -34,7 +34,7 @@ def doubts_of(built: Build) -> tuple[str, ...]:
         *_session_doubts(built),
         *_isl_doubts(built),
         *_split_doubts(built),
-        *narrow_link_doubts(built.scenario, built.plan, built.method, built.learner),
+        *narrow_link_doubts(built.world, built.plan, built.method, built.learner),
         *_reach_doubts(built),
         *_memory_doubts(built),
     )
@@ -172,7 +172,7 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     most = float(every[lacks].max())
     kind = learner.sized_by.model.kind
     at_once = learner.sized_by.samples_at_once
-    cure = less_memory(built.scenario, at_once, in_pieces=built.method.uses_optimizer)
+    cure = less_memory(built.world, at_once, in_pieces=built.method.uses_optimizer)
     who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
     yield (
         f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
@@ -236,7 +236,7 @@ def gap_rounds(plan: Plan, computes: Sequence[Compute], learner: Learner) -> Gap
 
 
 def gap_doubts(
-    scenario: Scenario,
+    world: World,
     method: MethodType,
     learner: Learner,
     plan: Plan,
@@ -246,17 +246,17 @@ def gap_doubts(
 
     Without training they cost nothing, and methods that train in contacts have none.
     """
-    asked = scenario.learning.options.get(method.gap_option) == "gaps"
+    asked = world.learning.options.get(method.gap_option) == "gaps"
     if not (learner.trains and (method.trains_in_gaps or asked)):
         return
     found = gap_rounds(plan, computes, learner)
     if not found.many:
         return
-    limit = scenario.learning.rounds.per_gap_max
+    limit = world.learning.rounds.per_gap_max
     key = "learning.rounds.per_gap_max"
     cure = f"set {key}, like 3" if limit is None else f"lower {key} ({limit})"
     yield (
-        f"up to {found.in_gaps:,} device rounds of training: method {scenario.learning.method!r} "
+        f"up to {found.in_gaps:,} device rounds of training: method {world.learning.method!r} "
         f"trains through the gaps between contacts, which last up to {duration(found.longest_s)}, "
         f"and a round takes {duration(found.fastest_s)} (one round per contact would be "
         f"{found.in_contacts:,}): {cure}"

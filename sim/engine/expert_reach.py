@@ -8,19 +8,19 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats
-from scenarios import Scenario
 from sim.errors import InputError
 from sim.formatting import counted
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.plan.remedies import more_links
+from sim.world.world import World
 from statements import Code, Statement
 
 LIMITS = ("reach_hops", "reach_ms")
 """Options of a method that limit over how many links, and how far, an expert may be asked."""
 
 
-def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
+def check_reach(world: World, plan: Plan, options: Any) -> None:
     """Raise InputError for limits without links that messages take one after the other.
 
     And, where clients are queried, for an expert that nobody else has in reach at any time: it is
@@ -52,7 +52,7 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
                 Code.NEVER_LINKED,
                 "link.isl",
                 f"nobody reaches the expert of {name!r}, which has no link at any "
-                f"time{others}; {', or '.join(more_links(scenario))}",
+                f"time{others}; {', or '.join(more_links(world))}",
             )
         )
     raise InputError(

@@ -20,6 +20,7 @@ from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
+from sim.world.world import World
 from statements import Code, Remedy, Remove, Rule, Set, said, unused
 
 
@@ -157,12 +158,12 @@ OF_DATA: tuple[Rule[Case], ...] = (
 )
 
 
-def refuse_unused_keys(scenario: Scenario) -> None:
+def refuse_unused_keys(world: World) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
-    case = Case(scenario)
+    case = Case(world.scenario)
     _refuse(OF_MODEL, case)
     with as_input("learning.data.kind"):
-        DATASETS.find(scenario.learning.data.kind)
+        DATASETS.find(world.learning.data.kind)
     _refuse(OF_DATA, case)
 
 
@@ -509,8 +510,6 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
 )
 
 
-def refuse_for_method(
-    scenario: Scenario, method: MethodType, options: Any, learner: Learner
-) -> None:
+def refuse_for_method(world: World, method: MethodType, options: Any, learner: Learner) -> None:
     """Raise InputError for what the method needs and the scenario lacks, or does not use."""
-    _refuse(OF_METHOD, MethodCase(scenario, method, options, learner))
+    _refuse(OF_METHOD, MethodCase(world.scenario, method, options, learner))

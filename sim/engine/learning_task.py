@@ -13,34 +13,34 @@ from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
-from scenarios import Scenario, local_path
-from sim.devices.sites import client_names, device_counts, holders_of
+from scenarios import local_path
 from sim.engine.key_rules import refuse_unused_keys
 from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
+from sim.world.world import World
 from statements import Code, Statement, statement_of
 
 
-def learner_of(scenario: Scenario) -> Learner:
+def learner_of(world: World) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other.
 
     Where its method learns by itself, of the scenario's data if it likes, the model means nothing.
     A method that has no use for factors trains whole matrices.
     """
-    learning = scenario.learning
+    learning = world.learning
     with as_input("learning.method"):
         method = find_method(learning.method)
-    refuse_unused_keys(scenario)
+    refuse_unused_keys(world)
     for name in learning.data.paths:
-        if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
-            where = "satellites" if scenario.roles.satellites_learn else "ground.clusters"
+        if name not in (sum(world.sites.holders, ()) or world.sites.client_names):
+            where = "satellites" if world.roles.satellites_learn else "ground.clusters"
             raise InputError(
                 Statement.of(
                     Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
                 )
             )
-    if scenario.stop.accuracy is not None and not learning.train:
+    if world.stop.accuracy is not None and not learning.train:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
@@ -48,15 +48,15 @@ def learner_of(scenario: Scenario) -> Learner:
                 "is never measured with learning.train=false; remove it",
             )
         )
-    config = learning_config(scenario)
+    config = learning_config(world)
     counted = learning.sized_as
     if method.own_learning:
         config = replace(config, model=ModelConfig(plain_kind(config)))
-    named = None if counted is None else _sized_as(scenario, counted)
+    named = None if counted is None else _sized_as(world, counted)
     if not method.uses_lora:
         config = replace(config, model=_without_factors(config.model))
         named = None if named is None else _without_factors(named)
-    metrics = _metrics(scenario)
+    metrics = _metrics(world)
     try:
         if learning.train and learning.device.startswith("cuda"):
             compute_devices(learning.device)
@@ -65,39 +65,39 @@ def learner_of(scenario: Scenario) -> Learner:
             train=learning.train,
             sized_as=named,
             counted_micro_batch=None if counted is None else counted.micro_batch,
-            corruption=corruption_of(scenario),
+            corruption=corruption_of(world),
             metrics=metrics,
             skips_unchanged=learning.upload == "changed",
             own_learning=method.own_learning,
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
-        refused = (lacks_file and lacking_file(scenario, config.data)) or statement_of(error)
+        refused = (lacks_file and lacking_file(world, config.data)) or statement_of(error)
         if refused.path[:1] != ("learning",):
             refused = statement_of(error, "learning")
-        raise InputError(refused, scenario.place_of(refused.path)) from None
+        raise InputError(refused, world.scenario.place_of(refused.path)) from None
 
 
-def corruption_of(scenario: Scenario) -> CorruptUpdates:
+def corruption_of(world: World) -> CorruptUpdates:
     """Return which updates of a scenario are to be not finite."""
-    uploads = scenario.faults.uploads
-    return CorruptUpdates(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
+    uploads = world.faults.uploads
+    return CorruptUpdates(world.seed, 0.0 if uploads is None else uploads.not_finite)
 
 
-def _metrics(scenario: Scenario) -> tuple[str, ...]:
+def _metrics(world: World) -> tuple[str, ...]:
     """Return the figures that are measured beside accuracy and loss."""
-    names = scenario.learning.metrics
+    names = world.learning.metrics
     with as_input("learning.metrics"):
         check_metrics(names, [column.name for column in columns_of(MetricsRow)])
     return names
 
 
-def lacking_file(scenario: Scenario, data: Data) -> Statement | None:
+def lacking_file(world: World, data: Data) -> Statement | None:
     """Say which data file of a scenario is missing and where to put it; None for none.
 
     A shipped scenario lies in the installation: its data are the user's, in the current folder.
     """
-    source = scenario.source_path
+    source = world.scenario.source_path
     where: tuple[str, ...] = ()
     if source is not None and scenarios.is_shipped(source):
         where = (
@@ -108,58 +108,58 @@ def lacking_file(scenario: Scenario, data: Data) -> Statement | None:
     return replace(statement_of(ValueError(text)), code=Code.NO_FILE) if text else None
 
 
-def learning_config(scenario: Scenario) -> LearningConfig:
+def learning_config(world: World) -> LearningConfig:
     """Return the learning task of a scenario: its settings, with the devices that there are."""
-    settings = values_of(Training, scenario.learning)
-    settings["data"] = _data(scenario)
+    settings = values_of(Training, world.learning)
+    settings["data"] = _data(world)
     return LearningConfig(
-        seed=scenario.seed,
-        clusters=tuple(client_names(scenario)),
-        devices=device_counts(scenario),
-        model=_model(scenario),
-        holders=holders_of(scenario),
-        ranks=_ranks(scenario),
+        seed=world.seed,
+        clusters=tuple(world.sites.client_names),
+        devices=world.sites.device_counts,
+        model=_model(world),
+        holders=world.sites.holders,
+        ranks=_ranks(world),
         **settings,
     )
 
 
-def _ranks(scenario: Scenario) -> tuple[tuple[int, ...], ...]:
+def _ranks(world: World) -> tuple[tuple[int, ...], ...]:
     """Return the ranks of all devices' factors by cluster, () where none has one of its own."""
-    most = scenario.learning.lora.rank
+    most = world.learning.lora.rank
     own = [
         [kind.lora_rank for kind in cluster.kinds or () for _ in range(kind.devices)]
-        for cluster in scenario.ground.clusters
+        for cluster in world.ground.clusters
     ]
     if most is None or not any(map(any, own)):
         return ()
-    counts = zip(own, device_counts(scenario), strict=True)
+    counts = zip(own, world.sites.device_counts, strict=True)
     return tuple(tuple(rank or most for rank in ranks or [None] * n) for ranks, n in counts)
 
 
-def _model(scenario: Scenario) -> ModelConfig:
-    model = scenario.learning.model
-    named = ModelConfig(**values_of(Model, model), lora=scenario.learning.lora)
+def _model(world: World) -> ModelConfig:
+    model = world.learning.model
+    named = ModelConfig(**values_of(Model, model), lora=world.learning.lora)
     is_file = model.tokenizer not in (None, WORDS)
     return replace(
         named,
-        experts=_experts(scenario, model),
-        checkpoints=_checkpoints(scenario, model),
-        tokenizer=_path(scenario, model.tokenizer) if is_file else model.tokenizer,
-        adapter=_path(scenario, model.adapter),
+        experts=_experts(world, model),
+        checkpoints=_checkpoints(world, model),
+        tokenizer=_path(world, model.tokenizer) if is_file else model.tokenizer,
+        adapter=_path(world, model.adapter),
     )
 
 
-def _sized_as(scenario: Scenario, sizes: Sizes) -> ModelConfig:
+def _sized_as(world: World, sizes: Sizes) -> ModelConfig:
     """Return the architecture that is counted; what it does not say is as in the model."""
-    model = scenario.learning.model
+    model = world.learning.model
     given = {key: value for key, value in values_of(Sizes, sizes).items() if value is not None}
     named = replace(
-        ModelConfig(experts=model.experts, top_k=model.top_k, lora=scenario.learning.lora), **given
+        ModelConfig(experts=model.experts, top_k=model.top_k, lora=world.learning.lora), **given
     )
     return replace(
         named,
-        experts=_experts(scenario, named),
-        checkpoints=_checkpoints(scenario, named),
+        experts=_experts(world, named),
+        checkpoints=_checkpoints(world, named),
     )
 
 
@@ -168,20 +168,22 @@ def _without_factors(model: ModelConfig) -> ModelConfig:
     return replace(model, lora=replace(model.lora, rank=None))
 
 
-def _experts(scenario: Scenario, model: Model) -> int:
+def _experts(world: World, model: Model) -> int:
     """Return the number of experts; of some kinds each device has one."""
-    return sum(device_counts(scenario)) if kind_of(model.kind).expert_per_device else model.experts
+    return (
+        sum(world.sites.device_counts) if kind_of(model.kind).expert_per_device else model.experts
+    )
 
 
-def _checkpoints(scenario: Scenario, model: Model) -> tuple[str, ...]:
-    return tuple(local_path(scenario, name) for name in model.checkpoints)
+def _checkpoints(world: World, model: Model) -> tuple[str, ...]:
+    return tuple(local_path(world.scenario, name) for name in model.checkpoints)
 
 
-def _path(scenario: Scenario, name: str | None) -> str | None:
-    return None if name is None else local_path(scenario, name)
+def _path(world: World, name: str | None) -> str | None:
+    return None if name is None else local_path(world.scenario, name)
 
 
-def _data(scenario: Scenario) -> Data:
-    data = scenario.learning.data
-    paths = {name: local_path(scenario, path) for name, path in data.paths.items()}
-    return replace(data, path=_path(scenario, data.path), paths=FrozenDict(paths))
+def _data(world: World) -> Data:
+    data = world.learning.data
+    paths = {name: local_path(world.scenario, path) for name, path in data.paths.items()}
+    return replace(data, path=_path(world, data.path), paths=FrozenDict(paths))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, MethodType
-from scenarios import Scenario
 from scenarios.link import Isl
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -14,10 +13,11 @@ from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
+from sim.world.world import World
 from statements import Code, Statement
 
 
-def least_messages(scenario: Scenario, method: MethodType, learner: Learner) -> Mapping[Way, float]:
+def least_messages(world: World, method: MethodType, learner: Learner) -> Mapping[Way, float]:
     """Return the bytes that the least message of a method has each way, where they are known.
 
     Downloads of what a client misses may be of any size, and uploads of what it has changed.
@@ -25,7 +25,7 @@ def least_messages(scenario: Scenario, method: MethodType, learner: Learner) -> 
     """
     if method.trains_at_server or not issubclass(method, GlobalModelMethod):
         return {}
-    if scenario.learning.upload != "all":
+    if world.learning.upload != "all":
         return {}
     experts = list(range(learner.architecture.experts))
     held = experts[:1] if method.needs_experts else experts
@@ -37,13 +37,13 @@ def least_messages(scenario: Scenario, method: MethodType, learner: Learner) -> 
     return sizes
 
 
-def check_messages(scenario: Scenario, plan: Plan, method: MethodType, learner: Learner) -> None:
+def check_messages(world: World, plan: Plan, method: MethodType, learner: Learner) -> None:
     """Raise InputError where the least message of a method never gets through a mesh."""
-    isl = scenario.link.isl
+    isl = world.link.isl
     if plan.mesh is None or isl is None:
         return
-    in_parts = scenario.link.cut_transfers == "resume"
-    for way, size_bytes in least_messages(scenario, method, learner).items():
+    in_parts = world.link.cut_transfers == "resume"
+    for way, size_bytes in least_messages(world, method, learner).items():
         found = too_large(plan, way, size_bytes, in_parts=in_parts)
         if found is None:
             continue
@@ -62,14 +62,14 @@ def check_messages(scenario: Scenario, plan: Plan, method: MethodType, learner: 
 
 
 def narrow_link_doubts(
-    scenario: Scenario, plan: Plan, method: MethodType, learner: Learner
+    world: World, plan: Plan, method: MethodType, learner: Learner
 ) -> Iterator[str]:
     """Say that no link between satellites holds one message of a method while it is open."""
-    isl = scenario.link.isl
+    isl = world.link.isl
     if plan.mesh is None or plan.isls is None or isl is None:
         return
     links = WindowBytes(plan.isls)
-    sizes = least_messages(scenario, method, learner)
+    sizes = least_messages(world, method, learner)
     narrow = {way: size for way, size in sizes.items() if not links.hold(size)}
     if narrow:
         ways = " and ".join(plan.topology.toward(way) for way in narrow)

@@ -18,6 +18,7 @@ from sim.engine.setup import method_of
 from sim.engine.simulation import Simulation
 from sim.errors import Interrupted
 from sim.trace.recorder import Trace
+from sim.world.world import World
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -76,8 +77,9 @@ def without_training(built: Build) -> Build:
             "stop": built.scenario.stop.model_copy(update={"accuracy": None}),
         }
     )
-    method, options, learner = method_of(scenario)
-    return replace(built, scenario=scenario, learner=learner, method=method, options=options)
+    world = World(scenario)
+    method, options, learner = method_of(world)
+    return replace(built, world=world, learner=learner, method=method, options=options)
 
 
 class _Watch(Observer):

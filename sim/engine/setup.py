@@ -12,10 +12,10 @@ from learning.methods.base import (
     GlobalModelMethod,
     Method,
     MethodType,
-    World,
     find_method,
     try_hooks,
 )
+from learning.methods.base import World as KnownWorld
 from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
@@ -24,7 +24,6 @@ from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.phase import Computing
-from sim.devices.satellites import made_once
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
@@ -35,13 +34,14 @@ from sim.network.rules import Rules
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
+from sim.world.world import World
 
 
 @dataclass(frozen=True)
 class Build:
     """A scenario made ready to run."""
 
-    scenario: Scenario
+    world: World
     plan: Plan
     compute: tuple[Compute, ...]
     transmitter: Transmitter
@@ -52,16 +52,21 @@ class Build:
     supplies: Mapping[str, tuple[Power, Floats]] = field(default_factory=dict)
 
     @property
+    def scenario(self) -> Scenario:
+        """The scenario."""
+        return self.world.scenario
+
+    @property
     def cycles(self) -> int:
         """Complete cycles that the run can reach."""
         limit = self.scenario.stop.cycles
         return self.plan.cycles if limit is None else min(limit, self.plan.cycles)
 
     @property
-    def world(self) -> World:
+    def known(self) -> KnownWorld:
         """What the method knows of the run."""
         waits = self.scenario.learning.aggregation
-        return World(
+        return KnownWorld(
             clusters=self.plan.clusters,
             cycles=self.cycles,
             seed=self.scenario.seed,
@@ -87,13 +92,13 @@ class Build:
         return LearningRules(
             learning.step_size,
             learning.gate_step_size_ratio,
-            corruption_of(self.scenario),
+            corruption_of(self.world),
         )
 
     def client_rules(self) -> dict[str, Rules]:
         """Return what holds for each client, until a fork, by the name of its cluster."""
         churn = {} if self.plan.faults is None else self.plan.faults.churn
-        closing = self.world.closing
+        closing = self.known.closing
         return {
             cluster.name: Rules(
                 sessions=self.plan.sessions(cluster),
@@ -122,17 +127,16 @@ class Build:
                         method.dismiss()
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
-            world = replace(self.world, learner=Learner(self.learner.config))
+            known = replace(self.known, learner=Learner(self.learner.config))
             with as_input(origin=self.scenario):
-                try_hooks(self.method(world, self.options))
+                try_hooks(self.method(known, self.options))
         return []
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
-        return self.method(self.world, self.options)
+        return self.method(self.known, self.options)
 
 
-@made_once()
 def build(
     scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
 ) -> Build:
@@ -142,44 +146,41 @@ def build(
     Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
     """
     with located(scenario):
-        return _built(scenario, find, before)
+        return _built(World(scenario), find, before)
 
 
-def _built(scenario: Scenario, find: Find, before: FaultsUntilFork | None) -> Build:
-    method, options, learner = method_of(scenario)
-    check_plan(scenario, CONTACT_BYTES)
-    plan = make_plan(scenario, find, before, method.needs_isl)
+def _built(world: World, find: Find, before: FaultsUntilFork | None) -> Build:
+    method, options, learner = method_of(world)
+    check_plan(world, CONTACT_BYTES)
+    plan = make_plan(world, find, before, method.needs_isl)
     with as_input(below="learning.options"):
         method.check_clients(plan.clusters, options)
-    check_reach(scenario, plan, options)
-    check_messages(scenario, plan, method, learner)
-    compute = compute_of(scenario)
-    transmitter = transmitter_of(scenario)
-    supplies = supplies_of(scenario, plan.start, plan.stop_s)
+    check_reach(world, plan, options)
+    check_messages(world, plan, method, learner)
     return Build(
-        scenario,
+        world,
         plan,
-        compute,
-        transmitter,
+        compute_of(world),
+        transmitter_of(world),
         learner,
         method,
         options,
-        sidelinks_of(scenario),
-        supplies,
+        sidelinks_of(world),
+        supplies_of(world, plan.start, plan.stop_s),
     )
 
 
-def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
+def method_of(world: World) -> tuple[MethodType, Any, Learner]:
     """Return a scenario's method with its options, and its learner: all but plan and links.
 
     Raises InputError with one line for what is wrong in ``learning``.
     """
     with as_input("learning.method"):
-        method = find_method(scenario.learning.method)
+        method = find_method(world.learning.method)
     with as_input(below="learning.options"):
-        options = read_options(method.Options, scenario.learning.options)
-    learner = learner_of(scenario)
-    refuse_for_method(scenario, method, options, learner)
+        options = read_options(method.Options, world.learning.options)
+    learner = learner_of(world)
+    refuse_for_method(world, method, options, learner)
     with as_input():
         method.check(learner.config)
     return method, options, learner

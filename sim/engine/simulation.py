@@ -140,7 +140,7 @@ class Simulation:
     def _begin(self, stage: Stage) -> None:
         """Go on as another build; what is under way ends by the rules under which it began."""
         self.build = build = stage.build
-        self.method.under(build.world, build.learning_rules)
+        self.method.under(build.known, build.learning_rules)
         self._progress.switch(build.scenario)
         self.clients.under(build, self.clock.now)
         self._progress.follow(self.clients.planned)

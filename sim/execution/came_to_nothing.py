@@ -159,7 +159,7 @@ def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
     if found is None:
         return None
     own_learning = built.method.own_learning
-    step_size = step_size_key(built.scenario, own_learning=own_learning)
+    step_size = step_size_key(built.world, own_learning=own_learning)
     if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
         return CameToNothing(
             "nothing was learnt",
@@ -213,7 +213,7 @@ def _larger_than_memory(built: Build, asked: _Asked) -> str:
         return ""
     at_once = built.learner.sized_by.samples_at_once
     in_pieces = built.method.uses_optimizer
-    cure = less_memory(built.scenario, at_once, in_pieces=in_pieces)
+    cure = less_memory(built.world, at_once, in_pieces=in_pieces)
     return (
         f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
         f"{data_size(largest_bytes)}: {cure}"
@@ -231,14 +231,14 @@ def _why_no_round(
     round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
-        cure = f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
+        cure = f"{speed_key(built.world)}, or take a smaller {model_key(built.world)}"
         return f"A round takes {duration(round_s)}, and the run {duration(run_s)}: {cure}"
     pass_s, gap_s = longest_spans_s(built.plan)
     if round_s > max(pass_s, gap_s):
         return (
             f"A round takes {duration(round_s)}; the longest pass lasts {duration(pass_s)}, and "
             f"the longest time between two passes {duration(gap_s)}: "
-            f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
+            f"{speed_key(built.world)}, or take a smaller {model_key(built.world)}"
         )
     if kinds := _there(tables, "fault", "drop"):
         return f"A round takes {duration(round_s)}: see the {kinds}"
@@ -276,11 +276,11 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
 
 def _why_cut(built: Build, way: Way, sent: Traffic) -> str:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
-    scenario, lora = built.scenario, built.learner.config.model.lora
+    world, lora = built.world, built.learner.config.model.lora
     what = "An upload" if way is Way.TO_SERVER else "A download"
     most = data_size(sent.carried_bytes)
-    keys = " or ".join(link_keys(scenario, sent.directions))
+    keys = " or ".join(link_keys(world, sent.directions))
     return (
         f"{what} holds {data_size(sent.payload_bytes)}, and no pass carried more than {most} of "
-        f"one for a client: raise {keys}, or {less_to_carry(scenario, lora, way)}"
+        f"one for a client: raise {keys}, or {less_to_carry(world, lora, way)}"
     )

@@ -30,6 +30,7 @@ from sim.execution.checkpoint import JOURNAL
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.files import packaged
+from sim.world.world import World
 
 TRIALS: dict[str, Any] = shipped_table(packaged("sim.execution", "trials.yaml"))
 """The tiny scenario that methods are tried in, and sections that take the place of its own."""
@@ -102,7 +103,7 @@ class _Trial:
         orbits = IN_ORBIT, TRIALS["rings"]
         for scene in ({}, whole, *({**one, **more} for one in orbits for more in ({}, whole))):
             with suppress(InputError):
-                found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
+                found = method_of(World(scenarios.from_dict({**self.said, **scene})))[0]
                 self.said |= scene
                 return found
         if method.needs_sidelinks:
@@ -110,7 +111,7 @@ class _Trial:
         if method.trial_kind:
             sizes = {"hidden": 16, "expert_hidden": 8}
             self.said["learning"]["model"] = {"kind": method.trial_kind, **sizes}
-        return method_of(scenarios.from_dict(self.said))[0]
+        return method_of(World(scenarios.from_dict(self.said)))[0]
 
     @property
     def in_orbit(self) -> bool:
@@ -216,7 +217,7 @@ def _check_moved(trial: _Trial, run: Result, name: str) -> None:
         raise _Failed("no update is aggregated: what arrives is not collected")
     if not issubclass(trial.method, GlobalModelMethod):
         return
-    learner = learner_of(run.scenario)
+    learner = learner_of(World(run.scenario))
     start = learner.force(learner.final(learner.start()))
     found = load_file(trial.folder / name / "model" / WEIGHTS)
     if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):

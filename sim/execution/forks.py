@@ -109,7 +109,7 @@ def _builds(
 def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[float, Build]:
     """Return the build of ``stored`` for a run that followed another one until ``at_s``."""
     scenario = scenarios.from_stored(stored, {})
-    late = build(scenario, windows, FaultsUntilFork(before.scenario, at_s))
+    late = build(scenario, windows, FaultsUntilFork(before.world, at_s))
     if not at_s < late.plan.stop_s:
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
     if (before.sidelinks is None) != (late.sidelinks is None):

@@ -17,14 +17,16 @@ from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest, running_code_digest
 from scenarios import Scenario
 from scenarios.files import learning_files, named_code
-from sim.devices.sites import device_kinds, device_places, mask_of, place_keys, stations_of
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
 from sim.trace.digest import json_digest
+from sim.world.sites import Sites, place_keys
+from sim.world.world import World
 
 
 def portable(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as JSON that needs no file beside it: what they hold, not their paths."""
+    sites = World(scenario).sites
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
     if source.source in ("tle", "omm") and source.path is not None:
@@ -35,16 +37,14 @@ def portable(scenario: Scenario) -> dict[str, Any]:
         stored["orbit"] |= {"path": None, "windows": windows}
     for index, cluster in enumerate(scenario.ground.clusters):
         if cluster.places_path is not None:
-            places = [place_keys(site) for site in device_places(scenario, index) or ()]
-            kinds = device_kinds(scenario, index)
+            places = [place_keys(site) for site in sites.places_of(index) or ()]
+            kinds = sites.kinds_of(index)
             dumped = None if kinds is None else [kind.model_dump(mode="json") for kind in kinds]
             cluster_json = stored["ground"]["clusters"][index]
             cluster_json |= {"places_path": None, "places": places, "kinds": dumped}
-    _hold_horizons(scenario, stored)
+    _hold_horizons(sites, stored)
     if scenario.ground.stations_path is not None:
-        used = [
-            station.model_dump(mode="json", warnings=False) for station in stations_of(scenario)
-        ]
+        used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
@@ -58,13 +58,13 @@ def portable(scenario: Scenario) -> dict[str, Any]:
     return stored
 
 
-def _hold_horizons(scenario: Scenario, stored: dict[str, Any]) -> None:
+def _hold_horizons(sites: Sites, stored: dict[str, Any]) -> None:
     """Put horizons, in place, where their files are named."""
     for kind in ("clusters", "stations"):
-        nodes = getattr(scenario.ground, kind) or ()
+        nodes = getattr(sites.scenario.ground, kind) or ()
         for node, keys in zip(nodes, stored["ground"][kind] or (), strict=True):
             if isinstance(node.min_elevation_deg, str):
-                mask = mask_of(scenario, node)
+                mask = sites.mask_of(node)
                 assert isinstance(mask, tuple)  # of a file
                 keys["min_elevation_deg"] = [list(pair) for pair in mask]
 

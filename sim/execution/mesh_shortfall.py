@@ -30,5 +30,5 @@ def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> str:
     return (
         f"{said}, of {data_size(missing.largest_bytes)} at most: raise stop.days, "
         f"link.isl.rate_mbps{feeder} or the rates of the passes, or "
-        f"{less_to_carry(built.scenario, built.learner.config.model.lora, way)}"
+        f"{less_to_carry(built.world, built.learner.config.model.lora, way)}"
     )

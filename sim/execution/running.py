@@ -198,7 +198,7 @@ class Run(Observer):
             if learner.trains:
                 # Data and model are made before anything is simulated.
                 with as_input(origin=self.built.scenario):
-                    if lacks := lacking_file(self.built.scenario, learner.config.data):
+                    if lacks := lacking_file(self.built.world, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
             if learner.measures:

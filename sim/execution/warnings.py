@@ -50,7 +50,7 @@ def warnings_of(
     waiting = simulation.waiting
     splits = built.learner.trains and built.method.splits_experts
     refused, faults, faulty = _troubles(tables)
-    step_size = step_size_key(built.scenario, own_learning=built.method.own_learning)
+    step_size = step_size_key(built.world, own_learning=built.method.own_learning)
     lost = [f"{refused} updates refused by the server, not finite: lower {step_size}"]
     return [
         *([] if nothing is None else [nothing.line]),

@@ -7,6 +7,7 @@ from sim.engine.learning_task import learner_of
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.execution.status import COMPLETE
+from sim.world.world import World
 
 
 def write_adapters(run: Result, place: Path) -> list[str]:
@@ -28,7 +29,7 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     from learning.values.store import load_value
 
     # It may name Python code, and the folder may be somebody else's.
-    learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
+    learner = learner_of(World(scenarios.from_stored(run.manifest["scenario"], {})))
     start = learner.force(learner.final(learner.start()))
     file = weights / "model.safetensors"
     try:

@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 import orbit
 from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view, of_stations, over_feeder, transferring
-from sim.devices.satellites import flying_of
-from sim.devices.sites import sites_to_draw
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.export.ephemerides import DEGREE, Ephemeris, ephemerides, longest_s
 from sim.files import write_text
 from sim.plots.colours import colour
 from sim.trace.arrow import word
+from sim.world.world import World
 
 FILE = "run.czml"
 TRAIL_S = 2700
@@ -47,8 +46,9 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    satellites = flying_of(run.scenario)
-    sites = sites_to_draw(run.scenario)
+    world = World(run.scenario)
+    satellites = world.fleet.flying
+    sites = world.sites.to_draw
     start = datetime.fromisoformat(run.manifest["start_utc"])
     end_s = run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))

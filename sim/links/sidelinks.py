@@ -12,9 +12,9 @@ import numpy as np
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
 from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
-from scenarios import Scenario
-from sim.devices.sites import EARTH_RADIUS_KM, clusters_of, device_sites
 from sim.errors import as_input
+from sim.world.sites import EARTH_RADIUS_KM
+from sim.world.world import World
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""
@@ -113,18 +113,18 @@ def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
     return EARTH_RADIUS_KM * 1000.0 * angle
 
 
-def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
+def sidelinks_of(world: World) -> Sidelinks | None:
     """Return the sidelinks of a scenario in SI units; None where devices do not talk directly.
 
     Raises InputError for a radio that ``channel`` refuses.
     """
-    if scenario.link.sidelink is None:
+    if world.link.sidelink is None:
         return None
-    values = scenario.link.sidelink.values()
-    clusters = clusters_of(scenario)
+    values = world.link.sidelink.values()
+    clusters = world.sites.clusters
     fixed, range_km, distance_km = map(values.get, ("rate_mbps", "range_km", "distance_km"))
     return Sidelinks(
-        places={c.name: _places(scenario, c.index) for c in clusters},
+        places={c.name: _places(world, c.index) for c in clusters},
         devices={c.name: c.devices for c in clusters},
         radio=None if fixed is not None else _radio(values),
         fixed_bps=None if fixed is None else fixed * 1e6,
@@ -140,8 +140,8 @@ def _radio(values: Mapping[str, float]) -> Sidelink:
         return Sidelink(values["frequency_ghz"] * 1e9, values["bandwidth_mhz"] * 1e6, **others)
 
 
-def _places(scenario: Scenario, index: int) -> Floats | None:
-    if not scenario.orbit.has_geometry:
+def _places(world: World, index: int) -> Floats | None:
+    if not world.orbit.has_geometry:
         return None
-    sites = device_sites(scenario, index)
+    sites = world.sites.devices_of(index)
     return np.array([[site.latitude_deg, site.longitude_deg] for site in sites])

@@ -12,10 +12,6 @@ import numpy as np
 
 import channel
 import orbit
-import scenarios
-from scenarios import Scenario
-from sim.devices.satellites import satellites_of
-from sim.devices.sites import ground_nodes
 from sim.errors import InputError
 from sim.formatting import counted, legend_of, listed
 from sim.links.beam import Radio
@@ -23,11 +19,11 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
-from sim.plan.passes import tells_rates
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.trace.directions import Way
+from sim.world.world import World
 from statements import Code, Statement
 
 Tables = dict[str, dict[str, Any]]
@@ -50,11 +46,11 @@ FORMS = {n: "{:.2f}" for n in HEADS if n not in FINE and not n.endswith("rate_mb
 }
 
 
-def heading(scenario: Scenario) -> str:
+def heading(world: World) -> str:
     """Name the preset and what the scenario overrides of it."""
-    resolved = scenarios.resolved_link(scenario)
+    resolved = world.resolved_link
     changed = ", ".join(resolved["overridden"]) or "nothing"
-    return f"link of preset {scenario.link.preset!r} (overridden: {changed})"
+    return f"link of preset {world.link.preset!r} (overridden: {changed})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +85,20 @@ class HeightBudget(Budget):
     place: str
 
 
-def budget(scenario: Scenario) -> list[HeightBudget]:
+def budget(world: World) -> list[HeightBudget]:
     """Budgets from the lowest to the highest orbit, one row an elevation from mask to zenith.
 
     There is one for each height, and for perigee and apogee of an eccentric orbit; of more than
     ``MOST_HEIGHTS`` those of the lowest and the highest. All are over the first place.
     """
-    directions = _directions(scenario, 0)
-    name = ground_nodes(scenario)[0].name
-    over = _over(name, [node.name for node in ground_nodes(scenario)], ground_radios(scenario))
-    if not scenario.orbit.has_geometry:
+    directions = _directions(world, 0)
+    name = world.sites.nodes[0].name
+    over = _over(name, [node.name for node in world.sites.nodes], ground_radios(world))
+    if not world.orbit.has_geometry:
         heights = [Height(PAPER_ALTITUDE_M, "", "any satellite")]
-        over += f"; source {scenario.orbit.source!r} has no heights, and this is that of the paper"
+        over += f"; source {world.orbit.source!r} has no heights, and this is that of the paper"
     else:
-        heights = _heights(satellites_of(scenario))
+        heights = _heights(world.fleet.satellites)
     return [
         HeightBudget(
             f"{height.who} at {height.altitude_m / 1e3:.0f} km, {over}",
@@ -189,17 +185,17 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
     ]
 
 
-def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
-    if scenario.roles.relay:
+def _directions(world: World, place: int) -> dict[str, Radio]:
+    if world.roles.relay:
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
                 "roles.server",
-                f"{scenario.roles.server!r} has no links to the ground; its windows with "
+                f"{world.roles.server!r} has no links to the ground; its windows with "
                 "the clients are those of leomix contacts, and their rate is that of link.isl",
             )
         )
-    if tells_rates(scenario):
+    if world.fleet.tells_rates:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
@@ -208,22 +204,21 @@ def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
                 "leomix contacts --graph lists them",
             )
         )
-    both = ground_radios(scenario)[place]
-    uplink, downlink = both[::-1] if scenario.roles.satellites_learn else both
+    both = ground_radios(world)[place]
+    uplink, downlink = both[::-1] if world.roles.satellites_learn else both
     assert uplink is not None  # only a downlink may be neglected
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 
 
-def one_pass(scenario: Scenario, number: int) -> Budget:
+def one_pass(world: World, number: int) -> Budget:
     """Geometry, rate and bits sent over one pass, for the centre of its cluster.
 
     With a propagation scenario the centre sees the satellite all the time, under median shadowing.
     """
-    served = served_passes(scenario)
+    served = served_passes(world)
     if not served.places:
         raise InputError(
-            f"--contact: source {scenario.orbit.source!r} has no geometry; show the budget "
-            "without it"
+            f"--contact: source {world.orbit.source!r} has no geometry; show the budget without it"
         )
     if not 0 <= number < len(served.windows):
         raise InputError(
@@ -238,7 +233,7 @@ def one_pass(scenario: Scenario, number: int) -> Budget:
     seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, set_s, mask_deg)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(served.windows.min_slant_range_km[number])
-    radios = ground_radios(scenario)
+    radios = ground_radios(world)
     ground = GroundPlace(site, [site], mask_deg, radios[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
     links = LinkTable([flown], served.start).links(0)
@@ -248,7 +243,7 @@ def one_pass(scenario: Scenario, number: int) -> Budget:
         for way, beam in beams.items()
         if beam is not None
     }
-    directions = _directions(scenario, place)
+    directions = _directions(world, place)
     tables = {
         side: _along(radio.link, seen, rise_s, curves[side], mask_deg)
         for side, radio in directions.items()

@@ -13,12 +13,12 @@ from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from orbit import RangeFrom
 from orbit.windows import groups
-from scenarios import Scenario
 from sim.devices.faults import Intervals
 from sim.errors import InputError
 from sim.plan.mesh_sessions import Windows
 from sim.plan.service import ServedPasses, served_feeder_passes
 from sim.plan.windows import Find
+from sim.world.world import World
 from statements import Code, Statement
 
 
@@ -106,17 +106,17 @@ class FeederPlan:
 
 
 def feeder_plan(
-    scenario: Scenario, clusters: Sequence[str], out: Sequence[Intervals], find: Find
+    world: World, clusters: Sequence[str], out: Sequence[Intervals], find: Find
 ) -> FeederPlan | None:
     """Return the passes over the stations that are the server of devices; None without any.
 
     ``find`` looks for them, ``out`` are the outages of each satellite. Raises InputError for a
     station that is called like one of the ``clusters`` or like a satellite.
     """
-    feeder = scenario.link.feeder
+    feeder = world.link.feeder
     if feeder is None:
         return None
-    served = served_feeder_passes(scenario, out, find)
+    served = served_feeder_passes(world, out, find)
     if shared := sorted(set(served.servers) & set(clusters)):
         raise InputError(
             Statement.of(

@@ -13,19 +13,18 @@ import numpy as np
 import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints, Mask
-from scenarios import Scenario
 from scenarios.link import Isl
 from sim.devices.faults import Intervals
-from sim.devices.satellites import flying_of
 from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
+from sim.world.world import World
 from statements import Code, Statement
 
 
 def isl_plan(
-    scenario: Scenario,
+    world: World,
     satellites: Sequence[orbit.Satellite],
     start: datetime,
     span_s: float,
@@ -38,11 +37,11 @@ def isl_plan(
     Raises InputError for a ring of one, or of neighbours that never see each other, and for what
     ``orbit.find_isls`` refuses.
     """
-    isl = scenario.link.isl
+    isl = world.link.isl
     if isl is None or not isl.among_clients:
         return None
     pairs, within = isl_pairs(isl, satellites, start)
-    windows = find_isls(scenario, isl, start, span_s, pairs)
+    windows = find_isls(world, isl, start, span_s, pairs)
     names = tuple(satellite.name for satellite in satellites)
     in_ring = _in_ring(isl, windows, pairs[within], names)
     planes = ring_planes(satellites, start) if isl.within_plane == "ring" else []
@@ -127,15 +126,15 @@ SAMPLES = 65
 
 
 def find_isls(
-    scenario: Scenario, isl: Isl, start: datetime, span_s: float, pairs: Ints
+    world: World, isl: Isl, start: datetime, span_s: float, pairs: Ints
 ) -> orbit.IslWindows:
     """Find the windows of pairs (P, 2), or read them where the scenario has a file of them.
 
     Pairs are indices in ``flying_of``. Raises InputError for what `orbit.find_isls` refuses, and
     for a file without any of their windows.
     """
-    satellites = flying_of(scenario)
-    if (text := scenarios.isl_windows(scenario)) is not None:
+    satellites = world.fleet.flying
+    if (text := scenarios.isl_windows(world.scenario)) is not None:
         return _of_file(_isl_file(*text, start, satellites), satellites, span_s, pairs)
     end = start + timedelta(seconds=span_s)
     most_km = isl.values()["max_range_km"]

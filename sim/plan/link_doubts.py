@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import channel
-import scenarios
 from channel import Link
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
-from scenarios import Scenario
-from sim.devices.sites import distance_km
 from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
+from sim.world.sites import distance_km
+from sim.world.world import World
 
 
 class BestSight(NamedTuple):
@@ -33,7 +32,7 @@ Terms = dict[str, float]
 
 
 def link_doubts(
-    scenario: Scenario,
+    world: World,
     served: ServedPasses,
     radios: Sequence[Radios],
     devices: Sequence[Sequence[Site]],
@@ -44,7 +43,7 @@ def link_doubts(
     """
     if served.relayed:
         return
-    width_deg = _beamwidth_deg(scenario) if served.places else None
+    width_deg = _beamwidth_deg(world) if served.places else None
     weak: dict[str, list[str]] = {}
     names = served.grounded
     sides = ("downlink", "uplink") if served.turned else ("uplink", "downlink")
@@ -80,9 +79,9 @@ def _best(served: ServedPasses, windows: Ints) -> BestSight:
     )
 
 
-def _beamwidth_deg(scenario: Scenario) -> float | None:
+def _beamwidth_deg(world: World) -> float | None:
     """Half-power beamwidth of the satellite's antenna: as given, or by its gain."""
-    resolved = scenarios.resolved_link(scenario)
+    resolved = world.resolved_link
     if resolved["beamwidth_deg"] is not None:
         return resolved["beamwidth_deg"]
     up = resolved["uplink"]

@@ -22,9 +22,6 @@ from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import RangeFrom, Site
 from orbit.windows import groups
-from scenarios import Scenario
-from sim.devices.satellites import server_of
-from sim.devices.sites import distance_km
 from sim.links.beam import Beam, Radios
 from sim.links.constant_links import (
     Steps,
@@ -41,6 +38,8 @@ from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 from sim.trace.directions import Way
+from sim.world.sites import distance_km
+from sim.world.world import World
 
 
 class LinkSource(Protocol):
@@ -56,7 +55,7 @@ class LinkSource(Protocol):
 
 
 def link_source(
-    scenario: Scenario,
+    world: World,
     served: ServedPasses,
     clusters: Sequence[Cluster],
     radios: Sequence[Radios],
@@ -68,15 +67,15 @@ def link_source(
     geometry.
     """
     if served.relayed:
-        return RelayLinks(scenario, served)
+        return RelayLinks(world, served)
     if served.pieces is not None:
-        neglected = scenario.link.downlink == "neglected"
+        neglected = world.link.downlink == "neglected"
         return GivenRateLinks(served, clusters, radios, served.pieces, neglects_back=neglected)
     if not served.places:
         return BareLinks(served, clusters, radios)
     if served.turned and all(map(is_steady, radios)):
         return FixedRateLinks(served, clusters, radios)
-    return PassLinks(scenario, served, clusters, radios, devices)
+    return PassLinks(world, served, clusters, radios, devices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,13 +270,13 @@ class PassLinks:
 
     def __init__(
         self,
-        scenario: Scenario,
+        world: World,
         served: ServedPasses,
         clusters: Sequence[Cluster],
         radios: Sequence[Radios],
         devices: Sequence[Sequence[Site]],
     ) -> None:
-        self._seed = scenario.seed
+        self._seed = world.seed
         self._served = served
         self._clusters = clusters
         self._places = [
@@ -345,12 +344,12 @@ def _turns(served: ServedPasses) -> Ints:
 class RelayLinks:
     """The same link in both directions, by ``link.isl``: at a fixed rate, or by its budget."""
 
-    def __init__(self, scenario: Scenario, served: ServedPasses) -> None:
-        isl = scenario.link.isl
+    def __init__(self, world: World, served: ServedPasses) -> None:
+        isl = world.link.isl
         assert isl is not None  # the schema asks for it where a satellite serves others
         self._fixed_bps = fixed_isl_rate_bps(isl)
         self._budget = budget_of(isl)
-        self._server = server_of(scenario)
+        self._server = world.fleet.server
         self._served = served
 
     def links(self, number: int) -> ContactLinks:

@@ -11,23 +11,16 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
-from scenarios import Scenario
-from sim.devices.satellites import (
-    SatelliteOfFile,
-    elements_left_out,
-    flying_of,
-    satellites_of,
-    satellites_of_file,
-    windows_of,
-)
-from sim.devices.sites import ground_nodes, ground_sites, station_sites
-from sim.devices.start import given_start, start_of
 from sim.errors import InputError
 from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
 from sim.trace.directions import Topology
+from sim.world.fleet import (
+    SatelliteOfFile,
+)
+from sim.world.world import World
 from statements import Code, Statement
 
 
@@ -133,22 +126,22 @@ class Passes:
 # Where they come from: orbits, a file, slots, or another satellite.
 
 
-def find_passes(scenario: Scenario, find: Find) -> Passes:
+def find_passes(world: World, find: Find) -> Passes:
     """Return the passes of ``orbit.source``, or over another satellite as ``roles.server``.
 
     Satellites are the servers. ``find`` looks for the windows of satellites over sites. Raises
     InputError where the source is wrong, and for a name that a cluster shares with a satellite.
     """
-    if scenario.roles.relay:
-        return _of_relay(scenario)
-    if scenario.orbit.source == "slots":
-        return _in_slots(scenario)
-    if scenario.orbit.source == "contacts":
-        passes = _of_file(scenario)
+    if world.roles.relay:
+        return _of_relay(world)
+    if world.orbit.source == "slots":
+        return _in_slots(world)
+    if world.orbit.source == "contacts":
+        passes = _of_file(world)
     else:
-        passes = _of_orbit(scenario, find, ground_sites(scenario))
+        passes = _of_orbit(world, find, world.sites.of_passes)
     shared = sorted(set(passes.servers) & set(passes.clients))
-    if shared and not scenario.roles.satellites_learn:
+    if shared and not world.roles.satellites_learn:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
@@ -159,23 +152,23 @@ def find_passes(scenario: Scenario, find: Find) -> Passes:
     return passes
 
 
-def find_feeder_passes(scenario: Scenario, find: Find) -> Passes:
+def find_feeder_passes(world: World, find: Find) -> Passes:
     """Return the passes of satellites over the stations that are the server of devices.
 
     The stations are the servers there. Raises InputError where the source is wrong, and for a name
     that a station shares with a satellite.
     """
-    over_stations = _of_orbit(scenario, find, station_sites(scenario))
+    over_stations = _of_orbit(world, find, world.sites.of_stations)
     return over_stations.with_satellites_as_clients()
 
 
-def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes:
+def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
     """Return passes over ``sites``, by SGP4 or secular J2; InputError for wrong elements."""
-    source: Any = scenario.orbit
-    days = scenario.stop.days
+    source: Any = world.orbit
+    days = world.stop.days
     assert days is not None  # the schema asks for it on a real orbit
-    satellites = satellites_of(scenario)
-    start = start_of(scenario, satellites)
+    satellites = world.fleet.satellites
+    start = world.start_of(satellites)
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
@@ -192,26 +185,26 @@ def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes
         doubts=(
             *orbit.doubts(satellites, start, end),
             *failures,
-            *elements_left_out(scenario),
+            *world.fleet.left_out,
         ),
     )
 
 
-def _of_file(scenario: Scenario) -> Passes:
+def _of_file(world: World) -> Passes:
     """Return the windows of a file, or of the scenario itself, as far as it names their ends.
 
     Raises InputError (or the error of ``orbit``) for a bad file.
     """
-    read = windows_of(scenario)
+    read = world.fleet.windows
     file = read.file
-    names = [node.name for node in ground_nodes(scenario)]
-    satellites = satellites_of_file(file, scenario)
+    names = [node.name for node in world.sites.nodes]
+    satellites = world.fleet.of_file
     windows, numbers = _renumbered(file, satellites, names)
-    days = scenario.stop.days
+    days = world.stop.days
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
     numbers = numbers[windows.rise_s < span_s]
     windows = windows.where(windows.rise_s < span_s)
-    kind = "station" if scenario.roles.satellites_learn else "cluster"
+    kind = "station" if world.roles.satellites_learn else "cluster"
     if not len(windows):
         raise InputError(
             Statement.of(
@@ -253,9 +246,9 @@ def _of_file(scenario: Scenario) -> Passes:
     )
 
 
-def tells_rates(scenario: Scenario) -> bool:
+def tells_rates(world: World) -> bool:
     """Whether the contacts are those of a contact plan, which tells their rates."""
-    return scenario.orbit.source == "contacts" and windows_of(scenario).pieces is not None
+    return world.orbit.source == "contacts" and world.fleet.windows.pieces is not None
 
 
 def _renumbered(
@@ -283,15 +276,15 @@ SATELLITE = "slots"
 """Name of the one satellite."""
 
 
-def _in_slots(scenario: Scenario) -> Passes:
+def _in_slots(world: World) -> Passes:
     """Return when each slot is; raise InputError where the days do not hold one."""
-    source = scenario.orbit
-    cycles = scenario.stop.cycles
-    days = scenario.stop.days
+    source = world.orbit
+    cycles = world.stop.cycles
+    days = world.stop.days
     assert source.source == "slots"  # callers have turned to others for the rest
     assert cycles is not None  # the schema asks for it in slots
     slots = source.slots
-    clusters = scenario.ground.clusters
+    clusters = world.ground.clusters
     windows = orbit.slot_windows(len(clusters), slots.seconds, slots.idle, cycles)
     span_s = cycles * (len(clusters) + slots.idle) * slots.seconds
     if days is not None:
@@ -309,27 +302,27 @@ def _in_slots(scenario: Scenario) -> Passes:
         servers=[SATELLITE],
         norad_ids=[None],
         clients=[cluster.name for cluster in clusters],
-        start=given_start(scenario) or SLOTS_EPOCH,
+        start=world.given_start or SLOTS_EPOCH,
         span_s=span_s,
         passes=windows,
     )
 
 
-def _of_relay(scenario: Scenario) -> Passes:
+def _of_relay(world: World) -> Passes:
     """Return when satellites see the one that serves them, which has the place of a site.
 
     Links that are acquired open so much later. Errors are as of `find_isls`.
     """
-    isl = scenario.link.isl
-    days = scenario.stop.days
+    isl = world.link.isl
+    days = world.stop.days
     assert isl is not None  # the schema asks for both
     assert days is not None
-    *satellites, server = flying = flying_of(scenario)
+    *satellites, server = flying = world.fleet.flying
     server_index = len(satellites)
-    start = start_of(scenario, flying)
+    start = world.start_of(flying)
     span_s = days * 86400.0
     pairs = np.array([(client, server_index) for client in range(server_index)])
-    seen = find_isls(scenario, isl, start, span_s, pairs)
+    seen = find_isls(world, isl, start, span_s, pairs)
     rise_s = seen.start_s + np.where(seen.clipped_start, 0.0, isl.acquisition_s)
     acquired = np.flatnonzero(rise_s < seen.end_s)
     opened = int((~seen.clipped_start).sum())
@@ -358,6 +351,6 @@ def _of_relay(scenario: Scenario) -> Passes:
         doubts=(
             *orbit.doubts(flying, start, start + timedelta(days=days)),
             *lost,
-            *elements_left_out(scenario),
+            *world.fleet.left_out,
         ),
     )

@@ -9,10 +9,7 @@ from datetime import datetime
 
 import orbit
 from learning.requests.cluster import Cluster
-from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of
-from sim.devices.satellites import server_of
-from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
@@ -28,6 +25,7 @@ from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
 from sim.trace.directions import Topology
+from sim.world.world import World
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +113,7 @@ class Plan:
 
 
 def make_plan(
-    scenario: Scenario,
+    world: World,
     find: Find = find_windows,
     before: FaultsUntilFork | None = None,
     needs_isl: Sequence[str] = (),
@@ -126,23 +124,23 @@ def make_plan(
     rings the method needs (``needs_isl``) one satellite has to be served, and none where it needs
     links between planes.
     """
-    served = served_passes(scenario, find, before)
-    clusters = clusters_of(scenario)
-    isls = isl_plan(scenario, served.satellites, served.start, served.span_s, served.out)
-    over_links = isls if scenario.link.is_mesh else None
-    by_passes = over_links is None or scenario.devices_over_mesh
+    served = served_passes(world, find, before)
+    clusters = world.sites.clusters
+    isls = isl_plan(world, served.satellites, served.start, served.span_s, served.out)
+    over_links = isls if world.link.is_mesh else None
+    by_passes = over_links is None or world.scenario.devices_over_mesh
     if "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
-        isl = scenario.link.isl
+        isl = world.link.isl
         check_served(
-            served, scenario.orbit, rings, of_file=isl is not None and isl.windows is not None
+            served, world.orbit, rings, of_file=isl is not None and isl.windows is not None
         )
-    radios = ground_radios(scenario)
-    devices = _devices(scenario, served)
-    links = link_source(scenario, served, clusters, radios, devices)
+    radios = ground_radios(world)
+    devices = _devices(world, served)
+    links = link_source(world, served, clusters, radios, devices)
     contacts = _contacts(served, clusters, links)
     outages = dict(zip(served.fleet, served.out, strict=True))
-    feeder = feeder_plan(scenario, served.clients, served.out, find)
+    feeder = feeder_plan(world, served.clients, served.out, find)
     return Plan(
         start=served.start,
         stop_s=served.span_s,
@@ -150,45 +148,45 @@ def make_plan(
         contacts=contacts,
         doubts=(
             *served.doubts,
-            *link_doubts(scenario, served, radios, devices),
+            *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
         ),
-        sync_delay_s=getattr(scenario.orbit, "sync_delay_s", None) or 0.0,
+        sync_delay_s=getattr(world.orbit, "sync_delay_s", None) or 0.0,
         constellation=served.constellation,
         topology=served.topology,
         sky=_sky(served, devices),
-        faults=faults_of(scenario, clusters, outages, served.span_s, before),
+        faults=faults_of(world, clusters, outages, served.span_s, before),
         isls=isls,
-        mesh=None if over_links is None else _mesh(scenario, contacts, over_links, feeder),
-        server=_server(scenario),
+        mesh=None if over_links is None else _mesh(world, contacts, over_links, feeder),
+        server=_server(world),
         feeder=feeder,
         # A slot is not in parts, even if it is the only one.
-        longest_session_s=getattr(scenario.orbit, "max_session_s", math.inf),
+        longest_session_s=getattr(world.orbit, "max_session_s", math.inf),
     )
 
 
-def _server(scenario: Scenario) -> str:
+def _server(world: World) -> str:
     """Return the name of the satellite that serves devices over links, "" where none does."""
-    alone = scenario.devices_over_mesh and not scenario.has_gateways
-    return server_of(scenario).name if alone else ""
+    alone = world.scenario.devices_over_mesh and not world.scenario.has_gateways
+    return world.fleet.server.name if alone else ""
 
 
 def _mesh(
-    scenario: Scenario, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
+    world: World, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
 ) -> Mapping[str, PlannedSessions]:
     """Return the sessions of each client over links; errors are as of those who find them."""
-    if not scenario.devices_over_mesh:
+    if not world.scenario.devices_over_mesh:
         return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, _server(scenario), feeder, more_links(scenario))
+    return access_sessions(contacts, isls, _server(world), feeder, more_links(world))
 
 
-def _devices(scenario: Scenario, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:
+def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:
     """Sites of the devices at each place, a station's own; none where there is no geometry."""
     if not served.places:
         return [()] * len(served.clients)
     if served.turned:
         return [(station,) for station in served.places]
-    return [device_sites(scenario, index) for index in range(len(served.places))]
+    return [world.sites.devices_of(index) for index in range(len(served.places))]
 
 
 def _contacts(

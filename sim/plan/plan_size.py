@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from learning.hardware import free_bytes
-from scenarios import Scenario
 from sim.errors import InputError
 from sim.formatting import data_size
+from sim.world.world import World
 
 CONTACT_BYTES = 3e3
 """Memory of a planned contact."""
@@ -19,14 +19,14 @@ PASSES_A_DAY = 5
 """Passes of a satellite in a low orbit over a place, about."""
 
 
-def check_plan(scenario: Scenario, contact_bytes: float) -> None:
+def check_plan(world: World, contact_bytes: float) -> None:
     """Raise InputError for a scenario whose contacts and devices do not fit into free memory.
 
     ``contact_bytes`` is the memory of each contact. The check precedes the search for contacts.
     """
     free = free_bytes("cpu")
-    contacts, figures = _expected_contacts(scenario)
-    devices = sum(cluster.devices or 0 for cluster in scenario.ground.clusters)
+    contacts, figures = _expected_contacts(world)
+    devices = sum(cluster.devices or 0 for cluster in world.ground.clusters)
     needed = contact_bytes * contacts + DEVICE_BYTES * devices
     if free is not None and needed > free:
         raise InputError(
@@ -36,13 +36,13 @@ def check_plan(scenario: Scenario, contact_bytes: float) -> None:
         )
 
 
-def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
+def _expected_contacts(world: World) -> tuple[float, str]:
     """Return about how many contacts a scenario has, and the factors of that in words."""
-    orbit = scenario.orbit
-    stop = scenario.stop
-    ground = scenario.ground
+    orbit = world.orbit
+    stop = world.stop
+    ground = world.ground
     clusters = len(ground.clusters or ground.stations or ())
-    if scenario.has_gateways:
+    if world.scenario.has_gateways:
         clusters += len(ground.stations or ())
     if orbit.source == "contacts":
         return 0.0, "of a file"
@@ -54,6 +54,6 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
     satellites = orbit.satellites_used if orbit.source == "walker" else 1
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
-    kind = "clusters and stations" if scenario.has_gateways else kind
+    kind = "clusters and stations" if world.scenario.has_gateways else kind
     figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures

@@ -8,13 +8,11 @@ from inspect import signature
 from typing import Any
 
 import channel
-import scenarios
 from channel import Link, snr_db
-from scenarios import Scenario
 from scenarios.ground import Station
-from sim.devices.sites import ground_nodes, lowest_mask_deg
 from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
+from sim.world.world import World
 
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
@@ -25,17 +23,17 @@ _AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 
-def ground_radios(scenario: Scenario) -> list[Radios]:
+def ground_radios(world: World) -> list[Radios]:
     """Return both directions of every cluster or station; they differ only by the air above it.
 
     There are none where one satellite serves the others. The first is toward the server: the uplink
     of clusters, the downlink of stations. Raises InputError for values that ``channel`` refuses.
     """
-    if scenario.roles.relay:
+    if world.roles.relay:
         return []
-    resolved: Any = scenarios.resolved_link(scenario)
-    mask_deg = lowest_mask_deg(scenario)
-    serve = scenario.roles.satellites_learn
+    resolved: Any = world.resolved_link
+    mask_deg = world.sites.lowest_mask_deg
+    serve = world.roles.satellites_learn
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
@@ -59,7 +57,7 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
             return under(side, _air(resolved[side], place))
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
-    return [(radio(first, place), radio(second, place)) for place in ground_nodes(scenario)]
+    return [(radio(first, place), radio(second, place)) for place in world.sites.nodes]
 
 
 def si_link(

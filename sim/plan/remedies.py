@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import scenarios
 from learning.settings import Lora
-from scenarios import Scenario
 from sim.trace.directions import Way
+from sim.world.world import World
 
 
-def link_keys(scenario: Scenario, directions: Collection[str]) -> Iterator[str]:
+def link_keys(world: World, directions: Collection[str]) -> Iterator[str]:
     """Name what raises the rate of links, with its value: power or EIRP, or the rate itself."""
     if "isl" in directions:
         yield "link.isl.rate_mbps or its budget"
         return
-    resolved: Any = scenarios.resolved_link(scenario)
+    resolved: Any = world.resolved_link
     for direction in sorted(directions):
         radio = resolved.get(direction)
         if not isinstance(radio, Mapping):  # a downlink that is neglected is not in the way
@@ -31,21 +30,21 @@ def link_keys(scenario: Scenario, directions: Collection[str]) -> Iterator[str]:
                 yield f"link.{direction}.{key} ({radio[key]:.4g})"
 
 
-def step_size_key(scenario: Scenario, *, own_learning: bool) -> str:
+def step_size_key(world: World, *, own_learning: bool) -> str:
     """Name the step size, with its value; it stands in code that trains by itself."""
     if own_learning:
         return "the step size of your training code"
-    return f"learning.step_size ({scenario.learning.step_size:g})"
+    return f"learning.step_size ({world.learning.step_size:g})"
 
 
-def mask_keys(scenario: Scenario) -> Iterator[str]:
+def mask_keys(world: World) -> Iterator[str]:
     """Name the mask, with its value, where there is one to lower."""
-    mask_deg = getattr(scenario.orbit, "min_elevation_deg", None) or 0.0
-    if mask_deg > 0.0 and not scenario.roles.relay:
+    mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
+    if mask_deg > 0.0 and not world.roles.relay:
         yield f"orbit.min_elevation_deg ({mask_deg:g})"
 
 
-def less_to_carry(scenario: Scenario, lora: Lora, way: Way) -> str:
+def less_to_carry(world: World, lora: Lora, way: Way) -> str:
     """Say what makes payloads smaller that go this way: the rank where factors are sent.
 
     ``lora`` is what is trained by: its rank is None for models and methods without factors.
@@ -55,13 +54,13 @@ def less_to_carry(scenario: Scenario, lora: Lora, way: Way) -> str:
         if not factors:
             return "set learning.lora.download=factors, where the method can do with it"
         if lora.rank > 1:
-            return f"lower learning.lora.rank ({lora.rank}) or take a smaller {model_key(scenario)}"
-    return f"take a smaller {model_key(scenario)}"
+            return f"lower learning.lora.rank ({lora.rank}) or take a smaller {model_key(world)}"
+    return f"take a smaller {model_key(world)}"
 
 
-def more_links(scenario: Scenario) -> list[str]:
+def more_links(world: World) -> list[str]:
     """Say what lets more satellites have links to each other."""
-    isl = scenario.link.isl
+    isl = world.link.isl
     if isl is None:
         return []
     helps = {
@@ -73,19 +72,19 @@ def more_links(scenario: Scenario) -> list[str]:
     return [text for text, does in helps.items() if does]
 
 
-def speed_key(scenario: Scenario) -> str:
+def speed_key(world: World) -> str:
     """Say which key makes rounds shorter."""
-    given = scenario.compute.seconds_per_round is not None
+    given = world.compute.seconds_per_round is not None
     return "lower compute.seconds_per_round" if given else "raise compute.tflops"
 
 
-def less_memory(scenario: Scenario, samples_at_once: int, *, in_pieces: bool) -> str:
+def less_memory(world: World, samples_at_once: int, *, in_pieces: bool) -> str:
     """Say what lets devices hold a round; ``in_pieces``: whether its minibatches may be divided."""
-    counted = "learning" if scenario.learning.sized_as is None else "learning.sized_as"
+    counted = "learning" if world.learning.sized_as is None else "learning.sized_as"
     fewer = f"set {counted}.micro_batch=1, " if in_pieces and samples_at_once > 1 else ""
-    return f"raise compute.memory_gib, {fewer}or take a smaller {model_key(scenario)}"
+    return f"raise compute.memory_gib, {fewer}or take a smaller {model_key(world)}"
 
 
-def model_key(scenario: Scenario) -> str:
+def model_key(world: World) -> str:
     """Name the key of the architecture whose bytes and FLOPs count."""
-    return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"
+    return "learning.model" if world.learning.sized_as is None else "learning.sized_as"

@@ -12,13 +12,12 @@ import numpy as np
 import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
-from scenarios import Scenario
 from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
-from sim.devices.sites import antennas_of
 from sim.plan.outage_cuts import Look, cut
 from sim.plan.passes import Passes, find_feeder_passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
+from sim.world.world import World
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,35 +74,35 @@ class ServedPasses(Passes):
 
 
 def served_passes(
-    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+    world: World, find: Find = find_windows, before: FaultsUntilFork | None = None
 ) -> ServedPasses:
     """Return who sees and who serves whom in a scenario; ``find`` looks for the windows.
 
     ``before`` says what faults held until a fork.
     """
-    check_plan(scenario, WINDOW_BYTES)
-    passes = find_passes(scenario, find)
-    out = outages_of(scenario, passes.servers, passes.span_s, before)
-    if scenario.orbit.source == "slots":
+    check_plan(world, WINDOW_BYTES)
+    passes = find_passes(world, find)
+    out = outages_of(world, passes.servers, passes.span_s, before)
+    if world.orbit.source == "slots":
         return _served_in_slots(passes, out)
-    if not scenario.roles.satellites_learn:
-        alone = scenario.devices_over_mesh
-        return _served(passes, scenario.orbit, out, scenario.orbit.beams, passes_alone=alone)
+    if not world.roles.satellites_learn:
+        alone = world.scenario.devices_over_mesh
+        return _served(passes, world.orbit, out, world.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
-    by_plane = scenario.roles.clients == "planes"
+    by_plane = world.roles.clients == "planes"
     turned = passes.with_satellites_as_clients(planes if by_plane else ())
-    return _served(turned, scenario.orbit, out, antennas_of(scenario))
+    return _served(turned, world.orbit, out, world.sites.antennas)
 
 
 def served_feeder_passes(
-    scenario: Scenario, out: Sequence[Intervals], find: Find = find_windows
+    world: World, out: Sequence[Intervals], find: Find = find_windows
 ) -> ServedPasses:
     """Return which passes over the stations that serve devices get an antenna there.
 
     A satellite has one link to a station at a time. ``out`` are the outages of each satellite.
     """
-    passes = find_feeder_passes(scenario, find)
-    return _served(passes, scenario.orbit, out, antennas_of(scenario))
+    passes = find_feeder_passes(world, find)
+    return _served(passes, world.orbit, out, world.sites.antennas)
 
 
 def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:

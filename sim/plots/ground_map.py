@@ -15,13 +15,13 @@ from learning.requests.cluster import Floats
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from scenarios import Scenario
-from sim.devices.satellites import satellites_of
-from sim.devices.sites import EARTH_RADIUS_KM, sites_to_draw
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import colour, ink
 from sim.plots.names import name
+from sim.world.sites import EARTH_RADIUS_KM
+from sim.world.world import World
 
 LETTER_DEG = 7.5
 """About the width of a letter on a map of the world 4.6 inches wide, in degrees."""
@@ -68,9 +68,9 @@ def ground_map(
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
     manifest = self.run.manifest
-    scenario = check_map(manifest, minute)
-    satellites = satellites_of(scenario)
-    sites = sites_to_draw(scenario)
+    world = World(check_map(manifest, minute))
+    satellites = world.fleet.satellites
+    sites = world.sites.to_draw
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5

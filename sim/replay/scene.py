@@ -23,8 +23,6 @@ from learning.requests.cluster import Floats, Ints
 from orbit.utc import Start
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
-from sim.devices.satellites import flying_of
-from sim.devices.sites import sites_to_draw
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Run
@@ -45,6 +43,7 @@ from sim.replay.traffic import (
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
+from sim.world.world import World
 
 MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
@@ -183,8 +182,9 @@ def sky_of(run: Run) -> Sky:
     if not scenario.orbit.has_geometry:
         satellites = sorted(pc.unique(contacts["satellite"].drop_null()).to_pylist())
         return Sky(satellites, [], sorted(names), {}, 0.0)
-    flying = flying_of(scenario)
-    sites = {site.name: site for site in sites_to_draw(scenario)}
+    world = World(scenario)
+    flying = world.fleet.flying
+    sites = {site.name: site for site in world.sites.to_draw}
     mask_deg = float(run.manifest["scenario"]["orbit"]["min_elevation_deg"])
     return Sky([s.name for s in flying], flying, list(sites) or sorted(names), sites, mask_deg)
 

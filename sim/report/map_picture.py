@@ -7,8 +7,6 @@ import numpy as np
 
 from orbit import Site
 from orbit.look_angles import ground_track
-from sim.devices.satellites import satellites_of
-from sim.devices.sites import sites_to_draw
 from sim.execution.result import Result
 from sim.files import packaged
 from sim.plots.ground_map import MOST_CIRCLES, MOST_NAMES, broken, check_map, circle, east, reach
@@ -26,6 +24,7 @@ from sim.report.drawing import (
     Text,
     cut,
 )
+from sim.world.world import World
 
 LEFT = 37
 """About where the axis to the left stands."""
@@ -35,9 +34,9 @@ NAME = 12
 
 def map_of(run: Result, minute: float) -> Picture:
     """Return where the satellites of a run are at a minute; raise InputError if it has no map."""
-    scenario = check_map(run.manifest, minute)
+    world = World(check_map(run.manifest, minute))
     at = datetime.fromisoformat(run.manifest["start_utc"]) + timedelta(minutes=minute)
-    tracks = [ground_track(one, at, np.zeros(1)) for one in satellites_of(scenario)]
+    tracks = [ground_track(one, at, np.zeros(1)) for one in world.fleet.satellites]
     longitude_deg, latitude_deg, altitude_km = (
         np.concatenate([getattr(track, key) for track in tracks])
         for key in ("longitude_deg", "latitude_deg", "altitude_km")
@@ -47,7 +46,7 @@ def map_of(run: Result, minute: float) -> Picture:
         Axis("latitude (degrees)", -90.0, 90.0, _degrees(90, 30)),
         height=TOP + BOTTOM + (WIDTH - LEFT - RIGHT) // 2,
     )
-    sites = sites_to_draw(scenario)
+    sites = world.sites.to_draw
     x_deg = np.array([east(site.longitude_deg) for site in sites])
     y_deg = np.array([site.latitude_deg for site in sites])
     rings = map(np.array, json.loads(packaged("sim.plots", "land.json"))["rings"])

@@ -27,6 +27,7 @@ from sim.report.drawing import (
     Picture,
     Shape,
 )
+from sim.world.world import World
 
 HUES = 8
 """Colours of the page."""
@@ -78,7 +79,7 @@ def one_contact(run: Result, contact_id: int) -> list[tuple[str, Picture]]:
     scenario = scenarios.from_dict(run.manifest["scenario"])
     if not scenario.orbit.has_geometry:
         return []
-    sides = one_pass(scenario, contact_id).tables
+    sides = one_pass(World(scenario), contact_id).tables
     seen = sides["uplink"]
     minutes = seen["time_s"] / 60.0
     across = Axis("minutes since the rise", 0.0, float(minutes[-1]))

@@ -16,7 +16,6 @@ from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
-from sim.devices.satellites import flying_of
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.plots.accuracy import OVER
@@ -37,6 +36,7 @@ from sim.report.learnt import (
 from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
+from sim.world.world import World
 
 
 def page(folder: Path, map_minute: float = 0.0) -> Page:
@@ -131,7 +131,7 @@ def satellites_in(run: Result) -> list[str]:
         try:
             scenario = scenarios.from_dict(run.manifest["scenario"])
             if scenario.orbit.has_geometry:
-                return [satellite.name for satellite in flying_of(scenario)]
+                return [satellite.name for satellite in World(scenario).fleet.flying]
         except (ValueError, OSError):  # as of the elements of a file
             pass
     return names_of(run, "satellite")

@@ -26,8 +26,8 @@ from sim.sweep.worker_process import tried
 from statements import code_of
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
     from sim.plan.plan import Plan as ContactPlan
+    from sim.world.world import World
 
 SHOWN = 3
 """Points shown at either end of the list."""
@@ -155,34 +155,35 @@ class _Lookout:
         from sim.devices.compute import compute_of
         from sim.engine.doubts import gap_doubts
         from sim.engine.setup import method_of
+        from sim.world.world import World
 
-        scenario = scenarios.load(point.scenario, point.overrides)
+        world = World(scenarios.load(point.scenario, point.overrides))
         try:
-            method, _, learner = method_of(scenario)
-            plan = self._plan(scenario, needs_isl=method.needs_isl)
-            computes = compute_of(scenario)
+            method, _, learner = method_of(world)
+            plan = self._plan(world, needs_isl=method.needs_isl)
+            computes = compute_of(world)
         except ValueError as error:
             self.refused[point.number] = error
             return
         if isinstance(plan, ValueError):
             self.refused[point.number] = plan
             return
-        for line in gap_doubts(scenario, method, learner, plan, computes):
+        for line in gap_doubts(world, method, learner, plan, computes):
             self.doubts.setdefault(line, []).append(point.number)
 
-    def _plan(self, scenario: Scenario, needs_isl: Sequence[str]) -> ContactPlan | ValueError:
-        """Return the contact plan of a scenario, or why there is none."""
+    def _plan(self, world: World, needs_isl: Sequence[str]) -> ContactPlan | ValueError:
+        """Return the contact plan of a world, or why there is none."""
         from scenarios.scenario import DrawnStart
         from sim.plan.plan import make_plan
 
         apart = {"description", "compute", "learning"}
-        if not isinstance(scenario.start, DrawnStart):  # else each seed has passes of its own
+        if not isinstance(world.scenario.start, DrawnStart):  # else each seed has passes of its own
             apart.add("seed")
-        alike = scenario.model_dump_json(exclude=apart)
+        alike = world.scenario.model_dump_json(exclude=apart)
         key = f"{alike} {needs_isl}"
         if key not in self._plans:
             try:
-                self._plans[key] = make_plan(scenario, needs_isl=needs_isl)
+                self._plans[key] = make_plan(world, needs_isl=needs_isl)
             except ValueError as error:
                 self._plans[key] = error
         return self._plans[key]

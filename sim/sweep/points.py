@@ -19,6 +19,7 @@ from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import METHOD, VARIANT, Axes
+from sim.world.world import World
 from statements import Place, Refused, dotted, statement_of
 
 T = TypeVar("T")
@@ -234,7 +235,7 @@ class SweepPlan:
             overrides["seed"] = seed
         try:
             scenario = self.read(overrides, self.axes.of_a_file(values))
-            method_of(scenario)
+            method_of(World(scenario))
         except ValueError as error:
             raise _of_the_sweep(error, values) from None
         return overrides, scenario

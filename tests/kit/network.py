@@ -1,26 +1,29 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from scenarios import Scenario
 from sim.cli import contact_listing
 from sim.clock import Clock, Moment
-from sim.devices import energy
+from sim.devices import compute, energy
 from sim.devices.battery import Battery, Power
-from sim.devices.compute import Compute, compute_of
+from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
 from sim.devices.phase import Computing
-from sim.devices.satellites import satellites_of, server_of
-from sim.devices.sites import device_sites, distance_km, ground_sites
+from sim.engine import learning_task, setup
 from sim.engine.clients import Clients
 from sim.engine.doubts import doubts_of
-from sim.engine.learning_task import learner_of
-from sim.engine.setup import build, method_of
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, decisive, portable
 from sim.execution.running import Run
 from sim.facts.transfers import Outcome
-from sim.links import pass_geometry, plan_links
+from sim.links import pass_geometry, plan_links, sidelinks
 from sim.links.beam import Beam, Radio
 from sim.links.device_links import DeviceLinks, PlainRange, RangeGrid
 from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
@@ -28,7 +31,6 @@ from sim.links.plain_curve import PlainCurve
 from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
-from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.direct import DirectTransfer
@@ -52,17 +54,44 @@ from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
 from sim.network.transit import Least, Steady
+from sim.plan import budget as budgets
 from sim.plan import contact_columns as planning
+from sim.plan import plan as plans
+from sim.plan import radios, service
 from sim.plan import windows as finding
-from sim.plan.budget import budget, one_pass
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.isl_pairs import ring_planes
 from sim.plan.mesh_limits import too_large
 from sim.plan.mesh_volume import SAMPLED, bytes_per_hour
 from sim.plan.outage_cuts import cut
-from sim.plan.plan import Plan, make_plan
-from sim.plan.radios import ground_radios
-from sim.plan.service import served_passes
+from sim.plan.plan import Plan
 from sim.plan.windows import WindowQuery
 from sim.trace.directions import Topology, Way
+from sim.world.sites import distance_km
+from sim.world.world import World
+
+
+def _of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What takes a scenario in place of its world."""
+
+    @wraps(function)
+    def called(scenario: Scenario, *args: Any, **keywords: Any) -> Any:
+        return function(World(scenario), *args, **keywords)
+
+    return called
+
+
+budget = _of(budgets.budget)
+compute_of = _of(compute.compute_of)
+ground_radios = _of(radios.ground_radios)
+learner_of = _of(learning_task.learner_of)
+make_plan = _of(plans.make_plan)
+method_of = _of(setup.method_of)
+one_pass = _of(budgets.one_pass)
+served_passes = _of(service.served_passes)
+sidelinks_of = _of(sidelinks.sidelinks_of)
+device_sites = _of(lambda world, index: world.sites.devices_of(index))
+ground_sites = _of(lambda world: world.sites.of_passes)
+satellites_of = _of(lambda world: world.fleet.satellites)
+server_of = _of(lambda world: world.fleet.server)

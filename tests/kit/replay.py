@@ -11,7 +11,6 @@ from skyfield.framelib import itrs
 
 import orbit
 from sim.analysis.thinning import joined
-from sim.devices.satellites import flying_of
 from sim.files import packaged
 from sim.plots.canvas import data_behind
 from sim.replay import faults as failures
@@ -23,7 +22,13 @@ from sim.replay.packing import packed, steps
 from sim.replay.replay import Replay
 from sim.replay.scene import scene, share_sky
 from sim.replay.still import sun_below_deg
+from sim.world.world import World
 from tests.kit.skies import START, TIMESCALE
+
+
+def flying_of(scenario: Any) -> list[orbit.Satellite]:
+    """The satellites of a scenario, then the one that serves them."""
+    return World(scenario).fleet.flying
 
 
 def numbers(text: str) -> Any:

@@ -7,29 +7,28 @@ from datetime import datetime, timedelta
 
 import orbit
 from learning import stream
-from scenarios import Scenario
 from scenarios.scenario import DrawnStart
 
 
-def given_start(scenario: Scenario) -> datetime | None:
-    """Return the start that the scenario gives or draws, UTC; None if the elements' epoch counts.
+def given_start(start: datetime | DrawnStart | None, seed: int) -> datetime | None:
+    """Return the start that is given or drawn, UTC; None if the elements' epoch counts.
 
     A drawn one is uniform between ``after`` and so many days later, in whole seconds, from the
     stream ``start`` of the seed: it changes no other draw.
     """
-    start = scenario.start
     if start is None or isinstance(start, datetime):
         return start
-    return None if start.after is None else start.after + _drawn(start, scenario.seed)
+    return None if start.after is None else start.after + _drawn(start, seed)
 
 
-def start_of(scenario: Scenario, satellites: Iterable[orbit.Satellite]) -> datetime:
-    """Return the start of a scenario with these satellites: by default their latest epoch."""
-    if (given := given_start(scenario)) is not None:
+def start_of(
+    start: datetime | DrawnStart | None, seed: int, satellites: Iterable[orbit.Satellite]
+) -> datetime:
+    """Return the start with these satellites: by default their latest epoch."""
+    if (given := given_start(start, seed)) is not None:
         return given
     latest = max(satellite.epoch for satellite in satellites)
-    start = scenario.start
-    return latest + _drawn(start, scenario.seed) if isinstance(start, DrawnStart) else latest
+    return latest + _drawn(start, seed) if isinstance(start, DrawnStart) else latest
 
 
 def _drawn(start: DrawnStart, seed: int) -> timedelta:

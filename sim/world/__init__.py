@@ -1,0 +1,1 @@
+"""A scenario resolved: its satellites, its places on the ground, its start, each made once."""

@@ -1,0 +1,373 @@
+"""The satellites of a scenario: read, or made from its elements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from difflib import SequenceMatcher
+from functools import cached_property, partial
+from typing import Any, Literal, TypeVar
+
+import orbit
+import scenarios
+from scenarios import Scenario
+from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
+from sim.errors import InputError
+from sim.formatting import some
+from sim.world.start import given_start
+from statements import Code, Remove, Statement
+
+
+@dataclass(frozen=True)
+class SatelliteOfFile:
+    """A satellite of a file of windows: its name and place in the file's list."""
+
+    name: str
+    index: int
+    norad_id: int = 0
+
+
+SEVERAL_SETS = (
+    "set orbit.sets: nearest to take at each time the one nearest to it, or latest for the last"
+)
+S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
+Checksum = Literal["verify", "ignore"]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowsOfFile:
+    """Windows of a table or a contact plan, and lines for the user on what was left out of it.
+
+    Of a contact plan ``pieces`` are the rates and the light time of each window; else None.
+    """
+
+    file: orbit.WindowFile
+    left_out: tuple[str, ...] = ()
+    pieces: Sequence[orbit.Pieces] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fleet:
+    """The satellites of a scenario, or the windows of a file that names some; each made once.
+
+    Whatever is wrong with elements or windows raises InputError, or the error of ``orbit``.
+    """
+
+    scenario: Scenario
+
+    @cached_property
+    def satellites(self) -> list[orbit.Satellite]:
+        """The satellites that take part, by name.
+
+        Those that are clients know their planes, where these can be told; where planes are the
+        clients, those that cannot be told raise InputError too.
+        """
+        roles = self.scenario.roles
+        found = self._chosen(self._made)
+        if roles.clients == "devices":
+            return found
+        try:
+            each = zip(found, orbit.planes(found), strict=True)
+        except ValueError as error:
+            if roles.clients == "planes":
+                text = f"{error}, or set roles.clients: satellites"
+                raise InputError(Statement.of(Code.UNSUPPORTED, "roles.clients", text)) from None
+            return found
+        return [replace(satellite, plane=plane) for satellite, plane in each]
+
+    @cached_property
+    def server(self) -> orbit.Satellite:
+        """The one satellite that is the server; InputError where none has its name."""
+        name = self.scenario.roles.server_satellite
+        assert name is not None  # callers have turned to others for the rest
+        return _meant(self._made, name, "roles.server")
+
+    @property
+    def flying(self) -> list[orbit.Satellite]:
+        """The satellites that take part, then the one that serves them, if any."""
+        return [*self.satellites, *([self.server] if self.scenario.roles.relay else ())]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the satellites that take part, of a real orbit or a file of windows."""
+        if self.scenario.orbit.source == "contacts":
+            return [satellite.name for satellite in self.of_file]
+        return [satellite.name for satellite in self.satellites]
+
+    @cached_property
+    def of_file(self) -> list[SatelliteOfFile]:
+        """The satellites of a file of windows that take part."""
+        names = self.windows.file.satellites
+        return self._chosen([SatelliteOfFile(name, index) for index, name in enumerate(names)])
+
+    @cached_property
+    def windows(self) -> WindowsOfFile:
+        """The windows of a file or text; the error of ``orbit`` for bad ones.
+
+        Where a table does not tell the place it is the only one of the scenario, and the satellite
+        is the one that the scenario names.
+        """
+        source: Any = self.scenario.orbit
+        text, name = source.windows, "orbit.windows"
+        if text is None:
+            path = scenarios.windows_file(self.scenario)
+            text, name = orbit.window_text(path), str(path)
+        bad: list[str] = []
+        options: dict[str, Any] = {
+            "start": given_start(self.scenario.start, self.scenario.seed),
+            "names": source.names or {},
+            "on_bad": (lambda error: bad.append(str(error))) if source.skip_bad else None,
+        }
+        columns = source.columns.model_dump(exclude_none=True)
+        ground = self.scenario.ground
+        nodes: Sequence[Any] = ground.stations or ground.clusters
+        if ground.stations_path is not None:
+            nodes = orbit.read_sites(scenarios.stations_file(self.scenario))
+        places = [node.name for node in nodes]
+        if orbit.is_contact_plan(text):
+            if columns:
+                refused = f"{name} is a contact plan, without columns"
+                raise InputError(Statement.of(Code.UNUSED, "orbit.columns", refused, Remove()))
+            plan = orbit.parse_contact_plan(text, name, **options)
+            return _of_contact_plan(plan, places, name, bad)
+        if source.satellite is not None:
+            options["satellite"] = source.satellite
+        site = places[0] if len(places) == 1 else None
+        file = orbit.parse_windows(text, name, columns=columns, site=site, **options)
+        return WindowsOfFile(file, tuple(_left_out(bad)))
+
+    @property
+    def tells_rates(self) -> bool:
+        """Whether the contacts are those of a contact plan, which tells their rates."""
+        return self.scenario.orbit.source == "contacts" and self.windows.pieces is not None
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each of the bad elements that ``orbit.skip_bad`` leaves out."""
+        source = self.scenario.orbit
+        if source.source == "contacts" or not getattr(source, "skip_bad", False):
+            return ()
+        return tuple(_left_out(self._elements[1]))
+
+    @cached_property
+    def _made(self) -> list[orbit.Satellite]:
+        """All satellites of the orbit: of a file, or of elements at the start."""
+        source: Any = self.scenario.orbit
+        if source.source in ("tle", "omm"):
+            return self._read()
+        start = given_start(self.scenario.start, self.scenario.seed)
+        assert start is not None  # the schema asks for it: there is no epoch
+        return _MAKERS[source.source](source, start)
+
+    def _read(self) -> list[orbit.Satellite]:
+        source: Any = self.scenario.orbit
+        found, bad = self._elements
+        if bad and not source.skip_bad:
+            raise orbit.ElementError(bad[0])
+        if not found:
+            what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
+            raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
+        return found if source.sets is None else orbit.one_each(found, source.sets)
+
+    @cached_property
+    def _elements(self) -> tuple[list[orbit.Satellite], list[str]]:
+        """The good elements of a file or text, and what is wrong with each of the bad ones."""
+        source: Any = self.scenario.orbit
+        text, name = source.elements, "orbit.elements"
+        if text is None:
+            path = scenarios.element_file(self.scenario)
+            text, name = orbit.element_text(path), str(path)
+        checksum: Checksum = getattr(source, "checksum", "verify")
+        entries = list(orbit.scan_satellites(text, name, checksum))
+        if not entries:  # which says that there is nothing
+            return orbit.parse_satellites(text, name, checksum), []
+        good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
+        return good, [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
+
+    def _chosen(self, found: Sequence[S]) -> list[S]:
+        """Return all of ``found`` where any serves, is a client or relays, else the one wanted.
+
+        Of clients of a satellite that one is not among them.
+        """
+        source = self.scenario.orbit
+        roles = self.scenario.roles
+        assert source.source != "slots"  # callers ask for satellites of a real orbit only
+        wanted = roles.server_satellite or getattr(source, "satellite", None)
+        key = "roles.server" if roles.server_satellite else "orbit.satellite"
+        together = roles.clients != "devices" or self.scenario.link.is_mesh
+        if together or (wanted is None and source.serving == "any"):
+            server = _meant(found, roles.relay, key) if roles.relay else None
+            others = _told_apart([satellite for satellite in found if satellite is not server])
+            if not others:
+                alone = f"{roles.relay!r} is the only satellite; it needs clients"
+                raise InputError(Statement.of(Code.UNSUPPORTED, key, alone))
+            return sorted(others, key=lambda satellite: satellite.name)
+        if wanted is not None:
+            return [_meant(found, wanted, key)]
+        if len(found) > 1:
+            named = (
+                f"name one of the {len(found)} satellites, or set orbit.serving: any to let all "
+                f"serve: {some(list(map(_label, found)), 5)}"
+            )
+            raise InputError(Statement.of(Code.MISSING, key, named))
+        return list(found)
+
+
+def _of_contact_plan(
+    contacts: orbit.ContactsOfPlan, places: Sequence[str], name: str, bad: Sequence[str]
+) -> WindowsOfFile:
+    try:
+        found = orbit.plan_windows(contacts, places)
+    except ValueError as error:
+        raise InputError(f"{name}: {error} by orbit.names, like {{1: {places[0]}}}") from None
+    lines = [*_left_out(bad)]
+    if found.aside:
+        lines.append(f"{name}: not used of the contact plan: {'; '.join(found.aside)}")
+    return WindowsOfFile(found.file, tuple(lines), found.pieces)
+
+
+MOST_LEFT_OUT = 10
+"""Bad rows up to which each has a line."""
+
+
+def _left_out(bad: Sequence[str]) -> Iterator[str]:
+    yield from (f"left out: {line}" for line in bad[:MOST_LEFT_OUT])
+    if len(bad) > MOST_LEFT_OUT:
+        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad ones more"
+
+
+def _told_apart(found: Sequence[S]) -> list[S]:
+    """Return satellites with names of their own: equal ones get the catalogue number added.
+
+    Raises InputError for two of a name that have no number, or the same one.
+    """
+    told = [replace(s, name=name) for s, name in zip(found, orbit.own_names(found), strict=True)]
+    if not told:
+        return told
+    twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
+    if times > 1:  # traces could not tell them apart
+        if any(satellite.norad_id for satellite in told if satellite.name == twice):
+            text = f"orbit: {times} element sets are those of {twice!r}; {SEVERAL_SETS}"
+            raise InputError(text)
+        raise InputError(
+            Statement.of(
+                Code.UNSUPPORTED,
+                "orbit",
+                f"{times} satellites are called {twice!r}; where all serve or are clients "
+                "each needs a name of its own, so rename or remove one",
+            )
+        )
+    return told
+
+
+def _meant(found: Sequence[S], wanted: str, key: str) -> S:
+    """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
+    number = orbit.catalogue_number(wanted)
+    meant = [
+        satellite
+        for satellite in found
+        if wanted in (satellite.name, _label(satellite))
+        or (number and satellite.norad_id == number)
+    ]
+    if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
+        text = f"{key}: {len(meant)} element sets are those of {wanted!r}; {SEVERAL_SETS}"
+        raise InputError(text)
+    if len(meant) > 1:
+        labels = ", ".join(map(_label, meant))
+        raise InputError(
+            f"{key}: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
+            "catalogue number"
+        )
+    if not meant:
+        names = some([*map(_label, sorted(found, key=partial(_distance, wanted)))], 5)
+        raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
+    return meant[0]
+
+
+def _distance(wanted: str, satellite: S) -> tuple[bool, float]:
+    """Return a sort key that is least for the name that ``wanted`` probably means."""
+    wanted = wanted.casefold()
+    name = satellite.name.casefold()
+    return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()
+
+
+def _label(satellite: S) -> str:
+    return f"{satellite.name} ({satellite.norad_id})" if satellite.norad_id else satellite.name
+
+
+def _circular(source: CircularOrbit, start: datetime) -> list[orbit.Satellite]:
+    satellite = orbit.circular_satellite(
+        "circular",
+        source.altitude_km,
+        _inclination_deg(source, source.propagation),
+        source.raan_deg,
+        source.argument_of_latitude_deg,
+        start,
+        source.propagation,
+    )
+    return [satellite]
+
+
+def _keplerian(source: KeplerianOrbit, start: datetime) -> list[orbit.Satellite]:
+    elements = orbit.Elements(
+        semi_major_axis_km=source.semi_major_axis_km,
+        inclination_deg=source.inclination_deg,
+        eccentricity=source.eccentricity,
+        raan_deg=source.raan_deg,
+        argument_of_perigee_deg=source.argument_of_perigee_deg,
+        mean_anomaly_deg=source.mean_anomaly_deg,
+        bstar=source.bstar,
+        propagation=source.propagation,
+    )
+    return [elements.satellite("keplerian", start)]
+
+
+def _walker(source: WalkerOrbit, start: datetime) -> list[orbit.Satellite]:
+    if source.shells is None:
+        return _shell(source, source, start, "")
+    named = ((shell.name or str(number), shell) for number, shell in enumerate(source.shells, 1))
+    return [made for name, shell in named for made in _shell(source, shell, start, name)]
+
+
+def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:
+    """Return those satellites of one Walker pattern that ``orbit.use`` leaves."""
+    axis_km = getattr(shell, "semi_major_axis_km", None)
+    pattern = orbit.Shell(
+        spread_deg=180.0 if shell.pattern == "star" else 360.0,
+        semi_major_axis_km=axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
+        inclination_deg=_inclination_deg(shell, source.propagation),
+        satellites=shell.satellites,
+        planes=shell.planes,
+        phasing=shell.phasing,
+        raan_deg=shell.raan_deg,
+        argument_of_latitude_deg=shell.argument_of_latitude_deg,
+        propagation=source.propagation,
+    )
+    flying = pattern.satellites_at(start, name)
+    per_plane = pattern.satellites_per_plane
+    use = source.use
+    planes = _used(shell.planes, use.planes, use.choose)
+    places = _used(per_plane, use.satellites_per_plane, use.choose)
+    return [flying[plane * per_plane + place] for plane in planes for place in places]
+
+
+def _used(total: int, wanted: int | None, choose: str) -> list[int]:
+    """Return which of ``total`` are there: the first ones, or evenly spread up to the last one."""
+    if wanted is None or choose == "first":
+        return list(range(wanted or total))
+    return [total * (number + 1) // wanted - 1 for number in range(wanted)]
+
+
+def _inclination_deg(shell: Any, propagation: Literal["sgp4", "secular_j2"]) -> float:
+    if shell.inclination_deg == "sun-synchronous":
+        return orbit.sun_synchronous_inclination_deg(shell.altitude_km, propagation)
+    return float(shell.inclination_deg)
+
+
+_MAKERS: dict[str, Callable[[Any, datetime], list[orbit.Satellite]]] = {
+    "circular": _circular,
+    "keplerian": _keplerian,
+    "walker": _walker,
+}

@@ -1,0 +1,108 @@
+"""A scenario resolved: who flies, who is on the ground, when it starts, by which radios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import orbit
+import scenarios
+from scenarios import Scenario
+from sim.world.fleet import Fleet
+from sim.world.sites import Sites
+from sim.world.start import given_start, start_of
+
+if TYPE_CHECKING:
+    from scenarios.compute import Compute
+    from scenarios.faults import Faults
+    from scenarios.ground import Ground
+    from scenarios.learning import Learning
+    from scenarios.link import Link
+    from scenarios.scenario import Roles, Stop
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """What a scenario means: each part is made when it is first asked for, and once.
+
+    Files that it names are read then. Sections of the scenario are here by their names.
+    """
+
+    scenario: Scenario
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """The satellites, or the windows of a file."""
+        return Fleet(self.scenario)
+
+    @cached_property
+    def sites(self) -> Sites:
+        """Clients, and the places on the ground."""
+        return Sites(self.scenario, self.fleet)
+
+    @cached_property
+    def given_start(self) -> datetime | None:
+        """The start that is given or drawn, UTC; None if the elements' epoch counts."""
+        return given_start(self.scenario.start, self.scenario.seed)
+
+    def start_of(self, satellites: Iterable[orbit.Satellite]) -> datetime:
+        """Return the start with these satellites: by default their latest epoch."""
+        return start_of(self.scenario.start, self.scenario.seed, satellites)
+
+    @cached_property
+    def resolved_link(self) -> Any:
+        """Both directions of the link with every value filled in, as a mapping."""
+        return scenarios.resolved_link(self.scenario)
+
+    # The sections of the scenario.
+
+    @property
+    def orbit(self) -> Any:
+        """The section on the satellites."""
+        return self.scenario.orbit
+
+    @property
+    def ground(self) -> Ground:
+        """The section on the places."""
+        return self.scenario.ground
+
+    @property
+    def link(self) -> Link:
+        """The section on the radio links."""
+        return self.scenario.link
+
+    @property
+    def roles(self) -> Roles:
+        """The section on who the server is and who the clients are."""
+        return self.scenario.roles
+
+    @property
+    def stop(self) -> Stop:
+        """The section on when the run ends."""
+        return self.scenario.stop
+
+    @property
+    def compute(self) -> Compute:
+        """The section on the devices' computing."""
+        return self.scenario.compute
+
+    @property
+    def learning(self) -> Learning:
+        """The section on the federated learning."""
+        return self.scenario.learning
+
+    @property
+    def faults(self) -> Faults:
+        """The section on what goes wrong by chance."""
+        return self.scenario.faults
+
+    @property
+    def seed(self) -> int:
+        """The seed of every random stream."""
+        return self.scenario.seed
