@@ -96,7 +96,8 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
 
 def _package(name: str) -> Any:
     """Import one of our packages; raise ImportError, in one line, if a foreign one has its name."""
-    wanted = PACKAGES if name.startswith("sim") else (name,)  # sim imports them all
+    top = name.partition(".")[0]
+    wanted = PACKAGES if top == "sim" else (top,)  # sim imports them all
     if complaints := _OURS.foreign_packages(wanted):
         raise ImportError(complaints[0])
     return import_module(name)

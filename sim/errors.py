@@ -63,7 +63,7 @@ def as_input(
         place = error.place if isinstance(error, Refused) else None
         if option or file:
             place = Place(option, file)
-        elif origin is not None:
+        elif origin is not None and refused.path:
             place = origin.place_of(refused.path)
         raise InputError(refused, place) from None
 

@@ -131,7 +131,11 @@ def statement_of(error: ValueError, key: str = "") -> Statement:
     no statements, names a key.
     """
     if isinstance(error, Refused):
-        return error.statement.below(*as_key(key))
+        said = error.statement
+        if key and error.place is not None and error.place.file:  # the key's place replaces it
+            text = f"{error.place.file}: {words.filled(said.text, said.values)}"
+            said = replace(said, text=text, values={})
+        return said.below(*as_key(key))
     text = str(error)
     head, colon, wrong = text.partition(": ")
     if not key and colon and _KEY.fullmatch(head):

@@ -22,7 +22,6 @@ from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
-from statements import sentence, statement_of
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -206,7 +205,5 @@ def _site(text: str) -> orbit.Site:
             f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and may "
             "begin with a name: Munich=48.1,11.6"
         )
-    try:
+    with as_input(option="--site"):
         return orbit.Site(name.strip() or place, *map(float, parts))
-    except ValueError as error:
-        raise InputError(f"--site {text}: {sentence(statement_of(error))}") from None

@@ -180,7 +180,7 @@ BOTH = {"a": "f", "b": "f"}
         ("no file for cluster 'b'; clusters: a, b", {"paths": {"a": "f"}}),
         ("q: holds choices, but f holds text", {"paths": {"a": "f", "b": "q"}}),
         ("line 1: no column 'x'", F | {"columns": {"domain": "x"}}),
-        ("test_fraction is 1.0", F | {"test_fraction": 1.0}),
+        ("test_fraction: got 1.0", F | {"test_fraction": 1.0}),
         ("is not used with learning.data.paths", {"paths": BOTH, "columns": DOMAIN}),
         (r"raise learning.data.train_samples \(3\), lower", F | {"train_samples": 3, **TRIAL}),
     ],

@@ -134,7 +134,7 @@ def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
     names = [n for n, _ in MoELayer(config, Residency((0,), (0,))).named_parameters()]
     assert [n for n in names if n.endswith(".a")] == ["experts.0.down.a"]
     expert = MoELayer(config, Residency((0,))).experts["0"]
-    with pytest.raises(ValueError, match=r"targets names 'w1'.* down, up"):
+    with pytest.raises(ValueError, match=r"targets: names 'w1'.* down, up"):
         training.with_factors(expert, kit.Lora(targets=("w1",)))
 
 

@@ -294,14 +294,14 @@ def all_numbers(samples):
     ("message", "data", "clusters", "devices"),
     [
         ("'a': 320 samples are left for 321 devices", {}, "abcd", 321),
-        ("trial_samples is 0", {"trial_samples": 0}, "abcd", 1),
-        ("own_domain_fraction is 1.2", {"own_domain_fraction": 1.2}, "abcd", 1),
+        ("trial_samples: got 0", {"trial_samples": 0}, "abcd", 1),
+        ("own_domain_fraction: got 1.2", {"own_domain_fraction": 1.2}, "abcd", 1),
         ("with 1 clusters it lies in 1 to 1", {"own_domain_fraction": 0.5}, "a", 1),
         ("1 to 20 clusters", {}, "abcdefghijklmnopqrstu", 1),
         ("the digit images serve 1 to 1400", {"kind": "digit-images"}, "a" * 1401, 1),
         ("of 10 labels; change", {"partition": "classes", "classes_per_device": 1}, "abcd", 5),
-        ("dirichlet_alpha is 0.0", {"partition": "dirichlet", "dirichlet_alpha": 0.0}, "abcd", 1),
-        ("'random'; it is even, dirichlet or classes", {"partition": "random"}, "abcd", 1),
+        ("dirichlet_alpha: got 0.0", {"partition": "dirichlet", "dirichlet_alpha": 0.0}, "abcd", 1),
+        ("'random'; must be even, dirichlet or classes", {"partition": "random"}, "abcd", 1),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, clusters, devices):

@@ -160,8 +160,8 @@ def test_what_has_no_size_is_refused():
     keys = {"experts": 2, "hidden": 16, "expert_hidden": 6}
     assert sizes_of(**keys, lora=Lora(rank=6)).tuned_parameters == 2 * 6 * (16 + 6)
     for wrong, message in (
-        ({"lora": Lora(rank=7)}, r"rank is 7.* at most 6, or null"),
-        ({"lora": Lora(targets=("w1",))}, r"targets names 'w1'.* down, up"),
+        ({"lora": Lora(rank=7)}, r"rank: got 7.* at most 6, or null"),
+        ({"lora": Lora(targets=("w1",))}, r"targets: names 'w1'.* down, up"),
         ({"kind": "gpt"}, r"'gpt'.*mixtral-8x7b.*vector-moe"),
     ):
         with pytest.raises(ValueError, match=message):

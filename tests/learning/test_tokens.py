@@ -122,7 +122,7 @@ def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
         (ModelConfig(tokenizer="nowhere"), "learning.model.tokenizer: no file nowhere"),
         (ModelConfig(tokenizer="broken"), "broken: is no tokenizer"),
         (ModelConfig(checkpoints=(".",)), "only tokenizer.json is read"),
-        (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),
+        (ModelConfig(vocabulary=256), "vocabulary: got 256; .* 257"),
     ):
         with pytest.raises(ValueError, match=message):
             tokenizer.make_tokenizer(model, TEXTS)

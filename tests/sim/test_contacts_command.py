@@ -249,7 +249,7 @@ def changed(option, value):
 
 WRONG = [
     (None, changed("--min-elevation", "90"), "--min-elevation 90"),
-    (None, changed("--site", "91,0"), "--site 91,0: latitude_deg"),
+    (None, changed("--site", "91,0"), "--site: site '91,0': latitude_deg"),
     (None, SPAN, "--site"),
     (None, changed("--days", "nan"), "--days nan"),
     (None, changed("--start", "2026-08-22T00:00:00"), "--start: 2026-08-22T00:00:00 has no"),

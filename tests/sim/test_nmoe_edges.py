@@ -192,7 +192,7 @@ def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path)
 def test_what_a_method_lacks_or_cannot_use_is_refused():
     lora = {"lora": {"rank": 4}}  # as it is by default
     for scenario, said in (
-        (slots(learning={"method": "nmoe", **lora}), "model.kind is 'vector-moe'"),
+        (slots(learning={"method": "nmoe", **lora}), "model.kind: got 'vector-moe'"),
         (slots(learning={"method": "nmoe"}), "learning.lora.rank: is not used"),
         (nmoe(learning={"model": {"top_k": 6}}), "top_k is 6, but there are 5 clients"),
         (nmoe(learning={"trains_backbone": True}), "backbone: is not used by method 'nmoe'"),
