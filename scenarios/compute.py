@@ -31,8 +31,7 @@ class DeviceCompute(Section):
         for key in ("processor", "tflops"):
             if self.seconds_per_round is not None and getattr(self, key) is not None:
                 text = "cannot be combined with seconds_per_round"
-                either = Set(key), Set("seconds_per_round")
-                yield wrong((key,), text, Code.CONFLICT, *either)
+                yield wrong((key,), text, Code.CONFLICT, Set(key), Set("seconds_per_round"))
 
     def figures(self) -> dict[str, float]:
         """Return the figures that are given, and its processor's behind them."""

@@ -11,7 +11,7 @@ from scenarios.errors import refuse, wrong
 from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
 from scenarios.section import NAME, Section, Text, setting, without_geometry, word_or
-from statements import Code, Lower, Raise, Remedy, Remove, Statement
+from statements import Code, KeyPath, Lower, Raise, Remove, Statement
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """Keys that give the devices of a cluster; it has one of them."""
@@ -229,15 +229,19 @@ def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[
             )
             for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
-    text = f"is above learning.lora.rank, {rank}, the largest of all"
-    cures: tuple[Remedy, ...] = (Lower(to=rank), Raise("learning.lora.rank"))
-    if not rank:
-        text, cures = "is not used without factors (learning.lora.rank null)", (Remove(),)
     for index, cluster in enumerate(ground.clusters):
         for number, kind in enumerate(cluster.kinds or ()):
             if (kind.lora_rank or 0) > (rank or 0):
                 key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
-                yield wrong(key_path, text, Code.UNUSED, *cures)
+                yield _rank_refused(key_path, rank)
+
+
+def _rank_refused(path: KeyPath, most: int | None) -> Statement:
+    if not most:
+        text = "is not used without factors (learning.lora.rank null)"
+        return wrong(path, text, Code.UNUSED, Remove())
+    text = f"is above learning.lora.rank, {most}, the largest of all"
+    return wrong(path, text, Code.WRONG_VALUE, Lower(to=most), Raise("learning.lora.rank"))
 
 
 def _place(node: GroundNode, source: str) -> Iterator[Statement]:

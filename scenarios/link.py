@@ -159,8 +159,13 @@ class Sidelink(Section):
                 yield wrong((key,), text, Code.UNUSED, Remove(key), Remove("rate_mbps"))
         if self.range_km is not None and (self.distance_km or 0.0) > self.range_km:
             text = f"got {self.distance_km:g}; beyond range_km {self.range_km:g} nobody has a "
-            cures = Lower("distance_km", to=self.range_km), Raise("range_km", to=self.distance_km)
-            yield wrong(("distance_km",), f"{text}sidelink", Code.WRONG_VALUE, *cures)
+            yield wrong(
+                ("distance_km",),
+                f"{text}sidelink",
+                Code.WRONG_VALUE,
+                Lower("distance_km", to=self.range_km),
+                Raise("range_km", to=self.distance_km),
+            )
 
     def values(self) -> dict[str, float]:
         """Return the values in user units, by key: the given ones, and the budget's defaults.
@@ -181,7 +186,7 @@ def sidelink_problems(
     path = ("link", "sidelink")
     if not orbit.has_geometry:
         bare = without_geometry(sidelink, orbit.source, "range_km")
-        yield from (problem.below(*path) for problem in bare)
+        yield from (problem.below("link", "sidelink") for problem in bare)
         text = f"is missing; source {orbit.source!r} has no places to take distances from"
         if sidelink.distance_km is None:
             give = Give("link.sidelink.distance_km", like=0.2, what="in km")
@@ -249,8 +254,13 @@ class Isl(Section):
         """None or more than one way to their rate."""
         if self.within_plane == "ring" and self.terminals == 1:
             text = "got 1; a ring uses 2 of each satellite"
-            cures = Raise("terminals", to=2), Set("within_plane", "none")
-            yield wrong(("terminals",), text, Code.WRONG_VALUE, *cures)
+            yield wrong(
+                ("terminals",),
+                text,
+                Code.WRONG_VALUE,
+                Raise("terminals", to=2),
+                Set("within_plane", "none"),
+            )
         for key, usual in (("grazing_km", 80.0), ("max_range_km", None)):
             if self.windows is not None and getattr(self, key) != usual:
                 yield wrong(

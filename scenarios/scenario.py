@@ -183,16 +183,26 @@ class Scenario(Section):
         if not alone:
             text = "is of a satellite that is a client by itself on an orbit, and a plane would "
             text += "have several"
-            own = Set("roles.clients", "satellites"), Remove("compute.battery")
-            yield wrong(("compute", "battery"), text, Code.UNSUPPORTED, *own)
+            yield wrong(
+                ("compute", "battery"),
+                text,
+                Code.UNSUPPORTED,
+                Set("roles.clients", "satellites"),
+                Remove("compute.battery"),
+            )
         if self.compute.overridden_by(None).power_w is None:
             give = Give("compute.power_w", like=20, what="in W")
             text = "is missing; compute.battery needs it"
             yield wrong(("compute", "power_w"), text, Code.MISSING, give)
         if self.faults.churn is not None:
             text = "cannot be combined with compute.battery, which says when satellites compute"
-            either = Remove("faults.churn"), Remove("compute.battery")
-            yield wrong(("faults", "churn"), text, Code.CONFLICT, *either)
+            yield wrong(
+                ("faults", "churn"),
+                text,
+                Code.CONFLICT,
+                Remove("faults.churn"),
+                Remove("compute.battery"),
+            )
 
 
 _TIME = "2026-08-22T00:00:00Z"
@@ -240,8 +250,9 @@ def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterato
     elif link.feeder is not None and not has_gateways:
         text = "is between stations and satellites that carry what devices send to them"
         roles_text = "set roles: {server: stations, clients: devices} with link.isl.route: earliest"
-        either = Other(said=roles_text), Remove("link.feeder")
-        yield wrong(("link", "feeder"), text, Code.UNUSED, *either)
+        yield wrong(
+            ("link", "feeder"), text, Code.UNUSED, Other(said=roles_text), Remove("link.feeder")
+        )
 
 
 def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]:
@@ -281,8 +292,13 @@ def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> It
         yield from _no_stations(roles, ground)
     if roles.server != "satellites" and getattr(orbit, "satellite", None) is not None:
         text = f"cannot be combined with roles.server {roles.server!r}"
-        either = Remove("orbit.satellite"), Remove("roles.server")
-        yield wrong(("orbit", "satellite"), text, Code.CONFLICT, *either)
+        yield wrong(
+            ("orbit", "satellite"),
+            text,
+            Code.CONFLICT,
+            Remove("orbit.satellite"),
+            Remove("roles.server"),
+        )
 
 
 def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
@@ -303,8 +319,13 @@ def _satellites_learn(
         )
     if orbit.source == "contacts" and roles.clients == "planes":
         text = "got 'planes', which windows of a file do not tell"
-        cures = Set("roles.clients", "satellites"), Other(said="use another orbit.source")
-        yield wrong(("roles", "clients"), text, Code.UNSUPPORTED, *cures)
+        yield wrong(
+            ("roles", "clients"),
+            text,
+            Code.UNSUPPORTED,
+            Set("roles.clients", "satellites"),
+            Other(said="use another orbit.source"),
+        )
     if ground.clusters:
         listed = Other(said="list the places as ground.stations")
         yield wrong(("ground", "clusters"), _unused(roles), Code.UNUSED, Remove(), listed)
@@ -348,8 +369,13 @@ def _served_by_stations(
 ) -> Iterator[Statement]:
     yield from _stations_given(ground)
     if getattr(orbit, "beams", 1) != 1:
-        cures = Remove("orbit.beams"), Other(said="set ground.antennas")
-        yield wrong(("orbit", "beams"), _unused(roles), Code.UNUSED, *cures)
+        yield wrong(
+            ("orbit", "beams"),
+            _unused(roles),
+            Code.UNUSED,
+            Remove("orbit.beams"),
+            Other(said="set ground.antennas"),
+        )
     if link.sidelink is not None:
         remedy = Remove("link.sidelink")
         yield wrong(("link", "sidelink"), _unused(roles), Code.UNUSED, remedy)

@@ -75,8 +75,14 @@ class Journeys:
         """Return some of the journeys (J,), in order of their arrival."""
         mine = np.flatnonzero(which)
         mine = mine[np.argsort(self.arrival_s[mine], kind="stable")]
-        heads = self.client[mine], self.device[mine], self.arrival_s[mine]
-        return Journeys(*heads, self.order, self.begins[mine], self.ends[mine])
+        return Journeys(
+            self.client[mine],
+            self.device[mine],
+            self.arrival_s[mine],
+            self.order,
+            self.begins[mine],
+            self.ends[mine],
+        )
 
     def last(
         self, after_s: float, until_s: float, clients: Sequence[int], device: int | None = None

@@ -173,8 +173,7 @@ def ranking_of(asked: Asked, figure: str, tests: PairTests) -> Ranking:
             else:
                 break
         else:
-            lacking = tuple(in_order(incomparable)), without
-            return _ranked(first, leads, *lacking, tests.count)
+            return _ranked(first, leads, tuple(in_order(incomparable)), without, tests.count)
     return Ranking(Verdict.NO_ORDER, None, (), {}, (), without, tests.count)
 
 

@@ -147,8 +147,8 @@ class AccessHops:
                 parts = self._parts.pop(sent, [])
                 if reply.done[device]:
                     name = f"{step.payload.name} of device {device} of {chain.cluster}"
-                    told = float(reply.delivered_bytes[device]), float(reply.end_s[device])
-                    self._arrived(name, parts, *told)
+                    size_bytes = float(reply.delivered_bytes[device])
+                    self._arrived(name, parts, size_bytes, float(reply.end_s[device]))
                 for part in parts:
                     for known in (self._first, self._last, self._got):
                         known.pop(part.message, None)

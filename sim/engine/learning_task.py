@@ -98,13 +98,14 @@ def lacking_file(world: World, data: Data) -> Statement | None:
     A shipped scenario lies in the installation: its data are the user's, in the current folder.
     """
     source = world.scenario.source_path
-    where: tuple[str, ...] = ()
     if source is not None and scenarios.is_shipped(source):
-        where = (
+        text = missing_file(
+            data,
             "put yours into the current folder, or name it by --set learning.data.path=FILE (the "
             "page your-own.md of the documentation says what is in it)",
         )
-    text = missing_file(data, *where)
+    else:
+        text = missing_file(data)
     return replace(statement_of(ValueError(text)), code=Code.NO_FILE) if text else None
 
 

@@ -52,8 +52,10 @@ class Chain:
         """Plan each step, behind those before it and the transfers of other chains."""
         free_s = endpoint.devices.free_s
         if not others and not self._held_s:
-            given = self.steps, endpoint, self.session, max(self.begun_s, float(free_s[0]))
-            self._direct = DirectTraining.plan(*given) or DirectTransfer.plan(*given)
+            ready_s = max(self.begun_s, float(free_s[0]))
+            self._direct = DirectTraining.plan(
+                self.steps, endpoint, self.session, ready_s
+            ) or DirectTransfer.plan(self.steps, endpoint, self.session, ready_s)
         if self._direct is None:
             self._plan_legs(endpoint, others, free_s)
         else:

@@ -192,9 +192,18 @@ def _first_guess(state: Floats, time_s: Floats) -> Arc:
     motion = float(np.sqrt(MU_KM3_S2 / axis_km**3)) - rate
     change, more, anomaly = np.polyfit(t, np.unwrap(mean - motion * t), 2)
     return Arc(
-        *(float(time_s[0]), float(time_s[-1]), inclination, float(node)),
-        *(float(node_rate) - TURN_RAD_S, float(perigee), float(rate), float(anomaly)),
-        *(float(motion + more), float(change), shape, axis_km),
+        float(time_s[0]),
+        float(time_s[-1]),
+        inclination,
+        float(node),
+        float(node_rate) - TURN_RAD_S,
+        float(perigee),
+        float(rate),
+        float(anomaly),
+        float(motion + more),
+        float(change),
+        shape,
+        axis_km,
     )
 
 
@@ -277,9 +286,18 @@ def _arc(numbers: Floats, like: Arc) -> Arc:
     inclination, node, node_rate, east, north, along, rate, turning, change, axis_km = numbers
     perigee = float(np.arctan2(north, east))
     return Arc(
-        *(like.first_s, like.last_s, float(inclination), float(node), float(node_rate)),
-        *(perigee, float(turning), float(along) - perigee, float(rate - turning)),
-        *(float(change), float(np.hypot(east, north)), float(axis_km)),
+        like.first_s,
+        like.last_s,
+        float(inclination),
+        float(node),
+        float(node_rate),
+        perigee,
+        float(turning),
+        float(along) - perigee,
+        float(rate - turning),
+        float(change),
+        float(np.hypot(east, north)),
+        float(axis_km),
     )
 
 
