@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import orbit
-from scenarios import Scenario
 from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.cli.contact_listing import ContactList
@@ -28,12 +27,12 @@ _SHORTEST_DAYS = 1e-6
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def of_scenario(scenario: Scenario) -> ContactList:
+def of_scenario(world: World) -> ContactList:
     """Contacts of a scenario's satellites with its clusters or stations, whichever the server is.
 
     And how often each client is served.
     """
-    served = served_passes(World(scenario))
+    served = served_passes(world)
     sessions = [served.sessions[windows] for windows in served.windows_of_clients]
     fleet = served.fleet
     norad_ids = {satellite.name: satellite.norad_id for satellite in served.satellites}
@@ -113,28 +112,27 @@ def of_elements(
     )
 
 
-def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
+def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
     """Columns of ``orbit.isl_windows`` for a scenario, with times ``as_text`` or as datetimes.
 
     Pairs and limits are those of ``link.isl``, with those of a server that is a satellite; without
     it all pairs, 80 km above the Earth.
     """
-    if not scenario.orbit.has_geometry:
-        source = scenario.orbit.source
+    if not world.orbit.has_geometry:
+        source = world.orbit.source
         raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
-    world = World(scenario)
     satellites = world.fleet.satellites
     if len(flying := world.fleet.flying) < 2:
         raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
     start = world.start_of(flying)
-    isl = scenario.link.isl or Isl.model_construct(between_planes="all")
+    isl = world.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
-    if scenario.link.isl is not None:
+    if world.link.isl is not None:
         pairs, _ = isl_pairs(isl, satellites, start)
-    if scenario.roles.relay:
+    if world.roles.relay:
         to_server = [(client, len(satellites)) for client in range(len(satellites))]
         pairs = np.concatenate([pairs, to_server])
-    span_s = 86_400.0 * (scenario.stop.days or 0.0)
+    span_s = 86_400.0 * (world.stop.days or 0.0)
     found = find_isls(world, isl, start, span_s, pairs)
     names = np.array([satellite.name for satellite in flying])
     times = {"start_utc": utc(start, found.start_s), "end_utc": utc(start, found.end_s)}

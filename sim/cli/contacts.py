@@ -14,9 +14,9 @@ from sim.errors import InputError
 from sim.files import check_file, write_text
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
     from sim.cli.contact_listing import ContactList
     from sim.execution.schedule import Schedule
+    from sim.world.world import World
 
 
 @dataclass(frozen=True)
@@ -115,20 +115,20 @@ class Listed:
 
         return FORMATS[self.graph].endings
 
-    def show(self, scenario: Scenario, out: Path | None) -> None:
+    def show(self, world: World, out: Path | None) -> None:
         """Print it, or write it to ``out``."""
         if self.graph is not None:
             from sim.execution.schedule import plan
 
-            _show_plan(plan(scenario), out, self.graph, self.pieces)
+            _show_plan(plan(world.scenario), out, self.graph, self.pieces)
             return
         from sim.cli.contact_search import between_satellites, of_scenario
 
         if self.isl:
             as_text = out is None or out.suffix == ".csv"
-            _show_between_satellites(between_satellites(scenario, as_text=as_text), out)
+            _show_between_satellites(between_satellites(world, as_text=as_text), out)
         else:
-            _show(of_scenario(scenario), out, short=self.summary)
+            _show(of_scenario(world), out, short=self.summary)
 
 
 @spread_out
@@ -174,9 +174,10 @@ def contacts_command(
         _show(over_sites.contacts(tle, skip_bad=skip_bad), out, short=listed.summary)
         return
     import scenarios
+    from sim.world.world import World
 
     skipping = {"orbit.skip_bad": True} if skip_bad else {}
-    listed.show(scenarios.load(str(scenario), overrides_of(set_) | skipping), out)
+    listed.show(World(scenarios.load(str(scenario), overrides_of(set_) | skipping)), out)
 
 
 def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:

@@ -18,11 +18,11 @@ TRIAL_S = 5.0
 
 
 def estimate_text(
-    built: Build, scenario: str, overrides: Mapping[str, Any], cost: Cost | None = None
+    built: Build, source: str, overrides: Mapping[str, Any], cost: Cost | None = None
 ) -> str:
     """Return a table of what a run takes; the run is tried for some seconds on this machine.
 
-    ``scenario`` and ``overrides`` are what it was loaded from, ``cost`` is what is known of it. One
+    ``source`` and ``overrides`` are what it was loaded from, ``cost`` is what is known of it. One
     that does not fit into memory is not tried.
     """
     needs = needs_of(built, counts_of(built))
@@ -34,18 +34,18 @@ def estimate_text(
     if free is not None and total > free:
         rows.append(("time", "-", "not tried: the run does not fit into memory"))
     else:
-        rows += _tried(built, scenario, overrides, cost)
+        rows += _tried(built, source, overrides, cost)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
 
 
 def _tried(
-    built: Build, scenario: str, overrides: Mapping[str, Any], cost: Cost | None
+    built: Build, source: str, overrides: Mapping[str, Any], cost: Cost | None
 ) -> list[tuple[str, str, str]]:
     point = Point(
         number=0,
         digest="",
-        scenario=scenario,
+        scenario=source,
         overrides=dict(overrides),
         values={},
         replication=0,

@@ -17,6 +17,7 @@ from sim.errors import InputError, missing
 
 if TYPE_CHECKING:
     from scenarios import Scenario
+    from sim.world.world import World
 
 KEPT_BESIDES_DATA = ("targets", "evaluate_every_hours")
 KEPT = ("data", *KEPT_BESIDES_DATA)
@@ -61,7 +62,9 @@ def fly_command(
         raise InputError("--resume: name the run's folder with -o DIR")
     loaded = scenario_of(path, network.scenario, overrides.by_key())
     if network.save is not None:
-        _save(loaded, network.save)
+        from sim.world.world import World
+
+        _save(World(loaded), network.save)
         return
     name = loaded.source_path.stem if loaded.source_path else "scenario"
     place = out or free_folder(Path("runs") / f"{path.stem}-{name}-{loaded.seed}")
@@ -126,14 +129,14 @@ def _app(folder: Path) -> Flown:
     return Flown("sim.fly.flower.method:Flower", options, uses_data=False)
 
 
-def _save(scenario: Scenario, path: Path) -> None:
-    """Write a scenario as a file that needs none beside it but the user's functions."""
+def _save(world: World, path: Path) -> None:
+    """Write the scenario as a file that needs none beside it but the user's functions."""
     import yaml
 
     from sim.execution.identity import portable
     from sim.files import write_text
 
-    write_text(path, yaml.safe_dump(portable(scenario), sort_keys=False))
+    write_text(path, yaml.safe_dump(portable(world), sort_keys=False))
     print(path)
 
 

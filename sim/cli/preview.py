@@ -7,7 +7,6 @@ import numpy as np
 
 import scenarios
 from learning.requests.cluster import Cluster
-from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.formatting import counted, data_size, duration, table
@@ -25,7 +24,7 @@ def plan_text(built: Build) -> str:
     lines = [
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
-        f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built.scenario)}",
+        f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if built.method.own_learning else _model(built)),
@@ -56,8 +55,9 @@ def _model(built: Build) -> Iterator[str]:
     yield _round(built)
 
 
-def _stops_sooner(scenario: Scenario) -> str:
+def _stops_sooner(built: Build) -> str:
     """Name what may end a run before the days of its plan are over."""
+    scenario = built.scenario
     stop = scenario.stop
     limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 
-from scenarios import Scenario
 from sim.cli.output import warn
 from sim.engine.observer import Observer
 from sim.engine.progress import span_s
 from sim.formatting import Bar, how_far
+from sim.world.world import World
 
 REFRESH_S = 0.1
 """Wall time between two looks at the simulated clock."""
@@ -19,14 +19,14 @@ REFRESH_S = 0.1
 class Progress(Bar, Observer):
     """Shows a run's evaluations, and the simulated time in between."""
 
-    def __init__(self, scenario: Scenario, *, quiet: bool) -> None:
+    def __init__(self, world: World, *, quiet: bool) -> None:
         super().__init__(quiet=quiet, width=20, rest=True)
-        self._cycles = scenario.stop.cycles
-        self._span_s = span_s(scenario)
+        self._cycles = world.stop.cycles
+        self._span_s = span_s(world)
         self._cycle = 0
         self._cycle_s = 0.0
         self._accuracy = math.nan
-        self._followed = "validation accuracy" if scenario.learning.data.validation else "accuracy"
+        self._followed = "validation accuracy" if world.learning.data.validation else "accuracy"
         self._next_look = -math.inf
         self.doubts: tuple[str, ...] = ()
         self._first: tuple[float, float] | None = None

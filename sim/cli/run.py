@@ -105,11 +105,12 @@ class Execution:
         from sim.analysis.text import summary_text
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
+        from sim.world.world import World
 
         boards = self._boards()
         was_there = (self.place / MANIFEST).is_file()
         earlier = read_manifest(self.place) if was_there else {}
-        with Progress(self.scenario, quiet=shown.quiet) as progress:
+        with Progress(World(self.scenario), quiet=shown.quiet) as progress:
             result = self._result([progress, *boards], earlier)
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():

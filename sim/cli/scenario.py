@@ -88,7 +88,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
     looked.doubt([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
     looked.lines.append(plan_text(built))
-    if as_shipped(built.scenario, overrides):
+    if as_shipped(built.world, overrides):
         return None
     from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
 

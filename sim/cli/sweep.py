@@ -47,15 +47,15 @@ class Varied:
         int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
     ] = 1
 
-    def plan(self, scenario: str) -> SweepPlan:
-        """Return the plan of a sweep of ``scenario``; InputError for wrong keys."""
+    def plan(self, source: str) -> SweepPlan:
+        """Return the plan of a sweep of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
         from sim.sweep.specs import read_pairs
         from sim.sweep.variants import Axes
 
         overrides = self.overrides.by_key()
         axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
-        return SweepPlan(scenario, overrides, axes, self.sampling, self.samples, self.replications)
+        return SweepPlan(source, overrides, axes, self.sampling, self.samples, self.replications)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
-from scenarios import Scenario
 from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
@@ -39,13 +38,13 @@ def missing_data(world: World, learner: Learner) -> list[str]:
     return []
 
 
-def as_shipped(scenario: Scenario, overridden: Iterable[str]) -> bool:
+def as_shipped(world: World, overridden: Iterable[str]) -> bool:
     """Whether a scenario is shipped, with no key of ``learning`` among the ``overridden`` ones.
 
     What it trains is known to learn; to try it would import torch.
     """
     changed = any(key.partition(".")[0] == "learning" for key in overridden)
-    source = scenario.source_path
+    source = world.scenario.source_path
     return source is not None and scenarios.is_shipped(source) and not changed
 
 

@@ -41,15 +41,15 @@ class Tuned:
         int, typer.Option(metavar="N", help="seeds of each setting; run r has seed + r")
     ] = 1
 
-    def plan(self, scenario: str) -> TuningPlan:
-        """Return the plan of a tuning of ``scenario``; InputError for wrong keys."""
+    def plan(self, source: str) -> TuningPlan:
+        """Return the plan of a tuning of a scenario (name or file); InputError for wrong keys."""
         from sim.sweep.specs import read_pairs
         from sim.sweep.tuning import TuningPlan
         from sim.sweep.variants import Axes
 
         axes = Axes.of(read_pairs(self.sweep), self.variants)
         overrides = self.overrides.by_key()
-        return TuningPlan(scenario, overrides, axes, self.replications, self.at, self.halving)
+        return TuningPlan(source, overrides, axes, self.replications, self.at, self.halving)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from sim.devices.energy import Spending
 from sim.engine.evaluation import Evaluator
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
+from sim.world.world import World
 
 if TYPE_CHECKING:
-    from scenarios import Scenario
+    pass
 
 
 class Progress:
@@ -23,20 +24,20 @@ class Progress:
     A cycle is complete when each cluster has been served once more. The model is
     evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
     is given, and at the end. ``ended_because`` says why the method has ended the run, empty if it
-    has not. The run ends early when ``stop`` of the ``scenario`` says so; a fork
-    sets another scenario. ``energy`` returns what each cluster has spent so far.
+    has not. The run ends early when ``stop`` of the ``world`` says so; a fork sets another one.
+    ``energy`` returns what each cluster has spent so far.
     """
 
     def __init__(
         self,
         clock: Clock,
-        scenario: Scenario,
+        world: World,
         *,
         method: Method,
         evaluator: Evaluator,
         energy: Callable[[], Sequence[dict[str, Any]]],
     ) -> None:
-        self.scenario = scenario
+        self._world = world
         self.cycle = self.rounds = 0
         self.spending = Spending()
         self.ended_because = ""
@@ -73,7 +74,7 @@ class Progress:
     def aggregated(self) -> None:
         """Count an aggregation; a run that stops after so many rounds is evaluated then."""
         self.rounds += 1
-        if self.rounds == self.scenario.stop.rounds:
+        if self.rounds == self._world.stop.rounds:
             self.evaluate_soon()
 
     def evaluate_soon(self) -> None:
@@ -85,7 +86,7 @@ class Progress:
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
         if self._method.learner.measures:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
-        wanted = self.scenario.stop.accuracy
+        wanted = self._world.stop.accuracy
         reached = wanted is not None and accuracy >= wanted
         if reached or self._ended_early:
             self._clock.stop()
@@ -102,25 +103,25 @@ class Progress:
 
     def periodic(self, stop_s: float) -> Process:
         """Evaluate every so many seconds beside the cycles, if the scenario asks for it."""
-        every_s = 3600 * (self.scenario.learning.evaluate_every_hours or math.inf)
+        every_s = 3600 * (self._world.learning.evaluate_every_hours or math.inf)
         for number in range(1, int(stop_s / every_s) + 1):
             if number * every_s >= self._clock.now:  # else before a fork
                 yield self._clock.at(number * every_s)
                 self._clock.after_this_instant("evaluation", self.evaluate)
 
-    def switch(self, scenario: Scenario) -> None:
-        """Go on under another scenario; raise InputError where it would have ended by now."""
-        self.scenario = scenario
+    def switch(self, world: World) -> None:
+        """Go on in another world; raise InputError where it would have ended by now."""
+        self._world = world
         if not self._ended_early:
             return
-        limit = scenario.stop.rounds
+        limit = world.stop.rounds
         by_rounds = limit is not None and self.rounds >= limit
         key, done = ("rounds", self.rounds) if by_rounds else ("cycles", self.cycle)
         raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
 
     @property
     def _ended_early(self) -> bool:
-        stop = self.scenario.stop
+        stop = self._world.stop
         if stop.cycles is not None and self.cycle >= stop.cycles:
             return True
         return stop.rounds is not None and self.rounds >= stop.rounds
@@ -129,12 +130,12 @@ class Progress:
         self.spending.add(time_s, self._energy(), self._method.server_rounds)
 
 
-def span_s(scenario: Scenario) -> float | None:
+def span_s(world: World) -> float | None:
     """Return the longest simulated time that a run may take, in seconds, where it is known."""
-    orbit = scenario.orbit
-    stop = scenario.stop
+    orbit = world.orbit
+    stop = world.stop
     spans_s = [] if stop.days is None else [stop.days * 86400.0]
     if orbit.source == "slots" and stop.cycles is not None:
-        slots = len(scenario.ground.clusters) + orbit.slots.idle
+        slots = len(world.ground.clusters) + orbit.slots.idle
         spans_s.append(stop.cycles * slots * orbit.slots.seconds)
     return min(spans_s, default=None)

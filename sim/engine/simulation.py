@@ -66,7 +66,7 @@ class Simulation:
         self.evaluator = Evaluator(plan, method, journal, self._facts)
         self._progress = Progress(
             clock,
-            build.scenario,
+            build.world,
             method=method,
             evaluator=self.evaluator,
             energy=self.energy,
@@ -141,7 +141,7 @@ class Simulation:
         """Go on as another build; what is under way ends by the rules under which it began."""
         self.build = build = stage.build
         self.method.under(build.known, build.learning_rules)
-        self._progress.switch(build.scenario)
+        self._progress.switch(build.world)
         self.clients.under(build, self.clock.now)
         self._progress.follow(self.clients.planned)
         stage.announce(self.clock, self._facts)

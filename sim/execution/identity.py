@@ -15,7 +15,6 @@ import scenarios
 from learning.declarations import leave_out_later
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest, running_code_digest
-from scenarios import Scenario
 from scenarios.files import learning_files, named_code
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
@@ -24,9 +23,9 @@ from sim.world.sites import Sites, place_keys
 from sim.world.world import World
 
 
-def portable(scenario: Scenario) -> dict[str, Any]:
+def portable(world: World) -> dict[str, Any]:
     """Return the scenario as JSON that needs no file beside it: what they hold, not their paths."""
-    sites = World(scenario).sites
+    scenario, sites = world.scenario, world.sites
     stored: dict[str, Any] = scenario.model_dump(mode="json")
     source = scenario.orbit
     if source.source in ("tle", "omm") and source.path is not None:
@@ -54,7 +53,7 @@ def portable(scenario: Scenario) -> dict[str, Any]:
         place = Path(scenarios.local_path(scenario, name))
         return str(place.resolve()) if place.exists() else name
 
-    _rename(stored["learning"], scenario, absolute)
+    _rename(stored["learning"], world, absolute)
     return stored
 
 
@@ -69,9 +68,9 @@ def _hold_horizons(sites: Sites, stored: dict[str, Any]) -> None:
                 keys["min_elevation_deg"] = [list(pair) for pair in mask]
 
 
-def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str], str]) -> None:
+def _rename(learning: dict[str, Any], world: World, change: Callable[[str], str]) -> None:
     """Change, in place, the names of the files in a learning section as JSON."""
-    for (_, *inner, last), _ in learning_files(scenario):
+    for (_, *inner, last), _ in learning_files(world.scenario):
         section: Any = reduce(getitem, inner, cast("Any", learning))
         section[last] = change(section[last])
 
@@ -83,14 +82,14 @@ OUTSIDE = ("description",)
 _LATER_OF_ORBIT = ("max_session_s", "names", "sets", "skip_bad")
 
 
-def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
+def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
     """Return all of ``stored`` that changes a run; files that it names count by what they hold.
 
     Keys that came later count where they are given.
     """
     learning = deepcopy(stored["learning"])
-    leave_out_later(scenario.learning, learning)
-    _rename(learning, scenario, fingerprint)
+    leave_out_later(world.learning, learning)
+    _rename(learning, world, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
     kept["learning"] = learning
     kept["orbit"] = {k: v for k, v in kept["orbit"].items() if v or k not in _LATER_OF_ORBIT}
@@ -103,9 +102,9 @@ Code = dict[str, str]
 """Digests of the files of code of one's own, by the ``MODULE:NAME`` that a scenario names."""
 
 
-def code_of(scenario: Scenario, digest: Callable[[str], str] = code_digest) -> Code:
+def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
     """Return the digest of each code of one's own, but for what has no file of its own."""
-    found = {name: digest(name) for name in named_code(scenario)}
+    found = {name: digest(name) for name in named_code(world.scenario)}
     return {name: digest for name, digest in found.items() if digest}
 
 
@@ -121,10 +120,10 @@ class PointIdentity:
     digest: str
 
 
-def point_identity(scenario: Scenario) -> PointIdentity:
+def point_identity(world: World) -> PointIdentity:
     """Return what tells a scenario's run from others, wherever the scenario lies."""
-    what = decisive(scenario, portable(scenario))
-    code = code_of(scenario)
+    what = decisive(world, portable(world))
+    code = code_of(world)
     besides_code = json_digest([what], 12)
     return PointIdentity(
         besides_code, code, json_digest([what, code], 12) if code else besides_code
@@ -192,12 +191,12 @@ class BuildSequence:
     @cached_property
     def scenario_json(self) -> dict[str, Any]:
         """The scenario that the run ends with, as JSON that needs no file beside it."""
-        return portable(self.last.scenario)
+        return portable(self.last.world)
 
     @cached_property
     def code(self) -> Code:
         """Digests of the code of one's own that the run ends with, as this process has it."""
-        return code_of(self.last.scenario, running_code_digest)
+        return code_of(self.last.world, running_code_digest)
 
     @cached_property
     def identity(self) -> str:
@@ -210,7 +209,7 @@ class BuildSequence:
         # Of a constellation there are many contacts: as text they take longer than to find them.
         columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
         return json_digest(
-            [decisive(self.last.scenario, self.scenario_json), satellites, *earlier, *code],
+            [decisive(self.last.world, self.scenario_json), satellites, *earlier, *code],
             binary=b"".join(column.tobytes() for column in columns),
         )
 

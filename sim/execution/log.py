@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scenarios import Scenario
 from sim.errors import Interrupted
 from sim.execution.folder import RUN_LOG
 from sim.execution.versions import versions
+from sim.world.world import World
 
 LOG = logging.getLogger("leomix.run")
 """Where a run logs what it does; without a run folder nothing is written."""
@@ -65,11 +65,11 @@ def run_log(folder: Path | None) -> Iterator[None]:
                 handler.close()
 
 
-def log_start(scenario: Scenario, event: int) -> None:
+def log_start(world: World, event: int) -> None:
     """Log what is run, and the ``event`` (0: none) up to which it was saved before."""
-    method = scenario.learning.method
-    path = scenario.source_path
-    LOG.info("run %s: method %s, seed %s", path or "a scenario", method, scenario.seed)
+    method = world.learning.method
+    path = world.scenario.source_path
+    LOG.info("run %s: method %s, seed %s", path or "a scenario", method, world.seed)
     LOG.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
     if event:
         LOG.info("resumed: replays what was saved up to event %s", event)

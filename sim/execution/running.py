@@ -210,7 +210,7 @@ class Run(Observer):
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
-                log_start(self.built.scenario, self.simulation.journal.event)
+                log_start(self.built.world, self.simulation.journal.event)
                 result = self._executed()
                 log_end(result.manifest)
                 return result
@@ -342,7 +342,7 @@ class Run(Observer):
         scenario = self.built.scenario
         return {
             "time_s": self.simulation.clock.now,
-            "span_s": span_s(scenario),
+            "span_s": span_s(self.built.world),
             "cycle": self._cycle,
             "cycles": scenario.stop.cycles,
             "accuracy": self._accuracy,

@@ -197,17 +197,17 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
 
 
 def _loaded(
-    scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any] | None
+    source: Scenario | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any] | None
 ) -> Scenario:
     """Return a scenario whose method asks for decisions; raise InputError for another one."""
-    if isinstance(scenario, str | Path):
-        loaded = scenarios.load(scenario, overrides)
+    if isinstance(source, str | Path):
+        loaded = scenarios.load(source, overrides)
     elif overrides:
         raise InputError("overrides: are for the name or path of a scenario; change its keys")
-    elif isinstance(scenario, Scenario):
-        loaded = scenario
+    elif isinstance(source, Scenario):
+        loaded = source
     else:
-        loaded = scenarios.from_dict(scenario)
+        loaded = scenarios.from_dict(source)
     with as_input("learning.method"):
         method = find_method(loaded.learning.method)
     if not method.decides:
@@ -232,8 +232,8 @@ def _whole_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
     return tuple(map(int, found))
 
 
-def _measuring(scenario: Scenario) -> Scenario:
+def _measuring(loaded: Scenario) -> Scenario:
     """Return a scenario whose agent is told the accuracy, which is not part of its traces."""
-    learning = scenario.learning
+    learning = loaded.learning
     options = {**learning.options, "measures": True}
-    return scenario.model_copy(update={"learning": replace(learning, options=options)})
+    return loaded.model_copy(update={"learning": replace(learning, options=options)})

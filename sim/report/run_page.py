@@ -145,9 +145,9 @@ def gateways_in(run: Result) -> list[str]:
     return [station["name"] for station in scenario["ground"]["stations"]]
 
 
-def scenario_yaml(scenario: Mapping[str, Any]) -> str:
+def scenario_yaml(stored: Mapping[str, Any]) -> str:
     """Return the scenario as YAML, without the keys that have no value."""
-    told = _without_empty(scenario)
+    told = _without_empty(stored)
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -212,8 +212,8 @@ class SweepPlan:
         made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
         for number, (values, replication) in enumerate(product(made, range(self.replications))):
             seed = self.seed + replication if self.replications > 1 else None
-            overrides, scenario = self._load(values, seed)
-            identity = point_identity(scenario)
+            overrides, world = self._load(values, seed)
+            identity = point_identity(world)
             yield Point(
                 number,
                 identity.digest,
@@ -221,24 +221,24 @@ class SweepPlan:
                 overrides,
                 values,
                 replication,
-                scenario.seed,
+                world.seed,
                 identity.besides_code,
                 identity.code,
             )
 
-    def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:
-        """Return overrides and scenario of one point, checked but for its contacts."""
+    def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], World]:
+        """Return overrides and world of one point, checked but for its contacts."""
         from sim.engine.setup import method_of
 
         overrides = {**self.overrides, **self.axes.overrides(values)}
         if seed is not None:
             overrides["seed"] = seed
         try:
-            scenario = self.read(overrides, self.axes.of_a_file(values))
-            method_of(World(scenario))
+            world = World(self.read(overrides, self.axes.of_a_file(values)))
+            method_of(world)
         except ValueError as error:
             raise _of_the_sweep(error, values) from None
-        return overrides, scenario
+        return overrides, world
 
 
 def _of_the_sweep(error: ValueError, values: Mapping[str, Any]) -> InputError:

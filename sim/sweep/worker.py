@@ -44,6 +44,7 @@ from sim.process.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
+from sim.world.world import World
 from statements import code_of as error_code
 
 
@@ -174,12 +175,13 @@ def _result(
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
     scenario = scenarios.load(point.scenario, point.overrides)
-    if point_identity(scenario).digest != point.digest:
+    world = World(scenario)
+    if point_identity(world).digest != point.digest:
         raise InputError(
             f"{point.scenario}: has changed since the sweep began, or a file that it names; sweep "
             "it again"
         )
-    if changed := changed_code(code_of(scenario, running_code_digest), point.code):
+    if changed := changed_code(code_of(world, running_code_digest), point.code):
         raise InputError(
             f"{', '.join(changed)}: has changed since this worker imported it; start workers anew"
         )

@@ -20,7 +20,8 @@ from sim.engine.doubts import doubts_of
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import BuildSequence, decisive, portable
+from sim.execution import identity
+from sim.execution.identity import BuildSequence
 from sim.execution.running import Run
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links, sidelinks
@@ -91,6 +92,8 @@ method_of = _of(setup.method_of)
 one_pass = _of(budgets.one_pass)
 served_passes = _of(service.served_passes)
 sidelinks_of = _of(sidelinks.sidelinks_of)
+decisive = _of(identity.decisive)
+portable = _of(identity.portable)
 device_sites = _of(lambda world, index: world.sites.devices_of(index))
 ground_sites = _of(lambda world: world.sites.of_passes)
 satellites_of = _of(lambda world: world.fleet.satellites)

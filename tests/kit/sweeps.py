@@ -1,9 +1,10 @@
 """Inner names of ``sim`` that tests use: sweeps, exports and the command line."""
 
 from learning.hardware import only
+from scenarios import Scenario
 from sim.cli.app import app, status
 from sim.errors import Interrupted
-from sim.execution.identity import point_identity
+from sim.execution import identity
 from sim.export.formats import FORMATS
 from sim.sweep import local_engine
 from sim.sweep.answers import answers
@@ -17,3 +18,9 @@ from sim.sweep.rows import MACHINE_COLUMNS, why_none
 from sim.sweep.specs import read_pairs, read_spec
 from sim.sweep.variants import Axes
 from sim.sweep.worker_process import Holds
+from sim.world.world import World
+
+
+def point_identity(scenario: Scenario) -> identity.PointIdentity:
+    """What tells a scenario's run from others."""
+    return identity.point_identity(World(scenario))

@@ -18,7 +18,7 @@ from learning import Learner, LearningConfig, find_method, method_names
 from learning.data import DATASETS
 from learning.models import MODELS
 from tests.kit.learning import METHODS
-from tests.kit.network import learner_of
+from tests.kit.network import World, learner_of
 from tests.kit.results import missing_data
 from tests.kit.training import evaluation
 
@@ -178,7 +178,7 @@ def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
         if not any(word in name for word in ("gpu", "cifar", "doves")):
             scenario = scenarios.load(name)
-            lacking = missing_data(scenario, learner_of(scenario))
+            lacking = missing_data(World(scenario), learner_of(scenario))
             assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
 
 
