@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -35,6 +35,8 @@ from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
+
+PlanOf = Callable[[World, Find, FaultsUntilFork | None, Sequence[str]], Plan]
 
 
 @dataclass(frozen=True)
@@ -138,21 +140,25 @@ class Build:
 
 
 def build(
-    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+    scenario: Scenario,
+    find: Find = find_windows,
+    before: FaultsUntilFork | None = None,
+    plan_of: PlanOf = make_plan,
 ) -> Build:
     """Check the whole scenario against the rooms and return what a run needs.
 
     ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
-    Raises InputError (or the ValueError of a room) with one line for everything that is wrong.
+    ``plan_of`` makes the plan, or has it. Raises InputError (or the ValueError of a room) with one
+    line for everything that is wrong.
     """
     with located(scenario):
-        return _built(World(scenario), find, before)
+        return _built(World(scenario), find, before, plan_of)
 
 
-def _built(world: World, find: Find, before: FaultsUntilFork | None) -> Build:
+def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: PlanOf) -> Build:
     method, options, learner = method_of(world)
     check_plan(world, CONTACT_BYTES)
-    plan = make_plan(world, find, before, method.needs_isl)
+    plan = plan_of(world, find, before, method.needs_isl)
     with as_input(below="learning.options"):
         method.check_clients(plan.clusters, options)
     check_reach(world, plan, options)

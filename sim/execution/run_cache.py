@@ -11,6 +11,7 @@ from sim.execution import cache
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.shelf import Shelf, cache_folder
 from sim.execution.window_cache import WindowCache
+from sim.plan.shared_plans import Plans
 from sim.trace.digest import json_digest
 
 
@@ -18,7 +19,10 @@ class RunCache:
     """Contact windows at once, and learning results as soon as the learner is known.
 
     ``why_not`` says why this run's learning results are not shared, empty where they are.
+    ``plans`` are those of all runs of this process.
     """
+
+    plans = Plans()
 
     def __init__(self, root: Path) -> None:
         self.shelf = Shelf(root)

@@ -83,7 +83,10 @@ def run(
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
-    built = build(scenario) if shared is None else build(scenario, shared.windows.find)
+    if shared is None:
+        built = build(scenario)
+    else:
+        built = build(scenario, shared.windows.find, plan_of=shared.plans.of)
     name = scenario.source_path.stem if scenario.source_path else "scenario"
     builds = BuildSequence(built, name=name)
     return run_builds(builds, place, checkpoint_every_s, shared, observers)

@@ -22,6 +22,7 @@ from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution import identity
 from sim.execution.identity import BuildSequence
+from sim.execution.run_cache import RunCache
 from sim.execution.running import Run
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links, sidelinks

@@ -1,0 +1,42 @@
+"""Plans that runs of one process share: points of a sweep that differ in learning only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.devices.faults import FaultsUntilFork
+from sim.plan.plan import Plan, make_plan
+from sim.plan.windows import Find, find_windows
+from sim.world.world import World
+
+APART = frozenset({"description", "learning", "compute"})
+"""Sections that no plan depends on."""
+
+
+class Plans:
+    """Makes plans, and keeps the last one for the next run whose world has the same.
+
+    A plan is a value: a run changes nothing of it, and what it makes late (curves of links, say)
+    is the same for all.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, tuple[str, ...]] | None = None
+        self.of_last: Plan | None = None
+
+    def of(
+        self,
+        world: World,
+        find: Find = find_windows,
+        before: FaultsUntilFork | None = None,
+        needs_isl: Sequence[str] = (),
+    ) -> Plan:
+        """Return the plan as :func:`sim.plan.plan.make_plan` does."""
+        if before is not None:
+            return make_plan(world, find, before, needs_isl)
+        alike = world.scenario.model_dump_json(exclude=set(APART))
+        key = alike, str(world.scenario.source_path), tuple(needs_isl)
+        if self.of_last is None or key != self._key:
+            self.of_last = None  # frees its memory before another one takes some
+            self._key, self.of_last = key, make_plan(world, find, None, needs_isl)
+        return self.of_last
