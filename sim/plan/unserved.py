@@ -104,6 +104,8 @@ def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) ->
     latitude_deg = min((place.latitude_deg for place in places), key=abs)
     reach_deg = _reach_deg(served.satellites, mask_deg)
     if abs(latitude_deg) > reach_deg:
+        if abs(latitude_deg) > _reach_deg(served.satellites, 0.0):
+            lower = ""  # down to the horizon it would still not be seen
         return (
             f"{never}: {lies} at latitude {latitude_deg:g} deg, and orbits of this inclination "
             f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the "

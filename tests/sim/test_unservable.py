@@ -7,6 +7,7 @@ import pytest
 import scenarios
 import sim
 from tests.kit import sweeps
+from tests.kit.network import make_plan
 
 START = "2026-08-22T12:00:00Z"
 PLACE = {"name": "Z", "latitude_deg": 5, "longitude_deg": 0}
@@ -129,3 +130,13 @@ def test_what_a_row_lacks_is_told_by_its_code_alone():
     assert sweeps.why_none(row | {"code": "never_carried"}) == "refused"
     assert sweeps.why_none(row | {"code": "other"}) == "refused"
     assert sweeps.why_none(row) == "refused"  # of a sweep of before
+
+
+def test_nobody_is_told_to_lower_a_mask_that_hides_nothing():
+    keys = {"orbit.inclination_deg": 30, "ground.clusters.0.latitude_deg": 85.0}
+    with pytest.raises(sim.InputError, match=r"seen up to [\d.]+ deg; raise the inc") as caught:
+        make_plan(scenarios.load("circular", keys))
+    assert "min_elevation_deg" not in str(caught.value)
+    near = {"orbit.inclination_deg": 30, "ground.clusters.0.latitude_deg": 45.0}
+    with pytest.raises(sim.InputError, match=r"lower orbit.min_elevation_deg"):
+        make_plan(scenarios.load("circular", near | {"orbit.min_elevation_deg": 40}))
