@@ -346,6 +346,6 @@ class Link(Section):
     )
 
     @property
-    def is_mesh(self) -> bool:
-        """Tell whether uploads and downloads travel over links between satellites."""
-        return self.isl is not None and self.isl.route == "earliest"
+    def route(self) -> Literal["direct", "mesh"]:
+        """How uploads and downloads travel: by contacts, or over links between satellites too."""
+        return "mesh" if self.isl is not None and self.isl.route == "earliest" else "direct"

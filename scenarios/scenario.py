@@ -73,7 +73,7 @@ class Roles(Section):
 
     def problems(self) -> Iterator[Statement]:
         """Clients that the server cannot have."""
-        if self.server == "satellites" and self.satellites_learn:
+        if self.server == "satellites" and self.clients != "devices":
             yield wrong(("clients",), self.wrong_clients, Code.UNSUPPORTED)
 
     @property
@@ -84,14 +84,9 @@ class Roles(Section):
         return f"{text}'devices', and satellite:NAME has any of them"
 
     @property
-    def satellites_learn(self) -> bool:
-        """Tell whether satellites or their planes are the clients."""
-        return self.clients != "devices"
-
-    @property
     def relay(self) -> str | None:
         """The satellite that serves other satellites over links between them, if one does."""
-        return self.server_satellite if self.satellites_learn else None
+        return self.server_satellite if self.clients != "devices" else None
 
     @property
     def server_satellite(self) -> str | None:
@@ -137,16 +132,6 @@ class Scenario(Section):
         """Return where a key was given, or one that it lies in; None where it was not."""
         return self._origin.place(path) if self._origin.knows(path) else None
 
-    @property
-    def devices_over_mesh(self) -> bool:
-        """Tell whether devices on the ground reach their server over links between satellites."""
-        return self.link.is_mesh and not self.roles.satellites_learn
-
-    @property
-    def has_gateways(self) -> bool:
-        """Tell whether stations are the server of devices, over links between satellites."""
-        return self.devices_over_mesh and self.roles.server == "stations"
-
     def __eq__(self, other: object) -> bool:
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
@@ -163,16 +148,18 @@ class Scenario(Section):
             text = f"is missing; source {source!r} finds contacts over so many days"
             yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
         clusters = len(self.ground.clusters)
-        any_serves = self.roles.satellites_learn or self.devices_over_mesh
+        in_orbit = self.roles.clients != "devices"
+        access = self.link.route == "mesh" and not in_orbit
+        any_serves = in_orbit or access
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from _start_problems(self.start, orbit)
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
-        yield from _feeder_problems(self.link, self.roles, has_gateways=self.has_gateways)
+        yield from _feeder_problems(self.link, self.roles, access=access)
         alone = self.roles.clients == "satellites" and geometry
-        if self.devices_over_mesh and geometry:
+        if access and geometry:
             yield from _mesh_of_devices_problems(self.roles, orbit)
         elif self.link.isl is not None:
             yield from _isl_problems(self.link.isl, self.roles, alone=alone)
@@ -242,12 +229,13 @@ def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Statement]
             )
 
 
-def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterator[Statement]:
-    if has_gateways and link.feeder is None:
+def _feeder_problems(link: Link, roles: Roles, *, access: bool) -> Iterator[Statement]:
+    to_stations = access and roles.server == "stations"
+    if to_stations and link.feeder is None:
         text = f"is missing; it is how satellites reach {roles.server!r} with what devices send"
         give = Give("link.feeder", like={"rate_mbps": 500})
         yield wrong(("link", "feeder"), text, Code.MISSING, give)
-    elif link.feeder is not None and not has_gateways:
+    elif link.feeder is not None and not to_stations:
         text = "is between stations and satellites that carry what devices send to them"
         roles_text = "set roles: {server: stations, clients: devices} with link.isl.route: earliest"
         yield wrong(
@@ -256,8 +244,8 @@ def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterato
 
 
 def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]:
-    relayed = bool(roles.relay)
-    if not (alone or relayed):
+    by_satellite = bool(roles.relay)
+    if not (alone or by_satellite):
         text = "is between satellites that are clients on an orbit, or carry what devices send to "
         text += "one of them"
         cures: list[Remedy] = [Other(said="set roles.clients: satellites")]
@@ -265,7 +253,7 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
             over = "set roles.server: satellite:NAME with link.isl.route: earliest"
             cures.append(Other(said=over))
         yield wrong(("link", "isl"), text, Code.UNUSED, *cures, Remove("link.isl"))
-    elif not (isl.among_clients or relayed):
+    elif not (isl.among_clients or by_satellite):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
         yield wrong(("link", "isl", "within_plane"), f"{text}, or remove link.isl", Code.CONFLICT)
     elif isl.among_clients and not alone:
@@ -276,10 +264,10 @@ def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Statement]
 
 def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Statement]:
     """Yield what does not fit together, with paths from the scenario's top."""
-    if roles.satellites_learn:
+    if roles.clients != "devices":
         yield from _satellites_learn(roles, orbit, ground, link)
         return
-    if roles.server == "stations" and not link.is_mesh:
+    if roles.server == "stations" and link.route == "direct":
         yield wrong(("roles", "clients"), roles.wrong_clients, Code.UNSUPPORTED)
         return
     if not ground.clusters:

@@ -45,7 +45,7 @@ class Invariants:
         self._hops = None if plan.mesh is None else _hops_of(plan, contacts)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
-        carried_on = plan.mesh is not None and not plan.topology.clients_fly
+        carried_on = plan.mesh is not None and not plan.topology.in_orbit
         self._versions = Versions(plan.clusters, carry_on=carried_on)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
@@ -149,4 +149,4 @@ class Invariants:
 
 def _hops_of(plan: Plan, contacts: Contacts) -> Hops | AccessHops:
     """Return what follows messages over a mesh: those of satellites, or of devices below them."""
-    return Hops(plan, contacts) if plan.topology.clients_fly else AccessHops(plan, contacts)
+    return Hops(plan, contacts) if plan.topology.in_orbit else AccessHops(plan, contacts)

@@ -22,7 +22,7 @@ def foreseen(built: Build) -> Iterator[str]:
         return
     yield from _rounds(built)
     # Over a mesh alone, a message that is too large has been refused.
-    if built.plan.mesh is None or not built.plan.topology.clients_fly:
+    if built.plan.mesh is None or not built.plan.topology.in_orbit:
         yield from _uploads(built)
 
 

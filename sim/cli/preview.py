@@ -117,7 +117,7 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
     The session's links are closed when the next one is asked for.
     """
     for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.passes(cluster) if plan.topology.clients_fly else plan.sessions(cluster)
+        sessions = plan.passes(cluster) if plan.topology.in_orbit else plan.sessions(cluster)
         if not len(sessions):
             continue
         order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
@@ -132,7 +132,7 @@ def _contacts(built: Build) -> Iterator[str]:
     """Say how clients reach the server, and what their contacts carry."""
     if built.plan.mesh is None:
         yield from _passes(built)
-    elif built.plan.topology.clients_fly:
+    elif built.plan.topology.in_orbit:
         yield from _over_mesh(built)
     else:
         yield _to_satellite(built.plan)

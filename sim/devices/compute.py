@@ -94,7 +94,7 @@ def compute_of(world: World) -> tuple[Compute, ...]:
 def transmitter_of(world: World) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     link: Any = world.resolved_link
-    radio = link["downlink" if world.roles.satellites_learn else "uplink"]
+    radio = link["downlink" if world.topology.in_orbit else "uplink"]
     if world.link.isl is not None and world.roles.relay:
         radio = world.link.isl.values()
     power_dbm = radio.get("tx_power_dbm")
@@ -133,7 +133,7 @@ def _cluster(world: World, index: int, devices: int) -> Compute:
 
 def _own(world: World, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """Return the settings of each device of a cluster, in the order of its kinds."""
-    if world.roles.satellites_learn:
+    if world.topology.in_orbit:
         return [None] * devices
     kinds = world.sites.kinds_of(index)
     if kinds is None:

@@ -80,7 +80,7 @@ class Clients:
         exact = build.method.sends_over_mesh
         mesh = Mesh(clock, build.plan, facts, self.payloads, endpoints, exact_delays=exact)
         for client in self.by_name.values():
-            if build.plan.topology.clients_fly:
+            if build.plan.topology.in_orbit:
                 client.join(mesh)
             else:
                 passes = build.plan.passes(client.cluster)

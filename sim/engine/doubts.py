@@ -98,11 +98,11 @@ def _split_doubts(built: Build) -> Iterator[str]:
     isls = built.plan.isls
     if isl is None or isls is None or isl.between_planes == "none":
         return
-    is_mesh = isl.route == "earliest"
-    if not is_mesh and "between_planes" not in built.method.needs_isl:
+    over_links = isl.route == "earliest"
+    if not over_links and "between_planes" not in built.method.needs_isl:
         return
     between = "messages between these take a pass, or never arrive"
-    if not is_mesh:
+    if not over_links:
         between = f"method {built.scenario.learning.method!r} sends nothing between these"
     sizes = np.sort(isls.parts())[::-1]
     if len(sizes) > 1:
@@ -139,7 +139,7 @@ def _reach_doubts(built: Build) -> Iterator[str]:
     if not asks or alone or built.plan.isls is not None:
         return
     if built.sidelinks is None and link.relay == "none":
-        satellites = built.scenario.roles.satellites_learn
+        satellites = built.world.topology.in_orbit
         cure = "link.isl" if satellites else "link.sidelink, or link.relay: contact"
         yield (
             "learning.options.inference_samples: clients have no way to send to each other, so "

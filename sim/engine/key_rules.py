@@ -28,7 +28,12 @@ from statements import Code, Remedy, Remove, Rule, Set, said, unused
 class Case:
     """A scenario, as its declarations look at it."""
 
-    scenario: Scenario
+    world: World
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario."""
+        return self.world.scenario
 
     @property
     def learning(self) -> Learning:
@@ -160,7 +165,7 @@ OF_DATA: tuple[Rule[Case], ...] = (
 
 def refuse_unused_keys(world: World) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
-    case = Case(world.scenario)
+    case = Case(world)
     _refuse(OF_MODEL, case)
     with as_input("learning.data.kind"):
         DATASETS.find(world.learning.data.kind)
@@ -223,12 +228,12 @@ def _sends_over_no_link(case: MethodCase) -> bool:
 
 
 def _over_mesh(
-    key: str, when: Callable[[Scenario], bool], text: str, *remedies: Remedy
+    key: str, when: Callable[[World], bool], text: str, *remedies: Remedy
 ) -> Rule[MethodCase]:
     """Return a rule that holds where uploads and downloads travel over links."""
     return Rule(
         keys=(key,),
-        when=lambda case: case.scenario.link.is_mesh and when(case.scenario),
+        when=lambda case: case.world.topology.route == "mesh" and when(case.world),
         text=text,
         remedies=remedies,
     )
@@ -238,9 +243,8 @@ def _joins_contacts(key: str) -> Rule[MethodCase]:
     """Return the rule that a key of the sessions of satellites, or the server, is not given."""
     return _over_mesh(
         f"orbit.{key}",
-        lambda scenario: (
-            scenario.roles.satellites_learn
-            and getattr(scenario.orbit, key, None) not in (None, "contact")
+        lambda world: (
+            world.topology.in_orbit and getattr(world.orbit, key, None) not in (None, "contact")
         ),
         "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
         "pass comes next",
@@ -252,7 +256,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl.route",),
         when=lambda case: (
-            case.scenario.link.is_mesh
+            case.world.topology.route == "mesh"
             and sends_itself(case.method, case.options)
             and not case.method.sends_over_mesh
         ),
@@ -262,7 +266,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl.route",),
         when=lambda case: (
-            case.scenario.devices_over_mesh
+            case.world.topology.access
             and sends_itself(case.method, case.options)
             and case.method.sends_over_mesh
         ),
@@ -275,43 +279,39 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     _joins_contacts("sync_delay_s"),
     _over_mesh(
         "orbit.max_session_s",
-        lambda scenario: getattr(scenario.orbit, "max_session_s", None) is not None,
+        lambda world: getattr(world.orbit, "max_session_s", None) is not None,
         "is not used with link.isl.route 'earliest', where a session is a pass",
         Remove(),
     ),
     _over_mesh(
         "link.cut_transfers",
-        lambda scenario: (
-            scenario.roles.satellites_learn and scenario.link.cut_transfers != "resume"
-        ),
+        lambda world: world.topology.in_orbit and world.link.cut_transfers != "resume",
         "is not used with link.isl.route 'earliest', where a message goes in one piece over each "
         "link and pass",
         Remove(),
     ),
     _over_mesh(
         "link.relay",
-        lambda scenario: scenario.link.relay != "none",
+        lambda world: world.link.relay != "none",
         "is not used with link.isl.route 'earliest', which relays all there is",
         Remove(),
     ),
     _over_mesh(
         "learning.rounds.per_contact",
-        lambda scenario: (
-            scenario.roles.satellites_learn and scenario.learning.rounds.per_contact == "fill"
-        ),
+        lambda world: world.topology.in_orbit and world.learning.rounds.per_contact == "fill",
         "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled; give "
         "a number",
     ),
     _over_mesh(
         "learning.aggregation.deadline_s",
-        lambda scenario: scenario.learning.aggregation.deadline_s is not None,
+        lambda world: world.learning.aggregation.deadline_s is not None,
         "does not go with link.isl.route 'earliest': what is booked is not taken back",
         Remove(),
     ),
     _over_mesh(
         "faults",
-        lambda scenario: any(
-            getattr(scenario.faults, kind) is not None for kind in ("churn", "packets", "uploads")
+        lambda world: any(
+            getattr(world.faults, kind) is not None for kind in ("churn", "packets", "uploads")
         ),
         "of link.isl.route 'earliest' are outages and stragglers; remove churn, packets and "
         "uploads, or set the route to direct",
@@ -407,7 +407,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: case.method.needs_satellites and not case.scenario.roles.satellites_learn,
+        when=lambda case: case.method.needs_satellites and not case.world.topology.in_orbit,
         text="{name} has satellites as its clients, not devices; set roles: {{server: "
         "stations, clients: satellites}}, and ground.stations",
     ),
@@ -435,7 +435,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
             case.method.sends_nothing
             and case.scenario.link.isl is not None
             and case.scenario.roles.relay is None
-            and not case.scenario.link.is_mesh  # there links say when clients are in contact
+            and case.world.topology.route == "direct"  # there links say when clients are in contact
         ),
         text="{name} sends nothing, over links between satellites neither",
         remedies=(Remove(),),
@@ -512,4 +512,4 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
 
 def refuse_for_method(world: World, method: MethodType, options: Any, learner: Learner) -> None:
     """Raise InputError for what the method needs and the scenario lacks, or does not use."""
-    _refuse(OF_METHOD, MethodCase(world.scenario, method, options, learner))
+    _refuse(OF_METHOD, MethodCase(world, method, options, learner))

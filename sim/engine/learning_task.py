@@ -34,7 +34,7 @@ def learner_of(world: World) -> Learner:
     refuse_unused_keys(world)
     for name in learning.data.paths:
         if name not in (sum(world.sites.holders, ()) or world.sites.client_names):
-            where = "satellites" if world.roles.satellites_learn else "ground.clusters"
+            where = "satellites" if world.topology.in_orbit else "ground.clusters"
             raise InputError(
                 Statement.of(
                     Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"

@@ -75,7 +75,7 @@ def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:
     contacts = plan.contacts
     lost = contacts.cut_short
     # A satellite that another station serves from now on waits for nothing.
-    if plan.topology.clients_fly:
+    if plan.topology.in_orbit:
         lost &= ~contacts.turned_away
     waiting = np.flatnonzero(~np.isnan(contacts.wait_from_s)).tolist()
     waits = [(float(contacts.wait_from_s[number]), number, False) for number in waiting]

@@ -116,7 +116,7 @@ def came_to_nothing(
     if not aggregates and (up.delivered or (rounds and not up.rows)):
         return None
     if not rounds:
-        who = "satellite" if built.plan.topology.clients_fly else "device"
+        who = "satellite" if built.plan.topology.in_orbit else "device"
         what = f"no {who} completed a round of training"
         asked = _asked(simulation)
         if too_large := _larger_than_memory(built, asked):

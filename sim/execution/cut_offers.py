@@ -67,7 +67,7 @@ def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
 
     No contact cuts off what satellites send over a mesh: it goes over a pass in one piece, or not.
     """
-    if plan.mesh is not None and plan.topology.clients_fly:
+    if plan.mesh is not None and plan.topology.in_orbit:
         return
     offers_of = {way: Offers() for way in Way}
     over_s = plan.contacts.session_end_s

@@ -11,7 +11,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.trace.directions import Topology, Way
+from sim.trace.directions import GROUND_CLIENTS, Topology, Way
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Ledger:
     """
 
     devices: int
-    topology: Topology = Topology.GROUND_CLIENTS
+    topology: Topology = GROUND_CLIENTS
     _entries: dict[tuple[Way, str], _Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

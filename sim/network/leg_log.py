@@ -32,7 +32,7 @@ from sim.facts.transfers import (
     TransferStarted,
 )
 from sim.network.legs import Dropped, Leg, Moved, Trained
-from sim.trace.directions import Topology, Way
+from sim.trace.directions import GROUND_CLIENTS, Topology, Way
 
 LEGS = 4000
 """Records of which rows are made together, at most."""
@@ -46,7 +46,7 @@ class LegLog:
     ``topology`` says which directions transfers have in tables.
     """
 
-    def __init__(self, facts: Facts, topology: Topology = Topology.GROUND_CLIENTS) -> None:
+    def __init__(self, facts: Facts, topology: Topology = GROUND_CLIENTS) -> None:
         self._facts = facts
         self._topology = topology
         self._legs: list[Leg] = []

@@ -17,7 +17,7 @@ from sim.network.mesh_routes import Routes
 from sim.network.transit import Least, Steady
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import Topology, Way
+from sim.trace.directions import Way
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
@@ -47,8 +47,8 @@ class MeshTimetable:
         self._feeder = plan.feeder
         self._links = len(isls)
         self._ground = len(isls.names)
-        self._clients_fly = plan.topology.clients_fly
-        self._convex = plan.topology is Topology.SATELLITE_CLIENTS
+        self._clients_fly = plan.topology.in_orbit
+        self._convex = plan.topology.in_orbit and plan.topology.server == "stations"
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
         self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
         steady = None

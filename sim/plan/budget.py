@@ -205,7 +205,7 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
             )
         )
     both = ground_radios(world)[place]
-    uplink, downlink = both[::-1] if world.roles.satellites_learn else both
+    uplink, downlink = both[::-1] if world.topology.in_orbit else both
     assert uplink is not None  # only a downlink may be neglected
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 

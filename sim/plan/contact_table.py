@@ -34,14 +34,14 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     served = contacts.served & (contacts.start_s < end_s)
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
-    known = served if plan.topology.clients_fly else contacts.served | (not plan.constellation)
+    known = served if plan.topology.in_orbit else contacts.served | (not plan.constellation)
     figures = _figures(contacts, np.flatnonzero(known))
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz
     residual_hz = figures.residual_doppler_hz
     flying = contacts.satellite
     known_ids = [norad_id or 0 for _, norad_id in contacts.satellites]
-    if plan.topology.clients_fly:
+    if plan.topology.in_orbit:
         assert contacts.flying is not None  # who flies is a client
         flying = contacts.flying
         sky = {} if plan.sky is None else plan.sky.satellites
@@ -59,11 +59,11 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     }
     rows = ContactRow(
         contact_id=array(np.arange(len(contacts))),
-        satellite=coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
+        satellite=coded_text(flying, contacts.fleet) if plan.topology.in_orbit else server,
         norad_id=array(norad_ids, norad_ids == 0),
         cluster=client,
         capacity_direction=coded_text(np.zeros(len(contacts), np.int64), [to_server]),
-        station=server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
+        station=server if plan.topology.in_orbit else pa.nulls(len(contacts), TEXT),
         rise_utc=array(utc(plan.start, contacts.rise_s)),
         culminate_utc=array(utc(plan.start, contacts.culminate_s)),
         set_utc=array(utc(plan.start, contacts.set_s)),

@@ -41,17 +41,17 @@ def link_doubts(
 
     Stations are treated as clusters are, and those that see no satellite are named too.
     """
-    if served.relayed:
+    if served.topology.relay:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
     weak: dict[str, list[str]] = {}
     names = served.grounded
-    sides = ("downlink", "uplink") if served.turned else ("uplink", "downlink")
+    sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
     unseen = ", ".join(
         name for name, windows in zip(names, windows_of, strict=True) if not len(windows)
     )
-    if unseen and served.turned:
+    if unseen and served.topology.in_orbit:
         yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
     best = [_best(served, windows) for windows in windows_of]
     given = served.pieces is not None  # a contact plan tells the rates

@@ -66,14 +66,14 @@ def link_source(
     ``radios`` and ``devices`` are those at each of the places, or of each cluster where there is no
     geometry.
     """
-    if served.relayed:
+    if served.topology.relay:
         return RelayLinks(world, served)
     if served.pieces is not None:
         neglected = world.link.downlink == "neglected"
         return GivenRateLinks(served, clusters, radios, served.pieces, neglects_back=neglected)
     if not served.places:
         return BareLinks(served, clusters, radios)
-    if served.turned and all(map(is_steady, radios)):
+    if served.topology.in_orbit and all(map(is_steady, radios)):
         return FixedRateLinks(served, clusters, radios)
     return PassLinks(world, served, clusters, radios, devices)
 
@@ -142,7 +142,7 @@ class GivenRateLinks:
         pieces = self.pieces[int(served.pass_numbers[number])]
         steps, kept = Steps(np.array(pieces.edge_s)).within(*served.window_s(number))
         up, down, delay_s = (np.array(column)[kept] for column in pieces[1:])
-        to_server, to_client = (down, up) if served.turned else (up, down)
+        to_server, to_client = (down, up) if served.topology.in_orbit else (up, down)
         return piecewise_links(
             self.radios[served.window_places[number]],
             self.clusters[served.windows.site[number]].devices,
@@ -327,7 +327,7 @@ class PassLinks:
             return CLEAR_PATH
         cluster = self._clusters[served.windows.site[number]]
         satellite = served.satellites[served.window_satellites[number]]
-        client = satellite.name if served.turned else cluster.name
+        client = satellite.name if served.topology.in_orbit else cluster.name
         server = served.servers[served.windows.satellite[number]]
         turn = int(self._turns[served.pass_numbers[number]])
         return draw_paths(cluster.devices, stream(self._seed, "path", client, server, turn))

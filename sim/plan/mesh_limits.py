@@ -43,7 +43,7 @@ def too_large(
     """
     assert plan.isls is not None  # the plan of a mesh has links
     links = WindowBytes(plan.isls)
-    if plan.topology.clients_fly:
+    if plan.topology.in_orbit:
         return _of_satellites(plan, way, size_bytes, links)
     return _of_devices(plan, way, size_bytes, links, in_parts=in_parts)
 

@@ -16,7 +16,7 @@ from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
-from sim.trace.directions import Topology
+from sim.trace.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.fleet import (
     SatelliteOfFile,
 )
@@ -28,10 +28,11 @@ from statements import Code, Statement
 class Passes:
     """Windows between access points of the server and clusters, without regard to outages.
 
-    ``servers`` are satellites, ``clients`` what lies on the ground; where ``turned``, satellites
-    or planes are the clients of stations. In ``passes`` the columns ``satellite`` and ``site`` are
-    indices into ``servers`` and ``clients``, whichever these are; ``flying`` is the satellite of
-    each pass where satellites are clients. ``norad_ids`` are those of the servers.
+    ``servers`` are satellites, ``clients`` what lies on the ground; or satellites and planes are
+    the clients of stations, or of another satellite: ``topology`` says which. In ``passes`` the
+    columns ``satellite`` and ``site`` are indices into ``servers`` and ``clients``, whichever these
+    are; ``flying`` is the satellite of each pass where satellites are clients. ``norad_ids`` are
+    those of the servers.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
     are lines for the user. ``pieces`` are the rates of each pass where a contact plan tells them.
     """
@@ -47,31 +48,15 @@ class Passes:
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
     flying: Ints | None = None
+    topology: Topology = GROUND_CLIENTS
     pieces: Sequence[orbit.Pieces] | None = None
-
-    @property
-    def turned(self) -> bool:
-        """Whether satellites or planes are the clients."""
-        return self.flying is not None
-
-    @property
-    def relayed(self) -> bool:
-        """Whether one satellite serves the others, over links between them."""
-        return self.turned and bool(self.satellites) and not self.places
-
-    @property
-    def topology(self) -> Topology:
-        """Where clients and their server are."""
-        if self.relayed:
-            return Topology.SATELLITE_SERVER
-        return Topology.SATELLITE_CLIENTS if self.turned else Topology.GROUND_CLIENTS
 
     @property
     def fleet(self) -> list[str]:
         """Names of the satellites: of the servers, or of the clients."""
         if self.satellites:
             return [satellite.name for satellite in self.satellites]
-        return self.clients if self.turned else self.servers
+        return self.servers if self.flying is None else self.clients
 
     @property
     def grounded(self) -> list[str]:
@@ -119,6 +104,7 @@ class Passes:
                 **{name: column[order] for name, column in columns.items()}
             ),
             flying=flying[order],
+            topology=self.topology if self.topology.in_orbit else SATELLITE_CLIENTS,
             pieces=None if self.pieces is None else [self.pieces[k] for k in order.tolist()],
         )
 
@@ -141,7 +127,7 @@ def find_passes(world: World, find: Find) -> Passes:
     else:
         passes = _of_orbit(world, find, world.sites.of_passes)
     shared = sorted(set(passes.servers) & set(passes.clients))
-    if shared and not world.roles.satellites_learn:
+    if shared and not world.topology.in_orbit:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
@@ -173,6 +159,7 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
     return Passes(
+        topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[site.name for site in sites],
@@ -204,7 +191,7 @@ def _of_file(world: World) -> Passes:
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
     numbers = numbers[windows.rise_s < span_s]
     windows = windows.where(windows.rise_s < span_s)
-    kind = "station" if world.roles.satellites_learn else "cluster"
+    kind = "station" if world.topology.in_orbit else "cluster"
     if not len(windows):
         raise InputError(
             Statement.of(
@@ -235,6 +222,7 @@ def _of_file(world: World) -> Passes:
     unused = some(sorted(set(file.sites) - set(names)), 10)
     doubt = f"windows of {unused} are not used: no {kind} is called so; orbit.names can say which"
     return Passes(
+        topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[None] * len(satellites),
         clients=names,
@@ -281,7 +269,7 @@ def _in_slots(world: World) -> Passes:
     source = world.orbit
     cycles = world.stop.cycles
     days = world.stop.days
-    assert source.source == "slots"  # callers have turned to others for the rest
+    assert source.source == "slots"  # callers ask others for the rest
     assert cycles is not None  # the schema asks for it in slots
     slots = source.slots
     clusters = world.ground.clusters
@@ -299,6 +287,7 @@ def _in_slots(world: World) -> Passes:
                 )
             )
     return Passes(
+        topology=world.topology,
         servers=[SATELLITE],
         norad_ids=[None],
         clients=[cluster.name for cluster in clusters],
@@ -341,6 +330,7 @@ def _of_relay(world: World) -> Passes:
         clipped_end=seen.clipped_end,
     )
     return Passes(
+        topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[server.name],

@@ -24,7 +24,7 @@ from sim.plan.remedies import more_links
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
-from sim.trace.directions import Topology
+from sim.trace.directions import GROUND_CLIENTS, Topology
 from sim.world.world import World
 
 
@@ -64,7 +64,7 @@ class Plan:
     doubts: tuple[str, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
-    topology: Topology = Topology.GROUND_CLIENTS
+    topology: Topology = GROUND_CLIENTS
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
@@ -127,8 +127,8 @@ def make_plan(
     served = served_passes(world, find, before)
     clusters = world.sites.clusters
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.out)
-    over_links = isls if world.link.is_mesh else None
-    by_passes = over_links is None or world.scenario.devices_over_mesh
+    over_links = isls if world.topology.route == "mesh" else None
+    by_passes = over_links is None or world.topology.access
     if "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
         isl = world.link.isl
@@ -167,7 +167,7 @@ def make_plan(
 
 def _server(world: World) -> str:
     """Return the name of the satellite that serves devices over links, "" where none does."""
-    alone = world.scenario.devices_over_mesh and not world.scenario.has_gateways
+    alone = world.topology.access and not world.topology.gateways
     return world.fleet.server.name if alone else ""
 
 
@@ -175,7 +175,7 @@ def _mesh(
     world: World, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
 ) -> Mapping[str, PlannedSessions]:
     """Return the sessions of each client over links; errors are as of those who find them."""
-    if not world.scenario.devices_over_mesh:
+    if not world.topology.access:
         return mesh_sessions(contacts, isls)
     return access_sessions(contacts, isls, _server(world), feeder, more_links(world))
 
@@ -184,7 +184,7 @@ def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]
     """Sites of the devices at each place, a station's own; none where there is no geometry."""
     if not served.places:
         return [()] * len(served.clients)
-    if served.turned:
+    if served.topology.in_orbit:
         return [(station,) for station in served.places]
     return [world.sites.devices_of(index) for index in range(len(served.places))]
 
@@ -211,7 +211,7 @@ def _contacts(
         wait_from_s=served.service.wait_from_s,
         link_source=links,
         fleet=served.fleet,
-        flying=served.window_satellites if served.turned else None,
+        flying=served.window_satellites if served.topology.in_orbit else None,
     )
 
 

@@ -42,7 +42,7 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     stop = world.stop
     ground = world.ground
     clusters = len(ground.clusters or ground.stations or ())
-    if world.scenario.has_gateways:
+    if world.topology.gateways:
         clusters += len(ground.stations or ())
     if orbit.source == "contacts":
         return 0.0, "of a file"
@@ -54,6 +54,6 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     satellites = orbit.satellites_used if orbit.source == "walker" else 1
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
-    kind = "clusters and stations" if world.scenario.has_gateways else kind
+    kind = "clusters and stations" if world.topology.gateways else kind
     figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures

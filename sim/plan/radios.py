@@ -33,7 +33,7 @@ def ground_radios(world: World) -> list[Radios]:
         return []
     resolved: Any = world.resolved_link
     mask_deg = world.sites.lowest_mask_deg
-    serve = world.roles.satellites_learn
+    serve = world.topology.in_orbit
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:

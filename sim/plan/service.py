@@ -85,13 +85,13 @@ def served_passes(
     out = outages_of(world, passes.servers, passes.span_s, before)
     if world.orbit.source == "slots":
         return _served_in_slots(passes, out)
-    if not world.roles.satellites_learn:
-        alone = world.scenario.devices_over_mesh
+    if not world.topology.in_orbit:
+        alone = world.topology.access
         return _served(passes, world.orbit, out, world.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
     by_plane = world.roles.clients == "planes"
-    turned = passes.with_satellites_as_clients(planes if by_plane else ())
-    return _served(turned, world.orbit, out, world.sites.antennas)
+    passes = passes.with_satellites_as_clients(planes if by_plane else ())
+    return _served(passes, world.orbit, out, world.sites.antennas)
 
 
 def served_feeder_passes(
@@ -147,7 +147,7 @@ def _served(
         min_contact_s=source.min_contact_s,
         elevation_deg=None if look is None else elevation_deg,
     )
-    if passes.turned:
+    if passes.topology.in_orbit:
         service = one_at_a_time(windows, service)
     return ServedPasses(
         **vars(passes),
@@ -156,15 +156,17 @@ def _served(
         pass_numbers=numbers,
         service=service,
         sessions=orbit.session_numbers(
-            windows, service, None if passes_alone else _session_gap_s(source, turned=passes.turned)
+            windows,
+            service,
+            None if passes_alone else _session_gap_s(source, in_orbit=passes.topology.in_orbit),
         ),
-        constellation=passes.turned or passes_alone or source.serving == "any",
+        constellation=passes.topology.in_orbit or passes_alone or source.serving == "any",
     )
 
 
-def _session_gap_s(source: Any, *, turned: bool) -> float | None:
+def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:
     """Return the longest gap within a session; None where each contact is one."""
-    default = source.session is None if turned else source.serving == "single"
+    default = source.session is None if in_orbit else source.serving == "single"
     each_contact = source.session == "contact" or default
     return None if each_contact else source.hand_over_gap_s or 0.0
 

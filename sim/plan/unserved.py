@@ -34,7 +34,7 @@ def check_served(
     }
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
-    kind = "roles.clients" if served.turned else "ground.clusters"
+    kind = "roles.clients" if served.topology.in_orbit else "ground.clusters"
     passes = np.bincount(served.passes.site, minlength=len(served.clients)).tolist()
     for site, name in enumerate(served.clients):
         if name in carried:
@@ -74,24 +74,24 @@ def check_served(
 
 
 def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) -> str:
-    if served.relayed and of_file:
+    if served.topology.relay and of_file:
         pair = f"{served.clients[site]!r} and {served.servers[0]!r}"
         return (
             f"no window of link.isl.windows has it with the server in {days}; give some of {pair}"
         )
-    if served.relayed:
+    if served.topology.relay:
         never = (
             f"never sees {served.servers[0]!r} in {days}; raise link.isl.max_range_km, or lower "
         )
         return f"{never}link.isl.grazing_km or acquisition_s"
-    if served.turned and not served.places:
+    if served.topology.in_orbit and not served.places:
         return f"no window has it with a station of ground.stations in {days}"
     if not served.places:
         return f"no window has this site in {days}; the windows' sites are to be called like it"
-    places = served.places if served.turned else served.places[site : site + 1]
+    places = served.places if served.topology.in_orbit else served.places[site : site + 1]
     own = {place.min_elevation_deg for place in places}
     mask_deg = min(served.min_elevation_deg if deg is None else deg for deg in own)
-    if served.turned:
+    if served.topology.in_orbit:
         never = "never rises above the mask of a station"
         lies = "the nearest lies"
         move = "have others"
@@ -148,8 +148,8 @@ def _why_never_served(served: ServedPasses, windows: Ints, source: Any) -> str:
         cut = " or faults.outages.per_day" if len(served.passes) != len(served.windows) else ""
         return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
     fairer = ", or set orbit.priority: least_recently_served"
-    beams = "ground.antennas" if served.turned else "orbit.beams"
-    beams = "link.isl.terminals" if served.relayed else beams
+    beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
+    beams = "link.isl.terminals" if served.topology.relay else beams
     remedy = f"raise {beams}" + (fairer if source.priority == "highest_elevation" else "")
     rivals = served.service.served & np.isin(
         served.windows.satellite, served.windows.satellite[windows]
@@ -162,7 +162,7 @@ def _why_never_served(served: ServedPasses, windows: Ints, source: Any) -> str:
             f"{served.span_s / 86400:g} days (one that was served in an earlier pass could lose "
             f"it); raise {beams}"
         )
-    if served.turned:
-        who = "the server's terminals" if served.relayed else "the stations' antennas"
+    if served.topology.in_orbit:
+        who = "the server's terminals" if served.topology.relay else "the stations' antennas"
         return f"{who} always serve another satellite; {remedy}"
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"

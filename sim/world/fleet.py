@@ -81,7 +81,7 @@ class Fleet:
     def server(self) -> orbit.Satellite:
         """The one satellite that is the server; InputError where none has its name."""
         name = self.scenario.roles.server_satellite
-        assert name is not None  # callers have turned to others for the rest
+        assert name is not None  # callers ask others for the rest
         return _meant(self._made, name, "roles.server")
 
     @property
@@ -196,7 +196,7 @@ class Fleet:
         assert source.source != "slots"  # callers ask for satellites of a real orbit only
         wanted = roles.server_satellite or getattr(source, "satellite", None)
         key = "roles.server" if roles.server_satellite else "orbit.satellite"
-        together = roles.clients != "devices" or self.scenario.link.is_mesh
+        together = roles.clients != "devices" or self.scenario.link.route == "mesh"
         if together or (wanted is None and source.serving == "any"):
             server = _meant(found, roles.relay, key) if roles.relay else None
             others = _told_apart([satellite for satellite in found if satellite is not server])

@@ -108,7 +108,10 @@ class Sites:
     @property
     def to_draw(self) -> list[orbit.Site]:
         """The sites of a real orbit's passes, and the gateways behind the clusters."""
-        return [*self.of_passes, *(self.of_stations if self.scenario.has_gateways else [])]
+        roles = self.scenario.roles
+        if roles.clients != "devices" or roles.server != "stations":
+            return self.of_passes
+        return [*self.of_passes, *self.of_stations]
 
     @cached_property
     def stations(self) -> list[Station]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orbit
 import scenarios
 from scenarios import Scenario
+from sim.trace.directions import Topology
 from sim.world.fleet import Fleet
 from sim.world.sites import Sites
 from sim.world.start import given_start, start_of
@@ -54,6 +55,12 @@ class World:
     def start_of(self, satellites: Iterable[orbit.Satellite]) -> datetime:
         """Return the start with these satellites: by default their latest epoch."""
         return start_of(self.scenario.start, self.scenario.seed, satellites)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """Who the clients are, who the server is, and by which route they reach each other."""
+        server = "satellite" if self.roles.server_satellite else self.roles.server
+        return Topology(self.roles.clients, server, self.link.route)
 
     @cached_property
     def resolved_link(self) -> Any:

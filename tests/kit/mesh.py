@@ -84,7 +84,7 @@ def earliest(plan: Plan, source: str, target: str, ready_s: float) -> float | No
             plan.isls.a, plan.isls.b, plan.isls.start_s, plan.isls.end_s, strict=True
         )
     ]
-    fly = plan.topology.clients_fly
+    fly = plan.topology.in_orbit
     ends = {source, target}
     for c in contacts:
         if c.served and (fly or c.cluster.name in ends):  # a cluster passes nothing on

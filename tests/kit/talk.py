@@ -188,7 +188,7 @@ def talk(
     )
     devices = network.Devices(cluster, rules.computing)
     shared = network.Shared(
-        topology=network.Topology.GROUND_CLIENTS,
+        topology=network.GROUND_CLIENTS,
         facts=facts,
         log=log,
         synchronisation=network.Synchronisation(delay_s),

@@ -7,7 +7,15 @@ import sim
 from channel import LinkCurve
 from tests.kit.learning import Aggregated, Cluster, Range, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, ModelAggregated, Moved, MovedRows, Topology, Versions, Way
+from tests.kit.records import (
+    GROUND_CLIENTS,
+    WAITING,
+    ModelAggregated,
+    Moved,
+    MovedRows,
+    Versions,
+    Way,
+)
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -61,7 +69,7 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
         what = ("c", 0, way, "update")
         times = (np.zeros(count), np.ones(count))
         leg = Moved(*what, who, device, size, size, *times, 0, 1.0)
-        versions.moved(MovedRows.of([leg], Topology.GROUND_CLIENTS), 0)
+        versions.moved(MovedRows.of([leg], GROUND_CLIENTS), 0)
 
     assert WAITING < 400
     moved(400, Way.TO_CLIENT)

@@ -152,9 +152,9 @@ def bare(name, overrides, file):
     """A scenario of the windows of a file between the same satellites and places."""
     given = scenarios.load(name, overrides)
     ground = {"clusters": [{"name": cluster.name} for cluster in given.ground.clusters]}
-    if given.roles.satellites_learn:
+    if given.roles.clients != "devices":
         ground = {"stations": [{"name": station.name} for station in given.ground.stations]}
-    serving = {} if given.roles.satellites_learn else {"serving": "any"}
+    serving = {} if given.roles.clients != "devices" else {"serving": "any"}
     return {
         "start": f"{given.start:%Y-%m-%dT%H:%M:%SZ}" if given.start else None,
         "stop": {} if given.stop.days is None else {"days": given.stop.days},

@@ -19,7 +19,10 @@ from tests.kit.network import BuildSequence, Run, build
 from tests.kit.records import (
     BLOCK,
     COLUMNS,
+    GROUND_CLIENTS,
     KINDS,
+    SATELLITE_CLIENTS,
+    SATELLITE_SERVER,
     TABLES,
     TOLERANCE,
     Coded,
@@ -27,7 +30,6 @@ from tests.kit.records import (
     Gathered,
     Row,
     Tables,
-    Topology,
     Trace,
     array,
     columns_of,
@@ -329,9 +331,9 @@ def test_sums_of_payloads_are_those_of_a_loop(rows):
 
 
 RECEIVERS = {
-    Topology.GROUND_CLIENTS: ("to the server (uplink)", "to the clients (downlink)"),
-    Topology.SATELLITE_CLIENTS: ("to the server (downlink)", "to the clients (uplink)"),
-    Topology.SATELLITE_SERVER: ("to the server (ISL)", "to the clients (ISL)"),
+    GROUND_CLIENTS: ("to the server (uplink)", "to the clients (downlink)"),
+    SATELLITE_CLIENTS: ("to the server (downlink)", "to the clients (uplink)"),
+    SATELLITE_SERVER: ("to the server (ISL)", "to the clients (ISL)"),
 }
 
 
@@ -339,7 +341,7 @@ RECEIVERS = {
     ROWS,
     st.lists(st.integers(0, 2), min_size=4, max_size=4),
     st.integers(1, 40),
-    st.sampled_from(Topology),
+    st.sampled_from([*RECEIVERS]),
 )
 @settings(max_examples=50)  # most payloads of a direction must be cut in some
 def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together, topology):
