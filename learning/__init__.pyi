@@ -19,6 +19,8 @@ from .methods.base import method_names as method_names
 from .methods.base import register as register
 from .methods.fedavg import FedAvg as FedAvg
 from .methods.own_learning import OwnLearning as OwnLearning
+from .methods.surface import Needs as Needs
+from .methods.surface import Traits as Traits
 from .policies.model_splitting import assign_experts as assign_experts
 from .policies.model_splitting import assignment_probability as assignment_probability
 from .policies.model_splitting import own_mass as own_mass

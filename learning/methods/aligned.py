@@ -7,6 +7,7 @@ docs/alignment.md.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -84,7 +85,7 @@ class Aligned(FedAvg):
     colour = "#3493c8"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"policies": POLICIES}
     Options: ClassVar[type] = AlignedOptions
-    needs_experts: ClassVar[int] = 1
+    needs = replace(FedAvg.needs, experts=1)
 
     def __init__(self, world: World, options: AlignedOptions | None = None) -> None:
         super().__init__(world, options)
@@ -101,7 +102,7 @@ class Aligned(FedAvg):
         carried = sizes.download_bytes, sizes.upload_bytes
         # Of a round with 1, 2, ... E experts; whole experts go down.
         parts = (self.experts[: k + 1] for k in self.experts)
-        self.needs = [
+        self.required = [
             Needs(cost(p, p, gate=True), *(by(p, gate=True) for by in carried)) for p in parts
         ]
         self.samples: Ints = np.zeros(self.shape, np.int64)
@@ -153,7 +154,7 @@ class Aligned(FedAvg):
                 profiles[cluster.name] = Capacity(nothing, why)
             else:
                 rounds = self.local_rounds or outlook.rounds
-                profiles[cluster.name] = capacity(outlook, self.needs, rounds)
+                profiles[cluster.name] = capacity(outlook, self.required, rounds)
                 left.append(outlook.sessions)
         over = len(left) < len(profiles) and min(left, default=0) < 2
         takes = np.concatenate([profile.experts for profile in profiles.values()])
@@ -195,7 +196,7 @@ class Aligned(FedAvg):
 
     def cost(self, holds: Mask) -> Cost:
         """Return what a local round takes of each device; who sits out counts for one expert."""
-        costs = [self.needs[max(int(k), 1) - 1].cost for k in holds.sum(axis=1)]
+        costs = [self.required[max(int(k), 1) - 1].cost for k in holds.sum(axis=1)]
         flops, memory = np.array([(cost.flops, cost.memory_bytes) for cost in costs], float).T
         size = self.learner.architecture.expert_bytes
         return Cost(flops, memory, size * np.maximum(holds.sum(axis=1), 1.0))

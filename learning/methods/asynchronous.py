@@ -19,6 +19,7 @@ from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Floats, Ints
 from learning.requests.facts import Aggregated, Range
 
@@ -83,10 +84,11 @@ class Asynchronous(GlobalModelMethod):
     before their first contact.
     """
 
-    asynchronous = True
+    traits: ClassVar[Traits] = replace(
+        GlobalModelMethod.traits, asynchronous=True, trains_in_gaps=True
+    )
     Options: ClassVar[type] = AsynchronousOptions
     begins_with_model: ClassVar[bool] = True
-    trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -210,8 +212,9 @@ class FedAsync(Proximal, AsynchronousClusters):
 
     colour = "#3493c8"
     Options: ClassVar[type] = FedAsyncOptions
-    offers_models: ClassVar[bool] = True
-    lora_refused: ClassVar[str] = "download"
+    traits: ClassVar[Traits] = replace(
+        AsynchronousClusters.traits, offers_models=True, lora_refused="download"
+    )
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -15,6 +15,7 @@ from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
 from learning.learner import Learner, LearningRules, LocalLoss, UpdatesUsed
 from learning.methods.options import NoOptions, read_options
+from learning.methods.surface import Needs, Traits, check_declared
 from learning.registry import Register
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
@@ -109,74 +110,32 @@ class Method(ABC):
     ``version`` counts the server's models; ``registry`` knows what has been aggregated
     into each expert, and who holds it.
 
-    What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
-    means nothing to the method, is refused by name. ``trains``: which parts of the model move;
-    ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
-    each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
-    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do
-    (links are refused if it sends over none of them), ``isl_option``: only with this one of its
-    options; ``sends_over_mesh``: what it sends from one client to another may take any route over
-    links, as uploads and downloads do with ``link.isl.route: earliest``;
-    ``splits_experts``: clusters train
-    experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
-    ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
-    ``rank`` where it takes steps on whole matrices, ``download`` where the server's changes are of
-    any rank; ``uses_optimizer``: so do ``optimizer``, ``schedule``
-    and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
-    ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory;
-    ``sends_nothing``: nothing goes to or from its clients, over links between satellites neither;
-    ``trains_in_gaps``: devices train as many rounds between two contacts as there is time for, up
-    to ``learning.rounds.per_gap_max`` (a user is warned where that is many); ``gap_option``: if
-    this one of its options is ``gaps``.
-    ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
-    ``leomix check-method`` tries; a class claims it for itself alone.
-    ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
-    clients. ``decides``: it asks for decisions (:class:`~learning.requests.Decide`), so that its
-    runs can be played. ``colour`` is that of its curves (``#rrggbb``): methods that are compared
-    with each other have different ones; a class says it for itself alone.
+    ``needs`` says what the method needs of a scenario, ``traits`` what it is like
+    (:mod:`learning.methods.surface`); a scenario that lacks what it needs, or sets a key that means
+    nothing to it, is refused by name.
+
+    ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each other have
+    different ones. ``alone_is_sgd`` claims that with one device the server's model is that of
+    central training, as ``leomix check-method`` tries. A class says both for itself alone.
     ``registers``: names that its options may take, by what these are called (`leomix list` shows
-    them). ``trial_kind``: the kind of model that `leomix check-method` tries it with, where it
-    takes none of the usual ones.
-    With ``own_learning`` the method learns by itself, and the scenario's model is not made: it is
-    an :class:`~learning.methods.own_learning.OwnLearning`.
+    them).
+
     ``server_rounds`` counts the local rounds that the server has trained by itself, and ``merged``
     how many times it has merged the samples of all devices, where that is counted.
-    ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
-    and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
-    models, else what has changed. ``uploads_whole``: why clients cannot leave out the parts that
-    they have not changed (``learning.upload: changed``); empty if they can.
     """
 
     Options: ClassVar[type] = NoOptions
-    trains: ClassVar[Sequence[str]] = ("experts", "gate", "backbone")
-    needs_experts: ClassVar[int] = 0
-    needs_sidelinks: ClassVar[bool] = False
-    needs_satellites: ClassVar[bool] = False
-    needs_isl: ClassVar[Sequence[str]] = ()
-    uses_isl: ClassVar[Sequence[str]] = ()
-    isl_option: ClassVar[str] = ""
-    sends_over_mesh: ClassVar[bool] = False
-    splits_experts: ClassVar[bool] = False
-    uses_lora: ClassVar[bool] = True
-    lora_refused: ClassVar[str] = ""
-    uses_optimizer: ClassVar[bool] = True
-    waits_for_all: ClassVar[bool] = False
-    trains_at_server: ClassVar[bool] = False
-    sends_nothing: ClassVar[bool] = False
-    trains_in_gaps: ClassVar[bool] = False
-    gap_option: ClassVar[str] = ""
-    alone_is_sgd: ClassVar[bool] = False
-    asynchronous: ClassVar[bool] = False
-    decides: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs()
+    traits: ClassVar[Traits] = Traits()
     colour: ClassVar[str] = ""
+    alone_is_sgd: ClassVar[bool] = False
     registers: ClassVar[Mapping[str, Register[Any]]] = {}
-    trial_kind: ClassVar[str] = ""
-    payload_copies: ClassVar[int] = 1
-    offers_models: ClassVar[bool] = False
-    uploads_whole: ClassVar[str] = "it makes payloads of its own"
-    own_learning: ClassVar[bool] = False
     server_rounds: int = 0
     merged: float = 0.0
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        check_declared(cls.__name__, vars(cls))
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
@@ -241,9 +200,9 @@ class Method(ABC):
             self.learner,
             me,
             local_loss=partial(self.local_loss, me) if has_term else None,
-            copies=self.payload_copies,
+            copies=self.traits.payload_copies,
             memory_copies=self.memory_copies,
-            offers_models=self.offers_models,
+            offers_models=self.traits.offers_models,
         )
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
@@ -344,7 +303,7 @@ class GlobalModelMethod(Method):
     devices download now.
     """
 
-    uploads_whole: ClassVar[str] = ""
+    traits: ClassVar[Traits] = Traits(uploads_whole="")
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

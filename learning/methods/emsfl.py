@@ -7,6 +7,7 @@ Equations are those of the EMS-FL paper, section III; the draws of Algorithm 1 a
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from learning.clients.cluster import ClusterState
 from learning.methods.base import NOBODY, ExpertRegistry, GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, Share, option
+from learning.methods.surface import Needs, Traits
 from learning.policies.model_splitting import (
     assign_experts,
     assignment_probability,
@@ -60,9 +62,10 @@ class EmsFl(GlobalModelMethod):
 
     colour = "#d55e00"
     Options: ClassVar[type] = EmsFlOptions
-    needs_experts: ClassVar[int] = 1
-    splits_experts: ClassVar[bool] = True
-    trains_in_gaps: ClassVar[bool] = True
+    needs: ClassVar[Needs] = replace(GlobalModelMethod.needs, experts=1)
+    traits: ClassVar[Traits] = replace(
+        GlobalModelMethod.traits, splits_experts=True, trains_in_gaps=True
+    )
 
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
         super().__init__(world, options)

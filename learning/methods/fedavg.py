@@ -18,6 +18,7 @@ from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.requests.cluster import (
     Chain,
     Cluster,
@@ -75,7 +76,7 @@ class FedAvg(GlobalModelMethod):
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
-    gap_option: ClassVar[str] = "trains"
+    traits: ClassVar[Traits] = replace(GlobalModelMethod.traits, gap_option="trains")
     lacks_nobody: ClassVar[bool] = False
     """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 

@@ -7,6 +7,7 @@ Learning to Space" (arXiv 2511.14889): FedAvgSat, FedAvg2Sat, FedAvg3Sat, FedPro
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +20,7 @@ from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.fedprox import FedProx
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Needs, Traits
 from learning.requests.cluster import (
     Cluster,
     Contact,
@@ -91,10 +93,10 @@ class FedAvgSat(FedAvg):
 
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgSatOptions
-    waits_for_all: ClassVar[bool] = True
-    needs_satellites: ClassVar[bool] = True
-    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
-    isl_option: ClassVar[str] = "intra_plane"
+    needs: ClassVar[Needs] = replace(FedAvg.needs, satellites=True)
+    traits: ClassVar[Traits] = replace(
+        FedAvg.traits, waits_for_all=True, uses_isl=("within_plane",), isl_option="intra_plane"
+    )
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
 

@@ -11,6 +11,7 @@ Constellations (arXiv 2411.00263), whose waterfall is that of its code, FLySTacK
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED
+from learning.methods.surface import Needs, Traits
 from learning.requests.cluster import (
     Cluster,
     Floats,
@@ -76,13 +78,15 @@ class FedIsl(FedAvg):
 
     colour = "#b57d00"
     Options: ClassVar[type] = FedIslOptions
-    waits_for_all: ClassVar[bool] = True
-    needs_satellites: ClassVar[bool] = True
-    needs_isl: ClassVar[Sequence[str]] = ("within_plane",)
-    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    needs: ClassVar[Needs] = replace(FedAvg.needs, satellites=True, isl=("within_plane",))
+    traits: ClassVar[Traits] = replace(
+        FedAvg.traits,
+        waits_for_all=True,
+        uses_isl=("within_plane",),
+        uploads_whole="what goes over links between satellites is a sum",
+    )
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
-    uploads_whole: ClassVar[str] = "what goes over links between satellites is a sum"
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -297,8 +301,8 @@ class AutoFlSat(FedIsl):
 
     colour = "#8c6bb1"
     Options: ClassVar[type] = AutoFlSatOptions
-    needs_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
-    uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
+    needs: ClassVar[Needs] = replace(FedIsl.needs, isl=("within_plane", "between_planes"))
+    traits: ClassVar[Traits] = replace(FedIsl.traits, uses_isl=("within_plane", "between_planes"))
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all cycles, with the first satellite; all others are part of them."""

@@ -6,6 +6,7 @@ Reddi et al., Adaptive Federated Optimization, ICLR 2021 (arXiv 2003.00295), Alg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import PositiveFloat
@@ -15,6 +16,7 @@ from learning.clients.updates import Weighted, mean_change
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.training import operations
 from learning.values.handle import Handle
 
@@ -40,7 +42,7 @@ class FedOpt(FedAvg):
 
     colour = "#d55e00"
     Options: ClassVar[type] = FedOptOptions
-    lora_refused: ClassVar[str] = "download"
+    traits: ClassVar[Traits] = replace(FedAvg.traits, lora_refused="download")
 
     def __init__(self, world: World, options: FedOptOptions | None = None) -> None:
         super().__init__(world, options)

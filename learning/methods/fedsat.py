@@ -6,6 +6,7 @@ Constellations (arXiv 2109.01348).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Needs, Traits
 from learning.requests.cluster import Floats
 from learning.requests.facts import Aggregated
 
@@ -38,10 +40,11 @@ class FedSat(Asynchronous):
 
     colour = "#d55e00"
     Options: ClassVar[type] = FedSatOptions
-    needs_satellites: ClassVar[bool] = True
-    offers_models: ClassVar[bool] = True
+    needs: ClassVar[Needs] = replace(Asynchronous.needs, satellites=True)
+    traits: ClassVar[Traits] = replace(
+        Asynchronous.traits, offers_models=True, lora_refused="download"
+    )
     begins_with_model: ClassVar[bool] = False
-    lora_refused: ClassVar[str] = "download"
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Annotated, Any, ClassVar
 
@@ -20,6 +21,7 @@ from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Needs
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask
 from learning.requests.peers import Wait
@@ -69,7 +71,7 @@ class FedSpace(Asynchronous):
     colour = "#009e73"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"utilities": UTILITIES}
     Options: ClassVar[type] = FedSpaceOptions
-    needs_satellites: ClassVar[bool] = True
+    needs: ClassVar[Needs] = replace(Asynchronous.needs, satellites=True)
     begins_with_model: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:

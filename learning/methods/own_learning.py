@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from learning.methods.base import Method
+from learning.methods.surface import Traits
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ class OwnLearning(Method):
     ``EndRun`` ends the run when the method has done all that it wants to.
     """
 
-    own_learning: ClassVar[bool] = True
-    uses_lora: ClassVar[bool] = False
-    uses_optimizer: ClassVar[bool] = False
-    uploads_whole: ClassVar[str] = "it learns by itself"
+    traits: ClassVar[Traits] = Traits(
+        own_learning=True,
+        uses_lora=False,
+        uses_optimizer=False,
+        uploads_whole="it learns by itself",
+    )
 
     @abstractmethod
     def scores(self) -> list[Score]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from learning.learner import LearningRules
 from learning.methods.base import Method, Protocol, UsedUpdates, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
+from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Ints
 from learning.training import operations
 from learning.values.handle import Handle
@@ -41,8 +42,7 @@ class PerCluster(Method):
 
     colour = "#56b4e9"
     Options: ClassVar[type] = FedAvgOptions
-    gap_option: ClassVar[str] = FedAvg.gap_option
-    uploads_whole: ClassVar[str] = ""
+    traits: ClassVar[Traits] = Traits(gap_option=FedAvg.traits.gap_option, uploads_whole="")
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
@@ -10,6 +11,7 @@ from learning.clients.updates import ServerModel
 from learning.held import Held
 from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
 from learning.training import operations
 from learning.values.handle import Handle
@@ -27,9 +29,9 @@ class Local(Method):
     """
 
     colour = "#8c6bb1"
-    sends_nothing: ClassVar[bool] = True
-    uploads_whole: ClassVar[str] = "it sends nothing"
-    trains_in_gaps: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(
+        sends_nothing=True, uploads_whole="it sends nothing", trains_in_gaps=True
+    )
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -88,10 +90,13 @@ class Centralised(GlobalModelMethod):
     """
 
     colour = "#808080"
-    sends_nothing: ClassVar[bool] = True
-    uploads_whole: ClassVar[str] = "it sends nothing"
+    traits: ClassVar[Traits] = replace(
+        GlobalModelMethod.traits,
+        sends_nothing=True,
+        uploads_whole="it sends nothing",
+        trains_at_server=True,
+    )
     Options: ClassVar[type] = CentralisedOptions
-    trains_at_server: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

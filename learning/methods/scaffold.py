@@ -7,6 +7,7 @@ Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Lear
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
@@ -18,6 +19,7 @@ from learning.learner import LocalLoss
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster
 from learning.training import operations
 from learning.values.handle import Handle
@@ -51,10 +53,13 @@ class Scaffold(FedAvg):
     colour = "#009e73"
     alone_is_sgd: ClassVar[bool] = True
     Options: ClassVar[type] = ScaffoldOptions
-    payload_copies: ClassVar[int] = 2
-    uploads_whole: ClassVar[str] = "control variates change in every round"
-    uses_optimizer: ClassVar[bool] = False
-    lora_refused: ClassVar[str] = "rank"
+    traits: ClassVar[Traits] = replace(
+        FedAvg.traits,
+        payload_copies=2,
+        uploads_whole="control variates change in every round",
+        uses_optimizer=False,
+        lora_refused="rank",
+    )
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -18,6 +18,7 @@ from learning.methods.asynchronous import AsynchronousOptions
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
+from learning.methods.surface import Traits
 from learning.metrics import VALIDATED, pooled_figures
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Ints, Mask, Measure
@@ -49,11 +50,11 @@ class Select(FedAvg):
     """
 
     colour = "#7a8f3c"
-    asynchronous = True
+    traits: ClassVar[Traits] = replace(
+        FedAvg.traits, asynchronous=True, waits_for_all=True, decides=True
+    )
     Options: ClassVar[type] = SelectOptions
     registers: ClassVar[Mapping[str, Register[Any]]] = {"agents": AGENTS}
-    waits_for_all: ClassVar[bool] = True
-    decides: ClassVar[bool] = True
     alone_is_sgd: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -180,8 +181,9 @@ class Select(FedAvg):
             cost=self.learner.round_cost(
                 self.experts, self.experts, gate=True, copies=self.memory_copies
             ),
-            upload_bytes=self.payload_copies * sizes.upload_bytes(self.experts, gate=True),
-            download_bytes=self.payload_copies * sizes.download_bytes(self.experts, gate=True),
+            upload_bytes=self.traits.payload_copies * sizes.upload_bytes(self.experts, gate=True),
+            download_bytes=self.traits.payload_copies
+            * sizes.download_bytes(self.experts, gate=True),
         )
 
     def oldest(self, name: str) -> int:

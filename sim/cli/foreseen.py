@@ -18,7 +18,7 @@ def foreseen(built: Build) -> Iterator[str]:
     Methods that train at the server, or that are no method of one model, are not looked at. Neither
     is what only may fail: rounds and uploads that are cut go on in the next pass.
     """
-    if built.method.trains_at_server or not issubclass(built.method, GlobalModelMethod):
+    if built.method.traits.trains_at_server or not issubclass(built.method, GlobalModelMethod):
         return
     yield from _rounds(built)
     # Over a mesh alone, a message that is too large has been refused.
@@ -29,8 +29,8 @@ def foreseen(built: Build) -> Iterator[str]:
 def _rounds(built: Build) -> Iterator[str]:
     """Compare the shortest round of any device with the whole run; in slots they fit by design."""
     experts = list(range(built.learner.architecture.experts))
-    held = experts[:1] if built.method.needs_experts else experts
-    cost = built.learner.round_cost(held, held, gate=not built.method.needs_experts)
+    held = experts[:1] if built.method.needs.experts else experts
+    cost = built.learner.round_cost(held, held, gate=not built.method.needs.experts)
     round_s = min(float(np.min(compute.round_s(cost))) for compute in built.compute)
     if round_s > built.plan.stop_s and all(one.pace_s is None for one in built.compute):
         yield (
@@ -48,8 +48,8 @@ def _uploads(built: Build) -> Iterator[str]:
     plan = built.plan
     sizes = built.learner.architecture
     experts = list(range(sizes.experts))
-    held = experts[:1] if built.method.needs_experts else experts
-    size_bytes = sizes.upload_bytes(held, gate=not built.method.needs_experts)
+    held = experts[:1] if built.method.needs.experts else experts
+    size_bytes = sizes.upload_bytes(held, gate=not built.method.needs.experts)
     most_bytes, passes = 0.0, 0
     for _, session, count in usual_passes(plan):
         best_bytes = float(session.to_server.curve.capacity_bits.max()) / 8.0

@@ -27,7 +27,7 @@ def plan_text(built: Build) -> str:
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
-        *([] if built.method.own_learning else _model(built)),
+        *([] if built.method.traits.own_learning else _model(built)),
         _clusters(built),
         *_contacts(built),
     ]
@@ -174,7 +174,7 @@ def _passes(built: Build) -> Iterator[str]:
                 found = bits / 8.0, cluster.name
                 least[way] = min(least.get(way, found), found)
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
-    if built.method.own_learning:
+    if built.method.traits.own_learning:
         parts = {}
     elif not everything:
         parts = {"the model": (everything, True)}
@@ -217,7 +217,7 @@ def _over_mesh(built: Build) -> Iterator[str]:
         yield (
             f"all passes carry about {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
             f"{data_size(per_hour / len(plan.mesh))} for each satellite"
-            f"{'' if built.method.own_learning else models}"
+            f"{'' if built.method.traits.own_learning else models}"
         )
 
 

@@ -97,7 +97,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
         bar.update("trying a few steps of training")  # with a module of one's own seconds
         looked.doubt([*learning_doubts(built)])
         pace = pace_of(built)
-    elif built.method.own_learning:
+    elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])
     bar.update("counting rounds of training")
     cost = cost_of(built, pace=pace)

@@ -77,7 +77,7 @@ class Clients:
     def _make_mesh(self, build: Build, clock: Clock, facts: Facts) -> Mesh:
         """Join all clients to a mesh, of exact delays where they send to each other over it."""
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
-        exact = build.method.sends_over_mesh
+        exact = build.method.traits.sends_over_mesh
         mesh = Mesh(clock, build.plan, facts, self.payloads, endpoints, exact_delays=exact)
         for client in self.by_name.values():
             if build.plan.topology.in_orbit:

@@ -140,7 +140,7 @@ def cost_of(built: Build, *, pace: Pace | None = None) -> Cost | None:
 
     So it does of very many contacts, which take long to make ready.
     """
-    if len(built.plan.contacts) > MOST_CONTACTS or built.method.own_learning:
+    if len(built.plan.contacts) > MOST_CONTACTS or built.method.traits.own_learning:
         return None
     try:
         rehearsal = rehearsed(built)

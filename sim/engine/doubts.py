@@ -63,7 +63,7 @@ def _session_doubts(built: Build) -> Iterator[str]:
             f"{some(endless, MOST_NAMED)}: in contact for all of {days}; each {duration(part_s)} "
             "of it counts as a session (orbit.max_session_s), and rounds follow each other"
         )
-    once = not (built.method.own_learning or built.method.trains_at_server)
+    once = not (built.method.traits.own_learning or built.method.traits.trains_at_server)
     names = [name for name in long if name not in endless]
     if names and given_s is None and once:
         longest_s = max(long[name] for name in names)
@@ -79,7 +79,7 @@ def _isl_doubts(built: Build) -> Iterator[str]:
     isl = built.scenario.link.isl
     if isl is None or built.plan.isls is None:
         return
-    if built.method.sends_nothing and built.plan.mesh is not None:
+    if built.method.traits.sends_nothing and built.plan.mesh is not None:
         yield (
             f"link.isl: method {built.scenario.learning.method!r} sends nothing; links change here "
             "only when its clients are in contact"
@@ -99,7 +99,7 @@ def _split_doubts(built: Build) -> Iterator[str]:
     if isl is None or isls is None or isl.between_planes == "none":
         return
     over_links = isl.route == "earliest"
-    if not over_links and "between_planes" not in built.method.needs_isl:
+    if not over_links and "between_planes" not in built.method.needs.isl:
         return
     between = "messages between these take a pass, or never arrive"
     if not over_links:
@@ -153,15 +153,18 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     Networked experts are handed out by other sizes, and the method says who gets none.
     """
     learner = built.learner
-    if built.method.own_learning:
+    if built.method.traits.own_learning:
         return
-    if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).expert_per_device:
+    if (
+        built.method.traits.trains_at_server
+        or kind_of(learner.sized_by.model.kind).expert_per_device
+    ):
         return
     experts = list(range(learner.architecture.experts))
-    held = experts[:1] if built.method.needs_experts else experts
+    held = experts[:1] if built.method.needs.experts else experts
     keeps = built.method.memory_copies is not Method.memory_copies
     copies = built.new_method().memory_copies if keeps else 0
-    cost = learner.round_cost(held, held, gate=not built.method.needs_experts, copies=copies)
+    cost = learner.round_cost(held, held, gate=not built.method.needs.experts, copies=copies)
     limits = [
         np.broadcast_to(np.inf if c.memory_bytes is None else c.memory_bytes, cluster.devices)
         for c, cluster in zip(built.compute, built.plan.clusters, strict=True)
@@ -172,7 +175,7 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     most = float(every[lacks].max())
     kind = learner.sized_by.model.kind
     at_once = learner.sized_by.samples_at_once
-    cure = less_memory(built.world, at_once, in_pieces=built.method.uses_optimizer)
+    cure = less_memory(built.world, at_once, in_pieces=built.method.traits.uses_optimizer)
     who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
     yield (
         f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
@@ -246,8 +249,8 @@ def gap_doubts(
 
     Without training they cost nothing, and methods that train in contacts have none.
     """
-    asked = world.learning.options.get(method.gap_option) == "gaps"
-    if not (learner.trains and (method.trains_in_gaps or asked)):
+    asked = world.learning.options.get(method.traits.gap_option) == "gaps"
+    if not (learner.trains and (method.traits.trains_in_gaps or asked)):
         return
     found = gap_rounds(plan, computes, learner)
     if not found.many:

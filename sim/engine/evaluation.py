@@ -130,7 +130,7 @@ class Evaluator:
         written in order of time, in which the rows stay.
         """
         names = list(map(column_of, self._method.learner.metrics))
-        if self._method.own_learning:
+        if self._method.traits.own_learning:
             names = list(dict.fromkeys(name for row in self._own for name in row))
         for name in names:
             values = [row.get(name) for row in self._own]

@@ -20,22 +20,22 @@ def idle_links(isl: Isl, method: MethodType, options: Any) -> list[str]:
     """
     if isl.route == "earliest":
         return []
-    on = not method.isl_option or getattr(options, method.isl_option)
-    used = KEYS if method.needs_sidelinks else method.uses_isl if on else ()
+    on = not method.traits.isl_option or getattr(options, method.traits.isl_option)
+    used = KEYS if method.needs.sidelinks else method.traits.uses_isl if on else ()
     return [key for key in KEYS if getattr(isl, key) != "none" and key not in used]
 
 
 def sends_itself(method: MethodType, options: Any) -> bool:
     """Return whether a method sends over links by itself, from one client to another."""
-    on = not method.isl_option or getattr(options, method.isl_option)
-    return method.needs_sidelinks or bool(method.uses_isl and on)
+    on = not method.traits.isl_option or getattr(options, method.traits.isl_option)
+    return method.needs.sidelinks or bool(method.traits.uses_isl and on)
 
 
 def methods_over(keys: Collection[str]) -> str:
     """Return the names of shipped methods that send over links of any of these keys."""
     known = {name: METHODS.find(name) for name in sorted(METHODS.shipped)}
     return ", ".join(
-        f"{name} (with learning.options.{one.isl_option})" if one.isl_option else name
+        f"{name} (with learning.options.{one.traits.isl_option})" if one.traits.isl_option else name
         for name, one in known.items()
-        if set(keys) & set(one.uses_isl)
+        if set(keys) & set(one.traits.uses_isl)
     )

@@ -192,7 +192,7 @@ def _needs_links(key: str) -> Rule[MethodCase]:
     """Return the rule that a method that needs links between satellites has any."""
     return Rule(
         keys=(f"link.isl.{key}",),
-        when=lambda case: key in case.method.needs_isl and case.scenario.link.isl is None,
+        when=lambda case: key in case.method.needs.isl and case.scenario.link.isl is None,
         text="{name} needs links between satellites; set link.isl: {{within_plane: ring, "
         "between_planes: all, rate_mbps: 100}}",
     )
@@ -203,7 +203,7 @@ def _needs_these_links(key: str, which: str, first: str, *others: str) -> Rule[M
     return Rule(
         keys=(f"link.isl.{key}",),
         when=lambda case: (
-            key in case.method.needs_isl
+            key in case.method.needs.isl
             and case.scenario.link.isl is not None
             and getattr(case.scenario.link.isl, key) == "none"
         ),
@@ -258,7 +258,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         when=lambda case: (
             case.world.topology.route == "mesh"
             and sends_itself(case.method, case.options)
-            and not case.method.sends_over_mesh
+            and not case.method.traits.sends_over_mesh
         ),
         text="got 'earliest', and {name} sends from one satellite to another by itself, over "
         "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
@@ -268,7 +268,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         when=lambda case: (
             case.world.topology.access
             and sends_itself(case.method, case.options)
-            and case.method.sends_over_mesh
+            and case.method.traits.sends_over_mesh
         ),
         text="got 'earliest', by which devices on the ground upload and download only, and "
         "{name} sends from one client to another; set roles.clients: satellites, or take a "
@@ -326,7 +326,7 @@ def _refuses_factors(key: str, first: str, *others: str) -> Rule[MethodCase]:
         keys=(f"learning.lora.{key}",),
         when=lambda case: (
             case.has_factors
-            and case.method.lora_refused == "download"
+            and case.method.traits.lora_refused == "download"
             and case.learner.config.model.lora.sends_factors
             and (key == "download") == (case.learning.lora.download == "factors")
         ),
@@ -349,7 +349,7 @@ OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
         "learning.metrics",
         *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
         *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),
-        when=lambda case: case.method.own_learning,
+        when=lambda case: case.method.traits.own_learning,
         by="by {name}, which learns by itself",
     ),
 )
@@ -371,13 +371,13 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("learning.upload",),
-        when=lambda case: _skips(case) and bool(case.method.uploads_whole),
-        text="{name} leaves out no parts: {method.uploads_whole}; set it to all",
+        when=lambda case: _skips(case) and bool(case.method.traits.uploads_whole),
+        text="{name} leaves out no parts: {method.traits.uploads_whole}; set it to all",
     ),
     Rule(
         keys=("learning.upload",),
-        when=lambda case: _skips(case) and case.method.payload_copies > 1,
-        text="{name} sends {method.payload_copies} sets of tensors, and changes of the "
+        when=lambda case: _skips(case) and case.method.traits.payload_copies > 1,
+        text="{name} sends {method.traits.payload_copies} sets of tensors, and changes of the "
         "model's alone are known; set it to all",
     ),
     Rule(
@@ -390,36 +390,38 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("learning.aggregation",),
-        when=lambda case: case.method.waits_for_all and case.learning.aggregation.when != "all",
+        when=lambda case: (
+            case.method.traits.waits_for_all and case.learning.aggregation.when != "all"
+        ),
         text="{name} waits for all its clients",
         remedies=(Remove(),),
     ),
     Rule(
         keys=("learning.method",),
-        when=lambda case: case.method.needs_experts > 0 and not case.experts,
+        when=lambda case: case.method.needs.experts > 0 and not case.experts,
         text="{name} trains experts, and learning.model.kind {kind!r} has none; use "
         "'fedavg' or another method for plain models, or a model with MoE layers",
     ),
     Rule(
         keys=("learning.model.experts",),
-        when=lambda case: case.experts < case.method.needs_experts,
-        text="{name} needs {method.needs_experts} or more, not {experts}",
+        when=lambda case: case.experts < case.method.needs.experts,
+        text="{name} needs {method.needs.experts} or more, not {experts}",
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: case.method.needs_satellites and not case.world.topology.in_orbit,
+        when=lambda case: case.method.needs.satellites and not case.world.topology.in_orbit,
         text="{name} has satellites as its clients, not devices; set roles: {{server: "
         "stations, clients: satellites}}, and ground.stations",
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: bool(case.method.needs_isl) and case.scenario.roles.clients == "planes",
+        when=lambda case: bool(case.method.needs.isl) and case.scenario.roles.clients == "planes",
         text="{name} forms planes itself, of linked satellites; set roles.clients: satellites",
     ),
     Rule(
         keys=("link.sidelink",),
         when=lambda case: (
-            case.method.needs_sidelinks
+            case.method.needs.sidelinks
             and not (case.scenario.link.sidelink or case.scenario.link.isl)
             and case.scenario.link.relay == "none"
         ),
@@ -432,7 +434,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl",),
         when=lambda case: (
-            case.method.sends_nothing
+            case.method.traits.sends_nothing
             and case.scenario.link.isl is not None
             and case.scenario.roles.relay is None
             and case.world.topology.route == "direct"  # there links say when clients are in contact
@@ -450,12 +452,12 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     _refuses_factors("aggregate", "merge", "average"),
     Rule(
         keys=("learning.lora.rank",),
-        when=lambda case: case.has_factors and case.method.lora_refused == "rank",
+        when=lambda case: case.has_factors and case.method.traits.lora_refused == "rank",
         text="{name} corrects steps on whole matrices, and factors have none; set it to null",
     ),
     unused(
         "learning.lora.*",
-        when=lambda case: not case.method.uses_lora,
+        when=lambda case: not case.method.traits.uses_lora,
         by="by {name}",
     ),
     unused(
@@ -477,7 +479,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         "learning.schedule.*",
         "learning.clip_norm",
         "learning.micro_batch",
-        when=lambda case: not case.method.uses_optimizer,
+        when=lambda case: not case.method.traits.uses_optimizer,
         by="by {name}, which takes steps of its own",
     ),
     unused(
@@ -487,12 +489,12 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     unused(
         "learning.trains_backbone",
-        when=lambda case: "backbone" not in case.method.trains,
+        when=lambda case: "backbone" not in case.method.traits.trains,
         by="by {name}",
     ),
     unused(
         "learning.gate_step_size_ratio",
-        when=lambda case: "gate" not in case.method.trains,
+        when=lambda case: "gate" not in case.method.traits.trains,
         by="by {name}",
     ),
     Rule(
@@ -503,7 +505,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("ground.clusters",),
-        when=lambda case: bool(case.learner.config.ranks) and not case.method.uses_lora,
+        when=lambda case: bool(case.learner.config.ranks) and not case.method.traits.uses_lora,
         text="lora_rank of kinds is not used by {name}",
         remedies=(Remove(),),
     ),

@@ -50,10 +50,10 @@ def learner_of(world: World) -> Learner:
         )
     config = learning_config(world)
     counted = learning.sized_as
-    if method.own_learning:
+    if method.traits.own_learning:
         config = replace(config, model=ModelConfig(plain_kind(config)))
     named = None if counted is None else _sized_as(world, counted)
-    if not method.uses_lora:
+    if not method.traits.uses_lora:
         config = replace(config, model=_without_factors(config.model))
         named = None if named is None else _without_factors(named)
     metrics = _metrics(world)
@@ -68,7 +68,7 @@ def learner_of(world: World) -> Learner:
             corruption=corruption_of(world),
             metrics=metrics,
             skips_unchanged=learning.upload == "changed",
-            own_learning=method.own_learning,
+            own_learning=method.traits.own_learning,
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)

@@ -139,7 +139,7 @@ def _learning(built: Build) -> Iterator[Need]:
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
     yield Need("what devices train", found.state, trained, fewer)
     less = ["a lower learning.batch_size", "learning.train=false"]
-    if built.method.uses_optimizer:
+    if built.method.traits.uses_optimizer:
         less.insert(0, "learning.micro_batch")
     if kind.is_text and not learner.config.checkpoint_activations:
         less.insert(0, "learning.checkpoint_activations=true")

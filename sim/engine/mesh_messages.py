@@ -23,14 +23,14 @@ def least_messages(world: World, method: MethodType, learner: Learner) -> Mappin
     Downloads of what a client misses may be of any size, and uploads of what it has changed.
     Methods that learn by themselves, and those without one model at the server, tell none.
     """
-    if method.trains_at_server or not issubclass(method, GlobalModelMethod):
+    if method.traits.trains_at_server or not issubclass(method, GlobalModelMethod):
         return {}
     if world.learning.upload != "all":
         return {}
     experts = list(range(learner.architecture.experts))
-    held = experts[:1] if method.needs_experts else experts
-    gate = not method.needs_experts
-    copies = method.payload_copies
+    held = experts[:1] if method.needs.experts else experts
+    gate = not method.needs.experts
+    copies = method.traits.payload_copies
     sizes = {Way.TO_SERVER: copies * learner.architecture.upload_bytes(held, gate=gate)}
     if not learner.config.model.lora.sends_factors:
         sizes[Way.TO_CLIENT] = copies * learner.architecture.download_bytes(held, gate=gate)
@@ -83,9 +83,9 @@ def narrow_link_doubts(
 
 def _message(method: MethodType, size_bytes: float) -> str:
     """Name a message of a method with its size."""
-    if method.payload_copies == 1:
+    if method.traits.payload_copies == 1:
         return f"a model of {data_size(size_bytes)}"
-    return f"a message of {data_size(size_bytes)} ({method.payload_copies} times the model)"
+    return f"a message of {data_size(size_bytes)} ({method.traits.payload_copies} times the model)"
 
 
 def _rate_key(isl: Isl) -> str:

@@ -119,7 +119,7 @@ class Build:
         One that learns by itself is rehearsed: that ``of_run``, else one that does not run. Returns
         lines for the user on what is doubtful.
         """
-        if self.method.own_learning and self.learner.measures:
+        if self.method.traits.own_learning and self.learner.measures:
             with as_input(origin=self.scenario):
                 method = of_run or self.new_method()
                 try:
@@ -158,7 +158,7 @@ def build(
 def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: PlanOf) -> Build:
     method, options, learner = method_of(world)
     check_plan(world, CONTACT_BYTES)
-    plan = plan_of(world, find, before, method.needs_isl)
+    plan = plan_of(world, find, before, method.needs.isl)
     with as_input(below="learning.options"):
         method.check_clients(plan.clusters, options)
     check_reach(world, plan, options)

@@ -104,7 +104,7 @@ def came_to_nothing(
     None for any other run. Updates are not missed of methods that train at the server, and of those
     of one's own that send nothing, or send what they do not aggregate.
     """
-    if built.method.trains_at_server or _aggregated(tables):
+    if built.method.traits.trains_at_server or _aggregated(tables):
         return _nothing_learnt(tables["metrics"], built)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Traffic()
@@ -158,7 +158,7 @@ def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
     found = nothing_learnt("", [curve]) if len(curve) > 1 else None
     if found is None:
         return None
-    own_learning = built.method.own_learning
+    own_learning = built.method.traits.own_learning
     step_size = step_size_key(built.world, own_learning=own_learning)
     if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
         return CameToNothing(
@@ -212,7 +212,7 @@ def _larger_than_memory(built: Build, asked: _Asked) -> str:
     if largest_bytes >= needed_bytes:
         return ""
     at_once = built.learner.sized_by.samples_at_once
-    in_pieces = built.method.uses_optimizer
+    in_pieces = built.method.traits.uses_optimizer
     cure = less_memory(built.world, at_once, in_pieces=in_pieces)
     return (
         f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
@@ -242,7 +242,7 @@ def _why_no_round(
         )
     if kinds := _there(tables, "fault", "drop"):
         return f"A round takes {duration(round_s)}: see the {kinds}"
-    if built.method.trains_in_gaps and round_s > gap_s:
+    if built.method.traits.trains_in_gaps and round_s > gap_s:
         return (
             f"A round takes {duration(round_s)}, and method {built.scenario.learning.method!r} "
             f"trains between contacts, where the longest time between two lasts {duration(gap_s)}: "

@@ -95,7 +95,7 @@ class _Trial:
 
     def _method(self) -> type[Method]:
         """Find the method, and change the scenario until it takes it."""
-        if (method := find_method(self.said["learning"]["method"])).own_learning:
+        if (method := find_method(self.said["learning"]["method"])).traits.own_learning:
             named = self.said["learning"]
             self.said["learning"] = {key: named[key] for key in ("method", "options")}
             return method
@@ -106,11 +106,11 @@ class _Trial:
                 found = method_of(World(scenarios.from_dict({**self.said, **scene})))[0]
                 self.said |= scene
                 return found
-        if method.needs_sidelinks:
+        if method.needs.sidelinks:
             self.said["link"] |= TRIALS["sidelinks"]
-        if method.trial_kind:
+        if method.traits.trial_kind:
             sizes = {"hidden": 16, "expert_hidden": 8}
-            self.said["learning"]["model"] = {"kind": method.trial_kind, **sizes}
+            self.said["learning"]["model"] = {"kind": method.traits.trial_kind, **sizes}
         return method_of(World(scenarios.from_dict(self.said)))[0]
 
     @property
@@ -193,17 +193,17 @@ BY_ITSELF = "the method learns by itself"
 
 
 def _moves(trial: _Trial) -> None:
-    if trial.method.own_learning:
+    if trial.method.traits.own_learning:
         raise _Skipped(BY_ITSELF)
-    if not trial.method.trains:
+    if not trial.method.traits.trains:
         raise _Skipped("the method says that it trains nothing")
     _check_moved(trial, trial.whole, "whole")
 
 
 def _plain(trial: _Trial) -> None:
-    if trial.method.own_learning:
+    if trial.method.traits.own_learning:
         raise _Skipped(BY_ITSELF)
-    if trial.method.needs_experts or not trial.method.trains:
+    if trial.method.needs.experts or not trial.method.traits.trains:
         raise _Skipped("the method trains experts alone")
     said = {key: value for key, value in trial.said["learning"].items() if key not in OF_MIXTURES}
     result = trial.run("plain", learning={**said, "model": TRIALS["plain"]})
@@ -280,7 +280,7 @@ def _alone(trial: _Trial) -> None:
 
 
 def _timing(trial: _Trial) -> None:
-    if trial.method.own_learning:
+    if trial.method.traits.own_learning:
         raise _Skipped(BY_ITSELF)
     try:
         trial.same("timing_sha256", learning={**trial.said["learning"], "train": False})

@@ -372,7 +372,7 @@ class Run(Observer):
             tables["feeder_windows"] = feeder_table(self.built.plan.feeder, self.simulation.end_s)
         if (charges := charge_table(self.simulation)) is not None:
             tables["charges"] = charges
-        if self.built.learner.metrics or self.built.method.own_learning:
+        if self.built.learner.metrics or self.built.method.traits.own_learning:
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
@@ -414,7 +414,9 @@ class Run(Observer):
     def _count_reuse(self, manifest: dict[str, Any]) -> None:
         """Note what was trained, and what came of the cache."""
         learner = self.built.learner
-        reuse = learner.replies.reuse if self.built.method.own_learning else learner.values.reuse
+        reuse = (
+            learner.replies.reuse if self.built.method.traits.own_learning else learner.values.reuse
+        )
         manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
         manifest["cache"] = None if self.cache is None else self.cache.figures()
 
@@ -428,7 +430,7 @@ class Run(Observer):
             weights = method.final_weights()
         about = {
             "what": "the satellite's model at the end of the run",
-            "kind": None if self.built.method.own_learning else learner.config.model.kind,
+            "kind": None if self.built.method.traits.own_learning else learner.config.model.kind,
             "version": method.version,
             "trained": learner.measures,
         }

@@ -48,9 +48,9 @@ def warnings_of(
     That it came to ``nothing`` is the first of them.
     """
     waiting = simulation.waiting
-    splits = built.learner.trains and built.method.splits_experts
+    splits = built.learner.trains and built.method.traits.splits_experts
     refused, faults, faulty = _troubles(tables)
-    step_size = step_size_key(built.world, own_learning=built.method.own_learning)
+    step_size = step_size_key(built.world, own_learning=built.method.traits.own_learning)
     lost = [f"{refused} updates refused by the server, not finite: lower {step_size}"]
     return [
         *([] if nothing is None else [nothing.line]),
@@ -176,7 +176,7 @@ def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
     kinds = Counter[str]()
     for events in pieces_of(tables, "events", ["kind"]):
         kinds.update({k: int(says(events, "kind", k).sum()) for k in ("aggregate", "drop")})
-    if built.method.needs_satellites and not (built.learner.measures or kinds["aggregate"]):
+    if built.method.needs.satellites and not (built.learner.measures or kinds["aggregate"]):
         yield (
             f"no round is complete, and {kinds['drop']} messages were lost (kind drop of the table "
             "events): simulate longer, or raise the rates of the links"

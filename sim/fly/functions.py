@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -18,6 +18,7 @@ from learning.learner import UpdatesUsed
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
+from learning.methods.surface import Traits
 from learning.metrics import Score
 from learning.own.code import files_of
 from learning.requests.cluster import (
@@ -97,7 +98,7 @@ class Functions(OwnLearning):
     """
 
     Options: ClassVar[type] = FunctionOptions
-    waits_for_all: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(OwnLearning.traits, waits_for_all=True)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

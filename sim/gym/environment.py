@@ -210,7 +210,7 @@ def _loaded(
         loaded = scenarios.from_dict(source)
     with as_input("learning.method"):
         method = find_method(loaded.learning.method)
-    if not method.decides:
+    if not method.traits.decides:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,

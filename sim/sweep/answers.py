@@ -198,7 +198,7 @@ def _measures_of_time(done: Sequence[Row]) -> list[Measure]:
 
 def _is_asynchronous(name: str) -> bool:
     method = known_method(name)
-    return method is not None and method.asynchronous
+    return method is not None and method.traits.asynchronous
 
 
 def leading(rows: Sequence[Row], found: SweepAnswers) -> Sequence[Row]:

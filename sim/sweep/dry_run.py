@@ -160,7 +160,7 @@ class _Lookout:
         world = World(scenarios.load(point.scenario, point.overrides))
         try:
             method, _, learner = method_of(world)
-            plan = self._plan(world, needs_isl=method.needs_isl)
+            plan = self._plan(world, needs_isl=method.needs.isl)
             computes = compute_of(world)
         except ValueError as error:
             self.refused[point.number] = error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import pytest
 import learning
 import scenarios
 import sim
+from learning.methods.surface import Traits
 from tests.kit import learning as seam
 from tests.kit.network import Plan
 from tests.kit.scripted import Scripted, nothing
@@ -32,7 +34,7 @@ Replied = tuple[str, float, bool, Any]
 class Asking(Scripted):
     """A script that asks for uploads and downloads only."""
 
-    uses_isl: ClassVar[Any] = ()
+    traits: ClassVar[Traits] = replace(Scripted.traits, uses_isl=())
     script = staticmethod(nothing)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 import learning
 import scenarios
 import sim
+from learning.methods.surface import Traits
 from tests.kit import learning as seam
 from tests.kit.small import slots
 
@@ -25,7 +26,7 @@ def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
 class Scripted(learning.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
-    uses_isl = ("within_plane", "between_planes")
+    traits: ClassVar[Traits] = Traits(uses_isl=("within_plane", "between_planes"))
     script: Script = staticmethod(nothing)
 
     def cluster(self, me: seam.Cluster) -> Generator[Any, Any, None]:

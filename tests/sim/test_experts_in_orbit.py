@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import replace
+from typing import ClassVar
 
 import networkx
 import numpy as np
@@ -14,6 +16,7 @@ import learning
 import orbit
 import scenarios
 import sim
+from learning.methods.surface import Traits
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
@@ -34,7 +37,7 @@ RATE_BPS = 0.5e6
 class Sending(Scripted):
     """A script that sends from satellite to satellite, over any links."""
 
-    sends_over_mesh = True
+    traits: ClassVar[Traits] = replace(Scripted.traits, sends_over_mesh=True)
     script = staticmethod(nothing)
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
 from learning import FedAvg
+from learning.methods.surface import Needs
 from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
@@ -410,7 +412,7 @@ class OnTheGround(FedAvg):
 class FromDeviceToDevice(OnTheGround):
     """One that says that its devices send to each other."""
 
-    needs_sidelinks = True
+    needs: ClassVar[Needs] = replace(OnTheGround.needs, sidelinks=True)
 
 
 def test_links_of_a_method_that_sends_from_device_to_device_are_used(tmp_path):

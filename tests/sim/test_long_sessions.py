@@ -21,8 +21,8 @@ BELOW = [
 ROUND_S = 900.0
 DAYS = 2
 SHIPPED = sorted(METHODS.shipped)  # others are of other tests
-OF_SATELLITES = {name for name in SHIPPED if learning.find_method(name).needs_isl}
-ON_GROUND = [name for name in SHIPPED if not learning.find_method(name).needs_satellites]
+OF_SATELLITES = {name for name in SHIPPED if learning.find_method(name).needs.isl}
+ON_GROUND = [name for name in SHIPPED if not learning.find_method(name).needs.satellites]
 IN_ORBIT = [name for name in SHIPPED if name not in OF_SATELLITES]
 
 
@@ -44,7 +44,7 @@ def under(orbit, method="fedavg", **more):
 
 def learning_of(method):
     kind = "vector-mlp"
-    if learning.find_method(method).needs_experts:
+    if learning.find_method(method).needs.experts:
         kind = "vector-nmoe" if method == "nmoe" else "vector-moe"
     return {"method": method, "train": False, "model": {"kind": kind}}
 

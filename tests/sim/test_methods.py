@@ -229,7 +229,7 @@ def test_shipped_methods_keep_what_check_method_tries(name):
     assert ("one client alone is central SGD" in skipped) != (
         name in ("synchronous", "fedavg", "scaffold", "select")
     )
-    assert len(skipped) == 1 or not METHODS.find(name).needs_satellites
+    assert len(skipped) == 1 or not METHODS.find(name).needs.satellites
 
 
 class Toy(seam.Synchronous):
@@ -272,3 +272,15 @@ def test_a_model_that_finite_updates_have_ruined_is_told_of():
     rows = result.metrics[(result.metrics.scope == "global") & ~np.isfinite(result.metrics.loss)]
     [line] = [w for w in result.summary["warnings"] if w.startswith("the loss")]
     assert f"from cycle {rows.cycle.iloc[0]} on" in line
+
+
+@pytest.mark.parametrize(
+    ("attribute", "instead"),
+    [
+        ("needs_experts", r"needs = Needs\(experts=\.\.\.\)"),
+        ("payload_copies", r"traits = Traits\(payload_copies=\.\.\.\)"),
+    ],
+)
+def test_a_need_or_trait_of_a_class_of_its_own_is_refused_with_what_to_write(attribute, instead):
+    with pytest.raises(ValueError, match=rf"^class Old: {attribute} means nothing; .*{instead}"):
+        type("Old", (seam.Synchronous,), {attribute: 1})

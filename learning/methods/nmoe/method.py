@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_traine
 from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
+from learning.methods.surface import Traits
 from learning.metrics import as_validation
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
@@ -44,12 +46,15 @@ class NMoE(Networked):
     """
 
     colour = "#8c6bb1"
-    uploads_whole: ClassVar[str] = "every client sends only what it trains"
+    traits: ClassVar[Traits] = replace(
+        Networked.traits,
+        uploads_whole="every client sends only what it trains",
+        trial_kind="vector-nmoe",
+        uses_isl=("within_plane", "between_planes"),
+        sends_over_mesh=True,
+    )
     registers: ClassVar[Mapping[str, Register[Any]]] = {"gates": GATE_TRAINERS}
-    trial_kind = "vector-nmoe"
     Options: ClassVar[type] = NMoEOptions
-    uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
-    sends_over_mesh: ClassVar[bool] = True
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)

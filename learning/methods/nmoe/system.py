@@ -16,6 +16,7 @@ from learning.clients.updates import arrival
 from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
+from learning.methods.surface import Needs, Traits
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
@@ -37,11 +38,10 @@ class Networked(Method):
     """
 
     Options: ClassVar[type] = NetworkedOptions
-    trains: ClassVar[Sequence[str]] = ("experts", "gate")
-    needs_experts: ClassVar[int] = 1
-    uses_lora: ClassVar[bool] = False
-    uses_optimizer: ClassVar[bool] = False
-    waits_for_all: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs(experts=1)
+    traits: ClassVar[Traits] = Traits(
+        trains=("experts", "gate"), uses_lora=False, uses_optimizer=False, waits_for_all=True
+    )
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
+from learning.methods.surface import Traits
 from learning.metrics import Score
 from learning.requests.cluster import (
     Cost,
@@ -96,7 +98,7 @@ class Flower(OwnLearning):
     """
 
     Options: ClassVar[type] = FlowerOptions
-    waits_for_all: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(OwnLearning.traits, waits_for_all=True)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
