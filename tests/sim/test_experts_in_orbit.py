@@ -16,7 +16,7 @@ import learning
 import orbit
 import scenarios
 import sim
-from learning.methods.surface import Traits
+from learning import Traits
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records

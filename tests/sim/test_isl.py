@@ -15,8 +15,7 @@ import orbit
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
-from learning import FedAvg
-from learning.methods.surface import Needs
+from learning import FedAvg, Needs
 from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
