@@ -17,7 +17,6 @@ from learning.architecture.kinds import kind_of, resolved, resolved_task
 from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
-from learning.held import Held
 from learning.metrics import place_outside
 from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
@@ -29,6 +28,7 @@ from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.company import together
 from learning.values.handle import Apply, Handle
+from learning.values.held import Held
 from learning.values.lazy import Made, Values
 from learning.values.operation import Operation, Reference, operation_of, place_of
 from learning.values.replies import Replies

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from learning.held import Held
 from learning.learner import Learner
 from learning.requests.cluster import Mask, Measure
 from learning.values.handle import Handle
+from learning.values.held import Held
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, differ, same
 from learning.clients.payload_sizes import PayloadSizes
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
-from learning.held import Held
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
@@ -49,6 +48,7 @@ from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
+from learning.values.held import Held
 
 
 class ClusterState:

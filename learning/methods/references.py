@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic.dataclasses import dataclass
 
 from learning.clients.updates import ServerModel
-from learning.held import Held
 from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
 from learning.training import operations
 from learning.values.handle import Handle
+from learning.values.held import Held
 
 if TYPE_CHECKING:
     from learning.metrics import Score
