@@ -17,7 +17,7 @@ from sim.facts.transfers import Outcome
 from sim.network.hop_rows import HopRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 HOPS = "messages conserved hop by hop"
 

@@ -15,7 +15,7 @@ from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
 from sim.network.legs import ChainEnded
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
 

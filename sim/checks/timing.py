@@ -20,7 +20,7 @@ from sim.network.leg_log import MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sim.cli.preview import usual_passes
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.remedies import link_keys, model_key, speed_key
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 def foreseen(built: Build) -> Iterator[str]:

@@ -14,7 +14,7 @@ from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 def plan_text(built: Build) -> str:

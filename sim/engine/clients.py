@@ -25,7 +25,7 @@ from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build

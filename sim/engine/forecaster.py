@@ -11,7 +11,7 @@ from learning.requests.cluster import Floats, Forecast, Outlook
 from sim.devices.devices import Devices
 from sim.network.sessions import ClusterSessions
 from sim.plan.contact_columns import PlannedSessions
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 Carried = tuple[Floats, Floats]
 """Bytes (K,) up and down."""

@@ -12,7 +12,7 @@ from sim.formatting import data_size
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 from sim.world.world import World
 from statements import Code, Statement
 

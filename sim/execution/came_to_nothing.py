@@ -28,9 +28,9 @@ from sim.plan.remedies import (
     step_size_key,
 )
 from sim.trace.arrow import array
-from sim.trace.directions import Way
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
+from sim.world.directions import Way
 
 if TYPE_CHECKING:
     from sim.engine.simulation import Simulation

@@ -10,9 +10,9 @@ from sim.facts.coded import Coded, Vocabulary
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, as_numpy
-from sim.trace.directions import Way
 from sim.trace.sorting import coded, grouped, says
 from sim.trace.tables import pieces_of
+from sim.world.directions import Way
 
 READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 

@@ -6,7 +6,7 @@ from sim.engine.setup import Build
 from sim.formatting import counted, data_size
 from sim.network.mesh import Shortfall
 from sim.plan.remedies import less_to_carry
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 def name_of(way: Way) -> str:

@@ -21,10 +21,10 @@ from sim.formatting import counted, some
 from sim.plan.plan import Plan
 from sim.plan.remedies import step_size_key
 from sim.trace.arrow import array
-from sim.trace.directions import Way
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
 from sim.trace.tables import pieces_of
+from sim.world.directions import Way
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""

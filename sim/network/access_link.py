@@ -23,7 +23,7 @@ from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 class AccessLink(ServiceLink):

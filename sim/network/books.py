@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.trace.directions import DIRECTIONS
+from sim.world.directions import DIRECTIONS
 
 Books = dict[str, dict[str, float]]
 

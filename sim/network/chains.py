@@ -16,7 +16,7 @@ from sim.network.steps import Reply, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 Leg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""

@@ -20,7 +20,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.legs import Moved
 from sim.network.steps import way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
-from sim.trace.directions import TOWARD_PEER, Topology, Way
+from sim.world.directions import TOWARD_PEER, Topology, Way
 
 HOPS = 1 << 14
 """Hops of which rows are made together, about."""

@@ -11,7 +11,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.trace.directions import GROUND_CLIENTS, Topology, Way
+from sim.world.directions import GROUND_CLIENTS, Topology, Way
 
 
 @dataclass

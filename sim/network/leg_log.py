@@ -32,7 +32,7 @@ from sim.facts.transfers import (
     TransferStarted,
 )
 from sim.network.legs import Dropped, Leg, Moved, Trained
-from sim.trace.directions import GROUND_CLIENTS, Topology, Way
+from sim.world.directions import GROUND_CLIENTS, Topology, Way
 
 LEGS = 4000
 """Records of which rows are made together, at most."""

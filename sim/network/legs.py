@@ -9,7 +9,7 @@ from typing import Any
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
 from sim.facts.row import Fact
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True, slots=True, eq=False)

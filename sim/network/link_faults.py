@@ -10,7 +10,7 @@ from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from sim.devices.faults import Faults
 from sim.links.session_beam import SessionBeam
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False)

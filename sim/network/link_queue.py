@@ -26,7 +26,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.message_facts import MessageFacts
 from sim.network.outcomes import OF_CUT_OFF
 from sim.network.payload_list import PayloadList
-from sim.trace.directions import TOWARD_PEER
+from sim.world.directions import TOWARD_PEER
 
 Direction = Literal["sidelink", "isl"]
 

@@ -26,7 +26,7 @@ from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 NO_ROUTE = "no route before the end"
 """Why a message is not sent at all."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from learning.requests.payload import Payload
 from sim.network.contact_bands import Hop
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from math import inf
 from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import PlannedContact, PlannedSession
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 class MeshPass:

@@ -17,7 +17,7 @@ from sim.network.mesh_routes import Routes
 from sim.network.transit import Least, Steady
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""

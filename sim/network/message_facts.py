@@ -6,7 +6,7 @@ from learning.requests.peers import Send
 from sim.facts.faults import PacketsResent
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, TransferRow
-from sim.trace.directions import TOWARD_PEER
+from sim.world.directions import TOWARD_PEER
 
 
 class MessageFacts:

@@ -12,7 +12,7 @@ from learning.requests.masks import is_anybody
 from learning.requests.payload import Payload, TensorSize
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
-from sim.trace.directions import DIRECTIONS
+from sim.world.directions import DIRECTIONS
 
 
 @dataclass

@@ -15,7 +15,7 @@ from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock, Process
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 Relaying = Literal["none", "contact", "store"]
 

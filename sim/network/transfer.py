@@ -26,7 +26,7 @@ from sim.network.parts import Part, first_heard
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""

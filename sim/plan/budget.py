@@ -22,7 +22,7 @@ from sim.links.rate_points import HORIZON_DEG
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
-from sim.trace.directions import Way
+from sim.world.directions import Way
 from sim.world.world import World
 from statements import Code, Statement
 

@@ -13,7 +13,7 @@ from orbit.windows import groups
 from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.link_source import GivenLinks, LinkSource
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

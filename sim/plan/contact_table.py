@@ -13,9 +13,9 @@ from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
-from sim.trace.directions import Way
 from sim.trace.instants import utc
 from sim.trace.schema import TEXT, table_of
+from sim.world.directions import Way
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:

@@ -37,7 +37,7 @@ from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
-from sim.trace.directions import Way
+from sim.world.directions import Way
 from sim.world.sites import distance_km
 from sim.world.world import World
 

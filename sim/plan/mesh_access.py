@@ -22,7 +22,7 @@ from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
 from sim.plan.mesh_sessions import Windows, windows_of_each
-from sim.trace.directions import Way
+from sim.world.directions import Way
 from statements import Code, Statement
 
 

@@ -15,7 +15,7 @@ from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.joined import joined_parts
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 ABOUT = 0.1
 """A table of windows may tell their ranges so wrongly: bounds of rates allow for it."""

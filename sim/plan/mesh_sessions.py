@@ -24,7 +24,7 @@ from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.linked import LinkedSatellites
-from sim.trace.directions import Way
+from sim.world.directions import Way
 from statements import Code, Statement
 
 

@@ -16,7 +16,7 @@ from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
-from sim.trace.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
+from sim.world.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.fleet import (
     SatelliteOfFile,
 )

@@ -19,7 +19,7 @@ from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import Way
+from sim.world.directions import Way
 
 Edges = Callable[[float, float], Floats]
 """Times (E,), in order, at which a span from a time to another one is cut; none leave it out."""

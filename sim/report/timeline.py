@@ -13,7 +13,7 @@ from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
 from sim.analysis.thinning import joined
 from sim.replay.packing import packed, steps
-from sim.trace.directions import DIRECTION_NAMES
+from sim.world.directions import DIRECTION_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd

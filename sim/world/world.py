@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orbit
 import scenarios
 from scenarios import Scenario
-from sim.trace.directions import Topology
+from sim.world.directions import Topology
 from sim.world.fleet import Fleet
 from sim.world.sites import Sites
 from sim.world.start import given_start, start_of

@@ -69,7 +69,7 @@ from sim.plan.mesh_volume import SAMPLED, bytes_per_hour
 from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan
 from sim.plan.windows import WindowQuery
-from sim.trace.directions import GROUND_CLIENTS, Topology, Way
+from sim.world.directions import GROUND_CLIENTS, Topology, Way
 from sim.world.sites import distance_km
 from sim.world.world import World
 

@@ -38,11 +38,11 @@ from sim.network.legs import Moved, Trained
 from sim.network.mesh import Mesh
 from sim.trace.arrow import array
 from sim.trace.digest import digests, json_digest, on_grid, stamps_on_grid
-from sim.trace.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, SATELLITE_SERVER, Way
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import Tables
+from sim.world.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, SATELLITE_SERVER, Way
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 
