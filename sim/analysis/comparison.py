@@ -34,6 +34,7 @@ from sim.analysis.verdict_text import (
     MORE_SEEDS,
     Words,
     comparison_headline,
+    comparison_limits,
 )
 from sim.formatting import as_yaml, last_parts
 
@@ -135,14 +136,15 @@ class Comparison(Mapping[str, Any]):
     """What a comparison of groups of runs has found.
 
     ``answers`` are its rows by figure, those that are tested first; ``caveats`` are what has to
-    be known before them, and ``headline`` is what was found in one sentence. As a mapping it is
-    what ``compare --json`` prints. ``folders`` are those of the runs; with them it shows itself in
-    a notebook as the page of the report.
+    be known of them; ``headline`` is what was found in one sentence, and ``limits`` are sentences
+    on what limits its meaning. As a mapping it is what ``compare --json`` prints. ``folders`` are
+    those of the runs; with them it shows itself in a notebook as the page of the report.
     """
 
     answers: tuple[Answer, ...]
     caveats: tuple[Caveat, ...]
     headline: str
+    limits: tuple[str, ...]
     printed: Mapping[str, Any]
     folders: tuple[Path, ...] = field(default=(), repr=False)
     deadline_days: float | None = field(default=None, repr=False)
@@ -214,9 +216,11 @@ def compare_groups(
     ranked = [one for one in answers if one.measure.column in tested.keys() - {*UNRANKED}]
     # What a simulation of time is for comes first: how long it takes to get there.
     titled = sorted(ranked, key=lambda one: not one.measure.target)
-    title = comparison_headline(titled, caveats, len(groups), words)
+    title = comparison_headline(titled, len(groups), words)
+    limits = comparison_limits(titled, caveats, len(groups), words)
     printed = {
         "headline": title,
+        "limits": limits,
         "caveats": [caveat_json(caveat) for caveat in caveats],
         "reference": groups[reference].label,
         "targets": names,
@@ -233,7 +237,7 @@ def compare_groups(
         ],
         "rows": rows_json(answers),
     }
-    return Comparison(answers, caveats, title, printed)
+    return Comparison(answers, caveats, title, tuple(limits), printed)
 
 
 def _with_ratios(rows: list[dict[str, Any]], reference: int) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """What is said of the rows of a comparison, on the terminal and on pages."""
 
+import math
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
+from sim.analysis.findings import Finding, Sure, ranked
 from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
@@ -41,20 +42,51 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     """Return one sentence on several answers, the most important one first; empty of one group.
 
     It is on the first of them that says who is best, since all are corrected for each other; where
-    none does, that there is one seed, or else on the first one.
+    none does, on the largest difference that nothing was tested of, or else on the first one.
     """
     several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
-    decided = (answer for answer in several if answer.ranking.winners)
-    of_one_seed = (answer for answer in several if answer.verdict is Verdict.ONE_SEED)
-    found = next(chain(decided, of_one_seed, several), None)
-    if found is None:
+    if not several:
         return ""
     few = words._replace(names=lambda labels: _few(labels, words))
-    if found.ranking.winners:
-        return f"{_decided(found, few)}."
-    if found.verdict is Verdict.ONE_SEED:  # which is true of each figure
-        return f"{_upper(answer_text(found, few))}."
-    return f"{_upper(found.measure.name)}: {_in_short(found, few)}."
+    decided = next((answer for answer in several if answer.ranking.winners), None)
+    if decided is not None:
+        return f"{_decided(decided, few)}."
+    untold = [one for one in ranked(several) if one.band and one.sure is Sure.UNTOLD]
+    if untold:
+        return f"{_largest(untold[0], few)}."
+    return f"{_upper(several[0].measure.name)}: {_in_short(several[0], few)}."
+
+
+MORE = {
+    "highest": "higher",
+    "most": "more",
+    "fewest": "fewer",
+    "least": "less",
+    "lowest": "lower",
+    "shortest": "shorter",
+}
+"""How one is called that has the better value of a figure, by how the best one is called."""
+
+
+def _largest(found: Finding, words: Words) -> str:
+    """Say how far the first and the last are apart, with both values."""
+    measure = found.measure
+    text = measure.text
+    best, last = words.names(found.best), words.names([found.last])
+    values = f"{text(found.values[found.best[0]])} against {text(found.values[found.last])}"
+    many = f", of {len(found.values)}" if len(found.values) > 2 else ""
+    by_factor = math.isfinite(found.times)
+    if measure.target and by_factor:
+        verb = "reach" if len(found.best) > 1 else "reaches"
+        return (
+            f"{best} {verb} {measure.target} {found.times:.1f} times sooner than {last} "
+            f"({values}{many})"
+        )
+    is_share = measure.rising and measure.figure.most == 1
+    if is_share or not by_factor:
+        return f"{best}: {measure.name} {values} of {last}{many}"
+    word = MORE.get(measure.figure.best, "better")
+    return f"{best}: {measure.name} {found.times:.1f} times {word} than {last} ({values}{many})"
 
 
 MOST_NAMED = 3
@@ -91,19 +123,26 @@ def _is_noise(one: Lead) -> bool:
     return verdict_of(one) is Verdict.WITHIN_NOISE
 
 
-def comparison_headline(
-    answers: Sequence[Answer], caveats: Sequence[Caveat], groups: int, words: Words
-) -> str:
-    """Return one sentence on a comparison of so many groups, by its answers and caveats.
+def comparison_headline(answers: Sequence[Answer], groups: int, words: Words) -> str:
+    """Return one sentence on a comparison of so many groups, by its answers."""
+    return headline(answers, words) if groups > 1 else _alone(answers)
 
-    What is true of all groups, and changes what the figures mean, comes before it.
+
+def comparison_limits(
+    answers: Sequence[Answer], caveats: Sequence[Caveat], groups: int, words: Words
+) -> list[str]:
+    """Return what limits the meaning of a headline, a sentence each, to stand behind it.
+
+    That is what is true of all groups, and how few seeds there are.
     """
-    said = headline(answers, words) if groups > 1 else _alone(answers)
     whole = [one for one in caveats if not isinstance(one, StoppedEarly)]
-    if len(whole) < groups:
-        whole = []
-    before = [f"{line}." for line in caveat_lines(whole, groups)][:1]
-    return " ".join(part for part in (*before, said) if part)
+    lines = [f"{line}." for line in caveat_lines(whole, groups)][:1] if len(whole) >= groups else []
+    verdicts = {answer.verdict for answer in answers}
+    if Verdict.ONE_SEED in verdicts:
+        lines.append(f"One seed, another one may give another order: {words.more_seeds}.")
+    elif Verdict.TOO_FEW_SEEDS in verdicts:
+        lines.append(f"Two seeds show no noise: a test takes {FEWEST}.")
+    return lines
 
 
 def _alone(answers: Sequence[Answer]) -> str:

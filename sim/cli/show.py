@@ -24,7 +24,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
         found = load(run)
         if json_:
             alone = found.compared
-            rows = {key: alone[key] for key in ("headline", "caveats", "rows")}
+            rows = {key: alone[key] for key in ("headline", "limits", "caveats", "rows")}
             print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
             warn(found.summary["warnings"])

@@ -8,7 +8,7 @@ from sim.analysis.figures import FIGURES, TO_TARGETS, Figure
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.verdict_text import caveat_text
 from sim.execution.result import Result
-from sim.formatting import counted, data_size
+from sim.formatting import counted, data_size, seconds
 
 FIRST = ("accuracy_final", "round_mean_s", "cycles", "contacts_served")
 """Figures of which the first that is known leads the table of answers; folded tables have all."""
@@ -34,10 +34,7 @@ def headline_of_run(run: Result) -> str:
 def _came_out(summary: Mapping[str, Any], caveats: Sequence[Caveat]) -> str:
     days = f"{summary['hours'] / 24:.2f} days"
     for caveat in caveats:
-        if isinstance(caveat, TimingOnly):
-            cycles = counted(summary["cycles"], "complete cycle")
-            return f"only the timing was simulated: {cycles} in {days}"
-        return caveat_text(caveat)
+        return _timed(summary, days) if isinstance(caveat, TimingOnly) else caveat_text(caveat)
     if summary["accuracy_final"] is None:
         return f"{days} without an evaluation"
     start, final = (f"{summary[key]:.3f}" for key in ("accuracy_start", "accuracy_final"))
@@ -45,6 +42,21 @@ def _came_out(summary: Mapping[str, Any], caveats: Sequence[Caveat]) -> str:
         return f"the accuracy stays at {final} for {days}"
     went = "rises" if final > start else "falls"
     return f"the accuracy {went} from {start} to {final} in {days}"
+
+
+def _timed(summary: Mapping[str, Any], days: str) -> str:
+    """Say what a run without training has shown: how long a round takes, or cycles of contacts."""
+    if rounds := summary["rounds"]:
+        length = seconds(rounds["mean_s"])
+        return f"a round takes {length} in the mean: {counted(rounds['count'], 'round')} in {days}"
+    return f"{counted(summary['cycles'], 'complete cycle')} in {days}"
+
+
+def limits_of_run(run: Result) -> str:
+    """Return what limits the meaning of a run's headline, in a sentence; empty for nothing."""
+    caveats = caveats_of("", [run])
+    timed = [caveat_text(one) for one in caveats if isinstance(one, TimingOnly)]
+    return f"{timed[0][:1].upper()}{timed[0][1:]}." if timed else ""
 
 
 class Cell(NamedTuple):

@@ -43,7 +43,12 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
         template="comparison.html",
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
         title=context["comparison"].headline,
-        subtitle=f"{len(groups)} groups; runs of a group differ in their seed only",
+        subtitle=" ".join(
+            [
+                f"{len(groups)} groups; runs of a group differ in their seed only.",
+                *context["comparison"].limits,
+            ]
+        ),
         context=context | {"count": len(runs)},
         notices=[notice for run in runs for notice in notices(run)],
     )

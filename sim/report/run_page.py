@@ -23,7 +23,7 @@ from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.report import pictures
-from sim.report.answer import headline_of_run, sent
+from sim.report.answer import headline_of_run, limits_of_run, sent
 from sim.report.chart import chart_of, title_of
 from sim.report.learnt import (
     answers,
@@ -76,7 +76,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
         title=headline_of_run(run),
-        subtitle="",
+        subtitle=limits_of_run(run),
         context={
             "curves": curves,
             "curves_title": title_of(curves),

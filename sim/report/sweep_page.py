@@ -17,7 +17,7 @@ from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
-from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_parts
+from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_limits, sweep_parts
 from sim.sweep.rows import why_none
 from sim.sweep.side_by_side import compared_keys, groups_of, label_of
 from sim.sweep.text import but_the_seed, sha256_text
@@ -63,7 +63,7 @@ def page_of(sweep: Sweep) -> Page:
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}",
         title=_title(found, len(done), groups if one_key else {}),
-        subtitle=str(counts),
+        subtitle=" ".join([str(counts), *_limits(found, groups if one_key else {})]),
         context={
             "keys": keys,
             "whole": rows,
@@ -123,6 +123,11 @@ def _title(found: SweepAnswers, complete: int, groups: Mapping[str, Any]) -> str
         return beside.headline
     few = f"{counted(complete, 'complete point')}, and nothing to compare"
     return sweep_headline(found) or few
+
+
+def _limits(found: SweepAnswers, groups: Mapping[str, Any]) -> list[str]:
+    beside: Comparison | None = groups.get("comparison")
+    return sweep_limits(found) if beside is None else list(beside.limits)
 
 
 MOST_VALUES = 12

@@ -12,6 +12,7 @@ from sim.analysis.verdict_text import (
     answer_text,
     caveat_lines,
     comparison_headline,
+    comparison_limits,
     distance_text,
 )
 from sim.formatting import as_yaml, counted, last_parts, listed, some, table
@@ -51,12 +52,21 @@ def labelled_as(values: Mapping[str, Any], heads: Mapping[str, str]) -> str:
 
 
 def sweep_headline(found: SweepAnswers) -> str:
-    """Return what a sweep says in one sentence, as far as a test or an exact count bears it."""
+    """Return what a sweep has found in one sentence."""
+    titled = _titled(found)
+    return comparison_headline(titled, len(titled[0].rows) if titled else 0, _words(found))
+
+
+def sweep_limits(found: SweepAnswers) -> list[str]:
+    """Return what limits the meaning of the headline, a sentence each."""
+    titled = _titled(found)
+    groups = len(titled[0].rows) if titled else 0
+    return comparison_limits(titled, found.caveats * groups, groups, _words(found))
+
+
+def _titled(found: SweepAnswers) -> list[Answer]:
     each = [figure.combinations for figure in found.figures]
-    titled = sorted(each, key=lambda one: not one.measure.target)
-    groups = len(each[0].rows) if each else 0
-    caveats = found.caveats * groups
-    return comparison_headline(titled, caveats, groups, _words(found))
+    return sorted(each, key=lambda one: not one.measure.target)
 
 
 class RowTable(NamedTuple):
@@ -217,6 +227,7 @@ def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]
     """
     return {
         "headline": beside.headline if beside else sweep_headline(found),
+        "limits": list(beside.limits) if beside else sweep_limits(found),
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "answers": sweep_lines(found),
         "verdicts": [

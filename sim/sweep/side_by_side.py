@@ -23,8 +23,8 @@ MOST_GROUPS = 12
 def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> list[Group]:
     """Return the combinations of complete points, in the order of ``rows``; ``runs`` by folder.
 
-    The label of a group is its value where one key was swept beside the seed, else it names the
-    values of all keys but the method's or variant's, which stands first.
+    The label of a group is its value where one key was swept beside the seed and has names, else it
+    names the values of all keys but the method's or variant's, which stands first.
     """
     done = [row for row in rows if row["status"] == COMPLETE and row["folder"] in runs]
     keys = compared_keys(sweep)
@@ -39,7 +39,7 @@ def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> lis
 
 def label_of(row: Row, keys: Sequence[str]) -> str:
     """Return the label of the group of a row, by the keys that are compared."""
-    if len(keys) == 1:
+    if len(keys) == 1 and isinstance(row[keys[0]], str):
         return as_yaml(row[keys[0]])
     named = [key for key in keys if key not in (VARIANT, METHOD)]
     first = [as_yaml(row[key]) for key in keys if key not in named]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit import results
 from tests.kit.results import Standing, Verdict
-from tests.kit.sweeps import answers, sweep_headline, sweep_lines
+from tests.kit.sweeps import answers, sweep_headline, sweep_limits, sweep_lines
 
 
 def point(seed, final, **keys):
@@ -209,7 +209,10 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     printed = json.loads(leomix("compare", tmp_path / "s", "--json").out)
     by_label = {row["label"]: row for row in printed["rows"] if row["figure"] == "cycles"}
     assert by_label["orbit.inclination_deg=3"]["verdict"] == "no contact"
-    assert printed["headline"].startswith("Only the timing was simulated")
+    assert printed["headline"] == (
+        "Cycles: only inclination_deg=97.8 has it with each seed; inclination_deg=3: no contact."
+    )
+    assert printed["limits"][0].startswith("Only the timing was simulated")
 
 
 def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
@@ -290,3 +293,32 @@ def test_no_answer_depends_on_the_order_of_values(order):
     both = [row | {"mask": mask} for row in rows for mask in (5, 15)]
     assert said([both[2 * p + q] for p in order for q in (1, 0)], keys) == said(both, keys)
     assert "Final accuracy: method=a and method=c are equal at each of 3 seeds" in text
+
+
+def swept(key, figures, seeds=(1,)):
+    """What points without training say, with these figures (`{value: {column: figure}}`)."""
+    untrained = {"accuracy_final": None, "hours_to_0.80": None}
+    rows = [
+        point(seed, 0.0, **{key: value}) | untrained | own
+        for value, own in figures.items()
+        for seed in seeds
+    ]
+    return answers(rows, [key], {})
+
+
+def test_the_largest_finding_is_the_headline_and_what_limits_it_stands_behind():
+    figures = {1: {"cycles": 4, "contacts_served": 10}, 13: {"cycles": 75, "contacts_served": 12}}
+    found = swept("stations", figures)
+    assert sweep_headline(found) == (
+        "stations=13: cycles 18.8 times more than stations=1 (75 against 4)."
+    )
+    turned = swept("stations", dict(reversed(figures.items())))
+    assert sweep_headline(turned) == sweep_headline(found)
+    timing, seeds = sweep_limits(found)
+    assert timing.startswith("Only the timing was simulated")
+    assert seeds == "One seed, another one may give another order: add --replications 5."
+    same = swept("stations", {key: {"cycles": 4, "contacts_served": 10} for key in (1, 13)})
+    assert "equal" in sweep_headline(same) and not any("seed," in one for one in sweep_limits(same))
+    two = swept("stations", figures, seeds=(1, 2))
+    assert "ahead of stations=1" in sweep_headline(two)  # seeds change nothing
+    assert len(sweep_limits(two)) == 1
