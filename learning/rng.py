@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_DRAWN: ContextVar[set[str] | None] = ContextVar("_DRAWN", default=None)
+
+
+@contextmanager
+def drawing() -> Iterator[set[str]]:
+    """Collect the first names of the streams that are drawn from within the context."""
+    names: set[str] = set()
+    token = _DRAWN.set(names)
+    try:
+        yield names
+    finally:
+        _DRAWN.reset(token)
+
+
+def drawn_so_far() -> set[str] | None:
+    """Return the names that the context has collected by now; None outside of any."""
+    return _DRAWN.get()
+
+
+def note_drawn(names: Iterable[str]) -> None:
+    """Note streams that something was drawn from before, and is used again."""
+    if (known := _DRAWN.get()) is not None:
+        known.update(names)
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:
@@ -15,6 +41,7 @@ def stream(seed: int, *name: object) -> np.random.Generator:
     The name is digested into the ``spawn_key`` of a :class:`numpy.random.SeedSequence`, so adding
     a satellite, a device or a feature shifts no other stream.
     """
+    note_drawn((str(name[0]),))
     digest = hashlib.blake2b("/".join(map(str, name)).encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u4").tolist()
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
@@ -40,6 +67,7 @@ def draw_below(
     splittable pseudorandom number generators", OOPSLA 2014) from a state that is hashed from the
     name by the same function; each bound below 2^32 is met with a bias of less than bound / 2^32.
     """
+    note_drawn((str(name[0]),))
     digest = hashlib.blake2b("/".join(map(str, (seed, *name))).encode(), digest_size=8).digest()
     state = np.full(len(bounds), int.from_bytes(digest, "little"), np.uint64)
     for part in numbers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -210,6 +210,8 @@ def compare_groups(
     if shared is not None:
         tested = {**tested, f"hours_to_{shared}": HOURS}
     measured = _measured(groups, chosen, deadline, untrained)
+    drawn = any(run.manifest.get("drawn") is not False for run in runs)
+    measured = [replace(one, measure=replace(one.measure, drawn=drawn)) for one in measured]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
     answers = _tested_first(found.answers(), tested)
@@ -217,7 +219,7 @@ def compare_groups(
     # What a simulation of time is for comes first: how long it takes to get there.
     titled = sorted(ranked, key=lambda one: not one.measure.target)
     title = comparison_headline(titled, len(groups), words)
-    limits = comparison_limits(titled, caveats, len(groups), words)
+    limits = comparison_limits(titled, caveats, len(groups), words, drawn=drawn)
     printed = {
         "headline": title,
         "limits": limits,

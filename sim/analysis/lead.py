@@ -71,7 +71,8 @@ class Asked:
     ``rising`` says that more is better, ``bounds`` are those of the figure. With ``ratios`` two of
     them are compared by the ratio of their figures, as long as none of these is 0. Two that have
     fewer than ``fewest`` cases in common are not compared. A figure that is ``learnt`` always has
-    chance in it: data and start weights are drawn from the seed.
+    chance in it: data and start weights are drawn from the seed. Where nothing is ``drawn`` at
+    random every seed gives the same figures, and one is enough.
     """
 
     candidates: Mapping[str, Figures]
@@ -80,6 +81,7 @@ class Asked:
     ratios: bool = False
     fewest: float = 1
     learnt: bool = True
+    drawn: bool = True
 
     @cached_property
     def by_ratio(self) -> bool:
@@ -116,8 +118,8 @@ class Lead:
     ``FEWEST`` seeds. ``seeds`` counts those that either of the two has. ``ratio`` is None where
     differences are compared, and ``test`` where there are too few seeds, or the lead is the same
     with each of them. ``effect`` is what decides who is ahead: the mean lead, or the logarithm of
-    the mean ratio. ``exact`` says that seeds change nothing: of two or more, each gives both of
-    them the same figures.
+    the mean ratio. ``exact`` says that seeds change nothing: nothing is drawn at random, or of two
+    or more seeds each gives both of them the same figures.
     """
 
     by_case: Figures
@@ -166,7 +168,10 @@ def lead(asked: Asked, first: str, second: str, test: PairedTest | None = None) 
         }
         effect = _average(logs, _by_seed(logs)) or 0.0
         ratio = _ratio(_by_seed(logs), effect)
-    exact = not asked.learnt and len(by_seed) > 1 and _without_chance(cases, one, other)
+    exact = not asked.learnt and (
+        (bool(by_seed) and not asked.drawn)
+        or (len(by_seed) > 1 and _without_chance(cases, one, other))
+    )
     return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, exact)
 
 

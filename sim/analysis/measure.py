@@ -15,13 +15,14 @@ class Measure:
     """A figure by which groups are compared; ``target`` is the accuracy to which it leads, if any.
 
     ``column`` is its key, with the target behind it: ``hours_to_0.80``. ``note`` stands behind its
-    name where that alone would mislead.
+    name where that alone would mislead. ``drawn`` says that it may depend on the seed.
     """
 
     column: str
     figure: Figure
     target: str = ""
     note: str = ""
+    drawn: bool = True
 
     @property
     def name(self) -> str:
@@ -47,7 +48,9 @@ class Measure:
     def asked(self, candidates: Mapping[str, Figures], fewest: float = 1) -> Asked:
         """Return what is asked of some candidates."""
         kind = self.figure
-        return Asked(candidates, self.rising, kind.bounds, kind.ratios, fewest, kind.learnt)
+        return Asked(
+            candidates, self.rising, kind.bounds, kind.ratios, fewest, kind.learnt, self.drawn
+        )
 
 
 def measure_of(column: str) -> Measure:

@@ -129,16 +129,23 @@ def comparison_headline(answers: Sequence[Answer], groups: int, words: Words) ->
 
 
 def comparison_limits(
-    answers: Sequence[Answer], caveats: Sequence[Caveat], groups: int, words: Words
+    answers: Sequence[Answer],
+    caveats: Sequence[Caveat],
+    groups: int,
+    words: Words,
+    *,
+    drawn: bool,
 ) -> list[str]:
     """Return what limits the meaning of a headline, a sentence each, to stand behind it.
 
-    That is what is true of all groups, and how few seeds there are.
+    That is what is true of all groups, and how few seeds there are where anything is ``drawn``.
     """
     whole = [one for one in caveats if not isinstance(one, StoppedEarly)]
     lines = [f"{line}." for line in caveat_lines(whole, groups)][:1] if len(whole) >= groups else []
     verdicts = {answer.verdict for answer in answers}
-    if Verdict.ONE_SEED in verdicts:
+    if not drawn:
+        lines.append("Nothing here is drawn at random: every seed gives the same figures.")
+    elif Verdict.ONE_SEED in verdicts:
         lines.append(f"One seed, another one may give another order: {words.more_seeds}.")
     elif Verdict.TOO_FEW_SEEDS in verdicts:
         lines.append(f"Two seeds show no noise: a test takes {FEWEST}.")

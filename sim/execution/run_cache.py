@@ -72,7 +72,7 @@ class RunCache:
         return {
             "why_not": self.why_not or None,
             "not_shared": sorted(self._foreign),
-            "contact_windows": self.windows.used,
+            "contact_windows": "shared" if self.plans.was_kept else self.windows.used,
             "tensors_read": read[TENSORS],
             "numbers_read": read[NUMBER],
             "models_read": read[MODEL],

@@ -18,6 +18,7 @@ from learning.invariants import Violation
 from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
 from learning.requests.decide import Agent
+from learning.rng import drawing, drawn_so_far
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
@@ -83,13 +84,14 @@ def run(
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
-    if shared is None:
-        built = build(scenario)
-    else:
-        built = build(scenario, shared.windows.find, plan_of=shared.plans.of)
-    name = scenario.source_path.stem if scenario.source_path else "scenario"
-    builds = BuildSequence(built, name=name)
-    return run_builds(builds, place, checkpoint_every_s, shared, observers)
+    with drawing():
+        if shared is None:
+            built = build(scenario)
+        else:
+            built = build(scenario, shared.windows.find, plan_of=shared.plans.of)
+        name = scenario.source_path.stem if scenario.source_path else "scenario"
+        builds = BuildSequence(built, name=name)
+        return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
 
 def run_builds(
@@ -384,8 +386,17 @@ class Run(Observer):
             error=error,
             wall_s=round(time.monotonic() - self._began, 3),
             events=self._event,
+            **self._drawn(),
         )
         return Result(tables, manifest, self.place)
+
+    def _drawn(self) -> dict[str, Any]:
+        """Return whether anything was drawn at random; nothing where that is not known.
+
+        What is trained may come out of a cache, without a draw.
+        """
+        names = drawn_so_far()
+        return {} if names is None else {"drawn": bool(names) or self.built.learner.measures}
 
     def _write(self, result: Result) -> None:
         manifest = result.manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from learning.rng import drawn_so_far, note_drawn
 from sim.devices.faults import FaultsUntilFork
 from sim.plan.plan import Plan, make_plan
 from sim.plan.windows import Find, find_windows
@@ -17,12 +18,14 @@ class Plans:
     """Makes plans, and keeps the last one for the next run whose world has the same.
 
     A plan is a value: a run changes nothing of it, and what it makes late (curves of links, say)
-    is the same for all.
+    is the same for all. ``was_kept`` says that the last plan asked for was not made anew.
     """
 
     def __init__(self) -> None:
         self._key: tuple[str, str, tuple[str, ...]] | None = None
         self.of_last: Plan | None = None
+        self.was_kept = False
+        self._drawn: set[str] = set()  # by the run that made the plan, until its end
 
     def of(
         self,
@@ -32,11 +35,16 @@ class Plans:
         needs_isl: Sequence[str] = (),
     ) -> Plan:
         """Return the plan as :func:`sim.plan.plan.make_plan` does."""
+        self.was_kept = False
         if before is not None:
             return make_plan(world, find, before, needs_isl)
         alike = world.scenario.model_dump_json(exclude=set(APART))
         key = alike, str(world.scenario.source_path), tuple(needs_isl)
-        if self.of_last is None or key != self._key:
+        if self.of_last is not None and key == self._key:
+            note_drawn(self._drawn)
+            self.was_kept = True
+        else:
+            self._drawn = drawn_so_far() or set()
             self.of_last = None  # frees its memory before another one takes some
             self._key, self.of_last = key, make_plan(world, find, None, needs_isl)
         return self.of_last

@@ -58,7 +58,8 @@ class FigureAnswer:
 class SweepAnswers:
     """What a sweep says, by figure; the first one is what a sweep is for.
 
-    ``complete`` of ``points`` are complete; ``values`` counts the values of each key.
+    ``complete`` of ``points`` are complete; ``values`` counts the values of each key. ``drawn``
+    says that something is drawn at random, or may be.
     """
 
     points: int
@@ -66,6 +67,7 @@ class SweepAnswers:
     values: Mapping[str, int]
     figures: tuple[FigureAnswer, ...]
     caveats: tuple[Caveat, ...]
+    drawn: bool = True
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -104,7 +106,8 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
     done = [row for row in rows if row["status"] == COMPLETE]
     values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
     varied = [key for key, count in values.items() if key != "seed" and count > 1]
-    asked = measures(done) if done else []
+    drawn = any(row.get("drawn") is not False for row in done)
+    asked = [replace(one, drawn=drawn) for one in measures(done)] if done else []
     groups = {_label(group[0], varied): group for group in combinations_in(rows, varied)}
     candidates = {measure.column: _figures(groups, measure) for measure in asked}
     tests = pair_tests({m.column: m.asked(candidates[m.column]) for m in asked})
@@ -126,7 +129,7 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
         found.append(FigureAnswer(answer, each, why))
     untrained = bool(done) and not asked[0].figure.learnt
     caveats = (TimingOnly("every point"),) if untrained else ()
-    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats)
+    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn)
 
 
 def _label(row: Row, varied: Sequence[str]) -> str:

@@ -61,7 +61,8 @@ def sweep_limits(found: SweepAnswers) -> list[str]:
     """Return what limits the meaning of the headline, a sentence each."""
     titled = _titled(found)
     groups = len(titled[0].rows) if titled else 0
-    return comparison_limits(titled, found.caveats * groups, groups, _words(found))
+    caveats = found.caveats * groups
+    return comparison_limits(titled, caveats, groups, _words(found), drawn=found.drawn)
 
 
 def _titled(found: SweepAnswers) -> list[Answer]:

@@ -21,7 +21,7 @@ from learning import LearningConfig
 from learning.data import DATASETS
 from tests.kit.folders import held, limited
 from tests.kit.learning import Data, digits, environment, files, why_not_cacheable
-from tests.kit.network import WindowQuery, finding
+from tests.kit.network import Plans, RunCache, WindowQuery, finding
 from tests.kit.records import (
     Shelf,
     cache_folder,
@@ -317,7 +317,7 @@ def asked_twice(root, question, worth_keeping_s=0.0):
     return used
 
 
-def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
+def test_windows_are_read_as_they_were_found(tmp_path, cache, runs, monkeypatch):
     """So are lines about a satellite so low, with so much drag, that SGP4 gives it up in days."""
     shape = {"semi_major_axis_km": 6560.0, "inclination_deg": 60.0, "bstar": 0.02}
     low = orbit.keplerian_satellite("falling", START, **shape)
@@ -330,7 +330,9 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
     )
     assert asked_twice(tmp_path, sought()) == ["found", "read"]
     plain = read_manifest(runs["orbit-timing"])
-    for used in ("found", "read"):
+    for used in ("found", "shared", "read"):
+        if used == "read":
+            monkeypatch.setattr(RunCache, "plans", Plans())
         with limited(worth_keeping_s=0.0):
             manifest = cached(orbit_scenario(learning={"train": False}))
         assert manifest["cache"]["contact_windows"] == used

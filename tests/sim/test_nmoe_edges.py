@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import sim
+from learning import Needs
 from tests.kit.learning import Node, Operation, Query, Synchronous, nmoe_operations
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
@@ -152,7 +153,7 @@ def test_gates_and_experts_are_needed_to_route_by():
 
 
 class Demanding(Synchronous):
-    needs_experts, needs_sidelinks = 3, True
+    needs = Needs(experts=3, sidelinks=True)
 
 
 @pytest.mark.parametrize(
