@@ -202,7 +202,7 @@ class ClusterState:
 
     @property
     def under_way(self) -> Mask:
-        """Devices (K,) that are half-way up or down; who cannot train is not."""
+        """Devices (K,) that are half-way up or down; ineligible devices are excluded."""
         if not self.downloads:
             return self.pending
         return either(self.pending, both(self.half_way, self.eligible))

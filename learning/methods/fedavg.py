@@ -77,7 +77,7 @@ class FedAvg(GlobalModelMethod):
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
     traits: ClassVar[Traits] = replace(GlobalModelMethod.traits, gap_option="trains")
-    lacks_nobody: ClassVar[bool] = False
+    ends_by_own_rule: ClassVar[bool] = False
     """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -363,7 +363,7 @@ class FedAvg(GlobalModelMethod):
 
         Of many, the first ones are named: a thousand clients would say a thousand names each.
         """
-        if self.lacks_nobody:
+        if self.ends_by_own_rule:
             return ""
         names = sorted(self.parties - self.arrived.keys())
         named = ",".join(names[:MOST_NAMED])

@@ -98,7 +98,7 @@ class FedAvgSat(FedAvg):
         FedAvg.traits, waits_for_all=True, uses_isl=("within_plane",), isl_option="intra_plane"
     )
     alone_is_sgd: ClassVar[bool] = False
-    lacks_nobody: ClassVar[bool] = True
+    ends_by_own_rule: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

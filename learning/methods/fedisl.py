@@ -86,7 +86,7 @@ class FedIsl(FedAvg):
         uploads_whole="what goes over links between satellites is a sum",
     )
     alone_is_sgd: ClassVar[bool] = False
-    lacks_nobody: ClassVar[bool] = True
+    ends_by_own_rule: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

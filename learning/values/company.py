@@ -19,7 +19,7 @@ Compute = Callable[[Sequence[Any]], list[Any]]
 class _Member(greenlet):
     """A run; it goes on with ``answer``, or with ``thrown`` raised, once it is ready."""
 
-    def __init__(self, work: Callable[[], object], company: Company) -> None:
+    def __init__(self, work: Callable[[], object], company: CooperativeRuns) -> None:
         super().__init__(work)
         self.company = company
 
@@ -28,7 +28,7 @@ class _Member(greenlet):
     asked: tuple[Compute, Sequence[Any]] | None = None
 
 
-class Company:
+class CooperativeRuns:
     """The members that have begun and not ended; it is false when there are none."""
 
     def __init__(self) -> None:

@@ -206,6 +206,6 @@ class Actors:
 
 
 def wait(clock: Clock, request: peers.Wait) -> Generator[simpy.Event, Any, None]:
-    """Let time pass, unless the time is past; what is no time is an error of the clock."""
+    """Let time pass, unless the time is past; the clock rejects NaN."""
     if not request.time_s <= clock.now:
         yield clock.at(request.time_s)

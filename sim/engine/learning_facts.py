@@ -88,7 +88,7 @@ class LearningFacts:
             Noted(
                 time_s=self._now_s(),
                 cluster=None if at is None else at.cluster.name,
-                contact_id=None if at is None else at.at_hand(),
+                contact_id=None if at is None else at.current_contact_id(),
                 version=note.version,
                 noted_kind=note.kind,
                 noted_cause=note.cause,
@@ -102,7 +102,7 @@ class LearningFacts:
             ModelAggregated(
                 time_s=self._now_s(),
                 cluster=None if at is None else at.cluster.name,
-                contact_id=None if at is None else at.at_hand(),
+                contact_id=None if at is None else at.current_contact_id(),
                 version=aggregated.version,
                 told=aggregated,
             )

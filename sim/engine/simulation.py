@@ -60,7 +60,7 @@ class Simulation:
         # The plan of the last build holds all contacts of the run.
         last_plan = self._stages[-1].build.plan
         self.invariants = Invariants(last_plan, method.learner, lambda: self.end_s)
-        # What contradicts the rest shall be in the trace, too, and shown.
+        # Invariants come last, so that a row that violates one is recorded and shown first.
         self._facts = Facts(trace, Followers(observers), self.invariants)
         self._log = LegLog(self._facts, plan.topology)
         self.evaluator = Evaluator(plan, method, journal, self._facts)

@@ -42,7 +42,7 @@ Says = Callable[[], Mapping[str, Any]]
 """Returns, as JSON, how far something has come."""
 
 
-class Beat:
+class Heartbeat:
     """A file that is written anew every BEAT_S as long as this is entered, with what it ``says``.
 
     A disk that cannot take it does not trouble the run.
@@ -88,7 +88,7 @@ class Beat:
             part.replace(self._path)
 
 
-class Live(Beat):
+class Live(Heartbeat):
     """What the run in a folder shows while this is entered; nothing of it stays.
 
     ``is_asked`` says that somebody asks for its tables, and that they may be written again by now.

@@ -226,7 +226,7 @@ class ModelAggregated(Event):
         undigested=True,
     )
     def clusters(self) -> int | None:
-        """How many, of how many the text knows."""
+        """Clusters in the round, of those that the text counts; None where it counts none."""
         return None if self.told.clusters is None else self.told.clusters.some
 
     @computed(

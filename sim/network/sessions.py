@@ -353,7 +353,7 @@ class ClusterSessions:
             return self._clock.now
         return self._next_s
 
-    def at_hand(self) -> int | None:
+    def current_contact_id(self) -> int | None:
         """Return which contact is open, or was and its last bits have just arrived.
 
         In the gap of a session it is the last one.

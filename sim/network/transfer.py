@@ -243,7 +243,7 @@ class Transfer:
 
     @property
     def unable(self) -> None:
-        """Nobody is unable to take part in a transfer."""
+        """Excluded: none."""
         return None
 
     @property

@@ -11,7 +11,7 @@ from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, in_words
 from sim.sweep.differences import Row
-from sim.sweep.rows import why_none
+from sim.sweep.rows import missing_status
 from sim.sweep.text import combinations_in
 
 MOST_COMBINATIONS = 2000
@@ -96,7 +96,7 @@ def _value(group: Sequence[Row], column: str) -> list[Any]:
     """Return mean, ends, seeds and text of the points of one combination."""
     known = [row[column] for row in group if row[column] is not None]
     if len(known) < len(group):
-        why = why_none(next(row for row in group if row[column] is None), column)
+        why = missing_status(next(row for row in group if row[column] is None), column)
         return [None, None, None, len(known), f"{len(known)} of {len(group)}" if known else why, ""]
     figure = figure_of(column)
     values = [float(value) for value in known]

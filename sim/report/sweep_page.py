@@ -18,7 +18,7 @@ from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_limits, sweep_parts
-from sim.sweep.rows import why_none
+from sim.sweep.rows import missing_status
 from sim.sweep.side_by_side import compared_keys, groups_of, label_of
 from sim.sweep.text import but_the_seed, sha256_text
 
@@ -71,7 +71,7 @@ def page_of(sweep: Sweep) -> Page:
             "MOST_ROWS": MOST_ROWS,
             "heat_map": heat_map,
             "lines": lines,
-            "why_none": why_none,
+            "missing_status": missing_status,
             "as_yaml": as_yaml,
             **groups,
             **drawn,

@@ -27,7 +27,7 @@ from sim.sweep.by_key import KeyAnswer, by_key
 from sim.sweep.differences import Reason, Row, Runs, reasons
 from sim.sweep.folder import Sweep
 from sim.sweep.points import labelled
-from sim.sweep.rows import why_none
+from sim.sweep.rows import missing_status
 from sim.sweep.text import combinations_in
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str,
     found = {}
     for label, group in groups.items():
         none = [row for row in group if row[measure.column] is None]
-        why = {why_none(row, measure.column) for row in none}
+        why = {missing_status(row, measure.column) for row in none}
         if not why or (len(none) < len(group) and why == {Standing.NEVER.value}):
             continue
         known = {one.value: one for one in Standing}

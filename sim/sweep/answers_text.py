@@ -212,7 +212,7 @@ def _of_key(one: KeyAnswer) -> Iterator[str]:
     means = ", in the mean" if one.compared > 1 else ""
     explained = f" With {ranking.first}{means}: {why}." if why else ""
     yield f"By {one.key}, all else equal{left}: {answer_text(one.answer, OF_VALUES)}.{explained}"
-    for turn in one.turns:
+    for turn in one.interactions:
         said = (
             f"at {turn.key}={value}, {answer_text(answer, OF_VALUES)}"
             for value, answer in turn.answers.items()

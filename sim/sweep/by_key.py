@@ -25,7 +25,7 @@ Cases = Mapping[str, Mapping[Case, Row]]
 
 
 @dataclass(frozen=True)
-class Turn:
+class Interaction:
     """Another key whose value decides which of two values is ahead.
 
     ``answers`` has one of its values for either order, with what can be said there.
@@ -42,7 +42,7 @@ class KeyAnswer:
     ``answer`` has a row per value that has a figure at enough points. ``points`` is at how many
     settings and seeds two values or more have a row, ``compared`` at how many the first two of the
     verdict have a figure. ``counts`` says at how many points each value has one, ``reasons`` in
-    what the first of these two differs from the second, and ``turns`` which other keys turn them.
+    what the first of these two differs from the second, and ``interactions`` which other keys turn them.
     """
 
     key: str
@@ -51,7 +51,7 @@ class KeyAnswer:
     compared: int
     counts: Mapping[str, int]
     reasons: tuple[Reason, ...] = ()
-    turns: tuple[Turn, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
 
     @property
     def without(self) -> list[str]:
@@ -140,10 +140,10 @@ def _of_key(one: OneKey, answer: Answer, others: Sequence[str], runs: Runs) -> K
     if explained:
         best, second = ([one.cases[value][case] for case in common_cases] for value in pair)
         why = tuple(reasons(best, second, answer.measure.column, runs))
-    turns: tuple[Turn, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
     if ranking.verdict is not Verdict.TIE or ranking.behind:
-        turns = tuple(_turns(one, pair, others, answer.measure))
-    return KeyAnswer(one.key, answer, one.points, len(common_cases), counts, why, turns)
+        known = tuple(_interactions(one, pair, others, answer.measure))
+    return KeyAnswer(one.key, answer, one.points, len(common_cases), counts, why, known)
 
 
 def _second(ranking: Ranking) -> str:
@@ -162,9 +162,9 @@ def _in_several(sets: Mapping[str, Mapping[Case, object]]) -> int:
     return sum(count > 1 for count in held.values())
 
 
-def _turns(
+def _interactions(
     one: OneKey, pair: tuple[str, str], others: Sequence[str], measure: Measure
-) -> Iterator[Turn]:
+) -> Iterator[Interaction]:
     """Yield other keys that turn the order of two values of a key around, by more than noise."""
     own = [one.figures[value] for value in pair]
     for other in others:
@@ -188,4 +188,4 @@ def _turns(
                 ahead.setdefault(best, []).append((lead.effect or 0.0, value, answer))
         if len(ahead) == len(pair):
             most = [max(ahead[f"{one.key}={name}"], key=lambda each: each[:2]) for name in pair]
-            yield Turn(other, {value: answer for _, value, answer in most})
+            yield Interaction(other, {value: answer for _, value, answer in most})

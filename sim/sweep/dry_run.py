@@ -20,7 +20,7 @@ from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
-from sim.sweep.rows import why_none
+from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
 from statements import code_of
@@ -74,7 +74,7 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
 def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     """Say which points are refused or doubted, and of how many that was found out."""
     for number, error in lookout.refused.items():
-        why = why_none({"status": REFUSED, "code": code_of(error)})
+        why = missing_status({"status": REFUSED, "code": code_of(error)})
         yield f"{why:<10}{'' if len(why) < 10 else '  '}point {number}: {error}"
     if lookout.count < left:
         yield f"contacts of the first {lookout.count} points were looked at"

@@ -18,7 +18,7 @@ from sim.analysis.notebook import framed
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.identity import changed_code
-from sim.execution.live import Beat
+from sim.execution.live import Heartbeat
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
@@ -241,9 +241,9 @@ def among(place: Path, parts: int) -> Iterator[None]:
         yield
 
 
-def beat(place: Path, part: str) -> Beat:
+def beat(place: Path, part: str) -> Heartbeat:
     """Return the sign of life of a ``part`` of the sweep in a folder."""
-    return Beat(place / f".{part}{BEAT_ENDING}")
+    return Heartbeat(place / f".{part}{BEAT_ENDING}")
 
 
 def beats(place: Path) -> list[Path]:

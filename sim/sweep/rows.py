@@ -82,7 +82,7 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-def why_none(row: Mapping[str, Any], column: str = "") -> str:
+def missing_status(row: Mapping[str, Any], column: str = "") -> str:
     """Say why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")

@@ -27,7 +27,7 @@ from typing import Any
 
 import scenarios
 from learning.own.code import running_code_digest
-from learning.values.company import Company
+from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
 from sim.engine.cost import LEAST_SHARE, pace_of
 from sim.engine.observer import Observer
@@ -104,7 +104,7 @@ def main() -> None:
     ignore_signals()
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
-    company = Company()
+    company = CooperativeRuns()
     while True:
         first = inbox.tasks.get()
         with stop_on_interrupt(grace_s=GRACE_S) as stop:

@@ -47,7 +47,7 @@ from learning.settings import Columns, Lora, Optimizer, Pretraining, Schedule, S
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
-from learning.values.company import Company, together
+from learning.values.company import CooperativeRuns, together
 from learning.values.handle import Handle
 from learning.values.lazy import Values
 from learning.values.operation import Operation

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.learning import Company, together
+from tests.kit.learning import CooperativeRuns, together
 
 
 def runs(company, works):
@@ -35,7 +35,7 @@ def test_what_members_ask_for_is_done_at_once_and_answered_to_each():
     def work(count, first):
         return [together(doubled, [first + turn, -first])[0] for turn in range(count)]
 
-    found = runs(Company(), [lambda n=n: work(n, 10 * n) for n in (1, 3, 2)])
+    found = runs(CooperativeRuns(), [lambda n=n: work(n, 10 * n) for n in (1, 3, 2)])
     assert found == [[20], [60, 62, 64], [40, 42]]
     assert asked == [[10, -10, 30, -30, 20, -20], [31, -30, 21, -20], [32, -30]]
     assert together(doubled, [4]) == [8]  # outside of a company at once
@@ -48,7 +48,7 @@ def test_an_error_is_raised_in_the_member_whose_request_it_was():
         return [request // 2 for request in requests]
 
     first, second, third = runs(
-        Company(), [lambda n=n: together(halved, [n])[0] for n in (4, 7, 8)]
+        CooperativeRuns(), [lambda n=n: together(halved, [n])[0] for n in (4, 7, 8)]
     )
     assert (first, third) == (2, 4)
     with pytest.raises(ValueError, match="7 is odd"):
@@ -59,5 +59,5 @@ def test_an_interrupt_is_raised_in_every_member():
     def interrupted(_requests):
         raise KeyboardInterrupt
 
-    found = runs(Company(), [lambda: together(interrupted, [1]) for _ in range(3)])
+    found = runs(CooperativeRuns(), [lambda: together(interrupted, [1]) for _ in range(3)])
     assert [type(one) for one in found] == [KeyboardInterrupt] * 3

@@ -189,7 +189,7 @@ def test_a_key_that_turns_the_order_of_another_is_named():
     keys = ["orbit", "method", "mask"]
     orbit = by_key(rows, keys, "orbit")
     assert (orbit.answer.verdict, orbit.answer.ranking.best) == (Verdict.LEVEL, ("high", "low"))
-    [turn] = orbit.turns
+    [turn] = orbit.interactions
     winners = {value: one.ranking.winners for value, one in turn.answers.items()}
     assert (turn.key, winners) == ("method", {"a": ("orbit=high",), "b": ("orbit=low",)})
     assert by_key(rows, keys, "mask").no_effect

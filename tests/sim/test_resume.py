@@ -13,7 +13,7 @@ import scenarios
 import sim
 from learning import register
 from tests.kit.folders import Each, cut, held
-from tests.kit.learning import Company, NextContact, Synchronous, Values, together
+from tests.kit.learning import CooperativeRuns, NextContact, Synchronous, Values, together
 from tests.kit.records import (
     CHECKPOINT,
     JOURNAL,
@@ -332,7 +332,7 @@ def test_runs_of_one_process_save_together_as_often_as_one_does(tmp_path, monkey
 
     def run(members):
         saved.clear()
-        company = Company()
+        company = CooperativeRuns()
         begun_s = now_s
         for number in range(members):
             company.begin(lambda number=number: member(number))

@@ -190,7 +190,7 @@ def watched(contacts, times_s, wants, signal=None):
                 signal.give()
                 continue
             here = None if sessions.session is None else sessions.session.number
-            states.append((here, sessions.at_hand(), sessions.last, sessions.over))
+            states.append((here, sessions.current_contact_id(), sessions.last, sessions.over))
 
     def take(name):
         def wanted():

@@ -126,10 +126,10 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
 
 def test_what_a_row_lacks_is_told_by_its_code_alone():
     row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
-    assert sweeps.why_none(row | {"code": "never_reached"}) == "no contact"
-    assert sweeps.why_none(row | {"code": "never_carried"}) == "refused"
-    assert sweeps.why_none(row | {"code": "other"}) == "refused"
-    assert sweeps.why_none(row) == "refused"  # of a sweep of before
+    assert sweeps.missing_status(row | {"code": "never_reached"}) == "no contact"
+    assert sweeps.missing_status(row | {"code": "never_carried"}) == "refused"
+    assert sweeps.missing_status(row | {"code": "other"}) == "refused"
+    assert sweeps.missing_status(row) == "refused"  # of a sweep of before
 
 
 def test_nobody_is_told_to_lower_a_mask_that_hides_nothing():
