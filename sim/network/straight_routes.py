@@ -17,8 +17,11 @@ from sim.network.contact_bands import Band, ContactBands, Found, Hop
 from sim.network.horizon import Ahead, Horizon, LinkHops
 from sim.network.transit import Least, MessageToRoute, Transits
 
-HORIZON = 32.0
-"""How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
+HORIZON = 128.0
+"""How many hops a horizon lasts at least. Passes that are over as much later are not looked at.
+
+It is to be longer than the ways of a large constellation: shells of 72 planes have some of 40 hops.
+"""
 LEAST_HORIZON_S = 32.0
 """For hops that take hardly any time: windows of links last for minutes."""
 HORIZONS_KEPT = 16
@@ -152,17 +155,12 @@ class StraightRoutes:
         if earliest_s == inf and not self._in_parts:
             self._in_parts = True
             return self._from_hub(message)
-        leads = passes.leading[there_s.index(earliest_s)].band
-        first = self._transits.hop(message, leads, message.ready_s, inf)
-        if first is None:
-            return None
-        found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
+        found = self._by_passes(message, horizon, passes.leading, there_s)
         if found is None:
             return None
-        hops = [first, *found.hops]
+        hops, others_s = found
         arrival_s = hops[-1].arrival_s
-        others_s = sorted([*there_s, inf])[1]  # that of the first pass is the least of them
-        is_best = min(others_s, passes.later_s, found.others_s) > arrival_s
+        is_best = min(others_s, passes.later_s) > arrival_s
         earliest_s = min(earliest_s, passes.later_s)
         if passes.aside:
             earliest_s = message.ready_s
@@ -171,6 +169,41 @@ class StraightRoutes:
                 horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
                 ahead = Ahead(horizon.hops_to(message.target), message.spared_s)
         return Straight(hops, is_best, earliest_s, ahead)
+
+    def _by_passes(
+        self,
+        message: MessageToRoute,
+        horizon: Horizon,
+        passes: Sequence[_Pass],
+        there_s: Sequence[float],
+    ) -> tuple[list[Hop], float] | None:
+        """Return the first route from the hub over one of some passes, and when others arrive.
+
+        Passes are tried in the order of ``there_s``, before which they do not bring the message to
+        its target, until none could be first any more. None where links do not lead on from one of
+        them. No other route arrives before the time.
+        """
+        best: list[Hop] = []
+        first_s = others_s = inf
+        for number in sorted(range(len(passes)), key=there_s.__getitem__):
+            if there_s[number] > first_s or there_s[number] == inf:
+                break
+            band = passes[number].band
+            first = self._transits.hop(message, band, message.ready_s, inf)
+            if first is None:
+                return None
+            found = self._over_links(
+                message, horizon, first.target, message.target, first.arrival_s
+            )
+            if found is None:
+                return None
+            hops = [first, *found.hops]
+            arrival_s = hops[-1].arrival_s
+            others_s = min(others_s, found.others_s, max(arrival_s, first_s))
+            if arrival_s < first_s:
+                best = hops
+                first_s = arrival_s
+        return (best, others_s) if best else None
 
     def _to_hub(self, message: MessageToRoute) -> Straight | None:
         """Return the route to the pass over which it would be at the hub first."""
