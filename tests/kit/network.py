@@ -30,11 +30,14 @@ from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
-from sim.network.contact_bands import Contacts, Hop
+from sim.network.book import Book, Contacts, Curve, Rates
+from sim.network.carrier import Carrier, Least
+from sim.network.compiled import can_compile
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
 from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
+from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog
 from sim.network.ledger import Ledger
@@ -42,7 +45,7 @@ from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_reach import MeshReach
-from sim.network.mesh_routes import Routes
+from sim.network.mesh_timetable import MeshTimetable
 from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList
 from sim.network.routing import ContactGraph, ContactPlan
@@ -51,7 +54,6 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
-from sim.network.transit import Least, Steady
 from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
