@@ -22,7 +22,7 @@ from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.network.contact_bands import Hop
+from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage

@@ -17,8 +17,8 @@ from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
 from sim.network.books import Booked
-from sim.network.contact_bands import Hop
 from sim.network.endpoint import Endpoint
+from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog, MovedHops
 from sim.network.journeys import journey_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learning.requests.payload import Payload
-from sim.network.contact_bands import Hop
+from sim.network.hop import Hop
 from sim.world.directions import Way
 
 

@@ -11,16 +11,24 @@ import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
-from sim.network.contact_bands import Contacts, Hop
+from sim.network.book import Book, Contacts, Rates
+from sim.network.carrier import Carrier, Least
+from sim.network.compiled import can_compile
+from sim.network.hop import Hop
 from sim.network.mesh_pass import MeshPass
-from sim.network.mesh_routes import Routes
-from sim.network.transit import Least, Steady
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.world.directions import Way
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
+ASKED = math.nan
+LOOKED_UP = 0.0
+"""Rates of contacts of which a function says when bits are there, or which are looked up."""
+MANY_MESSAGES = 20_000
+"""A search is compiled for as many messages as this or more: that takes 20 s, but once."""
+ROUND_S = 900.0
+"""In about so much time each client sends a message, and gets one."""
 
 
 class _Passes(NamedTuple):
@@ -37,10 +45,13 @@ class MeshTimetable:
 
     Routes are searched with the longest delay of each pass over a station, and of each link unless
     with ``exact_delays``. A message arrives by the range at the time, and waits for what it has
-    booked behind that.
+    booked behind that. The search is ``compiled`` where many messages are expected, if it can be,
+    or as it is said; a function that says when bits are there is never compiled.
     """
 
-    def __init__(self, plan: Plan, isls: IslPlan, *, exact_delays: bool) -> None:
+    def __init__(
+        self, plan: Plan, isls: IslPlan, *, exact_delays: bool, compiled: bool | None = None
+    ) -> None:
         self._isls = isls
         self._exact = exact_delays
         self._contacts = plan.contacts
@@ -49,26 +60,25 @@ class MeshTimetable:
         self._ground = len(isls.names)
         self._clients_fly = plan.topology.in_orbit
         self._convex = plan.topology.in_orbit and plan.topology.server == "stations"
-        self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
+        self._link_delays_s = isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S
         self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
-        steady = None
-        if isls.fixed_bps is not None and not exact_delays:
-            steady = Steady(isls.fixed_bps, self._link_delays_s)
-        self._routes = Routes(
-            self._ground + 1, self._directed(), self._sent, steady, self._least_of_links()
-        )
+        contacts = self._directed()
+        if compiled is None:
+            compiled = _expects_many(plan) and can_compile()
+        compiled &= not np.isnan(contacts.rate_bps).any()
+        book = Book(contacts, self._sent, self._rates, compiled=bool(compiled))
+        self.carrier = Carrier(self._ground + 1, book, self._least_of_links())
 
     def _least_of_links(self) -> Least:
-        """How long any hop over a link takes at least, as routes are searched."""
+        """How long any hop over a link takes at least, as ways are searched."""
         delays_s = self._link_delays_s
         if self._exact:
             # A table of windows tells the shortest range only about.
-            delays_s = (0.9 * self._isls.min_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
+            delays_s = 0.9 * self._isls.min_range_km * 1e3 / SPEED_OF_LIGHT_M_S
         fixed_bps = self._isls.fixed_bps
         return Least(
-            contacts=self._links,
             rate_bps=math.inf if fixed_bps is None else fixed_bps,
-            delay_s=min(delays_s, default=0.0),
+            delay_s=float(delays_s.min(initial=np.inf)) if len(delays_s) else 0.0,
             hub=self._ground,
         )
 
@@ -76,17 +86,22 @@ class MeshTimetable:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
         isls = self._isls
         passes = self._passes()
+        count = len(passes.number)
         number = np.append(self._links + passes.number, np.arange(self._links))
         one = np.append(passes.satellite, isls.a)
-        other = np.append(np.full(len(passes.number), self._ground), isls.b)
+        other = np.append(np.full(count, self._ground), isls.b)
         start_s = np.append(passes.start_s, isls.start_s)
         end_s = np.append(passes.end_s, isls.end_s)
+        links_bps = ASKED if isls.fixed_bps is None or self._exact else isls.fixed_bps
+        passes_bps = LOOKED_UP if self._convex or self._feeder is not None else ASKED
         return Contacts(
             np.tile(number, 2),
             np.append(one, other),
             np.append(other, one),
             np.tile(start_s, 2),
             np.tile(end_s, 2),
+            np.tile(np.repeat([passes_bps, links_bps], [count, self._links]), 2),
+            np.tile(np.append(np.zeros(count), self._link_delays_s), 2),
         )
 
     def _passes(self) -> _Passes:
@@ -118,7 +133,7 @@ class MeshTimetable:
 
         That is with the longest delays; inf if it never arrives.
         """
-        hops = self._routes.route(source, target, bits, ready_s)
+        hops = self.carrier.route(source, target, bits, ready_s)
         if hops is None:
             return math.inf
         return hops[-1].arrival_s if hops else ready_s
@@ -131,8 +146,9 @@ class MeshTimetable:
         None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
         avoid = self._ground if over_links else None
+        self.carrier.forward(ready_s)
         while True:
-            hops = self._routes.route(source, target, bits, ready_s, avoid)
+            hops = self.carrier.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
             there = []
@@ -141,12 +157,11 @@ class MeshTimetable:
                 arrival_s = self._arrival_s(hop)
                 if arrival_s > hop.arrival_s and hop.contact < self._links:
                     # A table of windows tells the longest range only about.
-                    self._link_delays_s[hop.contact] = 1.001 * (arrival_s - hop.sent_s)
-                    self._routes.forget(hop)
+                    self._set_delay(hop, 1.001 * (arrival_s - hop.sent_s))
                     is_late = True
                 there.append(Hop(*hop[:-1], arrival_s))
             if not is_late:
-                self._routes.book(hops)
+                self.carrier.book(hops)
                 return there
 
     def _arrival_s(self, hop: Hop) -> float:
@@ -159,24 +174,40 @@ class MeshTimetable:
             delay_s = self._pass(hop.contact - self._links).delay_s(hop.sent_s)
         return _later(hop.begin_s, hop.sent_s + delay_s)
 
+    def _set_delay(self, hop: Hop, delay_s: float) -> None:
+        """Take another longest delay of a link from now on."""
+        self._link_delays_s[hop.contact] = delay_s
+        for source, target in ((hop.source, hop.target), (hop.target, hop.source)):
+            self.carrier.delay(hop._replace(source=source, target=target), delay_s)
+
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
-        """When bits have left over a contact, and are there."""
+        """When bits have left over a contact of which a carrier knows no rates, and are there."""
         if contact < self._links:
             sent_s, _ = self._isls.sent(contact, begin_s, bits)
             if self._exact and sent_s < math.inf:
                 return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
-            return sent_s, sent_s + self._link_delays_s[contact]
-        if self._feeder is not None:
-            return self._feeder.sent(contact - self._links, begin_s, bits)
+            return sent_s, sent_s + float(self._link_delays_s[contact])
         one = self._pass(contact - self._links)
-        way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
-        sent_s = one.sent_s(way, begin_s, bits)
-        if sent_s == math.inf:
-            return sent_s, sent_s
-        return sent_s, sent_s + (one.longest_delay_s if self._convex else one.delay_s(sent_s))
+        sent_s = one.sent_s(self._way_from(source), begin_s, bits)
+        return sent_s, sent_s if sent_s == math.inf else sent_s + one.delay_s(sent_s)
+
+    def _rates(self, contact: int, source: int) -> Rates:
+        """The rates of a pass, from one of its ends."""
+        number = contact - self._links
+        if self._feeder is not None:
+            return Rates(self._feeder.longest_delay_s(number), self._feeder.rate_bps)
+        return self._pass(number).rates(self._way_from(source))
+
+    def _way_from(self, source: int) -> Way:
+        return Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
 
     def _pass_of(self, number: int) -> MeshPass:
         return MeshPass(self._contacts[number])
+
+
+def _expects_many(plan: Plan) -> bool:
+    """Whether the clients of a plan may send many messages."""
+    return 2.0 * len(plan.clusters) * plan.stop_s / ROUND_S >= MANY_MESSAGES
 
 
 def _later(begin_s: float, arrival_s: float) -> float:

@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
-from sim.network.contact_bands import Hop
+from sim.network.book import Sent
+from sim.network.hop import Hop
 from sim.network.sessions import ClusterSessions
-from sim.network.transit import Sent
 from sim.plan.isl import IslPlan
 
 FIRST_CONTACTS = 4096

@@ -55,13 +55,6 @@ class FeederPlan:
         """How long a signal takes in a pass that leaves at a time."""
         return self.range_km(number, time_s) * 1e3 / SPEED_OF_LIGHT_M_S
 
-    def sent(self, number: int, begin_s: float, bits: float) -> tuple[float, float]:
-        """Return when bits have left in a pass, and are there with its longest delay; or inf."""
-        sent_s = begin_s + bits / self.rate_bps
-        if sent_s > self.end_s[number]:
-            return inf, inf
-        return sent_s, sent_s + self._longest_delay_s(number)
-
     def all_sent_s(self, numbers: Ints, begin_s: Floats, bits: Floats) -> Floats:
         """Return when the last bits of messages (N,) have left, each in a pass; or inf."""
         sent_s = begin_s + bits / self.rate_bps
@@ -90,7 +83,7 @@ class FeederPlan:
         return {name: place for place, name in enumerate(self.satellites)}
 
     @cached_property
-    def _longest_delay_s(self) -> Callable[[int], float]:
+    def longest_delay_s(self) -> Callable[[int], float]:
         """How long a signal takes at most in a pass: the range is largest at one of its ends."""
 
         @cache

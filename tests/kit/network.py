@@ -34,11 +34,14 @@ from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.steady_way import SteadyWay
-from sim.network.contact_bands import Contacts, Hop
+from sim.network.book import Book, Contacts, Curve, Rates
+from sim.network.carrier import Carrier, Least
+from sim.network.compiled import can_compile
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
 from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
+from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog
 from sim.network.ledger import Ledger
@@ -46,7 +49,7 @@ from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_reach import MeshReach
-from sim.network.mesh_routes import Routes
+from sim.network.mesh_timetable import MeshTimetable
 from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList
 from sim.network.routing import ContactGraph, ContactPlan
@@ -55,7 +58,6 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
-from sim.network.transit import Least, Steady
 from sim.plan import budget as budgets
 from sim.plan import contact_columns as planning
 from sim.plan import plan as plans

@@ -20,7 +20,7 @@ import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import Clock, Ledger, Moment, Routes, pass_geometry, planning
+from tests.kit.network import Carrier, Clock, Ledger, Moment, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.small_satellites import SATELLITES
@@ -388,7 +388,7 @@ TAMPERED = [
     (to_gateway(lambda hop: {"size": hop.size + 1, "bytes": hop.size + 1}), GATEWAYS, HOPS,
      "sent .* of"),
     (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
-    (swap(Routes, "book")(lambda *_: None), MESHED, HOPS, "another is sent then"),
+    (swap(Carrier, "book")(lambda *_: None), MESHED, HOPS, "another is sent then"),
     (over_own_contact, MESHED, HOPS, "names a contact of .*, and leads from there to "),
     (hops(lambda hop: {"size": hop.size + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda hop: {"bytes": hop.bytes / 2}), MESHED, HOPS, " moved .* of"),

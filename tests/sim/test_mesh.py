@@ -1,5 +1,6 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
+import itertools
 import re
 
 import networkx
@@ -27,14 +28,17 @@ from tests.kit.mesh import (
     written,
 )
 from tests.kit.network import (
+    Book,
+    Carrier,
     ContactGraph,
     ContactPlan,
     Contacts,
+    Curve,
     Least,
     PlainCurve,
-    Routes,
-    Steady,
+    Rates,
     build,
+    can_compile,
     doubts_of,
     make_plan,
     satellites_of,
@@ -79,21 +83,27 @@ def scenario(tmp_path):
 
 # The search, on plans of its own.
 
-
-@pytest.mark.parametrize(
-    ("passes", "steady"),
-    [(None, False), (0, False), (2, False), (2, True)],
-    ids=["rounds", "links alone", "passes and links", "passes and steady links"],
+COMPILED = pytest.param(
+    True,
+    marks=[
+        pytest.mark.skipif(not can_compile(), reason="numba is not installed"),
+        pytest.mark.slow(reason="compiles for ten seconds where it has not before"),
+    ],
 )
-def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
+SEARCHES = pytest.mark.parametrize("compiled", [False, COMPILED], ids=["plain", "compiled"])
+
+
+@SEARCHES
+@pytest.mark.parametrize("passes", [None, 0, 2], ids=["rounds", "links", "passes and links"])
+def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, compiled):
     """That one equals networkx (test_routing); here are 300 plans, of whole seconds: most tie.
 
     Where it is known which node has ``passes``, and so many to each other one at most, straight
-    routes are tried first. Links that are ``steady`` have one rate.
+    ways are tried first. In some plans all links have one rate, and in some, functions are asked.
     """
     rng = np.random.default_rng(40)
     arrived = 0
-    for _ in range(300):
+    for plan in range(300):
         nodes = int(rng.integers(3, 7))
         hub = nodes - 1
         links = []
@@ -111,7 +121,7 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
         a, b, start, end = np.array(links + to_hub).T
         rate = rng.integers(1, 3, len(a)).astype(float)
         delay = rng.integers(0, 3, len(a)).astype(float)
-        if steady:
+        if plan % 2:
             rate[: len(links)] = 1.0
 
         def sent(contact, source, begin_s, bits, rate=rate, delay=delay):
@@ -123,14 +133,11 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
         spans = (np.where(never, 1e6, edge) for edge in (start, end))
         graph = ContactGraph(ContactPlan(nodes, a, b, *spans, rate, delay, directed=True))
         of_links = slice(len(links))
-        least = Least(len(links), float(rate[of_links].max()), float(delay[of_links].min()), hub)
-        routes = Routes(
-            nodes,
-            Contacts(np.arange(len(a)), a, b, start, end),
-            sent,
-            Steady(1.0, delay[of_links].tolist()) if steady else None,
-            None if passes is None else least,
-        )
+        least = Least(float(rate[of_links].max()), float(delay[of_links].min()), hub)
+        own = np.where(plan % 3 == 0 and not compiled, np.nan, rate)
+        contacts = Contacts(np.arange(len(a)), a, b, start, end, own, delay)
+        book = Book(contacts, sent, compiled=compiled)
+        carrier = Carrier(nodes, book, None if passes is None else least)
         for number in range(6):
             ends = [int(node) for node in rng.permutation(nodes) if node != avoid]
             if hub in ends and rng.random() < 0.4:  # as a server does, in every round
@@ -138,15 +145,25 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
             source, target = ends[:2]
             if number == 0 or rng.random() < 0.5:  # else it sets off with the last one
                 bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))
-            mine = routes.route(source, target, bits, ready, avoid)
+            mine = carrier.route(source, target, bits, ready, avoid)
             theirs = graph.route(source, target, bits, ready)
             assert (mine is None) == (theirs is None)
+            assert mine == carrier.route(source, target, bits, ready, avoid, by_rounds=True)
             if mine and theirs:
                 arrived += 1
                 assert (mine[-1].arrival_s, len(mine)) == (theirs[-1].arrival_s, len(theirs))
-                routes.book(mine)
+                carrier.book(mine)
                 graph.book([hop for hop in mine if hop.sent_s > hop.begin_s])
     assert arrived > 300
+
+
+def rows_of(rows, rate_bps, delay_s=0.0):
+    """Contacts of rows: source, target, begin and end."""
+    source, target, start_s, end_s = np.array(rows, float).T
+    count = len(source)
+    ends = source.astype(int), target.astype(int)
+    each = np.full(count, rate_bps), np.full(count, delay_s)
+    return Contacts(np.arange(count), *ends, start_s, end_s, *each)
 
 
 def test_a_pass_to_a_near_satellite_is_found_that_opens_while_a_message_is_on_a_long_way():
@@ -158,15 +175,8 @@ def test_a_pass_to_a_near_satellite_is_found_that_opens_while_a_message_is_on_a_
     links = [(n, n + 1, 0.0, 100.0) for n in range(satellites - 1)]
     target = satellites - 1
     passes = [(hub, 0, 0.0, 5.0), (hub, target - 1, 35.0, 60.0), (hub, target, 39.0, 60.0)]
-    source, to, start, end = np.array(links + passes).T
-    contacts = Contacts(np.arange(len(source)), source.astype(int), to.astype(int), start, end)
-    routes = Routes(
-        satellites + 1,
-        contacts,
-        lambda _contact, _source, begin_s, bits: (begin_s + bits, begin_s + bits),
-        least=Least(len(links), 1.0, 0.0, hub),
-    )
-    found = routes.route(hub, target, 1.0, 0.0)
+    carrier = Carrier(satellites + 1, Book(rows_of(links + passes, 1.0)), Least(1.0, 0.0, hub))
+    found = carrier.route(hub, target, 1.0, 0.0)
     assert found is not None
     assert [hop.arrival_s for hop in found] == [36.0, 37.0]
 
@@ -181,34 +191,62 @@ def test_a_pass_that_opens_while_a_message_is_on_a_long_way_is_found_late_in_a_r
         links = [(n, (n + 1) % satellites, 0.0, 4e6) for n in range(satellites)]
         opens_s = ready_s + 40e-4
         passes = [(hub, 0, 0.0, 4e6), (hub, far, opens_s, 4e6)]
-        source, target, start, end = np.array(links + passes).T
-        contacts = Contacts(
-            np.arange(len(source)), source.astype(int), target.astype(int), start, end
-        )
-
-        def sent(_contact, _source, begin_s, bits):
-            return begin_s + bits / 1e6, begin_s + bits / 1e6
-
-        steady = Steady(1e6, [1e-4] * satellites)
-        least = Least(len(links), 1e6, 1e-4, hub)
-        found = Routes(satellites + 1, contacts, sent, steady, least).route(hub, far, 1.0, ready_s)
-        wanted = Routes(satellites + 1, contacts, sent, steady).route(hub, far, 1.0, ready_s)
+        delays_s = np.repeat([1e-4, 0.0], [len(links), 2])
+        book = Book(rows_of(links + passes, 1e6, delays_s))
+        carrier = Carrier(satellites + 1, book, Least(1e6, 1e-4, hub))
+        found = carrier.route(hub, far, 1.0, ready_s)
+        wanted = carrier.route(hub, far, 1.0, ready_s, by_rounds=True)
         assert found is not None
         assert wanted is not None
         assert found[-1].arrival_s == wanted[-1].arrival_s
 
 
 def test_a_hop_is_asked_anew_where_its_delay_has_grown():
-    delay_s = 1.0
-    contacts = Contacts(*(np.array([value]) for value in (0, 0, 1, 0.0, 100.0)))
-    routes = Routes(2, contacts, lambda _contact, _source, t, bits: (t + bits, t + bits + delay_s))
-    first = routes.route(0, 1, 1.0, 0.0)
+    carrier = Carrier(2, Book(rows_of([(0, 1, 0.0, 100.0)], 1.0, 1.0)))
+    first = carrier.route(0, 1, 1.0, 0.0)
     assert first is not None
-    delay_s = 2.0
-    routes.forget(first[0])
-    second = routes.route(0, 1, 1.0, 0.0)
+    carrier.delay(first[0], 2.0)
+    second = carrier.route(0, 1, 1.0, 0.0)
     assert second is not None
     assert [first[0].arrival_s, second[0].arrival_s] == [2.0, 3.0]
+
+
+@SEARCHES
+def test_a_book_answers_as_a_link_curve_and_sells_no_time_twice(compiled):
+    """Of curves that are looked up when they are needed, and forgotten when they are over."""
+    rng = np.random.default_rng(4)
+    passes = 400
+    starts_s = np.sort(rng.uniform(0.0, 40_000.0, passes))
+    curves = []
+    for start_s in starts_s:
+        time_s = start_s + np.sort(rng.uniform(0.0, 600.0, 60))
+        curves.append(LinkCurve(time_s[None], rng.uniform(0.0, 1e6, 60)[None]))
+
+    def load(contact, source):
+        curve = curves[contact]
+        return Rates(0.25, np.inf, Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0]))
+
+    rows = [(0, 1, curve.time_s[0, 0], curve.time_s[0, -1]) for curve in curves]
+    carrier = Carrier(2, Book(rows_of(rows, 0.0), load=load, compiled=compiled), Least(1.0, 0.0, 1))
+    taken = []
+    for now_s in np.sort(rng.uniform(0.0, 38_000.0, 600)):
+        carrier.forward(now_s)
+        bits = float(rng.uniform(1e6, 1e8))
+        found = carrier.route(0, 1, bits, now_s)
+        assert found == carrier.route(0, 1, bits, now_s, by_rounds=True)
+        if not found:
+            continue
+        [hop] = found
+        expected_s = curves[hop.contact].completion_time_s(bits, hop.begin_s)[0]
+        assert hop.sent_s == pytest.approx(expected_s, rel=1e-12)
+        assert hop.arrival_s == hop.sent_s + 0.25
+        carrier.book(found)
+        with pytest.raises(ValueError, match=f"contact {hop.contact} is not free at"):
+            carrier.book(found)
+        taken.append((hop.contact, hop.begin_s, hop.sent_s))
+    assert len(taken) > 300
+    for (one, _, ends_s), (other, begins_s, _) in itertools.pairwise(sorted(taken)):
+        assert one != other or ends_s <= begins_s
 
 
 def test_a_curve_in_plain_numbers_answers_as_a_link_curve():

@@ -1,0 +1,583 @@
+"""The search of the earliest way of a message over free times: plain functions over flat rows.
+
+The seam: :class:`sim.network.carrier.Carrier` asks :func:`route` for one message after the other,
+and books what it says. Of all ways the message takes one that is there first; of these, one of the
+fewest hops; of these, the first by number of node in each round, with the contacts of a node by
+their begins. That is what :func:`rounds` find, Bellman and Ford's search with one hop more in each
+round, as contact graph routing has it (CCSDS 734.3-B-1, schedule-aware bundle routing). All else
+finds the same way sooner, or says that it is in doubt:
+
+1. The best pass first. Each pass has a key, when a message may be through over it, that only grows:
+   by its free times, then by its rates, then with the way to it. The least key is looked at next.
+2. The straight way: level by level, over the links that are one hop nearer. It also bounds how
+   early any other way could be there: if that is no earlier, it is the best one.
+3. Rounds, where a longer way may be better, or another one as good.
+
+Nothing that opens behind a slot (:mod:`sim.network.slots`) is known of it. Where that matters, the
+search is done anew with a span that is longer. The node behind all, the hub, is where passes lead
+to; no message passes through it, but in rounds.
+
+The same source runs as it is or compiled (:mod:`sim.network.free_times`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from sim.network.free_times import FIXED, FULL, NONE, WANTED, first_fit
+from sim.network.search_state import (
+    DOWN,
+    FAR,
+    LAST,
+    MARK,
+    NEXT,
+    OPEN,
+    ROUND,
+    UP,
+    WAYS,
+    Best,
+    Message,
+    Search,
+)
+from sim.network.slots import beyond_s, forget_over, hops_from, hops_to, slot_at
+
+LOOKS_FARTHER = 8.0
+"""How many times as far rounds look, where nothing is there by then."""
+
+
+def route(search: Search, message: Message, by_rounds: bool) -> int:  # noqa: FBT001
+    """Find the way of a message; return its hops, or NONE where it never arrives.
+
+    Of each hop ``hop_rows`` then has the row, begin, end and arrival. Where a row is wanted, the
+    answer is of no use. With ``by_rounds``, they alone are searched.
+    """
+    search.counters[WAYS] = 0
+    search.book.counters[WANTED] = NONE
+    best = search.best[0]
+    best.way = NONE
+    best.arrival_s = inf
+    best.doubt_s = message.ready_s
+    if not by_rounds:
+        _in_slots(search, message)
+        if search.book.counters[WANTED] != NONE:
+            return NONE
+    way = best.way
+    if best.doubt_s < inf and best.doubt_s <= best.arrival_s:
+        other = _rounds_ahead(search, message, best.arrival_s)
+        if other != NONE:
+            way = other
+    return NONE if way == NONE else _write(search, way)
+
+
+def _write(search: Search, way: int) -> int:
+    """Write the hops of a way down; return how many they are."""
+    hops = 0
+    last = way
+    while last != NONE:
+        hops += 1
+        last = search.ways[last].before
+    place = 4 * hops
+    while way != NONE:
+        place -= 4
+        hop = search.ways[way]
+        search.hop_rows[place] = hop.row
+        search.hop_rows[place + 1] = hop.begin_s
+        search.hop_rows[place + 2] = hop.sent_s
+        search.hop_rows[place + 3] = hop.arrival_s
+        way = hop.before
+    return hops
+
+
+def _in_slots(search: Search, message: Message) -> None:
+    """Find the best straight way, by spans that are as long as it takes to know."""
+    level = message.level
+    best = search.best[0]
+    while True:
+        search.counters[WAYS] = 0
+        best.way = NONE
+        best.arrival_s = best.doubt_s = best.beyond_s = inf
+        if message.target == search.hub:
+            _to_hub(search, message, level)
+        elif message.source == search.hub:
+            _from_hub(search, message, level)
+        else:
+            _between(search, message, level)
+        wanted = search.book.counters[WANTED] != NONE
+        if wanted or best.beyond_s == inf or best.beyond_s > best.arrival_s:
+            return
+        level += 1
+        if level == len(search.spans_s):
+            best.doubt_s = min(best.doubt_s, best.beyond_s)
+            return
+
+
+def _between(search: Search, message: Message, level: int) -> None:
+    """Find the straight way of a message over links alone."""
+    slot = slot_at(search, message.ready_s, level)
+    later_s = beyond_s(search, message.ready_s, level)
+    hops = hops_to(search, slot, message.target)
+    there_s, way, aside_s = _straight(
+        search, message, slot, hops, message.source, message.ready_s, NONE, later_s
+    )
+    best = search.best[0]
+    best.way = way
+    best.arrival_s = there_s
+    _doubt(best, aside_s, aside_s, there_s, later_s)
+
+
+def _doubt(best: Best, aside_s: float, sooner_s: float, there_s: float, later_s: float) -> None:
+    """Note that a message may be there sooner by what is aside, or opens later than the slot."""
+    if sooner_s < inf and sooner_s <= there_s:
+        if aside_s >= later_s:
+            best.beyond_s = min(best.beyond_s, sooner_s)
+        else:
+            best.doubt_s = min(best.doubt_s, sooner_s)
+
+
+def _keep(search: Search, way: int, arrival_s: float) -> None:
+    """Keep a way if it is there first; which of two that are there together, rounds decide."""
+    best = search.best[0]
+    if arrival_s < best.arrival_s:
+        best.way = way
+        best.arrival_s = arrival_s
+    elif arrival_s == best.arrival_s and arrival_s < inf:
+        best.doubt_s = min(best.doubt_s, arrival_s)
+
+
+def _to_hub(search: Search, message: Message, level: int) -> None:
+    """Find the way over the pass by which a message is at the hub first."""
+    book = search.book
+    best = search.best[0]
+    ready_s = message.ready_s
+    slot = slot_at(search, ready_s, level)
+    later_s = beyond_s(search, ready_s, level)
+    hops = hops_from(search, slot, message.source)
+    place = count = 0
+    while True:
+        least_s, least = _least_key(search, count)
+        while _has_pass(search, UP, place, min(least_s, best.arrival_s)):
+            row = search.let_in[UP][place]
+            place += 1
+            key_s = _key_up(search, message, hops, row, later_s)
+            if key_s < inf:
+                _add_key(search, count, row, key_s)
+                if key_s < least_s:
+                    least_s = key_s
+                    least = count
+                count += 1
+        if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
+            break
+        key = search.keys[least]
+        row = key.row
+        contact = book.contacts[row]
+        if key.stage == 0:  # by its rates, and the hops to it
+            key.stage = 1
+            there_s = ready_s + search.hops[hops + contact.source] * message.least_s
+            key.at_least_s = first_fit(book, row, ready_s, message.bits, ready_s)
+            if contact.begin_s < there_s:
+                key.at_least_s = first_fit(book, row, there_s, message.bits, ready_s)
+            continue
+        key.at_least_s = inf
+        _over_pass_up(search, message, slot, row, least_s, later_s)
+    if later_s <= best.arrival_s < inf:  # what opens until then may spare hops
+        best.beyond_s = min(best.beyond_s, best.arrival_s)
+
+
+def _key_up(search: Search, message: Message, hops: int, row: int, later_s: float) -> float:
+    """Return when a message is through over a pass to the hub, at least, by its free times."""
+    contact = search.book.contacts[row]
+    ready_s = message.ready_s
+    if contact.closes_s < ready_s:
+        return inf
+    if search.hops[hops + contact.source] == FAR:
+        if later_s <= contact.closes_s:
+            there_s = first_fit(search.book, row, later_s, message.bits, ready_s)
+            search.best[0].beyond_s = min(search.best[0].beyond_s, there_s)
+        return inf
+    key_s = ready_s + search.hops[hops + contact.source] * message.least_s
+    begin_s = search.book.gaps[contact.first_gap].begin_s
+    if begin_s > key_s:
+        key_s = begin_s
+    if (
+        message.bits >= contact.bound_bits
+        and ready_s >= contact.bound_from_s
+        and contact.bound_begin_s > key_s
+    ):
+        key_s = contact.bound_begin_s
+    return key_s if key_s <= contact.closes_s else inf
+
+
+def _over_pass_up(
+    search: Search, message: Message, slot: int, row: int, least_s: float, later_s: float
+) -> None:
+    """Find the straight way to a pass, over which it is not through before ``least_s``."""
+    book = search.book
+    satellite = book.contacts[row].source
+    hops = hops_to(search, slot, satellite)
+    ready_s = message.ready_s
+    there_s, way, aside_s = _straight(
+        search, message, slot, hops, message.source, ready_s, NONE, later_s
+    )
+    arrival_s = inf
+    if there_s < inf:
+        arrival_s = first_fit(book, row, there_s, message.bits, ready_s)
+        if arrival_s < inf:
+            way = _add_way(search, row, way)
+    if aside_s < there_s and arrival_s > least_s:
+        sooner_s = first_fit(book, row, aside_s, message.bits, ready_s)
+        _doubt(search.best[0], aside_s, sooner_s, arrival_s, later_s)
+    _keep(search, way, arrival_s)
+
+
+def _from_hub(search: Search, message: Message, level: int) -> None:
+    """Find the way over the pass behind which links bring a message to its target first."""
+    book = search.book
+    best = search.best[0]
+    ready_s = message.ready_s
+    bits = message.bits
+    place = count = 0
+    while True:
+        least_s, least = _least_key(search, count)
+        while _has_pass(search, DOWN, place, min(least_s, best.arrival_s)):
+            row = search.let_in[DOWN][place]
+            place += 1
+            key_s = first_fit(book, row, ready_s, bits, ready_s)
+            if key_s < inf:
+                _add_key(search, count, row, key_s)
+                if key_s < least_s:
+                    least_s = key_s
+                    least = count
+                count += 1
+        if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
+            return
+        key = search.keys[least]
+        satellite = book.contacts[key.row].target
+        if key.stage == 0:  # with the hops behind it
+            key.stage = 1
+            slot = slot_at(search, least_s, level)
+            hops = search.hops[hops_to(search, slot, message.target) + satellite]
+            if hops == FAR:
+                best.beyond_s = min(best.beyond_s, beyond_s(search, least_s, level))
+                key.at_least_s = inf
+            else:
+                key.at_least_s = least_s + hops * message.least_s
+            continue
+        key.at_least_s = inf
+        _over_pass_down(search, message, key.row, level)
+
+
+def _over_pass_down(search: Search, message: Message, row: int, level: int) -> None:
+    """Find the straight way from a pass on."""
+    satellite = search.book.contacts[row].target
+    from_s = first_fit(search.book, row, message.ready_s, message.bits, message.ready_s)
+    first = _add_way(search, row, NONE)
+    slot = slot_at(search, from_s, level)
+    later_s = beyond_s(search, from_s, level)
+    hops = hops_to(search, slot, message.target)
+    there_s, way, aside_s = _straight(
+        search, message, slot, hops, satellite, from_s, first, later_s
+    )
+    if aside_s < there_s:
+        _doubt(search.best[0], aside_s, aside_s, there_s, later_s)
+    _keep(search, way, there_s)
+
+
+def _has_pass(search: Search, way: int, place: int, by_s: float) -> bool:
+    """Whether there is another pass that opens by a time; it is let in then."""
+    counters = search.counters
+    contacts = search.book.contacts
+    let_in = search.let_in[way]
+    if place < counters[OPEN + way]:
+        return contacts[let_in[place]].opens_s <= by_s
+    following = counters[NEXT + way]
+    passes = search.passes[way]
+    if following == len(passes) or contacts[passes[following]].opens_s > by_s:
+        return False
+    let_in[place] = passes[following]
+    counters[NEXT + way] += 1
+    counters[OPEN + way] += 1
+    return True
+
+
+def _add_key(search: Search, count: int, row: int, key_s: float) -> None:
+    """Keep the key of a pass."""
+    key = search.keys[count]
+    key.at_least_s = key_s
+    key.row = row
+    key.stage = 0
+
+
+def _least_key(search: Search, count: int) -> tuple[float, int]:
+    """Return the least of so many keys and its place, the first of equal ones."""
+    least_s = inf
+    least = NONE
+    keys = search.keys
+    for place in range(count):
+        if keys[place].at_least_s < least_s:
+            least_s = keys[place].at_least_s
+            least = place
+    return least_s, least
+
+
+def _add_way(search: Search, row: int, before: int) -> int:
+    """Keep the hop over a row that was asked last; return its number."""
+    number = search.counters[WAYS]
+    search.counters[WAYS] = number + 1
+    contact = search.book.contacts[row]
+    _set_way(search, number, row, before, contact.begin_s, contact.sent_s, contact.arrival_s)
+    return number
+
+
+def _set_way(
+    search: Search,
+    number: int,
+    row: int,
+    before: int,
+    begin_s: float,
+    sent_s: float,
+    arrival_s: float,
+) -> None:
+    way = search.ways[number]
+    way.row = row
+    way.before = before
+    way.begin_s = begin_s
+    way.sent_s = sent_s
+    way.arrival_s = arrival_s
+
+
+def _has_room(search: Search) -> bool:
+    """Whether there is room for a way to each node; else the answer is of no use."""
+    if search.counters[WAYS] + len(search.nodes) + 2 <= len(search.ways):
+        return True
+    search.book.counters[WANTED] = FULL
+    return False
+
+
+def _straight(
+    search: Search,
+    message: Message,
+    slot: int,
+    hops: int,
+    source: int,
+    from_s: float,
+    before: int,
+    later_s: float,
+) -> tuple[float, int, float]:
+    """Return when a message is there by the earliest of the ways of the fewest links, and that way.
+
+    It is at ``source`` from a time on, by the way ``before``; ``hops`` are those to where it is to
+    be. Behind them is a bound of all other ways: they may begin with what opens at ``later_s``.
+    Where there is no such way, its time is inf.
+    """
+    nodes = search.nodes
+    if search.hops[hops + source] == FAR or not _has_room(search):
+        return inf, NONE, later_s
+    search.counters[MARK] += 1
+    node = nodes[source]
+    node.there_s = from_s
+    node.mark = search.counters[MARK]
+    node.way = before
+    search.front[0] = source
+    reached = 1
+    aside_s = later_s
+    for left in range(search.hops[hops + source] - 1, -1, -1):
+        found = 0
+        for at in range(reached):
+            found, bound_s = _nearer(search, message, slot, hops, search.front[at], left, found)
+            if bound_s < aside_s:
+                aside_s = bound_s
+        if found == 0:
+            return inf, NONE, aside_s
+        for at in range(found):
+            search.front[at] = search.ahead[at]
+        reached = found
+    node = nodes[search.front[0]]
+    return node.there_s, node.way, aside_s
+
+
+def _nearer(
+    search: Search,
+    message: Message,
+    slot: int,
+    hops: int,
+    number: int,
+    left: int,
+    found: int,
+) -> tuple[int, float]:
+    """Go on from a node to those from which so many hops are left; return how many are ahead.
+
+    Behind that is a bound of when a message is there that goes on to others.
+    """
+    contacts = search.book.contacts
+    nodes = search.nodes
+    targets = search.targets
+    counts = search.hops
+    edges = search.link_edges[slot]
+    mark = search.counters[MARK]
+    time_s = nodes[number].there_s
+    before = nodes[number].way
+    aside_s = inf
+    for edge in range(edges[number], edges[number + 1]):
+        other = targets[edge]
+        node = nodes[other]
+        if node.mark == mark and node.there_s <= time_s:
+            continue
+        row = search.links[edge]
+        contact = contacts[row]
+        if contact.closes_s < time_s:
+            continue
+        count = counts[hops + other]
+        if count == left:
+            found = _reach(search, message, row, time_s, before, found)
+        elif count < FAR:
+            bound_s = search.book.gaps[contact.first_gap].begin_s
+            if bound_s < time_s:
+                bound_s = time_s
+            bound_s += (1 + count) * message.least_s
+            if bound_s < aside_s:
+                aside_s = bound_s
+    return found, aside_s
+
+
+def _reach(
+    search: Search, message: Message, row: int, time_s: float, before: int, found: int
+) -> int:
+    """Go over a link from a time on, behind a way, if that is sooner; return how many are ahead.
+
+    Nodes ahead are kept by number, so that of ways that are equal always the same is taken.
+    """
+    contact = search.book.contacts[row]
+    last = search.book.gaps[row]
+    if contact.kind == FIXED and time_s >= last.begin_s:  # nearly always: nothing is booked then
+        begin_s = time_s
+        sent_s = time_s + message.bits / contact.rate_bps
+        arrival_s = sent_s + contact.delay_s if sent_s <= last.end_s else inf
+    else:
+        arrival_s = first_fit(search.book, row, time_s, message.bits, message.ready_s)
+        begin_s = contact.begin_s
+        sent_s = contact.sent_s
+    other = contact.target
+    node = search.nodes[other]
+    mark = search.counters[MARK]
+    if arrival_s == inf or (node.mark == mark and arrival_s >= node.there_s):
+        return found
+    if node.mark != mark:
+        node.mark = mark
+        node.way = search.counters[WAYS]
+        search.counters[WAYS] += 1
+        place = found
+        ahead = search.ahead
+        while place > 0 and ahead[place - 1] > other:
+            ahead[place] = ahead[place - 1]
+            place -= 1
+        ahead[place] = other
+        found += 1
+    node.there_s = arrival_s
+    way = search.ways[node.way]
+    way.row = row
+    way.before = before
+    way.begin_s = begin_s
+    way.sent_s = sent_s
+    way.arrival_s = arrival_s
+    return found
+
+
+def _rounds_ahead(search: Search, message: Message, by_s: float) -> int:
+    """Return the way that rounds find by a time, or where that is inf, as far ahead as it takes."""
+    if by_s < inf:
+        return _rounds(search, message, by_s)
+    span_s = 2.0 * search.spans_s[0]
+    while True:
+        until_s = message.ready_s + span_s
+        if until_s > search.times_s[LAST]:
+            return _rounds(search, message, inf)
+        way = _rounds(search, message, until_s)
+        if way != NONE or search.book.counters[WANTED] != NONE:
+            return way
+        span_s *= LOOKS_FARTHER
+
+
+def _rounds(search: Search, message: Message, by_s: float) -> int:
+    """Return the way by which a message is there first, by a time; of equal ones, of fewest hops.
+
+    Each round goes one hop on from the nodes that the last one was at sooner than all before. NONE
+    where there is none.
+    """
+    nodes = search.nodes
+    search.counters[MARK] += 1
+    start = nodes[message.source]
+    start.there_s = message.ready_s
+    start.mark = search.counters[MARK]
+    start.way = NONE
+    search.front[0] = message.source
+    search.front_ways[0] = NONE
+    best = search.best[0]
+    best.way = NONE
+    best.arrival_s = by_s
+    reached = 1
+    while reached > 0 and _has_room(search):
+        ahead = 0
+        search.counters[ROUND] = search.counters[WAYS]
+        for at in range(reached):
+            before = search.front_ways[at]
+            time_s = message.ready_s if before == NONE else search.ways[before].arrival_s
+            if time_s <= best.arrival_s:
+                ahead = _go_on(search, message, search.front[at], time_s, before, ahead)
+        _go_ahead(search, ahead)
+        reached = ahead
+    return best.way
+
+
+def _go_on(
+    search: Search, message: Message, number: int, time_s: float, before: int, ahead: int
+) -> int:
+    """Go one hop on from a node, where that is sooner; return how many nodes are ahead."""
+    best = search.best[0]
+    mark = search.counters[MARK]
+    first = search.counters[ROUND]
+    node = search.nodes[number]
+    forget_over(search, node)
+    for place in range(node.first, node.last):
+        row = search.leaving[place]
+        contact = search.book.contacts[row]
+        if contact.opens_s > best.arrival_s:
+            break
+        other = search.nodes[contact.target]
+        is_known = other.mark == mark
+        if is_known and other.there_s <= time_s:
+            continue
+        if contact.closes_s < time_s or contact.target == message.avoid:
+            continue
+        arrival_s = first_fit(search.book, row, time_s, message.bits, message.ready_s)
+        if arrival_s == inf or (is_known and arrival_s >= other.there_s):
+            continue
+        if arrival_s > best.arrival_s or (arrival_s == best.arrival_s and best.way != NONE):
+            continue
+        is_new = not is_known or other.way < first
+        if is_new:
+            other.way = search.counters[WAYS]
+            search.counters[WAYS] += 1
+        other.mark = mark
+        other.there_s = arrival_s
+        _set_way(search, other.way, row, before, contact.begin_s, contact.sent_s, arrival_s)
+        if contact.target == message.target:
+            best.arrival_s = arrival_s
+            best.way = other.way
+        elif is_new:
+            search.ahead[ahead] = contact.target
+            ahead += 1
+    return ahead
+
+
+def _go_ahead(search: Search, count: int) -> None:
+    """Begin the next round at nodes ahead, by number, so that always the same of ties is taken."""
+    front = search.front
+    for at in range(count):
+        number = search.ahead[at]
+        place = at
+        while place > 0 and front[place - 1] > number:
+            front[place] = front[place - 1]
+            place -= 1
+        front[place] = number
+    for at in range(count):
+        search.front_ways[at] = search.nodes[front[at]].way

@@ -1,0 +1,116 @@
+"""Whole days of a mesh in small: the quick search takes the hops of rounds, to the last bit."""
+
+from functools import cache
+
+import pytest
+
+import scenarios
+from tests.kit.network import MeshTimetable, can_compile, make_plan
+
+KEYS = {
+    "compute.seconds_per_round": 600,
+    "learning.method": "fedavg",
+    "learning.options": {},
+    "learning.train": False,
+    "learning.model.kind": "vector-mlp",
+    "link.isl.route": "earliest",
+    "link.isl.rate_mbps": 100,
+    "link.isl.between_planes": "neighbours",
+    "link.isl.terminals": 4,
+}
+SHELL = {
+    "source": "walker",
+    "pattern": "delta",
+    "satellites": 264,
+    "planes": 12,
+    "phasing": 1,
+    "altitude_km": 550,
+    "inclination_deg": 53,
+    "min_elevation_deg": 10,
+}
+STATION = {"name": "Munich", "latitude_deg": 48.15, "longitude_deg": 11.57}
+GRID = {"link.isl.between_planes": "grid", "link.isl.terminals": None, "orbit": SHELL}
+GRID |= {"ground.stations": [STATION]}
+COMPILED = pytest.param(
+    True,
+    marks=[
+        pytest.mark.skipif(not can_compile(), reason="numba is not installed"),
+        pytest.mark.slow(reason="compiles for twenty seconds where it has not before"),
+    ],
+)
+
+
+@cache
+def plan_of(name):
+    """The plan of a tenth of a day of 66 satellites, or of less of a grid of 264."""
+    keys = KEYS | ({"stop.days": 0.1} if name == "66" else GRID | {"stop.days": 0.03})
+    return make_plan(scenarios.load("iridium-isl", keys))
+
+
+def carried(timetable, ends, *, messages, every):
+    """Yield the hops that messages of federated learning book; of every so many, also by rounds.
+
+    All satellites get one at a time, and each sends another on ten minutes behind, by turns.
+    """
+    carrier = timetable.carrier
+    hub = ends
+    ready = []
+    now_s = 0.0
+    for number in range(messages):
+        bits = 8e6 if number % 5 else 1.5e9  # some that are longer than many windows
+        if number % (2 * ends) < ends:
+            source, target = hub, number % ends
+        else:
+            if number % (2 * ends) == ends:
+                ready.sort()
+            now_s, source = ready.pop(0)
+            target = hub
+        found = carrier.route(source, target, bits, now_s)
+        if number % every == 0:
+            yield found, carrier.route(source, target, bits, now_s, by_rounds=True)
+        else:
+            yield found, None
+        hops = timetable.booked(source, target, bits, now_s)
+        assert (hops is None) == (found is None)
+        if source == hub:
+            ready.append(((hops[-1].arrival_s if hops else now_s) + 600.0, target))
+        elif not ready:
+            now_s = max(now_s, hops[-1].arrival_s if hops else now_s)
+
+
+@pytest.mark.parametrize("compiled", [False, COMPILED], ids=["plain", "compiled"])
+@pytest.mark.parametrize(
+    ("name", "messages", "every"), [("66", 500, 1), ("264", 500, 9)], ids=["66", "grid of 264"]
+)
+def test_every_hop_is_that_of_rounds(name, messages, every, compiled):
+    """Contacts, begins, ends and arrivals of the quick search, with what others have booked."""
+    plan = plan_of(name)
+    timetable = MeshTimetable(plan, plan.isls, exact_delays=False, compiled=compiled)
+    compared = waits = never = 0
+    ends = len(plan.isls.names)
+    for number, (found, wanted) in enumerate(
+        carried(timetable, ends, messages=messages, every=every)
+    ):
+        never += found is None
+        if number % every == 0:
+            assert found == wanted
+            compared += 1
+        for before, after in zip(found or (), (found or ())[1:], strict=False):
+            waits += after.begin_s > before.arrival_s
+    assert compared >= messages // every
+    assert waits
+    assert never < messages / 2
+
+
+@pytest.mark.slow(reason="compiles for twenty seconds where it has not before")
+@pytest.mark.skipif(not can_compile(), reason="numba is not installed")
+@pytest.mark.parametrize("name", ["66", "264"])
+def test_compiled_and_plain_searches_book_the_same_hops(name):
+    plan = plan_of(name)
+    ends = len(plan.isls.names)
+    each = []
+    for compiled in (False, True):
+        timetable = MeshTimetable(plan, plan.isls, exact_delays=False, compiled=compiled)
+        hops = [found for found, _ in carried(timetable, ends, messages=900, every=1000)]
+        each.append(hops)
+    assert each[0] == each[1]
