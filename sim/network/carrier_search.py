@@ -9,7 +9,7 @@ finds the same way sooner, or says that it is in doubt:
 
 1. The best pass first. Each pass has a key, when a message may be through over it, that only grows:
    by its free times, then by its rates, then with the way to it. The least key is looked at next.
-2. The straight way: level by level, over the links that are one hop nearer. It also bounds how
+2. The straight way (:mod:`sim.network.straight_ways`), of the fewest links. It also bounds how
    early any other way could be there: if that is no earlier, it is the best one.
 3. Rounds, where a longer way may be better, or another one as good.
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from math import inf
 
-from sim.network.free_times import FIXED, FULL, NONE, WANTED, first_fit
+from sim.network.free_times import NONE, WANTED, first_fit
 from sim.network.search_state import (
     DOWN,
     FAR,
@@ -40,6 +40,7 @@ from sim.network.search_state import (
     Search,
 )
 from sim.network.slots import beyond_s, forget_over, hops_from, hops_to, slot_at
+from sim.network.straight_ways import add_way, has_room, set_way, straight
 
 LOOKS_FARTHER = 8.0
 """How many times as far rounds look, where nothing is there by then."""
@@ -116,7 +117,7 @@ def _between(search: Search, message: Message, level: int) -> None:
     slot = slot_at(search, message.ready_s, level)
     later_s = beyond_s(search, message.ready_s, level)
     hops = hops_to(search, slot, message.target)
-    there_s, way, aside_s = _straight(
+    there_s, way, aside_s = straight(
         search, message, slot, hops, message.source, message.ready_s, NONE, later_s
     )
     best = search.best[0]
@@ -152,22 +153,18 @@ def _to_hub(search: Search, message: Message, level: int) -> None:
     slot = slot_at(search, ready_s, level)
     later_s = beyond_s(search, ready_s, level)
     hops = hops_from(search, slot, message.source)
+    keys = search.keys
     place = count = 0
     while True:
         least_s, least = _least_key(search, count)
-        while _has_pass(search, UP, place, min(least_s, best.arrival_s)):
-            row = search.let_in[UP][place]
-            place += 1
-            key_s = _key_up(search, message, hops, row, later_s)
-            if key_s < inf:
-                _add_key(search, count, row, key_s)
-                if key_s < least_s:
-                    least_s = key_s
-                    least = count
-                count += 1
+        by_s = min(least_s, best.arrival_s)
+        known = count
+        place, count = _add_keys_up(search, message, hops, later_s, place, count, by_s)
+        if count > known:
+            least_s, least = _least_key(search, count)
         if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
             break
-        key = search.keys[least]
+        key = keys[least]
         row = key.row
         contact = book.contacts[row]
         if key.stage == 0:  # by its rates, and the hops to it
@@ -181,6 +178,39 @@ def _to_hub(search: Search, message: Message, level: int) -> None:
         _over_pass_up(search, message, slot, row, least_s, later_s)
     if later_s <= best.arrival_s < inf:  # what opens until then may spare hops
         best.beyond_s = min(best.beyond_s, best.arrival_s)
+
+
+def _add_keys_up(
+    search: Search,
+    message: Message,
+    hops: int,
+    later_s: float,
+    place: int,
+    count: int,
+    by_s: float,
+) -> tuple[int, int]:
+    """Add keys of passes to the hub that open by a time, or by the least of their keys.
+
+    Return how many passes were looked at, and how many keys there are.
+    """
+    contacts = search.book.contacts
+    let_in = search.let_in[UP]
+    keys = search.keys
+    while place < search.counters[OPEN + UP] or _let_in(search, UP, by_s):
+        row = let_in[place]
+        if contacts[row].opens_s > by_s:
+            break
+        place += 1
+        key_s = _key_up(search, message, hops, row, later_s)
+        if key_s < inf:
+            key = keys[count]
+            key.at_least_s = key_s
+            key.row = row
+            key.stage = 0
+            count += 1
+            if key_s < by_s:
+                by_s = key_s
+    return place, count
 
 
 def _key_up(search: Search, message: Message, hops: int, row: int, later_s: float) -> float:
@@ -215,14 +245,14 @@ def _over_pass_up(
     satellite = book.contacts[row].source
     hops = hops_to(search, slot, satellite)
     ready_s = message.ready_s
-    there_s, way, aside_s = _straight(
+    there_s, way, aside_s = straight(
         search, message, slot, hops, message.source, ready_s, NONE, later_s
     )
     arrival_s = inf
     if there_s < inf:
         arrival_s = first_fit(book, row, there_s, message.bits, ready_s)
         if arrival_s < inf:
-            way = _add_way(search, row, way)
+            way = add_way(search, row, way)
     if aside_s < there_s and arrival_s > least_s:
         sooner_s = first_fit(book, row, aside_s, message.bits, ready_s)
         _doubt(search.best[0], aside_s, sooner_s, arrival_s, later_s)
@@ -233,24 +263,18 @@ def _from_hub(search: Search, message: Message, level: int) -> None:
     """Find the way over the pass behind which links bring a message to its target first."""
     book = search.book
     best = search.best[0]
-    ready_s = message.ready_s
-    bits = message.bits
+    keys = search.keys
     place = count = 0
     while True:
         least_s, least = _least_key(search, count)
-        while _has_pass(search, DOWN, place, min(least_s, best.arrival_s)):
-            row = search.let_in[DOWN][place]
-            place += 1
-            key_s = first_fit(book, row, ready_s, bits, ready_s)
-            if key_s < inf:
-                _add_key(search, count, row, key_s)
-                if key_s < least_s:
-                    least_s = key_s
-                    least = count
-                count += 1
+        by_s = min(least_s, best.arrival_s)
+        known = count
+        place, count = _add_keys_down(search, message, place, count, by_s)
+        if count > known:
+            least_s, least = _least_key(search, count)
         if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
             return
-        key = search.keys[least]
+        key = keys[least]
         satellite = book.contacts[key.row].target
         if key.stage == 0:  # with the hops behind it
             key.stage = 1
@@ -266,45 +290,64 @@ def _from_hub(search: Search, message: Message, level: int) -> None:
         _over_pass_down(search, message, key.row, level)
 
 
+def _add_keys_down(
+    search: Search, message: Message, place: int, count: int, by_s: float
+) -> tuple[int, int]:
+    """Add keys of passes from the hub that open by a time, or by the least of their keys.
+
+    Return how many passes were looked at, and how many keys there are.
+    """
+    contacts = search.book.contacts
+    let_in = search.let_in[DOWN]
+    keys = search.keys
+    ready_s = message.ready_s
+    bits = message.bits
+    while place < search.counters[OPEN + DOWN] or _let_in(search, DOWN, by_s):
+        row = let_in[place]
+        contact = contacts[row]
+        if contact.opens_s > by_s:
+            break
+        place += 1
+        if contact.asked_bits == bits and contact.asked_from_s <= ready_s <= contact.begin_s:
+            key_s = contact.arrival_s  # as nearly always, and quicker than the same asked
+        else:
+            key_s = first_fit(search.book, row, ready_s, bits, ready_s)
+        if key_s < inf:
+            key = keys[count]
+            key.at_least_s = key_s
+            key.row = row
+            key.stage = 0
+            count += 1
+            if key_s < by_s:
+                by_s = key_s
+    return place, count
+
+
 def _over_pass_down(search: Search, message: Message, row: int, level: int) -> None:
     """Find the straight way from a pass on."""
     satellite = search.book.contacts[row].target
     from_s = first_fit(search.book, row, message.ready_s, message.bits, message.ready_s)
-    first = _add_way(search, row, NONE)
+    first = add_way(search, row, NONE)
     slot = slot_at(search, from_s, level)
     later_s = beyond_s(search, from_s, level)
     hops = hops_to(search, slot, message.target)
-    there_s, way, aside_s = _straight(
-        search, message, slot, hops, satellite, from_s, first, later_s
-    )
+    there_s, way, aside_s = straight(search, message, slot, hops, satellite, from_s, first, later_s)
     if aside_s < there_s:
         _doubt(search.best[0], aside_s, aside_s, there_s, later_s)
     _keep(search, way, there_s)
 
 
-def _has_pass(search: Search, way: int, place: int, by_s: float) -> bool:
-    """Whether there is another pass that opens by a time; it is let in then."""
+def _let_in(search: Search, way: int, by_s: float) -> bool:
+    """Let another pass in that opens by a time; return whether there is one."""
     counters = search.counters
-    contacts = search.book.contacts
-    let_in = search.let_in[way]
-    if place < counters[OPEN + way]:
-        return contacts[let_in[place]].opens_s <= by_s
     following = counters[NEXT + way]
     passes = search.passes[way]
-    if following == len(passes) or contacts[passes[following]].opens_s > by_s:
+    if following == len(passes) or search.book.contacts[passes[following]].opens_s > by_s:
         return False
-    let_in[place] = passes[following]
-    counters[NEXT + way] += 1
+    search.let_in[way][counters[OPEN + way]] = passes[following]
+    counters[NEXT + way] = following + 1
     counters[OPEN + way] += 1
     return True
-
-
-def _add_key(search: Search, count: int, row: int, key_s: float) -> None:
-    """Keep the key of a pass."""
-    key = search.keys[count]
-    key.at_least_s = key_s
-    key.row = row
-    key.stage = 0
 
 
 def _least_key(search: Search, count: int) -> tuple[float, int]:
@@ -317,169 +360,6 @@ def _least_key(search: Search, count: int) -> tuple[float, int]:
             least_s = keys[place].at_least_s
             least = place
     return least_s, least
-
-
-def _add_way(search: Search, row: int, before: int) -> int:
-    """Keep the hop over a row that was asked last; return its number."""
-    number = search.counters[WAYS]
-    search.counters[WAYS] = number + 1
-    contact = search.book.contacts[row]
-    _set_way(search, number, row, before, contact.begin_s, contact.sent_s, contact.arrival_s)
-    return number
-
-
-def _set_way(
-    search: Search,
-    number: int,
-    row: int,
-    before: int,
-    begin_s: float,
-    sent_s: float,
-    arrival_s: float,
-) -> None:
-    way = search.ways[number]
-    way.row = row
-    way.before = before
-    way.begin_s = begin_s
-    way.sent_s = sent_s
-    way.arrival_s = arrival_s
-
-
-def _has_room(search: Search) -> bool:
-    """Whether there is room for a way to each node; else the answer is of no use."""
-    if search.counters[WAYS] + len(search.nodes) + 2 <= len(search.ways):
-        return True
-    search.book.counters[WANTED] = FULL
-    return False
-
-
-def _straight(
-    search: Search,
-    message: Message,
-    slot: int,
-    hops: int,
-    source: int,
-    from_s: float,
-    before: int,
-    later_s: float,
-) -> tuple[float, int, float]:
-    """Return when a message is there by the earliest of the ways of the fewest links, and that way.
-
-    It is at ``source`` from a time on, by the way ``before``; ``hops`` are those to where it is to
-    be. Behind them is a bound of all other ways: they may begin with what opens at ``later_s``.
-    Where there is no such way, its time is inf.
-    """
-    nodes = search.nodes
-    if search.hops[hops + source] == FAR or not _has_room(search):
-        return inf, NONE, later_s
-    search.counters[MARK] += 1
-    node = nodes[source]
-    node.there_s = from_s
-    node.mark = search.counters[MARK]
-    node.way = before
-    search.front[0] = source
-    reached = 1
-    aside_s = later_s
-    for left in range(search.hops[hops + source] - 1, -1, -1):
-        found = 0
-        for at in range(reached):
-            found, bound_s = _nearer(search, message, slot, hops, search.front[at], left, found)
-            if bound_s < aside_s:
-                aside_s = bound_s
-        if found == 0:
-            return inf, NONE, aside_s
-        for at in range(found):
-            search.front[at] = search.ahead[at]
-        reached = found
-    node = nodes[search.front[0]]
-    return node.there_s, node.way, aside_s
-
-
-def _nearer(
-    search: Search,
-    message: Message,
-    slot: int,
-    hops: int,
-    number: int,
-    left: int,
-    found: int,
-) -> tuple[int, float]:
-    """Go on from a node to those from which so many hops are left; return how many are ahead.
-
-    Behind that is a bound of when a message is there that goes on to others.
-    """
-    contacts = search.book.contacts
-    nodes = search.nodes
-    targets = search.targets
-    counts = search.hops
-    edges = search.link_edges[slot]
-    mark = search.counters[MARK]
-    time_s = nodes[number].there_s
-    before = nodes[number].way
-    aside_s = inf
-    for edge in range(edges[number], edges[number + 1]):
-        other = targets[edge]
-        node = nodes[other]
-        if node.mark == mark and node.there_s <= time_s:
-            continue
-        row = search.links[edge]
-        contact = contacts[row]
-        if contact.closes_s < time_s:
-            continue
-        count = counts[hops + other]
-        if count == left:
-            found = _reach(search, message, row, time_s, before, found)
-        elif count < FAR:
-            bound_s = search.book.gaps[contact.first_gap].begin_s
-            if bound_s < time_s:
-                bound_s = time_s
-            bound_s += (1 + count) * message.least_s
-            if bound_s < aside_s:
-                aside_s = bound_s
-    return found, aside_s
-
-
-def _reach(
-    search: Search, message: Message, row: int, time_s: float, before: int, found: int
-) -> int:
-    """Go over a link from a time on, behind a way, if that is sooner; return how many are ahead.
-
-    Nodes ahead are kept by number, so that of ways that are equal always the same is taken.
-    """
-    contact = search.book.contacts[row]
-    last = search.book.gaps[row]
-    if contact.kind == FIXED and time_s >= last.begin_s:  # nearly always: nothing is booked then
-        begin_s = time_s
-        sent_s = time_s + message.bits / contact.rate_bps
-        arrival_s = sent_s + contact.delay_s if sent_s <= last.end_s else inf
-    else:
-        arrival_s = first_fit(search.book, row, time_s, message.bits, message.ready_s)
-        begin_s = contact.begin_s
-        sent_s = contact.sent_s
-    other = contact.target
-    node = search.nodes[other]
-    mark = search.counters[MARK]
-    if arrival_s == inf or (node.mark == mark and arrival_s >= node.there_s):
-        return found
-    if node.mark != mark:
-        node.mark = mark
-        node.way = search.counters[WAYS]
-        search.counters[WAYS] += 1
-        place = found
-        ahead = search.ahead
-        while place > 0 and ahead[place - 1] > other:
-            ahead[place] = ahead[place - 1]
-            place -= 1
-        ahead[place] = other
-        found += 1
-    node.there_s = arrival_s
-    way = search.ways[node.way]
-    way.row = row
-    way.before = before
-    way.begin_s = begin_s
-    way.sent_s = sent_s
-    way.arrival_s = arrival_s
-    return found
 
 
 def _rounds_ahead(search: Search, message: Message, by_s: float) -> int:
@@ -515,7 +395,7 @@ def _rounds(search: Search, message: Message, by_s: float) -> int:
     best.way = NONE
     best.arrival_s = by_s
     reached = 1
-    while reached > 0 and _has_room(search):
+    while reached > 0 and has_room(search):
         ahead = 0
         search.counters[ROUND] = search.counters[WAYS]
         for at in range(reached):
@@ -559,7 +439,7 @@ def _go_on(
             search.counters[WAYS] += 1
         other.mark = mark
         other.there_s = arrival_s
-        _set_way(search, other.way, row, before, contact.begin_s, contact.sent_s, arrival_s)
+        set_way(search, other.way, row, before, contact.begin_s, contact.sent_s, arrival_s)
         if contact.target == message.target:
             best.arrival_s = arrival_s
             best.way = other.way

@@ -162,7 +162,7 @@ def _count(
         farther = hops[place + number] + 1
         for edge in range(edges[number], edges[number + 1]):
             other = others[edge]
-            if hops[place + other] == FAR:
+            if hops[place + other] > farther:
                 hops[place + other] = farther
                 reached[count] = other
                 count += 1

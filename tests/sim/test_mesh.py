@@ -87,7 +87,7 @@ COMPILED = pytest.param(
     True,
     marks=[
         pytest.mark.skipif(not can_compile(), reason="numba is not installed"),
-        pytest.mark.slow(reason="compiles for ten seconds where it has not before"),
+        pytest.mark.slow(reason="compiles for twenty seconds where it has not before"),
     ],
 )
 SEARCHES = pytest.mark.parametrize("compiled", [False, COMPILED], ids=["plain", "compiled"])
