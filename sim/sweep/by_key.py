@@ -42,7 +42,8 @@ class KeyAnswer:
     ``answer`` has a row per value that has a figure at enough points. ``points`` is at how many
     settings and seeds two values or more have a row, ``compared`` at how many the first two of the
     verdict have a figure. ``counts`` says at how many points each value has one, ``reasons`` in
-    what the first of these two differs from the second, and ``interactions`` which other keys turn them.
+    what the first of these two differs from the second, and ``interactions`` which other keys turn
+    their order.
     """
 
     key: str
@@ -142,8 +143,8 @@ def _of_key(one: OneKey, answer: Answer, others: Sequence[str], runs: Runs) -> K
         why = tuple(reasons(best, second, answer.measure.column, runs))
     interactions: tuple[Interaction, ...] = ()
     if ranking.verdict is not Verdict.TIE or ranking.behind:
-        known = tuple(_interactions(one, pair, others, answer.measure))
-    return KeyAnswer(one.key, answer, one.points, len(common_cases), counts, why, known)
+        interactions = tuple(_interactions(one, pair, others, answer.measure))
+    return KeyAnswer(one.key, answer, one.points, len(common_cases), counts, why, interactions)
 
 
 def _second(ranking: Ranking) -> str:
