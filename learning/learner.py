@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from learning.metrics import place_outside
 from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
 from learning.recent import Recent
-from learning.requests.cluster import Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cost, Ints, Mask
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
@@ -37,23 +37,6 @@ from learning.values.store import Tensors
 if TYPE_CHECKING:
     from learning.metrics import Score
     from learning.training.task import Task
-
-
-@dataclass(frozen=True, eq=False)
-class UpdatesUsed:
-    """What a server uses of the devices ``who`` (K,) of a cluster: a row of ``updates`` for each.
-
-    ``version`` (K,) is the server's that each stems from, ``contact_id`` (K,) the contact in which
-    its last bit was sent (None where that is not known). ``weigh`` gives the weights (K,) with
-    which the changes are added, from the samples (K,) of the devices of every cluster.
-    """
-
-    cluster: str
-    payload: str
-    who: Mask
-    version: Ints
-    contact_id: Ints | None
-    weigh: Callable[[Mapping[str, Ints]], Floats]
 
 
 TASKS: Recent[Task] = Recent(lambda task: task.bytes)
@@ -173,7 +156,6 @@ class Learner:
         self.corruption = CorruptUpdates() if corruption is None else corruption
         self.metrics = metrics
         self.skips_unchanged = skips_unchanged
-        self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
         self._shared_files: Fingerprints | None = None
@@ -186,17 +168,6 @@ class Learner:
         values.known = lambda: dict(self.task.initial)
         values.together = Stacking()
         return values
-
-    def merged(self, used: UpdatesUsed) -> None:
-        """Note what was merged into a server's model, until :meth:`take_merged` asks for it."""
-        self._merged.append(used)
-
-    def take_merged(self) -> list[UpdatesUsed]:
-        """Return what was merged since this was asked for last."""
-        taken = self._merged
-        if taken:
-            self._merged = []
-        return taken
 
     def under(self, rules: LearningRules) -> None:
         """Go on under other rules; results that were asked for before keep theirs."""

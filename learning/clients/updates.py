@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from learning.learner import Learner, UpdatesUsed
+from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
 from learning.requests.masks import is_everybody
 from learning.requests.request import Request
+from learning.requests.used import UpdatesUsed
 from learning.training import operations
 from learning.training.recipe import Weighing
 from learning.values.handle import Handle
@@ -102,31 +103,31 @@ def merge(
     scale: float | Floats = 1.0,
     usage: Floats | None = None,
     start: Handle | None = None,
-) -> Handle:
+) -> tuple[Handle, UpdatesUsed]:
     """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``.
+
+    Returns the model, and what was used for it: who moves the server's model asks for
+    :class:`~learning.requests.used.Used` with that.
 
     What an update holds as a whole, like the statistics of a BatchNorm, counts against ``start``,
     by default ``server``: the model before several updates are added, one after the other.
-    The learner notes what was used: the table ``updates`` has a row for each device of it.
     """
     sent = update.sent
-    learner.merged(
-        UpdatesUsed(
-            update.cluster,
-            sent.name,
-            update.who,
-            update.version,
-            update.contact_id,
-            lambda samples: update.weights(samples, scale),
-        )
+    used = UpdatesUsed(
+        update.cluster,
+        sent.name,
+        update.who,
+        update.version,
+        update.contact_id,
+        lambda samples: update.weights(samples, scale),
     )
     if not learner.trains:
-        return server
+        return server, used
     offered = sent.handle
     if start is not None and start is not server:
         offered = learner.make(operations.changes.towards, offered, start)
     weighing = Weighing(update.cluster, update.who, update.eligible, scale, usage)
-    return learner.aggregate(server, offered, sent.experts, weighing, gate=sent.gate)
+    return learner.aggregate(server, offered, sent.experts, weighing, gate=sent.gate), used
 
 
 def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:
@@ -141,12 +142,27 @@ def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:
     return np.tensordot(ranks or [lora.rank or 0] * len(who), who, 1)
 
 
-def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Handle:
-    """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name."""
-    total = learner.zeros(server)
+Moved = tuple[Handle, Sequence[UpdatesUsed]]
+"""The server's next model, or its change, and the updates that were used for it."""
+
+
+def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Moved:
+    """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name.
+
+    With it comes what was used.
+    """
+    return merge_all(learner, learner.zeros(server), updates, start=server)
+
+
+def merge_all(
+    learner: Learner, weights: Handle, updates: Sequence[Weighted], *, start: Handle
+) -> Moved:
+    """Add all updates to ``weights``, one after the other; ``start`` as in :func:`merge`."""
+    every = []
     for update, weight in updates:
-        total = merge(learner, total, update, weight, start=server)
-    return total
+        weights, used = merge(learner, weights, update, weight, start=start)
+        every.append(used)
+    return weights, every
 
 
 def changes(learner: Learner, update: Update) -> Handle:

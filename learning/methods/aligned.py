@@ -45,6 +45,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Note
 from learning.requests.request import Request
+from learning.requests.used import Used
 from learning.rng import stream
 from learning.training import operations
 
@@ -236,7 +237,7 @@ class Aligned(FedAvg):
 
     # -- the end of a round
 
-    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+    def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
         """Move every expert by its use, and what is shared by samples; learn from both.
 
         A device's share of an expert's use is ``u_ce / sum_c u_ce``, 0 where nobody used it.
@@ -250,7 +251,9 @@ class Aligned(FedAvg):
         changes: Ints = np.zeros(len(self.experts), np.int64)
         for update, own in zip(self.updates, used, strict=True):
             share = shares[update.cluster]
-            self.weights = merge(self.learner, self.weights, update, share, usage=own / total)
+            usage = own / total
+            self.weights, told = merge(self.learner, self.weights, update, share, usage=usage)
+            yield Used([told], self.version, self.round)
             changes = changes + changes_in(self.learner, update.cluster, own > 0)
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average

@@ -123,9 +123,9 @@ class Asynchronous(GlobalModelMethod):
         if len(self.buffer) >= self.buffer_size:
             updates = self.buffer
             self.buffer = []
-            yield self.aggregate(updates)
+            yield from self.aggregate(updates)
 
-    def aggregate(self, updates: list[Update]) -> Aggregated:
+    def aggregate(self, updates: list[Update]) -> Protocol:
         """Add the buffered updates to the server's model by their weights and note it.
 
         The server's version does not change while the buffer fills, so that the staleness of an
@@ -133,9 +133,9 @@ class Asynchronous(GlobalModelMethod):
         """
         stale = np.concatenate([update.behind(self.version) for update in updates])
         weighted = self.weighted(updates)
-        self.weights = self.server_step(weighted)
+        yield self.move(weighted)
         self.aggregated(self.experts, self.changes_in(updates))
-        return Aggregated(
+        yield Aggregated(
             self.version,
             self.learner.architecture.named(self.experts, gate=True),
             devices=len(stale),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.learner import Learner, LearningRules, LocalLoss, UpdatesUsed
+from learning.clients.updates import Moved, ServerModel, Update, Weighted, changes_in, merge_all
+from learning.learner import Learner, LearningRules, LocalLoss
 from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared
 from learning.registry import Register
@@ -30,6 +30,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
 from learning.requests.request import Request
+from learning.requests.used import Used
 from learning.settings import LearningConfig
 from learning.training import operations
 from learning.values.handle import Handle
@@ -66,15 +67,6 @@ class World:
     def names(self) -> frozenset[str]:
         """Names of all clusters."""
         return frozenset(cluster.name for cluster in self.clusters)
-
-
-@dataclass(frozen=True, eq=False)
-class UsedUpdates:
-    """Updates that the server has used, and its ``version`` and ``round`` before it did."""
-
-    version: int
-    round: int
-    updates: UpdatesUsed
 
 
 class Method(ABC):
@@ -141,8 +133,7 @@ class Method(ABC):
         self.world = world
         self.learner = world.learner
         self.options = read_options(self.Options, {}) if options is None else options
-        self._version = 0
-        self._used: list[UsedUpdates] = []
+        self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
 
     @classmethod
@@ -253,29 +244,6 @@ class Method(ABC):
         self.version += 1
         self.registry.changed(experts, changes)
 
-    @property
-    def version(self) -> int:
-        """Number of the server's model; what was merged before it changes became part of it."""
-        return self._version
-
-    @version.setter
-    def version(self, version: int) -> None:
-        self._count_used()
-        self._version = version
-
-    def take_used(self) -> list[UsedUpdates]:
-        """Return the updates that the server has used since this was asked for last."""
-        self._count_used()
-        taken = self._used
-        self._used = []
-        return taken
-
-    def _count_used(self) -> None:
-        merged = self.learner.take_merged()
-        if merged:
-            now = self.version, self.round
-            self._used += [UsedUpdates(*now, updates) for updates in merged]
-
     def changes_in(self, updates: Sequence[Update]) -> Ints:
         """Return how many changes ``updates`` are to each expert (E,), or ranks that are stacked.
 
@@ -344,7 +312,7 @@ class GlobalModelMethod(Method):
         if update is None:
             return
         staleness = update.staleness(self.version)
-        self.weights = self.server_step([(update, 1.0)])
+        yield self.move([(update, 1.0)])
         experts = update.sent.experts
         self.aggregated(experts, self.changes_in([update])[list(experts)])
         yield Aggregated(
@@ -355,17 +323,30 @@ class GlobalModelMethod(Method):
             rounds=update.rounds_held,
         )
 
-    def server_step(self, updates: Sequence[Weighted]) -> Handle:
-        """Return the server's next model from updates and their weights: their sum is added.
+    def move(self, updates: Sequence[Weighted]) -> Used:
+        """Move the server's model by its step; return the request that tells what it used."""
+        self.weights, used = _a_pair(self.server_step(updates))
+        return Used(used, self.version, self.round)
 
-        An update is the mean over its devices, and a weight one number or one for each device: in
-        (28) and (35) 1, in FedAvg the clusters' shares. A method with another rule at the server
-        overrides this, and may take the sum from :func:`learning.mean_change`.
+    def server_step(self, updates: Sequence[Weighted]) -> Moved:
+        """Return the server's next model, from updates and their weights, and what was used for it.
+
+        The weighted sum of the updates is added. An update is the mean over its devices, and a
+        weight one number or one for each device: in (28) and (35) 1, in FedAvg the clusters'
+        shares. A method with another rule at the server overrides this, and may take the sum, and
+        what was used, from :func:`learning.mean_change`.
         """
-        weights = self.weights
-        for update, weight in updates:
-            weights = merge(self.learner, weights, update, weight, start=self.weights)
-        return weights
+        return merge_all(self.learner, self.weights, updates, start=self.weights)
+
+
+def _a_pair(moved: Moved) -> Moved:
+    """Return what a step of the server gives; raise ValueError where it is a model alone."""
+    if not isinstance(moved, tuple) or len(moved) != 2:
+        raise ValueError(
+            "it returns a model alone; return it with what was used for it: model, used "
+            "(merge and mean_change return both)"
+        )
+    return moved
 
 
 def try_hooks(method: GlobalModelMethod) -> None:
@@ -394,7 +375,7 @@ def try_hooks(method: GlobalModelMethod) -> None:
         devices.offer(method.experts, gate=True)
         before = learner.number(operations.guards.shapes, method.weights)
         update = devices.update(devices.pending)
-        moved = method.server_step([] if update is None else [(update, 1.0)])
+        moved, _ = _a_pair(method.server_step([] if update is None else [(update, 1.0)]))
         after = learner.number(operations.guards.shapes, moved)
         for tensor, shape in before.items():
             if after.get(tensor) != shape:

@@ -97,12 +97,12 @@ class FedAvg(GlobalModelMethod):
 
     # -- what may differ from method to method
 
-    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+    def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
         """Merge the updates, clusters weighing their ``shares`` (6); return the experts that move.
 
         By default the mean of all updates is added to the server's model.
         """
-        self.weights = self.server_step(self.weighted(shares))
+        yield self.move(self.weighted(shares))
         self.aggregated(self.experts, self.changes_in(self.updates))
         return self.experts
 
@@ -385,7 +385,8 @@ class FedAvg(GlobalModelMethod):
         if self.weighs_present or not self.world.closing.waits_for_all:
             self.count_who_came()
         everybody = sum(self.arrived.values())
-        moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
+        shares = {name: own / everybody for name, own in self.arrived.items()}
+        moved = yield from self.merge_round(shares)
         yield self.aggregation(moved)
         self.updates = []
         self.sent = {}

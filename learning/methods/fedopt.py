@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from learning.clients.updates import Weighted, mean_change
+from learning.clients.updates import Moved, Weighted, mean_change
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
@@ -48,19 +48,20 @@ class FedOpt(FedAvg):
         super().__init__(world, options)
         self.moments: tuple[Handle, ...] = ()
 
-    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+    def server_step(self, updates: Sequence[Weighted]) -> Moved:
         """Take a step of the server's optimiser along the mean change."""
         by = self.options
-        change = mean_change(self.learner, self.weights, updates)
+        change, used = mean_change(self.learner, self.weights, updates)
         decays = {"beta1": by.beta1, "beta2": by.beta2, "tau": by.tau}
         moments = self.learner.make(
             operations.server_optimizers.moments, change, *self.moments, kind=by.kind, **decays
         )
         self.moments = (moments,)
-        return self.learner.make(
+        moved = self.learner.make(
             operations.server_optimizers.step,
             self.weights,
             moments,
             step_size=by.step_size,
             tau=by.tau,
         )
+        return moved, used

@@ -64,7 +64,7 @@ class FedSat(Asynchronous):
         self.visits[update.cluster] += 1
         staleness = update.staleness(self.version)
         known = [self.latest[me.name] for me in self.world.clusters if me.name in self.latest]
-        self.weights = self.server_step(self.weighted(known))
+        yield self.move(self.weighted(known))
         self.aggregated(self.experts, changes=len(known))
         yield Aggregated(
             self.version,

@@ -111,7 +111,7 @@ class FedSpace(Asynchronous):
             if plan[slot % horizon] and self.buffer:
                 updates = self.buffer
                 self.buffer = []
-                yield self.aggregate(updates)
+                yield from self.aggregate(updates)
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return updates by c(s) over the sum of all c(s)."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from learning.learner import LearningRules
-from learning.methods.base import Method, Protocol, UsedUpdates, World
+from learning.methods.base import Method, Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Ints
@@ -67,10 +67,6 @@ class PerCluster(Method):
         for rounds in self.rounds.values():
             (one,) = rounds.world.clusters
             rounds.world = replace(world, clusters=(one,))
-
-    def take_used(self) -> list[UsedUpdates]:
-        """Return the updates that were used since this was asked for last, of all clusters."""
-        return [used for rounds in self.rounds.values() for used in rounds.take_used()]
 
     @property
     def models(self) -> list[Handle]:

@@ -6,7 +6,7 @@ Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Lear
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,13 +14,14 @@ from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Weighted, changes, mean_change
+from learning.clients.updates import Moved, Weighted, changes, mean_change
 from learning.learner import LocalLoss
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster
+from learning.requests.request import Request
 from learning.training import operations
 from learning.values.handle import Handle
 
@@ -82,19 +83,20 @@ class Scaffold(FedAvg):
         """Return the correction of the cluster's devices."""
         return LocalLoss(correction, self.control, self.own[me.name])
 
-    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+    def server_step(self, updates: Sequence[Weighted]) -> Moved:
         """Add the mean change times the global step size; means of buffers are not scaled."""
         size = self.options.server_step_size
         if size == 1.0:
             return super().server_step(updates)
-        change = mean_change(self.learner, self.weights, updates)
+        change, used = mean_change(self.learner, self.weights, updates)
         plain = {"kind": "avgm", "beta1": 0.0, "beta2": 0.0, "tau": 0.0}
         moments = self.learner.make(operations.server_optimizers.moments, change, **plain)
-        return self.learner.make(
+        moved = self.learner.make(
             operations.server_optimizers.step, self.weights, moments, step_size=size, tau=0.0
         )
+        return moved, used
 
-    def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
+    def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
         """Renew the control variates of who took part, and add the mean change."""
         control = self.control
         parts = {name: self.shares[name] * side.eligible for name, side in self.sides.items()}
@@ -119,4 +121,4 @@ class Scaffold(FedAvg):
                 shares=parts[name] * update.who / everybody,
             )
         self.control = control
-        return super().merge_round(shares)
+        return (yield from super().merge_round(shares))

@@ -40,3 +40,5 @@ from .peers import Reach as Reach
 from .peers import Send as Send
 from .peers import Start as Start
 from .peers import Wait as Wait
+from .used import UpdatesUsed as UpdatesUsed
+from .used import Used as Used

@@ -29,6 +29,7 @@ from learning.requests.peers import (
     Start,
     Wait,
 )
+from learning.requests.used import Used
 
 Request = (
     NextContact
@@ -42,6 +43,7 @@ Request = (
     | Decide
     | Note
     | Aggregated
+    | Used
     | Assign
     | Forecast
     | EndRun

@@ -12,6 +12,7 @@ from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.decide import Decide, Decision
 from learning.requests.request import Request
+from learning.requests.used import Used
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.clients import Clients
@@ -28,6 +29,7 @@ AtOnce = (
     | requests.Assign
     | facts.Note
     | facts.Aggregated
+    | Used
     | requests.Forecast
     | requests.EndRun
     | Decide
@@ -105,11 +107,10 @@ class Actors:
                 )
 
     def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:
-        """Let a protocol go on with a reply; return its next request, and tell what it has used."""
+        """Let a protocol go on with a reply; return its next request, and tell of a new version."""
         try:
             return protocol.send(reply)
         finally:
-            self._learning_facts.tell_used()
             if self._method.version != self._version:
                 self._version = self._method.version
                 self._news.give()
@@ -198,6 +199,8 @@ class Actors:
                 self._progress.evaluate_soon()
             case facts.Note():
                 self._learning_facts.noted(request, None if client is None else client.sessions)
+            case Used():
+                self._learning_facts.used(request)
             case facts.Aggregated():
                 sessions = None if client is None else client.sessions
                 self._learning_facts.aggregated(request, sessions)

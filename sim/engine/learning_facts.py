@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from learning.methods.base import Method, UsedUpdates
+from learning.methods.base import Method
 from learning.requests.cluster import Assign, Cluster, Ints
 from learning.requests.facts import Aggregated, Note
 from learning.requests.peers import Answered, Infer, Journey
+from learning.requests.used import UpdatesUsed, Used
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.coded import coded_rows
@@ -167,22 +168,18 @@ class LearningFacts:
             )
         )
 
-    def tell_used(self) -> None:
-        """Tell which updates the server has used since this was last asked for."""
-        used = self._method.take_used()
-        if not used:  # nearly always
-            return
-        for _, alike in groupby(used, key=lambda merged: merged.updates.contact_id is None):
-            self._used(list(alike))
+    def used(self, told: Used) -> None:
+        """Tell which updates the server has used."""
+        for _, alike in groupby(told.updates, key=lambda one: one.contact_id is None):
+            self._used(list(alike), told)
 
-    def _used(self, merged: Sequence[UsedUpdates]) -> None:
+    def _used(self, used: Sequence[UpdatesUsed], told: Used) -> None:
         """Tell of each device what was used of it, in rows of the updates: all with a contact, or
         none.
         """
-        used = [one.updates for one in merged]
         update, device, some = device_rows([own.who for own in used])
         version_base = joined(own.version for own in used)[some]
-        version_server = np.array([one.version for one in merged])[update]
+        version_server = np.full(len(update), told.version)
         samples = None
         if self._method.learner.trains:
             samples = joined(self._samples[own.cluster] for own in used)[some]
@@ -192,7 +189,7 @@ class LearningFacts:
                 time_s=self._now_s(),
                 cluster=coded_rows((own.cluster for own in used), update),
                 device=device,
-                round=np.array([one.round for one in merged])[update],
+                round=np.full(len(update), told.round),
                 version_base=version_base,
                 version_server=version_server,
                 staleness=version_server - version_base,

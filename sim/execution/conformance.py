@@ -271,7 +271,8 @@ def _alone(trial: _Trial) -> None:
     device.offer(every, gate=True)
     update = device.update(one)
     assert update is not None  # for the type checker: it has trained
-    wanted = learner.force(learner.final(merge(learner, start, update)))
+    merged, _ = merge(learner, start, update)
+    wanted = learner.force(learner.final(merged))
     found = load_file(trial.folder / "alone" / "model" / WEIGHTS)
     for name, tensor in wanted.items():
         apart = float(np.abs(np.asarray(tensor) - found[name]).max(initial=0.0))

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic.dataclasses import dataclass as checked
 
 from learning.data import load_samples
-from learning.learner import UpdatesUsed
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
@@ -40,6 +39,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
+from learning.requests.used import UpdatesUsed, Used
 from learning.values.replies import key_of
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
@@ -401,7 +401,7 @@ class Functions(OwnLearning):
                 yield Note("drop", self.version, text, Cause.UPDATE_NOT_FINITE)
         if finite:
             self.weights = self._aggregate(finite)
-        self._tell_used(finite)
+        yield Used(self._used(finite), self.version, self.round)
         self.version += 1
         everybody = sum(one.devices for one in self.world.clusters)
         yield Aggregated(
@@ -446,8 +446,9 @@ class Functions(OwnLearning):
         self.server_memory = self._kept("aggregate", context)
         return trees.unpacked(trees.packed(trees.arranged(weights, self.weights)))
 
-    def _tell_used(self, updates: list[ClientUpdate]) -> None:
-        """Write the updates down that the server uses."""
+    def _used(self, updates: list[ClientUpdate]) -> list[UpdatesUsed]:
+        """Return what the server uses of each cluster."""
+        every = []
         total = sum(update.examples for update in updates)
         for cluster in self.world.clusters:
             share = np.zeros(cluster.devices)
@@ -462,7 +463,8 @@ class Functions(OwnLearning):
                 contact_id=self.parts[cluster.name].contact_id,
                 weigh=partial(_as_given, share),
             )
-            self.learner.merged(used)
+            every.append(used)
+        return every
 
     # -- what is measured
 

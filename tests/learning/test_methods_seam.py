@@ -131,7 +131,8 @@ def weights(side, handle):
 
 
 def merged(side, server, who):
-    return learning.merge(side.learner, server, side.update(who))
+    merged, _ = learning.merge(side.learner, server, side.update(who))
+    return merged
 
 
 def test_what_is_finished_late_is_the_model_that_it_was_begun_in():

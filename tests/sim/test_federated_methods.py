@@ -77,9 +77,9 @@ class FedDyn(learning.FedAvg):
         for update, _ in updates:
             change = learning.changes(self.learner, update)
             self.g[update.cluster] = make(less, self.g[update.cluster], change, **by)
-        change = learning.mean_change(self.learner, self.weights, updates)
+        change, used = learning.mean_change(self.learner, self.weights, updates)
         self.h = make(less, self.h, change, **by)
-        return make(corrected, self.weights, change, self.h, **by)
+        return make(corrected, self.weights, change, self.h, **by), used
 
 
 # The same methods in loops.
@@ -559,8 +559,8 @@ def wrong(name, **hooks):
 
 def stepped(function):
     def server_step(self, updates):
-        change = learning.mean_change(self.learner, self.weights, updates)
-        return self.learner.make(function, self.weights, change)
+        change, used = learning.mean_change(self.learner, self.weights, updates)
+        return self.learner.make(function, self.weights, change), used
 
     return server_step
 
@@ -583,7 +583,8 @@ def no_server(weights):
 
 wrong("Forgets", server_step=stepped(all_but_one))
 wrong("OneRow", server_step=stepped(one_row))
-wrong("NoValue", server_step=lambda self, updates: {})
+wrong("NoValue", server_step=lambda self, updates: ({}, []))
+wrong("Alone", server_step=lambda self, updates: self.weights)
 wrong("NoUpdates", server_step=lambda self: self.weights)
 wrong("ManyNumbers", local_loss=lambda self, me: learning.LocalLoss(one_tensor))
 wrong("NoServer", local_loss=lambda self, me: learning.LocalLoss(no_server))
@@ -596,6 +597,7 @@ wrong("NoServer", local_loss=lambda self, me: learning.LocalLoss(no_server))
         ("ManyNumbers", r"the local loss .*one_tensor returns \(2, .*\); it must be one number"),
         ("NoValue", r"shapes is asked for with a dict; make it a value first"),
         ("OneRow", r"fails: 'head.bias' of what it returns has shape \[1\]; it must"),
+        ("Alone", r"server_step of Alone fails: it returns a model alone; return it with what was"),
         ("NoUpdates", r"server_step of NoUpdates fails: TypeError: .* 2 were given"),
         ("NoServer", r"local_loss of NoServer fails: TypeError: no_server\(\) takes 1 positional"),
     ],

@@ -279,9 +279,11 @@ class Below(seam.FedBuff):
 
     def aggregate(self, updates):
         for update in updates:
-            self.weights = seam.updates.merge(self.learner, self.weights, update, -1.0)
+            merged = seam.updates.merge(self.learner, self.weights, update, -1.0)
+            self.weights, used = merged
+            yield seam.Used([used], self.version, self.round)
         self.aggregated(self.experts)
-        return seam.Aggregated(self.version, "less and less")
+        yield seam.Aggregated(self.version, "less and less")
 
 
 HOP_ENDS = ("source", "target")

@@ -137,7 +137,7 @@ class ExtractorStage:
             who=[senders[name] for name in trained],
             weighted=weighted,
         )
-        yield system.averaged("extractor", senders, self.contacts, weighted=weighted)
+        yield from system.averaged("extractor", senders, self.contacts, weighted=weighted)
 
     def down(self, *, head: bool) -> Payload:
         """The extractor of the satellite; with head or projector if ``head``."""

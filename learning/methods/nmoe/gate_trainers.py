@@ -45,7 +45,7 @@ class FedGate(GateTrainer):
             sent, self.sent = self.sent, {}  # the first cluster after the barrier averages for all
             if any(who.any() for who in sent.values()):
                 self.averaged = self.shared(sent)
-                yield self.system.averaged("gate", sent, self.contacts, weighted=True)
+                yield from self.system.averaged("gate", sent, self.contacts, weighted=True)
             if self.averaged:
                 yield from self.download(me, self.everybody(me), self.averaged)
 

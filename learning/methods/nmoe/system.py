@@ -13,7 +13,6 @@ from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival
-from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.surface import Needs, Traits
@@ -22,6 +21,7 @@ from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node, Reach
 from learning.requests.request import Request
+from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
@@ -144,8 +144,8 @@ class Networked(Method):
         contacts: Mapping[str, Ints],
         *,
         weighted: bool,
-    ) -> Aggregated:
-        """Note a mean over the clients in ``who`` (K,), by their samples if ``weighted``.
+    ) -> Protocol:
+        """Tell of a mean over the clients in ``who`` (K,), by their samples if ``weighted``.
 
         ``contacts`` (K,) are those in which their uploads got through.
         """
@@ -154,13 +154,20 @@ class Networked(Method):
             counts = {n: mask * (samples[n] if weighted else 1) for n, mask in who.items()}
             return np.asarray(counts[name] / sum(int(own.sum()) for own in counts.values()))
 
-        for name, mine in who.items():
-            base = np.full(len(mine), self.version)
-            weigh = partial(weights, name)
-            used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
-            self.learner.merged(used)
+        used = [
+            UpdatesUsed(
+                name,
+                payload,
+                mine,
+                np.full(len(mine), self.version),
+                contacts.get(name),
+                partial(weights, name),
+            )
+            for name, mine in who.items()
+        ]
+        yield Used(used, self.version, self.round)
         sent = sum(int(mask.sum()) for mask in who.values())
-        return self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
+        yield self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
 
     def aggregated_here(self, key: str, detail: str) -> Aggregated:
         """Count a new version at the satellite and return its row of the events."""
