@@ -7,7 +7,7 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence, Set
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -15,31 +15,26 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Update, Weighted
-from learning.methods.base import GlobalModelMethod, Protocol, World
+from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
+from learning.methods.rounds import Rounds
 from learning.methods.surface import Traits
 from learning.requests.cluster import (
     Chain,
     Cluster,
     Contact,
     Cost,
-    Floats,
     Mask,
     NextContact,
     Receipt,
-    Signal,
     Train,
     TrainUntilContact,
     Upload,
 )
-from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.requests.facts import Note
 from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
 from learning.requests.request import Request
 from learning.training.recipe import TrainedPart
-
-MOST_NAMED = 20
-"""Of more clusters that a round waits for, the first ones are named, and the others counted."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -54,7 +49,7 @@ class FedAvgOptions:
     )
 
 
-class FedAvg(GlobalModelMethod):
+class FedAvg(Rounds):
     """Federated averaging with every cluster in every round.
 
     A cluster takes part once in a round: it downloads the round's model at a contact, trains all
@@ -76,101 +71,15 @@ class FedAvg(GlobalModelMethod):
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
-    traits: ClassVar[Traits] = replace(GlobalModelMethod.traits, gap_option="trains")
-    ends_by_own_rule: ClassVar[bool] = False
-    """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
+    traits: ClassVar[Traits] = replace(Rounds.traits, gap_option="trains")
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        self.shares: dict[str, Floats] = {}
-        self.updates: list[Update] = []
-        self.sent: dict[str, Mask] = {}
-        self.arrived: dict[str, float] = {}
-        self.absent: set[str] = set()
         self.everything: dict[str, Mask] = {}
-        self.begun_s: float | None = None
-        self.told: set[str] = set()
-        self.round_over = Signal()
-        # A subclass may have options without these two.
+        # Of the options of a subclass it may be none.
         self.in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
-        self.weighs_present = getattr(self.options, "weights", "all") == "present"
 
-    # -- what may differ from method to method
-
-    def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
-        """Merge the updates, clusters weighing their ``shares`` (6); return the experts that move.
-
-        By default the mean of all updates is added to the server's model.
-        """
-        yield self.move(self.weighted(shares))
-        self.aggregated(self.experts, self.changes_in(self.updates))
-        return self.experts
-
-    def weighted(self, shares: dict[str, float]) -> list[Weighted]:
-        """Return the round's updates with what each weighs, by the ``shares`` of clusters."""
-        return [(update, shares[update.cluster]) for update in self.updates]
-
-    def begin_round(self) -> Protocol:
-        """Make ready for the next round, when the last one is over."""
-        yield from ()
-
-    def sit_out(self) -> Protocol:
-        """Let a cluster that is absent from the round pass a contact by."""
-        yield from ()
-
-    def sits_out(self, name: str) -> bool:
-        """Whether a cluster takes no part in the present round."""
-        return name in self.absent
-
-    def is_given_up(self, number: int) -> bool:
-        """Whether what was begun in round ``number`` is of no use any more."""
-        return number != self.version
-
-    def has_model(self, devices: ClusterState) -> Mask:
-        """Return which devices (K,) have a model that they are to train in the gap to come."""
-        return devices.complete & (devices.version == self.version)
-
-    def close_round(self, now_s: float, *, arrived: bool) -> Protocol:
-        """End the round if it is over, as a cluster that has ``arrived`` or not leaves it."""
-        if self.is_full() or self.is_late(now_s):
-            yield from self.end_round()
-
-    def holds(self, me: Cluster) -> Mask:
-        """Return which experts (K, E) each of the cluster's devices takes in this round."""
-        everything = self.everything.get(me.name)
-        if everything is None:
-            everything = np.ones((me.devices, len(self.experts)), bool)
-            everything.setflags(write=False)
-            self.everything[me.name] = everything
-        return everything
-
-    def cost(self, holds: Mask) -> Cost:
-        """Return what a local round takes of each device."""
-        copies = self.memory_copies
-        return self.learner.round_cost(self.experts, self.experts, gate=True, copies=copies)
-
-    @property
-    def keeps_partial(self) -> bool:
-        """Whether a device that cannot end its rounds in time sends what it has by then.
-
-        Else its update comes in a later contact or, behind a deadline, not at all.
-        """
-        return False
-
-    @property
-    def local_rounds(self) -> int | None:
-        """Local rounds that a device trains; None for those that the scenario gives a contact."""
-        return None
-
-    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
-        """Look at what the devices in ``who`` have trained, before it is sent."""
-        yield from ()
-
-    # -- the protocol
-
-    def prepare(self) -> Protocol:
-        """Ask for each device's share of the samples."""
-        self.shares = yield from self.measure_shares()
+    # -- a cluster's part of a round
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
@@ -185,125 +94,37 @@ class FedAvg(GlobalModelMethod):
             if self.sits_out(me.name):
                 yield from self.sit_out()
             elif me.name in self.arrived:
-                self.told.add(me.name)
+                self.wait_noted.add(me.name)
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
             if self.in_gaps and not self.sits_out(me.name):
                 yield from self.take_model(devices)
 
-    def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
-        """Wait for a contact; devices train until then, if they train in gaps."""
-        who = self.trains_on(devices) if self.in_gaps else None
-        if who is None or not is_anybody(who):
-            return (yield self.next_of_use(devices.name))
-        foreseen = devices.foresees(self.experts, gate=True)
-        work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
-        devices.train(work, self.experts, gate=True)
-        if work.excluded.all():
-            self.absent.add(devices.name)
-        return contact
-
-    def next_of_use(self, name: str) -> NextContact:
-        """Return what to ask for: any contact or, over a mesh, one in which something is to do.
-
-        There satellites are in contact nearly always. One whose update has arrived says once that
-        it waits for others, and then nothing until the round is over.
-        """
-        if not self.world.over_mesh or self.world.closing.deadline_s < math.inf:
-            return NextContact()
-
-        def is_of_use() -> bool:
-            return not (name in self.arrived and name in self.told)
-
-        return NextContact(wanted=is_of_use, signal=self.round_over)
-
     def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
         if self.begun_s is None:
             self.begun_s = now_s
         number = self.version
-        name = devices.name
         self.enter_round(devices)
         devices.holds = self.holds(devices.cluster)
-        if is_anybody(devices.pending):
-            receipt = yield Upload(devices.payload("model"), devices.pending)
-            yield from self.keep(devices, number, receipt)
-        over = self.is_given_up(number) or self.is_over(devices)
-        if not is_anybody(devices.pending) and not over:
-            yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
+        yield from self.take_part(devices, number)
         if self.is_given_up(number):
             return  # others have ended it meanwhile
         arrived = self.is_over(devices)
         if arrived:
-            self.arrived[name] = self.cluster_share(devices)
+            self.arrived[devices.name] = self.cluster_share(devices)
         yield from self.close_round(now_s, arrived=arrived)
 
-    def enter_round(self, devices: ClusterState) -> None:
-        """Begin the present round, if a cluster has not; what it has left of others is given up."""
-        if devices.name in self.sent:
-            return
-        self.sent[devices.name] = devices.nobody
-        if is_anybody(devices.under_way):
-            devices.cancel_transfers()
-        if self.in_gaps:
-            unsent = devices.has_unsent(self.experts, gate=True)
-            devices.forget(self.experts, unsent, gate=True)
-
-    def trains_on(self, devices: ClusterState) -> Mask:
-        """Return which devices (K,) train in gaps: they have the round's model, and are not done.
-
-        Nobody does where training is in contacts.
-        """
-        if not self.in_gaps or devices.name not in self.sent:
-            return devices.nobody
-        done = either(self.sent[devices.name], devices.pending)
-        return without(both(self.has_model(devices), self.members(devices)), done)
-
-    def is_over(self, devices: ClusterState) -> bool:
-        """Return whether enough of a cluster's updates are there for this round."""
-        sent = self.sent[devices.name]
-        if not is_anybody(sent):
-            return False
-        under_way = devices.under_way
-        if self.in_gaps:
-            under_way = either(under_way, self.trains_on(devices))
-        if not is_anybody(under_way):
-            return True
-        members = self.members(devices)
-        closing = self.world.closing
-        enough = int((sent & members).sum()) >= closing.enough(int(members.sum()))
-        return enough or closing.deadline_s < math.inf
-
-    def is_full(self) -> bool:
-        """Return whether enough clusters have arrived; those that are absent do not count."""
-        parties = self.parties
-        enough = self.world.closing.enough(len(parties))
-        if len(self.arrived) < enough:  # nearly always: who is absent need not be looked for
-            return False
-        return len(parties & self.arrived.keys()) >= enough
-
-    @property
-    def parties(self) -> Set[str]:
-        """Names of the clusters that take part in the present round."""
-        return self.world.names - self.absent if self.absent else self.world.names
-
-    def cluster_share(self, devices: ClusterState) -> float:
-        """Return the share of all samples that the members of a cluster have."""
-        own = self.shares[devices.name]
-        members = self.members(devices)
-        if not is_everybody(members):
-            own = own[members]
-        return float(own.sum())
-
-    def is_late(self, now_s: float) -> bool:
-        """Return whether the round's deadline has passed, with something to merge."""
-        begun_s = now_s if self.begun_s is None else self.begun_s
-        return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
-
-    def members(self, devices: ClusterState) -> Mask:
-        """Return which of a cluster's devices (K,) take part in this round."""
-        return devices.members
+    def take_part(self, devices: ClusterState, number: int) -> Protocol:
+        """Send what another contact was too short for; then what the round still lacks."""
+        if is_anybody(devices.pending):
+            receipt = yield Upload(devices.payload("model"), devices.pending)
+            yield from self.keep(devices, number, receipt)
+            if is_anybody(devices.pending):
+                return
+        if not (self.is_given_up(number) or self.is_over(devices)):
+            yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
 
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
@@ -326,6 +147,91 @@ class FedAvg(GlobalModelMethod):
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)
 
+    def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
+        """Keep what an upload has brought for round ``number`` until that ends."""
+        done = devices.deliver(receipt)
+        finite = yield from devices.finite(done)
+        update = devices.update(finite, among=self.members(devices))
+        if not self.is_given_up(number):
+            self.sent[devices.name] = either(self.sent[devices.name], done)
+            if update is not None:
+                self.updates.append(update)
+        elif update is not None:
+            came = f"devices:{int(update.who.sum())}/{len(update.who)}"
+            yield Note("drop", self.version, f"update of {came}: round:{number} is over")
+
+    def enter_round(self, devices: ClusterState) -> None:
+        """Begin the present round, if a cluster has not; what it has left of others is given up."""
+        if devices.name in self.sent:
+            return
+        self.sent[devices.name] = devices.nobody
+        if is_anybody(devices.under_way):
+            devices.cancel_transfers()
+        if self.in_gaps:
+            unsent = devices.has_unsent(self.experts, gate=True)
+            devices.forget(self.experts, unsent, gate=True)
+
+    def is_over(self, devices: ClusterState) -> bool:
+        """Return whether enough of a cluster's updates are there for this round."""
+        sent = self.sent[devices.name]
+        if not is_anybody(sent):
+            return False
+        under_way = devices.under_way
+        if self.in_gaps:
+            under_way = either(under_way, self.trains_on(devices))
+        if not is_anybody(under_way):
+            return True
+        members = self.members(devices)
+        closing = self.world.closing
+        enough = int((sent & members).sum()) >= closing.enough(int(members.sum()))
+        return enough or closing.deadline_s < math.inf
+
+    def cluster_share(self, devices: ClusterState) -> float:
+        """Return the share of all samples that the members of a cluster have."""
+        own = self.shares[devices.name]
+        members = self.members(devices)
+        if not is_everybody(members):
+            own = own[members]
+        return float(own.sum())
+
+    def next_of_use(self, name: str) -> NextContact:
+        """Return what to ask for: any contact or, over a mesh, one in which something is to do.
+
+        There satellites are in contact nearly always. One whose update has arrived says once that
+        it waits for others, and then nothing until the round is over.
+        """
+        if not self.world.over_mesh or self.world.closing.deadline_s < math.inf:
+            return NextContact()
+
+        def is_of_use() -> bool:
+            return not (name in self.arrived and name in self.wait_noted)
+
+        return NextContact(wanted=is_of_use, signal=self.round_over)
+
+    # -- training in gaps
+
+    def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
+        """Wait for a contact; devices train until then, if they train in gaps."""
+        who = self.trains_on(devices) if self.in_gaps else None
+        if who is None or not is_anybody(who):
+            return (yield self.next_of_use(devices.name))
+        foreseen = devices.foresees(self.experts, gate=True)
+        work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
+        devices.train(work, self.experts, gate=True)
+        if work.excluded.all():
+            self.absent.add(devices.name)
+        return contact
+
+    def trains_on(self, devices: ClusterState) -> Mask:
+        """Return which devices (K,) train in gaps: they have the round's model, and are not done.
+
+        Nobody does where training is in contacts.
+        """
+        if not self.in_gaps or devices.name not in self.sent:
+            return devices.nobody
+        done = either(self.sent[devices.name], devices.pending)
+        return without(both(self.has_model(devices), self.members(devices)), done)
+
     def upload_trained(self, devices: ClusterState) -> Protocol:
         """Upload what the devices have trained in the gap."""
         number = self.version
@@ -345,82 +251,43 @@ class FedAvg(GlobalModelMethod):
             down = yield devices.download("model", self.server, self.experts, who=wanted)
             devices.receive(down)
 
-    def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
-        """Keep what an upload has brought for round ``number`` until that ends."""
-        done = devices.deliver(receipt)
-        finite = yield from devices.finite(done)
-        update = devices.update(finite, among=self.members(devices))
-        if not self.is_given_up(number):
-            self.sent[devices.name] = either(self.sent[devices.name], done)
-            if update is not None:
-                self.updates.append(update)
-        elif update is not None:
-            came = f"devices:{int(update.who.sum())}/{len(update.who)}"
-            yield Note("drop", self.version, f"update of {came}: round:{number} is over")
+    # -- what may differ from method to method
 
-    def missing(self) -> str:
-        """Name the clusters whose update the round still lacks; empty if it can end.
+    def members(self, devices: ClusterState) -> Mask:
+        """Return which of a cluster's devices (K,) take part in this round."""
+        return devices.members
 
-        Of many, the first ones are named: a thousand clients would say a thousand names each.
+    def holds(self, me: Cluster) -> Mask:
+        """Return which experts (K, E) each of the cluster's devices takes in this round."""
+        everything = self.everything.get(me.name)
+        if everything is None:
+            everything = np.ones((me.devices, len(self.experts)), bool)
+            everything.setflags(write=False)
+            self.everything[me.name] = everything
+        return everything
+
+    def has_model(self, devices: ClusterState) -> Mask:
+        """Return which devices (K,) have a model that they are to train in the gap to come."""
+        return devices.complete & (devices.version == self.version)
+
+    def cost(self, holds: Mask) -> Cost:
+        """Return what a local round takes of each device."""
+        copies = self.memory_copies
+        return self.learner.round_cost(self.experts, self.experts, gate=True, copies=copies)
+
+    @property
+    def keeps_partial(self) -> bool:
+        """Whether a device that cannot end its rounds in time sends what it has by then.
+
+        Else its update comes in a later contact or, behind a deadline, not at all.
         """
-        if self.ends_by_own_rule:
-            return ""
-        names = sorted(self.parties - self.arrived.keys())
-        named = ",".join(names[:MOST_NAMED])
-        return f"{named} and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else named
+        return False
 
     @property
-    def ended_by(self) -> str:
-        """Say what ends a round that does not wait for all."""
-        return self.world.closing.reached
+    def local_rounds(self) -> int | None:
+        """Local rounds that a device trains; None for those that the scenario gives a contact."""
+        return None
 
-    def end_round(self) -> Protocol:
-        """Merge what the clusters have sent, and begin the next round."""
-        if not self.arrived:
-            return
-        if self.missing():
-            late = f"{self.ended_by}: round:{self.version} without {self.missing()}"
-            yield Note("wait", self.version, late)
-        self.updates = [update for update in self.updates if update.cluster in self.arrived]
-        if self.weighs_present or not self.world.closing.waits_for_all:
-            self.count_who_came()
-        everybody = sum(self.arrived.values())
-        shares = {name: own / everybody for name, own in self.arrived.items()}
-        moved = yield from self.merge_round(shares)
-        yield self.aggregation(moved)
-        self.updates = []
-        self.sent = {}
-        self.arrived = {}
-        self.begun_s = None
-        self.told = set()
-        yield from self.begin_round()
-        self.round_over.give()
-
-    def count_who_came(self) -> None:
-        """Let those whose update is there share the weights: no other will add what is missing."""
-        came = {name: np.zeros(len(self.shares[name]), bool) for name in self.arrived}
-        for update in self.updates:
-            came[update.cluster] = came[update.cluster] | update.who
-        self.updates = [replace(update, eligible=came[update.cluster]) for update in self.updates]
-        shares = {name: float(self.shares[name][who].sum()) for name, who in came.items()}
-        if any(shares.values()):
-            self.arrived = shares
-
-    @property
-    def each_update_is_a_transfer(self) -> bool:
-        """Whether the update of every client has come to the server in a transfer of its own."""
-        return True
-
-    def aggregation(self, experts: Sequence[int]) -> Aggregated:
-        """Return what a round has aggregated."""
-        clusters = self.world.clusters
-        devices = sum(int(np.count_nonzero(update.who)) for update in self.updates)
-        # Who trained nothing brings nothing, so that no transfer shows its version.
-        compared = devices > 0 and self.each_update_is_a_transfer
-        return Aggregated(
-            self.version,
-            self.learner.architecture.named(experts, gate=True),
-            devices=Share(devices, sum(cluster.devices for cluster in clusters)),
-            clusters=Share(len(self.arrived), len(clusters)),
-            staleness=Range(0, 0) if compared else None,
-        )
+    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
+        """Look at what the devices in ``who`` have trained, before it is sent."""
+        yield from ()
