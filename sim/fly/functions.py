@@ -20,6 +20,7 @@ from learning.methods.own_learning import OwnLearning
 from learning.methods.surface import Traits
 from learning.metrics import Score
 from learning.own.code import files_of
+from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
     Chain,
     Cluster,
@@ -39,7 +40,6 @@ from learning.requests.cluster import (
 from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
-from learning.requests.used import UpdatesUsed, Used
 from learning.values.replies import key_of
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
