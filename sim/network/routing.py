@@ -3,7 +3,7 @@
 Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
 message goes in one piece over each contact, and waits at a node for the next one.
 
-The search of :mod:`sim.network.mesh_routes` has the same rules. This one looks at arrays of
+The search of :mod:`sim.network.carrier_search` has the same rules. This one looks at arrays of
 contacts at once, also from one node to all others; that one goes from node to node, for a mesh in
 which many messages look for a route to one target each.
 """
