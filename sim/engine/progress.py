@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from learning.methods.base import Method
 from sim.clock import Clock, Process
@@ -13,9 +13,6 @@ from sim.engine.evaluation import Evaluator
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
 from sim.world.world import World
-
-if TYPE_CHECKING:
-    pass
 
 
 class Progress:

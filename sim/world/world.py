@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from scenarios.link import Link
     from scenarios.scenario import Roles, Stop
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, eq=False)
 class World:
