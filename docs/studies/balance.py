@@ -28,9 +28,10 @@ def one_seed(point: batch.Point) -> Loads:
     """Loads at the start, and after each method's run."""
     import scenarios
     from sim.engine.learning_task import learner_of
+    from sim.world.world import World
 
     name, settings = point
-    learner = learner_of(scenarios.load(name, settings))
+    learner = learner_of(World(scenarios.load(name, settings)))
     loads = {START: np.mean(learner.relevance(learner.start()), axis=0)}
     for method in batch.METHODS:
         loads[method] = load_after(name, {**settings, **batch.using(method, name)}, learner)

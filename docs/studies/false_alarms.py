@@ -45,8 +45,8 @@ def main(draws: str = "2000") -> None:
     print(f"\n{'accuracy':<24} {'seeds':>5}  Student  width    logit  width")
     for name, (draw, mean) in ACCURACIES.items():
         for seeds in SEEDS:
-            shares = coverage(draw, mean, seeds, int(draws))
-            print(f"{name:<24} {seeds:5}  {'  '.join(f'{share:7.3f}' for share in shares)}")
+            covered = coverage(draw, mean, seeds, int(draws))
+            print(f"{name:<24} {seeds:5}  {'  '.join(f'{share:7.3f}' for share in covered)}")
 
 
 def false_alarms(groups: int, seeds: int, draws: int) -> tuple[int, float, float, float]:
@@ -102,4 +102,4 @@ def of_logit(values: Floats) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

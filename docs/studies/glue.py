@@ -35,9 +35,10 @@ def one_seed(point: batch.Point) -> dict[str, Accuracies]:
     """Accuracies of every model of one seed."""
     import scenarios
     from sim.engine.learning_task import learner_of
+    from sim.world.world import World
 
     name, settings = point
-    learner = learner_of(scenarios.load(name, settings))
+    learner = learner_of(World(scenarios.load(name, settings)))
     models = {MAJORITY: majority(learner), START: pooled(learner.evaluate(learner.start()))}
     for method in batch.METHODS:
         models[method] = final_model(name, {**settings, **batch.using(method, name)})

@@ -218,8 +218,8 @@ def main(*names: str) -> int:
             found.append(_in_a_process(name, size))
             grown, seconds, mb = found[-1]
             print(f"{row.what:<40}{grown:>12,.0f}{seconds:>10.3f}{mb:>9.1f}", flush=True)
-        grown, seconds, mb = (list(column) for column in zip(*found, strict=True))
-        slopes = [exponent(grown, seconds), exponent(grown, [max(x, LEAST_MB) for x in mb])]
+        sizes, times_s, memory = (list(column) for column in zip(*found, strict=True))
+        slopes = [exponent(sizes, times_s), exponent(sizes, [max(x, LEAST_MB) for x in memory])]
         print(f"{'  exponents':<40}{'':>12}{slopes[0]:>10.2f}{slopes[1]:>9.2f}", flush=True)
         missed += [name] if max(slopes) > AIM else []
     print(f"\nevery exponent is at most {AIM}" if not missed else f"\nabove {AIM}: {missed}")

@@ -73,7 +73,7 @@ Policy = Callable[[np.ndarray], np.ndarray]
 def trained_kj(run: sim.Result) -> float:
     """Return the energy of all training until the target, with so many watts for each device."""
     rounds = (one.device_rounds for one in run.evaluations if one.accuracy >= TARGET)
-    return next(rounds, math.inf) * ROUND_S * POWER_W / 1e3
+    return float(next(rounds, None) or math.inf) * ROUND_S * POWER_W / 1e3
 
 
 TESTED = (

@@ -28,9 +28,10 @@ def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float
     """Accuracies of every model of one seed, and the relevance (C, E) at the start."""
     import scenarios
     from sim.engine.learning_task import learner_of
+    from sim.world.world import World
 
     name, settings = point
-    learner = learner_of(scenarios.load(name, settings))
+    learner = learner_of(World(scenarios.load(name, settings)))
     relevance = learner.relevance(learner.start())
     models = {
         ALONE: experts_alone(learner, relevance),
@@ -49,7 +50,9 @@ def experts_alone(learner: Any, relevance: Sequence[Sequence[float]]) -> Accurac
     alone: Accuracies = {}
     for place, (cluster, row) in enumerate(zip(learner.config.clusters, relevance, strict=True)):
         expert = max(range(len(row)), key=row.__getitem__)
-        alone[cluster] = evaluate(learner.task, server, only=(expert,))[place]["accuracy"]
+        accuracy = evaluate(learner.task, server, only=(expert,))[place]["accuracy"]
+        assert accuracy is not None
+        alone[cluster] = accuracy
     return alone
 
 

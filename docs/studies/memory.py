@@ -43,12 +43,14 @@ def main(layers: str = "32") -> None:
     sizes = replace(architecture(config), rows=SequenceShape(1, TOKENS))  # what is measured, too
     print(f"Llama-3-8B shape, {layers} layers, 3 experts, {TOKENS} tokens, LoRA rank 4, GB\n")
     print(f"{'':<18}{'weights of experts':>20}{'estimated peak':>16}{'measured peak':>15}")
-    estimates, measured = {}, {}
+    estimates, measured = {}, dict[str, int]()
     for form, held in FORMS.items():
         cost = sizes.round_cost(held, held, gate=len(held) > 1, samples=1)
         estimates[form] = cost
-        measured[form] = _measured_bytes(config, held) if cuda else None
-        shown = "-" if measured[form] is None else f"{measured[form] / 1e9:.2f}"
+        shown = "-"
+        if cuda:
+            measured[form] = _measured_bytes(config, held)
+            shown = f"{measured[form] / 1e9:.2f}"
         print(
             f"{form:<18}{cost.expert_bytes / 1e9:>20.2f}{cost.memory_bytes / 1e9:>16.2f}{shown:>15}"
         )

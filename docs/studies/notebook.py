@@ -25,6 +25,7 @@ from learning import Learner
 from learning.training.sgd import rows_of_round
 from learning.training.task import Samples
 from sim.engine.learning_task import learning_config
+from sim.world.world import World
 
 NAME = "plain-fedavg"
 TARGET = 0.90
@@ -33,7 +34,7 @@ DAY_S = 86400.0
 
 def in_a_loop(scenario: scenarios.Scenario, rounds: int) -> list[float]:
     """Return the test accuracy before the first round of FedAvg, and after each one."""
-    config = learning_config(scenario)
+    config = learning_config(World(scenario))
     learner = Learner(config)
     task = learner.task
     server = copy.deepcopy(task.model(learner.force(learner.start())))
@@ -84,7 +85,9 @@ def main(rounds: int = 12, every: int = 4) -> None:
         print(f"{number:5}  {loop[number]:9.3f}  {simulated:>9}  {end:>11}")
     reached = next((n for n, value in enumerate(loop) if value >= TARGET), None)
     if reached is not None:
-        minutes = reached * scenario.compute.seconds_per_round / 60
+        round_s = scenario.compute.seconds_per_round
+        assert round_s is not None
+        minutes = reached * round_s / 60
         days = ends_s[reached] / DAY_S
         print(f"{TARGET:.0%} after {reached} rounds: a device trains for {minutes:.0f} minutes,")
         print(f"and through one satellite that takes {days:.2f} days")

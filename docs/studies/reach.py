@@ -29,6 +29,7 @@ from sim.analysis.answers import PARTS, SPEED_OF_LIGHT_KM_S, nearest_rank
 from sim.analysis.samples import samples_by_class
 from sim.network.mesh_reach import MeshReach
 from sim.plan.plan import make_plan
+from sim.world.world import World
 
 SCENARIO = "nmoe-orbit"
 HOPS, MILLISECONDS, RATE = (
@@ -69,7 +70,7 @@ def main(seeds: str = "5", folder: str = "runs/reach", jobs: str = "2") -> None:
     rows = {**BY_HOPS, **BY_TIME, **by_rate}
     reach = Reach()
     found: dict[str, Row] = {}
-    how = {"out": Path(folder), "fixed": {}, "seeds": int(seeds), "jobs": int(jobs)}
+    how: Any = {"out": Path(folder), "fixed": {}, "seeds": int(seeds), "jobs": int(jobs)}
     for name, seed, run in swept(SCENARIO, rows, **how):
         own = found.setdefault(name, Row({}, {}, [], []))
         own.accuracy[seed] = ACCURACY.of(run)
@@ -99,7 +100,7 @@ class Reach:
     """Which satellites (N,) each of all (N) has in reach, at ten times of a revolution."""
 
     def __init__(self) -> None:
-        plan = make_plan(scenarios.load(SCENARIO))
+        plan = make_plan(World(scenarios.load(SCENARIO)))
         assert plan.isls is not None
         self.names: Sequence[str] = plan.isls.names
         self._mesh = MeshReach(plan.isls)

@@ -18,16 +18,20 @@ import numpy as np
 import orbit
 import scenarios
 from sim import ContactGraph, ContactPlan
+from sim.world.world import World
 
 PASS_S, LINK_S, DAYS = 120.0, 1.0, 4
 
 
 def main(starts: str = "48") -> None:
     """Print the hours until the last satellite has the model."""
-    flystack = scenarios.load("flystack")
-    begin, end = flystack.start, flystack.start + timedelta(days=DAYS)
+    world = World(scenarios.load("flystack"))
+    begin = world.given_start
+    assert begin is not None
+    end = begin + timedelta(days=DAYS)
     shell = orbit.walker_shell(180, 6878.137, 90, 40, 4, 1, begin, propagation="secular_j2")
-    places = [(one.name, one.latitude_deg, one.longitude_deg) for one in flystack.ground.stations]
+    by_name = {site.name: site for site in world.sites.of_stations}
+    places = [by_name[station.name] for station in world.scenario.ground.stations or ()]
     links = orbit.find_isls(shell, begin, end, grazing_km=0)
     plane = np.array([satellite.plane for satellite in shell])
     used = {
@@ -38,8 +42,7 @@ def main(starts: str = "48") -> None:
     print("hours until 40 satellites have a model: median (least to most)\n")
     print(f"{'stations':<10}" + "".join(f"{name:>24}" for name in used))
     for count in (1, len(places)):
-        sites = [orbit.Site(*place) for place in places[:count]]
-        passes = orbit.contact_windows(shell, sites, begin, end, 0.0)
+        passes = orbit.contact_windows(shell, places[:count], begin, end, 0.0)
         row = f"{count:<10}"
         for mask in used.values():
             plan = ContactPlan(

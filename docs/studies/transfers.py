@@ -25,6 +25,7 @@ import learning
 import scenarios
 import sim
 from channel.efficiency import MODCODS
+from learning.methods.base import Protocol
 from learning.requests.cluster import NextContact, Upload
 from learning.requests.payload import Payload
 from sim.world.world import World
@@ -55,7 +56,7 @@ class OnePayload(learning.Method):
 
         megabytes: float = 1.0
 
-    def cluster(self, me: Any) -> Iterator[Any]:
+    def cluster(self, me: Any) -> Protocol:
         """Send until it is through."""
         while (yield NextContact()):
             receipt = yield Upload(Payload("test", self.options.megabytes * 1e6))
