@@ -53,7 +53,12 @@ def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task
         use_one_thread(config.device)
         return build_task(config)
 
-    return TASKS.get((config, maker, files), build)
+    key = config, maker, files
+    task = TASKS.get(key, build)
+    if not task.lent.are_intact:  # by code of one's own
+        TASKS.forget()
+        task = TASKS.get(key, build)
+    return task
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +71,21 @@ class TaskApply:
         self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
     ) -> Any:
         """Return what an operation makes of its parents' tensors."""
-        task = self.task_of()
+        task = self.ready_task()
         parents = self.placed(parents)
         if not operation.guarded:
             return operation(task, parents, arguments)
         from learning.training.guards import guarded
 
         return guarded(operation, task, parents, arguments)
+
+    def ready_task(self) -> Task:
+        """Return the task to compute with: code of one's own may have set torch's threads."""
+        from learning.training.task import use_one_thread
+
+        task = self.task_of()
+        use_one_thread(task.config.device)
+        return task
 
     def placed(self, parents: list[Tensors]) -> list[Tensors]:
         """Return tensors on the task's device: those that were read from disk are on the CPU."""
@@ -109,7 +122,7 @@ class Stacking:
         for handle in handles:
             assert isinstance(handle.apply, TaskApply)  # or it would not join
             tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
-            task = handle.apply.task_of()
+            task = handle.apply.ready_task()
             key = handle.key if shares and not handle.foreign else ""
             operation, arguments = handle.operation.resolved, handle.arguments
             requests.append(Request(key, operation, task, tensors, arguments))
@@ -219,6 +232,10 @@ class Learner:
         if not self.trains:
             return self.config
         return dataclasses.replace(self.config, device=compute_devices(self.config.device)[0])
+
+    def forget_tasks(self) -> None:
+        """Let no other run of this process find what this one was given: it may be damaged."""
+        TASKS.forget()
 
     @property
     def alone(self) -> str:

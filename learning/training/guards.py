@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +14,7 @@ from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.training.device_state import finite_rows
 from learning.training.state import moved_in_model, moved_in_state
+from learning.training.task import changes_in_place
 from learning.values.operation import operation
 
 if TYPE_CHECKING:
@@ -99,10 +99,6 @@ class Guard:
         return of_gate or is_of(key.stored, self._experts)
 
 
-_changes_in_place = attrgetter("_version")
-"""How often a tensor has changed in place: torch has no public name for it."""
-
-
 class UnchangedGuard:
     """The tensors that an operation gets, to check that it changes only those that it may.
 
@@ -112,7 +108,7 @@ class UnchangedGuard:
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
-        self._changes = {name: _changes_in_place(tensor) for name, tensor in tensors.items()}
+        self._changes = {name: changes_in_place(tensor) for name, tensor in tensors.items()}
 
     def check(self, after: Tensors, may: Callable[[str], bool], what: str) -> None:
         """Raise Violation where ``after`` differs in a tensor that may not change.
@@ -120,7 +116,7 @@ class UnchangedGuard:
         The tensors before must not have changed in place either, as others hold them too.
         """
         for name, tensor in self._tensors.items():
-            if _changes_in_place(tensor) != self._changes[name]:
+            if changes_in_place(tensor) != self._changes[name]:
                 raise violation(FROZEN, f"{what} changed {name!r} in place")
             new = after.get(name)
             if new is tensor or may(name):
@@ -138,7 +134,7 @@ class Frozen:
     """
 
     def __init__(self, tensors: Tensors) -> None:
-        self._known = {n: (t, _changes_in_place(t), fingerprint(t)) for n, t in tensors.items()}
+        self._known = {n: (t, changes_in_place(t), fingerprint(t)) for n, t in tensors.items()}
 
     def check(self, tensors: Tensors, what: str, *, thoroughly: bool = False) -> None:
         """Raise Violation unless ``tensors`` are unchanged; ``thoroughly`` hashes them all."""
@@ -147,7 +143,7 @@ class Frozen:
             raise violation(FROZEN, f"{changed!r} of {what} has come or gone")
         for name, (before, changes, digest) in self._known.items():
             now = tensors[name]
-            same = now is before and _changes_in_place(now) == changes
+            same = now is before and changes_in_place(now) == changes
             if (thoroughly or not same) and fingerprint(now) != digest:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
 

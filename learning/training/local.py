@@ -287,6 +287,7 @@ def _before_experts(
             if numbers > LARGEST_EMBEDDING * len(part):
                 return (x,)
     task.embedded[cluster] = tuple(map(torch.cat, zip(*made, strict=True)))
+    task.lent.lend(task.embedded[cluster])
     return task.embedded[cluster]
 
 

@@ -81,6 +81,7 @@ def start_model(task: Task) -> dict[str, Tensor]:
     made = _tuned_model(task)
     if sum(tensor.nbytes for tensor in made.values()) <= LARGEST_KEPT_BYTES:
         task.start.update(made)
+        task.lent.lend(made.values())
     return made
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,28 @@ class Shards:
         return self.samples.at(slice(start, start + self.sizes[device]))
 
 
+changes_in_place = attrgetter("_version")
+"""How often a tensor has changed in place: torch has no public name for it."""
+
+
+class Lent:
+    """Tensors that runs of one process share: none of them may change them."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Tensor, int]] = []
+
+    def lend(self, tensors: Iterable[Tensor]) -> None:
+        """Share tensors, as they are now."""
+        # Torch counts no changes of what was made in its mode for inference.
+        counted = (tensor for tensor in tensors if not tensor.is_inference())
+        self._known += ((tensor, changes_in_place(tensor)) for tensor in counted)
+
+    @property
+    def are_intact(self) -> bool:
+        """Whether none of them has changed in place since."""
+        return all(changes_in_place(tensor) == changes for tensor, changes in self._known)
+
+
 @dataclass(frozen=True)
 class Task:
     """Everything that training needs besides server models and device states.
@@ -75,7 +98,7 @@ class Task:
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
     is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
     are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
-    first needed.
+    first needed. All of these are ``lent`` to the runs of a process.
     """
 
     config: LearningConfig
@@ -94,6 +117,12 @@ class Task:
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     embedded: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, init=False, compare=False)
+    lent: Lent = field(default_factory=Lent, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Lend what it has from the start."""
+        samples = (tensor for part in self._samples for tensor in part)
+        self.lent.lend((*self.initial.values(), *samples))
 
     @property
     def device(self) -> torch.device:
@@ -103,10 +132,13 @@ class Task:
     @cached_property
     def bytes(self) -> int:
         """Memory of its samples and initial weights."""
-        held = [shards.samples for shards in self.shards.values()]
-        samples = (*held, *self.trial.values(), *self.test.values())
-        tensors = [*self.initial.values(), *(tensor for part in samples for tensor in part)]
+        tensors = [*self.initial.values(), *(tensor for part in self._samples for tensor in part)]
         return sum(tensor.nbytes for tensor in tensors)
+
+    @property
+    def _samples(self) -> list[Samples]:
+        held = [shards.samples for shards in self.shards.values()]
+        return [*held, *self.trial.values(), *self.test.values()]
 
     @cached_property
     def recipe(self) -> Recipe:

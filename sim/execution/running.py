@@ -220,17 +220,23 @@ class Run(Observer):
                 log_end(result.manifest)
                 return result
         except InputError:
-            # A folder that was begun in is left as it was found: the input is wrong.
-            if self.checkpoint is not None and self.place is not None and self._is_new:
-                self.checkpoint.remove()
-                with suppress(OSError):
-                    (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
+            self._leave_as_found()
+            raise
+        except InvariantError:
+            self.built.learner.forget_tasks()
             raise
         finally:
             self.simulation.method.dismiss()
             self.simulation.trace.close()
             if self.cache is not None:
                 self.cache.close()
+
+    def _leave_as_found(self) -> None:
+        """Remove what was begun in a new folder: the input is wrong."""
+        if self.checkpoint is not None and self.place is not None and self._is_new:
+            self.checkpoint.remove()
+            with suppress(OSError):
+                (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
 
     def _executed(self) -> Result:
         try:

@@ -278,3 +278,18 @@ def test_the_fields_of_a_dataclass_are_arguments_of_their_own():
     assert values.make(SCALE, values.make(ONE), how=By([2])) is values.make(
         SCALE, values.make(ONE), by=[2]
     )
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_results_do_not_hang_on_how_many_threads_torch_was_given(threads):
+    """Code of one's own may set them at any time: what is computed next takes one."""
+    made = []
+    for number in (1, threads):
+        kit.TASKS.forget()
+        learner = Learner(LearningConfig(3, ("A", "B"), (2, 3)))
+        learner.build()
+        torch.set_num_threads(number)
+        made.append(learner.force(learner.start()))
+    assert torch.get_num_threads() == 1
+    assert made[0].keys() == made[1].keys()
+    assert all(torch.equal(made[1][name], tensor) for name, tensor in made[0].items())

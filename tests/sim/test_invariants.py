@@ -20,6 +20,7 @@ import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
+from tests.kit.folders import held
 from tests.kit.network import Carrier, Clock, Ledger, Moment, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
@@ -410,6 +411,28 @@ def test_a_part_that_was_tampered_with_stops_the_run(
     assert re.search(f"invariant '{name}' is violated: .*{said}", told), told
 
 
+@pytest.mark.parametrize("noticed", [True, False])
+def test_what_one_run_has_damaged_no_other_run_is_given(runs, monkeypatch, tmp_path, noticed):
+    """Runs of one process have the start model, the backbone and the samples in common."""
+    whole = held(runs["slots"])
+    with monkeypatch.context() as patch:
+        if noticed:
+            trained_in_place(patch)
+            with pytest.raises(sim.InvariantError, match="in place"):
+                sim.run(scenarios.from_dict(SLOTS))
+        else:
+
+            @swap(training, "train")
+            def in_passing(honest, task, *tensors, **how):
+                next(iter(task.shards.values())).samples.x.mul_(2.0)
+                return honest(task, *tensors, **how)
+
+            in_passing(patch)
+            sim.run(scenarios.from_dict(SLOTS))
+    sim.run(scenarios.from_dict(SLOTS), tmp_path / "after")
+    assert held(tmp_path / "after") == whole
+
+
 def modules_of(package):
     return Path(package.__file__).parent.rglob("*.py")
 
@@ -450,11 +473,7 @@ def test_the_backbone_moves(stopped, monkeypatch, unnoticed):
         return honest(task, *tensors, **how)
 
     moving(monkeypatch)
-    seam.TASKS.forget()  # nobody else may find a task that was tampered with
-    try:
-        told = stopped(SLOTS)
-    finally:
-        seam.TASKS.forget()
+    told = stopped(SLOTS)
     assert f"invariant '{FROZEN}' is violated: 'head.weight' of the backbone" in told
     assert ("evaluation at" in told) == (not unnoticed)
 
