@@ -2,7 +2,6 @@ from . import export as export
 from . import plots as plots
 from . import report as report
 from . import sweep as sweep
-from .engine.observer import Observer as Observer
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
 from .errors import InvariantError as InvariantError
@@ -13,5 +12,6 @@ from .execution.result import compare as compare
 from .execution.result import load as load
 from .execution.running import run as run
 from .execution.schedule import Schedule as Schedule
+from .facts.observer import Observer as Observer
 from .network.routing import ContactGraph as ContactGraph
 from .network.routing import ContactPlan as ContactPlan

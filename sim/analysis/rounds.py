@@ -16,7 +16,7 @@ from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import numbers_of, says
 from sim.trace.tables import pieces_of
-from sim.world.world import World
+from sim.world.scenery import planes_of_clients
 
 
 def client_word(manifest: Mapping[str, Any]) -> str:
@@ -119,12 +119,12 @@ def _planes(
     tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
     """Distinct planes of a round in the mean, and of as many clients drawn without replacement."""
-    clients = World(scenarios.from_dict(manifest["scenario"])).sites.clusters
-    if "updates" not in tables or not all(client.plane for client in clients):
+    clients = planes_of_clients(scenarios.from_dict(manifest["scenario"]))
+    if "updates" not in tables or not all(clients.values()):
         return None, None
     rows = tables["updates"]
-    names = [client.name for client in clients]
-    different, plane = np.unique([client.plane for client in clients], return_inverse=True)
+    names = list(clients)
+    different, plane = np.unique(list(clients.values()), return_inverse=True)
     if len(different) == len(clients):  # one of each: there is nothing to tell
         return None, None
     client = as_numpy(pc.index_in(rows["cluster"], value_set=array(np.array(names))))

@@ -17,12 +17,12 @@ from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
 from sim.analysis.traffic import ON_AIR, on_air
-from sim.devices.energy import total
+from sim.facts.directions import DIRECTIONS
+from sim.facts.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.parquet import plain
 from sim.trace.sorting import coded, grouped_by, says
 from sim.trace.tables import pieces_of
-from sim.world.directions import DIRECTIONS
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:

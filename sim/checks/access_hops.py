@@ -13,11 +13,11 @@ from learning.requests.cluster import Receipt, Upload
 from sim.checks.hops import HOPS, ROUNDING, HopRow, OpenLinks, hops_of
 from sim.checks.timing import Contacts
 from sim.errors import violated
+from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.network.hop_rows import HopRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True)

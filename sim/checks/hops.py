@@ -13,6 +13,7 @@ from learning.requests.cluster import Download, Floats, Ints, Receipt, Train
 from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
+from sim.facts.directions import Way
 from sim.links.sharing import everywhere
 from sim.network.hop_rows import OVER_LINK, SERVER_NAME, HopRows
 from sim.network.legs import ChainEnded
@@ -20,7 +21,6 @@ from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 HOPS = "messages conserved hop by hop"
 

@@ -11,11 +11,11 @@ import numpy as np
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.errors import violated
+from sim.facts.directions import Way
 from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
 from sim.network.legs import ChainEnded
-from sim.world.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
 

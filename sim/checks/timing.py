@@ -12,6 +12,7 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
+from sim.facts.directions import Way
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
@@ -20,7 +21,6 @@ from sim.network.leg_log import MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True)

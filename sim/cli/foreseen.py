@@ -7,9 +7,9 @@ import numpy as np
 from learning.methods.base import GlobalModelMethod
 from sim.cli.preview import usual_passes
 from sim.engine.setup import Build
+from sim.facts.directions import Way
 from sim.formatting import data_size, duration
 from sim.plan.remedies import link_keys, model_key, speed_key
-from sim.world.directions import Way
 
 
 def foreseen(built: Build) -> Iterator[str]:

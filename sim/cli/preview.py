@@ -9,12 +9,12 @@ import scenarios
 from learning.requests.cluster import Cluster
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
+from sim.facts.directions import Way
 from sim.formatting import counted, data_size, duration, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
-from sim.world.directions import Way
 
 
 def plan_text(built: Build) -> str:

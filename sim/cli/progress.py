@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from sim.cli.output import warn
-from sim.engine.observer import Observer
 from sim.engine.progress import span_s
+from sim.facts.observer import Observer
 from sim.formatting import Bar, how_far
 from sim.world.world import World
 

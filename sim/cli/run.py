@@ -21,8 +21,8 @@ NO_RESULT = 4
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from sim.engine.observer import Observer
     from sim.execution.result import Result
+    from sim.facts.observer import Observer
 
 
 @spread_out

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints
+from sim.facts.energy import total
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,6 @@ def added(before: dict[str, Any], since: dict[str, Any]) -> dict[str, Any]:
     """Return time and energy of a cluster's devices over two spans; None for what is not known."""
     spent = [key for key in before if key not in ("cluster", "devices")]
     return before | {key: total([before, since], key) for key in spent}
-
-
-def total(rows: Sequence[dict[str, Any]], key: str) -> Any:
-    """Sum of a figure over rows, None where one of them does not know it."""
-    values = [row[key] for row in rows]
-    return None if any(value is None for value in values) else sum(values)
 
 
 SPENT = ("device_rounds", "training_j", "transmit_j")

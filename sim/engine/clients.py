@@ -11,6 +11,7 @@ from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
 from sim.engine.client import Client
 from sim.errors import InputError
+from sim.facts.directions import Way
 from sim.facts.stream import Facts
 from sim.network.books import Booked
 from sim.network.edges import Edges
@@ -25,7 +26,6 @@ from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
-from sim.world.directions import Way
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build

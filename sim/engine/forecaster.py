@@ -9,9 +9,9 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Forecast, Outlook
 from sim.devices.devices import Devices
+from sim.facts.directions import Way
 from sim.network.sessions import ClusterSessions
 from sim.plan.contact_columns import PlannedSessions
-from sim.world.directions import Way
 
 Carried = tuple[Floats, Floats]
 """Bytes (K,) up and down."""

@@ -8,11 +8,11 @@ from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, MethodType
 from scenarios.link import Isl
 from sim.errors import InputError
+from sim.facts.directions import Way
 from sim.formatting import data_size
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 from sim.world.world import World
 from statements import Code, Statement
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from sim.engine.journal import Journal
 from sim.engine.memory import end_of
-from sim.engine.observer import Observer
 from sim.engine.setup import method_of
 from sim.engine.simulation import Simulation
 from sim.errors import Interrupted
+from sim.facts.observer import Observer
 from sim.trace.recorder import Trace
 from sim.world.world import World
 

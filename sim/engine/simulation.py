@@ -17,11 +17,11 @@ from sim.engine.evaluation import Evaluator
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Waiting
-from sim.engine.observer import Followers, Observer
 from sim.engine.progress import Progress
 from sim.engine.stages import Stage, stages_of
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
+from sim.facts.observer import Followers, Observer
 from sim.facts.stream import Facts
 from sim.network.leg_log import LegLog
 from sim.trace.recorder import Trace

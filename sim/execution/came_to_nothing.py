@@ -17,6 +17,7 @@ from sim.analysis.targets import evaluations
 from sim.devices.devices import Devices
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
+from sim.facts.directions import Way
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
@@ -30,7 +31,6 @@ from sim.plan.remedies import (
 from sim.trace.arrow import array
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
-from sim.world.directions import Way
 
 if TYPE_CHECKING:
     from sim.engine.simulation import Simulation

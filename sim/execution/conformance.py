@@ -23,12 +23,12 @@ from learning.requests import Work
 from scenarios.parsing import shipped_table
 from sim.engine.learning_facts import SAMPLES
 from sim.engine.learning_task import learner_of
-from sim.engine.observer import Observer
 from sim.engine.setup import build, method_of
 from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL
 from sim.execution.result import Result
 from sim.execution.running import run
+from sim.facts.observer import Observer
 from sim.files import packaged
 from sim.world.world import World
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded, Vocabulary
+from sim.facts.directions import Way
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import coded, grouped, says
 from sim.trace.tables import pieces_of
-from sim.world.directions import Way
 
 READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 

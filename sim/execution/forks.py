@@ -14,7 +14,6 @@ import scenarios
 from scenarios.parsing import apply_overrides
 from sim.devices.faults import FaultsUntilFork
 from sim.engine.journal import Journal
-from sim.engine.observer import Observer
 from sim.engine.setup import Build, build
 from sim.errors import InputError, as_input
 from sim.execution import folder as run_folder
@@ -27,6 +26,7 @@ from sim.execution.run_cache import RunCache
 from sim.execution.running import run_builds
 from sim.execution.status import COMPLETE
 from sim.execution.window_cache import WindowCache
+from sim.facts.observer import Observer
 from sim.plan.splicing import spliced
 from sim.plan.windows import Find
 from statements import Code, Statement

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sim.engine.observer import Observer
 from sim.errors import Interrupted
+from sim.facts.observer import Observer
 
 GRACE_S = 1.0
 """How long a second Ctrl-C may take to get through; a library may keep it from getting there."""

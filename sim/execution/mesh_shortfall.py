@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sim.engine.setup import Build
+from sim.facts.directions import Way
 from sim.formatting import counted, data_size
 from sim.network.mesh import Shortfall
 from sim.plan.remedies import less_to_carry
-from sim.world.directions import Way
 
 
 def name_of(way: Way) -> str:

@@ -27,7 +27,6 @@ from sim.engine.clients_table import clients_table
 from sim.engine.doubts import doubts_of
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
-from sim.engine.observer import Observer
 from sim.engine.progress import span_s
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
@@ -53,6 +52,7 @@ from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.execution.versions import changes, listed, versions
+from sim.facts.observer import Observer
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.process.garbage import collected_seldom

@@ -17,6 +17,7 @@ from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.cut_offers import cut_lines
 from sim.execution.mesh_shortfall import name_of, why_none_arrived
+from sim.facts.directions import Way
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
 from sim.plan.remedies import step_size_key
@@ -24,7 +25,6 @@ from sim.trace.arrow import array
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
 from sim.trace.tables import pieces_of
-from sim.world.directions import Way
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from learning.metrics import COUNTS
 from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
-from sim.engine.observer import Observer
 from sim.errors import InputError, missing
 from sim.execution.result import Result
 from sim.execution.status import COMPLETE
+from sim.facts.observer import Observer
 from sim.files import check_not_a_pipe, trouble_text
 
 NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", *COUNTS)

@@ -22,7 +22,7 @@ from sim.export.ephemerides import DEGREE, Ephemeris, ephemerides, longest_s
 from sim.files import write_text
 from sim.plots.colours import colour
 from sim.trace.arrow import word
-from sim.world.world import World
+from sim.world.scenery import scenery_of
 
 FILE = "run.czml"
 TRAIL_S = 2700
@@ -46,9 +46,8 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    world = World(run.scenario)
-    satellites = world.fleet.flying
-    sites = world.sites.to_draw
+    scenery = scenery_of(run.scenario)
+    satellites, sites = scenery.flying, scenery.sites
     start = datetime.fromisoformat(run.manifest["start_utc"])
     end_s = run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))

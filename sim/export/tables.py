@@ -7,11 +7,10 @@ import pyarrow as pa
 
 import scenarios
 from sim.execution.result import Result
-from sim.plan.budget import one_pass
+from sim.plan.budget import passes_of
 from sim.sweep.folder import ROWS, Sweep
 from sim.trace import plain_tables
 from sim.trace.plain_tables import write_batches
-from sim.world.world import World
 
 
 def write_csv(source: Result | Sweep, place: Path) -> list[str]:
@@ -39,8 +38,8 @@ def _write(
 
 def write_profiles(run: Result, place: Path) -> list[str]:
     """Write delay, Doppler, path loss and rate over each contact at its cluster's centre."""
-    scenario = scenarios.from_stored(run.manifest["scenario"], {})
+    over_contact = passes_of(scenarios.from_stored(run.manifest["scenario"], {}))
     for number in range(len(run.tables["contacts"])):
-        for side, columns in one_pass(World(scenario), number).tables.items():
+        for side, columns in over_contact(number).items():
             plain_tables.write(columns, place / f"contact-{number:05}-{side}.csv")
     return ["One file a contact and direction; contact numbers are those of contacts.parquet."]

@@ -19,12 +19,12 @@ import scenarios
 from learning.methods.base import find_method
 from learning.requests.decide import Observation
 from scenarios import Scenario
-from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, as_input
 from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.window_cache import WindowCache
+from sim.facts.observer import Observer
 from sim.gym.encoding import decoded, encoded, size
 from sim.gym.episode import Episode
 from sim.gym.rewards import gained, standing, weights_of

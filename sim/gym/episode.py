@@ -13,11 +13,11 @@ from greenlet import getcurrent, greenlet
 
 from learning.requests.decide import Decision, Observation
 from learning.values.reuse import Reuse
-from sim.engine.observer import Observer
 from sim.errors import Interrupted
 from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.running import Run
+from sim.facts.observer import Observer
 
 
 class Episode:

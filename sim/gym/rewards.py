@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 
-from sim.devices.energy import total
 from sim.engine.simulation import Simulation
 from sim.errors import InputError
+from sim.facts.energy import total
 
 
 @dataclass(frozen=True)

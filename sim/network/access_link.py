@@ -13,6 +13,7 @@ import simpy
 
 from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Upload, Work
 from learning.requests.payload import Payload
+from sim.facts.directions import Way
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
 from sim.network.mesh import NO_ROUTE, Mesh
@@ -23,7 +24,6 @@ from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
-from sim.world.directions import Way
 
 
 class AccessLink(ServiceLink):

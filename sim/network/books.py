@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.world.directions import DIRECTIONS
+from sim.facts.directions import DIRECTIONS
 
 Books = dict[str, dict[str, float]]
 

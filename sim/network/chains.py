@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from learning.requests.cluster import Download, Floats, Mask, Quorum, Step, Train, Upload
+from sim.facts.directions import Way
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint
@@ -16,7 +17,6 @@ from sim.network.steps import Reply, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession
-from sim.world.directions import Way
 
 Leg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Download, Receipt, Step, Train, Upload
+from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.steady_way import SteadyWay
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Moved
 from sim.network.steps import way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False)

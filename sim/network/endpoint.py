@@ -20,7 +20,7 @@ from sim.network.link_faults import LinkFaults
 from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.network.synchronisation import Synchronisation
-from sim.world.directions import Topology
+from sim.world.topology import Topology
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints
 from sim.facts.coded import Coded
+from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
@@ -27,7 +28,7 @@ from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
-from sim.world.directions import TOWARD_PEER, Topology, Way
+from sim.world.topology import Topology
 
 HOPS = 1 << 14
 """Hops of which rows are made together, about."""

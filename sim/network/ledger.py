@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.world.directions import GROUND_CLIENTS, Topology, Way
+from sim.world.topology import GROUND_CLIENTS, Topology
 
 
 @dataclass

@@ -18,6 +18,7 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded, coded_rows, optional_coded_rows
 from sim.facts.device_rows import device_rows, joined
+from sim.facts.directions import Way
 from sim.facts.events import EventKind
 from sim.facts.row import Gathered, Row
 from sim.facts.stream import Facts
@@ -32,7 +33,7 @@ from sim.facts.transfers import (
     TransferStarted,
 )
 from sim.network.legs import Dropped, Leg, Moved, Trained
-from sim.world.directions import GROUND_CLIENTS, Topology, Way
+from sim.world.topology import GROUND_CLIENTS, Topology
 
 LEGS = 4000
 """Records of which rows are made together, at most."""

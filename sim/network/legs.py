@@ -8,8 +8,8 @@ from typing import Any
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
+from sim.facts.directions import Way
 from sim.facts.row import Fact
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True, slots=True, eq=False)

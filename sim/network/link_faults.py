@@ -9,8 +9,8 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from sim.devices.faults import Faults
+from sim.facts.directions import Way
 from sim.links.session_beam import SessionBeam
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False)

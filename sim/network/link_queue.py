@@ -19,6 +19,7 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
+from sim.facts.directions import TOWARD_PEER
 from sim.facts.transfers import Outcome
 from sim.links.sidelinks import Opening
 from sim.network.books import Account, Booked, PayloadKey
@@ -26,7 +27,6 @@ from sim.network.endpoint import Endpoint
 from sim.network.message_facts import MessageFacts
 from sim.network.outcomes import OF_CUT_OFF
 from sim.network.payload_list import PayloadList
-from sim.world.directions import TOWARD_PEER
 
 Direction = Literal["sidelink", "isl"]
 

@@ -14,6 +14,7 @@ from learning.requests.cluster import Mask
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Send
 from sim.clock import Clock
+from sim.facts.directions import Way
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
 from sim.network.books import Booked
@@ -26,7 +27,6 @@ from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 NO_ROUTE = "no route before the end"
 """Why a message is not sent at all."""

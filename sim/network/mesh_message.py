@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learning.requests.payload import Payload
+from sim.facts.directions import Way
 from sim.network.hop import Hop
-from sim.world.directions import Way
 
 
 @dataclass(eq=False)

@@ -6,11 +6,11 @@ from functools import cached_property
 from math import inf
 
 from channel import LinkCurve
+from sim.facts.directions import Way
 from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.network.book import Curve, Rates
 from sim.plan.contacts import PlannedContact, PlannedSession
-from sim.world.directions import Way
 
 
 class MeshPass:

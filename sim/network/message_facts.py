@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from learning.requests.peers import Send
+from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, TransferRow
-from sim.world.directions import TOWARD_PEER
 
 
 class MessageFacts:

@@ -10,9 +10,9 @@ import numpy as np
 from learning.requests.cluster import Mask
 from learning.requests.masks import is_anybody
 from learning.requests.payload import Payload, TensorSize
+from sim.facts.directions import DIRECTIONS
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
-from sim.world.directions import DIRECTIONS
 
 
 @dataclass

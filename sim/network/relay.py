@@ -13,9 +13,9 @@ from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock, Process
+from sim.facts.directions import Way
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.world.directions import Way
 
 Relaying = Literal["none", "contact", "store"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from learning.requests.cluster import Download, Mask, Receipt, Step, Train, Upload, Work
 from sim.errors import SimulationError
-from sim.world.directions import Way
+from sim.facts.directions import Way
 
 Reply = Work | Receipt
 

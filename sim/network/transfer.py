@@ -13,6 +13,7 @@ from learning.requests.facts import Cause, injected_text
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
+from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent, UploadsLate
 from sim.facts.transfers import Outcome, in_tables
 from sim.facts.waits import SubChannelBusy
@@ -26,7 +27,6 @@ from sim.network.parts import Part, first_heard
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
-from sim.world.directions import Way
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 
 import channel
 import orbit
+from scenarios import Scenario
 from sim.errors import InputError
+from sim.facts.directions import Way
 from sim.formatting import counted, legend_of, listed
 from sim.links.beam import Radio
 from sim.links.constant_links import PAPER_ALTITUDE_M
@@ -22,7 +24,6 @@ from sim.links.rate_points import HORIZON_DEG
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
-from sim.world.directions import Way
 from sim.world.world import World
 from statements import Code, Statement
 
@@ -208,6 +209,12 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
     uplink, downlink = both[::-1] if world.topology.in_orbit else both
     assert uplink is not None  # only a downlink may be neglected
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
+
+
+def passes_of(scenario: Scenario) -> Callable[[int], Tables]:
+    """Return what gives the columns over a contact of a run's scenario, by its number."""
+    world = World(scenario)
+    return lambda number: one_pass(world, number).tables
 
 
 def one_pass(world: World, number: int) -> Budget:

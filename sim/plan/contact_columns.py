@@ -10,10 +10,10 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from orbit.windows import groups
+from sim.facts.directions import Way
 from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.link_source import GivenLinks, LinkSource
-from sim.world.directions import Way
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Ints
+from sim.facts.directions import Way
 from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
 from sim.links.device_links import FigureColumns
 from sim.plan.contact_columns import ContactColumns
@@ -15,7 +16,6 @@ from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.instants import utc
 from sim.trace.schema import TEXT, table_of
-from sim.world.directions import Way
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:

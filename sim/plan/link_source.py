@@ -22,6 +22,7 @@ from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import RangeFrom, Site
 from orbit.windows import groups
+from sim.facts.directions import Way
 from sim.links.beam import Beam, Radios
 from sim.links.constant_links import (
     Steps,
@@ -37,7 +38,6 @@ from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
-from sim.world.directions import Way
 from sim.world.sites import distance_km
 from sim.world.world import World
 

@@ -12,9 +12,9 @@ from bisect import bisect_right
 import numpy as np
 
 from learning.requests.cluster import Floats
+from sim.facts.directions import Way
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
-from sim.world.directions import Way
 
 PART_S = 3600.0
 """Length of the parts of a session that lasts all of the run, unless the scenario says it."""

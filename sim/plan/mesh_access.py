@@ -18,11 +18,11 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
+from sim.facts.directions import Way
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
 from sim.plan.mesh_sessions import Windows, windows_of_each
-from sim.world.directions import Way
 from statements import Code, Statement
 
 

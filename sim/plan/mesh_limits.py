@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.directions import Way
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.joined import joined_parts
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 ABOUT = 0.1
 """A table of windows may tell their ranges so wrongly: bounds of rates allow for it."""

@@ -20,11 +20,11 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
+from sim.facts.directions import Way
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.linked import LinkedSatellites
-from sim.world.directions import Way
 from statements import Code, Statement
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from learning.requests.cluster import Floats
+from sim.facts.directions import Way
 from sim.plan.mesh_limits import pass_bytes
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 SAMPLED = 300
 """Passes that are looked at: all, or as many of even ranks by their duration."""

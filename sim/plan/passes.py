@@ -16,10 +16,10 @@ from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
-from sim.world.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.fleet import (
     SatelliteOfFile,
 )
+from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.world import World
 from statements import Code, Statement
 

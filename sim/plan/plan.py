@@ -24,7 +24,7 @@ from sim.plan.remedies import more_links
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
-from sim.world.directions import GROUND_CLIENTS, Topology
+from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from learning.settings import Lora
-from sim.world.directions import Way
+from sim.facts.directions import Way
 from sim.world.world import World
 
 

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
+from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, served_bits
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.world.directions import Way
 
 Edges = Callable[[float, float], Floats]
 """Times (E,), in order, at which a span from a time to another one is cut; none leave it out."""

@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 
 import scenarios
 from sim.errors import InputError
-from sim.plan.budget import one_pass
+from sim.plan.budget import passes_of
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import DASHES, colour, ink
 from sim.plots.names import legend
-from sim.world.world import World
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
@@ -30,7 +29,7 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
         source = scenario.orbit.source
         raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
     row = _contact(self.run.tables["contacts"], contact_id)
-    sides = one_pass(World(scenario), row["contact_id"]).tables
+    sides = passes_of(scenario)(row["contact_id"])
     seen = sides["uplink"]
     axes = axes or new_axes()
     minutes = seen["time_s"] / 60.0

@@ -20,8 +20,7 @@ from sim.files import packaged
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import colour, ink
 from sim.plots.names import name
-from sim.world.sites import EARTH_RADIUS_KM
-from sim.world.world import World
+from sim.world.scenery import scenery_of
 
 LETTER_DEG = 7.5
 """About the width of a letter on a map of the world 4.6 inches wide, in degrees."""
@@ -53,6 +52,8 @@ def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
 
 
 STEP_S = 20.0
+EARTH_RADIUS_KM = 6371.0
+"""Of the sphere that maps are drawn on."""
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
 MOST_CIRCLES = 120
@@ -68,9 +69,8 @@ def ground_map(
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
     manifest = self.run.manifest
-    world = World(check_map(manifest, minute))
-    satellites = world.fleet.satellites
-    sites = world.sites.to_draw
+    scenery = scenery_of(check_map(manifest, minute))
+    satellites, sites = scenery.satellites, scenery.sites
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5

@@ -43,7 +43,7 @@ from sim.replay.traffic import (
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
-from sim.world.world import World
+from sim.world.scenery import scenery_of
 
 MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
@@ -182,9 +182,9 @@ def sky_of(run: Run) -> Sky:
     if not scenario.orbit.has_geometry:
         satellites = sorted(pc.unique(contacts["satellite"].drop_null()).to_pylist())
         return Sky(satellites, [], sorted(names), {}, 0.0)
-    world = World(scenario)
-    flying = world.fleet.flying
-    sites = {site.name: site for site in world.sites.to_draw}
+    scenery = scenery_of(scenario)
+    flying = scenery.flying
+    sites = {site.name: site for site in scenery.sites}
     mask_deg = float(run.manifest["scenario"]["orbit"]["min_elevation_deg"])
     return Sky([s.name for s in flying], flying, list(sites) or sorted(names), sites, mask_deg)
 

@@ -10,10 +10,10 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.thinning import joined
 from sim.analysis.traffic import ON_AIR, on_air
+from sim.facts.directions import DIRECTIONS, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
-from sim.world.directions import DIRECTIONS, Way
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,7 +24,7 @@ from sim.report.drawing import (
     Text,
     cut,
 )
-from sim.world.world import World
+from sim.world.scenery import scenery_of
 
 LEFT = 37
 """About where the axis to the left stands."""
@@ -34,9 +34,9 @@ NAME = 12
 
 def map_of(run: Result, minute: float) -> Picture:
     """Return where the satellites of a run are at a minute; raise InputError if it has no map."""
-    world = World(check_map(run.manifest, minute))
+    scenery = scenery_of(check_map(run.manifest, minute))
     at = datetime.fromisoformat(run.manifest["start_utc"]) + timedelta(minutes=minute)
-    tracks = [ground_track(one, at, np.zeros(1)) for one in world.fleet.satellites]
+    tracks = [ground_track(one, at, np.zeros(1)) for one in scenery.satellites]
     longitude_deg, latitude_deg, altitude_km = (
         np.concatenate([getattr(track, key) for track in tracks])
         for key in ("longitude_deg", "latitude_deg", "altitude_km")
@@ -46,7 +46,7 @@ def map_of(run: Result, minute: float) -> Picture:
         Axis("latitude (degrees)", -90.0, 90.0, _degrees(90, 30)),
         height=TOP + BOTTOM + (WIDTH - LEFT - RIGHT) // 2,
     )
-    sites = world.sites.to_draw
+    sites = scenery.sites
     x_deg = np.array([east(site.longitude_deg) for site in sites])
     y_deg = np.array([site.latitude_deg for site in sites])
     rings = map(np.array, json.loads(packaged("sim.plots", "land.json"))["rings"])

@@ -13,7 +13,7 @@ from sim.analysis.inference import gating_pattern
 from sim.analysis.rounds import round_ends_s
 from sim.analysis.samples import SamplesByClass
 from sim.execution.result import Result
-from sim.plan.budget import one_pass
+from sim.plan.budget import passes_of
 from sim.plots.canvas import unit_of
 from sim.report.drawing import (
     BOTTOM,
@@ -27,7 +27,6 @@ from sim.report.drawing import (
     Picture,
     Shape,
 )
-from sim.world.world import World
 
 HUES = 8
 """Colours of the page."""
@@ -79,7 +78,7 @@ def one_contact(run: Result, contact_id: int) -> list[tuple[str, Picture]]:
     scenario = scenarios.from_dict(run.manifest["scenario"])
     if not scenario.orbit.has_geometry:
         return []
-    sides = one_pass(World(scenario), contact_id).tables
+    sides = passes_of(scenario)(contact_id)
     seen = sides["uplink"]
     minutes = seen["time_s"] / 60.0
     across = Axis("minutes since the rise", 0.0, float(minutes[-1]))

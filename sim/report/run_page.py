@@ -36,7 +36,7 @@ from sim.report.learnt import (
 from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
-from sim.world.world import World
+from sim.world.scenery import scenery_of
 
 
 def page(folder: Path, map_minute: float = 0.0) -> Page:
@@ -131,7 +131,7 @@ def satellites_in(run: Result) -> list[str]:
         try:
             scenario = scenarios.from_dict(run.manifest["scenario"])
             if scenario.orbit.has_geometry:
-                return [satellite.name for satellite in World(scenario).fleet.flying]
+                return [satellite.name for satellite in scenery_of(scenario).flying]
         except (ValueError, OSError):  # as of the elements of a file
             pass
     return names_of(run, "satellite")

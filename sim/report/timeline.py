@@ -12,8 +12,8 @@ from sim.analysis import spans
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
 from sim.analysis.thinning import joined
+from sim.facts.directions import DIRECTION_NAMES
 from sim.replay.packing import packed, steps
-from sim.world.directions import DIRECTION_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd

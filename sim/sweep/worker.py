@@ -30,7 +30,6 @@ from learning.own.code import running_code_digest
 from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
 from sim.engine.cost import LEAST_SHARE, pace_of
-from sim.engine.observer import Observer
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
@@ -39,6 +38,7 @@ from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrup
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
+from sim.facts.observer import Observer
 from sim.files import folder_bytes, free_folder
 from sim.process.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point

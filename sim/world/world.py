@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import orbit
 import scenarios
 from scenarios import Scenario
-from sim.world.directions import Topology
 from sim.world.fleet import Fleet
 from sim.world.sites import Sites
 from sim.world.start import given_start, start_of
+from sim.world.topology import Topology
 
 if TYPE_CHECKING:
     from scenarios.compute import Compute

@@ -24,6 +24,7 @@ from sim.execution import identity
 from sim.execution.identity import BuildSequence
 from sim.execution.run_cache import RunCache
 from sim.execution.running import Run
+from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links, sidelinks
 from sim.links.beam import Beam, Radio
@@ -72,8 +73,8 @@ from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan
 from sim.plan.shared_plans import Plans
 from sim.plan.windows import WindowQuery
-from sim.world.directions import GROUND_CLIENTS, Topology, Way
 from sim.world.sites import distance_km
+from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World
 
 

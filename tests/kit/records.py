@@ -25,6 +25,7 @@ from sim.execution.result import Result
 from sim.execution.result_cache import Results
 from sim.execution.shelf import Shelf, cache_folder
 from sim.facts.coded import Coded
+from sim.facts.directions import Way
 from sim.facts.events import Event
 from sim.facts.learning import ModelAggregated
 from sim.facts.row import Gathered, Row, columns_of
@@ -42,7 +43,7 @@ from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import Tables
-from sim.world.directions import GROUND_CLIENTS, SATELLITE_CLIENTS, SATELLITE_SERVER, Way
+from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, SATELLITE_SERVER
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 

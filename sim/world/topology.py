@@ -1,36 +1,10 @@
-"""Where bytes go: toward the server or a client, and in which direction by geometry.
-
-A run speaks of the :class:`Way` of a transfer: who receives it. Tables, files and text name the
-direction by geometry as well: ``uplink`` is from the ground to space, whoever is the client.
-:class:`Topology` is the one place that knows how the two belong together.
-"""
+"""Who the clients and the server are, and in which direction bytes go between them by geometry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-DIRECTIONS = ("uplink", "downlink", "sidelink", "isl")
-"""Directions of the transfers table, in the order in which they are listed."""
-
-DIRECTION_NAMES = {
-    "uplink": "uplink",
-    "downlink": "downlink",
-    "sidelink": "sidelink",
-    "isl": "ISL",
-}
-"""What directions are called in text."""
-
-
-class Way(StrEnum):
-    """Who receives a transfer between a client and its server: ``toward`` of the table."""
-
-    TO_SERVER = "server"
-    TO_CLIENT = "client"
-
-
-TOWARD_PEER = "peer"
-"""``toward`` of a message that one client sends to another."""
+from sim.facts.directions import DIRECTION_NAMES, Way
 
 
 @dataclass(frozen=True)
