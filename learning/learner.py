@@ -30,7 +30,7 @@ from learning.values.company import together
 from learning.values.handle import Apply, Handle
 from learning.values.held import Held
 from learning.values.lazy import Made, Values
-from learning.values.operation import Operation, Reference, operation_of, place_of
+from learning.values.operation import Operation, operation_of, place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
 
@@ -124,7 +124,7 @@ class Stacking:
             tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
             task = handle.apply.ready_task()
             key = handle.key if shares and not handle.foreign else ""
-            operation, arguments = handle.operation.resolved, handle.arguments
+            operation, arguments = handle.operation, handle.arguments
             requests.append(Request(key, operation, task, tensors, arguments))
         return together(train_each_once, requests)
 
@@ -285,7 +285,7 @@ class Learner:
 
     def make(
         self,
-        operation: Operation | Reference | Callable[..., Any],
+        operation: Operation | Callable[..., Any],
         *parents: Handle | Held,
         **arguments: Any,
     ) -> Handle:
@@ -311,7 +311,7 @@ class Learner:
 
     def number(
         self,
-        operation: Operation | Reference | Callable[..., Any],
+        operation: Operation | Callable[..., Any],
         *parents: Handle | Held,
         **arguments: Any,
     ) -> Any:

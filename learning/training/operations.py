@@ -1,8 +1,8 @@
 """The modules of operations, referred to without importing torch.
 
 For type checkers and editors they are the modules: going to the definition of
-``operations.local.train`` opens the function. At run time that is a
-:class:`~learning.values.operation.Reference`, as a run that trains nothing must start without torch
+``operations.local.train`` opens the function. At run time that is an
+:class:`~learning.values.operation.Operation`, as a run that trains nothing must start without torch
 and all that it takes to import it.
 """
 
@@ -10,7 +10,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learning.values.operation import deferred
+from learning.values.operation import Operation, deferred
+
+DECLARED = (
+    Operation(
+        "learning.training.aggregation:aggregate",
+        version=2,
+        guarded="the update of {cluster!r}",
+    ),
+    Operation("learning.training.evaluation:evaluate", version=2),
+    Operation(
+        "learning.training.local:train",
+        trains=True,
+        guarded="training in {cluster!r}",
+        of_state=True,
+    ),
+    Operation("learning.training.references:pooled_rounds", trains=True),
+    Operation("learning.training.start:start_model", version=2, trains=True),
+)
+"""What functions declare by ``@operation(...)``, of those that declare more than the defaults."""
 
 if TYPE_CHECKING:
     from learning.training import aggregation as aggregation
@@ -26,4 +44,4 @@ if TYPE_CHECKING:
     from learning.training import task as task
     from learning.training import unchanged as unchanged
 else:
-    __getattr__ = deferred("learning.training", globals())
+    __getattr__ = deferred("learning.training", DECLARED, globals())

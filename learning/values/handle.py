@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from learning.values.operation import Operation, Reference
+from learning.values.operation import Operation
 from learning.values.store import Tensors
 
 Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
@@ -21,7 +21,7 @@ class Handle:
     """
 
     key: str
-    operation: Operation | Reference
+    operation: Operation
     parents: tuple[Handle, ...]
     arguments: dict[str, Any]
     foreign: str

@@ -20,12 +20,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from learning.values.handle import Apply, Handle
-from learning.values.operation import Operation, Reference, flat_arguments
+from learning.values.operation import Operation, flat_arguments
 from learning.values.reuse import NUMBER, TENSORS, Cache, Reuse
 from learning.values.store import FolderStore, Tensors, packed, unpacked
 
 
-def _foreign(operation: Operation | Reference, parents: Iterable[Handle]) -> str:
+def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
     """Return the place of an operation outside leomix among these, empty if there is none."""
     here = (parent.foreign for parent in parents if parent.foreign)
     return operation.foreign or next(here, "")
@@ -82,14 +82,13 @@ class Values:
         self._apply = apply
         self._context = hashlib.blake2b(context.encode(), digest_size=16)
 
-    def make(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Handle:
+    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
         foreign = _foreign(operation, parents)
         if not self.keep:
             return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
-        declared = operation.declared
         text = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(declared, parents, text)
+        key = self._key(operation, parents, text)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds does not need its ancestors, which may be freed.
@@ -97,19 +96,18 @@ class Values:
             # Plain copies: a later change of an array must not change what was asked for.
             handle = Handle(key, operation, needed, json.loads(text), foreign, self._apply)
             self._live[key] = handle
-            if declared.trains:
+            if operation.trains:
                 self._untrained[key] = handle
         return handle
 
-    def number(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Any:
+    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``.
 
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        declared = operation.declared
         given = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(declared, parents, given)
+        key = self._key(operation, parents, given)
         cache = None if _foreign(operation, parents) else self.cache
         text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
         if text is not None:
@@ -117,7 +115,7 @@ class Values:
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
-            text = json.dumps(self._apply(operation.resolved, tensors, json.loads(given)))
+            text = json.dumps(self._apply(operation, tensors, json.loads(given)))
             if cache is not None:
                 cache.keep(NUMBER, key, len(text), text.encode)
         return json.loads(text)
@@ -201,7 +199,7 @@ class Values:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
-        elif self.cache is not None and handle.operation.declared.trains and not handle.foreign:
+        elif self.cache is not None and handle.operation.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
                 self._take(handle, self._found(found))
@@ -213,7 +211,7 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed, with trainings that wait if it is one."""
-        together = self.together if handle.operation.declared.trains else None
+        together = self.together if handle.operation.trains else None
         if together is not None and together.joins(handle, handle):
             # An error of another training is raised when that one is needed.
             with suppress(Exception):
@@ -225,7 +223,7 @@ class Values:
             return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
+            tensors = handle.apply(handle.operation, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.operation.name!r}")
             raise
@@ -265,7 +263,7 @@ class Values:
             parent = left.pop()
             if parent.value is not None or parent.key in seen:
                 continue
-            if parent.operation.declared.trains:
+            if parent.operation.trains:
                 return True
             seen.add(parent.key)
             left.extend(parent.parents)
@@ -276,7 +274,7 @@ class Values:
         _set(handle, tensors)
         self._untrained.pop(handle.key, None)
         self.computed[handle.operation.name] += 1
-        if handle.operation.declared.trains:
+        if handle.operation.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())

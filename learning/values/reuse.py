@@ -52,7 +52,7 @@ class Reuse:
             if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
                 continue
             self._seen.add(handle.key)
-            if handle.operation.declared.trains:
+            if handle.operation.trains:
                 self._spared.add(handle.key)
             left.extend(handle.parents)
 
