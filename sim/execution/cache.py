@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from learning.files import read_regular
-from learning.values.reuse import NUMBER, TENSORS
 from sim.errors import InputError
-from sim.execution.result_cache import MODEL, RESULTS_FOLDER
-from sim.execution.shelf import PART, TAG, VARIABLE, is_cache, may_become_cache
-from sim.execution.window_cache import SUFFIX, WINDOWS_FOLDER
+from sim.execution.shelf import (
+    FOLDERS,
+    KEPT,
+    PART,
+    TAG,
+    VARIABLE,
+    is_cache,
+    may_become_cache,
+)
 from sim.files import write_text
 
 BOUND_BYTES = 5 * 2**30
@@ -21,7 +26,6 @@ LEFT_BY_TRIMMING = 0.9
 """Share of the bound that is left when it was reached, so that the next runs need not trim."""
 TALLY = "size"
 """File with the size of the cache when a run last ended, in bytes."""
-KINDS = {TENSORS: "trainings", NUMBER: "numbers", MODEL: "models", SUFFIX: "contact windows"}
 BLOCK_BYTES = 4096
 STRAY_S = 3600.0
 """Age from which a file that was never finished belongs to no process any more."""
@@ -37,11 +41,11 @@ class Entry(NamedTuple):
 
 def entries(root: Path) -> Iterator[Entry]:
     """Yield all files of the cache, those too that were never finished."""
-    for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+    for part in FOLDERS:
         for folder, _, names in os.walk(root / part):
             for name in names:
                 path = Path(folder, name)
-                if path.suffix not in KINDS and path.suffix != PART:
+                if path.suffix not in KEPT and path.suffix != PART:
                     continue
                 with suppress(OSError):  # another process may be tidying up
                     stat = path.stat()
@@ -59,11 +63,11 @@ def contents(root: Path) -> dict[str, Any]:
             "or a new folder"
         )
     kinds: dict[str, dict[str, Any]] = {
-        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KINDS.values()
+        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KEPT.values()
     }
     for entry in entries(root):
         if entry.path.suffix != PART:
-            row = kinds[KINDS[entry.path.suffix]]
+            row = kinds[KEPT[entry.path.suffix]]
             row["entries"] += 1
             row["bytes"] += entry.size_bytes
             row["last_used_s"] = max(entry.used_s, row["last_used_s"] or 0.0)
@@ -111,7 +115,7 @@ def clear_cache(root: Path) -> dict[str, Any]:
     for entry in list(entries(root)):
         entry.path.unlink(missing_ok=True)
     if is_cache(root):
-        for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+        for part in FOLDERS:
             for folder, _, _ in os.walk(root / part, topdown=False):
                 with suppress(OSError):  # what is not ours stays, and so does its folder
                     Path(folder).rmdir()

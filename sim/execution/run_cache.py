@@ -8,8 +8,7 @@ from learning.provenance import why_not_cacheable
 from learning.values.replies import REPLY
 from learning.values.reuse import NUMBER, TENSORS
 from sim.execution import cache
-from sim.execution.result_cache import MODEL, Results
-from sim.execution.shelf import Shelf, cache_folder
+from sim.execution.shelf import MODEL, RESULTS_FOLDER, Namespace, Shelf, cache_folder
 from sim.execution.window_cache import WindowCache
 from sim.plan.shared_plans import Plans
 from sim.trace.digest import json_digest
@@ -27,7 +26,7 @@ class RunCache:
     def __init__(self, root: Path) -> None:
         self.shelf = Shelf(root)
         self.windows = WindowCache(self.shelf)
-        self.results: Results | None = None
+        self.results: Namespace | None = None
         self.why_not = ""
         self._foreign: set[str] = set()
 
@@ -45,7 +44,7 @@ class RunCache:
         )
         if not self.why_not:
             context = json_digest(learner.environment())
-            self.results = Results(self.shelf, context)
+            self.results = Namespace(self.shelf, RESULTS_FOLDER, context)
             learner.values.cache = learner.replies.cache = self.results
 
     def close(self) -> None:

@@ -49,8 +49,8 @@ from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result
-from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
+from sim.execution.shelf import MODEL, Namespace
 from sim.execution.versions import changes, listed, versions
 from sim.facts.observer import Observer
 from sim.files import write_text
@@ -454,7 +454,7 @@ class Run(Observer):
         run_folder.write_model(place, weights, about, self.simulation.clients.payloads.listed())
 
 
-def final_model(learner: Learner, server: Handle, results: Results | None) -> bytes:
+def final_model(learner: Learner, server: Handle, results: Namespace | None) -> bytes:
     """Return all weights of ``server`` as a safetensors file, out of ``results`` if it is there."""
     final = learner.final(server)
     shared = results if not final.foreign else None

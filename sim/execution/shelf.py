@@ -1,6 +1,7 @@
 """The folder of what runs share: where it is, how it is known to be of leomix, and its files.
 
 These are sealed: each ends in a checksum of what stands before it, so that a torn one is known.
+Each is of one of the ``KEPT``, and stands in a namespace: a folder of keys.
 """
 
 import os
@@ -14,6 +15,8 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 from learning.files import at_once, check_regular, read_regular, read_sealed, write_sealed
+from learning.values.replies import REPLY
+from learning.values.reuse import NUMBER, TENSORS
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -24,6 +27,21 @@ SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 TEXT = (
     f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
 )
+
+MODEL, WINDOWS = ".model", ".windows"
+KEPT = {
+    TENSORS: "trainings",
+    NUMBER: "numbers",
+    REPLY: "replies",
+    MODEL: "models",
+    WINDOWS: "contact windows",
+}
+"""What is kept, by how its files end: nothing else is counted, trimmed or cleared."""
+RESULTS_FOLDER, WINDOWS_FOLDER = "results", "windows"
+FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER)
+"""The folders of all namespaces."""
+LARGEST_BYTES = 2**30
+"""Larger values are not kept: they would displace all others."""
 
 
 def cache_folder() -> Path | None:
@@ -123,3 +141,30 @@ class Shelf:
         else:
             self.kept_files[path.suffix] += 1
             self.kept_bytes += len(data)
+
+
+class Namespace:
+    """Values on a shelf by kind and key, in one folder: what is named alike elsewhere is another.
+
+    :class:`learning.values.lazy.Values` and :class:`~learning.values.replies.Replies` ask for it.
+    """
+
+    def __init__(self, shelf: Shelf, *folders: str) -> None:
+        if folders[0] not in FOLDERS:
+            raise ValueError(f"{folders[0]!r} is no folder of a shelf")
+        self._shelf = shelf
+        self._folder = "/".join(folders)
+
+    def read(self, kind: str, key: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept; None where nothing is."""
+        return self._shelf.read(self._name(kind, key), unpack)
+
+    def keep(self, kind: str, key: str, size_bytes: int, pack: Callable[[], bytes]) -> None:
+        """Keep the bytes that ``pack`` returns, unless they are too many."""
+        if not self._shelf.trouble and size_bytes <= LARGEST_BYTES:
+            self._shelf.write(self._name(kind, key), pack())
+
+    def _name(self, kind: str, key: str) -> str:
+        if kind not in KEPT:
+            raise ValueError(f"{kind!r} is no kind of what a shelf keeps")
+        return f"{self._folder}/{key}{kind}"

@@ -13,12 +13,10 @@ import numpy as np
 import orbit
 from learning.files import source_fingerprints
 from learning.provenance import processor
-from sim.execution.shelf import Shelf
+from sim.execution.shelf import WINDOWS, WINDOWS_FOLDER, Namespace, Shelf
 from sim.plan.windows import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
 
-WINDOWS_FOLDER = "windows"
-SUFFIX = ".windows"
 WORTH_KEEPING_S = 0.05
 """Windows that are found sooner are not kept: to read them would take as long."""
 LIBRARIES = ("leomix", "numpy", "scipy", "sgp4", "skyfield")
@@ -54,24 +52,24 @@ class WindowCache:
     """
 
     def __init__(self, shelf: Shelf | None) -> None:
-        self._shelf = shelf
+        self._kept = None if shelf is None else Namespace(shelf, WINDOWS_FOLDER)
         self._known: dict[str, Windows] = {}
         self.used: str | None = None
 
     def find(self, query: WindowQuery) -> Windows:
         """Return what ``find_windows`` returns, or has returned for the same query."""
-        name = f"{WINDOWS_FOLDER}/{key_of(query)}{SUFFIX}"
-        shelf = self._shelf
-        if name in self._known:
-            return self._known[name]
-        windows = None if shelf is None else shelf.read(name, _unpacked)
+        key, kept = key_of(query), self._kept
+        if key in self._known:
+            return self._known[key]
+        windows = None if kept is None else kept.read(WINDOWS, key, _unpacked)
         self.used = "found" if windows is None else "read"
         if windows is None:
             began = time.perf_counter()
             windows = find_windows(query)
-            if shelf is not None and time.perf_counter() - began > WORTH_KEEPING_S:
-                shelf.write(name, _packed(windows))
-        return self._known.setdefault(name, windows)
+            if kept is not None and time.perf_counter() - began > WORTH_KEEPING_S:
+                packed = _packed(windows)
+                kept.keep(WINDOWS, key, len(packed), lambda: packed)
+        return self._known.setdefault(key, windows)
 
 
 def key_of(query: WindowQuery) -> str:

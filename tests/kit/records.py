@@ -22,8 +22,7 @@ from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.replaying import replay_differs
 from sim.execution.result import Result
-from sim.execution.result_cache import Results
-from sim.execution.shelf import Shelf, cache_folder
+from sim.execution.shelf import KEPT, Namespace, Shelf, cache_folder
 from sim.facts.coded import Coded
 from sim.facts.directions import Way
 from sim.facts.events import Event

@@ -18,7 +18,7 @@ from learning.data import DATASETS
 from learning.models import MODELS
 from tests.kit import learning as kit
 from tests.kit.learning import FolderStore, Operation, Values, environment
-from tests.kit.records import Results, Shelf
+from tests.kit.records import Namespace, Shelf
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Numbers(Values):
     def __init__(self, folder=None, context="c", keep=True):
         super().__init__(self.count, context, keep=keep)
         self.applied = Counter()
-        self.cache = None if folder is None else Results(Shelf(folder), context)
+        self.cache = None if folder is None else Namespace(Shelf(folder), "results", context)
 
     def count(self, operation, parents, said):
         self.applied[operation.name] += 1

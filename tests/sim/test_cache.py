@@ -23,6 +23,8 @@ from tests.kit.folders import held, limited
 from tests.kit.learning import Data, digits, environment, files, why_not_cacheable
 from tests.kit.network import Plans, RunCache, WindowQuery, finding
 from tests.kit.records import (
+    KEPT,
+    Namespace,
     Shelf,
     cache_folder,
     contents,
@@ -237,6 +239,20 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     assert left == [".new.part", *(f"{age}.tensors" for age in (0, 1, 2, 5))]
     (folder / ".new.part").unlink()
     assert (shared_cache.trim(tmp_path, 0), folder.exists()) == (0, False)
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_whatever_is_kept_is_counted_trimmed_and_cleared(tmp_path, kind):
+    root = tmp_path / "cache"
+    for away in (lambda: shared_cache.trim(root, 0), lambda: shared_cache.clear_cache(root)):
+        Namespace(Shelf(root), "results", "c").keep(kind, "k", 3, lambda: b"own")
+        kinds = contents(root)["kinds"].items()
+        assert [kept for kept, row in kinds if row["entries"]] == [KEPT[kind]]
+        away()
+        assert not list(root.rglob(f"*{kind}"))
+    assert not root.exists()
+    with pytest.raises(ValueError, match="no kind of what a shelf keeps"):
+        Namespace(Shelf(root), "results").keep(f"{kind}s", "k", 3, lambda: b"own")
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
