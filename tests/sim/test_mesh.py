@@ -14,6 +14,7 @@ import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim import InputError
+from statements import Code
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.mesh import (
@@ -273,18 +274,25 @@ def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
 def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans, server):
     rng = np.random.default_rng(plans)
     text = SCENARIO if server == "stations" else TO_A_SATELLITE
-    over_links = never = 0
+    over_links = never = refused = 0
     for _ in range(plans):
-        keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
+        windows = drawn_windows(rng)
+        keys = {WINDOWS: windows_text(windows), "learning.method": "asking"}
         loaded = scenario(keys | {"link.isl.rate_mbps": 1e6}, text)
-        plan = make_plan(loaded)
+        try:
+            plan = make_plan(loaded)
+        except InputError as error:  # a few draws leave a satellite, or the server, alone
+            assert error.code in (Code.NEVER_REACHED, Code.WRONG_VALUE)
+            refused += 1
+            continue
         names = [cluster.name for cluster in plan.clusters]
-        replies, run = ask(loaded, asked := drawn_asks(rng, names))
+        asked = drawn_asks(rng, names, ends_s=[60.0 * end for *_, end in windows])
+        replies, run = ask(loaded, asked)
         assert len(replies) == len(asked)
         records.check(run.tables)
         never += compare_with_earliest(plan, replies)
         over_links += int(run.transfers.peer.notna().sum())
-    assert over_links > 5 * plans and never
+    assert over_links > 5 * plans and never and refused <= plans / 50
 
 
 def last_minute():
