@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-_DRAWN: ContextVar[set[str] | None] = ContextVar("_DRAWN", default=None)
+
+@dataclass
+class Draws:
+    """Whether ``any`` stream was drawn from."""
+
+    any: bool = False
+
+
+_DRAWS: ContextVar[Draws | None] = ContextVar("_DRAWS", default=None)
 
 
 @contextmanager
-def drawing() -> Iterator[set[str]]:
-    """Collect the first names of the streams that are drawn from within the context."""
-    names: set[str] = set()
-    token = _DRAWN.set(names)
+def drawing() -> Iterator[Draws]:
+    """Note whether anything is drawn within the context."""
+    draws = Draws()
+    token = _DRAWS.set(draws)
     try:
-        yield names
+        yield draws
     finally:
-        _DRAWN.reset(token)
+        _DRAWS.reset(token)
 
 
-def drawn_so_far() -> set[str] | None:
-    """Return the names that the context has collected by now; None outside of any."""
-    return _DRAWN.get()
+def draws_so_far() -> Draws | None:
+    """Return what the context has noted, and goes on noting; None outside of any."""
+    return _DRAWS.get()
 
 
-def note_drawn(names: Iterable[str]) -> None:
-    """Note streams that something was drawn from before, and is used again."""
-    if (known := _DRAWN.get()) is not None:
-        known.update(names)
+def note_drawn() -> None:
+    """Note that something is drawn, or was drawn before and is used again."""
+    if (draws := _DRAWS.get()) is not None:
+        draws.any = True
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:
@@ -41,7 +50,7 @@ def stream(seed: int, *name: object) -> np.random.Generator:
     The name is digested into the ``spawn_key`` of a :class:`numpy.random.SeedSequence`, so adding
     a satellite, a device or a feature shifts no other stream.
     """
-    note_drawn((str(name[0]),))
+    note_drawn()
     digest = hashlib.blake2b("/".join(map(str, name)).encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u4").tolist()
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
@@ -67,7 +76,7 @@ def draw_below(
     splittable pseudorandom number generators", OOPSLA 2014) from a state that is hashed from the
     name by the same function; each bound below 2^32 is met with a bias of less than bound / 2^32.
     """
-    note_drawn((str(name[0]),))
+    note_drawn()
     digest = hashlib.blake2b("/".join(map(str, (seed, *name))).encode(), digest_size=8).digest()
     state = np.full(len(bounds), int.from_bytes(digest, "little"), np.uint64)
     for part in numbers:

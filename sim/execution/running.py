@@ -18,7 +18,7 @@ from learning.invariants import Violation
 from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
 from learning.requests.decide import Agent
-from learning.rng import drawing, drawn_so_far
+from learning.rng import drawing, draws_so_far
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
@@ -401,8 +401,8 @@ class Run(Observer):
 
         What is trained may come out of a cache, without a draw.
         """
-        names = drawn_so_far()
-        return {} if names is None else {"drawn": bool(names) or self.built.learner.measures}
+        draws = draws_so_far()
+        return {} if draws is None else {"drawn": draws.any or self.built.learner.measures}
 
     def _write(self, result: Result) -> None:
         manifest = result.manifest

@@ -54,7 +54,7 @@ class DirectTransfer:
         if isinstance(step, Train) or (isinstance(step, Upload) and step.sized is not None):
             return None
         way = way_of(step)
-        if not endpoint.is_plain or endpoint.ledger.is_open(way, step.payload.name):
+        if not endpoint.has_fast_path or endpoint.ledger.is_open(way, step.payload.name):
             return None
         if step.who is not None and not step.who[0]:
             return None

@@ -41,7 +41,7 @@ class DirectTraining:
         """Plan the only step of a chain for a device ready at ``ready_s``; None for what is not
         of this kind.
         """
-        if len(steps) != 1 or not endpoint.is_plain:
+        if len(steps) != 1 or not endpoint.has_fast_path:
             return None
         step = steps[0]
         if not isinstance(step, Train) or step.partial:

@@ -45,8 +45,8 @@ class Endpoint:
 
     Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; the rules
     of now, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
-    which the devices have sent to the server. It ``is_plain`` where it is that of one device that
-    is always there, and nothing fails or waits. Some is ``shared`` with other clients.
+    which the devices have sent to the server. It ``has_fast_path`` where it is that of one device
+    that is always there, and nothing fails or waits. Some is ``shared`` with other clients.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Endpoint:
         self.faults = self._drawn_by(rules)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
-        self.is_plain = self._has_nothing_special()
+        self.has_fast_path = self._has_nothing_special()
 
     def _drawn_by(self, rules: Rules) -> LinkFaults | None:
         return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
@@ -81,7 +81,7 @@ class Endpoint:
         if self.faults is not None and before is not None:
             self.faults.continue_from(before)
         self.rules = rules
-        self.is_plain = self._has_nothing_special()
+        self.has_fast_path = self._has_nothing_special()
 
     @property
     def cluster(self) -> Cluster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from learning.rng import drawn_so_far, note_drawn
+from learning.rng import Draws, draws_so_far, note_drawn
 from sim.devices.faults import FaultsUntilFork
 from sim.plan.plan import Plan, make_plan
 from sim.plan.windows import Find, find_windows
@@ -25,7 +25,7 @@ class Plans:
         self._key: tuple[str, str, tuple[str, ...]] | None = None
         self.of_last: Plan | None = None
         self.was_kept = False
-        self._drawn: set[str] = set()  # by the run that made the plan, until its end
+        self._draws = Draws()  # of the run that made the plan, until its end
 
     def of(
         self,
@@ -41,10 +41,11 @@ class Plans:
         alike = world.scenario.model_dump_json(exclude=set(APART))
         key = alike, str(world.scenario.source_path), tuple(needs_isl)
         if self.of_last is not None and key == self._key:
-            note_drawn(self._drawn)
+            if self._draws.any:
+                note_drawn()
             self.was_kept = True
         else:
-            self._drawn = drawn_so_far() or set()
             self.of_last = None  # frees its memory before another one takes some
+            self._draws = draws_so_far() or Draws()
             self._key, self.of_last = key, make_plan(world, find, None, needs_isl)
         return self.of_last
