@@ -38,7 +38,7 @@ class Made(NamedTuple):
     for_another: bool
 
 
-class Together(Protocol):
+class Joint(Protocol):
     """How trainings that do not depend on each other are computed as one, to the same tensors."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
@@ -61,7 +61,7 @@ class Values:
     before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
     saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
     which a run has from its files: those are kept by name. Trainings that were asked for and can be
-    computed already are computed ``together`` with one that is needed, if that is given.
+    computed already are computed by ``joint`` with one that is needed, if that is given.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
@@ -72,7 +72,7 @@ class Values:
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
-        self.together: Together | None = None
+        self.joint: Joint | None = None
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
@@ -211,15 +211,9 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed, with trainings that wait if it is one."""
-        together = self.together if handle.operation.trains else None
-        if together is not None and together.joins(handle, handle):
-            # An error of another training is raised when that one is needed.
-            with suppress(Exception):
-                others = [*islice(self._computable(together, handle), MOST_TOGETHER)]
-                if others:
-                    self._compute_all(together, [handle, *others])
-                    return
-            self._compute_all(together, [handle])
+        joint = self.joint if handle.operation.trains else None
+        if joint is not None and joint.joins(handle, handle):
+            self._compute_joined(joint, handle)
             return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
@@ -229,31 +223,46 @@ class Values:
             raise
         self._made(handle, tensors)
 
-    def _compute_all(self, together: Together, handles: Sequence[Handle]) -> None:
+    def _compute_joined(self, joint: Joint, needed: Handle) -> None:
+        """Compute a training, and with it those that wait for no other."""
+        # An error of another training is raised when that one is needed.
+        with suppress(Exception):
+            others = self._ready(islice(self._joining(joint, needed), MOST_TOGETHER))
+            if others:
+                self._compute_all(joint, [needed, *others])
+                return
+        self._compute_all(joint, [needed])
+
+    def _compute_all(self, joint: Joint, handles: Sequence[Handle]) -> None:
         """Compute trainings together; an error names the first of them."""
         try:
-            found = together.compute(handles, shares=self.cache is not None)
+            found = joint.compute(handles, shares=self.cache is not None)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handles[0].operation.name!r}")
             raise
-        for one, made in zip(handles, found, strict=True):
+        for handle, made in zip(handles, found, strict=True):
             if made.for_another:
-                self._take(one, made.tensors)
+                self._take(handle, made.tensors)
             else:
-                self._made(one, made.tensors)
+                self._made(handle, made.tensors)
 
-    def _computable(self, together: Together, needed: Handle) -> Iterator[Handle]:
-        """Yield trainings beside the ``needed`` that wait for none, with their parents computed."""
+    def _joining(self, joint: Joint, needed: Handle) -> Iterator[Handle]:
+        """Yield the trainings that wait for no other, and may be computed with the ``needed``."""
         for handle in list(self._untrained.values()):
-            if handle is needed or handle.value is not None or self._needs_training(handle):
-                continue
-            if not together.joins(handle, needed):
-                continue
-            self._recall(handle)
-            for parent in handle.parents:  # none any more if it was known
-                self.force(parent)
-            if handle.value is None:
+            waits = handle is not needed and handle.value is None
+            if waits and not self._needs_training(handle) and joint.joins(handle, needed):
                 yield handle
+
+    def _ready(self, trainings: Iterable[Handle]) -> list[Handle]:
+        """Return those that no other run has computed, with their parents computed."""
+        missing = []
+        for training in trainings:
+            self._recall(training)
+            for parent in training.parents:  # none any more if it was known
+                self.force(parent)
+            if training.value is None:
+                missing.append(training)
+        return missing
 
     def _needs_training(self, handle: Handle) -> bool:
         """Whether any training must be computed before this one."""

@@ -1,7 +1,9 @@
 """What is said of the rows of a comparison, on the terminal and on pages."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
@@ -199,7 +201,7 @@ def _decided(answer: Answer, words: Words) -> str:
     value = "" if first.mean is None else f": {measure.text(first.mean)}"
     text = f"{words.names(ranking.winners)} {verb} the {measure.figure.best} {measure.name}{value}"
     against = ranking.leads[ranking.against[0]]
-    return f"{text}, ahead of {words.names(ranking.against)} {by(against, answer)}"
+    return f"{text}, ahead of {words.names(ranking.against)} by {margin_text(against, answer)}"
 
 
 def _verdict(answer: Answer, words: Words) -> str:
@@ -230,7 +232,8 @@ def _verdict(answer: Answer, words: Words) -> str:
 def _next(answer: Answer, words: Words) -> str:
     """Name the next behind the best, and how far behind."""
     ranking = answer.ranking
-    return f"{words.names(ranking.against)} {by(ranking.leads[ranking.against[0]], answer)}"
+    margin = margin_text(ranking.leads[ranking.against[0]], answer)
+    return f"{words.names(ranking.against)} by {margin}"
 
 
 def _equal(answer: Answer, words: Words) -> str:
@@ -293,14 +296,13 @@ def _unresolved(answer: Answer, words: Words) -> str:
         return f"one seed, which allows no test: {words.more_seeds}"
     first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     if verdict is Verdict.TOO_FEW_SEEDS:
-        return f"two seeds, where a test takes {FEWEST}; {first} leads {second} " + by(one, answer)
+        few = f"two seeds, where a test takes {FEWEST}"
+        return f"{few}; {first} leads {second} by {margin_text(one, answer)}"
     if verdict is Verdict.UNTESTED:
-        return f"{first} leads {second} {by(one, answer)}; this figure is not tested"
+        return f"{first} leads {second} by {margin_text(one, answer)}; this figure is not tested"
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
-    return (
-        f"{first} and {second} cannot be told apart over {seeds} seeds: {_apart(one, answer)}{more}"
-    )
+    return f"{first} and {second} cannot be told apart over {seeds} seeds: {margin_text(one, answer)}{more}"
 
 
 def _lacking(answer: Answer, words: Words) -> str:
@@ -329,38 +331,50 @@ WITHOUT = {
 """What nobody has done where no group has a figure, by their standing."""
 
 
-def by(one: Lead, answer: Answer) -> str:
-    """Say by how much one is ahead of another, and what that rests on: "by 0.1 (95 %: ...)"."""
-    return f"by {_apart(one, answer)}"
+def margin_text(lead: Lead, answer: Answer) -> str:
+    """Say by how much one is ahead of another, and what that rests on.
 
-
-def _apart(one: Lead, answer: Answer) -> str:
-    """Show a lead with its interval: "0.004 (95 %: -0.020 to 0.030; p = 0.4)"."""
-    shown = _Shown.of(one, answer)
-    told = verdict_of(one) in TOLD_APART
-    notes = []
-    seeds = len(one.by_seed)
-    if several := len(one.by_case) > seeds:
-        ahead = sum(apart > 0.0 for apart in one.by_case.values())
-        shared = "one seed" if seeds == 1 else f"{seeds} seeds"
-        # Points with the same seed are no independent draws: an order at all of them may be noise.
-        notes.append(f"ahead at {ahead} of {len(one.by_case)} points, which share {shared}")
-    if one.same or one.exact:
-        if seeds > 1:
-            notes.append(f"the same with each of {seeds} seeds")
-    elif seeds < FEWEST:
-        notes += [" and ".join(shown.by_seed)] if seeds > 1 else []
-    elif len(set(shown.ends)) == 1:
-        notes.append(f"{seeds} seeds differ by less than is shown")
-    else:
-        notes.append(f"95 %: {' to '.join(shown.ends)}")
-    if one.test is not None and answer.ranking.tests > 1:
-        p = p_text(one.test.p_holm, equals="= ")
+    Like "0.004 (95 %: -0.020 to 0.030; p = 0.4)".
+    """
+    shown = _Shown.of(lead, answer)
+    several = len(lead.by_case) > len(lead.by_seed)
+    notes = [*_points_note(lead), *_interval_note(lead, shown)]
+    if lead.test is not None and answer.ranking.tests > 1:
+        p = p_text(lead.test.p_holm, equals="= ")
         notes.append(f"p {p} corrected for {answer.ranking.tests} tests")
-    if told and seeds >= FEWEST and not several and not one.same and not one.exact:
-        notes.append(f"{seeds} seeds")
+    is_tested = len(lead.by_seed) >= FEWEST and not (lead.same or lead.exact)
+    if is_tested and not several and verdict_of(lead) in TOLD_APART:
+        notes.append(f"{len(lead.by_seed)} seeds")
     means = " in the mean" if several else ""
-    return f"{shown.lead}{means} ({'; '.join(notes)})" if notes else f"{shown.lead}{means}"
+    rest = f" ({'; '.join(notes)})" if notes else ""
+    return f"{shown.lead}{means}{rest}"
+
+
+def _points_note(lead: Lead) -> Iterator[str]:
+    """Say at how many points one is ahead, where several share their seeds.
+
+    Points with the same seed are no independent draws: an order at all of them may be noise.
+    """
+    seeds = len(lead.by_seed)
+    if len(lead.by_case) > seeds:
+        ahead = sum(apart > 0.0 for apart in lead.by_case.values())
+        shared = "one seed" if seeds == 1 else f"{seeds} seeds"
+        yield f"ahead at {ahead} of {len(lead.by_case)} points, which share {shared}"
+
+
+def _interval_note(lead: Lead, shown: _Shown) -> Iterator[str]:
+    """Say where the lead may be, or what is known instead: nothing of one seed."""
+    seeds = len(lead.by_seed)
+    if lead.same or lead.exact:
+        if seeds > 1:
+            yield f"the same with each of {seeds} seeds"
+    elif seeds < FEWEST:
+        if seeds > 1:
+            yield " and ".join(shown.by_seed)
+    elif len(set(shown.ends)) == 1:
+        yield f"{seeds} seeds differ by less than is shown"
+    else:
+        yield f"95 %: {' to '.join(shown.ends)}"
 
 
 def distance_text(row: Row, answer: Answer) -> str:

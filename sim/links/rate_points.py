@@ -6,6 +6,7 @@ time. No bit of a row depends on the other rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ STEEP_DEG = 80.0
 AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]).ravel()
 """Further points around such a culmination, in steps of the grid."""
 
+Times = tuple[Ints, Floats]
+"""Rows, and a time in each."""
 
 POINTS_OF_A_BLOCK = 1 << 13
 """Points whose losses are summed at a time, so that they stay in a core's own cache."""
@@ -303,27 +306,34 @@ def _at(view: LinkView, row: Ints, time_s: Floats) -> RatePoints:
 def _further_times(
     view: LinkView, grid: Grid, row: Ints, elevation_deg: Floats, snr_db: Floats, state: Ints
 ) -> tuple[Ints, Floats]:
-    """Return rows and times before and after each jump, and around steep culminations.
-
-    The state at the highest and lowest points of the SNR and the elevation shows one that comes and
-    goes between two points of the grid.
-    """
+    """Return rows and times before and after each jump, at bends, and around steep culminations."""
     time_s = grid.time_s
-    top_row, top_s = turns(row, time_s, elevation_deg, view.elevation_deg)
-    turn_row, turn_s = turns(row, time_s, snr_db, view.snr_db)
-    bend_row, bend_s = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
-    more_row = np.concatenate([top_row, turn_row, bend_row])
-    more_s = np.concatenate([top_s, turn_s, bend_s])
-    every_row = np.append(row, more_row)
-    every_s = np.append(time_s, more_s)
+    tops = turns(row, time_s, elevation_deg, view.elevation_deg)
+    turned = turns(row, time_s, snr_db, view.snr_db)
+    bends = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
+    jump_row, before_s, after_s = _jumps(view, (row, time_s), state, [tops, turned, bends])
+    return _joined([(jump_row, before_s), (jump_row, after_s), bends, _around(view, grid, *tops)])
+
+
+def _jumps(
+    view: LinkView, on_grid: Times, state: Ints, between: Sequence[Times]
+) -> tuple[Ints, Floats, Floats]:
+    """Return rows, and times before and after each jump of the state that points show.
+
+    Those ``between`` the points of the grid are where the SNR or the elevation turns or bends: the
+    state there shows one that comes and goes between two points of the grid.
+    """
+    more_row, more_s = _joined(between)
+    row, time_s = _joined([on_grid, (more_row, more_s)])
     states = np.append(state, view.state(more_row, more_s))
-    order = np.lexsort((every_s, every_row))
-    jump_row, before_s, after_s = find_jumps(
-        every_row[order], every_s[order], states[order], view.state
-    )
-    around_row, around_s = _around(view, grid, top_row, top_s)
-    rows = np.concatenate([jump_row, jump_row, bend_row, around_row])
-    return rows, np.concatenate([before_s, after_s, bend_s, around_s])
+    order = np.lexsort((time_s, row))
+    return find_jumps(row[order], time_s[order], states[order], view.state)
+
+
+def _joined(several: Sequence[Times]) -> Times:
+    """Return rows and times one after another."""
+    rows, times_s = zip(*several, strict=True)
+    return np.concatenate(rows), np.concatenate(times_s)
 
 
 def _around(view: LinkView, grid: Grid, row: Ints, top_s: Floats) -> tuple[Ints, Floats]:

@@ -226,7 +226,7 @@ class AccessLink(ServiceLink):
             arrival_s[sent.name][device] = self._send_on(sent, device, size, session)
         yield clock.at(ending.time_s)
         replies = [
-            self._arrived(leg, reply, arrival_s[leg.name], session)
+            self._at_server(leg, reply, arrival_s[leg.name], session)
             if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
             else reply
             for leg, reply in zip(chain.legs, self._settle(chain, ending), strict=True)
@@ -254,12 +254,13 @@ class AccessLink(ServiceLink):
         )
         return self._mesh.send(message, _satellite(session), self._server)
 
-    def _arrived(
-        self, leg: Transfer, reply: Receipt, arrival_s: Floats, session: PlannedSession | None
-    ) -> Receipt:
-        """Send parts on that a pass has cut off; say what is at the server, not at a satellite.
+    def _send_parts_on(
+        self, leg: Transfer, reply: Receipt, session: PlannedSession | None
+    ) -> Floats:
+        """Send parts on that the end of a pass has cut off.
 
-        A payload is there when its last part is.
+        Returns when the last of the parts by now is at the server, for each device (K,): inf for
+        never, -inf for a payload that has come in one.
         """
         parts_s = self._parts_s.get(leg.name, np.full(len(leg.who), -np.inf))
         parts_s = np.where(leg.who & (leg.before == 0), -np.inf, parts_s)
@@ -268,6 +269,16 @@ class AccessLink(ServiceLink):
             there_s = self._send_on(leg, device, float(more[device]), session)
             parts_s[device] = max(parts_s[device], there_s)
         self._parts_s[leg.name] = parts_s
+        return parts_s
+
+    def _at_server(
+        self, leg: Transfer, reply: Receipt, arrival_s: Floats, session: PlannedSession | None
+    ) -> Receipt:
+        """Turn the receipt of a satellite into that of the server.
+
+        A payload is there when its last part is; one whose parts do not all arrive is lost.
+        """
+        parts_s = self._send_parts_on(leg, reply, session)
         end_s = np.where(reply.done, np.maximum(arrival_s, parts_s), np.inf)
         lost = reply.done & (end_s == np.inf)
         if not lost.any():

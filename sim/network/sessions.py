@@ -79,7 +79,7 @@ class ClusterSessions:
     @property
     def session(self) -> PlannedSession | None:
         """The session that is open."""
-        self._look()
+        self._come_to_now()
         return None if self._open is None else self.planned[self._open]
 
     def first_contact(self) -> float:
@@ -88,35 +88,35 @@ class ClusterSessions:
 
     # Edges of contacts: looked up, or as events.
 
-    def _look(self, *, this_instant: bool = True) -> None:
-        """Find out what is open, if no events tell; a session that is open is in use from now on.
+    def _come_to_now(self, *, this_instant: bool = True) -> None:
+        """Open the session that goes on now, if no event did; its next edge is one from now on.
 
         ``this_instant`` counts what begins now, unless the event for it is still to come.
         """
         if self._open is not None:
             return
-        now_s = self._clock.now
-        at_once = this_instant and self._expected is None
-        planned = self.planned
+        self._count_begun(this_instant=this_instant and self._expected is None)
+        if not self._begun:
+            return
+        planned, now_s, latest = self.planned, self._clock.now, self._begun - 1
+        first, after_last = planned.edges[latest], planned.edges[self._begun]
+        if now_s >= planned.end_s(latest):
+            self._contact = after_last - 1
+            return
+        self._open = latest
+        self._contact = max(first, bisect_right(planned.opens_s, now_s, first, after_last) - 1)
+        self._use()
+
+    def _count_begun(self, *, this_instant: bool) -> None:
+        """Count the sessions that have begun by now; all but the last of them are over."""
+        planned, now_s = self.planned, self._clock.now
         while self._begun < len(planned):
             start_s = planned.start_s(self._begun)
-            if start_s > now_s or (start_s == now_s and not at_once):
+            if start_s > now_s or (start_s == now_s and not this_instant):
                 break
             if self._begun:
                 planned.close(self._begun - 1)
             self._begun += 1
-        if not self._begun:
-            return
-        latest = self._begun - 1
-        place = planned.edges[latest]
-        if now_s >= planned.end_s(latest):
-            self._contact = planned.edges[self._begun] - 1
-            return
-        while place + 1 < planned.edges[self._begun] and planned.opens_s[place + 1] <= now_s:
-            place += 1
-        self._open = latest
-        self._contact = place
-        self._use()
 
     def _use(self) -> None:
         """Let the next edge of the open session be an event."""
@@ -251,7 +251,7 @@ class ClusterSessions:
         """Give an actor that waits the open session again, if it repeats and the actor wants it."""
         if waiter not in self._waiting:
             return
-        self._look()
+        self._come_to_now()
         session = self._open
         if session is None or not self.planned.repeats(session):
             return
@@ -268,7 +268,7 @@ class ClusterSessions:
 
         Raises InputError where an actor knows already that no contact is left.
         """
-        self._look(this_instant=False)
+        self._come_to_now(this_instant=False)
         waits_for_s = self._next_s
         if self.planned.starts_s[: self._begun] != sessions.starts_s[: self._begun]:
             raise InputError(
@@ -303,7 +303,7 @@ class ClusterSessions:
     @property
     def is_open(self) -> bool:
         """Whether a session goes on."""
-        self._look()
+        self._come_to_now()
         return self._open is not None and self._clock.now < self.planned.end_s(self._open)
 
     @property
@@ -314,7 +314,7 @@ class ClusterSessions:
     @property
     def last(self) -> bool:
         """Whether no session is to come."""
-        self._look()
+        self._come_to_now()
         return self._none_left
 
     def parted_s(self, actor: str) -> float:
@@ -346,7 +346,7 @@ class ClusterSessions:
 
         One that repeats it has again when it is ``due``. None if there is none.
         """
-        self._look()
+        self._come_to_now()
         if self._open is not None and self._trains_on(actor, self._open, due):
             return due() if due is not None else None
         if self._open is not None and self._handed_out.get(actor) != self._open:
@@ -358,7 +358,7 @@ class ClusterSessions:
 
         In the gap of a session it is the last one.
         """
-        self._look()
+        self._come_to_now()
         if self._contact is None:
             return None
         gone_s = self._clock.now - self.planned.closes_s[self._contact]
@@ -384,7 +384,7 @@ class ClusterSessions:
         """
         taken: int | None = None
         while True:
-            self._look()
+            self._come_to_now()
             now = self._open
             if taken is not None and self._goes_on_as(taken, now):
                 return self._handed(now if now is not None else taken, cycle())

@@ -6,7 +6,7 @@ ends with its supervisor. A Dask worker runs its points in the same way, in thre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
@@ -157,37 +157,57 @@ class PointRunner:
             end()
 
     def _attempt(self, at_once: int) -> Outcome:
-        places = _free.setdefault((self._log, self._holds, at_once), [])
-        process = self._process = self._taken(places, at_once)
+        """Run the point once, in a process that runs so many at once."""
+        pool = _pools.setdefault((self._log, self._holds, at_once), ProcessPool())
+        process = self._process = pool.take(
+            self._point, lambda: WorkerProcess(self._log, self._holds), at_once
+        )
         if self._stopped:  # while the process was being started
             process.stop()
         outcome = process.run(self._point, self._folder, cache=self._cache)
-        with _taking:
-            is_over = outcome.status == CRASHED or self._stopped
-            if is_over:
-                places[:] = [other for other in places if other is not process]
-            else:
-                places.append(process)
-        if is_over and not process.is_busy:
-            process.close()
+        pool.give_back(process, goes_on=outcome.status != CRASHED and not self._stopped)
         return outcome
 
-    def _taken(self, places: list[WorkerProcess], at_once: int) -> WorkerProcess:
-        """Take a place that is free, in a process that has the point's start if any has."""
-        with _taking:
-            if not places:
-                places += [WorkerProcess(self._log, self._holds)] * at_once
-            process = next((one for one in places if one.start == self._point.start), places[0])
-            places.remove(process)
+
+class ProcessPool:
+    """Processes that wait for points, each as often as it can run one more."""
+
+    def __init__(self) -> None:
+        self._free: list[WorkerProcess] = []
+        self._lock = Lock()
+
+    def take(self, point: Point, start: Callable[[], WorkerProcess], at_once: int) -> WorkerProcess:
+        """Return one for a point: one that has the point's start if any has, or a new one."""
+        with self._lock:
+            if not self._free:
+                self._free += [start()] * at_once
+            alike = (process for process in self._free if process.start == point.start)
+            process = next(alike, self._free[0])
+            self._free.remove(process)
             return process
 
+    def give_back(self, process: WorkerProcess, *, goes_on: bool) -> None:
+        """Let a process run another point, unless it is to end: then it does after its last."""
+        with self._lock:
+            if goes_on:
+                self._free.append(process)
+                return
+            self._free = [other for other in self._free if other is not process]
+        if not process.is_busy:
+            process.close()
 
-_taking = Lock()
-"""Held while a place in a process is taken or given back."""
+    def close(self) -> None:
+        """End the processes that wait."""
+        with self._lock:
+            processes = set(self._free)
+            self._free.clear()
+        for process in processes:
+            process.close()
+
 
 # Threads share these by operations that are whole in themselves.
 _running: dict[Path, PointRunner] = {}
-_free: dict[tuple[Path, Holds, int], list[WorkerProcess]] = {}
+_pools: dict[tuple[Path, Holds, int], ProcessPool] = {}
 
 
 def run_point(fields: dict[str, Any], folder: str, *, cache: bool) -> dict[str, Any]:
@@ -210,9 +230,5 @@ def kill_points(places: Sequence[Path]) -> None:
     """End the points that run here into these folders, and the processes that wait for more."""
     for runner in filter(None, map(_running.get, places)):
         runner.end(at_once=True)
-    for free in list(_free.values()):
-        with _taking:
-            processes = set(free)
-            free.clear()
-        for process in processes:
-            process.close()
+    for pool in list(_pools.values()):
+        pool.close()
