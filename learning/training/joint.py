@@ -26,10 +26,10 @@ from learning.hardware import free_bytes
 from learning.models.stacked import Grouped, Tensors
 from learning.requests.cluster import Ints
 from learning.training import sgd
+from learning.training.descent import Descent, descent_of
 from learning.training.device_state import assembled_state
 from learning.training.form import Form
 from learning.training.guards import Guard, guarded
-from learning.training.local import Descent, descent_of
 from learning.training.recipe import CONSTANT
 from learning.training.replay import TIMES
 from learning.training.state import State, flatten

@@ -46,7 +46,7 @@ from learning.models.stacked import Tensors
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
-from learning.training.local import loss_of
+from learning.training.descent import loss_of
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 from learning.values.operation import operation

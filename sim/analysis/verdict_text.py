@@ -302,7 +302,8 @@ def _unresolved(answer: Answer, words: Words) -> str:
         return f"{first} leads {second} by {margin_text(one, answer)}; this figure is not tested"
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
-    return f"{first} and {second} cannot be told apart over {seeds} seeds: {margin_text(one, answer)}{more}"
+    alike = f"{first} and {second} cannot be told apart over {seeds} seeds"
+    return f"{alike}: {margin_text(one, answer)}{more}"
 
 
 def _lacking(answer: Answer, words: Words) -> str:

@@ -19,7 +19,7 @@ from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
-from learning.training.local import barred
+from learning.training.descent import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
 from learning.training.nmoe.extractor_training import Descent

@@ -1,0 +1,412 @@
+"""What local rounds begin with: a model's parts, moved, frozen and shared, and what is minimised.
+
+It is made once for the rounds of a cluster, for trainings alone and for those that are stacked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from learning.models.interface import expert_of, expert_tensor, is_gate, is_of
+from learning.models.moe import Residency
+from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
+from learning.requests.cluster import Mask
+from learning.settings import MASKS
+from learning.training import sgd
+from learning.training.device_state import (
+    as_remembered,
+    delta_of,
+    experts_held,
+    is_frozen,
+    remembered_of,
+)
+from learning.training.form import Form, layout
+from learning.training.local_loss import Term, with_term
+from learning.training.recipe import Counts, LocalRounds, TrainedPart
+from learning.training.state import Parameter, State, pair_of
+from learning.training.task import Task, in_batches
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What local rounds begin with, by the paths of a ``model`` with the experts that are ``here``.
+
+    ``begin`` is what is trained (K, ...), under the name that each path stands for in ``moved``,
+    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common:
+    ``loss(shared)`` is what is minimised. Of what can be stacked ``form`` says what it is.
+    """
+
+    form: Form
+    loss: Callable[[Any], sgd.Loss]
+    shared: Tensors
+    problem: sgd.Problem
+    begin: dict[str, Tensor]
+    moved: Mapping[Parameter, str]
+    memory: Mapping[str, Tensors]
+
+    def after(self, trained: sgd.Trained) -> State:
+        """Return what was trained, by name."""
+        after = {key: trained.tensors[path] for key, path in self.moved.items()}
+        return State(after, optimizer=as_remembered(trained.memory, self.moved))
+
+
+def descent_of(
+    task: Task, state: State, local: LocalRounds, part: TrainedPart, term: Term | None = None
+) -> Descent:
+    """Return what :func:`train_rounds` begins with; raise ValueError as it does."""
+    parts = _parts_of(task, state, part)
+    moved = parts.moved
+    model = task.shapes(parts.here)
+    shared, own = _apart(task, parts, part, local.rounds)
+    samples = _before_experts(task, model, local.cluster, shared)
+    embedded = len(samples) > 1
+    loss_with = partial(
+        loss_of, model, together=task.traits.batched, tied=task.traits.tied, embedded=embedded
+    )
+    loss = loss_with(shared)
+    if task.dtype == torch.bfloat16 or parts.beside:
+        loss = _as_run(loss, task, [_joint(task, *of) for of in parts.beside.items()])
+    if term is not None:
+        free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
+        loss, needed = with_term(task, loss, state, free, term)
+        own |= needed
+    problem = sgd.Problem(
+        sgd.draw_of(task, local.cluster, *samples, task.shards[local.cluster].samples.y),
+        loss,
+        task.traits.batched,
+        own,
+        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
+        gates=[path for key, path in moved.items() if is_gate(key.stored)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(local.cluster)),
+        taped=task.is_taped and term is None,
+    )
+    begin = {path: state.trained[key] for key, path in moved.items()}
+    begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
+    form = Form(
+        task.config.model,
+        task.spec,
+        parts.here,
+        task.recipe,
+        tuple(problem.gates),
+        embedded,
+        len(local.rounds),
+        layout(begin),
+        layout(own),
+        layout(shared),
+    )
+    if problem.taped:
+        problem = replace(problem, kind=sgd.Kind(form, shared, loss_with))
+    memory = remembered_of(state.optimizer, moved)
+    return Descent(form, loss_with, shared, problem, begin, moved, memory)
+
+
+Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
+"""Pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they are added to."""
+
+
+class _Parts(NamedTuple):
+    """What a model is made of in local rounds, as a state of devices has it.
+
+    The experts that are ``here``; what is ``moved``, with its paths; what is ``frozen`` (K, ...)
+    and what of that are ``factors``, by path; and the factors that run ``beside`` a matrix.
+    """
+
+    here: Residency
+    moved: Mapping[Parameter, str]
+    frozen: Tensors
+    factors: Tensors
+    beside: Beside
+
+
+def _parts_of(task: Task, state: State, part: TrainedPart) -> _Parts:
+    """Return what the model is made of; raise ValueError for experts that are not held."""
+    routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
+    if task.all_experts:
+        _check_experts(state, part, routed)
+    moved = _moved(task, state, part)
+    beside = {} if task.traits.batched else _beside(state, routed, moved)
+    parts = _Parts(
+        _residency(task, part, routed, beside),
+        moved,
+        _frozen(task, state, routed, moved),
+        _frozen_factors(task, state, moved, beside),
+        beside,
+    )
+    is_one_expert = len(parts.here.held) == 1 and parts.here.masked == -math.inf
+    return _as_expert_0(task, parts) if task.is_taped and is_one_expert else parts
+
+
+def _apart(
+    task: Task, parts: _Parts, part: TrainedPart, rounds: Counts
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return what stands still, by path: what all devices share, and each device's own (K, ...)."""
+    frozen = dict(parts.frozen)
+    if part.reach is not None:
+        frozen |= _reachable(task, part.reach, rounds)
+    shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
+    backbone = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    return {**shared, **backbone}, {**own, **parts.factors}
+
+
+def _as_expert_0(task: Task, parts: _Parts) -> _Parts:
+    """Return what is run, by paths of the first expert, for the one expert that all rows go to.
+
+    Whichever it is, it computes the same: trainings of different experts have one form.
+    """
+    here = parts.here
+    (number,) = here.held
+
+    def path(own: str) -> str:
+        name = expert_tensor(task.names.stored(own))
+        return own if name is None else task.names.path(name._replace(expert=0).stored)
+
+    first = replace(here, held=(0,), tuned=tuple(0 for one in here.tuned if one == number))
+    return parts._replace(
+        here=first,
+        moved={key: path(own) for key, own in parts.moved.items()},
+        frozen={path(own): tensor for own, tensor in parts.frozen.items()},
+        factors={path(own): tensor for own, tensor in parts.factors.items()},
+    )
+
+
+def _residency(
+    task: Task, part: TrainedPart, routed: Sequence[int], beside: Iterable[str]
+) -> Residency:
+    """Return which experts are in memory, and which of them have factors."""
+    frozen = {expert for matrix in beside if (expert := expert_of(matrix)) is not None}
+    return Residency(
+        tuple(routed),
+        tuple(sorted({*part.experts, *frozen})),
+        dense=task.traits.batched,
+        masked=MASKS[part.mask or "-inf"],
+        own_reach=part.reach is not None,
+        recomputed=task.recipe.checkpoint_activations,
+    )
+
+
+LARGEST_EMBEDDING = 1 << 24
+"""Most numbers of a cluster's embedded samples, which are kept while it is trained."""
+
+
+def _before_experts(
+    task: Task, model: nn.Module, cluster: str, shared: Tensors
+) -> tuple[Tensor, ...]:
+    """Return a cluster's samples as what comes before the first experts makes of them.
+
+    They are returned as they are where that is trained, or where it is computed for fewer samples
+    in a round. What is made of them does not change, and is kept.
+    """
+    if cluster in task.embedded:
+        return task.embedded[cluster]
+    x = task.shards[cluster].samples.x
+    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    if task.config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
+        return (x,)
+    run: Any = with_tensors(model, shared)
+    made: list[tuple[Tensor, ...]] = []
+    with torch.no_grad():
+        for part in in_batches(x):
+            made.append(run.before_experts(part))
+            numbers = sum(t.numel() for t in made[-1]) * len(x)
+            if numbers > LARGEST_EMBEDDING * len(part):
+                return (x,)
+    task.embedded[cluster] = tuple(map(torch.cat, zip(*made, strict=True)))
+    task.lent.lend(task.embedded[cluster])
+    return task.embedded[cluster]
+
+
+def loss_of(
+    model: nn.Module,
+    shared: Tensors,
+    *,
+    together: bool,
+    tied: bool = False,
+    embedded: bool = False,
+) -> sgd.Loss:
+    """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
+
+    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
+    parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
+    :func:`_before_experts` makes of them.
+    """
+
+    def stacked(tensors: Tensors) -> Callable[..., Tensor]:
+        run: Any = with_tensors(model, {**shared, **tensors})
+        logits = run.after_embedding if embedded else run
+        return lambda *batch: cross_entropy(in_single(logits(*batch[:-1])), batch[-1])
+
+    def of_one(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
+        logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
+        # As functional.cross_entropy to the last bit of the gradient.
+        return in_single(logits).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
+
+    if getattr(model, "stacks", False):
+        return stacked
+    return sgd.each(of_one, together=together)
+
+
+class Joint(NamedTuple):
+    """A matrix with frozen factors: the paths of its factors, and what the frozen ones are called.
+
+    Their names, by number, begin as no path does: with a dot.
+    """
+
+    paths: dict[str, str]
+    names: dict[str, list[str]]
+
+
+RANKS = {"a": 0, "b": 1}
+"""Dimension of each factor that is as long as its rank."""
+
+
+def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> Joint:
+    paths = {factor: f"{task.names.path(matrix)}.{factor}" for factor in RANKS}
+    named = {f: [f".{number}.{path}" for number in range(len(pairs))] for f, path in paths.items()}
+    return Joint(paths, named)
+
+
+def _as_run(loss: sgd.Loss, task: Task, joints: Sequence[Joint]) -> sgd.Loss:
+    """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+    frozen = {name for joint in joints for names in joint.names.values() for name in names}
+
+    def joined(tensors: Tensors) -> dict[str, Tensor]:
+        run = {path: task.as_run(t) for path, t in tensors.items() if path not in frozen}
+        for joint in joints:
+            for factor, path in joint.paths.items():
+                parts = [tensors[name] for name in joint.names[factor]]
+                own = [run[path]] if path in run else []
+                run[path] = torch.cat([*parts, *own], RANKS[factor])
+        return run
+
+    return lambda tensors: lambda *batch: loss(joined(tensors))(*batch)
+
+
+def _beside(
+    state: State, routed: Collection[int], moved: Collection[Parameter]
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Return the frozen factors that run beside the trained ones of these experts.
+
+    They are what the server has added, what has been offered since, and what is trained now and
+    then but not in these rounds.
+    """
+    at_rest = {key: tensor for key, tensor in state.trained.items() if key not in moved}
+    by_name = sorted(state.pending, key=str)
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for factors in (state.base, at_rest, *(state.pending[number] for number in by_name)):
+        for key in factors:
+            pair = pair_of(factors, key.stored) if key.factor == "a" else None
+            if pair is not None and is_of(key.stored, routed) and pair[1].any():
+                found.setdefault(key.matrix, []).append(pair)
+    return found
+
+
+def _frozen_factors(
+    task: Task,
+    state: State,
+    moved: Collection[Parameter],
+    beside: Beside,
+) -> dict[str, Tensor]:
+    """Return the factors by path that run ``beside`` those that are trained, and a frozen A."""
+    frozen = {}
+    for matrix, pairs in beside.items():
+        names = _joint(task, matrix, pairs).names
+        for number, pair in enumerate(pairs):
+            for factor, tensor in zip(RANKS, pair, strict=True):
+                frozen[names[factor][number]] = task.as_run(tensor)
+    for key, tensor in state.trained.items():
+        if is_frozen(task, key) and Parameter(key.stored, "b") in moved:
+            frozen[task.path(key)] = tensor
+    return frozen
+
+
+def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
+    """Return what is trained, with its paths in the model."""
+    moved = {}
+    for key in state.trained:
+        of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
+        if of_expert or (part.gate and not key.factor and task.is_shared(key.stored)):
+            moved[key] = task.path(key)
+    return moved
+
+
+def _frozen(
+    task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
+) -> dict[str, Tensor]:
+    """Return the frozen tensors (K, ...) by model path, with changes that are not trained added."""
+    frozen = {}
+    for key, base in state.base.items():
+        stored = key.stored
+        if key.factor or key in moved:
+            continue
+        if not (task.is_shared(stored) or is_of(stored, routed)):
+            continue
+        trained = state.trained.get(key, base)
+        # Devices that are trained one by one run their factors beside the base. Of the others those
+        # that begin, B = 0, add nothing: all devices can go on sharing one base.
+        b = Parameter(stored, "b")
+        added = task.traits.batched and b in state.trained and b not in moved
+        if added and state.trained[b].any():
+            delta = delta_of(task, state.trained, stored)
+            trained = trained if delta is None else base + delta
+        frozen[task.names.path(stored)] = task.as_run(trained)
+    return frozen
+
+
+def _reachable(
+    task: Task, reach: Sequence[Sequence[bool]] | Mask, rounds: Counts
+) -> dict[str, Tensor]:
+    """Return every gate's ``reach`` (K, E) by path: 0 for experts in reach, -inf for others.
+
+    Raises :class:`ValueError` for a device that trains with no expert in reach.
+    """
+    allowed = torch.tensor(reach, device=task.device)
+    nowhere = ~allowed.any(1)
+    if lost := [k for k, count in enumerate(rounds) if count and nowhere[k]]:
+        raise ValueError(f"device {lost[0]} trains with no expert in reach; leave it out")
+    # A device that stands still must have somewhere to route to, or its softmax is 0 / 0.
+    reachable = barred(task, allowed | nowhere[:, None])
+    return {f"{layer}.gate.reach": reachable for layer in task.names.layers}
+
+
+def barred(task: Task, allowed: Tensor) -> Tensor:
+    """Return what is added to a gate's logits: 0 for experts that are ``allowed``, else -inf."""
+    nothing = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
+    return nothing.masked_fill(~allowed, -torch.inf)
+
+
+def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Split tensors (K, ...) into those that are equal on all devices, as one, and the others.
+
+    Values decide, so that a state gives the same bits whether it was computed or loaded.
+    """
+    shared = {}
+    own = {}
+    for path, tensor in stacked.items():
+        first = tensor[:1]
+        if tensor.stride(0) == 0 or torch.equal(tensor, first.expand_as(tensor)):
+            shared[path] = first[0].contiguous()
+        else:
+            own[path] = tensor.contiguous()
+    return shared, own
+
+
+def _check_experts(state: State, part: TrainedPart, routed: Collection[int]) -> None:
+    if not part.experts and not part.gate:
+        raise ValueError("nothing to train: name at least one expert or train the gate")
+    held = experts_held(state)
+    if missing := sorted((set(part.experts) | set(routed)) - set(held)):
+        raise ValueError(
+            f"expert {missing[0]} is not held (held: {held}) but the gate may route to it; "
+            "download it or train with a mask"
+        )
+    if not routed:
+        raise ValueError("a masked gate needs at least one expert to route to")
