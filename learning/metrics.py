@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import Ints
 from learning.values.operation import place_of
@@ -125,7 +126,7 @@ def measured(name: str, logits: NDArray[Any], labels: Ints) -> float:
     """Return what a metric makes of a test set; raise ValueError, in one line, where it fails."""
     try:
         value = float(METRICS.find(name)(logits, labels))
-    except Exception as error:  # a function of one's own may raise anything
+    except ANYTHING as error:  # a function of one's own may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"learning.metrics: {name!r} fails: {what}") from error
     return value if np.isfinite(value) else float("nan")

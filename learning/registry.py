@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from learning.own.imports import import_own
+from learning.own.raised import ANYTHING
 
 Thing = TypeVar("Thing")
 
@@ -128,11 +129,12 @@ class Register(Generic[Thing]):
         module, _, attribute = place.partition(":")
         try:
             return attrgetter(attribute)(importer(module))
-        except Exception as error:  # a custom module may raise anything
+        except ANYTHING as error:  # a custom module may raise anything
             if name in self.shipped:
                 raise ValueError(f"{self.sort} {name!r} cannot be used: {broken(error)}") from None
+            kind = "" if isinstance(error, Exception) else f"{type(error).__name__}: "
             raise ValueError(
-                f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
+                f"{self.sort} {place!r} cannot be imported ({kind}{error}); name it MODULE:NAME"
             ) from None
 
 

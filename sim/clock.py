@@ -12,6 +12,7 @@ import simpy
 from simpy.events import NORMAL, URGENT, EventPriority
 
 from learning.invariants import Violation
+from learning.own.raised import ANYTHING
 from sim.errors import MONOTONE, InvariantError, SimulationError, custom_line, violated
 
 Process = Generator[simpy.Event, Any, Any]
@@ -177,17 +178,17 @@ class Clock:
         except KeyboardInterrupt as interrupt:
             self._broken = interrupt
             raise
-        except Exception as error:
+        except ANYTHING as error:
             self._broken = self.failed(name, error)
             raise self._broken from error
 
     def _act(self, name: str, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception as error:
+        except ANYTHING as error:
             raise self.failed(name, error) from error
 
-    def failed(self, name: str, error: Exception) -> SimulationError:
+    def failed(self, name: str, error: BaseException) -> SimulationError:
         """Return an error that says in one line who failed and when."""
         broken = isinstance(error, InvariantError | Violation)
         known = broken or isinstance(error, SimulationError)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.data.samples import Dataset, Domain, Encoding, Rows, SampleArrays
+from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class _Own:
         """Return what a call of the user's code gives; whatever it raises is one line."""
         try:
             return call()
-        except Exception as error:
+        except ANYTHING as error:
             first = shorten(
                 str(error).strip().partition("\n")[0], LONGEST_CAUSE, placeholder=" ..."
             )

@@ -16,6 +16,7 @@ from learning.clients.updates import Moved, ServerModel, Update, Weighted, chang
 from learning.learner import Learner, LearningRules, LocalLoss
 from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared
+from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
@@ -381,7 +382,7 @@ def try_hooks(method: GlobalModelMethod) -> None:
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"
                 raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
-    except Exception as error:  # a method of one's own may raise anything
+    except ANYTHING as error:  # a method of one's own may raise anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"
         raise ValueError(" ".join(text.split())) from None

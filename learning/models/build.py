@@ -28,6 +28,7 @@ from learning.models.interface import (
 )
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
+from learning.own.raised import ANYTHING
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from statements import statement_of
@@ -156,7 +157,7 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
         check_form(config, spec)
     try:
         model = maker(**keywords)
-    except Exception as error:
+    except ANYTHING as error:
         if isinstance(error, ValueError) and (shipped or statement_of(error).path[:1] == LEARNING):
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
@@ -211,7 +212,7 @@ def refusal(kind: str, why: str) -> ValueError:
     return ValueError(f"learning.model.kind: {kind!r} {why}")
 
 
-def failure(kind: str, what: str, error: Exception, cure: str = "") -> ValueError:
+def failure(kind: str, what: str, error: BaseException, cure: str = "") -> ValueError:
     """Return the error of code that raised ``error``: its type and first line."""
     first = str(error).strip().partition("\n")[0]
     name = type(error).__name__

@@ -52,6 +52,7 @@ from learning.models.moe import (
 )
 from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
+from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig, Lora
 
 
@@ -111,12 +112,12 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
 
     try:
         alone = gradients(together=False)
-    except Exception as error:
+    except ANYTHING as error:
         raise failure(kind, "cannot be trained", error) from None
     if 1 in _pieces(config):
         try:
             train(as_trained(together=False), x[:1], y[:1], together=False)
-        except Exception as error:
+        except ANYTHING as error:
             key = "learning.micro_batch" if config.batch_size > 1 else "learning.batch_size"
             cause = failure(kind, "cannot be trained on one sample", error)
             raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
@@ -148,7 +149,7 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
     try:
         with warnings.catch_warnings(action="ignore"):  # that vmap runs an operation one by one
             both = both_at_once()
-    except Exception as error:  # a module may raise anything
+    except ANYTHING as error:  # a module may raise anything
         return f"does not run it ({type(error).__name__})"
     for name, own in alone.items():
         if not own.numel():
@@ -165,7 +166,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         logits, routings = forward_with_routing(model, x)
         tokens_of(model, x)
         again = model(x)
-    except Exception as error:
+    except ANYTHING as error:
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in ("text", "choices") else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
@@ -209,12 +210,12 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
         try:
             loss = nn.functional.cross_entropy(model(x), y)
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        except Exception as error:
+        except ANYTHING as error:
             raise failure(kind, "cannot be trained", error) from None
         try:
             again = nn.functional.cross_entropy(model(x), y)
             torch.autograd.grad(again, list(parameters.values()), allow_unused=True)
-        except Exception as error:
+        except ANYTHING as error:
             cure = "; what forward keeps for its next call must be detached, in a buffer"
             raise failure(kind, "cannot be trained a second time", error, cure) from None
         draws = not torch.equal(before, torch.get_rng_state())
@@ -311,7 +312,7 @@ def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Tr
         _visit(new, first, labels, train)
         _visit(model, x, y, train)
         _visit(model, first, labels, train)
-    except Exception:  # it runs, as was seen before, but may not take samples that are all the same
+    except ANYTHING:  # it runs, as was seen before, but may not take samples that are all the same
         return []
     return kept_state(before, plain_attributes(model), plain_attributes(new))
 
@@ -402,7 +403,7 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
         hooks += [module.register_forward_hook(count) for module in leaves]
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.eval()(torch.zeros(1, *spec.shape, dtype=kind, device=device))
-    except Exception:  # a module may raise anything; the run itself tries it on samples
+    except ANYTHING:  # a module may raise anything; the run itself tries it on samples
         return None, None
     finally:
         for hook in hooks:

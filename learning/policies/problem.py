@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import Floats, Ints, Mask
 
@@ -138,7 +139,7 @@ def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator)
         found = np.asarray(policy(problem, rng))
     except InfeasibleAssignment as error:
         raise InfeasibleAssignment(f"policy {name!r}: {error}") from None
-    except Exception as error:  # a policy of one's own may raise anything
+    except ANYTHING as error:  # a policy of one's own may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"policy {name!r} failed ({text})") from None
     if found.dtype != bool or found.shape != problem.shape:

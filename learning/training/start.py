@@ -43,6 +43,7 @@ from learning.models.interface import (
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors
+from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
@@ -216,7 +217,7 @@ def build_task(config: LearningConfig) -> Task:
             traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
         except ValueError:
             raise
-        except Exception as error:  # a module, or a library that looks into it, may raise anything
+        except ANYTHING as error:  # a module, or a library that looks into it, may raise anything
             raise failure(config.model.kind, "cannot be tried", error) from None
         if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
             raise ValueError(

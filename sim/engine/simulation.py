@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from learning.own.raised import ANYTHING
 from learning.requests.cluster import Measure
 from learning.requests.decide import Agent
 from sim.checks.invariants import Invariants
@@ -159,7 +160,7 @@ class Simulation:
             self._progress.conclude(self.end_s)
             self._actors.at_once(self.method.conclude())
             self._flush()
-        except Exception as error:
+        except ANYTHING as error:
             raise self.clock.failed("the end", error) from error
         self._record_who_waits()
 

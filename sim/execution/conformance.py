@@ -19,6 +19,7 @@ from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, merge
 from learning.methods.base import GlobalModelMethod, find_method
 from learning.methods.options import read_options
+from learning.own.raised import ANYTHING
 from learning.requests import Work
 from scenarios.parsing import shipped_table
 from sim.engine.learning_facts import SAMPLES
@@ -77,7 +78,7 @@ def check_method(name: str, options: Mapping[str, Any] | None = None) -> Iterato
                 holds(trial)
             except _Skipped as why:
                 yield Finding(text, "skipped", str(why))
-            except Exception as error:  # a method may raise anything
+            except ANYTHING as error:  # a method may raise anything
                 kind = "" if isinstance(error, _Failed) else f"{type(error).__name__}: "
                 yield Finding(text, "failed", f"{kind}{error}")
             else:
@@ -128,16 +129,16 @@ class _Trial:
         return run(scenarios.from_dict(said), place, resume, observers=observers)
 
     @cached_property
-    def tried(self) -> Result | Exception:
+    def tried(self) -> Result | BaseException:
         """The run that others are compared with, or what it failed with."""
         try:
             return self.run("whole")
-        except Exception as error:  # a method may raise anything
+        except ANYTHING as error:  # a method may raise anything
             return error
 
     @property
     def whole(self) -> Result:
-        if isinstance(self.tried, Exception):
+        if isinstance(self.tried, BaseException):
             raise _Skipped("the run fails")
         return self.tried
 
@@ -172,7 +173,7 @@ def _options(trial: _Trial) -> None:
 def _ends(trial: _Trial) -> None:
     if isinstance(trial.tried, InvariantError):
         raise _Skipped("the run contradicts itself")
-    if isinstance(trial.tried, Exception):
+    if isinstance(trial.tried, BaseException):
         raise trial.tried
     if trial.tried.manifest.get("ended_by_method"):
         raise _Skipped("the method ends the run by itself")

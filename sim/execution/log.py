@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from learning.own.raised import ANYTHING
 from sim.errors import Interrupted
 from sim.execution.folder import RUN_LOG
 from sim.execution.versions import versions
@@ -54,7 +55,7 @@ def run_log(folder: Path | None) -> Iterator[None]:
     except Interrupted as error:
         LOG.warning("interrupted: %s", error)
         raise
-    except Exception as error:
+    except ANYTHING as error:
         LOG.error("failed: %s", error)
         raise
     finally:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.own.raised import ANYTHING
+
 Tree = Any
 """A dict, list or tuple of trees, an array, or a number."""
 LENGTH_BYTES = 8
@@ -72,7 +74,7 @@ def array_of(value: Any, place: str = "") -> NDArray[Any]:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
         array = np.asarray(value)
-    except Exception as error:  # a library may raise anything
+    except ANYTHING as error:  # a library may raise anything
         why = " ".join(str(error).split())
         raise ValueError(
             f"{known}, of which NumPy makes no array ({why:.100}); convert it, as by .float() or "

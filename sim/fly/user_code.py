@@ -21,6 +21,7 @@ import numpy as np
 
 from learning.own.code import running_code_digest
 from learning.own.imports import import_own
+from learning.own.raised import ANYTHING
 from learning.values.replies import key_of
 from sim.errors import custom_line
 
@@ -76,7 +77,7 @@ class UserCode:
         self._limit_s = limit_s
         try:
             self._module: ModuleType = import_own(name)
-        except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+        except ANYTHING as error:  # a module of the user's may raise anything
             why = f"{type(error).__name__}: {error}{custom_line(error)}"
             raise ValueError(f"{name}.py cannot be imported: {' '.join(why.split())}") from None
         self.file = Path(str(self._module.__file__)).name
@@ -134,7 +135,7 @@ class UserCode:
                 f"{self.file}: {name} ({context.who}) did not return within {self._limit_s:g} s; "
                 "raise learning.options.call_limit_s, or do less in a call"
             ) from None
-        except (Exception, SystemExit) as error:  # a function of the user's may raise anything
+        except ANYTHING as error:  # a function of the user's may raise anything
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
                 f"{self.file}: {name} ({context.who}) fails: {why}{custom_line(error)}"

@@ -27,6 +27,7 @@ from typing import Any
 
 import scenarios
 from learning.own.code import running_code_digest
+from learning.own.raised import ANYTHING
 from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
 from sim.engine.cost import LEAST_SHARE, pace_of
@@ -164,7 +165,7 @@ def attempt(
         return Outcome(point.digest, status, _one_line(error), code=code)
     except KeyboardInterrupt:  # before the run began, or behind it
         return Outcome(point.digest, INTERRUPTED, "stopped at once")
-    except Exception as error:
+    except ANYTHING as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()
         return Outcome(point.digest, FAILED, f"{type(error).__name__}: {_one_line(error)}")
@@ -200,7 +201,7 @@ def _result(
     return run(scenario, place, resume=True, observers=observers, cache=cache), note
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 

@@ -18,6 +18,7 @@ from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
 from learning.methods.surface import Traits
 from learning.metrics import as_validation
+from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
@@ -62,7 +63,7 @@ class NMoE(Networked):
         name = self.options.gate
         try:
             self.trainer: GateTrainer = GATE_TRAINERS.find(name)(self)
-        except Exception as error:  # a custom class may raise anything
+        except ANYTHING as error:  # a custom class may raise anything
             raise ValueError(
                 f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
             ) from error

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from learning.own.code import files_of
+from learning.own.raised import ANYTHING
 from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
@@ -120,7 +121,7 @@ class FlowerApp:
     def _loaded(self, place: str) -> Any:
         try:
             return load_app(place, ValueError, str(self.folder))
-        except (Exception, SystemExit) as error:  # an app may raise anything
+        except ANYTHING as error:  # an app may raise anything
             cause = error.__cause__ or error
             cure = self.cure(cause) or "correct it, or [tool.flwr.app.components]"
             raise ValueError(
@@ -251,7 +252,7 @@ class FlowerApp:
                 f"{context.node_id}, {message.metadata.message_type}); raise "
                 "learning.options.call_limit_s, or do less in a call"
             ) from None
-        except (Exception, SystemExit) as error:  # an app may raise anything; so answers flwr
+        except ANYTHING as error:  # an app may raise anything; so answers flwr
             failed = f"{_line(error)}{custom_line(error)}"
             cure = self.cure(error)
             traceback.clear_frames(error.__traceback__)
