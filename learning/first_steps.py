@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import kind_of
 from learning.learner import Learner
-from learning.models.doubts import ModuleDoubt
 from learning.settings import LearningConfig
 from learning.training import operations
+from statements import Code, Lower, Raise, Statement
 
 STEPS, SAMPLES = 3, 100
 MOST_FLOPS = 1e12
@@ -28,7 +28,7 @@ class FirstSteps:
 
     before: float
     after: float
-    module: tuple[ModuleDoubt, ...] = ()
+    module: tuple[Statement, ...] = ()
 
 
 def first_steps(config: LearningConfig) -> FirstSteps | None:
@@ -47,13 +47,24 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
     return FirstSteps(before, after, learner.doubts)
 
 
-def doubts(found: FirstSteps) -> Iterator[str]:
-    """Yield a line for the user on each thing that may be wrong with the module or its steps."""
-    yield from (doubt.text for doubt in found.module)
+def doubts(found: FirstSteps) -> Iterator[Statement]:
+    """Yield what may be wrong with the module or its steps."""
+    yield from found.module
     before = found.before
     after = found.after
-    moved = f"three steps on {SAMPLES} samples take the loss from {before:.4g} to {after:.4g}"
     if not math.isfinite(after) or after > before * RISEN:
-        yield f"{moved}, so that training may diverge: lower learning.step_size"
+        yield _moved(Code.DIVERGING, found, "training may diverge", Lower())
     elif abs(before - after) < before * STILL:
-        yield f"{moved}, so that hardly anything is learnt: raise learning.step_size"
+        yield _moved(Code.LEARNS_LITTLE, found, "hardly anything is learnt", Raise())
+
+
+def _moved(code: Code, found: FirstSteps, effect: str, remedy: Raise) -> Statement:
+    return Statement.doubt(
+        code,
+        "learning.step_size",
+        f"three steps on {SAMPLES} samples take the loss from {{before:.4g}} to {{after:.4g}}, so "
+        f"that {effect}",
+        remedy,
+        before=found.before,
+        after=found.after,
+    )

@@ -18,7 +18,6 @@ from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.metrics import place_outside
-from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
 from learning.recent import Recent
 from learning.requests.cluster import Cost, Ints, Mask
@@ -37,6 +36,7 @@ from learning.values.store import Tensors
 if TYPE_CHECKING:
     from learning.metrics import Score
     from learning.training.task import Task
+    from statements import Statement
 
 
 TASKS: Recent[Task] = Recent(lambda task: task.bytes)
@@ -243,7 +243,7 @@ class Learner:
         return self.task.traits.alone if "task" in vars(self) else ""
 
     @property
-    def doubts(self) -> tuple[ModuleDoubt, ...]:
+    def doubts(self) -> tuple[Statement, ...]:
         """What is doubtful of a module of one's own, found by trying it (imports torch).
 
         Raises ValueError as :meth:`build`.

@@ -323,8 +323,8 @@ def find_contacts(
     models = as_satellites(satellites if isinstance(satellites, Sequence) else [satellites])
     sites = [sites] if isinstance(sites, Site) else list(sites)
     windows = contact_windows(models, sites, start, end, min_elevation_deg, refine, on_failure)
-    for line in doubts(models, start, end):
-        warn(line, OrbitWarning, stacklevel=2)
+    for doubt in doubts(models, start, end):
+        warn(str(doubt), OrbitWarning, stacklevel=2)
     return pd.DataFrame({
         "satellite": named(models, windows.satellite),
         "site": named(sites, windows.site),

@@ -84,8 +84,8 @@ def isl_windows(
 
     models = _each_of_one_set(satellites)
     found = find_isls(models, start, end, pairs, grazing_km, max_range_km)
-    for line in doubts(models, start, end):
-        warn(line, OrbitWarning, stacklevel=2)
+    for doubt in doubts(models, start, end):
+        warn(str(doubt), OrbitWarning, stacklevel=2)
     return pd.DataFrame({
         "a": named(models, found.a),
         "b": named(models, found.b),

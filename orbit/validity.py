@@ -11,6 +11,7 @@ from orbit.earth import timescale
 from orbit.history import sets_of
 from orbit.satellite import Satellite, as_satellite
 from orbit.utc import of_julian_date, span_s, utc
+from statements import Code, Other, Set, Statement
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
@@ -20,8 +21,8 @@ class OrbitWarning(UserWarning):
     """Something about an orbit or a span that makes contacts less certain than they look."""
 
 
-def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> list[str]:
-    """What is doubtful about these satellites from `start` to `end` (aware), a line each.
+def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> list[Statement]:
+    """What is doubtful about these satellites from `start` to `end` (aware).
 
     Satellites that share a name or a catalogue number; element sets that are more than 7 days from
     their epoch somewhere in the span (orbits made from scratch do not age); leap seconds in the
@@ -44,7 +45,7 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
     ]
 
 
-def _same_names(satellites: list[Satellite]) -> Iterator[str]:
+def _same_names(satellites: list[Satellite]) -> Iterator[Statement]:
     # Element sets of one satellite share its name by right.
     several = {(s.name, s.norad_id or index): s for index, s in enumerate(satellites)}.values()
     for name, count, more in _shared([satellite.name for satellite in several], "name"):
@@ -53,19 +54,29 @@ def _same_names(satellites: list[Satellite]) -> Iterator[str]:
         if len(known) > _MOST_NUMBERS:
             shown.append("...")
         which = f" ({', '.join(shown)})" if shown else ""
-        yield (
-            f"{count} satellites are called {name!r}{which}{more}; tables tell them by their "
-            "catalogue numbers only, so rename one"
+        yield Statement.doubt(
+            Code.AMBIGUOUS,
+            "",
+            f"{{count}} satellites are called {{name!r}}{which}{more}; tables tell them by their "
+            "catalogue numbers only",
+            Other(said="rename one"),
+            count=count,
+            name=name,
         )
 
 
-def _same_numbers(satellites: list[Satellite]) -> Iterator[str]:
+def _same_numbers(satellites: list[Satellite]) -> Iterator[Statement]:
     for number, count, more in _shared([s.norad_id for s in satellites if s.norad_id], "number"):
         often, several = ("twice", "two") if count == 2 else (f"{count} times", str(count))
-        yield (
-            f"{number} comes {often}{more}: {several} element sets of one satellite count as "
-            f"{several}; keep one of them, or take the one nearest in time at each (orbit.sets: "
-            "nearest, --sets nearest)"
+        yield Statement.doubt(
+            Code.AMBIGUOUS,
+            "",
+            f"{{norad_id}} comes {often}{more}, and {several} element sets of one satellite count "
+            f"as {several}",
+            Other(said="keep one of them"),
+            Set("sets", "nearest"),
+            norad_id=number,
+            count=count,
         )
 
 
@@ -78,7 +89,7 @@ def _shared(values: list[Any], what: str) -> Iterator[tuple[Any, int, str]]:
         yield value, count, f", and {others} more than once" if more else ""
 
 
-def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterator[str]:
+def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterator[Statement]:
     # To the tenth of a day that the line shows.
     limit = timedelta(days=OLD_ELEMENTS_DAYS + 0.05)
     ages = [
@@ -89,12 +100,18 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
     old = [aged for aged in ages if aged[0] > limit]
     if old:
         age, name = max(old)
-        yield (
-            f"{len(old)} of {len(satellites)} element sets lie more than {OLD_ELEMENTS_DAYS:g} "
-            f"days from their epoch in this span, {name} the most with "
-            f"{age / timedelta(days=1):.1f} days; their error grows by about a kilometre a day at "
-            "first and ever faster, so contacts may be off by seconds to minutes: get elements of "
-            "a date nearer the span"
+        yield Statement.doubt(
+            Code.OLD_ELEMENTS,
+            "",
+            f"{{old}} of {{count}} element sets lie more than {OLD_ELEMENTS_DAYS:g} days from "
+            "their epoch in this span, {name} the most with {age_days:.1f} days; their error grows "
+            "by about a kilometre a day at first and ever faster, so contacts may be off by "
+            "seconds to minutes",
+            Other(said="get elements of a date nearer the span"),
+            old=len(old),
+            count=len(satellites),
+            name=name,
+            age_days=age / timedelta(days=1),
         )
 
 
@@ -106,25 +123,34 @@ def _age(satellite: Satellite, start: datetime, end: datetime) -> timedelta:
     return max(min(abs(time - epoch) for epoch in epochs) for time in times)
 
 
-def _leaps(start: datetime, end: datetime) -> Iterator[str]:
+def _leaps(start: datetime, end: datetime) -> Iterator[Statement]:
     for midnight in map(_midnight, timescale().leap_dates):
         if start < midnight <= end:
-            yield (
-                f"a leap second ends {midnight - timedelta(days=1):%Y-%m-%d}, within this span; "
-                "SGP4 does not count it, so contacts beyond it, as seen from the epoch, are up to "
-                "1 s off: end the span before it, or start after it with newer elements"
+            yield Statement.doubt(
+                Code.TIME_SCALE,
+                "",
+                "a leap second ends {leap_day}, within this span; SGP4 does not count it, so "
+                "contacts beyond it, as seen from the epoch, are up to 1 s off",
+                Other(said="end the span before it"),
+                Other(said="start after it with newer elements"),
+                leap_day=f"{midnight - timedelta(days=1):%Y-%m-%d}",
             )
 
 
-def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
+def _beyond_ut1(start: datetime, end: datetime) -> Iterator[Statement]:
     days, _ = timescale().delta_t_table  # Skyfield's, one a day
     first = _midnight(days[0])
     last = _midnight(days[-1])
     if start < first or end > last:
-        yield (
-            f"this span leaves the table of UT1, {first:%Y-%m-%d} to {last:%Y-%m-%d}; outside it "
-            "the Earth's rotation is extrapolated, which moves contacts by milliseconds at first "
-            "and by tens of them after years: a newer Skyfield has a longer table"
+        yield Statement.doubt(
+            Code.TIME_SCALE,
+            "",
+            "this span leaves the table of UT1, {first_day} to {last_day}; outside it the Earth's "
+            "rotation is extrapolated, which moves contacts by milliseconds at first and by tens "
+            "of them after years",
+            Other(said="install a newer Skyfield, which has a longer table"),
+            first_day=f"{first:%Y-%m-%d}",
+            last_day=f"{last:%Y-%m-%d}",
         )
 
 

@@ -12,7 +12,15 @@ from statements.code import NO_CONTACT, UNSERVABLE, Code, Severity
 from statements.remedies import Change, Give, Lower, Other, Raise, Remedy, Remove, Set
 from statements.rules import Rule, needed, said, unused
 from statements.statement import KeyPath, Place, Refused, Statement, as_key, code_of, statement_of
-from statements.words import as_json, dotted, line, refused_json, sentence, shown
+from statements.words import (
+    as_json,
+    dotted,
+    line,
+    refused_json,
+    remedies_text,
+    sentence,
+    shown,
+)
 
 __all__ = [
     "as_json",
@@ -32,6 +40,7 @@ __all__ = [
     "Raise",
     "Refused",
     "refused_json",
+    "remedies_text",
     "Remedy",
     "Remove",
     "Rule",

@@ -28,8 +28,51 @@ class Code(StrEnum):
     NEVER_LINKED = "never_linked"
     NEVER_CARRIED = "never_carried"
 
+    # Orbits and files: contacts are less certain than they look, or not all there.
+    AMBIGUOUS = "ambiguous"
+    """Satellites that share a name or a number."""
+    OLD_ELEMENTS = "old_elements"
+    TIME_SCALE = "time_scale"
+    """Leap seconds, and dates beyond the table of UT1."""
+    LEFT_OUT = "left_out"
+    """Parts of a file that are not used."""
+
+    # Sessions and links that give less than they seem to.
+    LONG_SESSION = "long_session"
+    NARROW_BEAM = "narrow_beam"
+    WEAK_LINK = "weak_link"
+    NARROW_LINK = "narrow_link"
+    """Links that are open for a shorter time than a message takes."""
+    SPLIT_NETWORK = "split_network"
+    LATE_ACQUISITION = "late_acquisition"
+
+    # Training, and code of one's own.
+    DEVICE_MEMORY = "device_memory"
+    """Devices that do not hold what they are to train."""
+    SLOW_TRAINING = "slow_training"
+    MANY_ROUNDS = "many_rounds"
+    DIVERGING = "diverging"
+    LEARNS_LITTLE = "learns_little"
+    NO_ADVANTAGE = "no_advantage"
+    """A method whose conditions for a gain are not there."""
+    OWN_CODE = "own_code"
+    """Code of one's own that does what a run does not see, send or repeat."""
+    NO_EXAMPLES = "no_examples"
+
+    # What became of a run.
+    CAME_TO_NOTHING = "came_to_nothing"
+    NOTHING_ARRIVED = "nothing_arrived"
+    CUT_TRANSFERS = "cut_transfers"
+    LOST_REPLIES = "lost_replies"
+    INCOMPLETE = "incomplete"
+    """A round, or a program, that had not ended when the run was over."""
+    SILENT_DEVICE = "silent_device"
+    FAULT = "fault"
+    FEW_SEEDS = "few_seeds"
+
     # This machine.
     NO_MEMORY = "no_memory"
+    NOT_CACHED = "not_cached"
 
     # What no code compares.
     OTHER = "other"
@@ -46,4 +89,6 @@ class Severity(StrEnum):
 
     REFUSAL = "refusal"
     DOUBT = "doubt"
+    """What may be wrong, or less than it looks: a warning."""
     NOTE = "note"
+    """What is right as it is, and good to know."""

@@ -51,9 +51,20 @@ class Statement:
         return cls(code, (path,) if path else (), text, values, own)
 
     @classmethod
-    def doubt(cls, text: str) -> Self:
-        """Return a doubt that is a plain text."""
-        return cls(Code.OTHER, (), text, severity=Severity.DOUBT)
+    def doubt(
+        cls, code: Code, key: str | KeyPath, text: str, /, *remedies: Remedy, **values: Any
+    ) -> Self:
+        """Return what makes a result less certain, or smaller, than it may look; as :meth:`of`."""
+        said = cls.of(code, key, text, *remedies, **values)
+        return replace(said, severity=Severity.DOUBT)
+
+    @classmethod
+    def note(
+        cls, code: Code, key: str | KeyPath, text: str, /, *remedies: Remedy, **values: Any
+    ) -> Self:
+        """Return what is right as it is, and good to know; as :meth:`of`."""
+        said = cls.of(code, key, text, *remedies, **values)
+        return replace(said, severity=Severity.NOTE)
 
     @property
     def path(self) -> KeyPath:

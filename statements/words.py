@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from statements.code import Code
+from statements.code import Code, Severity
 
 if TYPE_CHECKING:
     from statements.remedies import Remedy
@@ -32,13 +33,14 @@ def line(said: Statement, place: Place | None = None) -> str:
 
 def sentence(said: Statement) -> str:
     """Return what is wrong and what helps, without the key."""
-    joint = ": " if said.code is Code.MISSING else "; "
+    refused = said.severity is Severity.REFUSAL
+    joint = "; " if refused and said.code is not Code.MISSING else ": "
     todo = remedies_text(said.remedies, dotted(said.path))
     return joint.join(part for part in (filled(said.text, said.values), todo) if part)
 
 
-def remedies_text(remedies: Iterable[Remedy], about: str) -> str:
-    """Return what helps, one way or another."""
+def remedies_text(remedies: Iterable[Remedy], about: str = "") -> str:
+    """Return what helps, one way or another, in a statement about the key ``about``."""
     *most, last = [remedy.words(about) for remedy in remedies] or [""]
     return f"{', '.join(most)}, or {last}" if most else last
 
@@ -99,4 +101,8 @@ def refused_json(error: ValueError) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
+        return shown(value)
     return value if value is None or isinstance(value, bool | int | float | str) else shown(value)

@@ -39,6 +39,7 @@ from learning.values.operation import OURS
 
 if TYPE_CHECKING:
     from learning.metrics import Score
+    from statements import Statement
 
 
 Protocol = Generator[Request, Any, None]
@@ -156,8 +157,8 @@ class Method(ABC):
         """
         return None
 
-    def rehearse(self, longest_gap_s: float) -> list[str]:
-        """Try what the method calls of the user's own; return lines on what is doubtful.
+    def rehearse(self, longest_gap_s: float) -> list[Statement]:
+        """Try what the method calls of the user's own; return what is doubtful.
 
         Called on the method of a run that measures anything, before it runs, and by ``leomix
         validate``: nothing of the user's is begun twice. What is tried and is no part of the run is

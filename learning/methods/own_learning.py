@@ -12,6 +12,7 @@ from learning.values.handle import Handle
 
 if TYPE_CHECKING:
     from learning.metrics import Score
+    from statements import Statement
 
 
 class OwnLearning(Method):
@@ -53,6 +54,6 @@ class OwnLearning(Method):
         """Return what the method has counted in the run: ``counts`` of the manifest."""
         return {}
 
-    def doubts(self) -> list[str]:
-        """Return what a user should know of the finished run, in a line each."""
+    def doubts(self) -> list[Statement]:
+        """Return what a user should know of the finished run."""
         return []

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from learning.architecture.costs import FORWARD
 from learning.architecture.shapes import ModelTensors
 from learning.data.samples import InputSpec
+from learning.models import doubts
 from learning.models.build import (
     failure,
     make_shapes,
@@ -25,14 +26,6 @@ from learning.models.build import (
     refusal,
     single_expert,
     torch_dtype,
-)
-from learning.models.doubts import (
-    CoarseLogits,
-    HiddenState,
-    ModuleDoubt,
-    PassingBuffers,
-    Probabilities,
-    ReplacedBuffers,
 )
 from learning.models.interface import (
     MODELS,
@@ -54,6 +47,7 @@ from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig, Lora
+from statements import Statement
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Traits:
     draws: bool = False
     tied: bool = False
     alone: str = ""
-    doubts: tuple[ModuleDoubt, ...] = ()
+    doubts: tuple[Statement, ...] = ()
 
 
 class Train(Protocol):
@@ -92,14 +86,14 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     logits = _check_forward(kind, model, x, y, spec)
-    doubts = [*_doubts_of_logits(config, model, x, logits)]
+    doubted = [*_doubts_of_logits(config, model, x, logits)]
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
             _check_forward(kind, single, x, y, spec)
     buffers = {path: (buffer, buffer.clone()) for path, buffer in model.named_buffers()}
     draws = _check_training(config, model, x, y)
-    doubts += _doubts_of_buffers(kind, model, buffers)
+    doubted += _doubts_of_buffers(kind, model, buffers)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
@@ -123,8 +117,8 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
             raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
     why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
     if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
-        doubts.insert(0, HiddenState(kind, tuple(kept)))
-    return Traits(batched and not why, draws, tied, why, tuple(doubts))
+        doubted.insert(0, doubts.hidden_state(kind, kept))
+    return Traits(batched and not why, draws, tied, why, tuple(doubted))
 
 
 _MORE = {
@@ -244,7 +238,7 @@ SUM = 1e-4
 
 def _doubts_of_logits(
     config: LearningConfig, model: nn.Module, x: Tensor, logits: Tensor
-) -> Iterator[ModuleDoubt]:
+) -> Iterator[Statement]:
     """Look at the number format and the values of logits (n, classes) of samples x (n, ...).
 
     Logarithms of probabilities are logits as good as any: their softmax is what they came from.
@@ -252,15 +246,15 @@ def _doubts_of_logits(
     kind = config.model.kind
     parameters = torch_dtype(config)
     if logits.dtype not in (parameters, torch.float32, torch.float64):
-        yield CoarseLogits(kind, _name(logits.dtype), _name(parameters))
+        yield doubts.coarse_logits(kind, _name(logits.dtype), _name(parameters))
     if logits.shape[-1] < 2:
         return
     found = logits.detach().double()
     rounding = torch.finfo(logits.dtype).eps
     if (found >= 0.0).all() and ((found.sum(-1) - 1.0).abs() <= max(SUM, rounding)).all():
-        yield Probabilities(kind, "softmax")
+        yield doubts.probabilities(kind, "softmax")
     elif _ends_with_sigmoid(model, x):
-        yield Probabilities(kind, "sigmoid")
+        yield doubts.probabilities(kind, "sigmoid")
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -285,7 +279,7 @@ def _ends_with_sigmoid(model: nn.Module, x: Tensor) -> bool:
 
 def _doubts_of_buffers(
     kind: str, model: nn.Module, before: Mapping[str, tuple[Tensor, Tensor]]
-) -> Iterator[ModuleDoubt]:
+) -> Iterator[Statement]:
     """Look for buffers that training has changed and that are not kept as they are then.
 
     ``before`` training there were these, each with a copy.
@@ -293,10 +287,10 @@ def _doubts_of_buffers(
     kept = buffers_of(model)
     now = dict(model.named_buffers())
     changed = [p for p, (_, copy) in before.items() if p in now and not torch.equal(now[p], copy)]
-    if passing := tuple(path for path in changed if path not in kept):
-        yield PassingBuffers(kind, passing)
-    if replaced := tuple(p for p in changed if p in kept and now[p] is not before[p][0]):
-        yield ReplacedBuffers(kind, replaced)
+    if passing := [path for path in changed if path not in kept]:
+        yield doubts.passing_buffers(kind, passing)
+    if replaced := [p for p in changed if p in kept and now[p] is not before[p][0]]:
+        yield doubts.replaced_buffers(kind, replaced)
 
 
 def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Train) -> list[str]:

@@ -21,6 +21,7 @@ from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
+from statements import Statement
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -151,8 +152,8 @@ def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:
     return median(s.revolutions_per_day for s in satellites) if satellites else None
 
 
-def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"warning: {line}" for line in lines)
+def _warnings(doubts: Sequence[Statement | str]) -> tuple[str, ...]:
+    return tuple(f"warning: {doubt}" for doubt in doubts)
 
 
 def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:

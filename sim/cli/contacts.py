@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli.options import SetKeys, overrides_of, spread_out
+from sim.cli.output import warn
 from sim.errors import InputError
 from sim.files import check_file, write_text
 
@@ -207,8 +208,7 @@ def _show_between_satellites(windows: dict[str, Any], out: Path | None) -> None:
 
 def _show_plan(schedule: Schedule, out: Path | None, to: str, piece_s: int | None) -> None:
     """Print a contact plan in the format ``to``, or write it to ``out``."""
-    for line in schedule.doubts:
-        print(f"warning: {line}", file=sys.stderr)
+    warn(schedule.doubts)
     text = schedule.text(to, piece_s)
     for direction in schedule.neglected:
         print(f"warning: the {direction} is neglected: it has no contacts here", file=sys.stderr)

@@ -9,10 +9,11 @@ from sim.cli.preview import usual_passes
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import data_size, duration
-from sim.plan.remedies import link_keys, model_key, speed_key
+from sim.plan.remedies import faster_links, shorter_rounds, smaller_model
+from statements import Code, Statement
 
 
-def foreseen(built: Build) -> Iterator[str]:
+def foreseen(built: Build) -> Iterator[Statement]:
     """Say where no round can be complete, or no upload get through, before the run is over.
 
     Methods that train at the server, or that are no method of one model, are not looked at. Neither
@@ -26,21 +27,25 @@ def foreseen(built: Build) -> Iterator[str]:
         yield from _uploads(built)
 
 
-def _rounds(built: Build) -> Iterator[str]:
+def _rounds(built: Build) -> Iterator[Statement]:
     """Compare the shortest round of any device with the whole run; in slots they fit by design."""
     experts = list(range(built.learner.architecture.experts))
     held = experts[:1] if built.method.needs.experts else experts
     cost = built.learner.round_cost(held, held, gate=not built.method.needs.experts)
     round_s = min(float(np.min(compute.round_s(cost))) for compute in built.compute)
     if round_s > built.plan.stop_s and all(one.pace_s is None for one in built.compute):
-        yield (
-            f"no device can complete a round of training: one takes {duration(round_s)}, and the "
-            f"run {duration(built.plan.stop_s)}: {speed_key(built.world)}, or take a smaller "
-            f"{model_key(built.world)}"
+        yield Statement.doubt(
+            Code.CAME_TO_NOTHING,
+            "compute",
+            f"no device can complete a round of training, as one takes {duration(round_s)}, and "
+            f"the run {duration(built.plan.stop_s)}",
+            *shorter_rounds(built.world),
+            round_s=round_s,
+            run_s=built.plan.stop_s,
         )
 
 
-def _uploads(built: Build) -> Iterator[str]:
+def _uploads(built: Build) -> Iterator[Statement]:
     """Compare the smallest upload with what all passes of a client carry, by a pass of each.
 
     A pass of median length stands for all of a cluster, and the device with the best link there.
@@ -62,10 +67,14 @@ def _uploads(built: Build) -> Iterator[str]:
     if not passes:
         return
     direction = plan.topology.direction(Way.TO_SERVER)
-    keys = " or ".join(link_keys(built.world, {direction}))
-    yield (
-        f"no upload can reach the server: the smallest holds {data_size(size_bytes)}, and the "
-        f"{passes} passes of a client carry about {data_size(most_bytes)} at most, all together: "
-        f"raise {keys}, or "
-        f"take a smaller {model_key(built.world)}"
+    yield Statement.doubt(
+        Code.CAME_TO_NOTHING,
+        f"link.{direction}",
+        f"no upload can reach the server, as the smallest holds {data_size(size_bytes)}, and the "
+        f"{{passes}} passes of a client carry about {data_size(most_bytes)} at most, all together",
+        *faster_links(built.world, {direction}),
+        smaller_model(built.world),
+        upload_bytes=size_bytes,
+        passes=passes,
+        most_bytes=most_bytes,
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from sim.process.terminal import drop_unwritten
+from statements import Statement
 
 
 @contextmanager
@@ -34,10 +35,10 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def warn(lines: Iterable[str]) -> None:
+def warn(warnings: Iterable[Statement | str]) -> None:
     """Print warnings, a line each, beside the data on stdout."""
-    for line in lines:
-        print(f"warning: {one_line(line)}", file=sys.stderr)
+    for warning in warnings:
+        print(f"warning: {one_line(str(warning))}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:

@@ -14,7 +14,8 @@ from sim.formatting import counted, data_size, duration, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
-from sim.plan.remedies import less_to_carry, link_keys, mask_keys
+from sim.plan.remedies import faster_links, less_to_carry, lower_mask
+from statements import remedies_text
 
 
 def plan_text(built: Build) -> str:
@@ -231,6 +232,9 @@ def _passes_taken(passes: int) -> str:
 def _what_helps(built: Build, way: Way, direction: str) -> str:
     """Name keys that let a pass carry more in a direction, and those of what goes this way."""
     world, lora = built.world, built.learner.config.model.lora
-    more = [f"raise {key}" for key in link_keys(world, {direction})]
-    more += [f"lower {key}" for key in mask_keys(world)]
-    return ", ".join([*more, f"or {less_to_carry(world, lora, way)}"])
+    helps = [
+        *faster_links(world, {direction}),
+        *lower_mask(world),
+        *less_to_carry(world, lora, way),
+    ]
+    return remedies_text(helps)

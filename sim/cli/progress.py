@@ -11,6 +11,7 @@ from sim.engine.progress import span_s
 from sim.facts.observer import Observer
 from sim.formatting import Bar, how_far
 from sim.world.world import World
+from statements import Statement
 
 REFRESH_S = 0.1
 """Wall time between two looks at the simulated clock."""
@@ -28,14 +29,14 @@ class Progress(Bar, Observer):
         self._accuracy = math.nan
         self._followed = "validation accuracy" if world.learning.data.validation else "accuracy"
         self._next_look = -math.inf
-        self.doubts: tuple[str, ...] = ()
+        self.doubts: tuple[Statement, ...] = ()
         self._first: tuple[float, float] | None = None
         self.start("getting ready")
 
-    def doubted(self, lines: Sequence[str]) -> None:
+    def doubted(self, doubts: Sequence[Statement]) -> None:
         """Print what may be wrong while there is time to stop."""
-        self.doubts += tuple(lines)
-        warn(lines)
+        self.doubts += tuple(doubts)
+        warn(doubts)
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Show an evaluation."""

@@ -114,7 +114,7 @@ class Execution:
             result = self._result([progress, *boards], earlier)
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
-            warnings = [w for w in result.manifest["warnings"] if w not in progress.doubts]
+            warnings = [w for w in result.warnings if w not in progress.doubts]
             summary = result.summary
             text = summary_text(summary)
         output.warn(warnings)

@@ -25,22 +25,22 @@ class _Looked:
     """What was found of a scenario: doubts, what it would do, and what refuses it all the same."""
 
     json_: bool
-    doubts: list[str] = field(default_factory=list)
+    doubts: list[Statement] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     too_large: InputError | None = None
 
-    def doubt(self, lines: list[str]) -> None:
+    def doubt(self, doubts: list[Statement]) -> None:
         """Keep doubts, and print them at once unless they will be part of JSON."""
-        self.doubts += lines
+        self.doubts += doubts
         if not self.json_:
-            warn(lines)
+            warn(doubts)
 
     def show(self) -> None:
         """Print it; raise InputError for a run that does not fit into memory."""
         if not self.json_:
             print("\n".join(self.lines))
         elif self.too_large is None:
-            said = [as_json(Statement.doubt(line)) for line in self.doubts]
+            said = [as_json(doubt) for doubt in self.doubts]
             print_json({"refused": None, "doubts": said, "text": "\n".join(self.lines)})
         if self.too_large is not None:
             raise self.too_large

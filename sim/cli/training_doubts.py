@@ -1,6 +1,7 @@
 """What a scenario may still lack to be trained, found without torch: files, or a model for them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
@@ -10,11 +11,11 @@ from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code, Set, Severity, Statement
 
 
-def missing_data(world: World, learner: Learner) -> list[str]:
-    """Look for what a run would train on; return lines for the user where files are not there.
+def missing_data(world: World, learner: Learner) -> list[Statement]:
+    """Look for what a run would train on; return a doubt where files are not there.
 
     Such a scenario may be meant for timing, or for files to come. Raises InputError where the
     files that are there cannot be trained on by the scenario's model.
@@ -22,7 +23,8 @@ def missing_data(world: World, learner: Learner) -> list[str]:
     if not learner.trains:
         return []
     if lacks := lacking_file(world, learner.config.data):
-        return [f"{lacks}, or set learning.train=false for timing only"]
+        timing_only = Set("learning.train", value=False)
+        return [replace(lacks, severity=Severity.DOUBT, remedies=(*lacks.remedies, timing_only))]
     kind = learner.config.model.kind
     form = input_spec(learner.config).form
     forms = kind_of(kind).forms
@@ -48,8 +50,8 @@ def as_shipped(world: World, overridden: Iterable[str]) -> bool:
     return source is not None and scenarios.is_shipped(source) and not changed
 
 
-def learning_doubts(built: Build) -> list[str]:
-    """Try three steps on a hundred samples; return lines for the user where little comes of them.
+def learning_doubts(built: Build) -> list[Statement]:
+    """Try three steps on a hundred samples; return doubts where little comes of them.
 
     So do doubts of a module of one's own, which is tried for them. Raises InputError for data or a
     model that cannot be trained.

@@ -11,6 +11,7 @@ from learning.architecture.kinds import kind_of
 from learning.learner import Learner
 from learning.methods.base import Method, MethodType
 from learning.requests.cluster import Floats, Ints
+from scenarios.link import Isl
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.mesh_messages import narrow_link_doubts
@@ -20,6 +21,7 @@ from sim.plan.long_sessions import PART_S, lasts_all_of
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
 from sim.world.world import World
+from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
 
 MOST_NAMED = 3
 """Of more clients with long sessions, the first ones are named."""
@@ -27,8 +29,8 @@ MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
 
 
-def doubts_of(built: Build) -> tuple[str, ...]:
-    """Return lines for the user on what may be wrong with contacts, links and devices' memory."""
+def doubts_of(built: Build) -> tuple[Statement, ...]:
+    """Return what may be wrong with contacts, links and devices' memory."""
     return (
         *built.plan.doubts,
         *_session_doubts(built),
@@ -40,7 +42,7 @@ def doubts_of(built: Build) -> tuple[str, ...]:
     )
 
 
-def _session_doubts(built: Build) -> Iterator[str]:
+def _session_doubts(built: Build) -> Iterator[Statement]:
     """Say which sessions are in parts as they never end, and which last long and are not."""
     plan = built.plan
     if plan.mesh is not None or built.scenario.orbit.source == "slots":
@@ -58,41 +60,61 @@ def _session_doubts(built: Build) -> Iterator[str]:
     given_s = plan.longest_session_s
     if endless:
         part_s = PART_S if given_s is None else given_s
-        days = f"{plan.stop_s / 86400:g} days"
-        yield (
-            f"{some(endless, MOST_NAMED)}: in contact for all of {days}; each {duration(part_s)} "
-            "of it counts as a session (orbit.max_session_s), and rounds follow each other"
+        yield Statement.note(
+            Code.LONG_SESSION,
+            "orbit.max_session_s",
+            f"{{clients}} {_are(endless)} in contact for all of {{days:g}} days; each "
+            f"{duration(part_s)} of it counts as a session, and rounds follow each other",
+            clients=some(endless, MOST_NAMED),
+            days=plan.stop_s / 86400,
+            part_s=part_s,
         )
     once = not (built.method.traits.own_learning or built.method.traits.trains_at_server)
     names = [name for name in long if name not in endless]
     if names and given_s is None and once:
         longest_s = max(long[name] for name in names)
-        yield (
-            f"{some(names, MOST_NAMED)}: sessions last up to {duration(longest_s)}, and in each a "
-            "client takes part once; set orbit.max_session_s, like 3600, and rounds follow each "
-            "other"
+        yield Statement.doubt(
+            Code.LONG_SESSION,
+            "orbit.max_session_s",
+            f"sessions of {{clients}} last up to {duration(longest_s)}, and in each a client takes "
+            "part once; in parts of a session rounds follow each other",
+            Give(like=3600),
+            clients=some(names, MOST_NAMED),
+            longest_s=longest_s,
         )
 
 
-def _isl_doubts(built: Build) -> Iterator[str]:
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _isl_doubts(built: Build) -> Iterator[Statement]:
     """Say which links between satellites the method never sends over."""
     isl = built.scenario.link.isl
     if isl is None or built.plan.isls is None:
         return
+    method = built.scenario.learning.method
     if built.method.traits.sends_nothing and built.plan.mesh is not None:
-        yield (
-            f"link.isl: method {built.scenario.learning.method!r} sends nothing; links change here "
-            "only when its clients are in contact"
+        yield Statement.note(
+            Code.UNUSED,
+            "link.isl",
+            "method {method!r} sends nothing; links change here only when its clients are in "
+            "contact",
+            method=method,
         )
-    if idle := idle_links(isl, built.method, built.options):
-        yield (
-            f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends "
-            "nothing over these links, which change nothing here; methods that use them are "
-            f"{methods_over(idle)}"
+    for key in idle_links(isl, built.method, built.options):
+        yield Statement.doubt(
+            Code.UNUSED,
+            f"link.isl.{key}",
+            "method {method!r} sends nothing over these links, which change nothing here; methods "
+            "that use them are {methods}",
+            Set(value="none"),
+            method=method,
+            methods=methods_over([key]),
         )
 
 
-def _split_doubts(built: Build) -> Iterator[str]:
+def _split_doubts(built: Build) -> Iterator[Statement]:
     """Say that links that lead from plane to plane never join all satellites, if that counts."""
     isl = built.scenario.link.isl
     isls = built.plan.isls
@@ -103,24 +125,32 @@ def _split_doubts(built: Build) -> Iterator[str]:
         return
     between = "messages between these take a pass, or never arrive"
     if not over_links:
-        between = f"method {built.scenario.learning.method!r} sends nothing between these"
+        between = "method {method!r} sends nothing between these"
     sizes = np.sort(isls.parts())[::-1]
     if len(sizes) > 1:
-        remedies = [
-            text
-            for text, helps in {
-                "take within_plane: ring": isl.within_plane == "none",
-                "take between_planes: grid": isl.between_planes == "neighbours",
-                "raise terminals": isl.terminals is not None,
-                "change max_range_km or grazing_km": isl.windows is None,
-                "give windows of more pairs": isl.windows is not None,
-            }.items()
-            if helps
-        ]
-        yield (
-            f"link.isl: the links never join all satellites, which fall into {len(sizes)} parts "
-            f"of {_counts(sizes)}; {between}: {', or '.join(remedies)}"
+        yield Statement.doubt(
+            Code.SPLIT_NETWORK,
+            "link.isl",
+            "the links never join all satellites, which fall into {parts} parts of "
+            f"{_counts(sizes)}; {between}",
+            *_joining(isl),
+            parts=len(sizes),
+            method=built.scenario.learning.method,
         )
+
+
+def _joining(isl: Isl) -> Iterator[Remedy]:
+    """Yield what joins more satellites by links."""
+    if isl.within_plane == "none" and (isl.terminals is None or isl.terminals > 2):
+        yield Set("link.isl.within_plane", "ring")
+    if isl.between_planes == "neighbours":
+        yield Set("link.isl.between_planes", "grid")
+    if isl.terminals is not None:
+        yield Raise("link.isl.terminals", now=isl.terminals)
+    if isl.windows is not None:
+        yield Other(said="give windows of more pairs")
+    else:
+        yield Other(said="change link.isl.max_range_km or grazing_km")
 
 
 def _counts(sizes: Ints) -> str:
@@ -130,7 +160,7 @@ def _counts(sizes: Ints) -> str:
     return f"{listed([str(size) for size in sizes])} satellites"
 
 
-def _reach_doubts(built: Build) -> Iterator[str]:
+def _reach_doubts(built: Build) -> Iterator[Statement]:
     """Say that clients have experts to ask and no way to any of them."""
     options = built.options
     asks = getattr(options, "inference_samples", 0) and getattr(options, "gate", None) != "local"
@@ -139,15 +169,19 @@ def _reach_doubts(built: Build) -> Iterator[str]:
     if not asks or alone or built.plan.isls is not None:
         return
     if built.sidelinks is None and link.relay == "none":
-        satellites = built.world.topology.in_orbit
-        cure = "link.isl" if satellites else "link.sidelink, or link.relay: contact"
-        yield (
-            "learning.options.inference_samples: clients have no way to send to each other, so "
-            f"nobody asks another's expert, and each answers by its own; set {cure}"
+        ways: tuple[Remedy, ...] = (Give("link.sidelink"), Set("link.relay", "contact"))
+        if built.world.topology.in_orbit:
+            ways = (Give("link.isl"),)
+        yield Statement.doubt(
+            Code.NEVER_LINKED,
+            "learning.options.inference_samples",
+            "clients have no way to send to each other, so that nobody asks another's expert, and "
+            "each answers by its own",
+            *ways,
         )
 
 
-def _memory_doubts(built: Build) -> Iterator[str]:
+def _memory_doubts(built: Build) -> Iterator[Statement]:
     """Say how many devices do not hold what the method trains at least.
 
     Networked experts are handed out by other sizes, and the method says who gets none.
@@ -175,11 +209,20 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     most = float(every[lacks].max())
     kind = learner.sized_by.model.kind
     at_once = learner.sized_by.samples_at_once
-    cure = less_memory(built.world, at_once, in_pieces=built.method.traits.uses_optimizer)
-    who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
-    yield (
-        f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
-        f"memory, and compute.memory_gib gives {data_size(most)} at most: {cure}"
+    remedies = less_memory(built.world, at_once, in_pieces=built.method.traits.uses_optimizer)
+    needed_bytes = float(cost.memory_bytes)
+    yield Statement.doubt(
+        Code.DEVICE_MEMORY,
+        "compute.memory_gib",
+        f"{'no device can' if lacks.all() else '{lacking} of {devices} devices cannot'} train, as "
+        f"a round of {{kind!r}} takes {data_size(needed_bytes)} of memory, and they have "
+        f"{data_size(most)} at most",
+        *remedies,
+        lacking=int(lacks.sum()),
+        devices=len(lacks),
+        kind=kind,
+        needed_bytes=needed_bytes,
+        most_bytes=most,
     )
 
 
@@ -244,7 +287,7 @@ def gap_doubts(
     learner: Learner,
     plan: Plan,
     computes: Sequence[Compute],
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     """Say where a method may train far more rounds in gaps than others train in contacts.
 
     Without training they cost nothing, and methods that train in contacts have none.
@@ -256,11 +299,16 @@ def gap_doubts(
     if not found.many:
         return
     limit = world.learning.rounds.per_gap_max
-    key = "learning.rounds.per_gap_max"
-    cure = f"set {key}, like 3" if limit is None else f"lower {key} ({limit})"
-    yield (
-        f"up to {found.in_gaps:,} device rounds of training: method {world.learning.method!r} "
-        f"trains through the gaps between contacts, which last up to {duration(found.longest_s)}, "
-        f"and a round takes {duration(found.fastest_s)} (one round per contact would be "
-        f"{found.in_contacts:,}): {cure}"
+    yield Statement.doubt(
+        Code.MANY_ROUNDS,
+        "learning.rounds.per_gap_max",
+        "up to {in_gaps:,} device rounds of training, as method {method!r} trains through the gaps "
+        f"between contacts, which last up to {duration(found.longest_s)}, and a round takes "
+        f"{duration(found.fastest_s)} (one round per contact would be {{in_contacts:,}})",
+        Give(like=3) if limit is None else Lower(now=limit),
+        in_gaps=found.in_gaps,
+        method=world.learning.method,
+        longest_s=found.longest_s,
+        fastest_s=found.fastest_s,
+        in_contacts=found.in_contacts,
     )

@@ -14,7 +14,7 @@ from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.plan.remedies import more_links
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code, Other, Raise, Remove, Set, Statement
 
 LIMITS = ("reach_hops", "reach_ms")
 """Options of a method that limit over how many links, and how far, an expert may be asked."""
@@ -32,8 +32,13 @@ def check_reach(world: World, plan: Plan, options: Any) -> None:
         for key, limit in zip(LIMITS, (hops, reach_ms), strict=True):
             if limit is not None:
                 raise InputError(
-                    f"learning.options.{key}: is of links between satellites that messages take "
-                    "one after the other; remove it, or set link.isl.route: earliest"
+                    Statement.of(
+                        Code.UNUSED,
+                        f"learning.options.{key}",
+                        "is of links between satellites that messages take one after the other",
+                        Remove(),
+                        Set("link.isl.route", "earliest"),
+                    )
                 )
         return
     if hops == 0 or reach_ms == 0.0 or getattr(options, "gate", None) == "local":
@@ -51,16 +56,21 @@ def check_reach(world: World, plan: Plan, options: Any) -> None:
             Statement.of(
                 Code.NEVER_LINKED,
                 "link.isl",
-                f"nobody reaches the expert of {name!r}, which has no link at any "
-                f"time{others}; {', or '.join(more_links(world))}",
+                f"nobody reaches the expert of {{name!r}}, which has no link at any time{others}",
+                *more_links(world),
+                name=name,
             )
         )
     raise InputError(
         Statement.of(
             Code.WRONG_VALUE,
             "learning.options.reach_ms",
-            f"nobody reaches the expert of {name!r}, whose shortest link "
-            f"takes {least_ms:.3g} ms{others}; raise it, or set it to 0 for the own experts alone",
+            f"nobody reaches the expert of {{name!r}}, whose shortest link takes {{least_ms:.3g}} "
+            f"ms{others}",
+            Raise(),
+            Other(said="set it to 0 for the own experts alone"),
+            name=name,
+            least_ms=float(least_ms),
         )
     )
 

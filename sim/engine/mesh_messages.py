@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from learning.learner import Learner
 from learning.methods.base import GlobalModelMethod, MethodType
-from scenarios.link import Isl
 from sim.errors import InputError
 from sim.facts.directions import Way
 from sim.formatting import data_size
-from sim.plan.isl import fixed_isl_rate_bps
 from sim.plan.mesh_limits import WindowBytes, too_large
 from sim.plan.plan import Plan
+from sim.plan.remedies import faster_isls, faster_mesh, smaller_model
 from sim.world.world import World
 from statements import Code, Statement
 
@@ -47,23 +46,25 @@ def check_messages(world: World, plan: Plan, method: MethodType, learner: Learne
         found = too_large(plan, way, size_bytes, in_parts=in_parts)
         if found is None:
             continue
-        feeder = "" if plan.feeder is None else ", link.feeder.rate_mbps"
         raise InputError(
             Statement.of(
                 Code.NEVER_CARRIED,
                 "link.isl.route",
-                f"{_message(method, size_bytes)} never gets "
-                f"{plan.topology.toward(way)} for {found.client!r}: in one piece, "
-                f"{data_size(found.most_bytes)} is the most that all links and passes of any path "
-                f"hold; raise {_rate_key(isl)}{feeder} or the rates of the passes, or take a "
-                "smaller model",
+                f"{_message(method, size_bytes)} never gets {plan.topology.toward(way)} for "
+                f"{{client!r}}: in one piece, {data_size(found.most_bytes)} is the most that all "
+                "links and passes of any path hold",
+                *faster_mesh(world, feeder=plan.feeder is not None),
+                smaller_model(world),
+                client=found.client,
+                message_bytes=size_bytes,
+                most_bytes=found.most_bytes,
             )
         )
 
 
 def narrow_link_doubts(
     world: World, plan: Plan, method: MethodType, learner: Learner
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     """Say that no link between satellites holds one message of a method while it is open."""
     isl = world.link.isl
     if plan.mesh is None or plan.isls is None or isl is None:
@@ -73,11 +74,17 @@ def narrow_link_doubts(
     narrow = {way: size for way, size in sizes.items() if not links.hold(size)}
     if narrow:
         ways = " and ".join(plan.topology.toward(way) for way in narrow)
-        yield (
-            f"link.isl: no link between satellites is open long enough for "
-            f"{_message(method, min(narrow.values()))} in one piece, and the best one carries "
-            f"{data_size(links.largest)} while it is open; messages {ways} go by passes alone, or "
-            f"never arrive: raise {_rate_key(isl)}, or take a smaller model"
+        least_bytes = min(narrow.values())
+        yield Statement.doubt(
+            Code.NARROW_LINK,
+            "link.isl",
+            f"no link between satellites is open long enough for {_message(method, least_bytes)} "
+            f"in one piece, and the best one carries {data_size(links.largest)} while it is open; "
+            f"messages {ways} go by passes alone, or never arrive",
+            faster_isls(isl),
+            smaller_model(world),
+            message_bytes=least_bytes,
+            largest_bytes=links.largest,
         )
 
 
@@ -86,8 +93,3 @@ def _message(method: MethodType, size_bytes: float) -> str:
     if method.traits.payload_copies == 1:
         return f"a model of {data_size(size_bytes)}"
     return f"a message of {data_size(size_bytes)} ({method.traits.payload_copies} times the model)"
-
-
-def _rate_key(isl: Isl) -> str:
-    """Name what raises the rate of links between satellites."""
-    return "link.isl.rate_mbps" if fixed_isl_rate_bps(isl) is not None else "the budget of link.isl"

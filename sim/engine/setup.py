@@ -35,6 +35,7 @@ from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
+from statements import Statement
 
 PlanOf = Callable[[World, Find, FaultsUntilFork | None, Sequence[str]], Plan]
 
@@ -83,9 +84,9 @@ class Build:
         )
 
     @property
-    def module_doubts(self) -> tuple[str, ...]:
-        """Lines for the user on a module of one's own: data and model are made to find them."""
-        return tuple(doubt.text for doubt in self.learner.doubts)
+    def module_doubts(self) -> tuple[Statement, ...]:
+        """What is doubtful of a module of one's own: data and model are made to find it."""
+        return self.learner.doubts
 
     @property
     def learning_rules(self) -> LearningRules:
@@ -113,11 +114,11 @@ class Build:
             for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
         }
 
-    def try_hooks(self, of_run: Method | None = None) -> list[str]:
+    def try_hooks(self, of_run: Method | None = None) -> list[Statement]:
         """Try what a method of one's own adds; raise InputError with the hook that fails.
 
         One that learns by itself is rehearsed: that ``of_run``, else one that does not run. Returns
-        lines for the user on what is doubtful.
+        what is doubtful.
         """
         if self.method.traits.own_learning and self.learner.measures:
             with as_input(origin=self.scenario):

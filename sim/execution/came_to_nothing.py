@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,16 +21,17 @@ from sim.facts.directions import Way
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
+    faster_links,
     less_memory,
     less_to_carry,
-    link_keys,
-    model_key,
-    speed_key,
-    step_size_key,
+    longer_run,
+    other_step_size,
+    shorter_rounds,
 )
 from sim.trace.arrow import array
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
+from statements import Code, Give, Lower, Other, Raise, Remedy, Statement
 
 if TYPE_CHECKING:
     from sim.engine.simulation import Simulation
@@ -38,26 +39,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CameToNothing:
-    """``what`` did not happen in a whole run, and ``why``, with the keys to change.
+    """``what`` did not happen in a whole run, and ``why``, with what helps.
 
     ``used`` says whether the server used an update: if so, nothing was learnt by it. ``way`` is
     that of a mesh which brought nothing to its end, where this is why.
     """
 
     what: str
-    why: str
+    why: Statement
     used: bool = False
     way: Way | None = None
 
     @property
-    def line(self) -> str:
-        """Both in one line."""
-        text = f"{self.what}. {self.why}"
-        return text if self.used else f"the run came to nothing: {text}"
+    def statement(self) -> Statement:
+        """Both as one doubt."""
+        what = self.what if self.used else f"the run came to nothing: {self.what}"
+        return replace(self.why, code=Code.CAME_TO_NOTHING, text=f"{what}. {self.why.text}")
 
     def as_json(self) -> dict[str, Any]:
         """Return all as it stands in the manifest."""
-        return {name: value for name, value in asdict(self).items() if name != "way"}
+        return {"what": self.what, "why": str(self.why), "used": self.used}
 
 
 @dataclass
@@ -129,14 +130,19 @@ def came_to_nothing(
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
-            over_mesh or _where_to_look(_there(tables, "drop", "fault")),
+            over_mesh or _why(_where_to_look(_there(tables, "drop", "fault"))),
             way=Way.TO_SERVER if over_mesh else None,
         )
     if over_mesh:
         return CameToNothing(what, over_mesh, way=Way.TO_SERVER)
     if up.all_cut:
         return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
-    return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
+    return CameToNothing(what, _why("No upload began before the end", *longer_run(built.world)))
+
+
+def _why(text: str, *remedies: Remedy, **values: Any) -> Statement:
+    """Return why a run came to nothing."""
+    return Statement.doubt(Code.CAME_TO_NOTHING, "", text, *remedies, **values)
 
 
 def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
@@ -159,24 +165,31 @@ def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
     if found is None:
         return None
     own_learning = built.method.traits.own_learning
-    step_size = step_size_key(built.world, own_learning=own_learning)
+    smaller = other_step_size(built.world, Lower, own_learning=own_learning)
+    larger = other_step_size(built.world, Raise, own_learning=own_learning)
     if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
         return CameToNothing(
             "nothing was learnt",
-            f"The loss is {found.loss_start:.4g} from start to end, so that the updates moved "
-            f"nothing: raise {step_size}",
+            _why(
+                "The loss is {loss:.4g} from start to end, so that the updates moved nothing",
+                larger,
+                loss=found.loss_start,
+            ),
             used=True,
         )
     rounds = built.scenario.learning.rounds.per_contact
-    more = "" if own_learning else f", learning.rounds.per_contact ({rounds})"
-    cures = {
-        None: f"raise {step_size}{more} or stop.days",
-        True: f"raise stop.days{more} or {step_size}",
-        False: f"lower {step_size}",
+    more = []
+    if not own_learning and rounds != "fill":
+        more = [Raise("learning.rounds.per_contact", now=rounds)]
+    longer = [*longer_run(built.world)]
+    remedies: dict[bool | None, tuple[Remedy, ...]] = {
+        None: (larger, *more, *longer),
+        True: (*longer, *more, larger),
+        False: (smaller,),
     }
-    cure = cures[False if found.was_lost else found.loss_fell]
+    helps = remedies[False if found.was_lost else found.loss_fell]
     course = f"{found.course[:1].upper()}{found.course[1:]}"
-    return CameToNothing(found.what, f"{course}: {cure}", used=True)
+    return CameToNothing(found.what, _why(course, *helps), used=True)
 
 
 def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:
@@ -203,61 +216,68 @@ def _asked(simulation: Simulation) -> _Asked:
     return [(devices, least) for devices in every if (least := devices.load.least) is not None]
 
 
-def _larger_than_memory(built: Build, asked: _Asked) -> str:
-    """Say that no device has the memory for a round; nothing where one has."""
+def _larger_than_memory(built: Build, asked: _Asked) -> Statement | None:
+    """Say that no device has the memory for a round; None where one has."""
     if not asked:
-        return ""
+        return None
     needed_bytes = min(float(np.min(cost.memory_bytes)) for _, cost in asked)
     largest_bytes = max(float(devices.memory_bytes.max()) for devices, _ in asked)
     if largest_bytes >= needed_bytes:
-        return ""
+        return None
     at_once = built.learner.sized_by.samples_at_once
     in_pieces = built.method.traits.uses_optimizer
-    cure = less_memory(built.world, at_once, in_pieces=in_pieces)
-    return (
+    return _why(
         f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
-        f"{data_size(largest_bytes)}: {cure}"
+        f"{data_size(largest_bytes)}",
+        *less_memory(built.world, at_once, in_pieces=in_pieces),
+        needed_bytes=needed_bytes,
+        largest_bytes=largest_bytes,
     )
 
 
 def _why_no_round(
     tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Traffic
-) -> str:
+) -> Statement:
     """Say what kept all devices from a round: the way down, or their speed."""
     if down.all_cut:
         return _why_cut(built, Way.TO_CLIENT, down)
     if not asked:
-        return "No training was asked for before the end: raise stop.days or stop.cycles"
+        return _why("No training was asked for before the end", *longer_run(built.world))
     round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
-        cure = f"{speed_key(built.world)}, or take a smaller {model_key(built.world)}"
-        return f"A round takes {duration(round_s)}, and the run {duration(run_s)}: {cure}"
+        text = f"A round takes {duration(round_s)}, and the run {duration(run_s)}"
+        return _why(text, *shorter_rounds(built.world), round_s=round_s, run_s=run_s)
     pass_s, gap_s = longest_spans_s(built.plan)
     if round_s > max(pass_s, gap_s):
-        return (
+        return _why(
             f"A round takes {duration(round_s)}; the longest pass lasts {duration(pass_s)}, and "
-            f"the longest time between two passes {duration(gap_s)}: "
-            f"{speed_key(built.world)}, or take a smaller {model_key(built.world)}"
+            f"the longest time between two passes {duration(gap_s)}",
+            *shorter_rounds(built.world),
+            round_s=round_s,
+            pass_s=pass_s,
+            gap_s=gap_s,
         )
+    takes = f"A round takes {duration(round_s)}"
     if kinds := _there(tables, "fault", "drop"):
-        return f"A round takes {duration(round_s)}: see the {kinds}"
+        return _why(takes, Other(said=f"see the {kinds}"), round_s=round_s)
     if built.method.traits.trains_in_gaps and round_s > gap_s:
-        return (
-            f"A round takes {duration(round_s)}, and method {built.scenario.learning.method!r} "
-            f"trains between contacts, where the longest time between two lasts {duration(gap_s)}: "
-            "set orbit.max_session_s, so that rounds follow each other in a contact"
+        return _why(
+            f"{takes}, and method {{method!r}} trains between contacts, where the longest time "
+            f"between two lasts {duration(gap_s)}; in parts of a contact rounds follow each other",
+            Give("orbit.max_session_s", like=3600),
+            method=built.scenario.learning.method,
+            round_s=round_s,
+            gap_s=gap_s,
         )
-    return (
-        f"A round takes {duration(round_s)}, and none that began came to its end: raise stop.days "
-        "or stop.cycles"
-    )
+    longer = longer_run(built.world)
+    return _why(f"{takes}, and none that began came to its end", *longer, round_s=round_s)
 
 
-def _why_not_there(built: Build, simulation: Simulation, way: Way) -> str:
-    """Say what a mesh did not bring to its end one way; nothing where there is no mesh."""
+def _why_not_there(built: Build, simulation: Simulation, way: Way) -> Statement | None:
+    """Say what a mesh did not bring to its end one way; None where there is no mesh."""
     missing = simulation.clients.missing(way)
-    return "" if missing is None else why_none_arrived(built, way, missing)
+    return None if missing is None else why_none_arrived(built, way, missing)
 
 
 def longest_spans_s(plan: Plan) -> tuple[float, float]:
@@ -274,13 +294,16 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     return max(passes_s), max(gaps_s)
 
 
-def _why_cut(built: Build, way: Way, sent: Traffic) -> str:
+def _why_cut(built: Build, way: Way, sent: Traffic) -> Statement:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
     world, lora = built.world, built.learner.config.model.lora
     what = "An upload" if way is Way.TO_SERVER else "A download"
     most = data_size(sent.carried_bytes)
-    keys = " or ".join(link_keys(world, sent.directions))
-    return (
+    return _why(
         f"{what} holds {data_size(sent.payload_bytes)}, and no pass carried more than {most} of "
-        f"one for a client: raise {keys}, or {less_to_carry(world, lora, way)}"
+        "one for a client",
+        *faster_links(world, sent.directions),
+        *less_to_carry(world, lora, way),
+        payload_bytes=sent.payload_bytes,
+        carried_bytes=sent.carried_bytes,
     )

@@ -13,6 +13,7 @@ from sim.plan.plan import Plan
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import coded, grouped, says
 from sim.trace.tables import pieces_of
+from statements import Code, Statement
 
 READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 
@@ -62,8 +63,8 @@ class Offers:
         return self._texts[key].codes(Coded(*coded(rows.column(key))))
 
 
-def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
-    """Yield a line for each way on which most payloads were cut by the end of a session.
+def cut_doubts(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[Statement]:
+    """Yield a doubt on each way on which most payloads were cut by the end of a session.
 
     No contact cuts off what satellites send over a mesh: it goes over a pass in one piece, or not.
     """
@@ -79,7 +80,11 @@ def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
     for way, offers in offers_of.items():
         offers.close()
         if offers.cut > offers.closed / 2:
-            yield (
-                f"{offers.cut} of {offers.closed} transfers {plan.topology.toward(way)} were cut "
-                "by the end of their contact: the payload is large for these passes"
+            yield Statement.doubt(
+                Code.CUT_TRANSFERS,
+                "",
+                f"{{cut}} of {{transfers}} transfers {plan.topology.toward(way)} were cut by the "
+                "end of their contact: the payload is large for these passes",
+                cut=offers.cut,
+                transfers=offers.closed,
             )

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,13 @@ from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
-from sim.execution.came_to_nothing import came_to_nothing
+from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.charges import charge_ends
 from sim.execution.identity import BuildSequence
-from sim.execution.status import COMPLETE
 from sim.execution.versions import versions
-from sim.execution.warnings import warnings_of
 from sim.network.books import books_of
 from sim.trace.digest import digests
+from statements import Statement
 
 
 def manifest_of(
@@ -27,9 +26,14 @@ def manifest_of(
     simulation: Simulation,
     tables: Mapping[str, pa.Table],
     status: str,
+    nothing: CameToNothing | None,
+    warnings: Sequence[Statement],
     **more: Any,
 ) -> dict[str, Any]:
-    """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself."""
+    """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself.
+
+    It may have come to ``nothing``. What a user is warned of stands there in words.
+    """
     built = builds.last
     fork = {} if builds.fork is None else {"fork": builds.fork}
     scenario = built.scenario
@@ -37,11 +41,8 @@ def manifest_of(
     whole, timing = digests(tables)
     energy = simulation.energy()
     end_s = simulation.end_s
-    complete = status == COMPLETE
-    nothing = came_to_nothing(tables, built, simulation) if complete else None
     method = simulation.method
     own = method if isinstance(method, OwnLearning) else None
-    doubts = [] if own is None else own.doubts()
     return {
         "name": builds.name,
         "status": status,
@@ -70,7 +71,7 @@ def manifest_of(
         "trace_sha256": whole,
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
-        "warnings": [*warnings_of(tables, built, nothing, simulation), *doubts] if complete else [],
+        "warnings": [str(warning) for warning in warnings],
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it

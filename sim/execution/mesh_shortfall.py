@@ -6,7 +6,8 @@ from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import counted, data_size
 from sim.network.mesh import Shortfall
-from sim.plan.remedies import less_to_carry
+from sim.plan.remedies import faster_mesh, less_to_carry, longer_run
+from statements import Code, Statement
 
 
 def name_of(way: Way) -> str:
@@ -14,10 +15,10 @@ def name_of(way: Way) -> str:
     return "upload" if way is Way.TO_SERVER else "download"
 
 
-def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> str:
-    """Say how many messages of one way found no route or were under way at the end; "" for none."""
+def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> Statement | None:
+    """Say how many messages of one way had no route, or were under way at the end, if any."""
     if not missing.messages:
-        return ""
+        return None
     name = name_of(way)
     parts = []
     if missing.no_route:
@@ -25,10 +26,14 @@ def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> str:
     if missing.under_way:
         verb = "was" if missing.under_way == 1 else "were"
         parts.append(f"{counted(missing.under_way, name)} {verb} under way at the end")
-    said = " and ".join(parts)
-    feeder = "" if built.plan.feeder is None else ", link.feeder.rate_mbps"
-    return (
-        f"{said}, of {data_size(missing.largest_bytes)} at most: raise stop.days, "
-        f"link.isl.rate_mbps{feeder} or the rates of the passes, or "
-        f"{less_to_carry(built.world, built.learner.config.model.lora, way)}"
+    return Statement.doubt(
+        Code.NOTHING_ARRIVED,
+        "",
+        f"{' and '.join(parts)}, of {data_size(missing.largest_bytes)} at most",
+        *longer_run(built.world),
+        *faster_mesh(built.world, feeder=built.plan.feeder is not None),
+        *less_to_carry(built.world, built.learner.config.model.lora, way),
+        no_route=missing.no_route,
+        under_way=missing.under_way,
+        largest_bytes=missing.largest_bytes,
     )

@@ -27,6 +27,7 @@ from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of
+from statements import Code, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,14 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
 def load(folder: str | Path) -> Result:
     """Return the :class:`Result` of a run folder; raise InputError if it is none, or broken."""
     place = Path(folder)
-    manifest = read_manifest(place)
-    return Result(read_tables(place), manifest, place)
+    return stored(place, read_manifest(place))
+
+
+def stored(place: Path, manifest: dict[str, Any]) -> Result:
+    """Return the result of a run folder whose manifest was read."""
+    texts = manifest.get("warnings", [])
+    warnings = [Statement.doubt(Code.OTHER, "", str(text)) for text in texts]
+    return Result(read_tables(place), manifest, place, warnings)
 
 
 def _frame(name: str, doc: str) -> property:
@@ -75,12 +82,14 @@ class Result:
     """What a run has produced; the tables as pandas DataFrames.
 
     ``tables`` are those of Arrow. Of a run in a folder they are read when they are asked for; those
-    of more than a million rows stay in their files, and are read each time.
+    of more than a million rows stay in their files, and are read each time. ``warnings`` are what a
+    user should know of the run; a run that is read from its folder has them in words alone.
     """
 
     tables: Mapping[str, pa.Table]
     manifest: dict[str, Any]
     folder: Path | None = None
+    warnings: list[Statement] = field(default_factory=list, repr=False)
     _frames: dict[str, Any] = field(default_factory=dict, repr=False)
 
     contacts = _frame("contacts", "One row a contact of the plan, served or not.")

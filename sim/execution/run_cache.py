@@ -12,6 +12,7 @@ from sim.execution.shelf import MODEL, RESULTS_FOLDER, Namespace, Shelf, cache_f
 from sim.execution.window_cache import WindowCache
 from sim.plan.shared_plans import Plans
 from sim.trace.digest import json_digest
+from statements import Code, Other, Statement
 
 
 class RunCache:
@@ -55,13 +56,19 @@ class RunCache:
             cache.keep_within_bound(shelf.root, added_bytes, cache.BOUND_BYTES)
 
     @property
-    def warnings(self) -> list[str]:
-        """What a user should know, at most one line."""
+    def warnings(self) -> list[Statement]:
+        """What a user should know, at most one thing."""
         if not self.shelf.trouble:
             return []
         return [
-            f"cache: nothing more is kept ({self.shelf.trouble}); free or name another folder by "
-            "LEOMIX_CACHE, or use --no-cache"
+            Statement.doubt(
+                Code.NOT_CACHED,
+                "",
+                "cache: nothing more is kept ({trouble})",
+                Other(said="free or name another folder by LEOMIX_CACHE"),
+                Other(said="use --no-cache"),
+                trouble=self.shelf.trouble,
+            )
         ]
 
     def figures(self) -> dict[str, Any]:

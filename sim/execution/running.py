@@ -41,6 +41,7 @@ from sim.errors import (
 )
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
+from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import BuildSequence, changed_code
@@ -48,15 +49,17 @@ from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.replaying import replay_differs, saved_with
-from sim.execution.result import Result
+from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
 from sim.execution.shelf import MODEL, Namespace
 from sim.execution.versions import changes, listed, versions
+from sim.execution.warnings import warnings_of
 from sim.facts.observer import Observer
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
+from statements import Statement
 
 
 def run(
@@ -109,7 +112,7 @@ def run_builds(
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
-                return Result(run_folder.read_tables(place), before, place)
+                return stored(place, before)
             claim.check_writable(place)
         with nullcontext() if place is None else Live(place) as live:
             return Run(builds, place, checkpoint_every_s, cache, observers, live).execute()
@@ -185,7 +188,7 @@ class Run(Observer):
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
-        self._doubts: list[str] = []
+        self._doubts: list[Statement] = []
         self._observers = observers
         self._cycle = 0
         self._accuracy: float | None = None
@@ -384,17 +387,22 @@ class Run(Observer):
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
+        complete = ended == status.COMPLETE
+        nothing = came_to_nothing(tables, self.built, self.simulation) if complete else None
+        warnings = warnings_of(tables, self.built, nothing, self.simulation) if complete else []
         manifest = manifest_of(
             self.builds,
             self.simulation,
             tables,
             ended,
+            nothing=nothing,
+            warnings=warnings,
             error=error,
             wall_s=round(time.monotonic() - self._began, 3),
             events=self._event,
             **self._drawn(),
         )
-        return Result(tables, manifest, self.place)
+        return Result(tables, manifest, self.place, warnings)
 
     def _drawn(self) -> dict[str, Any]:
         """Return whether anything was drawn at random; nothing where that is not known.
@@ -418,9 +426,10 @@ class Run(Observer):
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
         self._count_reuse(manifest)  # now that the last of it is done
-        manifest["warnings"] += self._doubts
+        result.warnings.extend(self._doubts)
         if self.cache is not None:
-            manifest["warnings"] += self.cache.warnings
+            result.warnings.extend(self.cache.warnings)
+        manifest["warnings"] = [str(warning) for warning in result.warnings]
         if place is not None and self.checkpoint is not None:
             # The manifest comes behind all that it speaks of; a complete run is resumed no more.
             sync_folder(place)

@@ -31,6 +31,7 @@ from sim.plan.volumes import (
     whole_seconds,
 )
 from sim.trace.schema import COLUMNS
+from statements import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +74,8 @@ class Schedule:
         return self._plan.stop_s
 
     @property
-    def doubts(self) -> tuple[str, ...]:
-        """Lines on what may be wrong with the contacts."""
+    def doubts(self) -> tuple[Statement, ...]:
+        """What may be wrong with the contacts; as text each is one line."""
         return self._plan.doubts
 
     @property

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from learning.methods.own_learning import OwnLearning
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.caveats import NOTICED
 from sim.analysis.experts import density_ratio, own_mass
@@ -15,16 +17,17 @@ from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import CameToNothing
-from sim.execution.cut_offers import cut_lines
+from sim.execution.cut_offers import cut_doubts
 from sim.execution.mesh_shortfall import name_of, why_none_arrived
 from sim.facts.directions import Way
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
-from sim.plan.remedies import step_size_key
+from sim.plan.remedies import longer_run, other_step_size
 from sim.trace.arrow import array
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
 from sim.trace.tables import pieces_of
+from statements import Code, Lower, Other, Remedy, Remove, Set, Statement
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
@@ -42,104 +45,133 @@ def warnings_of(
     built: Build,
     nothing: CameToNothing | None,
     simulation: Simulation,
-) -> list[str]:
-    """Return one line for each doubt about a finished run, whose tables are read piece by piece.
+) -> list[Statement]:
+    """Return each doubt about a finished run, whose tables are read piece by piece.
 
     That it came to ``nothing`` is the first of them.
     """
     waiting = simulation.waiting
     splits = built.learner.trains and built.method.traits.splits_experts
     refused, faults, faulty = _troubles(tables)
-    step_size = step_size_key(built.world, own_learning=built.method.traits.own_learning)
-    lost = [f"{refused} updates refused by the server, not finite: lower {step_size}"]
+    own = simulation.method
+    smaller = other_step_size(built.world, Lower, own_learning=built.method.traits.own_learning)
+    text = "{count} updates refused by the server, not finite"
+    lost = [Statement.doubt(Code.DIVERGING, "", text, smaller, count=refused)]
     return [
-        *([] if nothing is None else [nothing.line]),
+        *([] if nothing is None else [nothing.statement]),
         *_none_arrived(built, simulation, nothing),
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
         *built.module_doubts,
-        *_diverged(tables["metrics"], step_size),
+        *_diverged(tables["metrics"], smaller),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
         *doubts_of(built),
         *_silent(tables, built.plan, faulty),
-        *([waiting_line(waiting)] if waiting else ()),
-        *(f"{counted(count, 'time')}: {detail}" for detail, count in sorted(faults.items())),
+        *([_interrupted_round(waiting)] if waiting else ()),
+        *(_fault(detail, count) for detail, count in sorted(faults.items())),
+        *(own.doubts() if isinstance(own, OwnLearning) else ()),
     ]
 
 
-def _progress(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
+def _fault(detail: str, count: int) -> Statement:
+    text = f"{counted(count, 'time')}: {{detail}}"
+    return Statement.doubt(Code.FAULT, "", text, count=count, detail=detail)
+
+
+def _progress(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:
     """Say what a run moved too little of: rounds, or payloads."""
     yield from _unfinished(tables, built)
-    yield from cut_lines(tables, built.plan)
+    yield from cut_doubts(tables, built.plan)
 
 
 MOST_WAITING = 2
 """Clients that waited, of whom each is named with whom it waited for."""
 
 
-def waiting_line(waiting: Sequence[Waiting]) -> str:
+def _interrupted_round(waiting: Sequence[Waiting]) -> Statement:
     """Say who waited for whom when the run was over."""
     each = [
         f"{some(one.here, MOST_WAITING)} waited for "
         + (some(one.awaited, MOST_WAITING) or counted(one.missing, "other client"))
         for one in waiting
     ]
-    return (
-        "the run ended in the middle of a round, which the model lacks: "
-        f"{some(each, MOST_WAITING, '; ')}"
+    return Statement.doubt(
+        Code.INCOMPLETE,
+        "",
+        "the run ended in the middle of a round, which the model lacks: {waiting}",
+        waiting=some(each, MOST_WAITING, "; "),
     )
 
 
 def _none_arrived(
     built: Build, simulation: Simulation, nothing: CameToNothing | None
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     """Ways of a mesh by which nothing arrived, unless that is why the run came to ``nothing``."""
     for way in Way:
         missing = simulation.clients.missing(way)
         if missing is None or not missing.none_arrived:
             continue
-        if nothing is None or nothing.way is not way:
-            yield f"no {name_of(way)} arrived: {why_none_arrived(built, way, missing)}"
+        why = why_none_arrived(built, way, missing)
+        if why is not None and (nothing is None or nothing.way is not way):
+            yield replace(why, text=f"no {name_of(way)} arrived: {why.text}")
 
 
-def _unused(built: Build) -> Iterator[str]:
+def _unused(built: Build) -> Iterator[Statement]:
     """Keys that mean nothing in a run that trains nothing."""
     learning = built.scenario.learning
     for key in ("targets", "metrics") if not built.learner.measures else ():
         if getattr(learning, key):
-            yield f"learning.{key} is not used: nothing is measured with learning.train false"
+            text = "is not used, as nothing is measured with learning.train false"
+            yield Statement.doubt(
+                Code.UNUSED,
+                f"learning.{key}",
+                text,
+                Remove(),
+                Set("learning.train", value=True),
+            )
 
 
-def _alone(built: Build) -> Iterator[str]:
+def _alone(built: Build) -> Iterator[Statement]:
     """A model whose devices cannot be trained at once."""
     if why := built.learner.alone:
-        kind = built.scenario.learning.model.kind
-        yield (
-            f"learning.model.kind: {kind!r} is trained device by device, which is slower: "
-            f"torch.func.vmap {why}; the class attribute batched = False asks for that"
+        yield Statement.doubt(
+            Code.SLOW_TRAINING,
+            "learning.model.kind",
+            "{kind!r} is trained device by device, which is slower: torch.func.vmap {why}; the "
+            "class attribute batched = False asks for that",
+            kind=built.scenario.learning.model.kind,
+            why=why,
         )
 
 
-def _conditions(assignments: pa.Table) -> Iterator[str]:
+def _conditions(assignments: pa.Table) -> Iterator[Statement]:
     """Whether the conditions for a gain over the synchronous baseline are there."""
     mass = own_mass(assignments)
     ratios = density_ratio(assignments)
     if mass is not None and min(mass.values()) < LOW_MASS:
-        yield (
-            f"own gate mass {mass['start']:.2f} at the start, {mass['end']:.2f} at the end: the "
-            "gate sends much of a cluster's data to experts that others train, so that EMS-FL has "
-            "little to gain over the synchronous baseline here"
+        yield Statement.doubt(
+            Code.NO_ADVANTAGE,
+            "",
+            "own gate mass {start:.2f} at the start, {end:.2f} at the end: the gate sends much of "
+            "a cluster's data to experts that others train, so that EMS-FL has little to gain over "
+            "the synchronous baseline here",
+            start=mass["start"],
+            end=mass["end"],
         )
     known = [ratio for ratio in (ratios or {}).values() if ratio is not None]
     if ratios and known and np.mean(known) < 1 + UNIFORM * (len(ratios) - 1):
         shown = {name: "-" if r is None else f"{r:.2f}" for name, r in ratios.items()}
         each = ", ".join(f"{name} {ratio}" for name, ratio in shown.items())
-        yield (
+        yield Statement.doubt(
+            Code.NO_ADVANTAGE,
+            "",
             "data related to a cluster's experts are hardly denser with it than elsewhere: ratio "
-            f"{each} (1 is uniform, {len(ratios)} all at home), so that the synchronous baseline "
-            "may be as fast as EMS-FL or faster"
+            "{ratios} (1 is uniform, {clusters} all at home), so that the synchronous baseline may "
+            "be as fast as EMS-FL or faster",
+            ratios=each,
+            clusters=len(ratios),
         )
 
 
@@ -147,22 +179,31 @@ GROWN = 2.0
 """How many times its first loss a model ends with that diverged."""
 
 
-def _diverged(metrics: pa.Table, step_size: str) -> Iterator[str]:
+def _diverged(metrics: pa.Table, smaller: Remedy) -> Iterator[Statement]:
     """Since when the loss of the server's model has not been finite, or how much it has grown."""
-    cure = f"training diverged: lower {step_size}"
     lost = metrics.filter(pc.invert(pc.is_finite(metrics.column("loss"))))
     for row in lost.slice(0, 1).to_pylist():
-        cycle = row["cycle"]
-        yield f"the loss of the server's model is not finite from cycle {cycle} on, {cure}"
+        yield Statement.doubt(
+            Code.DIVERGING,
+            "",
+            "the loss of the server's model is not finite from cycle {cycle} on, training diverged",
+            smaller,
+            cycle=row["cycle"],
+        )
     rows = _overall(metrics).select(["loss", "accuracy"]).drop_null().to_pylist()
     if not len(lost) and rows and rows[-1]["loss"] > GROWN * rows[0]["loss"]:
         first = rows[0]
         last = rows[-1]
         # One that overfits ends with a larger loss too, but is more often right than at the start.
         if last["accuracy"] < first["accuracy"] + NOTICED:
-            yield (
-                f"the loss of the server's model grew from {first['loss']:.3g} to "
-                f"{last['loss']:.3g}, and its accuracy did not, {cure}"
+            yield Statement.doubt(
+                Code.DIVERGING,
+                "",
+                "the loss of the server's model grew from {before:.3g} to {after:.3g}, and its "
+                "accuracy did not, training diverged",
+                smaller,
+                before=first["loss"],
+                after=last["loss"],
             )
 
 
@@ -171,21 +212,25 @@ def _overall(metrics: pa.Table) -> pa.Table:
     return metrics.filter(array(says(metrics, "scope", "global")))
 
 
-def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
+def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:
     """Say that satellites have exchanged models without a single round in a timing-only run."""
     kinds = Counter[str]()
     for events in pieces_of(tables, "events", ["kind"]):
         kinds.update({k: int(says(events, "kind", k).sum()) for k in ("aggregate", "drop")})
     if built.method.needs.satellites and not (built.learner.measures or kinds["aggregate"]):
-        yield (
-            f"no round is complete, and {kinds['drop']} messages were lost (kind drop of the table "
-            "events): simulate longer, or raise the rates of the links"
+        yield Statement.doubt(
+            Code.INCOMPLETE,
+            "",
+            "no round is complete, and {lost} messages were lost (kind drop of the table events)",
+            *longer_run(built.world),
+            Other(said="raise the rates of the links"),
+            lost=kinds["drop"],
         )
 
 
 def _silent(
     tables: Mapping[str, pa.Table], plan: Plan, faulty: Collection[tuple[str, int]]
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     """Devices that sent nothing while others of their cluster did, but for the ``faulty`` ones."""
     heard = {cluster.name: np.zeros(cluster.devices, bool) for cluster in plan.clusters}
     for cluster, device in faulty:
@@ -198,9 +243,15 @@ def _silent(
     for name, there in heard.items():
         silent = np.flatnonzero(~there)
         if 0 < len(silent) < len(there):
-            yield (
-                f"{len(silent)} of the {len(there)} devices of {name} sent nothing, "
-                f"device {silent[0]} for one: they may never see a satellite above their mask"
+            yield Statement.doubt(
+                Code.SILENT_DEVICE,
+                "",
+                "{silent} of the {devices} devices of {client} sent nothing, device {device} for "
+                "one: they may never see a satellite above their mask",
+                silent=len(silent),
+                devices=len(there),
+                client=name,
+                device=int(silent[0]),
             )
 
 

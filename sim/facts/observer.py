@@ -9,6 +9,7 @@ from typing import Any
 from sim.facts.learning import Evaluated
 from sim.facts.row import Fact, single
 from sim.facts.stream import Take
+from statements import Statement
 
 
 class Observer:
@@ -17,9 +18,10 @@ class Observer:
     A resumed run passes everything from its start again.
     """
 
-    def doubted(self, lines: Sequence[str]) -> None:
+    def doubted(self, doubts: Sequence[Statement]) -> None:
         """Called once, before data and model are made, with what may be wrong with the scenario.
 
+        As text each doubt is one line.
         Called again before anything is simulated where a module of one's own is doubtful.
         """
 

@@ -48,6 +48,7 @@ from sim.fly.memories import frozen, thawed
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
+from statements import Code, Set, Statement
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""
@@ -129,14 +130,14 @@ class Functions(OwnLearning):
         counts = [cluster.devices for cluster in self.world.clusters]
         return [0, *np.cumsum(counts).tolist()][:-1]
 
-    def rehearse(self, longest_gap_s: float) -> list[str]:
+    def rehearse(self, longest_gap_s: float) -> list[Statement]:
         """Train on one client and evaluate on one cluster: calls that the run makes no more."""
         first = self.world.clusters[0]
         with self.learner.replies.held():
             self._train(first, 0)
             self._evaluate(first.name)
         files = files_of(self.options.code)
-        return [line for path in files for line in unrepeatable(path, "context.memory")]
+        return [doubt for path in files for doubt in unrepeatable(path, "context.memory")]
 
     # -- the user's functions, of which each call is known by what it depends on
 
@@ -417,17 +418,23 @@ class Functions(OwnLearning):
             others = len(parts) - 1  # the last one has contact in any case
             self.kept_waiting += max(there - 1, 0) / others if others else there
 
-    def doubts(self) -> list[str]:
+    def doubts(self) -> list[Statement]:
         """Say that nobody trained, or that rounds waited for clusters that had contact."""
         if self.version and not self.examples:
-            return ["every client returned 0 examples: the weights are those of start"]
+            text = "every client returned 0 examples: the weights are those of start"
+            return [Statement.doubt(Code.NO_EXAMPLES, "learning.options.code", text)]
         if not self.version or self.kept_waiting / self.version < OFTEN:
             return []
         share = self.kept_waiting / self.version
         return [
-            f"{share:.0%} of the clusters had contact when a round was over, in the mean, and "
-            "began the next one at another contact: a cluster takes part once in each; set "
-            "learning.options.rounds_per_contact=many to begin at once"
+            Statement.doubt(
+                Code.LONG_SESSION,
+                "learning.options.rounds_per_contact",
+                "{share:.0%} of the clusters had contact when a round was over, in the mean, and "
+                "began the next one at another contact, as a cluster takes part once in each",
+                Set(value="many"),
+                share=share,
+            )
         ]
 
     def _aggregate(self, updates: list[ClientUpdate]) -> Tree:

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from statements import Code, Other, Statement
+
 FROM_THE_SYSTEM = {
     "os.urandom": "draws from the operating system",
     "secrets": "draws from the operating system",
@@ -24,20 +26,32 @@ CHANGES = {"append", "extend", "add", "update", "setdefault", "pop", "clear", "i
 """Methods that change a list, a set or a dictionary."""
 
 
-def unrepeatable(path: Path, keep_in: str) -> Iterator[str]:
-    """Yield a line for each place in a file; what is to be kept goes to ``keep_in``."""
+def unrepeatable(path: Path, keep_in: str) -> Iterator[Statement]:
+    """Yield a doubt on each place in a file; what is to be kept goes to ``keep_in``."""
     tree = parsed(path)
     drawn = {ast.unparse(node): node for node in ast.walk(tree) if _draws(node)}
     for name, node in drawn.items():
         what = FROM_THE_SYSTEM.get(_known(name), "without a seed draws from the operating system")
-        yield f"{_at(path, node)}: {name} {what}: no run repeats it"
+        yield Statement.doubt(
+            Code.OWN_CODE,
+            "",
+            "{at}: {name} {what}: no run repeats it",
+            at=_at(path, node),
+            name=name,
+            what=what,
+        )
     seen: set[str] = set()
     for name, node in _kept(tree):
         if name not in seen:
             seen.add(name)
-            yield (
-                f"{_at(path, node)}: the module variable {name} is changed by a call, and is no "
-                f"part of what names a result: keep it in {keep_in}"
+            yield Statement.doubt(
+                Code.OWN_CODE,
+                "",
+                "{at}: the module variable {name} is changed by a call, and is no part of what "
+                "names a result",
+                Other(said=f"keep it in {keep_in}"),
+                at=_at(path, node),
+                name=name,
             )
 
 

@@ -18,6 +18,7 @@ from learning.requests.peers import LinkWindow, NextLink, Node
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
 from sim.plan.joined import joined_parts
+from statements import Statement
 
 SAMPLED_S = 1.0
 """Time between two samples of a rate; cells then keep their true bits to microseconds."""
@@ -77,7 +78,7 @@ class IslPlan:
     ``end_s``, at ``fixed_bps`` or by the ``budget``: one of the two is given. ``range_km`` returns
     the range between two satellites at a time, or at times (T,). ``within`` marks pairs of one
     plane. ``rings`` are the names of each plane's ring, around; planes are in the order of their
-    nodes. ``doubts`` are lines for the user on what became of windows.
+    nodes. ``doubts`` are on what became of windows.
     """
 
     names: tuple[str, ...]
@@ -92,7 +93,7 @@ class IslPlan:
     fixed_bps: float | None = None
     budget: IslBudget | None = None
     rings: tuple[tuple[str, ...], ...] = ()
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Statement, ...] = ()
 
     def __len__(self) -> int:
         """The number of windows."""

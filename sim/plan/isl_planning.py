@@ -20,7 +20,7 @@ from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code, Lower, Statement
 
 
 def isl_plan(
@@ -225,16 +225,22 @@ MOST_LOST = 0.5
 """Share of the links that open in a run above which it is said that acquisition loses them."""
 
 
-def acquisition_doubts(isl: Isl, opened: int, lost: int) -> Iterator[str]:
+def acquisition_doubts(isl: Isl, opened: int, lost: int) -> Iterator[Statement]:
     """Say how many of the links that open in a run are ``lost``, if many are.
 
     These close before they are acquired.
     """
     if lost > MOST_LOST * opened:
-        yield (
-            f"link.isl.acquisition_s: {lost:,} of {opened:,} links between satellites that open "
-            f"in the run are over within these {isl.acquisition_s:g} s and carry nothing; "
-            "links that are open at the start count as acquired: lower it"
+        yield Statement.doubt(
+            Code.LATE_ACQUISITION,
+            "link.isl.acquisition_s",
+            "{lost:,} of {opened:,} links between satellites that open in the run are over within "
+            "these {acquisition_s:g} s and carry nothing; links that are open at the start count "
+            "as acquired",
+            Lower(),
+            lost=lost,
+            opened=opened,
+            acquisition_s=isl.acquisition_s,
         )
 
 

@@ -18,6 +18,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
 from sim.world.world import World
+from statements import Code, Lower, Raise, Statement
 
 
 class BestSight(NamedTuple):
@@ -36,15 +37,15 @@ def link_doubts(
     served: ServedPasses,
     radios: Sequence[Radios],
     devices: Sequence[Sequence[Site]],
-) -> Iterator[str]:
-    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best.
+) -> Iterator[Statement]:
+    """Yield a doubt on each cluster wider than the beam, and on links too weak at their best.
 
     Stations are treated as clusters are, and those that see no satellite are named too.
     """
     if served.topology.relay:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
-    weak: dict[str, list[str]] = {}
+    weak: dict[str, tuple[Statement, list[str]]] = {}
     names = served.grounded
     sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
@@ -52,7 +53,13 @@ def link_doubts(
         name for name, windows in zip(names, windows_of, strict=True) if not len(windows)
     )
     if unseen and served.topology.in_orbit:
-        yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
+        yield Statement.doubt(
+            Code.NEVER_SEEN,
+            "ground.stations",
+            "no satellite comes over {names} in {days:g} days",
+            names=unseen,
+            days=served.span_s / 86400,
+        )
     best = [_best(served, windows) for windows in windows_of]
     given = served.pieces is not None  # a contact plan tells the rates
     links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
@@ -62,10 +69,13 @@ def link_doubts(
             nearest_km = best[site].slant_range_m / 1e3
             yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
         for side, link, of_side in zip(sides, links[site], terms, strict=True):
-            for line in () if link is None else _too_weak(link, best[site], of_side[site]):
-                weak.setdefault(f"link.{side}: {line}", []).append(name)
-    for line, names in weak.items():
-        yield f"{line} (over {', '.join(names)})"
+            if link is None:
+                continue
+            for doubt in _too_weak(f"link.{side}", link, best[site], of_side[site]):
+                weak.setdefault(str(doubt), (doubt, []))[1].append(name)
+    for doubt, over in weak.values():
+        values = {**doubt.values, "names": ", ".join(over)}
+        yield replace(doubt, text=f"{doubt.text} (over {{names}})", values=values)
 
 
 def _best(served: ServedPasses, windows: Ints) -> BestSight:
@@ -95,23 +105,36 @@ def _beamwidth_deg(world: World) -> float | None:
 
 def _too_wide(
     name: str, centre: Site, devices: Sequence[Site], width_deg: float, nearest_km: float
-) -> Iterator[str]:
+) -> Iterator[Statement]:
     spread_km = 2.0 * max(distance_km(centre, device) for device in devices)
     footprint_km = float(channel.footprint_km(width_deg, nearest_km * 1e3))
     if spread_km > footprint_km:
-        yield (
-            f"cluster {name} is {spread_km:.0f} km wide, and the satellite's beam of "
-            f"{width_deg:.2g} deg lights {footprint_km:.0f} km at its nearest "
-            f"({nearest_km:.0f} km): devices at the edge have less than the link budget says"
+        yield Statement.doubt(
+            Code.NARROW_BEAM,
+            "ground.clusters",
+            "cluster {name} is {spread_km:.0f} km wide, and the satellite's beam of "
+            "{beamwidth_deg:.2g} deg lights {footprint_km:.0f} km at its nearest "
+            "({nearest_km:.0f} km), so that devices at the edge have less than the link budget "
+            "says",
+            Raise("link.beamwidth_deg", now=width_deg),
+            name=name,
+            spread_km=spread_km,
+            beamwidth_deg=width_deg,
+            footprint_km=footprint_km,
+            nearest_km=nearest_km,
         )
 
 
-def _too_weak(link: Link, best: BestSight, terms: Terms) -> Iterator[str]:
+def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[Statement]:
     """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
     if terms["rate_mbps"] == 0.0:
-        yield (
-            f"nothing gets through: the SNR is {terms['snr_db']:.1f} dB at its best, "
-            f"{-terms['margin_db']:.1f} dB less than the receiver needs"
+        yield Statement.doubt(
+            Code.WEAK_LINK,
+            key,
+            "nothing gets through, as the SNR is {snr_db:.1f} dB at its best, {lacking_db:.1f} dB "
+            "less than the receiver needs",
+            snr_db=terms["snr_db"],
+            lacking_db=-terms["margin_db"],
         )
     elif link.rate == "fixed":
         if link.required_snr_db == -np.inf:
@@ -120,9 +143,14 @@ def _too_weak(link: Link, best: BestSight, terms: Terms) -> Iterator[str]:
             unlimited = replace(link, required_snr_db=-np.inf)
             margin_db = _terms([unlimited], [best])[0]["margin_db"]
         if margin_db < 0:
-            yield (
-                f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "
-                f"{terms['snr_db']:.1f} dB of SNR"
+            yield Statement.doubt(
+                Code.WEAK_LINK,
+                key,
+                "the fixed rate needs {lacking_db:.1f} dB more than the link has at its best, "
+                "{snr_db:.1f} dB of SNR",
+                Lower(f"{key}.fixed_rate_mbps"),
+                snr_db=terms["snr_db"],
+                lacking_db=-margin_db,
             )
 
 

@@ -23,7 +23,7 @@ from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
 from sim.plan.mesh_sessions import Windows, windows_of_each
-from statements import Code, Statement
+from statements import Code, Other, Raise, Remedy, Statement
 
 
 class AccessSessions(PlannedSessions):
@@ -55,7 +55,7 @@ def access_sessions(
     isls: IslPlan,
     server: str,
     feeder: FeederPlan | None,
-    remedies: Sequence[str],
+    remedies: Sequence[Remedy],
 ) -> dict[str, AccessSessions]:
     """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
 
@@ -73,16 +73,18 @@ def access_sessions(
         numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
         if not len(numbers):
             whom = repr(server)
-            cures = [*remedies]
+            cures: list[Remedy] = [*remedies]
             if feeder is not None:
                 whom = "a station"
-                cures += ["lower the masks of stations", "raise ground.antennas"]
+                cures += [Other(said="lower the masks of stations"), Raise("ground.antennas")]
             raise InputError(
                 Statement.of(
                     Code.NEVER_REACHED,
                     "link.isl.route",
-                    f"what {cluster.name!r} sends never reaches {whom}, by no "
-                    f"passes and links; {', '.join(cures)}, or simulate longer",
+                    f"what {{client!r}} sends never reaches {whom}, by no passes and links",
+                    *cures,
+                    Raise("stop.days"),
+                    client=cluster.name,
                 )
             )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)

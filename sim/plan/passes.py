@@ -21,7 +21,7 @@ from sim.world.fleet import (
 )
 from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +34,7 @@ class Passes:
     are; ``flying`` is the satellite of each pass where satellites are clients. ``norad_ids`` are
     those of the servers.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
-    are lines for the user. ``pieces`` are the rates of each pass where a contact plan tells them.
+    are about all of them. ``pieces`` are the rates of each pass where a contact plan tells them.
     """
 
     servers: list[str]
@@ -46,7 +46,7 @@ class Passes:
     satellites: tuple[orbit.Satellite, ...] = ()
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Statement, ...] = ()
     flying: Ints | None = None
     topology: Topology = GROUND_CLIENTS
     pieces: Sequence[orbit.Pieces] | None = None
@@ -170,8 +170,8 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
         places=tuple(sites),
         min_elevation_deg=mask_deg,
         doubts=(
-            *orbit.doubts(satellites, start, end),
-            *failures,
+            *(doubt.below("orbit") for doubt in orbit.doubts(satellites, start, end)),
+            *(_failed(failure) for failure in failures),
             *world.fleet.left_out,
         ),
     )
@@ -219,8 +219,14 @@ def _of_file(world: World) -> Passes:
                     f"which reaches up to {LAST_BITS_S:g}, seven times geostationary; leave it out",
                 )
             )
-    unused = some(sorted(set(file.sites) - set(names)), 10)
-    doubt = f"windows of {unused} are not used: no {kind} is called so; orbit.names can say which"
+    unused = sorted(set(file.sites) - set(names))
+    doubt = Statement.doubt(
+        Code.LEFT_OUT,
+        "orbit.names",
+        f"windows of {{sites}} are not used, as no {kind} is called so",
+        Other(said="say here which is which"),
+        sites=some(unused, 10),
+    )
     return Passes(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
@@ -232,6 +238,11 @@ def _of_file(world: World) -> Passes:
         doubts=(*([doubt] if unused else []), *read.left_out),
         pieces=pieces,
     )
+
+
+def _failed(failure: str) -> Statement:
+    """Return the doubt that a satellite has no position for a part of the span."""
+    return Statement.doubt(Code.LEFT_OUT, "orbit", "{failure}", failure=failure)
 
 
 def tells_rates(world: World) -> bool:
@@ -309,6 +320,7 @@ def _of_relay(world: World) -> Passes:
     *satellites, server = flying = world.fleet.flying
     server_index = len(satellites)
     start = world.start_of(flying)
+    end = start + timedelta(days=days)
     span_s = days * 86400.0
     pairs = np.array([(client, server_index) for client in range(server_index)])
     seen = find_isls(world, isl, start, span_s, pairs)
@@ -339,7 +351,7 @@ def _of_relay(world: World) -> Passes:
         passes=windows,
         satellites=tuple(satellites),
         doubts=(
-            *orbit.doubts(flying, start, start + timedelta(days=days)),
+            *(doubt.below("orbit") for doubt in orbit.doubts(flying, start, end)),
             *lost,
             *world.fleet.left_out,
         ),

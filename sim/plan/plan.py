@@ -26,6 +26,7 @@ from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
 from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World
+from statements import Statement
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Sky:
 class Plan:
     """All contacts of a run in the order of their numbers, and when it starts and ends.
 
-    ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
+    ``doubts`` are on what may be wrong with the contacts. What one satellite
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
     satellites. Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of
     the stations, or the satellite that serves the others over links between them. ``sky`` is None
@@ -61,7 +62,7 @@ class Plan:
     stop_s: float
     clusters: tuple[Cluster, ...]
     contacts: ContactColumns
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Statement, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
     topology: Topology = GROUND_CLIENTS
@@ -177,7 +178,7 @@ def _mesh(
     """Return the sessions of each client over links; errors are as of those who find them."""
     if not world.topology.access:
         return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, _server(world), feeder, more_links(world))
+    return access_sessions(contacts, isls, _server(world), feeder, [*more_links(world)])
 
 
 def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

@@ -1,7 +1,7 @@
 """Which keys of a scenario to change so that more gets through, or a round takes less time.
 
-Advice names a key only where it works: power adds to the signal on every link of the budget, while
-more bandwidth adds as much noise where the signal is weak.
+A remedy names a key only where it works: power adds to the signal on every link of the budget,
+while more bandwidth adds as much noise where the signal is weak.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from learning.settings import Lora
+from scenarios.link import Isl
 from sim.facts.directions import Way
+from sim.plan.isl import fixed_isl_rate_bps
 from sim.world.world import World
+from statements import Lower, Other, Raise, Remedy, Set
 
 
-def link_keys(world: World, directions: Collection[str]) -> Iterator[str]:
-    """Name what raises the rate of links, with its value: power or EIRP, or the rate itself."""
+def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
+    """Yield what raises the rate of links: power or EIRP, or the rate itself."""
     if "isl" in directions:
-        yield "link.isl.rate_mbps or its budget"
+        assert world.link.isl is not None
+        yield faster_isls(world.link.isl)
         return
     resolved: Any = world.resolved_link
     for direction in sorted(directions):
@@ -27,64 +31,96 @@ def link_keys(world: World, directions: Collection[str]) -> Iterator[str]:
         fixed = radio.get("rate") == "fixed"
         for key in ("fixed_rate_mbps",) if fixed else ("tx_power_dbm", "eirp_dbw"):
             if radio.get(key) is not None:
-                yield f"link.{direction}.{key} ({radio[key]:.4g})"
+                yield Raise(f"link.{direction}.{key}", now=radio[key])
 
 
-def step_size_key(world: World, *, own_learning: bool) -> str:
-    """Name the step size, with its value; it stands in code that trains by itself."""
+def faster_isls(isl: Isl) -> Remedy:
+    """Return what raises the rate of links between satellites."""
+    if fixed_isl_rate_bps(isl) is None:
+        return Other(said="raise the budget of link.isl")
+    return Raise("link.isl.rate_mbps", now=isl.rate_mbps)
+
+
+def faster_mesh(world: World, *, feeder: bool) -> Iterator[Remedy]:
+    """Yield what raises the rates on the ways of a mesh, with ``feeder`` links to stations."""
+    if world.link.isl is not None:
+        yield faster_isls(world.link.isl)
+    if feeder:
+        yield Raise("link.feeder.rate_mbps")
+    yield Other(said="raise the rates of the passes")
+
+
+def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) -> Remedy:
+    """Return a larger or smaller step size; it stands in code that trains by itself."""
     if own_learning:
-        return "the step size of your training code"
-    return f"learning.step_size ({world.learning.step_size:g})"
+        verb = "lower" if remedy is Lower else "raise"
+        return Other(said=f"{verb} the step size of your training code")
+    return remedy("learning.step_size", now=world.learning.step_size)
 
 
-def mask_keys(world: World) -> Iterator[str]:
-    """Name the mask, with its value, where there is one to lower."""
+def lower_mask(world: World) -> Iterator[Remedy]:
+    """Yield a lower mask, where there is one to lower."""
     mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
     if mask_deg > 0.0 and not world.roles.relay:
-        yield f"orbit.min_elevation_deg ({mask_deg:g})"
+        yield Lower("orbit.min_elevation_deg", now=mask_deg)
 
 
-def less_to_carry(world: World, lora: Lora, way: Way) -> str:
-    """Say what makes payloads smaller that go this way: the rank where factors are sent.
+def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:
+    """Yield what makes payloads smaller that go this way: the rank where factors are sent.
 
     ``lora`` is what is trained by: its rank is None for models and methods without factors.
     """
     factors = way is Way.TO_SERVER or lora.download == "factors"
-    if lora.rank is not None:
-        if not factors:
-            return "set learning.lora.download=factors, where the method can do with it"
-        if lora.rank > 1:
-            return f"lower learning.lora.rank ({lora.rank}) or take a smaller {model_key(world)}"
-    return f"take a smaller {model_key(world)}"
+    if lora.rank is not None and not factors:
+        yield Set("learning.lora.download", "factors")
+        return
+    if lora.rank is not None and lora.rank > 1:
+        yield Lower("learning.lora.rank", now=lora.rank)
+    yield smaller_model(world)
 
 
-def more_links(world: World) -> list[str]:
-    """Say what lets more satellites have links to each other."""
+def more_links(world: World) -> Iterator[Remedy]:
+    """Yield what lets more satellites have links to each other."""
     isl = world.link.isl
     if isl is None:
-        return []
-    helps = {
-        "give windows of more pairs of satellites": isl.windows is not None,
-        "link more planes": isl.windows is None and isl.between_planes != "all",
-        "lower grazing_km": isl.windows is None,
-        "raise terminals": isl.terminals is not None,
-    }
-    return [text for text, does in helps.items() if does]
+        return
+    if isl.windows is not None:
+        yield Other(said="give windows of more pairs of satellites")
+    else:
+        if isl.between_planes != "all":
+            yield Other(said="link more planes")
+        yield Lower("link.isl.grazing_km")
+    if isl.terminals is not None:
+        yield Raise("link.isl.terminals", now=isl.terminals)
 
 
-def speed_key(world: World) -> str:
-    """Say which key makes rounds shorter."""
-    given = world.compute.seconds_per_round is not None
-    return "lower compute.seconds_per_round" if given else "raise compute.tflops"
+def longer_run(world: World) -> Iterator[Remedy]:
+    """Yield what lets a run go on for longer: what ends it as it is."""
+    for key in ("days", "cycles"):
+        value = getattr(world.scenario.stop, key)
+        if value is not None:
+            yield Raise(f"stop.{key}", now=value)
 
 
-def less_memory(world: World, samples_at_once: int, *, in_pieces: bool) -> str:
-    """Say what lets devices hold a round; ``in_pieces``: whether its minibatches may be divided."""
-    counted = "learning" if world.learning.sized_as is None else "learning.sized_as"
-    fewer = f"set {counted}.micro_batch=1, " if in_pieces and samples_at_once > 1 else ""
-    return f"raise compute.memory_gib, {fewer}or take a smaller {model_key(world)}"
+def shorter_rounds(world: World) -> Iterator[Remedy]:
+    """Yield what makes rounds of training shorter."""
+    if world.compute.seconds_per_round is None:
+        yield Raise("compute.tflops")
+    else:
+        yield Lower("compute.seconds_per_round")
+    yield smaller_model(world)
 
 
-def model_key(world: World) -> str:
-    """Name the key of the architecture whose bytes and FLOPs count."""
-    return "learning.model" if world.learning.sized_as is None else "learning.sized_as"
+def less_memory(world: World, samples_at_once: int, *, in_pieces: bool) -> Iterator[Remedy]:
+    """Yield what lets devices hold a round; ``in_pieces``: whether minibatches may be divided."""
+    yield Raise("compute.memory_gib")
+    if in_pieces and samples_at_once > 1:
+        counted = "learning" if world.learning.sized_as is None else "learning.sized_as"
+        yield Set(f"{counted}.micro_batch", 1)
+    yield smaller_model(world)
+
+
+def smaller_model(world: World) -> Remedy:
+    """Return a smaller architecture, of that whose bytes and FLOPs count."""
+    key = "learning.model" if world.learning.sized_as is None else "learning.sized_as"
+    return Other(said=f"take a smaller {key}")

@@ -23,7 +23,7 @@ from sim.sweep.request import SweepRequest
 from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
-from statements import code_of
+from statements import Statement, code_of
 
 if TYPE_CHECKING:
     from sim.plan.plan import Plan as ContactPlan
@@ -79,7 +79,7 @@ def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     if lookout.count < left:
         yield f"contacts of the first {lookout.count} points were looked at"
     doubted = [
-        f"warning   {_points_named(numbers)}: {line}" for line, numbers in lookout.doubts.items()
+        f"warning   {_points_named(numbers)}: {doubt}" for doubt, numbers in lookout.doubts.items()
     ]
     yield from doubted[:SHOWN]
     if len(doubted) > SHOWN:
@@ -135,7 +135,7 @@ class _Lookout:
 
     def __init__(self) -> None:
         self.refused: dict[int, ValueError] = {}
-        self.doubts: dict[str, list[int]] = {}
+        self.doubts: dict[Statement, list[int]] = {}
         self.count = 0
         self._plans: dict[str, ContactPlan | ValueError] = {}
 
@@ -168,8 +168,8 @@ class _Lookout:
         if isinstance(plan, ValueError):
             self.refused[point.number] = plan
             return
-        for line in gap_doubts(world, method, learner, plan, computes):
-            self.doubts.setdefault(line, []).append(point.number)
+        for doubt in gap_doubts(world, method, learner, plan, computes):
+            self.doubts.setdefault(doubt, []).append(point.number)
 
     def _plan(self, world: World, needs_isl: Sequence[str]) -> ContactPlan | ValueError:
         """Return the contact plan of a world, or why there is none."""

@@ -44,7 +44,7 @@ class WindowsOfFile:
     """
 
     file: orbit.WindowFile
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Statement, ...] = ()
     pieces: Sequence[orbit.Pieces] | None = None
 
 
@@ -144,7 +144,7 @@ class Fleet:
         return self.scenario.orbit.source == "contacts" and self.windows.pieces is not None
 
     @property
-    def left_out(self) -> tuple[str, ...]:
+    def left_out(self) -> tuple[Statement, ...]:
         """A line for each of the bad elements that ``orbit.skip_bad`` leaves out."""
         source = self.scenario.orbit
         if source.source == "contacts" or not getattr(source, "skip_bad", False):
@@ -222,20 +222,25 @@ def _of_contact_plan(
         found = orbit.plan_windows(contacts, places)
     except ValueError as error:
         raise InputError(f"{name}: {error} by orbit.names, like {{1: {places[0]}}}") from None
-    lines = [*_left_out(bad)]
+    left_out = [*_left_out(bad)]
     if found.aside:
-        lines.append(f"{name}: not used of the contact plan: {'; '.join(found.aside)}")
-    return WindowsOfFile(found.file, tuple(lines), found.pieces)
+        text = "{file}: not used of the contact plan: {rows}"
+        rows = "; ".join(found.aside)
+        left_out.append(Statement.doubt(Code.LEFT_OUT, "orbit", text, file=name, rows=rows))
+    return WindowsOfFile(found.file, tuple(left_out), found.pieces)
 
 
 MOST_LEFT_OUT = 10
-"""Bad rows up to which each has a line."""
+"""Bad rows up to which each has a doubt."""
+SKIPPED = "orbit.skip_bad"
 
 
-def _left_out(bad: Sequence[str]) -> Iterator[str]:
-    yield from (f"left out: {line}" for line in bad[:MOST_LEFT_OUT])
-    if len(bad) > MOST_LEFT_OUT:
-        yield f"left out: {len(bad) - MOST_LEFT_OUT:,} bad ones more"
+def _left_out(bad: Sequence[str]) -> Iterator[Statement]:
+    for row in bad[:MOST_LEFT_OUT]:
+        yield Statement.doubt(Code.LEFT_OUT, SKIPPED, "left out: {row}", row=row)
+    if (more := len(bad) - MOST_LEFT_OUT) > 0:
+        text = "left out: {count:,} bad ones more"
+        yield Statement.doubt(Code.LEFT_OUT, SKIPPED, text, count=more)
 
 
 def _told_apart(found: Sequence[S]) -> list[S]:

@@ -16,7 +16,7 @@ from sim.execution import folder, window_cache
 from sim.execution.cache import contents
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.conformance import check_method
-from sim.execution.cut_offers import cut_lines
+from sim.execution.cut_offers import cut_doubts
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG

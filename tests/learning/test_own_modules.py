@@ -544,7 +544,7 @@ def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
 )
 def test_what_is_legal_and_doubtful_is_said(kind, found):
     [doubt] = Learner(config(kind)).doubts
-    assert found.format(repr(f"{__name__}:{kind}")) in doubt.text and "\n" not in doubt.text
+    assert found.format(repr(f"{__name__}:{kind}")) in str(doubt) and "\n" not in str(doubt)
 
 
 def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():
@@ -556,7 +556,9 @@ def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():
 
 def test_only_what_depends_on_earlier_samples_is_state():
     [doubt] = Learner(config("Remembers")).doubts
-    assert set(doubt.attributes) == set(KEPT) and f"and {len(KEPT) - 3} more" in doubt.text
+    assert set(doubt.values["attributes"]) == set(KEPT) and f"and {len(KEPT) - 3} more" in str(
+        doubt
+    )
 
 
 GOOD = ["Buffered", "LogProbable", "gated", "recurrent", "attentive", "normalised", "bert", "llama"]

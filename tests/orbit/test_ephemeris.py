@@ -207,7 +207,7 @@ def test_elements_far_from_the_span_are_named_with_their_age():
     ):
         lines = orbit.doubts(satellites, ISS.epoch + first * DAY, ISS.epoch + last * DAY)
         assert len(lines) == bool(words)
-        assert all(re.search(words, line) and "\n" not in line for line in lines)
+        assert all(re.search(words, str(line)) and "\n" not in str(line) for line in lines)
 
 
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
@@ -215,14 +215,14 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.
     years = (datetime(year, 1, 1, tzinfo=UTC) for year in (2012, 2018))
     days = ("2012-06-30", "2015-06-30", "2016-12-31")
-    told = [line[:33] for line in orbit.doubts([MADE], *years)]
+    told = [str(line)[:33] for line in orbit.doubts([MADE], *years)]
     assert told == [f"a leap second ends {day}, wi" for day in days]
     last = skies.TIMESCALE.tt_jd(skies.TIMESCALE.delta_t_table[0][-1]).utc_datetime()
     # The table's dates are TT; its rows are midnights of UTC to the rounding of a Julian date.
     last = (last + timedelta(seconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     assert orbit.doubts([MADE], last - DAY, last) == []
     (line,) = orbit.doubts([MADE], last - DAY, last + DAY)
-    assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
+    assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in str(line)
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():
@@ -231,11 +231,11 @@ def test_names_and_numbers_that_come_more_than_once_are_told():
         ("A1 B2 A0 B3", ["2 satellites are called 'A' (1), and 1 more name comes more than once"]),
         ("A1 A2 A3 A4 A5 A6 A7", ["7 satellites are called 'A' (1, 2, 3, 4, 5, ...)"]),
         ("A0 A0", ["2 satellites are called 'A'"]),
-        ("A7 A7", ["7 comes twice: two element sets of one satellite count as two"]),
-        ("A7 B7", ["7 comes twice: two element sets of one satellite count as two"]),
-        ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once: 3 "
-                                     "element sets of one satellite count as 3"]),
+        ("A7 A7", ["7 comes twice, and two element sets of one satellite count as two"]),
+        ("A7 B7", ["7 comes twice, and two element sets of one satellite count as two"]),
+        ("A5 B6 C7 D6 E7 F8 G8 H6", ["6 comes 3 times, and 2 more numbers come more than once, "
+                                     "and 3 element sets of one satellite count as 3"]),
     ):  # fmt: skip
         satellites = [replace(ISS, name=word[0], norad_id=int(word[1:])) for word in names.split()]
         lines = orbit.doubts(iter(satellites), ISS.epoch, ISS.epoch + DAY)
-        assert [line.partition(";")[0] for line in lines] == words
+        assert [re.split("[;:]", str(line))[0] for line in lines] == words

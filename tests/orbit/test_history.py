@@ -92,9 +92,9 @@ def test_sets_are_told_by_number_or_name_and_a_wrong_word_is_refused():
     refused("sets 'newest' is unknown; write 'nearest' or 'latest'", orbit.one_each, SETS, "newest")
     # The age of elements is that of the nearest set.
     end = START + timedelta(days=8)
-    assert "6.5 days" not in str(orbit.doubts(orbit.one_each(SETS, "nearest"), START, end))
+    assert not orbit.doubts(orbit.one_each(SETS, "nearest"), START, end)
     (old,) = orbit.doubts([SETS[0]], START, end)
-    assert "8.0 days" in old
+    assert "8.0 days" in str(old)
     refused("'S' has several; take the latest", orbit.isl_windows, [*found[:2]], START, end)
     # A satellite that has fallen by one set is not there, and is where another one says.
     falling = made(0, 10.0, number=1, bstar=0.5, semi_major_axis_km=6560.0)

@@ -2,14 +2,18 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import scenarios
 from statements import Code, Refused, Statement, as_json, line
+from tests.kit.doubts import doubts_before
 from tests.kit.every_source import changed
 from tests.kit.network import make_plan, method_of
+from tests.kit.small import ORBIT, merged
+from tests.kit.small_nmoe import NMOE
 from tests.scenarios.test_messages import FILES, GOLDEN, OF_FILES
 from tests.scenarios.test_sections import GROUPS, RULES
 
@@ -104,6 +108,74 @@ def test_each_remedy_that_can_be_applied_mends_what_it_is_said_of(tmp_path, monk
             codes.add(said.code)
     assert applied > 100
     assert {Code.UNUSED, Code.MISSING, Code.CONFLICT, Code.UNSUPPORTED} <= codes
+
+
+BELOW = {"ground": {"clusters": [{"name": "A", "latitude_deg": 10, "longitude_deg": 165}]}}
+MEO = {"source": "keplerian", "semi_major_axis_km": 26560, "inclination_deg": 55}
+UNTRAINED = {"learning": {"train": False}}
+PLAIN = {"learning": {"method": "fedavg", "model": {"kind": "vector-mlp"}}}
+SATELLITES = {
+    "start": "2024-04-14T16:00:00Z",
+    "stop": {"days": 0.1},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        "source": "walker", "pattern": "star", "satellites": 24, "planes": 4, "phasing": 1,
+        "altitude_km": 1200, "inclination_deg": 86, "min_elevation_deg": 0,
+    },
+    "ground": {
+        "antennas": "unlimited",
+        "stations": [{"name": "Tromso", "latitude_deg": 69.65, "longitude_deg": 18.95}],
+    },
+    "link": {
+        "downlink": {"rate": "fixed", "fixed_rate_mbps": 10},
+        "isl": {"within_plane": "ring", "between_planes": "grid", "rate_mbps": 1000},
+    },
+    "compute": {"seconds_per_round": 120},
+    "learning": {"train": False, "method": "fedisl", "model": {"kind": "vector-mlp"}},
+}  # fmt: skip
+MESH = {"learning": {"method": "fedavg"}, "link": {"isl": {"route": "earliest"}}}
+PAIRS = {"link": {"isl": {"within_plane": "none", "between_planes": "all", "terminals": 1}}}
+STEPS = {"learning.method": "fedavg", "learning.model": {"kind": "vector-mlp"}}
+DOUBTED: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
+    (Code.LONG_SESSION, {**merged(ORBIT, BELOW), "orbit": MEO, **PLAIN}, {}),
+    (Code.UNUSED, SATELLITES, {}),
+    (Code.SPLIT_NETWORK, merged(merged(SATELLITES, MESH), PAIRS), {}),
+    (Code.NARROW_LINK, merged(SATELLITES, MESH), {"link.isl.rate_mbps": 1e-5}),
+    (Code.LATE_ACQUISITION, SATELLITES, {"link.isl.acquisition_s": 1500}),
+    (Code.NEVER_LINKED, merged(NMOE, {"link": {"sidelink": None, "relay": "none"}}),
+     {"learning.options.gate": "fedgate", "learning.options.inference_samples": 4}),
+    (Code.DEVICE_MEMORY, merged(ORBIT, UNTRAINED | {"learning": {"method": "fedavg"}}),
+     {"compute.memory_gib": 1.3e-5}),
+    (Code.MANY_ROUNDS, merged(ORBIT, {"learning": {"method": "fedbuff"}}),
+     {"compute.seconds_per_round": 10}),
+    (Code.MANY_ROUNDS, merged(ORBIT, {"learning": {"method": "fedbuff"}}),
+     {"compute.seconds_per_round": 10, "learning.rounds.per_gap_max": 100}),
+    (Code.NARROW_BEAM, ORBIT, {"link.beamwidth_deg": 2.0}),
+    (Code.WEAK_LINK, ORBIT, {"link.uplink.rate": "fixed", "link.uplink.fixed_rate_mbps": 3.6}),
+    (Code.CAME_TO_NOTHING, merged(ORBIT, UNTRAINED), {"compute.seconds_per_round": 500_000}),
+    (Code.LEARNS_LITTLE, {**ORBIT, **PLAIN}, {"learning.step_size": 1e-3}),
+    (Code.DIVERGING, {**ORBIT, **PLAIN}, {"learning.step_size": 10.0}),
+    (Code.NO_FILE, yaml.safe_load(scenarios.shipped_path("plain-text").read_text()), {}),
+]  # fmt: skip
+
+
+def doubted(mapping, code):
+    """What is doubted with a code; one that is refused instead is not mended."""
+    return [said for said in doubts_before(scenarios.from_dict(mapping)) if said.code is code]
+
+
+@pytest.mark.parametrize(("code", "mapping", "keys"), DOUBTED)
+def test_each_remedy_of_a_doubt_ends_it(code, mapping, keys):
+    mapping = mended(mapping, keys)
+    [said, *_] = doubted(mapping, code)
+    applied = 0
+    for remedy in said.remedies:
+        overrides = remedy.overrides(now(mapping))
+        if overrides:
+            again = [one.keys for one in doubted(mended(mapping, overrides), code)]
+            assert said.keys not in again, f"{line(said)}: after {overrides}"
+            applied += 1
+    assert applied
 
 
 def test_a_statement_is_the_same_in_words_and_in_json():

@@ -341,12 +341,15 @@ def test_clients_that_can_send_to_nobody_are_told_before_the_run():
     unlinked = {"link": {"isl": None}}
     devices = {"link": {"sidelink": None, "relay": "none"}, "learning": options(gate="fedgate")}
     asking = merged(devices, {"learning": options(inference_samples=4)})
-    for scenario, way in ((load_scenario(unlinked), "set link.isl"),
-                          (nmoe(**asking), "link.sidelink, or link.relay: contact")):  # fmt: skip
-        [said] = [line for line in doubts_of(build(scenario)) if line.startswith(key)]
+    of_devices = "give link.sidelink, or set link.relay: contact"
+    for scenario, way in (
+        (load_scenario(unlinked), "give link.isl"),
+        (nmoe(**asking), of_devices),
+    ):
+        [said] = [str(one) for one in doubts_of(build(scenario)) if str(one).startswith(key)]
         assert said.endswith(way)
     local = {"learning": options(gate="local")}
     relayed = merged(asking, {"link": {"relay": "contact"}})
     quiet = [load_scenario(unlinked, local), load_scenario(), nmoe(**devices), nmoe(**relayed)]
     for scenario in quiet:
-        assert not [line for line in doubts_of(build(scenario)) if line.startswith(key)]
+        assert not [one for one in doubts_of(build(scenario)) if str(one).startswith(key)]

@@ -192,9 +192,11 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
         fedbuff = ["validate", "mine.yaml", "--set", "learning.method=fedbuff"]
         assert leomix(*fedbuff).err == ""
         endless = leomix(*fedbuff, "--set", "learning.rounds.per_gap_max=null")
-        begins = "warning: up to 2\\d,\\d{3} device rounds of training: method 'fedbuff' trains"
+        begins = (
+            "warning: learning.rounds.per_gap_max: up to 2\\d,\\d{3} device rounds of training, as"
+        )
         assert re.match(begins, endless.err), endless.err
-        assert endless.err.endswith(": set learning.rounds.per_gap_max, like 3\n")
+        assert endless.err.endswith(": give it, like 3\n")
     quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
@@ -237,8 +239,8 @@ def test_a_template_learns_real_data_as_they_are(leomix, tmp_path, form, kind, f
 
 
 STEPS = [
-    ("learning.step_size=1e-9", "hardly anything is learnt: raise learning.step_size"),
-    ("learning.step_size=100", "training may diverge: lower learning.step_size"),
+    ("learning.step_size=1e-9", "hardly anything is learnt: raise it"),
+    ("learning.step_size=100", "training may diverge: lower it"),
     ("compute.memory_gib=1e-5", "a round of 'vector-mlp' takes"),
 ]
 
@@ -253,6 +255,17 @@ def test_validate_tries_three_steps_and_looks_at_memory(leomix, change, words):
     assert (done.status, done.err.count("\n"), words in done.err) == (0, 1, True), done
 
 
+def test_validate_tells_doubts_as_values(leomix):
+    plain = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
+    steps = ["--set", "learning.step_size=1e-9", "--json"]
+    [doubt] = json.loads(leomix("validate", "paper-slots", *plain, *steps).out)["doubts"]
+    assert (doubt["code"], doubt["severity"]) == ("learns_little", "doubt")
+    assert doubt["keys"] == ["learning.step_size"]
+    assert doubt["values"]["before"] == pytest.approx(doubt["values"]["after"])
+    assert [remedy["do"] for remedy in doubt["remedies"]] == ["raise it"]
+    assert doubt["text"].startswith("learning.step_size: three steps on 100 samples")
+
+
 def test_devices_without_the_memory_are_counted_before_the_run_and_once(leomix, tmp_path):
     kinds = [{"devices": 2, "memory_gib": 8}, {"devices": 1, "memory_gib": 1e-9}]
     said = {
@@ -261,12 +274,13 @@ def test_devices_without_the_memory_are_counted_before_the_run_and_once(leomix, 
     }  # fmt: skip
     keys = [part for key, value in said.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     done = leomix("run", "paper-slots", *keys, "-o", str(tmp_path / "run"))
-    assert (done.status, done.err.count("1 of 3 devices cannot train: a round of")) == (0, 1), done
+    doubt = "1 of 3 devices cannot train, as a round of"
+    assert (done.status, done.err.count(doubt)) == (0, 1), done
     seen = []
 
     class Seen(sim.Observer):
-        def doubted(self, lines):
-            seen.extend(lines)
+        def doubted(self, doubts):
+            seen.extend(map(str, doubts))
 
         def started(self, start):
             seen.append("started")
@@ -330,7 +344,7 @@ NOTHING = [
     (
         {"learning.lora.download": "full", "learning.method": "fedavg"},
         "no device completed a round of training",
-        ["A download holds 33.82 GB", "link.downlink.", "learning.lora.download=factors"],
+        ["A download holds 33.82 GB", "link.downlink.", "learning.lora.download: factors"],
     ),
 ]
 
@@ -377,12 +391,12 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     [
         (
             {"link.uplink.tx_power_dbm": -40},
-            "no upload can reach the server: the smallest holds 14.16 MB",
+            "no upload can reach the server, as the smallest holds 14.16 MB",
             "link.uplink.tx_power_dbm (-40)",
         ),
         (
             {"compute.tflops": 0.01, "stop.days": 1, "stop.cycles": "null"},
-            "no device can complete a round of training: one takes 2.9 days, and the run 24.0 h",
+            "no device can complete a round of training, as one takes 2.9 days, and the run 24.0 h",
             "raise compute.tflops",
         ),
         ({}, "", ""),

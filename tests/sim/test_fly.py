@@ -192,7 +192,7 @@ def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
     one = fly(SOFTMAX, start="2026-08-22T00:00:00Z", out="one", **said)
     events = pd.read_parquet("one/events.parquet")
     assert (events.kind == "aggregate").sum() == 1
-    assert "set learning.options.rounds_per_contact=many" in one.err
+    assert "set it to many" in one.err
 
 
 def test_rounds_follow_each_other_where_contact_never_ends(fly):
@@ -202,8 +202,8 @@ def test_rounds_follow_each_other_where_contact_never_ends(fly):
         out = f"run{len(options)}"
         done = fly(SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=out, **said)
         assert done.err == (
-            "warning: A, B: in contact for all of 1 days; each 60 min of it counts as a session "
-            "(orbit.max_session_s), and rounds follow each other\n"
+            "warning: orbit.max_session_s: A, B are in contact for all of 1 days; each 60 min of "
+            "it counts as a session, and rounds follow each other\n"
         )
         events = pd.read_parquet(f"{out}/events.parquet")
         ends_s = events[events.kind == "aggregate"].time_s

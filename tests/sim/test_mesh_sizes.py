@@ -99,9 +99,9 @@ def test_bytes_per_hour_of_many_passes_are_about_those_of_all(scenario):
 
 def test_links_that_carry_no_model_are_doubted(scenario):
     narrow = build(scenario({"link.isl.rate_mbps": 1e-6}))
-    [line] = [text for text in doubts_of(narrow) if text.startswith("link.isl: ")]
+    [line] = [str(doubt) for doubt in doubts_of(narrow) if doubt.path == ("link", "isl")]
     assert re.match(
         r"link.isl: no link .* a model of 19.24 kB in one piece.* by passes alone", line
     )
     enough = build(scenario({"link.isl.rate_mbps": 1e-3}))
-    assert not [text for text in doubts_of(enough) if text.startswith("link.isl: ")]
+    assert not [doubt for doubt in doubts_of(enough) if doubt.path == ("link", "isl")]

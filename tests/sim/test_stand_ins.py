@@ -4,6 +4,7 @@ import pytest
 
 import scenarios
 import sim
+from statements import Set
 from tests.kit.network import build, doubts_of
 from tests.kit.records import counts_of, limits
 from tests.kit.small import fixed, merged, orbit, slots
@@ -200,8 +201,9 @@ def test_shipped_devices_of_80_gb_hold_a_round(name, method):
     keys = {"learning.train": False, "learning.method": method}
     assert doubts_of(build(scenarios.load(name, keys))) == ()
     key = "learning.micro_batch" if name == "paper-exp1" else "learning.sized_as.micro_batch"
-    [line] = doubts_of(build(scenarios.load(name, {**keys, key: None})))
-    assert line.startswith("no device can train") and f"set {key}=1" in line
+    [doubt] = doubts_of(build(scenarios.load(name, {**keys, key: None})))
+    assert str(doubt).startswith("compute.memory_gib: no device can train")
+    assert Set(key, 1) in doubt.remedies
 
 
 def test_what_is_stood_in_for_is_said_everywhere(leomix, tmp_path):

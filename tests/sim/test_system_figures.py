@@ -142,7 +142,7 @@ def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(
     assert {n: found["median"] for n, found in group["cycles_to"].items()} == own
     assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
     untrained = sim.run(small.slots(learning={"targets": asked, "train": False}))
-    assert any("learning.targets is not used" in line for line in untrained.manifest["warnings"])
+    assert any("learning.targets: is not used" in line for line in untrained.manifest["warnings"])
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
     sets = {"learning.targets": str(asked)}
     swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)

@@ -34,7 +34,7 @@ from tests.kit.records import (
     array,
     columns_of,
     columns_of_table,
-    cut_lines,
+    cut_doubts,
     digests,
     event,
     transfer,
@@ -369,8 +369,8 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
     with limited(rows_of_a_group=together):
         write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])
     plan = SimpleNamespace(contacts=contacts, topology=topology, mesh=None)
-    said = cut_lines(filed, plan)
-    assert [line.split(" by the end of")[0] for line in said] == expected
+    said = cut_doubts(filed, plan)
+    assert [str(doubt).split(" by the end of")[0] for doubt in said] == expected
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
 from sim.fly.unrepeatable import parsed, unrepeatable
 from sim.fly.user_code import TooLong, seeded, within
+from statements import Code, Statement
 
 prepare()
 
@@ -157,8 +158,8 @@ class FlowerApp:
         ]
         return key_of(each, self._config, version("flwr"))
 
-    def unseen(self) -> Iterator[str]:
-        """Yield what in the app's code takes real time, or is not repeated, in a line each."""
+    def unseen(self) -> Iterator[Statement]:
+        """Yield what in the app's code takes real time, or is not repeated."""
         files = {path for place in self._parts.values() for path in files_of(place)}
         for path in sorted(path for path in files if path.is_relative_to(self.folder)):
             for node in ast.walk(parsed(path)):
@@ -166,7 +167,14 @@ class FlowerApp:
                 for known, what in UNSEEN.items():
                     if name == known or name.endswith(f".{known}"):
                         where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
-                        yield f"{where}: {name} takes {what}, and not simulated time"
+                        yield Statement.doubt(
+                            Code.OWN_CODE,
+                            "",
+                            "{at}: {name} takes {what}, and not simulated time",
+                            at=where,
+                            name=name,
+                            what=what,
+                        )
             yield from unrepeatable(path, "the context's state")
 
     @contextmanager

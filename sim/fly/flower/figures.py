@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from learning.metrics import FIGURE_WEIGHTS, Score
 from sim.engine.evaluation import TAKEN
+from statements import Code, Statement
 
 SERVER = "server_"
 """How names of figures begin that the server has measured."""
@@ -80,11 +81,17 @@ class Figures:
             rows.append(cast("Score", row))
         return rows
 
-    def renamed(self) -> list[str]:
+    def renamed(self) -> list[Statement]:
         """Say which figures have another column than their name, which is taken."""
         return [
-            f"the metric {name!r} of the app is in the column {_column(name, {})}: every run has "
-            f"a column {name} of its own"
+            Statement.note(
+                Code.OWN_CODE,
+                "",
+                "the metric {name!r} of the app is in the column {column}: every run has a column "
+                "{name} of its own",
+                name=name,
+                column=_column(name, {}),
+            )
             for name in (*self._by_name(), *self.server)
             if name in TAKEN
         ]

@@ -51,6 +51,7 @@ from sim.fly.trees import safetensors
 from sim.fly.user_code import seeded
 from sim.formatting import duration
 from sim.process.garbage import Traffic
+from statements import Code, Other, Raise, Set, Statement
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
@@ -129,7 +130,7 @@ class Flower(OwnLearning):
 
     # -- before the run
 
-    def rehearse(self, longest_gap_s: float) -> list[str]:
+    def rehearse(self, longest_gap_s: float) -> list[Statement]:
         """Let the ServerApp run until it sends, and call one client; say what will bite.
 
         The run goes on from there: until it sends, the app lives in simulated time by itself.
@@ -156,26 +157,33 @@ class Flower(OwnLearning):
         self.stage.close()
         self.traffic.end()
 
-    def _tried(self) -> Iterator[str]:
+    def _tried(self) -> Iterator[Statement]:
         """Call clients until one answers; raise ValueError where none of some does."""
         answers = self._tries(self.grid.outbox[:MOST_TRIED])
         first, answer = answers[0], answers[-1]
         if first.failed and not answer.failed:
-            yield f"the first client that was tried fails: {first.failed}"
+            text = "the first client that was tried fails: {why}"
+            yield Statement.doubt(Code.OWN_CODE, "", text, why=first.failed)
         if answer.failed:
             cure = f"; {first.cure}" if first.cure else ""
             raise ValueError(
                 f"{self.app.folder}: no client that was tried answers: {first.failed}{cure}"
             )
         if not answer.is_finite:
-            yield (
-                "the first client returns arrays with numbers that are not finite: the server "
-                "refuses such updates; lower the step size of your training code"
+            yield Statement.doubt(
+                Code.DIVERGING,
+                "",
+                "the first client returns arrays with numbers that are not finite, and the server "
+                "refuses such updates",
+                Other(said="lower the step size of your training code"),
             )
         if answer.reshaped:
-            yield (
-                "the first client returns arrays of other shapes than it got: "
-                f"{answer.reshaped}; a strategy that averages models cannot use them"
+            yield Statement.doubt(
+                Code.OWN_CODE,
+                "",
+                "the first client returns arrays of other shapes than it got: {shapes}; a strategy "
+                "that averages models cannot use them",
+                shapes=answer.reshaped,
             )
 
     def _tries(self, messages: list[Message]) -> list[Answer]:
@@ -188,7 +196,7 @@ class Flower(OwnLearning):
                     break
         return answers
 
-    def _impatient(self, longest_gap_s: float) -> Iterator[str]:
+    def _impatient(self, longest_gap_s: float) -> Iterator[Statement]:
         """Say where the app gives up before a client can answer."""
         limits_s = {
             "waits for replies for": self.grid.first_timeout_s,
@@ -196,10 +204,15 @@ class Flower(OwnLearning):
         }
         for what, limit_s in limits_s.items():
             if self.options.timeout == "app" and limit_s is not None and limit_s < longest_gap_s:
-                yield (
+                yield Statement.doubt(
+                    Code.LOST_REPLIES,
+                    "learning.options.timeout",
                     f"the app {what} {duration(limit_s)} of simulated time, and a client may be "
                     f"without contact for {duration(longest_gap_s)}: replies that come later are "
-                    "lost to it, and it says nothing; set learning.options.timeout=none to wait"
+                    "lost to it, and it says nothing",
+                    Set(value="none"),
+                    limit_s=limit_s,
+                    gap_s=longest_gap_s,
                 )
 
     def _begin(self) -> None:
@@ -431,21 +444,33 @@ class Flower(OwnLearning):
         grid = self.grid
         return {"messages": grid.pushed, "replies": grid.taken, "replies_lost": grid.lost}
 
-    def doubts(self) -> list[str]:
+    def doubts(self) -> list[Statement]:
         """Say how many replies the app has given up, and that it was not done."""
         doubts = self.figures.renamed()
         if not all(np.isfinite(array).all() for array in self.stage.arrays.values()):
-            doubts.append("the arrays that the strategy ends with are not finite")
+            text = "the arrays that the strategy ends with are not finite"
+            doubts.append(Statement.doubt(Code.DIVERGING, "", text))
         if self.grid.lost:
             doubts.append(
-                f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would "
-                "have come, after a timeout of the app or the time to live of their message; set "
-                "learning.options.timeout=none to wait"
+                Statement.doubt(
+                    Code.LOST_REPLIES,
+                    "learning.options.timeout",
+                    "{lost} of {messages} replies were lost, as they came, or would have come, "
+                    "after a timeout of the app or the time to live of their message",
+                    Set(value="none"),
+                    lost=self.grid.lost,
+                    messages=self.grid.pushed,
+                )
             )
         if self.is_cut:
             doubts.append(
-                "the run was over before the app was: simulate longer (stop), or let the app run "
-                "fewer rounds"
+                Statement.doubt(
+                    Code.INCOMPLETE,
+                    "",
+                    "the run was over before the app was",
+                    Raise("stop.days"),
+                    Other(said="let the app run fewer rounds"),
+                )
             )
         return doubts
 
