@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from sim.process.installation import install_line
-from statements import KeyPath, Place, Refused, as_key, statement_of
+from statements import Code, KeyPath, Other, Place, Refused, Remedy, Statement, as_key, statement_of
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
@@ -32,6 +34,20 @@ def violated(invariant: str, what: str) -> InvariantError:
 
 class InputError(Refused):
     """The input is wrong: as text it is one line that says where, what and how to mend it."""
+
+    @classmethod
+    def of_option(
+        cls, option: str, code: Code, text: str, /, *helps: Remedy, **values: Any
+    ) -> Self:
+        """Return what is wrong with an option as it was given, ``--days 5``, or with a command."""
+        return cls(Statement.of(code, "", text, *helps, **values), Place(option=option))
+
+    @classmethod
+    def of_file(
+        cls, path: str | Path, code: Code, text: str, /, *helps: Remedy, **values: Any
+    ) -> Self:
+        """Return what is wrong with a file or a folder."""
+        return cls(Statement.of(code, "", text, *helps, **values), Place(file=str(path)))
 
 
 class Places(Protocol):
@@ -61,7 +77,7 @@ def as_input(
     except ValueError as error:
         refused = statement_of(error, key).below(*as_key(below))
         place = error.place if isinstance(error, Refused) else None
-        if option or file:
+        if file or (option and (place is None or not (place.option or place.file))):
             place = Place(option, file)
         elif origin is not None and refused.path:
             place = origin.place_of(refused.path)
@@ -80,11 +96,28 @@ def located(origin: Places) -> Iterator[None]:
         raise type(error)(error.statements, place, error.more) from None
 
 
+def at_option(option: str, error: InputError) -> InputError:
+    """Return what an error refuses, maybe of a key, as what follows from an option as given."""
+    refused = error.statement
+    return InputError(refused, Place(option=f"{option}:" if refused.path else option))
+
+
+def helped(error: ValueError, said: str) -> InputError:
+    """Return the InputError of what an error refuses, with one thing more that helps."""
+    refused = statement_of(error)
+    remedies = (*refused.remedies, Other(said=said))
+    place = error.place if isinstance(error, Refused) else None
+    return InputError(replace(refused, remedies=remedies), place)
+
+
 def missing(option: str, extra: str, error: ImportError) -> InputError:
     """Return what to say where the packages of an extra are not installed."""
-    return InputError(
-        f"{option}: needs packages that are not installed ({error}); install them with "
-        f"{install_line(extra)}"
+    return InputError.of_option(
+        option,
+        Code.NOT_INSTALLED,
+        "needs packages that are not installed ({why})",
+        Other(said=f"install them with {install_line(extra)}"),
+        why=str(error),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from learning.files import at_once
 from sim.errors import InputError
+from statements import Code, Other
 
 
 @contextmanager
@@ -91,13 +92,20 @@ def packaged(package: str, name: str) -> str:
 def check_not_a_pipe(path: Path) -> None:
     """Raise InputError for a pipe, socket or device: to open it could wait for ever."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path}: is a pipe or a device, where a file should be; remove it")
+        raise InputError.of_file(
+            path,
+            Code.WRONG_FILE,
+            "is a pipe or a device, where a file should be",
+            Other(said="remove it"),
+        )
 
 
 def check_out(place: Path) -> None:
     """Raise InputError for an ``-o`` that is no folder, or a link to nothing."""
     if os.path.lexists(place) and not place.is_dir():
-        raise InputError(f"-o {place}: is a file; name a folder")
+        raise InputError.of_option(
+            f"-o {place}", Code.WRONG_FILE, "is a file", Other(said="name a folder")
+        )
 
 
 def check_file(path: Path, *endings: str, said_as: str = "-o ") -> None:
@@ -105,19 +113,33 @@ def check_file(path: Path, *endings: str, said_as: str = "-o ") -> None:
 
     Without ``endings`` it may end in anything. What was not given by ``-o`` is ``said_as`` that.
     """
+    given = f"{said_as}{path}"
     if path.is_dir():
-        raise InputError(f"{said_as}{path}: is a folder; name a file")
+        raise InputError.of_option(given, Code.WRONG_FILE, "is a folder", Other(said="name a file"))
     if endings and path.suffix not in endings:
-        raise InputError(f"{said_as}{path}: the file's name must end in {' or '.join(endings)}")
+        ends = " or ".join(endings)
+        raise InputError.of_option(given, Code.WRONG_FILE, f"the file's name must end in {ends}")
     if not path.parent.is_dir():
-        raise InputError(f"{said_as}{path}: there is no folder {path.parent}; make it first")
+        raise InputError.of_option(
+            given,
+            Code.NO_FILE,
+            "there is no folder {folder}",
+            Other(said="make it first"),
+            folder=path.parent,
+        )
 
 
 def check_within(folder: Path, path: Path) -> None:
     """Raise InputError for a path in ``folder`` that a link leads out of it."""
     # Unlike Path.resolve this leaves links that lead to themselves to whoever opens them.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-        raise InputError(f"{path}: a link leads out of {folder}; remove the link")
+        raise InputError.of_file(
+            path,
+            Code.WRONG_FILE,
+            "a link leads out of {folder}",
+            Other(said="remove the link"),
+            folder=folder,
+        )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from sim.errors import InputError
 from sim.process.terminal import escaping, obeyed
+from statements import Code, Other
 
 
 def duration(time_s: float) -> str:
@@ -149,12 +150,15 @@ def parse_seconds(option: str, text: str) -> float:
     """
     found = _TIME.fullmatch(text.strip())
     if found is None or found[2] not in UNITS_S:
-        raise InputError(
-            f"{option} {text}: is not a time; write it like 36h, 2d, 90min, or 5400 (seconds)"
+        raise InputError.of_option(
+            f"{option} {text}",
+            Code.WRONG_VALUE,
+            "is not a time",
+            Other(said="write it like 36h, 2d, 90min, or 5400 (seconds)"),
         )
     time_s = float(found[1]) * UNITS_S[found[2]]
     if not (0.0 < time_s < math.inf):
-        raise InputError(f"{option} {text}: must be above 0")
+        raise InputError.of_option(f"{option} {text}", Code.WRONG_VALUE, "must be above 0")
     return time_s
 
 

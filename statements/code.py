@@ -20,6 +20,10 @@ class Code(StrEnum):
     # Files.
     NO_FILE = "no_file"
     BROKEN_FILE = "broken_file"
+    WRONG_FILE = "wrong_file"
+    """A file or folder that is there, and is none of the kind that is asked for, or not free."""
+    NOT_RECORDED = "not_recorded"
+    """What a run or a sweep does not have: it was not measured, or did not happen."""
 
     # Contacts: a scenario may be well-formed, and nothing gets through.
     NEVER_SEEN = "never_seen"
@@ -73,6 +77,9 @@ class Code(StrEnum):
     # This machine.
     NO_MEMORY = "no_memory"
     NOT_CACHED = "not_cached"
+    NOT_INSTALLED = "not_installed"
+    UNREACHABLE = "unreachable"
+    """A service on a network."""
 
     # What no code compares.
     OTHER = "other"

@@ -91,6 +91,8 @@ class Statement:
 class Place:
     """Where a key was given: by an option of the command line (``--set``), or in a file.
 
+    What is wrong with an option or a file itself has its place there, and no key.
+
     ``at`` tells the point of a sweep.
     """
 

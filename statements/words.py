@@ -6,6 +6,7 @@ import math
 import re
 import string
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from statements.code import Code, Severity
@@ -105,4 +106,6 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
         return shown(value)
+    if isinstance(value, PurePath):
+        return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else shown(value)

@@ -37,6 +37,7 @@ from sim.analysis.verdict_text import (
     comparison_limits,
 )
 from sim.formatting import as_yaml, last_parts
+from statements import Remedy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ class Comparison(Mapping[str, Any]):
 
 def compare_groups(
     groups: Sequence[Group],
-    more_seeds: str = MORE_SEEDS,
+    more_seeds: Remedy = MORE_SEEDS,
     deadline_days: float | None = None,
     target: str | None = None,
 ) -> Comparison:
@@ -187,7 +188,7 @@ def compare_groups(
     The ratio of a group is how many times fewer cycles it
     needs than the first synchronous group (than the first group, if none is synchronous).
     ``deadline_hours`` ends the time over which accuracy is averaged: ``deadline_days``, else what
-    the shortest run covers. ``more_seeds`` says what to do where there is one seed only. Raises
+    the shortest run covers. ``more_seeds`` is what helps where there is one seed only. Raises
     InputError for a deadline that not all runs cover.
     """
     runs = [run for group in groups for run in group.runs]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from sim.analysis.targets import Evaluation
 from sim.errors import InputError
+from statements import Code, Other
 
 SAME_SPAN = 1e-9
 """Share by which a deadline may lie behind the end of a run: days and hours are rounded."""
@@ -48,13 +49,27 @@ def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -
     if given_days is None:
         return min(spans, default=0.0) or None
     if not 0.0 < given_days < math.inf:
-        raise InputError(f"--deadline: {given_days:g} days; give a number above 0")
+        raise InputError.of_option(
+            "--deadline",
+            Code.WRONG_VALUE,
+            "{given_days:g} days",
+            Other(said="give a number above 0"),
+            given_days=given_days,
+        )
     if not spans:
-        raise InputError("--deadline: none of the runs has an accuracy; leave it out")
+        raise InputError.of_option(
+            "--deadline",
+            Code.NOT_RECORDED,
+            "none of the runs has an accuracy",
+            Other(said="leave it out"),
+        )
     hours = 24.0 * given_days
     if hours > min(spans) * (1.0 + SAME_SPAN):
-        raise InputError(
-            f"--deadline: {given_days:g} days, but the shortest run ends after "
-            f"{min(spans) / 24:.6g}; give that at most"
+        raise InputError.of_option(
+            "--deadline",
+            Code.WRONG_VALUE,
+            f"{{given_days:g}} days, but the shortest run ends after {min(spans) / 24:.6g}",
+            Other(said="give that at most"),
+            given_days=given_days,
         )
     return hours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
@@ -12,18 +12,19 @@ from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
 from sim.formatting import listed
+from statements import Code, Other, Remedy, Statement, remedies_text, sentence
 
 Names = Callable[[Sequence[str]], str]
 
-MORE_SEEDS = "run more seeds (--seed)"
-"""What to do where runs of one seed were compared."""
+MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
+"""What helps where runs of one seed were compared."""
 
 
 class Words(NamedTuple):
-    """How labels are named, and what to do for a test where there is one seed only."""
+    """How labels are named, and what helps to a test where there is one seed only."""
 
     names: Names = listed
-    more_seeds: str = MORE_SEEDS
+    more_seeds: Remedy = MORE_SEEDS
 
 
 PLAIN = Words()
@@ -147,11 +148,20 @@ def comparison_limits(
     verdicts = {answer.verdict for answer in answers}
     if not drawn:
         lines.append("Nothing here is drawn at random: every seed gives the same figures.")
-    elif Verdict.ONE_SEED in verdicts:
-        lines.append(f"One seed, another one may give another order: {words.more_seeds}.")
-    elif Verdict.TOO_FEW_SEEDS in verdicts:
-        lines.append(f"Two seeds show no noise: a test takes {FEWEST}.")
+    elif few := few_seeds(verdicts, words):
+        lines.append(f"{sentence(few)}.")
     return lines
+
+
+def few_seeds(verdicts: Collection[Verdict], words: Words = PLAIN) -> Statement | None:
+    """Return that there are too few seeds for a test, if so, and what helps."""
+    if Verdict.ONE_SEED in verdicts:
+        text = "One seed, another one may give another order"
+        return Statement.note(Code.FEW_SEEDS, "seed", text, words.more_seeds, seeds=1)
+    if Verdict.TOO_FEW_SEEDS in verdicts:
+        text = "Two seeds show no noise: a test takes {least}"
+        return Statement.note(Code.FEW_SEEDS, "seed", text, seeds=2, least=FEWEST)
+    return None
 
 
 def _alone(answers: Sequence[Answer]) -> str:
@@ -293,7 +303,7 @@ def _unresolved(answer: Answer, words: Words) -> str:
     if verdict is Verdict.ONE_SEED:
         if one.seeds > 1:
             return f"one of {one.seeds} seeds in common, no test; give both the same seeds"
-        return f"one seed, which allows no test: {words.more_seeds}"
+        return f"one seed, which allows no test: {remedies_text([words.more_seeds])}"
     first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     if verdict is Verdict.TOO_FEW_SEEDS:
         few = f"two seeds, where a test takes {FEWEST}"

@@ -21,7 +21,7 @@ from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
-from statements import Statement
+from statements import Code, Other, Set, Statement
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -78,19 +78,29 @@ def of_elements(
     InputError, or are left out with a complaint if ``file.skip_bad``.
     """
     if not (sites or sites_file) or start is None or days is None or min_elevation_deg is None:
-        raise InputError(
-            "contacts: --tle needs --site (or --sites), --start, --days and --min-elevation too"
+        raise InputError.of_option(
+            "contacts",
+            Code.MISSING,
+            "--tle needs --site (or --sites), --start, --days and --min-elevation too",
         )
     begin, end = _span(start, days)
     if not 0 <= min_elevation_deg < 90:
-        raise InputError(
-            f"--min-elevation {min_elevation_deg:g}: should be degrees from 0 to below 90"
+        raise InputError.of_option(
+            f"--min-elevation {min_elevation_deg:g}",
+            Code.WRONG_VALUE,
+            "should be degrees from 0 to below 90",
         )
     places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
     names = [place.name for place in places]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:  # the list could not tell them apart
-        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
+        raise InputError.of_option(
+            "--site",
+            Code.WRONG_VALUE,
+            "{twice!r} comes twice",
+            Other(said="give each place a name of its own"),
+            twice=twice,
+        )
     satellites, left_out = _read(file)
     own_names = orbit.own_names(satellites)
     satellites = [replace(s, name=name) for s, name in zip(satellites, own_names, strict=True)]
@@ -108,7 +118,7 @@ def of_elements(
         begin,
         (end - begin).total_seconds(),
         windows,
-        (*left_out, *_warnings([*partly, *orbit.doubts(satellites, begin, end)])),
+        (*left_out, *_warnings([*partly, *map(_by_options, orbit.doubts(satellites, begin, end))])),
         _revolutions_per_day(satellites),
     )
 
@@ -121,10 +131,17 @@ def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
     """
     if not world.orbit.has_geometry:
         source = world.orbit.source
-        raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
+        raise InputError.of_option(
+            "contacts: --isl",
+            Code.UNSUPPORTED,
+            "source {source!r} has no satellites on orbits",
+            source=source,
+        )
     satellites = world.fleet.satellites
     if len(flying := world.fleet.flying) < 2:
-        raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
+        raise InputError.of_option(
+            "contacts: --isl", Code.UNSUPPORTED, "the scenario has one satellite; a link needs two"
+        )
     start = world.start_of(flying)
     isl = world.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
@@ -150,6 +167,15 @@ def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
 def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:
     """Of the one satellite, or the median of several; None for none."""
     return median(s.revolutions_per_day for s in satellites) if satellites else None
+
+
+def _by_options(doubt: Statement) -> Statement:
+    """Return a doubt on orbits whose remedies are options, as there is no scenario with keys."""
+    helps = (
+        Other(said=f"give --{one.key} {one.value}") if isinstance(one, Set) else one
+        for one in doubt.remedies
+    )
+    return replace(doubt, remedies=tuple(helps))
 
 
 def _warnings(doubts: Sequence[Statement | str]) -> tuple[str, ...]:
@@ -187,9 +213,11 @@ def _left_out(bad: list[str], total: int, file: ElementFile) -> list[str]:
 
 def _span(start: str, days: float) -> tuple[datetime, datetime]:
     if not _SHORTEST_DAYS <= days <= _LONGEST_DAYS:
-        raise InputError(
-            f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
-            f"{_LONGEST_DAYS} at most"
+        raise InputError.of_option(
+            f"--days {days:g}",
+            Code.WRONG_VALUE,
+            f"should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), "
+            f"and {_LONGEST_DAYS} at most",
         )
     with as_input(option="--start"):
         begin: datetime = utc_instant(start)
@@ -200,9 +228,11 @@ def _site(text: str) -> orbit.Site:
     name, named, place = text.rpartition("=")
     parts = [part.strip() for part in place.split(",")]
     if len(parts) not in (2, 3) or not all(map(_NUMBER.fullmatch, parts)) or (named and not name):
-        raise InputError(
-            f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and may "
-            "begin with a name: Munich=48.1,11.6"
+        raise InputError.of_option(
+            f"--site {text}",
+            Code.WRONG_VALUE,
+            "should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and "
+            "may begin with a name: Munich=48.1,11.6",
         )
     with as_input(option="--site"):
         return orbit.Site(name.strip() or place, *map(float, parts))

@@ -13,6 +13,7 @@ from sim.cli.options import SetKeys, overrides_of, spread_out
 from sim.cli.output import warn
 from sim.errors import InputError
 from sim.files import check_file, write_text
+from statements import Code
 
 if TYPE_CHECKING:
     from sim.cli.contact_listing import ContactList
@@ -91,19 +92,29 @@ class Listed:
     def check(self, *, of_scenario: bool) -> None:
         """Raise InputError for what does not go together, or without a scenario."""
         if self.isl and (not of_scenario or self.summary):
-            raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
+            raise InputError.of_option(
+                "contacts", Code.CONFLICT, "--isl goes with a SCENARIO, and has no --summary"
+            )
         if self.graph is None:
             if self.pieces is not None:
-                raise InputError("contacts: --pieces goes with --graph")
+                raise InputError.of_option("contacts", Code.CONFLICT, "--pieces goes with --graph")
             return
         if not of_scenario or self.isl or self.summary:
-            raise InputError("contacts: --graph goes with a SCENARIO, without --isl or --summary")
+            raise InputError.of_option(
+                "contacts",
+                Code.CONFLICT,
+                "--graph goes with a SCENARIO, without --isl or --summary",
+            )
         from sim.plan.dtn_formats import FORMATS
 
         if self.graph not in FORMATS:
-            raise InputError(f"--graph {self.graph!r}: should be {' or '.join(FORMATS)}")
+            raise InputError.of_option(
+                f"--graph {self.graph!r}", Code.WRONG_VALUE, f"should be {' or '.join(FORMATS)}"
+            )
         if self.pieces is not None and self.pieces < 1:
-            raise InputError(f"--pieces {self.pieces}: should be seconds, 1 or more")
+            raise InputError.of_option(
+                f"--pieces {self.pieces}", Code.WRONG_VALUE, "should be seconds, 1 or more"
+            )
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -158,16 +169,20 @@ def contacts_command(
 ) -> None:
     """List contacts: of a scenario's clusters, or of --tle over --site; or of its satellites."""
     if (scenario is None) == (tle is None):
-        raise InputError(
-            "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
+        raise InputError.of_option(
+            "contacts",
+            Code.MISSING,
+            "give a SCENARIO, or --tle with --site, --start, --days, --min-elevation",
         )
     if scenario is not None and over_sites.given:
-        raise InputError(
-            "contacts: --site, --sites, --start, --days, --min-elevation, --checksum and --sets go "
-            "with --tle"
+        raise InputError.of_option(
+            "contacts",
+            Code.CONFLICT,
+            "--site, --sites, --start, --days, --min-elevation, --checksum and "
+            "--sets go with --tle",
         )
     if tle is not None and set_:
-        raise InputError("contacts: --set goes with a SCENARIO")
+        raise InputError.of_option("contacts", Code.CONFLICT, "--set goes with a SCENARIO")
     listed.check(of_scenario=scenario is not None)
     if out is not None:
         check_file(out, *listed.endings)

@@ -14,6 +14,7 @@ import typer
 from sim.cli import options
 from sim.cli.options import spread_out
 from sim.errors import InputError, missing
+from statements import Code, Other
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -59,7 +60,7 @@ def fly_command(
 
     max_wall_s = limits.max_wall_s
     if resume and out is None:
-        raise InputError("--resume: name the run's folder with -o DIR")
+        raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
     loaded = scenario_of(path, network.scenario, overrides.by_key())
     if network.save is not None:
         from sim.world.world import World
@@ -118,7 +119,7 @@ def _app(folder: Path) -> Flown:
     except ModuleNotFoundError as error:
         raise missing(f"{folder}: a Flower app", "flower", error) from None
     except ImportError as error:  # of a version that was not tested
-        raise InputError(f"{folder}: {error}") from None
+        raise InputError.of_file(folder, Code.WRONG_FILE, "{why}", why=str(error)) from None
     try:
         parts = components_of(folder)
     except ValueError as error:
@@ -145,13 +146,30 @@ def _module(path: Path) -> str:
     from learning.own.imports import take_file
 
     if not path.is_file():
-        raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")
+        raise InputError.of_file(
+            path,
+            Code.NO_FILE,
+            "no such file",
+            Other(said="write one with the functions of docs/fly.md"),
+        )
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier():
-        raise InputError(f"{path}: cannot be imported; give it a name like my_training.py")
+        raise InputError.of_file(
+            path,
+            Code.WRONG_FILE,
+            "cannot be imported",
+            Other(said="give it a name like my_training.py"),
+        )
     take_file(path)
     found = find_spec(name)
     if found is None or found.origin is None or Path(found.origin).resolve() != path.resolve():
         where = "" if found is None else f", {found.origin}"
-        raise InputError(f"{path}: another module is called {name!r}{where}; rename the file")
+        raise InputError.of_file(
+            path,
+            Code.WRONG_FILE,
+            "another module is called {name!r}{where}",
+            Other(said="rename the file"),
+            name=name,
+            where=where,
+        )
     return name

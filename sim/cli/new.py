@@ -14,6 +14,7 @@ from sim.cli.about import schema_of_files
 from sim.errors import InputError
 from sim.files import packaged, write_text
 from sim.formatting import filled
+from statements import Code, Other
 
 SCHEMA = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""
@@ -81,17 +82,37 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     forms = shipped_table(packaged("sim.cli", "templates/forms.yaml"))
     if data is None:
         if model is not None:
-            raise InputError(f"--model {model}: goes with --data; add --data {', '.join(forms)}")
+            raise InputError.of_option(
+                f"--model {model}",
+                Code.CONFLICT,
+                "goes with --data",
+                Other(said=f"add --data {', '.join(forms)}"),
+            )
         return DIGITS
     if data not in forms:
-        raise InputError(f"--data {data}: is no form of data; give one of {', '.join(forms)}")
+        raise InputError.of_option(
+            f"--data {data}",
+            Code.WRONG_VALUE,
+            "is no form of data",
+            Other(said=f"give one of {', '.join(forms)}"),
+        )
     form = forms[data]
     chosen = model or next(iter(form["models"]))
     if chosen not in KINDS:
-        raise InputError(f"--model {chosen}: is no kind of model; give one of {', '.join(KINDS)}")
+        raise InputError.of_option(
+            f"--model {chosen}",
+            Code.WRONG_VALUE,
+            "is no kind of model",
+            Other(said=f"give one of {', '.join(KINDS)}"),
+        )
     if chosen not in form["models"]:
         others = ", ".join(form["models"])
-        raise InputError(f"--model {chosen}: does not take {form['what']}; give --model {others}")
+        raise InputError.of_option(
+            f"--model {chosen}",
+            Code.UNSUPPORTED,
+            f"does not take {form['what']}",
+            Other(said=f"give --model {others}"),
+        )
     what = f"{KINDS[chosen]} on {form['what']}"
     return {**form, **form["models"][chosen], "kind": chosen, "what": what}
 
@@ -104,7 +125,13 @@ def write_scenario(name: str, learning: dict[str, Any] = DIGITS) -> tuple[Path, 
     """
     path = _path(name)
     if path.exists():
-        raise InputError(f"new {name}: {path} is there already; choose another name")
+        raise InputError.of_option(
+            f"new {name}",
+            Code.WRONG_VALUE,
+            "{path} is there already",
+            Other(said="choose another name"),
+            path=path,
+        )
     schema = path.with_name(SCHEMA)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(schema, json.dumps(schema_of_files(), indent=2) + "\n")
@@ -116,11 +143,20 @@ def _path(name: str) -> Path:
     given = Path(name)
     stem = given.stem if given.suffix in (".yaml", ".yml") else given.name
     if not _NAME.fullmatch(stem):
-        raise InputError(
-            f"new {name!r}: is no name; give one of the letters A to Z, digits and _ . -, like mine"
+        raise InputError.of_option(
+            f"new {name!r}",
+            Code.WRONG_VALUE,
+            "is no name",
+            Other(said="give one of the letters A to Z, digits and _ . -, like mine"),
         )
     import scenarios
 
     if stem in scenarios.shipped():
-        raise InputError(f"new {name}: a shipped scenario is called {stem}; choose another name")
+        raise InputError.of_option(
+            f"new {name}",
+            Code.WRONG_VALUE,
+            "a shipped scenario is called {stem}",
+            Other(said="choose another name"),
+            stem=stem,
+        )
     return given.with_name(f"{stem}.yaml")

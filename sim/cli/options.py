@@ -14,6 +14,7 @@ import typer
 
 from sim.errors import InputError
 from sim.formatting import parse_seconds
+from statements import Code
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
@@ -78,8 +79,10 @@ def overrides_of(pairs: list[str] | None) -> dict[str, Any]:
             continue
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise InputError(
-                f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20"
+            raise InputError.of_option(
+                f"--set {pair}",
+                Code.WRONG_VALUE,
+                "should be KEY=VALUE, for example --set orbit.min_elevation_deg=20",
             )
         overrides[key] = value
     return overrides

@@ -15,6 +15,7 @@ import typer
 from sim.cli import options, output
 from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
+from statements import Code
 
 NO_RESULT = 4
 """Exit code of a complete run that trains, and of which the server used no update."""
@@ -44,7 +45,7 @@ def run_command(
     max_wall_s = limits.max_wall_s
     loaded = scenarios.load(scenario, overrides.by_key())
     if resume and out is None:
-        raise InputError("--resume: name the run's folder with -o DIR")
+        raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
     name = loaded.source_path.stem if loaded.source_path else "scenario"
     usual = Path("runs") / f"{name}-{loaded.learning.method}-{loaded.seed}"
     place = out or free_folder(usual)
@@ -77,7 +78,7 @@ def fork_command(
     at_s = parse_seconds("--at", at)
     overrides = options.overrides_of(set_)
     if resume and out is None:
-        raise InputError("--resume: name the fork's folder with -o DIR")
+        raise InputError.of_option("--resume", Code.MISSING, "name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
     with as_written([run]):
         parent = Parent(run)

@@ -9,6 +9,7 @@ import typer
 from sim.cli.options import Json, RunFolder, RunFolders
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
+from statements import Code
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -58,7 +59,11 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
             found = answers_of(read_sweep(runs[0]))
             beside = side_by_side(runs[0], deadline)
             if beside is None and deadline is not None:
-                raise InputError("--deadline: takes runs, or a sweep over one key or over variants")
+                raise InputError.of_option(
+                    "--deadline",
+                    Code.UNSUPPORTED,
+                    "takes runs, or a sweep over one key or over variants",
+                )
             if json_:
                 print_json(sweep_json(found, beside))
             elif beside is None:

@@ -26,6 +26,7 @@ from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
+from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -139,8 +140,13 @@ class Clients:
         """
         if self._mesh is not None:
             raise InputError(
-                "a run over link.isl.route: earliest cannot be forked, as its messages are booked "
-                "ahead; start another run"
+                Statement.of(
+                    Code.UNSUPPORTED,
+                    "",
+                    "a run over link.isl.route: earliest cannot be forked, as its "
+                    "messages are booked ahead",
+                    Other(said="start another run"),
+                )
             )
         rules = build.client_rules()
         for name, client in self.by_name.items():

@@ -26,6 +26,7 @@ from sim.links.pass_geometry import grid_points
 from sim.links.plan_links import POINTS_AT_ONCE
 from sim.plan.plan_size import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
+from statements import Code, Statement
 
 if TYPE_CHECKING:
     from learning.learner import Learner
@@ -83,8 +84,18 @@ def _check_room(needs: list[Need], free: int | None, where: str) -> None:
         return
     most = max(needs, key=lambda need: need.bytes)
     raise InputError(
-        f"the run needs about {data_size(total)} of {where} and {data_size(free)} are free; "
-        f"{data_size(most.bytes)} of it is {most.what} ({most.figures}): {most.change}"
+        Statement.of(
+            Code.NO_MEMORY,
+            "",
+            f"the run needs about {data_size(total)} of {{where}} and {data_size(free)} are free; "
+            f"{data_size(most.bytes)} of it is {{most}} ({{figures}}): {{change}}",
+            where=where,
+            most=most.what,
+            figures=most.figures,
+            change=most.change,
+            needed_bytes=total,
+            free_bytes=free,
+        )
     )
 
 

@@ -13,6 +13,7 @@ from sim.engine.evaluation import Evaluator
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
 from sim.world.world import World
+from statements import Code, Raise, Statement
 
 
 class Progress:
@@ -114,7 +115,9 @@ class Progress:
         limit = world.stop.rounds
         by_rounds = limit is not None and self.rounds >= limit
         key, done = ("rounds", self.rounds) if by_rounds else ("cycles", self.cycle)
-        raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
+        text = f"{{done}} {key} are complete by then"
+        refused = Statement.of(Code.WRONG_VALUE, f"stop.{key}", text, Raise(), done=done)
+        raise InputError(refused)
 
     @property
     def _ended_early(self) -> bool:

@@ -20,13 +20,14 @@ from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Waiting
 from sim.engine.progress import Progress
 from sim.engine.stages import Stage, stages_of
-from sim.errors import InputError, Interrupted, SimulationError
+from sim.errors import InputError, Interrupted, SimulationError, at_option
 from sim.facts.faults import NoContactsLeft
 from sim.facts.observer import Followers, Observer
 from sim.facts.stream import Facts
 from sim.network.leg_log import LegLog
 from sim.trace.recorder import Trace
 from sim.trace.tables import Tables
+from statements import Code
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -114,12 +115,17 @@ class Simulation:
         for stage in later:
             self.clock.run(math.nextafter(stage.from_s, -math.inf), self._event)
             if self.clock.stopped:
-                raise InputError(f"--at {stage.from_s:g} s: the run ends at {self.clock.now:g} s")
+                raise InputError.of_option(
+                    f"--at {stage.from_s:g} s",
+                    Code.WRONG_VALUE,
+                    "the run ends at {now:g} s",
+                    now=self.clock.now,
+                )
             self.clock.pass_to(stage.from_s)
             try:
                 self._begin(stage)
             except InputError as error:
-                raise InputError(f"--at {stage.from_s:g} s: {error}") from None
+                raise at_option(f"--at {stage.from_s:g} s", error) from None
         self.clock.run(self.build.plan.stop_s, self._event)
         self._finish()
 

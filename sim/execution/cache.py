@@ -19,6 +19,7 @@ from sim.execution.shelf import (
     may_become_cache,
 )
 from sim.files import write_text
+from statements import Code, Other
 
 BOUND_BYTES = 5 * 2**30
 """How large the cache may be when a run ends."""
@@ -56,11 +57,15 @@ def entries(root: Path) -> Iterator[Entry]:
 def contents(root: Path) -> dict[str, Any]:
     """Return entries, bytes and last use (Unix time) by kind; InputError for what is no cache."""
     if root.exists() and not root.is_dir():
-        raise InputError(f"{root}: is no folder; let {VARIABLE} name one")
+        raise InputError.of_file(
+            root, Code.WRONG_FILE, "is no folder", Other(said=f"let {VARIABLE} name one")
+        )
     if not may_become_cache(root):
-        raise InputError(
-            f"{root}: is no leomix cache (it has no {TAG} of it); let {VARIABLE} name one that is, "
-            "or a new folder"
+        raise InputError.of_file(
+            root,
+            Code.WRONG_FILE,
+            f"is no leomix cache (it has no {TAG} of it)",
+            Other(said=f"let {VARIABLE} name one that is, or a new folder"),
         )
     kinds: dict[str, dict[str, Any]] = {
         kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KEPT.values()

@@ -15,11 +15,11 @@ from learning.values.lazy import Values
 from learning.values.replies import check_replies
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
-from sim.errors import InputError
+from sim.errors import InputError, helped
 from sim.execution.versions import changes, listed, versions
 from sim.files import write_text
 from sim.trace.digest import json_digest
-from statements import sentence, statement_of
+from statements import Code, Other, sentence, statement_of
 
 CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
@@ -74,9 +74,12 @@ class Checkpoint:
         if state.get("identity") != self._identity:
             noted = {name: one for name, one in versions().items() if name in journal.saved_with}
             changed = changes({name: journal.saved_with[name] for name in noted}, noted)
-            raise InputError(
-                f"{self.folder.parent}: holds a run of another scenario, of other data or code of "
-                f"your own, or of other versions{listed(changed)}; name another folder"
+            raise InputError.of_file(
+                self.folder.parent,
+                Code.WRONG_FILE,
+                "holds a run of another scenario, of other data or code of "
+                f"your own, or of other versions{listed(changed)}",
+                Other(said="name another folder"),
             )
         self.is_resumed = True
         return journal
@@ -145,7 +148,7 @@ def _usable(folder: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise InputError(f"{error}; {how_to_restart(folder)}") from None
+        raise helped(error, how_to_restart(folder)) from None
 
 
 def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
@@ -166,10 +169,22 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
             raise ValueError("its values have no checksums")
         return journal, state, values
     except KeyError as error:
-        raise InputError(f"{path}: is broken (no {error}); {how_to_restart(path.parent)}") from None
+        raise InputError.of_file(
+            path,
+            Code.BROKEN_FILE,
+            "is broken (no {why})",
+            Other(said=how_to_restart(path.parent)),
+            why=str(error),
+        ) from None
     except ValueError as error:
         why = sentence(statement_of(error))
-        raise InputError(f"{path}: is broken ({why}); {how_to_restart(path.parent)}") from None
+        raise InputError.of_file(
+            path,
+            Code.BROKEN_FILE,
+            "is broken ({why})",
+            Other(said=how_to_restart(path.parent)),
+            why=why,
+        ) from None
 
 
 def _is_checksum(item: tuple[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from sim.execution.checkpoint import CHECKPOINT
 from sim.execution.folder import MANIFEST, RUN_LOG
 from sim.execution.live import LIVE
 from sim.files import check_not_a_pipe, check_out, check_within
+from statements import Code, Other
 
 
 def check_place(place: Path, *, resume: bool) -> None:
@@ -24,11 +25,19 @@ def check_place(place: Path, *, resume: bool) -> None:
     if is_free(place):
         return
     if not resume:
-        raise InputError(
-            f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.WRONG_FILE,
+            "is not empty",
+            Other(said="name another folder, or go on with its run by --resume"),
         )
     if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
-        raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.NO_FILE,
+            "holds no run that could be resumed",
+            Other(said="name another folder"),
+        )
 
 
 @contextmanager
@@ -62,14 +71,24 @@ def _make(place: Path) -> None:
     except OSError as error:
         if files.of_the_disk(error):
             raise
-        why = f"cannot be made ({error.strerror}); name another folder"
-        raise InputError(f"-o {place}: {why}") from error
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.WRONG_FILE,
+            "cannot be made ({why})",
+            Other(said="name another folder"),
+            why=error.strerror,
+        ) from error
 
 
 def check_writable(place: Path) -> None:
     """Raise InputError for a folder that may not be written to."""
     if not os.access(place, os.W_OK):
-        raise InputError(f"-o {place}: cannot be written to; name another folder")
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.WRONG_FILE,
+            "cannot be written to",
+            Other(said="name another folder"),
+        )
 
 
 @contextmanager

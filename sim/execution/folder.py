@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from learning.files import read_object, write_bytes
-from sim.errors import InputError
+from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import naming, write_text, written
 from sim.trace.parquet import LARGE, described, plain_schema, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
+from statements import Code, Other
 
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
@@ -86,24 +87,33 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder; raise InputError if it is none."""
     path = folder / MANIFEST
     if is_sweep(folder) and not path.is_file():
-        raise InputError(
-            f"{folder}: is a sweep; use leomix compare or export for it alone, leomix report, or "
-            f"name one of its points, {folder / POINTS}/..."
+        raise InputError.of_file(
+            folder,
+            Code.WRONG_FILE,
+            "is a sweep",
+            Other(
+                said="use leomix compare or export for it alone, leomix report, "
+                f"or name one of its points, {folder / POINTS}/..."
+            ),
         )
     if (folder / CHECKPOINT).exists() and not path.exists():
-        raise InputError(
-            f"{folder}: the run in it has not ended (it was killed, or still goes on); finish it: "
-            f"leomix run SCENARIO --resume -o {folder}"
+        raise InputError.of_file(
+            folder,
+            Code.WRONG_FILE,
+            "the run in it has not ended (it was killed, or still goes on)",
+            Other(said=f"finish it: leomix run SCENARIO --resume -o {folder}"),
         )
     if not path.is_file():
-        raise InputError(f"{folder}: no run folder (it has no {MANIFEST})")
+        raise InputError.of_file(folder, Code.NO_FILE, f"no run folder (it has no {MANIFEST})")
     try:
         manifest = read_object(path)
     except ValueError as error:
-        raise InputError(f"{error}; the run has to be done again") from None
+        raise helped(error, "do the run again") from None
     missing = [key for key in NEEDED if key not in manifest]
     if missing:
-        raise InputError(f"{path}: no manifest of a run (it has no {missing[0]!r})")
+        raise InputError.of_file(
+            path, Code.BROKEN_FILE, f"no manifest of a run (it has no {missing[0]!r})"
+        )
     return manifest
 
 
@@ -121,8 +131,10 @@ def read_tables(folder: Path) -> Tables:
             column for column, kind in COLUMNS[name].items() if (absent | found).get(column) != kind
         ]
         if lacking:
-            raise InputError(
-                f"{path}: is not the table of a run (it has no {lacking[0]!r} of its type)"
+            raise InputError.of_file(
+                path,
+                Code.BROKEN_FILE,
+                f"is not the table of a run (it has no {lacking[0]!r} of its type)",
             )
         tables.files[name] = path
         if rows <= LARGE:

@@ -15,7 +15,7 @@ from scenarios.parsing import apply_overrides
 from sim.devices.faults import FaultsUntilFork
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
-from sim.errors import InputError, as_input
+from sim.errors import InputError, as_input, at_option
 from sim.execution import folder as run_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, read_journal
 from sim.execution.claim import check_place
@@ -29,7 +29,7 @@ from sim.execution.window_cache import WindowCache
 from sim.facts.observer import Observer
 from sim.plan.splicing import spliced
 from sim.plan.windows import Find
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 
 def fork(
@@ -80,9 +80,12 @@ def _builds(
         fork=parent.manifest.get("fork"),
     )
     if before.identity != parent.manifest["identity"]:
-        raise InputError(
-            f"{parent.folder}: would not be the same run now: a file that it names, or the finding "
-            "of its contacts, has changed; run it again before it is forked"
+        raise InputError.of_file(
+            parent.folder,
+            Code.WRONG_FILE,
+            "would not be the same run now: a file that it names, or the "
+            "finding of its contacts, has changed",
+            Other(said="run it again before it is forked"),
         )
     switch = _switch(before.last, at_s, stored, windows)
     about = {
@@ -111,7 +114,12 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     scenario = scenarios.from_stored(stored, {})
     late = build(scenario, windows, FaultsUntilFork(before.world, at_s))
     if not at_s < late.plan.stop_s:
-        raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
+        raise InputError.of_option(
+            f"--at {at_s:g} s",
+            Code.WRONG_VALUE,
+            "the fork would end at {stop_s:g} s",
+            stop_s=late.plan.stop_s,
+        )
     if (before.sidelinks is None) != (late.sidelinks is None):
         raise InputError(
             Statement.of(
@@ -131,7 +139,7 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     try:
         plan = spliced(before.plan, late.plan, at_s)
     except InputError as error:
-        raise InputError(f"--at {at_s:g} s: {error}") from None
+        raise at_option(f"--at {at_s:g} s", error) from None
     return at_s, replace(late, plan=plan, learner=before.learner)
 
 
@@ -165,7 +173,11 @@ class Parent:
         fork = self.manifest.get("fork")
         while fork is not None:
             if len(found) == MOST_FORKS:
-                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_FORKS} times")
+                raise InputError.of_file(
+                    self.folder,
+                    Code.UNSUPPORTED,
+                    f"is a fork of a fork more than {MOST_FORKS} times",
+                )
             if not isinstance(fork["at_s"], int | float):
                 raise TypeError(f"fork.at_s is {fork['at_s']!r}")
             found.append((float(fork["at_s"]), stored))
@@ -179,16 +191,27 @@ class Parent:
         """Raise InputError for a time that the run does not reach."""
         forked_s = self.stages()[-1][0]
         if not 0.0 < at_s < math.inf:
-            raise InputError(f"--at {at_s:g} s: give a time behind the start of the run")
+            raise InputError.of_option(
+                f"--at {at_s:g} s", Code.WRONG_VALUE, "give a time behind the start of the run"
+            )
         if at_s < forked_s:
-            raise InputError(
-                f"--at {at_s:g} s: {self.folder} is itself a fork at {forked_s:g} s; name a later "
-                "time, or fork the run that it is a fork of"
+            raise InputError.of_option(
+                f"--at {at_s:g} s",
+                Code.WRONG_VALUE,
+                "{folder} is itself a fork at {forked_s:g} s",
+                Other(said="name a later time, or fork the run that it is a fork of"),
+                folder=self.folder,
+                forked_s=forked_s,
             )
         end_s = self.manifest.get("simulated_s", 0.0)
         if self.manifest["status"] == COMPLETE and at_s > end_s:
-            raise InputError(
-                f"--at {at_s:g} s: {self.folder} ends at {end_s:g} s; name an earlier time"
+            raise InputError.of_option(
+                f"--at {at_s:g} s",
+                Code.WRONG_VALUE,
+                "{folder} ends at {end_s:g} s",
+                Other(said="name an earlier time"),
+                folder=self.folder,
+                end_s=end_s,
             )
 
     def journal(self, at_s: float) -> Journal:
@@ -222,9 +245,10 @@ def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
     """Return a scenario with values by dotted key; InputError for a key or value that cannot be."""
     for key in overrides:
         if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
-            raise InputError(
-                f"--set {key}: cannot change within a run; a fork can change "
-                f"{', '.join(CHANGEABLE)}"
+            raise InputError.of_option(
+                f"--set {key}",
+                Code.UNSUPPORTED,
+                f"cannot change within a run; a fork can change {', '.join(CHANGEABLE)}",
             )
     result = deepcopy(stored)
     apply_overrides(result, overrides)

@@ -24,6 +24,7 @@ from learning.files import check_size
 from sim.errors import InputError
 from sim.execution.folder import write_manifest, write_tables
 from sim.files import check_within
+from statements import Code, Other
 
 LIVE = ".live"
 """In a run folder: what is shown while the run goes on."""
@@ -208,7 +209,13 @@ def beat_of(path: Path) -> dict[str, Any] | None:
 
 
 def _no_beat(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: is no sign of life of a run ({why}); remove it")
+    return InputError.of_file(
+        path,
+        Code.BROKEN_FILE,
+        "is no sign of life of a run ({why})",
+        Other(said="remove it"),
+        why=why,
+    )
 
 
 def run_beat(folder: Path) -> dict[str, Any] | None:

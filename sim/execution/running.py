@@ -59,7 +59,7 @@ from sim.files import write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
-from statements import Statement
+from statements import Code, Other, Statement
 
 
 def run(
@@ -130,16 +130,26 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
         return None  # the checkpoint can do without
     if before["identity"] != builds.identity:
         if changed := changed_code(before.get("code", {}), builds.code):
-            raise InputError(
-                f"{place}: holds a run from before {', '.join(changed)} changed; name another "
-                "folder, or put the old code back"
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                f"holds a run from before {', '.join(changed)} changed",
+                Other(said="name another folder, or put the old code back"),
             )
         if builds.fork is not None or before.get("scenario") != builds.scenario_json:
-            raise InputError(f"{place}: holds a run of another scenario; name another folder")
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                "holds a run of another scenario",
+                Other(said="name another folder"),
+            )
         changed = changes(before.get("versions", {}), versions())
-        raise InputError(
-            f"{place}: holds a run that would not be the same now, as the finding of its contacts, "
-            f"or a file that it names, has changed{listed(changed)}; name another folder"
+        raise InputError.of_file(
+            place,
+            Code.WRONG_FILE,
+            "holds a run that would not be the same now, as the finding of its "
+            f"contacts, or a file that it names, has changed{listed(changed)}",
+            Other(said="name another folder"),
         )
     return before
 

@@ -31,7 +31,7 @@ from sim.plan.volumes import (
     whole_seconds,
 )
 from sim.trace.schema import COLUMNS
-from statements import Statement
+from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,8 +218,13 @@ class Schedule:
             raise InputError(f"piece_s is {piece_s!r}; give a whole number of seconds above 0")
         if self.scenario.orbit.source == "slots":
             raise InputError(
-                "orbit.source 'slots' is a timetable without satellites on orbits: it has no "
-                "contact plan; use a source with orbits, or contacts from a file"
+                Statement.of(
+                    Code.UNSUPPORTED,
+                    "",
+                    "orbit.source 'slots' is a timetable without satellites on "
+                    "orbits: it has no contact plan",
+                    Other(said="use a source with orbits, or contacts from a file"),
+                )
             )
         return link_volumes(self._plan, partial(whole_seconds, longest_s=piece_s))
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import scenarios
 from sim.engine.learning_task import learner_of
-from sim.errors import InputError
+from sim.errors import InputError, helped
 from sim.execution.result import Result
 from sim.execution.status import COMPLETE
 from sim.world.world import World
+from statements import Code, Other
 
 
 def write_adapters(run: Result, place: Path) -> list[str]:
@@ -16,13 +17,19 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     weights = run.folder / "model"
     status = run.manifest["status"]
     if status != COMPLETE:
-        raise InputError(
-            f"{run.folder}: the run is {status}; finish it first: "
-            f"leomix run SCENARIO --resume -o {run.folder}"
+        raise InputError.of_file(
+            run.folder,
+            Code.WRONG_FILE,
+            "the run is {status}",
+            Other(said=f"finish it first: leomix run SCENARIO --resume -o {run.folder}"),
+            status=status,
         )
     if not (weights / "model.safetensors").is_file():
-        raise InputError(
-            f"{run.folder}: has no weights (learning.train was false); train a run to export"
+        raise InputError.of_file(
+            run.folder,
+            Code.NOT_RECORDED,
+            "has no weights (learning.train was false)",
+            Other(said="train a run to export"),
         )
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
@@ -35,12 +42,12 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     try:
         final = load_value(file)
     except ValueError as error:
-        cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
-        raise InputError(f"{error}; {cure}") from None
+        again = "to export the weights, run it anew elsewhere (the tables do not depend on it)"
+        raise helped(error, again) from None
     task = learner.task
     model = task.skeleton(Residency(held=task.all_experts))
     try:
         export_adapters(place, model, task.config.model, task.names, start, final)
     except ValueError as error:
-        raise InputError(f"{file}: {error}") from None
+        raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
     return []

@@ -16,6 +16,7 @@ from sim.execution.result import Result
 from sim.execution.status import COMPLETE
 from sim.facts.observer import Observer
 from sim.files import check_not_a_pipe, trouble_text
+from statements import Code, Other
 
 NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", *COUNTS)
 """Columns of the metrics that are no curves."""
@@ -159,7 +160,13 @@ class TensorBoard(Observer):
             raise missing("--tensorboard", "tensorboard", error) from None
         there = next(path for path in (place, *place.absolute().parents) if path.exists())
         if not there.is_dir():
-            raise InputError(f"--tensorboard: {there} is no folder; name another one")
+            raise InputError.of_option(
+                "--tensorboard",
+                Code.WRONG_FILE,
+                "{there} is no folder",
+                Other(said="name another one"),
+                there=there,
+            )
         check_not_a_pipe(place / FILE)
         self._place = place
         self._file: EventFile | None = None

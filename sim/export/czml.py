@@ -23,6 +23,7 @@ from sim.files import write_text
 from sim.plots.colours import colour
 from sim.trace.arrow import word
 from sim.world.scenery import scenery_of
+from statements import Code
 
 FILE = "run.czml"
 TRAIL_S = 2700
@@ -42,9 +43,12 @@ def write_czml(run: Result, place: Path) -> list[str]:
     """Write ``run.czml``. Raises InputError for a run without satellites that have elements."""
     if not run.scenario.orbit.has_geometry:
         source = run.scenario.orbit.source
-        raise InputError(
-            f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
-            "a run with elements: tle, omm, circular, keplerian or walker"
+        raise InputError.of_file(
+            str(run.folder),
+            Code.NOT_RECORDED,
+            "has no satellites to draw (orbit.source is {source}); --to czml "
+            "needs a run with elements: tle, omm, circular, keplerian or walker",
+            source=source,
         )
     scenery = scenery_of(run.scenario)
     satellites, sites = scenery.flying, scenery.sites

@@ -14,6 +14,7 @@ from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.files import check_within, naming
 from sim.sweep.folder import Sweep, read_sweep
+from statements import Code, Other
 
 Writer = Callable[[Any, Path], list[str]]
 """Writes a run (or a sweep) into an empty folder; returns lines that the user should read."""
@@ -60,9 +61,12 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         writer = FORMATS.find(to)
     source = read_sweep(folder) if is_sweep(folder) else load(folder)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
-        raise InputError(
-            f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
-            f"the folder of one of its points, {folder / POINTS}/..."
+        raise InputError.of_file(
+            folder,
+            Code.WRONG_FILE,
+            f"is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to "
+            f"{{to}} name the folder of one of its points, {folder / POINTS}/...",
+            to=to,
         )
     place = out or folder / "export" / to.replace(":", ".")
     # A killed export may have left a part.
@@ -70,9 +74,16 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     if out is None:
         check_within(folder, place)
         if place.exists() and not place.is_dir():
-            raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                "is no folder",
+                Other(said="remove it, or name another one by -o"),
+            )
     elif place.exists() and not empty:
-        raise InputError(f"-o {place}: is not an empty folder; name another one")
+        raise InputError.of_option(
+            f"-o {place}", Code.WRONG_FILE, "is not an empty folder", Other(said="name another one")
+        )
     with _at_once(place) as part:
         try:
             notes = [*_incomplete(source), *(writer(source, part) or ())]
@@ -82,7 +93,9 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             if to in FORMATS.shipped or isinstance(error, InputError):
                 raise
             what = f"{type(error).__name__}: {error}{custom_line(error)}"
-            raise InputError(f"--to {to}: the writer fails: {what}") from error
+            raise InputError.of_option(
+                f"--to {to}", Code.OWN_CODE, "the writer fails: {what}", what=what
+            ) from error
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
 

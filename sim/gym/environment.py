@@ -86,8 +86,12 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         """Begin a run, and return what is observed at its first decision; it has no ``options``."""
         if options:
             raise InputError(
-                f"options: reset() has none, but got {next(iter(options))!r}; keys of the scenario "
-                "are overrides of gymnasium.make"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "options",
+                    f"reset() has none, but got {next(iter(options))!r}; keys of "
+                    "the scenario are overrides of gymnasium.make",
+                )
             )
         super().reset(seed=seed, options=options)
         self.close()
@@ -121,8 +125,13 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         decision = decoded(action)
         if decision.clients.size != len(self.clients):
             raise InputError(
-                f"action: has shape {np.shape(action)}; it must have {self.action_space.shape}: a "
-                "bit for each client and one to aggregate"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "action",
+                    f"has shape {np.shape(action)}; it must have {{shape}}: a bit "
+                    "for each client and one to aggregate",
+                    shape=self.action_space.shape,
+                )
             )
         before = self._standing
         seen = episode.go_on(decision)
@@ -203,7 +212,13 @@ def _loaded(
     if isinstance(source, str | Path):
         loaded = scenarios.load(source, overrides)
     elif overrides:
-        raise InputError("overrides: are for the name or path of a scenario; change its keys")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "overrides",
+                "are for the name or path of a scenario; change its keys",
+            )
+        )
     elif isinstance(source, Scenario):
         loaded = source
     else:
@@ -224,11 +239,22 @@ def _loaded(
 def _whole_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
     """Return seeds as a scenario takes them; raise InputError for others."""
     if not isinstance(seeds, Iterable) or isinstance(seeds, str):
-        raise InputError(f"seeds: {seeds!r} is no list of whole numbers from 0")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "seeds",
+                "{seeds!r} is no list of whole numbers from 0",
+                seeds=seeds,
+            )
+        )
     found = tuple(seeds)
     for seed in found:
         if not isinstance(seed, Integral) or seed < 0:
-            raise InputError(f"seeds: {seed!r} is no whole number from 0")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE, "seeds", "{seed!r} is no whole number from 0", seed=seed
+                )
+            )
     return tuple(map(int, found))
 
 

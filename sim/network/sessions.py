@@ -19,6 +19,7 @@ from sim.clock import Clock
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import LAST_BITS_S, PlannedSession
+from statements import Code, Other, Statement
 
 Wanted = Callable[[], bool]
 """Whether an actor would use a session that begins now."""
@@ -272,15 +273,25 @@ class ClusterSessions:
         waits_for_s = self._next_s
         if self.planned.starts_s[: self._begun] != sessions.starts_s[: self._begun]:
             raise InputError(
-                f"cluster {self.cluster.name!r} has a session in parts by then (one that lasts all "
-                "of the run, or orbit.max_session_s), and the plan from then on has other parts; "
-                "start another run"
+                Statement.of(
+                    Code.UNSUPPORTED,
+                    "",
+                    "cluster {client!r} has a session in parts by then (one that lasts all of the "
+                    "run, or orbit.max_session_s), and the plan from then on has other parts",
+                    Other(said="start another run"),
+                    client=self.cluster.name,
+                )
             )
         self.planned = sessions
         if not self._none_left and self.exhausted:
             raise InputError(
-                f"cluster {self.cluster.name!r} has had its last contact by then; name a time "
-                "before its last one begins"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "",
+                    "cluster {client!r} has had its last contact by then",
+                    Other(said="name a time before its last one begins"),
+                    client=self.cluster.name,
+                )
             )
         if waits_for_s != self._next_s:
             self._expected = None

@@ -25,7 +25,7 @@ from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.world.world import World
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
@@ -224,12 +224,18 @@ def one_pass(world: World, number: int) -> Budget:
     """
     served = served_passes(world)
     if not served.places:
-        raise InputError(
-            f"--contact: source {world.orbit.source!r} has no geometry; show the budget without it"
+        raise InputError.of_option(
+            "--contact",
+            Code.UNSUPPORTED,
+            "source {source!r} has no geometry",
+            Other(said="show the budget without it"),
+            source=world.orbit.source,
         )
     if not 0 <= number < len(served.windows):
-        raise InputError(
-            f"--contact {number}: the scenario has contacts 0 to {len(served.windows) - 1}"
+        raise InputError.of_option(
+            f"--contact {number}",
+            Code.WRONG_VALUE,
+            f"the scenario has contacts 0 to {len(served.windows) - 1}",
         )
     satellite = served.satellites[served.window_satellites[number]]
     place = int(served.window_places[number])

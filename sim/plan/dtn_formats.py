@@ -15,6 +15,7 @@ import numpy as np
 from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.plan.volumes import LinkVolumes
+from statements import Code, Other, Statement
 
 
 class Format(NamedTuple):
@@ -31,10 +32,24 @@ def plan_text(to: str, links: LinkVolumes, start: datetime) -> str:
     piece is left.
     """
     if not isinstance(to, str) or to not in FORMATS:
-        raise InputError(f"{to!r} is no format of contact plans; use {' or '.join(FORMATS)}")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "",
+                "{to!r} is no format of contact plans",
+                Other(said=f"use {' or '.join(FORMATS)}"),
+                to=to,
+            )
+        )
     text = FORMATS[to].text(links, start)
     if not text:
-        raise InputError("no contact lasts a whole second at a rate above 0: nothing to export")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "no contact lasts a whole second at a rate above 0: nothing to export",
+            )
+        )
     return text
 
 

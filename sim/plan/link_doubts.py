@@ -18,7 +18,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
 from sim.world.world import World
-from statements import Code, Lower, Raise, Statement
+from statements import Code, Lower, Statement
 
 
 class BestSight(NamedTuple):
@@ -116,7 +116,6 @@ def _too_wide(
             "{beamwidth_deg:.2g} deg lights {footprint_km:.0f} km at its nearest "
             "({nearest_km:.0f} km), so that devices at the edge have less than the link budget "
             "says",
-            Raise("link.beamwidth_deg", now=width_deg),
             name=name,
             spread_km=spread_km,
             beamwidth_deg=width_deg,

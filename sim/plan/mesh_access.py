@@ -83,7 +83,6 @@ def access_sessions(
                     "link.isl.route",
                     f"what {{client!r}} sends never reaches {whom}, by no passes and links",
                     *cures,
-                    Raise("stop.days"),
                     client=cluster.name,
                 )
             )

@@ -20,7 +20,7 @@ from sim.plan.long_sessions import in_parts
 from sim.plan.mesh_access import access_sessions
 from sim.plan.mesh_sessions import mesh_sessions
 from sim.plan.radios import ground_radios
-from sim.plan.remedies import more_links
+from sim.plan.remedies import longer_run, more_links
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
@@ -132,10 +132,7 @@ def make_plan(
     by_passes = over_links is None or world.topology.access
     if "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
-        isl = world.link.isl
-        check_served(
-            served, world.orbit, rings, of_file=isl is not None and isl.windows is not None
-        )
+        check_served(world, served, rings)
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
@@ -178,7 +175,9 @@ def _mesh(
     """Return the sessions of each client over links; errors are as of those who find them."""
     if not world.topology.access:
         return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, _server(world), feeder, [*more_links(world)])
+    return access_sessions(
+        contacts, isls, _server(world), feeder, [*more_links(world), *longer_run(world)]
+    )
 
 
 def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

@@ -8,6 +8,7 @@ from learning.hardware import free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.world.world import World
+from statements import Code, Statement
 
 CONTACT_BYTES = 3e3
 """Memory of a planned contact."""
@@ -30,9 +31,18 @@ def check_plan(world: World, contact_bytes: float) -> None:
     needed = contact_bytes * contacts + DEVICE_BYTES * devices
     if free is not None and needed > free:
         raise InputError(
-            f"the plan of about {contacts:.3g} contacts ({figures}) and {devices} devices needs "
-            f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer cycles "
-            "or days, satellites or devices"
+            Statement.of(
+                Code.NO_MEMORY,
+                "",
+                "the plan of about {contacts:.3g} contacts ({figures}) and {devices} devices needs "
+                f"{data_size(needed)} of memory and {data_size(free)} are free: simulate fewer "
+                "cycles or days, satellites or devices",
+                contacts=contacts,
+                figures=figures,
+                devices=devices,
+                needed_bytes=needed,
+                free_bytes=free,
+            )
         )
 
 

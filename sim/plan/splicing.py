@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import PlannedContact
 from sim.plan.plan import Plan
+from statements import Code, Other, Statement
 
 
 class ContactKey(NamedTuple):
@@ -87,8 +88,13 @@ def _numbered(
             continue
         if contact.contact_id != place:
             raise InputError(
-                f"cluster {contact.cluster.name!r} is then in a session whose later contacts "
-                "would change; name another time"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "",
+                    "cluster {client!r} is then in a session whose later contacts would change",
+                    Other(said="name another time"),
+                    client=contact.cluster.name,
+                )
             )
         numbered.append(contact)
     return numbered

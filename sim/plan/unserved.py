@@ -10,22 +10,21 @@ import numpy as np
 import orbit
 from learning.requests.cluster import Ints
 from sim.errors import InputError
+from sim.plan.remedies import longer_run
 from sim.plan.service import ServedPasses
-from statements import Code, Statement
+from sim.world.world import World
+from statements import Code, Lower, Other, Raise, Remedy, Set, Statement
 
 
-def check_served(
-    served: ServedPasses,
-    source: Any,
-    rings: Iterable[Sequence[str]] = (),
-    *,
-    of_file: bool = False,
-) -> None:
+def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[str]] = ()) -> None:
     """Raise InputError for a cluster that is never seen or never served.
 
     In slots every cluster is seen and served, unless its satellites are out in all windows. Over
-    links, one member of each of the ``rings`` is enough. ``of_file``: link windows are of a file.
+    links, one member of each of the ``rings`` is enough.
     """
+    source: Any = world.orbit
+    longer = [*longer_run(world)]
+    of_file = world.link.isl is not None and world.link.isl.windows is not None
     service = served.service
     unserved = {
         name
@@ -34,7 +33,7 @@ def check_served(
     }
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
-    kind = "roles.clients" if served.topology.in_orbit else "ground.clusters"
+    key = "roles.clients" if served.topology.in_orbit else "ground.clusters"
     passes = np.bincount(served.passes.site, minlength=len(served.clients)).tolist()
     for site, name in enumerate(served.clients):
         if name in carried:
@@ -44,75 +43,95 @@ def check_served(
             raise InputError(
                 Statement.of(
                     Code.NEVER_SERVED,
-                    "",
-                    f"{kind} {name!r}: its satellites are out in all of its {passes[site]} "
-                    "windows; lower faults.outages.per_day or mean_hours, or simulate longer",
+                    key,
+                    "{client!r}: its satellites are out in all of its {windows} windows",
+                    *_LESS_OUT,
+                    *longer,
+                    client=name,
+                    windows=passes[site],
                 )
             )
         if source.source == "slots":
             continue
-        gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
-        days = f"{served.span_s / 86400:g} days"
+        gap = figures.longest_gap_s[site] / 3600
         if not len(windows):
+            why, helps = _never_seen(served, site, longer, of_file=of_file)
             raise InputError(
                 Statement.of(
                     Code.NEVER_SEEN,
-                    "",
-                    f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})",
+                    key,
+                    f"{{client!r}}: {why} (longest gap {{longest_gap_h:.1f}} h)",
+                    *helps,
+                    client=name,
+                    longest_gap_h=gap,
+                    days=served.span_s / 86400,
                 )
             )
         services = windows[service.served[windows]]
         if not len(services):
+            why, helps = _why_never_served(served, windows, source)
             raise InputError(
                 Statement.of(
                     Code.NEVER_SERVED,
-                    "",
-                    f"{kind} {name!r}: seen {len(windows)} times, but never served "
-                    f"({gap}): {_why_never_served(served, windows, source)}",
+                    key,
+                    "{client!r}: seen {windows} times, but never served (longest gap "
+                    f"{{longest_gap_h:.1f}} h): {why}",
+                    *helps,
+                    client=name,
+                    windows=len(windows),
+                    longest_gap_h=gap,
                 )
             )
 
 
-def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) -> str:
+_LESS_OUT = (Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours"))
+
+
+def _never_seen(
+    served: ServedPasses, site: int, longer: Sequence[Remedy], *, of_file: bool
+) -> tuple[str, Sequence[Remedy]]:
+    """Return why a client is never seen, and what helps."""
+    days = f"{served.span_s / 86400:g} days"
     if served.topology.relay and of_file:
         pair = f"{served.clients[site]!r} and {served.servers[0]!r}"
-        return (
-            f"no window of link.isl.windows has it with the server in {days}; give some of {pair}"
-        )
+        never = f"no window of link.isl.windows has it with the server in {days}"
+        return never, [Other(said=f"give some of {pair}")]
     if served.topology.relay:
-        never = (
-            f"never sees {served.servers[0]!r} in {days}; raise link.isl.max_range_km, or lower "
-        )
-        return f"{never}link.isl.grazing_km or acquisition_s"
+        isl = ("max_range_km", Raise), ("grazing_km", Lower), ("acquisition_s", Lower)
+        never = f"never sees {served.servers[0]!r} in {days}"
+        return never, [change(f"link.isl.{name}") for name, change in isl]
     if served.topology.in_orbit and not served.places:
-        return f"no window has it with a station of ground.stations in {days}"
+        return f"no window has it with a station of ground.stations in {days}", []
     if not served.places:
-        return f"no window has this site in {days}; the windows' sites are to be called like it"
+        helps = [Other(said="call a site of the windows like it")]
+        return f"no window has this site in {days}", helps
     places = served.places if served.topology.in_orbit else served.places[site : site + 1]
     own = {place.min_elevation_deg for place in places}
     mask_deg = min(served.min_elevation_deg if deg is None else deg for deg in own)
     if served.topology.in_orbit:
         never = "never rises above the mask of a station"
         lies = "the nearest lies"
-        move = "have others"
+        move = Other(said="have others")
     else:
         never = f"no satellite rises above {mask_deg:g} deg there"
         lies = "it lies"
-        move = "move the cluster"
-    mask = "orbit.min_elevation_deg" if None in own else "min_elevation_deg there"
-    lower = f"lower {mask}, " if mask_deg else ""
+        move = Other(said="move the cluster")
+    lower: list[Remedy] = []
+    if mask_deg and None in own:
+        lower = [Lower("orbit.min_elevation_deg", now=mask_deg)]
+    elif mask_deg:
+        lower = [Other(said="lower min_elevation_deg there")]
     latitude_deg = min((place.latitude_deg for place in places), key=abs)
     reach_deg = _reach_deg(served.satellites, mask_deg)
     if abs(latitude_deg) > reach_deg:
         if abs(latitude_deg) > _reach_deg(served.satellites, 0.0):
-            lower = ""  # down to the horizon it would still not be seen
-        return (
+            lower = []  # down to the horizon it would still not be seen
+        why = (
             f"{never}: {lies} at latitude {latitude_deg:g} deg, and orbits of this inclination "
-            f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the "
-            f"altitude, {lower}or {move}"
+            f"and altitude are seen up to {reach_deg:.1f} deg"
         )
-    longer = "" if _stand_still(served) else "simulate longer, "
-    return f"{never} in {days}; {lower}{longer}or {move}"
+        return why, [Other(said="raise the inclination or the altitude"), *lower, move]
+    return f"{never} in {days}", [*lower, *(() if _stand_still(served) else longer), move]
 
 
 SIDEREAL_RAD_MIN = 2 * np.pi / (86164.0905 / 60)
@@ -142,15 +161,21 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
     return float(np.degrees(reach)) + 0.3
 
 
-def _why_never_served(served: ServedPasses, windows: Ints, source: Any) -> str:
+def _why_never_served(
+    served: ServedPasses, windows: Ints, source: Any
+) -> tuple[str, Sequence[Remedy]]:
+    """Return why a client that is seen is never served, and what helps."""
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
-        cut = " or faults.outages.per_day" if len(served.passes) != len(served.windows) else ""
-        return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
-    fairer = ", or set orbit.priority: least_recently_served"
+        is_cut = len(served.passes) != len(served.windows)
+        lower: list[Remedy] = [Lower("orbit.min_contact_s", now=source.min_contact_s)]
+        return (
+            f"its longest contact is {longest_s:.0f} s",
+            [*lower, *_LESS_OUT[:1]] if is_cut else lower,
+        )
     beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
     beams = "link.isl.terminals" if served.topology.relay else beams
-    remedy = f"raise {beams}" + (fairer if source.priority == "highest_elevation" else "")
+    more: list[Remedy] = [Raise(beams)]
     rivals = served.service.served & np.isin(
         served.windows.satellite, served.windows.satellite[windows]
     )
@@ -160,9 +185,12 @@ def _why_never_served(served: ServedPasses, windows: Ints, source: Any) -> str:
         return (
             f"{first!r} keeps its beam of a satellite that does not set in "
             f"{served.span_s / 86400:g} days (one that was served in an earlier pass could lose "
-            f"it); raise {beams}"
+            "it)",
+            more,
         )
+    if source.priority == "highest_elevation":
+        more.append(Set("orbit.priority", "least_recently_served"))
     if served.topology.in_orbit:
         who = "the server's terminals" if served.topology.relay else "the stations' antennas"
-        return f"{who} always serve another satellite; {remedy}"
-    return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
+        return f"{who} always serve another satellite", more
+    return f"the {source.beams} beam(s) always serve another cluster", more

@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
 from sim.plots.names import SECTION, legend
+from statements import Code, Statement
 
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
 """What accuracy is drawn over, and what that is called."""
@@ -38,7 +39,14 @@ def accuracy_of(
     """
     pooled = _curve(self.run, what, over)
     if pooled is None:
-        raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no {what}: it is timing-only, or ended before it began",
+                what=what,
+            )
+        )
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
@@ -119,7 +127,13 @@ def accuracy(
         for label, own in each.items()
     }
     if not any(found.values()):
-        raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "none of the runs has an accuracy: they are timing-only, or unfinished",
+            )
+        )
     methods = [own[0].manifest.get("method") for own in each.values()]
     if target is None:
         runs_of_all = [run for own in each.values() for run in own]

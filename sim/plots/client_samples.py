@@ -7,6 +7,7 @@ from sim.analysis.samples import samples_by_class
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.names import name_ticks
+from statements import Code, Statement
 
 OTHERS = "#9a9a9a"
 
@@ -20,7 +21,13 @@ def clients(self: Drawn, axes: Axes | None = None) -> Axes:
 
     found = samples_by_class(self.run.tables, self.run.manifest)
     if found is None:
-        raise InputError("the run has no table of clients: only runs that train have samples")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no table of clients: only runs that train have samples",
+            )
+        )
     axes = axes or new_axes()
     own = len(found.classes) - bool(found.others)
     # neighbours in a bar are told apart by colour-blind eyes too

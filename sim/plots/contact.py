@@ -14,6 +14,7 @@ from sim.plan.budget import passes_of
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import DASHES, colour, ink
 from sim.plots.names import legend
+from statements import Code, Other, Statement
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
@@ -27,7 +28,14 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
     scenario = scenarios.from_dict(self.run.manifest["scenario"])
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
-        raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run's contacts have no elevation: orbit.source is {source!r}",
+                source=source,
+            )
+        )
     row = _contact(self.run.tables["contacts"], contact_id)
     sides = passes_of(scenario)(row["contact_id"])
     seen = sides["uplink"]
@@ -77,13 +85,27 @@ def _contact(contacts: pa.Table, contact_id: int | None) -> dict[str, Any]:
     """Return a contact's row, or that of the longest service."""
     if contact_id is None:
         if (longest := longest_service(contacts)) is None:
-            raise InputError("the run served no contact; name one by its contact_id")
+            raise InputError(
+                Statement.of(
+                    Code.NOT_RECORDED,
+                    "",
+                    "the run served no contact",
+                    Other(said="name one by its contact_id"),
+                )
+            )
         return longest
     rows: list[dict[str, Any]] = contacts.filter(
         pc.equal(contacts["contact_id"], contact_id)
     ).to_pylist()
     if not rows:
-        raise InputError(f"the run has no contact {contact_id}; it has 0 to {len(contacts) - 1}")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "",
+                f"the run has no contact {{contact_id}}; it has 0 to {len(contacts) - 1}",
+                contact_id=contact_id,
+            )
+        )
     return rows[0]
 
 

@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import colour
 from sim.plots.names import legend, name_ticks
+from statements import Code, Statement
 
 MOST_NAMES = 60
 """Clusters up to which a legend names each."""
@@ -28,7 +29,13 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     every = self.run.tables["assignments"]
     found = splits(every)
     if found is None:
-        raise InputError("the run has no assignments: its method gives no expert to anybody")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no assignments: its method gives no expert to anybody",
+            )
+        )
     axes = axes or new_axes()
     rows = by_cluster(every) if found.clusters else every
     given = rows.filter(rows["assigned"])

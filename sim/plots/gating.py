@@ -10,6 +10,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import ink_on
 from sim.plots.names import name_ticks
+from statements import Code, Statement
 
 FEW = 12
 """Clients up to which each share is written into its field."""
@@ -19,7 +20,13 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw the gating pattern: which client's samples go to which expert (NMoE, Figure 3)."""
     found = gating_pattern(self.run.tables["assignments"])
     if found is None:
-        raise InputError("the run has no gating pattern: its method does not measure one")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no gating pattern: its method does not measure one",
+            )
+        )
     clients, pattern = found
     axes = axes or new_axes()
     image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")

@@ -21,6 +21,7 @@ from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import colour, ink
 from sim.plots.names import name
 from sim.world.scenery import scenery_of
+from statements import Code, Other, Statement
 
 LETTER_DEG = 7.5
 """About the width of a letter on a map of the world 4.6 inches wide, in degrees."""
@@ -100,12 +101,35 @@ def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
     scenario = scenarios.from_dict(manifest["scenario"])
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
-        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no map: orbit.source {source!r} has no satellite's orbit",
+                source=source,
+            )
+        )
     last = manifest["simulated_s"] / 60.0
     if not isinstance(minute, Real):
-        raise InputError(f"minute: got {minute!r}; give a number, from 0 to {last:g}")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "minute",
+                "got {minute!r}",
+                Other(said=f"give a number, from 0 to {last:g}"),
+                minute=minute,
+            )
+        )
     if not 0.0 <= minute <= last:
-        raise InputError(f"minute: got {minute:g}; the run has the minutes 0 to {last:g}")
+        raise InputError(
+            Statement.of(
+                Code.WRONG_VALUE,
+                "minute",
+                "got {minute:g}; the run has the minutes 0 to {last:g}",
+                minute=minute,
+                last=last,
+            )
+        )
     return scenario
 
 

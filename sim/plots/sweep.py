@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import ink_on, of_methods
 from sim.plots.names import legend, name, name_ticks
+from statements import Code, Other, Statement
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""
@@ -129,7 +130,14 @@ def lines(
 
 def _column(rows: pa.Table, key: str) -> pa.ChunkedArray:
     if key not in rows.column_names:
-        raise InputError(f"the sweep has no column {key!r}; it has {', '.join(rows.column_names)}")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                f"the sweep has no column {{key!r}}; it has {', '.join(rows.column_names)}",
+                key=key,
+            )
+        )
     return rows[key]
 
 
@@ -147,7 +155,15 @@ def _numbers(rows: pa.Table, key: str) -> Floats:
     """The values of a column in the unit in which it is shown."""
     column = _column(rows, key)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"column {key!r} of the sweep has no numbers; name one that has")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "column {key!r} of the sweep has no numbers",
+                Other(said="name one that has"),
+                key=key,
+            )
+        )
     numbers: Floats = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
     return numbers / figure_of(key).unit
 

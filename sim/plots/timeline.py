@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes, unit_of
 from sim.plots.colours import colour, ink
 from sim.plots.names import legend, name, name_ticks
+from statements import Code, Statement
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -39,7 +40,13 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
 
     names = spans.names_of_clients(tables, self.run.manifest)
     if not names or not shown_s > 0:
-        raise InputError("the run has no time to show: it ended before anything happened")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no time to show: it ended before anything happened",
+            )
+        )
     axes = axes or new_axes()
     unit = unit_of(shown_s)
     lanes = spans.lanes_of(names)
@@ -76,7 +83,13 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw how long each round lasted, by when it ended, and the mean of all."""
     ends_s = round_ends_s(self.run.tables, self.run.manifest)
     if not len(ends_s):
-        raise InputError("the run has no rounds: its method has ended none, or waits for nobody")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no rounds: its method has ended none, or waits for nobody",
+            )
+        )
     lasted_s = np.diff(ends_s, prepend=0.0)
     axes = axes or new_axes()
     across = unit_of(ends_s[-1])
@@ -105,7 +118,13 @@ def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw which shares of the simulated time each cluster, and the critical path, spent how."""
     path = self.run.critical_path
     if not path.clusters or not path.simulated_s > 0:
-        raise InputError("the run has no time to show: it ended before anything happened")
+        raise InputError(
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "the run has no time to show: it ended before anything happened",
+            )
+        )
     spent = path.clusters
     if len(spent) > MOST_LINES:
         both = Spent(*map(sum, zip(*spent.values(), strict=True)))

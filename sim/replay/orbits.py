@@ -18,6 +18,7 @@ from learning.requests.cluster import Floats
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
 from sim.errors import InputError
+from statements import Code
 
 MOST_OFF_DEG = 0.2
 """How far, seen from the Earth's centre, an arc may be off: about a pixel of a globe."""
@@ -130,8 +131,11 @@ def _arcs(satellite: orbit.Satellite, start: Start, good: Stretch) -> Iterator[A
             middle_s = (first_s + last_s) / 2
             waiting += [(middle_s, last_s), (first_s, middle_s)]
         else:
-            raise InputError(
-                f"replay: the positions of {satellite.name!r} are not those of an orbit"
+            raise InputError.of_option(
+                "replay",
+                Code.UNSUPPORTED,
+                "the positions of {name!r} are not those of an orbit",
+                name=satellite.name,
             )
 
 

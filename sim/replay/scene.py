@@ -44,6 +44,7 @@ from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 from sim.world.scenery import scenery_of
+from statements import Code, Other
 
 MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
@@ -94,9 +95,16 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     """
     first = max(runs.values(), key=_end_s)
     if not share_sky(list(runs.values())):
-        raise InputError("replay: the runs differ in start, orbit or contacts; name one of them")
+        raise InputError.of_option(
+            "replay",
+            Code.WRONG_VALUE,
+            "the runs differ in start, orbit or contacts",
+            Other(said="name one of them"),
+        )
     if not _end_s(first) > 0.0:
-        raise InputError("replay: the run ended before anything happened")
+        raise InputError.of_option(
+            "replay", Code.NOT_RECORDED, "the run ended before anything happened"
+        )
     sky = sky_of(first)
     contacts = contacts_of(first, sky)
     end_s = _end_s(first)

@@ -20,6 +20,7 @@ from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
 from sim.report.run_page import notices
+from statements import Code, Remedy
 
 MOST_BEST = 5
 """Groups that the table of answers has where there are more than the chart shows."""
@@ -34,7 +35,9 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
     """
     places = list({folder.resolve(): folder for folder in folders}.values())
     if not places:
-        raise InputError("report: none of the sweep's points is complete")
+        raise InputError.of_option(
+            "report", Code.NOT_RECORDED, "none of the sweep's points is complete"
+        )
     runs = [load(place) for place in places]
     groups = group_runs(runs)
     context = compared(groups, deadline_days=deadline_days)
@@ -74,14 +77,14 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
 
 def compared(
     groups: Sequence[Group],
-    more_seeds: str = MORE_SEEDS,
+    more_seeds: Remedy = MORE_SEEDS,
     deadline_days: float | None = None,
     picked: int = 0,
     target: str | None = None,
 ) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
 
-    ``more_seeds`` says how to get a test where there is one seed; ``picked`` is how many groups
+    ``more_seeds`` is what helps to a test where there is one seed; ``picked`` is how many groups
     that the chart does not show at first have their curves at hand. Times are those to ``target``,
     by default to the one that runs share.
     """

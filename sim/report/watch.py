@@ -14,6 +14,7 @@ from sim.report.figures import Figures
 from sim.report.page import Renewed, html
 from sim.report.watched import Ended, State, Watched, WatchedRun, WatchedSweep
 from sim.report.write import checked, report, write_page
+from statements import Code
 
 EVERY_S = 5.0
 """Seconds between two pages, unless another number is asked for."""
@@ -92,7 +93,9 @@ def watch(
     for a folder in which nothing has begun, and for a file that cannot be written.
     """
     if not every_s >= LEAST_S:
-        raise InputError(f"--every {every_s:g}: must be {LEAST_S:g} s or more")
+        raise InputError.of_option(
+            f"--every {every_s:g}", Code.WRONG_VALUE, f"must be {LEAST_S:g} s or more"
+        )
     place = Path(folder)
     path = checked([place], None if out is None else Path(out))
     watched = WatchedSweep(place) if is_sweep(place) else WatchedRun(place)

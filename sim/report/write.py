@@ -13,6 +13,7 @@ from sim.report import comparison_page, run_page, sweep_page
 from sim.report.figures import Figures, paper
 from sim.report.page import MARK, Page, html
 from sim.sweep import Sweep, read_sweep
+from statements import Code, Other
 
 NAME = "report.html"
 STILLS = (".svg", ".pdf", ".png")
@@ -31,8 +32,11 @@ def checked(folders: Sequence[Path], out: Path | None) -> Path:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         if f'content="{MARK}"'.encode() not in head:
-            raise InputError(
-                f"-o {path}: is there already and no report of leomix; name another file"
+            raise InputError.of_option(
+                f"-o {path}",
+                Code.WRONG_FILE,
+                "is there already and no report of leomix",
+                Other(said="name another file"),
             )
     return path
 
@@ -57,10 +61,12 @@ def report(
     """
     places = list(dict.fromkeys(Path(folder) for folder in folders))
     if not places:
-        raise InputError("report: name at least one folder of a run or sweep")
+        raise InputError.of_option(
+            "report", Code.MISSING, "name at least one folder of a run or sweep"
+        )
     path = checked(places, None if out is None else Path(out))
     if form not in ("svg", "pdf"):
-        raise InputError(f"--format {form}: must be svg or pdf")
+        raise InputError.of_option(f"--format {form}", Code.WRONG_VALUE, "must be svg or pdf")
     taken = None if still is None else Path(still)
     picture = b"" if taken is None else _still(places, taken, map_minute)
     page = _page(places, map_minute)
@@ -70,24 +76,41 @@ def report(
             into.mkdir(parents=True, exist_ok=True)
         text = html(page, Figures(into, form))
     except OSError as error:
-        raise InputError(f"--figures {into}: cannot be written ({error.strerror})") from error
+        raise InputError.of_option(
+            f"--figures {into}",
+            Code.WRONG_FILE,
+            "cannot be written ({strerror})",
+            strerror=error.strerror,
+        ) from error
     write_page(path, text)
     if taken is not None:
         try:
             write_bytes(taken, picture)
         except OSError as error:
-            raise InputError(f"--still {taken}: cannot be written ({error.strerror})") from error
+            raise InputError.of_option(
+                f"--still {taken}",
+                Code.WRONG_VALUE,
+                "cannot be written ({strerror})",
+                strerror=error.strerror,
+            ) from error
     return path
 
 
 def _still(places: Sequence[Path], path: Path, minute: float) -> bytes:
     """Return the still of one run's replay as a file of the form that its name says."""
     if path.suffix not in STILLS or not path.parent.is_dir():
-        raise InputError(
-            f"--still {path}: must be a file {' or '.join(STILLS)} in a folder that is there"
+        raise InputError.of_option(
+            f"--still {path}",
+            Code.WRONG_VALUE,
+            f"must be a file {' or '.join(STILLS)} in a folder that is there",
         )
     if len(places) > 1 or is_sweep(places[0]):
-        raise InputError("--still: only the report of one run has one; leave it out")
+        raise InputError.of_option(
+            "--still",
+            Code.UNSUPPORTED,
+            "only the report of one run has one",
+            Other(said="leave it out"),
+        )
     return paper(path.suffix[1:], load(places[0]).replay().still, minute=minute)
 
 
@@ -96,7 +119,9 @@ def write_page(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
+        raise InputError.of_option(
+            f"-o {path}", Code.WRONG_FILE, f"cannot be written ({error.strerror or error})"
+        ) from error
 
 
 def page_of(shown: Comparison | Sweep) -> str:
@@ -116,7 +141,12 @@ def _page(places: Sequence[Path], map_minute: float) -> Page:
     if sweeps == [False]:
         return run_page.page(places[0], map_minute)
     if map_minute:
-        raise InputError("--map-minute: only the report of one run has a map; leave it out")
+        raise InputError.of_option(
+            "--map-minute",
+            Code.UNSUPPORTED,
+            "only the report of one run has a map",
+            Other(said="leave it out"),
+        )
     if sweeps == [True]:
         return sweep_page.page(places[0])
     runs = [

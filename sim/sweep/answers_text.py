@@ -18,9 +18,10 @@ from sim.analysis.verdict_text import (
 from sim.formatting import as_yaml, counted, last_parts, listed, some, table
 from sim.sweep.answers import FigureAnswer, SweepAnswers
 from sim.sweep.by_key import KeyAnswer
+from statements import Other, Remedy
 
-MORE_SEEDS = "add --replications 5"
-"""What to do where points of one seed were compared."""
+MORE_SEEDS: Remedy = Other(said="add --replications 5")
+"""What helps where points of one seed were compared."""
 MOST_SHOWN = 5
 """Combinations of which the best are shown; one more is shown too."""
 MOST_NAMED = 1

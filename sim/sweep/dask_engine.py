@@ -26,6 +26,7 @@ from sim.errors import InputError
 from sim.execution.status import CRASHED, FAILED, INTERRUPTED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.local_engine import kill_points, run_point, stop_points
+from statements import Code
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""
@@ -136,7 +137,9 @@ def connected(scheduler: str) -> Iterator[Client]:
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False, name="leomix")
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"--scheduler {scheduler}: no connection ({reason})") from None
+        raise InputError.of_option(
+            f"--scheduler {scheduler}", Code.UNREACHABLE, "no connection ({reason})", reason=reason
+        ) from None
     try:
         yield client
     finally:

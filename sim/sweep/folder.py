@@ -25,6 +25,7 @@ from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
+from statements import Code, Other
 
 ROWS = "sweep.parquet"
 BEAT_ENDING = ".beat.json"
@@ -72,14 +73,21 @@ def read_sweep(folder: str | Path) -> Sweep:
     place = Path(folder)
     about = read_about(place)
     if about is None:
-        raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
+        raise InputError.of_file(place, Code.NO_FILE, f"no folder of a sweep (it has no {SWEEP})")
     path = place / ROWS
     if not path.exists():
-        raise InputError(f"{place}: has no {ROWS} yet; go on with it by leomix sweep --resume")
+        raise InputError.of_file(
+            place,
+            Code.NO_FILE,
+            f"has no {ROWS} yet",
+            Other(said="go on with it by leomix sweep --resume"),
+        )
     rows = described(path)[0]
     if not 0 < rows <= len(about["points"]):
         many = "more rows than points" if rows else "no rows"
-        raise InputError(f"{path}: has {many}; sweep --resume")
+        raise InputError.of_file(
+            path, Code.BROKEN_FILE, "has {many}", Other(said="sweep --resume"), many=many
+        )
     return Sweep(place, about, pa.concat_tables(read_groups(path)))
 
 
@@ -91,13 +99,22 @@ def read_about(place: Path) -> dict[str, Any] | None:
     try:
         about = read_object(path)
     except ValueError:
-        raise InputError(f"{path}: is broken; sweep in another folder") from None
+        raise InputError.of_file(
+            path, Code.BROKEN_FILE, "is broken", Other(said="sweep in another folder")
+        ) from None
     for name, kind in (("keys", str), ("points", dict)):
         rows = about.get(name)
         if not isinstance(rows, list) or not all(isinstance(row, kind) for row in rows):
-            raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
+            raise InputError.of_file(
+                path,
+                Code.BROKEN_FILE,
+                "says nothing of a sweep",
+                Other(said="sweep in another folder"),
+            )
     if not about["points"]:
-        raise InputError(f"{path}: has no points; sweep in another folder")
+        raise InputError.of_file(
+            path, Code.BROKEN_FILE, "has no points", Other(said="sweep in another folder")
+        )
     return about
 
 
@@ -119,16 +136,24 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
     there = read_about(place) if place.is_dir() else None
     if there is None:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
-            raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
+            raise InputError.of_option(
+                f"-o {place}",
+                Code.WRONG_FILE,
+                "is not empty, and holds no sweep",
+                Other(said="name another folder"),
+            )
         return There.NOTHING
     known = _by_name(there)
     asked = _by_name(about)
     if other := next((point for name, point in known.items() if name not in asked), None):
         values = {**(other.get("values") or {}), "seed": other.get("seed")}
         said = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
-        raise InputError(
-            f"-o {place}: holds another sweep, or its scenario has changed: {said} is not among "
-            "these points; name another folder"
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.WRONG_FILE,
+            "holds another sweep, or its scenario has changed: {said} is not among these points",
+            Other(said="name another folder"),
+            said=said,
         )
     holds = There.ALL if _digests(there) == _digests(about) else There.PART
     if not resume:

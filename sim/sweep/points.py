@@ -20,7 +20,7 @@ from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import METHOD, VARIANT, Axes
 from sim.world.world import World
-from statements import Place, Refused, dotted, statement_of
+from statements import Code, Other, Place, Refused, dotted, statement_of
 
 T = TypeVar("T")
 Specs = Mapping[str, Spec]
@@ -33,24 +33,36 @@ def combinations_count(specs: Specs, sampling: str, samples: int | None) -> int:
     Of a grid; there are at most as many where values are taken one by one or drawn.
     """
     if sampling not in SAMPLINGS:
-        raise InputError(f"--sampling {sampling}: must be one of {', '.join(SAMPLINGS)}")
+        raise InputError.of_option(
+            f"--sampling {sampling}", Code.WRONG_VALUE, f"must be one of {', '.join(SAMPLINGS)}"
+        )
     if sampling == "random":
         if samples is None:
-            raise InputError("--sampling random: say how many by --samples N")
+            raise InputError.of_option(
+                "--sampling random", Code.MISSING, "say how many by --samples N"
+            )
         if samples < 1:
-            raise InputError(f"--samples {samples}: must be at least 1")
+            raise InputError.of_option(
+                f"--samples {samples}", Code.WRONG_VALUE, "must be at least 1"
+            )
         return samples
     if samples is not None:
-        raise InputError(f"--samples {samples}: goes with --sampling random")
+        raise InputError.of_option(
+            f"--samples {samples}", Code.CONFLICT, "goes with --sampling random"
+        )
     if sampling == "grid":
         return math.prod(len(_apart(_listed(key, spec))) for key, spec in specs.items())
     counts = {key: len(_listed(key, spec)) for key, spec in specs.items()}
     first, most = next(iter(counts.items()))
     for key, count in counts.items():
         if count != most:
-            raise InputError(
-                f"-p {key}: has {count} values and -p {first} {most}; "
-                "--sampling zip needs as many of each"
+            raise InputError.of_option(
+                f"-p {key}",
+                Code.CONFLICT,
+                "has {count} values and -p {first} {most}; --sampling zip needs as many of each",
+                count=count,
+                first=first,
+                most=most,
             )
     return most
 
@@ -135,13 +147,21 @@ class SweepPlan:
     def __post_init__(self) -> None:
         """Refuse keys that would undo each other."""
         if self.replications < 1:
-            raise InputError(f"--replications {self.replications}: must be at least 1")
+            raise InputError.of_option(
+                f"--replications {self.replications}", Code.WRONG_VALUE, "must be at least 1"
+            )
         if self.replications > 1 and "seed" in self.specs:
-            raise InputError("-p seed: replications have seeds of their own; leave one of them out")
+            raise InputError.of_option(
+                "-p seed",
+                Code.CONFLICT,
+                "replications have seeds of their own",
+                Other(said="leave one of them out"),
+            )
         if not self.specs and self.replications == 1:
-            raise InputError(
-                "-p: nothing is varied; name a key by -p KEY=SPEC, --variants FILE or "
-                "--replications N"
+            raise InputError.of_option(
+                "-p",
+                Code.MISSING,
+                "nothing is varied; name a key by -p KEY=SPEC, --variants FILE or --replications N",
             )
         swept = [key for key in self.specs if key != VARIANT]
         for key in swept:
@@ -150,8 +170,12 @@ class SweepPlan:
             for key in keys:
                 self._check(f"variant {name}: {key}", key, (*keys, *swept))
                 if key in swept:
-                    raise InputError(
-                        f"-p {key}: is given by variant {name} as well; leave one of them out"
+                    raise InputError.of_option(
+                        f"-p {key}",
+                        Code.CONFLICT,
+                        "is given by variant {name} as well",
+                        Other(said="leave one of them out"),
+                        name=name,
                     )
 
     def _check(self, said: str, key: str, beside: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from sim.sweep.engine import Engine, Point
 from sim.sweep.local_engine import LocalEngine
 from sim.sweep.points import SweepPlan
 from sim.sweep.worker_process import Holds
+from statements import Code, Other, Statement
 
 ENGINES = ("local", "dask")
 
@@ -40,15 +41,25 @@ class SweepOptions:
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
         if self.engine not in ENGINES:
-            raise InputError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
+            raise InputError.of_option(
+                f"--engine {self.engine}", Code.WRONG_VALUE, f"must be one of {', '.join(ENGINES)}"
+            )
         if (self.scheduler is not None) != (self.engine == "dask"):
-            raise InputError("--engine dask and --scheduler ADDRESS go together")
+            raise InputError(
+                Statement.of(Code.CONFLICT, "", "--engine dask and --scheduler ADDRESS go together")
+            )
         if self.devices and self.engine == "dask":
-            raise InputError("--devices: goes with --engine local; Dask's workers have their own")
+            raise InputError.of_option(
+                "--devices",
+                Code.CONFLICT,
+                "goes with --engine local; Dask's workers have their own",
+            )
         self._check_devices()
         for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
             if meant and self.out is None:
-                raise InputError(f"{option}: name the sweep's folder with -o DIR")
+                raise InputError.of_option(
+                    f"{option}", Code.MISSING, "name the sweep's folder with -o DIR"
+                )
 
     def _check_devices(self) -> None:
         """Refuse devices that are none, come twice, or are not there."""
@@ -61,7 +72,9 @@ class SweepOptions:
             elif seen := seen_without(device):
                 text = f"torch sees {seen}; name what is there, or leave --devices out"
             if text:
-                raise InputError(f"--devices {device}: {text}")
+                raise InputError.of_option(
+                    f"--devices {device}", Code.WRONG_VALUE, "{text}", text=text
+                )
 
     @property
     def part(self) -> str:
@@ -104,7 +117,9 @@ class SweepOptions:
 def workers(jobs: int) -> int:
     """Return the number of workers of ``-j JOBS``."""
     if jobs < 0:
-        raise InputError(f"-j {jobs}: must be 1 or more, or 0 for one a core")
+        raise InputError.of_option(
+            f"-j {jobs}", Code.WRONG_VALUE, "must be 1 or more, or 0 for one a core"
+        )
     if jobs:
         return jobs
     if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
@@ -119,7 +134,9 @@ def shard(text: str | None) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
     number, parts = map(int, found.groups()) if found else (0, 0)
     if not 1 <= number <= parts:
-        raise InputError(f"--shard {text}: should be i/N with i from 1 to N, like 2/8")
+        raise InputError.of_option(
+            f"--shard {text}", Code.WRONG_VALUE, "should be i/N with i from 1 to N, like 2/8"
+        )
     return number - 1, parts
 
 
@@ -150,8 +167,11 @@ class SweepRequest:
             axes = self.plan.axes
             is_swept = "learning.device" in (*axes.specs, *axes.variant_keys)
             if is_swept or self.plan.read(first.overrides).learning.device != "auto":
-                raise InputError(
-                    "--devices: learning.device is given as well; leave one of them out"
+                raise InputError.of_option(
+                    "--devices",
+                    Code.CONFLICT,
+                    "learning.device is given as well",
+                    Other(said="leave one of them out"),
                 )
 
     @cached_property

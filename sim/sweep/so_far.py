@@ -13,6 +13,7 @@ from sim.execution.status import COMPLETE
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import ROWS, Sweep, read_about, read_sweep
 from sim.sweep.rows import outcome_in, outcomes_of, rows_table
+from statements import Code
 
 
 class SoFar:
@@ -26,7 +27,9 @@ class SoFar:
     def __init__(self, place: Path) -> None:
         about = read_about(place)
         if about is None:
-            raise InputError(f"{place}: no folder of a sweep (it has no {SWEEP})")
+            raise InputError.of_file(
+                place, Code.NO_FILE, f"no folder of a sweep (it has no {SWEEP})"
+            )
         self._place = place
         self._about = about
         self._points = [Point(**point) for point in about["points"]]
@@ -57,7 +60,11 @@ class SoFar:
     def look(self) -> None:
         """Look at what is there by now; raise InputError where nothing is left of it."""
         if not (self._place / SWEEP).is_file():
-            raise InputError(f"{self._place}: the sweep in it has ended, and nothing of it is kept")
+            raise InputError.of_file(
+                self._place,
+                Code.NOT_RECORDED,
+                "the sweep in it has ended, and nothing of it is kept",
+            )
         if self._is_new(self._place / ROWS):
             self.outcomes |= outcomes_of(read_sweep(self._place).rows)
         self.running = []

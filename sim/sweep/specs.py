@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from scenarios.parsing import parse_yaml
 from sim.errors import InputError
-from statements import Refused, sentence
+from statements import Code, Refused, sentence
 
 # As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
 _NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
@@ -57,8 +57,10 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
-            raise InputError(
-                f"-p {pair}: should be KEY=SPEC, like -p orbit.altitude_km=400:1200:100"
+            raise InputError.of_option(
+                f"-p {pair}",
+                Code.WRONG_VALUE,
+                "should be KEY=SPEC, like -p orbit.altitude_km=400:1200:100",
             )
         spec = read_spec(key, text)
         if key in specs:
@@ -116,4 +118,4 @@ def _items(key: str, text: str) -> Spec:
 
 def refuse(key: str, text: str) -> NoReturn:
     """Raise InputError that says what is wrong with the values of a key."""
-    raise InputError(f"-p {key}: {text}")
+    raise InputError.of_option(f"-p {key}", Code.WRONG_VALUE, "{text}", text=text)

@@ -92,9 +92,15 @@ class TuningPlan:
         """Refuse what cannot be tuned."""
         self._check_keys()
         if self.at_days is not None and not 0.0 < self.at_days < math.inf:
-            raise InputError(f"--at {self.at_days:g}: must be above 0 days")
+            raise InputError.of_option(
+                f"--at {self.at_days:g}", Code.WRONG_VALUE, "must be above 0 days"
+            )
         if self.halving and self.at_days is None:
-            raise InputError("--halving: name the time at which settings are compared by --at DAYS")
+            raise InputError.of_option(
+                "--halving",
+                Code.MISSING,
+                "name the time at which settings are compared by --at DAYS",
+            )
         # Any one candidate says what the others have in common.
         plan = self.sweep_of(self.candidates[:1], 1.0)
         learning = plan.read(next(plan.points()).overrides).learning
@@ -120,12 +126,17 @@ class TuningPlan:
         for key in (*self.axes.specs, *self.axes.variant_keys):
             if any(key == part or key.startswith(f"{part}.") for part in OF_THE_DATA):
                 cure = "use --replications N" if key == "seed" else "set it for all by --set"
-                raise InputError(
-                    f"-p {key}: decides what is learnt from, or until when; {cure}, and tune others"
+                raise InputError.of_option(
+                    f"-p {key}",
+                    Code.WRONG_VALUE,
+                    "decides what is learnt from, or until when; {cure}, and tune others",
+                    cure=cure,
                 )
         tuned = [key for key in self.axes.specs if key not in (VARIANT, METHOD)]
         if not tuned:
-            raise InputError("-p: nothing is tuned; name a key by -p learning.step_size=0.03,0.1")
+            raise InputError.of_option(
+                "-p", Code.MISSING, "nothing is tuned; name a key by -p learning.step_size=0.03,0.1"
+            )
         combinations_count(self.axes.specs, "grid", None)
 
     @cached_property

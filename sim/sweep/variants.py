@@ -17,7 +17,7 @@ from scenarios.parsing import parse_yaml
 from sim.errors import InputError
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.specs import Span, Spec, Steps, refuse
-from statements import Place, Refused
+from statements import Code, Other, Place, Refused
 
 VARIANT = "variant"
 """The column of the names, among the keys of the sweep."""
@@ -64,7 +64,7 @@ def _keys_of(path: Path, name: str, keys: Any) -> dict[str, Any]:
 
 
 def _refuse(path: Path, text: str) -> NoReturn:
-    raise InputError(f"--variants {path}: {text}")
+    raise InputError.of_option(f"--variants {path}", Code.WRONG_FILE, "{text}", text=text)
 
 
 def keys_of_file(text: str) -> dict[str, Any]:
@@ -77,16 +77,23 @@ def keys_of_file(text: str) -> dict[str, Any]:
     if not name and len(variants) == 1:
         [name] = variants
     if name not in variants:
-        named = f"has no {name}; " if name else ""
-        raise InputError(
-            f"--set @{text}: {named}name one of {', '.join(variants)}, like @{path or text}:"
-            f"{next(iter(variants))}"
+        raise InputError.of_option(
+            f"--set @{text}",
+            Code.WRONG_VALUE if name else Code.MISSING,
+            f"has no {name}" if name else "",
+            Other(
+                said=f"name one of {', '.join(variants)}, like @{path or text}:"
+                f"{next(iter(variants))}"
+            ),
         )
     keys = variants[name]
     if code := next((value for key, value in keys.items() if may_be_code(key, value)), None):
-        raise InputError(
-            f"--set @{text}: {code} names Python code, which a file may not run by itself; "
-            f"allow it by {ALLOW_CODE}=1, or set it by --set"
+        raise InputError.of_option(
+            f"--set @{text}",
+            Code.NO_CONSENT,
+            "{code} names Python code, which a file may not run by itself",
+            Other(said=f"allow it by {ALLOW_CODE}=1, or set it by --set"),
+            code=code,
         )
     return as_overrides(keys)
 
@@ -150,9 +157,13 @@ def _refuse_equals(variants: Variants) -> None:
     for name, keys in variants.items():
         other = first.setdefault(json.dumps(dict(keys), sort_keys=True, default=str), name)
         if other != name:
-            raise InputError(
-                f"--variants: {other} and {name} set the same keys; keep one of them "
-                "(--replications runs more seeds)"
+            raise InputError.of_option(
+                "--variants",
+                Code.CONFLICT,
+                "{one} and {name} set the same keys",
+                Other(said="keep one of them (--replications runs more seeds)"),
+                one=other,
+                name=name,
             )
 
 

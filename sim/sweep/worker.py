@@ -46,6 +46,7 @@ from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
 from sim.world.world import World
+from statements import Code, Other, Statement
 from statements import code_of as error_code
 
 
@@ -178,13 +179,21 @@ def _result(
     scenario = scenarios.load(point.scenario, point.overrides)
     world = World(scenario)
     if point_identity(world).digest != point.digest:
-        raise InputError(
-            f"{point.scenario}: has changed since the sweep began, or a file that it names; sweep "
-            "it again"
+        raise InputError.of_file(
+            point.scenario,
+            Code.WRONG_FILE,
+            "has changed since the sweep began, or a file that it names",
+            Other(said="sweep it again"),
         )
     if changed := changed_code(code_of(world, running_code_digest), point.code):
         raise InputError(
-            f"{', '.join(changed)}: has changed since this worker imported it; start workers anew"
+            Statement.of(
+                Code.OWN_CODE,
+                "",
+                "{files}: has changed since this worker imported it",
+                Other(said="start workers anew"),
+                files=", ".join(changed),
+            )
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
     resumed = has_saved(place)

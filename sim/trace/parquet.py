@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
+from statements import Code
 
 LARGE = 1 << 20
 """Rows above which a table stays in its file; a group of rows never has more."""
@@ -146,9 +147,12 @@ def _opened(path: Path) -> pq.ParquetFile:
             or any(group.num_rows > LARGE for group in groups)
             or any(group.total_byte_size > _most_bytes(group.num_rows) for group in groups)
         ):
-            raise InputError(
-                f"{path}: has {found.num_rows} rows in {data_size(size)} and {len(groups)} "
-                f"groups of rows, {_NOT_OURS}"
+            raise InputError.of_file(
+                path,
+                Code.BROKEN_FILE,
+                f"has {{num_rows}} rows in {data_size(size)} and {len(groups)} "
+                f"groups of rows, {_NOT_OURS}",
+                num_rows=found.num_rows,
             )
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     return pq.ParquetFile(path, metadata=found, read_dictionary=texts)
@@ -181,8 +185,10 @@ def _check_texts(path: Path, group: pa.Table) -> None:
         for chunk in words
     )
     if needed > _most_bytes(len(group)):
-        raise InputError(
-            f"{path}: has {data_size(needed)} of text in {len(group)} rows, {_NOT_OURS}"
+        raise InputError.of_file(
+            path,
+            Code.BROKEN_FILE,
+            f"has {data_size(needed)} of text in {len(group)} rows, {_NOT_OURS}",
         )
 
 
@@ -192,10 +198,15 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path}: is missing; the run has to be done again") from None
+        raise InputError.of_file(
+            path, Code.NO_FILE, "is missing; the run has to be done again"
+        ) from None
     except (OSError, pa.ArrowInvalid) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         reason = str(why).splitlines()[0].rstrip(".")
-        raise InputError(
-            f"{path}: cannot be read ({reason}); the run has to be done again"
+        raise InputError.of_file(
+            path,
+            Code.BROKEN_FILE,
+            "cannot be read ({reason}); the run has to be done again",
+            reason=reason,
         ) from None

@@ -11,6 +11,7 @@ from sim.formatting import data_size
 from sim.trace.arrow import ROW_BYTES
 from sim.trace.parquet import coded_groups, described, plain, read_groups
 from sim.trace.schema import APPENDED, COLUMNS
+from statements import Code, Other
 
 DigestTexts = tuple[str, str]
 """Digests of a column: of all that is in it, and of what counts as timing."""
@@ -95,7 +96,9 @@ def _check_memory(path: Path) -> None:
     needed = ROW_BYTES * described(path)[0]
     free = free_bytes("cpu")
     if free is not None and needed > free:
-        raise InputError(
-            f"{path}: needs about {data_size(needed)} of memory and {data_size(free)} are free; "
-            "use a larger machine, or Result.pieces, which reads a table in parts"
+        raise InputError.of_file(
+            path,
+            Code.NO_MEMORY,
+            f"needs about {data_size(needed)} of memory and {data_size(free)} are free",
+            Other(said="use a larger machine, or Result.pieces, which reads a table in parts"),
         )

@@ -17,7 +17,7 @@ from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
 from sim.errors import InputError
 from sim.formatting import some
 from sim.world.start import given_start
-from statements import Code, Remove, Statement
+from statements import Code, Other, Remove, Set, Statement
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,7 @@ class SatelliteOfFile:
     norad_id: int = 0
 
 
-SEVERAL_SETS = (
-    "set orbit.sets: nearest to take at each time the one nearest to it, or latest for the last"
-)
+SETS = Set("orbit.sets", "nearest", ("latest",))
 S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
 Checksum = Literal["verify", "ignore"]
 
@@ -254,8 +252,7 @@ def _told_apart(found: Sequence[S]) -> list[S]:
     twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
     if times > 1:  # traces could not tell them apart
         if any(satellite.norad_id for satellite in told if satellite.name == twice):
-            text = f"orbit: {times} element sets are those of {twice!r}; {SEVERAL_SETS}"
-            raise InputError(text)
+            raise InputError(_several_sets("orbit", times, twice))
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
@@ -265,6 +262,11 @@ def _told_apart(found: Sequence[S]) -> list[S]:
             )
         )
     return told
+
+
+def _several_sets(key: str, count: int, name: str) -> Statement:
+    text = "{count} element sets are those of {name!r}"
+    return Statement.of(Code.AMBIGUOUS, key, text, SETS, count=count, name=name)
 
 
 def _meant(found: Sequence[S], wanted: str, key: str) -> S:
@@ -277,17 +279,24 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
         or (number and satellite.norad_id == number)
     ]
     if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
-        text = f"{key}: {len(meant)} element sets are those of {wanted!r}; {SEVERAL_SETS}"
-        raise InputError(text)
+        raise InputError(_several_sets(key, len(meant), wanted))
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
         raise InputError(
-            f"{key}: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
-            "catalogue number"
+            Statement.of(
+                Code.AMBIGUOUS,
+                key,
+                "{count} satellites are called {name!r}: {labels}",
+                Other(said="give the catalogue number"),
+                count=len(meant),
+                name=wanted,
+                labels=labels,
+            )
         )
     if not meant:
         names = some([*map(_label, sorted(found, key=partial(_distance, wanted)))], 5)
-        raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
+        text = "no {name!r} among the satellites, which are {names}"
+        raise InputError(Statement.of(Code.WRONG_VALUE, key, text, name=wanted, names=names))
     return meant[0]
 
 

@@ -24,7 +24,7 @@ from scenarios.ground import (
 )
 from sim.errors import InputError
 from sim.world.fleet import Fleet
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
@@ -193,8 +193,15 @@ class Sites:
         devices = sum(kind.devices for kind in cluster.kinds)
         if devices != len(sites):
             raise InputError(
-                f"ground.clusters {cluster.name!r}: kinds are {devices} devices, but places_path "
-                f"holds {len(sites)}; give as many"
+                Statement.of(
+                    Code.CONFLICT,
+                    "ground.clusters",
+                    "kinds of {client!r} are {devices} devices, but places_path holds {places}",
+                    Other(said="give as many"),
+                    client=cluster.name,
+                    devices=devices,
+                    places=len(sites),
+                )
             )
         return kinds_in_order(cluster.kinds, order)
 
@@ -213,9 +220,15 @@ class Sites:
             far_km = distance_km(centre, place)
             if far_km > FARTHEST_KM:
                 raise InputError(
-                    f"ground.clusters {cluster.name!r}: device {place.name!r} is {far_km:.0f} km "
-                    f"from the cluster's place, whose contacts are its own; at most "
-                    f"{FARTHEST_KM:g} km"
+                    Statement.of(
+                        Code.WRONG_VALUE,
+                        "ground.clusters",
+                        "device {device!r} of {client!r} is {far_km:.0f} km from the cluster's "
+                        f"place, whose contacts are its own; at most {FARTHEST_KM:g} km",
+                        device=place.name,
+                        client=cluster.name,
+                        far_km=far_km,
+                    )
                 )
         return tuple(
             replace(place, min_elevation_deg=centre.min_elevation_deg)
@@ -231,8 +244,14 @@ class Sites:
         for site in sites:
             if site.horizon is not None:
                 raise InputError(
-                    f"ground.clusters {cluster.name!r}: places_path: device {site.name!r} has a "
-                    "horizon, which clusters and stations have only; give it one elevation"
+                    Statement.of(
+                        Code.UNSUPPORTED,
+                        "ground.clusters",
+                        "device {device!r} of places_path has a horizon, which clusters and "
+                        "stations have only",
+                        Other(said="give it one elevation"),
+                        device=site.name,
+                    )
                 )
         rows = [(*place_keys(site).values(),) for site in sites]
         return sites, places_order(rows, cluster.kinds)

@@ -171,7 +171,7 @@ def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path,
     found = leomix("doctor")
     assert (found.status, f"{tmp_path}/channel.py: has the name" in found.out) == (1, True)
     never = leomix("sweep", "quickstart", "-p", "orbit.min_elevation_deg=89.9", "--dry-run")
-    assert (never.status, "\nno contact  point 0: ground.clusters 'M" in never.out) == (2, True)
+    assert (never.status, "\nno contact  point 0: ground.clusters: 'M" in never.out) == (2, True)
 
 
 def test_small_scenarios_that_are_shipped_lack_no_data():

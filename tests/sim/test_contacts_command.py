@@ -230,7 +230,8 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
     # Two sets of one satellite: each, with a word about it, or the one nearest in time.
     file.write_text(tle(one, 71) + tle(two, 71))
     each = leomix(*line)
-    assert "71 comes twice: two element sets of one satellite count as two; keep one" in each.err
+    count = "71 comes twice, and two element sets of one satellite count as two"
+    assert f"{count}: keep one of them, or give --sets nearest\n" in each.err
     nearest = leomix(*line, "--sets", "nearest")
     assert nearest.err == "" and 0 < nearest.out.count("DEB") < each.out.count("DEB")
     assert leomix(*line, "--sets", "newest").err.startswith(

@@ -308,7 +308,7 @@ REFUSED = [
     ("20h", "stop.days=0.5", "--at 72000 s: the fork would end at 43200 s"),
     ("20h", "link.sidelink={rate_mbps: 1}", "link.sidelink: "),
     ("36h", "stop.days=2", "--at 129600 s: cluster 'South' has had its last contact by"),
-    ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; give more"),
+    ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; raise it"),
     ("37h", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
     ("soon", "compute.power_w=3", "--at soon: is not a time; write it like 36h"),
 ]

@@ -155,7 +155,7 @@ def test_a_place_is_refused_by_its_name_where_the_air_has_no_model():
     one = published(IRIDIUM, ground={"clusters": [place]}, link=link)
     assert one.ground.clusters[0].longitude_deg == -70.75
     with pytest.raises(
-        InputError, match=r"^ground.clusters 'Balloon': altitude_m 20000 is outside"
+        InputError, match=r"^ground.clusters: altitude_m 20000 of 'Balloon' is outside"
     ):
         make_plan(one)
 
@@ -172,7 +172,7 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     named = {(contact.satellite, contact.norad_id) for contact in both.contacts}
     assert named == {("TWIN (25544)", 25544), ("TWIN (25545)", 25545)}
     thrice = f"{twins}TWIN\n{DECAYING}"
-    several = "2 element sets are those of .*; set orbit.sets: nearest to take at each time"
+    several = "2 element sets are those of .*; set orbit.sets: nearest or latest"
     for keys in ({"serving": "any"}, {"satellite": "25544"}):
         with pytest.raises(InputError, match=several):
             make_plan(published(thrice, orbit=keys))
@@ -259,7 +259,7 @@ def test_places_that_do_not_fit_are_told_of():
     told = sim.run(at_north(near, near | {"min_elevation_deg": 89.9})).manifest["warnings"]
     [line] = [line for line in told if "sent nothing" in line]
     assert line.startswith("1 of the 2 devices of North sent nothing, device 1 for one")
-    with pytest.raises(InputError, match="'North': device 'lost' is 1112 km"):
+    with pytest.raises(InputError, match="device 'lost' of 'North' is 1112 km"):
         make_plan(at_north(near, {"name": "lost", "latitude_deg": 50, "longitude_deg": 20}))
 
 

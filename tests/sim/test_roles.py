@@ -207,7 +207,7 @@ def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp
 def test_a_client_that_never_meets_a_station_is_named():
     windows = WINDOWS + "C1,Bern,2026-08-22T00:00:00Z,2026-08-22T00:08:00Z\n"
     scenario = scenarios.from_dict(IN_ORBIT | {"orbit": {"source": "contacts", "windows": windows}})
-    with pytest.raises(InputError, match=r"roles.clients 'C1': no window has it with a station"):
+    with pytest.raises(InputError, match=r"roles.clients: 'C1': no window has it with a station"):
         sim.run(scenario)
 
 
