@@ -205,9 +205,11 @@ def _left_out(bad: list[str], total: int, file: ElementFile) -> list[str]:
         return []
     if not file.skip_bad:
         others = f" ({len(bad)} of {total} are bad; --skip-bad leaves them out)"
-        raise InputError(bad[0] + (others if total > 1 else ""))
+        text = bad[0] + (others if total > 1 else "")
+        raise InputError(Statement.of(Code.BROKEN_FILE, "", text))
     if len(bad) == total:
-        raise InputError(f"{file.path}: no good elements are left of {total}; the first: {bad[0]}")
+        text = "no good elements are left of {total}; the first: {first}"
+        raise InputError.of_file(file.path, Code.BROKEN_FILE, text, total=total, first=bad[0])
     return [f"left out: {line}" for line in bad]
 
 

@@ -14,7 +14,7 @@ import typer
 from sim.cli import options
 from sim.cli.options import spread_out
 from sim.errors import InputError, missing
-from statements import Code, Other
+from statements import Code, Other, statement_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -108,7 +108,7 @@ def _functions(path: Path) -> Flown:
         code = UserCode(place, limit_s=1.0)
         code.check()
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(statement_of(error)) from None
     return Flown("sim.fly.functions:Functions", {"code": place}, uses_data=not code.has("data"))
 
 
@@ -123,7 +123,7 @@ def _app(folder: Path) -> Flown:
     try:
         parts = components_of(folder)
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(statement_of(error)) from None
     sys.path.insert(0, str(folder.resolve()))
     named = {"server": parts["serverapp"], "client": parts["clientapp"]}
     options = {"app": str(folder.resolve()), **named}

@@ -161,7 +161,10 @@ def as_written(folders: Sequence[Path]) -> Iterator[None]:
     except DAMAGE as error:
         names = ", ".join(map(str, folders))
         what = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{names}: manifest or tables are not as this version of leomix writes them ({what}); "
-            "run the scenario anew"
+        raise InputError.of_file(
+            names,
+            Code.WRONG_FILE,
+            "manifest or tables are not as this version of leomix writes them ({why})",
+            Other(said="run the scenario anew"),
+            why=what,
         ) from error

@@ -279,9 +279,13 @@ class Run(Observer):
         except ValueError as error:
             if isinstance(error, InputError) or not self._replayed or self.checkpoint is None:
                 raise
-            text = " ".join(str(error).split())
-            cure = how_to_restart(self.checkpoint.folder)
-            raise InputError(f"{self._replayed}does not fit this run ({text}); {cure}") from error
+            raise InputError.of_file(
+                self.checkpoint.folder / JOURNAL,
+                Code.WRONG_FILE,
+                "does not fit this run ({why})",
+                Other(said=how_to_restart(self.checkpoint.folder)),
+                why=" ".join(str(error).split()),
+            ) from error
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -215,7 +215,15 @@ class Schedule:
 
     def _pieces(self, piece_s: int | None) -> LinkVolumes:
         if piece_s is not None and not _is_whole(piece_s):
-            raise InputError(f"piece_s is {piece_s!r}; give a whole number of seconds above 0")
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "",
+                    "piece_s is {piece_s!r}",
+                    Other(said="give a whole number of seconds above 0"),
+                    piece_s=piece_s,
+                )
+            )
         if self.scenario.orbit.source == "slots":
             raise InputError(
                 Statement.of(

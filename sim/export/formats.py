@@ -64,9 +64,10 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,
-            f"is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to "
-            f"{{to}} name the folder of one of its points, {folder / POINTS}/...",
-            to=to,
+            f"is a sweep, which --to {' or '.join(OF_SWEEPS)} writes",
+            Other(
+                said=f"for --to {to} name the folder of one of its points, {folder / POINTS}/..."
+            ),
         )
     place = out or folder / "export" / to.replace(":", ".")
     # A killed export may have left a part.

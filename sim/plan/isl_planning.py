@@ -20,7 +20,7 @@ from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
 from sim.world.world import World
-from statements import Code, Lower, Statement
+from statements import Code, Lower, Statement, statement_of
 
 
 def isl_plan(
@@ -143,7 +143,7 @@ def find_isls(
     except orbit.ElementError:
         raise
     except ValueError as error:
-        raise InputError(f"link.isl.{error}") from None
+        raise InputError(statement_of(error).below("link", "isl")) from None
 
 
 def _isl_file(

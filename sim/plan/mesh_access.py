@@ -81,9 +81,10 @@ def access_sessions(
                 Statement.of(
                     Code.NEVER_REACHED,
                     "link.isl.route",
-                    f"what {{client!r}} sends never reaches {whom}, by no passes and links",
+                    "what {client!r} sends never reaches {server}, by no passes and links",
                     *cures,
                     client=cluster.name,
+                    server=whom,
                 )
             )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)

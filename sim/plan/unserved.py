@@ -40,48 +40,25 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
             continue
         windows = served.windows_of_clients[site]
         if passes[site] and not len(windows):
-            raise InputError(
-                Statement.of(
-                    Code.NEVER_SERVED,
-                    key,
-                    "{client!r}: its satellites are out in all of its {windows} windows",
-                    *_LESS_OUT,
-                    *longer,
-                    client=name,
-                    windows=passes[site],
-                )
-            )
+            text = "{client!r}: its satellites are out in all of its {windows} windows"
+            helps: Sequence[Remedy] = [*_LESS_OUT, *longer]
+            values = {"client": name, "windows": passes[site]}
+            raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
         if source.source == "slots":
             continue
         gap = figures.longest_gap_s[site] / 3600
         if not len(windows):
             why, helps = _never_seen(served, site, longer, of_file=of_file)
-            raise InputError(
-                Statement.of(
-                    Code.NEVER_SEEN,
-                    key,
-                    f"{{client!r}}: {why} (longest gap {{longest_gap_h:.1f}} h)",
-                    *helps,
-                    client=name,
-                    longest_gap_h=gap,
-                    days=served.span_s / 86400,
-                )
-            )
+            text = "{client!r}: {why} (longest gap {longest_gap_h:.1f} h)"
+            values = {"client": name, "why": why, "longest_gap_h": gap}
+            raise InputError(Statement.of(Code.NEVER_SEEN, key, text, *helps, **values))
         services = windows[service.served[windows]]
         if not len(services):
             why, helps = _why_never_served(served, windows, source)
-            raise InputError(
-                Statement.of(
-                    Code.NEVER_SERVED,
-                    key,
-                    "{client!r}: seen {windows} times, but never served (longest gap "
-                    f"{{longest_gap_h:.1f}} h): {why}",
-                    *helps,
-                    client=name,
-                    windows=len(windows),
-                    longest_gap_h=gap,
-                )
-            )
+            text = "{client!r}: seen {windows} times, but never served (longest gap "
+            text += "{longest_gap_h:.1f} h): {why}"
+            values = {"client": name, "why": why, "longest_gap_h": gap, "windows": len(windows)}
+            raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
 
 
 _LESS_OUT = (Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours"))

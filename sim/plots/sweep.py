@@ -134,8 +134,9 @@ def _column(rows: pa.Table, key: str) -> pa.ChunkedArray:
             Statement.of(
                 Code.NOT_RECORDED,
                 "",
-                f"the sweep has no column {{key!r}}; it has {', '.join(rows.column_names)}",
+                "the sweep has no column {key!r}; it has {columns}",
                 key=key,
+                columns=", ".join(rows.column_names),
             )
         )
     return rows[key]

@@ -158,11 +158,15 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
     holds = There.ALL if _digests(there) == _digests(about) else There.PART
     if not resume:
         is_this = known.keys() == asked.keys()  # whatever its code says by now
-        how = {
-            There.ALL: "this sweep already; go on with it by --resume",
-            There.PART: f"{len(known)} of these {len(asked)} points; extend that sweep by --resume",
-        }
-        raise InputError(f"-o {place}: holds {how[There.ALL if is_this else holds]}")
+        is_all = is_this or holds is There.ALL
+        raise InputError.of_option(
+            f"-o {place}",
+            Code.WRONG_FILE,
+            "holds this sweep already" if is_all else "holds {known} of these {asked} points",
+            Other(said=f"{'go on with it' if is_all else 'extend that sweep'} by --resume"),
+            known=len(known),
+            asked=len(asked),
+        )
     return holds
 
 

@@ -20,7 +20,7 @@ from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import METHOD, VARIANT, Axes
 from sim.world.world import World
-from statements import Code, Other, Place, Refused, dotted, statement_of
+from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
 
 T = TypeVar("T")
 Specs = Mapping[str, Spec]
@@ -165,10 +165,10 @@ class SweepPlan:
             )
         swept = [key for key in self.specs if key != VARIANT]
         for key in swept:
-            self._check(f"-p {key}:", key, (*swept, *self.axes.variant_keys))
+            self._check("-p", key, (*swept, *self.axes.variant_keys))
         for name, keys in self.axes.variants.items():
             for key in keys:
-                self._check(f"variant {name}: {key}", key, (*keys, *swept))
+                self._check(f"variant {name}:", key, (*keys, *swept))
                 if key in swept:
                     raise InputError.of_option(
                         f"-p {key}",
@@ -178,16 +178,23 @@ class SweepPlan:
                         name=name,
                     )
 
-    def _check(self, said: str, key: str, beside: Sequence[str]) -> None:
+    def _check(self, option: str, key: str, beside: Sequence[str]) -> None:
         """Refuse a key that changes nothing, or that undoes one beside it or one that is set."""
+
+        def refused(code: Code, text: str, *helps: Remedy, **values: str) -> InputError:
+            return InputError(Statement.of(code, key, text, *helps, **values), Place(option))
+
         if key in OUTSIDE:
-            raise InputError(f"{said} changes nothing in a run; sweep another key")
+            helps = Other(said="sweep another key")
+            raise refused(Code.UNUSED, "changes nothing in a run", helps)
         if key in self.overrides:
-            option = "--seed" if key == "seed" else f"--set {key}"
-            raise InputError(f"{said} is given by {option} as well; leave one of them out")
+            other = "--seed" if key == "seed" else f"--set {key}"
+            helps = Other(said="leave one of them out")
+            raise refused(Code.CONFLICT, "is given by {other} as well", helps, other=other)
         for other in (*beside, *self.overrides):
             if other.startswith(f"{key}."):
-                raise InputError(f"{said} would undo {other}, which is given as well")
+                text = "would undo {other}, which is given as well"
+                raise refused(Code.CONFLICT, text, other=other)
 
     @property
     def specs(self) -> Mapping[str, Spec]:

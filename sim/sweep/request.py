@@ -159,8 +159,13 @@ class SweepRequest:
         """Make the points, first of all their number."""
         if self.plan.count > MOST_POINTS and not self.many:
             raise InputError(
-                f"{self.plan.count:,} points are more than {MOST_POINTS:,}; "
-                "add --yes if that is meant"
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    "",
+                    f"{{points:,}} points are more than {MOST_POINTS:,}",
+                    Other(said="add --yes if that is meant"),
+                    points=self.plan.count,
+                )
             )
         first = self.points[0]
         if self.options.devices:

@@ -355,8 +355,13 @@ def _with_choice(
             best[name] = one
     if without := [name for name in plan.contenders if name not in best]:
         raise InputError(
-            f"{', '.join(without)}: no setting has a validation accuracy with every seed; "
-            f"{failures[0] if failures else 'see the logs of the runs'}"
+            Statement.of(
+                Code.NOT_RECORDED,
+                "",
+                "{contenders}: no setting has a validation accuracy with every seed; {why}",
+                contenders=", ".join(without),
+                why=failures[0] if failures else "see the logs of the runs",
+            )
         )
     return [replace(one, is_chosen=one is best[one.candidate.contender]) for one in tried]
 

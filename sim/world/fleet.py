@@ -219,7 +219,9 @@ def _of_contact_plan(
     try:
         found = orbit.plan_windows(contacts, places)
     except ValueError as error:
-        raise InputError(f"{name}: {error} by orbit.names, like {{1: {places[0]}}}") from None
+        text = "{why} by orbit.names, like {{1: {place}}}"
+        refused = {"why": str(error), "place": places[0]}
+        raise InputError.of_file(name, Code.MISSING, text, **refused) from None
     left_out = [*_left_out(bad)]
     if found.aside:
         text = "{file}: not used of the contact plan: {rows}"

@@ -1,5 +1,6 @@
 """What a refusal advises helps: applied, the same is not said of the same key again."""
 
+import ast
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 import scenarios
+import sim
 from statements import Code, Refused, Statement, as_json, line
 from tests.kit.doubts import doubts_before
 from tests.kit.every_source import changed
@@ -201,6 +203,18 @@ def test_a_statement_is_the_same_in_words_and_in_json():
         "place": {"option": "--set", "file": "", "line": None, "at": ""},
         "text": str(caught.value),
     }
+
+
+def test_no_package_refuses_input_by_a_text_alone():
+    """Each refusal has a code, and keys or a place: a text alone would be of none."""
+    texts = []
+    for path in Path(sim.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "InputError":
+                first = node.args[0]
+                if isinstance(first, ast.Constant | ast.JoinedStr | ast.BinOp):
+                    texts.append(f"{path.name}:{node.lineno}")
+    assert not texts
 
 
 def test_a_text_of_somebody_else_may_have_braces():
