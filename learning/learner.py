@@ -179,7 +179,7 @@ class Learner:
         """Results by key; the configuration, with the compute device, is part of every key."""
         values = Values(*self._settings(), keep=self.trains)
         values.known = lambda: dict(self.task.initial)
-        values.joint = Stacking()
+        values.batching = Stacking()
         return values
 
     def under(self, rules: LearningRules) -> None:

@@ -7,7 +7,6 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -19,21 +18,19 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.rounds import Rounds
 from learning.methods.surface import Traits
+from learning.methods.when_trained import InContacts, InGaps
 from learning.requests.cluster import (
     Chain,
     Cluster,
-    Contact,
     Cost,
     Mask,
     NextContact,
     Receipt,
     Train,
-    TrainUntilContact,
     Upload,
 )
 from learning.requests.facts import Note
-from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
-from learning.requests.request import Request
+from learning.requests.masks import either, having, is_anybody, is_everybody, without
 from learning.training.recipe import TrainedPart
 
 
@@ -63,9 +60,8 @@ class FedAvg(Rounds):
     a cluster's part when its chain is cut. What is under way then is given up: who missed a round
     begins the next one with a download.
 
-    With ``trains: gaps`` the part of a cluster goes over two contacts: it downloads in one, trains
-    through the disconnected phase as EMS-FL does, and uploads in the next. The round's last cluster
-    takes the next model at once. The start model is on the devices before time begins.
+    With ``trains: gaps`` the part of a cluster goes over two contacts, as
+    :class:`~learning.methods.when_trained.InGaps` says.
     """
 
     colour = "#c46f9f"
@@ -77,18 +73,16 @@ class FedAvg(Rounds):
         super().__init__(world, options)
         self.everything: dict[str, Mask] = {}
         # Of the options of a subclass it may be none.
-        self.in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
+        in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
+        self.training = InGaps(self) if in_gaps else InContacts(self)
 
     # -- a cluster's part of a round
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
         devices = self.devices(me)
-        if self.in_gaps:
-            devices.load_initial(self.server, self.experts)
-            if not self.sits_out(me.name):
-                self.enter_round(devices)
-        while contact := (yield from self.next_contact(devices)):
+        self.training.begin(devices)
+        while contact := (yield from self.training.next_contact(devices)):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
             if self.sits_out(me.name):
@@ -98,8 +92,7 @@ class FedAvg(Rounds):
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
-            if self.in_gaps and not self.sits_out(me.name):
-                yield from self.take_model(devices)
+            yield from self.training.end_contact(devices)
 
     def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
@@ -124,7 +117,7 @@ class FedAvg(Rounds):
             if is_anybody(devices.pending):
                 return
         if not (self.is_given_up(number) or self.is_over(devices)):
-            yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
+            yield from self.training.take_part(devices)
 
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
@@ -167,19 +160,14 @@ class FedAvg(Rounds):
         self.sent[devices.name] = devices.nobody
         if is_anybody(devices.under_way):
             devices.cancel_transfers()
-        if self.in_gaps:
-            unsent = devices.has_unsent(self.experts, gate=True)
-            devices.forget(self.experts, unsent, gate=True)
+        self.training.enter_round(devices)
 
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         sent = self.sent[devices.name]
         if not is_anybody(sent):
             return False
-        under_way = devices.under_way
-        if self.in_gaps:
-            under_way = either(under_way, self.trains_on(devices))
-        if not is_anybody(under_way):
+        if not is_anybody(either(devices.under_way, self.training.under_way(devices))):
             return True
         members = self.members(devices)
         closing = self.world.closing
@@ -207,49 +195,6 @@ class FedAvg(Rounds):
             return not (name in self.arrived and name in self.wait_noted)
 
         return NextContact(wanted=is_of_use, signal=self.round_over)
-
-    # -- training in gaps
-
-    def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
-        """Wait for a contact; devices train until then, if they train in gaps."""
-        who = self.trains_on(devices) if self.in_gaps else None
-        if who is None or not is_anybody(who):
-            return (yield self.next_of_use(devices.name))
-        foreseen = devices.foresees(self.experts, gate=True)
-        work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
-        devices.train(work, self.experts, gate=True)
-        if work.excluded.all():
-            self.absent.add(devices.name)
-        return contact
-
-    def trains_on(self, devices: ClusterState) -> Mask:
-        """Return which devices (K,) train in gaps: they have the round's model, and are not done.
-
-        Nobody does where training is in contacts.
-        """
-        if not self.in_gaps or devices.name not in self.sent:
-            return devices.nobody
-        done = either(self.sent[devices.name], devices.pending)
-        return without(both(self.has_model(devices), self.members(devices)), done)
-
-    def upload_trained(self, devices: ClusterState) -> Protocol:
-        """Upload what the devices have trained in the gap."""
-        number = self.version
-        yield from self.trained(devices, devices.has_unsent(self.experts, gate=True))
-        devices.offer(self.experts, gate=True)
-        if devices.pending.any():
-            yield from devices.find_changed()
-            receipt = yield Upload(devices.payload("model"), devices.pending)
-            yield from self.keep(devices, number, receipt)
-
-    def take_model(self, devices: ClusterState) -> Protocol:
-        """Download the round's model to the devices that have not been through the round yet."""
-        self.enter_round(devices)
-        done = self.sent[devices.name] | devices.pending | self.has_model(devices)
-        wanted = self.members(devices) & ~done
-        if wanted.any():
-            down = yield devices.download("model", self.server, self.experts, who=wanted)
-            devices.receive(down)
 
     # -- what may differ from method to method
 

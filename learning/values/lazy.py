@@ -38,7 +38,7 @@ class Made(NamedTuple):
     for_another: bool
 
 
-class Joint(Protocol):
+class Batching(Protocol):
     """How trainings that do not depend on each other are computed as one, to the same tensors."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
@@ -61,7 +61,7 @@ class Values:
     before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
     saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
     which a run has from its files: those are kept by name. Trainings that were asked for and can be
-    computed already are computed by ``joint`` with one that is needed, if that is given.
+    computed already are computed by ``batching`` with one that is needed, if that is given.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
@@ -72,7 +72,7 @@ class Values:
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
-        self.joint: Joint | None = None
+        self.batching: Batching | None = None
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
@@ -211,9 +211,9 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed, with trainings that wait if it is one."""
-        joint = self.joint if handle.operation.trains else None
-        if joint is not None and joint.joins(handle, handle):
-            self._compute_joined(joint, handle)
+        batching = self.batching if handle.operation.trains else None
+        if batching is not None and batching.joins(handle, handle):
+            self._compute_joined(batching, handle)
             return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
@@ -223,20 +223,20 @@ class Values:
             raise
         self._made(handle, tensors)
 
-    def _compute_joined(self, joint: Joint, needed: Handle) -> None:
+    def _compute_joined(self, batching: Batching, needed: Handle) -> None:
         """Compute a training, and with it those that wait for no other."""
         # An error of another training is raised when that one is needed.
         with suppress(Exception):
-            others = self._ready(islice(self._joining(joint, needed), MOST_TOGETHER))
+            others = self._ready(islice(self._joining(batching, needed), MOST_TOGETHER))
             if others:
-                self._compute_all(joint, [needed, *others])
+                self._compute_all(batching, [needed, *others])
                 return
-        self._compute_all(joint, [needed])
+        self._compute_all(batching, [needed])
 
-    def _compute_all(self, joint: Joint, handles: Sequence[Handle]) -> None:
+    def _compute_all(self, batching: Batching, handles: Sequence[Handle]) -> None:
         """Compute trainings together; an error names the first of them."""
         try:
-            found = joint.compute(handles, shares=self.cache is not None)
+            found = batching.compute(handles, shares=self.cache is not None)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handles[0].operation.name!r}")
             raise
@@ -246,11 +246,11 @@ class Values:
             else:
                 self._made(handle, made.tensors)
 
-    def _joining(self, joint: Joint, needed: Handle) -> Iterator[Handle]:
+    def _joining(self, batching: Batching, needed: Handle) -> Iterator[Handle]:
         """Yield the trainings that wait for no other, and may be computed with the ``needed``."""
         for handle in list(self._untrained.values()):
             waits = handle is not needed and handle.value is None
-            if waits and not self._needs_training(handle) and joint.joins(handle, needed):
+            if waits and not self._needs_training(handle) and batching.joins(handle, needed):
                 yield handle
 
     def _ready(self, trainings: Iterable[Handle]) -> list[Handle]:

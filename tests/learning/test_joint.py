@@ -69,7 +69,7 @@ def trainings(config, how):
 def forced(config, how):
     """The tensors of each training, computed alone."""
     learner, found = trainings(config, how)
-    learner.values.joint = None
+    learner.values.batching = None
     return [learner.values.force(state.own) for state in found]
 
 
@@ -98,7 +98,7 @@ def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, m
         made = [trainings(each, how) for each in configs]
         handles = [state.own for _, found in made for state in found]
         for learner, found in made:
-            learner.values.joint = None
+            learner.values.batching = None
             for parent in (parent for state in found for parent in state.own.parents):
                 learner.values.force(parent)
         widest.clear()
@@ -148,7 +148,7 @@ def test_what_two_runs_ask_for_at_the_same_time_is_trained_once(monkeypatch):
     handles = []
     for config in (CONFIG, CONFIG, replace(CONFIG, seed=2)):
         learner, found = trainings(config, {"mask": "-inf"})
-        learner.values.joint = None
+        learner.values.batching = None
         handles.append(found[0].own.parents[0])
         for parent in handles[-1].parents:
             learner.values.force(parent)
