@@ -30,6 +30,8 @@ from statements import Code, Other, Statement
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
 
+FAR_MORE = 10.0
+"""How many times the rate of the slower direction is too much for one scale."""
 HEADS = {name: head for name, (head, _) in legend_of("link").items()}
 """Short heads for the terminal; files keep the full names."""
 LOSSES = (
@@ -215,6 +217,12 @@ def passes_of(scenario: Scenario) -> Callable[[int], Tables]:
     """Return what gives the columns over a contact of a run's scenario, by its number."""
     world = World(scenario)
     return lambda number: one_pass(world, number).tables
+
+
+def fit_one_scale(sides: Tables) -> bool:
+    """Return whether the rates of all directions over a pass can be read on one linear scale."""
+    peaks = [float(side["rate_mbps"].max()) for side in sides.values()]
+    return max(peaks) <= FAR_MORE * min(peaks) or min(peaks) == 0.0
 
 
 def one_pass(world: World, number: int) -> Budget:

@@ -10,14 +10,11 @@ from matplotlib.axes import Axes
 
 import scenarios
 from sim.errors import InputError
-from sim.plan.budget import passes_of
+from sim.plan.budget import fit_one_scale, passes_of
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import DASHES, colour, ink
 from sim.plots.names import legend
 from statements import Code, Other, Statement
-
-FAR_MORE = 10.0
-"""How many times the rate of the slower direction is too much for one scale."""
 
 
 def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None) -> Axes:
@@ -51,12 +48,11 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
         lines += line
     axes.set_xlim(minutes[0], minutes[-1])
     axes.set_ylim(0, 90)
-    peaks = [float(side["rate_mbps"].max()) for side in sides.values()]
-    if min(peaks) > 0 and max(peaks) > FAR_MORE * min(peaks):
+    if fit_one_scale(sides):
+        rates.set_ylim(bottom=0)
+    else:
         rates.set_yscale("log")
         rates.yaxis.set_major_formatter("{x:g}")
-    else:
-        rates.set_ylim(bottom=0)
     axes.set_xlabel(f"minutes since the rise at {row['rise_utc']:%Y-%m-%d %H:%M:%S} UTC")
     axes.set_ylabel("elevation in degrees")
     rates.set_ylabel("rate in Mbit/s")

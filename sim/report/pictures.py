@@ -13,7 +13,7 @@ from sim.analysis.inference import gating_pattern
 from sim.analysis.rounds import round_ends_s
 from sim.analysis.samples import SamplesByClass
 from sim.execution.result import Result
-from sim.plan.budget import passes_of
+from sim.plan.budget import fit_one_scale, passes_of
 from sim.plots.canvas import unit_of
 from sim.report.drawing import (
     BOTTOM,
@@ -38,8 +38,6 @@ MOST_KEYS = 24
 """Clusters up to which each is named below the picture of assignments."""
 MOST_WRITTEN = 14
 """Columns up to which each field has its value written in it."""
-FAR_MORE = 10.0
-"""How many times the rate of the slower direction is too much for one scale."""
 
 
 def rounds(run: Result) -> Picture | None:
@@ -86,9 +84,7 @@ def one_contact(run: Result, contact_id: int) -> list[tuple[str, Picture]]:
     found = [
         ("Elevation", frame.picture([frame.line(minutes, seen["elevation_deg"], "mean hue-7")]))
     ]
-    peaks = [float(side["rate_mbps"].max()) for side in sides.values()]
-    both = len(peaks) < 2 or max(peaks) <= FAR_MORE * min(peaks)
-    for shown in [list(sides)] if both else [[name] for name in sides]:
+    for shown in [list(sides)] if fit_one_scale(sides) else [[name] for name in sides]:
         rates = [sides[name]["rate_mbps"] for name in shown]
         frame = Frame(across, Axis.of("rate (Mbit/s)", *rates, least=0.0))
         looks = [f"hue-{list(sides).index(name)}" for name in shown]
