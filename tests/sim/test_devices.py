@@ -222,7 +222,7 @@ def test_kinds_become_numbers_of_each_device(tmp_path):
     north = {"name": "N", "latitude_deg": 60, "longitude_deg": 20, "places_path": str(places)}
     whole = scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS}]})
     assert compute_of(whole)[0].round_s(COST).shape == (3,)
-    with pytest.raises(sim.InputError, match="kinds are 1 devices, but places_path holds 3"):
+    with pytest.raises(sim.InputError, match="kinds of 'N' are 1 devices, but places_path holds 3"):
         compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
 
 
