@@ -289,6 +289,16 @@ def test_a_chain_on_a_beam_by_hand(name):
         assert found == [(0.0, 0, text.format(*line.split())) for line in waits]
 
 
+def test_a_later_step_that_waited_for_its_turn_is_cut_by_what_it_has_sent():
+    """Its bytes count from when it began, and not from when it was ready."""
+    made = [contact(0, 0, 20, [8, 8], radio=band(1)), contact(1, 100, 200, [8, 8], radio=band(1))]
+    later = Upload(Payload("b", 30.0, 1), who(1, 0))
+    rows = talk(made, [[*upload(7.0), later], [later]]).rows(
+        "payload", "start_s", "end_s", "delivered_bytes"
+    )
+    assert rows[2:] == [("b", 14.0, 20.0, 6.0), ("b", 100.0, 124.0, 24.0)]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_session_has_the_sub_channels_of_its_beam(channels):
     curve = LinkCurve(np.array([[0.0, 9.0]]), np.array([[1.0, 1.0]]))
