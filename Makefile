@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
-WHICH  ?= not slow and not process
+WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format bench soak accuracy docs studies dist-check flower lowest clean

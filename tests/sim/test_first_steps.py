@@ -175,6 +175,7 @@ FORMS = [
 FORMS.remove(("choice", "plain"))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("form", "kind"), FORMS)
 def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kind, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -64,6 +64,7 @@ DAMAGES = settings().max_examples // 3
 """5 of each form, the same each time, or 166 new ones with ``--deep``."""
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", KINDS)
 def test_a_damaged_file_is_accepted_or_refused_in_one_line(name, kinds, tmp_path):
     """Of a folder, or of tensors; `make soak` damages thousands of all kinds."""
@@ -263,6 +264,7 @@ IN_PLACE = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("place", "what"), IN_PLACE)
 def test_whatever_is_in_the_place_of_a_file_no_command_hangs_or_leaves_its_folder(
     place, what, kinds, tmp_path
@@ -284,6 +286,7 @@ def test_a_sweep_without_points_is_refused(change, kinds, tmp_path):
     }
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("place", ["timing: run/events.parquet", "sweep: run/sweep.parquet"])
 def test_a_table_that_swells_in_memory_is_refused(place, kinds, tmp_path):
     for given, read in fuzz_forms.bombs(kinds[place], 1, Random(7)):
@@ -477,6 +480,7 @@ SCAN += "*_, last = orbit.scan_satellites(orbit.element_text(sys.argv[1]), 'it')
 SCAN += "print(last, resource.getrusage(0).ru_maxrss - before, sep='\\n')"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", TEXTS)
 def test_elements_without_end_take_little_memory(tmp_path, kind):
     path, (text, words) = tmp_path / "e", TEXTS[kind]
@@ -497,6 +501,7 @@ TABLES = {
 }
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("table", TABLES)
 def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
     given = fuzz_forms.Input.of(table, TABLES[table])
@@ -555,6 +560,7 @@ SAYING = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(("name", "reads", "count"), SAYING)
 def test_no_text_of_a_file_is_obeyed_by_a_terminal(name, reads, count, kinds, tmp_path):
     kind = replace(kinds[name], reads=tuple(kinds[name].reads[number] for number in reads))

@@ -60,6 +60,7 @@ HELD = [
 ]  # fmt: skip
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("form", HELD, ids="-".join)
 def test_every_key_that_a_form_accepts_changes_something(form, pytestconfig):
     if form[2] == "computed air":

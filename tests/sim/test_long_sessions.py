@@ -99,6 +99,7 @@ def test_below_a_satellite_that_never_sets_every_method_goes_on(method):
     assert "A, B are in contact for all of 2 days; each 60 min of it counts" in said
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("method", IN_ORBIT)
 @pytest.mark.parametrize("with_others", [False, True])
 def test_satellites_that_never_set_are_clients_of_every_method(method, with_others):

@@ -120,6 +120,7 @@ def alone(name):
     return built, Looked(built)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", SCENARIOS)
 @given(st.integers(0, 2**32))
 @settings(max_examples=settings().max_examples // 15, phases=[Phase.generate])  # each is a run

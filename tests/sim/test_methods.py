@@ -220,6 +220,7 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
     assert any(w.startswith(f"{len(refused)} updates refused") for w in result.summary["warnings"])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", METHODS.shipped)
 def test_shipped_methods_keep_what_check_method_tries(name):
     """Bytes conserved, resumed equal, any order of clusters, alone as SGD, the same times."""

@@ -31,6 +31,7 @@ CASES = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("case", CASES)
 def test_runs_keep_what_they_promise_and_repeat(case):
     """Of the two (three without faults) hypothesis makes the first as plain as it can."""

@@ -146,6 +146,7 @@ def test_rounds_of_planes_of_any_size_are_those_that_the_rules_name(each, case):
     assert took_part == [set(one.done_s) for one in said]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("case", "rings"), [(case, rings) for case in CASES for rings in {False, "intra" in case}]
 )
