@@ -108,10 +108,14 @@ class Times:
             first_s, last_s = first_s.min(), first_s.max()
         if first_s >= 0.0 and last_s <= now_s:
             return
-        contact_id = getattr(row, "contact_id", None)
-        if not (first_s >= 0.0 and last_s <= self._latest(contact_id, now_s)):
-            at_s = first_s if not first_s >= 0.0 else last_s
-            self._dated(row.table, getattr(row, "kind", "row"), row.cluster, at_s, now_s)
+        named: Any = getattr(row, "contact_id", None)  # of all, or each its own
+        contact_ids = np.atleast_1d(named)
+        latest_s = np.array([self._latest(number, now_s) for number in contact_ids.tolist()])
+        time_s, latest_s = np.broadcast_arrays(row.time_s, latest_s)
+        fine = (time_s >= 0.0) & (time_s <= latest_s)
+        if not everywhere(fine):
+            kind = getattr(row, "kind", "row")
+            self._dated(row.table, kind, row.cluster, float(time_s[worst(~fine)]), now_s)
 
     def _latest(self, contact_id: int | None, now_s: float) -> float:
         """When a row at the latest is that was written at a time."""

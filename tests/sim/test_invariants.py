@@ -118,6 +118,17 @@ def rows(change, kind):
     return emit
 
 
+def dated(table, time_s):
+    """Emit rows of a table with another time."""
+
+    @swap(records.Facts, "emit")
+    def emit(honest, self, fact):
+        meant = getattr(fact, "table", None) == table
+        honest(self, replace(fact, time_s=time_s) if meant else fact)
+
+    return emit
+
+
 def legs(change, kind=records.Moved, **which):
     """Log other fields of the legs of which ``which`` is true."""
 
@@ -330,6 +341,10 @@ TAMPERED = [
     *(
         (rows({"time_s": t}, "aggregate"), OFTEN, CLOCK,
          f"a aggregate of .* is dated {t} s in events")
+        for t in (-1.0, 1e6, math.nan)
+    ),
+    *(
+        (dated("updates", t), OFTEN, CLOCK, f"a row of .* is dated {t} s in updates")
         for t in (-1.0, 1e6, math.nan)
     ),
     (legs(lambda leg: {"end_s": leg.end_s + 0.5}, way="server"), FLOWN, CLOCK, "uplink of e"),

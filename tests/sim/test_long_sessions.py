@@ -90,6 +90,7 @@ def rounds_of(result):
     return int(trained.groupby(["cluster", "device"]).size().min())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("method", ON_GROUND)
 def test_below_a_satellite_that_never_sets_every_method_goes_on(method):
     result = sim.run(under(GEO, method))

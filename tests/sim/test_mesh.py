@@ -654,6 +654,7 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
             assert outlook.uplink_bytes[0] == pytest.approx(expected)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl", "aligned"])
 def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
     """Methods that train in gaps do so from one session to the next; rounds last longer here."""

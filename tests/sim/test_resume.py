@@ -47,6 +47,7 @@ CUT["validated"] = lambda: slots(learning={"data": {"validation": 0.2}})
 CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", CUT)
 def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
     """Its tables and weights, byte by byte; and nothing is trained twice."""

@@ -12,6 +12,7 @@ from tests.kit import small
 from tests.kit.sweep_place import Place
 
 STEPS = [0.001, 0.05, 0.5]
+pytestmark = pytest.mark.process  # a tuning runs its points in processes
 METHODS = ["emsfl", "synchronous"]
 VALIDATED = {"learning.data.validation": 0.2}
 
