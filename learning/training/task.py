@@ -121,8 +121,8 @@ class Task:
 
     def __post_init__(self) -> None:
         """Lend what it has from the start."""
-        samples = (tensor for part in self._samples for tensor in part)
-        self.lent.lend((*self.initial.values(), *samples))
+        parts = (*self._samples, *self.validation.values())
+        self.lent.lend((*self.initial.values(), *(tensor for part in parts for tensor in part)))
 
     @property
     def device(self) -> torch.device:
