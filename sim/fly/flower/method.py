@@ -51,7 +51,7 @@ from sim.fly.trees import safetensors
 from sim.fly.user_code import seeded
 from sim.formatting import duration
 from sim.process.garbage import Traffic
-from statements import Code, Other, Raise, Set, Statement
+from statements import Code, Other, Set, Statement
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
@@ -468,7 +468,7 @@ class Flower(OwnLearning):
                     Code.INCOMPLETE,
                     "",
                     "the run was over before the app was",
-                    Raise("stop.days"),
+                    Other(said="simulate longer"),
                     Other(said="let the app run fewer rounds"),
                 )
             )
