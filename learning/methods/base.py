@@ -70,6 +70,11 @@ class World:
         """Names of all clusters."""
         return frozenset(cluster.name for cluster in self.clusters)
 
+    @cached_property
+    def by_name(self) -> tuple[str, ...]:
+        """The same by alphabet."""
+        return tuple(sorted(self.names))
+
 
 class Method(ABC):
     """A federated learning method: a generator per cluster, and the server's state as attributes.

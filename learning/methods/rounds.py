@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence, Set
 from dataclasses import replace
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,9 +113,13 @@ class Rounds(GlobalModelMethod):
         """
         if self.ends_by_own_rule:
             return ""
-        names = sorted(self.parties - self.arrived.keys())
-        named = ",".join(names[:MOST_NAMED])
-        return f"{named} and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else named
+        there = self.arrived.keys() | self.absent
+        late = len(self.world.names) - len(there)
+        if not late:
+            return ""
+        names = (name for name in self.world.by_name if name not in there)
+        named = ",".join(islice(names, MOST_NAMED))
+        return f"{named} and {late - MOST_NAMED} more" if late > MOST_NAMED else named
 
     @property
     def ended_by(self) -> str:

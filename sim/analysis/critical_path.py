@@ -27,6 +27,7 @@ from sim.analysis.intervals import by_cluster, cuts, time_in_states
 from sim.analysis.spans import cluster_names
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
+from sim.trace.tables import pooled_metrics
 
 
 class Spent(NamedTuple):
@@ -144,9 +145,8 @@ def _partitions(
 
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:
     """Yield each complete cycle, when it was complete, and the cluster that was served last."""
-    metrics = tables["metrics"]
     events = tables["events"]
-    known = metrics.filter(array(says(metrics, "scope", "global")))
+    known = pooled_metrics(tables)
     cycle, first = np.unique(as_numpy(known["cycle"]), return_index=True)
     time_s = as_numpy(known["time_s"])[first]
     ended = events.filter(array(says(events, "kind", "disconnect")))

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.lead import FEWEST, LEVEL, NO_BOUNDS, Bounds
 from sim.analysis.traffic import ON_AIR, on_air
-from sim.trace.arrow import array, as_numpy, word
+from sim.trace.arrow import array, as_numpy
+from sim.trace.parquet import plain
 from sim.trace.sorting import says
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 
 Over = Literal["time", "cycle"]
 """What curves are drawn over: seconds since the start, or complete cycles."""
@@ -145,9 +146,9 @@ def curve_of(
     it has the first evaluation of each; a run that has ended is as long as its last one.
     """
     if what in MEASURED:
-        found = _measured(tables["metrics"], what, over, cluster)
+        found = _measured(tables, what, over, cluster)
     elif what == "cycles":
-        found = _cycles(tables["metrics"])
+        found = _cycles(pooled_metrics(tables))
     elif what == "sent_bytes":
         found = _sent(tables)
     else:
@@ -159,17 +160,13 @@ def curve_of(
 
 
 def _measured(
-    metrics: pa.Table, what: What, over: Over, cluster: str | None
+    tables: Mapping[str, pa.Table], what: What, over: Over, cluster: str | None
 ) -> tuple[Floats, Floats]:
     """Return when evaluations were made, and what they measured; runs of before lack columns."""
-    if what not in metrics.column_names:
+    rows = pooled_metrics(tables) if cluster is None else _of_cluster(tables, cluster)
+    if what not in rows.column_names:
         return np.zeros(0), np.zeros(0)
-    scope = "global" if cluster is None else "cluster"
-    rows = metrics.filter(
-        pc.and_(pc.is_valid(metrics[what]), pc.equal(metrics["scope"], word(scope)))
-    )
-    if cluster is not None:
-        rows = rows.filter(pc.equal(rows["cluster"], word(cluster)))
+    rows = rows.filter(pc.is_valid(rows[what]))
     values = as_numpy(rows[what])
     if over == "time":
         return _last_of_each(as_numpy(rows["time_s"]), values)
@@ -177,10 +174,17 @@ def _measured(
     return cycle.astype(float), values[first]
 
 
-def _cycles(metrics: pa.Table) -> tuple[Floats, Floats]:
+def _of_cluster(tables: Mapping[str, pa.Table], name: str) -> pa.Table:
+    """Return the rows of the metrics on one cluster."""
+    return pa.concat_tables(
+        piece.filter(array(says(piece, "scope", "cluster") & says(piece, "cluster", name)))
+        for piece in pieces_of(tables, "metrics")
+    )
+
+
+def _cycles(pooled: pa.Table) -> tuple[Floats, Floats]:
     """Return when cycles were complete, and how many by then."""
-    rows = metrics.filter(array(says(metrics, "scope", "global")))
-    return _last_of_each(as_numpy(rows["time_s"]), as_numpy(rows["cycle"]).astype(float))
+    return _last_of_each(as_numpy(pooled["time_s"]), as_numpy(pooled["cycle"]).astype(float))
 
 
 def _sent(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
@@ -212,7 +216,10 @@ def _last_of_each(x: Floats, values: Floats) -> tuple[Floats, Floats]:
     return x[last], values[last]
 
 
-def clusters_measured(metrics: pa.Table) -> list[str]:
+def clusters_measured(tables: Mapping[str, pa.Table]) -> list[str]:
     """Return the clusters on whose samples evaluations have measured an accuracy, by name."""
-    rows = metrics.filter(pc.is_valid(metrics["accuracy"]))
-    return sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
+    names: set[str] = set()
+    for piece in pieces_of(tables, "metrics", ["cluster", "accuracy"]):
+        rows = plain(piece.filter(pc.is_valid(piece["accuracy"])))
+        names.update(pc.unique(rows["cluster"].drop_null()).to_pylist())
+    return sorted(names)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from learning.policies.alignment import variation
 from learning.requests.cluster import Floats
 from sim.analysis.answers import answer_latencies
-from sim.trace.arrow import as_numpy, word
+from sim.trace.arrow import as_numpy
+from sim.trace.tables import pooled_metrics
 
 MEASURED = (
     "f1",
@@ -25,8 +26,7 @@ MEASURED = (
 
 def answer_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
-    metrics = tables["metrics"]
-    last = metrics.filter(pc.equal(metrics.column("scope"), word("global")))
+    last = pooled_metrics(tables)
     known = {key: last.column(key).drop_null().to_pylist() for key in MEASURED}
     return {
         **{f"{key}_final": values[-1] if values else None for key, values in known.items()},

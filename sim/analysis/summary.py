@@ -19,10 +19,10 @@ from sim.analysis.time_average import time_averaged
 from sim.analysis.traffic import ON_AIR, on_air
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
-from sim.trace.arrow import array, as_numpy, word
+from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import coded, grouped_by, says
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:
@@ -48,7 +48,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     """
     steps = targets.steps_of(manifest)
     own = targets.server_rounds(manifest.get("spent"), -1)
-    learning = _learning(tables["metrics"], manifest)
+    learning = _learning(pooled_metrics(tables), manifest)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
     events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
@@ -92,9 +92,9 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     }
 
 
-def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
-    rows = metrics.filter(pc.equal(metrics.column("scope"), word("global"))).to_pylist()
-    curve = targets.evaluations(metrics, manifest)
+def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
+    rows = pooled.select(["cycle"]).to_pylist()
+    curve = targets.evaluations(pooled, manifest)
     chosen = targets.by_validation(curve)
     best = max((evaluation.accuracy for evaluation in curve), default=None)
     reached = targets.of_run(curve, manifest)

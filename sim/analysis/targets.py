@@ -45,16 +45,16 @@ OF_MODEL = ("accuracy", "loss", "validation", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(metrics: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
-    """Return the evaluations of a run in order of time; costs are known with its manifest only."""
+def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
+    """Return the evaluations of a run in order of time; costs are known with its manifest only.
+
+    ``pooled`` are the rows of its metrics on all clusters together.
+    """
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
 
-    from sim.trace.arrow import word
-
-    pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
-    rows = metrics.select(columns).filter(pooled).to_pylist()
+    rows = pooled.select(columns).filter(pc.is_valid(pooled["accuracy"])).to_pylist()
     spent = None if manifest is None else manifest.get("spent")
     steps = None if manifest is None else steps_of(manifest)
 

@@ -75,15 +75,15 @@ class Evaluator:
             rows = self._unmeasured
             pooled = {"accuracy": None, "loss": None, "samples": 0}
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
-        written = [{"scope": "global", "cluster": None} | pooled | shared]
-        written += [row | shared for row in rows]
+        scores = [{"scope": "global", "cluster": None} | pooled, *rows]
         if self._method.learner.measures:
-            for row in written:
+            for score in scores:
+                row = score | shared
                 self._facts.emit(MetricsRow(**{key: row[key] for key in row if key in KNOWN}))
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
         else:  # all clusters have the same figures: none
-            self._facts.emit(MetricsRow(**written[0]))
-            self._facts.emit(MetricsRow(**written[1] | {"cluster": self._names}))
+            self._facts.emit(MetricsRow(**scores[0], **shared))
+            self._facts.emit(MetricsRow(**scores[1] | shared | {"cluster": self._names}))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
         self._facts.emit(
@@ -92,7 +92,7 @@ class Evaluator:
                 version=self._method.version,
                 cycle=cycle,
                 accuracy=self._accuracy,
-                scores=written,
+                scores=scores,
             )
         )
         return self._accuracy

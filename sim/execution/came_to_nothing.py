@@ -30,7 +30,7 @@ from sim.plan.remedies import (
 )
 from sim.trace.arrow import array
 from sim.trace.sorting import says
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 from statements import Code, Give, Lower, Other, Raise, Remedy, Statement
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def came_to_nothing(
     of one's own that send nothing, or send what they do not aggregate.
     """
     if built.method.traits.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(tables["metrics"], built)
+        return _nothing_learnt(pooled_metrics(tables), built)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Traffic()
     down = Traffic()
@@ -155,12 +155,12 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
+def _nothing_learnt(pooled: pa.Table, built: Build) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    curve = evaluations(metrics, None)
+    curve = evaluations(pooled, None)
     found = nothing_learnt("", [curve]) if len(curve) > 1 else None
     if found is None:
         return None

@@ -26,7 +26,7 @@ from sim.execution.folder import read_manifest, read_tables
 from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 from statements import Code, Statement
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Result:
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Accuracy of the server's model, and what was spent by then, at each evaluation."""
-        return evaluations(self.tables["metrics"], self.manifest)
+        return evaluations(pooled_metrics(self.tables), self.manifest)
 
     def validation_at(self, hours: float = math.inf) -> float | None:
         """Return the validation accuracy of the last evaluation by then, or of the whole run.

@@ -26,7 +26,7 @@ from sim.plan.remedies import longer_run, other_step_size
 from sim.trace.arrow import array
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 from statements import Code, Lower, Other, Remedy, Remove, Set, Statement
 
 LOW_MASS = 0.8
@@ -64,7 +64,7 @@ def warnings_of(
         *_unused(built),
         *_alone(built),
         *built.module_doubts,
-        *_diverged(tables["metrics"], smaller),
+        *_diverged(pooled_metrics(tables), smaller),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
         *doubts_of(built),
@@ -179,9 +179,9 @@ GROWN = 2.0
 """How many times its first loss a model ends with that diverged."""
 
 
-def _diverged(metrics: pa.Table, smaller: Remedy) -> Iterator[Statement]:
+def _diverged(pooled: pa.Table, smaller: Remedy) -> Iterator[Statement]:
     """Since when the loss of the server's model has not been finite, or how much it has grown."""
-    lost = metrics.filter(pc.invert(pc.is_finite(metrics.column("loss"))))
+    lost = pooled.filter(pc.invert(pc.is_finite(pooled.column("loss"))))
     for row in lost.slice(0, 1).to_pylist():
         yield Statement.doubt(
             Code.DIVERGING,
@@ -190,7 +190,7 @@ def _diverged(metrics: pa.Table, smaller: Remedy) -> Iterator[Statement]:
             smaller,
             cycle=row["cycle"],
         )
-    rows = _overall(metrics).select(["loss", "accuracy"]).drop_null().to_pylist()
+    rows = pooled.select(["loss", "accuracy"]).drop_null().to_pylist()
     if not len(lost) and rows and rows[-1]["loss"] > GROWN * rows[0]["loss"]:
         first = rows[0]
         last = rows[-1]
@@ -205,11 +205,6 @@ def _diverged(metrics: pa.Table, smaller: Remedy) -> Iterator[Statement]:
                 before=first["loss"],
                 after=last["loss"],
             )
-
-
-def _overall(metrics: pa.Table) -> pa.Table:
-    """Return the rows on all clusters together, in order of time."""
-    return metrics.filter(array(says(metrics, "scope", "global")))
 
 
 def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:

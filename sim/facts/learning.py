@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.requests.facts import Aggregated, Cause
 from sim.facts.events import Event, EventKind
-from sim.facts.row import ColumnKind, Flag, Real, Row, Text, Whole, column, computed
+from sim.facts.row import ColumnKind, Flag, Real, Row, Text, Whole, column, computed, single
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -283,10 +283,11 @@ class Inferred(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluated(Event):
-    """The server's model was evaluated; its ``scores`` are rows of the metrics, the pooled first.
+    """The server's model was evaluated; its ``scores`` are of the metrics' rows, the pooled first.
 
-    ``accuracy`` is the one to follow a run by: of validation samples where some are set aside, else
-    of test samples; nan where nothing is measured. Scores have figures of the user's own, too.
+    They lack what all ``rows`` share: time, cycle and version. ``accuracy`` is the one to follow a
+    run by: of validation samples where some are set aside, else of test samples; nan where nothing
+    is measured. Scores have figures of the user's own, too.
     """
 
     of_kind: ClassVar[EventKind] = EventKind.EVALUATE
@@ -294,6 +295,12 @@ class Evaluated(Event):
     cycle: int
     accuracy: float
     scores: Sequence[Mapping[str, Any]]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Whole rows of the metrics table."""
+        shared = {"time_s": single(self.time_s), "cycle": self.cycle, "version": self.version}
+        return [{**score, **shared} for score in self.scores]
 
     def text(self) -> str:
         """Name the cycle."""

@@ -59,4 +59,4 @@ class Followers:
         time_s = single(evaluated.time_s)
         for observer in self._observers:
             observer.evaluated(time_s, evaluated.cycle, evaluated.accuracy)
-            observer.measured(evaluated.scores)
+            observer.measured(evaluated.rows)

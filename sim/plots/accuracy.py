@@ -13,6 +13,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
 from sim.plots.names import SECTION, legend
+from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
 
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
@@ -51,7 +52,7 @@ def accuracy_of(
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
         return _drawn({method or "": [pooled]}, [method], axes, over, what, targets)
-    names = clusters_measured(self.run.tables["metrics"])
+    names = clusters_measured(self.run.tables)
     own = {name: _curve(self.run, what, over, name) for name in names}
     each = {name: [curve] for name, curve in own.items() if curve is not None} | {"all": [pooled]}
     return _drawn(each, [None] * len(each), axes, over, what, targets)
@@ -143,7 +144,8 @@ def accuracy(
 
 def _shared(runs: Sequence[Run]) -> float | None:
     """Return the target at which a comparison of the runs compares times; None without any."""
-    curves = [found for run in runs if (found := evaluations(run.tables["metrics"], run.manifest))]
+    each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
+    curves = [found for found in each if found]
     asked = {target for run in runs for target in given(run.manifest)}
     best = [max(one.accuracy for one in curve) for curve in curves]
     reached = {

@@ -42,7 +42,7 @@ from sim.replay.traffic import (
 )
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
-from sim.trace.tables import pieces_of
+from sim.trace.tables import pieces_of, pooled_metrics
 from sim.world.scenery import scenery_of
 from statements import Code, Other
 
@@ -359,7 +359,7 @@ def _of_run(
             "time": packed(steps(_moments(bytes_at.time_s, until_s, unit_s))),
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
-        "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
+        "accuracy": _accuracy(pooled_metrics(run.tables), until_s, unit_s),
         "energy": _energy(run, until_s, unit_s),
         "aggregations": _ticks(run.tables, until_s, unit_s),
         "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
@@ -401,10 +401,10 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
 
 
-def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
+def _accuracy(pooled: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
     """Pooled evaluations: ``time`` and ``value`` (in millionths), both in steps."""
-    pooled = says(metrics, "scope", "global") & as_numpy(pc.is_valid(metrics["accuracy"]))
-    time_s, value = (as_numpy(metrics[name])[pooled] for name in ("time_s", "accuracy"))
+    known = pooled.filter(pc.is_valid(pooled["accuracy"]))
+    time_s, value = (as_numpy(known[name]) for name in ("time_s", "accuracy"))
     shown = time_s <= end_s
     return {
         "time": packed(steps(_moments(time_s[shown], end_s, unit_s))),

@@ -186,7 +186,7 @@ def _lines(methods: Sequence[str], labels: Sequence[str]) -> list[Line]:
 
 def _clusters(groups: Sequence[Group]) -> list[str]:
     """Return the clusters of which all runs have measured an accuracy, if they are few."""
-    each = [set(clusters_measured(run.tables["metrics"])) for own in groups for run in own.runs]
+    each = [set(clusters_measured(run.tables)) for own in groups for run in own.runs]
     found = sorted(set.intersection(*each))
     return found[:MOST_CLUSTERS] if len(groups) == 1 or len(found) <= MOST_CLUSTERS else []
 

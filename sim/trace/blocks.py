@@ -121,6 +121,8 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
 
     Of the causes only one counts: who takes an expert follows who gives it.
     """
+    if column.null_count == len(column):
+        return np.zeros(len(column))
     if not is_text(column.type):
         return as_numpy(column, -1)
     codes = as_numpy(column.indices, NOTHING)
@@ -134,11 +136,13 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
     return np.array([*ranks, 0 if key == "cause" else -1]).take(codes)
 
 
-def _nulls(kind: pa.DataType, rows: int) -> pa.Array:
+def _nulls(kind: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
     """Return a column of nothing but null; to fill its memory takes as long as that of others."""
-    if rows > CHUNK:
-        return pa.nulls(rows, CODES if kind == TEXT else kind)
-    return _held_nulls(kind, 1 << rows.bit_length()).slice(0, rows)
+    if rows <= CHUNK:
+        return _held_nulls(kind, 1 << rows.bit_length()).slice(0, rows)
+    whole = _held_nulls(kind, CHUNK)
+    rest = [whole.slice(0, rows % CHUNK)] if rows % CHUNK else []
+    return pa.chunked_array([whole] * (rows // CHUNK) + rest)
 
 
 @lru_cache(maxsize=8)

@@ -8,9 +8,10 @@ import pyarrow as pa
 from learning.hardware import free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.trace.arrow import ROW_BYTES
+from sim.trace.arrow import ROW_BYTES, array
 from sim.trace.parquet import coded_groups, described, plain, read_groups
 from sim.trace.schema import APPENDED, COLUMNS
+from sim.trace.sorting import says
 from statements import Code, Other
 
 DigestTexts = tuple[str, str]
@@ -54,6 +55,10 @@ class Tables(Mapping[str, pa.Table]):
     def __len__(self) -> int:
         return len(self._held | self.files)
 
+    def __contains__(self, name: object) -> bool:
+        # Else a table would be read to see whether it is there.
+        return name in self._held or name in self.files
+
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield a table, or some columns of it, as a whole or group by group of its file.
 
@@ -89,6 +94,17 @@ def pieces_of(
     if isinstance(tables, Tables):
         return tables.pieces(name, columns)
     return iter([_chosen(tables[name], columns)])
+
+
+def pooled_metrics(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Return the rows of the metrics table on all clusters together, in order of time.
+
+    Those of single clusters are as many times more as there are clusters.
+    """
+    pieces = pieces_of(tables, "metrics")
+    return pa.concat_tables(
+        plain(piece.filter(array(says(piece, "scope", "global")))) for piece in pieces
+    )
 
 
 def _check_memory(path: Path) -> None:

@@ -80,7 +80,7 @@ def test_curves_of_a_run_are_those_of_its_tables_and_its_summary(runs):
             curve = curve_of(run.tables, simulated_s, what, "cycle", cluster)
             np.testing.assert_array_equal(curve.x, first.index)
             np.testing.assert_array_equal(curve.values, first)
-    assert clusters_measured(run.tables["metrics"]) == ["A", "B"]
+    assert clusters_measured(run.tables) == ["A", "B"]
     summary = run.summary
     moved = sum(summary[f"{way}_bytes"] for way in ("uplink", "downlink", "sidelink", "isl"))
     ends = {
@@ -104,4 +104,4 @@ def test_a_run_that_trained_nothing_has_curves_of_its_timing_only(runs):
     assert curve_of(run.tables, simulated_s) is None
     assert curve_of(run.tables, simulated_s, "loss") is None
     assert curve_of(run.tables, simulated_s, "cycles").values[-1] == run.summary["cycles"]
-    assert clusters_measured(run.tables["metrics"]) == []
+    assert clusters_measured(run.tables) == []

@@ -157,12 +157,14 @@ def test_what_does_not_fit_a_column_is_refused():
 
 
 def test_a_run_that_spills_is_the_same_run(tmp_path):
-    """Whole, or interrupted, or read from files that are large."""
+    """Whole, or interrupted, or read from files that are large; no large table is read whole."""
     scenario = orbit(learning={"train": False, "rounds": {"per_gap_max": 4}})
     found = []
     for rows in (10**9, 100):
         place = tmp_path / str(rows)
-        with limited(rows_in_memory=rows, rows_of_a_group=50, rows_read_at_once=40):
+        with limited(
+            rows_in_memory=rows, rows_of_a_group=50, rows_read_at_once=40, bytes_of_a_row=1 << 60
+        ):
             run = sim.run(scenario, place / "whole")
             stopped = cut(scenario, place / "cut", 60)
         found.append((run, files_in(place / "whole"), files_in(stopped)))
