@@ -177,11 +177,14 @@ class Book:
         )
 
     def row_of(self, hop: Hop) -> int:
-        """Return the row of the contact of a hop."""
+        """Return the row of the contact of a hop; raise ValueError where there is none."""
         if not self._row:
             ends = zip(self._number, self._source, strict=True)
             self._row = {end: row for row, end in enumerate(ends)}
-        return self._row[hop.contact, hop.source]
+        row = self._row.get((hop.contact, hop.source))
+        if row is None:
+            raise ValueError(f"contact {hop.contact} does not begin at node {hop.source}")
+        return row
 
     def forward(self, now_s: float) -> None:
         """Let times pass: what is booked from now on begins no earlier."""

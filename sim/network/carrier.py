@@ -103,6 +103,13 @@ class Carrier:
         )
         return self._found(message, by_rounds=by_rounds or least is None)
 
+    def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
+        """Return when a message can be at each node (N,), over whatever contacts; inf for never."""
+        message = Message(source, NONE, float(bits), float(ready_s), 0.0, 0, NONE)
+        mark = self._answer("spread", message)
+        nodes = [(node.mark, node.there_s) for node in self._search.nodes]
+        return np.array([there_s if own == mark else inf for own, there_s in nodes])
+
     def _is_simple(self, source: int, target: int, avoid: int | None, hub: int) -> bool:
         """Whether a message goes over one pass or none."""
         if avoid not in (None, hub):
@@ -118,28 +125,33 @@ class Carrier:
         return level
 
     def _found(self, message: Message, *, by_rounds: bool) -> list[Hop] | None:
-        """Return what the search finds, once it has got all that it wants to know."""
+        """Return what the search finds."""
+        book = self._book
+        count = self._answer("route", message, by_rounds)
+        if count == NONE:
+            return None
+        figures: Any = self._search.hop_rows[: 4 * count]
+        figures = figures.tolist() if book.compiled else figures
+        rows = map(int, figures[::4])
+        each = zip(rows, figures[1::4], figures[2::4], figures[3::4], strict=True)
+        return [book.hop(*one) for one in each]
+
+    def _answer(self, function: str, *asked: Any) -> int:
+        """Return what a function of the search answers, once it has got all that it wants."""
         book = self._book
         while True:
             if self._search.book is not book.rows:
                 self._search = self._search._replace(book=book.rows)
             search = self._search
-            count: int = self._functions["route"](search, message, by_rounds)
+            answer: int = self._functions[function](search, *asked)
             wanted = book.rows.counters[WANTED]
             if wanted == NONE:
-                break
+                return answer
             if wanted == FULL:
                 ways = 2 * len(search.ways)
                 self._search = search._replace(ways=book.kept(Way, array_of(Way, ways, {})))
             else:
                 book.look_up()
-        if count == NONE:
-            return None
-        figures: Any = search.hop_rows[: 4 * count]
-        figures = figures.tolist() if book.compiled else figures
-        rows = map(int, figures[::4])
-        each = zip(rows, figures[1::4], figures[2::4], figures[3::4], strict=True)
-        return [book.hop(*one) for one in each]
 
     def book(self, hops: Sequence[Hop]) -> None:
         """Take the times of ``hops`` out: later messages use what is left.

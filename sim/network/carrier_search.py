@@ -362,6 +362,17 @@ def _least_key(search: Search, count: int) -> tuple[float, int]:
     return least_s, least
 
 
+def spread(search: Search, message: Message) -> int:
+    """Find when a message can be at each node, over whatever contacts; return their mark.
+
+    Where a row is wanted, the answer is of no use.
+    """
+    search.counters[WAYS] = 0
+    search.book.counters[WANTED] = NONE
+    _rounds(search, message, inf)
+    return search.counters[MARK]
+
+
 def _rounds_ahead(search: Search, message: Message, by_s: float) -> int:
     """Return the way that rounds find by a time, or where that is inf, as far ahead as it takes."""
     if by_s < inf:
@@ -424,7 +435,7 @@ def _go_on(
             break
         other = search.nodes[contact.target]
         is_known = other.mark == mark
-        if is_known and other.there_s <= time_s:
+        if is_known and (other.there_s <= time_s or other.there_s <= contact.opens_s):
             continue
         if contact.closes_s < time_s or contact.target == message.avoid:
             continue

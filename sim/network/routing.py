@@ -3,9 +3,8 @@
 Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
 message goes in one piece over each contact, and waits at a node for the next one.
 
-The search of :mod:`sim.network.carrier_search` has the same rules. This one looks at arrays of
-contacts at once, also from one node to all others; that one goes from node to node, for a mesh in
-which many messages look for a route to one target each.
+The search is that of a mesh (:mod:`sim.network.carrier_search`), by rounds alone: a plan of
+anybody's has no node that all passes lead to.
 """
 
 from __future__ import annotations
@@ -14,27 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from numbers import Integral
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from channel import SPEED_OF_LIGHT_M_S
-from learning.requests.cluster import Floats, Ints
-from sim.network.book import Sent
+from learning.requests.cluster import Floats
+from sim.network.book import Book, Contacts, Sent
+from sim.network.carrier import Carrier
 from sim.network.hop import Hop
 from sim.network.sessions import ClusterSessions
 from sim.plan.isl import IslPlan
-
-FIRST_CONTACTS = 4096
-"""How many contacts a search looks at first; each time that these are too few, twice as many."""
-
-Free = NDArray[Any]
-FREE = np.dtype(
-    [(name, "i8") for name in ("contact", "source", "target")]
-    + [(name, "f8") for name in ("start_s", "end_s", "rate_bps", "delay_s")]
-)
-"""A row for each time of a contact, in one direction, that nothing has booked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +46,30 @@ class ContactPlan:
     directed: bool = False
     sent: Sent | None = None
 
-    def free(self) -> Free:
-        """Return the times of all contacts in each direction, sorted by start.
+    def contacts(self) -> Contacts:
+        """Return all contacts in each direction, sorted by start.
 
         Raises ValueError for columns of other lengths or nodes that are no whole numbers and, with
         the number of the first one, for a contact that ends before it starts, has a rate that is
         not above 0 (nan needs ``sent``) or a delay below 0, or is between nodes that are not there.
         """
         self._check_columns()
-        free = np.zeros(np.shape(self.a), FREE)
-        free["contact"] = np.arange(len(free))
-        free["source"] = self.a
-        free["target"] = self.b
-        free["start_s"] = self.start_s
-        free["end_s"] = self.end_s
-        free["rate_bps"] = self.rate_bps
-        free["delay_s"] = self.delay_s
-        self._check(free)
-        if not self.directed:
-            back = free.copy()
-            back["source"] = self.b
-            back["target"] = self.a
-            free = np.concatenate([free, back])
-        return free[np.argsort(free["start_s"], kind="stable")]
+        count = len(np.asarray(self.a))
+        one, other = np.asarray(self.a).astype(np.int64), np.asarray(self.b).astype(np.int64)
+        forth = Contacts(
+            np.arange(count),
+            one,
+            other,
+            *(
+                np.broadcast_to(np.asarray(values, float), count)
+                for values in (self.start_s, self.end_s, self.rate_bps, self.delay_s)
+            ),
+        )
+        self._check(forth)
+        ways = [forth] if self.directed else [forth, forth._replace(source=other, target=one)]
+        columns = [np.concatenate(each) for each in zip(*ways, strict=True)]
+        order = np.argsort(columns[3], kind="stable")
+        return Contacts(*(column[order] for column in columns))
 
     def _check_columns(self) -> None:
         """Raise ValueError for columns that are not of the same contacts."""
@@ -95,14 +85,14 @@ class ContactPlan:
             if nodes.dtype.kind not in "iuf" or (nodes != np.floor(nodes)).any():
                 raise ValueError(f"{name} has other nodes than whole numbers")
 
-    def _check(self, free: Free) -> None:
+    def _check(self, contacts: Contacts) -> None:
         """Raise ValueError for the first contact that cannot be."""
-        asked = np.isnan(free["rate_bps"]) & (self.sent is not None)
-        ends = np.stack([free["source"], free["target"]])
+        asked = np.isnan(contacts.rate_bps) & (self.sent is not None)
+        ends = np.stack([contacts.source, contacts.target])
         for wrong, what in (
-            (~(free["end_s"] >= free["start_s"]), "ends before it starts"),
-            (~((free["rate_bps"] > 0.0) | asked), "has a rate_bps that is not above 0"),
-            (~(free["delay_s"] >= 0.0), "has a delay_s below 0"),
+            (~(contacts.end_s >= contacts.start_s), "ends before it starts"),
+            (~((contacts.rate_bps > 0.0) | asked), "has a rate_bps that is not above 0"),
+            (~(contacts.delay_s >= 0.0), "has a delay_s below 0"),
             (
                 ((ends < 0) | (ends >= self.nodes)).any(axis=0),
                 f"is between nodes that are not 0 to {self.nodes - 1}",
@@ -116,12 +106,12 @@ class ContactGraph:
     """What of the time of the contacts of a ``plan`` is not booked yet, and the routes over it.
 
     A message goes in one piece over each contact, and waits at a node for the next one. Nodes are
-    numbers of the plan, times seconds. Raises ValueError for a plan with a contact that cannot be.
+    numbers of the plan, times seconds; questions may come in any order. Raises ValueError for a
+    plan with a contact that cannot be.
     """
 
     def __init__(self, plan: ContactPlan) -> None:
-        self._free = plan.free()
-        self._sent = plan.sent
+        self._carrier = Carrier(plan.nodes, Book(plan.contacts(), plan.sent))
         self.nodes = plan.nodes
 
     def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
@@ -132,20 +122,7 @@ class ContactGraph:
         for a time that is no number.
         """
         self._check(source, target, bits, ready_s)
-        labels, via, free = self._search(source, bits, ready_s, target)
-        if labels[-1][target] == np.inf:
-            return None
-        hops: list[Hop] = []
-        for ready, arrival, took in zip(labels[-2::-1], labels[:0:-1], via[::-1], strict=True):
-            if arrival[target] < ready[target]:  # else it was there with fewer hops
-                one = free[took[target]]
-                begin_s = max(float(one["start_s"]), float(ready[one["source"]]))
-                sent_s = begin_s + bits / float(one["rate_bps"])
-                if self._sent is not None and isnan(sent_s):
-                    sent_s, _ = self._sent(one["contact"], one["source"], begin_s, bits)
-                contact, target, there = int(one["contact"]), int(one["source"]), target
-                hops.append(Hop(contact, target, there, begin_s, sent_s, float(arrival[there])))
-        return hops[::-1]
+        return self._carrier.route(source, target, bits, ready_s)
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
         """Return when a message can be at each node (N,), over whatever contacts; inf for never.
@@ -153,24 +130,14 @@ class ContactGraph:
         Raises ValueError as :meth:`route` does.
         """
         self._check(source, source, bits, ready_s)
-        return self._search(source, bits, ready_s)[0][-1]
+        return self._carrier.arrivals(source, bits, ready_s)
 
     def book(self, hops: Sequence[Hop]) -> None:
         """Take the times of ``hops`` out of the plan: later routes use what is left of it.
 
         Raises ValueError for a time that is not free.
         """
-        for hop in hops:
-            free = self._free
-            mine = (free["contact"] == hop.contact) & (free["source"] == hop.source)
-            mine &= (free["start_s"] <= hop.begin_s) & (hop.sent_s <= free["end_s"])
-            if not mine.any():
-                raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
-            before = int(mine.argmax())
-            rest = free[before : before + 1].copy()
-            rest["start_s"] = hop.sent_s
-            free["end_s"][before] = hop.begin_s
-            self._free = np.insert(free, np.searchsorted(free["start_s"], hop.sent_s), rest)
+        self._carrier.book(hops)
 
     def _check(self, source: int, target: int, bits: float, ready_s: float) -> None:
         for node in (source, target):
@@ -181,61 +148,6 @@ class ContactGraph:
             raise ValueError("ready_s is nan; give a number of seconds")
         if not 0.0 <= bits < np.inf:
             raise ValueError(f"bits are {bits:g}; give a number of at least 0")
-
-    def _search(
-        self, source: int, bits: float, ready_s: float, target: int | None = None
-    ) -> tuple[list[Floats], list[Ints], Free]:
-        """Return :func:`_arrivals` over all contacts that matter for ``target``, and these."""
-        ahead = self._free[self._free["end_s"] >= ready_s]
-        count = FIRST_CONTACTS
-        while True:
-            labels, via = _arrivals(ahead[:count], self.nodes, source, bits, ready_s, self._sent)
-            last = labels[-1].max() if target is None else labels[-1][target]
-            # What starts later than the message is there makes it neither earlier nor shorter.
-            if count >= len(ahead) or last < ahead["start_s"][count]:
-                return labels, via, ahead
-            count *= 2
-
-
-def _arrivals(
-    free: Free, nodes: int, source: int, bits: float, ready_s: float, sent: Sent | None
-) -> tuple[list[Floats], list[Ints]]:
-    """Return the earliest arrivals (N,) with at most 0, 1, 2, ... hops, until none is earlier.
-
-    Behind them, for each number of hops but 0, the row of ``free`` by which each node that is
-    reached earlier than before is reached: Bellman and Ford's rounds, over all contacts at a time.
-    Contacts of ``sent`` are asked one by one, if they begin before the node is reached by others.
-    """
-    a, b, start, end, delay = (
-        np.ascontiguousarray(free[name])
-        for name in ("source", "target", "start_s", "end_s", "delay_s")
-    )
-    lasts = bits / free["rate_bps"]
-    asked = np.isnan(lasts)
-    contact = free["contact"]
-    labels: list[Floats] = [np.full(nodes, np.inf)]
-    via: list[Ints] = []
-    labels[0][source], later = ready_s, np.full(nodes, np.inf)
-    while True:
-        before = labels[-1]
-        begin = np.maximum(start, before[a])
-        arrival = np.where(begin + lasts <= end, begin + lasts + delay, np.inf)
-        after = before.copy()
-        np.minimum.at(after, b, arrival)
-        rows = np.flatnonzero(asked & (before < later)[a] & (begin < np.minimum(end, after[b])))
-        for row in rows[np.argsort(begin[rows], kind="stable")]:
-            if sent is not None and begin[row] < after[b[row]]:
-                sent_s, there_s = sent(contact[row], a[row], float(begin[row]), bits)
-                arrival[row] = there_s if sent_s <= end[row] else np.inf
-                after[b[row]] = min(after[b[row]], arrival[row])
-        later = before
-        if not (after < before).any():
-            return labels, via
-        took = np.full(nodes, -1)
-        first = np.flatnonzero((arrival == after[b]) & (arrival < before[b]))[::-1]
-        took[b[first]] = first  # of several, the one that starts first
-        labels.append(after)
-        via.append(took)
 
 
 def timetable(

@@ -96,8 +96,8 @@ SEARCHES = pytest.mark.parametrize("compiled", [False, COMPILED], ids=["plain", 
 
 @SEARCHES
 @pytest.mark.parametrize("passes", [None, 0, 2], ids=["rounds", "links", "passes and links"])
-def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, compiled):
-    """That one equals networkx (test_routing); here are 300 plans, of whole seconds: most tie.
+def test_routes_are_those_of_rounds_on_random_plans(passes, compiled):
+    """Rounds of a graph equal networkx (test_routing); 300 plans of whole seconds: most tie.
 
     Where it is known which node has ``passes``, and so many to each other one at most, straight
     ways are tried first. In some plans all links have one rate, and in some, functions are asked.

@@ -33,6 +33,8 @@ def test_tutorial_plan_arrives_at_3():
     assert [hop.arrival_s for hop in again] == [10.0, 20.0, 40.0]
     with pytest.raises(ValueError, match="contact 4 is not free at 10 s"):
         graph.book(large)
+    with pytest.raises(ValueError, match="contact 4 does not begin at node 3"):
+        graph.book([Hop(4, 3, 1, 0.0, 1.0, 2.0)])
 
 
 def test_message_that_no_route_carries():
