@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from statements import words
 from statements.code import Code, Severity
-from statements.remedies import Remedy
+from statements.remedies import Remedy, remedy_of
 
 KeyPath = tuple[str | int, ...]
 _KEY = re.compile(r"[a-z_][a-z0-9_]*(\.[A-Za-z0-9_-]+)*")
@@ -65,6 +65,21 @@ class Statement:
         """Return what is right as it is, and good to know; as :meth:`of`."""
         said = cls.of(code, key, text, *remedies, **values)
         return replace(said, severity=Severity.NOTE)
+
+    @classmethod
+    def told(cls, told: Mapping[str, Any]) -> Self:
+        """Return the statement that :func:`statements.words.as_json` has told of.
+
+        Values that JSON has no form for are texts by now.
+        """
+        return cls(
+            Code(told["code"]),
+            tuple(map(as_key, told["keys"])),
+            told["says"],
+            told["values"],
+            tuple(map(remedy_of, told["remedies"])),
+            Severity(told["severity"]),
+        )
 
     @property
     def path(self) -> KeyPath:

@@ -83,12 +83,17 @@ def shown(value: object) -> str:
 def as_json(said: Statement, place: Place | None = None) -> dict[str, Any]:
     """Return all of a statement, and its line for those who only want to show it."""
     about = dotted(said.path)
+    values = {name: _plain(value) for name, value in said.values.items()}
+    template = said.text
+    if values != said.values:  # what JSON has no form for cannot be formatted again
+        template = filled(said.text, said.values).replace("{", "{{").replace("}", "}}")
     return {
         "code": said.code.value,
         "severity": said.severity.value,
         "keys": [dotted(key) for key in said.keys],
-        "values": {name: _plain(value) for name, value in said.values.items()},
-        "remedies": [{"do": one.words(about), "set": one.overrides({})} for one in said.remedies],
+        "values": values,
+        "says": template,
+        "remedies": [one.as_json(about) for one in said.remedies],
         "place": None if place is None else {**vars(place), "line": said.line or place.line},
         "text": line(said, place),
     }

@@ -26,6 +26,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
         if json_:
             alone = found.compared
             rows = {key: alone[key] for key in ("headline", "limits", "caveats", "rows")}
+            rows["said"] = found.manifest.get("said", [])
             print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
             warn(found.summary["warnings"])

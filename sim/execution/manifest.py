@@ -18,7 +18,7 @@ from sim.execution.identity import BuildSequence
 from sim.execution.versions import versions
 from sim.network.books import books_of
 from sim.trace.digest import digests
-from statements import Statement
+from statements import Statement, as_json
 
 
 def manifest_of(
@@ -71,10 +71,18 @@ def manifest_of(
         "trace_sha256": whole,
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
-        "warnings": [str(warning) for warning in warnings],
+        **said_of(warnings),
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it
+    }
+
+
+def said_of(warnings: Sequence[Statement]) -> dict[str, Any]:
+    """Return the warnings of a run as JSON: their lines, and as values what is ``said``."""
+    return {
+        "warnings": [str(warning) for warning in warnings],
+        "said": [as_json(warning) for warning in warnings],
     }
 
 

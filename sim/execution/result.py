@@ -59,8 +59,12 @@ def load(folder: str | Path) -> Result:
 
 def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
-    texts = manifest.get("warnings", [])
-    warnings = [Statement.doubt(Code.OTHER, "", str(text)) for text in texts]
+    if "said" in manifest:
+        warnings = [Statement.told(one) for one in manifest["said"]]
+    else:  # a run of an earlier version
+        warnings = [
+            Statement.doubt(Code.OTHER, "", str(text)) for text in manifest.get("warnings", ())
+        ]
     return Result(read_tables(place), manifest, place, warnings)
 
 

@@ -47,7 +47,7 @@ from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_res
 from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
-from sim.execution.manifest import manifest_of
+from sim.execution.manifest import manifest_of, said_of
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
@@ -443,7 +443,7 @@ class Run(Observer):
         result.warnings.extend(self._doubts)
         if self.cache is not None:
             result.warnings.extend(self.cache.warnings)
-        manifest["warnings"] = [str(warning) for warning in result.warnings]
+        manifest |= said_of(result.warnings)
         if place is not None and self.checkpoint is not None:
             # The manifest comes behind all that it speaks of; a complete run is resumed no more.
             sync_folder(place)

@@ -1,16 +1,33 @@
 """What a refusal advises helps: applied, the same is not said of the same key again."""
 
 import ast
+import json
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import scenarios
 import sim
-from statements import Code, Refused, Statement, as_json, line
+from statements import (
+    Code,
+    Give,
+    Lower,
+    Other,
+    Raise,
+    Refused,
+    Remove,
+    Set,
+    Severity,
+    Statement,
+    as_json,
+    as_key,
+    line,
+)
 from tests.kit.doubts import doubts_before
 from tests.kit.every_source import changed
 from tests.kit.network import make_plan, method_of
@@ -193,16 +210,56 @@ def test_a_statement_is_the_same_in_words_and_in_json():
         "severity": "refusal",
         "keys": ["link.uplink.fading"],
         "values": {"rate": "shannon"},
+        "says": caught.value.statement.text,
         "remedies": [
-            {"do": "remove it", "set": {"link.uplink.fading": None}},
+            {
+                "do": "remove it",
+                "set": {"link.uplink.fading": None},
+                "kind": "Remove",
+                "key": "link.uplink.fading",
+            },
             {
                 "do": "set link.uplink.rate: ergodic or outage",
                 "set": {"link.uplink.rate": "ergodic"},
+                "kind": "Set",
+                "key": "link.uplink.rate",
+                "value": "ergodic",
+                "others": ("outage",),
             },
         ],
         "place": {"option": "--set", "file": "", "line": None, "at": ""},
         "text": str(caught.value),
     }
+
+
+KEYS = st.sampled_from(["link.uplink.rate", "stop.days", "ground.clusters.0.name"])
+NUMBERS = st.integers(1, 9)
+VALUES = st.one_of(NUMBERS, st.floats(0, 9), st.booleans(), st.text())
+REMEDIES = st.one_of(
+    st.builds(Set, KEYS, VALUES, st.tuples(VALUES)),
+    st.builds(Remove, KEYS),
+    st.builds(Give, KEYS, st.one_of(st.none(), VALUES), st.text()),
+    st.builds(Raise, KEYS, st.one_of(st.none(), st.floats(1, 9)), st.one_of(st.none(), NUMBERS)),
+    st.builds(Lower, KEYS, st.one_of(st.none(), st.floats(1, 9)), st.one_of(st.none(), NUMBERS)),
+    st.builds(Other, st.just(""), st.text(min_size=1)),
+)
+
+
+@given(
+    st.sampled_from(Code),
+    st.lists(KEYS, max_size=2),
+    st.sampled_from(["it is {x:.3g} of {y}", "it is {y}, not {{this}}", "{y}"]),
+    st.floats(),
+    st.one_of(VALUES, st.tuples(VALUES, NUMBERS), st.just(Path("a"))),
+    st.lists(REMEDIES, max_size=3),
+)
+def test_what_json_tells_is_said_again(code, keys, text, x, y, remedies):
+    paths = tuple(map(as_key, keys))
+    said = Statement(code, paths, text, {"x": x, "y": y}, tuple(remedies), Severity.DOUBT)
+    again = Statement.told(json.loads(json.dumps(as_json(said))))
+    assert str(again) == str(said)
+    assert (again.code, again.keys, again.severity) == (said.code, said.keys, said.severity)
+    assert again.remedies == said.remedies
 
 
 def test_no_package_refuses_input_by_a_text_alone():

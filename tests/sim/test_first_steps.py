@@ -10,6 +10,7 @@ import pytest
 
 import scenarios
 import sim
+from statements import Code
 from tests.kit.results import write_scenario
 from tests.kit.scenarios import parse_yaml
 from tests.kit.skies import data_file
@@ -378,9 +379,11 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
         [line] = [line for line in said.err.splitlines() if begins in line]
         assert all(part in line for part in why), line
         assert "the payload is large" not in said.err
-    manifest = sim.load(tmp_path / "run").manifest
-    assert manifest["warnings"][0].startswith(begins)
-    assert manifest["came_to_nothing"]["what"] == what
+    run = sim.load(tmp_path / "run")
+    assert run.warnings[0].code is Code.CAME_TO_NOTHING
+    assert [*map(str, run.warnings)] == run.manifest["warnings"]
+    assert run.manifest["warnings"][0].startswith(begins)
+    assert run.manifest["came_to_nothing"]["what"] == what
     leomix("report", tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"<h1>No result: {what}</h1>" in page
