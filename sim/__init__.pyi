@@ -13,5 +13,5 @@ from .execution.result import load as load
 from .execution.running import run as run
 from .execution.schedule import Schedule as Schedule
 from .facts.observer import Observer as Observer
-from .network.routing import ContactGraph as ContactGraph
-from .network.routing import ContactPlan as ContactPlan
+from .routing.graph import ContactGraph as ContactGraph
+from .routing.graph import ContactPlan as ContactPlan

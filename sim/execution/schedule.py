@@ -18,7 +18,6 @@ from scenarios import Scenario
 from sim.engine.setup import build
 from sim.errors import InputError
 from sim.files import check_file, write_text
-from sim.network.routing import ContactGraph, ContactPlan
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
 from sim.plan.plan import Plan
@@ -30,6 +29,7 @@ from sim.plan.volumes import (
     session_volumes,
     whole_seconds,
 )
+from sim.routing.graph import ContactGraph, ContactPlan
 from sim.trace.schema import COLUMNS
 from statements import Code, Other, Statement
 

@@ -23,11 +23,11 @@ from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
+from sim.routing.hop import Hop
 from sim.world.topology import Topology
 
 HOPS = 1 << 14

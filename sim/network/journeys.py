@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from learning.requests.peers import Journey
-from sim.network.hop import Hop
+from sim.routing.hop import Hop
 
 
 def journey_of(hops: Sequence[Hop], ready_s: float, opens_s: Callable[[Hop], float]) -> Journey:

@@ -19,7 +19,6 @@ from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
 from sim.network.books import Booked
 from sim.network.endpoint import Endpoint
-from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog, MovedHops
 from sim.network.journeys import journey_of
@@ -27,6 +26,7 @@ from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
+from sim.routing.hop import Hop
 
 NO_ROUTE = "no route before the end"
 """Why a message is not sent at all."""

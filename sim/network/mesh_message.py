@@ -8,7 +8,7 @@ from typing import Any
 
 from learning.requests.payload import Payload
 from sim.facts.directions import Way
-from sim.network.hop import Hop
+from sim.routing.hop import Hop
 
 
 @dataclass(eq=False)

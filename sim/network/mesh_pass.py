@@ -9,8 +9,8 @@ from channel import LinkCurve
 from sim.facts.directions import Way
 from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
-from sim.network.book import Curve, Rates
 from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.routing.book import Curve, Rates
 
 
 class MeshPass:

@@ -12,13 +12,13 @@ import numpy as np
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
-from sim.network.book import Book, Contacts, Rates
-from sim.network.carrier import Carrier, Least
-from sim.network.compiled import can_compile
-from sim.network.hop import Hop
 from sim.network.mesh_pass import MeshPass
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from sim.routing.book import Book, Contacts, Rates
+from sim.routing.carrier import Carrier, Least
+from sim.routing.compiled import can_compile
+from sim.routing.hop import Hop
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""

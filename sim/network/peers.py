@@ -31,8 +31,9 @@ from sim.network.mesh_reach import MeshReach
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay, Relaying
-from sim.network.routing import ContactGraph, timetable
+from sim.network.timetable import timetable
 from sim.plan.isl import IslPlan
+from sim.routing.graph import ContactGraph
 
 AWAY = "away"
 """Why a message is lost whose source or target is not there when it is sent."""

@@ -35,14 +35,10 @@ from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.steady_way import SteadyWay
-from sim.network.book import Book, Contacts, Curve, Rates
-from sim.network.carrier import Carrier, Least
-from sim.network.compiled import can_compile
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
 from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
-from sim.network.hop import Hop
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog
 from sim.network.ledger import Ledger
@@ -53,7 +49,6 @@ from sim.network.mesh_reach import MeshReach
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList
-from sim.network.routing import ContactGraph, ContactPlan
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
@@ -73,6 +68,11 @@ from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan
 from sim.plan.shared_plans import Plans
 from sim.plan.windows import WindowQuery
+from sim.routing.book import Book, Contacts, Curve, Rates
+from sim.routing.carrier import Carrier, Least
+from sim.routing.compiled import can_compile
+from sim.routing.graph import ContactGraph, ContactPlan
+from sim.routing.hop import Hop
 from sim.world.sites import distance_km
 from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World

@@ -2,7 +2,7 @@
 
 The seam of a carrier: :class:`Contacts` say what there is, ``first_fit`` when a message would go
 over one of them, ``take`` books that, and ``forward`` forgets what is over. The functions are those
-of :mod:`sim.network.free_times`; a book holds their rows, and makes room.
+of :mod:`sim.routing.free_times`; a book holds their rows, and makes room.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.network import free_times
-from sim.network.compiled import functions_of_search
-from sim.network.free_times import (
+from sim.routing import free_times
+from sim.routing.compiled import functions_of_search
+from sim.routing.free_times import (
     ASKED,
     CURVE,
     FIXED,
@@ -28,8 +28,8 @@ from sim.network.free_times import (
     Contact,
     Gap,
 )
-from sim.network.hop import Hop
-from sim.network.rows import array_of, objects_of
+from sim.routing.hop import Hop
+from sim.routing.rows import array_of, objects_of
 
 SPARE = 1024
 """Free times that there is room for at first, behind one of each contact."""

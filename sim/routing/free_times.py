@@ -6,7 +6,7 @@ later is never there earlier, which all searches build on. :func:`first_fit` is 
 knows rates and free times, and :func:`take` the only one that changes them.
 
 The same source runs as it is, over lists of the classes below, or compiled, over arrays with their
-fields (:mod:`sim.network.compiled`), with the same results to the last bit. So it has numbers,
+fields (:mod:`sim.routing.compiled`), with the same results to the last bit. So it has numbers,
 sequences and loops alone; it calls what is not compiled in :func:`asked` alone.
 """
 

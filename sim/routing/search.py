@@ -1,6 +1,6 @@
 """The search of the earliest way of a message over free times: plain functions over flat rows.
 
-The seam: :class:`sim.network.carrier.Carrier` asks :func:`route` for one message after the other,
+The seam: :class:`sim.routing.carrier.Carrier` asks :func:`route` for one message after the other,
 and books what it says. Of all ways the message takes one that is there first; of these, one of the
 fewest hops; of these, the first by number of node in each round, with the contacts of a node by
 their begins. That is what :func:`rounds` find, Bellman and Ford's search with one hop more in each
@@ -9,23 +9,24 @@ finds the same way sooner, or says that it is in doubt:
 
 1. The best pass first. Each pass has a key, when a message may be through over it, that only grows:
    by its free times, then by its rates, then with the way to it. The least key is looked at next.
-2. The straight way (:mod:`sim.network.straight_ways`), of the fewest links. It also bounds how
+2. The straight way (:mod:`sim.routing.straight_ways`), of the fewest links. It also bounds how
    early any other way could be there: if that is no earlier, it is the best one.
 3. Rounds, where a longer way may be better, or another one as good.
 
-Nothing that opens behind a slot (:mod:`sim.network.slots`) is known of it. Where that matters, the
+Nothing that opens behind a slot (:mod:`sim.routing.slots`) is known of it. Where that matters, the
 search is done anew with a span that is longer. The node behind all, the hub, is where passes lead
 to; no message passes through it, but in rounds.
 
-The same source runs as it is or compiled (:mod:`sim.network.free_times`).
+The same source runs as it is or compiled (:mod:`sim.routing.free_times`).
 """
 
 from __future__ import annotations
 
 from math import inf
 
-from sim.network.free_times import NONE, WANTED, first_fit
-from sim.network.search_state import (
+from sim.routing.free_times import NONE, WANTED, first_fit
+from sim.routing.slots import beyond_s, forget_over, hops_from, hops_to, slot_at
+from sim.routing.state import (
     DOWN,
     FAR,
     LAST,
@@ -39,8 +40,7 @@ from sim.network.search_state import (
     Message,
     Search,
 )
-from sim.network.slots import beyond_s, forget_over, hops_from, hops_to, slot_at
-from sim.network.straight_ways import add_way, has_room, set_way, straight
+from sim.routing.straight_ways import add_way, has_room, set_way, straight
 
 LOOKS_FARTHER = 8.0
 """How many times as far rounds look, where nothing is there by then."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from sim.network.search_state import DOWN, FAR, NOW, OPEN, SLOTS_OF_LEVEL, UP, Node, Search
+from sim.routing.state import DOWN, FAR, NOW, OPEN, SLOTS_OF_LEVEL, UP, Node, Search
 
 
 def forward(search: Search, now_s: float) -> None:

@@ -1,7 +1,7 @@
 """Carrier: finds the earliest way of a message over contacts, and books it.
 
 The seam between a mesh and its search: nodes are numbers, and what goes in and out is hops. The
-:class:`sim.network.book.Book` knows what is free, and :mod:`sim.network.carrier_search` finds ways.
+:class:`sim.routing.book.Book` knows what is free, and :mod:`sim.routing.search` finds ways.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.network.book import Book, Contacts
-from sim.network.free_times import FULL, NONE, WANTED
-from sim.network.hop import Hop
-from sim.network.rows import array_of
-from sim.network.search_state import (
+from sim.routing.book import Book, Contacts
+from sim.routing.free_times import FULL, NONE, WANTED
+from sim.routing.hop import Hop
+from sim.routing.rows import array_of
+from sim.routing.state import (
     COUNTERS,
     SLOTS_OF_LEVEL,
     Best,

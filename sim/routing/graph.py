@@ -3,13 +3,13 @@
 Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
 message goes in one piece over each contact, and waits at a node for the next one.
 
-The search is that of a mesh (:mod:`sim.network.carrier_search`), by rounds alone: a plan of
-anybody's has no node that all passes lead to.
+The search is that of a mesh (:mod:`sim.routing.search`), by rounds alone: a plan of anybody's has
+no node that all passes lead to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from numbers import Integral
@@ -17,13 +17,10 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats
-from sim.network.book import Book, Contacts, Sent
-from sim.network.carrier import Carrier
-from sim.network.hop import Hop
-from sim.network.sessions import ClusterSessions
-from sim.plan.isl import IslPlan
+from sim.routing.book import Book, Contacts, Sent
+from sim.routing.carrier import Carrier
+from sim.routing.hop import Hop
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,43 +145,3 @@ class ContactGraph:
             raise ValueError("ready_s is nan; give a number of seconds")
         if not 0.0 <= bits < np.inf:
             raise ValueError(f"bits are {bits:g}; give a number of at least 0")
-
-
-def timetable(
-    isls: IslPlan, sessions: Mapping[str, ClusterSessions], *, stores: bool
-) -> ContactGraph:
-    """Return the contacts of satellites with each other, and with the ground, the node behind them.
-
-    Messages go up from the ground only if it ``stores`` what others have sent to it. The delay of a
-    link of a fixed rate is that of the longest range of its window.
-    """
-    ground = len(isls.names)
-    links = len(isls)
-    found = ((k, sessions[name].planned) for k, name in enumerate(isls.names) if name in sessions)
-    passes = [(k, own, place) for k, own in found for place in range(len(own))]
-
-    def sent(contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
-        if contact < links:
-            sent_s, _ = isls.sent(contact, begin_s, bits)
-            return sent_s, sent_s if sent_s == np.inf else sent_s + isls.delay_s(contact, sent_s)
-        _, own, place = passes[contact - links]
-        session = own[place]
-        beam = session.to_client if source == ground else session.to_server
-        sent_s = begin_s if beam is None else float(beam.curve.completion_time_s(bits, begin_s)[0])
-        if sent_s == np.inf or (source == ground and not stores):
-            return np.inf, np.inf
-        return sent_s, sent_s + float(session.delay_s(np.array([sent_s]))[0])
-
-    spans = np.array([(k, own.start_s(n), own.end_s(n)) for k, own, n in passes]).reshape(-1, 3).T
-    fixed_bps = np.nan if isls.fixed_bps is None else isls.fixed_bps
-    plan = ContactPlan(
-        nodes=ground + 1,
-        a=np.concatenate([isls.a, spans[0].astype(int)]),
-        b=np.concatenate([isls.b, np.full(len(passes), ground)]),
-        start_s=np.concatenate([isls.start_s, spans[1]]),
-        end_s=np.concatenate([isls.end_s, spans[2]]),
-        rate_bps=np.repeat([fixed_bps, np.nan], [links, len(passes)]),
-        delay_s=np.append(isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S, np.zeros(len(passes))),
-        sent=sent,
-    )
-    return ContactGraph(plan)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import inf
 
-from sim.network.free_times import FIXED, FULL, NONE, WANTED, first_fit
-from sim.network.search_state import FAR, MARK, WAYS, Message, Search
+from sim.routing.free_times import FIXED, FULL, NONE, WANTED, first_fit
+from sim.routing.state import FAR, MARK, WAYS, Message, Search
 
 
 def add_way(search: Search, row: int, before: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sim.network.free_times import Book
+from sim.routing.free_times import Book
 
 FAR = 30_000
 """More hops than any way has."""

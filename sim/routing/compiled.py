@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from sim.network import carrier_search, free_times, slots, straight_ways
+from sim.routing import free_times, search, slots, straight_ways
 
-MODULES = (free_times, slots, straight_ways, carrier_search)
+MODULES = (free_times, slots, straight_ways, search)
 
 
 def can_compile() -> bool:
