@@ -16,6 +16,9 @@ from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkVal
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
 from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
 
+FADED_RATES = ("ergodic", "outage")
+"""Rates that look at how signals fade; a fixed one does, where its loss is to be known."""
+
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
 
@@ -131,9 +134,9 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
     ),
     unused(
         *("fading", "rician_k_db"),
-        when=lambda facts: facts["rate"] in ("shannon", "modcod"),
+        when=lambda facts: facts["rate"] not in (*FADED_RATES, "fixed"),
         by="with rate {rate!r}",
-        remedies=(Remove(), Set("rate", "ergodic", ("outage",))),
+        remedies=(Remove(), Set("rate", FADED_RATES[0], FADED_RATES[1:])),
     ),
     unused(
         *("fading", "rician_k_db"),
