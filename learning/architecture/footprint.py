@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from learning.architecture.costs import architecture
-from learning.architecture.kinds import BYTES, EMBEDDED, kind_of
+from learning.architecture.costs import Architecture, architecture
+from learning.architecture.kinds import BYTES, EMBEDDED, kind_of, pretraining_of
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.settings import LearningConfig
@@ -23,6 +23,11 @@ ACTIVATION_COPIES = {"together": 1.5, "factors": 1.1, "whole": 1.1}
 RECOMPUTED = 1.25
 KEPT = 2
 """Copies of one layer's activations, and of each layer's input, where layers are recomputed."""
+EXPERT_BATCH_SIZE, GATE_BATCH_SIZE, DENSE_BATCH_SIZE = 16, 64, 32
+"""Samples in a step of the server's pre-training: of an expert, of the gates, of a dense model."""
+PRETRAINING_BYTES = float(1 << 30)
+"""Activations of a step of the server's pre-training that are in memory together, at most, unless
+one sample has more."""
 LOGIT_COPIES = 3
 """Copies of the logits of a test set: of its batches, joined, and for the loss."""
 DATA_COPIES = 4
@@ -32,13 +37,15 @@ DATA_COPIES = 4
 class Footprint(NamedTuple):
     """Bytes of the model, what devices train, one training step, one evaluation, and the data.
 
-    Each includes all copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the
-    samples of the largest test or validation set) and ``classes`` are counts.
+    ``pretraining`` is one step of what the server trains before time begins. Each includes all
+    copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the samples of the largest
+    test or validation set) and ``classes`` are counts.
     """
 
     model: float
     state: float
     step: float
+    pretraining: float
     evaluation: float
     data: float
     parameters: int
@@ -62,10 +69,7 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         server = min(VERSIONS * max(cycles - 1, 0) * state_bytes, server)
     tokens = config.samples_at_once * sizes.rows.sequences * sizes.rows.tokens
     if kind_of(model.kind).is_text:  # device by device
-        activations: float = sizes.activations(model.top_k)
-        if config.checkpoint_activations:
-            activations *= RECOMPUTED / model.layers
-            activations += KEPT * model.layers * model.hidden
+        activations = _activations(config, sizes, model.top_k)
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
         way = "together"
         tokens = max(config.devices) * tokens
@@ -92,7 +96,53 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         model=sizes.parameters * sizes.native_bytes + server,
         state=copies * state_bytes,
         step=ACTIVATION_COPIES[way] * tokens * activations * sizes.native_bytes,
+        pretraining=_of_pretraining(config, sizes),
         data=float(DATA_COPIES * data_bytes),
         parameters=sizes.parameters,
         trained=trained,
     )
+
+
+def _activations(config: LearningConfig, sizes: Architecture, experts: int) -> float:
+    """Return the numbers that a step of a text model keeps for a token through so many experts."""
+    kept: float = sizes.activations(experts)
+    if config.checkpoint_activations:
+        kept *= RECOMPUTED / config.model.layers
+        kept += KEPT * config.model.layers * config.model.hidden
+    return kept
+
+
+def _sample_bytes(config: LearningConfig, sizes: Architecture, experts: int) -> float:
+    """Return what one sample of a text model takes in a step, through so many experts."""
+    numbers = sizes.rows.sequences * sizes.rows.tokens * _activations(config, sizes, experts)
+    return ACTIVATION_COPIES["whole"] * numbers * sizes.native_bytes
+
+
+def pretrained_at_once(config: LearningConfig, size: int, experts: int) -> int:
+    """Return how many of a minibatch of ``size`` samples the server pre-trains by at a time.
+
+    Each token runs through so many ``experts``. Only the samples of text models are so large that
+    they are not taken together.
+    """
+    if not kind_of(config.model.kind).is_text:
+        return size
+    fitting = int(PRETRAINING_BYTES // _sample_bytes(config, architecture(config), experts))
+    return max(1, min(size, config.micro_batch or size, fitting))
+
+
+def _of_pretraining(config: LearningConfig, sizes: Architecture) -> float:
+    """Return what a step of the server's pre-training takes: of the gates, or of one expert."""
+    steps = pretraining_of(config)
+    experts = config.model.experts
+    if not kind_of(config.model.kind).is_text:
+        return 0.0
+    found = 0.0
+    for wanted, size, through in (
+        (steps.gate_steps, GATE_BATCH_SIZE, experts),
+        (steps.expert_steps, EXPERT_BATCH_SIZE, 1),
+        (steps.backbone_steps if not config.model.checkpoints else 0, DENSE_BATCH_SIZE, 1),
+    ):
+        if wanted and through:
+            at_once = pretrained_at_once(config, size, through)
+            found = max(found, at_once * _sample_bytes(config, sizes, through))
+    return found

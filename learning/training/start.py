@@ -18,6 +18,12 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from learning.architecture.footprint import (
+    DENSE_BATCH_SIZE,
+    EXPERT_BATCH_SIZE,
+    GATE_BATCH_SIZE,
+    pretrained_at_once,
+)
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
 from learning.data.samples import InputSpec, join
@@ -63,9 +69,7 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**server, **adapted(Path(task.config.model.adapter), task.names, server)}
 
 
-EXPERT_BATCH_SIZE = 16
 EXPERT_STEP_SIZE = 0.1
-GATE_BATCH_SIZE = 64
 GATE_STEP_SIZE = 3e-2
 LARGEST_KEPT_BYTES = 1 << 26
 """Up to which size a start model is kept for other runs of the same task."""
@@ -120,7 +124,8 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     }
     if not steps:
         return {key._replace(expert=expert).stored: tensor for key, tensor in own.items()}
-    model = skeleton(single_expert(task.config), task.spec)
+    config = task.config
+    model = skeleton(single_expert(config), task.spec, _here(config, (0,)))
     names = {path: task.names.stored(path) for path, _ in model.named_parameters()}
     weights = dict(task.initial)
     weights |= {key._replace(expert=0).stored: tensor.clone() for key, tensor in own.items()}
@@ -132,9 +137,10 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     }
     fill(model, {task.names.path(name): tensor for name, tensor in weights.items()})
     tuned = {key: model.get_parameter(p) for p, n in names.items() if (key := expert_tensor(n))}
-    rng = stream(task.config.seed, "pretrain", "expert", expert)
+    rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
-    fit(tuned.values(), sgd_step(EXPERT_STEP_SIZE), task_loss(model, samples), batches)
+    at_once = pretrained_at_once(config, EXPERT_BATCH_SIZE, 1)
+    fit(tuned.values(), sgd_step(EXPERT_STEP_SIZE), task_loss(model, samples), batches, at_once)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -146,8 +152,9 @@ def _pretrained_gates(
     Routing to all experts (k = E) keeps a gradient to each: with hard Top-1 the gate hardly
     learns which expert belongs to which data.
     """
-    everywhere = replace(task.config.model, top_k=task.config.model.experts)
-    here = Residency(held=task.all_experts, dense=True)
+    experts_of_all = task.config.model.experts
+    everywhere = replace(task.config.model, top_k=experts_of_all)
+    here = replace(_here(task.config, task.all_experts), dense=True)
     model = skeleton(replace(task.config, model=everywhere), task.spec, here)
     known = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
     tensors = {task.names.path(name): tensor for name, tensor in known.items()}
@@ -159,20 +166,33 @@ def _pretrained_gates(
     rng = stream(task.config.seed, "pretrain", "gate")
     batches = rng.integers(0, len(trial.y), (steps, GATE_BATCH_SIZE))
     step = AdamSteps(GATE_STEP_SIZE, parameters.values())
-    fit(parameters.values(), step, gate_loss(model, trial, homes), batches)
+    at_once = pretrained_at_once(task.config, GATE_BATCH_SIZE, experts_of_all)
+    fit(parameters.values(), step, gate_loss(model, trial, homes), batches, at_once)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
+def _here(config: LearningConfig, held: tuple[int, ...]) -> Residency:
+    """Return that so many experts are in memory, and what of a text model is recomputed."""
+    return Residency(held=held, recomputed=config.checkpoint_activations)
+
+
 def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
-    """Return, for row indices into ``trial``, the task's loss plus each gate's origin loss."""
+    """Return the task's loss plus each gate's origin loss, by row indices into ``trial``."""
     at_home = homes.T[trial.domain]
 
-    def loss(rows: Tensor) -> Tensor:
+    def loss(rows: Tensor, whole: Tensor) -> Tensor:
         x = trial.x[rows]
         logits, routings = forward_with_routing(model, x)
         keep = tokens_of(model, x)
         by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
-        return functional.cross_entropy(logits, trial.y[rows]) + torch.stack(by_origin).sum()
+        of_task = functional.cross_entropy(logits, trial.y[rows])
+        of_gates = torch.stack(by_origin).sum()
+        if len(rows) == len(whole):
+            return of_task + of_gates
+        samples = len(rows) / len(whole)
+        all_kept = tokens_of(model, trial.x[whole])
+        tokens = samples if keep is None or all_kept is None else keep.sum() / all_kept.sum()
+        return samples * of_task + tokens * of_gates
 
     return loss
 
@@ -193,7 +213,6 @@ def origin_loss(share: Tensor, at_home: Tensor, keep: Tensor | None = None) -> T
 # From a configuration to a task: data, model and initial weights.
 
 
-DENSE_BATCH_SIZE = 32
 DENSE_STEP_SIZE = 0.1
 
 
@@ -298,7 +317,8 @@ def _dense(
     config: LearningConfig, spec: InputSpec, trial: Samples, steps: int
 ) -> dict[str, Tensor]:
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
-    model = random_model(single_expert(config), spec)
+    dense = single_expert(config)
+    model = random_model(dense, spec, _here(config, tuple(range(dense.model.experts))))
     names = names_of(model)
     moved = [
         parameter
@@ -307,20 +327,26 @@ def _dense(
     ]
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
-    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial), batches)
+    at_once = pretrained_at_once(config, DENSE_BATCH_SIZE, 1)
+    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial), batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
 
 
 # Training of a few modules of one model on one machine: what the server does before the start.
 
 
-Loss = Callable[[Tensor], Tensor]
-"""Loss of a model on rows of its data."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""What some rows of a minibatch add to the loss of a model on the whole of it."""
 
 
 def task_loss(model: nn.Module, samples: Samples) -> Loss:
     """Return the cross-entropy of ``model`` as a function of row indices into ``samples``."""
-    return lambda rows: functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
+
+    def loss(rows: Tensor, whole: Tensor) -> Tensor:
+        found = functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
+        return found if len(rows) == len(whole) else found * (len(rows) / len(whole))
+
+    return loss
 
 
 Step = Callable[[list[Tensor], list[Tensor]], None]
@@ -378,13 +404,21 @@ class AdamSteps:
         )
 
 
-def fit(parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64]) -> None:
-    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``."""
+def fit(
+    parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64], at_once: int
+) -> None:
+    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``.
+
+    Gradients are computed over so many samples ``at_once``, and added up.
+    """
     moved = list(parameters)
-    for rows in torch.from_numpy(batches):
-        # What a custom model does not use has no gradient: it does not move.
-        gradients = torch.autograd.grad(
-            loss(rows), moved, allow_unused=True, materialize_grads=True
-        )
+    for whole in torch.from_numpy(batches):
+        gradients: list[Tensor] = []
+        for rows in whole.split(at_once):
+            # What a custom model does not use has no gradient: it does not move.
+            more = torch.autograd.grad(
+                loss(rows, whole), moved, allow_unused=True, materialize_grads=True
+            )
+            gradients = [*map(torch.add, gradients, more)] or list(more)
         with torch.no_grad():
-            step(moved, list(gradients))
+            step(moved, gradients)

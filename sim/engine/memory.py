@@ -154,7 +154,13 @@ def _learning(built: Build) -> Iterator[Need]:
         less.insert(0, "learning.micro_batch")
     if kind.is_text and not learner.config.checkpoint_activations:
         less.insert(0, "learning.checkpoint_activations=true")
-    yield Need("one training step", found.step, batch, f"use {', '.join(less[:-1])} or {less[-1]}")
+    if found.pretraining > found.step:  # it is over when the first device trains
+        before = f"a step of the gates, or of an expert, of {found.parameters} parameters"
+        less.insert(0, "learning.pretraining.gate_steps=0")
+        batch = before
+    most = max(found.step, found.pretraining)
+    name = "one training step" if most == found.step else "the server's pre-training"
+    yield Need(name, most, batch, f"use {', '.join(less[:-1])} or {less[-1]}")
     tests = f"the logits of {found.tested} test samples for {found.classes} classes"
     fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
     yield Need("one evaluation", found.evaluation, tests, fewer)

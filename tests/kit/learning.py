@@ -4,7 +4,7 @@ from learning import Data, LearningConfig, ModelConfig, files
 from learning import hardware as memory
 from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent
-from learning.architecture.footprint import footprint
+from learning.architecture.footprint import PRETRAINING_BYTES, footprint, pretrained_at_once
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
 from learning.clients import ClusterState, updates

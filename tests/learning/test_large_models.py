@@ -12,7 +12,16 @@ import torch
 
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import Data, LearningConfig, Lora, ModelConfig, Pretraining
+from tests.kit.learning import (
+    PRETRAINING_BYTES,
+    Data,
+    LearningConfig,
+    Lora,
+    ModelConfig,
+    Pretraining,
+    footprint,
+    pretrained_at_once,
+)
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, device_state, evaluation
 
 EXPERTS = [0, 1]
@@ -107,6 +116,7 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
     """Of a text model, device by device, and of a small one, all devices at once."""
     digits = LearningConfig(3, ("a", "b"), (2, 2), ModelConfig(experts=2), clip_norm=0.5)
     same = {"batch_size": 8, "steps_per_round": 2, "step_size": 0.1}
+    untrained = Pretraining(gate_steps=0)  # of which pieces are summed otherwise
     ends = []
     for more in (
         {},
@@ -114,7 +124,8 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
         {"checkpoint_activations": True},
     ):
         small = Learner(replace(digits, **(same | more)))
-        for learner in (learner_of(folder, "float32", **same, **more), small):
+        text = learner_of(folder, "float32", **same, **more).config
+        for learner in (Learner(replace(text, pretraining=untrained)), small):
             who = np.ones(2, bool)
             none = np.zeros(2, np.int64)
             state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
@@ -128,6 +139,45 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
     for number, end in enumerate(ends):
         for name, tensor in ends[number % 2].items():
             torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
+
+
+def test_the_server_trains_the_same_before_time_begins_however_few_samples_it_takes_at_once(
+    folder, tmp_path
+):
+    """Texts of different lengths: what a gate loses counts by token, what the task does by text."""
+    rng = np.random.default_rng(1)
+    lines = []
+    for number in range(120):
+        words = map("w{}".format, rng.integers(40, size=rng.integers(1, 9)))
+        lines.append({"text": " ".join(words), "label": number % 4})
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    data = Data("jsonl", str(tmp_path / "texts.jsonl"), tokens=TOKENS, trial_samples=20)
+    config = replace(
+        learner_of(folder, "float32").config,
+        data=data,
+        pretraining=Pretraining(expert_steps=2, gate_steps=3),
+    )
+    starts = []
+    for more in ({}, {"micro_batch": 5}, {"checkpoint_activations": True, "micro_batch": 1}):
+        learner = Learner(replace(config, **more))
+        starts.append(learner.force(learner.start()))
+    whole, *others = starts
+    for other in others:
+        assert any(not torch.equal(other[name], whole[name]) for name in whole)
+        for name, tensor in whole.items():
+            torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def test_what_the_server_trains_before_time_begins_does_not_grow_beyond_a_bound(folder):
+    """Of many tokens so few samples are taken at once that they fit; of few all of them are."""
+    config = learner_of(folder).config
+    small, large = (
+        replace(config, data=replace(config.data, tokens=tokens)) for tokens in (TOKENS, 8192)
+    )
+    assert pretrained_at_once(small, 64, 2) == 64
+    few = pretrained_at_once(large, 64, 2)
+    assert 1 <= few < 64
+    assert footprint(large, 1).pretraining <= PRETRAINING_BYTES
 
 
 def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(

@@ -51,8 +51,8 @@ def test_steps_before_the_start_are_those_of_torch_bit_for_bit(kind):
     batches = torch.randint(60, (20, 6), generator=draw)
     ours, torchs = ([part.clone().requires_grad_() for part in start] for _ in range(2))
     step = training.sgd_step(0.1) if kind == "sgd" else training.AdamSteps(0.03, ours)
-    loss = lambda rows: cross_entropy(x[rows] @ ours[0].T + ours[1], y[rows])  # noqa: E731
-    training.fit(ours, step, loss, batches.numpy())
+    loss = lambda rows, _: cross_entropy(x[rows] @ ours[0].T + ours[1], y[rows])  # noqa: E731
+    training.fit(ours, step, loss, batches.numpy(), len(batches))
     make = torch.optim.SGD if kind == "sgd" else torch.optim.Adam
     optimiser = make(torchs, lr=0.1 if kind == "sgd" else 0.03)
     for rows in batches:
@@ -109,7 +109,7 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
             expected = expected - share[:, 1].log().mean()
             hidden = hidden + layer(norm(hidden))
         homes = torch.from_numpy(training.home_clusters(3, 3))
-        loss = training.gate_loss(model, trial, homes)(torch.arange(len(y)))
+        loss = training.gate_loss(model, trial, homes)(*[torch.arange(len(y))] * 2)
     torch.testing.assert_close(loss, expected)
 
 
