@@ -71,7 +71,8 @@ class Operation:
         declared = getattr(function, "operation", None)
         if declared is None and self.place.startswith(OURS):
             raise TypeError(f"{self.place} is no operation; declare it by @operation()")
-        if declared is not None and declared != replace(self, calls=""):
+        own = replace(self, calls="") if self.calls else self  # nearly never
+        if declared is not None and declared != own:
             raise TypeError(f"{self.place} is declared as {declared}, but referred to as {self}")
         return function
 

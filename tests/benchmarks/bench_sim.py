@@ -52,7 +52,7 @@ PARTS = {
         "sim.checks.invariants:Invariants._unless_at_rest",
         "sim.checks.invariants:Invariants.conclude",
     ),
-    "warnings": ("sim.execution.manifest:warnings_of",),
+    "warnings": ("sim.execution.running:warnings_of",),
     "summary": ("sim.execution.result:summarise",),
     "writing": ("sim.execution.running:Run._write",),
 }
