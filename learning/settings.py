@@ -169,6 +169,15 @@ class Pretraining(Settings):
     backbone_steps: Annotated[Steps, setting("dense start model; 0 for random weights")] = None
     expert_steps: Annotated[Steps, setting("each expert, on its home domain")] = None
     gate_steps: Annotated[Steps, setting("gate, on all trial data")] = None
+    gate_batch: Annotated[Count, setting("samples in a step of the gate"), Later()] = 64
+    gate_loss: Annotated[
+        Literal["task", "origin"],
+        setting(
+            "what the gate is trained by: the task and each sample's origin, with gradients "
+            "through all experts; or the origin alone, which needs none"
+        ),
+        Later(),
+    ] = "task"
 
 
 # The data.

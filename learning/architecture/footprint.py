@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from learning.architecture.costs import Architecture, architecture
 from learning.architecture.kinds import BYTES, EMBEDDED, kind_of, pretraining_of
@@ -23,8 +23,8 @@ ACTIVATION_COPIES = {"together": 1.5, "factors": 1.1, "whole": 1.1}
 RECOMPUTED = 1.25
 KEPT = 2
 """Copies of one layer's activations, and of each layer's input, where layers are recomputed."""
-EXPERT_BATCH_SIZE, GATE_BATCH_SIZE, DENSE_BATCH_SIZE = 16, 64, 32
-"""Samples in a step of the server's pre-training: of an expert, of the gates, of a dense model."""
+EXPERT_BATCH_SIZE, DENSE_BATCH_SIZE = 16, 32
+"""Samples in a step of the server's pre-training: of an expert, and of a dense model."""
 PRETRAINING_BYTES = float(1 << 30)
 """Activations of a step of the server's pre-training that are in memory together, at most, unless
 one sample has more."""
@@ -112,37 +112,64 @@ def _activations(config: LearningConfig, sizes: Architecture, experts: int) -> f
     return kept
 
 
-def _sample_bytes(config: LearningConfig, sizes: Architecture, experts: int) -> float:
-    """Return what one sample of a text model takes in a step, through so many experts."""
-    numbers = sizes.rows.sequences * sizes.rows.tokens * _activations(config, sizes, experts)
-    return ACTIVATION_COPIES["whole"] * numbers * sizes.native_bytes
+class _Taken(NamedTuple):
+    """How the server pre-trains: samples in a step, experts that each token runs through, and
+    whether their activations are kept for gradients."""
+
+    size: int
+    experts: int
+    kept: bool
 
 
-def pretrained_at_once(config: LearningConfig, size: int, experts: int) -> int:
-    """Return how many of a minibatch of ``size`` samples the server pre-trains by at a time.
+Pretrained = Literal["dense", "expert", "gate"]
+"""What the server trains before time begins: see :class:`learning.settings.Pretraining`."""
 
-    Each token runs through so many ``experts``. Only the samples of text models are so large that
-    they are not taken together.
+
+def _taken(config: LearningConfig, what: Pretrained) -> _Taken:
+    if what == "gate":
+        asked = config.pretraining
+        return _Taken(asked.gate_batch, config.model.experts, asked.gate_loss == "task")
+    return _Taken(EXPERT_BATCH_SIZE if what == "expert" else DENSE_BATCH_SIZE, 1, kept=True)
+
+
+def _sample_bytes(config: LearningConfig, sizes: Architecture, taken: _Taken) -> float:
+    """Return what one sample of a text model takes in a step of pre-training."""
+    if taken.kept:
+        numbers = _activations(config, sizes, taken.experts)
+    else:  # what each gate is given, and one layer at a time
+        layers = max(config.model.layers, 1)
+        numbers = sizes.activations(taken.experts) / layers + layers * config.model.hidden
+    tokens = sizes.rows.sequences * sizes.rows.tokens
+    return ACTIVATION_COPIES["whole"] * tokens * numbers * sizes.native_bytes
+
+
+def pretrained_at_once(config: LearningConfig, what: Pretrained) -> int:
+    """Return how many samples of a step the server pre-trains by at a time.
+
+    Only those of text models are so large that they are not taken together.
     """
+    taken = _taken(config, what)
     if not kind_of(config.model.kind).is_text:
-        return size
-    fitting = int(PRETRAINING_BYTES // _sample_bytes(config, architecture(config), experts))
-    return max(1, min(size, config.micro_batch or size, fitting))
+        return taken.size
+    fitting = int(PRETRAINING_BYTES // _sample_bytes(config, architecture(config), taken))
+    return max(1, min(taken.size, config.micro_batch or taken.size, fitting))
 
 
 def _of_pretraining(config: LearningConfig, sizes: Architecture) -> float:
-    """Return what a step of the server's pre-training takes: of the gates, or of one expert."""
+    """Return what a step of the server's pre-training takes at most, of a text model."""
     steps = pretraining_of(config)
-    experts = config.model.experts
     if not kind_of(config.model.kind).is_text:
         return 0.0
-    found = 0.0
-    for wanted, size, through in (
-        (steps.gate_steps, GATE_BATCH_SIZE, experts),
-        (steps.expert_steps, EXPERT_BATCH_SIZE, 1),
-        (steps.backbone_steps if not config.model.checkpoints else 0, DENSE_BATCH_SIZE, 1),
-    ):
-        if wanted and through:
-            at_once = pretrained_at_once(config, size, through)
-            found = max(found, at_once * _sample_bytes(config, sizes, through))
-    return found
+    wanted: dict[Pretrained, int] = {
+        "dense": 0 if config.model.checkpoints else steps.backbone_steps,
+        "expert": steps.expert_steps,
+        "gate": steps.gate_steps,
+    }
+    asked = [what for what, count in wanted.items() if count and config.model.experts]
+    return max(
+        (
+            pretrained_at_once(config, what) * _sample_bytes(config, sizes, _taken(config, what))
+            for what in asked
+        ),
+        default=0.0,
+    )

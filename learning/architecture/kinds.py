@@ -218,8 +218,8 @@ def pretraining_of(config: LearningConfig) -> Steps:
     usual = READY_MADE if config.model.checkpoints else kind_of(config.model.kind).steps
     if not config.model.experts:
         usual = UNTRAINED
-    asked = asdict(config.pretraining).items()
-    return replace(usual, **{key: steps for key, steps in asked if steps is not None})
+    asked = {key: getattr(config.pretraining, key) for key in asdict(usual)}
+    return replace(usual, **{key: steps for key, steps in asked.items() if steps is not None})
 
 
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2}

@@ -6,7 +6,7 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from torch.optim.sgd import sgd
 from learning.architecture.footprint import (
     DENSE_BATCH_SIZE,
     EXPERT_BATCH_SIZE,
-    GATE_BATCH_SIZE,
     pretrained_at_once,
 )
 from learning.architecture.kinds import pretraining_of
@@ -46,7 +45,7 @@ from learning.models.interface import (
     is_gate,
     names_of,
 )
-from learning.models.moe import Residency, forward_with_routing, tokens_of
+from learning.models.moe import Residency, forward_with_routing, gates_of, tokens_of
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors
 from learning.own.raised import ANYTHING
@@ -139,7 +138,7 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     tuned = {key: model.get_parameter(p) for p, n in names.items() if (key := expert_tensor(n))}
     rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
-    at_once = pretrained_at_once(config, EXPERT_BATCH_SIZE, 1)
+    at_once = pretrained_at_once(config, "expert")
     fit(tuned.values(), sgd_step(EXPERT_STEP_SIZE), task_loss(model, samples), batches, at_once)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
@@ -152,8 +151,7 @@ def _pretrained_gates(
     Routing to all experts (k = E) keeps a gradient to each: with hard Top-1 the gate hardly
     learns which expert belongs to which data.
     """
-    experts_of_all = task.config.model.experts
-    everywhere = replace(task.config.model, top_k=experts_of_all)
+    everywhere = replace(task.config.model, top_k=task.config.model.experts)
     here = replace(_here(task.config, task.all_experts), dense=True)
     model = skeleton(replace(task.config, model=everywhere), task.spec, here)
     known = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
@@ -164,11 +162,61 @@ def _pretrained_gates(
     fill(model, tensors | {path: tensors[path].clone() for path in gates})
     parameters = {name: model.get_parameter(path) for path, name in gates.items()}
     rng = stream(task.config.seed, "pretrain", "gate")
-    batches = rng.integers(0, len(trial.y), (steps, GATE_BATCH_SIZE))
+    size = task.config.pretraining.gate_batch
+    batches = rng.integers(0, len(trial.y), (steps, size))
     step = AdamSteps(GATE_STEP_SIZE, parameters.values())
-    at_once = pretrained_at_once(task.config, GATE_BATCH_SIZE, experts_of_all)
-    fit(parameters.values(), step, gate_loss(model, trial, homes), batches, at_once)
+    at_once = pretrained_at_once(task.config, "gate")
+    by = gate_loss if task.config.pretraining.gate_loss == "task" else loss_of_origin
+    fit(parameters.values(), step, by(model, trial, homes), batches, at_once)
     return {name: parameter.detach() for name, parameter in parameters.items()}
+
+
+def loss_of_origin(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
+    """Return each gate's origin loss alone, by row indices into ``trial``.
+
+    What the gates see is what the model computes without gradients: none runs through an expert.
+    """
+    at_home = homes.T[trial.domain]
+    gates = gates_of(model)
+
+    def loss(rows: Tensor, whole: Tensor) -> Tensor:
+        x = trial.x[rows]
+        keep = tokens_of(model, x)
+        seen = _inputs_of(gates, model, x)
+        of_gates = [
+            origin_loss(gate(own).weight, at_home[rows], keep)
+            for gate, own in zip(gates, seen, strict=True)
+        ]
+        return torch.stack(of_gates).sum() * _share_of_tokens(model, trial, rows, whole)
+
+    return loss
+
+
+def _inputs_of(gates: Sequence[nn.Module], model: nn.Module, x: Tensor) -> list[Tensor]:
+    """Return what each gate is given as the model runs on ``x``, without gradients."""
+    seen: list[Tensor] = []
+
+    def record(_gate: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen.append(given[0])
+
+    hooks = [gate.register_forward_pre_hook(record) for gate in gates]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _share_of_tokens(model: nn.Module, trial: Samples, rows: Tensor, whole: Tensor) -> float:
+    """Return how many of a minibatch's tokens that are no padding belong to some of its rows."""
+    if len(rows) == len(whole):
+        return 1.0
+    of_rows, of_whole = (tokens_of(model, trial.x[some]) for some in (rows, whole))
+    if of_rows is None or of_whole is None:
+        return len(rows) / len(whole)
+    return float(of_rows.sum() / of_whole.sum())
 
 
 def _here(config: LearningConfig, held: tuple[int, ...]) -> Residency:
@@ -187,12 +235,8 @@ def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
         by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
         of_task = functional.cross_entropy(logits, trial.y[rows])
         of_gates = torch.stack(by_origin).sum()
-        if len(rows) == len(whole):
-            return of_task + of_gates
-        samples = len(rows) / len(whole)
-        all_kept = tokens_of(model, trial.x[whole])
-        tokens = samples if keep is None or all_kept is None else keep.sum() / all_kept.sum()
-        return samples * of_task + tokens * of_gates
+        of_all = len(rows) / len(whole)
+        return of_all * of_task + _share_of_tokens(model, trial, rows, whole) * of_gates
 
     return loss
 
@@ -327,7 +371,7 @@ def _dense(
     ]
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
-    at_once = pretrained_at_once(config, DENSE_BATCH_SIZE, 1)
+    at_once = pretrained_at_once(config, "dense")
     fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial), batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
 

@@ -30,6 +30,7 @@ from learning.training.start import (
     build_task,
     fit,
     gate_loss,
+    loss_of_origin,
     origin_loss,
     sgd_step,
     start_model,

@@ -174,10 +174,12 @@ def test_what_the_server_trains_before_time_begins_does_not_grow_beyond_a_bound(
     small, large = (
         replace(config, data=replace(config.data, tokens=tokens)) for tokens in (TOKENS, 8192)
     )
-    assert pretrained_at_once(small, 64, 2) == 64
-    few = pretrained_at_once(large, 64, 2)
+    assert pretrained_at_once(small, "gate") == 64
+    few = pretrained_at_once(large, "gate")
     assert 1 <= few < 64
     assert footprint(large, 1).pretraining <= PRETRAINING_BYTES
+    by_origin = replace(large, pretraining=Pretraining(gate_steps=2, gate_loss="origin"))
+    assert pretrained_at_once(by_origin, "gate") > few
 
 
 def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, gelu
 
 from tests.kit import training
 from tests.kit.devices import moved
-from tests.kit.learning import Data, LearningConfig, ModelConfig
+from tests.kit.learning import Data, LearningConfig, ModelConfig, Pretraining
 from tests.kit.training import build_task, evaluation, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
@@ -103,14 +103,29 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     x, y, _ = trial
     with torch.no_grad():
         hidden = gelu(model.embed(x))
-        expected = cross_entropy(model(x), y)
+        of_gates = []
         for norm, layer in zip(model.norms, model.moe, strict=True):
             share = (norm(hidden) @ layer.gate.weight.T).softmax(-1)
-            expected = expected - share[:, 1].log().mean()
+            of_gates.append(-share[:, 1].log().mean())
             hidden = hidden + layer(norm(hidden))
         homes = torch.from_numpy(training.home_clusters(3, 3))
-        loss = training.gate_loss(model, trial, homes)(*[torch.arange(len(y))] * 2)
-    torch.testing.assert_close(loss, expected)
+        rows = torch.arange(len(y))
+        loss = training.gate_loss(model, trial, homes)(rows, rows)
+        torch.testing.assert_close(loss, cross_entropy(model(x), y) + sum(of_gates))
+    alone = training.loss_of_origin(model, trial, homes)(rows, rows)
+    torch.testing.assert_close(alone.detach(), sum(of_gates))
+    # Without gradients through experts: a gate moves by what it is given, not by who gave it.
+    by_name = dict(model.named_parameters())
+    found = torch.autograd.grad(alone, list(by_name.values()), allow_unused=True)
+    moved_ones = {name for name, one in zip(by_name, found, strict=True) if one is not None}
+    assert moved_ones == {"moe.0.gate.weight", "moe.1.gate.weight"}
+
+
+def test_gates_that_learn_from_the_origin_alone_send_data_to_their_own_experts():
+    asked = Pretraining(gate_loss="origin", gate_batch=20)
+    alone = build_task(replace(CONFIG, pretraining=asked))
+    relevance = torch.tensor(evaluation.trial_relevance(alone, start_model(alone)))
+    assert relevance.diagonal().min() >= 0.9
 
 
 def test_scores_are_those_of_the_layers_run_one_by_one(deep):
