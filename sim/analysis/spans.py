@@ -93,6 +93,17 @@ def transferring(transfers: pa.Table) -> Spans:
     return Spans(transfers, as_numpy(transfers["start_s"]), as_numpy(transfers["end_s"]))
 
 
+def activities(tables: Mapping[str, pa.Table]) -> dict[str, Spans]:
+    """Return all that lanes show, by what it is called: views, services, training, transfers."""
+    contacts = tables["contacts"]
+    return {
+        "in view": in_view(contacts),
+        "connected": connected(contacts),
+        "training": training(tables["events"])[0],
+        "transfers": transferring(tables["transfers"]),
+    }
+
+
 def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the transfers over feeder links, with their satellite and station as columns."""
     rows = pa.concat_tables(pieces_of(tables, "transfers", FEEDER_COLUMNS))

@@ -1,27 +1,18 @@
 """Ground tracks, clusters or stations, and their circles."""
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from numbers import Real
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-import scenarios
-from learning.requests.cluster import Floats
-from orbit import Satellite, Site
+from orbit import Satellite
 from orbit.look_angles import ground_track
-from scenarios import Scenario
-from sim.errors import InputError
-from sim.files import packaged
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import colour, ink
 from sim.plots.names import name
-from sim.world.scenery import scenery_of
-from statements import Code, Other, Statement
+from sim.plots.views import MapView, broken, land_rings, map_view
 
 LETTER_DEG = 7.5
 """About the width of a letter on a map of the world 4.6 inches wide, in degrees."""
@@ -53,8 +44,6 @@ def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
 
 
 STEP_S = 20.0
-EARTH_RADIUS_KM = 6371.0
-"""Of the sphere that maps are drawn on."""
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
 MOST_CIRCLES = 120
@@ -69,26 +58,21 @@ def ground_map(
 
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
-    manifest = self.run.manifest
-    scenery = scenery_of(check_map(manifest, minute))
-    satellites, sites = scenery.satellites, scenery.sites
-    start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
+    view = map_view(self.run.manifest, minute)
+    satellites = view.satellites
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
     span_s = period_s * orbits if hours is None else hours * 3600.0
     axes = axes or new_axes()
     _land(axes)
     if len(satellites) <= MOST_TRACKS:
-        alone = len(satellites) == 1
-        altitudes_km = np.array([_track(axes, s, start, span_s, alone=alone) for s in satellites])
+        for satellite in satellites:
+            _track(axes, satellite, view.at, span_s, alone=len(satellites) == 1)
     else:
-        altitudes_km = _marks(axes, satellites, start)
-    if len(sites) <= MOST_CIRCLES:
-        mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]
-        _circles(axes, sites, float(np.mean(altitudes_km)), mask_deg)
-    else:
-        _dots(axes, sites)
-    write_names(axes, [(east(s.longitude_deg), s.latitude_deg, s.name) for s in sites])
+        _marks(axes, view)
+    (_circles if len(view.sites) <= MOST_CIRCLES else _dots)(axes, view)
+    places = zip(view.site_longitude_deg, view.site_latitude_deg, view.sites, strict=True)
+    write_names(axes, [(longitude, latitude, site.name) for longitude, latitude, site in places])
     axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
     axes.set(xlabel="longitude in degrees", ylabel="latitude in degrees")
     axes.set_xticks(range(-180, 181, 60))
@@ -96,99 +80,30 @@ def ground_map(
     return axes
 
 
-def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
-    """Return the scenario of a run that has a map of this minute; raise InputError without one."""
-    scenario = scenarios.from_dict(manifest["scenario"])
-    if not scenario.orbit.has_geometry:
-        source = scenario.orbit.source
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no map: orbit.source {source!r} has no satellite's orbit",
-                source=source,
-            )
-        )
-    last = manifest["simulated_s"] / 60.0
-    if not isinstance(minute, Real):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "minute",
-                "got {minute!r}",
-                Other(said=f"give a number, from 0 to {last:g}"),
-                minute=minute,
-            )
-        )
-    if not 0.0 <= minute <= last:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "minute",
-                "got {minute:g}; the run has the minutes 0 to {last:g}",
-                minute=minute,
-                last=last,
-            )
-        )
-    return scenario
-
-
-def east(longitude_deg: Any) -> Any:
-    """Return a longitude, or an array of them, as one from -180 to 180 degrees."""
-    return (longitude_deg + 180.0) % 360.0 - 180.0
-
-
-def reach(altitude_km: float, mask_deg: float) -> float:
-    """Return how far from a site, in degrees of the Earth, a satellite at its mask stands."""
-    mask = np.radians(mask_deg)
-    ratio = EARTH_RADIUS_KM / (EARTH_RADIUS_KM + altitude_km)
-    return float(np.degrees(np.arccos(ratio * np.cos(mask)) - mask))
-
-
-def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
-    """Return longitudes and latitudes (361,) of a circle about a site on a sphere."""
-    bearing = np.radians(np.arange(361.0))
-    here = np.radians(site.latitude_deg)
-    far = np.radians(radius_deg)
-    sine = np.sin(here) * np.cos(far) + np.cos(here) * np.sin(far) * np.cos(bearing)
-    latitude = np.arcsin(np.clip(sine, -1.0, 1.0))
-    along = np.cos(far) - np.sin(here) * sine
-    turn = np.arctan2(np.sin(bearing) * np.sin(far) * np.cos(here), along)
-    return east(site.longitude_deg + np.degrees(turn)), np.degrees(latitude)
-
-
-def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]:
-    """Return a line without its steps from one side of the map to the other: nan lies between."""
-    over = np.flatnonzero(np.abs(np.diff(longitude_deg)) > 180.0) + 1
-    return np.insert(longitude_deg, over, np.nan), np.insert(latitude_deg, over, np.nan)
-
-
-def _circles(axes: Axes, sites: Sequence[Site], altitude_km: float, mask_deg: float) -> None:
-    """Draw each site, and from where it sees a satellite at an altitude above its mask."""
-    for number, site in enumerate(sites):
-        own_deg = site.min_elevation_deg
-        reach_deg = reach(altitude_km, mask_deg if own_deg is None else own_deg)
-        longitude_deg, latitude_deg = broken(*circle(site, reach_deg))
+def _circles(axes: Axes, view: MapView) -> None:
+    """Draw each site, and from where it sees a satellite above its mask."""
+    for number, site in enumerate(view.sites):
+        longitude_deg, latitude_deg = view.circle(site)
+        here = view.site_longitude_deg[number], view.site_latitude_deg[number]
         axes.plot(longitude_deg, latitude_deg, color=colour(number), linewidth=1.0)
-        axes.plot(east(site.longitude_deg), site.latitude_deg, "o", color=colour(number), ms=4)
+        axes.plot(*here, "o", color=colour(number), ms=4)
         line = f"from where {site.name} sees a satellite"
         behind(axes, line=line, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
 
 
-def _dots(axes: Axes, sites: Sequence[Site]) -> None:
+def _dots(axes: Axes, view: MapView) -> None:
     """Draw where many sites are, without their circles, and say that these are left out."""
-    longitude_deg = east(np.array([site.longitude_deg for site in sites]))
-    latitude_deg = np.array([site.latitude_deg for site in sites])
+    longitude_deg, latitude_deg = view.site_longitude_deg, view.site_latitude_deg
     axes.plot(longitude_deg, latitude_deg, "o", color=colour(0), ms=1.5)
-    axes.set_title(f"{len(sites)} places, without their circles")
-    names = [site.name for site in sites]
+    axes.set_title(f"{len(view.sites)} places, without their circles")
+    names = [site.name for site in view.sites]
     behind(axes, line=names, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
 
 
 def _track(
     axes: Axes, satellite: Satellite, start: datetime, span_s: float, *, alone: bool
-) -> float:
-    """Draw a satellite where it begins, and its track; return its mean altitude in km."""
+) -> None:
+    """Draw a satellite where it begins, and its track."""
     time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
     track = ground_track(satellite, start, time_s)
     places = {"longitude_deg": track.longitude_deg, "latitude_deg": track.latitude_deg}
@@ -196,20 +111,13 @@ def _track(
     line = broken(track.longitude_deg, track.latitude_deg)
     axes.plot(*line, color=ink(), linewidth=0.8 if alone else 0.5, alpha=0.6)
     axes.plot(track.longitude_deg[:1], track.latitude_deg[:1], "^", color=ink(), ms=3)
-    return float(track.altitude_km.mean())
 
 
-def _marks(axes: Axes, satellites: Sequence[Satellite], start: datetime) -> Floats:
-    """Draw where many satellites begin; return their altitudes there in km."""
-    found = [ground_track(satellite, start, np.zeros(1)) for satellite in satellites]
-    longitude_deg, latitude_deg, altitude_km = (
-        np.concatenate([getattr(track, key) for track in found])
-        for key in ("longitude_deg", "latitude_deg", "altitude_km")
-    )
-    axes.plot(longitude_deg, latitude_deg, "^", color=ink(), ms=3)
-    places = {"longitude_deg": longitude_deg, "latitude_deg": latitude_deg}
-    behind(axes, line=[satellite.name for satellite in satellites], seconds=0.0, **places)
-    return altitude_km
+def _marks(axes: Axes, view: MapView) -> None:
+    """Draw where many satellites begin."""
+    axes.plot(view.longitude_deg, view.latitude_deg, "^", color=ink(), ms=3)
+    places = {"longitude_deg": view.longitude_deg, "latitude_deg": view.latitude_deg}
+    behind(axes, line=[one.name for one in view.satellites], seconds=0.0, **places)
 
 
 def _land(axes: Axes) -> None:
@@ -217,7 +125,6 @@ def _land(axes: Axes) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
-    rings = [Path(ring, closed=True) for ring in rings]
+    rings = [Path(ring, closed=True) for ring in land_rings()]
     land = PathPatch(Path.make_compound_path(*rings), facecolor="#8a8a8a", alpha=0.3, linewidth=0)
     axes.add_patch(land)

@@ -51,14 +51,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     unit = unit_of(shown_s)
     lanes = spans.lanes_of(names)
     labels = [spans.lane_name(clusters) for clusters in lanes]
-    contacts = tables["contacts"]
-    events = tables["events"]
-    shown = {
-        "in view": spans.in_view(contacts),
-        "connected": spans.connected(contacts),
-        "training": spans.training(events)[0],
-        "transfers": spans.transferring(tables["transfers"]),
-    }
+    shown = spans.activities(tables)
     for what, (low, height, opacity) in BARS.items():
         for lane, mine in enumerate(by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)

@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,9 +23,9 @@ from orbit.utc import Start
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
 from sim.errors import InputError
-from sim.files import packaged
 from sim.plots.canvas import Run
 from sim.plots.colours import colour, of_method
+from sim.plots.views import land_rings
 from sim.replay.batteries import Held, charges, held_by, lowest
 from sim.replay.faults import faults
 from sim.replay.orbits import arcs_of, numbers_of
@@ -445,8 +444,8 @@ def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> dict[
 
 def _land() -> dict[str, str]:
     """Rings of land: how many ``points`` each has, and their places in steps of 0.1 degrees."""
-    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
-    places = np.concatenate([np.array(ring, dtype=float) for ring in rings])
+    rings = land_rings()
+    places = np.concatenate(rings)
     longitude, latitude = (_units(column, LAND_UNIT_DEG) for column in places.T)
     return {
         "points": packed([len(ring) for ring in rings]),

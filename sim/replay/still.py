@@ -16,7 +16,7 @@ from sim.analysis.spans import connected
 from sim.plots import Pictures
 from sim.plots.canvas import Run, behind
 from sim.plots.colours import ink
-from sim.plots.ground_map import broken, east
+from sim.plots.views import broken, east
 from sim.replay.scene import place_column, sky_of
 
 NIGHT = "#20305a"

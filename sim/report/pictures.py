@@ -13,8 +13,8 @@ from sim.analysis.inference import gating_pattern
 from sim.analysis.rounds import round_ends_s
 from sim.analysis.samples import SamplesByClass
 from sim.execution.result import Result
-from sim.plan.budget import fit_one_scale, passes_of
 from sim.plots.canvas import unit_of
+from sim.plots.views import contact_view
 from sim.report.drawing import (
     BOTTOM,
     LINE,
@@ -73,24 +73,21 @@ def staleness_of_updates(counts: Mapping[int, int]) -> Picture:
 
 def one_contact(run: Result, contact_id: int) -> list[tuple[str, Picture]]:
     """Return elevation, and rate by direction, over a contact; nothing without geometry."""
-    scenario = scenarios.from_dict(run.manifest["scenario"])
-    if not scenario.orbit.has_geometry:
+    if not scenarios.from_dict(run.manifest["scenario"]).orbit.has_geometry:
         return []
-    sides = passes_of(scenario)(contact_id)
-    seen = sides["uplink"]
-    minutes = seen["time_s"] / 60.0
-    across = Axis("minutes since the rise", 0.0, float(minutes[-1]))
+    view = contact_view(run.tables["contacts"], run.manifest, contact_id)
+    across = Axis("minutes since the rise", 0.0, float(view.minutes[-1]))
     frame = Frame(across, Axis("elevation (degrees)", 0.0, 90.0))
-    found = [
-        ("Elevation", frame.picture([frame.line(minutes, seen["elevation_deg"], "mean hue-7")]))
-    ]
-    for shown in [list(sides)] if fit_one_scale(sides) else [[name] for name in sides]:
-        rates = [sides[name]["rate_mbps"] for name in shown]
-        frame = Frame(across, Axis.of("rate (Mbit/s)", *rates, least=0.0))
-        looks = [f"hue-{list(sides).index(name)}" for name in shown]
+    elevation = frame.line(view.minutes, view.elevation_deg, "mean hue-7")
+    found = [("Elevation", frame.picture([elevation]))]
+    number = {name: place for place, name in enumerate(view.rate_mbps)}
+    for shown in [list(number)] if view.fits_one_scale else [[name] for name in number]:
+        rates = [view.rate_mbps[name] for name in shown]
+        frame = Frame(across, Axis.of("rate (Mbit/s)", *(rate for _, rate in rates), least=0.0))
+        looks = [f"hue-{number[name]}" for name in shown]
         lines = [
-            frame.line(sides[name]["time_s"] / 60.0, rate, f"mean {look}", list(sides).index(name))
-            for name, rate, look in zip(shown, rates, looks, strict=True)
+            frame.line(minutes, rate, f"mean {look}", number[name])
+            for name, (minutes, rate), look in zip(shown, rates, looks, strict=True)
         ]
         keys = [Key(name, look) for name, look in zip(shown, looks, strict=True)]
         found.append((f"Rate of {' and '.join(shown)}", frame.picture(lines, keys)))

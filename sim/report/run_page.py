@@ -19,9 +19,8 @@ from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.plots.accuracy import OVER
-from sim.plots.contact import longest_service
-from sim.plots.ground_map import check_map
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
+from sim.plots.views import check_map, longest_service
 from sim.report import pictures
 from sim.report.answer import headline_of_run, limits_of_run, sent
 from sim.report.chart import chart_of, title_of

@@ -110,11 +110,7 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """All bars: cluster, device, kind, begin_s, end_s, says; each stands for one of what it is."""
     import pandas as pd
 
-    contacts = tables["contacts"]
-    moved = spans.transferring(tables["transfers"])
-    seen = spans.in_view(contacts)
-    served = spans.connected(contacts)
-    trained, _ = spans.training(tables["events"])
+    seen, served, trained, moved = spans.activities(tables).values()
     outcomes = pc.binary_join_element_wise(moved.rows["payload"], moved.rows["outcome"], ", ")
     rounds = trained.rows["rounds"].to_pandas()
     done = rounds.map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
