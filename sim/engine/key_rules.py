@@ -21,7 +21,7 @@ from scenarios.learning import Learning
 from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
 from sim.world.world import World
-from statements import Code, Remedy, Remove, Rule, Set, said, unused
+from statements import Code, Give, Other, Raise, Remedy, Remove, Rule, Set, said, unused
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,18 @@ def _takes_no_sizes(case: MethodCase) -> bool:
     return not resolve_name("learning.models.custom:takes_config")(case.kind)
 
 
+LINKS = {"within_plane": "ring", "between_planes": "all", "rate_mbps": 100}
+"""Links between satellites that any method can use."""
+BY_SERVER = Other(said="take a method of uploads and downloads, like fedavg")
+
+
 def _needs_links(key: str) -> Rule[MethodCase]:
     """Return the rule that a method that needs links between satellites has any."""
     return Rule(
         keys=(f"link.isl.{key}",),
         when=lambda case: key in case.method.needs.isl and case.scenario.link.isl is None,
-        text="{name} needs links between satellites; set link.isl: {{within_plane: ring, "
-        "between_planes: all, rate_mbps: 100}}",
+        text="{name} needs links between satellites",
+        remedies=(Set("link.isl", LINKS),),
     )
 
 
@@ -261,7 +266,8 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
             and not case.method.traits.sends_over_mesh
         ),
         text="got 'earliest', and {name} sends from one satellite to another by itself, over "
-        "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
+        "the same links",
+        remedies=(Set("", "direct"), BY_SERVER),
     ),
     Rule(
         keys=("link.isl.route",),
@@ -271,8 +277,8 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
             and case.method.traits.sends_over_mesh
         ),
         text="got 'earliest', by which devices on the ground upload and download only, and "
-        "{name} sends from one client to another; set roles.clients: satellites, or take a "
-        "method of uploads and downloads, like fedavg",
+        "{name} sends from one client to another",
+        remedies=(Set("roles.clients", "satellites"), BY_SERVER),
     ),
     _joins_contacts("session"),
     _joins_contacts("hand_over_gap_s"),
@@ -299,8 +305,8 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     _over_mesh(
         "learning.rounds.per_contact",
         lambda world: world.topology.in_orbit and world.learning.rounds.per_contact == "fill",
-        "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled; give "
-        "a number",
+        "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled",
+        Set("", 1),
     ),
     _over_mesh(
         "learning.aggregation.deadline_s",
@@ -313,8 +319,9 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         lambda world: any(
             getattr(world.faults, kind) is not None for kind in ("churn", "packets", "uploads")
         ),
-        "of link.isl.route 'earliest' are outages and stragglers; remove churn, packets and "
-        "uploads, or set the route to direct",
+        "of link.isl.route 'earliest' are outages and stragglers",
+        Other(said="remove churn, packets and uploads"),
+        Set("link.isl.route", "direct"),
     ),
 )
 """What does not go with uploads and downloads over links."""
@@ -367,26 +374,29 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("learning.upload",),
         when=lambda case: _skips(case) and not case.learning.train,
-        text="which parts have changed is only known if they are trained; set it to all",
+        text="which parts have changed is only known if they are trained",
+        remedies=(Set("", "all"),),
     ),
     Rule(
         keys=("learning.upload",),
         when=lambda case: _skips(case) and bool(case.method.traits.uploads_whole),
-        text="{name} leaves out no parts: {method.traits.uploads_whole}; set it to all",
+        text="{name} leaves out no parts: {method.traits.uploads_whole}",
+        remedies=(Set("", "all"),),
     ),
     Rule(
         keys=("learning.upload",),
         when=lambda case: _skips(case) and case.method.traits.payload_copies > 1,
         text="{name} sends {method.traits.payload_copies} sets of tensors, and changes of the "
-        "model's alone are known; set it to all",
+        "model's alone are known",
+        remedies=(Set("", "all"),),
     ),
     Rule(
         keys=("learning.upload",),
         when=lambda case: (
             _skips(case) and case.has_factors and case.learning.lora.aggregate == "average"
         ),
-        text="means of factors count those of devices that have changed nothing, too; set it to "
-        "all, or learning.lora.aggregate to merge",
+        text="means of factors count those of devices that have changed nothing, too",
+        remedies=(Set("", "all"), Set("learning.lora.aggregate", "merge")),
     ),
     Rule(
         keys=("learning.aggregation",),
@@ -399,24 +409,31 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("learning.method",),
         when=lambda case: case.method.needs.experts > 0 and not case.experts,
-        text="{name} trains experts, and learning.model.kind {kind!r} has none; use "
-        "'fedavg' or another method for plain models, or a model with MoE layers",
+        text="{name} trains experts, and learning.model.kind {kind!r} has none",
+        remedies=(
+            Set("", "fedavg"),
+            Other(said="use another method for plain models, or a model with MoE layers"),
+        ),
     ),
     Rule(
         keys=("learning.model.experts",),
         when=lambda case: case.experts < case.method.needs.experts,
         text="{name} needs {method.needs.experts} or more, not {experts}",
+        remedies=(Raise(),),
     ),
     Rule(
         keys=("roles.clients",),
         when=lambda case: case.method.needs.satellites and not case.world.topology.in_orbit,
-        text="{name} has satellites as its clients, not devices; set roles: {{server: "
-        "stations, clients: satellites}}, and ground.stations",
+        text="{name} has satellites as its clients, not devices",
+        remedies=(
+            Other(said="set roles: {server: stations, clients: satellites}, and ground.stations"),
+        ),
     ),
     Rule(
         keys=("roles.clients",),
         when=lambda case: bool(case.method.needs.isl) and case.scenario.roles.clients == "planes",
-        text="{name} forms planes itself, of linked satellites; set roles.clients: satellites",
+        text="{name} forms planes itself, of linked satellites",
+        remedies=(Set("", "satellites"),),
     ),
     Rule(
         keys=("link.sidelink",),
@@ -425,7 +442,8 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
             and not (case.scenario.link.sidelink or case.scenario.link.isl)
             and case.scenario.link.relay == "none"
         ),
-        text="{name} sends from device to device; set it, or link.relay: contact",
+        text="{name} sends from device to device",
+        remedies=(Give(like={"rate_mbps": 10}), Set("link.relay", "contact")),
     ),
     _needs_links("within_plane"),
     _needs_links("between_planes"),
@@ -445,15 +463,16 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl",),
         when=_sends_over_no_link,
-        text="{name} sends nothing over links between satellites; remove it, set "
-        "link.isl.route: earliest, or use one of the methods that do: {methods_over_links}",
+        text="{name} sends nothing over links between satellites; these do: {methods_over_links}",
+        remedies=(Remove(), Set("link.isl.route", "earliest")),
     ),
     _refuses_factors("download", "full"),
     _refuses_factors("aggregate", "merge", "average"),
     Rule(
         keys=("learning.lora.rank",),
         when=lambda case: case.has_factors and case.method.traits.lora_refused == "rank",
-        text="{name} corrects steps on whole matrices, and factors have none; set it to null",
+        text="{name} corrects steps on whole matrices, and factors have none",
+        remedies=(Set("", None),),
     ),
     unused(
         "learning.lora.*",

@@ -25,7 +25,7 @@ from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.linked import LinkedSatellites
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 
 class MeshSessions(PlannedSessions):
@@ -104,9 +104,9 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
             Statement.of(
                 Code.NEVER_REACHED,
                 "link.isl.route",
-                f"{lost[0]!r} never reaches the server, by no links and passes of "
-                f"others{several}; have more links (between planes, by terminals, grazing_km or "
-                "windows), or simulate longer",
+                f"{lost[0]!r} never reaches the server, by no links and passes of others{several}",
+                Other(said="have more links (between planes, by terminals, grazing_km or windows)"),
+                Other(said="simulate longer"),
             )
         )
     link_bps = isls.least_bps

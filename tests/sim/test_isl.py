@@ -402,9 +402,10 @@ def test_links_that_a_method_sends_nothing_over_at_all_are_refused(tmp_path, key
     with pytest.raises(InputError, match=r"star.yaml:11: link.isl: ") as caught:
         build(star(tmp_path, keys))
     text = str(caught.value)
-    assert f"method {name!r} sends nothing over links between satellites; remove it, set" in text
+    assert f"method {name!r} sends nothing over links between satellites; these do: " in text
     assert "fedavg-sat (with learning.options.intra_plane), fedisl, fedleo," in text
-    assert text.endswith("or your own that names them in uses_isl" if ":" in name else "nmoe")
+    last = "or your own that names them in uses_isl" if ":" in name else "nmoe"
+    assert text.endswith(f"{last}; remove it, or set link.isl.route: earliest")
 
 
 class OnTheGround(FedAvg):
