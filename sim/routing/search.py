@@ -159,7 +159,7 @@ def _to_hub(search: Search, message: Message, level: int) -> None:
         least_s, least = _least_key(search, count)
         by_s = min(least_s, best.arrival_s)
         known = count
-        place, count = _add_keys_up(search, message, hops, later_s, place, count, by_s)
+        place, count = _add_keys(search, message, UP, hops, later_s, place, count, by_s)
         if count > known:
             least_s, least = _least_key(search, count)
         if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
@@ -180,28 +180,33 @@ def _to_hub(search: Search, message: Message, level: int) -> None:
         best.beyond_s = min(best.beyond_s, best.arrival_s)
 
 
-def _add_keys_up(
+def _add_keys(
     search: Search,
     message: Message,
+    way: int,
     hops: int,
     later_s: float,
     place: int,
     count: int,
     by_s: float,
 ) -> tuple[int, int]:
-    """Add keys of passes to the hub that open by a time, or by the least of their keys.
+    """Add keys of passes of a way that open by a time, or by the least of their keys.
 
-    Return how many passes were looked at, and how many keys there are.
+    To the hub ``hops`` are those from the message's source in its slot, which is known until
+    ``later_s``. Return how many passes were looked at, and how many keys there are.
     """
     contacts = search.book.contacts
-    let_in = search.let_in[UP]
+    let_in = search.let_in[way]
     keys = search.keys
-    while place < search.counters[OPEN + UP] or _let_in(search, UP, by_s):
+    while place < search.counters[OPEN + way] or _let_in(search, way, by_s):
         row = let_in[place]
         if contacts[row].opens_s > by_s:
             break
         place += 1
-        key_s = _key_up(search, message, hops, row, later_s)
+        if way == UP:
+            key_s = _key_up(search, message, hops, row, later_s)
+        else:
+            key_s = _key_down(search, message, row)
         if key_s < inf:
             key = keys[count]
             key.at_least_s = key_s
@@ -269,7 +274,7 @@ def _from_hub(search: Search, message: Message, level: int) -> None:
         least_s, least = _least_key(search, count)
         by_s = min(least_s, best.arrival_s)
         known = count
-        place, count = _add_keys_down(search, message, place, count, by_s)
+        place, count = _add_keys(search, message, DOWN, 0, inf, place, count, by_s)
         if count > known:
             least_s, least = _least_key(search, count)
         if least_s == inf or least_s > best.arrival_s or least_s > best.beyond_s:
@@ -290,37 +295,13 @@ def _from_hub(search: Search, message: Message, level: int) -> None:
         _over_pass_down(search, message, key.row, level)
 
 
-def _add_keys_down(
-    search: Search, message: Message, place: int, count: int, by_s: float
-) -> tuple[int, int]:
-    """Add keys of passes from the hub that open by a time, or by the least of their keys.
-
-    Return how many passes were looked at, and how many keys there are.
-    """
-    contacts = search.book.contacts
-    let_in = search.let_in[DOWN]
-    keys = search.keys
+def _key_down(search: Search, message: Message, row: int) -> float:
+    """Return when a message is through over a pass from the hub."""
+    contact = search.book.contacts[row]
     ready_s = message.ready_s
-    bits = message.bits
-    while place < search.counters[OPEN + DOWN] or _let_in(search, DOWN, by_s):
-        row = let_in[place]
-        contact = contacts[row]
-        if contact.opens_s > by_s:
-            break
-        place += 1
-        if contact.asked_bits == bits and contact.asked_from_s <= ready_s <= contact.begin_s:
-            key_s = contact.arrival_s  # as nearly always, and quicker than the same asked
-        else:
-            key_s = first_fit(search.book, row, ready_s, bits, ready_s)
-        if key_s < inf:
-            key = keys[count]
-            key.at_least_s = key_s
-            key.row = row
-            key.stage = 0
-            count += 1
-            if key_s < by_s:
-                by_s = key_s
-    return place, count
+    if contact.asked_bits == message.bits and contact.asked_from_s <= ready_s <= contact.begin_s:
+        return contact.arrival_s  # as nearly always, and quicker than the same asked
+    return first_fit(search.book, row, ready_s, message.bits, ready_s)
 
 
 def _over_pass_down(search: Search, message: Message, row: int, level: int) -> None:

@@ -123,12 +123,7 @@ def hops_to(search: Search, slot: int, node: int) -> int:
     That is a place in ``hops``, with as many behind it as there are nodes; FAR where none lead.
     """
     tag = 2 * search.slot_epochs[slot] * len(search.nodes) + node
-    row = tag % len(search.hop_tags)
-    place = row * len(search.nodes)
-    if search.hop_tags[row] != tag:
-        search.hop_tags[row] = tag
-        _count(search, place, node, search.source_edges[slot], search.sources)
-    return place
+    return _counted(search, tag, node, search.source_edges[slot], search.sources)
 
 
 def hops_from(search: Search, slot: int, node: int) -> int:
@@ -136,11 +131,18 @@ def hops_from(search: Search, slot: int, node: int) -> int:
     if search.both_ways:
         return hops_to(search, slot, node)
     tag = (2 * search.slot_epochs[slot] + 1) * len(search.nodes) + node
+    return _counted(search, tag, node, search.link_edges[slot], search.targets)
+
+
+def _counted(
+    search: Search, tag: int, node: int, edges: Sequence[int], others: Sequence[int]
+) -> int:
+    """Return where hops are counted by a tag; they are counted anew unless they are by it."""
     row = tag % len(search.hop_tags)
     place = row * len(search.nodes)
     if search.hop_tags[row] != tag:
         search.hop_tags[row] = tag
-        _count(search, place, node, search.link_edges[slot], search.targets)
+        _count(search, place, node, edges, others)
     return place
 
 
