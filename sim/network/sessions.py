@@ -110,14 +110,10 @@ class ClusterSessions:
 
     def _count_begun(self, *, this_instant: bool) -> None:
         """Count the sessions that have begun by now; all but the last of them are over."""
-        planned, now_s = self.planned, self._clock.now
-        while self._begun < len(planned):
-            start_s = planned.start_s(self._begun)
-            if start_s > now_s or (start_s == now_s and not this_instant):
-                break
-            if self._begun:
-                planned.close(self._begun - 1)
-            self._begun += 1
+        planned, now_s, before = self.planned, self._clock.now, self._begun
+        count = bisect_right if this_instant else bisect_left
+        self._begun = count(planned.starts_s, now_s, before)
+        planned.close_all(max(before - 1, 0), self._begun - 1)
 
     def _use(self) -> None:
         """Let the next edge of the open session be an event."""

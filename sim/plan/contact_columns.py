@@ -276,6 +276,11 @@ class PlannedSessions:
         if place in self._made:
             self._made[place].close()
 
+    def close_all(self, first: int, after_last: int) -> None:
+        """Let the links of sessions go, those of them that were asked for."""
+        for place in range(first, after_last) if self._made else ():
+            self.close(place)
+
     def contact(self, place: int) -> PlannedContact:
         """Return one of the contacts of all sessions."""
         return self.contacts[int(self.numbers[place])]

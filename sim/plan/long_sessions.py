@@ -128,3 +128,8 @@ class SessionsInParts(PlannedSessions):
         """Let the links of a session go with its last part."""
         if not self.goes_on(place):
             self._whole.close(self._whole_of[place])
+
+    def close_all(self, first: int, after_last: int) -> None:
+        """Let the links of parts go, those of them that were asked for."""
+        for place in range(first, after_last):
+            self.close(place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -110,18 +110,16 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
             )
         )
     link_bps = isls.least_bps
+    columns = {id(own): (np.asarray(own.numbers), own.spans_s(contacts)) for own in found}
     return {
-        name: MeshSessions(name, contacts, np.asarray(own.numbers), own.spans_s(contacts), link_bps)
+        name: MeshSessions(name, contacts, *columns[id(own)], link_bps)
         for name, own in zip(isls.names, found, strict=True)
     }
 
 
 @dataclass
 class _Passes:
-    """Passes, by number, by which a satellite's messages come in, and when these may set off.
-
-    Satellites that are all linked have all passes in common: arrays spare the memory of lists.
-    """
+    """Passes, by number, by which satellites' messages come in, and when these may set off."""
 
     numbers: array[int] = field(default_factory=lambda: array("q"))
     begins_s: array[float] = field(default_factory=lambda: array("d"))
@@ -145,6 +143,10 @@ class _Passes:
         """Return the pass of the session that had begun last by a time; -1 for none."""
         place = bisect_right(self.begins_s, time_s) - 1
         return self.numbers[place] if place >= 0 else -1
+
+    def copy(self) -> _Passes:
+        """Return the same passes, to which others may be added."""
+        return _Passes(self.numbers[:], self.begins_s[:])
 
     def spans_s(self, contacts: ContactColumns) -> tuple[array[float], array[float]]:
         """Return begins and ends of sessions: each ends with its pass, or where the next begins."""
@@ -177,7 +179,9 @@ class _Search:
         self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
         self._windows = windows_of_each(isls)
         self._linked = LinkedSatellites(isls)
-        self._found = [_Passes() for _ in isls.names]
+        # Satellites that are all linked have all passes in common, which are kept once.
+        self._in_common: _Passes | None = _Passes()
+        self._found = [self._in_common for _ in isls.names]
         self._open: list[_Open] = []
         # When a pass rose last to which all satellites were linked.
         self._all_linked_s = -inf
@@ -197,12 +201,22 @@ class _Search:
         self._end_passes(inf)
         return self._found
 
-    def _use(self, one: _Open, satellites: Iterable[int], begin_s: float) -> None:
+    def _use(self, one: _Open, satellites: Collection[int], begin_s: float) -> None:
         """Let satellites have a session by a pass from a time on."""
-        for satellite in satellites:
-            self._found[satellite].add(one.number, begin_s)
+        if self._in_common is not None and len(satellites) == self._many:
+            self._in_common.add(one.number, begin_s)
+        elif satellites:
+            self._tell_apart()
+            for satellite in satellites:
+                self._found[satellite].add(one.number, begin_s)
         one.users.update(satellites)
         one.used_s = max(one.used_s, begin_s)
+
+    def _tell_apart(self) -> None:
+        """Let each satellite have passes of its own from now on."""
+        if self._in_common is not None:
+            self._found = [self._in_common.copy() for _ in self._found]
+            self._in_common = None
 
     def _add(self, one: _Open, rise_s: float) -> None:
         """Add a pass to the sessions of all who make use of it.
