@@ -19,16 +19,15 @@ from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name
-from learning.recent import Recent
 from learning.requests.cluster import Cost, Ints, Mask
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
+from learning.training.computing import TASKS, Stacking, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
-from learning.values.company import together
 from learning.values.handle import Apply, Handle
 from learning.values.held import Held
-from learning.values.lazy import Made, Values
+from learning.values.lazy import Values
 from learning.values.operation import Operation, operation_of, place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
@@ -37,100 +36,6 @@ if TYPE_CHECKING:
     from learning.metrics import Score
     from learning.training.task import Task
     from statements import Statement
-
-
-TASKS: Recent[Task] = Recent(lambda task: task.bytes)
-"""The tasks of this process."""
-
-
-def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
-    """Build a task once for runs of the same configuration, model and files in one process."""
-
-    def build() -> Task:
-        from learning.training.start import build_task
-        from learning.training.task import use_one_thread
-
-        use_one_thread(config.device)
-        return build_task(config)
-
-    key = config, maker, files
-    task = TASKS.get(key, build)
-    if not task.lent.are_intact:  # by code of one's own
-        TASKS.forget()
-        task = TASKS.get(key, build)
-    return task
-
-
-@dataclass(frozen=True, eq=False)
-class TaskApply:
-    """Applies operations to a task, which is made when one is needed."""
-
-    task_of: Callable[[], Task]
-
-    def __call__(
-        self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
-    ) -> Any:
-        """Return what an operation makes of its parents' tensors."""
-        task = self.ready_task()
-        parents = self.placed(parents)
-        if not operation.guarded:
-            return operation(task, parents, arguments)
-        from learning.training.guards import guarded
-
-        return guarded(operation, task, parents, arguments)
-
-    def ready_task(self) -> Task:
-        """Return the task to compute with: code of one's own may have set torch's threads."""
-        from learning.training.task import use_one_thread
-
-        task = self.task_of()
-        use_one_thread(task.config.device)
-        return task
-
-    def placed(self, parents: list[Tensors]) -> list[Tensors]:
-        """Return tensors on the task's device: those that were read from disk are on the CPU."""
-        device = self.task_of().config.device
-        if device == "cpu":
-            return parents
-        return [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
-
-
-class Stacking:
-    """Trainings of :mod:`learning.training.joint`, of one run or of several in one process."""
-
-    def joins(self, handle: Handle, needed: Handle) -> bool:
-        """Whether a training is of a small model, with no term added, and as long as the needed.
-
-        A shorter one can wait for others that are as short: those are worth more together.
-        """
-        from learning.training.joint import is_stackable
-
-        if not isinstance(handle.apply, TaskApply) or handle.operation.place != TRAIN:
-            return False
-        if max(handle.arguments["rounds"]) != max(needed.arguments["rounds"]):
-            return False
-        return "local_loss" not in handle.arguments and is_stackable(handle.apply.task_of())
-
-    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
-        """Return what was made of trainings whose parents are computed.
-
-        As in the cache, what is made outside leomix is not shared between runs.
-        """
-        from learning.training.joint import Request, train_each_once
-
-        requests = []
-        for handle in handles:
-            assert isinstance(handle.apply, TaskApply)  # or it would not join
-            tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
-            task = handle.apply.ready_task()
-            key = handle.key if shares and not handle.foreign else ""
-            operation, arguments = handle.operation, handle.arguments
-            requests.append(Request(key, operation, task, tensors, arguments))
-        return together(train_each_once, requests)
-
-
-TRAIN = "learning.training.local:train"
-"""Place of the operation that can be stacked."""
 
 
 class Learner:
@@ -223,7 +128,7 @@ class Learner:
         files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
-        task = _built_task(config, MODELS.find(config.model.kind), files)
+        task = built_task(config, MODELS.find(config.model.kind), files)
         _, *others = compute_devices(self.config.device)
         return dataclasses.replace(task, others=tuple(others)) if others else task
 

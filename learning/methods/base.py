@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Moved, ServerModel, Update, Weighted, changes_in, merge_all
+from learning.clients.merging import Moved, Weighted, changes_in, merge_all
+from learning.clients.updates import ServerModel, Update
 from learning.learner import Learner, LearningRules, LocalLoss
 from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared

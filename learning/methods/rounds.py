@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.updates import Update, Weighted
+from learning.clients.merging import Weighted
+from learning.clients.updates import Update
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.requests.cluster import Floats, Mask, Signal
 from learning.requests.facts import Aggregated, Note, Range, Share

@@ -7,7 +7,7 @@ from learning.architecture.costs import architecture, as_sent
 from learning.architecture.footprint import PRETRAINING_BYTES, footprint, pretrained_at_once
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
-from learning.clients import ClusterState, updates
+from learning.clients import ClusterState, merging
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
@@ -20,7 +20,7 @@ from learning.data.texts import json_rows
 from learning.declarations import FrozenDict, naming_values
 from learning.hardware import compute_devices
 from learning.invariants import Violation, check_shares
-from learning.learner import TASKS, Learner, Stacking
+from learning.learner import Learner
 from learning.methods.asynchronous import FedBuff
 from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
@@ -45,6 +45,7 @@ from learning.requests.peers import outcome_of
 from learning.rng import stream
 from learning.settings import Columns, Lora, Optimizer, Pretraining, Schedule, Split
 from learning.training import operations
+from learning.training.computing import TASKS, Stacking
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
 from learning.values.company import CooperativeRuns, together

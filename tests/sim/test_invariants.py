@@ -291,7 +291,7 @@ class Below(seam.FedBuff):
 
     def aggregate(self, updates):
         for update in updates:
-            merged = seam.updates.merge(self.learner, self.weights, update, -1.0)
+            merged = seam.merging.merge(self.learner, self.weights, update, -1.0)
             self.weights, used = merged
             yield seam.Used([used], self.version, self.round)
         self.aggregated(self.experts)

@@ -113,7 +113,7 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
     start = learner.start()
     late = np.array([False, True, False])
     parts = (sides[0], np.ones(2, bool)), (sides[1], ~late), (sides[1], late)
-    merged = [seam.updates.merge(learner, start, side.update(who))[0] for side, who in parts]
+    merged = [seam.merging.merge(learner, start, side.update(who))[0] for side, who in parts]
     first, fresh, stale = (weights(learner, server) for server in merged)
     for cluster, side in zip(clusters, sides, strict=True):
         all_of_it = np.ones(cluster.devices)
