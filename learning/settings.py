@@ -183,6 +183,10 @@ class Pretraining(Settings):
 # The data.
 
 
+Objective = Literal["label", "next_token"]
+"""What is learnt of a text."""
+
+
 @dataclass(frozen=True)
 class Columns(Settings):
     """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
@@ -242,6 +246,11 @@ class Data(Settings):
     ] = NO_ENTRIES
     columns: Annotated[Columns, setting("names of the columns, where they differ")] = Columns()
     tokens: Annotated[int, setting("longest text that is kept, tokens", ge=2, le=1_000_000)] = 128
+    objective: Annotated[
+        Objective,
+        setting("what is learnt of texts: the label or right option, or each next token"),
+        Later(),
+    ] = "label"
     arguments: Annotated[
         Arguments,
         setting("alpha and beta of synthetic, or keywords of a function of your own"),

@@ -30,7 +30,7 @@ from learning.architecture.text_shape import (
     text_tensors,
 )
 from learning.data.embedded import DIGIT_IMAGES, DIGITS, SYNTHETIC
-from learning.data.samples import Form, InputSpec
+from learning.data.samples import TEXTS, Form, InputSpec
 from learning.data.table import FILES_ONLY
 from learning.settings import WORDS, LearningConfig, ModelConfig
 
@@ -44,7 +44,6 @@ SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
-TEXT: tuple[Form, ...] = ("text", "choices")
 
 KINDS = {
     "vector-moe": Kind(
@@ -52,10 +51,10 @@ KINDS = {
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
     **nmoe_kinds.KINDS,
-    "mixtral": Kind(MIXTRAL, TEXT, MIXTURE, READY_MADE),
-    "mixtral-8x7b": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
-    "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
-    "llama-3-8b-x3": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
+    "mixtral": Kind(MIXTRAL, TEXTS, MIXTURE, READY_MADE),
+    "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
+    "merged-llama": Kind(MIXTRAL, TEXTS, ("top_k", *FOLDERS), READY_MADE, merged=True),
+    "llama-3-8b-x3": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
     "vector-mlp": Kind(
         f"{PLAIN}:VectorMLP",
         ("vector",),
@@ -119,13 +118,14 @@ SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_d
 SET_ASIDE = ("trial_samples", "validation")
 READING = ("train_samples", "test_samples", *SET_ASIDE)
 FILES = ("path", "paths", "columns", "test_fraction", *READING)
+OF_TEXTS = ("tokens", "objective")
 
 DATA_KEYS = {
     "digits": (*SHARING, *SET_ASIDE),
     "digit-images": (*SHARING, *SET_ASIDE),
-    "jsonl": (*SHARING, *FILES, "tokens"),
+    "jsonl": (*SHARING, *FILES, *OF_TEXTS),
     "npz": (*SHARING, *FILES),
-    "hf": (*SHARING, *FILES, "tokens"),
+    "hf": (*SHARING, *FILES, *OF_TEXTS),
     "synthetic": ("arguments", "split", *READING),
 }
 """Keys of ``learning.data`` that a shipped kind uses; others may use any."""
@@ -205,12 +205,13 @@ def sequence_shape(config: LearningConfig) -> SequenceShape:
         return SequenceShape(1, 1)
     spec = text_spec(config) if kind.is_text else input_spec(config)
     if spec is None:
-        return SequenceShape(USUAL_OPTIONS, config.data.tokens)
+        learns_labels = config.data.objective == "label"
+        return SequenceShape(USUAL_OPTIONS if learns_labels else 1, config.data.tokens)
     if spec.form == "image":
         return SequenceShape(1, math.prod(-(-side // IMAGE_STRIDE) for side in spec.shape[1:]))
     if spec.form == "choices":
         return SequenceShape(spec.shape[0], spec.shape[-1])
-    return SequenceShape(1, spec.shape[-1] if spec.form == "text" else 1)
+    return SequenceShape(1, spec.shape[-1] if spec.form in TEXTS else 1)
 
 
 def pretraining_of(config: LearningConfig) -> Steps:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.samples import Dataset, Domain, Encoding, Rows, SampleArrays
+from learning.data.samples import TEXTS, Dataset, Domain, Encoding, Rows, SampleArrays
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
@@ -115,7 +115,7 @@ class _Own:
         if array.dtype.kind not in "fiub":
             self.refuse(f"gives features of type {array.dtype}; give numbers, like float32")
         spec = encoding.spec
-        tokens = spec.form in ("text", "choices")
+        tokens = spec.form in TEXTS
         if len(array) != len(rows) or (not tokens and array.shape[1:] != spec.shape):
             self.refuse(
                 f"gives features of shape {array.shape} for {len(rows)} samples; its spec says "

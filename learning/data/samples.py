@@ -9,8 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Form = Literal["vector", "image", "text", "choices"]
+Form = Literal["vector", "image", "text", "choices", "next_token"]
 Rows = NDArray[np.int64]
+LABELLED: Form = "vector"
+"""A form whose samples have labels that are learnt, as of all forms but ``next_token``."""
+TEXTS: tuple[Form, ...] = ("text", "choices", "next_token")
+"""Forms of token ids."""
 
 
 class SampleArrays(NamedTuple):
@@ -23,7 +27,9 @@ class SampleArrays(NamedTuple):
     - ``text``: int64 (n, T), token ids, padded with -1;
     - ``choices``: int64 (n, O, 2, T); ``[..., 0, :]`` are the token ids of a question and one of
       its options, padded with -1, and ``[..., 1, :]`` is 1 where a token belongs to the option.
-      An option that a question does not have is all -1 and 0.
+      An option that a question does not have is all -1 and 0;
+    - ``next_token``: int64 (n, T), token ids, padded with -1, each of which is predicted from those
+      before it. Nothing learns the label.
     """
 
     x: NDArray[Any]
@@ -45,7 +51,7 @@ def join(parts: Sequence[SampleArrays]) -> SampleArrays:
 class InputSpec:
     """The input of a model: the form, the shape of one sample's ``x``, and the numbers of classes.
 
-    ``vocabulary`` is the number of token ids of ``text`` and ``choices``, None of other forms. The
+    ``vocabulary`` is the number of token ids of forms of texts, None of other forms. The
     classes of ``choices`` are the options of the question that has most.
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.data.samples import Form
 from learning.data.table import Table, check_label
+from learning.settings import Objective
 
 IS_TEST = {"train": False, "test": True, "validation": True, "dev": True}
 
@@ -47,9 +48,15 @@ class TextTable(Table):
 
 
 def read_rows(
-    file: str, rows: Iterable[tuple[str, Mapping[str, Any]]], columns: Mapping[str, str]
+    file: str,
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    columns: Mapping[str, str],
+    objective: Objective = "label",
 ) -> TextTable:
     """Read (place, cells) rows; the first one decides the form.
+
+    With ``next_token`` a row is its text, whatever its label: of a question that is the question, a
+    newline and the right option.
 
     Raises :class:`ValueError` that names the place and the column of what is wrong.
     """
@@ -57,10 +64,13 @@ def read_rows(
     named = [Row(place, cells, names) for place, cells in rows]
     if not named:
         raise ValueError(f"{file}: holds no samples; give a file with some")
-    form = _form(named[0], columns)
+    form = _form(named[0], columns, has_label=objective == "label")
     content: Sequence[Text | Question]
     labels: list[int | str]
-    if form == "choices":
+    if objective == "next_token":
+        content = [_plain_text(row, form) for row in named]
+        labels, form = [0] * len(named), "next_token"
+    elif form == "choices":
         read = [_question(row) for row in named]
         content = [question for question, _ in read]
         labels = [answer for _, answer in read]
@@ -74,12 +84,21 @@ def read_rows(
     return TextTable(file, labels, is_test, domains, lambda row: named[row].place, form, content)
 
 
-def _form(row: Row, columns: Mapping[str, str]) -> Form:
+def _plain_text(row: Row, form: Form) -> Text:
+    """Return what is to be predicted token by token of a row."""
+    if form == "choices":
+        asked, right = _question(row)
+        return Text(f"{asked.question}\n{asked.options[right]}", "")
+    pair = row.pair()
+    return Text(row.string("text") + (f"\n{pair}" if pair else ""), "")
+
+
+def _form(row: Row, columns: Mapping[str, str], *, has_label: bool = True) -> Form:
     """Return the form of a file from its first row, and from the columns that were named."""
     named_text = any(role in columns for role in ("text", "text_pair", "label"))
     if row.has("question", "options", "answer") and not named_text:
         return "choices"
-    if row.has("text", "label"):
+    if row.has("text", *(("label",) if has_label else ())):
         return "text"
     if any(role in columns for role in ("question", "options", "answer")):
         return "choices"

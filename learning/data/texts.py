@@ -19,7 +19,12 @@ from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import HUB, class_numbers, cluster_files, column_names
 from learning.data.text_rows import NAMES, ROLES, Question, Text, read_rows
-from learning.data.tokenizer import encode_questions, encode_texts, make_tokenizer
+from learning.data.tokenizer import (
+    encode_continuations,
+    encode_questions,
+    encode_texts,
+    make_tokenizer,
+)
 from learning.settings import LearningConfig
 
 LONGEST_LINE = 10_000_000
@@ -70,7 +75,9 @@ def _object(line: bytes, place: str) -> Mapping[str, Any]:
 def text_dataset(config: LearningConfig, read: Reader) -> Dataset:
     """Return the texts of the rows that ``read`` finds; ValueError for files of several forms."""
     columns = column_names(config.data, ROLES)
-    tables = [read_rows(file, read(file, columns), columns) for file in cluster_files(config)]
+    objective = config.data.objective
+    files = cluster_files(config)
+    tables = [read_rows(file, read(file, columns), columns, objective) for file in files]
     for table in tables:
         if table.form != tables[0].form:
             raise ValueError(
@@ -99,6 +106,9 @@ def text_encoding(
     if isinstance(content[0], Question):
         spec = InputSpec("choices", (classes, 2, tokens), classes, tokenizer.vocabulary)
         encode = partial(encode_questions, options=classes)
+    elif config.data.objective == "next_token":
+        spec = InputSpec("next_token", (tokens,), classes, tokenizer.vocabulary)
+        encode = encode_continuations
     return Encoding(
         spec, lambda rows: encode([content[row] for row in rows], tokenizer, tokens=tokens)
     )

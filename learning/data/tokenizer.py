@@ -178,6 +178,23 @@ def encode_texts(rows: Sequence[Text], tokenizer: Tokenizer, tokens: int) -> NDA
     return out
 
 
+def encode_continuations(
+    rows: Sequence[Text], tokenizer: Tokenizer, tokens: int
+) -> NDArray[np.int64]:
+    """Return token ids (n, T = ``tokens``) as :func:`encode_texts`, of two tokens at least.
+
+    Raises :class:`ValueError` for a text of one token: there is nothing to predict in it.
+    """
+    ids = encode_texts(rows, tokenizer, tokens)
+    short = np.flatnonzero(ids[:, 1] == PADDING)
+    if len(short):
+        raise ValueError(
+            f"learning.data.objective: next_token needs two tokens of a text or more, and "
+            f"{rows[short[0]].first!r:.60} is one; remove that row"
+        )
+    return ids
+
+
 def cut_pair(first: int, second: int, space: int) -> tuple[int, int]:
     """Return how much of two lengths is kept in ``space``: the longer one is cut first.
 

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from learning.architecture.costs import FORWARD
 from learning.architecture.shapes import ModelTensors
-from learning.data.samples import InputSpec
+from learning.data.samples import TEXTS, InputSpec
 from learning.models import doubts
 from learning.models.build import (
     failure,
@@ -162,7 +162,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         again = model(x)
     except ANYTHING as error:
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
-        padding = "; token ids are padded with -1" if spec.form in ("text", "choices") else ""
+        padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
     wanted = (len(y), spec.classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
@@ -392,7 +392,7 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
 
     leaves = (module for module in model.modules() if not list(module.children()))
     device = next(model.parameters(), torch.empty(0)).device
-    kind = torch.int64 if spec.form in ("text", "choices") else torch.float32
+    kind = torch.int64 if spec.form in TEXTS else torch.float32
     try:
         hooks += [module.register_forward_hook(count) for module in leaves]
         with FlopCounterMode(display=False) as counter, torch.no_grad():

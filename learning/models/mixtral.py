@@ -25,6 +25,8 @@ from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
 
+LOGITS_AT_ONCE = 1 << 24
+"""Logits of tokens that are computed together, about: 64 MiB."""
 recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 """Runs a block, which draws nothing, and again in the backward pass."""
 
@@ -35,6 +37,8 @@ class MixtralMoE(MoEModel):
     ``text``: the hidden state of a text's last token -> linear head, as Hugging Face classifies
     sequences. ``choices``: the score of an option is the mean log-probability of its tokens, given
     all before them (length-normalised log-likelihood); -inf where there is no such option.
+    ``next_token``: the mean surprise of a text's tokens, each given all before it, in nats, and the
+    share of them that are held for the likeliest: see :mod:`learning.training.objective`.
     Names of tensors are Hugging Face's, apart from the experts and gates.
     """
 
@@ -51,6 +55,7 @@ class MixtralMoE(MoEModel):
                 "the checkpoint's tokenizer or a larger vocabulary"
             )
         self.choices = spec.form == "choices"
+        self.continues = spec.form == "next_token"
         # Mixtral without its experts: blocks come with one of width 1, to be replaced.
         thin = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
         self.model = MixtralModel(thin)
@@ -62,7 +67,8 @@ class MixtralMoE(MoEModel):
             layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
             layer.gradient_checkpointing = here.recomputed
             layer._gradient_checkpointing_func = recompute  # noqa: SLF001 - no public name
-        if not self.choices:
+        self._recomputed = here.recomputed
+        if spec.form == "text":
             self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
         elif not shape.tied:
             self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
@@ -70,8 +76,11 @@ class MixtralMoE(MoEModel):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of token ids ``x``, padded with -1.
 
-        (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T).
+        (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T); (n, 2) of
+        ``next_token`` (n, T).
         """
+        if self.continues:
+            return self._mean_of_tokens(x, x >= 0)[0]
         if not self.choices:
             places = torch.arange(x.shape[1], device=x.device)
             last = torch.where(x >= 0, places, 0).amax(1)
@@ -91,21 +100,41 @@ class MixtralMoE(MoEModel):
         return (x[:, :, 0].flatten(0, 1) if self.choices else x) >= 0
 
     def _option_scores(self, tokens: Tensor, scored: Tensor) -> Tensor:
-        """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T).
+        """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T)."""
+        mean, count = self._mean_of_tokens(tokens, scored)
+        return (-mean[:, 0]).masked_fill(count == 0, -torch.inf)
 
-        A token without a predecessor has no probability and is left out. The head runs only where
-        it predicts a scored token: for all tokens its output would be the largest tensor by far.
+    def _mean_of_tokens(self, tokens: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
+        """Return surprise and rightness (N, 2), means over the ``scored`` among ``tokens`` (N, T).
+
+        How many these are (N,) comes second: a token without a predecessor has no probability and
+        is left out. The head runs only where it predicts a scored token: for all tokens its output
+        would be the largest tensor by far.
         """
         real = tokens >= 0
         rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
+        hidden = self._hidden(tokens)[rows, places]
+        next_ids = tokens[rows, places + 1]
+        at_once = max(1, LOGITS_AT_ONCE // self._head.shape[0])
+        again = self._recomputed and torch.is_grad_enabled()
+        run = partial(recompute, self._predicted) if again else self._predicted
+        parts = zip(torch.split(hidden, at_once), torch.split(next_ids, at_once), strict=True)
+        found = torch.cat([run(*part) for part in parts])
+        total = found.new_zeros(len(tokens), 2).index_add(0, rows, found)
+        count = found.new_zeros(len(tokens)).index_add(0, rows, torch.ones_like(found[:, 0]))
+        return total / count.clamp_min(1)[:, None], count
+
+    @property
+    def _head(self) -> Tensor:
         head = self.lm_head if hasattr(self, "lm_head") else self.model.embed_tokens
-        logits = functional.linear(self._hidden(tokens)[rows, places], head.weight)
-        found = -functional.cross_entropy(
-            in_single(logits), tokens[rows, places + 1], reduction="none"
-        )
-        total = found.new_zeros(len(tokens)).index_add(0, rows, found)
-        count = found.new_zeros(len(tokens)).index_add(0, rows, torch.ones_like(found))
-        return (total / count.clamp_min(1)).masked_fill(count == 0, -torch.inf)
+        return head.weight
+
+    def _predicted(self, hidden: Tensor, next_ids: Tensor) -> Tensor:
+        """Return surprise and rightness (M, 2) of tokens (M,) behind hidden states (M, hidden)."""
+        logits = in_single(functional.linear(hidden, self._head))
+        surprise = functional.cross_entropy(logits, next_ids, reduction="none")
+        right = logits.detach().argmax(-1) == next_ids
+        return torch.stack([surprise, right.to(surprise)], -1)
 
     def _hidden(self, tokens: Tensor) -> Tensor:
         """Return the last hidden states (N, T, hidden).

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from learning.data.samples import LABELLED
+from learning.data.samples import Form as DataForm
 from learning.models.interface import expert_of, expert_tensor, is_gate, is_of
 from learning.models.moe import Residency
-from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
+from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.requests.cluster import Mask
 from learning.settings import MASKS
 from learning.training import sgd
@@ -30,6 +32,7 @@ from learning.training.device_state import (
 )
 from learning.training.form import Form, layout
 from learning.training.local_loss import Term, with_term
+from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, TrainedPart
 from learning.training.state import Parameter, State, pair_of
 from learning.training.task import Task, in_batches
@@ -69,7 +72,12 @@ def descent_of(
     samples = _before_experts(task, model, local.cluster, shared)
     embedded = len(samples) > 1
     loss_with = partial(
-        loss_of, model, together=task.traits.batched, tied=task.traits.tied, embedded=embedded
+        loss_of,
+        model,
+        form=task.spec.form,
+        together=task.traits.batched,
+        tied=task.traits.tied,
+        embedded=embedded,
     )
     loss = loss_with(shared)
     if task.dtype == torch.bfloat16 or parts.beside:
@@ -228,11 +236,12 @@ def loss_of(
     model: nn.Module,
     shared: Tensors,
     *,
+    form: DataForm = LABELLED,
     together: bool,
     tied: bool = False,
     embedded: bool = False,
 ) -> sgd.Loss:
-    """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
+    """Return the loss of ``model`` as a function of all its tensors but ``shared``.
 
     The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
     parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
@@ -241,8 +250,8 @@ def loss_of(
 
     def stacked(tensors: Tensors) -> Callable[..., Tensor]:
         run: Any = with_tensors(model, {**shared, **tensors})
-        logits = run.after_embedding if embedded else run
-        return lambda *batch: cross_entropy(in_single(logits(*batch[:-1])), batch[-1])
+        answers = run.after_embedding if embedded else run
+        return lambda *batch: training_loss(form, in_single(answers(*batch[:-1])), batch[-1])
 
     def of_one(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
+from learning.data.samples import Form
 from learning.metrics import Score, as_validation, column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
+from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 from learning.values.operation import operation
@@ -36,14 +37,17 @@ def evaluate(
     with torch.inference_mode():
         answers = _answers(model, tests)
         named = zip(names, answers, tests, strict=True)
-        scores = [_score(cluster, found, test.y, metrics) for cluster, found, test in named]
+        form = task.spec.form
+        scores = [_score(form, cluster, found, test.y, metrics) for cluster, found, test in named]
         if not task.validation:
             return scores
         # In batches of their own: those of the tests, and with them the bits, stay what they were.
         apart = {id(task.validation[name]): task.validation[name] for name in names}
         answers = _answers(model, list(apart.values()))
         pairs = zip(apart, answers, apart.values(), strict=True)
-        found = {key: as_validation(_score("", logits, kept.y, ())) for key, logits, kept in pairs}
+        found = {
+            key: as_validation(_score(form, "", given, kept.y, ())) for key, given, kept in pairs
+        }
         return [
             score | found[id(task.validation[name])]
             for name, score in zip(names, scores, strict=True)
@@ -51,11 +55,11 @@ def evaluate(
 
 
 def _answers(model: nn.Module, sets: Sequence[Samples]) -> Sequence[Tensor]:
-    """Return the logits (n, C) of a model for each of some sets of samples."""
+    """Return the answers (n, C) of a model to each of some sets of samples."""
     parts = [model(x) for x in _together([x for one in sets for x in in_batches(one.x)])]
     # Losses are summed in at least single precision: sixteen bits would round them.
-    logits = torch.cat([in_single(part) for part in parts])
-    return torch.split(logits, [len(one.y) for one in sets])
+    answers = torch.cat([in_single(part) for part in parts])
+    return torch.split(answers, [len(one.y) for one in sets])
 
 
 def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -76,14 +80,14 @@ def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _score(cluster: str, logits: Tensor, y: Tensor, metrics: Sequence[str]) -> Score:
+def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequence[str]) -> Score:
     score = Score(
         cluster=cluster,
-        accuracy=float((logits.argmax(-1) == y).double().mean()),
-        loss=float(functional.cross_entropy(logits, y)),
+        accuracy=float(rightness(form, answers, y).mean()),
+        loss=float(mean_loss(form, answers, y)),
         samples=len(y),
     )
-    arrays = (logits.cpu().numpy(), y.cpu().numpy()) if metrics else ()
+    arrays = (answers.cpu().numpy(), y.cpu().numpy()) if metrics else ()
     return cast(Score, score | {column_of(name): measured(name, *arrays) for name in metrics})
 
 
@@ -167,7 +171,8 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
         counts = torch.zeros(3, len(row), dtype=torch.float64)
         if held:
             model = task.model(model_of_device(task, held_by_all, device), held)
-            counts = _counts(model, task.shards[cluster].of(device), len(row))
+            own = task.shards[cluster].of(device)
+            counts = _counts(task.spec.form, model, own, len(row))
         served = counts[0].clamp(min=1)
         found["samples"].append(counts[0].long().tolist())
         found["accuracy"].append((counts[1] / served).tolist())
@@ -175,18 +180,18 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
     return found
 
 
-def _counts(model: nn.Module, samples: Samples, experts: int) -> Tensor:
+def _counts(form: Form, model: nn.Module, samples: Samples, experts: int) -> Tensor:
     """Return samples, right answers and summed losses (3, E) of every expert."""
     total = torch.zeros(3, experts, dtype=torch.float64)
     parts = in_batches(samples.x)
     labels = torch.split(samples.y, [len(x) for x in parts])
     for x, y in zip(parts, labels, strict=True):
         with torch.no_grad():
-            logits, routings = forward_with_routing(model, x)
+            answers, routings = forward_with_routing(model, x)
         keep = tokens_of(model, x)
         served = torch.stack([_served(routing.weight, keep) for routing in routings]).any(0)
-        loss = functional.cross_entropy(logits.double(), y, reduction="none")
-        right = (logits.argmax(-1) == y).double()
+        loss = losses(form, answers.double(), y)
+        right = rightness(form, answers, y)
         each = torch.stack([torch.ones_like(loss), right, loss])
         total += (each @ served.double()).cpu()
     return total

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
@@ -25,7 +25,7 @@ from learning.architecture.footprint import (
 )
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
-from learning.data.samples import InputSpec, join
+from learning.data.samples import LABELLED, Form, InputSpec, join
 from learning.models.build import (
     failure,
     fill,
@@ -53,6 +53,7 @@ from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.descent import loss_of
+from learning.training.objective import mean_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 from learning.values.operation import operation
@@ -139,7 +140,13 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
     at_once = pretrained_at_once(config, "expert")
-    fit(tuned.values(), sgd_step(EXPERT_STEP_SIZE), task_loss(model, samples), batches, at_once)
+    fit(
+        tuned.values(),
+        sgd_step(EXPERT_STEP_SIZE),
+        task_loss(model, samples, task.spec.form),
+        batches,
+        at_once,
+    )
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -166,7 +173,8 @@ def _pretrained_gates(
     batches = rng.integers(0, len(trial.y), (steps, size))
     step = AdamSteps(GATE_STEP_SIZE, parameters.values())
     at_once = pretrained_at_once(task.config, "gate")
-    by = gate_loss if task.config.pretraining.gate_loss == "task" else loss_of_origin
+    by_task = task.config.pretraining.gate_loss == "task"
+    by = partial(gate_loss, form=task.spec.form) if by_task else loss_of_origin
     fit(parameters.values(), step, by(model, trial, homes), batches, at_once)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
@@ -224,16 +232,16 @@ def _here(config: LearningConfig, held: tuple[int, ...]) -> Residency:
     return Residency(held=held, recomputed=config.checkpoint_activations)
 
 
-def gate_loss(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
+def gate_loss(model: nn.Module, trial: Samples, homes: Tensor, form: Form = LABELLED) -> Loss:
     """Return the task's loss plus each gate's origin loss, by row indices into ``trial``."""
     at_home = homes.T[trial.domain]
 
     def loss(rows: Tensor, whole: Tensor) -> Tensor:
         x = trial.x[rows]
-        logits, routings = forward_with_routing(model, x)
+        answers, routings = forward_with_routing(model, x)
         keep = tokens_of(model, x)
         by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
-        of_task = functional.cross_entropy(logits, trial.y[rows])
+        of_task = mean_loss(form, answers, trial.y[rows])
         of_gates = torch.stack(by_origin).sum()
         of_all = len(rows) / len(whole)
         return of_all * of_task + _share_of_tokens(model, trial, rows, whole) * of_gates
@@ -372,7 +380,7 @@ def _dense(
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
     at_once = pretrained_at_once(config, "dense")
-    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial), batches, at_once)
+    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial, spec.form), batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
 
 
@@ -383,11 +391,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """What some rows of a minibatch add to the loss of a model on the whole of it."""
 
 
-def task_loss(model: nn.Module, samples: Samples) -> Loss:
-    """Return the cross-entropy of ``model`` as a function of row indices into ``samples``."""
+def task_loss(model: nn.Module, samples: Samples, form: Form) -> Loss:
+    """Return the loss of ``model`` as a function of row indices into ``samples``."""
 
     def loss(rows: Tensor, whole: Tensor) -> Tensor:
-        found = functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
+        found = mean_loss(form, model(samples.x[rows]), samples.y[rows])
         return found * (len(rows) / len(whole))
 
     return loss
