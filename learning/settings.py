@@ -114,6 +114,11 @@ class Sizes(Settings):
     hidden: Annotated[Count, setting("width of the hidden layer")] = 64
     expert_hidden: Annotated[Count, setting("width inside an expert")] = 64
     layers: Annotated[int, setting("number of layers with experts", ge=1, le=10_000)] = 1
+    moe_layers: Annotated[
+        Many,
+        setting("last layers of a text model that have experts; null for all of its layers"),
+        Later(),
+    ] = None
     heads: Annotated[int, setting("attention heads of a text model", ge=1, le=10_000)] = 4
     kv_heads: Annotated[int, setting("key and value heads of a text model", ge=1, le=10_000)] = 4
     vocabulary: Annotated[

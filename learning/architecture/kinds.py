@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 MIXTRAL = "learning.models.mixtral:MixtralMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
-MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
+MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
 
@@ -53,8 +53,17 @@ KINDS = {
     **nmoe_kinds.KINDS,
     "mixtral": Kind(MIXTRAL, TEXTS, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
-    "merged-llama": Kind(MIXTRAL, TEXTS, ("top_k", *FOLDERS), READY_MADE, merged=True),
-    "llama-3-8b-x3": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
+    "merged-llama": Kind(
+        MIXTRAL, TEXTS, ("top_k", "moe_layers", *FOLDERS), READY_MADE, merged=True
+    ),
+    "llama-3-8b-x3": Kind(
+        MIXTRAL,
+        TEXTS,
+        ("moe_layers", *FOLDERS),
+        READY_MADE,
+        shape=LLAMA_3_8B_X3,
+        merged=True,
+    ),
     "vector-mlp": Kind(
         f"{PLAIN}:VectorMLP",
         ("vector",),
@@ -263,16 +272,16 @@ def text_shape(config: ModelConfig) -> TextShape:
             raise ValueError(
                 f"kind {config.kind!r} reads {wanted} {checkpoints}, not {len(config.checkpoints)}"
             )
-        return kind.shape
+        return kind.shape.with_experts_in(config.moe_layers)
     if kind.merged:
-        return merged_shape(config.checkpoints, config.top_k)
+        return merged_shape(config.checkpoints, config.top_k).with_experts_in(config.moe_layers)
     if len(config.checkpoints) > 1:
         raise ValueError(
             f"kind 'mixtral' reads one checkpoint, not {len(config.checkpoints)}; dense models "
             "are put together by kind 'merged-llama'"
         )
     if not config.checkpoints:
-        return shape_of_keys(config)
+        return shape_of_keys(config).with_experts_in(config.moe_layers)
     return read_shape(Path(config.checkpoints[0]), MIXTURE_TYPES)
 
 

@@ -21,7 +21,8 @@ class TextShape:
     """A decoder of ``layers`` blocks of attention and a mixture of gated feed-forward networks.
 
     ``rope`` holds (name, value) pairs of the rotary embedding, ``window`` the tokens that one
-    token looks back on (None: all), ``tied`` whether the language head is the embedding.
+    token looks back on (None: all), ``tied`` whether the language head is the embedding. The first
+    ``dense_layers`` blocks have one feed-forward network as wide as an expert, and no gate.
     """
 
     hidden: int
@@ -38,6 +39,20 @@ class TextShape:
     positions: int = 131_072
     window: int | None = None
     tied: bool = False
+    dense_layers: int = 0
+
+    def with_experts_in(self, last: int | None) -> TextShape:
+        """Return the same with experts in so many of the last blocks alone; None for all.
+
+        Raises ValueError for more blocks than there are.
+        """
+        if last is None:
+            return self
+        if last > self.layers:
+            raise ValueError(
+                f"learning.model.moe_layers: got {last}; the model has {self.layers} layers"
+            )
+        return replace(self, dense_layers=self.layers - last)
 
 
 LLAMA_3_8B_X3 = TextShape(
@@ -88,13 +103,17 @@ def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
         "post_attention_layernorm": (hidden,),
     }
     for layer in range(shape.layers):
-        backbone |= {f"model.layers.{layer}.{name}.weight": s for name, s in layers.items()}
+        own = layers
+        if layer < shape.dense_layers:
+            own = layers | {f"mlp.{name.removesuffix('.weight')}": s for name, s in expert.items()}
+        backbone |= {f"model.layers.{layer}.{name}.weight": s for name, s in own.items()}
     backbone["model.norm.weight"] = (hidden,)
     if classes is not None:
         backbone["score.weight"] = (classes, hidden)
     elif not shape.tied:
         backbone["lm_head.weight"] = (shape.vocabulary, hidden)
-    return ModelTensors(shape.layers, expert, (shape.experts, hidden), backbone, tuple(expert))
+    with_experts = shape.layers - shape.dense_layers
+    return ModelTensors(with_experts, expert, (shape.experts, hidden), backbone, tuple(expert))
 
 
 def shape_of_keys(config: ModelConfig) -> TextShape:

@@ -97,7 +97,11 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     merged = kind_of(config.kind).merged
-    places = {name: _found(config, folders, name, shape) for name, shape in wanted.items()}
+    dense = text_shape(config).dense_layers if kind_of(config.kind).is_text else 0
+    places = {
+        name: _found(config, folders, in_block(name, dense), shape)
+        for name, shape in wanted.items()
+    }
     missing = [
         place
         for name, place in places.items()
@@ -151,6 +155,20 @@ def _check_named(config: ModelConfig) -> None:
             )
 
 
+def in_block(name: str, dense_layers: int) -> str:
+    """Return the stored name of a tensor with the number of its block in place of its layer's.
+
+    Layers with experts are counted behind the blocks that have none.
+    """
+    match name.split("."):
+        case ["expert", expert, layer, *rest]:
+            return ".".join(["expert", expert, str(int(layer) + dense_layers), *rest])
+        case ["gate", layer, *rest]:
+            return ".".join(["gate", str(int(layer) + dense_layers), *rest])
+        case _:
+            return name
+
+
 def _mixture_name(name: str) -> str:
     """Return what a stored tensor is called in a Mixtral's files."""
     match name.split("."):
@@ -178,6 +196,8 @@ def _found(
         case ["expert", expert, layer, matrix, "weight"] if merged:
             path = f"model.layers.{layer}.mlp.{matrix}_proj.weight"
             return Place(folders[int(expert)], path, shape)
+        case ["model", "layers", layer, "mlp", matrix, "weight"]:
+            return Place(folders[0], f"model.layers.{layer}.mlp.{matrix}_proj.weight", shape)
         case ["expert", expert, layer, "down", "weight"]:
             path = f"model.layers.{layer}.mlp.experts.down_proj"
             fused = Place(folders[0], path, (config.experts, *shape), (int(expert),))

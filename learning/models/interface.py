@@ -26,11 +26,13 @@ class MoEModel(nn.Module):
     made of layers that take parameters stacked by device (:mod:`learning.models.stacked`), and is
     called with samples (K, n, ...) of all devices without vmap. It may have ``before_experts(x)``,
     a tuple of tensors, and ``after_embedding`` that gives the logits of these: what comes before
-    the first layer of experts is computed once for many minibatches where nothing in it is trained.
+    the first layer of experts is computed once for many minibatches where nothing in it is trained,
+    always or, unless it ``embeds_always``, where a round draws all samples.
     """
 
     batched: bool = True
     stacks: bool = False
+    embeds_always: bool = False
 
     def keep(self, x: Tensor) -> Tensor | None:
         """Return which tokens of ``x`` are not padding, bool in the gates' shape; None for all."""

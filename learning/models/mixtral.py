@@ -6,9 +6,10 @@ same module.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ class MixtralMoE(MoEModel):
     # Attention's rows differ in length and routing picks rows: trained device by device.
     batched = False
     stacks = True
+    embeds_always = True
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
@@ -63,8 +65,12 @@ class MixtralMoE(MoEModel):
         with torch.device("cpu"):
             self.model.rotary_emb = MixtralRotaryEmbedding(thin)
         sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
-        for layer in self.model.layers:
-            layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
+        self.dense_layers = shape.dense_layers
+        for number, layer in enumerate(self.model.layers):
+            if number < shape.dense_layers:
+                layer.mlp = GatedExpert(shape.hidden, shape.expert_hidden)
+            else:
+                layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
             layer.gradient_checkpointing = here.recomputed
             layer._gradient_checkpointing_func = recompute  # noqa: SLF001 - no public name
         self._recomputed = here.recomputed
@@ -79,14 +85,55 @@ class MixtralMoE(MoEModel):
         (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T); (n, 2) of
         ``next_token`` (n, T).
         """
+        return self._answers(self._hidden(self._tokens(x)), x)
+
+    def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what the blocks without experts make of samples, (n, ..., T, hidden), and these.
+
+        None where all blocks have experts.
+        """
+        if not self.dense_layers:
+            return None
+        tokens = self._tokens(x)
+        below = self._blocks(0, self.dense_layers)
+        hidden = below(input_ids=tokens.clamp_min(0), attention_mask=_seen(tokens), use_cache=False)
+        shape = (*x.shape[:2], *tokens.shape[1:]) if self.choices else tokens.shape
+        return hidden.last_hidden_state.view(*shape, -1), x
+
+    def after_embedding(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """Return :meth:`forward` of samples that :meth:`before_experts` has run."""
+        tokens = self._tokens(x)
+        above = self._blocks(self.dense_layers, len(self.model.layers))
+        given = hidden.reshape(*tokens.shape, -1)
+        out = above(inputs_embeds=given, attention_mask=_seen(tokens), use_cache=False)
+        return self._answers(out.last_hidden_state, x)
+
+    def _blocks(self, first: int, behind_last: int) -> nn.Module:
+        """Return some blocks as a model: what others share with them is theirs too."""
+        part = copy(self.model)
+        modules: dict[str, Any] = {**self.model._modules}  # noqa: SLF001 - as torch copies one
+        modules["layers"] = self.model.layers[first:behind_last]
+        if behind_last < len(self.model.layers):
+            modules["norm"] = nn.Identity()
+        part.__dict__["_modules"] = modules
+        part.__dict__.update({n: m for n, m in modules.items() if n in part.__dict__})
+        return part
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """Return the token ids (N, T) of samples."""
+        return x[:, :, 0].flatten(0, 1) if self.choices else x
+
+    def _answers(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """Return :meth:`forward` by the last hidden states (N, T, hidden) of samples."""
         if self.continues:
-            return self._mean_of_tokens(x, x >= 0)[0]
-        if not self.choices:
-            places = torch.arange(x.shape[1], device=x.device)
-            last = torch.where(x >= 0, places, 0).amax(1)
-            return self.score(self._hidden(x)[torch.arange(len(last)), last])
-        scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
-        return scores.reshape(x.shape[:2])
+            return self._mean_of_tokens(hidden, x, x >= 0)[0]
+        if self.choices:
+            scored = x[:, :, 1].flatten(0, 1) == 1
+            mean, count = self._mean_of_tokens(hidden, self._tokens(x), scored)
+            return (-mean[:, 0]).masked_fill(count == 0, -torch.inf).reshape(x.shape[:2])
+        places = torch.arange(x.shape[1], device=x.device)
+        last = torch.where(x >= 0, places, 0).amax(1)
+        return self.score(hidden[torch.arange(len(last)), last])
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as torch calls it
         """Set the mode, but that of blocks: they are recomputed only while they are trained."""
@@ -97,14 +144,11 @@ class MixtralMoE(MoEModel):
 
     def keep(self, x: Tensor) -> Tensor:
         """Return which tokens are not padding, (n, T) or (n O, T)."""
-        return (x[:, :, 0].flatten(0, 1) if self.choices else x) >= 0
+        return self._tokens(x) >= 0
 
-    def _option_scores(self, tokens: Tensor, scored: Tensor) -> Tensor:
-        """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T)."""
-        mean, count = self._mean_of_tokens(tokens, scored)
-        return (-mean[:, 0]).masked_fill(count == 0, -torch.inf)
-
-    def _mean_of_tokens(self, tokens: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
+    def _mean_of_tokens(
+        self, hidden: Tensor, tokens: Tensor, scored: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return surprise and rightness (N, 2), means over the ``scored`` among ``tokens`` (N, T).
 
         How many these are (N,) comes second: a token without a predecessor has no probability and
@@ -113,7 +157,7 @@ class MixtralMoE(MoEModel):
         """
         real = tokens >= 0
         rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
-        hidden = self._hidden(tokens)[rows, places]
+        hidden = hidden[rows, places]
         next_ids = tokens[rows, places + 1]
         at_once = max(1, LOGITS_AT_ONCE // self._head.shape[0])
         again = self._recomputed and torch.is_grad_enabled()
@@ -141,10 +185,15 @@ class MixtralMoE(MoEModel):
 
         Nothing looks at padding behind a text: attention needs a mask only where some is before.
         """
-        real = tokens >= 0
-        seen = real if (real[:, 1:] > real[:, :-1]).any() else None
-        out = self.model(input_ids=tokens.clamp_min(0), attention_mask=seen, use_cache=False)
+        ids = tokens.clamp_min(0)
+        out = self.model(input_ids=ids, attention_mask=_seen(tokens), use_cache=False)
         return out.last_hidden_state
+
+
+def _seen(tokens: Tensor) -> Tensor | None:
+    """Return which tokens (N, T) are no padding where some is before a text, else None."""
+    real = tokens >= 0
+    return real if (real[:, 1:] > real[:, :-1]).any() else None
 
 
 def hugging_face_config(shape: TextShape) -> MixtralConfig:

@@ -30,12 +30,13 @@ from learning.training.device_state import (
     is_frozen,
     remembered_of,
 )
+from learning.training.embedding import embedded
 from learning.training.form import Form, layout
 from learning.training.local_loss import Term, with_term
 from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, TrainedPart
 from learning.training.state import Parameter, State, pair_of
-from learning.training.task import Task, in_batches
+from learning.training.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,15 +70,17 @@ def descent_of(
     moved = parts.moved
     model = task.shapes(parts.here)
     shared, own = _apart(task, parts, part, local.rounds)
-    samples = _before_experts(task, model, local.cluster, shared)
-    embedded = len(samples) > 1
+    drawn = task.devices(local.cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    x = task.shards[local.cluster].samples.x
+    samples = embedded(task, model, shared, local.cluster, x, drawn)
+    is_embedded = len(samples) > 1
     loss_with = partial(
         loss_of,
         model,
         form=task.spec.form,
         together=task.traits.batched,
         tied=task.traits.tied,
-        embedded=embedded,
+        embedded=is_embedded,
     )
     loss = loss_with(shared)
     if task.dtype == torch.bfloat16 or parts.beside:
@@ -105,7 +108,7 @@ def descent_of(
         parts.here,
         task.recipe,
         tuple(problem.gates),
-        embedded,
+        is_embedded,
         len(local.rounds),
         layout(begin),
         layout(own),
@@ -201,37 +204,6 @@ def _residency(
     )
 
 
-LARGEST_EMBEDDING = 1 << 24
-"""Most numbers of a cluster's embedded samples, which are kept while it is trained."""
-
-
-def _before_experts(
-    task: Task, model: nn.Module, cluster: str, shared: Tensors
-) -> tuple[Tensor, ...]:
-    """Return a cluster's samples as what comes before the first experts makes of them.
-
-    They are returned as they are where that is trained, or where it is computed for fewer samples
-    in a round. What is made of them does not change, and is kept.
-    """
-    if cluster in task.embedded:
-        return task.embedded[cluster]
-    x = task.shards[cluster].samples.x
-    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
-    if task.config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
-        return (x,)
-    run: Any = with_tensors(model, shared)
-    made: list[tuple[Tensor, ...]] = []
-    with torch.no_grad():
-        for part in in_batches(x):
-            made.append(run.before_experts(part))
-            numbers = sum(t.numel() for t in made[-1]) * len(x)
-            if numbers > LARGEST_EMBEDDING * len(part):
-                return (x,)
-    task.embedded[cluster] = tuple(map(torch.cat, zip(*made, strict=True)))
-    task.lent.lend(task.embedded[cluster])
-    return task.embedded[cluster]
-
-
 def loss_of(
     model: nn.Module,
     shared: Tensors,
@@ -245,7 +217,7 @@ def loss_of(
 
     The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
     parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
-    :func:`_before_experts` makes of them.
+    :mod:`learning.training.embedding` makes of them.
     """
 
     def stacked(tensors: Tensors) -> Callable[..., Tensor]:

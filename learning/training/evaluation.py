@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from learning.metrics import Score, as_validation, column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
+from learning.training.embedding import embedded
 from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
 from learning.training.task import Samples, Task, in_batches, rows_at_once
@@ -33,18 +34,21 @@ def evaluate(
     """
     model = task.model(server, only)
     names = task.config.clusters
-    tests = [task.test[name] for name in names]
+    tests = {f"tests of {name}": task.test[name] for name in names}
     with torch.inference_mode():
-        answers = _answers(model, tests)
-        named = zip(names, answers, tests, strict=True)
+        answers = _answers(task, model, tests)
+        named = zip(names, answers, tests.values(), strict=True)
         form = task.spec.form
         scores = [_score(form, cluster, found, test.y, metrics) for cluster, found, test in named]
         if not task.validation:
             return scores
         # In batches of their own: those of the tests, and with them the bits, stay what they were.
-        apart = {id(task.validation[name]): task.validation[name] for name in names}
-        answers = _answers(model, list(apart.values()))
-        pairs = zip(apart, answers, apart.values(), strict=True)
+        first: dict[int, str] = {}
+        for name in names:
+            first.setdefault(id(task.validation[name]), name)
+        apart = {f"validation of {name}": task.validation[name] for name in first.values()}
+        answers = _answers(task, model, apart)
+        pairs = zip(first, answers, apart.values(), strict=True)
         found = {
             key: as_validation(_score(form, "", given, kept.y, ())) for key, given, kept in pairs
         }
@@ -54,23 +58,36 @@ def evaluate(
         ]
 
 
-def _answers(model: nn.Module, sets: Sequence[Samples]) -> Sequence[Tensor]:
-    """Return the answers (n, C) of a model to each of some sets of samples."""
-    parts = [model(x) for x in _together([x for one in sets for x in in_batches(one.x)])]
+def _answers(task: Task, model: nn.Module, sets: Mapping[str, Samples]) -> Sequence[Tensor]:
+    """Return the answers (n, C) of a model to each of some sets of samples, by name."""
+    run: Any = model
+    parts = []
+    for name, own in sets.items():
+        given = embedded(task, model, {}, name, own.x)
+        rows = rows_at_once(own.x)
+        parts += list(zip(*(torch.split(part, rows) for part in given), strict=True))
+    found = [
+        run.after_embedding(*part) if len(part) > 1 else run(*part) for part in _together(parts)
+    ]
     # Losses are summed in at least single precision: sixteen bits would round them.
-    answers = torch.cat([in_single(part) for part in parts])
-    return torch.split(answers, [len(one.y) for one in sets])
+    answers = torch.cat([in_single(part) for part in found])
+    return torch.split(answers, [len(own.y) for own in sets.values()])
 
 
-def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Put parts one after another as long as they make one batch: small sets cost one pass."""
-    waiting: list[Tensor] = []
+def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    """Put parts one after another as long as they make one batch: small sets cost one pass.
+
+    A part has the samples last, behind what was made of them, if anything was.
+    """
+    waiting: list[tuple[Tensor, ...]] = []
     for part in parts:
-        if waiting and sum(map(len, waiting)) + len(part) > rows_at_once(part):
-            yield torch.cat(waiting)
+        held = sum(len(other[-1]) for other in waiting)
+        full = held + len(part[-1]) > rows_at_once(part[-1])
+        if waiting and (full or len(waiting[0]) != len(part)):
+            yield tuple(map(torch.cat, zip(*waiting, strict=True)))
             waiting = []
         waiting.append(part)
-    yield torch.cat(waiting)
+    yield tuple(map(torch.cat, zip(*waiting, strict=True)))
 
 
 @operation()

@@ -21,7 +21,7 @@ from tests.kit.learning import (
     Lora,
     Pretraining,
 )
-from tests.kit.training import LocalRounds, TrainedPart, Weighing
+from tests.kit.training import LocalRounds, MixtralMoE, TrainedPart, Weighing, embedding
 
 TOKENS = 9
 SPEC = InputSpec("next_token", (TOKENS,), 1, 61)
@@ -67,8 +67,8 @@ def theirs(model, tokens):
     logits = model(tokens.clamp_min(0), attention_mask=(tokens >= 0).long()).logits[:, :-1]
     following = tokens[:, 1:]
     found = []
-    for own, ids in zip(logits, following, strict=True):
-        kept = ids >= 0
+    for own, ids, before in zip(logits, following, tokens[:, :-1], strict=True):
+        kept = (ids >= 0) & (before >= 0)
         lost = functional.cross_entropy(own[kept], ids[kept])
         found.append([lost, (own[kept].argmax(-1) == ids[kept]).float().mean()])
     return torch.tensor(found)
@@ -125,3 +125,87 @@ def test_training_lowers_the_loss_and_pieces_do_not_count(folder):
     first, *others = scores.values()
     for other in others:
         np.testing.assert_allclose(other, first, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory, folder):
+    """Two Llamas of four layers, and the same texts."""
+    deep = tmp_path_factory.mktemp("deep")
+    shutil.copytree(folder, deep, dirs_exist_ok=True)
+    tiny.llamas(deep, 2, num_hidden_layers=4, initializer_range=0.1)
+    return deep
+
+
+def deep_config(folder, **keys):
+    base = config_of(folder)
+    return replace(base, model=replace(base.model, moe_layers=1), **keys)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("spec", [SPEC, tiny.CHOICES, tiny.TEXT], ids=lambda spec: spec.form)
+def test_blocks_without_experts_are_those_of_the_first_checkpoint(deep, spec):
+    """With one expert all is Hugging Face's, in one pass and in two."""
+    shape = replace(tiny.merged_config(deep, 1), moe_layers=1)
+    others = {"model.layers.3.mlp.gate.weight": torch.zeros(1, 32)}
+    torch.manual_seed(0)
+    if spec is tiny.TEXT:
+        others["score.weight"] = torch.randn(5, 32)
+    split = tiny.loaded(shape, spec, **others)
+    tokens = torch.randint(0, 61, (6, TOKENS))
+    tokens[1, 4:] = tokens[2, 2:] = tokens[3, :5] = -1  # behind a text, and before one
+    x = tokens
+    if spec is tiny.CHOICES:
+        marks = (torch.rand(6, 3, TOKENS) > 0.5).long()
+        x = torch.stack([tokens[:, None].expand(6, 3, TOKENS), marks], 2)
+    below = split.before_experts(x)
+    torch.testing.assert_close(split.after_embedding(*below), split(x), rtol=0, atol=1e-6)
+    if spec is SPEC:
+        model = AutoModelForCausalLM.from_pretrained(deep / "0", local_files_only=True).eval()
+        torch.testing.assert_close(split(x), theirs(model, tokens), rtol=0, atol=1e-5)
+
+
+def test_only_layers_with_experts_count_as_such(deep):
+    """Of two experts and a gate in a block below one feed-forward network is left."""
+    part = Learner(deep_config(deep)).architecture
+    whole = Learner(replace(part.config, model=config_of(deep).model)).architecture
+    assert whole.tuned_parameters == 4 * part.tuned_parameters
+    left_out = 3 * (part.expert_parameters + part.gate_parameters)
+    assert whole.parameters - part.parameters == left_out
+    model = tiny.skeleton(part.config.model, SPEC)
+    assert sum(p.numel() for p in model.parameters()) == part.parameters
+
+
+def test_blocks_without_experts_run_once(deep, monkeypatch):
+    """What is computed from what is kept equals what is computed anew, and is not again."""
+    runs, counts, before = [], [], MixtralMoE.before_experts
+    monkeypatch.setattr(
+        MixtralMoE, "before_experts", lambda model, x: runs.append(len(x)) or before(model, x)
+    )
+    found = []
+    for largest in (embedding.LARGEST_OF_BLOCKS, 0):
+        monkeypatch.setattr(embedding, "LARGEST_OF_BLOCKS", largest)
+        learner = Learner(deep_config(deep))
+        learner.forget_tasks()
+        server, states = learner.start(), {}
+        for number in range(2):
+            server = cycle(learner, server, states, number)
+        found.append([score["loss"] for score in learner.evaluate(server)])
+        counts.append(sum(runs))
+        runs.clear()
+    np.testing.assert_allclose(*found, rtol=0, atol=1e-6)
+    samples = load_samples(deep_config(deep))
+    held = [*samples.test.values(), *(shard for own in samples.shards.values() for shard in own)]
+    once = sum(len(part.y) for part in held)
+    assert counts == [once, once]  # too much to be kept is found once, too
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"moe_layers": 5}, "learning.model.moe_layers: got 5; the model has 4 layers"),
+    ],
+)
+def test_refusals(deep, keys, said):
+    config = deep_config(deep)
+    with pytest.raises(ValueError, match=said):
+        Learner(replace(config, model=replace(config.model, **keys)))

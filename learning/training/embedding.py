@@ -1,0 +1,47 @@
+"""Embedding: samples as what comes before the first layer of experts makes of them, kept once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from learning.models.stacked import Tensors, with_tensors
+from learning.training.task import Task, in_batches
+
+LARGEST = 1 << 24
+"""Most numbers of some embedded samples that are kept: those of a small model."""
+LARGEST_OF_BLOCKS = 1 << 29
+"""Most where blocks of attention come before the experts: 1 GiB in sixteen bits."""
+
+
+def embedded(
+    task: Task, model: nn.Module, backbone: Tensors, name: str, x: Tensor, drawn: int = 0
+) -> tuple[Tensor, ...]:
+    """Return samples ``x`` of this ``name`` as what comes before the experts makes of them.
+
+    ``model`` is run with the tensors of the ``backbone``, by path. Samples are returned as they are
+    where that is trained, where it is computed for fewer of them (``drawn``) in a round, and where
+    too much would have to be kept.
+    """
+    if name in task.embedded:
+        return task.embedded[name]
+    always = getattr(model, "embeds_always", False)
+    if task.config.trains_backbone or not hasattr(model, "before_experts"):
+        return (x,)
+    if drawn < len(x) and not always:
+        return (x,)
+    run: Any = with_tensors(model, backbone)
+    largest = LARGEST_OF_BLOCKS if always else LARGEST
+    made: list[tuple[Tensor, ...]] = []
+    with torch.inference_mode(mode=False), torch.no_grad():  # tensors that training may use
+        for part in in_batches(x):
+            found = run.before_experts(part)
+            if found is None or sum(t.numel() for t in found) * len(x) > largest * len(part):
+                made = [(x,)]
+                break
+            made.append(found)
+    task.embedded[name] = tuple(map(torch.cat, zip(*made, strict=True)))
+    task.lent.lend(task.embedded[name])
+    return task.embedded[name]
