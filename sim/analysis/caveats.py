@@ -127,11 +127,21 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
         yield StoppedEarly(group, status, days, runs[0].manifest["scenario"]["stop"].get("days"))
     if not runs[0].manifest["scenario"]["learning"].get("train", True):
         yield TimingOnly(group)
-    elif found := nothing_learnt(group, [run.evaluations for run in runs]):
+        return
+    curves = [run.evaluations for run in runs]
+    if found := nothing_learnt(group, curves, tokens=learns_tokens(runs[0].manifest)):
         yield found
 
 
-def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> NothingLearnt | None:
+def learns_tokens(manifest: Mapping[str, Any]) -> bool:
+    """Whether a run learns each next token, so that its accuracy is a share of tokens."""
+    data = manifest.get("scenario", {}).get("learning", {}).get("data", {})
+    return bool(data.get("objective") == "next_token")
+
+
+def nothing_learnt(
+    group: str, curves: Sequence[Sequence[Evaluation]], *, tokens: bool = False
+) -> NothingLearnt | None:
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
     The accuracy at the end is held against that at the start: what rose on the way and fell again
@@ -139,7 +149,8 @@ def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> Nothin
     a method whose clients answer once they have been given experts.
 
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
-    independent; runs with different seeds are.
+    independent; runs with different seeds are. Of ``tokens``, of which a text has many, the loss
+    says whether anything was learnt.
     """
     pairs = [(curve[0], curve[-1]) for curve in curves if curve]
     samples = [final.samples for _, final in pairs if final.samples]
@@ -155,7 +166,8 @@ def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> Nothin
         return None
     best = mean(max(one.accuracy for one in curve) for curve in curves)
     losses = [_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1)]
-    return NothingLearnt(group, start, best, final, samples[0], chance, *losses)
+    found = NothingLearnt(group, start, best, final, samples[0], chance, *losses)
+    return None if tokens and found.loss_fell else found
 
 
 def _mean_if_known(values: Sequence[float | None]) -> float | None:

@@ -161,7 +161,8 @@ def _nothing_learnt(pooled: pa.Table, built: Build) -> CameToNothing | None:
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled, None)
-    found = nothing_learnt("", [curve]) if len(curve) > 1 else None
+    tokens = built.learner.config.data.objective == "next_token"
+    found = nothing_learnt("", [curve], tokens=tokens) if len(curve) > 1 else None
     if found is None:
         return None
     own_learning = built.method.traits.own_learning
