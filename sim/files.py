@@ -86,20 +86,22 @@ def folder_at_once(path: Path) -> Iterator[Path]:
     process has left is removed. Raises InputError where another process is writing to ``path``.
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.part")
+    part, lock = (target.with_name(f".{target.name}.{end}") for end in ("part", "lock"))
     above = [folder for folder in target.parents if not folder.exists()]
     busy = f"{path}: another process is writing to it; wait for it"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target.with_name(f".{target.name}.lock"), busy):
+        with locked(lock, busy):
             shutil.rmtree(part, ignore_errors=True)
             try:
                 part.mkdir()
                 yield part
                 part.replace(target)
-                sync_folder(target.parent)
-            finally:
+            except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+                raise
+            sync_folder(target.parent)
     except BaseException:
         for folder in above:
             with suppress(OSError):  # somebody else uses it

