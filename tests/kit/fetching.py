@@ -62,7 +62,7 @@ def known(path: Path, model: str = "minilm", **keys: Any) -> Published:
     """The entry of a wheel in place of that of a real model; ``keys`` differ from its own."""
     data = path.read_bytes()
     own: dict[str, Any] = {"package": "tiny-model", "version": "1.0", "wheel": WHEEL}
-    own |= {"wheel_bytes": len(data), "sha256": sha256(data).hexdigest()}
+    own |= {"wheel_bytes": len(data), "sha256": sha256(data).hexdigest(), "inner": None}
     if model == "minilm":
         own["members"] = {name: name for name in encoder()}
     else:
