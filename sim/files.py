@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
-from learning.files import at_once
+from learning.files import at_once, sync_folder
 from sim.errors import InputError
 from statements import Code, Other
 
@@ -75,6 +76,37 @@ def free_folder(base: Path) -> Path:
     """Return ``base``, or the first of ``base.2``, ``base.3``... that is not there yet."""
     numbered = (base.with_name(f"{base.name}.{number}") for number in count(2))
     return next(place for place in chain([base], numbered) if not os.path.lexists(place))
+
+
+@contextmanager
+def folder_at_once(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``, which gets that name at the end.
+
+    After an error nothing of it is left, nor of folders above that were made for it. What a killed
+    process has left is removed. Raises InputError where another process is writing to ``path``.
+    """
+    target = Path(os.path.realpath(path))
+    part, lock = (target.with_name(f".{target.name}.{end}") for end in ("part", "lock"))
+    above = [folder for folder in target.parents if not folder.exists()]
+    busy = f"{path}: another process is writing to it; wait for it"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock, busy):
+            shutil.rmtree(part, ignore_errors=True)
+            try:
+                part.mkdir()
+                yield part
+                part.replace(target)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+                raise
+            sync_folder(target.parent)
+    except BaseException:
+        for folder in above:
+            with suppress(OSError):  # somebody else uses it
+                folder.rmdir()
+        raise
 
 
 def folder_bytes(place: Path) -> int:

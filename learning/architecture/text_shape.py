@@ -143,8 +143,20 @@ SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "v
 """What dense models must have in common to be merged."""
 
 
+def refuse_gguf(place: Path) -> None:
+    """Raise ValueError for a GGUF file, and for a folder that holds one and no safetensors."""
+    is_one = place.suffix == ".gguf" and place.is_file()
+    found = [place] if is_one else sorted(place.glob("*.gguf"))
+    if found and not any(place.glob("*.safetensors")):
+        raise ValueError(
+            f"{place}: holds GGUF ({found[0].name}), which cannot be trained; use the model's "
+            "safetensors, or convert it: leomix fetch-model smollm2 FOLDER does so for SmolLM2"
+        )
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return a checkpoint's config.json; raise ValueError where there is none that can be read."""
+    refuse_gguf(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; name a local folder with config.json")
     path = folder / "config.json"
@@ -178,7 +190,10 @@ def read_shape(
     config = read_config(folder)
     kind = config.get("model_type")
     if kind not in types:
-        raise ValueError(f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read")
+        raise ValueError(
+            f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read, others by a "
+            "model of your own (docs/your-own.md)"
+        )
     for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
         if config.get(key, plain) not in (plain, None):
             raise ValueError(f"{folder}: {key} is {config[key]!r}; only {plain!r} is read")

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from learning.architecture.kinds import kind_of, text_shape
+from learning.architecture.text_shape import refuse_gguf
 from learning.files import at_once, open_tensors, read_object
 from learning.models.interface import is_gate, names_of
 from learning.models.stacked import Tensors
@@ -48,6 +49,8 @@ class CheckpointFolder:
                 raise ValueError(f"{index}: no index of safetensors files ({error!r})") from None
         files = sorted(self.folder.glob("*.safetensors"))
         pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
+        if not files:
+            refuse_gguf(self.folder)
         if not files and not pickled:
             raise ValueError(f"{self.folder}: no weights (it has no *.safetensors)")
         if not files:

@@ -9,7 +9,8 @@ GROUPS += ["utilities"]
 OTHERS = ("torch.backends", "fsspec.specs", "dask.backends", "pandas_dataframe_backends")
 """Groups of entry points that libraries look up."""
 NAMES = ["pytz", "numexpr", "bottleneck", "dill", "cuda", "pynvml", "sitecustomize", "of_theirs"]
-NAMES += ["usercustomize", "fnmatch", "lazy_loader", "typer", "numpy", "pandas", "torch", "yaml"]
+NAMES += ["usercustomize", "pip", "fnmatch", "lazy_loader", "typer", "numpy", "pandas", "torch"]
+NAMES += ["yaml"]
 RAN = "ran.txt"
 TRAP = f"open({RAN!r}, 'a').write(__name__ + '\\n')\n"
 

@@ -238,6 +238,7 @@ NORM = {"model.norm.weight": torch.ones(32)}
         (rename("c.json", "config.json"), r"no checkpoint \(it has no config.json\)"),
         (rewrite("config.json", b"[]"), "should be a JSON object"),
         (rename("weights"), r"no weights \(it has no \*.safetensors\)"),
+        (rename("w.gguf"), r"GGUF \(w.gguf\), which cannot be trained; .* fetch-model"),
         (rename("pytorch_model.bin"), r"pickled weights \(pytorch_model.bin\), which are not"),
         (rewrite(FILE, b"\x10" + bytes(30)), r"model.safetensors: is broken"),
         (rewrite(INDEX, b'{"weight_map": []}'), r"index.json: no index of safetensors files"),
@@ -265,6 +266,14 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
     assert "\n" not in str(error.value) and (str(folder) in str(error.value) or "token" in text)
     with pytest.raises(ValueError, match="nowhere: no such folder; name a local folder"):
         read(mixtral_config(tmp_path / "nowhere"))
+
+
+def test_gguf_is_refused_as_a_file_too_and_beside_no_config(tmp_path):
+    file = tmp_path / "w.gguf"
+    file.write_bytes(b"GGUF")
+    for place in (tmp_path, file):
+        with pytest.raises(ValueError, match=rf"{place}: holds GGUF \(w.gguf\), which cannot be t"):
+            kinds.text_shape(mixtral_config(place))
 
 
 def test_code_in_the_folder_of_a_model_is_not_run(one, tmp_path, monkeypatch):

