@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import CDLL
 from functools import cache
 from mmap import PAGESIZE
@@ -106,6 +106,18 @@ def free_bytes(device: str) -> int | None:
     if most is not None and pages:
         available.append(max(most - int(pages[0]) * PAGESIZE, 0))
     return min((*available, *_left_in_groups()), default=None)
+
+
+def give_memory_back() -> None:
+    """Let the system have the memory that glibc keeps of what was freed; nothing elsewhere."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    return getattr(CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 def _text(path: Path) -> str:

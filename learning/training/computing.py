@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from learning.architecture.kinds import kind_of
 from learning.files import Fingerprints
+from learning.hardware import give_memory_back
 from learning.recent import Recent
 from learning.settings import LearningConfig
 from learning.values.company import together
@@ -56,11 +58,15 @@ class TaskApply:
         """Return what an operation makes of its parents' tensors."""
         task = self.ready_task()
         parents = self.placed(parents)
-        if not operation.guarded:
-            return operation(task, parents, arguments)
-        from learning.training.guards import guarded
+        try:
+            if not operation.guarded:
+                return operation(task, parents, arguments)
+            from learning.training.guards import guarded
 
-        return guarded(operation, task, parents, arguments)
+            return guarded(operation, task, parents, arguments)
+        finally:
+            if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
+                give_memory_back()
 
     def ready_task(self) -> Task:
         """Return the task to compute with: code of one's own may have set torch's threads."""
