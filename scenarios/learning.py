@@ -20,7 +20,7 @@ from learning.declarations import (
 )
 from learning.settings import CountedSizes, Lora, Model, Training
 from scenarios.section import word_or
-from statements import Code, Statement
+from statements import Code, Remove, Statement
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,12 @@ class Learning(Training, Course):
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
 
     def conflicts(self) -> Iterator[Statement]:
-        """Yield targets that do not rise."""
+        """Yield targets that do not rise, and metrics where there are no labels."""
         yield from super().conflicts()
         for before, after in pairwise(self.targets):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
                 yield Statement.of(Code.UNUSED, "targets", text)
+        if self.metrics and self.data.objective == "next_token":
+            text = "are functions of logits and labels; learning.data.objective next_token has none"
+            yield Statement.of(Code.UNUSED, "metrics", text, Remove())

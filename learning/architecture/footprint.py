@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from learning.architecture.costs import Architecture, architecture
-from learning.architecture.kinds import BYTES, EMBEDDED, kind_of, pretraining_of
+from learning.architecture.kinds import BYTES, EMBEDDED, kind_of, pretraining_of, text_shape
+from learning.data.samples import FederatedSamples
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.settings import LearningConfig
@@ -32,6 +33,15 @@ LOGIT_COPIES = 3
 """Copies of the logits of a test set: of its batches, joined, and for the loss."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
+
+
+LARGEST_OF_BLOCKS = 1 << 29
+"""Most numbers that are kept of what blocks without experts make of some samples, of each client
+and test set: 1 GiB in sixteen bits."""
+LOGITS_AT_ONCE = 1 << 24
+"""Logits of next tokens that are computed together, about, where they are not kept: 64 MiB."""
+NEXT_TOKEN_COPIES = 3
+"""Copies of the logits of next tokens: as they are, for the loss, and their gradient."""
 
 
 class Footprint(NamedTuple):
@@ -75,11 +85,13 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         tokens = max(config.devices) * tokens
         activations = sizes.activations(sizes.experts)
     tested = classes = 0  # the data sets of a library are small
+    kept = 0.0
     if config.data.kind not in EMBEDDED:
         from learning.data import load_samples
 
         samples = load_samples(config)
         sets = (*samples.test.values(), *samples.validation.values())
+        kept = _below_experts(config, sizes, samples)
         tested = max(len(one.y) for one in sets)
         classes = samples.spec.classes
     local = [name for name in config.data.named if not name.startswith(HUB)]
@@ -95,12 +107,37 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         classes=classes,
         model=sizes.parameters * sizes.native_bytes + server,
         state=copies * state_bytes,
-        step=ACTIVATION_COPIES[way] * tokens * activations * sizes.native_bytes,
+        step=ACTIVATION_COPIES[way] * tokens * activations * sizes.native_bytes
+        + _next_token_logits(config, tokens),
         pretraining=_of_pretraining(config, sizes),
-        data=float(DATA_COPIES * data_bytes),
+        data=DATA_COPIES * data_bytes + kept,
         parameters=sizes.parameters,
         trained=trained,
     )
+
+
+def _below_experts(config: LearningConfig, sizes: Architecture, samples: FederatedSamples) -> float:
+    """Return what is kept of what the blocks of a text model make that have no experts."""
+    if not kind_of(config.model.kind).is_text or config.trains_backbone:
+        return 0.0
+    if not text_shape(config.model).dense_layers:
+        return 0.0
+    shards = [sum(len(part.y) for part in own) for own in samples.shards.values()]
+    sets = (*samples.test.values(), *samples.validation.values())
+    counts = [*shards, *(len(own.y) for own in {id(own): own for own in sets}.values())]
+    numbers = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden
+    fits = (count * numbers for count in counts if count * numbers <= LARGEST_OF_BLOCKS)
+    return float(sum(fits) * sizes.native_bytes)
+
+
+def _next_token_logits(config: LearningConfig, tokens: int) -> float:
+    """Return what the logits of a step take where each next token is learnt."""
+    if config.data.objective != "next_token":
+        return 0.0
+    logits = tokens * config.model.vocabulary
+    if config.checkpoint_activations:
+        logits = min(logits, LOGITS_AT_ONCE)
+    return float(NEXT_TOKEN_COPIES * logits * SINGLE_BYTES)
 
 
 def _activations(config: LearningConfig, sizes: Architecture, experts: int) -> float:

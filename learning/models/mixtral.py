@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
+from learning.architecture.footprint import LOGITS_AT_ONCE
 from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
@@ -26,8 +27,6 @@ from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
 
-LOGITS_AT_ONCE = 1 << 24
-"""Logits of tokens that are computed together, about: 64 MiB."""
 recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 """Runs a block, which draws nothing, and again in the backward pass."""
 

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from learning.architecture.footprint import LARGEST_OF_BLOCKS
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches
 
 LARGEST = 1 << 24
 """Most numbers of some embedded samples that are kept: those of a small model."""
-LARGEST_OF_BLOCKS = 1 << 29
-"""Most where blocks of attention come before the experts: 1 GiB in sixteen bits."""
 
 
 def embedded(

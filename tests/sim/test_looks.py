@@ -48,6 +48,7 @@ NOT_THE_USERS = {
     "doves": {"orbit.path": str(ELEMENTS)},
     "nmoe-cifar10": IMAGES,
     "paper-exp1-gpu": DIGITS | {"learning.precision": "float32"},
+    "paper-exp1-real": DIGITS | {"learning.precision": "float32"},
     "paper-exp2-cifar": IMAGES,
 }
 """What stands in for files that the user has."""
