@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 Settings = Mapping[str, Any]
 Point = tuple[str, Settings]
+P = TypeVar("P")
 T = TypeVar("T")
 TARGET = 0.85
 EARLY = 0.8
@@ -115,7 +116,7 @@ def run_all(points: Sequence[Point]) -> list[Outcome]:
     return in_processes(run_one, points)
 
 
-def in_processes(run: Callable[[Point], T], points: Sequence[Point]) -> list[T]:
+def in_processes(run: Callable[[P], T], points: Sequence[P]) -> list[T]:
     """Return what ``run`` gives for each of the points, in their order."""
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         return list(pool.map(run, points))
