@@ -1,9 +1,9 @@
 """The formats that a run or sweep is exported to, and how an export is written."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +49,25 @@ class Exported:
     notes: list[str]
 
 
-def export(folder: Path, to: str, out: Path | None = None) -> Exported:
+def export(
+    folder: Path, to: str, out: Path | None = None, checkpoints: Sequence[Path] = ()
+) -> Exported:
     """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, a name of ``FORMATS``.
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
     folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
-    there at the end, or nothing does. Raises InputError for an unknown format, for a folder that
-    is not a run or lacks what is asked for, and where ``out`` is not empty.
+    there at the end, or nothing does. ``checkpoints`` are the folders of the run's
+    `learning.model.checkpoints`, in order, where these have moved. Raises InputError for an
+    unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
+    not empty.
     """
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
-    source = read_sweep(folder) if is_sweep(folder) else load(folder)
+    source = (
+        read_sweep(folder)
+        if is_sweep(folder)
+        else replace(load(folder), checkpoints=tuple(checkpoints))
+    )
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError.of_file(
             folder,
