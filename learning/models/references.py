@@ -47,7 +47,7 @@ def references_to(
         name: {
             "file": known[source.file],
             "tensor": source.name,
-            "part": [[p.start, p.stop] if isinstance(p, slice) else p for p in source.part],
+            **({"part": _plain(source.part)} if source.part else {}),
             "shape": list(tensors[name].shape),
         }
         for name, source in sorted(sources.items())
@@ -57,6 +57,10 @@ def references_to(
         return {}
     about = {"format": FORMAT, "number_format": number_format, "scale": scale}
     return {**about, "files": files, "tensors": found}
+
+
+def _plain(part: Part) -> list[Any]:
+    return [[index.start, index.stop] if isinstance(index, slice) else index for index in part]
 
 
 def _unchanged(file: Fingerprint) -> str:
@@ -162,6 +166,7 @@ def _file(said: Mapping[str, Any]) -> ReferencedFile:
 
 
 def _tensor(said: Mapping[str, Any]) -> ReferencedTensor:
-    part = tuple(slice(*map(int, p)) if isinstance(p, list) else int(p) for p in said["part"])
+    indices = said.get("part", ())
+    part = tuple(slice(*map(int, i)) if isinstance(i, list) else int(i) for i in indices)
     shape = tuple(map(int, said["shape"]))
     return ReferencedTensor(int(said["file"]), str(said["tensor"]), part, shape)

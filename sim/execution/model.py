@@ -46,7 +46,7 @@ def write_model(
         write_bytes(place / WEIGHTS, weights)
         about = {**about, "tensors": _shapes(place / WEIGHTS, references)}
     if references:
-        write_text(place / REFERENCES, json.dumps(references, indent=1))
+        write_text(place / REFERENCES, json.dumps(references))
     else:
         (place / REFERENCES).unlink(missing_ok=True)
     write_text(place / "model.json", json.dumps(about, indent=2))

@@ -44,7 +44,7 @@ from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
-from sim.execution.identity import BuildSequence, changed_code
+from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
@@ -143,6 +143,13 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 Code.WRONG_FILE,
                 "holds a run of another scenario",
                 Other(said="name another folder"),
+            )
+        if changed := changed_checkpoints(before, builds):
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                f"holds a run from before {', '.join(changed)} changed",
+                Other(said="name another folder, or put the old files back"),
             )
         changed = changes(before.get("versions", {}), versions())
         raise InputError.of_file(
