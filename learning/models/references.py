@@ -6,6 +6,7 @@ the part. The file may have moved since, but not changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ class ReferencedFile:
     def checked(self, folder: Path) -> Path:
         """Return where it is in ``folder``; raise ValueError where it is missing or has changed."""
         path = folder / self.name
-        if not path.exists():
+        if not os.path.exists(path):
             raise missing(path)
         if check_regular(path) != self.size_bytes or sha256_of(path) != self.sha256:
             raise broken(path, "has changed since the run whose model refers to its weights")

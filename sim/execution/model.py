@@ -170,7 +170,7 @@ def _found(folder: Path, said: Mapping[str, Any], given: Sequence[Path]) -> list
     for one in known:
         path = Path(one["path"])
         moved = folder.resolve() / one.get("from_run", one["path"])
-        places.append(moved.resolve() if moved.is_dir() and not path.is_dir() else path)
+        places.append(moved if os.path.isdir(moved) and not os.path.isdir(path) else path)
     return places
 
 
