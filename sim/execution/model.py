@@ -123,6 +123,21 @@ def checkpoint_folders(folder: Path, checkpoints: Sequence[Path] = ()) -> list[P
     return list(checkpoints) if said is None else _found(folder, said, checkpoints)
 
 
+def check_given(given: Sequence[Path], known: int) -> None:
+    """Raise InputError where folders are given, and not as many as a run has checkpoints."""
+    if not given or len(given) == known:
+        return
+    order = "name the folder of each, in the order of learning.model.checkpoints"
+    raise InputError.of_option(
+        "--checkpoints",
+        Code.WRONG_VALUE if known else Code.UNUSED,
+        "{given} given, and the run has {known}",
+        Other(said=order if known else "leave it out"),
+        given=len(given),
+        known=known,
+    )
+
+
 def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Raise InputError for a run that is not complete, or has no weights."""
     if (status := manifest["status"]) != COMPLETE:
@@ -155,15 +170,7 @@ def _references(folder: Path) -> dict[str, Any] | None:
 def _found(folder: Path, said: Mapping[str, Any], given: Sequence[Path]) -> list[Path]:
     """Return where the checkpoints lie: as given, as they were named, or as seen from the run."""
     known = _folders(folder, said)
-    if given and len(given) != len(known):
-        raise InputError.of_option(
-            "--checkpoints",
-            Code.WRONG_VALUE,
-            "{given} given, and the run has {known} checkpoints",
-            Other(said="name the folder of each, in the order of learning.model.checkpoints"),
-            given=len(given),
-            known=len(known),
-        )
+    check_given(given, len(known))
     if given:
         return list(given)
     places = []

@@ -10,6 +10,7 @@ from typing import Any
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
+from sim.execution.model import check_given
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.files import check_within, naming
@@ -63,11 +64,7 @@ def export(
     """
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
-    source = (
-        read_sweep(folder)
-        if is_sweep(folder)
-        else replace(load(folder), checkpoints=tuple(checkpoints))
-    )
+    source = read_sweep(folder) if is_sweep(folder) else _loaded(folder, checkpoints)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError.of_file(
             folder,
@@ -107,6 +104,13 @@ def export(
             ) from error
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
+
+
+def _loaded(folder: Path, checkpoints: Sequence[Path]) -> Result:
+    """Return the run in a folder, whose checkpoints lie where they are given."""
+    run = load(folder)
+    check_given(checkpoints, len(run.manifest["scenario"]["learning"]["model"]["checkpoints"]))
+    return replace(run, checkpoints=tuple(checkpoints))
 
 
 def _incomplete(source: Result | Sweep) -> Iterator[str]:

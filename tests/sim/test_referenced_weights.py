@@ -14,6 +14,7 @@ import sim
 import sim.export
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.folders import Each, cut, files_hashed, held
+from tests.kit.learning import Data, Learner, LearningConfig
 from tests.kit.small import slots
 from tests.kit.training import frozen
 
@@ -153,7 +154,7 @@ def test_checkpoints_that_moved_are_found_beside_the_run_or_as_they_are_named(bo
     with pytest.raises(sim.InputError, match=r"model\.safetensors: is missing, .*--checkpoints"):
         sim.load(folder).model()
     assert same(sim.load(folder).model(moved), wanted)
-    with pytest.raises(sim.InputError, match="--checkpoints: 1 given, and the run has 2"):
+    with pytest.raises(sim.InputError, match="--checkpoints: 1 given, and the run has 2; name the"):
         sim.load(folder).model(moved[:1])
     with pytest.raises(sim.InputError, match=r"b/1/model\.safetensors: has changed since"):
         sim.load(folder).model(moved[::-1])
@@ -249,6 +250,12 @@ def test_an_export_takes_checkpoints_where_they_lie_now(both, adapters, leomix, 
     assert files(tmp_path / "peft") == adapters
 
 
+def test_folders_of_no_checkpoint_are_refused(leomix, runs, tmp_path):
+    done = leomix("export", runs["slots"], "--to", "peft", "--checkpoints", tmp_path)
+    assert done.status == 2
+    assert "--checkpoints: 1 given, and the run has 0; leave it out" in done.err
+
+
 def files(place):
     return {
         str(path.relative_to(place)): path.read_bytes()
@@ -328,3 +335,16 @@ def test_a_checkpoint_that_changes_while_the_run_goes_on_is_not_referred_to(both
     named = json.loads((run.folder / REFERENCES).read_text())
     assert [file["checkpoint"] for file in named["files"]] == [0]
     assert same(run.model(), both[0].model())
+
+
+def test_what_was_changed_in_place_or_in_a_sign_is_no_weight_of_a_checkpoint(place):
+    data = Data("jsonl", str(place / "ask.jsonl"), tokens=12, trial_samples=4)
+    model = tiny.mixtral_config(place / "mixtral", experts=2)
+    learner = Learner(LearningConfig(0, ("A", "B"), (1, 1), model, data=data, precision="float32"))
+    with worth_a_reference(1):
+        found = learner.references(learner.start())
+        gates = {"gate.0.weight", "gate.1.weight"}  # which are trained before the start
+        assert found["tensors"].keys() == learner.task.initial.keys() - gates
+        learner.task.initial["model.norm.weight"].mul_(1.0)
+        assert learner.references(learner.start()) == {}
+    assert not frozen._same_bits(torch.zeros(2), -torch.zeros(2))
