@@ -68,7 +68,7 @@ def _unchanged(file: Fingerprint) -> str:
     """Return the SHA-256 of a file, "" for one that is not as it was."""
     path = file[0]
     try:
-        digest = sha256_of(Path(path)) if fingerprint(path) == file else ""
+        digest = sha256_of(Path(path))
         return digest if fingerprint(path) == file else ""
     except (OSError, ValueError):
         return ""
