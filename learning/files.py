@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -10,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -231,8 +233,9 @@ def _check_header(file: BinaryIO, size: int) -> None:
 # Fingerprints, by which a result is known to come from files that have not changed since.
 
 
-Fingerprints = tuple[tuple[str, int, int], ...]
-"""Path, bytes and time of the last change, ns, of files."""
+Fingerprint = tuple[str, int, int]
+"""Path, bytes and time of the last change, ns, of a file."""
+Fingerprints = tuple[Fingerprint, ...]
 
 MOST_ENTRIES = 20_000
 """Most files and folders in a folder of data or weights; more are half a disk, named by mistake."""
@@ -269,19 +272,35 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
 
 def fingerprints_under(names: Iterable[str]) -> Fingerprints:
     """Return the fingerprints of all files of these names, or in folders of these names."""
-    return tuple(_fingerprint(str(file)) for name in names for file in files_under(name))
+    return tuple(fingerprint(str(file)) for name in names for file in files_under(name))
 
 
 def source_fingerprints(package: Path) -> Fingerprints:
     """Return the fingerprints of all Python files under ``package``, by their paths there."""
     paths = (os.path.join(folder, name) for folder, _, names in os.walk(package) for name in names)
-    seen = (_fingerprint(path) for path in paths if path.endswith(".py"))
+    seen = (fingerprint(path) for path in paths if path.endswith(".py"))
     return tuple(sorted((os.path.relpath(path, package), size, ns) for path, size, ns in seen))
 
 
-def _fingerprint(path: str) -> tuple[str, int, int]:
+def fingerprint(path: str) -> Fingerprint:
+    """Return the fingerprint of a file; raise OSError where it is missing."""
     found = os.stat(path)
     return path, found.st_size, found.st_mtime_ns
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a regular file, 64 hexadecimal digits; errors as of check_regular.
+
+    A file of the same fingerprint is read once in a process.
+    """
+    check_regular(path)
+    return _sha256(fingerprint(str(path)))
+
+
+@cache
+def _sha256(of: Fingerprint) -> str:
+    with open(of[0], "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 SOURCE = source_fingerprints(Path(__file__).parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from learning.architecture.kinds import kind_of, text_shape
 from learning.architecture.text_shape import refuse_gguf
-from learning.files import at_once, open_tensors, read_object
+from learning.files import Fingerprint, at_once, fingerprint, open_tensors, read_object
 from learning.models.interface import is_gate, names_of
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
@@ -24,12 +25,15 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 class CheckpointFolder:
     """The tensors of ``folder`` by name; files are opened when one of them is read.
 
-    Its methods raise :class:`ValueError` for a folder without safetensors, and for broken files.
+    It is that of a ``number`` among the checkpoints of a model, from 0. Its methods raise
+    :class:`ValueError` for a folder without safetensors, and for broken files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, number: int = 0) -> None:
         self.folder = folder
-        self._opened = cache(open_tensors)
+        self.number = number
+        self._opened = cache(self._open)
+        self._seen: dict[Path, Fingerprint] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -37,6 +41,16 @@ class CheckpointFolder:
     def file(self, name: str) -> Any:
         """Return the open file that holds a tensor."""
         return self._opened(self._files[name])
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Return the fingerprint, from before it was opened, of the file that holds a tensor."""
+        self.file(name)
+        return self._seen[self._files[name]]
+
+    def _open(self, path: Path) -> Any:
+        with suppress(OSError):  # of a missing file: what opens it says so
+            self._seen[path] = fingerprint(str(path))
+        return open_tensors(path)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -71,32 +85,69 @@ FORMATS = ("F64", "F32", "F16", "BF16")
 MATRICES = {"gate": "w1", "down": "w2", "up": "w3"}
 
 
+Part = tuple[int | slice, ...]
+"""Index of a part of a tensor, () for all of it."""
+
+
+class Source(NamedTuple):
+    """What a tensor was read from: the tensor ``name`` of a ``file``, as that was, or a part of it.
+
+    The file is in the folder of the ``checkpoint`` of that number, from 0.
+    """
+
+    checkpoint: int
+    file: Fingerprint
+    name: str
+    part: Part
+
+
 class Place(NamedTuple):
     """Where a tensor lies: the tensor ``name`` of a folder, its shape, and the part it is of it."""
 
     folder: CheckpointFolder
     name: str
     shape: tuple[int, ...]
-    part: tuple[int | slice, ...] = ()
+    part: Part = ()
 
     @property
     def exists(self) -> bool:
         """Whether the folder has a tensor of that name."""
         return self.name in self.folder
 
+    @property
+    def source(self) -> Source:
+        """What is read there."""
+        return Source(self.folder.number, self.folder.fingerprint(self.name), self.name, self.part)
 
-def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tensor]:
-    """Return by stored name what ``config.checkpoints`` hold of ``model``, in the files' format.
+    def read(self) -> Tensor:
+        """Return the tensor in the file's format; raise ValueError if it is not finite."""
+        tensor = tensor_of(self.folder.file(self.name), self.name, self.part)
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"{self.folder.folder}: {self.name} holds numbers that are not finite; use another "
+                "checkpoint"
+            )
+        return tensor
+
+
+def tensor_of(file: Any, name: str, part: Part) -> Tensor:
+    """Return a tensor of an open file, or a part of it."""
+    tensor: Tensor = file.get_slice(name)[part] if part else file.get_tensor(name)
+    return tensor
+
+
+def checkpoint_places(config: ModelConfig, model: nn.Module) -> dict[str, Place]:
+    """Return by stored name where ``config.checkpoints`` hold the tensors of ``model``.
 
     ``model`` needs shapes only; experts that it does not hold are not read, nor are files that
     hold nothing else. Tensors that a checkpoint need not have are left out: the gates of merged
     dense models, and the classification head. Backbone and head of merged models are the first's.
 
     Raises :class:`ValueError` for folders that are missing, pickled, broken or without some of
-    the tensors, for tensors of another shape, and for integers and numbers that are not finite.
+    the tensors, for tensors of another shape, and for integers.
     """
     _check_named(config)
-    folders = [CheckpointFolder(Path(place)) for place in config.checkpoints]
+    folders = [CheckpointFolder(Path(of), number) for number, of in enumerate(config.checkpoints)]
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     merged = kind_of(config.kind).merged
@@ -120,7 +171,15 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     found = {name: place for name, place in places.items() if place.exists}
     for place in found.values():
         _check_kept(place)
-    return {name: _read(place) for name, place in found.items()}
+    return found
+
+
+def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors at :func:`checkpoint_places`, in the files' format; errors as there.
+
+    Raises :class:`ValueError` for numbers that are not finite, too.
+    """
+    return {name: place.read() for name, place in checkpoint_places(config, model).items()}
 
 
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
@@ -228,15 +287,3 @@ def _check_kept(place: Place) -> None:
             f"{place.folder.folder}: {place.name} is kept as {kept}, quantised; use the "
             "checkpoint in bfloat16, float16 or float32"
         )
-
-
-def _read(place: Place) -> Tensor:
-    file = place.folder.file(place.name)
-    tensor: Tensor
-    tensor = file.get_slice(place.name)[place.part] if place.part else file.get_tensor(place.name)
-    if not tensor.isfinite().all():
-        raise ValueError(
-            f"{place.folder.folder}: {place.name} holds numbers that are not finite; use another "
-            "checkpoint"
-        )
-    return tensor

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from learning.training import control_variates as control_variates
     from learning.training import device_state as device_state
     from learning.training import evaluation as evaluation
+    from learning.training import frozen as frozen
     from learning.training import guards as guards
     from learning.training import local as local
     from learning.training import references as references

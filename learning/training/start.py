@@ -36,6 +36,7 @@ from learning.models.build import (
     skeleton,
     torch_dtype,
 )
+from learning.models.checkpoints import Source, checkpoint_places
 from learning.models.custom import Traits, try_out
 from learning.models.interface import (
     MODELS,
@@ -295,6 +296,7 @@ def build_task(config: LearningConfig) -> Task:
                 f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
                 "of batches, which would be those of pieces; remove it"
             )
+    initial, sources = _initial(config, samples.spec, trial)
     return Task(
         config=config,
         names=names,
@@ -305,13 +307,14 @@ def build_task(config: LearningConfig) -> Task:
         },
         trial=trial,
         test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
-        initial=_initial(config, samples.spec, trial),
+        initial=initial,
         traits=traits,
         buffers=frozenset(map(names.stored, buffers_of(model))),
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
         validation={name: apart[id(arrays.x)] for name, arrays in samples.validation.items()},
+        sources=sources,
     )
 
 
@@ -331,18 +334,18 @@ def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: boo
 
 def _initial(
     config: LearningConfig, spec: InputSpec, trial: Mapping[str, Samples]
-) -> dict[str, Tensor]:
-    """Return weights from checkpoints, of a pre-trained dense model, or random ones."""
+) -> tuple[dict[str, Tensor], dict[str, Source]]:
+    """Return weights from checkpoints, of a pre-trained dense model, or random ones.
+
+    The second are the sources of those that were read.
+    """
     steps = pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
-        return _dense(config, spec, pool(trial), steps.backbone_steps)
+        return _dense(config, spec, pool(trial), steps.backbone_steps), {}
     model = skeleton(config, spec)
     names = names_of(model)
-    read: dict[str, Tensor] = {}
-    if config.model.checkpoints:
-        from learning.models.checkpoints import checkpoint_weights
-
-        read = checkpoint_weights(config.model, model)
+    places = checkpoint_places(config.model, model) if config.model.checkpoints else {}
+    read = {name: place.read() for name, place in places.items()}
     # What no checkpoint holds is drawn, or a module's own.
     if config.model.kind in MODELS.shipped:
         wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
@@ -350,7 +353,8 @@ def _initial(
         read |= {names.stored(path): tensor for path, tensor in drawn.items()}
     else:
         read = _stored_tensors(model) | read
-    return {name: _placed(tensor, config) for name, tensor in read.items()}
+    placed = {name: _placed(tensor, config) for name, tensor in read.items()}
+    return placed, {name: place.source for name, place in places.items()}
 
 
 def _stored_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
+from learning.models.checkpoints import Source
 from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
@@ -92,7 +93,8 @@ class Task:
     ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name; clusters that share a
     validation set hold the same object, and there is none where nothing is set aside for it.
     ``initial`` are the weights before
-    anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
+    anything is tuned, by stored name: backbone, and experts and gates as far as there are any;
+    ``sources`` say what those of checkpoints were read from.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
@@ -113,6 +115,7 @@ class Task:
     frozen: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
     validation: Mapping[str, Samples] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)

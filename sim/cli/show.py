@@ -138,7 +138,17 @@ Place = Annotated[
 ]
 
 
-def export_command(run: Folder, to: Format, out: Place = None) -> None:
+Moved = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="where a checkpoint of the run's model lies now, if it has moved; "
+        "repeat it for each, in the order of learning.model.checkpoints",
+    ),
+]
+
+
+def export_command(run: Folder, to: Format, out: Place = None, checkpoints: Moved = None) -> None:
     """Write a run for other tools: its tables, traces, orbits, curves or trained experts.
 
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.
@@ -147,7 +157,7 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
     from sim.export.formats import export
 
     with as_written([run]):
-        exported = export(run, to, out)
+        exported = export(run, to, out, checkpoints or ())
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from learning.files import read_object, write_bytes
+from learning.files import read_object
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import naming, write_text, written
@@ -52,24 +52,6 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 pieces = list(pieces_of(tables, name))
                 own = {field.name: field.type for field in plain_schema(pieces[0].schema)}
                 write_table(part, COLUMNS[name] | own, pieces)
-
-
-def write_model(
-    folder: Path, weights: bytes | None, about: dict[str, Any], payloads: list[dict[str, Any]]
-) -> None:
-    """Write the final weights, if any (a safetensors file), what they are, and ``payloads``."""
-    place = folder / "model"
-    place.mkdir(parents=True, exist_ok=True)
-    if weights is not None:
-        from safetensors import safe_open
-
-        path = place / "model.safetensors"
-        write_bytes(path, weights)
-        with safe_open(path, framework="numpy") as file:
-            shapes = {key: list(file.get_slice(key).get_shape()) for key in sorted(file.keys())}
-        about = {**about, "tensors": shapes}
-    write_text(place / "model.json", json.dumps(about, indent=2))
-    write_text(place / "payloads.json", json.dumps(payloads, indent=2))
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from sim.execution import folder as run_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, read_journal
 from sim.execution.claim import check_place
 from sim.execution.folder import as_written
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import BuildSequence, changed_checkpoints
 from sim.execution.result import Result
 from sim.execution.run_cache import RunCache
 from sim.execution.running import run_builds
@@ -80,11 +80,13 @@ def _builds(
         fork=parent.manifest.get("fork"),
     )
     if before.identity != parent.manifest["identity"]:
+        what = ", ".join(changed_checkpoints(parent.manifest, before)) or (
+            "a file that it names, or the finding of its contacts,"
+        )
         raise InputError.of_file(
             parent.folder,
             Code.WRONG_FILE,
-            "would not be the same run now: a file that it names, or the "
-            "finding of its contacts, has changed",
+            f"would not be the same run now: {what} has changed",
             Other(said="run it again before it is forked"),
         )
     switch = _switch(before.last, at_s, stored, windows)

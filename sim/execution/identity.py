@@ -1,7 +1,7 @@
 """What decides a run, as a digest: portable scenario, files by content."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property, reduce
@@ -199,6 +199,12 @@ class BuildSequence:
         return code_of(self.last.world, running_code_digest)
 
     @cached_property
+    def checkpoints(self) -> dict[str, str]:
+        """Digests of the checkpoints that the model is read from, by their absolute paths."""
+        named = self.scenario_json["learning"]["model"]["checkpoints"]
+        return {name: fingerprint(name) for name in named}
+
+    @cached_property
     def identity(self) -> str:
         """A digest of scenario, contacts, code of one's own, and what a fork goes on from."""
         contacts = self.last.plan.contacts
@@ -217,6 +223,12 @@ class BuildSequence:
 def changed_code(before: Code, now: Code) -> list[str]:
     """Return the ``MODULE:NAME`` whose files have changed, or that only one of the two has."""
     return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+
+
+def changed_checkpoints(manifest: Mapping[str, Any], builds: BuildSequence) -> list[str]:
+    """Return the checkpoints whose files are not those that the run of a manifest has read."""
+    before = manifest.get("checkpoints", {})
+    return [name for name, now in builds.checkpoints.items() if before.get(name, now) != now]
 
 
 def earlier_of(fork: Fork) -> list[Any]:

@@ -56,6 +56,7 @@ def manifest_of(
         "identity": builds.identity,
         **fork,
         **({"code": builds.code} if builds.code else {}),
+        **({"checkpoints": builds.checkpoints} if builds.checkpoints else {}),
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,
         "spent": simulation.spending,

@@ -22,12 +22,14 @@ from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
+from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
+from sim.execution.model import whole_model
 from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, pooled_metrics
-from statements import Code, Statement
+from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +90,7 @@ class Result:
     ``tables`` are those of Arrow. Of a run in a folder they are read when they are asked for; those
     of more than a million rows stay in their files, and are read each time. ``warnings`` are what a
     user should know of the run; a run that is read from its folder has them in words alone.
+    ``checkpoints`` are the folders of `learning.model.checkpoints`, in order, if they have moved.
     """
 
     tables: Mapping[str, pa.Table]
@@ -95,6 +98,7 @@ class Result:
     folder: Path | None = None
     warnings: list[Statement] = field(default_factory=list, repr=False)
     _frames: dict[str, Any] = field(default_factory=dict, repr=False)
+    checkpoints: tuple[Path, ...] = field(default=(), repr=False)
 
     contacts = _frame("contacts", "One row a contact of the plan, served or not.")
     transfers = _frame("transfers", "One row a device, payload and contact.")
@@ -119,6 +123,26 @@ class Result:
         not have.
         """
         return map(plain, pieces_of(self.tables, name, columns))
+
+    def model(self, checkpoints: Sequence[str | Path] = ()) -> dict[str, Any]:
+        """Return the model at the end of the run: all its tensors (of torch), by stored name.
+
+        Weights of `learning.model.checkpoints` that nothing trained are read from there; name the
+        folders of ``checkpoints``, in order, where they have moved. Raises InputError for a run
+        without a folder or weights, and for a checkpoint that is missing or has changed.
+        """
+        if self.folder is None:
+            raise InputError(
+                Statement.of(
+                    Code.NOT_RECORDED,
+                    "",
+                    "the run has no folder, and so no file of its model",
+                    Other(said="give sim.run a folder, by out"),
+                )
+            )
+        return whole_model(
+            self.folder, self.manifest, tuple(map(Path, checkpoints)) or self.checkpoints
+        )
 
     @property
     def plot(self) -> Pictures:

@@ -44,10 +44,11 @@ from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
-from sim.execution.identity import BuildSequence, changed_code
+from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
+from sim.execution.model import with_folders, write_model
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
@@ -142,6 +143,13 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 Code.WRONG_FILE,
                 "holds a run of another scenario",
                 Other(said="name another folder"),
+            )
+        if changed := changed_checkpoints(before, builds):
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                f"holds a run from before {', '.join(changed)} changed",
+                Other(said="name another folder, or put the old files back"),
             )
         changed = changes(before.get("versions", {}), versions())
         raise InputError.of_file(
@@ -465,7 +473,9 @@ class Run(Observer):
         learner = self.built.learner
         method = self.simulation.method
         results = None if self.cache is None else self.cache.results
-        weights = final_model(learner, method.model(), results) if learner.trains else None
+        weights, references = None, dict[str, Any]()
+        if learner.trains:
+            weights, references = final_model(learner, method.model(), results)
         if isinstance(method, OwnLearning):
             weights = method.final_weights()
         about = {
@@ -474,18 +484,28 @@ class Run(Observer):
             "version": method.version,
             "trained": learner.measures,
         }
-        run_folder.write_model(place, weights, about, self.simulation.clients.payloads.listed())
+        references = with_folders(references, learner.config.model.checkpoints, place)
+        payloads = self.simulation.clients.payloads.listed()
+        write_model(place, weights, about, payloads, references)
 
 
-def final_model(learner: Learner, server: Handle, results: Namespace | None) -> bytes:
-    """Return all weights of ``server`` as a safetensors file, out of ``results`` if it is there."""
-    final = learner.final(server)
+def final_model(
+    learner: Learner, server: Handle, results: Namespace | None
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the weights of ``server`` as a safetensors file, out of ``results`` if it is there.
+
+    It has all of them but those of checkpoints that nothing trained: the second says, as JSON,
+    where these are, and is {} for none.
+    """
+    references = learner.references(server)
+    names = references.get("tensors", ())
+    final = learner.besides(server, names) if names else learner.final(server)
     shared = results if not final.foreign else None
     known = None if shared is None else shared.read(MODEL, final.key, bytes)
     if known is not None:
         learner.values.spare(final)
-        return known
+        return known, references
     data = as_file(learner.force(final))
     if shared is not None:
         shared.keep(MODEL, final.key, len(data), lambda: data)
-    return data
+    return data, references

@@ -1,15 +1,16 @@
 """The formats that a run or sweep is exported to, and how an export is written."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
+from sim.execution.model import check_given
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.files import check_within, naming
@@ -49,17 +50,21 @@ class Exported:
     notes: list[str]
 
 
-def export(folder: Path, to: str, out: Path | None = None) -> Exported:
+def export(
+    folder: Path, to: str, out: Path | None = None, checkpoints: Sequence[Path] = ()
+) -> Exported:
     """Write the run (or, as tables, the sweep) in ``folder`` as ``to``, a name of ``FORMATS``.
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
     folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
-    there at the end, or nothing does. Raises InputError for an unknown format, for a folder that
-    is not a run or lacks what is asked for, and where ``out`` is not empty.
+    there at the end, or nothing does. ``checkpoints`` are the folders of the run's
+    `learning.model.checkpoints`, in order, where these have moved. Raises InputError for an
+    unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
+    not empty.
     """
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
-    source = read_sweep(folder) if is_sweep(folder) else load(folder)
+    source = read_sweep(folder) if is_sweep(folder) else _loaded(folder, checkpoints)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError.of_file(
             folder,
@@ -99,6 +104,13 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             ) from error
         written = sorted(path.name for path in part.iterdir())
     return Exported([place / name for name in written], notes)
+
+
+def _loaded(folder: Path, checkpoints: Sequence[Path]) -> Result:
+    """Return the run in a folder, whose checkpoints lie where they are given."""
+    run = load(folder)
+    check_given(checkpoints, len(run.manifest["scenario"]["learning"]["model"]["checkpoints"]))
+    return replace(run, checkpoints=tuple(checkpoints))
 
 
 def _incomplete(source: Result | Sweep) -> Iterator[str]:

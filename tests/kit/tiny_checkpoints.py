@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
@@ -50,6 +51,26 @@ def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
         model.save_pretrained(folder / str(number))
         models.append(model)
     return models
+
+
+def fuse(folder: Path, experts: int = 4) -> None:
+    """Write a Mixtral's matrices as newer versions of Hugging Face do: those of all experts in one.
+
+    Those that come first in the model's equations come first in the file's matrix, too.
+    """
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    rest = {n: t for n, t in tensors.items() if "block_sparse_moe" not in n}
+    for layer in range(int(SIZES["num_hidden_layers"])):
+        block, ours = (f"model.layers.{layer}.{name}" for name in ("block_sparse_moe", "mlp"))
+        w1, w2, w3 = (
+            torch.stack([tensors[f"{block}.experts.{e}.w{w}.weight"] for e in range(experts)])
+            for w in (1, 2, 3)
+        )
+        rest[f"{ours}.experts.gate_up_proj"] = torch.cat([w1, w3], 1)
+        rest[f"{ours}.experts.down_proj"] = w2
+        rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
+    save_file(rest, file, metadata={"format": "pt"})
 
 
 def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:

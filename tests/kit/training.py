@@ -12,7 +12,16 @@ from learning.models.small import VectorMLP, VectorMoE
 from learning.models.stacked import Grouped, cross_entropy, with_tensors
 from learning.models.tape import gradients_of
 from learning.policies.model_splitting import home_clusters
-from learning.training import aggregation, device_state, embedding, evaluation, joint, replay, sgd
+from learning.training import (
+    aggregation,
+    device_state,
+    embedding,
+    evaluation,
+    frozen,
+    joint,
+    replay,
+    sgd,
+)
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.guards import Frozen, UnchangedGuard, not_finite

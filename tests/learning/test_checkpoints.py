@@ -144,22 +144,9 @@ def split_by_expert(folder):
     (folder / FILE).unlink()
 
 
-def fuse(folder):
-    tensors = load_file(folder / FILE)
-    rest = {n: t for n, t in tensors.items() if "block_sparse_moe" not in n}
-    for layer in range(2):
-        block, ours = (f"model.layers.{layer}.{name}" for name in ("block_sparse_moe", "mlp"))
-        every = [[tensors[f"{block}.experts.{e}.w{w}.weight"] for e in range(4)] for w in (1, 2, 3)]
-        w1, w2, w3 = map(torch.stack, every)
-        rest[f"{ours}.experts.gate_up_proj"] = torch.cat([w1, w3], 1)
-        rest[f"{ours}.experts.down_proj"] = w2
-        rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
-    save_file(rest, folder / FILE, metadata={"format": "pt"})
-
-
 def test_sharded_and_fused_files_hold_the_same_and_only_what_is_held_is_opened(one, tmp_path):
     whole = read(mixtral_config(one))
-    for name, change in (("fused", fuse), ("split", split_by_expert)):
+    for name, change in (("fused", tiny.fuse), ("split", split_by_expert)):
         change(shutil.copytree(one, tmp_path / name))
         assert same(read(mixtral_config(tmp_path / name)), whole)
     held = {n: t for n, t in whole.items() if expert_of(n) in (None, 2)}
