@@ -25,13 +25,16 @@ from tests.kit import tiny_checkpoints as tiny
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 
+import os
+PREC=os.environ.get("PREC","float32")
+DT=getattr(torch,PREC)
 SEED, CYCLES, TOKENS, VOCABULARY = 4, 6, 9, 61
 BLOCKS, LAYERS = 3, 2  # of which the last two have experts
 EXPERTS = [0, 1, 2]
 MATRICES = ["gate", "up", "down"]
 RANK, ALPHA = 2, 3.0
 STEP, GATE_STEP, STEPS, BATCH = 0.02, 0.004, 2, 4
-BETAS, EPS = (0.9, 0.99), 1e-6
+BETAS, EPS = (0.9, 0.99), float(os.environ.get("EPS","1e-6"))
 GATE_STEPS, GATE_BATCH, GATE_PRETRAINING_STEP = 5, 6, 0.03
 CLUSTERS = {"A": 2, "B": 1, "C": 1}  # devices
 
@@ -63,7 +66,7 @@ def scenario(folder, method, tuning):
         "learning": {
             "method": method,
             "gate_tuning_cycles": tuning,
-            "precision": "float32",
+            "precision": PREC,
             "step_size": STEP,
             "gate_step_size_ratio": GATE_STEP / STEP,
             "optimizer": {"kind": "adam", "betas": BETAS, "eps": EPS, "state": "keep"},
@@ -119,13 +122,13 @@ class Mixture(nn.Module):
 
     def forward(self, x):
         self.logits = linear(x, self.weights.whole[f"gate.{self.layer}.weight"])
-        mask = torch.full((len(EXPERTS),), -torch.inf)
+        mask = self.logits.new_full((len(EXPERTS),), -torch.inf)
         mask[self.held] = 0.0
         weight = (self.logits + mask).softmax(-1)
         if self.top == 1:
             # One expert a token, at the weight 1 = p / p: the denominator is no function of p.
-            weight = one_hot(weight.argmax(-1), len(EXPERTS)) * weight / weight.detach()
-            weight = weight.nan_to_num()  # 0 / 0 of those that are masked
+            p, best = weight.max(-1, keepdim=True)
+            weight = one_hot(best[..., 0], len(EXPERTS)) * (p / p.detach())
         return sum(weight[..., [expert]] * self.expert(expert, x) for expert in self.held)
 
     def expert(self, number, x):
@@ -139,7 +142,7 @@ class MergedLlama:
     """The first Llama's backbone around mixtures of all; ``start`` are the experts' matrices."""
 
     def __init__(self, folder):
-        llamas = [LlamaForCausalLM.from_pretrained(folder / str(e)).eval() for e in EXPERTS]
+        llamas = [LlamaForCausalLM.from_pretrained(folder / str(e)).to(DT) for e in EXPERTS]
         self.llama = llamas[0].requires_grad_(False)
         self.start = {
             f"expert.{expert}.{layer}.{matrix}.weight": llama.model.layers[layer - LAYERS]
@@ -168,7 +171,7 @@ class MergedLlama:
         for own, text in zip(self.logits(tokens, weights, held), tokens, strict=True):
             text = text[text >= 0]
             own = own[: len(text) - 1]
-            right = (own.argmax(-1) == text[1:]).float().mean()
+            right = (own.argmax(-1) == text[1:]).to(own).mean()
             found.append(torch.stack([cross_entropy(own, text[1:]), right]))
         return torch.stack(found)
 
@@ -242,7 +245,7 @@ class Device:
                 out, width = weight.shape
                 draw = stream(SEED, "lora", self.cluster, self.offers, name)
                 a = torch.tensor(draw.standard_normal((RANK, width)) / width**0.5).float()
-                factors[name] = nn.Parameter(a), nn.Parameter(torch.zeros(out, RANK))
+                factors[name] = nn.Parameter(a.to(weight)), nn.Parameter(weight.new_zeros(out, RANK))
         self.adam = adam([factor for pair in factors.values() for factor in pair], STEP)
 
     def download(self, server):
@@ -321,7 +324,7 @@ def pretrained_gates(model, texts):
         draw = stream(SEED, "init", f"model.layers.{block}.mlp.gate", "weight")
         bound = tiny.SIZES["hidden_size"] ** -0.5
         start = draw.uniform(-bound, bound, (len(EXPERTS), tiny.SIZES["hidden_size"]))
-        gates[name] = nn.Parameter(torch.tensor(start).float())
+        gates[name] = nn.Parameter(torch.tensor(start).float().to(model.llama.dtype))
     trial = torch.cat([own.trial for own in texts.values()])
     home = torch.cat([torch.full((len(own.trial),), c) for c, own in enumerate(texts.values())])
     optimiser = torch.optim.Adam(gates.values(), GATE_PRETRAINING_STEP)
@@ -381,6 +384,43 @@ def synchronous(model, texts, server):
         yield server
 
 
+def emsfl_enhanced(model, texts, server, own, tuning):
+    """Algorithm 3; the last ``tuning`` cycles are those of Algorithm 2, ``own`` are all E_c.
+
+    Yields the server's model after each cycle. What a cluster has trained in a gap, and in the
+    contact before it, reaches the server at the contact behind it: one cycle late.
+    """
+    clusters = clusters_of(texts, server)
+    tunes = dict.fromkeys(CLUSTERS, False)
+    for cluster, (devices, _) in clusters.items():
+        for device in devices:
+            device.restart(own[cluster])
+    for cycle in range(CYCLES):
+        for place, (cluster, (devices, shares)) in enumerate(clusters.items()):
+            # The disconnected phase, (38): a round in each slot of the others, the gate frozen.
+            # It is masked (43) as the contact before was.
+            for device in devices:
+                for _ in range(place if cycle == 0 else len(CLUSTERS) - 1):
+                    device.train(model, EXPERTS if tunes[cluster] else own[cluster], gate=False)
+            # The connected phase: E_c up (35), what is aggregated down, a round, and the gate (36).
+            if any(device.unsent for device in devices):
+                server = with_experts(server, devices, shares)
+                for device in devices:
+                    device.offers += 1
+                    device.restart(own[cluster])
+            tunes[cluster] = cycle >= CYCLES - tuning
+            for device in devices:
+                device.download(server)
+                device.train(
+                    model, EXPERTS if tunes[cluster] else own[cluster], gate=tunes[cluster]
+                )
+            if tunes[cluster]:
+                server = with_gates(server, devices, shares)
+                for device in devices:
+                    device.load_gates(server)
+        yield server
+
+
 def run_and_loop(folder, place, method, loop, tuning=0):
     """Run a scenario and the loop; compare start, every evaluation, and the last model."""
     said = scenario(folder, method, tuning)
@@ -414,3 +454,17 @@ def run_and_loop(folder, place, method, loop, tuning=0):
 
 def test_synchronous(folder, tmp_path):
     run_and_loop(folder, tmp_path / "run", "synchronous", lambda *a: synchronous(*a[:3]))
+
+
+@pytest.mark.parametrize("tuning", [0, 2])
+def test_enhanced(folder, tmp_path, tuning):
+    def loop(model, texts, server, result):
+        first = result.assignments[result.assignments.time_s == 0.0]
+        print(first)
+        print(relevance(model, texts, server))
+        owned = first[first.assigned]
+        own = {c: owned[owned.cluster == c].expert.tolist() for c in CLUSTERS}
+        print(own)
+        return emsfl_enhanced(model, texts, server, own, tuning)
+
+    run_and_loop(folder, tmp_path / "run", "emsfl-enhanced", loop, tuning)
