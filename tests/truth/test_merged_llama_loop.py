@@ -46,8 +46,9 @@ Model = dict[str, Tensor]
 class Case:
     """What is run: with how many cycles without a mask at the end, in which number format.
 
-    A step of Adam divides by a root plus ``eps``: small gradients, and what rounding adds to them,
-    count as much as 1 / eps. In single precision it is large, so that runs stay together.
+    Adam divides a gradient by its size plus ``eps``: with the usual 1e-8, single precision moves a
+    number whose gradient is hardly more than rounding by a whole step, in any direction, and all
+    others follow within a few cycles. It has a larger one; double precision has the usual one.
     """
 
     method: str
@@ -242,8 +243,8 @@ def texts_of(folder, task, clusters):
 class Device:
     """A device: what it has downloaded, its factors, its gates, and a state of Adam for both.
 
-    The state of gates is kept through all downloads. That of factors ends with them: what is
-    offered becomes part of the base, and fresh factors, of which nothing is known, begin.
+    The state of gates is kept through all downloads. That of factors ends with these: what is
+    offered becomes part of the base, and fresh factors begin, of which nothing is known.
     """
 
     def __init__(self, case, cluster, number, texts, server):
@@ -282,7 +283,10 @@ class Device:
             gate.data.copy_(server[name])
 
     def train(self, model, held, gate):
-        """A round on the device's factors, (26) and (38), and on its gates, (27) and (40)."""
+        """A round on the device's factors, (26) and (38), and on its gates, (27) and (40).
+
+        An expert that no token has chosen has the gradient 0: Adam moves it on all the same.
+        """
         optimisers = [self.adam_of_factors, *([self.adam_of_gates] if gate else [])]
         self.weights.whole.update(self.gates)
         of_round = SEED, self.cluster, self.number, self.rounds
