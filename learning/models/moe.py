@@ -55,7 +55,8 @@ class Gate(nn.Module):
     they keep a share, and rows that choose one get no output from it.
 
     With ``normalised`` the kept weights sum to 1, as in Mixtral. For k = 1 the weight is always 1,
-    but has the gradient of log p, or the gate could not learn. With ``biased`` the logits are W x + b.
+    but has the gradient of log p, or the gate could not learn. With ``biased`` the logits are
+    W x + b.
 
     Where one expert has the whole softmax, ``only``, its weight is 1 and the gate's gradient 0
     whatever the logits are, which are not computed then.
