@@ -14,11 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
+from sim.cli.new_folder import check_new_folder
 from sim.cli.options import Json
 from sim.cli.output import print_json
 from sim.cli.published import GGUF, PUBLISHED, Published
 from sim.errors import InputError, missing
-from sim.files import check_new_folder, folder_at_once, folder_bytes, write_text
+from sim.files import folder_at_once, folder_bytes, write_text
 from sim.formatting import Bar, data_size
 from statements import Code, Other
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from sim.cli.new_folder import check_new_folder
 from sim.cli.options import Json, spread_out
 from sim.cli.output import print_json
 from sim.errors import InputError
-from sim.files import check_new_folder, folder_at_once, folder_bytes, write_text
+from sim.files import folder_at_once, folder_bytes, write_text
 from sim.formatting import Bar, counted, data_size, seconds
 from statements import Code, Other, Place, dotted, statement_of
 
@@ -139,9 +140,13 @@ def _asked(checkpoint: Path, texts: Texts, tuning: Tuning) -> Specialising:
         raise InputError.of_option(
             f"--step-size {tuning.step_size:g}", Code.WRONG_VALUE, "must be a number above 0"
         )
-    objective = cast("Objective", texts.objective)
-    kept = {"data": texts.data, "tokens": texts.tokens, "objective": objective}
-    return Specialising(checkpoint, **kept, **asdict(tuning))
+    return Specialising(
+        checkpoint,
+        texts.data,
+        tokens=texts.tokens,
+        objective=cast("Objective", texts.objective),
+        **asdict(tuning),
+    )
 
 
 def _check(asked: Specialising, folder: Path) -> None:
@@ -155,14 +160,18 @@ def _check(asked: Specialising, folder: Path) -> None:
         raise InputError.of_option(
             f"--layers {asked.layers}",
             Code.WRONG_VALUE,
-            f"{asked.checkpoint} has {shape.layers} layers",
+            "{model} has {layers} layers",
+            model=asked.checkpoint,
+            layers=shape.layers,
         )
     most = min(shape.hidden, shape.expert_hidden)
     if asked.rank > most:
         raise InputError.of_option(
             f"--rank {asked.rank}",
             Code.WRONG_VALUE,
-            f"the matrices of {asked.checkpoint} have rank {most} at most",
+            "a matrix of {model} has rank {most} at most",
+            model=asked.checkpoint,
+            most=most,
         )
     if not (asked.checkpoint / TOKENIZER).is_file():
         raise InputError.of_file(
@@ -170,6 +179,13 @@ def _check(asked: Specialising, folder: Path) -> None:
             Code.NO_FILE,
             f"has no {TOKENIZER}, without which no text is read",
             Other(said="save the model with its tokenizer"),
+        )
+    if not asked.data.exists():
+        raise InputError.of_option(
+            f"--data {asked.data}",
+            Code.NO_FILE,
+            "no such file",
+            Other(said="name a file of JSON lines"),
         )
     weights = asked.checkpoint.glob("*.safetensors")
     check_new_folder(folder, sum(file.stat().st_size for file in weights))
@@ -194,7 +210,7 @@ def _by_options(asked: Specialising) -> Iterator[None]:
         option = options.get(dotted(refused.path))
         if option is None:
             raise
-        raise InputError(replace(refused, path=()), Place(option=option)) from None
+        raise InputError(replace(refused, keys=()), Place(option=option)) from None
 
 
 def _source(asked: Specialising) -> dict[str, Any]:
