@@ -169,12 +169,16 @@ def save_dense(
     Raises :class:`ValueError` for a source that is none, or a model of another shape.
     """
     stored = CheckpointFolder(source)
-    tied = read_shape(source, DENSE_TYPES, held=(1, 1)).tied
+    shape = read_shape(source, DENSE_TYPES, held=(1, 1))
     ours = {
         _dense_name(in_block(name, dense_layers)): tensor
         for name, tensor in tensors.items()
         if expert_of(name) in (None, expert) and not is_gate(name) and name not in HEADS
     }
+    for layer in range(dense_layers, shape.layers):
+        for matrix in MATRICES:
+            if _dense_name(f"expert.{expert}.{layer}.{matrix}.weight") not in ours:
+                raise ValueError(f"no expert {expert} with {matrix} in layer {layer} is there")
     made: dict[str, Tensor] = {}
     for name, tensor in ours.items():
         place = Place(stored, name, tuple(tensor.shape))
@@ -182,7 +186,7 @@ def save_dense(
             raise ValueError(f"{source}: lacks {name}; save the whole model once more")
         _check_kept(place)
     # Of a tied model the embedding is the head: to keep another one would untie them.
-    kept = [name for name in stored.names if not (tied and name == LANGUAGE_HEAD)]
+    kept = [name for name in stored.names if not (shape.tied and name == LANGUAGE_HEAD)]
     for name in kept:
         before: Tensor = stored.file(name).get_tensor(name)
         made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
@@ -50,6 +51,14 @@ def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
         model.save_pretrained(folder / str(number))
         models.append(model)
     return models
+
+
+def write_tokenizer(folder: Path, words: int = 40) -> None:
+    """Write a tokenizer that knows so many words: w0, w1, ..."""
+    known = {f"w{number}": number for number in range(words)} | {"<unk>": words}
+    made = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.save(str(folder / "tokenizer.json"))
 
 
 def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:
