@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 import sim
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import InputSpec, Learner
+from tests.kit.learning import InputSpec
 from tests.kit.small import slots
 
 TOKENS = 9
@@ -106,3 +106,166 @@ def test_the_loss_falls_and_only_the_last_networks_change(leomix, here, layers):
     assert told["next"] == f"--set {keys}" + (
         f" --set learning.model.moe_layers={layers}" * bool(layers)
     )
+
+
+def test_the_same_seed_writes_the_same_bytes(leomix, here):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        made(leomix, name, "--layers", 1, "--seed", seed)
+    first, second, other = (
+        {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in "abc"
+    )
+    assert first == second
+    assert changed(weights("a"), weights("c")) == networks([3])
+    assert json.loads(other["SOURCE.json"])["seed"] == 2
+
+
+def test_the_written_precision_is_the_checkpoints_and_so_is_what_is_tested(leomix, here):
+    """In sixteen bits what is told is the loss of what was written, not of what was trained."""
+    model = AutoModelForCausalLM.from_pretrained("0", local_files_only=True)
+    model.to(torch.bfloat16).save_pretrained("0")
+    Path("0", "SOURCE.json").write_text('{"licence": "of somebody"}')
+    first = made(leomix, "new")
+    assert {tensor.dtype for tensor in weights("new").values()} == {torch.bfloat16}
+    assert json.loads(Path("new/SOURCE.json").read_text())["source"] == {"licence": "of somebody"}
+    shutil.rmtree("0")
+    shutil.move("new", "0")
+    again = made(leomix, "again")
+    assert again["before"] == first["after"]
+
+
+def test_questions_are_learnt_by_their_right_option_too(leomix, here):
+    told = made(leomix, "new", "--objective", "label", data="asked.jsonl")
+    assert told["after"]["loss"] < told["before"]["loss"]
+    done = leomix("specialise", "0", "--data", "texts.jsonl", "-o", "words", "--steps", 1)
+    said = dict(line.split(maxsplit=1) for line in done.out.splitlines())
+    assert list(said) == ["tuned", "loss", "right", "tested", "wrote", "next"]
+    assert said["tuned"].startswith("0: 1 step of 8 texts out of 8, 4 layers at rank 4, in ")
+
+
+REFUSED = [
+    (["nowhere"], "nowhere: no such folder"),
+    (["mixture"], "model_type is 'mixtral'; only llama or mistral is read"),
+    (["quantised"], "the weights are quantised"),
+    (["pickled"], "pickled: no weights"),
+    (["bare"], "bare: has no tokenizer.json, without which no text is read"),
+    (["knows-few"], "knows-few/tokenizer.json: cannot read every text (WordLevel error"),
+    (["0", "--data", "none.jsonl"], "--data none.jsonl: no such file"),
+    (["0", "--data", "empty.jsonl"], "empty.jsonl: holds no samples"),
+    (["0", "--data", "labelled.jsonl", "--objective", "label"], "--objective label: label is "),
+    (["0", "--objective", "both"], "--objective both: is no objective; give label or next_token"),
+    (["0", "-o", "1"], "1: is not an empty folder"),
+    (["0", "-o", "0"], "0: is not an empty folder"),
+    (["0", "--layers", "5"], "--layers 5: 0 has 4 layers"),
+    (["0", "--rank", "33"], "--rank 33: a matrix of 0 has rank 32 at most"),
+    (["0", "--steps", "0"], "--steps"),
+    (["0", "--step-size", "0"], "--step-size 0: must be a number above 0"),
+    (["0", "--step-size", "1e30"], "--step-size 1e+30: "),
+]
+
+
+@pytest.fixture(scope="module")
+def wrong(source, tmp_path_factory):
+    """Checkpoints that are none, in a copy of the others."""
+    folder = tmp_path_factory.mktemp("wrong")
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    for name in ("mixture", "quantised", "pickled", "bare", "knows-few"):
+        shutil.copytree(folder / "0", folder / name)
+    for name, keys in (
+        ("mixture", {"model_type": "mixtral"}),
+        ("quantised", {"quantization_config": {"bits": 4}}),
+    ):
+        path = folder / name / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+    (folder / "pickled" / "model.safetensors").unlink()
+    (folder / "bare" / "tokenizer.json").unlink()
+    path = folder / "knows-few" / "tokenizer.json"
+    path.write_text(path.read_text().replace('"<unk>":', '"other":'))
+    (folder / "empty.jsonl").touch()
+    return folder
+
+
+@pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_tuned_is_one_line(leomix, wrong, monkeypatch, line, words):
+    monkeypatch.chdir(wrong)
+    before = sorted(map(str, wrong.rglob("*")))
+    given = [*line]
+    given += [] if "--data" in line else ["--data", "texts.jsonl"]
+    given += [] if "-o" in line else ["-o", "new"]
+    done = leomix("specialise", *given)
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1), done
+    assert words in done.err
+    assert sorted(map(str, wrong.rglob("*"))) == before
+
+
+# -- export --to dense
+
+
+def run_of(place, name, source, **model):
+    """A run of two experts on the texts; ``model`` has more keys of it."""
+    data = {"kind": "jsonl", "path": str(source / "texts.jsonl"), "tokens": TOKENS}
+    learning = {
+        "step_size": 0.1,
+        "pretraining": {"gate_steps": 2},
+        "model": {
+            "kind": "merged-llama",
+            "checkpoints": [str(source / "0"), str(source / "1")],
+            **model,
+        },
+        "data": {**data, "trial_samples": 4, "objective": "next_token"},
+    }
+    unsaid = {"experts": 4, "hidden": 64, "expert_hidden": 64}  # what checkpoints fix
+    learning["model"] = unsaid | learning["model"]
+    sim.run(slots(stop={"cycles": 2}, learning=learning), out=place / name)
+    return place / name
+
+
+@pytest.mark.parametrize("layers", [2, None])
+def test_experts_of_a_run_become_dense_models_that_start_another(leomix, source, tmp_path, layers):
+    model = {} if layers is None else {"moe_layers": layers}
+    run = run_of(tmp_path, "r", source, **model)
+    done = leomix("export", run, "--to", "dense", "-o", tmp_path / "d")
+    assert (done.status, done.err) == (0, ""), done
+    places = [tmp_path / "d" / f"expert-{expert}" for expert in range(2)]
+    assert done.out.split() == list(map(str, places))
+    end = load_file(run / "model" / "model.safetensors")
+    config = tiny.ModelConfig(
+        "merged-llama",
+        experts=2,
+        top_k=1,
+        moe_layers=layers,
+        checkpoints=tuple(map(str, places)),
+    )
+    read = tiny.checkpoint_weights(config, tiny.skeleton(config, SPEC))
+    assert end.keys() - read.keys() == {f"gate.{layer}.weight" for layer in range(layers or 4)}
+    assert changed(read, {name: end[name] for name in read}) == set()
+    for expert, place in enumerate(places):
+        assert_is_ours(place)
+        before = weights(source / str(expert))
+        assert changed(before, weights(place)) >= networks(range(4)[-(layers or 4) :])
+    own = changed(weights(places[0]), weights(places[1]))
+    assert own == networks(range(4)[-(layers or 4) :])
+
+
+def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
+    done = leomix("export", runs["slots"], "--to", "dense", "-o", tmp_path / "d")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "--to dense: a run of kind vector-moe is not made of dense checkpoints" in done.err
+    assert not (tmp_path / "d").exists()
+
+
+def test_weights_that_are_not_those_of_the_run_are_refused(leomix, source, tmp_path):
+    run = run_of(tmp_path, "r", source)
+    path = run / "model" / "model.safetensors"
+    tensors = load_file(path)
+    for name, words in (
+        ("expert.1.3.up.weight", "no expert 1 with up in layer 3 is there"),
+        ("model.norm.weight", "model.norm.weight has the shape"),
+    ):
+        odd = {n: t for n, t in tensors.items() if n != name or not n.startswith("expert")}
+        if name in odd:
+            odd[name] = torch.ones(3)
+        save_file(odd, path)
+        done = leomix("export", run, "--to", "dense", "-o", tmp_path / "d")
+        assert (done.status, done.err.count("\n")) == (2, 1), done
+        assert words in done.err
+        assert not (tmp_path / "d").exists()
