@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from learning.data.loading import loaded_spec
+from learning.data.texts import json_rows
 from learning.learner import Learner
 from learning.settings import (
     Data,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 WHO = "texts"
 """The name of the one cluster, which has one device."""
+LEAST_TEXTS = 3
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,12 @@ class Specialised:
 
 def check_texts(asked: Specialising) -> None:
     """Raise ValueError for data that are missing, cannot be read, or hold nothing to learn here."""
+    few = sum(1 for _ in islice(json_rows(str(asked.data), {}), LEAST_TEXTS))
+    if 0 < few < LEAST_TEXTS:
+        raise ValueError(
+            f"{asked.data}: holds {few} of the {LEAST_TEXTS} texts that it takes to tune, to try "
+            "and to test; add some"
+        )
     form = loaded_spec(asked.config).form
     if form == "text":
         raise ValueError(

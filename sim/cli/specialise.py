@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -236,8 +237,14 @@ def _next(asked: Specialising, folder: Path) -> str:
     """Return the keys of a scenario that take the checkpoint and its variant as two experts."""
     keys = [
         "learning.model.kind=merged-llama",
-        f"learning.model.checkpoints=[{asked.checkpoint}, {folder}]",
+        f"learning.model.checkpoints=[{_in_list(asked.checkpoint)}, {_in_list(folder)}]",
     ]
     if asked.layers is not None:
         keys.append(f"learning.model.moe_layers={asked.layers}")
     return " ".join(f"--set {shlex.quote(key)}" for key in keys)
+
+
+def _in_list(path: Path) -> str:
+    """Return a path as an item of a list of YAML."""
+    plain = re.fullmatch(r"[\w./+-]+", str(path), re.ASCII)
+    return str(path) if plain else json.dumps(str(path))

@@ -136,7 +136,8 @@ def test_the_written_precision_is_the_checkpoints_and_so_is_what_is_tested(leomi
 def test_questions_are_learnt_by_their_right_option_too(leomix, here):
     told = made(leomix, "new", "--objective", "label", data="asked.jsonl")
     assert told["after"]["loss"] < told["before"]["loss"]
-    done = leomix("specialise", "0", "--data", "texts.jsonl", "-o", "words", "--steps", 1)
+    done = leomix("specialise", "0", "--data", "texts.jsonl", "-o", "a{b}, c", "--steps", 1)
+    assert done.out.endswith("""checkpoints=[0, "a{b}, c"]'\n""")
     said = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert list(said) == ["tuned", "loss", "right", "tested", "wrote", "next"]
     assert said["tuned"].startswith("0: 1 step of 8 texts out of 8, 4 layers at rank 4, in ")
@@ -151,6 +152,7 @@ REFUSED = [
     (["knows-few"], "knows-few/tokenizer.json: cannot read every text (WordLevel error"),
     (["0", "--data", "none.jsonl"], "--data none.jsonl: no such file"),
     (["0", "--data", "empty.jsonl"], "empty.jsonl: holds no samples"),
+    (["0", "--data", "two.jsonl"], "two.jsonl: holds 2 of the 3 texts that it takes to tune"),
     (["0", "--data", "labelled.jsonl", "--objective", "label"], "--objective label: label is "),
     (["0", "--objective", "both"], "--objective both: is no objective; give label or next_token"),
     (["0", "-o", "1"], "1: is not an empty folder"),
@@ -159,7 +161,7 @@ REFUSED = [
     (["0", "--rank", "33"], "--rank 33: a matrix of 0 has rank 32 at most"),
     (["0", "--steps", "0"], "--steps"),
     (["0", "--step-size", "0"], "--step-size 0: must be a number above 0"),
-    (["0", "--step-size", "1e30"], "--step-size 1e+30: "),
+    (["0", "--step-size", "1e30"], "--step-size 1e+30: 1e+30 makes weights that are not finite"),
 ]
 
 
@@ -181,6 +183,7 @@ def wrong(source, tmp_path_factory):
     path = folder / "knows-few" / "tokenizer.json"
     path.write_text(path.read_text().replace('"<unk>":', '"other":'))
     (folder / "empty.jsonl").touch()
+    write_rows(folder / "two.jsonl", [{"text": "w1 w2"}] * 2)
     return folder
 
 
