@@ -108,6 +108,16 @@ def test_the_loss_falls_and_only_the_last_networks_change(leomix, here, layers):
     )
 
 
+def test_a_tied_head_stays_tied_whatever_is_stored_for_it(leomix, here):
+    tiny.llamas(here, 1, num_hidden_layers=4, tie_word_embeddings=True)
+    tensors = weights("0")
+    assert "lm_head.weight" not in tensors
+    save_file(tensors | {"lm_head.weight": torch.ones(61, 32)}, "0/model.safetensors")
+    made(leomix, "new")
+    assert changed(tensors, weights("new")) == networks(range(4))
+    assert_is_ours("new")
+
+
 def test_the_same_seed_writes_the_same_bytes(leomix, here):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         made(leomix, name, "--layers", 1, "--seed", seed)
@@ -203,10 +213,12 @@ def test_what_cannot_be_tuned_is_one_line(leomix, wrong, monkeypatch, line, word
 # -- export --to dense
 
 
-def run_of(place, name, source, **model):
+def run_of(place, name, source, file="texts.jsonl", *, backbone=False, **model):
     """A run of two experts on the texts; ``model`` has more keys of it."""
-    data = {"kind": "jsonl", "path": str(source / "texts.jsonl"), "tokens": TOKENS}
+    data = {"kind": "jsonl", "path": str(source / file), "tokens": TOKENS}
+    learns = "next_token" if file == "texts.jsonl" else "label"
     learning = {
+        "trains_backbone": backbone,
         "step_size": 0.1,
         "pretraining": {"gate_steps": 2},
         "model": {
@@ -214,7 +226,7 @@ def run_of(place, name, source, **model):
             "checkpoints": [str(source / "0"), str(source / "1")],
             **model,
         },
-        "data": {**data, "trial_samples": 4, "objective": "next_token"},
+        "data": {**data, "trial_samples": 4, "objective": learns},
     }
     unsaid = {"experts": 4, "hidden": 64, "expert_hidden": 64}  # what checkpoints fix
     learning["model"] = unsaid | learning["model"]
@@ -247,6 +259,23 @@ def test_experts_of_a_run_become_dense_models_that_start_another(leomix, source,
         assert changed(before, weights(place)) >= networks(range(4)[-(layers or 4) :])
     own = changed(weights(places[0]), weights(places[1]))
     assert own == networks(range(4)[-(layers or 4) :])
+
+
+def test_a_backbone_that_was_trained_is_in_each_and_no_head_of_classes(leomix, source, tmp_path):
+    run = run_of(tmp_path, "r", source, "labelled.jsonl", backbone=True)
+    done = leomix("export", run, "--to", "dense", "-o", tmp_path / "d")
+    assert done.err == (
+        "the run's head for its classes (score.weight) is left out: these are language models\n"
+    )
+    end = load_file(run / "model" / "model.safetensors")
+    for expert in range(2):
+        place = tmp_path / "d" / f"expert-{expert}"
+        moved = changed(weights(source / "0"), weights(place))
+        assert {"model.norm.weight", "model.layers.0.self_attn.q_proj.weight"} <= moved
+        assert "lm_head.weight" not in moved
+        backbone = {name: end[name] for name in end if name.startswith("model.")}
+        assert changed(backbone, {name: weights(place)[name] for name in backbone}) == set()
+        assert_is_ours(place)
 
 
 def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
