@@ -130,16 +130,24 @@ def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
     """Return what encoding needs of a tokenizer, without the cutting and padding it was saved with.
 
     The separator is its ``[SEP]`` or ``<sep>``, else a newline. Such a token that is spelt out in
-    a user's text is text like any other.
+    a user's text is text like any other. Raises :class:`ValueError`, here or later, for a tokenizer
+    that fails at a text.
     """
     raw.no_truncation()
     raw.no_padding()
     raw.encode_special_tokens = True
 
     def ids(texts: Sequence[str]) -> list[list[int]]:
-        return [text.ids for text in raw.encode_batch_fast(list(texts), add_special_tokens=False)]
+        try:
+            read = raw.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the library raises no narrower class
+            raise _unread(error) from None
+        return [text.ids for text in read]
 
-    probe = raw.encode("a")
+    try:
+        probe = raw.encode("a")
+    except Exception as error:
+        raise _unread(error) from None
     added = probe.special_tokens_mask
     inside = [place for place, special in enumerate(added) if not special] or [len(added)]
     known = [raw.token_to_id(name) for name in ("[SEP]", SEPARATOR)]
@@ -150,6 +158,14 @@ def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
         tuple(separator),
         tuple(probe.ids[inside[-1] + 1 :]),
         1 + max(raw.get_vocab(with_added_tokens=True).values()),
+    )
+
+
+def _unread(error: Exception) -> ValueError:
+    """Return the error of a tokenizer that fails at a text, as one without an unknown word does."""
+    reason = str(error).partition("\n")[0]
+    return ValueError(
+        f"learning.model.tokenizer: cannot read every text ({reason}); use one that can"
     )
 
 

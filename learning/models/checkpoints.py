@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
@@ -12,9 +13,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from learning.architecture.kinds import kind_of, text_shape
-from learning.architecture.text_shape import refuse_gguf
-from learning.files import Fingerprint, at_once, fingerprint, open_tensors, read_object
-from learning.models.interface import is_gate, names_of
+from learning.architecture.text_shape import DENSE_TYPES, read_shape, refuse_gguf
+from learning.files import (
+    Fingerprint,
+    at_once,
+    check_regular,
+    fingerprint,
+    open_tensors,
+    read_object,
+)
+from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
 
@@ -37,6 +45,11 @@ class CheckpointFolder:
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all tensors, sorted."""
+        return sorted(self._files)
 
     def file(self, name: str) -> Any:
         """Return the open file that holds a tensor."""
@@ -83,6 +96,13 @@ HEADS = ("score.weight",)
 FORMATS = ("F64", "F32", "F16", "BF16")
 """Number formats of weights that can be trained, as safetensors names them."""
 MATRICES = {"gate": "w1", "down": "w2", "up": "w3"}
+LANGUAGE_HEAD = "lm_head.weight"
+COPIED = (
+    *("config.json", "generation_config.json", "chat_template.jinja"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("tokenizer.model", "vocab.json", "merges.txt", "LICENSE", "LICENSE.txt", "NOTICE"),
+)
+"""Files of a checkpoint that stay what they are, whatever its weights are."""
 
 
 Part = tuple[int | slice, ...]
@@ -202,6 +222,49 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
         save_file(on_disk, part, metadata={"format": "pt"})
 
 
+def save_dense(
+    folder: Path, source: Path, expert: int, tensors: Tensors, dense_layers: int = 0
+) -> None:
+    """Write a dense Llama folder: ``source`` with an expert of a merged model in its place.
+
+    ``tensors`` are by stored name; those of other experts, gates and the head of a classifier are
+    left out. What they do not hold is that of ``source``, bit for bit, in whose number formats all
+    is written; so are its config.json and tokenizer. Layers with experts are counted behind
+    ``dense_layers``.
+
+    Raises :class:`ValueError` for a source that is none, or a model of another shape.
+    """
+    stored = CheckpointFolder(source)
+    shape = read_shape(source, DENSE_TYPES, held=(1, 1))
+    ours = {
+        _dense_name(in_block(name, dense_layers)): tensor
+        for name, tensor in tensors.items()
+        if expert_of(name) in (None, expert) and not is_gate(name) and name not in HEADS
+    }
+    for layer in range(dense_layers, shape.layers):
+        for matrix in MATRICES:
+            if _dense_name(f"expert.{expert}.{layer}.{matrix}.weight") not in ours:
+                raise ValueError(f"no expert {expert} with {matrix} in layer {layer} is there")
+    made: dict[str, Tensor] = {}
+    for name, tensor in ours.items():
+        place = Place(stored, name, tuple(tensor.shape))
+        if not place.exists:
+            raise ValueError(f"{source}: lacks {name}; save the whole model once more")
+        _check_kept(place)
+    # Of a tied model the embedding is the head: to keep another one would untie them.
+    kept = [name for name in stored.names if not (shape.tied and name == LANGUAGE_HEAD)]
+    for name in kept:
+        before: Tensor = stored.file(name).get_tensor(name)
+        made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before
+    folder.mkdir(parents=True, exist_ok=True)
+    with at_once(folder / "model.safetensors") as part:
+        save_file(made, part, metadata={"format": "pt"})
+    for file in COPIED:
+        if (source / file).exists():
+            check_regular(source / file)
+            shutil.copyfile(source / file, folder / file)
+
+
 def _check_named(config: ModelConfig) -> None:
     """Refuse checkpoints of the right shapes that compute another function than the kind does."""
     if kind_of(config.kind).shape is None:
@@ -231,6 +294,17 @@ def in_block(name: str, dense_layers: int) -> str:
             return name
 
 
+def _dense_name(name: str) -> str:
+    """Return what a stored tensor, of its block, is called in a dense model's files."""
+    match name.split("."):
+        case ["expert", _, layer, matrix, "weight"]:
+            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
+        case ["model", "layers", layer, "mlp", matrix, "weight"]:
+            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
+        case _:
+            return name
+
+
 def _mixture_name(name: str) -> str:
     """Return what a stored tensor is called in a Mixtral's files."""
     match name.split("."):
@@ -255,11 +329,10 @@ def _found(
     split = Place(folders[0], _mixture_name(name), shape)
     fused = split
     match name.split("."):
-        case ["expert", expert, layer, matrix, "weight"] if merged:
-            path = f"model.layers.{layer}.mlp.{matrix}_proj.weight"
-            return Place(folders[int(expert)], path, shape)
-        case ["model", "layers", layer, "mlp", matrix, "weight"]:
-            return Place(folders[0], f"model.layers.{layer}.mlp.{matrix}_proj.weight", shape)
+        case ["expert", expert, _, _, "weight"] if merged:
+            return Place(folders[int(expert)], _dense_name(name), shape)
+        case ["model", "layers", _, "mlp", _, "weight"]:
+            return Place(folders[0], _dense_name(name), shape)
         case ["expert", expert, layer, "down", "weight"]:
             path = f"model.layers.{layer}.mlp.experts.down_proj"
             fused = Place(folders[0], path, (config.experts, *shape), (int(expert),))

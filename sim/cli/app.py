@@ -18,7 +18,20 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, fetch, fly, new, run, scenario, show, sweep, tune, watch
+from sim.cli import (
+    about,
+    contacts,
+    fetch,
+    fly,
+    new,
+    run,
+    scenario,
+    show,
+    specialise,
+    sweep,
+    tune,
+    watch,
+)
 from sim.cli.output import one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -71,6 +84,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cite": show.cite_command,
     "new": new.new_command,
     "fetch-model": fetch.fetch_model_command,
+    "specialise": specialise.specialise_command,
     "check-method": about.check_method_command,
     "cache": about.cache_command,
     "schema": about.schema_command,

