@@ -24,7 +24,7 @@ from sim.formatting import Bar, counted, data_size, seconds
 from statements import Code, Other, Place, dotted, statement_of
 
 if TYPE_CHECKING:
-    from learning.specialise import Specialising
+    from learning.clients.specialise import Specialising
 
 SOURCE = "SOURCE.json"
 """The file that says where weights come from, and what was done to them."""
@@ -88,7 +88,7 @@ def specialise_command(
     with Bar(quiet=False) as bar, folder_at_once(folder) as part:
         bar.start(f"tuning {checkpoint} on {texts.data}")
         with _by_options(asked):
-            from learning.specialise import specialise, write
+            from learning.clients.specialise import specialise, write
 
             done = specialise(asked)
             write(asked, done.tensors, part)
@@ -127,8 +127,8 @@ def _show(told: dict[str, Any]) -> None:
 
 def _asked(checkpoint: Path, texts: Texts, tuning: Tuning) -> Specialising:
     """Return what is asked for; InputError for an option out of its range."""
+    from learning.clients.specialise import Specialising
     from learning.settings import Objective
-    from learning.specialise import Specialising
 
     if texts.objective not in get_args(Objective):
         raise InputError.of_option(
@@ -153,7 +153,7 @@ def _asked(checkpoint: Path, texts: Texts, tuning: Tuning) -> Specialising:
 def _check(asked: Specialising, folder: Path) -> None:
     """Raise InputError for all that can be known to be wrong before torch is imported."""
     from learning.architecture.text_shape import DENSE_TYPES, read_shape
-    from learning.specialise import check_texts
+    from learning.clients.specialise import check_texts
 
     with _by_options(asked):
         shape = read_shape(asked.checkpoint, DENSE_TYPES, held=(1, 1))
