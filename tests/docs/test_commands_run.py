@@ -14,6 +14,7 @@ import scenarios
 import sim
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
 from tests.docs.run_page import run_page
+from tests.kit import tiny_checkpoints as tiny
 from tests.kit.small_nmoe import IN_ORBIT
 
 pytestmark = [
@@ -213,3 +214,27 @@ def test_the_study_of_real_data_chooses_runs_and_prints(study, tmp_path, monkeyp
     real_data.main("sst2", "3", "kept")
     assert "\nplain, SGD     scaffold " in capsys.readouterr().out
     assert sim.load(next(Path("kept/sweep/points").iterdir())).summary["cycles"] == SHORT
+
+
+def test_the_study_of_real_models_runs(study, tmp_path, monkeypatch, capsys):
+    """Its weights and questions are not here: tiny Llamas and questions of numbers stand in."""
+    experiment = study("experiment_1")
+    tiny.llamas(tmp_path, 3, num_hidden_layers=7)
+    for number, name in enumerate(experiment.DOMAINS.values()):
+        (tmp_path / str(number)).rename(tmp_path / name)
+        tiny.write_tokenizer(tmp_path / name)
+        rows = [
+            {"question": f"w{n % 7} w{n % 5}", "options": ["w1 w2", "w3"], "answer": n % 2}
+            for n in range(60)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr(experiment, "in_processes", lambda run, points: list(map(run, points)))
+    experiment.main(str(tmp_path), str(tmp_path), "2", "1")
+    shown = capsys.readouterr().out
+    assert re.search(
+        r"^variant cmexam alone +\d\.\d{3} +\d\.\d{3} +\d\.\d{3} +\d\.\d{3}$", shown, re.M
+    )
+    assert re.search(r"^EMS-FL, enhanced .+ 18$", shown, re.M)
+    assert re.search(
+        r"^EMS-FL less three rounds a contact +-?\d\.\d{3} \+- \d\.\d{3}$", shown, re.M
+    )
