@@ -102,7 +102,8 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         logits += sizes.experts
     copies = STATE_COPIES[way] + SLOT_COPIES * len(config.optimizer.slots)
     return Footprint(
-        evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
+        evaluation=logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])
+        + _next_token_logits(config, tested * sizes.rows.tokens, kept=False),
         tested=tested,
         classes=classes,
         model=sizes.parameters * sizes.native_bytes + server,
@@ -130,12 +131,15 @@ def _below_experts(config: LearningConfig, sizes: Architecture, samples: Federat
     return float(sum(fits) * sizes.native_bytes)
 
 
-def _next_token_logits(config: LearningConfig, tokens: int) -> float:
-    """Return what the logits of a step take where each next token is learnt."""
+def _next_token_logits(config: LearningConfig, tokens: int, *, kept: bool = True) -> float:
+    """Return what the logits of so many tokens take where each next one is learnt.
+
+    They are ``kept`` for gradients, unless layers are recomputed.
+    """
     if config.data.objective != "next_token":
         return 0.0
     logits = tokens * config.model.vocabulary
-    if config.checkpoint_activations:
+    if config.checkpoint_activations or not kept:
         logits = min(logits, LOGITS_AT_ONCE)
     return float(NEXT_TOKEN_COPIES * logits * SINGLE_BYTES)
 
