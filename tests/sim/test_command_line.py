@@ -176,7 +176,7 @@ def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path,
 
 def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
-        if not any(word in name for word in ("gpu", "cifar", "doves")):
+        if not any(word in name for word in ("gpu", "cifar", "doves", "real")):
             scenario = scenarios.load(name)
             lacking = missing_data(World(scenario), learner_of(scenario))
             assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
