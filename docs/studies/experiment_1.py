@@ -36,10 +36,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Run(NamedTuple):
-    """Losses and accuracies by cluster and over all (""), by cycle from 0; own gate mass; steps."""
+    """Losses by cluster and over all (""), by cycle from 0; own gate mass at both ends; steps."""
 
     losses: list[dict[str, float]]
-    accuracies: list[dict[str, float]]
     own_mass: tuple[float, float] | None
     steps: int
 
@@ -53,13 +52,11 @@ def run(point: Mapping[str, Any]) -> Run:
     rows = found.metrics
     rows = rows.assign(cluster=rows.cluster.fillna("").where(rows.scope != "global", ""))
     last = rows.groupby(["cycle", "cluster"]).last().reset_index()
-    losses, accuracies = (
-        [dict(zip(own.cluster, own[name], strict=True)) for _, own in last.groupby("cycle")]
-        for name in ("loss", "accuracy")
-    )
+    by_cycle = last.groupby("cycle")
+    losses = [dict(zip(own.cluster, own.loss, strict=True)) for _, own in by_cycle]
     mass = found.summary["own_mass"]
     ends = None if mass is None else (float(mass["start"]), float(mass["end"]))
-    return Run(losses, accuracies, ends, int(found.summary["gradient_steps"]))
+    return Run(losses, ends, int(found.summary["gradient_steps"]))
 
 
 def settings(variants: Sequence[Path], data: Path, cycles: int) -> dict[str, Any]:

@@ -31,16 +31,22 @@ def embedded(
         return (x,)
     if drawn < len(x) and not always:
         return (x,)
-    run: Any = with_tensors(model, backbone)
-    largest = LARGEST_OF_BLOCKS if always else LARGEST
+    made = _made(with_tensors(model, backbone), x, LARGEST_OF_BLOCKS if always else LARGEST)
+    if made is None:
+        task.embedded[name] = (x,)
+    else:
+        task.embedded[name] = made
+        task.lent.lend(made)
+    return task.embedded[name]
+
+
+def _made(run: Any, x: Tensor, largest: int) -> tuple[Tensor, ...] | None:
+    """Return what a model makes of samples before its experts; None for more than ``largest``."""
     made: list[tuple[Tensor, ...]] = []
     with torch.inference_mode(mode=False), torch.no_grad():  # tensors that training may use
         for part in in_batches(x):
             found = run.before_experts(part)
             if found is None or sum(t.numel() for t in found) * len(x) > largest * len(part):
-                made = [(x,)]
-                break
+                return None
             made.append(found)
-    task.embedded[name] = tuple(map(torch.cat, zip(*made, strict=True)))
-    task.lent.lend(task.embedded[name])
-    return task.embedded[name]
+    return tuple(map(torch.cat, zip(*made, strict=True)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import shutil
@@ -14,17 +13,15 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.new_folder import check_new_folder
+from sim.cli.new_folder import check_new_folder, write_source
 from sim.cli.options import Json
 from sim.cli.output import print_json
 from sim.cli.published import GGUF, PUBLISHED, Published
 from sim.errors import InputError, missing
-from sim.files import folder_at_once, folder_bytes, write_text
+from sim.files import folder_at_once, folder_bytes
 from sim.formatting import Bar, data_size
 from statements import Code, Other
 
-SOURCE = "SOURCE.json"
-"""The file that says where weights come from."""
 FORMATS = ("F32", "BF16")
 """Number formats of weights, as safetensors names them."""
 
@@ -61,7 +58,7 @@ def fetch_model_command(
             _convert(name, published, part, work, precision)
         shutil.rmtree(work)
         facts = _facts(name, published, part, precision)
-        write_text(part / SOURCE, json.dumps(facts, indent=2) + "\n")
+        write_source(part, facts)
     keys = [shlex.quote(key.replace("FOLDER", str(folder))) for key in published.keys]
     told = {
         "folder": str(folder),

@@ -1,14 +1,26 @@
-"""The new folder that a command writes weights to, looked at before anything takes long."""
+"""The new folder that a command writes weights to: looked at first, and where they come from."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sim.errors import InputError
+from sim.files import write_text
 from sim.formatting import data_size
 from statements import Code, Other
+
+SOURCE = "SOURCE.json"
+"""The file that says where weights come from."""
+
+
+def write_source(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write where the weights of a folder come from."""
+    write_text(folder / SOURCE, json.dumps(facts, indent=2) + "\n")
 
 
 def check_new_folder(folder: Path, room_bytes: int) -> None:

@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from sim.cli.new_folder import check_new_folder
+from sim.cli.new_folder import SOURCE, check_new_folder, write_source
 from sim.cli.options import Json, spread_out
 from sim.cli.output import print_json
 from sim.errors import InputError
-from sim.files import folder_at_once, folder_bytes, write_text
+from sim.files import folder_at_once, folder_bytes
 from sim.formatting import Bar, counted, data_size, seconds
 from statements import Code, Other, Place, dotted, statement_of
 
 if TYPE_CHECKING:
     from learning.clients.specialise import Specialising
 
-SOURCE = "SOURCE.json"
-"""The file that says where weights come from, and what was done to them."""
 TOKENIZER = "tokenizer.json"
 
 
@@ -93,7 +91,7 @@ def specialise_command(
             done = specialise(asked)
             write(asked, done.tensors, part)
         source = _source(asked)
-        write_text(part / SOURCE, json.dumps(source, indent=2) + "\n")
+        write_source(part, source)
     told = {
         "folder": str(folder),
         "bytes": folder_bytes(folder),
