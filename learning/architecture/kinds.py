@@ -42,6 +42,7 @@ MIXTRAL = "learning.models.mixtral:MixtralMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
+OF_DENSE = ("top_k", "moe_layers", "experts_per_checkpoint", *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
 
@@ -53,9 +54,7 @@ KINDS = {
     **nmoe_kinds.KINDS,
     "mixtral": Kind(MIXTRAL, TEXTS, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
-    "merged-llama": Kind(
-        MIXTRAL, TEXTS, ("top_k", "moe_layers", *FOLDERS), READY_MADE, merged=True
-    ),
+    "merged-llama": Kind(MIXTRAL, TEXTS, OF_DENSE, READY_MADE, merged=True),
     "llama-3-8b-x3": Kind(
         MIXTRAL,
         TEXTS,
@@ -274,7 +273,7 @@ def text_shape(config: ModelConfig) -> TextShape:
             )
         return kind.shape.with_experts_in(config.moe_layers)
     if kind.merged:
-        return merged_shape(config.checkpoints, config.top_k).with_experts_in(config.moe_layers)
+        return merged_shape(config).with_experts_in(config.moe_layers)
     if len(config.checkpoints) > 1:
         raise ValueError(
             f"kind 'mixtral' reads one checkpoint, not {len(config.checkpoints)}; dense models "

@@ -165,11 +165,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return read_object(path)
 
 
-def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
-    """Return the shape of dense models merged as one expert each: that of the first, if all fit."""
+def merged_shape(config: ModelConfig) -> TextShape:
+    """Return the shape of dense models whose networks are experts: that of the first, if all fit.
+
+    Each is as many experts as ``config.experts_per_checkpoint``, which are equal.
+    """
+    checkpoints = config.checkpoints
     if not checkpoints:
-        raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
-    held = len(checkpoints), top_k
+        raise ValueError(f"kind {config.kind!r} needs checkpoints: folders of dense models")
+    held = len(checkpoints) * config.experts_per_checkpoint, config.top_k
+    if config.top_k > held[0]:
+        raise ValueError(
+            f"learning.model.top_k: got {config.top_k}; {len(checkpoints)} x "
+            f"{config.experts_per_checkpoint} experts (checkpoints x experts_per_checkpoint) are "
+            f"{held[0]}, and a token goes to no more"
+        )
     shapes = [read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property
@@ -199,7 +200,15 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
 
     Raises :class:`ValueError` for numbers that are not finite, too.
     """
-    return {name: place.read() for name, place in checkpoint_places(config, model).items()}
+    return read_places(checkpoint_places(config, model))
+
+
+def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
+    """Return the tensors at ``places``: what lies in one place is read once, and is one tensor."""
+    keys = {name: (p.folder.number, p.name, repr(p.part)) for name, p in places.items()}
+    first = {key: places[name] for name, key in reversed(keys.items())}
+    read = {key: place.read() for key, place in first.items()}
+    return {name: read[key] for name, key in keys.items()}
 
 
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
@@ -330,7 +339,8 @@ def _found(
     fused = split
     match name.split("."):
         case ["expert", expert, _, _, "weight"] if merged:
-            return Place(folders[int(expert)], _dense_name(name), shape)
+            # As experts are at home in clusters in turn, so are they made of checkpoints.
+            return Place(folders[int(expert) % len(folders)], _dense_name(name), shape)
         case ["model", "layers", _, "mlp", _, "weight"]:
             return Place(folders[0], _dense_name(name), shape)
         case ["expert", expert, layer, "down", "weight"]:
