@@ -119,7 +119,8 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
 
 def _below_experts(config: LearningConfig, sizes: Architecture, samples: FederatedSamples) -> float:
     """Return what is kept of what the blocks of a text model make that have no experts."""
-    if not kind_of(config.model.kind).is_text or config.trains_backbone:
+    kind = kind_of(config.model.kind)
+    if not kind.is_text or (config.trains_backbone and not kind.head_alone):
         return 0.0
     if not text_shape(config.model).dense_layers:
         return 0.0
