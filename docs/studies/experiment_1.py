@@ -11,15 +11,14 @@ with as many steps as EMS-FL takes. Losses are those of the next token, in nats;
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 from batch import in_processes
-from scipy.stats import t as student
+from paired import interval, less, line, shown_cycles
 
 SCENARIO = "paper-exp1-real"
 DOMAINS = {"A-MMLU": "mmlu", "B-CMExam": "cmexam", "C-MedMCQA": "medmcqa"}
@@ -76,19 +75,6 @@ def alone(variant: Path, data: Path) -> dict[str, Any]:
     return settings([variant], data, 1) | plain
 
 
-def interval(values: Sequence[float]) -> str:
-    """Show a mean, and how far it may be from the truth at 95 %."""
-    if len(values) < 2:
-        return f"{values[0]:.3f}"
-    half = student.ppf(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return f"{mean(values):.3f} +- {half:.3f}"
-
-
-def line(head: str, cells: Sequence[str]) -> str:
-    """Show a row."""
-    return f"{head:<38}" + "".join(f"{cell:>17}" for cell in cells)
-
-
 def by_domain(losses: Mapping[str, float]) -> list[str]:
     """Show losses of each domain, and of all."""
     return [f"{losses[cluster]:.3f}" for cluster in (*DOMAINS, "")]
@@ -113,7 +99,7 @@ def main(variants: str, data: str, seeds: str = "5", cycles: str = "6") -> None:
     if merged[0].own_mass is not None:
         masses = [interval([own.own_mass[end] for own in merged if own.own_mass]) for end in (0, 1)]
         print(f"\nown gate mass at the start {masses[0]}, at the end {masses[1]}")
-    shown = sorted({1, 2, (last + 1) // 2, last} & set(range(1, last + 1)))
+    shown = shown_cycles(last)
     print(f"\nmean loss over the domains, {count} seeds")
     print(line("", ["start", *(f"cycle {n}" for n in shown), "steps"]))
     for name, runs in by_method.items():
@@ -121,9 +107,10 @@ def main(variants: str, data: str, seeds: str = "5", cycles: str = "6") -> None:
         print(line(name, [*cells, f"{mean(own.steps for own in runs):,.0f}"]))
     for name, runs in by_method.items():
         if name != EMSFL:
-            pairs = zip(merged, runs, strict=True)
-            apart = [[ours.losses[n][""] - own.losses[n][""] for n in shown] for ours, own in pairs]
-            cells = [interval(own) for own in zip(*apart, strict=True)]
+            ours, others = (
+                [[losses[""] for losses in own.losses] for own in some] for some in (merged, runs)
+            )
+            cells = less(ours, others, shown)
             print(line(f"EMS-FL less {name.partition(', ')[2]}", ["", *cells]))
 
 

@@ -122,8 +122,7 @@ def skeleton(config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None 
     with torch.device("meta"):
         everything = tuple(range(config.experts))
         here = Residency(held=everything if held is None else held)
-        model = make_model(config, spec, here)
-    return model
+        return make_model(config, spec, here)
 
 
 def loaded(
