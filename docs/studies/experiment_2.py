@@ -145,7 +145,7 @@ def settings(model: Path, tasks: Path, cycles: int) -> dict[str, Any]:
     }
 
 
-def main(model: str, tasks: str, seeds: str = "3", cycles: str = "8") -> None:
+def main(model: str, tasks: str, seeds: str = "3", cycles: str = "6") -> None:
     """Run, and print the tables."""
     fixed, count, last = settings(Path(model), Path(tasks), int(cycles)), int(seeds), int(cycles)
     points = [[{**fixed, **own, "seed": n} for own in METHODS.values()] for n in range(count)]

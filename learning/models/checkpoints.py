@@ -212,6 +212,14 @@ def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
     return {name: read[key] for name, key in keys.items()}
 
 
+def apart(tensors: Tensors) -> dict[str, Tensor]:
+    """Return tensors each in memory of its own, as a file has them: equal experts are one."""
+    first: dict[int, str] = {}
+    for name, tensor in tensors.items():
+        first.setdefault(tensor.data_ptr(), name)
+    return {n: t if first[t.data_ptr()] == n else t.clone() for n, t in tensors.items()}
+
+
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
     """Write a Mixtral folder that Hugging Face loads, from tensors by stored name.
 
@@ -229,7 +237,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
         described.num_labels = len(tensors["score.weight"])
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
-    on_disk = {_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()}
+    on_disk = apart({_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()})
     with at_once(folder / "model.safetensors") as part:
         save_file(on_disk, part, metadata={"format": "pt"})
 

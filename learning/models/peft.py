@@ -16,6 +16,7 @@ from learning.architecture.kinds import kind_of, text_shape
 from learning.architecture.text_shape import TextShape
 from learning.files import open_tensors, read_object
 from learning.models.adapter_keys import PLAIN, AdapterKeys
+from learning.models.checkpoints import apart, save_checkpoint
 from learning.models.interface import Names, expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
@@ -313,15 +314,13 @@ def export_adapters(
     written = ["base", "adapter"]
     shape = text_shape(config) if kind_of(config.kind).is_text else None
     if isinstance(shape, TextShape) and not shape.dense_layers:
-        from learning.models.checkpoints import save_checkpoint
-
         save_checkpoint(folder / "base", config, before)
         write_fused_adapter(folder / "adapter-hugging-face", before, after, rank)
         return [*written, "adapter-hugging-face"]
     base = folder / "base"
     paths = {names.path(name): tensor for name, tensor in before.items()}
     base.mkdir(parents=True, exist_ok=True)
-    save_file(paths, base / "model.safetensors", metadata={"format": "pt"})
+    save_file(apart(paths), base / "model.safetensors", metadata={"format": "pt"})
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
     (base / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     return written
