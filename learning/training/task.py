@@ -21,7 +21,7 @@ from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
 from learning.models.stacked import with_tensors
-from learning.settings import LearningConfig
+from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
 from learning.values.operation import operation
@@ -29,6 +29,19 @@ from learning.values.operation import operation
 BATCH_SAMPLES = 512
 BATCH_TOKENS = 32_768
 """Most samples, or tokens, that are evaluated at once."""
+
+
+def before_rounds(config: LearningConfig) -> LearningConfig:
+    """Return the settings without those that count from the first local round on."""
+    return replace(
+        config,
+        step_size=1.0,
+        gate_step_size_ratio=1.0,
+        steps_per_round=1,
+        optimizer=Optimizer(),
+        schedule=Schedule(),
+        clip_norm=None,
+    )
 
 
 class Samples(NamedTuple):
@@ -126,6 +139,18 @@ class Task:
         """Lend what it has from the start."""
         parts = (*self._samples, *self.validation.values())
         self.lent.lend((*self.initial.values(), *(tensor for part in parts for tensor in part)))
+
+    def under(self, config: LearningConfig) -> Task:
+        """Return the task under other settings, with all that these do not change.
+
+        What was made before time began is shared where they differ in the recipe of rounds alone.
+        """
+        if config == self.config:
+            return self
+        other = replace(self, config=config)
+        if before_rounds(config) == before_rounds(self.config):
+            vars(other).update(start=self.start, embedded=self.embedded, lent=self.lent)
+        return other
 
     @property
     def device(self) -> torch.device:
