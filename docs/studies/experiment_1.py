@@ -159,10 +159,10 @@ def print_by_cycle(by_method: Mapping[str, Sequence[Run]], seeds: Sequence[int])
         cells = [measure.cell(list(table[name][measure.head].values())) for measure in measures]
         print(line(name, [*cells, f"{mean(own.steps for own in runs):,.0f}"], 23))
     others = [name for name in by_method if name != EMSFL]
-    cells, count = compared([Step(table, EMSFL, name, measures[1:]) for name in others])
+    verdicts, count = compared([Step(table, EMSFL, name, measures[1:]) for name in others])
     print(f"\n{EMSFL}, less each (below 0: its loss is lower)")
     print(line("", list(heads.values())[1:], 40))
-    for name, row in zip(others, cells, strict=True):
+    for name, row in zip(others, verdicts, strict=True):
         print(line(name, row, 40))
     print(f"p is corrected for all {count} tests (Holm); the intervals are not")
 
