@@ -17,6 +17,7 @@ import scenarios
 from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
+from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
@@ -211,26 +212,32 @@ class Result:
         return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
     def __repr__(self) -> str:
-        """Return method, days, cycles, accuracy and folder of the run in a line."""
+        """Return method, days, cycles, accuracy or loss, and folder of the run in a line."""
         summary = self.summary
         parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
         parts.append(f"{summary['cycles']} cycles")
-        if summary["accuracy_final"] is not None:
+        if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+            parts.append(f"loss {summary['loss_final']:.3f} nats a token")
+        elif summary["accuracy_final"] is not None:
             parts.append(f"accuracy {summary['accuracy_final']:.3f}")
         parts += [str(summary["status"])] if summary["status"] != COMPLETE else []
         parts += [] if self.folder is None else [str(self.folder)]
         return " ".join(f"Result({', '.join(parts)})".split())
 
     def _repr_html_(self) -> str:
-        """Return the figures of the summary, and the accuracy as a picture if it was measured."""
+        """Return the figures of the summary, and a picture of what was learnt if known."""
         from jinja2 import Environment
 
-        picture = self.summary["accuracy_final"] is not None and _accuracy(self)
+        picture = self.summary["accuracy_final"] is not None and _learnt(self)
         rows = summary_rows(self.summary)
         spent = self.critical_path.spent
         rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
         rows += [] if self.folder is None else [("folder", str(self.folder))]
-        return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)
+        return (
+            Environment(autoescape=True)
+            .from_string(PAGE)
+            .render(rows=rows, picture=picture, judged=self.summary["judged_by"])
+        )
 
 
 PICTURE_IN = (4.6, 2.8)
@@ -240,7 +247,7 @@ PAGE = """<div>
 {%- endfor %}
 </table>
 {%- if picture %}
-<img alt="accuracy over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
+<img alt="{{ judged }} over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
 {%- endif %}
 </div>"""
 
@@ -251,12 +258,13 @@ def spent_text(spent: Spent) -> str:
     return ", ".join(f"{share:.1%} {name}" for name, share in largest)
 
 
-def _accuracy(result: Result) -> str:
+def _learnt(result: Result) -> str:
     """Return the picture as SVG in base64, which needs no identifiers of its own in the page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=PICTURE_IN, layout="constrained")
-    result.plot.accuracy(figure.subplots())
+    draw = result.plot.loss if result.summary["judged_by"] == Judged.LOSS else result.plot.accuracy
+    draw(figure.subplots())
     out = io.BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     return base64.b64encode(out.getvalue()).decode("ascii")
