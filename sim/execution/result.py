@@ -23,9 +23,10 @@ from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
+from sim.execution.run_learner import learner_of_run
 from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
@@ -144,6 +145,26 @@ class Result:
         return whole_model(
             self.folder, self.manifest, tuple(map(Path, checkpoints)) or self.checkpoints
         )
+
+    def generate(
+        self, questions: Sequence[str], tokens: int = 40, *, before: bool = False
+    ) -> list[str]:
+        """Return what the model at the end of the run writes behind each of some questions.
+
+        At most so many ``tokens`` each, of which each is the likeliest (greedy decoding). The
+        question stands before a newline, as in the questions that were learnt; a chat template is
+        not used, as nothing was trained in it. With ``before`` it is the model at time 0, which is
+        made once more. Raises InputError as :meth:`model`, for a run of a model that writes no
+        texts, and for a question that is blank.
+        """
+        final = self.model()
+        assert self.folder is not None  # else there is no model
+        from learning.training.generation import generated
+
+        learner = learner_of_run(self.folder, self.manifest, self.checkpoints)
+        tensors = learner.force(learner.final(learner.start())) if before else final
+        with as_input(file=str(self.folder)):
+            return generated(learner.config, tensors, questions, tokens)
 
     @property
     def plot(self) -> Pictures:

@@ -3,42 +3,16 @@
 import json
 import re
 
-import numpy as np
 import pytest
 
 import sim
 from sim.report import report
-from tests.kit import tiny_checkpoints as tiny
-from tests.kit.small import slots
+from tests.kit.next_words import next_words, scenario
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Two tiny Llamas, and texts in which words follow each other."""
-    place = tmp_path_factory.mktemp("judged")
-    tiny.llamas(place, 2, initializer_range=0.1)
-    rng = np.random.default_rng(3)
-    firsts = rng.integers(40, size=120)
-    texts = [" ".join(f"w{(first + n) % 40}" for n in range(9)) for first in firsts]
-    for name, part in (("A", texts[:60]), ("B", texts[60:])):
-        tiny.write_tokenizer(place / "0")
-        rows = [json.dumps({"text": text}) for text in part]
-        (place / f"{name}.jsonl").write_text("\n".join(rows))
-    return place
-
-
-def scenario(place, **keys):
-    data = {"kind": "jsonl", "objective": "next_token", "tokens": 9, "trial_samples": 8}
-    paths = {name: str(place / f"{name}.jsonl") for name in "AB"}
-    learning = {
-        "method": "synchronous",
-        "optimizer": {"kind": "adam"},
-        "pretraining": {"gate_steps": 1, "expert_steps": 0, "backbone_steps": 0},
-        "model": {"kind": "merged-llama", "checkpoints": [str(place / name) for name in "01"]}
-        | {"experts": 4, "hidden": 64, "expert_hidden": 64},
-        "data": {**data, "paths": paths},
-    }
-    return slots(stop={"cycles": 4}, learning={**learning, **keys})
+    return next_words(tmp_path_factory.mktemp("judged"))
 
 
 @pytest.fixture(scope="module")
