@@ -214,11 +214,39 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
         forms.append(matrix + "+a" in tensors)
         assert forms[-1] == (tensors[matrix] is first[matrix])
         if forms[-1]:
+            kinds = {tensors[matrix + factor].dtype for factor in ("", "+a", "+b")}
+            assert kinds == {torch.bfloat16}
             full = replace(learner.task, config=replace(learner.config, precision="float32"))
             found = evaluation.evaluate(full, tensors)[0]["loss"]
             made = evaluation.evaluate(full, device_state.whole(full, tensors))
             assert found == pytest.approx(made[0]["loss"])
     assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
+
+
+def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
+    """To 1e-5 of weights of 0.1: a product is rounded once, and many of them are not together."""
+    learner = learner_of(folder, rank=1)
+    server = learner.start()
+    matrix = "expert.1.0.up.weight"
+    exact = learner.force(server)[matrix].double()
+    share = torch.tensor(learner.samples()[0]).double()
+    share /= share.sum()
+    added = learner.config.model.lora.scale * 0.1
+    for number in range(4):
+        state = learner.load(server, None, "a", np.ones(2, bool), EXPERTS, np.full(2, number))
+        rounds = LocalRounds("a", np.ones(2, int), np.full(2, number))
+        state = learner.train(state, rounds, TrainedPart(EXPERTS, gate=False))
+        sent = learner.offer(state, EXPERTS, gate=False)
+        a, b = (learner.force(sent)[f"factor.expert.1.0.up.{f}"].double() for f in "ab")
+        exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
+        weighing = Weighing("a", np.ones(2, bool), scale=0.1)
+        server = learner.aggregate(server, sent, EXPERTS, weighing)
+    found = learner.force(server)
+    assert matrix + "+a" in found
+    whole = device_state.whole(learner.task, found)[matrix].double()
+    start = learner.force(learner.start())[matrix].double()
+    assert (exact - start).abs().max() > 1e-4
+    torch.testing.assert_close(whole, exact, rtol=0, atol=1e-5)
 
 
 GPUS = torch.cuda.device_count()

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 
 from learning import Learner, LearningConfig
 from learning.data import DATASETS
