@@ -13,8 +13,10 @@ import torch
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
+    PRETRAINING,
     PRETRAINING_BYTES,
     Data,
+    Federation,
     LearningConfig,
     Lora,
     ModelConfig,
@@ -177,7 +179,7 @@ def test_what_the_server_trains_before_time_begins_does_not_grow_beyond_a_bound(
     assert pretrained_at_once(small, "gate") == 64
     few = pretrained_at_once(large, "gate")
     assert 1 <= few < 64
-    assert footprint(large, 1).pretraining <= PRETRAINING_BYTES
+    assert 0 < footprint(large, Federation(1)).of(PRETRAINING) <= PRETRAINING_BYTES
     by_origin = replace(large, pretraining=Pretraining(gate_steps=2, gate_loss="origin"))
     assert pretrained_at_once(by_origin, "gate") > few
 
