@@ -89,6 +89,7 @@ class Federation:
     in_turn: bool = True
 
 
+KERNELS = "kernels of products"
 MODEL, ADDED, STATES = "the model", "what the server has changed", "what devices train"
 LOADING, PRETRAINING = "reading the model", "the server's pre-training"
 EMBEDDING, STEP = "the blocks below the experts", "one training step"
@@ -223,7 +224,7 @@ def _single(sizes: Architecture) -> int:
 def _of_model(config: LearningConfig, sizes: Architecture) -> Iterator[Part]:
     yield Part(MODEL, float(sizes.parameters * sizes.native_bytes))
     if sizes.native_bytes < SINGLE_BYTES and config.device in ("cpu", "auto"):
-        yield Part(MODEL, float(MOST_KERNELS * KERNEL_BYTES))
+        yield Part(KERNELS, float(MOST_KERNELS * KERNEL_BYTES))
     if config.model.checkpoints:
         stored = precision_of(replace(config, precision="auto"))
         if stored != precision_of(config):  # else the tensors are the files, mapped

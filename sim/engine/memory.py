@@ -20,6 +20,7 @@ from learning.architecture.footprint import (
     DATA,
     EMBEDDING,
     EVALUATION,
+    KERNELS,
     LOADING,
     LOGITS,
     MODEL,
@@ -199,6 +200,7 @@ def _learning(built: Build) -> Iterator[Need]:
     parameters = f"{found.parameters} parameters"
     words = {
         MODEL: (parameters, smaller),
+        KERNELS: ("one for each shape, of the last ones", "use learning.precision=float32"),
         LOADING: (f"{parameters} as their files keep them", smaller),
         ADDED: (f"new versions of what is trained, in {built.cycles} cycles", fewer),
         STATES: (
