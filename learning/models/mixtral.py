@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache, MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
-from learning.architecture.footprint import LOGITS_AT_ONCE
 from learning.architecture.kinds import text_shape
+from learning.architecture.text_memory import LOGITS_AT_ONCE
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.architecture.kinds import kind_of
 from learning.files import Fingerprints
-from learning.hardware import give_memory_back
+from learning.hardware import give_memory_back, keep_few_kernels
 from learning.recent import Recent
 from learning.settings import LearningConfig
 from learning.values.company import together
@@ -38,6 +38,7 @@ def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
     def build() -> Task:
         from learning.training.start import build_task
 
+        keep_few_kernels()
         use_one_thread(config.device)
         return build_task(config)
 

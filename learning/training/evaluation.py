@@ -18,7 +18,7 @@ from learning.training.device_state import model_of_device, whole
 from learning.training.embedding import embedded
 from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
-from learning.training.task import Samples, Task, in_batches, rows_at_once
+from learning.training.task import Samples, Task, in_batches, rows_like
 from learning.values.operation import operation
 
 
@@ -64,7 +64,7 @@ def _answers(task: Task, model: nn.Module, sets: Mapping[str, Samples]) -> Seque
     parts = []
     for name, own in sets.items():
         given = embedded(task, model, {}, name, own.x)
-        rows = rows_at_once(own.x)
+        rows = rows_like(own.x)
         parts += list(zip(*(torch.split(part, rows) for part in given), strict=True))
     found = [
         run.after_embedding(*part) if len(part) > 1 else run(*part) for part in _together(parts)
@@ -82,7 +82,7 @@ def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...
     waiting: list[tuple[Tensor, ...]] = []
     for part in parts:
         held = sum(len(other[-1]) for other in waiting)
-        full = held + len(part[-1]) > rows_at_once(part[-1])
+        full = held + len(part[-1]) > rows_like(part[-1])
         if waiting and (full or len(waiting[0]) != len(part)):
             yield tuple(map(torch.cat, zip(*waiting, strict=True)))
             waiting = []

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learning.architecture.footprint import rows_at_once
 from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
@@ -25,10 +26,6 @@ from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
 from learning.values.operation import operation
-
-BATCH_SAMPLES = 512
-BATCH_TOKENS = 32_768
-"""Most samples, or tokens, that are evaluated at once."""
 
 
 def before_rounds(config: LearningConfig) -> LearningConfig:
@@ -306,13 +303,12 @@ def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
 
 def in_batches(x: Tensor) -> tuple[Tensor, ...]:
     """Split samples into batches for evaluation: fewer samples where each has many tokens."""
-    return torch.split(x, rows_at_once(x))
+    return torch.split(x, rows_like(x))
 
 
-def rows_at_once(x: Tensor) -> int:
+def rows_like(x: Tensor) -> int:
     """Return how many samples like ``x`` (n, ...) are evaluated at once."""
-    tokens = 1 if x.is_floating_point() else x[0].numel()
-    return max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens))
+    return rows_at_once(1 if x.is_floating_point() else x[0].numel())
 
 
 def use_one_thread(device: str = "cpu") -> None:
