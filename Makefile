@@ -126,6 +126,8 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
 	else echo "experiment_1: needs the variants that docs/real-models.md makes"; fi
+	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks 5; \
+	else echo "experiment_2: needs the model and tasks that docs/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist

@@ -127,11 +127,16 @@ class Sizes(Settings):
     checkpoints: Annotated[
         tuple[str, ...],
         setting(
-            "local folders of weights: one of a mixture, or one dense model per expert",
+            "local folders of weights: one of a mixture, or those of dense models",
             strict=False,
             max_length=1000,
         ),
     ] = ()
+    experts_per_checkpoint: Annotated[
+        int,
+        setting("equal experts that each dense model becomes", ge=1, le=100_000),
+        Later(),
+    ] = 1
 
 
 @dataclass(frozen=True)

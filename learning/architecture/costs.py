@@ -37,8 +37,8 @@ INPUT_GRADIENT = 2
 WEIGHT_GRADIENT = 2
 """FLOPs per weight and token: forward, and backward to the inputs and to the weight itself."""
 
-WORDS = "embed_tokens"
-"""Part of the name of the table of word vectors."""
+TABLES = ("embed_tokens", "_embeddings")
+"""Parts of the names of tables of vectors: of words, of positions and of types of tokens."""
 
 
 Part = Mapping[str, Shape]
@@ -239,7 +239,7 @@ class Architecture:
         """
         if self.tensors.products is not None:
             return self.tensors.products
-        tables = (math.prod(s) for n, s in self.tensors.backbone.items() if WORDS in n)
+        tables = (math.prod(s) for n, s in self.tensors.backbone.items() if is_table(n))
         again = (
             (places - 1) * math.prod(self.tensors.backbone[name])
             for name, places in self.tensors.places.items()
@@ -259,7 +259,7 @@ class Architecture:
         return sum(
             sum(shape[:2]) * places.get(name, 1)
             for name, shape in part.items()
-            if (len(shape) == 2 and WORDS not in name) or name in places
+            if (len(shape) == 2 and not is_table(name)) or name in places
         )
 
     # -- names and shapes of what moves
@@ -295,6 +295,11 @@ class Architecture:
             frozen = self.tensors.frozen
             found |= {name: shape for name, shape in backbone.items() if name not in frozen}
         return found
+
+
+def is_table(name: str) -> bool:
+    """Whether the tensor of this name is a table, of which a token takes one row."""
+    return any(table in name for table in TABLES)
 
 
 def _matrix(name: str) -> str:

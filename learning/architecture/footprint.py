@@ -306,7 +306,7 @@ def _of_training(
         yield Part(STEP, ACTIVATION_COPIES * numbers * sizes.native_bytes, "training")
         return
     memory = _text_memory(config, sizes, config.model.top_k)
-    blocks = config.model.layers if config.trains_backbone else None
+    blocks = config.model.layers if _trains_blocks(config) else None
     logits = memory.kept_logits(found.predicted_in(config.samples_at_once))
     gradient = _trained(config, sizes, federation) * _single(sizes)
     yield Part(STEP, memory.step(tokens, blocks=blocks) + logits + gradient, "training")
@@ -323,7 +323,12 @@ def _of_training(
 
 def _embeds(config: LearningConfig) -> bool:
     """Whether blocks below the experts run once for each sample."""
-    return not config.trains_backbone and text_shape(config.model).dense_layers > 0
+    return not _trains_blocks(config) and text_shape(config.model).dense_layers > 0
+
+
+def _trains_blocks(config: LearningConfig) -> bool:
+    """Whether more than the head of a text model's backbone is trained."""
+    return config.trains_backbone and not kind_of(config.model.kind).head_alone
 
 
 def _tokens_at_once(sizes: Architecture, samples: int) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from learning.architecture.dense import BlockShape, DenseFamily
 from learning.architecture.shapes import ModelTensors
-from learning.architecture.text_shape import TextShape
 from learning.data.samples import Form, InputSpec
 from learning.settings import ModelConfig
 
@@ -37,8 +37,9 @@ class Kind:
     is sized by its shape, and any other one is built without memory and measured.
 
     Of text models, ``shape`` is fixed by the name, else it is that of the checkpoints; those that
-    are ``merged`` have the feed-forward networks of dense models as experts, one checkpoint each,
-    the others are mixtures already, in one. With
+    are ``merged`` have the feed-forward networks of dense models of a family as experts, the others
+    are mixtures already, in one checkpoint. Of those with ``head_alone`` no other part of the
+    backbone is ever trained than the head. With
     ``expert_per_device`` experts are one per device, and its devices answer together. ``plain``
     models have no experts; None stands for a module of one's own, which is asked. Those that are
     ``taped`` take their gradients by steps of their own (:mod:`learning.models.tape`), and
@@ -50,8 +51,9 @@ class Kind:
     keys: tuple[str, ...] | None = None
     steps: Steps = UPCYCLED
     tensors: Callable[[ModelConfig, InputSpec], ModelTensors] | None = None
-    shape: TextShape | None = None
-    merged: bool = False
+    shape: BlockShape | None = None
+    merged: DenseFamily | None = None
+    head_alone: bool = False
     expert_per_device: bool = False
     plain: bool | None = False
     taped: bool = False
@@ -65,7 +67,7 @@ class Kind:
 
     @property
     def is_text(self) -> bool:
-        """Whether it is a decoder of text, whose devices are trained one after another."""
+        """Whether it is a mixture over tokens of text: its devices are trained one by one."""
         return "text" in self.forms and not self.plain
 
     @property

@@ -9,6 +9,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from learning.architecture import nmoe_kinds
+from learning.architecture.dense import BlockShape, merged_shape, read_config
+from learning.architecture.encoder_shape import BERTS, USUAL_CLASSES
 from learning.architecture.kind import READY_MADE, UNTRAINED, Kind, Steps
 from learning.architecture.shapes import (
     cnn_tensors,
@@ -19,20 +21,17 @@ from learning.architecture.shapes import (
 )
 from learning.architecture.text_shape import (
     LLAMA_3_8B_X3,
+    LLAMAS,
     MIXTRAL_8X7B,
     MIXTURE_TYPES,
     SIZES,
-    TextShape,
-    merged_shape,
-    read_config,
     read_shape,
     shape_of_keys,
-    text_tensors,
 )
 from learning.data.embedded import DIGIT_IMAGES, DIGITS, SYNTHETIC
 from learning.data.samples import TEXTS, Form, InputSpec
 from learning.data.table import FILES_ONLY
-from learning.settings import WORDS, LearningConfig, ModelConfig
+from learning.settings import WORDS, LearningConfig, Model, ModelConfig
 
 if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors
@@ -42,6 +41,7 @@ MIXTRAL = "learning.models.mixtral:MixtralMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
+OF_DENSE = ("top_k", "moe_layers", "experts_per_checkpoint", *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
 
@@ -53,8 +53,14 @@ KINDS = {
     **nmoe_kinds.KINDS,
     "mixtral": Kind(MIXTRAL, TEXTS, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
-    "merged-llama": Kind(
-        MIXTRAL, TEXTS, ("top_k", "moe_layers", *FOLDERS), READY_MADE, merged=True
+    "merged-llama": Kind(MIXTRAL, TEXTS, OF_DENSE, READY_MADE, merged=LLAMAS),
+    "merged-bert": Kind(
+        "learning.models.encoder:BertMoE",
+        ("text",),
+        OF_DENSE,
+        READY_MADE,
+        merged=BERTS,
+        head_alone=True,
     ),
     "llama-3-8b-x3": Kind(
         MIXTRAL,
@@ -62,7 +68,7 @@ KINDS = {
         ("moe_layers", *FOLDERS),
         READY_MADE,
         shape=LLAMA_3_8B_X3,
-        merged=True,
+        merged=LLAMAS,
     ),
     "vector-mlp": Kind(
         f"{PLAIN}:VectorMLP",
@@ -116,7 +122,7 @@ def model_keys(name: str, *, checkpoints: bool) -> tuple[str, ...] | None:
     return FOLDERS if keys is MIXTURE and checkpoints else keys
 
 
-def has_fixed_experts(model: ModelConfig) -> bool:
+def has_fixed_experts(model: Model) -> bool:
     """Whether an architecture says itself how many experts it has: by its name or checkpoints."""
     return kind_of(model.kind).is_text and "experts" not in (
         model_keys(model.kind, checkpoints=bool(model.checkpoints)) or ()
@@ -154,7 +160,7 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     if kind.is_text:
         spec = text_spec(config)
         classes = spec.classes if spec is not None and spec.form == "text" else None
-        return text_tensors(replace(text_shape(model), experts=model.experts), classes)
+        return replace(text_shape(model), experts=model.experts).tensors(classes)
     if kind.tensors is not None:
         texts = kind.plain and "text" in kind.forms
         spec = text_spec(config) if texts else input_spec(config)
@@ -186,9 +192,6 @@ def text_spec(config: LearningConfig) -> InputSpec | None:
 IMAGE_STRIDE = 4
 """Two convolutions halve an image each: a token is a place of four by four pixels."""
 
-USUAL_CLASSES = 2
-"""Classes of a text where the data are not there to be asked."""
-
 USUAL_OPTIONS = 4
 """Options of a multiple-choice question where the data are not there to be asked."""
 
@@ -214,8 +217,8 @@ def sequence_shape(config: LearningConfig) -> SequenceShape:
         return SequenceShape(1, 1)
     spec = text_spec(config) if kind.is_text else input_spec(config)
     if spec is None:
-        learns_labels = config.data.objective == "label"
-        return SequenceShape(USUAL_OPTIONS if learns_labels else 1, config.data.tokens)
+        is_question = "choices" in kind.forms and config.data.objective == "label"
+        return SequenceShape(USUAL_OPTIONS if is_question else 1, config.data.tokens)
     if spec.form == "image":
         return SequenceShape(1, math.prod(-(-side // IMAGE_STRIDE) for side in spec.shape[1:]))
     if spec.form == "choices":
@@ -253,7 +256,7 @@ def precision_of(config: LearningConfig) -> str:
     return "bfloat16" if stored in ("bfloat16", "float16") else "float32"
 
 
-def text_shape(config: ModelConfig) -> TextShape:
+def text_shape(config: ModelConfig) -> BlockShape:
     """Return the shape of a text model; of one with checkpoints, what their config.json says.
 
     Raises :class:`ValueError` for checkpoints that are missing, of another architecture or of
@@ -274,7 +277,7 @@ def text_shape(config: ModelConfig) -> TextShape:
             )
         return kind.shape.with_experts_in(config.moe_layers)
     if kind.merged:
-        return merged_shape(config.checkpoints, config.top_k).with_experts_in(config.moe_layers)
+        return merged_shape(config, kind.merged).with_experts_in(config.moe_layers)
     if len(config.checkpoints) > 1:
         raise ValueError(
             f"kind 'mixtral' reads one checkpoint, not {len(config.checkpoints)}; dense models "

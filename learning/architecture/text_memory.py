@@ -1,6 +1,7 @@
 """What the tokens of a text model take while they run, in bytes, counted along its blocks.
 
-Counted are the tensors of :mod:`learning.models.mixtral` as torch keeps them: nothing is fitted.
+Counted are the tensors of :mod:`learning.models.mixtral` and :mod:`learning.models.encoder` as
+torch keeps them: nothing is fitted.
 Weights that are frozen keep no inputs; norms and the loss are computed in single precision.
 """
 
@@ -8,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from learning.architecture.text_shape import TextShape
+from learning.architecture.dense import BlockShape
 
 SINGLE_BYTES = 4
 """Bytes of a number in single precision."""
 ATTENTION = 4
 """Queries, keys and values as they are compared, repeated for all heads, and what comes out."""
-WIDE_KEPT = 4
-"""Of a feed-forward network: the gate before and after SiLU, what it meets, and their product."""
 WIDE_AT_ONCE = 4
 """Of one that keeps nothing: the gate, and another map with what its factors add to it."""
 NARROW_AT_ONCE = 4
@@ -35,7 +34,7 @@ class TextMemory:
     the backward pass, or keep what it needs.
     """
 
-    shape: TextShape
+    shape: BlockShape
     number_bytes: int
     active: int
     recomputed: bool = False
@@ -47,11 +46,10 @@ class TextMemory:
         """
         shape = self.shape
         count = shape.layers - shape.dense_layers if blocks is None else blocks
-        heads = shape.heads * shape.head_dim
         narrow = self.active * 2 * shape.hidden  # what an expert is given, and what it answers
-        wide = self.active * WIDE_KEPT * shape.expert_hidden
+        wide = self.active * shape.kept_wide * shape.expert_hidden
         norms = 2 * shape.hidden * max(self.number_bytes, SINGLE_BYTES)
-        block = norms + (ATTENTION * heads + narrow + wide) * self.number_bytes
+        block = norms + (ATTENTION * shape.attention_width + narrow + wide) * self.number_bytes
         if self.recomputed:
             return tokens * (count * shape.hidden * self.number_bytes + block) + self.passing(
                 tokens

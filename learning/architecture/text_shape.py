@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from learning.architecture.dense import (
+    MOST_EXPERTS,
+    MOST_LAYERS,
+    BlockShape,
+    DenseFamily,
+    is_positive,
+    number_in,
+    read_config,
+    refuse_other,
+    refuse_type,
+    wrong_value,
+)
 from learning.architecture.shapes import ModelTensors, Shape
-from learning.files import read_object
 from learning.settings import ModelConfig
 
 Rope = tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True)
-class TextShape:
-    """A decoder of ``layers`` blocks of attention and a mixture of gated feed-forward networks.
+@dataclass(frozen=True, kw_only=True)
+class TextShape(BlockShape):
+    """A decoder, whose feed-forward networks are gated.
 
     ``rope`` holds (name, value) pairs of the rotary embedding, ``window`` the tokens that one
-    token looks back on (None: all), ``tied`` whether the language head is the embedding. The first
-    ``dense_layers`` blocks have one feed-forward network as wide as an expert, and no gate.
+    token looks back on (None: all), ``tied`` whether the language head is the embedding.
     """
 
-    hidden: int
-    expert_hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
     head_dim: int
-    vocabulary: int
-    experts: int
-    top_k: int
     rope: Rope = (("rope_theta", 1e6), ("rope_type", "default"))
     norm_eps: float = 1e-5
     positions: int = 131_072
     window: int | None = None
     tied: bool = False
-    dense_layers: int = 0
 
-    def with_experts_in(self, last: int | None) -> TextShape:
-        """Return the same with experts in so many of the last blocks alone; None for all.
+    kept_wide = 4
+    """The gate before and after SiLU, what it meets, and their product."""
 
-        Raises ValueError for more blocks than there are.
-        """
-        if last is None:
-            return self
-        if last > self.layers:
-            raise ValueError(
-                f"learning.model.moe_layers: got {last}; the model has {self.layers} layers"
-            )
-        return replace(self, dense_layers=self.layers - last)
+    @property
+    def attention_width(self) -> int:
+        """Numbers that the heads of attention make of a token, together."""
+        return self.heads * self.head_dim
+
+    def tensors(self, classes: int | None) -> ModelTensors:
+        """Return its tensors: of a classifier, or of a language model for None."""
+        return text_tensors(self, classes)
 
 
 LLAMA_3_8B_X3 = TextShape(
@@ -78,6 +77,8 @@ MIXTRAL_8X7B = replace(
 )
 
 
+NETWORK = ("gate.weight", "down.weight", "up.weight")
+"""Tensors of a feed-forward network."""
 SIZES = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "vocabulary")
 """What the keys of ``learning.model`` say of a text model, besides its experts."""
 
@@ -135,52 +136,8 @@ def shape_of_keys(config: ModelConfig) -> TextShape:
 
 MIXTURE_TYPES = ("mixtral",)
 DENSE_TYPES = ("llama", "mistral")
-MOST = 100_000_000
-MOST_LAYERS = 1_000
-MOST_EXPERTS = 10_000
-"""Far above any published model: larger numbers mean a broken file."""
 SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
 """What dense models must have in common to be merged."""
-
-
-def refuse_gguf(place: Path) -> None:
-    """Raise ValueError for a GGUF file, and for a folder that holds one and no safetensors."""
-    is_one = place.suffix == ".gguf" and place.is_file()
-    found = [place] if is_one else sorted(place.glob("*.gguf"))
-    if found and not any(place.glob("*.safetensors")):
-        raise ValueError(
-            f"{place}: holds GGUF ({found[0].name}), which cannot be trained; use the model's "
-            "safetensors, or convert it: leomix fetch-model smollm2 FOLDER does so for SmolLM2"
-        )
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return a checkpoint's config.json; raise ValueError where there is none that can be read."""
-    refuse_gguf(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; name a local folder with config.json")
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{folder}: no checkpoint (it has no config.json)")
-    return read_object(path)
-
-
-def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
-    """Return the shape of dense models merged as one expert each: that of the first, if all fit."""
-    if not checkpoints:
-        raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
-    held = len(checkpoints), top_k
-    shapes = [read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
-    for place, shape in zip(checkpoints, shapes, strict=True):
-        for key in SAME:
-            first = getattr(shapes[0], key)
-            other = getattr(shape, key)
-            if first != other:
-                raise ValueError(
-                    f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense models "
-                    "must have the same shape to be put together: all of one base model"
-                )
-    return shapes[0]
 
 
 def read_shape(
@@ -188,21 +145,9 @@ def read_shape(
 ) -> TextShape:
     """Return the shape of a checkpoint; ``held`` are experts and top_k where it is dense."""
     config = read_config(folder)
-    kind = config.get("model_type")
-    if kind not in types:
-        raise ValueError(
-            f"{folder}: model_type is {kind!r}; only {' or '.join(types)} is read, others by a "
-            "model of your own (docs/your-own.md)"
-        )
-    for key, plain in (("attention_bias", False), ("mlp_bias", False), ("hidden_act", "silu")):
-        if config.get(key, plain) not in (plain, None):
-            raise ValueError(f"{folder}: {key} is {config[key]!r}; only {plain!r} is read")
-    if config.get("quantization_config") is not None:
-        raise ValueError(
-            f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
-            "use the checkpoint in bfloat16, float16 or float32"
-        )
-    number = partial(_number, folder, config)
+    refuse_type(folder, config, types)
+    refuse_other(folder, config, {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"})
+    number = partial(number_in, folder, config)
     hidden = number("hidden_size")
     heads = number("num_attention_heads")
     kv_heads = number("num_key_value_heads", heads)
@@ -220,9 +165,9 @@ def read_shape(
     norm_eps = config.get("rms_norm_eps")
     norm_eps = (1e-5 if mixture else 1e-6) if norm_eps is None else norm_eps
     if not is_positive(norm_eps):
-        raise _wrong(folder, "rms_norm_eps", norm_eps, "a number above 0")
+        raise wrong_value(folder, "rms_norm_eps", norm_eps, "a number above 0")
     if tied is not True and tied is not False:
-        raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
+        raise wrong_value(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
         hidden=hidden,
         expert_hidden=number("intermediate_size"),
@@ -241,18 +186,25 @@ def read_shape(
     )
 
 
-def _number(
-    folder: Path, config: Mapping[str, Any], key: str, default: int | None = None, most: int = MOST
-) -> int:
-    value = config.get(key)
-    value = default if value is None else value
-    if type(value) is not int or not 1 <= value <= most:
-        raise _wrong(folder, key, value, f"a whole number from 1 to {most}")
-    return value
+def dense_name(name: str) -> str:
+    """Return what a stored tensor, of its block, is called in a dense model's files."""
+    match name.split("."):
+        case ["expert", _, layer, matrix, "weight"]:
+            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
+        case ["model", "layers", layer, "mlp", matrix, "weight"]:
+            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
+        case _:
+            return name
 
 
-def _wrong(folder: Path, key: str, value: object, wanted: str) -> ValueError:
-    return ValueError(f"{folder / 'config.json'}: {key} is {value!r:.60}; must be {wanted}")
+LLAMAS = DenseFamily(
+    DENSE_TYPES,
+    lambda folder, held: read_shape(folder, DENSE_TYPES, held),
+    SAME,
+    NETWORK,
+    lambda name: (dense_name(name),),
+)
+"""Llama and what has its shape."""
 
 
 # Rotary embeddings, read from the config.json of local checkpoints.
@@ -294,9 +246,3 @@ def rope_of(folder: Path, config: Mapping[str, Any]) -> Rope:
             wanted = "a number above 0" if counts else "a number"
             raise ValueError(f"{place}: {name} is {value!r:.60}; must be {wanted}")
     return tuple(sorted(found.items()))
-
-
-def is_positive(value: object) -> bool:
-    """Whether a JSON value is a finite number above 0."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf  # type: ignore[operator]

@@ -153,7 +153,8 @@ def _expert(tensors: Tensors) -> dict[str, Any]:
 def write(asked: Specialising, tensors: Mapping[str, Any], folder: Path) -> None:
     """Write the checkpoint to a folder, with the tensors of :class:`Specialised` in it."""
     from learning.architecture.kinds import text_shape
+    from learning.architecture.text_shape import LLAMAS
     from learning.models.checkpoints import save_dense
 
     dense = text_shape(asked.config.model).dense_layers
-    save_dense(folder, asked.checkpoint, 0, tensors, dense)
+    save_dense(folder, asked.checkpoint, LLAMAS, 0, tensors, dense)

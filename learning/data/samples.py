@@ -51,7 +51,8 @@ def join(parts: Sequence[SampleArrays]) -> SampleArrays:
 class InputSpec:
     """The input of a model: the form, the shape of one sample's ``x``, and the numbers of classes.
 
-    ``vocabulary`` is the number of token ids of forms of texts, None of other forms. The
+    ``vocabulary`` is the number of token ids of forms of texts, None of other forms, and
+    ``separator`` the token that stands between two texts and in none, if there is such a one. The
     classes of ``choices`` are the options of the question that has most.
     """
 
@@ -59,6 +60,7 @@ class InputSpec:
     shape: tuple[int, ...]
     classes: int
     vocabulary: int | None = None
+    separator: int | None = None
 
 
 @dataclass(frozen=True)

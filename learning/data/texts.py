@@ -102,7 +102,7 @@ def text_encoding(
     tokenizer = make_tokenizer(config.model, strings)
     tokens = config.data.tokens
     encode = cast(Callable[..., NDArray[np.int64]], encode_texts)
-    spec = InputSpec("text", (tokens,), classes, tokenizer.vocabulary)
+    spec = InputSpec("text", (tokens,), classes, tokenizer.vocabulary, tokenizer.special_separator)
     if isinstance(content[0], Question):
         spec = InputSpec("choices", (classes, 2, tokens), classes, tokenizer.vocabulary)
         encode = partial(encode_questions, options=classes)

@@ -30,7 +30,8 @@ BYTES = 256
 class Tokenizer:
     """Ids of texts, and the ids that a tokenizer puts before, between and after them.
 
-    ``ids`` adds no such ids itself. All ids are less than ``vocabulary``.
+    ``ids`` adds no such ids itself. All ids are less than ``vocabulary``. ``special_separator`` is
+    the separator if it is one token that no text has.
     """
 
     ids: Callable[[Sequence[str]], list[list[int]]]
@@ -38,6 +39,7 @@ class Tokenizer:
     separator: tuple[int, ...]
     end: tuple[int, ...]
     vocabulary: int
+    special_separator: int | None
 
 
 def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
@@ -79,7 +81,7 @@ def hashed_words(vocabulary: int) -> Tokenizer:
         words = (_WORD.findall(text.lower()) for text in texts)
         return [[1 + crc32(word.encode()) % (vocabulary - 1) for word in own] for own in words]
 
-    return Tokenizer(ids, (), (0,), (), vocabulary)
+    return Tokenizer(ids, (), (0,), (), vocabulary, 0)
 
 
 def tokenizer_file(model: ModelConfig) -> str | None:
@@ -155,13 +157,15 @@ def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
     added = probe.special_tokens_mask
     inside = [place for place, special in enumerate(added) if not special] or [len(added)]
     known = [raw.token_to_id(name) for name in ("[SEP]", SEPARATOR)]
-    separator = next(([token] for token in known if token is not None), ids(["\n"])[0])
+    special = next((token for token in known if token is not None), None)
+    separator = ids(["\n"])[0] if special is None else [special]
     return Tokenizer(
         ids,
         tuple(probe.ids[: inside[0]]),
         tuple(separator),
         tuple(probe.ids[inside[-1] + 1 :]),
         1 + max(raw.get_vocab(with_added_tokens=True).values()),
+        special,
     )
 
 

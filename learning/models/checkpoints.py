@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from learning.architecture.dense import DenseFamily, refuse_gguf
 from learning.architecture.kinds import kind_of, text_shape
-from learning.architecture.text_shape import DENSE_TYPES, read_shape, refuse_gguf
+from learning.architecture.text_shape import TextShape, dense_name
 from learning.files import (
     Fingerprint,
     at_once,
@@ -94,7 +96,7 @@ class CheckpointFolder:
 # Weights of text models out of and into Hugging Face folders.
 
 
-HEADS = ("score.weight",)
+HEADS = ("score.weight", "score.bias")
 """Tensors that a checkpoint need not have: the head that the data require."""
 FORMATS = ("F64", "F32", "F16", "BF16")
 """Number formats of weights that can be trained, as safetensors names them."""
@@ -202,7 +204,15 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
 
     Raises :class:`ValueError` for numbers that are not finite, too.
     """
-    return {name: place.read() for name, place in checkpoint_places(config, model).items()}
+    return read_places(checkpoint_places(config, model))
+
+
+def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
+    """Return the tensors at ``places``: what lies in one place is read once, and is one tensor."""
+    keys = {name: (p.folder.number, p.name, repr(p.part)) for name, p in places.items()}
+    first = {key: places[name] for name, key in reversed(keys.items())}
+    read = {key: place.read() for key, place in first.items()}
+    return {name: read[key] for name, key in keys.items()}
 
 
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
@@ -213,7 +223,9 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
     from learning.models.mixtral import hugging_face_config
 
     folder.mkdir(parents=True, exist_ok=True)
-    described = hugging_face_config(text_shape(config))
+    shape = text_shape(config)
+    assert isinstance(shape, TextShape)
+    described = hugging_face_config(shape)
     described.architectures = ["MixtralForCausalLM"]
     if "score.weight" in tensors:
         described.architectures = ["MixtralForSequenceClassification"]
@@ -226,9 +238,14 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
 
 
 def save_dense(
-    folder: Path, source: Path, expert: int, tensors: Tensors, dense_layers: int = 0
+    folder: Path,
+    source: Path,
+    family: DenseFamily,
+    expert: int,
+    tensors: Tensors,
+    dense_layers: int = 0,
 ) -> None:
-    """Write a dense Llama folder: ``source`` with an expert of a merged model in its place.
+    """Write a folder of a dense model: ``source`` with an expert of a merged model in its place.
 
     ``tensors`` are by stored name; those of other experts, gates and the head of a classifier are
     left out. What they do not hold is that of ``source``, bit for bit, in whose number formats all
@@ -238,34 +255,39 @@ def save_dense(
     Raises :class:`ValueError` for a source that is none, or a model of another shape.
     """
     stored = CheckpointFolder(source)
-    shape = read_shape(source, DENSE_TYPES, held=(1, 1))
-    ours = {
-        _dense_name(in_block(name, dense_layers)): tensor
+    shape = family.read(source, (1, 1))
+    mine = {
+        in_block(name, dense_layers): tensor
         for name, tensor in tensors.items()
         if expert_of(name) in (None, expert) and not is_gate(name) and name not in HEADS
     }
     for layer in range(dense_layers, shape.layers):
-        for matrix in MATRICES:
-            if _dense_name(f"expert.{expert}.{layer}.{matrix}.weight") not in ours:
+        for part in family.network:
+            if f"expert.{expert}.{layer}.{part}" not in mine:
+                matrix = part.removesuffix(".weight")
                 raise ValueError(f"no expert {expert} with {matrix} in layer {layer} is there")
-    made: dict[str, Tensor] = {}
-    for name, tensor in ours.items():
-        place = Place(stored, name, tuple(tensor.shape))
+    ours: dict[str, Tensor] = {}
+    for name, tensor in mine.items():
+        place = _in_dense(stored, family, name, tuple(tensor.shape))
         if not place.exists:
-            raise ValueError(f"{source}: lacks {name}; save the whole model once more")
+            raise ValueError(f"{source}: lacks {place.name}; save the whole model once more")
         _check_kept(place)
+        ours[place.name] = tensor
     # Of a tied model the embedding is the head: to keep another one would untie them.
-    kept = [name for name in stored.names if not (shape.tied and name == LANGUAGE_HEAD)]
-    for name in kept:
+    tied = isinstance(shape, TextShape) and shape.tied
+    made: dict[str, Tensor] = {}
+    for name in stored.names:
+        if tied and name == LANGUAGE_HEAD:
+            continue
         before: Tensor = stored.file(name).get_tensor(name)
         made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before
     folder.mkdir(parents=True, exist_ok=True)
-    with at_once(folder / "model.safetensors") as part:
-        save_file(made, part, metadata={"format": "pt"})
-    for file in COPIED:
-        if (source / file).exists():
-            check_regular(source / file)
-            shutil.copyfile(source / file, folder / file)
+    with at_once(folder / "model.safetensors") as file:
+        save_file(made, file, metadata={"format": "pt"})
+    for copied in COPIED:
+        if (source / copied).exists():
+            check_regular(source / copied)
+            shutil.copyfile(source / copied, folder / copied)
 
 
 def _check_named(config: ModelConfig) -> None:
@@ -297,15 +319,12 @@ def in_block(name: str, dense_layers: int) -> str:
             return name
 
 
-def _dense_name(name: str) -> str:
-    """Return what a stored tensor, of its block, is called in a dense model's files."""
-    match name.split("."):
-        case ["expert", _, layer, matrix, "weight"]:
-            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
-        case ["model", "layers", layer, "mlp", matrix, "weight"]:
-            return f"model.layers.{layer}.mlp.{matrix}_proj.weight"
-        case _:
-            return name
+def _in_dense(
+    folder: CheckpointFolder, family: DenseFamily, name: str, shape: tuple[int, ...]
+) -> Place:
+    """Return the place of a stored tensor, of its block, in a folder of a dense model."""
+    places = [Place(folder, file_name, shape) for file_name in family.file_names(name)]
+    return next((place for place in places if place.exists), places[0])
 
 
 def _mixture_name(name: str) -> str:
@@ -328,14 +347,15 @@ def _found(
     Where a mixture's experts are fused, gate rows come first in ``gate_up_proj`` (E, 2 inner,
     hidden), up rows second.
     """
-    merged = kind_of(config.kind).merged
+    if (family := kind_of(config.kind).merged) is not None:
+        # As experts are at home in clusters in turn, so are they made of checkpoints.
+        folder = folders[(expert_of(name) or 0) % len(folders)]
+        return _in_dense(folder, family, name, shape)
     split = Place(folders[0], _mixture_name(name), shape)
     fused = split
     match name.split("."):
-        case ["expert", expert, _, _, "weight"] if merged:
-            return Place(folders[int(expert)], _dense_name(name), shape)
         case ["model", "layers", _, "mlp", _, "weight"]:
-            return Place(folders[0], _dense_name(name), shape)
+            return Place(folders[0], dense_name(name), shape)
         case ["expert", expert, layer, "down", "weight"]:
             path = f"model.layers.{layer}.mlp.experts.down_proj"
             fused = Place(folders[0], path, (config.experts, *shape), (int(expert),))

@@ -10,12 +10,11 @@ from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache, MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
@@ -23,17 +22,14 @@ from learning.architecture.kinds import text_shape
 from learning.architecture.text_memory import LOGITS_AT_ONCE
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel
+from learning.models.blocks import BlockModel, check_vocabulary, recompute
 from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
 from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
 
-recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
-"""Runs a block, which draws nothing, and again in the backward pass."""
 
-
-class MixtralMoE(MoEModel):
+class MixtralMoE(BlockModel):
     """Attention, norms and embedding of Mixtral around :class:`MoELayer`, and a head.
 
     ``text``: the hidden state of a text's last token -> linear head, as Hugging Face classifies
@@ -44,19 +40,11 @@ class MixtralMoE(MoEModel):
     Names of tensors are Hugging Face's, apart from the experts and gates.
     """
 
-    # Attention's rows differ in length and routing picks rows: trained device by device.
-    batched = False
-    stacks = True
-    embeds_always = True
-
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         shape = text_shape(config)
-        if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
-            raise ValueError(
-                f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; use "
-                "the checkpoint's tokenizer or a larger vocabulary"
-            )
+        assert isinstance(shape, TextShape)
+        check_vocabulary(spec, shape)
         self.choices = spec.form == "choices"
         self.continues = spec.form == "next_token"
         # Mixtral without its experts: blocks come with one of width 1, to be replaced.
@@ -72,13 +60,16 @@ class MixtralMoE(MoEModel):
                 layer.mlp = GatedExpert(shape.hidden, shape.expert_hidden)
             else:
                 layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
-            layer.gradient_checkpointing = here.recomputed
-            layer._gradient_checkpointing_func = recompute  # noqa: SLF001 - no public name
-        self._recomputed = here.recomputed
+        self.recompute_blocks(here)
         if spec.form == "text":
             self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
         elif not shape.tied:
             self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """Its blocks, in order."""
+        return self.model.layers
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of token ids ``x``, padded with -1.
@@ -172,13 +163,6 @@ class MixtralMoE(MoEModel):
         last = torch.where(x >= 0, places, 0).amax(1)
         return self.score(hidden[torch.arange(len(last)), last])
 
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as torch calls it
-        """Set the mode, but that of blocks: they are recomputed only while they are trained."""
-        super().train(mode)
-        for layer in self.model.layers:
-            layer.training = True
-        return self
-
     @torch.inference_mode()
     def continued(self, ids: Sequence[int], tokens: int, ends: Collection[int]) -> list[int]:
         """Return up to so many token ids that follow some ids, each the likeliest (greedy).
@@ -217,7 +201,7 @@ class MixtralMoE(MoEModel):
         hidden = hidden[rows, places]
         next_ids = tokens[rows, places + 1]
         at_once = max(1, LOGITS_AT_ONCE // self._head.shape[0])
-        again = self._recomputed and torch.is_grad_enabled()
+        again = self.recomputed and torch.is_grad_enabled()
         run = partial(recompute, self._predicted) if again else self._predicted
         parts = zip(torch.split(hidden, at_once), torch.split(next_ids, at_once), strict=True)
         found = torch.cat([run(*part) for part in parts])

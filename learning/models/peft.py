@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from learning.architecture.kinds import kind_of, text_shape
+from learning.architecture.text_shape import TextShape
 from learning.files import open_tensors, read_object
 from learning.models.adapter_keys import PLAIN, AdapterKeys
 from learning.models.interface import Names, expert_of, is_gate, names_of
@@ -294,8 +295,8 @@ def export_adapters(
 ) -> list[str]:
     """Write ``base`` and ``adapter`` (of our modules) to ``folder``; return what was written.
 
-    ``model`` has all experts; ``start`` and ``final`` are all its tensors by stored name. Text
-    models with experts in all layers have a base that Hugging Face loads, and beside ours an
+    ``model`` has all experts; ``start`` and ``final`` are all its tensors by stored name. Decoders
+    of text with experts in all layers have a base that Hugging Face loads, and beside ours an
     ``adapter-hugging-face`` of that.
     Raises :class:`ValueError` where the two do not belong together, and where no expert changed.
     """
@@ -310,7 +311,8 @@ def export_adapters(
             )
     write_adapter(folder / "adapter", model, before, after, rank)
     written = ["base", "adapter"]
-    if kind_of(config.kind).is_text and not text_shape(config).dense_layers:
+    shape = text_shape(config) if kind_of(config.kind).is_text else None
+    if isinstance(shape, TextShape) and not shape.dense_layers:
         from learning.models.checkpoints import save_checkpoint
 
         save_checkpoint(folder / "base", config, before)

@@ -147,15 +147,19 @@ class References:
         """
         paths = [file.checked(folders[file.checkpoint]) for file in self.files]
         opened = [open_tensors(path) for path in paths]
-        found = {}
+        found: dict[str, Tensor] = {}
+        read: dict[str, Tensor] = {}  # by what refers to it: equal experts are one tensor
         for name, one in self.tensors.items():
+            if (same := repr(one)) in read:
+                found[name] = read[same]
+                continue
             try:
                 tensor = tensor_of(opened[one.file], one.name, one.part)
             except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
                 raise broken(paths[one.file], f"gives no {one.name} ({error})") from None
             if tuple(tensor.shape) != one.shape:
                 raise broken(paths[one.file], f"{one.name} has the shape {tuple(tensor.shape)}")
-            found[name] = tensor.to(self.number_format)
+            found[name] = read[same] = tensor.to(self.number_format)
         return found
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.architecture.footprint import LARGEST_OF_BLOCKS
+from learning.architecture.kinds import kind_of
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches
 
@@ -27,7 +28,8 @@ def embedded(
     if name in task.embedded:
         return task.embedded[name]
     always = getattr(model, "embeds_always", False)
-    if task.config.trains_backbone or not hasattr(model, "before_experts"):
+    trained = task.config.trains_backbone and not kind_of(task.config.model.kind).head_alone
+    if trained or not hasattr(model, "before_experts"):
         return (x,)
     if drawn < len(x) and not always:
         return (x,)

@@ -36,7 +36,7 @@ from learning.models.build import (
     skeleton,
     torch_dtype,
 )
-from learning.models.checkpoints import Source, checkpoint_places
+from learning.models.checkpoints import Source, checkpoint_places, read_places
 from learning.models.custom import Traits, try_out
 from learning.models.interface import (
     MODELS,
@@ -346,7 +346,7 @@ def _initial(
     model = skeleton(config, spec)
     names = names_of(model)
     places = checkpoint_places(config.model, model) if config.model.checkpoints else {}
-    read = {name: place.read() for name, place in places.items()}
+    read = read_places(places)
     # What no checkpoint holds is drawn, or a module's own.
     if config.model.kind in MODELS.shipped:
         wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
@@ -354,8 +354,10 @@ def _initial(
         read |= {names.stored(path): tensor for path, tensor in drawn.items()}
     else:
         read = _stored_tensors(model) | read
-    placed = {name: _placed(tensor, config) for name, tensor in read.items()}
-    return placed, {name: place.source for name, place in places.items()}
+    # Equal experts of one checkpoint are one tensor, here too.
+    placed = {id(tensor): _placed(tensor, config) for tensor in read.values()}
+    initial = {name: placed[id(tensor)] for name, tensor in read.items()}
+    return initial, {name: place.source for name, place in places.items()}
 
 
 def _stored_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -90,9 +90,7 @@ PUBLISHED = {
         unpacked_bytes=174_654_797,
         precisions={"float32": 0},
         licence="Apache-2.0 by the card of the published model; the package has no licence file",
-        notes=(
-            "an encoder: a model of your own reads it (docs/your-own.md), no kind of leomix does",
-        ),
-        keys=("learning.model.kind=MODULE:NAME", "learning.model.tokenizer=FOLDER"),
+        notes=("an encoder: it classifies texts, and predicts none",),
+        keys=("learning.model.kind=merged-bert", "learning.model.checkpoints=[FOLDER]"),
     ),
 }

@@ -150,11 +150,11 @@ def _asked(checkpoint: Path, texts: Texts, tuning: Tuning) -> Specialising:
 
 def _check(asked: Specialising, folder: Path) -> None:
     """Raise InputError for all that can be known to be wrong before torch is imported."""
-    from learning.architecture.text_shape import DENSE_TYPES, read_shape
+    from learning.architecture.text_shape import LLAMAS
     from learning.clients.specialise import check_texts
 
     with _by_options(asked):
-        shape = read_shape(asked.checkpoint, DENSE_TYPES, held=(1, 1))
+        shape = LLAMAS.read(asked.checkpoint, (1, 1))
     if asked.layers is not None and asked.layers > shape.layers:
         raise InputError.of_option(
             f"--layers {asked.layers}",

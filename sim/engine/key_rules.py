@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 from learning.architecture.costs import architecture
-from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
+from learning.architecture.kinds import DATA_KEYS, has_fixed_experts, kind_of, model_keys
 from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
@@ -151,10 +151,20 @@ OF_MODEL: tuple[Rule[Case], ...] = (
         when=lambda case: (
             case.learning.model.top_k > case.learning.model.experts
             and not kind_of(case.learning.model.kind).expert_per_device
+            and not has_fixed_experts(case.learning.model)
         ),
         text="got {learning.model.top_k}; must be at most learning.model.experts, "
         "{learning.model.experts}",
         code=Code.WRONG_VALUE,
+    ),
+    unused(
+        "learning.model.experts",
+        when=lambda case: (
+            kind_of(case.learning.model.kind).merged
+            and kind_of(case.learning.model.kind).shape is None
+        ),
+        by="by kind {learning.model.kind!r}, whose experts are checkpoints x "
+        "learning.model.experts_per_checkpoint",
     ),
     unused(
         "learning.model.*",

@@ -9,7 +9,7 @@ from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
 
 HEAD = "score.weight"
-"""The head of a classifier, which a language model does not have."""
+"""The head of a classifier, which a dense model does not have."""
 
 
 def write_dense(run: Result, place: Path) -> list[str]:
@@ -19,12 +19,13 @@ def write_dense(run: Result, place: Path) -> list[str]:
     assert run.folder is not None
     check_trained(run.folder, run.manifest)
     model = learner_of_run(run.folder, run.manifest, run.checkpoints).config.model
-    if not (kind_of(model.kind).merged and model.checkpoints):
+    family = kind_of(model.kind).merged
+    if family is None or not model.checkpoints:
         raise InputError.of_option(
             "--to dense",
             Code.UNSUPPORTED,
             "a run of kind {kind} is not made of dense checkpoints",
-            Other(said="export a run of kind merged-llama, or use --to peft"),
+            Other(said="export a run of kind merged-llama or merged-bert, or use --to peft"),
             kind=model.kind,
         )
     from learning.models.checkpoints import save_dense
@@ -35,7 +36,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
     dense_layers = text_shape(model).dense_layers
     for expert in range(model.experts):
         try:
-            save_dense(place / f"expert-{expert}", source, expert, final, dense_layers)
+            save_dense(place / f"expert-{expert}", source, family, expert, final, dense_layers)
         except ValueError as error:
             raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
     if HEAD in final:

