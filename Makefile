@@ -124,7 +124,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
-	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . 5; \
+	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
 	else echo "experiment_1: needs the variants that docs/real-models.md makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks 5; \
 	else echo "experiment_2: needs the model and tasks that docs/real-models.md makes"; fi

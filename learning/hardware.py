@@ -108,6 +108,20 @@ def free_bytes(device: str) -> int | None:
     return min((*available, *_left_in_groups()), default=None)
 
 
+MOST_KERNELS = 64
+"""Kernels of sixteen-bit products that are kept on a CPU."""
+
+
+def keep_few_kernels() -> None:
+    """Have torch and oneDNN keep few of the kernels that they make for each shape of a product.
+
+    Experts are given another number of tokens at each step: the thousand of each that would be
+    kept take a gigabyte, and are seldom used again. Call it before the first product.
+    """
+    for cache_of in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(cache_of, str(MOST_KERNELS))
+
+
 def give_memory_back() -> None:
     """Let the system have the memory that glibc keeps of what was freed; nothing elsewhere."""
     trim = _trim()

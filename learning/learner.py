@@ -185,8 +185,7 @@ class Learner:
         return TaskApply(cache(partial(self._task_of, config))), context
 
     def _task_of(self, config: LearningConfig) -> Task:
-        same = config == self.task.config
-        return self.task if same else dataclasses.replace(self.task, config=config)
+        return self.task.under(config)
 
     def make(
         self,

@@ -1,17 +1,16 @@
-"""What an evaluation gives: scores, and figures of a user's own, of logits and labels."""
+"""What an evaluation gives: scores, and figures of logits and labels, or of gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.requests.cluster import Ints
-from learning.values.operation import place_of
+from learning.values.operation import OURS, place_of
 
 
 class Score(TypedDict):
@@ -93,11 +92,76 @@ def _mean(values: list[tuple[float | None, float]]) -> float | None:
     return sum(value * weight for value, weight in found) / total if total else None
 
 
-Metric = Callable[[NDArray[Any], Ints], float]
-"""Called with the logits (n, classes) and the labels (n,) of a test set."""
+# Metrics: figures beside accuracy and loss, by name.
+
+
+class Gradient(NamedTuple):
+    """Gradient of a mean loss over training samples by the weights of the server's model.
+
+    ``experts`` has a vector (n_e,) for each expert, and ``gate`` (n,) is that by what is trained
+    with the gate: the gates of all layers and, where it is trained, the backbone. Matrices that are
+    trained through low-rank factors count as the matrices that they are.
+    """
+
+    experts: Sequence[NDArray[Any]]
+    gate: NDArray[Any]
+
+
+Metric = Callable[[Any, Any], float]
+"""Called with the logits (n, classes) and the labels (n,) of a test set, as arrays.
+
+One that looks at gradients (:func:`of_gradients`) is called with two of :class:`Gradient`: that of
+a cluster's loss over the samples of its devices, and that of the global loss over all samples.
+"""
+
+OF_GRADIENTS = "looks_at_gradients"
+"""Attribute of a function that :func:`of_gradients` has declared."""
+
+
+def of_gradients(function: Metric) -> Metric:
+    """Declare that a metric looks at gradients: it is called with (cluster's, global).
+
+    Each evaluation of a run with such a metric computes the gradient of the loss of all training
+    samples at the server's model once.
+    """
+    setattr(function, OF_GRADIENTS, True)
+    return function
+
+
+@of_gradients
+def squared_gradient_norm(_own: Gradient, whole: Gradient) -> float:
+    """Return the squared norm of the gradient of the global loss, by all that is trained.
+
+    It is that of the model, and the same in the rows of all clusters.
+    """
+    return sum(map(_square, (*whole.experts, whole.gate)))
+
+
+@of_gradients
+def squared_gradient_norm_experts(_own: Gradient, whole: Gradient) -> float:
+    """Return the part of :func:`squared_gradient_norm` by the experts; nan without any."""
+    return sum(map(_square, whole.experts)) if len(whole.experts) else float("nan")
+
+
+@of_gradients
+def squared_gradient_norm_gate(_own: Gradient, whole: Gradient) -> float:
+    """Return the part of :func:`squared_gradient_norm` by what is trained with the gate."""
+    return _square(whole.gate)
+
+
+def _square(vector: NDArray[Any]) -> float:
+    return float(np.square(vector, dtype=np.float64).sum())
+
 
 METRICS: Register[Metric] = Register(
-    "metric", "leomix.metrics", {}, "a function of logits and labels"
+    "metric",
+    "leomix.metrics",
+    {
+        "squared_gradient_norm": "learning.metrics:squared_gradient_norm",
+        "squared_gradient_norm_experts": "learning.metrics:squared_gradient_norm_experts",
+        "squared_gradient_norm_gate": "learning.metrics:squared_gradient_norm_gate",
+    },
+    "a function of logits and labels, or of gradients",
 )
 """Metrics by what ``learning.metrics`` calls them."""
 
@@ -117,15 +181,27 @@ def check_metrics(names: Sequence[str], taken: Collection[str]) -> None:
         columns.append(column)
 
 
+def looking_at_gradients(names: Sequence[str]) -> list[str]:
+    """Return which of these metrics look at gradients."""
+    return [name for name in names if getattr(METRICS.find(name), OF_GRADIENTS, False)]
+
+
 def place_outside(names: Sequence[str]) -> str:
-    """Return where one of these functions is found, which makes their figures foreign."""
-    return next((place_of(METRICS.find(name)) for name in names), "")
+    """Return where one of these functions is found that is none of ours: their figures are foreign.
+
+    It is empty if all are shipped.
+    """
+    places = (place_of(METRICS.find(name)) for name in names)
+    return next((place for place in places if not place.startswith(OURS)), "")
 
 
-def measured(name: str, logits: NDArray[Any], labels: Ints) -> float:
-    """Return what a metric makes of a test set; raise ValueError, in one line, where it fails."""
+def measured(name: str, *given: Any) -> float:
+    """Return what a metric makes of what it looks at; raise ValueError, in one line, if it fails.
+
+    It is ``given`` the logits and labels of a test set or, if it looks at them, two gradients.
+    """
     try:
-        value = float(METRICS.find(name)(logits, labels))
+        value = float(METRICS.find(name)(*given))
     except ANYTHING as error:  # a function of one's own may raise anything
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"learning.metrics: {name!r} fails: {what}") from error

@@ -127,12 +127,15 @@ class Learning(Training, Course):
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
 
     def conflicts(self) -> Iterator[Statement]:
-        """Yield targets that do not rise, and metrics where there are no labels."""
+        """Yield targets that do not rise, and targets and metrics where there are no labels."""
         yield from super().conflicts()
         for before, after in pairwise(self.targets):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
                 yield Statement.of(Code.UNUSED, "targets", text)
+        if self.targets and self.data.objective == "next_token":
+            text = "are accuracies; with learning.data.objective next_token runs are judged by loss"
+            yield Statement.of(Code.UNUSED, "targets", text, Remove())
         if self.metrics and self.data.objective == "next_token":
             text = "are functions of logits and labels; learning.data.objective next_token has none"
             yield Statement.of(Code.UNUSED, "metrics", text, Remove())

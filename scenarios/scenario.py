@@ -147,6 +147,9 @@ class Scenario(Section):
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days"
             yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
+        if self.stop.accuracy is not None and self.learning.data.objective == "next_token":
+            text = "is an accuracy; with learning.data.objective next_token runs are judged by loss"
+            yield wrong(("stop", "accuracy"), text, Code.UNUSED, Remove())
         clusters = len(self.ground.clusters)
         in_orbit = self.roles.clients != "devices"
         access = self.link.route == "mesh" and not in_orbit

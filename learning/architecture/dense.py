@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from learning.architecture.shapes import ModelTensors
 from learning.files import read_object
@@ -28,8 +28,11 @@ class BlockShape:
     """A model of ``layers`` blocks of attention and a mixture of feed-forward networks.
 
     The first ``dense_layers`` blocks have one feed-forward network as wide as an expert, and no
-    gate. It has seen texts of as many tokens as it has ``positions``.
+    gate. It has seen texts of as many tokens as it has ``positions``. In training a feed-forward
+    network keeps ``kept_wide`` numbers for each of its hidden units.
     """
+
+    kept_wide: ClassVar[int]
 
     hidden: int
     expert_hidden: int
@@ -41,6 +44,11 @@ class BlockShape:
     top_k: int
     positions: int
     dense_layers: int = 0
+
+    @property
+    @abstractmethod
+    def attention_width(self) -> int:
+        """Numbers that the heads of attention make of a token, together."""
 
     def with_experts_in(self, last: int | None) -> Self:
         """Return the same with experts in so many of the last blocks alone; None for all.

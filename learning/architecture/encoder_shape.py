@@ -41,6 +41,14 @@ class EncoderShape(BlockShape):
     token_types: int
     norm_eps: float
 
+    kept_wide = 2
+    """What is before and after GELU."""
+
+    @property
+    def attention_width(self) -> int:
+        """Numbers that the heads of attention make of a token, together."""
+        return self.hidden
+
     def tensors(self, classes: int | None) -> ModelTensors:
         """Return its tensors, with a head for so many classes."""
         hidden, inner = self.hidden, self.expert_hidden

@@ -41,6 +41,14 @@ class TextShape(BlockShape):
     window: int | None = None
     tied: bool = False
 
+    kept_wide = 4
+    """The gate before and after SiLU, what it meets, and their product."""
+
+    @property
+    def attention_width(self) -> int:
+        """Numbers that the heads of attention make of a token, together."""
+        return self.heads * self.head_dim
+
     def tensors(self, classes: int | None) -> ModelTensors:
         """Return its tensors: of a classifier, or of a language model for None."""
         return text_tensors(self, classes)

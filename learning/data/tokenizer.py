@@ -52,15 +52,19 @@ def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
     file = tokenizer_file(model)
     if file is None:
         return as_tokenizer(train_bpe(texts, model.vocabulary))
+    return as_tokenizer(read_tokenizer(file))
+
+
+def read_tokenizer(file: str) -> tokenizers.Tokenizer:
+    """Return the tokenizer of a tokenizer.json; raise :class:`ValueError` for what is none."""
     import tokenizers
 
     check_size(file, LARGEST_JSON_BYTES)
     try:
-        raw = tokenizers.Tokenizer.from_file(file)
+        return tokenizers.Tokenizer.from_file(file)
     except Exception as error:  # the library raises no narrower class
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{file}: is no tokenizer ({reason}); save it anew") from None
-    return as_tokenizer(raw)
 
 
 _WORD = re.compile(r"\w+|[^\w\s]")

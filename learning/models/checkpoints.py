@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ class CheckpointFolder:
     def __init__(self, folder: Path, number: int = 0) -> None:
         self.folder = folder
         self.number = number
-        self._opened = cache(self._open)
+        self._files_open: dict[Path, Any] = {}
         self._seen: dict[Path, Fingerprint] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -62,10 +62,13 @@ class CheckpointFolder:
         self.file(name)
         return self._seen[self._files[name]]
 
-    def _open(self, path: Path) -> Any:
-        with suppress(OSError):  # of a missing file: what opens it says so
-            self._seen[path] = fingerprint(str(path))
-        return open_tensors(path)
+    def _opened(self, path: Path) -> Any:
+        """Return a file, open. Whoever drops the folder closes it: there must be no circle."""
+        if path not in self._files_open:
+            with suppress(OSError):  # of a missing file: what opens it says so
+                self._seen[path] = fingerprint(str(path))
+            self._files_open[path] = open_tensors(path)
+        return self._files_open[path]
 
     @cached_property
     def _files(self) -> dict[str, Path]:

@@ -6,6 +6,7 @@ same module.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -14,15 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import MixtralConfig, MixtralModel
+from transformers import DynamicCache, MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
-from learning.architecture.footprint import LOGITS_AT_ONCE
 from learning.architecture.kinds import text_shape
+from learning.architecture.text_memory import LOGITS_AT_ONCE
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
 from learning.models.blocks import BlockModel, check_vocabulary, recompute
-from learning.models.moe import GatedExpert, MoELayer, Residency
+from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
+from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
 
@@ -75,7 +77,7 @@ class MixtralMoE(BlockModel):
         (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T); (n, 2) of
         ``next_token`` (n, T).
         """
-        return self._answers(self._hidden(self._tokens(x)), x)
+        return self._answers(self._behind(self.model, x), x)
 
     def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return what the blocks without experts make of samples, (n, ..., T, hidden), and these.
@@ -84,19 +86,55 @@ class MixtralMoE(BlockModel):
         """
         if not self.dense_layers:
             return None
-        tokens = self._tokens(x)
-        below = self._blocks(0, self.dense_layers)
-        hidden = below(input_ids=tokens.clamp_min(0), attention_mask=_seen(tokens), use_cache=False)
-        shape = (*x.shape[:2], *tokens.shape[1:]) if self.choices else tokens.shape
-        return hidden.last_hidden_state.view(*shape, -1), x
+        hidden = self._behind(self._blocks(0, self.dense_layers), x)
+        return (hidden.view(*x.shape[:2], *hidden.shape[1:]) if self.choices else hidden), x
 
     def after_embedding(self, hidden: Tensor, x: Tensor) -> Tensor:
         """Return :meth:`forward` of samples that :meth:`before_experts` has run."""
-        tokens = self._tokens(x)
         above = self._blocks(self.dense_layers, len(self.model.layers))
-        given = hidden.reshape(*tokens.shape, -1)
-        out = above(inputs_embeds=given, attention_mask=_seen(tokens), use_cache=False)
-        return self._answers(out.last_hidden_state, x)
+        return self._answers(self._behind(above, x, hidden), x)
+
+    def _behind(self, blocks: nn.Module, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the states (N, T, hidden) of samples' tokens behind some blocks.
+
+        They are ``given`` before these, (n, ..., T, hidden), or else embedded. What the options of
+        a question share is computed once where nothing is learnt of it, and nobody watches how
+        each text is routed.
+        """
+        if not self._may_share(x):
+            return self._apart(blocks, self._tokens(x), given)
+        ids = x[:, :, 0]
+        groups, apart = grouped(ids)
+        parts = [(rows, self._together) for rows in groups]
+        parts += [(apart, self._apart)] if len(apart) else []
+        states = [run(blocks, ids[r], None if given is None else given[r]) for r, run in parts]
+        order = torch.cat([rows for rows, _ in parts]).argsort()
+        whole = torch.cat([one.view(-1, *ids.shape[1:], one.shape[-1]) for one in states])
+        return whole[order].flatten(0, 1)
+
+    def _apart(self, blocks: nn.Module, ids: Tensor, given: Tensor | None) -> Tensor:
+        """Return the states (N, T, hidden) of texts (..., T), each by itself.
+
+        Nothing looks at padding behind a text: attention needs a mask only where some is before.
+        """
+        tokens = ids.flatten(0, -2)
+        given = None if given is None else given.reshape(*tokens.shape, -1)
+        return _run(blocks, tokens, given, attention_mask=_seen(tokens))
+
+    def _together(self, blocks: nn.Module, ids: Tensor, given: Tensor | None) -> Tensor:
+        """Return the states (n O, T, hidden) of options (n, O, T); what they share is run once."""
+        shared = SharedPrefix.of(ids)
+        given = None if given is None else shared.packed(given)
+        where = {"attention_mask": shared.visible, "position_ids": shared.positions}
+        return shared.unpacked(_run(blocks, shared.tokens, given, **where))
+
+    def _may_share(self, x: Tensor) -> bool:
+        if not self.choices or torch.is_grad_enabled():
+            return False
+        reach = self.model.config.sliding_window
+        return (reach is None or x.shape[-1] <= reach) and not any(
+            gate.is_watched for gate in gates_of(self)
+        )
 
     def _blocks(self, first: int, behind_last: int) -> nn.Module:
         """Return some blocks as a model: what others share with them is theirs too."""
@@ -124,6 +162,26 @@ class MixtralMoE(BlockModel):
         places = torch.arange(x.shape[1], device=x.device)
         last = torch.where(x >= 0, places, 0).amax(1)
         return self.score(hidden[torch.arange(len(last)), last])
+
+    @torch.inference_mode()
+    def continued(self, ids: Sequence[int], tokens: int, ends: Collection[int]) -> list[int]:
+        """Return up to so many token ids that follow some ids, each the likeliest (greedy).
+
+        One of ``ends`` is the last, and is left out. Keys and values of attention are kept, so that
+        each token is run once.
+        """
+        made: list[int] = []
+        kept = DynamicCache(config=self.model.config)
+        given = torch.tensor([[*ids]], device=self._head.device)
+        while len(made) < tokens:
+            out = self.model(input_ids=given, past_key_values=kept, use_cache=True)
+            logits = functional.linear(out.last_hidden_state[0, -1], self._head)
+            following = int(logits.argmax())
+            if following in ends:
+                break
+            made.append(following)
+            given = given.new_tensor([[following]])
+        return made
 
     def keep(self, x: Tensor) -> Tensor:
         """Return which tokens are not padding, (n, T) or (n O, T)."""
@@ -163,14 +221,12 @@ class MixtralMoE(BlockModel):
         right = logits.detach().argmax(-1) == next_ids
         return torch.stack([surprise, right.to(surprise)], -1)
 
-    def _hidden(self, tokens: Tensor) -> Tensor:
-        """Return the last hidden states (N, T, hidden).
 
-        Nothing looks at padding behind a text: attention needs a mask only where some is before.
-        """
-        ids = tokens.clamp_min(0)
-        out = self.model(input_ids=ids, attention_mask=_seen(tokens), use_cache=False)
-        return out.last_hidden_state
+def _run(blocks: nn.Module, tokens: Tensor, given: Tensor | None, **where: Any) -> Tensor:
+    """Return the states (N, T, hidden) behind some blocks; those before them may be ``given``."""
+    inputs = {"input_ids": tokens.clamp_min(0)} if given is None else {"inputs_embeds": given}
+    hidden: Tensor = blocks(**inputs, **where, use_cache=False).last_hidden_state
+    return hidden
 
 
 def _seen(tokens: Tensor) -> Tensor | None:

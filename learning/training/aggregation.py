@@ -131,18 +131,18 @@ def _beside(
 ) -> dict[str, Tensor]:
     """Return what becomes of a matrix of sixteen bits, (out, in): it stays, with factors beside.
 
-    Once they would be larger than the matrix, they are added to it in single precision. What is
-    added, ``scale left right``, would vanish in sixteen bits.
+    They are kept in the format in which they run, as the matrix is: each product is rounded once,
+    when it is added, and not with the sum of all. Once the factors would be larger than the matrix,
+    they are added to it in single precision. What is added, ``scale left right``, would vanish in
+    sixteen bits.
     """
-    sent = right.to(server[name].dtype)
-    if torch.equal(sent.to(right), right):  # A as it was sent: half the memory, and nothing lost
-        right = sent
+    left, right = (factor.to(server[name].dtype) for factor in (left, right))
     if name + ADDED_A in server:
         left = torch.cat([server[name + ADDED_B], left], 1)
         right = torch.cat([server[name + ADDED_A], right])
     if left.numel() + right.numel() < server[name].numel():
         return {name: server[name], name + ADDED_A: right, name + ADDED_B: left}
-    return {name: server[name] + scale * (left @ in_single(right))}
+    return {name: server[name] + product(in_single(right), in_single(left), scale)}
 
 
 def _factors_of_sum(

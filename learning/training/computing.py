@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.architecture.kinds import kind_of
 from learning.files import Fingerprints
-from learning.hardware import give_memory_back
+from learning.hardware import give_memory_back, keep_few_kernels
 from learning.recent import Recent
 from learning.settings import LearningConfig
 from learning.values.company import together
@@ -29,21 +29,25 @@ TASKS: Recent[Task] = Recent(lambda task: task.bytes)
 
 
 def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
-    """Build a task once for runs of the same configuration, model and files in one process."""
+    """Build a task once for runs of one process that differ in their rounds alone.
+
+    They have the model, the samples and the files in common.
+    """
+    from learning.training.task import before_rounds, use_one_thread
 
     def build() -> Task:
         from learning.training.start import build_task
-        from learning.training.task import use_one_thread
 
+        keep_few_kernels()
         use_one_thread(config.device)
         return build_task(config)
 
-    key = config, maker, files
+    key = before_rounds(config), maker, files
     task = TASKS.get(key, build)
     if not task.lent.are_intact:  # by code of one's own
         TASKS.forget()
         task = TASKS.get(key, build)
-    return task
+    return task.under(config)
 
 
 @dataclass(frozen=True, eq=False)

@@ -368,7 +368,7 @@ def folded(server: Tensors, scale: float) -> dict[str, Tensor]:
     for stored in after:
         if (pair := pair_of(model, stored)) is not None:
             a, b = pair
-            change = product(in_single(a), b, scale)
+            change = product(in_single(a), in_single(b), scale)
             after[stored] = after[stored] + change
     return after
 

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learning.data.samples import Form
-from learning.metrics import Score, as_validation, column_of, measured
+from learning.metrics import Score, as_validation, column_of, looking_at_gradients, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
 from learning.training.embedding import embedded
+from learning.training.gradients import gradients_at
 from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
-from learning.training.task import Samples, Task, in_batches, rows_at_once
+from learning.training.task import Samples, Task, in_batches, rows_like
 from learning.values.operation import operation
 
 
@@ -32,6 +33,8 @@ def evaluate(
     ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
     names of :mod:`learning.metrics`, which each score has too.
     """
+    steep = looking_at_gradients(metrics)
+    gradients = gradients_at(task, server) if steep else {}
     model = task.model(server, only)
     names = task.config.clusters
     tests = {f"tests of {name}": task.test[name] for name in names}
@@ -39,7 +42,12 @@ def evaluate(
         answers = _answers(task, model, tests)
         named = zip(names, answers, tests.values(), strict=True)
         form = task.spec.form
-        scores = [_score(form, cluster, found, test.y, metrics) for cluster, found, test in named]
+        plain = [name for name in metrics if name not in steep]
+        scores = [
+            _score(form, cluster, found, test.y, plain)
+            | _figures(steep, gradients.get(cluster, ()))
+            for cluster, found, test in named
+        ]
         if not task.validation:
             return scores
         # In batches of their own: those of the tests, and with them the bits, stay what they were.
@@ -64,7 +72,7 @@ def _answers(task: Task, model: nn.Module, sets: Mapping[str, Samples]) -> Seque
     parts = []
     for name, own in sets.items():
         given = embedded(task, model, {}, name, own.x)
-        rows = rows_at_once(own.x)
+        rows = rows_like(own.x)
         parts += list(zip(*(torch.split(part, rows) for part in given), strict=True))
     found = [
         run.after_embedding(*part) if len(part) > 1 else run(*part) for part in _together(parts)
@@ -82,7 +90,7 @@ def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...
     waiting: list[tuple[Tensor, ...]] = []
     for part in parts:
         held = sum(len(other[-1]) for other in waiting)
-        full = held + len(part[-1]) > rows_at_once(part[-1])
+        full = held + len(part[-1]) > rows_like(part[-1])
         if waiting and (full or len(waiting[0]) != len(part)):
             yield tuple(map(torch.cat, zip(*waiting, strict=True)))
             waiting = []
@@ -114,7 +122,11 @@ def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequen
         samples=len(y),
     )
     arrays = (answers.cpu().numpy(), y.cpu().numpy()) if metrics else ()
-    return cast(Score, score | {column_of(name): measured(name, *arrays) for name in metrics})
+    return score | _figures(metrics, arrays)
+
+
+def _figures(metrics: Sequence[str], given: Sequence[Any]) -> Score:
+    return cast(Score, {column_of(name): measured(name, *given) for name in metrics})
 
 
 # How often each cluster's data activate each expert: what model splitting is based on.

@@ -73,7 +73,7 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
 EXPERT_STEP_SIZE = 0.1
 GATE_STEP_SIZE = 3e-2
 LARGEST_KEPT_BYTES = 1 << 26
-"""Up to which size a start model is kept for other runs of the same task."""
+"""Up to which size a start model, without what its task has anyway, is kept for other runs."""
 
 
 @operation(version=2, trains=True)
@@ -85,7 +85,8 @@ def start_model(task: Task) -> dict[str, Tensor]:
     if task.start:
         return dict(task.start)
     made = _tuned_model(task)
-    if sum(tensor.nbytes for tensor in made.values()) <= LARGEST_KEPT_BYTES:
+    initial = set(map(id, task.initial.values()))
+    if sum(t.nbytes for t in made.values() if id(t) not in initial) <= LARGEST_KEPT_BYTES:
         task.start.update(made)
         task.lent.lend(made.values())
     return made

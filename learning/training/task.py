@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learning.architecture.footprint import rows_at_once
 from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
@@ -21,14 +22,23 @@ from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
 from learning.models.stacked import with_tensors
-from learning.settings import LearningConfig
+from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
 from learning.values.operation import operation
 
-BATCH_SAMPLES = 512
-BATCH_TOKENS = 32_768
-"""Most samples, or tokens, that are evaluated at once."""
+
+def before_rounds(config: LearningConfig) -> LearningConfig:
+    """Return the settings without those that count from the first local round on."""
+    return replace(
+        config,
+        step_size=1.0,
+        gate_step_size_ratio=1.0,
+        steps_per_round=1,
+        optimizer=Optimizer(),
+        schedule=Schedule(),
+        clip_norm=None,
+    )
 
 
 class Samples(NamedTuple):
@@ -126,6 +136,18 @@ class Task:
         """Lend what it has from the start."""
         parts = (*self._samples, *self.validation.values())
         self.lent.lend((*self.initial.values(), *(tensor for part in parts for tensor in part)))
+
+    def under(self, config: LearningConfig) -> Task:
+        """Return the task under other settings, with all that these do not change.
+
+        What was made before time began is shared where they differ in the recipe of rounds alone.
+        """
+        if config == self.config:
+            return self
+        other = replace(self, config=config)
+        if before_rounds(config) == before_rounds(self.config):
+            vars(other).update(start=self.start, embedded=self.embedded, lent=self.lent)
+        return other
 
     @property
     def device(self) -> torch.device:
@@ -281,13 +303,12 @@ def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
 
 def in_batches(x: Tensor) -> tuple[Tensor, ...]:
     """Split samples into batches for evaluation: fewer samples where each has many tokens."""
-    return torch.split(x, rows_at_once(x))
+    return torch.split(x, rows_like(x))
 
 
-def rows_at_once(x: Tensor) -> int:
+def rows_like(x: Tensor) -> int:
     """Return how many samples like ``x`` (n, ...) are evaluated at once."""
-    tokens = 1 if x.is_floating_point() else x[0].numel()
-    return max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens))
+    return rows_at_once(1 if x.is_floating_point() else x[0].numel())
 
 
 def use_one_thread(device: str = "cpu") -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from learning.files import (
     check_header,
@@ -15,7 +15,7 @@ from learning.files import (
     checksum_of,
     read_regular,
     sync_folder,
-    write_bytes,
+    write_pieces,
 )
 
 Tensors = dict[str, Any]
@@ -53,13 +53,12 @@ class FolderStore:
     def save(self, key: str, tensors: Tensors) -> None:
         """Write tensors, unless the folder has them."""
         if key not in self.checksums:
-            self._write(key, packed(tensors))
+            self._write(key, _pieces(tensors))
 
-    def _write(self, key: str, data: bytes) -> None:
+    def _write(self, key: str, pieces: Iterable[Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
-        write_bytes(self._path(key), data, durable=False)
-        self.checksums[key] = checksum(data)
+        self.checksums[key] = write_pieces(self._path(key), pieces, durable=False)
 
     def take(self, other: FolderStore) -> None:
         """Copy the values of another store, which may change meanwhile.
@@ -72,7 +71,7 @@ class FolderStore:
                 data = read_regular(path)
                 if checksum(data) != known:
                     raise broken(path, "it has changed since it was written, or was cut short")
-                self._write(key, data)
+                self._write(key, [data])
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""
@@ -113,8 +112,12 @@ ALIGNMENT_BYTES = 64
 
 def packed(tensors: Tensors) -> bytes:
     """Return a value as bytes."""
+    return b"".join(_pieces(tensors))
+
+
+def _pieces(tensors: Tensors) -> Iterator[Any]:
+    """Return :func:`packed` in pieces, each a buffer of bytes."""
     import torch
-    from safetensors.torch import save
 
     layout = []
     parts = dict[str, list[Any]]()
@@ -125,8 +128,10 @@ def packed(tensors: Tensors) -> bytes:
         parts.setdefault(kind, []).append(own.reshape(-1))
         layout.append([name, kind, len(tensor) if alike else 0, list(own.shape)])
     text = bytearray(json.dumps(layout).encode())
-    flat = {kind: torch.cat(rows) for kind, rows in parts.items()}
-    return save({**flat, LAYOUT: torch.frombuffer(text, dtype=torch.uint8)})
+    flat = {name: Rows([sum(map(len, rows))], rows) for name, rows in parts.items()}
+    return _written(
+        {**flat, LAYOUT: Rows([len(text)], [torch.frombuffer(text, dtype=torch.uint8)])}
+    )
 
 
 def unpacked(data: bytes) -> Tensors:
@@ -168,7 +173,51 @@ def _aligned(tensor: Any) -> Any:
 
 def as_file(tensors: Tensors) -> bytes:
     """Return ``tensors`` as the bytes of a safetensors file: the same ones for the same tensors."""
-    from safetensors.torch import save
+    # Stacked states share memory between devices (expand): a file has a copy for each.
+    rows = {name: Rows(list(t.shape), [t.reshape(-1)]) for name, t in tensors.items()}
+    return b"".join(_written(rows))
 
-    # Stacked states share memory between devices (expand); a file needs a copy for each.
-    return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
+
+class Rows(NamedTuple):
+    """A tensor of that ``shape``, of which the numbers are those of ``parts`` (n,) in turn."""
+
+    shape: list[int]
+    parts: list[Any]
+
+
+FORMATS = {
+    "bool": "BOOL",
+    **{"uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16", "float16": "F16"},
+    **{"bfloat16": "BF16", "int32": "I32", "uint32": "U32", "float32": "F32"},
+    **{"float64": "F64", "int64": "I64", "uint64": "U64"},
+}
+"""Names of formats in a safetensors file, by torch's, in the order in which it sorts tensors."""
+
+
+def _written(tensors: Mapping[str, Rows]) -> Iterator[Any]:
+    """Yield the pieces of a safetensors file, which are those that the library itself writes.
+
+    It would copy all numbers three times on the way: a server's model of many gigabytes could not
+    be kept beside itself.
+    """
+    import torch
+
+    order = list(FORMATS)
+    kinds = {
+        name: str(rows.parts[0].dtype).removeprefix("torch.") for name, rows in tensors.items()
+    }
+    names = sorted(tensors, key=lambda name: (-order.index(kinds[name]), name))
+    header = {}
+    begin = 0
+    for name in names:
+        shape, parts = tensors[name]
+        end = begin + sum(part.nbytes for part in parts)
+        header[name] = {"dtype": FORMATS[kinds[name]], "shape": shape, "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        for part in tensors[name].parts:
+            yield part.cpu().contiguous().view(torch.uint8).numpy()

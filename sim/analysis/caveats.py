@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, ClassVar, Protocol
 
+from sim.analysis.judged import Judged, judged_by
 from sim.analysis.targets import Evaluation
 
 QUANTILE = 1.96
@@ -45,7 +46,8 @@ class NothingLearnt:
 
     ``start``, ``best`` and ``final`` are means over its runs; ``samples`` are those of the test set
     of one run, and ``chance`` is the rise that these samples cannot tell from none at 95 %. The
-    losses are those of start and end, None where they are not known.
+    losses are those of start, end and best, None where they are not known. A group that is
+    ``judged`` by its loss is one whose loss at the end is not below that at the start.
     """
 
     kind: ClassVar[str] = "nothing learnt"
@@ -57,36 +59,43 @@ class NothingLearnt:
     chance: float
     loss_start: float | None
     loss_final: float | None
+    loss_best: float | None = None
+    judged: Judged = Judged.ACCURACY
 
     @property
     def was_lost(self) -> bool:
-        """Whether the accuracy had risen, and fell again.
+        """Whether the accuracy had risen, and fell again; or the loss fallen, and risen again.
 
         The best of many evaluations is above the start by luck, and by more than chance of samples
         where a model gives all of them one class.
         """
+        if self.judged == Judged.LOSS:
+            return bool(_change(self.loss_start, self.loss_best) < -MOVED)
         return self.best - self.start > max(self.chance, NOTICED)
 
     @property
     def loss_fell(self) -> bool | None:
         """Whether the loss has become less; None where it has hardly moved, or is not known."""
-        if not self.loss_start or self.loss_final is None:
-            return None
-        change = self.loss_final / self.loss_start - 1.0
-        return None if abs(change) < MOVED else change < 0.0
+        change = _change(self.loss_start, self.loss_final)
+        return change < 0.0 if abs(change) >= MOVED else None
 
     @property
     def what(self) -> str:
         """What has come of the training, in a few words."""
         if self.was_lost:
             return "what was learnt was lost again"
+        if self.judged == Judged.LOSS:
+            return "nothing was learnt"
         if self.loss_fell:
             return "the accuracy has not risen beyond noise"
         return "nothing was learnt beyond noise"
 
     @property
     def course(self) -> str:
-        """How accuracy and loss went, and what could be chance."""
+        """How accuracy and loss went, and what could be chance; or the loss by itself."""
+        if self.judged == Judged.LOSS:
+            loss = f"{self.loss_start:.3f} at the start, {self.loss_best:.3f} at best"
+            return f"loss of the next token {loss}, {self.loss_final:.3f} nats at the end"
         accuracy = f"{self.start:.3f} at the start, {self.best:.3f} at best, {self.final:.3f}"
         noise = f"of {self.samples:,} test samples {self.chance:.3f} could be chance"
         text = f"accuracy {accuracy} at the end; {noise}"
@@ -129,18 +138,12 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
         yield TimingOnly(group)
         return
     curves = [run.evaluations for run in runs]
-    if found := nothing_learnt(group, curves, tokens=learns_tokens(runs[0].manifest)):
+    if found := nothing_learnt(group, curves, judged_by(runs[0].manifest)):
         yield found
 
 
-def learns_tokens(manifest: Mapping[str, Any]) -> bool:
-    """Whether a run learns each next token, so that its accuracy is a share of tokens."""
-    data = manifest.get("scenario", {}).get("learning", {}).get("data", {})
-    return bool(data.get("objective") == "next_token")
-
-
 def nothing_learnt(
-    group: str, curves: Sequence[Sequence[Evaluation]], *, tokens: bool = False
+    group: str, curves: Sequence[Sequence[Evaluation]], judged: Judged = Judged.ACCURACY
 ) -> NothingLearnt | None:
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
@@ -149,8 +152,8 @@ def nothing_learnt(
     a method whose clients answer once they have been given experts.
 
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
-    independent; runs with different seeds are. Of ``tokens``, of which a text has many, the loss
-    says whether anything was learnt.
+    independent; runs with different seeds are. Of runs that are ``judged`` by their loss, that says
+    whether anything was learnt: the share of tokens counts many tokens of few texts.
     """
     pairs = [(curve[0], curve[-1]) for curve in curves if curve]
     samples = [final.samples for _, final in pairs if final.samples]
@@ -162,12 +165,23 @@ def nothing_learnt(
     ]
     chance = QUANTILE * math.sqrt(math.fsum(variances)) / len(pairs)
     start, final = (mean(pair[place].accuracy for pair in pairs) for place in (0, 1))
-    if final - start > chance:
+    if judged == Judged.ACCURACY and final - start > chance:
         return None
     best = mean(max(one.accuracy for one in curve) for curve in curves)
-    losses = [_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1)]
-    found = NothingLearnt(group, start, best, final, samples[0], chance, *losses)
-    return None if tokens and found.loss_fell else found
+    first, last = (_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1))
+    each = [[one.loss for one in curve if one.loss is not None] for curve in curves]
+    lowest = _mean_if_known([min(losses, default=None) for losses in each])
+    found = NothingLearnt(
+        group, start, best, final, samples[0], chance, first, last, lowest, judged
+    )
+    if judged == Judged.LOSS and (None in (first, last, lowest) or found.loss_fell):
+        return None
+    return found
+
+
+def _change(before: float | None, after: float | None) -> float:
+    """Return by which share of a loss another one is larger; nan where one is not known, or 0."""
+    return after / before - 1.0 if before and after is not None else math.nan
 
 
 def _mean_if_known(values: Sequence[float | None]) -> float | None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
-from sim.analysis.figures import FIGURES, TO_TARGETS
+from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
+from sim.analysis.judged import Judged, judged_together
 from sim.analysis.lead import Case
 from sim.analysis.measure import Measure, measure_of
 from sim.analysis.notebook import framed
@@ -122,13 +123,16 @@ def _new(label: str, known: Collection[str]) -> str:
     return label if number == 1 else f"{label} #{number}"
 
 
-TESTED = {ACCURACY: ACCURACY, TO_DEADLINE: TO_DEADLINE, LOSS: LOSS}
+TESTED = {
+    Judged.ACCURACY: {ACCURACY: ACCURACY, TO_DEADLINE: TO_DEADLINE, LOSS: LOSS},
+    Judged.LOSS: {LOSS: LOSS, ACCURACY: ACCURACY},
+}
 """Columns of what is tested of runs that train, beside the hours to the shared target."""
 TIMED = {key: key for key in ("cycles", "contacts_served")}
 """Columns of what is tested where nothing was trained."""
 BYTES = "bytes"
 """The unit of figures of traffic, which have no rows where nobody sends anything."""
-UNRANKED = (LOSS,)
+UNRANKED = {Judged.ACCURACY: LOSS, Judged.LOSS: ACCURACY}
 """Figures that are tested, and of which nobody is called best."""
 
 
@@ -182,6 +186,8 @@ def compare_groups(
 ) -> Comparison:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
+    ``judged_by`` is the figure that comes first: the accuracy, or the loss of runs that learn each
+    next token, which have no targets but those that they name.
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
     the figures have ``TARGETS`` beside them. The ``shared_target`` is the one of tests, verdicts,
     tables and pictures: ``target``, else the highest that all runs have reached, or half, or any.
@@ -194,7 +200,9 @@ def compare_groups(
     runs = [run for group in groups for run in group.runs]
     deadline = common_deadline(runs, deadline_days)
     asked = sorted({one for run in runs for one in given(run.manifest)})
-    chosen = asked or levels([run.evaluations for run in runs])
+    judged = judged_together(run.summary.get("judged_by") for run in runs)
+    curves = [run.evaluations for run in runs] if judged == Judged.ACCURACY else ()
+    chosen = asked or levels(curves)
     if target is not None:
         chosen = sorted({*chosen, float(target)})
     every = asked or sorted({*chosen, *TARGETS})
@@ -207,16 +215,16 @@ def compare_groups(
     shared = target or shared_target(reached, trained)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if isinstance(caveat, TimingOnly)]
-    tested = TIMED if len(untrained) == len(groups) else TESTED
+    tested = TIMED if len(untrained) == len(groups) else TESTED[judged]
     if shared is not None:
         tested = {**tested, f"hours_to_{shared}": HOURS}
-    measured = _measured(groups, chosen, deadline, untrained)
+    measured = _measured(groups, chosen, deadline, untrained, judged)
     drawn = any(run.manifest.get("drawn") is not False for run in runs)
     measured = [replace(one, measure=replace(one.measure, drawn=drawn)) for one in measured]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
     answers = _tested_first(found.answers(), tested)
-    ranked = [one for one in answers if one.measure.column in tested.keys() - {*UNRANKED}]
+    ranked = [one for one in answers if one.measure.column in tested.keys() - {UNRANKED[judged]}]
     # What a simulation of time is for comes first: how long it takes to get there.
     titled = sorted(ranked, key=lambda one: not one.measure.target)
     title = comparison_headline(titled, len(groups), words)
@@ -225,6 +233,7 @@ def compare_groups(
         "headline": title,
         "limits": limits,
         "caveats": [caveat_json(caveat) for caveat in caveats],
+        "judged_by": judged,
         "reference": groups[reference].label,
         "targets": names,
         "shared_target": shared,
@@ -271,6 +280,7 @@ def _measured(
     targets: Sequence[float],
     deadline: float | None,
     untrained: Collection[str],
+    judged: Judged,
 ) -> list[Measured]:
     """Return all figures by which one group may be better than another, if some group has them."""
 
@@ -283,7 +293,7 @@ def _measured(
     def to_target(key: str, target: float) -> Callable[[Any], float | None]:
         return lambda run: (first_reached(run.evaluations, target) or {}).get(key)
 
-    wanted = {key: of_run(key) for key, figure in FIGURES.items() if figure.best}
+    wanted = {key: of_run(key) for key, figure in figures_of(judged).items() if figure.best}
     for target in targets:
         for key in TO_TARGETS:
             spent = key.removesuffix("_to")
@@ -292,7 +302,7 @@ def _measured(
     for column, figure_of in wanted.items():
         by_seed = {group.label: _by_seed(group, figure_of) for group in groups}
         known = {x for own in by_seed.values() for x in own.values() if math.isfinite(x)}
-        measure = measure_of(column)
+        measure = measure_of(column, judged)
         nothing_sent = measure.unit == BYTES and known == {0.0}
         if (known and not nothing_sent) or column.startswith("hours_to_"):
             lacking = _lacking(groups, measure, untrained)

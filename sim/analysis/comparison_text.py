@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import SUSTAINED, Comparison
-from sim.analysis.figures import FIGURES, TO_TARGETS
+from sim.analysis.figures import TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
+from sim.analysis.judged import Judged
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
@@ -30,10 +31,11 @@ ONLY_WHERE_ANY = ("uplink_bytes", "downlink_bytes", "sidelink_bytes", "isl_bytes
 """Figures that are shown where one of them is not 0."""
 
 
-def figure_rows(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def figure_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return how each group has what some group has, by the head of the figure."""
+    groups = comparison["groups"]
     rows = {"seeds": [str(group["runs"]) for group in groups]}
-    for key, figure in FIGURES.items():
+    for key, figure in figures_of(comparison["judged_by"]).items():
         own = [group[key] for group in groups]
         least = any(one["max"] for one in own) if key in ONLY_WHERE_ANY else 1
         if figure.head and least and any(one["min"] is not None for one in own):
@@ -51,7 +53,7 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     groups = comparison["groups"]
     rows = {
         figure.head: [mean_text(group[key], "-", figure.form, figure.unit) for group in groups]
-        for key, figure in FIGURES.items()
+        for key, figure in figures_of(comparison["judged_by"]).items()
         if figure.head and _has_interval(group[key] for group in groups)
     }
     days = TO_TARGETS["hours_to"]
@@ -121,7 +123,7 @@ def comparison_text(comparison: Comparison) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups = comparison["groups"]
     reached = target_rows(comparison)
-    rows = [[head, *cells] for head, cells in figure_rows(groups).items()]
+    rows = [[head, *cells] for head, cells in figure_rows(comparison).items()]
     rows += [
         [f"{what} to {name}", *cells]
         for what, each in reached.items()
@@ -158,7 +160,7 @@ def _notes(comparison: Mapping[str, Any], reference: str) -> Iterator[str]:
 def deadline_notes(comparison: Mapping[str, Any]) -> list[str]:
     """Say until when accuracy is averaged over time; nothing where none is known."""
     hours = comparison["deadline_hours"]
-    if hours is None:
+    if hours is None or comparison["judged_by"] != Judged.ACCURACY:
         return []
     return [f"accuracy is averaged over the first {hours / 24:.6g} days, which all runs cover"]
 
@@ -201,10 +203,9 @@ def mean_text(
 def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
     """Return what the tests of a comparison have found, a row for each that could be made."""
     shared = comparison["shared_target"]
+    figures = figures_of(comparison["judged_by"])
     names = {
-        ACCURACY: (FIGURES[ACCURACY].head, "{:+.3f}"),
-        TO_DEADLINE: (FIGURES[TO_DEADLINE].head, "{:+.3f}"),
-        LOSS: (FIGURES[LOSS].head, "{:+.3f}"),
+        **{key: (figures[key].head, "{:+.3f}") for key in (ACCURACY, TO_DEADLINE, LOSS)},
         HOURS: (f"hours to {shared}", "{:+.2f}"),
     }
     rows = []

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 from scenarios.parsing import shipped_table
+from sim.analysis.judged import Judged
 from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
 from sim.formatting import count, data_size, energy, seconds
@@ -64,18 +65,25 @@ def figures_listed(kind: str) -> dict[str, Figure]:
 
 FIGURES = figures_listed("of_groups")
 """What is known of a group of runs, in the order in which text and pages show it."""
+OF_TOKENS = figures_listed("of_tokens")
+"""Those of runs that learn each next token, in place of those of the same keys."""
 OF_POINTS = figures_listed("of_points")
 """Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
 TO_TARGETS = figures_listed("to_targets")
 """What a target takes."""
 
 
-def figure_listed(column: str) -> Figure | None:
+def figures_of(judged: str) -> dict[str, Figure]:
+    """Return what is known of a group of runs that are judged by this, in the order of showing."""
+    return {**OF_TOKENS, **FIGURES, **OF_TOKENS} if judged == Judged.LOSS else FIGURES
+
+
+def figure_listed(column: str, judged: str = Judged.ACCURACY) -> Figure | None:
     """Return a figure by its key or its column of a sweep; None where ``figures.yaml`` has none."""
     for key, figure in TO_TARGETS.items():
         if column.startswith(f"{key}_") or column == key:
             return figure
-    return FIGURES.get(column) or OF_POINTS.get(column)
+    return figures_of(judged).get(column) or OF_POINTS.get(column)
 
 
 def bounds_of(column: str) -> Bounds:

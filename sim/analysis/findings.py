@@ -40,8 +40,8 @@ class Band(IntEnum):
 BANDS = ((2.0, Band.HUGE), (1.25, Band.LARGE), (1.005, Band.SMALL))
 """The least ratio of each band."""
 PURPOSE = (
-    *("hours_to", "accuracy_final", "round_mean_s", "isl_bytes", "uplink_bytes", "downlink_bytes"),
-    *("cycles", "contacts_served"),
+    *("hours_to", "accuracy_final", "loss_final", "round_mean_s"),
+    *("isl_bytes", "uplink_bytes", "downlink_bytes", "cycles", "contacts_served"),
 )
 """Figures in the order in which people ask for them."""
 UNTESTED = (Verdict.ONE_SEED, Verdict.TOO_FEW_SEEDS, Verdict.UNTESTED)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim.analysis.figures import TO_TARGETS, Figure, figure_listed
+from sim.analysis.judged import Judged
 from sim.analysis.lead import Asked, Figures
 
 RISING = ("highest", "most")
@@ -53,9 +54,9 @@ class Measure:
         )
 
 
-def measure_of(column: str) -> Measure:
+def measure_of(column: str, judged: str = Judged.ACCURACY) -> Measure:
     """Return the measure of a column; raise KeyError if nothing is better by it."""
-    figure = figure_listed(column)
+    figure = figure_listed(column, judged)
     if figure is None or not figure.best:
         raise KeyError(column)
     heads = (f"{key}_" for key in TO_TARGETS)

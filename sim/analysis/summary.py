@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
-from sim.analysis.caveats import learns_tokens, nothing_learnt
+from sim.analysis.caveats import nothing_learnt
 from sim.analysis.inference import answer_figures
+from sim.analysis.judged import Judged, judged_by
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
@@ -100,6 +101,7 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     reached = targets.of_run(curve, manifest)
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
+        "judged_by": judged_by(manifest),
         "trained": manifest.get("scenario", {}).get("learning", {}).get("train", True),
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": curve[-1].accuracy if curve else None,
@@ -109,14 +111,14 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "loss_final": curve[-1].loss if curve else None,
         "validation_final": targets.validation_at(curve),
         "validation_best": None if chosen is None else chosen.validation,
-        "nothing_learnt": _nothing_learnt(curve, tokens=learns_tokens(manifest)),
+        "nothing_learnt": _nothing_learnt(curve, judged_by(manifest)),
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
 
 
-def _nothing_learnt(curve: Sequence[targets.Evaluation], *, tokens: bool) -> dict[str, Any] | None:
-    """Return what came of a training by which the accuracy has not risen; None if it has."""
-    found = nothing_learnt("", [curve], tokens=tokens) if len(curve) > 1 else None
+def _nothing_learnt(curve: Sequence[targets.Evaluation], judged: Judged) -> dict[str, Any] | None:
+    """Return what came of a training in which nothing was learnt; None if something was."""
+    found = nothing_learnt("", [curve], judged) if len(curve) > 1 else None
     if found is None:
         return None
     known = {name: value for name, value in vars(found).items() if name != "group"}

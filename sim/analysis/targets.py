@@ -8,6 +8,8 @@ from math import fsum
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from sim.analysis.judged import Judged, judged_by
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -158,10 +160,13 @@ def named(target: float) -> str:
 def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the targets of one run: those given, or ``TARGETS``.
 
-    A run that stays below all of these has some of its own levels too.
+    A run that stays below all of these has some of its own levels too. One that is judged by its
+    loss has none.
     """
     if own := given(manifest):
         return own
+    if judged_by(manifest) != Judged.ACCURACY:
+        return ()
     best = max((evaluation.accuracy for evaluation in curve), default=0.0)
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
 

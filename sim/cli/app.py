@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import (
     about,
+    answer,
     contacts,
     fetch,
     fly,
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": show.report_command,
     "watch": watch.watch_command,
     "export": show.export_command,
+    "answer": answer.answer_command,
     "cite": show.cite_command,
     "new": new.new_command,
     "fetch-model": fetch.fetch_model_command,

@@ -1,13 +1,14 @@
 """`leomix validate --estimate`: what a run will take in memory, time and on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from typing import Any
 
+from learning.architecture.footprint import PHASES, is_there
 from learning.hardware import free_bytes
 from sim.engine.cost import FACTOR, Cost, Pace, cost_of
-from sim.engine.memory import counts_of, needs_of
+from sim.engine.memory import Need, bytes_of, counts_of, needs_of, peak_of
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.sweep.engine import Point
@@ -27,16 +28,31 @@ def estimate_text(
     """
     needs = needs_of(built, counts_of(built))
     free = free_bytes("cpu")
-    total = sum(need.bytes for need in needs)
+    total = bytes_of(peak_of(needs))
     known = "free memory is not known here" if free is None else f"of {data_size(free)} free"
     rows = [("memory", f"about {data_size(total)}", known)]
-    rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
+    rows += _steps(needs)
     if free is not None and total > free:
         rows.append(("time", "-", "not tried: the run does not fit into memory"))
     else:
         rows += _tried(built, source, overrides, cost)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
+
+
+def _steps(needs: Sequence[Need]) -> Iterator[tuple[str, str, str]]:
+    """Yield a row for each need: what is there for long, then each phase, with its sum."""
+    for need in needs:
+        if need.when not in PHASES:
+            yield f"  {need.what}", data_size(need.bytes), need.figures
+    for phase, words in PHASES.items():
+        of_phase = [need for need in needs if need.when == phase]
+        together = bytes_of([need for need in needs if is_there(need.when, phase)])
+        if of_phase:
+            before = " but changes and devices" if phase == "before" else ""
+            yield f"  {words}", data_size(together), f"with all of the above{before}"
+        for need in of_phase:
+            yield f"    {need.what}", data_size(need.bytes), need.figures
 
 
 def _tried(

@@ -21,7 +21,7 @@ from learning.learner import Learner
 from learning.requests.cluster import Cluster, Ints
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
-from sim.engine.memory import counts_of, needs_of
+from sim.engine.memory import bytes_of, counts_of, needs_of, peak_of
 from sim.engine.rehearsal import Rehearsal, rehearsed
 from sim.errors import SimulationError
 from sim.formatting import counted, data_size, duration, seconds
@@ -148,7 +148,7 @@ def cost_of(built: Build, *, pace: Pace | None = None) -> Cost | None:
         return None
     memory_bytes = None
     with suppress(ValueError):
-        memory_bytes = sum(need.bytes for need in needs_of(built, counts_of(built)))
+        memory_bytes = bytes_of(peak_of(needs_of(built, counts_of(built))))
     return Cost(rehearsal, memory_bytes, built.learner.trains, pace)
 
 

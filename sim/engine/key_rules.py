@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
+from learning.architecture.costs import architecture
 from learning.architecture.kinds import DATA_KEYS, has_fixed_experts, kind_of, model_keys
 from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
 from learning.methods.base import METHODS, Method, MethodType
+from learning.metrics import looking_at_gradients
 from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
 from sim.world.world import World
 from statements import Code, Give, Other, Raise, Remedy, Remove, Rule, Set, said, unused
+
+MOST_BY_GRADIENT = 100_000_000
+"""Most parameters of a model whose gradients metrics look at: some 0.4 GB a cluster."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,16 @@ class MethodCase(Case):
         shipped = methods_over(KEYS)
         own = self.learning.method not in METHODS.shipped
         return f"{shipped}, or your own that names them in uses_isl" if own else shipped
+
+    @property
+    def steep(self) -> str:
+        """The first metric that looks at gradients; empty if none does."""
+        return next(iter(looking_at_gradients(self.learner.metrics)), "")
+
+    @property
+    def trained_parameters(self) -> int:
+        """Parameters of the model that is trained."""
+        return architecture(self.learner.config).parameters
 
     @property
     def has_factors(self) -> bool:
@@ -380,6 +395,21 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         "learning.metrics",
         when=lambda case: case.method.scores is not Method.scores,
         by="by {name}, whose clients answer with models of their own",
+    ),
+    Rule(
+        keys=("learning.metrics",),
+        when=lambda case: bool(case.steep) and not case.learning.train,
+        text="{steep} looks at gradients, and a run that trains nothing has none",
+        remedies=(Set("learning.train", value=True), Remove()),
+        code=Code.UNSUPPORTED,
+    ),
+    Rule(
+        keys=("learning.metrics",),
+        when=lambda case: bool(case.steep) and case.trained_parameters > MOST_BY_GRADIENT,
+        text="{steep} looks at gradients, which are held whole beside the model, of up to "
+        f"{MOST_BY_GRADIENT:,} parameters; this model has {{trained_parameters:,}}",
+        remedies=(Remove(),),
+        code=Code.UNSUPPORTED,
     ),
     Rule(
         keys=("learning.upload",),

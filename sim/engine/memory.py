@@ -1,12 +1,12 @@
 """The memory that a run takes, estimated before it begins.
 
-The figures are counts of the plan and sizes of the model, times what measured runs took of them.
-They are meant to be right within a factor of two.
+The figures are counts of the plan and sizes of the model. Not all of it is there at once: a run
+takes what is there always, and the largest of its phases besides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
@@ -15,10 +15,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import scenarios
-from learning.architecture.footprint import footprint
+from learning.architecture.footprint import (
+    ADDED,
+    DATA,
+    EMBEDDING,
+    EVALUATION,
+    KERNELS,
+    LOADING,
+    LOGITS,
+    MODEL,
+    PHASES,
+    PRETRAINING,
+    STATES,
+    STEP,
+    WRITING,
+    Federation,
+    Footprint,
+    When,
+    footprint,
+    is_there,
+)
 from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
+from learning.methods.rounds import Rounds
 from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -33,7 +53,7 @@ if TYPE_CHECKING:
     from sim.engine.setup import Build
 
 
-PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 330e6, 100e6
+PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 205e6, 110e6
 """Python with what a timing-only run imports; what training imports besides, and text models."""
 POINT_BYTES = 200
 """A point of a device's link curve: geometry, signal and rate while it is made, and the table
@@ -46,12 +66,27 @@ MOST_ROWS = 2 << 20
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes for one thing, and the figures that they come from; ``change`` is what lowers it."""
+    """Bytes for one thing, and the figures that they come from; ``change`` is what lowers it.
+
+    They are taken ``when`` that is so: always, or in one phase of the run.
+    """
 
     what: str
     bytes: float
     figures: str
     change: str
+    when: When = "always"
+
+
+def peak_of(needs: Sequence[Need]) -> list[Need]:
+    """Return what is in memory together in the phase that takes most."""
+    phases = ([need for need in needs if is_there(need.when, phase)] for phase in PHASES)
+    return max(phases, key=bytes_of)
+
+
+def bytes_of(needs: Sequence[Need]) -> float:
+    """Return the sum of needs."""
+    return sum(need.bytes for need in needs)
 
 
 def check(built: Build, place: Path | None = None) -> None:
@@ -70,8 +105,8 @@ def check(built: Build, place: Path | None = None) -> None:
         if device != "cpu":
             _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
     if learner.trains and place is not None:
-        found = footprint(learner.config, built.cycles)
-        if (kept := found.model + found.state) > LARGE_BYTES:
+        found = _footprint(built)
+        if (kept := found.of(MODEL, ADDED, STATES)) > LARGE_BYTES:
             folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
             what = f"use -o on a larger disk{_lower_rank(learner)}, or learning.train=false"
             need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", what)
@@ -79,10 +114,11 @@ def check(built: Build, place: Path | None = None) -> None:
 
 
 def _check_room(needs: list[Need], free: int | None, where: str) -> None:
-    total = sum(need.bytes for need in needs)
+    together = peak_of(needs)
+    total = bytes_of(together)
     if free is None or total <= free:
         return
-    most = max(needs, key=lambda need: need.bytes)
+    most = max(together, key=lambda need: need.bytes)
     raise InputError(
         Statement.of(
             Code.NO_MEMORY,
@@ -100,7 +136,7 @@ def _check_room(needs: list[Need], free: int | None, where: str) -> None:
 
 
 def needs_of(built: Build, counts: Counts) -> list[Need]:
-    """Return what takes memory in a run; its peak is about their sum."""
+    """Return what takes memory in a run; its peak is about the sum of :func:`peak_of` them."""
     program_bytes = PROGRAM_BYTES
     if built.learner.trains:
         text = kind_of(built.learner.config.model.kind).is_text
@@ -130,42 +166,67 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     ]
     if not built.learner.trains:
         return needs
-    on_host = ("the model", "the data")  # on a GPU most else is the GPU's
+    on_host = (MODEL, LOADING, WRITING, DATA)  # on a GPU most else is the GPU's
     is_gpu = compute_devices(built.learner.config.device) != ("cpu",)
     return [*needs, *(n for n in _learning(built) if n.what in on_host or not is_gpu)]
 
 
+def _footprint(built: Build) -> Footprint:
+    """Return the parts of what training takes, by what the method is like."""
+    method = built.method
+    federation = Federation(
+        built.cycles,
+        own_experts=method.traits.splits_experts,
+        in_turn=not isinstance(method, Rounds),
+    )
+    return footprint(built.learner.config, federation)
+
+
 def _learning(built: Build) -> Iterator[Need]:
     """What training takes of the memory of the device that it is computed on."""
-    learner = built.learner
-    found = footprint(learner.config, built.cycles)
-    copies = f"{found.parameters} parameters, and new versions of what is trained"
-    kind = kind_of(learner.config.model.kind)
+    config = built.learner.config
+    found = _footprint(built)
+    kind = kind_of(config.model.kind)
     sixteen = ", learning.precision=bfloat16," if kind.takes_bfloat16 else ""
+    lower = _lower_rank(built.learner)
     smaller = f"use a smaller model{sixteen} or learning.train=false"
-    yield Need("the model", found.model, copies, smaller)
-    devices = sum(learner.config.devices)
-    trained = f"{devices} devices that train {found.trained} parameters each"
-    fewer = f"use fewer devices{_lower_rank(learner)}, or learning.train=false"
-    batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
-    yield Need("what devices train", found.state, trained, fewer)
+    fewer = f"use fewer devices{lower}, or learning.train=false"
     less = ["a lower learning.batch_size", "learning.train=false"]
     if built.method.traits.uses_optimizer:
         less.insert(0, "learning.micro_batch")
-    if kind.is_text and not learner.config.checkpoint_activations:
+    if kind.is_text and not config.checkpoint_activations:
         less.insert(0, "learning.checkpoint_activations=true")
-    if found.pretraining > found.step:  # it is over when the first device trains
-        before = f"a step of the gates, or of an expert, of {found.parameters} parameters"
-        less.insert(0, "learning.pretraining.gate_steps=0")
-        batch = before
-    most = max(found.step, found.pretraining)
-    name = "one training step" if most == found.step else "the server's pre-training"
-    yield Need(name, most, batch, f"use {', '.join(less[:-1])} or {less[-1]}")
-    tests = f"the logits of {found.tested} test samples for {found.classes} classes"
-    fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
-    yield Need("one evaluation", found.evaluation, tests, fewer)
-    files = "as its files, a few copies"
-    yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")
+    pieces = f"use {', '.join(less[:-1])} or {less[-1]}"
+    parameters = f"{found.parameters} parameters"
+    words = {
+        MODEL: (parameters, smaller),
+        KERNELS: ("one for each shape, of the last ones", "use learning.precision=float32"),
+        LOADING: (f"{parameters} as their files keep them", smaller),
+        ADDED: (f"new versions of what is trained, in {built.cycles} cycles", fewer),
+        STATES: (
+            f"{sum(config.devices)} devices that train {found.trained} parameters each",
+            fewer,
+        ),
+        PRETRAINING: (
+            f"a step of the gates, or of an expert, of {parameters}",
+            f"use learning.pretraining.gate_steps=0, {pieces.removeprefix('use ')}",
+        ),
+        EMBEDDING: ("samples that run through them together", smaller),
+        STEP: (
+            f"{max(config.devices)} devices with {config.batch_size} samples each",
+            pieces,
+        ),
+        EVALUATION: ("samples that are evaluated together", smaller),
+        LOGITS: (
+            f"the logits of {found.tested} test samples for {found.classes} classes",
+            "use fewer classes, a lower learning.data.test_fraction, or learning.train=false",
+        ),
+        WRITING: ("what is not in the files of checkpoints", smaller),
+        DATA: ("as its files, a few copies", "use fewer samples, or learning.train=false"),
+    }
+    for name in dict.fromkeys(part.name for part in found.parts):
+        when = next(part.when for part in found.parts if part.name == name)
+        yield Need(name, found.of(name), *words[name], when)
 
 
 def _lower_rank(learner: Learner) -> str:

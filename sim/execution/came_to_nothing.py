@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.judged import by_objective
 from sim.analysis.targets import evaluations
 from sim.devices.devices import Devices
 from sim.engine.setup import Build
@@ -161,8 +162,8 @@ def _nothing_learnt(pooled: pa.Table, built: Build) -> CameToNothing | None:
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled, None)
-    tokens = built.learner.config.data.objective == "next_token"
-    found = nothing_learnt("", [curve], tokens=tokens) if len(curve) > 1 else None
+    judged = by_objective(built.learner.config.data.objective)
+    found = nothing_learnt("", [curve], judged) if len(curve) > 1 else None
     if found is None:
         return None
     own_learning = built.method.traits.own_learning

@@ -17,14 +17,16 @@ import scenarios
 from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
+from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
+from sim.execution.run_learner import learner_of_run
 from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
@@ -144,6 +146,26 @@ class Result:
             self.folder, self.manifest, tuple(map(Path, checkpoints)) or self.checkpoints
         )
 
+    def generate(
+        self, questions: Sequence[str], tokens: int = 40, *, before: bool = False
+    ) -> list[str]:
+        """Return what the model at the end of the run writes behind each of some questions.
+
+        At most so many ``tokens`` each, of which each is the likeliest (greedy decoding). The
+        question stands before a newline, as in the questions that were learnt; a chat template is
+        not used, as nothing was trained in it. With ``before`` it is the model at time 0, which is
+        made once more. Raises InputError as :meth:`model`, for a run of a model that writes no
+        texts, and for a question that is blank.
+        """
+        final = self.model()
+        assert self.folder is not None  # else there is no model
+        from learning.training.generation import generated
+
+        learner = learner_of_run(self.folder, self.manifest, self.checkpoints)
+        tensors = learner.force(learner.final(learner.start())) if before else final
+        with as_input(file=str(self.folder)):
+            return generated(learner.config, tensors, questions, tokens)
+
     @property
     def plot(self) -> Pictures:
         """Pictures of the run, as matplotlib axes."""
@@ -211,26 +233,32 @@ class Result:
         return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
     def __repr__(self) -> str:
-        """Return method, days, cycles, accuracy and folder of the run in a line."""
+        """Return method, days, cycles, accuracy or loss, and folder of the run in a line."""
         summary = self.summary
         parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
         parts.append(f"{summary['cycles']} cycles")
-        if summary["accuracy_final"] is not None:
+        if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+            parts.append(f"loss {summary['loss_final']:.3f} nats a token")
+        elif summary["accuracy_final"] is not None:
             parts.append(f"accuracy {summary['accuracy_final']:.3f}")
         parts += [str(summary["status"])] if summary["status"] != COMPLETE else []
         parts += [] if self.folder is None else [str(self.folder)]
         return " ".join(f"Result({', '.join(parts)})".split())
 
     def _repr_html_(self) -> str:
-        """Return the figures of the summary, and the accuracy as a picture if it was measured."""
+        """Return the figures of the summary, and a picture of what was learnt if known."""
         from jinja2 import Environment
 
-        picture = self.summary["accuracy_final"] is not None and _accuracy(self)
+        picture = self.summary["accuracy_final"] is not None and _learnt(self)
         rows = summary_rows(self.summary)
         spent = self.critical_path.spent
         rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
         rows += [] if self.folder is None else [("folder", str(self.folder))]
-        return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)
+        return (
+            Environment(autoescape=True)
+            .from_string(PAGE)
+            .render(rows=rows, picture=picture, judged=self.summary["judged_by"])
+        )
 
 
 PICTURE_IN = (4.6, 2.8)
@@ -240,7 +268,7 @@ PAGE = """<div>
 {%- endfor %}
 </table>
 {%- if picture %}
-<img alt="accuracy over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
+<img alt="{{ judged }} over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
 {%- endif %}
 </div>"""
 
@@ -251,12 +279,13 @@ def spent_text(spent: Spent) -> str:
     return ", ".join(f"{share:.1%} {name}" for name, share in largest)
 
 
-def _accuracy(result: Result) -> str:
+def _learnt(result: Result) -> str:
     """Return the picture as SVG in base64, which needs no identifiers of its own in the page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=PICTURE_IN, layout="constrained")
-    result.plot.accuracy(figure.subplots())
+    draw = result.plot.loss if result.summary["judged_by"] == Judged.LOSS else result.plot.accuracy
+    draw(figure.subplots())
     out = io.BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     return base64.b64encode(out.getvalue()).decode("ascii")

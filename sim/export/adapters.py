@@ -5,7 +5,7 @@ from pathlib import Path
 from sim.errors import InputError
 from sim.execution.model import WEIGHTS, whole_model
 from sim.execution.result import Result
-from sim.export.weights import learner_of_run
+from sim.execution.run_learner import learner_of_run
 from statements import Code
 
 
@@ -16,7 +16,7 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
 
-    learner = learner_of_run(run)
+    learner = learner_of_run(run.folder, run.manifest, run.checkpoints)
     start = learner.force(learner.final(learner.start()))
     task = learner.task
     model = task.skeleton(Residency(held=task.all_experts))

@@ -5,7 +5,7 @@ from pathlib import Path
 from sim.errors import InputError
 from sim.execution.model import WEIGHTS, check_trained, whole_model
 from sim.execution.result import Result
-from sim.export.weights import learner_of_run
+from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
 
 HEAD = "score.weight"
@@ -18,7 +18,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
 
     assert run.folder is not None
     check_trained(run.folder, run.manifest)
-    model = learner_of_run(run).config.model
+    model = learner_of_run(run.folder, run.manifest, run.checkpoints).config.model
     family = kind_of(model.kind).merged
     if family is None or not model.checkpoints:
         raise InputError.of_option(

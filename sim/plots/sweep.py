@@ -8,7 +8,8 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.figures import FIGURES, LISTED, OF_POINTS, TO_TARGETS, Figure
+from sim.analysis.figures import LISTED, OF_POINTS, TO_TARGETS, Figure, figures_of
+from sim.analysis.judged import Judged
 from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import ink_on, of_methods
@@ -32,12 +33,13 @@ def in_words(key: str) -> str:
     return f"{first} {last}".replace("_", " ").strip()
 
 
-def figure_of(column: str) -> Figure:
+def figure_of(column: str, judged: str = Judged.ACCURACY) -> Figure:
     """Return the figure that a column of a sweep's rows has."""
     if column.startswith("hours_to_"):
         days = TO_TARGETS["hours_to"]
         return days._replace(head=f"{days.head} to {column.removeprefix('hours_to_')} accuracy")
-    return OF_POINTS.get(column) or FIGURES.get(column) or Figure(in_words(column), "{:.3g}".format)
+    known = OF_POINTS.get(column) or figures_of(judged).get(column)
+    return known or Figure(in_words(column), "{:.3g}".format)
 
 
 def heat_map(

@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, StoppedEarly, TimingOnly, caveats_of
-from sim.analysis.figures import FIGURES, TO_TARGETS, Figure
+from sim.analysis.figures import TO_TARGETS, Figure, figures_of
+from sim.analysis.judged import Judged
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.verdict_text import caveat_text
 from sim.execution.result import Result
 from sim.formatting import counted, data_size, seconds
 
-FIRST = ("accuracy_final", "round_mean_s", "cycles", "contacts_served")
-"""Figures of which the first that is known leads the table of answers; folded tables have all."""
+FIRST = ("round_mean_s", "cycles", "contacts_served")
+"""Behind what was learnt: the first of them that is known leads the table of answers.
+
+Folded tables have all.
+"""
 BESIDE = 2
 """So many others of them stand beside it, where all groups have them and differ in them."""
 SPENT = ("uplink_bytes", "downlink_bytes", "isl_bytes", "energy_j", "device_memory_bytes")
@@ -37,11 +41,20 @@ def _came_out(summary: Mapping[str, Any], caveats: Sequence[Caveat]) -> str:
         return _timed(summary, days) if isinstance(caveat, TimingOnly) else caveat_text(caveat)
     if summary["accuracy_final"] is None:
         return f"{days} without an evaluation"
-    start, final = (f"{summary[key]:.3f}" for key in ("accuracy_start", "accuracy_final"))
+    if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+        loss = _went("the loss of the next token", summary, "loss", " nats", days)
+        return f"{loss}. {_went('The share of tokens right', summary, 'accuracy')}"
+    return _went("the accuracy", summary, "accuracy", days=days)
+
+
+def _went(what: str, summary: Mapping[str, Any], key: str, unit: str = "", days: str = "") -> str:
+    """Say how a figure went from the start to the end, in so many days where these are told."""
+    before, after = summary[f"{key}_start"], summary[f"{key}_final"]
+    start, final = f"{before:.3f}", f"{after:.3f}"
     if start == final:
-        return f"the accuracy stays at {final} for {days}"
-    went = "rises" if final > start else "falls"
-    return f"the accuracy {went} from {start} to {final} in {days}"
+        return f"{what} stays at {final}{unit}" + (days and f" for {days}")
+    went = "rises" if after > before else "falls"
+    return f"{what} {went} from {start} to {final}{unit}" + (days and f" in {days}")
 
 
 def _timed(summary: Mapping[str, Any], days: str) -> str:
@@ -87,13 +100,14 @@ class Answers(NamedTuple):
 def answers_of(comparison: Mapping[str, Any]) -> Answers:
     """Return the table of answers of groups; each row begins with the number of its group."""
     groups = comparison["groups"]
+    figures, learnt = figures_of(comparison["judged_by"]), f"{comparison['judged_by']}_final"
     columns: dict[str, tuple[Figure, list[Mapping[str, Any]]]] = {}
-    for key in FIRST:
+    for key in (learnt, *FIRST):
         own = [group[key] for group in groups]
         differ = len({(one["mean"], one["max"]) for one in own}) > 1
         everywhere = all(one["max"] is not None for one in own)
         if any(one["max"] for one in own) and (not columns or (differ and everywhere)):
-            columns[FIGURES[key].head] = FIGURES[key], own
+            columns[figures[key].head] = figures[key], own
     columns = dict(list(columns.items())[: 1 + BESIDE])
     if shared := comparison["shared_target"]:
         days = TO_TARGETS["hours_to"]
@@ -103,16 +117,20 @@ def answers_of(comparison: Mapping[str, Any]) -> Answers:
     for key in SPENT:
         own = [group[key] for group in groups]
         if any(one["max"] for one in own):
-            columns[FIGURES[key].head] = FIGURES[key], own
+            columns[figures[key].head] = figures[key], own
     cells = [
         [_cell(figure, own[number], group["runs"]) for figure, own in columns.values()]
         for number, group in enumerate(groups)
     ]
     leading = [row[0] for row in cells if row and row[0].mean is not None]
     known = [x for cell in leading for x in (cell.low, cell.mean, cell.high) if x is not None]
-    order = sorted(range(len(groups)), key=lambda n: (_place(cells[n]), groups[n]["label"]))
-    winners = [v["winners"] for v in comparison["verdicts"] if v["text"]]
     form = next((figure for figure, _ in columns.values()), None)
+    lowest_first = form is not None and form.best == "lowest"
+    order = sorted(
+        range(len(groups)),
+        key=lambda n: (_place(cells[n], lowest_first=lowest_first), groups[n]["label"]),
+    )
+    winners = [v["winners"] for v in comparison["verdicts"] if v["text"]]
     low, high = (min(known), max(known)) if known else (None, None)
     return Answers(
         list(columns),
@@ -124,9 +142,11 @@ def answers_of(comparison: Mapping[str, Any]) -> Answers:
     )
 
 
-def _place(cells: Sequence[Cell]) -> float:
+def _place(cells: Sequence[Cell], *, lowest_first: bool) -> float:
     mean = cells[0].mean if cells else None
-    return float("inf") if mean is None else -mean
+    if mean is None:
+        return float("inf")
+    return mean if lowest_first else -mean
 
 
 def _cell(figure: Figure, own: Mapping[str, Any], runs: int) -> Cell:

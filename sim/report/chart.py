@@ -22,6 +22,7 @@ from sim.analysis.curves import (
     over_seeds,
 )
 from sim.analysis.figures import bounds_of
+from sim.analysis.judged import Judged, judged_together
 from sim.analysis.lead import Bounds
 from sim.analysis.targets import named
 from sim.plots.canvas import Unit, unit_of
@@ -37,6 +38,22 @@ MEASURES: dict[What, tuple[str, str]] = {
     "staleness": ("mean staleness", "number"),
 }
 """What a chart offers, what that is called, and in which form its script writes the values."""
+OF_TOKENS: dict[What, tuple[str, str]] = {
+    "loss": ("loss of the next token (nats)", "share"),
+    "accuracy": ("share of tokens right", "share"),
+    "validation_loss": ("validation loss (nats)", "share"),
+    "validation_accuracy": ("validation share of tokens right", "share"),
+}
+"""The same of runs that are judged by the loss, which is shown first."""
+
+
+def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
+    """Return what the chart of some groups offers, what it shows first first."""
+    runs = (run for group in groups for run in group.runs)
+    judged = judged_together(run.summary.get("judged_by") for run in runs)
+    return {**OF_TOKENS, **MEASURES, **OF_TOKENS} if judged == Judged.LOSS else MEASURES
+
+
 MOST_GROUPS = 12
 """Groups of which a chart has lines."""
 MOST_CLUSTERS = 8
@@ -97,12 +114,14 @@ class View:
 class Chart:
     """The chart of some groups of runs; the first of its views is what it shows first.
 
-    ``reached`` has, for each target and over what, the line and the x of each seed that got there.
-    The ``first`` lines are shown at first, others where a reader picks them.
+    ``measures`` names what it shows, as :data:`MEASURES`. ``reached`` has, for each target and over
+    what, the line and the x of each seed that got there. The ``first`` lines are shown at first,
+    others where a reader picks them.
     """
 
     lines: Sequence[Line]
     views: Sequence[View]
+    measures: Mapping[What, tuple[str, str]]
     unit: Unit
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
@@ -132,17 +151,18 @@ def chart_of(
     shown, others = groups[:MOST_GROUPS], groups[MOST_GROUPS : MOST_GROUPS + picked]
     alone = len(groups) == 1 and len(groups[0].runs) == 1
     clusters = _clusters(shown)
+    measures = measures_of(shown)
     offered = [*shown, *others]
     lines = _lines([_method(group) for group in offered], [group.label for group in offered])
     if alone:
-        views = list(_views_of_run(shown[0], clusters))
+        views = list(_views_of_run(shown[0], clusters, measures))
         free = [hue for hue in range(len(COLOURS)) if hue != lines[0].hue]
         lines += [
             Line(name, free[n % len(free)], n // len(free)) for n, name in enumerate(clusters)
         ]
     else:
         few = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
-        views = list(_views(shown, clusters, each=few))
+        views = list(_views(shown, clusters, measures, each=few))
     if not views:
         return None
     if others:
@@ -156,6 +176,7 @@ def chart_of(
     return Chart(
         lines,
         [view.thinned(most) for view in views],
+        measures,
         unit_of(last),
         {part: name for part, name in names.items() if part in parts},
         reached,
@@ -198,9 +219,9 @@ def _curves(group: Group, what: What, over: Over, cluster: str | None = None) ->
     return [curve for curve in found if curve is not None]
 
 
-def _kinds() -> Iterator[tuple[What, Over]]:
+def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
     """Yield what can be shown, and over what."""
-    for what in MEASURES:
+    for what in measures:
         yield what, "time"
         if what in MEASURED:
             yield what, "cycle"
@@ -216,9 +237,11 @@ def _bounds(what: What) -> Bounds:
     return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
 
 
-def _views(groups: Sequence[Group], clusters: Sequence[str], *, each: bool) -> Iterator[View]:
+def _views(
+    groups: Sequence[Group], clusters: Sequence[str], measures: Iterable[What], *, each: bool
+) -> Iterator[View]:
     """Yield the views of several runs: on all test data, and on that of each cluster."""
-    for what, over in _kinds():
+    for what, over in _kinds(measures):
         for cluster in (None, *(clusters if what in MEASURED else ())):
             found = [_curves(group, what, over, cluster) for group in groups]
             curves = [
@@ -237,9 +260,11 @@ def _with_others(view: View, groups: Sequence[Group], first: int) -> View:
     return View(view.what, view.over, view.part, [*view.curves, *more])
 
 
-def _views_of_run(group: Group, clusters: Sequence[str]) -> Iterator[View]:
+def _views_of_run(
+    group: Group, clusters: Sequence[str], measures: Iterable[What]
+) -> Iterator[View]:
     """Yield the views of one run: on all test data, and on that beside each cluster's."""
-    for what, over in _kinds():
+    for what, over in _kinds(measures):
         whole = [_curve(0, what, own, each=False) for own in [_curves(group, what, over)] if own]
         if not _says_something(whole, what):
             continue
@@ -269,7 +294,7 @@ def title_of(chart: Chart | None) -> str:
     """Return what stands over a chart: what it shows first."""
     if chart is None:
         return ""
-    name = MEASURES[chart.views[0].what][0]
+    name = chart.measures[chart.views[0].what][0].partition(" (")[0]
     return f"{name[0].upper()}{name[1:]} over time"
 
 
@@ -285,7 +310,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
         ],
         "first": chart.first,
         "measures": {
-            what: {"name": MEASURES[what][0], "form": MEASURES[what][1]}
+            what: {"name": chart.measures[what][0], "form": chart.measures[what][1]}
             for what in dict.fromkeys(view.what for view in chart.views)
         },
         "over": {over: chart.axis(over) for over in dict.fromkeys(v.over for v in chart.views)},

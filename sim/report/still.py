@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.report.chart import MEASURES, Chart
+from sim.report.chart import Chart
 from sim.report.drawing import BYTES, Axis, Frame, Picture
 
 WIDTH, HEIGHT = 720, 320
@@ -13,7 +13,7 @@ def still(chart: Chart) -> Picture:
     """Return the picture of a chart's first view, whose lines the page names below it."""
     view = chart.views[0]
     curves = [curve for curve in view.curves if curve.line < chart.first]
-    name, form = MEASURES[view.what]
+    name, form = chart.measures[view.what]
     highest = max(float(np.nanmax(curve.band.mean)) for curve in curves)
     units = BYTES if form == "bytes" else ()
     unit, size = next((one for one in units if highest >= one[1]), ("", 1.0))

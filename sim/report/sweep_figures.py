@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.figures import Figure
+from sim.analysis.judged import judged_together
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of
 from sim.sweep.differences import Row
@@ -31,9 +32,13 @@ DRAWN = (
 
 def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
     """Return the figures of which some row has a value, by their columns."""
-    every = (*DRAWN, f"hours_to_{target}", "hours", "wall_s")
+    judged = judged_together(
+        rows["judged_by"].to_pylist() if "judged_by" in rows.column_names else ()
+    )
+    learnt = f"{judged}_final"
+    every = dict.fromkeys((learnt, *DRAWN, f"hours_to_{target}", "hours", "wall_s"))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    return {name: figure_of(name) for name in every if name in known}
+    return {name: figure_of(name, judged) for name in every if name in known}
 
 
 def drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.analysis.caveats import Caveat, TimingOnly
+from sim.analysis.judged import judged_together
 from sim.analysis.lead import Figures
 from sim.analysis.measure import Measure, measure_of
 from sim.analysis.methods import known_method
@@ -178,10 +179,11 @@ def measures(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
         return _measures_of_time(done)
+    judged = judged_together(row.get("judged_by") for row in done)
     target = best_target(done)
-    columns = ["accuracy_final", *([f"hours_to_{target}"] if target else [])]
+    columns = [f"{judged}_final", *([f"hours_to_{target}"] if target else [])]
     columns += [c for c in ("uplink_bytes", "isl_bytes") if any(row.get(c) for row in done)]
-    return [measure_of(column) for column in columns]
+    return [measure_of(column, judged) for column in columns]
 
 
 def _measures_of_time(done: Sequence[Row]) -> list[Measure]:

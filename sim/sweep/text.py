@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sim.analysis.comparison_text import MEAN, mean_text, spread
 from sim.analysis.figures import bounds_of
+from sim.analysis.judged import Judged, judged_together
 from sim.analysis.over_seeds import OverSeeds, over_seeds
 from sim.analysis.targets import shared_target
 from sim.execution.status import COMPLETE
@@ -35,6 +36,12 @@ SPENT = (
     ("memory", "device_memory_bytes", data_size),
 )
 """Columns of what it took: their heads and forms; each stands where any point has it."""
+
+LEARNT = {
+    Judged.ACCURACY: {"accuracy": "accuracy_final", "loss": "loss_final"},
+    Judged.LOSS: {"loss": "loss_final", "tokens right": "accuracy_final"},
+}
+"""Columns of what was learnt, with their heads, by what runs are judged by."""
 
 Shown = Callable[[OverSeeds], str]
 Columns = dict[str, tuple[str, Shown]]
@@ -102,11 +109,13 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     share = _form("{:.3f}".format)
     number = _form("{:g}".format)
-    columns: Columns = {"accuracy": ("accuracy_final", share)}
-    if len({row["seed"] for row in rows}) > 1:
-        columns[MEAN] = "accuracy_final", mean_text
-    columns["loss"] = "loss_final", share
     done = [row for row in rows if row["status"] == COMPLETE]
+    judged = judged_together(row.get("judged_by") for row in done)
+    (head, key), *others = LEARNT[judged].items()
+    columns: Columns = {head: (key, share)}
+    if len({row["seed"] for row in rows}) > 1:
+        columns[MEAN.replace("accuracy", head)] = key, mean_text
+    columns |= {other: (its, share) for other, its in others}
     reached = {t: sum(row[f"cycles_to_{t}"] is not None for row in done) for t in targets}
     if t := shared_target(reached, len(done)):
         columns[f"cycles to {t}"] = f"cycles_to_{t}", _form("{:g}".format, never="never")

@@ -42,6 +42,7 @@ EXPERTS = [0, 1, 2]
 TOKENS = 16
 BATCH = 2
 RANK = 1
+PARTS = (kit.MODEL, kit.ADDED, kit.STATES, kit.STEP)
 
 
 def main() -> None:
@@ -125,7 +126,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
         "model": _bytes({**task.backbone, **own}),
         "plain step": _plain_step(task, own),
         "cycles": cycles(),
-        "estimate": sum(kit.footprint(learner.config, 2)[:3]),
+        "estimate": kit.footprint(learner.config, kit.Federation(2)).of(*PARTS),
         **result,
         "checkpoint": kept,
     }

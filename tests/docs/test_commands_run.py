@@ -225,16 +225,23 @@ def test_the_study_of_real_models_runs(study, tmp_path, monkeypatch, capsys):
         tiny.write_tokenizer(tmp_path / name)
         rows = [
             {"question": f"w{n % 7} w{n % 5}", "options": ["w1 w2", "w3"], "answer": n % 2}
-            for n in range(60)
+            for n in range(40)
         ]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    monkeypatch.setattr(experiment, "in_processes", lambda run, points: list(map(run, points)))
-    experiment.main(str(tmp_path), str(tmp_path), "2", "1")
+    shared = study("real_weights")
+    monkeypatch.setattr(shared, "in_processes", lambda run, points: list(map(run, points)))
+    few = ("EMS-FL, enhanced", "one model a cluster, three rounds")
+    monkeypatch.setattr(experiment, "METHODS", {name: experiment.METHODS[name] for name in few})
+    monkeypatch.setattr(experiment, "STEP_SIZES", (0.002,))
+    monkeypatch.setattr(experiment, "TUNED_ON", (101,))
+    experiment.main(str(tmp_path), str(tmp_path), str(tmp_path / "runs"), "2", "1")
     shown = capsys.readouterr().out
     assert re.search(
         r"^variant cmexam alone +\d\.\d{3} +\d\.\d{3} +\d\.\d{3} +\d\.\d{3}$", shown, re.M
     )
     assert re.search(r"^EMS-FL, enhanced .+ 18$", shown, re.M)
+    assert re.search(r"^one model a cluster, three rounds .+ 18$", shown, re.M)
+    assert re.search(r"^one model a cluster, three rounds +[-+]\d\.\d{3}$", shown, re.M)
     assert re.search(
         r"^EMS-FL less three rounds a contact +-?\d\.\d{3} \+- \d\.\d{3}$", shown, re.M
     )

@@ -4,9 +4,20 @@ from learning import Data, LearningConfig, ModelConfig, files
 from learning import hardware as memory
 from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent
-from learning.architecture.footprint import PRETRAINING_BYTES, footprint, pretrained_at_once
+from learning.architecture.footprint import (
+    ADDED,
+    MODEL,
+    PRETRAINING,
+    PRETRAINING_BYTES,
+    STATES,
+    STEP,
+    Federation,
+    footprint,
+    pretrained_at_once,
+)
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
+from learning.architecture.text_memory import TextMemory
 from learning.clients import ClusterState, merging
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update

@@ -9,7 +9,8 @@ from sim.checks.invariants import Invariants
 from sim.checks.staleness import WAITING, Versions
 from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
-from sim.engine.memory import counts_of, end_of
+from sim.engine.memory import bytes_of, counts_of, end_of, needs_of, peak_of
+from sim.engine.setup import build
 from sim.errors import InvariantError
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
@@ -88,3 +89,9 @@ def transfer(**columns: Any) -> TransferRow:
     """Transfers with these columns; those that are not given are null."""
     null = {column.attribute: None for column in columns_of(TransferRow)}
     return TransferRow(**null | columns)
+
+
+def memory_bytes(scenario: Any) -> float:
+    """What a run of a scenario takes at its peak, by estimate."""
+    built = build(scenario)
+    return bytes_of(peak_of(needs_of(built, counts_of(built))))

@@ -8,6 +8,7 @@ from learning.models.mixtral import MixtralMoE
 from learning.models.moe import LoraLinear, Residency, forward_with_routing, fresh_a, with_factors
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
 from learning.models.peft import adapted, factorise, write_adapter, write_fused_adapter
+from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.small import VectorMLP, VectorMoE
 from learning.models.stacked import Grouped, cross_entropy, with_tensors
 from learning.models.tape import gradients_of

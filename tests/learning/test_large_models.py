@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +14,30 @@ import torch
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
+    ADDED,
+    MODEL,
+    PRETRAINING,
     PRETRAINING_BYTES,
     Data,
+    Federation,
+    InputSpec,
     LearningConfig,
     Lora,
     ModelConfig,
     Pretraining,
     footprint,
+    kinds,
     pretrained_at_once,
 )
-from tests.kit.training import LocalRounds, TrainedPart, Weighing, device_state, evaluation
+from tests.kit.training import (
+    LocalRounds,
+    Residency,
+    TrainedPart,
+    Weighing,
+    device_state,
+    evaluation,
+    skeleton,
+)
 
 EXPERTS = [0, 1]
 TOKENS = 9
@@ -177,9 +192,21 @@ def test_what_the_server_trains_before_time_begins_does_not_grow_beyond_a_bound(
     assert pretrained_at_once(small, "gate") == 64
     few = pretrained_at_once(large, "gate")
     assert 1 <= few < 64
-    assert footprint(large, 1).pretraining <= PRETRAINING_BYTES
+    assert 0 < footprint(large, Federation(1)).of(PRETRAINING) <= PRETRAINING_BYTES
     by_origin = replace(large, pretraining=Pretraining(gate_steps=2, gate_loss="origin"))
     assert pretrained_at_once(by_origin, "gate") > few
+
+
+@pytest.mark.process
+def test_a_run_takes_what_was_estimated():
+    """Real processes: Python, its libraries and all; `bench_peak.py` has larger ones."""
+    script = Path(__file__).parents[1] / "benchmarks" / "bench_peak.py"
+    # In a process of its own: what this one takes would count for those that it begins.
+    line = [sys.executable, str(script), "--only", "paper-slots"]
+    found = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    name, estimate, peak, *_ = found.splitlines()[-1].split()
+    assert name == "paper-slots"
+    assert float(estimate) == pytest.approx(float(peak), rel=0.15)
 
 
 def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(
@@ -214,11 +241,61 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
         forms.append(matrix + "+a" in tensors)
         assert forms[-1] == (tensors[matrix] is first[matrix])
         if forms[-1]:
+            kinds = {tensors[matrix + factor].dtype for factor in ("", "+a", "+b")}
+            assert kinds == {torch.bfloat16}
+            added = [tensor.nbytes for name, tensor in tensors.items() if name[-2:] in ("+a", "+b")]
+            shared = [t.nbytes for name, t in tensors.items() if name.startswith("gate")]
+            known = footprint(learner.config, Federation(number + 1)).of(ADDED)
+            versions = min(2 * (number + 1), 3)  # clusters in turn: each holds one, and the server
+            assert known == versions * (sum(added) + sum(shared))
             full = replace(learner.task, config=replace(learner.config, precision="float32"))
             found = evaluation.evaluate(full, tensors)[0]["loss"]
             made = evaluation.evaluate(full, device_state.whole(full, tensors))
             assert found == pytest.approx(made[0]["loss"])
     assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
+
+
+def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
+    """To 1e-5 of weights of 0.1: a product is rounded once, and many of them are not together."""
+    learner = learner_of(folder, rank=1)
+    server = learner.start()
+    matrix = "expert.1.0.up.weight"
+    exact = learner.force(server)[matrix].double()
+    share = torch.tensor(learner.samples()[0]).double()
+    share /= share.sum()
+    added = learner.config.model.lora.scale * 0.1
+    for number in range(4):
+        state = learner.load(server, None, "a", np.ones(2, bool), EXPERTS, np.full(2, number))
+        rounds = LocalRounds("a", np.ones(2, int), np.full(2, number))
+        state = learner.train(state, rounds, TrainedPart(EXPERTS, gate=False))
+        sent = learner.offer(state, EXPERTS, gate=False)
+        a, b = (learner.force(sent)[f"factor.expert.1.0.up.{f}"].double() for f in "ab")
+        exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
+        weighing = Weighing("a", np.ones(2, bool), scale=0.1)
+        server = learner.aggregate(server, sent, EXPERTS, weighing)
+    found = learner.force(server)
+    assert matrix + "+a" in found
+    whole = device_state.whole(learner.task, found)[matrix].double()
+    start = learner.force(learner.start())[matrix].double()
+    assert (exact - start).abs().max() > 1e-4
+    torch.testing.assert_close(whole, exact, rtol=0, atol=1e-5)
+
+
+def test_three_models_of_eight_billion_are_counted_as_they_would_be_made():
+    """Parameters and bytes of the module on torch's device "meta", which allocates nothing."""
+    config = kinds.resolved_task(
+        LearningConfig(1, ("a",), (5,), ModelConfig("llama-3-8b-x3"), data=Data("digits"))
+    )
+    made = skeleton(config, InputSpec("choices", (4, 2, 384), 4, 128_256), Residency((0, 1, 2)))
+    tensors = list(made.parameters())
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    found = footprint(config, Federation(60, own_experts=True))
+    assert found.parameters == sum(tensor.numel() for tensor in tensors) == 19_304_943_616
+    assert found.of(MODEL) == sum(tensor.numel() * 2 for tensor in tensors)
+    # Two versions of 60 cycles of five devices' factors of rank 4, in sixteen bits.
+    ends = 32 * 3 * (4096 + 14336)
+    gates = 4 * 32 * 3 * 4096
+    assert found.of(ADDED) == 2 * (3 * 60 * 5 * 4 * ends * 2 + gates)
 
 
 GPUS = torch.cuda.device_count()

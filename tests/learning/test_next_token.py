@@ -209,3 +209,23 @@ def test_refusals(deep, keys, said):
     config = deep_config(deep)
     with pytest.raises(ValueError, match=said):
         Learner(replace(config, model=replace(config.model, **keys)))
+
+
+def test_runs_that_differ_in_their_rounds_alone_share_what_was_made_before(deep, monkeypatch):
+    """Step sizes of a sweep have samples, model and what lies below the experts in common."""
+    runs, before = [], MixtralMoE.before_experts
+    monkeypatch.setattr(
+        MixtralMoE, "before_experts", lambda model, x: runs.append(len(x)) or before(model, x)
+    )
+
+    def learnt(step_size):
+        learner = Learner(deep_config(deep, step_size=step_size, clip_norm=step_size))
+        return learner.force(cycle(learner, learner.start(), {}, 0)), len(runs)
+
+    Learner(deep_config(deep)).forget_tasks()
+    alone, once = learnt(0.3)
+    other, still = learnt(0.1)
+    again, _ = learnt(0.3)
+    assert still == once > 0
+    assert all(torch.equal(again[name], tensor) for name, tensor in alone.items())
+    assert any(not torch.equal(other[name], tensor) for name, tensor in alone.items())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 
 from learning import Learner, LearningConfig
 from learning.data import DATASETS
@@ -194,6 +195,8 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
             assert (back[name].dtype, back[name].shape) == (tensor.dtype, tensor.shape)
             flat = [t.contiguous().reshape(-1) for t in (back[name], tensor)]
             assert torch.equal(*(t.view(torch.uint8) for t in flat)), name
+    apart = {name: tensor.contiguous().clone() for name, tensor in TENSORS.items()}
+    assert kit.as_file(TENSORS) == save(apart)
     assert len(kit.packed({"w": torch.randn(100, 100).expand(50, 100, 100)})) < 2 * 100 * 100 * 4
     with pytest.raises(ValueError, match="no value"):
         kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")

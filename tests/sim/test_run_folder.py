@@ -409,7 +409,7 @@ def test_the_logits_of_an_evaluation_count(tmp_path):
     data = {"kind": "jsonl", "path": str(path), "tokens": 2}
     built = build(slots(learning={"data": data, "model": {"kind": "mixtral"}}))
     needs = {need.what: need for need in limits.needs_of(built, counts_of(built))}
-    assert needs["one evaluation"].bytes == 3 * 1000 * 5000 * 4
+    assert needs["the logits of an evaluation"].bytes == 3 * 1000 * 5000 * 4
 
 
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])

@@ -1,0 +1,33 @@
+"""By which figure learning is judged: the accuracy, or the loss where each next token is learnt.
+
+A model of texts is right about a share of tokens only, which hardly moves while its loss falls.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Judged(StrEnum):
+    """The figure by which it is judged whether, and how well, a run has learnt."""
+
+    ACCURACY = "accuracy"
+    LOSS = "loss"
+    """Of the next token, in nats; the accuracy is the share of tokens held for the likeliest."""
+
+
+def by_objective(objective: str | None) -> Judged:
+    """Return by what runs are judged that have this ``learning.data.objective``."""
+    return Judged.LOSS if objective == "next_token" else Judged.ACCURACY
+
+
+def judged_by(manifest: Mapping[str, Any]) -> Judged:
+    """Return by what the run of a manifest is judged."""
+    data = manifest.get("scenario", {}).get("learning", {}).get("data", {})
+    return by_objective(data.get("objective"))
+
+
+def judged_together(each: Iterable[str | None]) -> Judged:
+    """Return by what several runs are judged beside each other: by the loss if each of them is."""
+    found = set(each)
+    return Judged.LOSS if found == {Judged.LOSS} else Judged.ACCURACY

@@ -1,0 +1,97 @@
+"""Runs that learn each next token are judged by their loss: on pages, in comparisons, in sweeps."""
+
+import json
+import re
+
+import pytest
+
+import sim
+from sim.report import report
+from tests.kit.next_words import next_words, scenario
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return next_words(tmp_path_factory.mktemp("judged"))
+
+
+@pytest.fixture(scope="module")
+def folders(place):
+    """Runs of two step sizes with three seeds each; the shorter step learns less."""
+    found = []
+    for step in (0.03, 0.003):
+        for seed in (1, 2, 3):
+            folder = place / f"run-{step:g}-{seed}"
+            made = scenario(place, step_size=step).model_copy(update={"seed": seed})
+            sim.run(made, folder)
+            found.append(folder)
+    return found
+
+
+def test_a_page_says_first_what_the_loss_did(leomix, folders):
+    result = sim.load(folders[0])
+    summary = result.summary
+    start, final = (f"{summary[key]:.3f}" for key in ("loss_start", "loss_final"))
+    assert summary["judged_by"] == "loss" and summary["loss_final"] < summary["loss_start"]
+    page = report([folders[0]], folders[0] / "page.html").read_text()
+    [title] = re.findall("<h1>(.*?)</h1>", page)
+    assert title.startswith(f"The loss of the next token falls from {start} to {final} nats in ")
+    assert "The share of tokens right rises" in title
+    words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert ">Loss of the next token over time<" in words and "Accuracy" not in words
+    shown = dict(line.split(maxsplit=1) for line in leomix("show", folders[0]).out.splitlines())
+    assert shown["loss"] == f"{start} -> {final} nats, of the next token"
+    assert "accuracy" not in shown and not summary["targets"]
+    assert f"loss {final} nats a token" in repr(result)
+
+
+def test_a_comparison_ranks_by_the_loss(leomix, folders):
+    compared = json.loads(leomix("compare", *folders, "--json").out)
+    assert compared["judged_by"] == "loss" and not compared["targets"]
+    assert [one["figure"] for one in compared["verdicts"]] == ["loss_final"]
+    [verdict] = compared["verdicts"]
+    means = [group["loss_final"]["mean"] for group in compared["groups"]]
+    assert means[0] < means[1]
+    assert verdict["best"] == ["synchronous step_size=0.03"]
+    text = leomix("compare", *folders).out
+    assert "final loss of the next token (nats)" in text and "accuracy" not in text
+    assert text.index("final loss of the next token") < text.index("final share of tokens right")
+    page = report(folders, folders[0] / "compared.html").read_text()
+    rows = re.findall(r'<tr[^>]*><th scope="row">.*?(synchronous step_size=[\d.]+)</th>', page)
+    assert rows[:2] == ["synchronous step_size=0.03", "synchronous step_size=0.003"]
+    assert compared["headline"].startswith("synchronous step_size=0.03")
+    assert " nats" in compared["headline"]
+
+
+def test_a_run_whose_loss_has_not_fallen_has_learnt_nothing(place):
+    result = sim.run(scenario(place, step_size=1e-9))
+    nothing = result.summary["nothing_learnt"]
+    assert nothing["what"] in ("nothing was learnt", "what was learnt was lost again")
+    assert nothing["course"].startswith("loss of the next token ")
+
+
+@pytest.mark.process
+def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
+    monkeypatch.chdir(place)
+    file = place / "tokens.yaml"
+    file.write_text(json.dumps(scenario(place).model_dump(mode="json")))
+    vary = ("-p", "learning.step_size=0.003,0.03", "-p", "learning.batch_size=2,4")
+    done = leomix("sweep", file, *vary, "-o", place / "sweep", "--quiet")
+    assert done.status == 0, done
+    heads = done.out.splitlines()[0].split("  ")
+    assert [head.strip() for head in heads if head][3:5] == ["loss", "tokens right"]
+    assert "accuracy" not in done.out
+    page = report([place / "sweep"], place / "sweep.html").read_text()
+    [title] = re.findall("<h1>(.*?)</h1>", page)
+    assert "final loss of the next token" in title
+    assert "Final share of tokens right" in page and "inal accuracy" not in page
+
+
+@pytest.mark.parametrize("key", ["learning.targets=[0.5]", "stop.accuracy=0.5"])
+def test_accuracies_are_no_targets_of_tokens(leomix, place, key):
+    file = place / "refused.yaml"
+    file.write_text(json.dumps(scenario(place).model_dump(mode="json")))
+    done = leomix("validate", file, "--set", key)
+    assert done.status == 2
+    assert "next_token runs are judged by loss" in done.err and "remove" in done.err
+    assert done.err.count("\n") == 1
