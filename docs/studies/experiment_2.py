@@ -74,7 +74,7 @@ def prepare(data: Path, folder: Path) -> None:
             read = [json.loads(row) for row in file]
         return [row for row in read if row.get("question", "a text").strip()]
 
-    def glue(name: str, labels: Sequence[str]) -> Iterable[dict[str, Any]]:
+    def glue(name: str, labels: Sequence[str]) -> Iterable[Any]:
         for row in rows(f"glue_{name}"):
             pair = {"text_pair": row["text_b"]} if row["text_b"] else {}
             yield {"text": row["text_a"], **pair, "label": labels[row["label"]]}, row["split"]
