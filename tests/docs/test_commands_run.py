@@ -216,18 +216,43 @@ def test_the_study_of_real_data_chooses_runs_and_prints(study, tmp_path, monkeyp
     assert sim.load(next(Path("kept/sweep/points").iterdir())).summary["cycles"] == SHORT
 
 
+def stand_ins(domains, place):
+    """Write a tiny Llama with a tokenizer, and questions of numbers, for each domain."""
+    tiny.llamas(place, 3, num_hidden_layers=7)
+    for number, name in enumerate(domains):
+        (place / str(number)).rename(place / name)
+        tiny.write_tokenizer(place / name)
+        rows = [
+            {"question": f"w{n % 7} w{n % 5}", "options": ["w1 w2", "w3"], "answer": n % 2}
+            | {"split": "test" if n % 4 == 0 else "train"}
+            for n in range(80)
+        ]
+        (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def test_the_studies_of_answers_run(study, tmp_path, capsys):
+    """As of :func:`test_the_study_of_real_models_runs`."""
+    choices = study("multiple_choice")
+    stand_ins(choices.DOMAINS.values(), tmp_path)
+    choices.main(str(tmp_path), str(tmp_path), "12", "9")
+    shown = capsys.readouterr().out
+    assert shown.count("guessing") == 1 and shown.count(" 0.500") >= 4
+    interval = r"\d\.\d{3} \[\d\.\d\d, \d\.\d\d\](?: chance)?"
+    assert len(re.findall(rf"^variant \w+ alone(?: +{interval}){{4}}$", shown, re.M)) == 3
+    folders = [tmp_path / name for name in choices.DOMAINS.values()]
+    run = sim.run(
+        scenarios.load(choices.SCENARIO, choices.settings(folders, tmp_path, 1)), tmp_path / "run"
+    )
+    study("table_ii").main(str(run.folder), "1", "3")
+    shown = capsys.readouterr().out
+    assert shown.count("question") == shown.count("before") == 3
+    assert shown.startswith("\nA-MMLU\n  question  w")
+
+
 def test_the_study_of_real_models_runs(study, tmp_path, monkeypatch, capsys):
     """Its weights and questions are not here: tiny Llamas and questions of numbers stand in."""
     experiment = study("experiment_1")
-    tiny.llamas(tmp_path, 3, num_hidden_layers=7)
-    for number, name in enumerate(experiment.DOMAINS.values()):
-        (tmp_path / str(number)).rename(tmp_path / name)
-        tiny.write_tokenizer(tmp_path / name)
-        rows = [
-            {"question": f"w{n % 7} w{n % 5}", "options": ["w1 w2", "w3"], "answer": n % 2}
-            for n in range(60)
-        ]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    stand_ins(experiment.DOMAINS.values(), tmp_path)
     monkeypatch.setattr(experiment, "in_processes", lambda run, points: list(map(run, points)))
     experiment.main(str(tmp_path), str(tmp_path), "2", "1")
     shown = capsys.readouterr().out
