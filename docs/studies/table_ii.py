@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ HEADS = ("question", "right", "before", "after")
 
 def test_questions(path: Path, count: int) -> list[dict[str, Any]]:
     """Return the first test questions of a file that has the column `split`."""
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [row for row in rows if row.get("split") == "test"][:count]
+    with path.open(encoding="utf-8") as lines:
+        rows = map(json.loads, filter(str.strip, lines))
+        return list(islice((row for row in rows if row.get("split") == "test"), count))
 
 
 def main(folder: str, questions: str = str(QUESTIONS), tokens: str = str(TOKENS)) -> None:
