@@ -125,9 +125,12 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
-	else echo "experiment_1: needs the variants that docs/real-models.md makes"; fi
-	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks 5; \
+	$(BIN)/python docs/studies/multiple_choice.py variants .; \
+	else echo "experiment_1, multiple_choice: need the variants that docs/real-models.md makes"; fi
+	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/real-models.md makes"; fi
+	@if [ -d runs/real ]; then $(BIN)/python docs/studies/table_ii.py runs/real; \
+	else echo "table_ii: needs the run that docs/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
