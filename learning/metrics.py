@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.requests.cluster import Ints
 from learning.values.operation import OURS, place_of
 
 
