@@ -76,6 +76,9 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	$(BIN)/python docs/studies/cycles.py paper-exp1-small 5 0.02 0.1 0.5
 	$(BIN)/python docs/studies/idle.py paper-slots 5
 	$(BIN)/python docs/studies/heterogeneity.py 5
+	$(BIN)/python docs/studies/theory.py 10
+	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
+	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
 	$(BIN)/python docs/studies/resplit.py 5
 	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg

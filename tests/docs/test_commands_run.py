@@ -113,6 +113,9 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
     [
         ("idle", {"IDLE": (2,)}, ("paper-exp1-small", "1"), "\n2 "),
         ("heterogeneity", {"FRACTIONS": (0.25,)}, ("1",), "\n0.25 "),
+        ("theory", {"CYCLES": (2,), "ITERATIONS": 1}, ("1",), "\nat home     2  mean "),
+        ("classes", {}, ("paper-exp2-small", "1"), "\nend "),
+        ("drop", {}, ("paper-exp1-small", "1"), "falls most in cycle 1\nsynchronous "),
         ("resplit", {"FRACTIONS": (0.4,), "PERIODS": (1,)}, ("1",), "\n0.4 "),
         ("targets", {"METHODS": ("synchronous", "fedavg")}, ("paper-exp2-small", "1"), "\nfedavg "),
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
