@@ -84,6 +84,7 @@ def test_papers_are_listed_with_their_verdicts(leomix):
 # -- an entry is run
 
 
+@pytest.mark.process
 def test_an_entry_is_a_sweep_with_a_table_a_figure_and_the_numbers_of_the_paper(leomix, mine):
     name = mine()
     done = leomix("reproduce", name, "-o", "out", "--quiet")
@@ -111,6 +112,7 @@ def test_an_entry_is_a_sweep_with_a_table_a_figure_and_the_numbers_of_the_paper(
     assert [one["equal"] for one in row["printed"]] == [True, False]
 
 
+@pytest.mark.process
 def test_without_its_data_the_timing_alone_is_run_and_named(leomix, mine):
     both = {"scenario": "paper-exp2-cifar", "set": {"stop.cycles": 1}}
     both["stand_in"] = {"learning.data": {"kind": "digit-images"}}
