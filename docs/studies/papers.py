@@ -20,7 +20,8 @@ DOCS = Path(__file__).resolve().parents[1]
 PLACE = DOCS / "papers"
 INDEX = DOCS / "reproduction.md"
 BEGIN, END = "<!-- begin: papers.py -->\n", "<!-- end: papers.py -->\n"
-MORE_DECIMALS = re.compile(r"(\d\.\d\d)\d+(?=[ \"\n,)])")
+PATH = re.compile(r' d="[^"]*"')
+MORE_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
 LINK = re.compile(r"\]\((?!http)([^)]+)\)")
 
 
@@ -44,8 +45,12 @@ def copy(folder: Path) -> None:
                 if path.exists():
                     (PLACE / name).mkdir(parents=True, exist_ok=True)
                     text = path.read_text()
-                    short = MORE_DECIMALS.sub(r"\1", text) if path.suffix == ".svg" else text
-                    (PLACE / name / path.name).write_text(short)
+                    (PLACE / name / path.name).write_text(PATH.sub(rounded, text))
+
+
+def rounded(path: re.Match[str]) -> str:
+    """Return the path of a picture with two decimals."""
+    return MORE_DECIMALS.sub(r"\1", path[0])
 
 
 def pages() -> dict[Path, str]:

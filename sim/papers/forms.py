@@ -91,7 +91,12 @@ def mean_and_range(values: Sequence[float]) -> str:
     return centre if len(values) == 1 else f"{centre} ({min(values):.3f}..{max(values):.3f})"
 
 
-def panels(count: int, size_in: tuple[float, float] = (3.6, 3.0)) -> tuple[Figure, list[Any]]:
+def named_within(axes: Any, text: str) -> None:
+    """Write what a panel is into its lower right corner: a legend is above it."""
+    axes.annotate(text, (0.98, 0.04), xycoords="axes fraction", ha="right")
+
+
+def panels(count: int, size_in: tuple[float, float] = (4.6, 3.2)) -> tuple[Figure, list[Any]]:
     """Return a figure of ``count`` axes side by side, each of a size in inches."""
     from matplotlib.figure import Figure
 

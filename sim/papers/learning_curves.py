@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from sim.analysis.curves import Steps, curve_of
 from sim.errors import InputError
-from sim.papers.forms import PaperRun, Shown, grouped, panels, spread, value_of
+from sim.papers.forms import PaperRun, Shown, grouped, named_within, panels, spread, value_of
 from sim.plots.accuracy import accuracy
 from statements import Code, Statement
 
@@ -43,7 +43,7 @@ def accuracy_over_cycles(
         curves = {name: [_curve(run) for run in each] for name, each in lines.items()}
         drawing = {_named(line, name): [run.result for run in each] for name, each in lines.items()}
         accuracy(drawing, axes, over="cycle", target=target)
-        axes.set_title(_named(panel, value), loc="right")
+        named_within(axes, _named(panel, value))
         if rounds_per_cycle:
             axes.set_xlabel("training rounds")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x * rounds_per_cycle:g}"))

@@ -134,7 +134,7 @@ class Reproduced:
         if self.lacks:
             parts += [f"timing only, as there is no {listed(self.lacks)}{self.stand_in}", ""]
         elif not self.entry.printed:
-            parts += ["the paper prints no number that could be compared: not printed", ""]
+            parts += ["no number that the paper prints is compared with these runs", ""]
         else:
             parts += [self.compared_text, ""]
         if self.quick:
