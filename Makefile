@@ -69,6 +69,8 @@ docs: install ## build the site with its gallery (build/docs), and run every com
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
 studies: install ## print the tables of docs/results*.md and choices*.md, and of constellations.md (90 minutes on two cores; where the data sets are, three hours)
+	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
+	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
@@ -86,7 +88,6 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
 	$(BIN)/python docs/studies/reach.py 5
-	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
 	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/targets.py paper-exp1-small 5
