@@ -31,7 +31,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         **AT_EQUAL_STEPS,
     },
 }
-STEP_SIZES = (0.001, 0.002, 0.005, 0.01)
+STEP_SIZES = (0.002, 0.005, 0.01)
 TUNED_ON = (101, 102)
 
 
