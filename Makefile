@@ -69,6 +69,8 @@ docs: install ## build the site with its gallery (build/docs), and run every com
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
 studies: install ## print the tables of docs/results*.md and choices*.md, and of constellations.md (90 minutes on two cores; where the data sets are, three hours)
+	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
+	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
@@ -76,6 +78,9 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	$(BIN)/python docs/studies/cycles.py paper-exp1-small 5 0.02 0.1 0.5
 	$(BIN)/python docs/studies/idle.py paper-slots 5
 	$(BIN)/python docs/studies/heterogeneity.py 5
+	$(BIN)/python docs/studies/theory.py 10
+	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
+	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
 	$(BIN)/python docs/studies/resplit.py 5
 	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
@@ -83,7 +88,6 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
 	$(BIN)/python docs/studies/reach.py 5
-	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
 	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/targets.py paper-exp1-small 5
@@ -125,9 +129,12 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
-	else echo "experiment_1: needs the variants that docs/real-models.md makes"; fi
-	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks 5; \
+	$(BIN)/python docs/studies/multiple_choice.py variants .; \
+	else echo "experiment_1, multiple_choice: need the variants that docs/real-models.md makes"; fi
+	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/real-models.md makes"; fi
+	@if [ -d runs/real ]; then $(BIN)/python docs/studies/table_ii.py runs/real; \
+	else echo "table_ii: needs the run that docs/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist

@@ -21,6 +21,7 @@ from .methods.fedavg import FedAvg as FedAvg
 from .methods.own_learning import OwnLearning as OwnLearning
 from .methods.surface import Needs as Needs
 from .methods.surface import Traits as Traits
+from .metrics import of_gradients as of_gradients
 from .policies.model_splitting import assign_experts as assign_experts
 from .policies.model_splitting import assignment_probability as assignment_probability
 from .policies.model_splitting import own_mass as own_mass

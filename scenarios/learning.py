@@ -119,7 +119,8 @@ class Learning(Training, Course):
     metrics: Annotated[
         tuple[str, ...],
         setting(
-            "figures to measure beside accuracy and loss, MODULE:FUNCTION of logits and labels",
+            "figures to measure beside accuracy and loss: squared_gradient_norm, that of the "
+            "_gate or _experts, or MODULE:FUNCTION of logits and labels",
             strict=False,
             max_length=20,
         ),

@@ -59,6 +59,8 @@ class Code(StrEnum):
     LEARNS_LITTLE = "learns_little"
     NO_ADVANTAGE = "no_advantage"
     """A method whose conditions for a gain are not there."""
+    BEYOND_THEORY = "beyond_theory"
+    """Settings that a theorem on the method does not cover."""
     OWN_CODE = "own_code"
     """Code of one's own that does what a run does not see, send or repeat."""
     NO_EXAMPLES = "no_examples"

@@ -18,6 +18,8 @@ import batch
 import numpy as np
 from safetensors.torch import load_file
 
+from sim.papers.forms import spread
+
 START = "start model"
 
 Loads = dict[str, np.ndarray]
@@ -62,10 +64,10 @@ def main(scenario: str = "paper-exp2-small", seeds: str = "3", cycles: str = "30
 
 
 def _cells(loads: list[np.ndarray]) -> str:
-    most = batch.spread((load.max() for load in loads), "{:.2f}")
-    least = batch.spread((load.min() for load in loads), "{:.2f}")
-    uneven = batch.spread((load.max() / load.mean() for load in loads), "{:.2f}")
-    seldom = batch.spread(float((load < load.mean() / 10).sum()) for load in loads)
+    most = spread((load.max() for load in loads), "{:.2f}")
+    least = spread((load.min() for load in loads), "{:.2f}")
+    uneven = spread((load.max() / load.mean() for load in loads), "{:.2f}")
+    seldom = spread(float((load < load.mean() / 10).sum()) for load in loads)
     return f"{most:>20}{least:>20}{uneven:>20}{seldom:>12}"
 
 

@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from statistics import mean, median
 from typing import Any, TypeVar
 
+from sim.papers.forms import spread
+
 Settings = Mapping[str, Any]
 Point = tuple[str, Settings]
 P = TypeVar("P")
@@ -125,15 +127,6 @@ def in_processes(run: Callable[[P], T], points: Sequence[P]) -> list[T]:
 def grouped(outcomes: Sequence[Outcome], seeds: int) -> list[list[Outcome]]:
     """Put the seeds of each point together again."""
     return [list(outcomes[i : i + seeds]) for i in range(0, len(outcomes), seeds)]
-
-
-def spread(values: Iterable[float], form: str = "{:g}") -> str:
-    """Show median and range of figures over seeds; of one seed the figure."""
-    known = sorted(values)
-    shown = [form.format(v) if math.isfinite(v) else "never" for v in known]
-    middle = median(known)
-    centre = form.format(middle) if math.isfinite(middle) else "never"
-    return centre if len(known) == 1 else f"{centre} ({shown[0]}..{shown[-1]})"
 
 
 Columns = Mapping[str, tuple[Callable[[Outcome], float], str]]

@@ -25,9 +25,10 @@ from batch import (
     run_all,
     seeded,
     slot_s_of,
-    spread,
     using,
 )
+
+from sim.papers.forms import spread
 
 STEP_SIZES = (0.02, 0.05, 0.1)
 

@@ -13,7 +13,7 @@ gets two pictures, in the form of the paper's Fig. 5 and 7.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,30 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         **AT_EQUAL_STEPS,
     },
 }
-STEP_SIZES = (0.001, 0.002, 0.005, 0.01)
+STEP_SIZES = (0.002, 0.005, 0.01)
 TUNED_ON = (101, 102)
+
+
+def settings(variants: Sequence[Path], data: Path, cycles: int) -> dict[str, Any]:
+    """Return what all runs have in common."""
+    return {
+        "learning.model.checkpoints": [str(path.resolve()) for path in variants],
+        "learning.data.paths": {
+            cluster: str((data / f"{name}.jsonl").resolve()) for cluster, name in DOMAINS.items()
+        },
+        "stop.cycles": cycles,
+    }
 
 
 def main(variants: str, data: str, folder: str, seeds: str = "5", cycles: str = "6") -> None:
     """Run, print the tables, and draw the pictures."""
-    folders = {name: str((Path(variants) / name).resolve()) for name in DOMAINS.values()}
-    paths = {c: str((Path(data) / f"{name}.jsonl").resolve()) for c, name in DOMAINS.items()}
-    fixed = {
-        "learning.model.checkpoints": list(folders.values()),
-        "learning.data.paths": paths,
-        "stop.cycles": int(cycles),
-    }
+    folders = [Path(variants) / name for name in DOMAINS.values()]
+    fixed = settings(folders, Path(data), int(cycles))
     task = Experiment(SCENARIO, DOMAINS, METHODS, "loss", STEP_SIZES, TUNED_ON, fixed, Path(folder))
     alone = {"learning.method": "fedavg", "learning.pretraining.gate_steps": 0, "stop.cycles": 1}
     singles = {
-        f"variant {name} alone": {**alone, "learning.model.checkpoints": [path]}
-        for name, path in folders.items()
+        f"variant {own.name} alone": {**alone, "learning.model.checkpoints": [str(own.resolve())]}
+        for own in folders
     }
     task.compare(range(1, int(seeds) + 1), singles)
 

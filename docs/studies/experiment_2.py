@@ -1,13 +1,14 @@
 """Experiment 2 of EMS-FL with real weights: MiniLM, upcycled into eight experts, on four tasks.
 
     python docs/studies/experiment_2.py prepare DATA TASKS
-    python docs/studies/experiment_2.py MINILM TASKS [seeds] [cycles]
+    python docs/studies/experiment_2.py MINILM TASKS FOLDER [seeds] [cycles]
 
 The first line makes a file for each task out of those in DATA: glue_sst2.jsonl and glue_qnli.jsonl
 (text_a, text_b, label 0 or 1, split), mmlu.jsonl (question, subject, split) and medmcqa.jsonl
 (question, split). The second one runs EMS-FL, the paper's baseline, that with as many steps as
-EMS-FL takes, and MiniLM itself, tuned in each cluster by FedAvg alone. Intervals are of 95 % by
-Student's t over seeds, those of differences are paired.
+EMS-FL takes, and MiniLM itself, tuned in each cluster by FedAvg alone. How methods are compared
+stands in real_weights.py; FOLDER keeps the runs, and gets two pictures, in the form of the paper's
+Fig. 8 and 9.
 """
 
 from __future__ import annotations
@@ -15,19 +16,16 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
-from batch import in_processes
-from paired import interval, less, line, shown_cycles
+from real_weights import Experiment
 
 SCENARIO = "paper-exp2-real"
 TASKS = {"A-SST2": "sst2", "B-QNLI": "qnli", "C-Subject": "subject", "D-Origin": "origin"}
-EMSFL = "EMS-FL, enhanced"
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    EMSFL: {"learning.method": "emsfl-enhanced"},
+    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced"},
     "synchronous, one round a contact": {"learning.method": "synchronous"},
     "synchronous, four rounds a contact": {
         "learning.method": "synchronous",
@@ -41,12 +39,16 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         "learning.pretraining": {"gate_steps": 0},
     },
 }
+STEP_SIZES = (0.0005, 0.001, 0.002)
+TUNED_ON = (101, 102)
 
 
 # The tasks: rows of text, text_pair, label and split. Labels are words of each task alone.
 
 
 Rows = list[dict[str, Any]]
+Split = Iterator[tuple[dict[str, Any], str]]
+"""Rows, and the split that each belongs to."""
 
 GROUPS = {
     "STEM": """abstract_algebra astronomy college_biology college_chemistry
@@ -74,18 +76,18 @@ def prepare(data: Path, folder: Path) -> None:
             read = [json.loads(row) for row in file]
         return [row for row in read if row.get("question", "a text").strip()]
 
-    def glue(name: str, labels: Sequence[str]) -> Iterable[Any]:
+    def glue(name: str, labels: Sequence[str]) -> Split:
         for row in rows(f"glue_{name}"):
             pair = {"text_pair": row["text_b"]} if row["text_b"] else {}
             yield {"text": row["text_a"], **pair, "label": labels[row["label"]]}, row["split"]
 
-    def asked(some: Rows, label: str | None = None) -> Iterable[Any]:
+    def asked(some: Rows, label: str | None = None) -> Split:
         for row in some:
             found = label or GROUP_OF.get(row["subject"], "other")
             yield {"text": row["question"], "label": found}, row["split"]
 
     mmlu = rows("mmlu")
-    tasks: dict[str, Iterable[Any]] = {
+    tasks: dict[str, Iterable[tuple[dict[str, Any], str]]] = {
         "sst2": glue("sst2", ("negative", "positive")),
         "qnli": glue("qnli", ("entailment", "no entailment")),
         "subject": asked(mmlu[::2]),
@@ -103,76 +105,18 @@ def prepare(data: Path, folder: Path) -> None:
 # The runs.
 
 
-class Run(NamedTuple):
-    """Accuracies by cluster and over all (""), by cycle from 0; own gate mass; steps; bytes up."""
-
-    accuracies: list[dict[str, float]]
-    own_mass: tuple[float, float] | None
-    steps: int
-    uplink_gb: float
-
-
-def run(point: Mapping[str, Any]) -> Run:
-    """Run the scenario with some settings in this process."""
-    import scenarios
-    import sim
-
-    found = sim.run(scenarios.load(SCENARIO, dict(point)))
-    rows = found.metrics
-    rows = rows.assign(cluster=rows.cluster.fillna("").where(rows.scope != "global", ""))
-    last = rows.groupby(["cycle", "cluster"]).last().reset_index()
-    by_cycle = last.groupby("cycle")
-    accuracies = [dict(zip(own.cluster, own.accuracy, strict=True)) for _, own in by_cycle]
-    mass = found.summary["own_mass"]
-    ends = None if mass is None else (float(mass["start"]), float(mass["end"]))
-    summary = found.summary
-    return Run(accuracies, ends, int(summary["gradient_steps"]), summary["uplink_bytes"] / 1e9)
-
-
-def runs(points: Sequence[Mapping[str, Any]]) -> list[Run]:
-    """Run points of one seed: what blocks without experts make of its texts is computed once."""
-    return list(map(run, points))
-
-
-def settings(model: Path, tasks: Path, cycles: int) -> dict[str, Any]:
-    """Return what all runs have in common."""
-    return {
-        "learning.model.checkpoints": [str(model.resolve())],
-        "learning.data.paths": {
-            cluster: str((tasks / f"{name}.jsonl").resolve()) for cluster, name in TASKS.items()
-        },
-        "stop.cycles": cycles,
+def main(model: str, tasks: str, folder: str, seeds: str = "5", cycles: str = "6") -> None:
+    """Run, print the tables, and draw the pictures."""
+    paths = {c: str((Path(tasks) / f"{name}.jsonl").resolve()) for c, name in TASKS.items()}
+    fixed = {
+        "learning.model.checkpoints": [str(Path(model).resolve())],
+        "learning.data.paths": paths,
+        "stop.cycles": int(cycles),
     }
-
-
-def main(model: str, tasks: str, seeds: str = "3", cycles: str = "6") -> None:
-    """Run, and print the tables."""
-    fixed, count, last = settings(Path(model), Path(tasks), int(cycles)), int(seeds), int(cycles)
-    points = [[{**fixed, **own, "seed": n} for own in METHODS.values()] for n in range(count)]
-    by_method = dict(zip(METHODS, zip(*in_processes(runs, points), strict=True), strict=True))
-    print(line(f"accuracy after {last} cycles, {count} seeds", [*TASKS.values(), "mean"]))
-    for name, found in by_method.items():
-        ends = [own.accuracies[-1] for own in found]
-        print(line(name, [interval([end[of] for end in ends]) for of in (*TASKS, "")]))
-    masses = [own.own_mass for own in by_method[EMSFL] if own.own_mass]
-    if masses:
-        start, end = (interval(side) for side in zip(*masses, strict=True))
-        print(f"\nown gate mass at the start {start}, at the end {end}")
-    shown = shown_cycles(last)
-    print(f"\nmean accuracy over the tasks, {count} seeds")
-    print(line("", ["start", *(f"cycle {n}" for n in shown), "steps", "uplink, GB"]))
-    means = {
-        name: [[by_task[""] for by_task in own.accuracies] for own in found]
-        for name, found in by_method.items()
-    }
-    for name, found in by_method.items():
-        cells = [interval([own[n] for own in means[name]]) for n in (0, *shown)]
-        sent = f"{mean(own.uplink_gb for own in found):.2f}"
-        print(line(name, [*cells, f"{mean(own.steps for own in found):,.0f}", sent]))
-    for name in METHODS:
-        if name != EMSFL:
-            cells = less(means[EMSFL], means[name], shown)
-            print(line(f"EMS-FL less {name.partition(', ')[2]}", ["", *cells]))
+    task = Experiment(
+        SCENARIO, TASKS, METHODS, "accuracy", STEP_SIZES, TUNED_ON, fixed, Path(folder)
+    )
+    task.compare(range(1, int(seeds) + 1), {})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import math
 import sys
 from statistics import median
 
-from batch import Outcome, final, grouped, ratio, run_all, seeded, spread, using
+from batch import Outcome, final, grouped, ratio, run_all, seeded, using
+
+from sim.papers.forms import spread
 
 ROUNDS = (1, 2, 4, 8, "fill")
 METHODS = ("synchronous", "emsfl-enhanced")

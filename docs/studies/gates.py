@@ -13,14 +13,15 @@ stays the client's own.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from batch import Point, in_processes, spread
+from batch import Point, in_processes
+
+from sim.papers.forms import spread
+from sim.papers.gates import GateFigures, figures_of
 
 EXTRACTORS = ("fedsc", "fedce", "none")
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
@@ -36,20 +37,6 @@ OF_THE_PAPER = [
     ("-", "central"),
 ]
 WAYS = {"nmoe-digits": EVERY_WAY, "nmoe-cifar10": OF_THE_PAPER}
-QUERIES = ("feature", "output")
-"""Payloads of inference."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to; latencies are nan where nobody was asked."""
-
-    f1: float
-    local_ratio: float
-    training_bytes: float
-    training_hours: float
-    latency_s: float
-    latency_p95_s: float
 
 
 def main(scenario: str = "nmoe-digits", seeds: str = "3", *settings: str) -> None:
@@ -85,45 +72,16 @@ def using(extractor: str, gate: str) -> dict[str, Any]:
     return {**chosen, **(slowly if extractor == "fedsc" else {}), **gates}
 
 
-def run_one(point: Point) -> Outcome:
+def run_one(point: Point) -> GateFigures:
     """Run one setting in this process."""
     import scenarios
     import sim
 
     name, settings = point
-    result = sim.run(scenarios.load(name, settings))
-    last = result.metrics[result.metrics.scope == "global"].iloc[-1]
-    asked = result.summary["inference"] or {"latency_mean_s": math.nan, "latency_p95_s": math.nan}
-    training = of_training(result)
-    return Outcome(
-        f1=last.f1,
-        local_ratio=last.local_ratio,
-        training_bytes=training.delivered_bytes.sum(),
-        training_hours=_trained_s(result, training) / 3600,
-        latency_s=asked["latency_mean_s"],
-        latency_p95_s=asked["latency_p95_s"],
-    )
+    return figures_of(sim.run(scenarios.load(name, settings)))
 
 
-def of_training(result: Any) -> Any:
-    """Return the transfers that training made.
-
-    Queries have payloads of their own; what is relayed for them and for gates has the same one. But
-    a gate's last hop has ended before anybody gets the gate, and so before anybody asks.
-    """
-    rows, first_s = result.transfers, result.inferences.time_s.min()
-    relayed = rows.payload == "relay"
-    asking = rows.payload.isin(QUERIES) | (relayed & (rows.start_s >= first_s))
-    return rows[~asking]
-
-
-def _trained_s(result: Any, training: Any) -> float:
-    """Return when the last client has ended its training, and has got what comes down behind it."""
-    ends = result.events[result.events.kind == "train_end"].time_s
-    return max([*ends, *training.end_s])
-
-
-def _row(rows: Sequence[Outcome]) -> str:
+def _row(rows: Sequence[GateFigures]) -> str:
     f1 = spread((100 * row.f1 for row in rows), "{:.1f}")
     figures = f"{f1:>22}{median(100 * row.local_ratio for row in rows):>8.1f}"
     figures += f"{median(row.training_bytes for row in rows) / 1e6:>13.2f}"

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 
-from batch import METHODS, Outcome, final, grouped, ratio, run_all, seeded, spread, using
+from batch import METHODS, Outcome, final, grouped, ratio, run_all, seeded, using
+
+from sim.papers.forms import spread
 
 FRACTIONS = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 
-from batch import TARGET, Outcome, grouped, ratio, run_all, seeded, slot_s_of, spread, using
+from batch import TARGET, Outcome, grouped, ratio, run_all, seeded, slot_s_of, using
+
+from sim.papers.forms import spread
 
 IDLE = (0, 4, 12)
 METHODS = ("synchronous", "emsfl-enhanced")

@@ -17,43 +17,27 @@ from typing import Any
 
 import batch
 
-GLOBAL = "global"
-ALONE, START = "most related expert", "start model"
-
-Accuracies = dict[str, float]
-"""By cluster, and of all of them."""
+from sim.papers.forms import mean_and_range
+from sim.papers.local_sets import ALONE, GLOBAL, START, Accuracies
 
 
 def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float]]]:
     """Accuracies of every model of one seed, and the relevance (C, E) at the start."""
     import scenarios
     from sim.engine.learning_task import learner_of
+    from sim.papers.local_sets import experts_alone
     from sim.world.world import World
 
     name, settings = point
     learner = learner_of(World(scenarios.load(name, settings)))
     relevance = learner.relevance(learner.start())
     models = {
-        ALONE: experts_alone(learner, relevance),
+        ALONE: experts_alone(learner),
         START: pooled(learner.evaluate(learner.start())),
     }
     for method in batch.METHODS:
         models[method] = final_model(name, {**settings, **batch.using(method, name)})
     return models, relevance
-
-
-def experts_alone(learner: Any, relevance: Sequence[Sequence[float]]) -> Accuracies:
-    """Each cluster's most related expert on the cluster's own test set."""
-    from learning.training.evaluation import evaluate
-
-    server = learner.force(learner.start())
-    alone: Accuracies = {}
-    for place, (cluster, row) in enumerate(zip(learner.config.clusters, relevance, strict=True)):
-        expert = max(range(len(row)), key=row.__getitem__)
-        accuracy = evaluate(learner.task, server, only=(expert,))[place]["accuracy"]
-        assert accuracy is not None
-        alone[cluster] = accuracy
-    return alone
 
 
 def pooled(scores: Sequence[Mapping[str, Any]]) -> Accuracies:
@@ -67,12 +51,9 @@ def final_model(name: str, settings: batch.Settings) -> Accuracies:
     """Accuracies of the model at the end of a run."""
     import scenarios
     import sim
+    from sim.papers.local_sets import accuracies_of
 
-    rows = sim.run(scenarios.load(name, settings)).metrics
-    last = rows[rows.time_s == rows.time_s.max()]
-    return {
-        GLOBAL if row.scope == "global" else row.cluster: row.accuracy for row in last.itertuples()
-    }
+    return accuracies_of(sim.run(scenarios.load(name, settings)))
 
 
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30") -> None:
@@ -92,14 +73,10 @@ def table(seeds: Sequence[Mapping[str, Accuracies]]) -> None:
     sets = list(seeds[0][START])
     print(f"{'':<20}" + "".join(f"{name:>23}" for name in sets))
     for model in seeds[0]:
-        cells = [_cell([found[model][s] for found in seeds if s in found[model]]) for s in sets]
+        cells = [
+            mean_and_range([found[model][s] for found in seeds if s in found[model]]) for s in sets
+        ]
         print(f"{model:<20}" + "".join(f"{cell:>23}" for cell in cells))
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    return f"{mean(values):.3f} ({min(values):.3f}..{max(values):.3f})"
 
 
 if __name__ == "__main__":

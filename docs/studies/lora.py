@@ -12,7 +12,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from batch import TARGET, Outcome, grouped, run_all, seeded, spread
+from batch import TARGET, Outcome, grouped, run_all, seeded
+
+from sim.papers.forms import spread
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "rank 4, merge, full": {},

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from batch import in_processes
 from by_seed import NO_LESS, SHARE, Measure, Step, Table, compared
 
+COSTS = ("steps", "uplink_gb")
 Point = Mapping[str, Any]
 Figures = Mapping[str, float]
 """A figure by cluster, and over all of them ("")."""
@@ -28,13 +29,15 @@ APART = {"learning.data.validation": 0.2}
 class Run(NamedTuple):
     """Figures of the tests by cycle, from 0; own gate mass at both ends; steps of all devices.
 
-    ``validation`` is the figure at the end on the validation samples, if there are any.
+    ``validation`` is the figure at the end on the validation samples, if there are any,
+    ``uplink_gb`` what all devices have sent.
     """
 
     tests: Sequence[Figures]
     validation: float
     own_mass: Sequence[float] | None
     steps: int
+    uplink_gb: float
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ class Experiment:
         validation = float(last[last.cluster == ""][f"validation_{self.measured}"].iloc[-1])
         mass = found.summary["own_mass"]
         ends = None if mass is None else (float(mass["start"]), float(mass["end"]))
-        return Run(tests, validation, ends, int(found.summary["gradient_steps"]))
+        of_all = found.summary
+        sent_gb = of_all["uplink_bytes"] / 1e9
+        return Run(tests, validation, ends, int(of_all["gradient_steps"]), sent_gb)
 
     def run_each(self, points: Sequence[Point]) -> list[Run]:
         """Run some points in this process: those of one seed have much in common."""
@@ -163,10 +168,11 @@ class Experiment:
         bounds = NO_LESS if self.falls else SHARE
         measures = [Measure(head, lambda run: run, "{:.3f}", bounds) for head in heads.values()]
         print(f"\n{self.measured} over all domains, {len(seeds)} seeds: mean [95 % interval]")
-        print(line("", [*heads.values(), "steps"], 22))
+        print(line("", [*heads.values(), "steps", "uplink, GB"], 22))
         for name, runs in by_method.items():
             cells = [own.cell(list(table[name][own.head].values())) for own in measures]
-            print(line(name, [*cells, f"{mean(own.steps for own in runs):,.0f}"], 22))
+            steps, sent_gb = (mean(getattr(own, key) for own in runs) for key in COSTS)
+            print(line(name, [*cells, f"{steps:,.0f}", f"{sent_gb:.3f}"], 22))
         tests, count = compared([Step(table, first, name, measures[1:]) for name in others])
         better = "below" if self.falls else "above"
         print(f"\n{first}, less each ({better} 0: it is better)")

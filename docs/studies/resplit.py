@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import sys
 
-from batch import TARGET, Outcome, grouped, masses, run_all, seeded, spread
+from batch import TARGET, Outcome, grouped, masses, run_all, seeded
+
+from sim.papers.forms import spread
 
 FRACTIONS = (0.7, 0.4)
 PERIODS = (0, 5, 10)

@@ -30,11 +30,11 @@ from batch import (
     print_columns,
     run_all,
     seeded,
-    spread,
 )
 
 from learning import Update, changes
 from learning.methods.synchronous import Synchronous
+from sim.papers.forms import spread
 
 SCENARIO = "quickstart-8b"
 SMALL = {"learning.sized_as": None, "compute.tflops": None, "compute.seconds_per_round": 20}

@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from alignment import interval
 
 from learning.models.stacked import Linear
+from sim.papers.policies import interval
 
 CLIENTS, CHOSEN, LOCAL_ROUNDS = 30, 10, 10
 ROUND_S, LOCAL_ROUND_S = 600.0, 40.0

@@ -81,7 +81,7 @@ class Federation:
 
     With ``own_experts`` every expert is trained by one cluster, else by all of them. Clusters that
     are merged ``in_turn`` each leave a version of the server's model, which their devices hold on
-    to; else a round leaves one.
+    to; else a round leaves one. Of experts of their own only one cluster's change at a time.
     """
 
     cycles: int
@@ -96,10 +96,10 @@ EMBEDDING, STEP = "the blocks below the experts", "one training step"
 EVALUATION, LOGITS = "one evaluation", "the logits of an evaluation"
 WRITING, DATA = "the file of the model", "the data"
 
-STATE_COPIES = {"together": 3.0, "factors": 2.0, "whole": 1.0}
-"""Copies of what devices hold: factors since the last upload and those before; else their base."""
-TRAINING_COPIES = 2
-"""Copies of it that a training of a cluster makes: of what it begins with, and what it returns."""
+STATE_COPIES = {"together": 3.0, "factors": 1.5, "whole": 1.0}
+"""Copies of what devices hold: factors of the last upload and a fresh A; else their base."""
+TRAINING_COPIES = {"factors": 1, "whole": 2}
+"""Copies of it in a training: what it returns, and whole tensors that it began with."""
 ACTIVATION_COPIES = 1.5
 """Copies of the activations of devices that train together: and what is derived from them."""
 VERSIONS = 2
@@ -245,9 +245,15 @@ def _of_server(
     whole = sizes.experts * sizes.expert_parameters * _single(sizes)
     shared = sizes.shared_parameters * _single(sizes)
     one = float(whole)
+    copies = float(versions)
     if _way(config) == "factors" and sizes.native_bytes < SINGLE_BYTES:
-        one = min(_added_bytes(config, sizes, federation), one)
-    yield Part(ADDED, versions * (one + shared), "later")
+        added = _added_bytes(config, sizes, federation)
+        if added < one:  # each version has an update less than the next one
+            one = added
+            each = clusters if federation.in_turn and not federation.own_experts else 1
+            updates = federation.cycles * each
+            copies -= versions * max(versions - 1, 0) / 2 / updates
+    yield Part(ADDED, copies * one + versions * shared, "later")
     last = min(versions, 1.0) * (one + shared)
     yield Part(WRITING, last + _written_bytes(config, sizes), "writing")
 
@@ -283,11 +289,13 @@ def _state_bytes(config: LearningConfig, sizes: Architecture, federation: Federa
         experts = max(config.devices) * sizes.experts * sizes.tuned_parameters
         held = min(held, experts + sum(config.devices) * sizes.shared_parameters)
     slots = len(config.optimizer.slots)
-    trained = max(config.devices) * _trained(config, sizes, federation)
-    in_training = trained * (TRAINING_COPIES + slots)
-    if _way(config) == "together":
+    way = _way(config)
+    if way == "together":
         in_training = held * slots
-    numbers = (STATE_COPIES[_way(config)] + slots) * held + in_training
+    else:
+        trained = max(config.devices) * _trained(config, sizes, federation)
+        in_training = trained * (TRAINING_COPIES[way] + slots)
+    numbers = (STATE_COPIES[way] + slots) * held + in_training
     return float(numbers * _single(sizes))
 
 

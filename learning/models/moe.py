@@ -95,8 +95,8 @@ class Gate(nn.Module):
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody asks how it routes."""
-        return bool(self._forward_hooks)
+        """Whether somebody asks how it routes, or what it is given."""
+        return bool(self._forward_hooks or self._forward_pre_hooks)
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""

@@ -66,7 +66,8 @@ def answer_command(
 def _lines(file: Path) -> list[str]:
     """Return the lines of a file that are not blank; raise InputError for one that is no text."""
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        with file.open(encoding="utf-8") as lines:
+            return [line.strip() for line in lines if line.strip()]
     except UnicodeDecodeError:
         raise InputError.of_file(
             file, Code.WRONG_FILE, "is no text in UTF-8", Other(said="save it as UTF-8")

@@ -115,7 +115,8 @@ class Execution:
             result = self._result([progress, *boards], earlier)
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
-            warnings = [w for w in result.warnings if w not in progress.doubts]
+            new = (w for w in result.warnings if w not in progress.doubts)
+            warnings, notes = output.in_turn(new)
             summary = result.summary
             text = summary_text(summary)
         output.warn(warnings)
@@ -124,7 +125,8 @@ class Execution:
             if shown.json_:
                 output.print_json({**summary, "folder": str(self.place)})
             else:
-                print(f"{text}\n{'run folder':<14} {self.place}")
+                print(f"{text}\n{'run folder':<14} {self.place}", flush=True)
+        output.warn(notes)
         if progress.shown and not shown.json_:
             print(f"next: leomix report {self.place}", file=sys.stderr)
         nothing = summary["came_to_nothing"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import Json, RunFolder, RunFolders
-from sim.cli.output import print_json, warn
+from sim.cli.output import in_turn, print_json, warn
 from sim.errors import InputError
 from statements import Code
 
@@ -29,11 +29,13 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
             rows["said"] = found.manifest.get("said", [])
             print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
-            warn(found.summary["warnings"])
+            doubts, notes = in_turn(found.warnings)
+            warn(doubts)
             print(summary_text(found.summary))
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
+            warn(notes)
 
 
 Deadline = Annotated[

@@ -26,7 +26,6 @@ from sim.analysis.text import summary_rows
 from sim.errors import InputError, as_input
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
-from sim.execution.run_learner import learner_of_run
 from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
@@ -160,6 +159,7 @@ class Result:
         final = self.model()
         assert self.folder is not None  # else there is no model
         from learning.training.generation import generated
+        from sim.execution.run_learner import learner_of_run
 
         learner = learner_of_run(self.folder, self.manifest, self.checkpoints)
         tensors = learner.force(learner.final(learner.start())) if before else final

@@ -1,5 +1,6 @@
 """What a user should know of a finished run."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from learning.methods.emsfl import EnhancedEmsFl
 from learning.methods.own_learning import OwnLearning
+from learning.methods.synchronous import Synchronous
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.caveats import NOTICED
 from sim.analysis.experts import density_ratio, own_mass
@@ -72,6 +75,7 @@ def warnings_of(
         *([_interrupted_round(waiting)] if waiting else ()),
         *(_fault(detail, count) for detail, count in sorted(faults.items())),
         *(own.doubts() if isinstance(own, OwnLearning) else ()),
+        *_step_sizes(tables["assignments"], built),
     ]
 
 
@@ -173,6 +177,44 @@ def _conditions(assignments: pa.Table) -> Iterator[Statement]:
             ratios=each,
             clusters=len(ratios),
         )
+
+
+def _step_sizes(assignments: pa.Table, built: Build) -> Iterator[Statement]:
+    """Whether the step sizes are those that EMS-FL's Theorems 1 and 2 assume of the gate.
+
+    The baseline splits no experts and so measures no density ratio, which is at least 1.
+    """
+    learning = built.scenario.learning
+    splits = built.method.traits.splits_experts
+    is_baseline = issubclass(built.method, Synchronous) and built.learner.architecture.experts > 0
+    if not built.learner.trains or not (splits or is_baseline) or _keeps_its_gate(built):
+        return
+    known = [ratio for ratio in (density_ratio(assignments) or {}).values() if ratio is not None]
+    least = float(np.mean(known)) if splits and known else 1.0
+    # The mean of measured shares has their rounding.
+    if learning.gate_step_size_ratio >= least or math.isclose(
+        learning.gate_step_size_ratio, least, rel_tol=ROUNDING
+    ):
+        return
+    yield Statement.note(
+        Code.BEYOND_THEORY,
+        "learning.gate_step_size_ratio",
+        "{ratio:g} is below the density ratio {density}, so that the paper's bounds on EMS-FL and "
+        "its baseline (Theorems 1 and 2: eta_E <= eta_G / gamma) do not cover this run",
+        ratio=learning.gate_step_size_ratio,
+        density=f"{least:.2f}" if splits else "(1 or more)",
+    )
+
+
+ROUNDING = 1e-6
+"""Relative difference below which a ratio of step sizes is a measured density ratio."""
+
+
+def _keeps_its_gate(built: Build) -> bool:
+    """Whether the gate is never trained, as of the enhanced form without cycles for it."""
+    learning = built.scenario.learning
+    tunes = learning.gate_tuning_cycles > 0 or learning.trains_backbone
+    return issubclass(built.method, EnhancedEmsFl) and not tunes
 
 
 GROWN = 2.0

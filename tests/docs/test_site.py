@@ -32,8 +32,9 @@ def site(tmp_path_factory):
 
 def test_every_page_is_on_the_start_page_and_every_public_name_on_that_of_names(site):
     start = (site / "index.html").read_text()
-    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("*.ipynb")]):
-        assert f'href="{page.stem}.html"' in start or page.stem == "index", page.name
+    for page in sorted([*DOCS.rglob("*.md"), *DOCS.glob("*.ipynb")]):
+        place = page.relative_to(DOCS).with_suffix(".html").as_posix()
+        assert f'href="{place}"' in start or page.stem == "index", page.name
     shown = set(re.findall(r'id="([\w.]+)"', (site / "api.html").read_text()))
     for room in ("sim", "scenarios", "orbit", "channel", "learning"):
         module = import_module(room)

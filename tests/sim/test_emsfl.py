@@ -194,6 +194,34 @@ def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
     assert result.summary["density_ratio"] == pytest.approx(ratio)
 
 
+@pytest.mark.parametrize(
+    ("method", "ratio", "density"),
+    [
+        ("emsfl", 1.9, "2.00"),
+        ("emsfl", 2.0, None),
+        ("emsfl-enhanced", 1.9, "2.00"),
+        ("synchronous", 0.9, "(1 or more)"),
+        ("synchronous", 1.0, None),
+        ("fedavg", 0.1, None),  # the theorems are not on it
+    ],
+)
+def test_steps_that_the_theorems_do_not_cover_are_noted_last(method, ratio, density):
+    """The gate sends all data of a cluster home: the density ratio is 2."""
+    result = sim.run(slots(learning={"method": method, "gate_step_size_ratio": ratio, **SORTED}))
+    noted = [said for said in result.warnings if said.code == "beyond_theory"]
+    assert [said.values["density"] for said in noted] == ([] if density is None else [density])
+    assert noted == ([] if density is None else result.warnings[-1:])
+
+
+SORTED = {"pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 60}}
+
+
+def test_a_gate_that_is_never_trained_has_no_step():
+    quiet = {"method": "emsfl-enhanced", "gate_tuning_cycles": 0, **SORTED}
+    codes = [said.code for said in sim.run(slots(learning=quiet)).warnings]
+    assert "beyond_theory" not in codes
+
+
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
     result = measured(CLASSES, train=True)
     for _, rows in result.assignments.groupby(["time_s", "cluster"]):

@@ -1,0 +1,155 @@
+"""The pages of the papers, and the verdicts of docs/reproduction.md, from the registry of papers.
+
+    python docs/studies/papers.py [folder]
+
+The folder is what `leomix reproduce --all -o FOLDER` has written: its tables and pictures are
+copied to docs/papers first. Without it the pages are written with those that are there.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sim.papers.paper import Claim, Entry, Paper
+from sim.papers.registry import SHIPPED, paper_of
+
+DOCS = Path(__file__).resolve().parents[1]
+PLACE = DOCS / "papers"
+INDEX = DOCS / "reproduction.md"
+BEGIN, END = "<!-- begin: papers.py -->\n", "<!-- end: papers.py -->\n"
+PATH = re.compile(r' d="[^"]*"')
+MORE_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
+LINK = re.compile(r"\]\((?!http)([^)]+)\)")
+
+
+def main(folder: str | None = None) -> None:
+    """Copy tables and pictures, and write the pages."""
+    if folder is not None:
+        copy(Path(folder))
+    for path, text in pages().items():
+        path.write_text(text)
+        print(path.relative_to(DOCS.parent))
+
+
+def copy(folder: Path) -> None:
+    """Copy the table and the picture of each entry that the folder has.
+
+    Pictures are rounded to a hundredth of a point, which nobody sees, and are half as large.
+    """
+    for name in SHIPPED:
+        for entry in paper_of(name).shown:
+            for path in (folder / name / f"{entry}.txt", folder / name / f"{entry}.svg"):
+                if path.exists():
+                    (PLACE / name).mkdir(parents=True, exist_ok=True)
+                    text = path.read_text()
+                    (PLACE / name / path.name).write_text(PATH.sub(rounded, text))
+
+
+def rounded(path: re.Match[str]) -> str:
+    """Return the path of a picture with two decimals."""
+    return MORE_DECIMALS.sub(r"\1", path[0])
+
+
+def pages() -> dict[Path, str]:
+    """Return what each page should be, by its path."""
+    papers = [paper_of(name) for name in SHIPPED]
+    found = {PLACE / f"{paper.name}.md": page(paper) for paper in papers}
+    before, _, rest = INDEX.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    index = "\n".join("\n".join(index_of(paper)) for paper in papers)
+    return {**found, INDEX: f"{before}{BEGIN}\n{index}\n{END}{after}"}
+
+
+def index_of(paper: Paper) -> Iterator[str]:
+    """Yield the lines of the index for a paper: verdicts of its entries, and how many of each."""
+    yield f"## {paper.method}\n"
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in paper.verdicts().items())
+    where = f"[{paper.title}](papers/{paper.name}.md)"
+    yield f"{where}, {paper.identity}. Claims by verdict: {counts}.\n"
+    yield "| entry | it shows | here | verdict |\n|---|---|---|---|"
+    for entry in paper.entries.values():
+        link = f"[{entry.label}](papers/{paper.name}.md#{slug(heading(entry))})"
+        yield f"| {link} | {entry.about} | {entry.state} | {entry.verdict} |"
+    yield ""
+
+
+def heading(entry: Entry) -> str:
+    """Return the heading of an entry."""
+    return f"Equations {entry.label}" if entry.label.startswith("(") else entry.label
+
+
+def slug(text: str) -> str:
+    """Return the anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+
+
+def page(paper: Paper) -> str:
+    """Return the page of a paper."""
+    lines = [
+        f"# {paper.method}",
+        f"{listed_authors(paper)}: *{paper.title}*, {paper.year}, {paper.identity}.",
+        paper.text,
+        "An entry has what the paper shows, in our words, and what came out here. A command in a "
+        "table is a test, begins with `leomix`, or is typed after `python docs/studies/`; its "
+        "complete output is in [results](results.md) or on a related page, and figures in the "
+        "column `measured` are from there. Verdicts: `equal`, `partly`, `different`, `not printed` "
+        "(the paper, or the text of it that was available, states no number or formula that could "
+        "be compared), `not attempted`. `leomix reproduce "
+        f"{paper.name}` runs every entry that has a command of its own.",
+        *([paper.more] if paper.more else []),
+    ]
+    if paper.limits:
+        lines += ["What limits the verdicts:", "\n".join(f"- {limit}" for limit in paper.limits)]
+    for name, entry in paper.entries.items():
+        lines += section(paper, name, entry)
+    return LINK.sub(lambda link: f"]({from_docs(link[1])})", "\n\n".join(lines)) + "\n"
+
+
+def from_docs(target: str) -> str:
+    """Return a link from a page of a paper to what is written as one from docs."""
+    return target.removeprefix("papers/") if target.startswith("papers/") else f"../{target}"
+
+
+def listed_authors(paper: Paper) -> str:
+    """Return the authors, of many the first."""
+    few = paper.authors[:4]
+    return ", ".join(few) + (" and others" if len(few) < len(paper.authors) else "")
+
+
+def section(paper: Paper, name: str, entry: Entry) -> Iterator[str]:
+    """Yield the parts of an entry."""
+    yield f"## {heading(entry)}"
+    yield f"{entry.about[:1].upper()}{entry.about[1:]}. Here: {entry.state}."
+    if (PLACE / paper.name / f"{name}.svg").exists():
+        yield f"![{entry.label}, as it comes out here](papers/{paper.name}/{name}.svg)"
+    table = PLACE / paper.name / f"{name}.txt"
+    if table.exists():
+        yield f"```text\n{table.read_text()}```"
+    if entry.show is not None:
+        runs = paper.runs[entry.show.runs]
+        seeds = "one seed" if runs.seeds == 1 else f"{runs.seeds} seeds"
+        command = f"`leomix reproduce {paper.name} --figure {name}`"
+        yield f"Command: {command} (scenario `{runs.scenario}`, {seeds})."
+    if entry.claims:
+        rows = "\n".join(row(claim) for claim in entry.claims)
+        yield f"| claim | command | measured | verdict |\n|---|---|---|---|\n{rows}"
+    if entry.deviation:
+        yield f"**Deviation.** {entry.deviation}"
+    if entry.code:
+        yield f"Code: {', '.join(f'`{code}`' for code in entry.code)}."
+    if entry.more:
+        yield entry.more
+    yield f"**Verdict: {entry.verdict}.**"
+
+
+def row(claim: Claim) -> str:
+    """Return a claim as a row of a table."""
+    commands = " ".join(f"`{command}`" for command in claim.commands) or "-"
+    return f"| {claim.claim} | {commands} | {claim.measured or '-'} | {claim.verdict_text} |"
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

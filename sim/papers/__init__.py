@@ -1,0 +1,1 @@
+"""What papers state, what was measured of it, and how it is run again."""

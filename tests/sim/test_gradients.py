@@ -1,0 +1,98 @@
+"""Metrics that look at gradients, against autograd of the global loss of a model written anew."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+import sim
+from learning import of_gradients
+from tests.kit.network import build
+from tests.kit.plain_loop import small_model
+from tests.kit.small import slots
+
+HERE = "tests.sim.test_gradients"
+SHIPPED = [f"squared_gradient_norm{part}" for part in ("", "_experts", "_gate")]
+
+
+@of_gradients
+def along(own, whole):
+    """Of a cluster's gradient what lies along the global one; its mean over samples is the norm."""
+    return np.concatenate([*own.experts, own.gate]) @ np.concatenate([*whole.experts, whole.gate])
+
+
+def answers(w, x):
+    """The small mixture of experts: Top-1 of a softmax, weighted by its share."""
+    hidden = functional.gelu(functional.linear(x, w["embed.weight"], w["embed.bias"]))
+    width = hidden.shape[-1:]
+    normed = functional.layer_norm(hidden, width, w["norms.0.weight"], w["norms.0.bias"])
+    share = functional.linear(normed, w["gate.0.weight"]).softmax(-1)
+    mixed = torch.zeros_like(hidden)
+    for expert in range(share.shape[-1]):
+        part = [w[f"expert.{expert}.0.{of}"] for of in ("up.weight", "up.bias")]
+        inner = functional.gelu(functional.linear(normed, *part))
+        part = [w[f"expert.{expert}.0.{of}"] for of in ("down.weight", "down.bias")]
+        chosen = (share.argmax(-1) == expert)[:, None]
+        mixed = mixed + chosen * share[:, [expert]] * functional.linear(inner, *part)
+    last = functional.layer_norm(hidden + mixed, width, w["norm.weight"], w["norm.bias"])
+    return functional.linear(last, w["head.weight"], w["head.bias"])
+
+
+@pytest.mark.parametrize("trains_backbone", [True, False])
+def test_norms_are_those_of_autograd_of_the_mean_loss_over_devices(trains_backbone, tmp_path):
+    learning = small_model("emsfl") | {"metrics": [*SHIPPED, f"{HERE}:along"]}
+    said = slots(learning=learning | {"trains_backbone": trains_backbone})
+    rows = sim.run(said, tmp_path / "run").metrics
+    w = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    for tensor in w.values():
+        tensor.requires_grad_()
+    shards = build(said).learner.task.shards
+    total = sum(sum(of.sizes) for of in shards.values())
+    loss = torch.zeros((), dtype=torch.float64)
+    for of in shards.values():  # (3): devices weigh by their samples
+        for device, size in enumerate(of.sizes):
+            x, y, _ = of.of(device)
+            loss = loss + size / total * functional.cross_entropy(answers(w, x), y)
+    loss.backward()
+    squares = {name: float(tensor.grad.square().sum()) for name, tensor in w.items()}
+    experts = sum(value for name, value in squares.items() if name.startswith("expert."))
+    gate = squares["gate.0.weight"]
+    if trains_backbone:
+        gate = sum(squares.values()) - experts
+    last = rows[rows.time_s == rows.time_s.max()].set_index("scope")
+    found = last.loc["global", SHIPPED].to_list()
+    np.testing.assert_allclose(found, [experts + gate, experts, gate], rtol=1e-9)
+    assert gate > 0
+    of_cluster = last.loc["cluster"].set_index("cluster").along
+    shares = [sum(shards[name].sizes) / total for name in of_cluster.index]
+    np.testing.assert_allclose(of_cluster @ shares, experts + gate, rtol=1e-9)
+
+
+def test_a_run_by_factors_has_the_gradient_by_whole_matrices_and_nothing_else_moves(runs):
+    """At the start the factors add nothing: it is the gradient of a run without any."""
+    by_factors = sim.run(slots(learning={"metrics": SHIPPED}))
+    whole = sim.run(slots(learning={"metrics": SHIPPED, "lora": {"rank": None}}))
+    assert by_factors.metrics[SHIPPED].iloc[0].equals(whole.metrics[SHIPPED].iloc[0])
+    plain = runs.result("slots")
+    assert by_factors.metrics.drop(columns=SHIPPED).equals(plain.metrics)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"train": False},
+            "squared_gradient_norm looks at gradients, and a run that trains nothing has none; "
+            "set learning.train: true, or remove it",
+        ),
+        (
+            {"model": {"hidden": 4096, "expert_hidden": 16384}},
+            "held whole beside the model, of up to 100,000,000 parameters",
+        ),
+    ],
+)
+def test_gradients_that_there_are_none_of_are_refused_in_a_line(changes, said):
+    with pytest.raises(sim.InputError, match=r"learning\.metrics: ") as refused:
+        sim.run(slots(learning={"metrics": SHIPPED[:1], **changes}))
+    assert said in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,169 @@
+"""Papers: their registry, `leomix reproduce`, and what is refused."""
+
+import json
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+import yaml
+
+import sim
+from tests.kit import small
+from tests.kit.papers import FORMS, PAPERS, SHIPPED, Reproduction, paper_of
+
+THREE = ("ems-fl", "nmoe", "alignment")
+SHORT = {"stop": {"cycles": 3}, "learning": {"gate_tuning_cycles": 0}}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Write the file of a paper of one's own, ``mine:paper``, beside its scenario."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scenario = small.merged(small.SLOTS, SHORT) | {"description": "two clusters in slots"}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(scenario))
+    name = f"mine_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(
+        "from pathlib import Path\ndef paper():\n    return Path('paper.yaml').resolve()\n"
+    )
+
+    def written(**changes):
+        (tmp_path / "paper.yaml").write_text(yaml.safe_dump(paper(**changes)))
+        return f"{name}:paper"
+
+    return written
+
+
+def paper(**changes):
+    method = {name: {"learning.method": name} for name in ("emsfl", "synchronous")}
+    show = {"form": "accuracy-over-cycles", "runs": "both"}
+    show["options"] = {"panel": "learning.step_size", "line": "variant", "target": 0.3}
+    printed = [{"figure": "step size 0.05, emsfl: largest fall", "most": 1.0}]
+    printed += [{"figure": "step size 0.05, emsfl: largest fall", "least": 1.5}]
+    entries = {
+        "fig-1": {"kind": "figure", "label": "Fig. 1", "about": "a drawing", "state": "missing"},
+        "fig-2": {
+            **{"kind": "figure", "label": "Fig. 2", "about": "accuracy", "state": "implemented"},
+            **{"show": show, "printed": printed},
+            "claims": [{"claim": "it learns", "verdict": "partly", "why": "it is small"}],
+        },
+    }
+    both = {"scenario": "small.yaml", "variants": method, "vary": {"learning.step_size": [0.05]}}
+    return {
+        **{"name": "mine", "method": "Mine", "title": "A paper", "authors": ["A. Author"]},
+        **{"year": 2026, "text": "All of it.", "runs": {"both": both}, "entries": entries},
+        **changes,
+    }
+
+
+# -- what is shipped
+
+
+@pytest.mark.parametrize("name", THREE)
+def test_a_shipped_paper_names_code_forms_and_runs_that_there_are(name, tmp_path):
+    shipped = paper_of(name)
+    assert (shipped.name, set(SHIPPED)) == (name, set(THREE))
+    for entry in shipped.entries.values():
+        for code in entry.code:
+            assert callable(resolve_name(code)), code
+        assert entry.code or entry.state == "missing", entry.label
+        assert entry.state != "missing" or not entry.show
+    for quick in (True, False):
+        Reproduction(shipped, list(shipped.shown), tmp_path, quick).check()
+
+
+def test_papers_are_listed_with_their_verdicts(leomix):
+    lines = leomix("reproduce").out.splitlines()
+    for name in PAPERS.names():
+        [row] = [line.split() for line in lines if line.startswith(f"{name} ")]
+        assert row[-5:] == [str(count) for count in paper_of(name).verdicts().values()]
+    listed = {one["name"]: one for one in json.loads(leomix("reproduce", "--json").out)}
+    assert listed["ems-fl"]["entries"]["table-1"]["show"]["form"] in FORMS.names()
+
+
+# -- an entry is run
+
+
+@pytest.mark.process
+def test_an_entry_is_a_sweep_with_a_table_a_figure_and_the_numbers_of_the_paper(leomix, mine):
+    name = mine()
+    done = leomix("reproduce", name, "-o", "out", "--quiet")
+    assert done.status == 0, done.err
+    swept = sim.sweep.read_sweep("out/runs/both")
+    final = {}
+    for row, folder in zip(swept.rows.to_pylist(), swept.folders, strict=True):
+        final[row["variant"]] = sim.load(folder).summary["accuracy_final"]
+    shown = Path("out/fig-2.txt").read_text()
+    assert shown.strip() in done.out
+    for method, accuracy in final.items():
+        [row] = [line.split() for line in shown.splitlines() if f" {method} " in line][:1]
+        assert f"{accuracy:.3f}" in row
+    assert [line.split()[-1] for line in shown.splitlines()[-2:]] == ["equal", "different"]
+    assert "partly: it is small" in done.out and "out/fig-2.svg" in done.out
+    picture = Path("out/fig-2.svg").read_bytes()
+    assert picture.startswith(b"<?xml")
+
+    made = {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("manifest.json")}
+    assert len(made) == 2
+    again = leomix("reproduce", name, "-o", "out", "--quiet", "--json")
+    assert {path: path.stat().st_mtime_ns for path in made} == made  # nothing is run again
+    assert Path("out/fig-2.svg").read_bytes() == picture
+    [row] = json.loads(again.out)
+    assert [one["equal"] for one in row["printed"]] == [True, False]
+
+
+@pytest.mark.process
+def test_without_its_data_the_timing_alone_is_run_and_named(leomix, mine):
+    both = {"scenario": "paper-exp2-cifar", "set": {"stop.cycles": 1}}
+    both["stand_in"] = {"learning.data": {"kind": "digit-images"}}
+    name = mine(runs={"both": both})
+    done = leomix("reproduce", name, "--figure", "fig-2", "-o", "out", "--quiet")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "cifar10.npz: no such file" in done.err
+    assert "timing only" in done.out and Path("out/fig-2.txt").is_file()
+
+
+# -- what is refused
+
+FIG_2 = paper()["entries"]["fig-2"]
+WRONG = {
+    "no form": ({"entries": {"fig-2": {**FIG_2, "show": {**FIG_2["show"], "form": "curve"}}}},
+                "no form 'curve'"),
+    "no option": ({"entries": {"fig-2": {**FIG_2, "show": {"form": "timing", "runs": "both",
+                                                           "options": {"panel": "a"}}}}},
+                  "entries.fig-2.show.options"),
+    "no runs": ({"runs": {}}, "there are no runs 'both'"),
+    "nothing to run": ({"entries": {"fig-1": paper()["entries"]["fig-1"]}}, "no entry can be run"),
+    "no scenario": ({"runs": {"both": {"set": {}}}}, "runs.both.scenario: is missing"),
+    "unknown scenario": ({"runs": {"both": {"scenario": "smal.yaml"}}}, "smal.yaml"),
+    "unknown key": ({"runs": {"both": {"scenario": "small.yaml", "set": {"stop.cycle": 1}}}},
+                    "stop.cycle"),
+    "key of the paper": ({"colour": "red"}, "colour: is not a key"),
+    "no reason": ({"entries": {"fig-2": {**FIG_2, "claims": [{"claim": "it learns",
+                                                              "verdict": "partly"}]}}}, "say why"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_paper_is_one_line_before_anything_is_run(what, leomix, mine):
+    changes, said = WRONG[what]
+    done = leomix("reproduce", mine(**changes), "-o", "out", "--quiet")
+    assert (done.status, done.err.count("\n"), said in done.err) == (2, 1, True), done.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["emsfl"], "did you mean 'ems-fl'?"),
+        (["ems-fl", "--figure", "fig5"], "did you mean 'fig-5'?"),
+        (["ems-fl", "--figure", "fig-1"], "Fig. 1 is not run"),
+        (["--figure", "fig-5"], "name the paper"),
+        (["--quick"], "name the paper, or give --all"),
+        (["ems-fl", "--all"], "leave one of them out"),
+        (["ems-fl", "-j", "-1"], "-j -1"),
+    ],
+)
+def test_a_wrong_line_is_one_line_and_exit_2(line, said, leomix):
+    done = leomix("reproduce", *line)
+    assert (done.status, done.err.count("\n"), said in done.err) == (2, 1, True), done.err
