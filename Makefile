@@ -68,7 +68,7 @@ docs: install ## build the site with its gallery (build/docs), and run every com
 	$(BIN)/python -m tests.docs.run_page docs/gallery.md gallery build/docs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
-studies: install ## print the tables of docs/results*.md and choices*.md, and of constellations.md (90 minutes on two cores; where the data sets are, three hours)
+studies: install ## print the tables of docs/results*.md, choices*.md, theory.md and constellations.md (90 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
 	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py

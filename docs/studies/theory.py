@@ -255,7 +255,7 @@ def print_estimates(found: Mapping[str, Sequence[Seed]]) -> None:
 
 def print_over_time(found: Mapping[str, Sequence[Seed]], step: float) -> None:
     """Print the squared gradient over T and gamma, beside the bounds."""
-    heads = f"{'baseline':>25}{'EMS-FL':>25}{'ratio':>25}"
+    heads = f"{'baseline':>30}{'EMS-FL':>30}{'ratio':>30}"
     print(f"{'data':<9}{'T':>4}  {'':<6}{heads}{'Theorem 2':>11}{'Theorem 1':>11}")
     for data, seeds in found.items():
         for cycles in CYCLES:
@@ -268,8 +268,8 @@ def print_over_time(found: Mapping[str, Sequence[Seed]], step: float) -> None:
                 base = [one[BASELINE, cycles] for one in of]
                 own = [one[OWN, cycles] for one in of]
                 ratios = [b / a for a, b in zip(base, own, strict=True)]
-                shown = "".join(f"{interval(values):>25}" for values in (base, own))
-                row = f"{data:<9}{cycles:>4}  {what:<6}{shown}{interval(ratios, logs=True):>25}"
+                shown = "".join(f"{interval(values):>30}" for values in (base, own))
+                row = f"{data:<9}{cycles:>4}  {what:<6}{shown}{interval(ratios, logs=True):>30}"
                 beside = "".join(f"{bound:>11.3g}" for bound in bounds)
                 print(row + (beside if what == "mean" else ""))
 
@@ -294,7 +294,7 @@ def main(seeds: str = "10", step: str = "2") -> None:
         # eta <= 1 / L of each round, and gamma eta <= 1 / (C L) of each cycle.
         baseline = mean_of((size * curve) ** 2 for _, curve in steep)
         own = mean_of((size * gamma * CLUSTERS * curve) ** 2 for gamma, curve in steep)
-        print(f"{data:<9}baseline {baseline:,.0f}, EMS-FL {own:,.0f}")
+        print(f"{data:<9}baseline {baseline:.0f}, EMS-FL {own:.0f}")
 
 
 if __name__ == "__main__":
