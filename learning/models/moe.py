@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -255,8 +255,15 @@ def tokens_of(model: nn.Module, x: Tensor) -> Tensor | None:
     return None if keep is None else keep(x)
 
 
-def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Routing]]:
-    """Return ``model(x)`` and the routing of every MoE layer in it."""
+def answers(model: nn.Module, given: Sequence[Tensor]) -> Tensor:
+    """Return a model's answers to samples: as they are, or behind what was made of them before."""
+    run: Any = model
+    found: Tensor = run(*given) if len(given) == 1 else run.after_embedding(*given)
+    return found
+
+
+def forward_with_routing(model: nn.Module, *given: Tensor) -> tuple[Tensor, list[Routing]]:
+    """Return the :func:`answers` of a model and the routing of every MoE layer in it."""
     seen: list[Routing] = []
 
     def record(_gate: nn.Module, _inputs: tuple[Tensor, ...], routing: Routing) -> None:
@@ -264,7 +271,7 @@ def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Rout
 
     hooks = [gate.register_forward_hook(record) for gate in gates_of(model)]
     try:
-        return model(x), seen
+        return answers(model, given), seen
     finally:
         for hook in hooks:
             hook.remove()

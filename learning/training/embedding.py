@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from learning.architecture.footprint import LARGEST_OF_BLOCKS
 from learning.architecture.kinds import kind_of
 from learning.models.stacked import Tensors, with_tensors
-from learning.training.task import Task, in_batches
+from learning.training.task import Task, in_batches, rows_like
 
 LARGEST = 1 << 24
 """Most numbers of some embedded samples that are kept: those of a small model."""
@@ -40,6 +40,17 @@ def embedded(
         task.embedded[name] = made
         task.lent.lend(made)
     return task.embedded[name]
+
+
+def in_parts(given: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
+    """Split what :func:`embedded` returns into batches for evaluation."""
+    rows = rows_like(given[-1])
+    return list(zip(*(torch.split(part, rows) for part in given), strict=True))
+
+
+def trial_of(task: Task, model: nn.Module, cluster: str) -> tuple[Tensor, ...]:
+    """Return a cluster's trial samples as :func:`embedded` does, for a model that is whole."""
+    return embedded(task, model, {}, f"trial of {cluster}", task.trial[cluster].x)
 
 
 def _made(run: Any, x: Tensor, largest: int) -> tuple[Tensor, ...] | None:

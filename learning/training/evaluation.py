@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from learning.data.samples import Form
 from learning.metrics import Score, as_validation, column_of, looking_at_gradients, measured
-from learning.models.moe import forward_with_routing, gates_of, tokens_of
+from learning.models.moe import answers, forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
-from learning.training.embedding import embedded
+from learning.training.embedding import embedded, in_parts, trial_of
 from learning.training.gradients import gradients_at
 from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
@@ -39,8 +39,7 @@ def evaluate(
     names = task.config.clusters
     tests = {f"tests of {name}": task.test[name] for name in names}
     with torch.inference_mode():
-        answers = _answers(task, model, tests)
-        named = zip(names, answers, tests.values(), strict=True)
+        named = zip(names, _answers(task, model, tests), tests.values(), strict=True)
         form = task.spec.form
         plain = [name for name in metrics if name not in steep]
         scores = [
@@ -55,8 +54,7 @@ def evaluate(
         for name in names:
             first.setdefault(id(task.validation[name]), name)
         apart = {f"validation of {name}": task.validation[name] for name in first.values()}
-        answers = _answers(task, model, apart)
-        pairs = zip(first, answers, apart.values(), strict=True)
+        pairs = zip(first, _answers(task, model, apart), apart.values(), strict=True)
         found = {
             key: as_validation(_score(form, "", given, kept.y, ())) for key, given, kept in pairs
         }
@@ -68,18 +66,15 @@ def evaluate(
 
 def _answers(task: Task, model: nn.Module, sets: Mapping[str, Samples]) -> Sequence[Tensor]:
     """Return the answers (n, C) of a model to each of some sets of samples, by name."""
-    run: Any = model
-    parts = []
-    for name, own in sets.items():
-        given = embedded(task, model, {}, name, own.x)
-        rows = rows_like(own.x)
-        parts += list(zip(*(torch.split(part, rows) for part in given), strict=True))
-    found = [
-        run.after_embedding(*part) if len(part) > 1 else run(*part) for part in _together(parts)
+    parts = [
+        part
+        for name, own in sets.items()
+        for part in in_parts(embedded(task, model, {}, name, own.x))
     ]
+    found = [answers(model, part) for part in _together(parts)]
     # Losses are summed in at least single precision: sixteen bits would round them.
-    answers = torch.cat([in_single(part) for part in found])
-    return torch.split(answers, [len(own.y) for own in sets.values()])
+    given = torch.cat([in_single(part) for part in found])
+    return torch.split(given, [len(own.y) for own in sets.values()])
 
 
 def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
@@ -144,14 +139,22 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
     The shares sum to K of Top-K. Raises :class:`ValueError` for a model without MoE layers and
     where nothing is left to count.
     """
+    pairs = (batch if isinstance(batch, tuple) else (batch, None) for batch in batches)
+    return _relevance(model, (((x,), keep) for x, keep in pairs))
+
+
+Given = tuple[tuple[Tensor, ...], Tensor | None]
+"""Samples as :func:`~learning.models.moe.answers` takes them, and which tokens are no padding."""
+
+
+def _relevance(model: nn.Module, batches: Iterable[Given]) -> NDArray[np.float64]:
     if not (gates := gates_of(model)):
         raise ValueError(f"{type(model).__name__} has no MoE layer; give it at least one")
     counts = torch.zeros(gates[0].experts, dtype=torch.int64)
     pairs = 0
-    for batch in batches:
-        x, keep = batch if isinstance(batch, tuple) else (batch, None)
+    for given, keep in batches:
         with torch.no_grad():
-            _, routings = forward_with_routing(model, x)
+            _, routings = forward_with_routing(model, *given)
         for _, chosen in routings:
             kept = chosen if keep is None else chosen[_checked(keep, chosen)]
             counts += torch.bincount(kept.flatten().cpu(), minlength=len(counts))
@@ -167,8 +170,10 @@ def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     model = task.model(server)
     found = []
     for name in task.config.clusters:
-        batches = [(x, tokens_of(model, x)) for x in in_batches(task.trial[name].x)]
-        found.append(expert_relevance(model, batches).tolist())
+        batches = [
+            (part, tokens_of(model, part[-1])) for part in in_parts(trial_of(task, model, name))
+        ]
+        found.append(_relevance(model, batches).tolist())
     return found
 
 

@@ -46,7 +46,7 @@ from learning.models.interface import (
     is_gate,
     names_of,
 )
-from learning.models.moe import Residency, forward_with_routing, gates_of, tokens_of
+from learning.models.moe import Residency, answers, forward_with_routing, gates_of, tokens_of
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors
 from learning.own.raised import ANYTHING
@@ -54,6 +54,7 @@ from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.descent import loss_of
+from learning.training.embedding import trial_of
 from learning.training.objective import mean_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
@@ -177,22 +178,26 @@ def _pretrained_gates(
     at_once = pretrained_at_once(task.config, "gate")
     by_task = task.config.pretraining.gate_loss == "task"
     by = partial(gate_loss, form=task.spec.form) if by_task else loss_of_origin
-    fit(parameters.values(), step, by(model, trial, homes), batches, at_once)
+    given = [trial_of(task, model, name) for name in task.trial]
+    whole = tuple(map(torch.cat, zip(*given, strict=True)))
+    fit(parameters.values(), step, by(model, whole, trial, homes), batches, at_once)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
-def loss_of_origin(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
+def loss_of_origin(
+    model: nn.Module, given: Sequence[Tensor], trial: Samples, homes: Tensor
+) -> Loss:
     """Return each gate's origin loss alone, by row indices into ``trial``.
 
     What the gates see is what the model computes without gradients: none runs through an expert.
+    It is run with samples as they are ``given``, embedded or not.
     """
     at_home = homes.T[trial.domain]
     gates = gates_of(model)
 
     def loss(rows: Tensor, whole: Tensor) -> Tensor:
-        x = trial.x[rows]
-        keep = tokens_of(model, x)
-        seen = _inputs_of(gates, model, x)
+        keep = tokens_of(model, trial.x[rows])
+        seen = _inputs_of(gates, model, [part[rows] for part in given])
         of_gates = [
             origin_loss(gate(own).weight, at_home[rows], keep)
             for gate, own in zip(gates, seen, strict=True)
@@ -202,8 +207,10 @@ def loss_of_origin(model: nn.Module, trial: Samples, homes: Tensor) -> Loss:
     return loss
 
 
-def _inputs_of(gates: Sequence[nn.Module], model: nn.Module, x: Tensor) -> list[Tensor]:
-    """Return what each gate is given as the model runs on ``x``, without gradients."""
+def _inputs_of(
+    gates: Sequence[nn.Module], model: nn.Module, samples: Sequence[Tensor]
+) -> list[Tensor]:
+    """Return what each gate is given as the model runs on samples, without gradients."""
     seen: list[Tensor] = []
 
     def record(_gate: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -212,7 +219,7 @@ def _inputs_of(gates: Sequence[nn.Module], model: nn.Module, x: Tensor) -> list[
     hooks = [gate.register_forward_pre_hook(record) for gate in gates]
     try:
         with torch.no_grad():
-            model(x)
+            answers(model, samples)
     finally:
         for hook in hooks:
             hook.remove()
@@ -234,16 +241,24 @@ def _here(config: LearningConfig, held: tuple[int, ...]) -> Residency:
     return Residency(held=held, recomputed=config.checkpoint_activations)
 
 
-def gate_loss(model: nn.Module, trial: Samples, homes: Tensor, form: Form = LABELLED) -> Loss:
-    """Return the task's loss plus each gate's origin loss, by row indices into ``trial``."""
+def gate_loss(
+    model: nn.Module,
+    given: Sequence[Tensor],
+    trial: Samples,
+    homes: Tensor,
+    form: Form = LABELLED,
+) -> Loss:
+    """Return the task's loss plus each gate's origin loss, by row indices into ``trial``.
+
+    The model is run with samples as they are ``given``, embedded or not.
+    """
     at_home = homes.T[trial.domain]
 
     def loss(rows: Tensor, whole: Tensor) -> Tensor:
-        x = trial.x[rows]
-        answers, routings = forward_with_routing(model, x)
-        keep = tokens_of(model, x)
+        found, routings = forward_with_routing(model, *(part[rows] for part in given))
+        keep = tokens_of(model, trial.x[rows])
         by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
-        of_task = mean_loss(form, answers, trial.y[rows])
+        of_task = mean_loss(form, found, trial.y[rows])
         of_gates = torch.stack(by_origin).sum()
         of_all = len(rows) / len(whole)
         return of_all * of_task + _share_of_tokens(model, trial, rows, whole) * of_gates

@@ -189,12 +189,14 @@ def test_blocks_without_experts_run_once(deep, monkeypatch):
         server, states = learner.start(), {}
         for number in range(2):
             server = cycle(learner, server, states, number)
-        found.append([score["loss"] for score in learner.evaluate(server)])
+        shares = learner.relevance(server)
+        found.append([*(score["loss"] for score in learner.evaluate(server)), *np.ravel(shares)])
         counts.append(sum(runs))
         runs.clear()
     np.testing.assert_allclose(*found, rtol=0, atol=1e-6)
     samples = load_samples(deep_config(deep))
-    held = [*samples.test.values(), *(shard for own in samples.shards.values() for shard in own)]
+    shards = (shard for own in samples.shards.values() for shard in own)
+    held = [*samples.test.values(), *samples.trial.values(), *shards]
     once = sum(len(part.y) for part in held)
     assert counts == [once, once]  # too much to be kept is found once, too
 
