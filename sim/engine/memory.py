@@ -202,7 +202,7 @@ def _learning(built: Build) -> Iterator[Need]:
         MODEL: (parameters, smaller),
         KERNELS: ("one for each shape, of the last ones", "use learning.precision=float32"),
         LOADING: (f"{parameters} as their files keep them", smaller),
-        ADDED: (f"new versions of what is trained, in {built.cycles} cycles", fewer),
+        ADDED: (f"new versions of experts, in {built.cycles} cycles, of {parameters}", smaller),
         STATES: (
             f"{sum(config.devices)} devices that train {found.trained} parameters each",
             fewer,
