@@ -376,7 +376,7 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
         ("cpu", "of the disk at /.*; 31.46 TB of it is its model and a checkpoint .*: use -o on a"),
         pytest.param(
             "cuda",
-            "of the memory of cuda and .* free; .* is what the server has changed .*: use a smaller",
+            "of the memory of cuda and .* free; .* is what the server has changed .*: use a",
             marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
         ),
     ],
