@@ -75,7 +75,7 @@ def warnings_of(
         *([_interrupted_round(waiting)] if waiting else ()),
         *(_fault(detail, count) for detail, count in sorted(faults.items())),
         *(own.doubts() if isinstance(own, OwnLearning) else ()),
-        *_step_sizes(tables["assignments"], built),
+        *_step_sizes(tables, built),
     ]
 
 
@@ -179,7 +179,7 @@ def _conditions(assignments: pa.Table) -> Iterator[Statement]:
         )
 
 
-def _step_sizes(assignments: pa.Table, built: Build) -> Iterator[Statement]:
+def _step_sizes(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:
     """Whether the step sizes are those that EMS-FL's Theorems 1 and 2 assume of the gate.
 
     The baseline splits no experts and so measures no density ratio, which is at least 1.
@@ -189,8 +189,9 @@ def _step_sizes(assignments: pa.Table, built: Build) -> Iterator[Statement]:
     is_baseline = issubclass(built.method, Synchronous) and built.learner.architecture.experts > 0
     if not built.learner.trains or not (splits or is_baseline) or _keeps_its_gate(built):
         return
-    known = [ratio for ratio in (density_ratio(assignments) or {}).values() if ratio is not None]
-    least = float(np.mean(known)) if splits and known else 1.0
+    ratios = density_ratio(tables["assignments"]) if splits else None
+    known = [ratio for ratio in (ratios or {}).values() if ratio is not None]
+    least = float(np.mean(known)) if known else 1.0
     # The mean of measured shares has their rounding.
     if learning.gate_step_size_ratio >= least or math.isclose(
         learning.gate_step_size_ratio, least, rel_tol=ROUNDING
