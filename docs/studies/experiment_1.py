@@ -31,8 +31,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         **AT_EQUAL_STEPS,
     },
 }
-STEP_SIZES = (0.002, 0.005, 0.01)
-TUNED_ON = (101, 102)
+STEP_SIZES = (0.002, 0.005)
+TUNED_ON = (101,)
 
 
 def settings(variants: Sequence[Path], data: Path, cycles: int) -> dict[str, Any]:

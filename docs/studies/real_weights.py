@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from batch import in_processes
+from batch import PROCESSES, in_processes
 from by_seed import NO_LESS, SHARE, Measure, Step, Table, compared
 
 COSTS = ("steps", "uplink_gb")
@@ -95,10 +95,16 @@ class Experiment:
         return list(map(self.run, points))
 
     def by_seed(self, points: Sequence[Point], seeds: Sequence[int]) -> list[list[Run]]:
-        """Return the runs of each point, one a seed."""
-        each = [[{**self.fixed, **point, "seed": seed} for point in points] for seed in seeds]
+        """Return the runs of each point, one a seed: a process has those of one seed, or some."""
+        parts = max(1, PROCESSES // len(seeds))
+        jobs = [(seed, points[part::parts]) for seed in seeds for part in range(parts)]
+        each = [[{**self.fixed, **point, "seed": seed} for point in own] for seed, own in jobs]
         found = in_processes(self.run_each, each)
-        return [list(runs) for runs in zip(*found, strict=True)]
+        rows: list[list[Run]] = [[] for _ in points]
+        for number, runs in enumerate(found):
+            for at, own in zip(range(number % parts, len(points), parts), runs, strict=True):
+                rows[at].append(own)
+        return rows
 
     def tuned(self) -> dict[str, float]:
         """Return the step size of each method, and print what it was chosen from."""
@@ -110,7 +116,7 @@ class Experiment:
         for (name, step), runs in zip(tried, self.by_seed(points, self.tuned_on), strict=True):
             found[name][step] = mean(own.validation for own in runs)
         seeds = ", ".join(map(str, self.tuned_on))
-        print(f"{self.measured} on validation samples after the last cycle, mean of seeds {seeds}")
+        print(f"{self.measured} on validation samples after the last cycle, seeds {seeds}")
         print(line("step size", [f"{step:g}" for step in self.step_sizes], 10))
         for name, own in found.items():
             print(line(name, [f"{own[step]:.3f}" for step in self.step_sizes], 10))
