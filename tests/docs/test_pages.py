@@ -93,7 +93,7 @@ def test_make_targets_and_studies_that_pages_name_exist():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
     run = {command.strip() for command in re.findall(r"python docs/studies/([^\n;]+)", MAKEFILE)}
     assert set(shown()) <= run
-    shared = {"batch.py", "by_seed.py", "real_models.py"}
+    shared = {"batch.py", "by_seed.py", "real_models.py", "real_weights.py"}
     files = {path.name for path in STUDIES.glob("*.py")} - shared
     assert files == {command.split()[0] for command in run}
 
