@@ -33,6 +33,19 @@ class Judged(StrEnum):
         return -figure if self == Judged.LOSS else figure
 
 
+def followed(scores: Mapping[str, Any], judged: Judged, *, of_validation: bool, digits: int) -> str:
+    """Return by what a run is followed while it goes on: "validation accuracy 0.812".
+
+    ``scores`` is the pooled row of an evaluation. The figures are of validation samples or of test
+    samples. Empty where nothing is measured.
+    """
+    key, of = ("validation_", "validation ") if of_validation else ("", "")
+    names = {"loss": f"{of}loss", "accuracy": "tokens right"}
+    shown = names if judged == Judged.LOSS else {"accuracy": f"{of}accuracy"}
+    values = {name: scores.get(key + figure) for figure, name in shown.items()}
+    return ", ".join(f"{k} {v:.{digits}f}" for k, v in values.items() if v is not None)
+
+
 def by_objective(objective: str | None) -> Judged:
     """Return by what runs are judged that have this ``learning.data.objective``."""
     return Judged.LOSS if objective == "next_token" else Judged.ACCURACY

@@ -11,7 +11,8 @@ import sim
 from sim.report import report
 from sim.sweep import read_sweep
 from tests.kit.next_words import next_words, scenario
-from tests.kit.results import Judged
+from tests.kit.replay import numbers, scene
+from tests.kit.results import Judged, Progress
 from tests.kit.sweeps import Candidate, Tried, Tuning
 
 
@@ -48,6 +49,25 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     assert shown["loss"] == f"{start} -> {final} nats, of the next token"
     assert "accuracy" not in shown and not summary["targets"]
     assert f"loss {final} nats a token" in repr(result)
+    right = f"{summary['accuracy_final']:.4f}"
+    log = (folders[0] / "run.log").read_text()
+    assert f"cycle 4: loss {summary['loss_final']:.4f}, tokens right {right}\n" in log
+    shown = scene({"it": result})
+    assert shown["judged_by"] == "loss"
+    assert sum(numbers(shown["runs"][0]["learnt"]["value"])) == round(1e6 * summary["loss_final"])
+
+
+def test_a_bar_shows_the_loss_first(place):
+    shown = []
+
+    class Bar(Progress):
+        def update(self, text, *rest):
+            shown.append(text)
+
+    apart = {"validation_loss": 2.5, "validation_accuracy": 0.25}
+    with Bar(scenario(place), quiet=False) as bar:
+        bar.measured([{"time_s": 900.0, "cycle": 1, "loss": 3.25, "accuracy": 0.125, **apart}])
+    assert "cycle 1 of 4, loss 3.250, tokens right 0.125" in shown[-1]
 
 
 def test_a_comparison_ranks_by_the_loss(leomix, folders):
