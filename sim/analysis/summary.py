@@ -96,22 +96,28 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
 def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)
-    chosen = targets.by_validation(curve)
+    judged = judged_by(manifest)
+    chosen = targets.by_validation(curve, judged)
     best = max((evaluation.accuracy for evaluation in curve), default=None)
+    lowest = max((one.loss for one in curve), key=Judged.LOSS.merit, default=None)
+    final = curve[-1] if curve else None
     reached = targets.of_run(curve, manifest)
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
-        "judged_by": judged_by(manifest),
+        "judged_by": judged,
         "trained": manifest.get("scenario", {}).get("learning", {}).get("train", True),
         "accuracy_start": curve[0].accuracy if curve else None,
-        "accuracy_final": curve[-1].accuracy if curve else None,
+        "accuracy_final": None if final is None else final.accuracy,
         "accuracy_best": best if chosen is None else chosen.accuracy,
         "accuracy_mean": time_averaged(curve, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
-        "loss_final": curve[-1].loss if curve else None,
-        "validation_final": targets.validation_at(curve),
+        "loss_final": None if final is None else final.loss,
+        "loss_best": lowest if chosen is None else chosen.loss,
+        "validation_final": None if final is None else final.validation,
         "validation_best": None if chosen is None else chosen.validation,
-        "nothing_learnt": _nothing_learnt(curve, judged_by(manifest)),
+        "validation_loss_final": None if final is None else final.validation_loss,
+        "validation_loss_best": None if chosen is None else chosen.validation_loss,
+        "nothing_learnt": _nothing_learnt(curve, judged),
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
 

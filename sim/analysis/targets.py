@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from math import fsum
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.judged import Judged, judged_by
 
@@ -27,9 +27,9 @@ MOST = 5
 class Evaluation(NamedTuple):
     """A pooled evaluation that measured something, and what all devices had spent by then.
 
-    ``accuracy`` and ``loss`` are of test samples; ``validation`` is the accuracy on the samples
-    that ``learning.data.validation`` sets aside. The latter, the loss, what was spent and how many
-    test ``samples`` there were are None where they are not known.
+    ``accuracy`` and ``loss`` are of test samples; ``validation`` and ``validation_loss`` are the
+    accuracy and the loss on the samples that ``learning.data.validation`` sets aside. These, the
+    loss, what was spent and how many test ``samples`` there were are None where they are not known.
     """
 
     accuracy: float
@@ -41,9 +41,14 @@ class Evaluation(NamedTuple):
     energy_j: float | None
     validation: float | None = None
     samples: int | None = None
+    validation_loss: float | None = None
+
+    def validated(self, judged: str) -> float | None:
+        """Return the figure of validation samples by which runs are judged."""
+        return self.validation_loss if judged == Judged.LOSS else self.validation
 
 
-OF_MODEL = ("accuracy", "loss", "validation", "samples")
+OF_MODEL = ("accuracy", "loss", "validation", "validation_loss", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
@@ -55,7 +60,8 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
 
-    columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
+    apart = ["validation_accuracy", "samples", "validation_loss"]
+    columns = ["accuracy", "loss", "cycle", "time_s", *apart]
     rows = pooled.select(columns).filter(pc.is_valid(pooled["accuracy"])).to_pylist()
     spent = None if manifest is None else manifest.get("spent")
     steps = None if manifest is None else steps_of(manifest)
@@ -70,8 +76,8 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
         return rounds, taken, energy_j
 
     return [
-        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), validation, samples)
-        for accuracy, loss, cycle, time_s, validation, samples in map(dict.values, rows)
+        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), *apart)
+        for accuracy, loss, cycle, time_s, *apart in map(dict.values, rows)
     ]
 
 
@@ -128,13 +134,21 @@ def _spent(evaluation: Evaluation) -> dict[str, Any]:
     return {key: when[key] for key in when if key not in OF_MODEL}
 
 
-def by_validation(curve: Sequence[Evaluation]) -> Evaluation | None:
-    """Return the evaluation of the highest validation accuracy, the earliest of equals.
+def by_validation(
+    curve: Sequence[Evaluation], judged: Judged = Judged.ACCURACY
+) -> Evaluation | None:
+    """Return the evaluation that is best on validation samples, the earliest of equals.
 
-    None where nothing is validated.
+    That is the one of the highest accuracy, or of the lowest loss where this judges the run. None
+    where nothing is validated.
     """
-    validated = (one for one in curve if one.validation is not None)
-    return max(validated, key=lambda one: cast(float, one.validation), default=None)
+    validated = (one for one in curve if one.validated(judged) is not None)
+    return max(validated, key=lambda one: judged.merit(one.validated(judged)), default=None)
+
+
+def evaluation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> Evaluation | None:
+    """Return the last evaluation by so many simulated hours; None where there was none by then."""
+    return next((one for one in reversed(curve) if one.hours <= hours), None)
 
 
 def validation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> float | None:
@@ -143,8 +157,8 @@ def validation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> float
     It was measured at the last evaluation by then, by default the last one of the run. None where
     none was measured by then.
     """
-    found = [one.validation for one in curve if one.hours <= hours]
-    return found[-1] if found else None
+    found = evaluation_at(curve, hours)
+    return None if found is None else found.validation
 
 
 def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sim.analysis.judged import by_objective, followed
 from sim.cli.output import warn
 from sim.engine.progress import span_s
 from sim.facts.observer import Observer
@@ -26,8 +28,8 @@ class Progress(Bar, Observer):
         self._span_s = span_s(world)
         self._cycle = 0
         self._cycle_s = 0.0
-        self._accuracy = math.nan
-        self._followed = "validation accuracy" if world.learning.data.validation else "accuracy"
+        self._data = world.learning.data
+        self._measured = ""
         self._next_look = -math.inf
         self.doubts: tuple[Statement, ...] = ()
         self._first: tuple[float, float] | None = None
@@ -38,12 +40,15 @@ class Progress(Bar, Observer):
         self.doubts += tuple(doubts)
         warn(doubts)
 
-    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Show an evaluation."""
-        if cycle > self._cycle:
-            self._cycle = cycle
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show an evaluation: what it measured of all clusters together, which is the first row."""
+        pooled = rows[0]
+        time_s = pooled["time_s"]
+        if pooled["cycle"] > self._cycle:
+            self._cycle = pooled["cycle"]
             self._cycle_s = time_s
-        self._accuracy = accuracy
+        judged, validates = by_objective(self._data.objective), self._data.validation > 0
+        self._measured = followed(pooled, judged, of_validation=validates, digits=3)
         self._next_look = -math.inf
         self.event(0, time_s)
 
@@ -66,8 +71,8 @@ class Progress(Bar, Observer):
 
     def _text(self, time_s: float, now: float) -> str:
         parts = [how_far(time_s, self._span_s, self._cycle, self._cycles)]
-        if not math.isnan(self._accuracy):
-            parts.append(f"{self._followed} {self._accuracy:.3f}")
+        if self._measured:
+            parts.append(self._measured)
         began, from_s = self._first or (now, time_s)
         if now > began:
             parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")

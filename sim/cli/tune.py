@@ -84,7 +84,7 @@ def tune_command(
 ) -> None:
     """Choose settings of each method on validation samples, and write them to chosen.yaml."""
     from sim.sweep.points import scenario_name
-    from sim.sweep.tuning import CHOSEN, run_tuning
+    from sim.sweep.tuning import CHOSEN, basis, run_tuning
 
     plan = tuned.plan(scenario_name(scenario))
     done = run_tuning(plan, place.sweep_options(limits), quiet=shown.quiet)
@@ -93,15 +93,18 @@ def tune_command(
         print(f"note: {line}", file=sys.stderr)
     with output.showing("the tuning is complete, its table", str(path), json_=shown.json_):
         if shown.json_:
-            output.print_json({"chosen": done.chosen, "tried": [_row(one) for one in done.tried]})
+            tried = [_row(one) for one in done.tried]
+            found = {"judged_by": done.judged, "chosen": done.chosen, "tried": tried}
+            output.print_json(found)
             return
         print(_text(done))
+        print(f"chosen by      {basis(done.judged)}")
         print(f"chosen keys    {path}")
         print(f"use them       leomix sweep {scenario} --variants {path}")
 
 
 def _row(one: Tried) -> dict[str, Any]:
-    mean = one.mean if math.isfinite(one.mean) else None
+    mean, mean_loss = (x if math.isfinite(x) else None for x in (one.mean, one.mean_loss))
     return {
         "contender": one.candidate.contender,
         "settings": dict(one.candidate.settings),
@@ -110,6 +113,8 @@ def _row(one: Tried) -> dict[str, Any]:
         "seeds": len(one.accuracies),
         "validation_mean": mean,
         "validation_by_seed": {str(seed): x for seed, x in one.accuracies.items()},
+        "validation_loss_mean": mean_loss,
+        "validation_loss_by_seed": {str(seed): x for seed, x in one.losses.items()},
         "chosen": one.is_chosen,
     }
 
@@ -117,17 +122,19 @@ def _row(one: Tried) -> dict[str, Any]:
 def _text(done: Tuning) -> str:
     """Show what was tried, one line each."""
     from sim.analysis.comparison_text import mean_text
+    from sim.analysis.judged import Judged
     from sim.analysis.over_seeds import over_seeds
     from sim.formatting import table
-    from sim.sweep.tuning import ACCURACY
+    from sim.sweep.tuning import BOUNDS
 
     lines = []
     for one in done.tried:
-        values = [value for value in one.accuracies.values() if value is not None]
+        values = [value for value in one.figures.values() if value is not None]
         count = f"{len(values)}"
-        if len(values) < len(one.accuracies):
-            count += f" of {len(one.accuracies)}"
-        shown = mean_text(over_seeds(values, ACCURACY)) if values else "-"
+        if len(values) < len(one.figures):
+            count += f" of {len(one.figures)}"
+        shown = mean_text(over_seeds(values, BOUNDS[done.judged])) if values else "-"
         mark = "chosen" if one.is_chosen else ""
         lines.append([one.candidate.name, count, f"{one.hours / 24:.2f}", shown, mark])
-    return table(["", "seeds", "days", "validation accuracy [95 %]", ""], lines)
+    unit = " (nats)" if done.judged == Judged.LOSS else ""
+    return table(["", "seeds", "days", f"{done.judged.on_validation}{unit} [95 %]", ""], lines)

@@ -22,6 +22,7 @@ from learning.rng import drawing, draws_so_far
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
+from sim.analysis.judged import by_objective, followed
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
 from sim.engine.doubts import doubts_of
@@ -326,13 +327,17 @@ class Run(Observer):
             raise SimulationError(f"{error}; what was traced is lost{why}") from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Log an evaluation, unless nothing is measured."""
+        """Keep how far the run has come, for who asks."""
         self._cycle = cycle
         self._accuracy = None if math.isnan(accuracy) else accuracy
-        if not math.isnan(accuracy):
-            validates = self.built.scenario.learning.data.validation > 0
-            what = "validation accuracy" if validates else "accuracy"
-            LOG.info("evaluated at %.2f h, cycle %s: %s %.4f", time_s / 3600, cycle, what, accuracy)
+
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log an evaluation, unless nothing is measured."""
+        data = self.built.scenario.learning.data
+        pooled, judged = rows[0], by_objective(data.objective)
+        if said := followed(pooled, judged, of_validation=data.validation > 0, digits=4):
+            hours, cycle = pooled["time_s"] / 3600, pooled["cycle"]
+            LOG.info("evaluated at %.2f h, cycle %s: %s", hours, cycle, said)
 
     def event(self, number: int, time_s: float) -> None:
         """Check a replay, save what is due, and show what somebody asks for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 
 from sim.engine.learning_task import learner_of
 from sim.papers.forms import PaperRun, Shown, grouped, mean_and_range, panels
-from sim.plots.colours import colour
+from sim.plots.colours import COLOURS, of_method
 from sim.plots.names import legend, name_ticks
 from sim.world.world import World
 
 GLOBAL = "global"
 ALONE, START = "most related expert", "start model"
+OF_NO_METHOD = {ALONE: COLOURS[-1], START: COLOURS[-2]}
+"""Colours of models that no method has made; they are the same in every figure."""
 
 Accuracies = dict[str, float]
 """By cluster, and of all of them as ``global``."""
@@ -47,7 +49,8 @@ def accuracy_by_set(runs: Sequence[PaperRun], *, alone: bool = False, start: boo
         for name, values in own.items()
         if values
     }
-    return Shown(("", *sets), rows, _bars(by_set, sets), measured)
+    methods = {run.variant: run.result.manifest["method"] for run in runs}
+    return Shown(("", *sets), rows, _bars(by_set, sets, _colours(by_set, methods)), measured)
 
 
 def experts_alone(learner: Any) -> Accuracies:
@@ -75,16 +78,33 @@ def accuracies_of(result: Any, *, first: bool = False) -> Accuracies:
     }
 
 
-def _bars(by_set: Mapping[str, Mapping[str, Sequence[float]]], sets: Sequence[str]) -> Any:
+def _colours(models: Iterable[str], methods: Mapping[str, str]) -> list[str]:
+    """Return the colours of models: those that curves of their methods have, as far as they differ.
+
+    Bars have no dashes, so that a second variant of a method takes a colour that is free.
+    """
+    taken: dict[str, str] = {}
+    for model in models:
+        own = OF_NO_METHOD.get(model) or of_method(methods[model])
+        free = (each for each in (own, *COLOURS) if each not in taken.values())
+        taken[model] = next(free, own)
+    return list(taken.values())
+
+
+def _bars(
+    by_set: Mapping[str, Mapping[str, Sequence[float]]],
+    sets: Sequence[str],
+    colours: Sequence[str],
+) -> Any:
     figure, [axes] = panels(1, (1.4 + 1.2 * len(sets), 3.0))
     width = 0.8 / len(by_set)
     handles = []
-    for number, own in enumerate(by_set.values()):
+    for number, (own, colour) in enumerate(zip(by_set.values(), colours, strict=True)):
         x = np.arange(len(sets)) + (number - (len(by_set) - 1) / 2) * width
         centre = np.array([mean(own[name]) if own[name] else np.nan for name in sets])
         ends = np.array([(min(own[n]), max(own[n])) if own[n] else (np.nan,) * 2 for n in sets])
         reach = np.abs(ends.T - centre)
-        handles.append(axes.bar(x, centre, width, yerr=reach, capsize=2, color=colour(number)))
+        handles.append(axes.bar(x, centre, width, yerr=reach, capsize=2, color=colour))
     name_ticks(axes, "x", range(len(sets)), sets)
     axes.set(ylabel="accuracy", xlabel="test set", ylim=(0, 1))
     legend(axes, handles, list(by_set))

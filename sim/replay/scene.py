@@ -20,6 +20,7 @@ import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints
 from orbit.utc import Start
+from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
 from sim.errors import InputError
@@ -53,7 +54,7 @@ SHOWN_STEPS = 50_000
 """Steps of time of a run that a screen shows apart: a second of half a day and more."""
 MOST_TICKS = 2_000
 """Aggregations that can be told apart on a screen."""
-ACCURACY_UNIT = 1e-6
+LEARNT_UNIT = 1e-6
 LAND_UNIT_DEG = 0.1
 NOT_SERVED = -1
 
@@ -115,6 +116,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     colours = _colours(list(runs.values()))
+    judged = judged_together(judged_by(run.manifest) for run in runs.values())
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": _clock_end_s(end_s, unit_s),
@@ -132,8 +134,10 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
         "shadows": _shadows(
             [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
         ),
+        "judged_by": judged,
         "runs": [
             _of_run(label, run, own, sky, end_s, unit_s)
+            | {"learnt": _learnt(run, judged, end_s, unit_s)}
             | {"battery": _battery(run, charge, shown, end_s, unit_s)}
             for (label, run), own, charge in zip(runs.items(), colours, held, strict=True)
         ],
@@ -329,7 +333,7 @@ def _battery(
 def _of_run(
     label: str, run: Run, colour: str, sky: Sky, end_s: float, unit_s: float
 ) -> dict[str, Any]:
-    """What one run did: services of the contacts, spans of transfers, bytes, accuracy, ticks."""
+    """What one run did: services of the contacts, spans of transfers, bytes, ticks."""
     contacts = contacts_of(run, sky)
     until_s = min(end_s, _end_s(run))
     spans = contact_lanes(run.tables, contacts.contact_id)
@@ -358,7 +362,6 @@ def _of_run(
             "time": packed(steps(_moments(bytes_at.time_s, until_s, unit_s))),
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
-        "accuracy": _accuracy(pooled_metrics(run.tables), until_s, unit_s),
         "energy": _energy(run, until_s, unit_s),
         "aggregations": _ticks(run.tables, until_s, unit_s),
         "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
@@ -400,14 +403,19 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
 
 
-def _accuracy(pooled: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
-    """Pooled evaluations: ``time`` and ``value`` (in millionths), both in steps."""
-    known = pooled.filter(pc.is_valid(pooled["accuracy"]))
-    time_s, value = (as_numpy(known[name]) for name in ("time_s", "accuracy"))
+def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, str]:
+    """Pooled evaluations of the figure by which runs are judged, where it is finite.
+
+    ``time`` and ``value`` (in millionths), both in steps.
+    """
+    end_s = min(end_s, _end_s(run))
+    pooled = pooled_metrics(run.tables)
+    known = pooled.filter(pc.fill_null(pc.is_finite(pooled[judged]), fill_value=False))
+    time_s, value = (as_numpy(known[name]) for name in ("time_s", judged))
     shown = time_s <= end_s
     return {
         "time": packed(steps(_moments(time_s[shown], end_s, unit_s))),
-        "value": packed(steps(_units(value[shown], ACCURACY_UNIT))),
+        "value": packed(steps(_units(value[shown], LEARNT_UNIT))),
     }
 
 

@@ -1,7 +1,8 @@
 """Tuning: which settings of each method do best, on samples that nothing else is decided by.
 
 Every combination of the swept keys is run for every method or variant, on the same seeds. The one
-with the highest mean validation accuracy at a given time is chosen. Test samples decide nothing.
+with the highest mean validation accuracy at a given time is chosen, or the one with the lowest mean
+validation loss where runs are judged by it (``sim.analysis.judged``). Test samples decide nothing.
 With halving, only the better half of a method's settings goes on to twice the time (successive
 halving: Jamieson and Talwalkar, arXiv 1502.07943); what they have trained so far is reused.
 """
@@ -10,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sim.analysis.judged import Judged, by_objective
 from sim.analysis.lead import Bounds
+from sim.analysis.targets import evaluation_at
 from sim.errors import InputError, SimulationError
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
@@ -32,14 +35,17 @@ from sim.sweep.text import failures_text, no_room
 from sim.sweep.variants import METHOD, VARIANT, Axes
 from statements import Code, Statement
 
+if TYPE_CHECKING:
+    from scenarios.learning import Learning
+
 OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
 """Sections that decide what is learnt from, by whom, and until when: nothing to be tuned."""
 
 CHOSEN = "chosen.yaml"
 """The chosen keys by method or variant, as a sweep and ``--set @FILE`` take them."""
 
-ACCURACY = Bounds(0.0, 1.0)
-"""What an accuracy cannot be below and above."""
+BOUNDS = {Judged.ACCURACY: Bounds(0.0, 1.0), Judged.LOSS: Bounds(0.0, math.inf)}
+"""What the figures by which settings are judged cannot be below and above."""
 
 MOST_RUNGS = 4
 """Times at which settings are compared with halving: an eighth, a quarter, a half, and all."""
@@ -63,18 +69,42 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate with its validation accuracy after ``hours``, by seed; None of a failed run."""
+    """A candidate with its validation accuracy and loss after ``hours``, by seed.
+
+    They are None of a failed run, the loss also where it is not finite. ``judged`` says by which of
+    the two settings are compared.
+    """
 
     candidate: Candidate
     hours: float
     accuracies: Mapping[int, float | None]
     is_chosen: bool = False
+    losses: Mapping[int, float | None] = field(default_factory=dict)
+    judged: Judged = Judged.ACCURACY
+
+    @property
+    def figures(self) -> Mapping[int, float | None]:
+        """What settings are compared by, by seed."""
+        return self.losses if self.judged == Judged.LOSS else self.accuracies
 
     @cached_property
     def mean(self) -> float:
-        """The mean over seeds, -inf where one of them has none."""
-        values = [-math.inf if x is None else x for x in self.accuracies.values()]
-        return mean(values) if values else -math.inf
+        """The mean accuracy over seeds, -inf where one of them has none."""
+        return _mean_merit(Judged.ACCURACY, self.accuracies)
+
+    @cached_property
+    def mean_loss(self) -> float:
+        """The mean loss over seeds, inf where one of them has none."""
+        return -_mean_merit(Judged.LOSS, self.losses)
+
+    @property
+    def merit(self) -> float:
+        """What is the greater the better the setting, -inf where a seed has no figure."""
+        return _mean_merit(self.judged, self.figures)
+
+
+def _mean_merit(judged: Judged, figures: Mapping[int, float | None]) -> float:
+    return mean(map(judged.merit, figures.values())) if figures else -math.inf
 
 
 @dataclass(frozen=True)
@@ -101,9 +131,7 @@ class TuningPlan:
                 Code.MISSING,
                 "name the time at which settings are compared by --at DAYS",
             )
-        # Any one candidate says what the others have in common.
-        plan = self.sweep_of(self.candidates[:1], 1.0)
-        learning = plan.read(next(plan.points()).overrides).learning
+        learning = self._learning
         if not learning.train:
             raise InputError(
                 Statement.of(
@@ -120,6 +148,17 @@ class TuningPlan:
                     "tuning needs samples to choose by; add --set learning.data.validation=0.2",
                 )
             )
+
+    @cached_property
+    def _learning(self) -> Learning:
+        """The learning of any one candidate, which says what the others have in common."""
+        plan = self.sweep_of(self.candidates[:1], 1.0)
+        return plan.read(next(plan.points()).overrides).learning
+
+    @property
+    def judged(self) -> Judged:
+        """By what settings are compared: what is learnt from, and how, is the same for all."""
+        return by_objective(self._learning.data.objective)
 
     def _check_keys(self) -> None:
         """Refuse keys that decide what is learnt from, and that there are none to choose from."""
@@ -188,6 +227,7 @@ class Tuning:
 
     folder: Path
     tried: Sequence[Tried]
+    judged: Judged = Judged.ACCURACY
 
     @property
     def chosen(self) -> dict[str, dict[str, Any]]:
@@ -209,14 +249,14 @@ class Tuning:
                             f"{best.candidate.contender}: {key}={as_yaml(value)} is the {which} "
                             "value that was tried; a better one may lie beyond it"
                         )
-            level = [one for one in own if one is not best and one.mean == best.mean]
+            level = [one for one in own if one is not best and one.merit == best.merit]
             if level:
                 names = ", ".join(one.candidate.name for one in level)
                 yield f"{best.candidate.name} ties with {names}; the first one was taken"
         for one in self.tried:
-            if failed := [seed for seed, x in one.accuracies.items() if x is None]:
-                seeds = ", ".join(map(str, failed))
-                yield f"{one.candidate.name}: has no accuracy with seed {seeds}: see its run's log"
+            if failed := [seed for seed, x in one.figures.items() if x is None]:
+                lacks = f"no {one.judged.on_validation} with seed {', '.join(map(str, failed))}"
+                yield f"{one.candidate.name}: has {lacks}: see its run's log"
 
 
 def _is_number(value: Any) -> bool:
@@ -241,8 +281,9 @@ def tune(  # noqa: PLR0913 (a documented signature)
     """Choose among values of ``keys`` for each method or variant, as ``leomix tune`` does.
 
     ``scenario``, ``keys``, ``overrides``, ``variants``, ``replications`` and ``jobs`` are what they
-    are for a sweep. The settings are compared by their mean validation accuracy after ``at_days``,
-    or when the shortest run ends; with ``halving``, only the better half of the settings goes on to
+    are for a sweep. The settings are compared by their mean validation accuracy (by their mean
+    validation loss where each next token is learnt) after ``at_days``, or when the shortest run
+    ends; with ``halving``, only the better half of the settings goes on to
     twice the time. ``out`` is a new folder (default: a free one in ``runs``), or with ``resume``
     that of a tuning to continue. Raises InputError for wrong input, before anything runs, and where
     all settings of a method fail.
@@ -282,13 +323,14 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
             raise SimulationError(f"{trouble}; {again}")
         if not done.kept:
             raise InputError(_why_all_failed(done))
-        found = _measured(read_sweep(place), left, plan.at_days, share)
+        found = _measured(plan, read_sweep(place), left, share)
         tried |= {one.candidate.name: one for one in found}
         if share < 1.0:
             left = [one.candidate for one in _better_half(found)]
     failures = failures_text(done.rows(), [VARIANT])
     names = [one.name for one in left]
-    tuning = Tuning(folder, _with_choice(plan, list(tried.values()), names, failures))
+    chosen = _with_choice(plan, list(tried.values()), names, failures)
+    tuning = Tuning(folder, chosen, plan.judged)
     write_text(folder / CHOSEN, chosen_text(plan, tuning))
     return tuning
 
@@ -300,34 +342,36 @@ def _why_all_failed(done: Sweeping) -> str:
 
 
 def _measured(
-    sweep: Sweep, candidates: Sequence[Candidate], at_days: float | None, share: float
+    plan: TuningPlan, sweep: Sweep, candidates: Sequence[Candidate], share: float
 ) -> list[Tried]:
-    """Return the validation accuracies of the runs of a sweep, at the time or the common end.
+    """Return the validation figures of the runs of a sweep, at the time or the common end.
 
     A time after the end of all runs is the end of the last one.
     """
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
     ends = [row["hours"] for row in done]
-    if at_days is None:
+    if plan.at_days is None:
         hours = min(ends, default=0.0)
     else:
-        hours = min(24.0 * at_days * share, max(ends, default=0.0))
-    accuracies = {
-        row["folder"]: load(sweep.folder / row["folder"]).validation_at(hours) for row in done
+        hours = min(24.0 * plan.at_days * share, max(ends, default=0.0))
+    evaluated = {
+        row["folder"]: evaluation_at(load(sweep.folder / row["folder"]).evaluations, hours)
+        for row in done
     }
-    return [
-        Tried(
-            one,
-            hours,
-            {
-                row["seed"]: accuracies.get(row["folder"])
-                for row in rows
-                if row[VARIANT] == one.name
-            },
-        )
-        for one in candidates
-    ]
+    tried = []
+    for one in candidates:
+        own = [row for row in rows if row[VARIANT] == one.name]
+        by_seed = {row["seed"]: evaluated.get(row["folder"]) for row in own}
+        accuracies = {seed: x and x.validation for seed, x in by_seed.items()}
+        losses = {seed: x and _if_finite(x.validation_loss) for seed, x in by_seed.items()}
+        tried.append(Tried(one, hours, accuracies, losses=losses, judged=plan.judged))
+    return tried
+
+
+def _if_finite(loss: float | None) -> float | None:
+    """Return a loss, but None of a training that has diverged: its mean would tell nothing."""
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 def _better_half(tried: Sequence[Tried]) -> Iterator[Tried]:
@@ -336,7 +380,7 @@ def _better_half(tried: Sequence[Tried]) -> Iterator[Tried]:
     for one in tried:
         own.setdefault(one.candidate.contender, []).append(one)
     for candidates in own.values():
-        kept = sorted(candidates, key=lambda one: -one.mean)[: -(-len(candidates) // 2)]
+        kept = sorted(candidates, key=lambda one: -one.merit)[: -(-len(candidates) // 2)]
         yield from (one for one in candidates if one in kept)
 
 
@@ -350,20 +394,26 @@ def _with_choice(
     best: dict[str, Tried] = {}
     for one in tried:
         name = one.candidate.contender
-        is_better = name not in best or one.mean > best[name].mean
-        if one.candidate.name in last and one.mean > -math.inf and is_better:
+        is_better = name not in best or one.merit > best[name].merit
+        if one.candidate.name in last and one.merit > -math.inf and is_better:
             best[name] = one
     if without := [name for name in plan.contenders if name not in best]:
         raise InputError(
             Statement.of(
                 Code.NOT_RECORDED,
                 "",
-                "{contenders}: no setting has a validation accuracy with every seed; {why}",
+                "{contenders}: no setting has a {figure} with every seed; {why}",
                 contenders=", ".join(without),
+                figure=plan.judged.on_validation,
                 why=failures[0] if failures else "see the logs of the runs",
             )
         )
     return [replace(one, is_chosen=one is best[one.candidate.contender]) for one in tried]
+
+
+def basis(judged: Judged) -> str:
+    """Return what the chosen settings have: "highest validation accuracy"."""
+    return f"{judged.best} {judged.on_validation}"
 
 
 def chosen_text(plan: TuningPlan, tuning: Tuning) -> str:
@@ -371,7 +421,7 @@ def chosen_text(plan: TuningPlan, tuning: Tuning) -> str:
     [hours, *_] = {one.hours for one in tuning.tried if one.is_chosen}
     seeds = plan.replications
     return (
-        f"# Chosen by `leomix tune {Path(plan.scenario).name}` on validation accuracy after "
+        f"# Chosen by `leomix tune {Path(plan.scenario).name}`: the {basis(plan.judged)} after "
         f"{hours / 24:.2f} days,\n# in the mean of {seeds} seed{'s' * (seeds != 1)}, from "
         f"{len(plan.candidates)} settings.\n"
         + yaml.dump(tuning.chosen, Dumper=_WithoutAnchors, sort_keys=False, allow_unicode=True)

@@ -8,6 +8,7 @@ from sim.analysis.curves import over_seeds as curve_over_seeds
 from sim.analysis.experts import alignment_figures
 from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
+from sim.analysis.judged import Judged
 from sim.analysis.lead import Asked, Bounds
 from sim.analysis.link_states import RoundLink
 from sim.analysis.measure import Measure

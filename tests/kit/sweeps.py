@@ -16,6 +16,7 @@ from sim.sweep.points import SweepPlan, combinations, combinations_count
 from sim.sweep.progress import SweepProgress
 from sim.sweep.rows import MACHINE_COLUMNS, missing_status
 from sim.sweep.specs import read_pairs, read_spec
+from sim.sweep.tuning import Candidate, Tried, Tuning
 from sim.sweep.variants import Axes
 from sim.sweep.worker_process import Holds
 from sim.world.world import World

@@ -1,13 +1,19 @@
 """Runs that learn each next token are judged by their loss: on pages, in comparisons, in sweeps."""
 
 import json
+import math
 import re
 
+import pandas as pd
 import pytest
 
 import sim
 from sim.report import report
+from sim.sweep import read_sweep
 from tests.kit.next_words import next_words, scenario
+from tests.kit.replay import numbers, scene
+from tests.kit.results import Judged, Progress
+from tests.kit.sweeps import Candidate, Tried, Tuning
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,25 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     assert shown["loss"] == f"{start} -> {final} nats, of the next token"
     assert "accuracy" not in shown and not summary["targets"]
     assert f"loss {final} nats a token" in repr(result)
+    right = f"{summary['accuracy_final']:.4f}"
+    log = (folders[0] / "run.log").read_text()
+    assert f"cycle 4: loss {summary['loss_final']:.4f}, tokens right {right}\n" in log
+    shown = scene({"it": result})
+    assert shown["judged_by"] == "loss"
+    assert sum(numbers(shown["runs"][0]["learnt"]["value"])) == round(1e6 * summary["loss_final"])
+
+
+def test_a_bar_shows_the_loss_first(place):
+    shown = []
+
+    class Bar(Progress):
+        def update(self, text, *rest):
+            shown.append(text)
+
+    apart = {"validation_loss": 2.5, "validation_accuracy": 0.25}
+    with Bar(scenario(place), quiet=False) as bar:
+        bar.measured([{"time_s": 900.0, "cycle": 1, "loss": 3.25, "accuracy": 0.125, **apart}])
+    assert "cycle 1 of 4, loss 3.250, tokens right 0.125" in shown[-1]
 
 
 def test_a_comparison_ranks_by_the_loss(leomix, folders):
@@ -85,6 +110,58 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
     [title] = re.findall("<h1>(.*?)</h1>", page)
     assert "final loss of the next token" in title
     assert "Final share of tokens right" in page and "inal accuracy" not in page
+
+
+@pytest.mark.process
+def test_tuning_chooses_the_lowest_validation_loss(leomix, place, monkeypatch):
+    """Steps so short that the shares of tokens right are equal: the loss alone tells them apart."""
+    monkeypatch.chdir(place)
+    made = scenario(place).model_dump(mode="json")
+    made["learning"]["data"]["validation"] = 0.2
+    (place / "apart.yaml").write_text(json.dumps(made))
+    line = ["tune", "apart.yaml", "-p", "learning.step_size=0.0001,0.001,0.003", "--quiet"]
+    line += ["--at", f"{4800 / 86400}", "--halving"]
+    done = leomix(*line, "-o", "tuned", "--json")
+    assert done.status == 0, done
+    assert "ties with" not in done.err
+    assert "learning.step_size=0.003 is the greatest value" in done.err
+    found = json.loads(done.out)
+    assert found["judged_by"] == "loss"
+    assert found["chosen"]["synchronous"]["learning.step_size"] == 0.003
+    assert [round(one["days"] * 86400) for one in found["tried"]] == [2400, 4800, 4800]
+    final = found["tried"][1:]
+    assert final[0]["validation_mean"] == final[1]["validation_mean"]  # else anything would do
+    for one, folder in zip(final, read_sweep(place / "tuned" / "rung-2").folders, strict=True):
+        rows = pd.read_parquet(folder / "metrics.parquet")
+        losses = rows[rows.scope == "global"].sort_values("time_s").validation_loss
+        assert one["validation_loss_by_seed"] == {"3": losses.iloc[-1]}
+        assert one["validation_loss_mean"] == losses.iloc[-1]
+        summary = sim.load(folder).summary
+        assert summary["validation_loss_best"] == losses.min()
+        shown = " ".join(leomix("show", folder).out.split())
+        assert f"validation loss {losses.iloc[-1]:.3f} nats at the end, {losses.min():.3f}" in shown
+    file = (place / "tuned" / "chosen.yaml").read_text()
+    assert file.startswith(
+        "# Chosen by `leomix tune apart.yaml`: the lowest validation loss after "
+    )
+    text = leomix(*line, "-o", "tuned", "--resume").out
+    assert "validation loss (nats)" in text and "accuracy" not in text
+    assert re.search("^chosen by +lowest validation loss$", text, re.MULTILINE)
+
+
+def test_equal_and_missing_losses_are_told_and_the_missing_are_the_worst(tmp_path):
+    def tried(step, loss, *, is_chosen=False):
+        candidate = Candidate("A", {"step": step}, {})
+        losses = {1: 2.0, 2: loss}
+        return Tried(candidate, 1.0, {1: step, 2: 0.5}, is_chosen, losses, Judged.LOSS)
+
+    chosen, level, failed = tried(2, 1.0, is_chosen=True), tried(1, 1.0), tried(3, None)
+    assert chosen.merit == level.merit == -1.5 and failed.merit == -math.inf
+    assert failed.mean > chosen.mean > level.mean  # the accuracies say otherwise
+    assert list(Tuning(tmp_path, [chosen, level, failed], Judged.LOSS).notices()) == [
+        "A step=2 ties with A step=1; the first one was taken",
+        "A step=3: has no validation loss with seed 2: see its run's log",
+    ]
 
 
 @pytest.mark.parametrize("key", ["learning.targets=[0.5]", "stop.accuracy=0.5"])

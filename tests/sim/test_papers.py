@@ -6,10 +6,11 @@ from pkgutil import resolve_name
 
 import pytest
 import yaml
+from matplotlib.colors import to_hex
 
 import sim
 from tests.kit import small
-from tests.kit.papers import FORMS, PAPERS, SHIPPED, Reproduction, paper_of
+from tests.kit.papers import FORMS, PAPERS, SHIPPED, PaperRun, Reproduction, paper_of
 
 THREE = ("ems-fl", "nmoe", "alignment")
 SHORT = {"stop": {"cycles": 3}, "learning": {"gate_tuning_cycles": 0}}
@@ -54,6 +55,23 @@ def paper(**changes):
         **{"year": 2026, "text": "All of it.", "runs": {"both": both}, "entries": entries},
         **changes,
     }
+
+
+def test_a_method_has_one_colour_in_curves_and_bars():
+    methods = {"EMS-FL": "emsfl-enhanced", "standard": "emsfl", "baseline": "synchronous"}
+    made = []
+    for name, method in methods.items():
+        found = sim.run(small.slots(stop={"cycles": 1}, learning={"method": method}))
+        made.append(PaperRun(name, {"learning.step_size": 0.1}, 0, found))
+    options = {"panel": "learning.step_size", "line": "variant"}
+    curves = FORMS.find("accuracy-over-cycles")(made, **options).figure.axes[0]
+    of_curves = [to_hex(line.get_color()) for line in curves.lines[: len(made)]]
+    assert len(set(of_curves)) == len(made)
+    for kept in (made, made[::-2]):  # also where a figure has not all of them
+        bars = FORMS.find("test-sets")(kept, start=True).figure.axes[0].containers
+        drawn = [each.patches[0] for each in bars if hasattr(each, "patches")]
+        start, *own = [to_hex(each.get_facecolor()) for each in drawn]
+        assert own == [of_curves[made.index(run)] for run in kept] and start not in of_curves
 
 
 # -- what is shipped

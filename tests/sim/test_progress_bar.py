@@ -14,6 +14,11 @@ from tests.kit.sweeps import Holds, LocalEngine, Outcome, Point, SweepProgress
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=40", "--no-cache"]
 
 
+def evaluated(time_s, cycle, accuracy):
+    """Rows of an evaluation, of which a bar shows the pooled one."""
+    return [{"time_s": time_s, "cycle": cycle, "accuracy": accuracy, "loss": 3.25}]
+
+
 def on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
@@ -43,17 +48,17 @@ def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts
 ):
     on_a_terminal(monkeypatch)
     with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
-        bar.evaluated(0.0, 0, 0.25)
-        bar.evaluated(900.0, 1, 0.5)
+        bar.measured(evaluated(0.0, 0, 0.25))
+        bar.measured(evaluated(900.0, 1, 0.5))
         bar.event(1, 1200.0)
         # Two slots and an idle one, four times, are two hours; one took 900 s, so four take 3600.
         said = bar._bar.tasks[0].description
         assert "hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500" in said
         assert bar._bar.tasks[0].completed == pytest.approx(900.0 / 3600.0)
     with Progress(small.orbit(stop={"days": 10, "cycles": 4}), quiet=False) as bar:
-        bar.evaluated(43_200.0, 0, 0.1)
+        bar.measured(evaluated(43_200.0, 0, 0.1))
         assert bar._bar.tasks[0].completed == pytest.approx(0.05)
-        bar.evaluated(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
+        bar.measured(evaluated(86_400.0, 2, 0.2))  # two cycles a day: two days for four, not ten
         assert bar._bar.tasks[0].completed == pytest.approx(0.5)
     capsys.readouterr()
 
@@ -63,14 +68,14 @@ def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, 
     for name, seconds in (("STILL_EVERY_S", 0.3), ("LOOK_EVERY_S", 0.05)):
         monkeypatch.setattr(f"sim.formatting.{name}", seconds)
     with Progress(small.slots(stop={"cycles": 4}), quiet=False) as shown:
-        shown.evaluated(900.0, 1, 0.5)
+        shown.measured(evaluated(900.0, 1, 0.5))
         time.sleep(1.0)
     lines = capsys.readouterr().err.splitlines()
     assert 2 <= len(lines) <= 4
     assert lines[0].startswith("hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500")
     assert re.search(r", for 0\.[3-9] s$", lines[0]), lines
     with Progress(small.slots(), quiet=True) as shown:
-        shown.evaluated(900.0, 1, 0.5)
+        shown.measured(evaluated(900.0, 1, 0.5))
         time.sleep(0.5)
     assert capsys.readouterr().err == ""
 

@@ -298,7 +298,7 @@ def test_accuracy_is_that_of_each_pooled_evaluation(runs):
     run = runs.result("slots")
     data = scene({"it": run})
     rows = run.metrics[run.metrics.scope == "global"].dropna(subset="accuracy")
-    own = data["runs"][0]["accuracy"]
+    own = data["runs"][0]["learnt"]
     np.testing.assert_allclose(np.cumsum(numbers(own["time"])) * data["unit_s"], rows.time_s)
     np.testing.assert_allclose(np.cumsum(numbers(own["value"])) * 1e-6, rows.accuracy, atol=1e-6)
     assert data["orbits"] == [] and data["land"] is None
@@ -314,9 +314,9 @@ def test_the_last_evaluation_counts_when_the_clock_stops(end_s):
     run.tables["metrics"] = pa.Table.from_pandas(rows)
     data = scene({"it": run})
     [own] = data["runs"]
-    for times in (own["accuracy"]["time"], own["bytes"]["time"]):
+    for times in (own["learnt"]["time"], own["bytes"]["time"]):
         assert (np.cumsum(numbers(times)) * data["unit_s"] <= data["end_s"]).all()
-    assert np.cumsum(numbers(own["accuracy"]["value"]))[-1] == 900_000
+    assert np.cumsum(numbers(own["learnt"]["value"]))[-1] == 900_000
     assert data["end_s"] == pytest.approx(end_s, abs=1e-9)
 
 

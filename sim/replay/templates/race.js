@@ -21,7 +21,7 @@ function fit(canvas, height) {
 class Race {
   constructor(canvas, world) {
     Object.assign(this, {canvas, world});
-    // Accuracy in steps, as it was measured; of runs without any the bytes that were moved.
+    // Accuracy or loss in steps, as it was measured; of runs without any the bytes that were moved.
     this.measured = world.runs.some(run => run.steps.time.length);
     this.curves = world.runs.map(run => this.measured
       ? [...run.steps.time].map((time, i) => [time, run.steps.value[i]])
@@ -38,7 +38,7 @@ class Race {
 
   get caption() {
     const ticks = this.world.runs.some(run => run.aggregations.time.length) ? "; marks at the foot are aggregations" : "";
-    const what = this.measured ? `Accuracy over simulated ${this.time[0]}: a step at each evaluation` : `${this.unit[0]} moved over simulated ${this.time[0]}, all directions together`;
+    const what = this.measured ? `${this.world.judged === "loss" ? "Loss of the next token (nats)" : "Accuracy"} over simulated ${this.time[0]}: a step at each evaluation` : `${this.unit[0]} moved over simulated ${this.time[0]}, all directions together`;
     return what + ticks;
   }
 
@@ -107,7 +107,7 @@ class Race {
     pen.clip();
     pen.stroke(this.paths[number]);
     pen.restore();
-    const here = this.measured ? run.accuracy(stop) : run.allMoved(stop);
+    const here = this.measured ? run.learnt(stop) : run.allMoved(stop);
     if (here !== null) {
       pen.beginPath();
       pen.arc(this.x(stop), this.y(here), 4, 0, TURN);

@@ -90,7 +90,7 @@ class Replay {
     say(find(".play"), playing ? "Pause" : "Play");
     slider.value = now / end * 1000;
     this.world.runs.forEach((run, number) => {
-      const value = run.accuracy(now);
+      const value = run.learnt(now);
       say(this.labels[number].querySelector(".big"), value === null ? "" : value.toFixed(3));
       say(this.labels[number].querySelector(".said"), words.done(run, now));
     });
@@ -107,8 +107,8 @@ class Replay {
   aloud() {
     const {clock: {now}, words, world} = this;
     const runs = world.runs.map(run => {
-      const value = run.accuracy(now);
-      return `${run.label}: ${value === null ? "" : `accuracy ${value.toFixed(3)}, `}${words.done(run, now)}`;
+      const value = run.learnt(now);
+      return `${run.label}: ${value === null ? "" : `${world.judged} ${value.toFixed(3)}, `}${words.done(run, now)}`;
     });
     return [words.elapsed(now), words.who(this.moment), ...runs].join(". ");
   }

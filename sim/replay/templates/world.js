@@ -66,7 +66,7 @@ class Run {
     for (const way of Object.keys(WORDS)) if (way in data.bytes) this.bytes.ways[way] = summed(data.bytes[way]);
     this.hops = pairs(data.hops);
     this.spans = Object.assign(Spans.of(data.spans, unit), {contact: unpacked(data.spans.contact), toward: unpacked(data.spans.toward)});
-    this.steps = {time: summed(data.accuracy.time, unit), value: summed(data.accuracy.value, 1e-6)};
+    this.steps = {time: summed(data.learnt.time, unit), value: summed(data.learnt.value, 1e-6)};
     this.energy = {time: summed(data.energy.time, unit), value: summed(data.energy.joules)};
     this.aggregations = new Marks(data.aggregations, unit);
     this.faults = new Marks(data.faults, unit);
@@ -109,7 +109,8 @@ class Run {
     return Object.keys(this.bytes.ways).reduce((sum, way) => sum + this.moved(way, time), 0);
   }
 
-  accuracy(time) {
+  // The accuracy, or the loss by which runs of next tokens are judged.
+  learnt(time) {
     return valueAt(this.steps, time);
   }
 
@@ -135,6 +136,7 @@ class World {
     Object.assign(this.contacts, {unit, satellite: unpacked(data.contacts.satellite), place: unpacked(data.contacts.place)});
     const pairs = packed => Object.assign(Spans.of(packed, unit), {a: unpacked(packed.a), b: unpacked(packed.b)});
     this.links = pairs(data.links);
+    this.judged = data.judged_by;
     this.runs = data.runs.map(run => new Run(run, this.contacts, unit, pairs));
     this.shadows = Object.assign(Spans.of(data.shadows, unit), {battery: unpacked(data.shadows.battery)});
     this.busy = this.#busy();
