@@ -184,10 +184,9 @@ def _list_predictions(outside: Sequence[Paper]) -> None:
     ]
     print(table(("predicted of", "entry", "figure", "value (range)", "state"), rows))
     reasons = [
-        f"{paper.name} {name}, {one.figure}: {one.read.why}"
+        f"{paper.name} {name} {reason}"
         for paper in outside
         for name, prediction in paper.predictions.items()
-        for one in prediction.figures
-        if one.read is not None and one.read.why
+        for reason in prediction.reasons
     ]
     print("\n".join(reasons) + "\n" if reasons else "")

@@ -179,6 +179,21 @@ class Prediction(_Part):
     known_before: str = ""
     commit: Commit | None = None
 
+    @property
+    def outcome_text(self) -> str:
+        """How many figures came out how."""
+        found = Counter(one.outcome for one in self.figures)
+        return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why figures came out as they did, where that is stated."""
+        return [
+            f"- {one.figure}: {one.outcome}: {one.read.why}"
+            for one in self.figures
+            if one.read is not None and one.read.why
+        ]
+
     @model_validator(mode="after")
     def _was_committed_before_it_was_read(self) -> Self:
         for one in self.figures:

@@ -150,15 +150,11 @@ class Reproduced:
     def verdict_text(self) -> str:
         """The verdict of the entry, and of each of its claims with its reason.
 
-        Where figures are predicted, their states.
+        Where figures are predicted: how many came out how, and why some differ.
         """
         prediction = self.entry.prediction
         if prediction is not None:
-            return "\n".join(
-                f"- {one.figure}: {one.outcome}"
-                + (f": {one.read.why}" if one.read is not None and one.read.why else "")
-                for one in prediction.figures
-            )
+            return "\n".join([prediction.outcome_text, *prediction.reasons])
         lines = [f"{self.entry.verdict} (the verdict of the registry, on its full runs)"]
         lines += [f"- {one.claim}: {one.verdict_text}" for one in self.entry.claims]
         return without_links("\n".join(lines))
