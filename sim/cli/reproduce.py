@@ -120,6 +120,7 @@ def _show(made: Reproduced, *, as_json: bool) -> None:
 
 
 def _row(made: Reproduced) -> dict[str, Any]:
+    prediction = made.entry.prediction
     return {
         "paper": made.paper.name,
         "entry": made.id,
@@ -140,7 +141,7 @@ def _row(made: Reproduced) -> dict[str, Any]:
             }
             for one, value, same in made.foreseen
         ],
-        "verdict": made.entry.verdict,
+        "verdict": made.entry.verdict if prediction is None else prediction.outcome_text,
         "picture": None if made.picture is None else str(made.picture),
     }
 
