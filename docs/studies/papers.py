@@ -1,5 +1,7 @@
 """The pages of the papers, and the verdicts of docs/reproduction.md, from the registry of papers.
 
+Papers from outside, of which figures are predicted, share a page: docs/papers/predictions.md.
+
     python docs/studies/papers.py [folder]
 
 The folder is what `leomix reproduce --all -o FOLDER` has written: its tables and pictures are
@@ -10,10 +12,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sim.papers.paper import Claim, Entry, Paper
+from sim.papers.paper import Claim, Entry, Paper, Predicted, Prediction
 from sim.papers.registry import SHIPPED, paper_of
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -55,8 +57,10 @@ def rounded(path: re.Match[str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return what each page should be, by its path."""
-    papers = [paper_of(name) for name in SHIPPED]
+    known = [paper_of(name) for name in SHIPPED]
+    papers = [paper for paper in known if not paper.predictions]
     found = {PLACE / f"{paper.name}.md": page(paper) for paper in papers}
+    found[PLACE / "predictions.md"] = page_of_predictions([p for p in known if p.predictions])
     before, _, rest = INDEX.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     index = "\n".join("\n".join(index_of(paper)) for paper in papers)
@@ -105,6 +109,11 @@ def page(paper: Paper) -> str:
         lines += ["What limits the verdicts:", "\n".join(f"- {limit}" for limit in paper.limits)]
     for name, entry in paper.entries.items():
         lines += section(paper, name, entry)
+    return of_paper(lines)
+
+
+def of_paper(lines: Sequence[str]) -> str:
+    """Return the text of a page of papers; links in ``lines`` are written as from docs."""
     return LINK.sub(lambda link: f"]({from_docs(link[1])})", "\n\n".join(lines)) + "\n"
 
 
@@ -119,20 +128,78 @@ def listed_authors(paper: Paper) -> str:
     return ", ".join(few) + (" and others" if len(few) < len(paper.authors) else "")
 
 
+def page_of_predictions(papers: Sequence[Paper]) -> str:
+    """Return the page of all predictions."""
+    lines = [
+        "# Predictions",
+        "Papers from outside, to which nobody has tuned leomix. The settings that they print were "
+        "run, and the figures below were committed, each with a range and its reason, before "
+        "anybody here had read the paper's results; what was remembered of them all the same is "
+        "stated. The verdict is a later commit: `predicted` (not read yet), `equal` (what is "
+        "printed is within the range), `different` (with the reason), or `not printed`. A "
+        "prediction that fails stays here. `leomix reproduce` lists all of them, and "
+        "`leomix reproduce NAME` runs one of the names below and shows what was predicted beside "
+        "what comes out.",
+        "\n".join(
+            [
+                "| paper | figures | states | fixed by commit |",
+                "|---|---|---|---|",
+                *(
+                    f"| [{paper.method}](papers/predictions.md#{slug(paper.method)}) "
+                    f"(`{paper.name}`) "
+                    f"| {len(prediction.figures)} | {prediction.outcome_text} "
+                    f"| `{prediction.commit or '-'}` |"
+                    for paper in papers
+                    for prediction in paper.predictions.values()
+                ),
+            ]
+        ),
+    ]
+    for paper in papers:
+        lines.append(f"## {paper.method}")
+        where = f", {paper.identity}" if paper.identity else ""
+        lines.append(f"{listed_authors(paper)}: *{paper.title}*, {paper.year}{where}. {paper.text}")
+        for name, prediction in paper.predictions.items():
+            lines += predicted(paper, name, prediction)
+    return of_paper(lines)
+
+
+def predicted(paper: Paper, name: str, prediction: Prediction) -> Iterator[str]:
+    """Yield the parts of an entry that predicts figures."""
+    entry = paper.entries[name]
+    yield f"**{entry.label}**: {entry.about}."
+    rows = "\n".join(row_of_prediction(one) for one in prediction.figures)
+    yield (
+        "| figure | predicted (range) | why this range | to compare with | printed | state |\n"
+        f"|---|---|---|---|---|---|\n{rows}"
+    )
+    if prediction.known_before:
+        yield f"**Known before.** {prediction.known_before}"
+    parts = (
+        ("Implemented", prediction.implemented),
+        ("Approximated", prediction.approximated),
+        ("Missing", prediction.missing),
+    )
+    yield "\n".join(f"- {what}: {'; '.join(said)}." for what, said in parts if said)
+    yield from shown_of(paper, name, entry)
+
+
+def row_of_prediction(one: Predicted) -> str:
+    """Return a figure as a row of a table."""
+    read = one.read
+    value = "-" if read is None else "none" if read.value is None else f"{read.value:g}"
+    source = "" if read is None else f" ({read.source}; commit `{read.commit or 'this one'}`)"
+    state = f"{one.outcome}: {read.why}" if read is not None and read.why else one.outcome
+    return (
+        f"| {one.figure} | {one.range_text} | {one.why} | {one.look} | {value}{source} | {state} |"
+    )
+
+
 def section(paper: Paper, name: str, entry: Entry) -> Iterator[str]:
     """Yield the parts of an entry."""
     yield f"## {heading(entry)}"
     yield f"{entry.about[:1].upper()}{entry.about[1:]}. Here: {entry.state}."
-    if (PLACE / paper.name / f"{name}.svg").exists():
-        yield f"![{entry.label}, as it comes out here](papers/{paper.name}/{name}.svg)"
-    table = PLACE / paper.name / f"{name}.txt"
-    if table.exists():
-        yield f"```text\n{table.read_text()}```"
-    if entry.show is not None:
-        runs = paper.runs[entry.show.runs]
-        seeds = "one seed" if runs.seeds == 1 else f"{runs.seeds} seeds"
-        command = f"`leomix reproduce {paper.name} --figure {name}`"
-        yield f"Command: {command} (scenario `{runs.scenario}`, {seeds})."
+    yield from shown_of(paper, name, entry)
     if entry.claims:
         rows = "\n".join(row(claim) for claim in entry.claims)
         yield f"| claim | command | measured | verdict |\n|---|---|---|---|\n{rows}"
@@ -143,6 +210,20 @@ def section(paper: Paper, name: str, entry: Entry) -> Iterator[str]:
     if entry.more:
         yield entry.more
     yield f"**Verdict: {entry.verdict}.**"
+
+
+def shown_of(paper: Paper, name: str, entry: Entry) -> Iterator[str]:
+    """Yield the picture and the table of an entry, and the command that makes them."""
+    if (PLACE / paper.name / f"{name}.svg").exists():
+        yield f"![{entry.label}, as it comes out here](papers/{paper.name}/{name}.svg)"
+    table = PLACE / paper.name / f"{name}.txt"
+    if table.exists():
+        yield f"```text\n{table.read_text()}```"
+    if entry.show is not None:
+        runs = paper.runs[entry.show.runs]
+        seeds = "one seed" if runs.seeds == 1 else f"{runs.seeds} seeds"
+        command = f"`leomix reproduce {paper.name} --figure {name}`"
+        yield f"Command: {command} (scenario `{runs.scenario}`, {seeds})."
 
 
 def row(claim: Claim) -> str:

@@ -120,6 +120,7 @@ def _show(made: Reproduced, *, as_json: bool) -> None:
 
 
 def _row(made: Reproduced) -> dict[str, Any]:
+    prediction = made.entry.prediction
     return {
         "paper": made.paper.name,
         "entry": made.id,
@@ -131,7 +132,16 @@ def _row(made: Reproduced) -> dict[str, Any]:
             {"figure": printed.figure, "paper": printed.text, "here": value, "equal": same}
             for printed, value, same in made.compared
         ],
-        "verdict": made.entry.verdict,
+        "predicted": [
+            {
+                **one.model_dump(mode="json", exclude={"read", "look", "why"}),
+                "here": value,
+                "in_range": same,
+                "state": one.outcome,
+            }
+            for one, value, same in made.foreseen
+        ],
+        "verdict": made.entry.verdict if prediction is None else prediction.outcome_text,
         "picture": None if made.picture is None else str(made.picture),
     }
 
@@ -143,17 +153,41 @@ def _list(*, as_json: bool) -> None:
     from sim.papers.registry import papers
 
     known = list(papers())
+    outside = [paper for paper in known if paper.predictions]
     if as_json:
         output.print_json([paper.model_dump(mode="json", exclude={"path"}) for paper in known])
         return
     rows = [
         [paper.name, paper.method, paper.identity, *map(str, paper.verdicts().values())]
         for paper in known
+        if paper not in outside
     ]
     print(table(("paper", "method", "where", *VERDICTS), rows))
     print()
+    if outside:
+        _list_predictions(outside)
     for paper in known:
         print(f"{paper.name}: {', '.join(paper.shown) or 'no entry can be run'}")
     print(
         "\nrun one: leomix reproduce PAPER --figure ID, or all of a paper: leomix reproduce PAPER"
     )
+
+
+def _list_predictions(outside: Sequence[Paper]) -> None:
+    """List the figures that are predicted, and what became of them."""
+    from sim.formatting import table
+
+    rows = [
+        [paper.name, name, one.figure, one.range_text, one.outcome]
+        for paper in outside
+        for name, prediction in paper.predictions.items()
+        for one in prediction.figures
+    ]
+    print(table(("predicted of", "entry", "figure", "value (range)", "state"), rows))
+    reasons = [
+        f"{paper.name} {name} {reason}"
+        for paper in outside
+        for name, prediction in paper.predictions.items()
+        for reason in prediction.reasons
+    ]
+    print("\n".join(reasons) + "\n" if reasons else "")

@@ -55,6 +55,8 @@ FORMS: Register[Form] = Register(
         "gates": "sim.papers.gates:gates",
         "policies": "sim.papers.policies:policies",
         "timing": "sim.papers.timing:timing",
+        "flyovers": "sim.papers.flyovers:flyovers",
+        "visits": "sim.papers.visits:visits",
     },
     "a function of runs that returns a sim.papers.forms.Shown",
 )

@@ -1,5 +1,8 @@
 """A paper as data: who wrote it, what it states entry by entry, and what was measured of that.
 
+Of a paper that nobody here has tuned to, an entry may predict figures: they are committed before
+the paper's result is read, and a later commit adds what was read.
+
 The file of a paper is YAML. :func:`read_paper` checks it; what is wrong is one line with the file,
 the key and the cure.
 """
@@ -22,9 +25,13 @@ Kind = Literal["figure", "table", "equations", "algorithm", "remark", "theorem",
 State = Literal["implemented", "approximated", "missing"]
 Verdict = Literal["equal", "partly", "different", "not printed", "not attempted"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Outcome = Literal["predicted", "equal", "different", "not printed"]
+"""What became of a figure that was predicted; ``predicted`` until the paper's is read."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 Text = Annotated[str, Field(min_length=1)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
 Keys = dict[str, Any]
 """Values by dotted key of a scenario."""
 Variants = dict[str, Keys]
@@ -94,6 +101,110 @@ class Printed(_Part):
         return " and ".join([f"{self.value:g}"] if self.value is not None else ends)
 
 
+class Reading(_Part):
+    """What a paper prints of a figure that was predicted: the value, or none.
+
+    ``source`` says where it stands; ``commit`` is that of the verdict, null until a later commit
+    names it. ``why`` says what explains a difference.
+    """
+
+    value: float | None
+    source: Text
+    commit: Commit | None = None
+    why: str = ""
+
+
+class Predicted(_Part):
+    """A figure that is predicted, under the name that the form of its entry gives it.
+
+    ``why`` gives the reason for the range ``low`` to ``high``; ``look`` says which number of the
+    paper it is to be compared with. A value outside the range is a difference, whose reason the
+    reading states.
+    """
+
+    figure: Text
+    unit: Text
+    value: float
+    low: float
+    high: float
+    why: Text
+    look: Text
+    read: Reading | None = None
+
+    @model_validator(mode="after")
+    def _is_in_its_range(self) -> Self:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"{self.figure}: the value {self.value:g} is outside of its range, "
+                f"{self.low:g} to {self.high:g}; correct one of them"
+            )
+        if self.outcome == "different" and self.read is not None and not self.read.why:
+            raise ValueError(
+                f"{self.figure}: what was read is outside of the range; say why, by the key "
+                "read.why"
+            )
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure is within the range."""
+        return self.low <= value <= self.high
+
+    @property
+    def range_text(self) -> str:
+        """The value with its range and unit."""
+        ends = "" if self.low == self.high else f" ({self.low:g}..{self.high:g})"
+        return f"{self.value:g}{ends} {self.unit}"
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        if self.read is None:
+            return "predicted"
+        if self.read.value is None:
+            return "not printed"
+        return "equal" if self.holds(self.read.value) else "different"
+
+
+class Prediction(_Part):
+    """Figures that were worked out before anybody here had read those of the paper.
+
+    ``commit`` is the one that fixed settings and figures, null until a later commit names it.
+    ``known_before`` is what was remembered of the paper's results all the same.
+    """
+
+    figures: Annotated[tuple[Predicted, ...], Field(min_length=1)]
+    implemented: tuple[Text, ...] = ()
+    approximated: tuple[Text, ...] = ()
+    missing: tuple[Text, ...] = ()
+    known_before: str = ""
+    commit: Commit | None = None
+
+    @property
+    def outcome_text(self) -> str:
+        """How many figures came out how."""
+        found = Counter(one.outcome for one in self.figures)
+        return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why figures came out as they did, where that is stated."""
+        return [
+            f"- {one.figure}: {one.outcome}: {one.read.why}"
+            for one in self.figures
+            if one.read is not None and one.read.why
+        ]
+
+    @model_validator(mode="after")
+    def _was_committed_before_it_was_read(self) -> Self:
+        for one in self.figures:
+            if one.read is not None and self.commit is None:
+                raise ValueError(
+                    f"{one.figure}: was read, but no commit has fixed the prediction; name the "
+                    "commit of the prediction first, by the key commit"
+                )
+        return self
+
+
 class Shorter(_Part):
     """What ``--quick`` changes of runs: keys, values, variants that are left, and seeds."""
 
@@ -153,6 +264,7 @@ class Entry(_Part):
 
     ``code`` names what does it here, ``module:attribute``; ``about`` is what the paper shows, in
     our words; ``deviation`` is what differs here, ``more`` is markdown with links from ``docs``.
+    What an entry predicts comes from its ``show``.
     """
 
     kind: Kind
@@ -165,6 +277,13 @@ class Entry(_Part):
     more: str = ""
     show: Show | None = None
     printed: tuple[Printed, ...] = ()
+    prediction: Prediction | None = None
+
+    @model_validator(mode="after")
+    def _shows_what_it_predicts(self) -> Self:
+        if self.prediction is not None and self.show is None:
+            raise ValueError("predicts figures, and has no scenario; give show, with form and runs")
+        return self
 
     @property
     def verdict(self) -> Verdict:
@@ -216,6 +335,15 @@ class Paper(_Part):
         """Where the paper is found."""
         places = [f"arXiv {self.arxiv}"] if self.arxiv else []
         return ", ".join([*places, *([f"doi {self.doi}"] if self.doi else [])])
+
+    @property
+    def predictions(self) -> dict[str, Prediction]:
+        """What entries predict, by their id."""
+        return {
+            name: entry.prediction
+            for name, entry in self.entries.items()
+            if entry.prediction is not None
+        }
 
     @property
     def shown(self) -> dict[str, Entry]:

@@ -24,7 +24,7 @@ from sim.execution.status import COMPLETE
 from sim.files import check_out, write_text
 from sim.formatting import as_yaml, listed, table
 from sim.papers.forms import FORMS, PaperRun, Shown
-from sim.papers.paper import Entry, Paper, Printed, Runs
+from sim.papers.paper import Entry, Paper, Predicted, Printed, Runs
 from sim.sweep.folder import read_sweep
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.request import SweepOptions, SweepRequest
@@ -104,6 +104,16 @@ class Reproduced:
         return found
 
     @property
+    def foreseen(self) -> list[tuple[Predicted, float, bool]]:
+        """What was predicted, what came out here, and whether that is within its range."""
+        prediction = self.entry.prediction
+        found = []
+        for one in prediction.figures if prediction is not None and not self.lacks else ():
+            value = self.shown.measured.get(one.figure, math.nan)
+            found.append((one, value, one.holds(value)))
+        return found
+
+    @property
     def table_text(self) -> str:
         """The table in the paper's form."""
         return table(self.shown.head, self.shown.rows)
@@ -120,8 +130,31 @@ class Reproduced:
         return table(("the paper prints", "paper", "here", ""), rows)
 
     @property
+    def foreseen_text(self) -> str:
+        """The figures that were predicted beside those of these runs; empty without any."""
+        rows = [
+            [
+                one.figure,
+                one.range_text,
+                f"{value:.4g}",
+                "in range" if same else "out of range",
+                "-" if one.read is None or one.read.value is None else f"{one.read.value:g}",
+                one.outcome,
+            ]
+            for one, value, same in self.foreseen
+        ]
+        head = ("predicted", "value (range)", "here", "", "the paper", "state")
+        return table(head, rows) if rows else ""
+
+    @property
     def verdict_text(self) -> str:
-        """The verdict of the entry, and of each of its claims with its reason."""
+        """The verdict of the entry, and of each of its claims with its reason.
+
+        Where figures are predicted: how many came out how, and why some differ.
+        """
+        prediction = self.entry.prediction
+        if prediction is not None:
+            return "\n".join([prediction.outcome_text, *prediction.reasons])
         lines = [f"{self.entry.verdict} (the verdict of the registry, on its full runs)"]
         lines += [f"- {one.claim}: {one.verdict_text}" for one in self.entry.claims]
         return without_links("\n".join(lines))
@@ -133,6 +166,8 @@ class Reproduced:
         parts = [without_links(head), "", self.table_text, ""]
         if self.lacks:
             parts += [f"timing only, as there is no {listed(self.lacks)}{self.stand_in}", ""]
+        elif self.foreseen:
+            parts += [self.foreseen_text, ""]
         elif not self.entry.printed:
             parts += ["no number that the paper prints is compared with these runs", ""]
         else:
@@ -250,8 +285,8 @@ class Reproduction:
                 picture = self.out / f"{name}.svg"
                 shown.figure.savefig(picture, metadata={"Date": None})
         found = Reproduced(self.paper, name, entry, shown, self.quick, asked.lacks, picture)
-        parts = [found.table_text, *([found.compared_text] if found.compared_text else [])]
-        write_text(self.out / f"{name}.txt", "\n\n".join(parts) + "\n")
+        parts = [found.table_text, found.compared_text, found.foreseen_text]
+        write_text(self.out / f"{name}.txt", "\n\n".join(filter(None, parts)) + "\n")
         return found
 
     def _request(self, asked: Asked) -> SweepRequest:

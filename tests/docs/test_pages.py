@@ -179,6 +179,21 @@ def test_a_claim_has_commands_that_exist_and_figures_that_they_have_printed(pape
         assert figures(claim.measured) <= known
 
 
+FORESEEN = [
+    (name, entry, one)
+    for name in SHIPPED
+    for entry, prediction in paper_of(name).predictions.items()
+    for one in prediction.figures
+]
+
+
+@pytest.mark.parametrize(("paper", "entry", "one"), FORESEEN, ids=lambda of: str(of)[:40])
+def test_a_predicted_figure_is_what_the_command_printed(paper, entry, one):
+    lines = (DOCS / "papers" / paper / f"{entry}.txt").read_text().splitlines()
+    [row] = [line for line in lines if line.startswith(f"{one.figure}  ") and "in range" in line]
+    assert one.range_text in row
+
+
 def test_the_pages_of_papers_are_those_of_the_registry(monkeypatch):
     """After a change: python docs/studies/papers.py writes them anew."""
     monkeypatch.syspath_prepend(str(STUDIES))

@@ -10,9 +10,19 @@ from matplotlib.colors import to_hex
 
 import sim
 from tests.kit import small
-from tests.kit.papers import FORMS, PAPERS, SHIPPED, PaperRun, Reproduction, paper_of
+from tests.kit.papers import (
+    FORMS,
+    PAPERS,
+    SHIPPED,
+    PaperRun,
+    Reproduction,
+    paper_of,
+    tallied,
+    visits,
+)
 
-THREE = ("ems-fl", "nmoe", "alignment")
+OURS = {"ems-fl", "nmoe", "alignment"}
+OUTSIDE = {"crosatfl", "dove", "fedsat", "fedsatschedule", "flystack", "planes"}
 SHORT = {"stop": {"cycles": 3}, "learning": {"gate_tuning_cycles": 0}}
 
 
@@ -77,10 +87,11 @@ def test_a_method_has_one_colour_in_curves_and_bars():
 # -- what is shipped
 
 
-@pytest.mark.parametrize("name", THREE)
+@pytest.mark.parametrize("name", sorted(OURS | OUTSIDE))
 def test_a_shipped_paper_names_code_forms_and_runs_that_there_are(name, tmp_path):
     shipped = paper_of(name)
-    assert (shipped.name, set(SHIPPED)) == (name, set(THREE))
+    assert (shipped.name, set(SHIPPED)) == (name, OURS | OUTSIDE)
+    assert bool(shipped.predictions) == (name in OUTSIDE)
     for entry in shipped.entries.values():
         for code in entry.code:
             assert callable(resolve_name(code)), code
@@ -92,9 +103,16 @@ def test_a_shipped_paper_names_code_forms_and_runs_that_there_are(name, tmp_path
 
 def test_papers_are_listed_with_their_verdicts(leomix):
     lines = leomix("reproduce").out.splitlines()
-    for name in PAPERS.names():
+    for name in OURS:
         [row] = [line.split() for line in lines if line.startswith(f"{name} ")]
         assert row[-5:] == [str(count) for count in paper_of(name).verdicts().values()]
+    foreseen = [line.split()[-1] for line in lines if line.split(" ")[0] in OUTSIDE]
+    assert len(foreseen) == sum(
+        len(prediction.figures)
+        for name in OUTSIDE
+        for prediction in paper_of(name).predictions.values()
+    )
+    assert set(foreseen) <= {"predicted", "equal", "different", "printed"}
     listed = {one["name"]: one for one in json.loads(leomix("reproduce", "--json").out)}
     assert listed["ems-fl"]["entries"]["table-1"]["show"]["form"] in FORMS.names()
 
@@ -141,9 +159,82 @@ def test_without_its_data_the_timing_alone_is_run_and_named(leomix, mine):
     assert "timing only" in done.out and Path("out/fig-2.txt").is_file()
 
 
-# -- what is refused
+# -- what is predicted
 
 FIG_2 = paper()["entries"]["fig-2"]
+
+
+def foreseen(**changes):
+    figure = {
+        **{"figure": "visits", "unit": "visits", "value": 6, "low": 6, "high": 6},
+        **{"why": "three slots of two clusters", "look": "Fig. 2"},
+        **changes.pop("figure", {}),
+    }
+    prediction = {"commit": "0" * 40, "missing": ["a"], "figures": [figure], **changes}
+    shown = {"show": {"form": "visits", "runs": "both"}, "prediction": prediction}
+    return {**{key: FIG_2[key] for key in ("kind", "label", "about", "state")}, **shown}
+
+
+READ = {"value": 7, "source": "Fig. 2", "why": "they count one more"}
+NONE = {"value": None, "source": "Fig. 2"}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("read", "state"),
+    [(None, "predicted"), (READ | {"value": 6}, "equal"), (READ, "different"),
+     (NONE, "not printed")],
+)  # fmt: skip
+def test_what_was_predicted_is_shown_beside_what_comes_out(read, state, leomix, mine):
+    runs = {"both": {"scenario": "small.yaml", "set": {"learning.train": False}}}
+    name = mine(runs=runs, entries={"fig-2": foreseen(figure={"read": read})})
+    done = leomix("reproduce", name, "-o", "out", "--quiet", "--json")
+    assert done.status == 0, done.err
+    [row] = json.loads(done.out)
+    [figure] = row["predicted"]
+    assert (figure["value"], figure["here"], figure["in_range"]) == (6, 6, True)
+    assert (figure["state"], row["verdict"]) == (state, f"1 {state}")
+    text = leomix("reproduce", name, "-o", "out", "--quiet").out
+    assert f"verdict  1 {state}" in text and ("they count one more" in text) == (
+        state in ("equal", "different")
+    )
+
+
+def test_figures_of_visits_are_those_of_the_tables(runs):
+    result = runs.result("batteries")
+    shown = visits([PaperRun("", {}, 1, result)], groups={"all": ""}, training_min=[0, 1e6])
+    found = shown.measured
+    assert found["visits"] == found["visits, all"] == result.summary["contacts"]
+    assert found["mean visit (min)"] * 60 * len(result.contacts) == pytest.approx(
+        result.contacts.duration_s.sum()
+    )
+    longer = "next visit longer than {} min (%)".format
+    assert (found[longer("0")], found[longer("1e+06")]) == (100, 0)
+    done = result.transfers[result.transfers.outcome == "delivered"]
+    assert found["uploads"] + found["downloads"] == len(done) > 0
+    assert found["rounds"] == result.summary["rounds"]["count"]
+
+
+def test_who_trains_over_places_uploads_or_fetches():
+    """Two satellites, by hand: a visit fetches, places train, and the next visit uploads."""
+    home, away = True, False
+    passes = [
+        *(("a", away), ("a", home)),  # trains nothing yet; fetches
+        *(("a", away), ("a", away), ("a", home)),  # trains once; uploads: version 1
+        *(("b", home), ("b", home)),  # fetches; there is no newer model
+        *(("a", away), ("a", home)),  # again: uploads; once: fetches version 1
+    ]
+    planes = {"a": "A", "b": "B"}
+    again = tallied(passes, planes, 1, again=True)
+    once = tallied(passes, planes, 1, again=False)
+    assert (again.uploaded, again.fetched) == ({"A": 2}, {"A": 1, "B": 1})
+    assert (once.uploaded, once.fetched) == ({"A": 1}, {"A": 2, "B": 1})
+    assert again.idle == once.idle == {"B": 1}
+    assert (again.planes_a_buffer, once.planes_a_buffer) == ([1, 1], [1])
+
+
+# -- what is refused
+
 WRONG = {
     "no form": ({"entries": {"fig-2": {**FIG_2, "show": {**FIG_2["show"], "form": "curve"}}}},
                 "no form 'curve'"),
@@ -159,6 +250,17 @@ WRONG = {
     "key of the paper": ({"colour": "red"}, "colour: is not a key"),
     "no reason": ({"entries": {"fig-2": {**FIG_2, "claims": [{"claim": "it learns",
                                                               "verdict": "partly"}]}}}, "say why"),
+    "predicted without a scenario": ({"entries": {"fig-2": {**foreseen(), "show": None}}},
+                                     "entries.fig-2: predicts figures, and has no scenario"),
+    "predicted out of its range": ({"entries": {"fig-2": foreseen(figure={"low": 7, "high": 8})}},
+                                   "outside of its range"),
+    "read before it was committed": ({"entries": {"fig-2": foreseen(figure={"read": NONE},
+                                                                    commit=None)}},
+                                     "no commit has fixed the prediction"),
+    "different for no reason": ({"entries": {"fig-2": foreseen(figure={"read": NONE | {
+        "value": 9}})}}, "read.why"),
+    "no windows": ({"runs": {"both": {"scenario": "small.yaml", "set": {"orbit": {
+        "source": "contacts", "path": "windows.csv"}}}}}, "windows.csv"),
 }  # fmt: skip
 
 
