@@ -136,8 +136,8 @@ class Reproduced:
             [
                 one.figure,
                 one.range_text,
-                f"{value:.4g}",
-                "in range" if same else "out of range",
+                "-" if math.isnan(value) else f"{value:.4g}",
+                "not run" if math.isnan(value) else "in range" if same else "out of range",
                 "-" if one.read is None or one.read.value is None else f"{one.read.value:g}",
                 one.outcome,
             ]
