@@ -16,7 +16,6 @@ import numpy as np
 
 from sim.papers.forms import PaperRun, Shown
 
-
 Reading = Literal["again", "once", "newest only"]
 """What leaves open the rule by which satellites train and upload: see :func:`flyovers`."""
 READINGS: tuple[Reading, ...] = ("again", "once", "newest only")
