@@ -134,29 +134,28 @@ class Experiment:
         by_method = dict(zip(self.methods, self.by_seed(points, seeds), strict=True))
         alone = [{**self.fixed, **own, "seed": seeds[0]} for own in singles.values()]
         untuned = dict(zip(singles, in_processes(self.run, alone), strict=True))
-        self.print_by_domain(untuned, by_method)
-        self.print_by_cycle(by_method, seeds)
-        draw_by_cycle(self, by_method, self.folder / "by-cycle.svg")
-        draw_by_domain(self, untuned, by_method, self.folder / "by-domain.svg")
-
-    def print_by_domain(
-        self, singles: Mapping[str, Run], by_method: Mapping[str, Sequence[Run]]
-    ) -> None:
-        """Print the figures of each domain: of single models, merged, and after tuning."""
-        merged = next(iter(by_method.values()))
-        rows = {name: [run.tests[0]] for name, run in singles.items()}
-        rows |= {"start": [run.tests[0] for run in merged]}
-        rows |= {f"then {name}": [run.tests[-1] for run in own] for name, own in by_method.items()}
-        print(f"\n{self.measured} of the tests, mean of {len(merged)} seeds, of one alone of one")
-        print(line("", [*self.domains.values(), "mean"], 12))
-        for name, own in rows.items():
-            cells = [f"{mean(tests[c] for tests in own):.3f}" for c in (*self.domains, "")]
-            print(line(name, cells, 12))
-        masses = [run.own_mass for run in merged if run.own_mass]
+        first = {name: runs[0] for name, runs in by_method.items()}
+        self.print_by_domain(untuned, first, seeds[0])
+        masses = [run.own_mass for run in next(iter(by_method.values())) if run.own_mass]
         if masses:
             cell = Measure("", lambda run: run, "{:.3f}").cell
             ends = [cell([mass[end] for mass in masses]) for end in (0, 1)]
             print(f"\nown gate mass at the start {ends[0]}, at the end {ends[1]}")
+        self.print_by_cycle(by_method, seeds)
+        draw_by_cycle(self, by_method, self.folder / "by-cycle.svg")
+        draw_by_domain(self, untuned, first, self.folder / "by-domain.svg")
+
+    def print_by_domain(
+        self, singles: Mapping[str, Run], by_method: Mapping[str, Run], seed: int
+    ) -> None:
+        """Print the figures of each domain: of single models, at the start, and after tuning."""
+        rows = {name: run.tests[0] for name, run in singles.items()}
+        rows |= {"start": next(iter(by_method.values())).tests[0]}
+        rows |= {f"then {name}": run.tests[-1] for name, run in by_method.items()}
+        print(f"\n{self.measured} of the tests, seed {seed}")
+        print(line("", [*self.domains.values(), "mean"], 12))
+        for name, own in rows.items():
+            print(line(name, [f"{own[cluster]:.3f}" for cluster in (*self.domains, "")], 12))
 
     def print_by_cycle(self, by_method: Mapping[str, Sequence[Run]], seeds: Sequence[int]) -> None:
         """Print the figure over all domains by cycle, and differences of the methods."""
@@ -194,7 +193,10 @@ def line(head: str, cells: Sequence[str], width: int) -> str:
 
 
 def draw_by_cycle(task: Experiment, by_method: Mapping[str, Sequence[Run]], path: Path) -> None:
-    """Draw the figure over all domains by cycle: the mean and its interval of 95 %."""
+    """Draw by cycle how far the figure over all domains is from its start: mean and 95 %.
+
+    Seeds draw other samples, and so begin apart by more than a method changes.
+    """
     from matplotlib.figure import Figure
 
     from sim.analysis.lead import interval
@@ -202,48 +204,47 @@ def draw_by_cycle(task: Experiment, by_method: Mapping[str, Sequence[Run]], path
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     for (name, runs), (colour, mark) in zip(by_method.items(), STYLES, strict=False):
-        values = [[run.tests[n][""] for run in runs] for n in range(len(runs[0].tests))]
+        cycles = range(len(runs[0].tests))
+        values = [[run.tests[n][""] - run.tests[0][""] for run in runs] for n in cycles]
         means = [mean(own) for own in values]
-        axes.plot(range(len(means)), means, color=colour, marker=mark, label=name)
+        axes.plot(cycles, means, color=colour, marker=mark, label=name)
         ends = [interval(own) or (at, at) for own, at in zip(values, means, strict=True)]
         low, high = zip(*ends, strict=True)
-        axes.fill_between(range(len(means)), low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.set(xlabel="orbital cycle", ylabel=f"{task.measured} over all domains")
-    axes.legend()
+        axes.fill_between(cycles, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.set(xlabel="orbital cycle", ylabel=f"{task.measured} over all domains, less start")
+    axes.legend(fontsize=8)
     figure.savefig(path)
 
 
 def draw_by_domain(
-    task: Experiment,
-    singles: Mapping[str, Run],
-    by_method: Mapping[str, Sequence[Run]],
-    path: Path,
+    task: Experiment, singles: Mapping[str, Run], by_method: Mapping[str, Run], path: Path
 ) -> None:
-    """Draw the figure of each domain as bars: the best single model, at the start, and tuned."""
+    """Draw the figure of each domain: of the best single model, at the start, and tuned.
+
+    All are of one seed, which draws the tests.
+    """
     from matplotlib.figure import Figure
 
     best = min if task.falls else max
     places = {**task.domains, "": "all"}
-    merged = next(iter(by_method.values()))
-    bars: dict[str, list[float]] = {}
+    rows: dict[str, list[float]] = {}
     if singles:
-        bars["best single model"] = [
+        rows["best single model"] = [
             best(run.tests[0][cluster] for run in singles.values()) for cluster in places
         ]
-    bars["start"] = [mean(run.tests[0][cluster] for run in merged) for cluster in places]
-    for name, runs in by_method.items():
-        bars[name] = [mean(run.tests[-1][cluster] for run in runs) for cluster in places]
+    start = next(iter(by_method.values())).tests[0]
+    rows["start"] = [start[cluster] for cluster in places]
+    for name, run in by_method.items():
+        rows[name] = [run.tests[-1][cluster] for cluster in places]
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 / len(bars)
-    colours = ("#999999", "#56b4e9", *(colour for colour, _ in STYLES))
-    for at, ((name, heights), colour) in enumerate(zip(bars.items(), colours, strict=False)):
-        left = [n - 0.4 + (at + 0.5) * width for n in range(len(places))]
-        axes.bar(left, heights, width, color=colour, label=name)
-    lowest = min(min(own) for own in bars.values())
-    axes.set(ylabel=task.measured, ylim=(0.8 * lowest, None))
+    styles = (("#999999", "P"), ("#56b4e9", "X"))[-(len(rows) - len(by_method)) :] + STYLES
+    for at, ((name, values), (colour, mark)) in enumerate(zip(rows.items(), styles, strict=False)):
+        left = [n + 0.1 * (at - (len(rows) - 1) / 2) for n in range(len(places))]
+        axes.plot(left, values, mark, color=colour, label=name)
+    axes.set(ylabel=task.measured)
     axes.set_xticks(range(len(places)), list(places.values()))
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(fontsize=7, ncols=3, loc="outside upper center")
     figure.savefig(path)
 
 
