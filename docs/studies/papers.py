@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -130,8 +131,14 @@ def listed_authors(paper: Paper) -> str:
 
 def page_of_predictions(papers: Sequence[Paper]) -> str:
     """Return the page of all predictions."""
+    figures = [one for paper in papers for own in paper.predictions.values() for one in own.figures]
+    found = Counter(one.outcome for one in figures)
     lines = [
         "# Predictions",
+        f"Of {len(figures)} figures that were predicted, {found['equal']} came out equal, "
+        f"{found['different']} different and {found['not printed']} are not printed; "
+        f"{found['predicted']} have not been read yet. Why they are different stands below each "
+        "table.",
         "Papers from outside, to which nobody has tuned leomix. The settings that they print were "
         "run, and the figures below were committed, each with a range and its reason, before "
         "anybody here had read the paper's results; what was remembered of them all the same is "
