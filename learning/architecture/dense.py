@@ -176,6 +176,13 @@ def wrong_value(folder: Path, key: str, value: object, wanted: str) -> ValueErro
     return ValueError(f"{folder / 'config.json'}: {key} is {value!r:.60}; must be {wanted}")
 
 
+def positive(folder: Path, key: str, value: object) -> float:
+    """Return a ``value`` that a config.json gives; raise ValueError if it is no number above 0."""
+    if not is_positive(value):
+        raise wrong_value(folder, key, value, "a number above 0")
+    return float(value)  # type: ignore[arg-type]
+
+
 def is_positive(value: object) -> bool:
     """Whether a JSON value is a finite number above 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -10,8 +10,8 @@ from learning.architecture.dense import (
     MOST_LAYERS,
     BlockShape,
     DenseFamily,
-    is_positive,
     number_in,
+    positive,
     read_config,
     refuse_other,
     refuse_type,
@@ -93,9 +93,7 @@ def read_encoder(folder: Path, held: tuple[int, int]) -> EncoderShape:
     if hidden % heads:
         text = f"a multiple of num_attention_heads, {heads}"
         raise wrong_value(folder, "hidden_size", hidden, text)
-    norm_eps = config.get("layer_norm_eps", 1e-12)
-    if not is_positive(norm_eps):
-        raise wrong_value(folder, "layer_norm_eps", norm_eps, "a number above 0")
+    norm_eps = positive(folder, "layer_norm_eps", config.get("layer_norm_eps", 1e-12))
     experts, top_k = held
     return EncoderShape(
         hidden=hidden,
@@ -108,7 +106,7 @@ def read_encoder(folder: Path, held: tuple[int, int]) -> EncoderShape:
         top_k=top_k,
         positions=number("max_position_embeddings", 512),
         token_types=number("type_vocab_size", 2),
-        norm_eps=float(norm_eps),
+        norm_eps=norm_eps,
     )
 
 

@@ -21,6 +21,7 @@ from learning.architecture.kinds import (
     precision_of,
     pretraining_of,
     text_shape,
+    trains_blocks,
 )
 from learning.architecture.text_memory import SINGLE_BYTES, TextMemory
 from learning.data.samples import FederatedSamples
@@ -314,7 +315,7 @@ def _of_training(
         yield Part(STEP, ACTIVATION_COPIES * numbers * sizes.native_bytes, "training")
         return
     memory = _text_memory(config, sizes, config.model.top_k)
-    blocks = config.model.layers if _trains_blocks(config) else None
+    blocks = config.model.layers if trains_blocks(config) else None
     logits = memory.kept_logits(found.predicted_in(config.samples_at_once))
     gradient = _trained(config, sizes, federation) * _single(sizes)
     yield Part(STEP, memory.step(tokens, blocks=blocks) + logits + gradient, "training")
@@ -331,12 +332,7 @@ def _of_training(
 
 def _embeds(config: LearningConfig) -> bool:
     """Whether blocks below the experts run once for each sample."""
-    return not _trains_blocks(config) and text_shape(config.model).dense_layers > 0
-
-
-def _trains_blocks(config: LearningConfig) -> bool:
-    """Whether more than the head of a text model's backbone is trained."""
-    return config.trains_backbone and not kind_of(config.model.kind).head_alone
+    return not trains_blocks(config) and text_shape(config.model).dense_layers > 0
 
 
 def _tokens_at_once(sizes: Architecture, samples: int) -> int:

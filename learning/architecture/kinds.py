@@ -182,6 +182,11 @@ def input_spec(config: LearningConfig) -> InputSpec:
     return loaded_spec(config)
 
 
+def trains_blocks(config: LearningConfig) -> bool:
+    """Whether more than the head of a text model's backbone is trained."""
+    return config.trains_backbone and not kind_of(config.model.kind).head_alone
+
+
 def text_spec(config: LearningConfig) -> InputSpec | None:
     """Return the form of a text model's data; None where its files are not there."""
     named = config.data.named

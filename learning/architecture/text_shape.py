@@ -15,6 +15,7 @@ from learning.architecture.dense import (
     DenseFamily,
     is_positive,
     number_in,
+    positive,
     read_config,
     refuse_other,
     refuse_type,
@@ -164,8 +165,7 @@ def read_shape(
         )
     norm_eps = config.get("rms_norm_eps")
     norm_eps = (1e-5 if mixture else 1e-6) if norm_eps is None else norm_eps
-    if not is_positive(norm_eps):
-        raise wrong_value(folder, "rms_norm_eps", norm_eps, "a number above 0")
+    norm_eps = positive(folder, "rms_norm_eps", norm_eps)
     if tied is not True and tied is not False:
         raise wrong_value(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
@@ -179,7 +179,7 @@ def read_shape(
         experts=held[0],
         top_k=held[1],
         rope=rope_of(folder, config),
-        norm_eps=float(norm_eps),
+        norm_eps=norm_eps,
         positions=number("max_position_embeddings", 131_072),
         window=None if window is None else number("sliding_window"),
         tied=tied,

@@ -96,7 +96,9 @@ class CheckpointFolder:
 # Weights of text models out of and into Hugging Face folders.
 
 
-HEADS = ("score.weight", "score.bias")
+CLASSIFIER = "score.weight"
+"""The head of a classifier, which neither a dense model nor a language model has."""
+HEADS = (CLASSIFIER, "score.bias")
 """Tensors that a checkpoint need not have: the head that the data require."""
 FORMATS = ("F64", "F32", "F16", "BF16")
 """Number formats of weights that can be trained, as safetensors names them."""
@@ -235,9 +237,9 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
     assert isinstance(shape, TextShape)
     described = hugging_face_config(shape)
     described.architectures = ["MixtralForCausalLM"]
-    if "score.weight" in tensors:
+    if CLASSIFIER in tensors:
         described.architectures = ["MixtralForSequenceClassification"]
-        described.num_labels = len(tensors["score.weight"])
+        described.num_labels = len(tensors[CLASSIFIER])
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
     on_disk = apart({_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -264,14 +265,22 @@ def answers(model: nn.Module, given: Sequence[Tensor]) -> Tensor:
 
 def forward_with_routing(model: nn.Module, *given: Tensor) -> tuple[Tensor, list[Routing]]:
     """Return the :func:`answers` of a model and the routing of every MoE layer in it."""
-    seen: list[Routing] = []
+    with watching(gates_of(model)) as seen:
+        found = answers(model, given)
+    return found, [routing for _, routing in seen]
 
-    def record(_gate: nn.Module, _inputs: tuple[Tensor, ...], routing: Routing) -> None:
-        seen.append(routing)
 
-    hooks = [gate.register_forward_hook(record) for gate in gates_of(model)]
+@contextmanager
+def watching(gates: Sequence[nn.Module]) -> Iterator[list[tuple[Tensor, Routing]]]:
+    """Yield a list of what each gate is given as it is run meanwhile, and how it routes that."""
+    seen: list[tuple[Tensor, Routing]] = []
+
+    def record(_gate: nn.Module, given: tuple[Tensor, ...], routing: Routing) -> None:
+        seen.append((given[0], routing))
+
+    hooks = [gate.register_forward_hook(record) for gate in gates]
     try:
-        return answers(model, given), seen
+        yield seen
     finally:
         for hook in hooks:
             hook.remove()

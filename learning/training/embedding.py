@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.architecture.footprint import LARGEST_OF_BLOCKS
-from learning.architecture.kinds import kind_of
+from learning.architecture.kinds import trains_blocks
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches, rows_like
 
@@ -28,8 +28,7 @@ def embedded(
     if name in task.embedded:
         return task.embedded[name]
     always = getattr(model, "embeds_always", False)
-    trained = task.config.trains_backbone and not kind_of(task.config.model.kind).head_alone
-    if trained or not hasattr(model, "before_experts"):
+    if trains_blocks(task.config) or not hasattr(model, "before_experts"):
         return (x,)
     if drawn < len(x) and not always:
         return (x,)

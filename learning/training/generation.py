@@ -13,6 +13,7 @@ from learning.data.tokenizer import as_tokenizer, read_tokenizer, tokenizer_file
 from learning.files import read_object
 from learning.hardware import compute_devices
 from learning.models.build import fill, skeleton, torch_dtype
+from learning.models.checkpoints import CLASSIFIER
 from learning.models.interface import names_of
 from learning.models.mixtral import MixtralMoE
 from learning.models.moe import Residency
@@ -20,8 +21,6 @@ from learning.models.stacked import Tensors
 from learning.settings import WORDS, LearningConfig
 from learning.training.task import use_one_thread
 
-CLASSIFIER = "score.weight"
-"""The head of a model that tells classes, which writes nothing."""
 END_KEYS = ("generation_config.json", "config.json")
 """Files of a checkpoint that name the token which ends a text, the first that does first."""
 

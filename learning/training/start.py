@@ -46,7 +46,14 @@ from learning.models.interface import (
     is_gate,
     names_of,
 )
-from learning.models.moe import Residency, answers, forward_with_routing, gates_of, tokens_of
+from learning.models.moe import (
+    Residency,
+    answers,
+    forward_with_routing,
+    gates_of,
+    tokens_of,
+    watching,
+)
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors
 from learning.own.raised import ANYTHING
@@ -211,19 +218,9 @@ def _inputs_of(
     gates: Sequence[nn.Module], model: nn.Module, samples: Sequence[Tensor]
 ) -> list[Tensor]:
     """Return what each gate is given as the model runs on samples, without gradients."""
-    seen: list[Tensor] = []
-
-    def record(_gate: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen.append(given[0])
-
-    hooks = [gate.register_forward_pre_hook(record) for gate in gates]
-    try:
-        with torch.no_grad():
-            answers(model, samples)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen
+    with watching(gates) as seen, torch.no_grad():
+        answers(model, samples)
+    return [given for given, _ in seen]
 
 
 def _share_of_tokens(model: nn.Module, trial: Samples, rows: Tensor, whole: Tensor) -> float:

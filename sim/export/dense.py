@@ -8,9 +8,6 @@ from sim.execution.result import Result
 from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
 
-HEAD = "score.weight"
-"""The head of a classifier, which a dense model does not have."""
-
 
 def write_dense(run: Result, place: Path) -> list[str]:
     """Write a Hugging Face folder per expert: its feed-forward networks in the run's backbone."""
@@ -28,7 +25,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
             Other(said="export a run of kind merged-llama or merged-bert, or use --to peft"),
             kind=model.kind,
         )
-    from learning.models.checkpoints import save_dense
+    from learning.models.checkpoints import CLASSIFIER, save_dense
 
     final = whole_model(run.folder, run.manifest, run.checkpoints)
     file = run.folder / "model" / WEIGHTS
@@ -39,6 +36,8 @@ def write_dense(run: Result, place: Path) -> list[str]:
             save_dense(place / f"expert-{expert}", source, family, expert, final, dense_layers)
         except ValueError as error:
             raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
-    if HEAD in final:
-        return [f"the run's head for its classes ({HEAD}) is left out: these are language models"]
+    if CLASSIFIER in final:
+        return [
+            f"the run's head for its classes ({CLASSIFIER}) is left out: these are language models"
+        ]
     return []

@@ -41,7 +41,7 @@ def flyovers(
     buffer_size: int = 10,
     planes: Sequence[str] = (),
 ) -> Shown:
-    """Count visits, uploads, fetched models and full buffers, by two readings of the rule.
+    """Count visits, uploads, fetched models and full buffers, by three readings of the rule.
 
     ``station`` and ``places`` are the variants with the passes over each; ``planes`` names those
     that have rows of their own, by what the names of their satellites begin with. A satellite that
@@ -49,8 +49,7 @@ def flyovers(
     By the reading "again" it trains at the first place after an upload, too; by "once" only when
     it has fetched another model. By "newest only" the station discards what was trained on any
     other than its newest model, and gives that model to those whose updates it has used; all begin
-    with the first. Figures are named ``FIGURE, READING`` and ``FIGURE, READING,
-    PLANE``.
+    with the first. Figures are named ``FIGURE, READING`` and ``FIGURE, READING, PLANE``.
     """
     passes = {run.variant: run.result.contacts for run in runs}
     ordered = _in_order(passes[station], passes[places])
