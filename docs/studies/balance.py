@@ -10,13 +10,10 @@ an even load. Medians over seeds, with the range.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import batch
 import numpy as np
-from safetensors.torch import load_file
 
 from sim.papers.forms import spread
 
@@ -43,12 +40,9 @@ def one_seed(point: batch.Point) -> Loads:
 def load_after(name: str, settings: batch.Settings, learner: Any) -> np.ndarray:
     """Loads by the model that a run ends with."""
     import scenarios
-    import sim
     from learning.training.evaluation import trial_relevance
 
-    with TemporaryDirectory() as folder:
-        sim.run(scenarios.load(name, settings), out=Path(folder) / "run")
-        server = load_file(Path(folder) / "run" / "model" / "model.safetensors")
+    _, server = batch.run_with_model(scenarios.load(name, settings))
     load: np.ndarray = np.mean(trial_relevance(learner.task, server), axis=0)
     return load
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import mean, median
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from sim.papers.forms import spread
@@ -106,6 +108,17 @@ def run_one(point: Point) -> Outcome:
 def _cycle(hit: Any, complete: Mapping[int, float]) -> float:
     """Return the cycle at whose end a row stands, or in which it falls."""
     return float(hit.cycle if hit.time_s <= complete[hit.cycle] else hit.cycle + 1)
+
+
+def run_with_model(scenario: Any) -> tuple[Any, dict[str, Any]]:
+    """Run a scenario, and return its result with the tensors of the trained model by name."""
+    from safetensors.torch import load_file
+
+    import sim
+
+    with TemporaryDirectory() as folder:
+        result = sim.run(scenario, out=Path(folder) / "run")
+        return result, load_file(Path(folder) / "run" / "model" / "model.safetensors")
 
 
 def seeded(points: Iterable[Point], seeds: int) -> list[Point]:

@@ -11,11 +11,9 @@ clusters and seeds.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-from batch import Point, in_processes, seeded
+from batch import Point, in_processes, run_with_model, seeded
 
 THRESHOLD = 0.1
 CLASSES = ("shared", "domain", "seldom")
@@ -23,10 +21,7 @@ CLASSES = ("shared", "domain", "seldom")
 
 def one_seed(point: Point) -> dict[str, np.ndarray]:
     """Relevance (C, E) at the start and at the end of a run."""
-    from safetensors.torch import load_file
-
     import scenarios
-    import sim
     from learning.training.evaluation import trial_relevance
     from sim.engine.learning_task import learner_of
     from sim.world.world import World
@@ -34,9 +29,7 @@ def one_seed(point: Point) -> dict[str, np.ndarray]:
     name, settings = point
     scenario = scenarios.load(name, {**settings, "learning.method": "synchronous"})
     learner = learner_of(World(scenario))
-    with TemporaryDirectory() as folder:
-        sim.run(scenario, out=Path(folder) / "run")
-        model = load_file(Path(folder) / "run" / "model" / "model.safetensors")
+    _, model = run_with_model(scenario)
     end = np.array(trial_relevance(learner.task, model))
     return {"start": np.array(learner.relevance(learner.start())), "end": end}
 

@@ -18,11 +18,13 @@ from statistics import mean
 from typing import Any
 
 from experiment_1 import DOMAINS, SCENARIO, settings
+from real_weights import line
 from scipy.stats import binomtest
 
 QUESTIONS = 120
 TOKENS = 128
 CONFIDENCE = 0.95
+WIDTH = 29
 MERGED = "merged, gate trained on the origin"
 
 
@@ -52,11 +54,6 @@ def tested(given: Mapping[str, Any]) -> tuple[list[int], list[int], list[float]]
     return right, counts, [float((1.0 / each).mean()) for each in options]
 
 
-def line(head: str, cells: Sequence[str]) -> str:
-    """Show a row."""
-    return f"{head:<36}" + "".join(f"{cell:>29}" for cell in cells)
-
-
 def cell(right: int, count: int, chance: float) -> str:
     """Show an accuracy with its interval, and whether that contains chance."""
     low, high = binomtest(right, count).proportion_ci(CONFIDENCE)
@@ -74,10 +71,10 @@ def main(
     for number, (name, own) in enumerate(models.items()):
         right, counts, chance = tested(point(own, Path(data), int(questions), int(tokens)))
         if number == 0:
-            print(line("", (*DOMAINS.values(), "all")))
-            print(line("guessing", [f"{one:.3f}" for one in (*chance, mean(chance))]))
+            print(line("", (*DOMAINS.values(), "all"), WIDTH))
+            print(line("guessing", [f"{one:.3f}" for one in (*chance, mean(chance))], WIDTH))
         every = [*zip(right, counts, chance, strict=True), (sum(right), sum(counts), mean(chance))]
-        print(line(name, [cell(*one) for one in every]), flush=True)
+        print(line(name, [cell(*one) for one in every], WIDTH), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from batch import Point, in_processes, seeded
+from batch import Point, in_processes, run_with_model, seeded
 
 SCENARIO = "paper-exp1-small"
 CYCLES = (16, 64)
@@ -84,10 +82,7 @@ class Seed:
 
 def one_seed(point: Point) -> Seed:
     """Run both methods over all T, and estimate at the start and at the ends."""
-    from safetensors.torch import load_file
-
     import scenarios
-    import sim
     from sim.engine.learning_task import learner_of
     from sim.world.world import World
 
@@ -104,10 +99,8 @@ def one_seed(point: Point) -> Seed:
                 "learning.gate_step_size_ratio": gamma if method == OWN else 1.0,
                 "stop.cycles": cycles,
             }
-            with TemporaryDirectory() as folder:
-                scenario = scenarios.load(name, {**FIXED, **plain, **changes})
-                result = sim.run(scenario, out=Path(folder) / "run")
-                ends[method] = load_file(Path(folder) / "run" / "model" / "model.safetensors")
+            scenario = scenarios.load(name, {**FIXED, **plain, **changes})
+            result, ends[method] = run_with_model(scenario)
             rows = result.metrics[result.metrics.scope == "global"]
             squares = rows.groupby("cycle")[METRIC].last().to_numpy()
             means[method, cycles] = float(squares[1:].mean())
