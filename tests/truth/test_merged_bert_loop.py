@@ -18,12 +18,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy, gelu, linear
 from transformers import BertModel
 
-import scenarios
 import sim
 from learning import stream
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
+from tests.kit.slots import in_slots
 
 SEED, CYCLES, TOKENS, TRIAL = 4, 6, 10, 6
 BLOCKS, LAYERS, EXPERTS, TOP = 3, 2, 4, 2
@@ -78,12 +78,7 @@ class Case:
         if self.method == "emsfl-enhanced":
             learning["gate_tuning_cycles"] = UNMASKED
         clusters = [{"name": name, "devices": count} for name, count in DEVICES.items()]
-        return scenarios.from_dict({
-            "seed": SEED, "stop": {"cycles": CYCLES}, "ground": {"clusters": clusters},
-            "orbit": {"source": "slots", "slots": {"count": len(clusters), "seconds": 600}},
-            "link": {"preset": "paper"}, "compute": {"seconds_per_round": 60},
-            "learning": learning,
-        })  # fmt: skip
+        return in_slots(SEED, CYCLES, clusters, learning)
 
 
 @pytest.fixture(scope="module")

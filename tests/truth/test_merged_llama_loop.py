@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, one_hot, silu
 from transformers import LlamaForCausalLM
 
-import scenarios
 import sim
 from learning import stream
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
+from tests.kit.slots import in_slots
 
 SEED, CYCLES, TOKENS, TRIAL = 4, 6, 9, 6
 BLOCKS, LAYERS = 3, 2  # all blocks, and the last ones of them, which have experts
@@ -91,12 +91,7 @@ class Case:
         }  # fmt: skip
         if self.method == "emsfl-enhanced":
             learning["gate_tuning_cycles"] = self.unmasked
-        return scenarios.from_dict({
-            "seed": SEED, "stop": {"cycles": CYCLES}, "ground": {"clusters": clusters},
-            "orbit": {"source": "slots", "slots": {"count": len(clusters), "seconds": 600}},
-            "link": {"preset": "paper"}, "compute": {"seconds_per_round": 60},
-            "learning": learning,
-        })  # fmt: skip
+        return in_slots(SEED, CYCLES, clusters, learning)
 
 
 @pytest.fixture(scope="module")
