@@ -65,24 +65,13 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     return f"{_upper(several[0].measure.name)}: {_in_short(several[0], few)}."
 
 
-MORE = {
-    "highest": "higher",
-    "most": "more",
-    "fewest": "fewer",
-    "least": "less",
-    "lowest": "lower",
-    "shortest": "shorter",
-}
-"""How one is called that has the better value of a figure, by how the best one is called."""
-
-
 def _largest(found: Finding, words: Words) -> str:
     """Say how far the first and the last are apart, with both values."""
     measure = found.measure
     text = measure.text
     best, last = words.names(found.best), words.names([found.last])
     values = f"{text(found.values[found.best[0]])} against {text(found.values[found.last])}"
-    many = f", of {len(found.values)}" if len(found.values) > 2 else ""
+    many = f"; best and last of {len(found.values)}" if len(found.values) > 2 else ""
     by_factor = math.isfinite(found.times)
     if measure.target and by_factor:
         verb = "reach" if len(found.best) > 1 else "reaches"
@@ -92,9 +81,13 @@ def _largest(found: Finding, words: Words) -> str:
         )
     is_share = measure.rising and measure.figure.most == 1
     if is_share or not by_factor:
-        return f"{best}: {measure.name} {values} of {last}{many}"
-    word = MORE.get(measure.figure.best, "better")
-    return f"{best}: {measure.name} {found.times:.1f} times {word} than {last} ({values}{many})"
+        return f"{best}: {measure.name} {values} with {last}{many}"
+    verb, more = ("raise", "more") if measure.rising else ("cut", "less")
+    verb = verb if len(found.best) > 1 else f"{verb}s"
+    return (
+        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} with {last} to "
+        f"{text(found.values[found.best[0]])} ({found.times:.1f} times {more}{many})"
+    )
 
 
 MOST_NAMED = 3

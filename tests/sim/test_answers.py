@@ -312,7 +312,7 @@ def test_the_largest_finding_is_the_headline_and_what_limits_it_stands_behind():
     figures = {1: {"cycles": 4, "contacts_served": 10}, 13: {"cycles": 75, "contacts_served": 12}}
     found = swept("stations", figures)
     assert sweep_headline(found) == (
-        "stations=13: cycles 18.8 times more than stations=1 (75 against 4)."
+        "stations=13 raises the cycles from 4 with stations=1 to 75 (18.8 times more)."
     )
     turned = swept("stations", dict(reversed(figures.items())))
     assert sweep_headline(turned) == sweep_headline(found)
