@@ -23,7 +23,7 @@ default_role = "code"
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 
 nb_execution_mode = "force"
 nb_execution_in_temp = True

@@ -23,7 +23,7 @@ from tests.kit.sweeps import FORMATS, app, status
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_FOLDER = (DOCS / "run-folder.md").read_text()
-TABLES_OF = {"methods.md": METHODS.shipped, "traces.md": FORMATS.shipped}
+TABLES_OF = {"methods.md": METHODS.shipped, "run-folder.md": FORMATS.shipped}
 
 
 @pytest.fixture(autouse=True)
