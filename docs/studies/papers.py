@@ -1,4 +1,4 @@
-"""The pages of the papers, and the verdicts of docs/annex/reproduction.md, from the registry of papers.
+"""The pages of the papers, and the verdicts of docs/annex/reproduction.md, from their registry.
 
 Papers from outside, of which figures are predicted, share a page: docs/papers/predictions.md.
 
@@ -99,8 +99,9 @@ def page(paper: Paper) -> str:
         paper.text,
         "An entry has what the paper shows, in our words, and what came out here. A command in a "
         "table is a test, begins with `leomix`, or is typed after `python docs/studies/`; its "
-        "complete output is in [results](annex/results.md) or on a related page, and figures in the "
-        "column `measured` are from there. Verdicts: `equal`, `partly`, `different`, `not printed` "
+        "complete output is in [results](annex/results.md) or on a related page, and figures in "
+        "the column `measured` are from there. Verdicts: `equal`, `partly`, `different`, `not "
+        "printed` "
         "(the paper, or the text of it that was available, states no number or formula that could "
         "be compared), `not attempted`. `leomix reproduce "
         f"{paper.name}` runs every entry that has a command of its own.",

@@ -2,7 +2,8 @@
 
     python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
 
-runs a page in a folder of its own, and moves what it has written into `gallery` to `build/docs/annex`.
+runs a page in a folder of its own, and moves what it has written into `gallery` to
+`build/docs/annex`.
 """
 
 import json
