@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak accuracy docs studies dist-check flower lowest clean
+.PHONY: help install demo test lint format bench soak accuracy docs pictures studies dist-check flower lowest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -63,12 +63,19 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 	$(BIN)/python docs/studies/link_budgets.py
 	$(BIN)/python docs/studies/transfers.py
 
-docs: install ## build the site with its gallery (build/docs), and run every command and code block of the pages
+docs: install ## build the site with its gallery (build/docs), draw the pictures of README, and run every block of the pages
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	$(BIN)/python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
+	@if command -v chromium > /dev/null; then $(MAKE) --no-print-directory pictures; \
+	else echo "docs/report.png and docs/replay.png stay as they are: drawing them needs chromium"; fi
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
-studies: install ## print the tables of docs/results*.md, choices*.md, theory.md and constellations.md (90 minutes on two cores; where the data sets are, three hours)
+pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, with headless Chromium
+	$(BIN)/leomix run plain-fedavg -o runs/plain-fedavg --resume --quiet > /dev/null
+	$(BIN)/leomix report runs/plain-fedavg > /dev/null
+	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
+
+studies: install ## print the tables of docs/annex (90 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
 	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py
