@@ -75,7 +75,7 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/leomix report runs/plain-fedavg > /dev/null
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
-studies: install ## print the tables of docs/annex (90 minutes on two cores; where the data sets are, three hours)
+studies: install ## print the tables of the annex and of other pages (90 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
 	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py

@@ -1,8 +1,11 @@
 """Every command and code block of README and docs is run, and the studies cut short."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
+import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +15,7 @@ import yaml
 
 import scenarios
 import sim
-from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
+from tests.docs.pages import DOCS, GUIDE, PAGES, ROOT, STUDIES, steps
 from tests.docs.run_page import run_page
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.small_nmoe import IN_ORBIT
@@ -32,6 +35,32 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     run_page(page, monkeypatch.setenv)
     shown = re.findall(r'(?:src|href)="(gallery/[^"]+)"', page.read_text())
     assert [name for name in shown if not Path(name).is_file()] == []
+
+
+WITH_BLOCKS = [page for page in GUIDE if re.search(r"^```(sh|python)$", page.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.name)
+def test_the_first_block_of_a_page_needs_nothing_but_itself(page, tmp_path, monkeypatch):
+    """In processes of its own, and in a folder with only the files that the page writes out.
+
+    Studies are no first steps: their tables stand on the pages.
+    """
+    monkeypatch.chdir(tmp_path)
+    language, code = next(
+        (language, code)
+        for language, code in steps(page)
+        if language in ("sh", "python") and not code.startswith("python docs/")
+    )
+    if language == "python":
+        commands = [[sys.executable, "-c", code]]
+    else:
+        lines = [shlex.split(line, comments=True) for line in code.splitlines()]
+        commands = [[sys.executable, "-m", "sim", *words[1:]] for words in lines if words]
+    known = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for command in commands:
+        done = subprocess.run(command, env=known, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stderr)
 
 
 def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
