@@ -16,6 +16,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "docstrings",
+    "scenario_keys",
+    "section_search",
 ]
 root_doc = "index"
 exclude_patterns = ["studies/*"]
@@ -37,4 +39,5 @@ autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = f"leomix {version}"
-html_static_path = []
+html_static_path = ["static"]
+templates_path = ["templates"]
