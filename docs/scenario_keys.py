@@ -9,8 +9,7 @@ from docutils.parsers.rst import Directive
 
 from sim.cli.about import schema_of_files
 
-HEAD = ("key", "default", "values", "meaning")
-WIDTHS = (30, 10, 20, 40)
+HEAD = ("key", "meaning, default and values")
 LIMITS = {
     "exclusiveMinimum": "above",
     "minimum": "from",
@@ -115,21 +114,25 @@ def values_of(form: Form) -> str:
 
 
 def table(rows: list[Row]) -> nodes.Node:
-    """Return a table, with keys, defaults and values as code."""
+    """Return a table of two columns, so that long keys leave room for what they mean."""
     group = nodes.tgroup(cols=len(HEAD))
-    group += [nodes.colspec(colwidth=width) for width in WIDTHS]
+    group += [nodes.colspec(colwidth=width) for width in (40, 60)]
     head, body = nodes.thead(), nodes.tbody()
-    head += line([nodes.Text(title) for title in HEAD])
+    head += line([[nodes.Text(title)] for title in HEAD])
     for key, default, values, text in rows:
-        code = [nodes.literal(text=part) if part else nodes.Text("") for part in (key, default)]
-        body += line([*code, nodes.Text(values), nodes.Text(text)])
+        rest: list[nodes.Node] = [nodes.Text(text)]
+        if default:
+            rest += [nodes.Text("; default "), nodes.literal(text=default)]
+        if values:
+            rest.append(nodes.Text(f"; {values}"))
+        body += line([[nodes.literal(text=key)], rest])
     group += [head, body]
     whole = nodes.table()
     whole += group
     return whole
 
 
-def line(cells: list[nodes.Node]) -> nodes.row:
+def line(cells: list[list[nodes.Node]]) -> nodes.row:
     """Return a row of a table."""
     row = nodes.row()
     for cell in cells:
