@@ -45,7 +45,8 @@ from statements import refused_json
 
 app = typer.Typer(
     name="leomix",
-    help="Simulate federated learning over LEO satellites: plain models, or mixtures of experts.",
+    help="Simulate federated learning over satellites in low Earth orbit: of any PyTorch model, "
+    "plain or a mixture of experts.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
