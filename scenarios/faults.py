@@ -1,9 +1,9 @@
 """`faults:` - what goes wrong by chance, each kind by itself, or on a date; off by default."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from scenarios.errors import wrong
 from scenarios.section import Count, Instant, Section, Text, setting
@@ -91,6 +91,10 @@ class PlannedOutage(Section):
         value: str | tuple[str, str] = getattr(self, self.kind)
         return (value,) if isinstance(value, str) else value
 
+    def as_given(self) -> dict[str, Any]:
+        """Return the keys that it has, as JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     def problems(self) -> Iterator[Statement]:
         """Nobody or several that are out, and times that are missing, twice there or reversed."""
         if not any(getattr(self, key) is not None for key in WHO):
@@ -112,10 +116,14 @@ class PlannedOutage(Section):
                 yield wrong((end,), f"is not later than {begin}; give a later time", Code.CONFLICT)
 
 
+def _as_given(planned: tuple[PlannedOutage, ...]) -> list[dict[str, Any]]:
+    return [outage.as_given() for outage in planned]
+
+
 class Faults(Section):
     """Faults of satellites, devices and links; each kind by chance has its own random streams."""
 
-    planned: tuple[PlannedOutage, ...] = setting(
+    planned: Annotated[tuple[PlannedOutage, ...], PlainSerializer(_as_given)] = setting(
         (), "list of outages on a date, which planners know", strict=False, max_length=10_000
     )
     planned_path: Text = setting(

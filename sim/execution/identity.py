@@ -46,7 +46,7 @@ def portable(world: World) -> dict[str, Any]:
         used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
     if scenario.faults.planned_path is not None:
-        planned = [listed.outage.model_dump(mode="json") for listed in world.planned_outages]
+        planned = [listed.outage.as_given() for listed in world.planned_outages]
         stored["faults"] |= {"planned_path": None, "planned": planned}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import scenarios
@@ -36,34 +37,39 @@ class ListedOutage:
         return InputError(Statement.of(code, (*self.key, *([key] if key else [])), text, *remedies))
 
 
-def listed_outages(scenario: Scenario) -> tuple[ListedOutage, ...]:
-    """Return the planned outages of a scenario, those of its file behind its own.
+@dataclass(frozen=True, eq=False)
+class PlannedOutages:
+    """The planned outages of a scenario; its file is read when they are asked for."""
 
-    Raises InputError, or the error of ``orbit``, for a file that is wrong.
-    """
-    own = scenario.faults.planned
-    listed = [ListedOutage(one, ("faults", "planned", k)) for k, one in enumerate(own)]
-    if scenario.faults.planned_path is not None:
-        listed += _of_file(scenario)
-    return tuple(listed)
+    scenario: Scenario
 
+    @cached_property
+    def listed(self) -> tuple[ListedOutage, ...]:
+        """All of them, those of the file behind the scenario's own.
 
-def _of_file(scenario: Scenario) -> Iterator[ListedOutage]:
-    path = scenarios.outages_file(scenario)
-    table = parse_table(read_text(path), str(path), MOST_ROWS)
-    if unknown := sorted(set(table.columns) - set(COLUMNS)):
-        raise table.error(
-            f"unknown column {unknown[0]!r:.60}; the columns are {', '.join(COLUMNS)}"
-        )
-    for row in table.rows:
-        try:
-            outage = scenarios.planned_outage(_keys_of(row))
-        except scenarios.ScenarioError as error:
-            raise row.error(str(error)) from None
-        listed = ListedOutage(outage, row=row)
-        for problem in dated_outage_problems((outage,), scenario.start, scenario.orbit):
-            raise listed.refused(problem.text, problem.code, key=str(problem.path[-1]))
-        yield listed
+        Raises InputError, or the error of ``orbit``, for a file that is wrong.
+        """
+        faults = self.scenario.faults
+        own = [ListedOutage(one, ("faults", "planned", k)) for k, one in enumerate(faults.planned)]
+        return (*own, *(() if faults.planned_path is None else self._of_file()))
+
+    def _of_file(self) -> Iterator[ListedOutage]:
+        path = scenarios.outages_file(self.scenario)
+        table = parse_table(read_text(path), str(path), MOST_ROWS)
+        if unknown := sorted(set(table.columns) - set(COLUMNS)):
+            raise table.error(
+                f"unknown column {unknown[0]!r:.60}; the columns are {', '.join(COLUMNS)}"
+            )
+        start, orbit = self.scenario.start, self.scenario.orbit
+        for row in table.rows:
+            try:
+                outage = scenarios.planned_outage(_keys_of(row))
+            except scenarios.ScenarioError as error:
+                raise row.error(str(error)) from None
+            listed = ListedOutage(outage, row=row)
+            for problem in dated_outage_problems((outage,), start, orbit):
+                raise listed.refused(problem.text, problem.code, key=str(problem.path[-1]))
+            yield listed
 
 
 def _keys_of(row: Row) -> dict[str, Any]:

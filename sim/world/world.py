@@ -12,7 +12,7 @@ import orbit
 import scenarios
 from scenarios import Scenario
 from sim.world.fleet import Fleet
-from sim.world.planned import ListedOutage, listed_outages
+from sim.world.planned import ListedOutage, PlannedOutages
 from sim.world.sites import Sites
 from sim.world.start import given_start, start_of
 from sim.world.topology import Topology
@@ -48,7 +48,7 @@ class World:
     @cached_property
     def planned_outages(self) -> tuple[ListedOutage, ...]:
         """The outages on a date, those of a file too; InputError for a wrong one."""
-        return listed_outages(self.scenario)
+        return PlannedOutages(self.scenario).listed
 
     @cached_property
     def given_start(self) -> datetime | None:
