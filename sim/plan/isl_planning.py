@@ -60,8 +60,10 @@ def isl_plan(
         budget=budget_of(isl),
         rings=tuple(tuple(names[member] for member in plane) for plane in planes),
     )
+    doubts = tuple(_outages_of_no_link(plan, outages))
     plan, opens = _without_outages(plan, ~windows.clipped_start, outages)
     plan = with_terminals(plan, isl, opens)
+    plan = replace(plan, doubts=(*plan.doubts, *doubts))
     if isl.between_planes != "none" and plan.within.all():
         remedy = "lower grazing_km or acquisition_s, or raise max_range_km"
         if isl.windows is not None:
@@ -107,6 +109,18 @@ def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Seque
         )
     in_ring: Mask = ring[numbers]
     return in_ring
+
+
+def _outages_of_no_link(plan: IslPlan, outages: Outages) -> Iterator[Statement]:
+    """Say which planned outages are of two satellites that have no link at any time."""
+    if not outages.links:
+        return
+    pairs = set(zip(plan.a.tolist(), plan.b.tolist(), strict=True))
+    linked = {frozenset((plan.names[one], plan.names[other])) for one, other in pairs}
+    among = [ends for ends in outages.links.keys() - linked if ends <= set(plan.names)]
+    for link in sorted(" - ".join(sorted(ends)) for ends in among):
+        text = "the planned outage of link {link} changes nothing: the two never have one"
+        yield Statement.doubt(Code.LEFT_OUT, "faults.planned", text, link=link)
 
 
 def _without_outages(plan: IslPlan, opens: Mask, outages: Outages) -> tuple[IslPlan, Mask]:

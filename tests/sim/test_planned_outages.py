@@ -336,6 +336,22 @@ def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
     with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):
         slots(faults=dated)
     slots(faults=dated, start=START)
-    late = walker("to stations", [{"station": "Inuvik", "from_hours": 100}])
-    [doubt] = [one for one in doubts_of(build(late)) if one.path[:2] == ("faults", "planned")]
-    assert "station Inuvik begins after the run has ended, at 100 h" in str(doubt)
+    planned = [
+        {"station": "Inuvik", "from_hours": 100},
+        {"link": ["P01-S01", "P01-S04"], "from_hours": 1},  # not beside each other in the ring
+    ]
+    doubts = doubts_of(build(walker("to stations", planned)))
+    said = [str(one) for one in doubts if one.path[:2] == ("faults", "planned")]
+    assert len(said) == 2
+    assert "station Inuvik begins after the run has ended, at 100 h" in said[0]
+    assert "of link P01-S01 - P01-S04 changes nothing: the two never have one" in said[1]
+
+
+def test_validate_says_who_is_out(leomix):
+    planned = (
+        "[{satellite: circular, from_hours: 30}, {cluster: Munich, from_hours: 1, to_hours: 5}]"
+    )
+    keys = ["stop.days=2", "learning.train=false", f"faults.planned={planned}"]
+    shown = leomix("validate", "circular", *(word for key in keys for word in ("--set", key)))
+    says = "out as planned: cluster Munich from 1 to 5 h; satellite circular from 30 to 48 h"
+    assert says in shown.out.splitlines()
