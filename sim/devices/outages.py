@@ -102,14 +102,14 @@ def outages_of(
     drawn = {name: out for name, out in zip(satellites, spells, strict=True) if len(out.begin_s)}
     planned, doubts = _planned(world, satellites, start, span_s)
     if before is not None:
-        at_s = before.at_s
         early, _ = _planned(before.world, satellites, start, span_s)
         planned = {
             who: early.get(who, NO_INTERVALS)
-            .between(0.0, at_s)
-            .then(planned.get(who, NO_INTERVALS).between(at_s, np.inf))
-            for who in (*early, *(planned.keys() - early.keys()))
+            .between(0.0, before.at_s)
+            .then(planned.get(who, NO_INTERVALS).between(before.at_s, np.inf))
+            for who in dict.fromkeys((*early, *planned))
         }
+    planned = {who: out for who, out in planned.items() if len(out.begin_s)}
     nodes: dict[str, list[Intervals]] = defaultdict(list)
     for name, out in drawn.items():
         nodes[name].append(out)
