@@ -1,6 +1,6 @@
 """The scenario as a whole: what a file says, with defaults filled in and contradictions refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from scenarios.compute import Compute
 from scenarios.errors import Origin, wrong
-from scenarios.faults import Faults
+from scenarios.faults import Faults, PlannedOutage
 from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
@@ -114,7 +114,7 @@ class Scenario(Section):
     link: Link = setting(Link(), "the radio link")
     compute: Compute = setting(Compute(), "the devices' computing")
     learning: Learning = setting(Learning(), "the federated learning")
-    faults: Faults = setting(Faults(), "what goes wrong by chance")
+    faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -156,6 +156,7 @@ class Scenario(Section):
         any_serves = in_orbit or access
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from _start_problems(self.start, orbit)
+        yield from dated_outage_problems(self.faults.planned, self.start, orbit)
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
@@ -209,6 +210,23 @@ def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterat
         text = f"is missing; source {orbit.source!r} has no epoch"
         where = ("start", "after") if is_drawn else ("start",)
         yield wrong(where, text, Code.MISSING, Give(".".join(where), like=_TIME))
+
+
+def dated_outage_problems(
+    planned: Sequence[PlannedOutage], start: datetime | DrawnStart | None, orbit: Orbit
+) -> Iterator[Statement]:
+    """Yield what is wrong with outages on a date where no start of the run is known."""
+    if isinstance(start, DrawnStart):
+        why = "cannot be combined with a start that is drawn"
+    elif start is None and orbit.source == "slots":
+        why = "needs a start with source 'slots', which has no date without"
+    else:
+        return
+    for number, outage in enumerate(planned):
+        for key, hours in (("from_utc", "from_hours"), ("to_utc", "to_hours")):
+            if getattr(outage, key) is not None:
+                path = ("faults", "planned", number, key)
+                yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
 _OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")

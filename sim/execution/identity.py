@@ -45,6 +45,9 @@ def portable(world: World) -> dict[str, Any]:
     if scenario.ground.stations_path is not None:
         used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
+    if scenario.faults.planned_path is not None:
+        planned = [listed.outage.as_given() for listed in world.planned_outages]
+        stored["faults"] |= {"planned_path": None, "planned": planned}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
 
@@ -80,6 +83,7 @@ OUTSIDE = ("description",)
 
 
 _LATER_OF_ORBIT = ("max_session_s", "names", "sets", "skip_bad")
+_LATER_OF_FAULTS = ("planned", "planned_path")
 
 
 def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +97,7 @@ def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
     kept["learning"] = learning
     kept["orbit"] = {k: v for k, v in kept["orbit"].items() if v or k not in _LATER_OF_ORBIT}
+    kept["faults"] = {k: v for k, v in kept["faults"].items() if v or k not in _LATER_OF_FAULTS}
     if kept["link"]["feeder"] is None:
         kept["link"] = {key: value for key, value in kept["link"].items() if key != "feeder"}
     return kept

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import orbit
 from learning.requests.cluster import Cluster
-from sim.devices.faults import Faults, FaultsUntilFork, faults_of
+from sim.devices.chance import FaultsUntilFork
+from sim.devices.faults import Faults, faults_of
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
@@ -127,7 +128,7 @@ def make_plan(
     """
     served = served_passes(world, find, before)
     clusters = world.sites.clusters
-    isls = isl_plan(world, served.satellites, served.start, served.span_s, served.out)
+    isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
     over_links = isls if world.topology.route == "mesh" else None
     by_passes = over_links is None or world.topology.access
     if "between_planes" not in needs_isl and by_passes:
@@ -137,8 +138,7 @@ def make_plan(
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
     contacts = _contacts(served, clusters, links)
-    outages = dict(zip(served.fleet, served.out, strict=True))
-    feeder = feeder_plan(world, served.clients, served.out, find)
+    feeder = feeder_plan(world, served.clients, served.outages, find)
     return Plan(
         start=served.start,
         stop_s=served.span_s,
@@ -146,6 +146,7 @@ def make_plan(
         contacts=contacts,
         doubts=(
             *served.doubts,
+            *served.outages.doubts,
             *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
         ),
@@ -153,7 +154,7 @@ def make_plan(
         constellation=served.constellation,
         topology=served.topology,
         sky=_sky(served, devices),
-        faults=faults_of(world, clusters, outages, served.span_s, before),
+        faults=faults_of(world, clusters, served.outages, served.span_s, before),
         isls=isls,
         mesh=None if over_links is None else _mesh(world, contacts, over_links, feeder),
         server=_server(world),

@@ -12,7 +12,8 @@ import numpy as np
 import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
-from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
+from sim.devices.chance import FaultsUntilFork
+from sim.devices.outages import Outages, outages_of
 from sim.plan.outage_cuts import Look, cut
 from sim.plan.passes import Passes, find_feeder_passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
@@ -22,14 +23,14 @@ from sim.world.world import World
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ServedPasses(Passes):
-    """Passes cut into ``windows`` in which their satellites work, and which of them are served.
+    """Passes cut into ``windows`` in which both ends work, and which of them are served.
 
-    ``pass_numbers`` are those of the passes of which windows are pieces, ``out`` the outages of
-    each satellite. ``sessions`` numbers the services of each cluster, -1 for windows that are not
+    ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
+    ``sessions`` numbers the services of each cluster, -1 for windows that are not
     served. A ``constellation`` serves with any of its satellites, or stations with any of them.
     """
 
-    out: Sequence[Intervals]
+    outages: Outages
     windows: orbit.ContactWindows
     pass_numbers: Ints
     service: orbit.Service
@@ -82,35 +83,42 @@ def served_passes(
     """
     check_plan(world, WINDOW_BYTES)
     passes = find_passes(world, find)
-    out = outages_of(world, passes.servers, passes.span_s, before)
+    outages = outages_of(world, passes.servers, passes.start, passes.span_s, before)
     if world.orbit.source == "slots":
-        return _served_in_slots(passes, out)
+        return _served_in_slots(passes, outages)
     if not world.topology.in_orbit:
         alone = world.topology.access
-        return _served(passes, world.orbit, out, world.orbit.beams, passes_alone=alone)
+        return _served(passes, world.orbit, outages, world.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
     by_plane = world.roles.clients == "planes"
     passes = passes.with_satellites_as_clients(planes if by_plane else ())
-    return _served(passes, world.orbit, out, world.sites.antennas)
+    return _served(passes, world.orbit, outages, world.sites.antennas)
 
 
-def served_feeder_passes(
-    world: World, out: Sequence[Intervals], find: Find = find_windows
-) -> ServedPasses:
+def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
     """Return which passes over the stations that serve devices get an antenna there.
 
-    A satellite has one link to a station at a time. ``out`` are the outages of each satellite.
+    A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
     passes = find_feeder_passes(world, find)
-    return _served(passes, world.orbit, out, world.sites.antennas)
+    return _served(passes, world.orbit, outages, world.sites.antennas)
 
 
-def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:
+def _working(
+    passes: Passes, outages: Outages, look: Look | None = None
+) -> tuple[orbit.ContactWindows, Ints]:
+    """Cut passes into the windows in which nobody is out; return the pass of each, too."""
+    ends = passes.fleet, passes.grounded
+    which, out = outages.of_contacts(ends, passes.pass_satellites, passes.pass_places)
+    return cut(passes.passes, which, out, look)
+
+
+def _served_in_slots(passes: Passes, outages: Outages) -> ServedPasses:
     """Serve every cluster once a cycle; the pieces that an outage leaves are one session."""
-    windows, numbers = cut(passes.passes, passes.passes.satellite, out)
+    windows, numbers = _working(passes, outages)
     return ServedPasses(
         **vars(passes),
-        out=out,
+        outages=outages,
         windows=windows,
         pass_numbers=numbers,
         service=orbit.serve(windows),
@@ -122,18 +130,18 @@ def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:
 def _served(
     passes: Passes,
     source: Any,
-    out: Sequence[Intervals],
+    outages: Outages,
     capacity: int | Sequence[int | None] | None,
     *,
     passes_alone: bool = False,
 ) -> ServedPasses:
-    """Share the servers by the rules of ``orbit:`` outside of the satellites' outages ``out``.
+    """Share the servers by the rules of ``orbit:`` outside of ``outages``.
 
     ``capacity`` is the beams of each satellite, or the antennas of each station: None for any
     number. ``passes_alone`` are a session each, whatever follows.
     """
     look = _look(passes) if passes.places else None
-    windows, numbers = cut(passes.passes, passes.pass_satellites, out, look)
+    windows, numbers = _working(passes, outages, look)
 
     def elevation_deg(number: int, time_s: float) -> float:
         assert look is not None
@@ -151,7 +159,7 @@ def _served(
         service = one_at_a_time(windows, service)
     return ServedPasses(
         **vars(passes),
-        out=out,
+        outages=outages,
         windows=windows,
         pass_numbers=numbers,
         service=service,

@@ -75,6 +75,7 @@ AROUND: dict[str, Any] = {
     "ground.clusters.0.kinds.0": {"devices": 1},
     "ground.stations": [{"name": "A", "latitude_deg": 48.1, "longitude_deg": 11.6}],
     "compute.battery": {"capacity_wh": 1, "charge_w": 1},
+    "faults.planned": [{"cluster": "A", "from_hours": 0}],
     "faults.outages": {"per_day": 1},
     "faults.churn": {"mean_present_hours": 1},
     "faults.stragglers": {"share": 0.5},
