@@ -32,7 +32,8 @@ BITS_PER_GB = 8e9
 class Operations(NamedTuple):
     """What an end of links does in a day in the mean, or all ends of a kind together (``total``).
 
-    ``kind`` is station, cluster, gateway, satellite or total, which is named like ``2 stations``.
+    ``kind`` is station, cluster, gateway, relay (a satellite that serves others), satellite, or
+    total, which is named like ``2 stations``.
     It serves so many others ``at_a_time``: the dishes of a station, the beams of a satellite; inf
     for any number, nan for who is served. A pass is in view from rise to set, and served while it
     has a dish or beam: hours ``in_view`` and ``busy`` are sums over passes, ``any_in_view`` counts
@@ -77,7 +78,7 @@ def operations(plan: Plan) -> list[Operations]:
     flying, ground = _ends(contacts)
     limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
     served = [nan] * len(flying.names)
-    ground_kind = "satellite" if plan.topology.relay else "station"
+    ground_kind = "relay" if plan.topology.relay else "station"
     if contacts.flying is None:
         ground_kind, served, limits = "cluster", limits, [nan] * len(ground.names)
     over_links = _over_links(plan)
@@ -88,7 +89,7 @@ def operations(plan: Plan) -> list[Operations]:
         gateways = _Ends("gateway", feeder.stations, feeder.passes_seen.windows.satellite)
         over = _Traffic(plan.stop_s, _Passes.of_gateways(feeder), _by_gateways(feeder))
         rows += _rows(over, gateways, own)
-    rows += _rows(passes, flying, served, totals=plan.topology.relay)
+    rows += _rows(passes, flying, served, totals=False)
     return [over_links(row) for row in rows]
 
 
@@ -288,12 +289,20 @@ def _volumes(traffic: _Traffic, mine: Ints, *, is_down: bool) -> _Volumes:
     return _Volumes(float(gb.sum()) * DAY_S / traffic.span_s, float(by_pass.max()), in_a_day)
 
 
+def _together(begin_s: Floats, end_s: Floats) -> Floats:
+    """Return spans as those that they cover together (M, 2), in order, which do not touch."""
+    order = np.argsort(begin_s, kind="stable")
+    begin_s, until_s = begin_s[order], np.maximum.accumulate(end_s[order])
+    apart = begin_s[1:] > until_s[:-1]
+    first, last = np.append(True, apart), np.append(apart, True)
+    return np.stack([begin_s[first[: len(order)]], until_s[last[: len(order)]]], axis=1)
+
+
 def _covered(begin_s: Floats, end_s: Floats, span_s: float) -> tuple[float, float]:
     """Return how long spans last together, each time counted once, and the longest time without."""
-    order = np.argsort(begin_s, kind="stable")
-    until_s = np.maximum.accumulate(np.append(0.0, end_s[order]))
-    gaps_s = np.maximum(np.append(begin_s[order], span_s) - until_s, 0.0)
-    return span_s - float(gaps_s.sum()), float(gaps_s.max())
+    spans_s = _together(begin_s, end_s)
+    edges_s = np.concatenate([[0.0], spans_s.ravel(), [span_s]]).reshape(-1, 2)
+    return float((spans_s[:, 1] - spans_s[:, 0]).sum()), float(np.diff(edges_s).max())
 
 
 def _over_links(plan: Plan) -> Callable[[Operations], Operations]:
@@ -366,9 +375,10 @@ def lanes(plan: Plan) -> list[Lane]:
     found = []
     for number in sorted(range(len(names)), key=names.__getitem__):
         mine = index == number
-        seen_s = np.stack([passes.rise_s[mine], passes.set_s[mine]], axis=1)
-        served_s = np.stack([passes.start_s[mine], passes.end_s[mine]], axis=1)
-        found.append(Lane(names[number], seen_s, served_s[~np.isnan(served_s[:, 0])]))
+        served = mine & ~np.isnan(passes.start_s)
+        seen_s = _together(passes.rise_s[mine], passes.set_s[mine])
+        served_s = _together(passes.start_s[served], passes.end_s[served])
+        found.append(Lane(names[number], seen_s, served_s))
     return found
 
 
@@ -376,10 +386,10 @@ def lanes(plan: Plan) -> list[Lane]:
 
 
 class OneMore(NamedTuple):
-    """A world in which every server serves one more at a time, and the ``key`` that says so."""
+    """A world in which every server serves one more at a time, and the ``setting`` that says so."""
 
     world: World
-    key: str
+    setting: str
 
 
 def one_more(world: World) -> OneMore | None:
@@ -393,25 +403,34 @@ def one_more(world: World) -> OneMore | None:
         isl = scenario.link.isl
         if isl is None or isl.terminals is None:
             return None
-        more = isl.model_copy(update={"terminals": isl.terminals + 1})
+        terminals = isl.terminals + 1
+        more = isl.model_copy(update={"terminals": terminals})
         link = scenario.link.model_copy(update={"isl": more})
-        return OneMore(World(scenario.model_copy(update={"link": link})), "link.isl.terminals")
+        return OneMore(_with(world, link=link), f"link.isl.terminals {terminals}")
     if world.topology.in_orbit or world.topology.gateways:
         ground = scenario.ground
         if all(limit is None for limit in world.sites.antennas):
             return None
+        antennas = _raised(ground.antennas)
         stations = ground.stations and tuple(
             station.model_copy(update={"antennas": _raised(station.antennas)})
             for station in ground.stations
         )
-        keys = {"antennas": _raised(ground.antennas), "stations": stations}
-        raised = ground.model_copy(update=keys)
-        return OneMore(World(scenario.model_copy(update={"ground": raised})), "ground.antennas")
-    if getattr(scenario.orbit, "beams", None) is None:
-        return None
+        own = any(station.antennas is not None for station in ground.stations or ())
+        setting = "one more in antennas of each" if own else f"ground.antennas {antennas}"
+        raised = ground.model_copy(update={"antennas": antennas, "stations": stations})
+        return OneMore(_with(world, ground=raised), setting)
     source: Any = scenario.orbit
-    orbit = source.model_copy(update={"beams": source.beams + 1})
-    return OneMore(World(scenario.model_copy(update={"orbit": orbit})), "orbit.beams")
+    if getattr(source, "beams", None) is None:
+        return None
+    beams = source.beams + 1
+    return OneMore(
+        _with(world, orbit=source.model_copy(update={"beams": beams})), f"orbit.beams {beams}"
+    )
+
+
+def _with(world: World, **sections: Any) -> World:
+    return World(world.scenario.model_copy(update=sections))
 
 
 def _raised(antennas: int | str | None) -> int | str | None:
