@@ -91,12 +91,13 @@ def _plan(world: World, find: Find) -> Plan:
 
 
 def _write(found: Capacity, path: Path) -> None:
-    from sim.cli.capacity_text import columns_of
+    from sim.plan.operations import Operations
     from sim.trace.arrow import pa
     from sim.trace.plain_tables import without_formulas, write_batches
 
-    rows = without_formulas(pa.table(columns_of(found.rows)))
-    write_batches(rows.combine_chunks().to_batches(), path)
+    columns = zip(Operations._fields, zip(*found.rows, strict=True), strict=True)
+    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns})
+    write_batches(without_formulas(table).combine_chunks().to_batches(), path)
 
 
 def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:

@@ -198,14 +198,6 @@ class Capacity:
         }
 
 
-def columns_of(rows: Sequence[Operations]) -> dict[str, list[Any]]:
-    """Return rows as columns; a figure that is not there is None, and so an empty field."""
-    return {
-        name: [None if isinstance(one, float) and isnan(one) else one for one in column]
-        for name, column in zip(Operations._fields, zip(*rows, strict=True), strict=True)
-    }
-
-
 def total_of(rows: Sequence[Operations]) -> Operations:
     """Return the row of all stations, or clusters, together; of gateways where there are any."""
     totals = [row for row in rows if row.kind == TOTAL]
