@@ -13,6 +13,7 @@ import scenarios
 import sim
 from tests.kit import small
 from tests.kit.network import satellites_of
+from tests.kit.results import data_size
 
 STATIONS = {
     "start": "2026-08-22T00:00:00Z",
@@ -288,6 +289,27 @@ def test_a_satellite_that_serves_others_is_a_relay(leomix, tmp_path):
     assert kinds[:2] == ["relay", "total"] and set(kinds[2:]) == {"satellite"}
     relay = told["rows"][0]
     assert relay["up_gb_a_day"] == pytest.approx(relay["busy_hours_a_day"] * 3600 * 10e6 / 8e9)
+
+
+def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tmp_path):
+    """The least upload is that of a service; a dish is taken over in most passes."""
+    keys = ("--set", "learning.train=false", "--set", "learning.method=fedavg")
+    keys += ("--set", "learning.model.kind=vector-mlp")
+    contacts = face.plan(face.load(str(path), {k: v for k, _, v in _pairs(keys)})).contacts
+    served = contacts[contacts.served]
+    assert served.uplink_capacity_bytes_per_device.isna().all()
+    lines = leomix("validate", path, *keys).out.splitlines()
+    for name, least in served.groupby("cluster").downlink_capacity_bytes_per_device.min().items():
+        [line] = [line for line in lines if line.startswith(f"{name} ")]
+        assert line.endswith(data_size(least))
+    out = tmp_path / "contacts.csv"
+    leomix("contacts", path, "-o", out)
+    listed = pd.read_csv(out)
+    assert set(listed.site) == {"Svalbard", "Troll"} and "P01-S01" in set(listed.satellite)
+
+
+def _pairs(options):
+    return [option.partition("=") for option in options if "=" in option]
 
 
 @pytest.mark.parametrize(
