@@ -113,6 +113,7 @@ def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path
     if world.orbit.has_geometry:
         view = map_at(scenery_of(world.scenario), plan.start, world.orbit.min_elevation_deg)
     network = Network(name, plan.start, plan.stop_s, lanes(plan), view)
-    tables = found.tables(MOST_ROWS)
+    first, *others = found.tables(MOST_ROWS)
+    tables = [first, *found.table_with_more(), *others]
     shown = capacity_page(network, found.finding, found.advice, tables)
     write_page(path, html(shown, Figures()))

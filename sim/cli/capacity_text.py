@@ -156,17 +156,22 @@ class Capacity:
     def tables(self, most: int = MOST_SATELLITES) -> list[Table]:
         """Return the tables of places, and of satellites: of more than ``most`` a summary."""
         found = []
-        kinds = dict.fromkeys(row.kind for row in self.rows if row.kind != TOTAL)
-        for kind in kinds:
+        for kind in dict.fromkeys(row.kind for row in self.rows if row.kind != TOTAL):
             rows = [row for row in self.rows if row.kind == kind]
             if kind == "satellite" and len(rows) > most:
                 caption = f"By satellite, of {len(rows)}, each column by itself"
                 found.append((caption, *_cells("", _few(rows))))
-                continue
-            name = counted(len(rows), kind)
-            rows += [row for row in self.rows if (row.kind, row.name) == (TOTAL, name)]
-            found.append((f"By {kind}", *_cells(kind, [(row.name, row) for row in rows])))
+            else:
+                found.append((f"By {kind}", *_cells_of(self.rows, kind)))
         return found
+
+    def table_with_more(self) -> list[Table]:
+        """Return the table of the first ends with one more dish each; none where nobody has it."""
+        if self.more is None:
+            return []
+        one, rows = self.more
+        caption = f"With one more {self.dish} at each {self.servers[0].kind} ({one.setting})"
+        return [(caption, *_cells_of(rows, self.ends[0].kind))]
 
     @property
     def text(self) -> str:
@@ -259,6 +264,14 @@ def _cells(name: str, rows: Sequence[tuple[str, Operations]]) -> tuple[list[str]
     ]
     cells = [[called, *(_cell(field, row) for field in fields)] for called, row in rows]
     return [name, *(HEADS[field] for field in fields)], cells
+
+
+def _cells_of(rows: Sequence[Operations], kind: str) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells of the ends of a kind, and of their total if there is one."""
+    own = [row for row in rows if row.kind == kind]
+    name = counted(len(own), kind)
+    own += [row for row in rows if (row.kind, row.name) == (TOTAL, name)]
+    return _cells(kind, [(row.name, row) for row in own])
 
 
 def _cell(field: str, row: Operations) -> str:

@@ -256,6 +256,7 @@ def test_dishes_are_the_limit_where_one_more_carries_more(leomix, path, tmp_path
     html = page.read_text()
     assert f"<title>{finding.removesuffix('.')}</title>" in html
     assert all(name in html for name in ("Svalbard", "Troll", "P06-S10", "in view"))
+    assert "With one more dish at each station (ground.antennas 2)" in html
     assert leomix("capacity", path, "--report", page).status == 0  # its own page is replaced
 
 
