@@ -21,6 +21,7 @@ from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import (
     about,
     answer,
+    capacity,
     contacts,
     fetch,
     fly,
@@ -77,6 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tune": tune.tune_command,
     "contacts": contacts.contacts_command,
     "link": scenario.link_command,
+    "capacity": capacity.capacity_command,
     "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,

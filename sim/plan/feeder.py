@@ -29,7 +29,8 @@ class FeederPlan:
     ``satellite`` and ``station`` are indices in ``satellites`` and ``stations``. In either
     direction bits leave from ``start_s`` to ``end_s`` at ``rate_bps``; those of one satellite do
     not overlap. ``range_km`` returns the range in a pass at a time. The stations are one server,
-    linked on the ground.
+    linked on the ground. ``passes_seen`` are all that there
+    are, served or not.
     """
 
     satellites: tuple[str, ...]
@@ -42,6 +43,7 @@ class FeederPlan:
     min_range_km: Floats
     rate_bps: float
     range_km: Callable[[int, float], float]
+    passes_seen: ServedPasses
 
     def __len__(self) -> int:
         """The number of passes."""
@@ -133,6 +135,7 @@ def feeder_plan(
         min_range_km=served.windows.min_slant_range_km[numbers],
         rate_bps=feeder.rate_mbps * 1e6,
         range_km=_ranges(served, numbers),
+        passes_seen=served,
     )
 
 

@@ -28,6 +28,7 @@ class ServedPasses(Passes):
     ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
     ``sessions`` numbers the services of each cluster, -1 for windows that are not
     served. A ``constellation`` serves with any of its satellites, or stations with any of them.
+    ``at_a_time`` is how many clients each server serves at the same time, None for any number.
     """
 
     outages: Outages
@@ -36,6 +37,7 @@ class ServedPasses(Passes):
     service: orbit.Service
     sessions: Ints
     constellation: bool
+    at_a_time: tuple[int | None, ...]
 
     @cached_property
     def window_satellites(self) -> Ints:
@@ -124,6 +126,7 @@ def _served_in_slots(passes: Passes, outages: Outages) -> ServedPasses:
         service=orbit.serve(windows),
         sessions=numbers // len(passes.clients),
         constellation=False,
+        at_a_time=(1,) * len(passes.servers),
     )
 
 
@@ -169,6 +172,9 @@ def _served(
             None if passes_alone else _session_gap_s(source, in_orbit=passes.topology.in_orbit),
         ),
         constellation=passes.topology.in_orbit or passes_alone or source.serving == "any",
+        at_a_time=(
+            tuple(capacity) if isinstance(capacity, Sequence) else (capacity,) * len(passes.servers)
+        ),
     )
 
 
