@@ -10,6 +10,7 @@ from typing import Any
 import channel
 from channel import Link, snr_db
 from scenarios.ground import Station
+from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
 from sim.world.world import World
@@ -69,6 +70,7 @@ def si_link(
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
+    gains_dbi = dish_gains_dbi(values)
     frequency_hz = values["frequency_ghz"] * 1e9
     around = None
     if environment is not None:
@@ -82,8 +84,20 @@ def si_link(
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
         min_elevation_deg=min_elevation_deg,
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
+        **gains_dbi,
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+def dish_gains_dbi(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the gain of each dish that a direction has in the place of a gain, by its key."""
+    share = values.get("aperture_efficiency", 1.0)
+    hertz = values["frequency_ghz"] * 1e9
+    return {
+        gain: float(channel.aperture_gain_dbi(values[dish], hertz, share))
+        for gain, dish in DISHES.items()
+        if dish in values
+    }
 
 
 def _check_place(values: Mapping[str, Any], place: Any) -> None:
