@@ -1,4 +1,4 @@
-"""Bits per second and hertz of a link: outage under fading, modes of DVB-S2 and S2X, or capacity."""
+"""Bits per second and hertz of a link: outage under fading, DVB-S2 and S2X, or capacity."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -132,17 +132,13 @@ def modcod_thresholds_db(rolloff: float, modcods: Modcods = "dvb-s2") -> Floats:
     return _staircase(rolloff, modcods)[0]
 
 
-def modcod_level(
-    snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2"
-) -> NDArray[np.int64]:
+def modcod_level(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> NDArray[np.int64]:
     """Number of thresholds that the SNR meets: 0 below the lowest, any shape."""
     thresholds_db = _staircase(rolloff, modcods)[0]
     return np.searchsorted(thresholds_db, snr_db, side="right").astype(np.int64)
 
 
-def modcod_efficiency_bps_hz(
-    snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2"
-) -> Floats:
+def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> Floats:
     """Best efficiency of the modes whose threshold is met, in bit/s per hertz occupied; else 0."""
     return np.asarray(_staircase(rolloff, modcods)[1][modcod_level(snr_db, rolloff, modcods)])
 

@@ -374,7 +374,7 @@ class Link(Section):
         None, "device to device: null for none, or keys of its radio ({} for its defaults)"
     )
     isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
-    feeder: Feeder | None = setting(
+    feeder: Annotated[Feeder | None, Later()] = setting(
         None, "station to satellite, where devices reach stations over satellites; null: none"
     )
     relay: Literal["none", "contact", "store"] = setting(

@@ -199,9 +199,7 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
             yield problem.below("link", side)
 
 
-def _of_the_dish(
-    link: "Link", directions: Mapping[Side, LinkDirection]
-) -> Iterator[Statement]:
+def _of_the_dish(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Statement]:
     """A noise temperature beside another figure of the same noise, or without a downlink."""
     if link.station is None or link.station.system_temperature_k is None:
         return

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from scenarios.compute import Compute
 from scenarios.errors import Origin, wrong
@@ -94,6 +94,10 @@ class Roles(Section):
         return self.server.removeprefix(ONE) if self.server.startswith(ONE) else None
 
 
+OF_DISHES: Final = {"priority": "first_come", "min_contact_s": 60.0}
+"""How preset `station` serves: no pass is given up for another, and none used for seconds."""
+
+
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
@@ -115,6 +119,18 @@ class Scenario(Section):
     compute: Compute = setting(Compute(), "the devices' computing")
     learning: Learning = setting(Learning(), "the federated learning")
     faults: Faults = setting(Faults(), "what goes wrong by chance")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _serves_whole_passes(cls, values: Any) -> Any:
+        """Fill in how dishes serve where nothing else is said."""
+        link, orbit = (
+            values.get(key) if isinstance(values, dict) else None for key in ("link", "orbit")
+        )
+        preset = link.get("preset") if isinstance(link, dict) else getattr(link, "preset", None)
+        if preset != "station" or not isinstance(orbit, dict) or orbit.get("source") == "slots":
+            return values
+        return {**values, "orbit": {**OF_DISHES, **orbit}}
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -298,6 +314,11 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
             text = f"is not used with roles.server {roles.server!r}"
             also = Other(said="set roles.server: stations and roles.clients: satellites")
             yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
+    fields = Ground.model_fields
+    for key in ("acquisition_s", "slew_deg_s"):
+        if getattr(ground, key) != fields[key].default:
+            text = f"is not used with roles.server {roles.server!r}, which has no stations"
+            yield wrong(("ground", key), text, Code.UNUSED, Remove(f"ground.{key}"))
 
 
 def _satellites_learn(

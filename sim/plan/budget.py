@@ -21,7 +21,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
-from sim.plan.radios import ground_radios
+from sim.plan.radios import dish_gains_dbi, ground_radios
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.world.world import World
@@ -53,7 +53,25 @@ def heading(world: World) -> str:
     """Name the preset and what the scenario overrides of it."""
     resolved = world.resolved_link
     changed = ", ".join(resolved["overridden"]) or "nothing"
-    return f"link of preset {world.link.preset!r} (overridden: {changed})"
+    preset = f"link of preset {world.link.preset!r} (overridden: {changed})"
+    return "\n".join([preset, *_dish(world)])
+
+
+def _dish(world: World) -> Iterator[str]:
+    """Describe in a line what the dish of stations adds to EIRP and G/T."""
+    dish = world.link.station
+    if dish is None:
+        return
+    sides = {side: world.resolved_link[side] for side in ("uplink", "downlink")}
+    parts = [f"dish of {dish.dish_m:g} m, {dish.efficiency:.0%} of its aperture"]
+    for side, values in sides.items():
+        gains = {} if values == "neglected" else dish_gains_dbi(values)
+        for gain_dbi in gains.values():
+            key, unit = (
+                ("tx_power_dbm", "dBm") if side == "uplink" else ("antenna_temperature_k", "K")
+            )
+            parts.append(f"{side} {gain_dbi:.2f} dBi, {values[key]:g} {unit}")
+    yield "; ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,8 @@ def link_doubts(
 ) -> Iterator[Statement]:
     """Yield a doubt on each cluster wider than the beam, and on links too weak at their best.
 
-    A rate that follows Shannon is doubted where it is beyond all modems while it serves. Stations are treated as clusters are, and those that see no satellite are named too.
+    A rate that follows Shannon is doubted where it is beyond all modems while it serves. Stations
+    are treated as clusters are, and those that see no satellite are named too.
     """
     if served.topology.relay:
         return
@@ -78,8 +79,8 @@ def link_doubts(
         values = {**doubt.values, "names": ", ".join(over)}
         yield replace(doubt, text=f"{doubt.text} (over {{names}})", values=values)
     serving = [_best_in_service(served, windows) for windows in windows_of]
-    for side, of_side in zip(sides, zip(*links, strict=True), strict=True):
-        yield from _too_fast(f"link.{side}", names, of_side, serving)
+    for side, own in zip(sides, zip(*links, strict=True), strict=True):
+        yield from _too_fast(f"link.{side}", names, own, serving)
 
 
 def _best(served: ServedPasses, windows: Ints) -> BestSight:

@@ -70,7 +70,7 @@ def si_link(
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
-    gains_dbi = dish_gains_dbi(values)
+    gains_dbi: dict[str, Any] = dish_gains_dbi(values)
     frequency_hz = values["frequency_ghz"] * 1e9
     around = None
     if environment is not None:
