@@ -12,7 +12,7 @@ import numpy as np
 from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
 from orbit.windows import ContactWindows, groups
 
-Priority = Literal["least_recently_served", "highest_elevation", "first_come"]
+Priority = Literal["least_recently_served", "highest_elevation", "longest_waiting"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
 Elevation = Callable[[int, float], float]
 """Elevation (deg) of the satellite of a window, by index, at a time in seconds since the start."""
@@ -60,7 +60,7 @@ def serve(
     in view that have a beam free and stay for at least `min_contact_s`: by `hand_over` the one that
     sets last or stands highest now (ties: the lower index). Of several sites the one whose last
     service ended earliest chooses first, or with `priority` highest_elevation the one that sees its
-    choice highest, or first_come the one whose choice rose first (ties: the lower index).
+    choice highest (ties: the lower index).
 
     Once a beam is pointed at a site, `acquisition_s` (of each satellite, or one for all) passes to
     the first bit, and the service begins then; a window that is open at the start of the plan has
@@ -68,10 +68,11 @@ def serve(
     ended; it does so while it is idle, too, as passes are known beforehand. What lasts for
     `min_contact_s` is the rest after that.
 
-    A service lasts to the set of its window, unless with `priority` least_recently_served a site
-    finds all beams busy that has waited for longer than one of those served: its last service ended
-    before the last but one of the other. It then takes over the beam, once the other has had it for
-    `min_contact_s`. A window is served once: whoever gives up a beam goes to another satellite.
+    A service lasts to the set of its window, unless with `priority` least_recently_served (and not
+    with longest_waiting, which has the same order) a site finds all beams busy that has waited for
+    longer than one of those served: its last service ended before the last but one of the other. It
+    then takes over the beam, once the other has had it for `min_contact_s`. A window is served
+    once: whoever gives up a beam goes to another satellite.
 
     Raises ValueError for less than one beam, another rule, a min_contact_s or acquisition_s that is
     negative or not finite, or a rule by elevation without `elevation_deg`.
@@ -97,8 +98,6 @@ def serve(
             scheduler.turn_s = lambda one, at_s, other, to_s: turn_s(
                 int(some[one]), at_s, int(some[other]), to_s
             )
-        if priority == "first_come":
-            scheduler.priority_key = lambda window, _: float(part.rise_s[window])
         if elevation_deg is not None:
             elevation = lru_cache(maxsize=10_000)(elevation_deg)
             if priority == "highest_elevation":

@@ -31,10 +31,10 @@ class WithService(OrbitSource):
     """Which clusters a satellite serves, and which satellite a cluster goes to."""
 
     beams: int = setting(1, "clusters that a satellite can serve at the same time", ge=1, le=10_000)
-    priority: Literal["least_recently_served", "highest_elevation", "first_come"] = setting(
+    priority: Literal["least_recently_served", "highest_elevation", "longest_waiting"] = setting(
         "least_recently_served",
         "which cluster gets a free beam; with least_recently_served alone, one that waits takes "
-        "over a busy beam. With link.preset station first_come unless it is given",
+        "over a busy beam. With link.preset station longest_waiting unless it is given",
     )
     min_contact_s: float = setting(
         0.0,

@@ -94,7 +94,7 @@ class Roles(Section):
         return self.server.removeprefix(ONE) if self.server.startswith(ONE) else None
 
 
-OF_DISHES: Final = {"priority": "first_come", "min_contact_s": 60.0}
+OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
 """How preset `station` serves: no pass is given up for another, and none used for seconds."""
 
 

@@ -165,7 +165,7 @@ def _why_never_served(
             "it)",
             more,
         )
-    if source.priority != "least_recently_served":
+    if source.priority == "highest_elevation":
         more.append(Set("orbit.priority", "least_recently_served"))
     if served.topology.in_orbit:
         who = "the server's terminals" if served.topology.relay else "the stations' antennas"

@@ -59,7 +59,7 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s, acquis
         urgent = {
             "least_recently_served": lambda site, w: last(site),
             "highest_elevation": lambda site, w: -_elevation_deg(w, now),
-            "first_come": lambda site, w: rows[w][2],
+            "longest_waiting": lambda site, w: last(site),
         }[priority]
         return min(
             ((urgent(site, rank[-1]), site, rank[-1]) for site, rank in best.items()),
@@ -110,7 +110,7 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s, acquis
 @given(
     plans(), st.lists(st.integers(1, 3) | st.none(), min_size=3, max_size=3),
     st.sampled_from(["longest_remaining", "highest_elevation"]),
-    st.sampled_from(["least_recently_served", "highest_elevation", "first_come"]),
+    st.sampled_from(["least_recently_served", "highest_elevation", "longest_waiting"]),
     st.integers(0, 4), st.lists(st.integers(0, 3), min_size=3, max_size=3),
 )  # fmt: skip
 def test_service_follows_the_rule_second_by_second(
@@ -165,7 +165,7 @@ def test_a_beam_turns_before_it_acquires_and_does_so_while_it_is_idle():
         assert at_s == windows.set_s[one] and to_s >= windows.rise_s[other]
         return 5.0 if (one, other) == (3, 4) else 20.0
 
-    rules = {"priority": "first_come", "acquisition_s": 3.0, "turn_s": turn_s}
+    rules = {"priority": "longest_waiting", "acquisition_s": 3.0, "turn_s": turn_s}
     service = orbit.serve(windows, **rules)
     # Never used before, it is pointed at the first; 4 s before the fourth rises it was idle.
     assert service.start_s.tolist() == [3.0, 123.0, 223.0, 323.0, 408.0]
