@@ -14,6 +14,7 @@ from channel.settings import SHANNON_RATES
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
+from sim.formatting import some
 from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
@@ -170,6 +171,7 @@ def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[S
 
 MOST_BPS_HZ = 6.0
 """Bit/s/Hz that no mode of DVB-S2X carries: its last one has 5.9 bits in a symbol."""
+MOST_NAMED = 10
 USUAL_CAP_BPS_HZ = 4.9
 """The cap that is advised: that mode with a roll-off of 0.2."""
 
@@ -199,7 +201,7 @@ def _too_fast(
             Give(f"{key}.max_efficiency_bps_hz", like=USUAL_CAP_BPS_HZ),
             rate=rate,
             efficiency_bps_hz=max(over.values()),
-            names=", ".join(over),
+            names=some([*over], MOST_NAMED),
         )
 
 

@@ -7,6 +7,7 @@ from math import asin, cos, log10, pi, radians, sin
 import numpy as np
 import pandas
 import pytest
+import yaml
 
 import orbit
 import scenarios
@@ -60,8 +61,6 @@ BY_HAND = {
 
 
 def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(leomix, tmp_path):
-    import yaml
-
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TWO_POLAR))
     shown = leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv").out
     assert (
@@ -191,9 +190,8 @@ def test_a_dish_turns_at_its_rate_in_azimuth_and_elevation_at_once():
 def test_nothing_moves_before_the_first_bit():
     keys = {"acquisition_s": 45.0, "slew_deg_s": 2.0}
     result = sim.run(of(ground=keys))
-    moved = result.transfers.join(
-        result.contacts.set_index("contact_id"), "contact_id", rsuffix="_c"
-    )
+    service = result.contacts[["contact_id", "service_start_s", "service_end_s"]]
+    moved = result.transfers.merge(service, on="contact_id")
     assert len(moved) > 50
     assert (moved.start_s >= moved.service_start_s - 1e-9).all()
     assert (moved.end_s <= moved.service_end_s + 0.01).all()  # and the light that is on its way
