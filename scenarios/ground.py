@@ -184,6 +184,9 @@ class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
     antennas: Antennas | None = setting(None, "satellites at a time; null for ground.antennas")
+    dish_m: Annotated[Positive, Later()] = setting(
+        None, "diameter of its dishes, m; null for link.station.dish_m", le=100
+    )
     acquisition_s: Annotated[float | None, Later()] = setting(
         None,
         "time to the first bit of an antenna that is pointed, s; null for ground.acquisition_s",

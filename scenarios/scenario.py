@@ -175,6 +175,7 @@ class Scenario(Section):
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
+        yield from self._dish_problems()
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         yield from _feeder_problems(self.link, self.roles, access=access)
         alone = self.roles.clients == "satellites" and geometry
@@ -184,6 +185,14 @@ class Scenario(Section):
             yield from _isl_problems(self.link.isl, self.roles, alone=alone)
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
+
+    def _dish_problems(self) -> Iterator[Statement]:
+        for index, station in enumerate(self.ground.stations or ()):
+            if station.dish_m is not None and self.link.preset != "station":
+                text = f"is not used with link.preset {self.link.preset!r}"
+                key = ("ground", "stations", index, "dish_m")
+                other = Other(said="set link.preset: station with link.station")
+                yield wrong(key, text, Code.UNUSED, Remove(), other)
 
     def _battery_problems(self, *, alone: bool) -> Iterator[Statement]:
         if not alone:

@@ -171,9 +171,9 @@ def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[S
 
 MOST_BPS_HZ = 6.0
 """Bit/s/Hz that no mode of DVB-S2X carries: its last one has 5.9 bits in a symbol."""
-MOST_NAMED = 10
 USUAL_CAP_BPS_HZ = 4.9
 """The cap that is advised: that mode with a roll-off of 0.2."""
+MOST_NAMED = 10
 
 
 def _too_fast(
