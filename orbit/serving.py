@@ -95,8 +95,8 @@ def serve(
             part, limits, min_contact_s, setup_s[some], takes_over=takes_over
         )
         if turn_s is not None:
-            scheduler.turn_s = lambda one, at_s, other, to_s: turn_s(
-                int(some[one]), at_s, int(some[other]), to_s
+            scheduler.turn_by(
+                lambda one, at_s, other, to_s: turn_s(int(some[one]), at_s, int(some[other]), to_s)
             )
         if elevation_deg is not None:
             elevation = lru_cache(maxsize=10_000)(elevation_deg)
@@ -179,8 +179,9 @@ class _BeamScheduler:
         self.end_s = [nan] * len(windows)
         self.priority_key: Elevation | None = None
         self.handover_key: Elevation = self._last_to_set
-        self.turn_s: Turn | None = None
+        self._turn_s: Turn | None = None
         self._setup_s = setup_s.tolist()
+        self._serves_at_once = not setup_s.any()
         self._open_at_start = windows.clipped_start.tolist()
         self._min_contact_s = min_contact_s
         self._takes_over = takes_over
@@ -199,6 +200,11 @@ class _BeamScheduler:
         self._last_end_s = [-inf] * len(sites)
         self._before_s: dict[int, float] = {}
         self._events: list[tuple[float, int]] = []
+
+    def turn_by(self, turn_s: Turn) -> None:
+        """Let beams take time to turn."""
+        self._turn_s = turn_s
+        self._serves_at_once = False
 
     def run(self) -> None:
         """Go through all events in order of time; at equal times services end first."""
@@ -275,7 +281,8 @@ class _BeamScheduler:
         return min(pairs)[-1] if pairs else None
 
     def _lasts(self, window: int, now_s: float) -> bool:
-        left_s: float = self._set_s[window] - self._first_bit_s(window, now_s)
+        from_s = now_s if self._serves_at_once else self._first_bit_s(window, now_s)
+        left_s: float = self._set_s[window] - from_s
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _first_bit_s(self, window: int, now_s: float) -> float:
@@ -295,7 +302,7 @@ class _BeamScheduler:
         """
         satellite = self._satellite[window]
         idle = self._idle[satellite]
-        if self.turn_s is None or not idle or len(idle) < self._free[satellite]:
+        if self._turn_s is None or not idle or len(idle) < self._free[satellite]:
             return None
         return min(
             idle, key=lambda last: (self._pointed_s(last, self.end_s[last], window, now_s), last)
@@ -303,7 +310,9 @@ class _BeamScheduler:
 
     def _pointed_s(self, last: int, from_s: float, window: int, now_s: float) -> float:
         """When the beam of a window is pointed at another's satellite, if it turns from a time."""
-        return from_s if self.turn_s is None else from_s + self.turn_s(last, from_s, window, now_s)
+        return (
+            from_s if self._turn_s is None else from_s + self._turn_s(last, from_s, window, now_s)
+        )
 
     def _reaches(self, window: int, holder: int, now_s: float) -> bool:
         """Whether enough of a window is left once the beam of a holder has turned to it."""
@@ -359,7 +368,7 @@ class _BeamScheduler:
         satellite = self._satellite[window]
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[satellite] += 1
-        if self.turn_s is not None:
+        if self._turn_s is not None:
             self._idle[satellite].append(window)
         self._held[satellite].remove(window)
         self._serving[site] = None
