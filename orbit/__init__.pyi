@@ -43,7 +43,6 @@ from .satellite import as_satellite as as_satellite
 from .satellite import catalogue_number as catalogue_number
 from .satellite import own_names as own_names
 from .serving import Service as Service
-from .serving import Turn as Turn
 from .serving import serve as serve
 from .serving import session_numbers as session_numbers
 from .sites import Site as Site

@@ -11,6 +11,7 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats, Ints
+from orbit.serving import Turn
 from orbit.windows import groups
 from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
 from sim.plan.outage_cuts import Look, cut
@@ -172,7 +173,7 @@ def _served(
 
 def _turn(
     windows: orbit.ContactWindows, numbers: Ints, look: Look, pointing: Pointing | None
-) -> orbit.Turn | None:
+) -> Turn | None:
     """Return how long an antenna turns from one satellite to another, None if always at once.
 
     It has an axis for the azimuth, which goes the shorter way round, and one for the elevation;
