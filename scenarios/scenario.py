@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from scenarios.compute import Compute
 from scenarios.errors import Origin, wrong
@@ -94,6 +94,10 @@ class Roles(Section):
         return self.server.removeprefix(ONE) if self.server.startswith(ONE) else None
 
 
+OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
+"""How preset `station` serves: no pass is given up for another, and none used for seconds."""
+
+
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
@@ -115,6 +119,18 @@ class Scenario(Section):
     compute: Compute = setting(Compute(), "the devices' computing")
     learning: Learning = setting(Learning(), "the federated learning")
     faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _serves_whole_passes(cls, values: Any) -> Any:
+        """Fill in how dishes serve where nothing else is said."""
+        link, orbit = (
+            values.get(key) if isinstance(values, dict) else None for key in ("link", "orbit")
+        )
+        preset = link.get("preset") if isinstance(link, dict) else getattr(link, "preset", None)
+        if preset != "station" or not isinstance(orbit, dict) or orbit.get("source") == "slots":
+            return values
+        return {**values, "orbit": {**OF_DISHES, **orbit}}
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -160,6 +176,7 @@ class Scenario(Section):
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
+        yield from self._dish_problems()
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         yield from _feeder_problems(self.link, self.roles, access=access)
         alone = self.roles.clients == "satellites" and geometry
@@ -169,6 +186,14 @@ class Scenario(Section):
             yield from _isl_problems(self.link.isl, self.roles, alone=alone)
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
+
+    def _dish_problems(self) -> Iterator[Statement]:
+        for index, station in enumerate(self.ground.stations or ()):
+            if station.dish_m is not None and self.link.preset != "station":
+                text = f"is not used with link.preset {self.link.preset!r}"
+                key = ("ground", "stations", index, "dish_m")
+                other = Other(said="set link.preset: station with link.station")
+                yield wrong(key, text, Code.UNUSED, Remove(), other)
 
     def _battery_problems(self, *, alone: bool) -> Iterator[Statement]:
         if not alone:
@@ -316,6 +341,11 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
             text = f"is not used with roles.server {roles.server!r}"
             also = Other(said="set roles.server: stations and roles.clients: satellites")
             yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
+    fields = Ground.model_fields
+    for key in ("acquisition_s", "slew_deg_s"):
+        if getattr(ground, key) != fields[key].default:
+            text = f"is not used with roles.server {roles.server!r}, which has no stations"
+            yield wrong(("ground", key), text, Code.UNUSED, Remove(f"ground.{key}"))
 
 
 def _satellites_learn(

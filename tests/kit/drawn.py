@@ -64,7 +64,7 @@ AGGREGATION = st.one_of(
 )
 SERVING = some(
     beams=st.integers(1, 3),
-    priority=one("least_recently_served", "highest_elevation"),
+    priority=one("least_recently_served", "highest_elevation", "longest_waiting"),
     min_contact_s=one(0.0, 30.0, 300.0),
 )
 SEVERAL = some(

@@ -68,6 +68,7 @@ def refused(source: str, changes: dict[str, Any]) -> str:
 
 SCHEMA = scenarios.schema()
 AROUND: dict[str, Any] = {
+    "link.station": {"dish_m": 13, "band": "X"},
     "start": {"after": "2026-08-22T00:00:00Z", "within_days": 1},
     "orbit.shells": [{"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}],
     "ground.clusters.0.places": [{"latitude_deg": 48.2, "longitude_deg": 11.5}],
