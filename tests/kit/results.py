@@ -41,7 +41,7 @@ from sim.export.formats import export
 from sim.export.lanes import MARKS, lanes_of
 from sim.formatting import as_yaml, data_size, seconds, some
 from sim.plots import accuracy as comparison
-from sim.plots.colours import COLOURS
+from sim.plots.colours import COLOURS, looks_of
 from sim.plots.names import name
 from sim.plots.sweep import heat_map, lines
 from sim.plots.views import broken, circle, east, reach
