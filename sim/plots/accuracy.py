@@ -80,12 +80,13 @@ def draw_curves(
     targets: Sequence[float] = (),
     *,
     seeds: bool = True,
+    most: int | None = None,
 ) -> Axes:
     """Draw what is known of each label, and the targets among what is shown, with their names.
 
     Each label has the curves of its seeds. Of several the mean is drawn, from three on with its
     95 % interval as a band, and with ``seeds`` each of them as a thin line. ``methods`` has the
-    method of each label, if it has one.
+    method of each label, if it has one. ``most`` is how many steps of a curve are drawn.
     """
     axes = axes or new_axes()
     last = max(curve.end for each in curves.values() for curve in each)
@@ -103,19 +104,25 @@ def draw_curves(
             marked = {"marker": look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
         drawn = []
         for run, curve in enumerate(each):
-            x = curve.x / unit.scale
             if seeds or len(each) == 1:
+                few = curve if most is None else curve.thinned(most)
+                x = few.x / unit.scale
                 thin = OF_SEED if len(each) > 1 else marked
-                drawn += axes.plot(x, curve.values, drawstyle="steps-post", **look.line, **thin)
+                drawn += axes.plot(x, few.values, drawstyle="steps-post", **look.line, **thin)
+            x = curve.x / unit.scale
             behind(axes, line=label, run=run, **{across: x, what: curve.values})
         if len(each) > 1:
             band = over_seeds(each, bounds_of(f"{what}_final"))
+            if most is not None:
+                band = band.thinned(most)
             x = band.x / unit.scale
             drawn = axes.plot(x, band.mean, drawstyle="steps-post", **look.line, **marked)
             ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
             if ends:
-                shade = {"color": colour(look.hue), "alpha": OPACITY, "linewidth": 0}
-                axes.fill_between(x, band.low, band.high, step="post", **shade)
+                shade = colour(look.hue)
+                axes.fill_between(
+                    x, band.low, band.high, step="post", color=shade, alpha=OPACITY, linewidth=0
+                )
             behind(axes, line=label, mean_of=len(each), **{across: x, what: band.mean}, **ends)
         if drawn:
             names.append(SECTION.sub("", label))

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.figures import LISTED, OF_POINTS, TO_TARGETS, Figure, figures_of
 from sim.analysis.judged import Judged
+from sim.analysis.labels import METHOD
 from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import OPEN, colour, ink_on, looks_of
 from sim.plots.names import legend, name, name_ticks
 from statements import Code, Other, Statement
 
-METHOD = "learning.method"
 FEW = 100
 """Fields up to which each value is written into its own."""
 IN_FIELD: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}

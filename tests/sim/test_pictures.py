@@ -117,9 +117,7 @@ def distance(one, other, eyes):
         linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
         xyz = XYZ @ np.clip(EYES[eyes] @ linear, 0.0, 1.0) / XYZ.sum(axis=1)
         root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-        return np.array(
-            [116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])]
-        )
+        return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
 
     return np.linalg.norm(lab(one) - lab(other))
 
