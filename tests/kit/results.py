@@ -9,6 +9,7 @@ from sim.analysis.experts import alignment_figures
 from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.judged import Judged
+from sim.analysis.labels import LONGEST, labels_of
 from sim.analysis.lead import Asked, Bounds
 from sim.analysis.link_states import RoundLink
 from sim.analysis.measure import Measure
@@ -46,3 +47,4 @@ from sim.plots.names import name
 from sim.plots.sweep import heat_map, lines
 from sim.plots.views import broken, circle, east, reach
 from sim.report import timeline as spans
+from sim.report.latex import escaped
