@@ -1,8 +1,12 @@
 """Accuracy or loss over time, cycles or what is spent: of one run, of several, of groups."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
@@ -13,7 +17,7 @@ from sim.analysis.targets import TARGETS, evaluations, given, levels, named, sha
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, unit_for
 from sim.plots.canvas import Drawn, Run, behind, new_axes, unit_of
-from sim.plots.colours import OPEN, colour, ink, looks_of
+from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
@@ -29,12 +33,14 @@ What = Literal["accuracy", "loss"]
 """What is drawn of a model."""
 MARKED_EVERY = 0.14
 """Distance of the markers of a line, as a share of the picture's diagonal."""
-CURVES: dict[Curve, str] = {"cycles": "complete cycles", "sent_bytes": "data sent (bytes)"}
+CURVES: dict[Curve, str] = {"cycles": "complete cycles", "sent_bytes": "data sent"}
 """Names of curves beside the axis, where they are not called like that."""
 OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
 """How thin the line of one seed is beside the mean of several."""
 OPACITY = 0.15
 """Of the band of the 95 % interval."""
+MOST_BANDS = 4
+"""Bands up to which they are not drawn fainter than that."""
 
 
 def accuracy_of(
@@ -89,50 +95,76 @@ def draw_curves(
     method of each label, if it has one. ``most`` is how many steps of a curve are drawn.
     """
     axes = axes or new_axes()
-    last = max(curve.end for each in curves.values() for curve in each)
-    unit = _unit(over, last)
-    across = unit.column
+    every = [curve for each in curves.values() for curve in each]
+    unit = _unit(over, max(curve.end for curve in every))
+    opacity = OPACITY * min(1.0, MOST_BANDS / len(curves))
+    pen = _Pen(axes, unit, what, opacity, seeds, most)
     names: list[str] = []
-    lines = []
-    for number, (look, (label, each)) in enumerate(
-        zip(looks_of(methods), curves.items(), strict=True)
-    ):
+    lines: list[Artist] = []
+    looks = zip(looks_of(methods), curves.items(), strict=True)
+    for number, (look, (label, each)) in enumerate(looks):
         # Curves may coincide: a line below shows between another's dashes, and by its markers.
         marked: dict[str, Any] = {}
         if len(curves) > 1:
             first = MARKED_EVERY * (number + 1) / len(curves)
             marked = {"marker": look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
-        drawn = []
-        for run, curve in enumerate(each):
-            if seeds or len(each) == 1:
-                few = curve if most is None else curve.thinned(most)
-                x = few.x / unit.scale
-                thin = OF_SEED if len(each) > 1 else marked
-                drawn += axes.plot(x, few.values, drawstyle="steps-post", **look.line, **thin)
-            x = curve.x / unit.scale
-            behind(axes, line=label, run=run, **{across: x, what: curve.values})
-        if len(each) > 1:
-            band = over_seeds(each, bounds_of(f"{what}_final"))
-            if most is not None:
-                band = band.thinned(most)
-            x = band.x / unit.scale
-            drawn = axes.plot(x, band.mean, drawstyle="steps-post", **look.line, **marked)
-            ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
-            if ends:
-                shade = colour(look.hue)
-                axes.fill_between(
-                    x, band.low, band.high, step="post", color=shade, alpha=OPACITY, linewidth=0
-                )
-            behind(axes, line=label, mean_of=len(each), **{across: x, what: band.mean}, **ends)
-        if drawn:
+        if each:
             names.append(SECTION.sub("", label))
-            lines.append(drawn[0])
+            lines.append(pen.draw(label, each, look, marked))
     if len(curves) > 1:
         legend(axes, lines, names)
     _draw_targets(axes, targets if what == "accuracy" else ())
     axes.set_xlabel(unit.axis)
-    axes.set_ylabel(CURVES.get(what, what))
+    _name_values(axes, what, max(float(curve.values.max()) for curve in every))
     return axes
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Draws the curves of one label at a time: see :func:`draw_curves`."""
+
+    axes: Axes
+    unit: _Unit
+    what: Curve
+    opacity: float
+    seeds: bool
+    most: int | None
+
+    def draw(self, label: str, each: Sequence[Steps], look: Look, marked: dict[str, Any]) -> Artist:
+        """Draw the curves of some seeds, and of several their mean; return the line of it."""
+        across = self.unit.column
+        style = {"drawstyle": "steps-post", **look.line}
+        drawn: list[Artist] = []
+        for run, curve in enumerate(each):
+            if self.seeds or len(each) == 1:
+                few = curve if self.most is None else curve.thinned(self.most)
+                thin = OF_SEED if len(each) > 1 else marked
+                drawn += self.axes.plot(few.x / self.unit.scale, few.values, **style, **thin)
+            x = curve.x / self.unit.scale
+            behind(self.axes, line=label, run=run, **{across: x, self.what: curve.values})
+        if len(each) == 1:
+            return drawn[0]
+        band = over_seeds(each, bounds_of(f"{self.what}_final"))
+        band = band if self.most is None else band.thinned(self.most)
+        x = band.x / self.unit.scale
+        [line] = self.axes.plot(x, band.mean, **style, **marked)
+        ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
+        if ends:
+            shade: dict[str, Any] = {"color": colour(look.hue), "alpha": self.opacity}
+            self.axes.fill_between(x, band.low, band.high, step="post", linewidth=0, **shade)
+        shown = {across: x, self.what: band.mean}
+        behind(self.axes, line=label, mean_of=len(each), **shown, **ends)
+        return line
+
+
+def _name_values(axes: Axes, what: Curve, most: float) -> None:
+    """Name the axis of the values; those of bytes are written in a unit that ``most`` holds."""
+    name = CURVES.get(what, what)
+    if what == "sent_bytes":
+        unit, scale = unit_for(most, BYTES, "B")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value / scale:g}")
+        name = f"{name} ({unit})"
+    axes.set_ylabel(name)
 
 
 class _Unit(NamedTuple):

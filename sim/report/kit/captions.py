@@ -18,12 +18,12 @@ CURVES = {
     "accuracy": "Accuracy of the server's model",
     "loss": "Loss of the server's model on the next token (nats)",
     "cycles": "Complete cycles",
-    "sent_bytes": "Bytes on the air, all directions together",
+    "sent_bytes": "Bytes on the air (all directions together)",
 }
 OVER: dict[Over, str] = {
     "time": "simulated time",
     "cycle": "complete cycles",
-    "bytes": "the bytes on the air, all directions together",
+    "bytes": "the bytes on the air (all directions together)",
     "energy": "the energy of training and sending",
 }
 MOST_SEEDS = 12

@@ -14,6 +14,7 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
 from sim.analysis.judged import Judged
+from sim.analysis.lead import CLOSE
 from sim.analysis.over_seeds import on_logarithms, over_seeds
 from sim.analysis.rows import Standing
 from sim.formatting import BYTES, JOULES, unit_for
@@ -82,7 +83,7 @@ class Column:
         below = ""
         if low is not None and high is not None:
             ends = [self.form(end / self.unit) for end in (low, high)]
-            below = f"[{', '.join(ends)}]" if low < high else ""
+            below = "" if math.isclose(low, high, **CLOSE) else f"[{', '.join(ends)}]"
         return Cell(self.form(mean / self.unit), below, best)
 
 
