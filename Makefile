@@ -18,9 +18,9 @@ $(VENV)/installed: setup.cfg constraints.txt
 
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
-demo: install ## compare EMS-FL through one satellite with its paper's baseline and stronger ones
-	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --set learning.targets=[0.8,0.85,0.9] \
-		--set stop.cycles=20 --jobs 2 --resume -o $(RUNS) > /dev/null
+demo: install ## four ways to learn through one satellite, three seeds each: a table, a sentence and a page
+	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --replications 3 \
+		--set learning.targets=[0.8,0.85,0.9] --set stop.cycles=12 --jobs 2 --resume -o $(RUNS) > /dev/null
 	$(BIN)/leomix compare $(RUNS)
 	$(BIN)/leomix report $(RUNS)
 	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sim.analysis.run_headline import Done, headline_of_run
 from sim.formatting import counted, data_size, filled, table
 
 
-def summary_text(summary: Mapping[str, Any]) -> str:
-    """Show one run's summary, one figure per line."""
-    return "\n".join(f"{name:<14} {value}" for name, value in summary_rows(summary))
+def summary_text(run: Done) -> str:
+    """Show what a run has shown, and below it its summary, one figure per line."""
+    lines = (f"{name:<14} {value}" for name, value in summary_rows(run.summary))
+    return "\n".join([f"{headline_of_run(run)}.", *lines])
 
 
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

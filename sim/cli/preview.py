@@ -23,6 +23,7 @@ def plan_text(built: Build) -> str:
     plan = built.plan
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
+        _finding(plan),
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
@@ -33,6 +34,18 @@ def plan_text(built: Build) -> str:
         *_contacts(built),
     ]
     return "\n".join(lines)
+
+
+def _finding(plan: Plan) -> str:
+    """Say how many contacts are served, and who has the fewest of these a day."""
+    days = plan.stop_s / 86400
+    served = {one.name: len(plan.contacts.services(one.name)) for one in plan.clusters}
+    fewest = min(served, key=lambda name: served[name])
+    own = f"{served[fewest] / days:.1f} a day"
+    differ = len(set(served.values())) > 1
+    of_all = f"{sum(served.values()):,} of {len(plan.contacts):,} contacts are served"
+    whose = f"{fewest} has the fewest, {own}" if differ else f"{own} of each"
+    return f"{of_all} in {days:.2f} days; {own if len(served) == 1 else whose}"
 
 
 def _model(built: Build) -> Iterator[str]:

@@ -31,7 +31,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
         else:
             doubts, notes = in_turn(found.warnings)
             warn(doubts)
-            print(summary_text(found.summary))
+            print(summary_text(found))
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
@@ -47,7 +47,15 @@ Deadline = Annotated[
 ]
 
 
-def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json = False) -> None:
+InFull = Annotated[
+    bool,
+    typer.Option("--all", help="all figures, targets, means and tests, not the main ones only"),
+]
+
+
+def compare_command(
+    runs: RunFolders, *, deadline: Deadline = None, in_full: InFull = False, json_: Json = False
+) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
@@ -56,7 +64,7 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import answers_of, read_sweep
-            from sim.sweep.answers_text import sweep_json, sweep_lines
+            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines
             from sim.sweep.side_by_side import side_by_side
 
             found = answers_of(read_sweep(runs[0]))
@@ -70,16 +78,16 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
             if json_:
                 print_json(sweep_json(found, beside))
             elif beside is None:
-                print("\n".join(sweep_lines(found)))
+                print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
             else:
-                print(comparison_text(beside))
+                print(comparison_text(beside, in_full=in_full))
                 print(sweep_lines(found)[0])  # how many points are complete
             return
         compared = compare(runs, deadline)
         if json_:
             print_json(dict(compared))
         else:
-            print(comparison_text(compared))
+            print(comparison_text(compared, in_full=in_full))
             warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
 
 

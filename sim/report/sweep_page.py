@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import Comparison
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
@@ -16,8 +15,8 @@ from sim.report.explorer import explorer_of, without_effect
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
-from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_limits, sweep_parts
+from sim.sweep.answers import answers, best_target, leading, runs_of
+from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
 from sim.sweep.differences import Row
 from sim.sweep.rows import missing_status
 from sim.sweep.side_by_side import groups_of, labels_in
@@ -50,12 +49,13 @@ def page_of(sweep: Sweep) -> Page:
     one_key = len(but_the_seed(keys)) == 1
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     explored = None if several and names else _explored(sweep, drawn, groups)
+    headline, *limits = first_lines(found, groups.get("comparison") if one_key else None)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}",
-        title=_title(found, len(done), groups if one_key else {}),
-        subtitle=" ".join([str(counts), *_limits(found, groups if one_key else {})]),
+        title=headline or f"{counted(len(done), 'complete point')}, and nothing to compare",
+        subtitle=" ".join([str(counts), *limits]),
         context={
             "keys": keys,
             "whole": rows,
@@ -118,20 +118,6 @@ MOST_WORDS = 2
 """Sentences and tables that stand open; the others are folded."""
 MOST_SHOWN = 200
 """Combinations that the page lists for readers without scripts."""
-
-
-def _title(found: SweepAnswers, complete: int, groups: Mapping[str, Any]) -> str:
-    """Return the first answer as a title: who is best, or else that nobody is."""
-    beside: Comparison | None = groups.get("comparison")
-    if beside is not None:
-        return beside.headline
-    few = f"{counted(complete, 'complete point')}, and nothing to compare"
-    return sweep_headline(found) or few
-
-
-def _limits(found: SweepAnswers, groups: Mapping[str, Any]) -> list[str]:
-    beside: Comparison | None = groups.get("comparison")
-    return sweep_limits(found) if beside is None else list(beside.limits)
 
 
 MOST_VALUES = 12

@@ -66,6 +66,17 @@ def sweep_limits(found: SweepAnswers) -> list[str]:
     return comparison_limits(titled, caveats, groups, _words(found), drawn=found.drawn)
 
 
+def first_lines(found: SweepAnswers, beside: Comparison | None) -> list[str]:
+    """Return the headline and what limits it, a line each; no headline where nothing is compared.
+
+    ``beside`` is the comparison of the sweep's combinations, if there is one: its headline is that
+    of the sweep, so that there is one.
+    """
+    if beside is not None:
+        return [beside.headline, *beside.limits]
+    return [sweep_headline(found), *sweep_limits(found)]
+
+
 def _titled(found: SweepAnswers) -> list[Answer]:
     each = [figure.combinations for figure in found.figures]
     return sorted(each, key=lambda one: not one.measure.target)
@@ -96,7 +107,9 @@ def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
     counts = [f"{key} ({counted(number, 'value')})" for key, number in found.values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     parts: list[str | RowTable] = [f"{found.complete} of {found.points} points are complete{over}."]
-    parts += [f"{line}." for line in caveat_lines(found.caveats, len(found.caveats))]
+    caveats = (f"{line}." for line in caveat_lines(found.caveats, len(found.caveats)))
+    limits = sweep_limits(found)
+    parts += [line for line in caveats if line not in limits]
     words = _words(found)
     for number, figure in enumerate(found.figures):
         in_full = number == 0 or bool(figure.combinations.measure.target)
@@ -224,12 +237,12 @@ def _of_key(one: KeyAnswer) -> Iterator[str]:
 def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]:
     """Return what a sweep says as ``compare --json`` has it.
 
-    ``beside`` is the comparison of its combinations, if there is one: its headline is that of the
-    sweep, so that there is one.
+    ``beside`` is the comparison of its combinations, if there is one.
     """
+    headline, *limits = first_lines(found, beside)
     return {
-        "headline": beside.headline if beside else sweep_headline(found),
-        "limits": list(beside.limits) if beside else sweep_limits(found),
+        "headline": headline,
+        "limits": limits,
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "answers": sweep_lines(found),
         "verdicts": [

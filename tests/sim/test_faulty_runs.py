@@ -58,7 +58,7 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    assert f"{counts['late uploads']} late uploads" in summary_text(result.summary)
+    assert f"{counts['late uploads']} late uploads" in summary_text(result)
     assert not [text for text in result.summary["warnings"] if "injected" in text]
     assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
 

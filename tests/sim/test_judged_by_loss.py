@@ -78,7 +78,7 @@ def test_a_comparison_ranks_by_the_loss(leomix, folders):
     means = [group["loss_final"]["mean"] for group in compared["groups"]]
     assert means[0] < means[1]
     assert verdict["best"] == ["synchronous step_size=0.03"]
-    text = leomix("compare", *folders).out
+    text = leomix("compare", *folders, "--all").out
     assert "final loss of the next token (nats)" in text and "accuracy" not in text
     assert text.index("final loss of the next token") < text.index("final share of tokens right")
     page = report(folders, folders[0] / "compared.html").read_text()
