@@ -1,6 +1,7 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.citations import citations
 from sim.analysis.comparison_text import comparison_text, mean_text
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.curves import Steps, clusters_measured, curve_of

@@ -90,12 +90,14 @@ def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix
         assert (means.low.fillna(0.0) <= means.accuracy).all()
 
 
-def test_captions_and_references_say_what_was_compared_and_how(kit):
+def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, kit):
     said = (kit / "captions.md").read_text()
     for words in ("over 3 seeds (3, 4, 5)", "(Student's t)", "paired t test", "(Holm)"):
         assert words in said
     assert "scenario small, 3 cycles, orbit slots" in said and "with leomix 0." in said
-    cited = set(re.findall(r"^@\w+\{(\w+),", (kit / "references.bib").read_text(), re.M))
+    references = (kit / "references.bib").read_text()
+    assert leomix("cite", swept).out == f"{references}\n"
+    cited = set(re.findall(r"^@\w+\{(\w+),", references, re.M))
     assert cited == {"leomix", "emsfl", "fedavg", "digits"}
     macros = (kit / "captions.tex").read_text()
     paper = (kit / "paper.tex").read_text()
@@ -137,6 +139,23 @@ def test_the_same_folders_give_the_same_bytes(swept, kit, tmp_path):
     files = sorted(path.relative_to(kit) for path in kit.rglob("*") if path.is_file())
     assert len(files) > 15
     assert all((kit / file).read_bytes() == (again / file).read_bytes() for file in files)
+
+
+def test_of_a_key_without_effect_one_map_is_drawn(leomix, tmp_path):
+    """Of the step size, where nothing is trained: maps of each would be equal."""
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"description": "small"})))
+    varied = {
+        "compute.seconds_per_round": "100,200",
+        "orbit.slots.idle": "0,1",
+        "learning.step_size": "0.1,0.3",
+    }
+    keys = [word for key, values in varied.items() for word in ("-p", f"{key}={values}")]
+    timing = ("--set", "learning.train=false", "--quiet")
+    leomix("sweep", tmp_path / "small.yaml", *keys, *timing, "-o", tmp_path / "s")
+    out = ("-o", tmp_path / "page.html", "--figures", tmp_path / "figures")
+    assert leomix("report", tmp_path / "s", *out).status == 0
+    names = [path.stem for path in (tmp_path / "figures").glob("map-of-*.svg")]
+    assert names and not [name for name in names if "step-size" in name]
 
 
 # -- labels

@@ -127,9 +127,8 @@ def _tested(comparison: Comparison) -> str:
 
 def settings(manifests: Sequence[Mapping[str, Any]], *, drawn: bool) -> str:
     """Return what all runs share: scenario, span, orbit, clients, data and model; and by what."""
-    scenarios = [manifest["scenario"] for manifest in manifests]
-    shared = _shared([flat(one) for one in scenarios])
-    words = list(_settings(manifests, scenarios[0], shared))
+    shared = _shared([flat(manifest["scenario"]) for manifest in manifests])
+    words = list(_settings(manifests, shared))
     versions = sorted({str(manifest["versions"]["leomix"]) for manifest in manifests})
     found = [f"Common to all: {', '.join(words)}"] if words else []
     if not drawn:
@@ -143,9 +142,7 @@ def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {k: v for k, v in first.items() if all(k in one and one[k] == v for one in each)}
 
 
-def _settings(
-    manifests: Sequence[Mapping[str, Any]], scenario: Mapping[str, Any], shared: Mapping[str, Any]
-) -> Iterator[str]:
+def _settings(manifests: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> Iterator[str]:
     names = {str(manifest.get("name")) for manifest in manifests}
     if len(names) == 1:
         yield f"scenario {names.pop()}"
@@ -157,7 +154,7 @@ def _settings(
         said = [one for one in kept if one]
         yield f"orbit {shared['orbit.source']}" + (f" ({', '.join(said)})" if said else "")
     if "ground.clusters" in shared:
-        clusters = scenario["ground"]["clusters"]
+        clusters = manifests[0]["scenario"]["ground"]["clusters"]
         devices = sum(cluster.get("devices") or 0 for cluster in clusters)
         yield f"{counted(len(clusters), 'cluster')} with {counted(devices, 'device')}"
     if shared.get("learning.train", True):
