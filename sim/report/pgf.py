@@ -56,7 +56,7 @@ class _Renderer(RendererPgf):
         words = escaped(s.replace(r"\$", "$"))
         dpi = self.figure.dpi
         places = f"x={x / dpi:f}in,y={y / dpi:f}in,left,base"
-        turned = f",rotate={angle:f}" if angle else ""
+        rotation = f",rotate={angle:f}" if angle else ""
         if mtext is not None and (angle == 0 or mtext.get_rotation_mode() == "anchor"):
             # How wide LaTeX's font is nobody knows here: a text stands where it is aligned.
             across, up = mtext.get_transform().transform(mtext.get_unitless_position())
@@ -68,7 +68,7 @@ class _Renderer(RendererPgf):
         self.fh.write(
             f"\\begin{{pgfscope}}\n"
             f"\\definecolor{{textcolor}}{{rgb}}{{{red:f},{green:f},{blue:f}}}\n"
-            f"\\pgftext[{places}{turned}]{{\\color{{textcolor}}"
+            f"\\pgftext[{places}{rotation}]{{\\color{{textcolor}}"
             f"\\fontsize{{{size:f}}}{{{1.2 * size:f}}}\\selectfont {words}}}\n"
             f"\\end{{pgfscope}}\n"
         )

@@ -60,11 +60,11 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
     mask = by_key(rows, ["km", "mask"], "mask")
     assert (mask.answer.ranking.winners, mask.compared) == (("5", "15"), 3)
     text = said(rows, ["km", "mask"])
-    assert "km=500, mask=25: no contact" in text
+    assert "km=500 mask=25: no contact" in text
     assert "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020" in text
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
-    assert "km=300, mask=25 and 2 other points: no contact" in text
+    assert "km=300 mask=25 and 2 other points: no contact" in text
 
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
@@ -137,7 +137,7 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     text = said(rows, keys)
     assert "km has no effect on final accuracy: equal at each of 2 points." in text
     assert "With a, in the mean: 45 contacts served against 30." in text
-    assert "km=500, method=b and km=900, method=b: never" in text
+    assert "km=500 method=b and km=900 method=b: never" in text
 
 
 def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():

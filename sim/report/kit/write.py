@@ -18,6 +18,7 @@ from sim.analysis.verdict_text import MORE_SEEDS
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE
 from sim.files import folder_at_once, naming
 from sim.formatting import counted, filled
 from sim.plots.accuracy import draw_curves
@@ -91,12 +92,13 @@ def write_kit(folders: Sequence[Path], place: Path) -> None:
     """
     _check_place(place)
     groups, more_seeds = _groups(folders)
+    unfinished = list(_unfinished(folders))
     runs = [run for group in groups for run in group.runs]
     drawn_at_random = any(run.manifest.get("drawn") is not False for run in runs)
     if drawn_at_random:
         _check_seeds(groups, place, more_seeds)
     comparison = compare_groups(groups, more_seeds)
-    kit = _Kit(groups, comparison, drawn_at_random)
+    kit = _Kit(groups, comparison, drawn_at_random, unfinished)
     with naming(place), folder_at_once(place) as part:
         kit.write(part)
 
@@ -108,11 +110,21 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy]:
     """
     if len(folders) == 1 and is_sweep(folders[0]):
         sweep = read_sweep(folders[0])
-        runs = {str(one.relative_to(sweep.folder)): Kept.of(load(one)) for one in sweep.finished}
+        runs = {
+            one.relative_to(sweep.folder).as_posix(): Kept.of(load(one)) for one in sweep.finished
+        }
         if runs:
             return groups_of(sweep, sweep.rows.to_pylist(), runs), MORE_POINTS
-    places = {folder.resolve(): folder for folder in run_folders(folders)}
-    return group_runs([Kept.of(load(one)) for one in places.values()]), MORE_SEEDS
+    each = {folder.resolve(): folder for folder in run_folders(folders)}
+    return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS
+
+
+def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield a sentence for each sweep that lacks points."""
+    for place in filter(is_sweep, folders):
+        statuses = read_sweep(place).rows.column("status").to_pylist()
+        if left := sum(status != COMPLETE for status in statuses):
+            yield f"{left} of {len(statuses)} points of {place.name} are not complete."
 
 
 def _check_seeds(groups: Sequence[Group], place: Path, more_seeds: Remedy) -> None:
@@ -131,11 +143,15 @@ def _check_seeds(groups: Sequence[Group], place: Path, more_seeds: Remedy) -> No
 
 @dataclass(frozen=True)
 class _Kit:
-    """Groups of runs, what a comparison of them has found, and the files that are made of these."""
+    """Groups of runs, what a comparison of them has found, and the files that are made of these.
+
+    ``unfinished`` says what is missing of sweeps.
+    """
 
     groups: Sequence[Group]
     comparison: Comparison
     drawn_at_random: bool
+    unfinished: Sequence[str] = ()
 
     @property
     def manifests(self) -> list[Mapping[str, Any]]:
@@ -221,7 +237,8 @@ class _Kit:
 
     def _caption_of(self, table: tables.Table) -> str:
         if table.name == "results":
-            return captions.of_results(self.comparison, self.groups, self._settings)
+            shared = " ".join([*self.unfinished, self._settings])
+            return captions.of_results(self.comparison, self.groups, shared)
         if table.name == "targets":
             return captions.of_targets(self.groups)
         return captions.of_tests(self.comparison)

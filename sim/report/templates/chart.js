@@ -368,7 +368,7 @@ for (const box of document.querySelectorAll(".curves")) {
       const cells = [one.mean, ...heads.includes("95 %") ? [one.band] : [], ...several ? [one.seeds] : []];
       const swatch = html("i", `swatch hue-${line(one.curve).hue}`);
       table.append(html("tr", one.curve.line === state.near ? "near" : "",
-        html("th", "", swatch, cut(one.name, 30)), ...cells.map(cell => html("td", "", cell))));
+        html("th", "", swatch, cut(one.name, 40)), ...cells.map(cell => html("td", "", cell))));
     }
     tip.replaceChildren(html("b", "", place(state.at)), table);
     tip.hidden = false;
