@@ -153,7 +153,9 @@ def curve_of(
     if what in MEASURED:
         found = _measured(tables, what, over, cluster)
         if over == "bytes":
-            found = _by_spending(found, _sent(tables))
+            # Of a run that sends nothing the last model has cost nothing.
+            sent = _sent(tables)
+            found = _by_spending(found, sent if len(sent[0]) else (np.zeros(1), np.zeros(1)))
         elif over == "energy":
             found = _by_spending(found, _energy(spent or {}))
     elif what == "cycles":

@@ -106,7 +106,7 @@ def draw_curves(
         # Curves may coincide: a line below shows between another's dashes, and by its markers.
         marked: dict[str, Any] = {}
         if len(curves) > 1:
-            first = MARKED_EVERY * (number + 1) / len(curves)
+            first = MARKED_EVERY * number / len(curves)
             marked = {"marker": look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
         if each:
             names.append(SECTION.sub("", label))
@@ -133,6 +133,8 @@ class _Pen:
     def draw(self, label: str, each: Sequence[Steps], look: Look, marked: dict[str, Any]) -> Artist:
         """Draw the curves of some seeds, and of several their mean; return the line of it."""
         across = self.unit.column
+        if all(len(curve.x) == 1 for curve in each):  # a run that sends nothing, over bytes
+            marked = {**marked, "markevery": 1}
         style = {"drawstyle": "steps-post", **look.line}
         drawn: list[Artist] = []
         for run, curve in enumerate(each):

@@ -134,6 +134,9 @@ def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
     assert scale in (1e3, 1e6, 1e9)
     np.testing.assert_allclose(line.get_xdata() * scale, last.index)
     np.testing.assert_array_equal(line.get_ydata(), last)
+    silent = Result({**run.tables, "transfers": EMPTY["transfers"]}, run.manifest)
+    [line, *_] = silent.plot.accuracy(over="bytes").lines
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.0], [rows.accuracy.iloc[-1]])
     with pytest.raises(InputError, match="over energy: that is not modelled"):
         run.plot.accuracy(over="energy")
     spent = run.manifest["spent"]

@@ -183,6 +183,10 @@ def judged_curves(judged: Judged, *, trained: bool) -> list[tuple[What, Over]]:
     return [(what, "time"), (what, "bytes"), (what, "energy")]
 
 
+ALWAYS: tuple[tuple[What, Over], ...] = (("accuracy", "bytes"),)
+"""What tables need of each run beside what figures show."""
+
+
 def sentences(words: Sequence[str]) -> str:
     """Return each with a full stop, one behind the other; names at their begin stay as they are."""
     return " ".join(f"{one.strip().rstrip('.')}." for one in words if one.strip())

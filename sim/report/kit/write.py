@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.analysis.citations import citations
 from sim.analysis.comparison import Comparison, Group, compare_groups, group_runs
-from sim.analysis.curves import Over, Steps, What, curve_of
+from sim.analysis.curves import MEASURED, Over, Steps, What, curve_of
 from sim.analysis.judged import Judged
 from sim.analysis.lead import FEWEST
 from sim.analysis.targets import Evaluation
@@ -39,6 +39,8 @@ LINE_LETTERS = 54
 """Letters that a line of a legend has room for there."""
 MOST_STEPS = 300
 """Steps of a curve that a column can show."""
+MOST_KEPT = 3000
+"""Steps that are kept of a curve of contacts or transfers, of which there may be millions."""
 ONE_COLUMN, TWO_COLUMNS = 50, 106
 """Letters of a table that fit one column, and both."""
 Views = Mapping[tuple[What, Over], Steps]
@@ -56,18 +58,16 @@ class Kept:
     @classmethod
     def of(cls, run: Result) -> Kept:
         """Keep what is needed of a run."""
+        trained = bool(run.evaluations)
         judged = Judged(run.summary["judged_by"])
-        wanted = {
-            *captions.judged_curves(judged, trained=True),
-            *captions.judged_curves(judged, trained=False),
-            ("accuracy", "bytes"),
-        }
+        wanted = [*captions.judged_curves(judged, trained=trained), *captions.ALWAYS]
         spent, simulated_s = run.manifest.get("spent"), run.manifest["simulated_s"]
-        found = {
-            (what, over): curve_of(run.tables, simulated_s, what, over, spent=spent)
-            for what, over in sorted(wanted)
-        }
-        views = {key: curve for key, curve in found.items() if curve is not None}
+        views: dict[tuple[What, Over], Steps] = {}
+        for what, over in dict.fromkeys(wanted):
+            curve = curve_of(run.tables, simulated_s, what, over, spent=spent)
+            if curve is not None:
+                # One of transfers has a step for each of them.
+                views[what, over] = curve if what in MEASURED else curve.thinned(MOST_KEPT)
         return cls(run.summary, run.manifest, run.evaluations, views)
 
 
@@ -186,6 +186,8 @@ class _Kit:
         """
         if len(self.groups) <= len(COLOURS):
             return list(self.groups)
+        if not self.comparison.answers:
+            return list(self.groups[: len(COLOURS)])
         best = [row.label for row in self.comparison.answers[0].rows[: len(COLOURS)]]
         return [group for group in self.groups if group.label in best]
 
@@ -224,8 +226,9 @@ class _Kit:
     def _of_some(self, caption: str, shown: int) -> str:
         if shown == len(self.groups):
             return caption
-        few = f"The {shown} of {len(self.groups)} groups that lead by"
-        return f"{caption} {few} {self.comparison.answers[0].measure.name}."
+        few = f"{caption} {shown} of {len(self.groups)} groups"
+        answers = self.comparison.answers
+        return f"{few}, those that lead by {answers[0].measure.name}." if answers else f"{few}."
 
     def _tables(self) -> Iterator[tables.Table]:
         yield tables.results(self.comparison)
