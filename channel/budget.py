@@ -137,6 +137,20 @@ def beamwidth_deg(gain_dbi: ArrayLike) -> Floats:
     return width[()]
 
 
+def aperture_gain_dbi(
+    diameter_m: ArrayLike, frequency_hz: ArrayLike, efficiency: ArrayLike = APERTURE_EFFICIENCY
+) -> Floats:
+    """Gain of a dish by its aperture, 10 log10(efficiency (pi D f / c)^2), in dBi.
+
+    Inputs broadcast. Raises ValueError for a diameter or frequency that is not finite and positive,
+    and for an efficiency that is not above 0 and at most 1.
+    """
+    allowed = "more than 0 and at most 1"
+    share = checked("efficiency", efficiency, lambda x: (x > 0.0) & (x <= 1.0), allowed)
+    ratio = positive("diameter_m", diameter_m) * positive("frequency_hz", frequency_hz)
+    return 20.0 * np.log10(np.pi / SPEED_OF_LIGHT_M_S * ratio) + 10.0 * np.log10(share)
+
+
 def footprint_km(beamwidth_deg: ArrayLike, slant_range_m: ArrayLike) -> Floats:
     """Diameter 2 d tan(beamwidth / 2) of the spot across the line of sight, in kilometres.
 

@@ -69,6 +69,15 @@ def limits_of_run(run: Done) -> str:
 
 
 def sent(summary: Mapping[str, Any]) -> list[str]:
-    """Return how much a run has sent in each direction in which it sent anything."""
-    found = ((word, summary[f"{way}_bytes"]) for way, word in DIRECTIONS.items())
-    return [f"{data_size(size)} {word}" for word, size in found if size]
+    """Return how much a run has sent in each direction in which it sent anything.
+
+    Of a broadcast that is what was on the air, beside what all receivers got of it together.
+    """
+    found = ((way, word, summary[f"{way}_bytes"]) for way, word in DIRECTIONS.items())
+    received = summary.get("downlink_received_bytes", 0.0)
+    return [
+        f"{data_size(size)} {word}"
+        + (f" (received: {data_size(received)})" if way == "downlink" and received > size else "")
+        for way, word, size in found
+        if size
+    ]

@@ -41,7 +41,8 @@ def stand_in_text(found: Mapping[str, Any]) -> str:
     if named is not None and experts != named:
         of_them = f" with {experts} of its {counted(named, 'expert')}"
     sized = f"sized as {found['sized_as']}{of_them}, {found['parameters']:,} parameters"
-    return f"{trained}; {sized}: {data_size(found['expert_upload_bytes'])} an expert"
+    of_one = found["expert_upload_bytes"]  # 0 for a plain model
+    return f"{trained}; {sized}" + (f": {data_size(of_one)} an expert" if of_one else "")
 
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:

@@ -10,7 +10,7 @@ from learning.requests.cluster import Cluster
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
-from sim.formatting import counted, data_size, duration, table
+from sim.formatting import counted, data_size, duration, some, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
@@ -30,6 +30,7 @@ def plan_text(built: Build) -> str:
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if built.method.traits.own_learning else _model(built)),
+        *_outages(plan),
         _clusters(built),
         *_contacts(built),
     ]
@@ -67,6 +68,22 @@ def _model(built: Build) -> Iterator[str]:
     else:
         yield f"the model {whole}"
     yield _round(built)
+
+
+MOST_OUTAGES = 5
+"""Planned outages that are told one by one."""
+
+
+def _outages(plan: Plan) -> Iterator[str]:
+    """Say who is out as planned, and when."""
+    planned = {} if plan.faults is None else plan.faults.outages.planned
+    told = sorted(
+        (begin_s, f"{who} from {begin_s / 3600:g} to {end_s / 3600:g} h")
+        for who, out in planned.items()
+        for begin_s, end_s in out.spans()
+    )
+    if told:
+        yield f"out as planned: {some([text for _, text in told], MOST_OUTAGES, '; ')}"
 
 
 def _stops_sooner(built: Build) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import scenarios
 from scenarios.parsing import apply_overrides
-from sim.devices.faults import FaultsUntilFork
+from sim.devices.chance import FaultsUntilFork
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
 from sim.errors import InputError, as_input, at_option

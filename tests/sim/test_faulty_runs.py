@@ -14,6 +14,7 @@ from tests.kit.small import slots
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},
+    "planned": [{"cluster": "A", "from_hours": 1, "to_hours": 2}],
     "churn": {"mean_present_hours": 3, "mean_away_hours": 0.5},
     "stragglers": {"share": 0.4, "slowdown": 2},
     "packets": {"loss": 0.1, "bytes": 100},
