@@ -91,10 +91,13 @@ def compare_command(
             warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
 
 
+RunsOrSweeps = Annotated[
+    list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
+]
+
+
 def report_command(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
-    ],
+    runs: RunsOrSweeps,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -118,6 +121,14 @@ def report_command(
             metavar="FILE", help="write a still of the replay at that minute: svg, pdf, png"
         ),
     ] = None,
+    paper: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="write figures, tables, captions and references for a paper there too: "
+            "a new or empty folder; of three seeds or more",
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
@@ -126,8 +137,10 @@ def report_command(
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
-        path = report(runs, out, map_minute, figures, form, still)
+        path = report(runs, out, map_minute, figures, form, still, paper)
     print(path)
+    if paper is not None:
+        print(paper / "paper.tex")
 
 
 Folder = Annotated[
@@ -174,10 +187,11 @@ def export_command(run: Folder, to: Format, out: Place = None, checkpoints: Move
     print("\n".join(str(path) for path in exported.paths))
 
 
-def cite_command(run: RunFolder) -> None:
-    """Print BibTeX of what a run rests on: leomix, method, orbits, links and data."""
+def cite_command(runs: RunsOrSweeps) -> None:
+    """Print BibTeX of what runs, or the points of sweeps, rest on: methods, orbits, links, data."""
+    from sim.analysis.citations import citations
     from sim.execution.folder import as_written, read_manifest
-    from sim.export.citations import citations
+    from sim.sweep.folder import run_folders
 
-    with as_written([run]):
-        print(citations(read_manifest(run)))
+    with as_written(runs):
+        print(citations([read_manifest(folder) for folder in run_folders(runs)]))

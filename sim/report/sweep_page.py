@@ -1,6 +1,6 @@
 """The page of a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,16 @@ from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
 from sim.report.chart import MOST_PICKED
 from sim.report.comparison_page import compared
-from sim.report.explorer import explorer_of
+from sim.report.explorer import explorer_of, without_effect
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
+from sim.sweep.differences import Row
 from sim.sweep.rows import missing_status
-from sim.sweep.side_by_side import compared_keys, groups_of, label_of
+from sim.sweep.side_by_side import groups_of, labels_in
 from sim.sweep.text import but_the_seed, sha256_text
-
-
-def finished(sweep: Sweep) -> list[Path]:
-    """Return the run folders of the complete points, each once, in the order of the points."""
-    status = sweep.rows["status"].to_pylist()
-    complete = [
-        folder for folder, ended in zip(sweep.folders, status, strict=True) if ended == COMPLETE
-    ]
-    return list(dict.fromkeys(complete))
 
 
 def page(folder: Path) -> Page:
@@ -75,8 +67,7 @@ def page_of(sweep: Sweep) -> Page:
             "as_yaml": as_yaml,
             **groups,
             **drawn,
-            "maps": facets(rows, every, drawn["others"][1:], best[0]),
-            "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
+            **_facets(rows, every, drawn, best[0]),
             "words": words,
             # Of one key the groups side by side have the answer.
             "open_words": 0 if one_key and several else MOST_WORDS,
@@ -91,6 +82,19 @@ def page_of(sweep: Sweep) -> Page:
     )
 
 
+def _facets(
+    rows: pa.Table, every: Sequence[Row], drawn: Mapping[str, Any], best: Row
+) -> dict[str, dict[str, list[tuple[str, pa.Table]]]]:
+    """Return the rows of each map, and of each picture of lines, by the column that it shows."""
+    keys = [key for key in (drawn["across"], *drawn["others"]) if key]
+    found: dict[str, dict[str, list[tuple[str, pa.Table]]]] = {"maps": {}, "curves_of": {}}
+    for column in drawn["columns"]:
+        idle = without_effect(every, keys, column)
+        found["maps"][column] = facets(rows, every, drawn["others"][1:], best, idle)
+        found["curves_of"][column] = facets(rows, every, drawn["others"][:-1], best, idle)
+    return found
+
+
 def _explored(
     sweep: Sweep, drawn: Mapping[str, Any], groups: Mapping[str, Any]
 ) -> dict[str, Any] | None:
@@ -99,13 +103,13 @@ def _explored(
         return None
     chart = groups.get("curves")
     lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
-    compares = compared_keys(sweep)
+    label_of = labels_in(sweep)
     return explorer_of(
         sweep.rows,
         drawn["across"],
         drawn["others"],
         drawn["columns"],
-        lambda row: lines_of.get(label_of(row, compares)),
+        lambda row: lines_of.get(label_of(row)),
         mapped=bool(drawn["mapped"]),
     )
 

@@ -1,9 +1,10 @@
 """The answers of a sweep as text and as JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sim.analysis.comparison import Comparison
+from sim.analysis.labels import labels_of
 from sim.analysis.rows import Answer, Row
 from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
 from sim.analysis.verdict import Verdict
@@ -34,22 +35,16 @@ OF_VALUES = Words(listed, MORE_SEEDS)
 
 
 def _words(found: SweepAnswers) -> Words:
-    """Return how combinations are named: by the last parts of keys, and the first few of many."""
-    rows = [row for figure in found.figures[:1] for row in figure.combinations.rows]
-    keys = list(rows[0].values) if rows else []
-    heads = dict(zip(keys, last_parts(keys), strict=True))
-    short = {row.label: labelled_as(row.values, heads) or row.label for row in rows}
+    """Return how combinations are named: as groups side by side are, and the first few of many."""
+    rows = [row for figure in found.figures[:1] for row in figure.combinations.rows if row.values]
+    short = dict(zip([row.label for row in rows], labels_of([r.values for r in rows]), strict=True))
 
     def names(labels: Sequence[str]) -> str:
-        # Labels have commas of their own.
-        return some([short[label] for label in labels], MOST_NAMED, " and ", "other points")
+        return some(
+            [short.get(label, label) for label in labels], MOST_NAMED, " and ", "other points"
+        )
 
     return Words(names, MORE_SEEDS)
-
-
-def labelled_as(values: Mapping[str, Any], heads: Mapping[str, str]) -> str:
-    """Name the values of keys by ``heads`` of these."""
-    return ", ".join(f"{heads[key]}={as_yaml(value)}" for key, value in values.items())
 
 
 def sweep_headline(found: SweepAnswers) -> str:
