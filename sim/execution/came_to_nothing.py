@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.guess import Guess
 from sim.analysis.judged import by_objective
 from sim.analysis.targets import evaluations
 from sim.devices.devices import Devices
@@ -99,15 +100,15 @@ COLUMNS = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
 
 
 def came_to_nothing(
-    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, guess: Guess | None
 ) -> CameToNothing | None:
     """Return what is missing in a finished run: an update in the model, or something learnt.
 
-    None for any other run. Updates are not missed of methods that train at the server, and of those
+    What is no better than a ``guess`` is nothing learnt. None for any other run. Updates are not missed of methods that train at the server, and of those
     of one's own that send nothing, or send what they do not aggregate.
     """
     if built.method.traits.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(pooled_metrics(tables), built)
+        return _nothing_learnt(pooled_metrics(tables), built, guess)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Traffic()
     down = Traffic()
@@ -156,14 +157,14 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _nothing_learnt(pooled: pa.Table, built: Build) -> CameToNothing | None:
+def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled, None)
     judged = by_objective(built.learner.config.data.objective)
-    found = nothing_learnt("", [curve], judged) if len(curve) > 1 else None
+    found = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
     own_learning = built.method.traits.own_learning
