@@ -161,9 +161,9 @@ def nothing_learnt(
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
     The accuracy at the end is held against that at the start: what rose on the way and fell again
-    was lost. It is also held against a ``guess``: start weights may be worse than a constant answer,
-    and what is as good as one has learnt nothing of the samples. What they began with is unknown where there was nothing to measure at the start, as of
-    a method whose clients answer once they have been given experts.
+    was lost. It is also held against a ``guess``, as start weights may be worse than a constant
+    answer. What runs began with is unknown where there was nothing to measure at the start, as of a
+    method whose clients answer once they have been given experts.
 
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
     independent; runs with different seeds are. Of runs that are ``judged`` by their loss, that says

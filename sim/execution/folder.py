@@ -19,6 +19,8 @@ from statements import Code, Other
 
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
+WHY = Path("why", "why.json")
+"""In a run folder: why it took so long and learnt no more, as it was found last."""
 SWEEP = "sweep.json"
 """In a sweep folder: what the sweep is."""
 POINTS = "points"

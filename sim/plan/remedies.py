@@ -79,6 +79,41 @@ def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:
     yield smaller_model(world)
 
 
+def more_passes(world: World) -> Iterator[Remedy]:
+    """Yield what gives clients more passes: twice the satellites or stations, a lower mask."""
+    satellites = getattr(world.orbit, "satellites", None)
+    if isinstance(satellites, int):
+        yield Raise("orbit.satellites", now=satellites, to=2 * satellites)
+    used = getattr(getattr(world.orbit, "use", None), "satellites_per_plane", None)
+    if used is not None:
+        yield Raise("orbit.use.satellites_per_plane", now=used, to=2 * used)
+    if (stations := world.ground.stations_used) is not None:
+        yield Raise("ground.stations_used", now=stations, to=2 * stations)
+    yield from lower_mask(world)
+
+
+def more_service(world: World) -> Iterator[Remedy]:
+    """Yield what serves more clients at a time: twice the antennas of stations, or the beams."""
+    antennas = world.ground.antennas
+    if world.roles.server == "stations":
+        if isinstance(antennas, int):
+            yield Raise("ground.antennas", now=antennas, to=2 * antennas)
+        return
+    beams = getattr(world.orbit, "beams", None)
+    if beams is not None:
+        yield Raise("orbit.beams", now=beams, to=2 * beams)
+
+
+def alike_clients(world: World) -> Iterator[Remedy]:
+    """Yield what gives all clients samples of all classes: each an even draw of them."""
+    data = world.learning.data
+    if data.split is not None:
+        if data.split.kind != "iid":
+            yield Set("learning.data.split", {"over": data.split.over, "kind": "iid"})
+    elif data.partition != "even":
+        yield Set("learning.data.partition", "even")
+
+
 def more_links(world: World) -> Iterator[Remedy]:
     """Yield what lets more satellites have links to each other."""
     isl = world.link.isl
@@ -94,12 +129,12 @@ def more_links(world: World) -> Iterator[Remedy]:
         yield Raise("link.isl.terminals", now=isl.terminals)
 
 
-def longer_run(world: World) -> Iterator[Remedy]:
-    """Yield what lets a run go on for longer: what ends it as it is."""
+def longer_run(world: World, times: int | None = None) -> Iterator[Remedy]:
+    """Yield what lets a run go on for longer, so many ``times``: what ends it as it is."""
     for key in ("days", "cycles"):
         value = getattr(world.scenario.stop, key)
         if value is not None:
-            yield Raise(f"stop.{key}", now=value)
+            yield Raise(f"stop.{key}", now=value, to=None if times is None else times * value)
 
 
 def shorter_rounds(world: World) -> Iterator[Remedy]:
