@@ -20,7 +20,7 @@ import pyarrow as pa
 from learning.requests.facts import Cause as Reason
 from sim.analysis.caveats import NOTICED, NothingLearnt, nothing_learnt
 from sim.analysis.guess import Guess, guess_of
-from sim.analysis.held_samples import HeldSamples, held_samples
+from sim.analysis.held_samples import HeldSamples, Missing, held_samples
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.targets import Evaluation, evaluations, server_rounds, steps_of
 from sim.analysis.time_spent import TimeSpent, time_spent
@@ -256,12 +256,10 @@ def _of_learning(learnt: Learnt, manifest: Mapping[str, Any]) -> Iterator[Held]:
     held = learnt.held
     if held is None or learnt.course is Course.NO_UPDATE:
         return
-    if held.nowhere:
-        text = "no client has a sample of {classes}, {share:.0%} of the tests"
-        yield _missing(text, held.nowhere, held.nowhere_share)
-    if held.unheard:
-        text = "no client whose update was used has a sample of {classes}, {share:.0%} of the tests"
-        yield _missing(text, held.unheard, held.unheard_share)
+    if held.nowhere.labels:
+        yield _missing("clients have", held.nowhere)
+    if held.unheard.labels:
+        yield _missing("clients whose updates were used have", held.unheard)
 
 
 def _unstable(learnt: Learnt) -> str:
@@ -278,19 +276,19 @@ def _unstable(learnt: Learnt) -> str:
     return "the loss is {after:.3g} after all samples were seen many times" if seen else ""
 
 
-def _missing(text: str, labels: Sequence[int], share: float) -> Held:
-    names = [str(label) for label in labels]
+def _missing(who: str, missing: Missing) -> Held:
+    names = [str(label) for label in missing.labels]
     few = f"class {names[0]}" if len(names) == 1 else f"classes {listed(names)}"
-    classes = few if len(names) <= MOST_CLASSES else f"{len(names)} classes"
     cause = Statement.doubt(
         Code.MISSING_CLASS,
         "learning.data",
-        text,
-        classes=classes,
-        labels=list(labels),
-        share=share,
+        f"{who} {{samples}} samples of {{classes}}, {{share:.0%}} of the tests",
+        samples=missing.samples or "no",
+        classes=few if len(names) <= MOST_CLASSES else f"{len(names)} classes",
+        labels=list(missing.labels),
+        share=missing.share,
     )
-    return Held(cause, share)
+    return Held(cause, missing.share)
 
 
 def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> Iterator[Held]:
@@ -303,6 +301,8 @@ def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> It
     if not starved or time.most_cut.all_cut:
         return
     shares = time.decides
+    # Of a payload that takes several passes, one would have been waited for anyway.
+    once = 1.0 / max(1.0, time.most_cut.passes_each or 1.0)
     slots = manifest["scenario"]["orbit"].get("source") == "slots"
     if shares.get("waiting", 0.0) >= HALF and not slots:
         cause = Statement.doubt(
@@ -313,7 +313,7 @@ def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> It
             passes_a_day=time.passes_a_day,
             waiting=shares["waiting"],
         )
-        yield Held(cause, shares["waiting"])
+        yield Held(cause, shares["waiting"] * once)
     if shares.get("queueing", 0.0) >= HALF:
         text = "{queueing:.0%} of the time went by in queues for satellites that were in view"
         cause = Statement.doubt(Code.LONG_QUEUES, "orbit", text, queueing=shares["queueing"])

@@ -46,7 +46,8 @@ def course_text(learnt: Learnt) -> str:
         if learnt.judged == Judged.LOSS:
             of = "" if guess is None else f"; a uniform guess has {_figure(guess.loss_nats)}"
             return f"{name} did not fall ({final} nats{of})"
-        of = f" of {guess.choices} classes" if guess is not None and guess.samples else ""
+        share = None if guess is None else guess.share
+        of = "" if share is None else f"; a constant answer is right about {share:.3f}"
         return f"{name} stayed at chance ({final}{of})"
     if learnt.course is Course.FELL_BACK:
         falls = learnt.judged == Judged.LOSS
@@ -132,7 +133,7 @@ def _learning_rows(learnt: Learnt) -> list[tuple[str, str]]:
         seen += f", {steps}: each of {learnt.held.samples} samples {learnt.epochs:.3g} times"
     rows.append(("seen", seen))
     if (held := learnt.held) is not None:
-        missing = held.nowhere_share + held.unheard_share
+        missing = held.nowhere.share + held.unheard.share
         lacks = f"; {percent(missing)} of the tests are of classes that were never learnt from"
         skew = f"the classes of a client are {held.skew:.2f} from those of all (0 alike, 1 apart)"
         rows.append(("split", skew + (lacks if missing else "")))

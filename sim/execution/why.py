@@ -12,9 +12,9 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,9 @@ class Beside:
     ``code`` is that of the cause that it tries. ``figure`` is its accuracy, or its loss where that
     judges, at the end of the run that it stands beside, or at its own where it is longer on
     purpose; ``gain`` is by how much that is better. None where it did not run: ``refused`` says
-    why. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all devices
-    together or by the server. ``cosine`` is of the gradients of clusters with the global one, at the start and at the end.
+    why. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
+    devices together or by the server. ``cosine`` is that of the gradients of clusters with the
+    global one, at the start and at the end.
     """
 
     what: str
@@ -174,42 +175,42 @@ def check_trained(result: Result) -> None:
 
 
 def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
-    """Return a diagnosis whose causes have remedies, those first that are likely to help most."""
-    world = World(scenarios.from_stored(result.manifest["scenario"], {}))
-    own_learning = bool(result.manifest.get("own_learning"))
-    sent = found.time.most_cut
-
-    def remedies(code: Code) -> Iterator[Remedy]:
-        longer = longer_run(world, times=2)
-        if code is Code.LARGE_STEP:
-            smaller = other_step_size(world, Lower, own_learning=own_learning)
-            if not isinstance(smaller, Lower):
-                yield smaller
-                return
-            for part in SMALLER:
-                yield replace(smaller, to=world.learning.step_size * part)
-        elif code is Code.SHORT_PASSES:
-            yield from faster_links(world, sent.directions)
-        elif code is Code.FEW_PASSES:
-            yield from (*more_passes(world), *longer)
-        elif code is Code.LONG_QUEUES:
-            yield from (*more_service(world), *longer)
-        elif code is Code.LONG_ROUNDS:
-            yield from (*shorter_rounds(world), *longer)
-        elif code is Code.FEW_STEPS:
-            rounds = world.learning.rounds.per_contact
-            if isinstance(rounds, int) and not own_learning:
-                yield Raise("learning.rounds.per_contact", now=rounds, to=2 * rounds)
-            yield from longer
-        elif code in (Code.MISSING_CLASS, Code.UNLIKE_CLIENTS):
-            yield from alike_clients(world)
-            yield Other(said="give clients samples of all classes")
-
+    """Return a diagnosis whose causes have remedies, those first that are tried first."""
+    world = World(result.scenario)
+    longer = tuple(longer_run(world, times=2))
+    helps: Mapping[Code, Iterable[Remedy]] = {
+        Code.LARGE_STEP: _smaller_steps(world),
+        Code.SHORT_PASSES: faster_links(world, found.time.most_cut.directions),
+        Code.FEW_PASSES: chain(more_passes(world), longer),
+        Code.LONG_QUEUES: chain(more_service(world), longer),
+        Code.LONG_ROUNDS: chain(shorter_rounds(world), longer),
+        Code.FEW_STEPS: chain(_more_rounds(world), longer),
+        Code.MISSING_CLASS: chain(alike_clients(world), SAMPLES),
+        Code.UNLIKE_CLIENTS: chain(alike_clients(world), SAMPLES),
+    }
+    if result.manifest.get("own_learning"):  # steps and rounds stand in its code
+        smaller = other_step_size(world, Lower, own_learning=True)
+        helps = {**helps, Code.LARGE_STEP: (smaller,), Code.FEW_STEPS: longer}
     held = [
-        one._replace(cause=replace(one.cause, remedies=tuple(remedies(one.cause.code))))
+        one._replace(cause=replace(one.cause, remedies=tuple(helps[one.cause.code])))
         for one in found.held
     ]
     return replace(found, held=held)
+
+
+SAMPLES = (Other(said="give clients samples of all classes"),)
+
+
+def _smaller_steps(world: World) -> Iterator[Remedy]:
+    now = world.learning.step_size
+    for part in SMALLER:
+        yield Lower("learning.step_size", now=now, to=now * part)
+
+
+def _more_rounds(world: World) -> Iterator[Remedy]:
+    rounds = world.learning.rounds.per_contact
+    if isinstance(rounds, int):
+        yield Raise("learning.rounds.per_contact", now=rounds, to=2 * rounds)
 
 
 def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) -> Diagnosis:
@@ -234,7 +235,16 @@ def _led_by(found: Diagnosis, tried: Sequence[Beside]) -> Diagnosis:
     best = next((one for one in tried if one.gain is not None and one.gain > 0.0), None)
     if best is None:
         return found
-    return replace(found, held=sorted(found.held, key=lambda one: one.cause.code != best.code))
+    held = [
+        one._replace(cause=replace(one.cause, remedies=_led(one.cause.remedies, best)))
+        for one in sorted(found.held, key=lambda one: one.cause.code != best.code)
+    ]
+    return replace(found, held=held)
+
+
+def _led(remedies: Sequence[Remedy], best: Beside) -> tuple[Remedy, ...]:
+    """Return remedies, that one first which has brought most."""
+    return tuple(sorted(remedies, key=lambda remedy: remedy.overrides({}) != best.set))
 
 
 # Runs beside a run.

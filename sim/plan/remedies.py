@@ -7,6 +7,7 @@ while more bandwidth adds as much noise where the signal is weak.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from learning.settings import Lora
@@ -58,7 +59,7 @@ def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) ->
     return remedy("learning.step_size", now=world.learning.step_size)
 
 
-def lower_mask(world: World) -> Iterator[Remedy]:
+def lower_mask(world: World) -> Iterator[Lower]:
     """Yield a lower mask, where there is one to lower."""
     mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
     if mask_deg > 0.0 and not world.roles.relay:
@@ -89,7 +90,8 @@ def more_passes(world: World) -> Iterator[Remedy]:
         yield Raise("orbit.use.satellites_per_plane", now=used, to=2 * used)
     if (stations := world.ground.stations_used) is not None:
         yield Raise("ground.stations_used", now=stations, to=2 * stations)
-    yield from lower_mask(world)
+    for lower in lower_mask(world):
+        yield replace(lower, to=lower.now / 2)
 
 
 def more_service(world: World) -> Iterator[Remedy]:
