@@ -21,7 +21,7 @@ RARE = 0.05
 
 
 class Missing(NamedTuple):
-    """Classes (``labels``) that are missing, a ``share`` of the tests, with what there is of them."""
+    """Classes that are missing, a ``share`` of the tests, and how many samples there are."""
 
     labels: Sequence[int] = ()
     share: float = 0.0

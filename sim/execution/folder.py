@@ -101,6 +101,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def read_why(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what ``leomix why`` found last of the run in a folder; None where it found nothing.
+
+    None too where it is of another run, or cannot be read: it can be found again.
+    """
+    try:
+        found = read_object(folder / WHY)
+    except (OSError, ValueError):
+        return None
+    return found if found.get("trace_sha256") == manifest["trace_sha256"] else None
+
+
 def read_tables(folder: Path) -> Tables:
     """Return the tables of a run folder, read when asked for; raise InputError for a broken one."""
     tables = Tables()

@@ -20,7 +20,7 @@ from typing import Any
 
 import scenarios
 from sim.analysis.caveats import NOTICED
-from sim.analysis.diagnosis import Course, Diagnosis, Held, diagnosed, has_trained
+from sim.analysis.diagnosis import Course, Diagnosis, Held
 from sim.analysis.diagnosis_text import finding_text
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.methods import known_method
@@ -30,7 +30,6 @@ from sim.execution.folder import WHY
 from sim.execution.interrupt import stop_on_interrupt
 from sim.execution.result import Result, load
 from sim.execution.running import run
-from sim.execution.status import COMPLETE
 from sim.facts.observer import Observer
 from sim.files import write_text
 from sim.plan.remedies import (
@@ -140,8 +139,7 @@ def why(folder: Path, asked: Asked, place: Path | None = None) -> Why:
     the run. Raises InputError for a run that trained nothing, and as :func:`load`.
     """
     result = load(folder)
-    check_trained(result)
-    found = with_remedies(diagnosed(result.tables, result.manifest), result)
+    found = with_remedies(result.diagnosis, result)
     beside = _Besides(result, asked, place or folder / WHY.parent)
     bounds = beside.bounds()
     found = _against_bounds(found, result, bounds)
@@ -149,26 +147,9 @@ def why(folder: Path, asked: Asked, place: Path | None = None) -> Why:
     best = sorted(tried, key=lambda one: -(one.gain if one.gain is not None else -math.inf))
     answer = Why(_led_by(found, best), bounds, best)
     beside.place.mkdir(parents=True, exist_ok=True)
-    write_text(beside.place / WHY.name, json.dumps(answer.as_json(), indent=2))
+    told = answer.as_json() | {"trace_sha256": result.manifest["trace_sha256"]}
+    write_text(beside.place / WHY.name, json.dumps(told, indent=2))
     return answer
-
-
-def check_trained(result: Result) -> None:
-    """Raise InputError for a run that trained nothing: there is no learning to explain."""
-    if not result.manifest["scenario"]["learning"].get("train", True):
-        raise InputError.of_file(
-            result.folder or "",
-            Code.NOT_RECORDED,
-            "trained nothing: it says when models move, and not what they learn",
-            Other(said="run it with --set learning.train=true"),
-        )
-    if result.manifest["status"] != COMPLETE and not has_trained(result.tables):
-        raise InputError.of_file(
-            result.folder or "",
-            Code.NOT_RECORDED,
-            "ended before the server used a first update",
-            Other(said="go on with it: leomix run SCENARIO --resume -o with its folder"),
-        )
 
 
 # What helps against a cause.
