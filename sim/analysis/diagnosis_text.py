@@ -71,9 +71,15 @@ def try_text(one: Mapping[str, Any], learnt: Learnt) -> str:
         return f"with {keys} nothing was learnt either"
     figure = _figure(one["figure"])
     if one["gain"] is not None and one["gain"] <= 0.0 and learnt.final is not None:
-        return f"{keys}, tried from the start, did not help ({figure})"
+        return f"{keys}, tried {_since(one)}, did not help ({figure})"
     within = f"in {one['days']:.3g} days" if one["longer"] else "in the same time"
-    return f"a run from the start with {keys} reached {figure} {within}"
+    what = "a run" if one["at_s"] is None else "a fork"
+    return f"{what} {_since(one)} with {keys} reached {figure} {within}"
+
+
+def _since(one: Mapping[str, Any]) -> str:
+    """Return from when on a run beside the run differs."""
+    return "from the start" if one["at_s"] is None else f"from {one['at_s'] / 3600:.3g} h on"
 
 
 def keys_text(keys: Mapping[str, Any]) -> str:
@@ -112,7 +118,7 @@ def _tried_rows(tried: Runs) -> list[tuple[str, str]]:
         figure = "nothing evaluated" if one["figure"] is None else _figure(one["figure"])
         ended = "" if one["status"] == "complete" else f", {one['status']}"
         spent = f"{one['updates']} updates in {one['days']:.2f} days{ended}"
-        rows.append(("tried", f"{keys_text(one['set'])}: {figure}, {spent}, from the start anew"))
+        rows.append(("tried", f"{keys_text(one['set'])}: {figure}, {spent}, {_since(one)}"))
     return rows
 
 

@@ -1,7 +1,7 @@
 """Why a run took so long, and learnt no more: what its folder says, and runs beside it that try it.
 
 A run beside another one has the same scenario and seed but for some keys. It begins anew, as keys
-of the world cannot change within a run, takes trainings from the cache, and is kept in a folder
+of the world cannot change within a run (of a fork it is a fork, where they can), takes trainings from the cache, and is kept in a folder
 within that of the run: the next time it is there. It ends when the time for all of them is over,
 and is then compared by what it had come to.
 """
@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from sim.analysis.methods import known_method
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.folder import WHY
+from sim.execution.forks import can_change, fork
 from sim.execution.interrupt import stop_on_interrupt
 from sim.execution.result import Result, load
 from sim.execution.running import run
@@ -69,7 +71,7 @@ class Beside:
     ``code`` is that of the cause that it tries. ``figure`` is its accuracy, or its loss where that
     judges, at the end of the run that it stands beside, or at its own where it is longer on
     purpose; ``gain`` is by how much that is better. None where it did not run: ``refused`` says
-    why. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
+    why. It differs from ``at_s`` on, None from the start. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
     devices together or by the server. ``cosine`` is that of the gradients of clusters with the
     global one, at the start and at the end.
     """
@@ -84,6 +86,7 @@ class Beside:
     gain: float | None = None
     days: float | None = None
     longer: bool = False
+    at_s: float | None = None
     cycles: int | None = None
     updates: int | None = None
     steps: int | None = None
@@ -307,12 +310,12 @@ class _Besides:
 
     def _ends_otherwise(self, remedy: Remedy) -> bool:
         """Whether a remedy moves an end that the run has not come to."""
-        manifest = self._result.manifest
+        if not isinstance(remedy, Raise) or remedy.now is None:
+            return False
         if remedy.key == "stop.days":
-            return bool(manifest["simulated_s"] < 86400.0 * remedy.now * (1.0 - 1e-9))
-        if remedy.key == "stop.cycles":
-            return bool(self._result.summary["cycles"] < remedy.now)
-        return False
+            simulated_s: float = self._result.manifest["simulated_s"]
+            return simulated_s < 86400.0 * remedy.now * (1.0 - 1e-9)
+        return remedy.key == "stop.cycles" and bool(self._result.summary["cycles"] < remedy.now)
 
     def _run(self, what: str, changes: Mapping[str, Any], code: str | None = None) -> Beside:
         """Return what comes of the scenario with some keys changed, from its start."""
@@ -324,23 +327,37 @@ class _Besides:
         folder = self.place / f"{what}-{name}"
         self._asked.begins(_named(what, changes))
         try:
-            scenario = scenarios.from_stored(manifest["scenario"], changes)
-            result = self._result_in(folder, scenario)
+            start, at_s = self._start(changes, folder, tries=code is not None)
+            result = self._result_of(start, folder)
         except SimulationError as error:
             return replace(about, refused=f"it failed: {error}", folder=str(folder))
         except ValueError as error:
             return replace(about, refused=str(error))
-        return self._compared(replace(about, folder=str(folder)), result)
+        return self._compared(replace(about, folder=str(folder), at_s=at_s), result)
 
-    def _result_in(self, folder: Path, wanted: scenarios.Scenario) -> Result:
+    def _start(
+        self, changes: Mapping[str, Any], folder: Path, *, tries: bool
+    ) -> tuple[Callable[..., Result], float | None]:
+        """Return what makes the run, and from when on it differs: None from the start.
+
+        A fork's own past is that of another scenario: a key that can change within a run is tried
+        by a fork of it from the same time on.
+        """
+        forked = self._result.manifest.get("fork")
+        parent = self._result.folder
+        if tries and forked and parent is not None and all(map(can_change, changes)):
+            at_s = float(forked["at_s"])
+            return partial(fork, parent, at_s, changes, folder, resume=True), at_s
+        wanted = scenarios.from_stored(self._result.manifest["scenario"], changes)
+        return partial(run, wanted, folder, resume=True), None
+
+    def _result_of(self, start: Callable[..., Result], folder: Path) -> Result:
         """Return the run that is kept there; made now if it is not, or is of another version."""
 
         def made() -> Result:
             left_s = self._until_s - time.monotonic()
             with stop_on_interrupt(left_s, patient=False) as stop:
-                followers = (*self._asked.observers, stop)
-                cache = self._asked.cache
-                return run(wanted, folder, resume=True, observers=followers, cache=cache)
+                return start(observers=(*self._asked.observers, stop), cache=self._asked.cache)
 
         try:
             try:

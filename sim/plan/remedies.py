@@ -91,7 +91,7 @@ def more_passes(world: World) -> Iterator[Remedy]:
     if (stations := world.ground.stations_used) is not None:
         yield Raise("ground.stations_used", now=stations, to=2 * stations)
     for lower in lower_mask(world):
-        yield replace(lower, to=lower.now / 2)
+        yield lower if lower.now is None else replace(lower, to=lower.now / 2)
 
 
 def more_service(world: World) -> Iterator[Remedy]:

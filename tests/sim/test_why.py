@@ -81,9 +81,7 @@ def test_a_planted_cause_is_the_first_that_is_named(leomix, planted, code):
         (Code.SHORT_PASSES, {"link.uplink.fixed_rate_mbps": 1e-3}),
     ],
 )
-def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(
-    leomix, planted, code, keys
-):
+def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(leomix, planted, code, keys):
     folder = planted[code]
     answer = json.loads(leomix("why", folder, "--no-bounds", "--json", "--quiet").out)
     best = answer["tried"][0]
@@ -113,8 +111,8 @@ def test_of_a_good_run_no_cause_is_named_and_bounds_stand_beside_it(leomix, tmp_
     central = bounds["centralised"]
     assert central["steps"] * central["batch"] == learnt["gradient_steps"] * 32
     assert learnt["epochs"] == learnt["gradient_steps"] * 32 / learnt["held"]["samples"]
-    # A device has a fifth of the samples, and comes less far than all of them.
-    assert bounds["local"]["figure"] < learnt["final"] < central["figure"] + 0.02
+    assert bounds["local"]["steps"] == pytest.approx(learnt["gradient_steps"], rel=0.05)
+    assert learnt["final"] < central["figure"] + 0.02
     assert all(-1.0 <= cosine <= 1.0 for cosine in bounds["gradients"]["cosine"])
     assert leomix("why", tmp_path / "run", "--no-try").out.count("nothing that was recorded") == 2
 
@@ -152,9 +150,15 @@ def test_a_run_that_trained_nothing_is_refused_in_a_line(leomix, runs, tmp_path,
     assert not (folder / "why").exists()
 
 
-def test_a_key_that_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted):
-    answer = json.loads(
-        leomix("why", planted[Code.MISSING_CLASS], "--json", "--quiet", "--max-wall", "0.001").out
-    )
-    assert answer["code"] == Code.MISSING_CLASS
-    assert all("no time left" in one["refused"] for one in answer["bounds"])
+def test_what_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted, monkeypatch):
+    """Code of the run's own is not run without consent, and nothing behind its time."""
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    for code, said, asked in (
+        (Code.MISSING_CLASS, "LEOMIX_ALLOW_CODE=1", ("--bounds",)),
+        (Code.LARGE_STEP, "no time left", ("--bounds", "--max-wall", "0.001")),
+    ):
+        place = planted[code].with_name(f"{code}-beside")
+        found = leomix("why", planted[code], "-o", place, "--json", "--quiet", *asked)
+        answer = json.loads(found.out)
+        assert (found.status, answer["code"]) == (0, code)
+        assert said in answer["bounds"][-1]["refused"]
