@@ -246,7 +246,7 @@ def _of_learning(learnt: Learnt, manifest: Mapping[str, Any]) -> Iterator[Held]:
         cause = Statement.doubt(
             Code.LARGE_STEP,
             "learning.step_size",
-            f"the step size of {{step_size:g}} is too large: {text}",
+            f"the step size of {{step_size:g}} is too large ({text})",
             step_size=step_size,
             refused=learnt.refused,
             before=learnt.loss_start,
@@ -282,7 +282,7 @@ def _missing(who: str, missing: Missing) -> Held:
     cause = Statement.doubt(
         Code.MISSING_CLASS,
         "learning.data",
-        f"{who} {{samples}} samples of {{classes}}, {{share:.0%}} of the tests",
+        f"{who} {{samples}} samples of {{classes}} ({{share:.0%}} of the tests)",
         samples=missing.samples or "no",
         classes=few if len(names) <= MOST_CLASSES else f"{len(names)} classes",
         labels=list(missing.labels),
@@ -308,8 +308,8 @@ def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> It
         cause = Statement.doubt(
             Code.FEW_PASSES,
             "orbit",
-            "passes are too few: each client had {passes_a_day:.1f} a day, and {waiting:.0%} of "
-            "the time went by until the next one",
+            "passes are too few ({passes_a_day:.1f} a day for each client; {waiting:.0%} of the "
+            "time went by until the next one)",
             passes_a_day=time.passes_a_day,
             waiting=shares["waiting"],
         )
@@ -327,7 +327,7 @@ def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> It
         cause = Statement.doubt(
             Code.FEW_STEPS,
             "learning.rounds",
-            "the samples were seen too seldom: {epochs:.2g} times each",
+            "the samples were seen too seldom ({epochs:.2g} times each)",
             epochs=learnt.epochs,
         )
         yield Held(cause, 0.5 * max(0.0, 1.0 - max(shares.values(), default=0.0)) + 0.1)
@@ -347,11 +347,13 @@ def _short_passes(time: TimeSpent) -> Held | None:
         "way": "an upload" if sent is time.to_server else "a download",
     }
     if sent.all_cut and sent.carried_bytes < sent.payload_bytes:
-        text = "passes are too short for {way} of {payload}: none carried more than {carried} of it"
+        text = (
+            "passes are too short for {way} of {payload} (none carried more than {carried} of it)"
+        )
         return Held(Statement.doubt(Code.SHORT_PASSES, "link", text, **values), 1.0)
     passes = sent.passes_each
     if passes is None or passes < MANY_PASSES:
         return None
-    text = "passes are too short for {way} of {payload}: it took {passes:.1f} of them on average"
+    text = "passes are too short for {way} of {payload} (it took {passes:.1f} of them on average)"
     cause = Statement.doubt(Code.SHORT_PASSES, "link", text, passes=passes, **values)
     return Held(cause, 1.0 - 1.0 / passes)

@@ -1,9 +1,9 @@
 """Why a run took so long, and learnt no more: what its folder says, and runs beside it that try it.
 
 A run beside another one has the same scenario and seed but for some keys. It begins anew, as keys
-of the world cannot change within a run (of a fork it is a fork, where they can), takes trainings from the cache, and is kept in a folder
-within that of the run: the next time it is there. It ends when the time for all of them is over,
-and is then compared by what it had come to.
+of the world cannot change within a run; beside a fork it is a fork, where they can. It takes
+trainings from the cache, and is kept in a folder within that of the run: the next time it is there.
+It ends when the time for all of them is over, and is then compared by what it had come to.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Beside:
     ``code`` is that of the cause that it tries. ``figure`` is its accuracy, or its loss where that
     judges, at the end of the run that it stands beside, or at its own where it is longer on
     purpose; ``gain`` is by how much that is better. None where it did not run: ``refused`` says
-    why. It differs from ``at_s`` on, None from the start. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
-    devices together or by the server. ``cosine`` is that of the gradients of clusters with the
-    global one, at the start and at the end.
+    why. It differs from ``at_s`` on, None from the start. ``days`` are simulated, and ``steps`` of
+    a ``batch`` of so many samples taken, by all devices together or by the server. ``cosine`` is
+    that of the gradients of clusters with the global one, at the start and at the end.
     """
 
     what: str
@@ -206,7 +206,7 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
     cause = Statement.doubt(
         Code.UNLIKE_CLIENTS,
         "learning.data",
-        "the clients' data differ: one model of all samples comes to {figure:.3f} in {steps} steps",
+        "the clients' data differ (one model of all samples comes to {figure:.3f} in {steps} steps)",
         figure=central.figure,
         steps=central.steps,
     )

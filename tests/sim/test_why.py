@@ -41,12 +41,12 @@ PLANTED = {
     Code.LARGE_STEP: (lambda: in_slots(6, step_size=30.0), "the step size of 30 is too large"),
     Code.MISSING_CLASS: (
         lambda: in_slots(12, data={"kind": "tests.kit.missing:digits"}),
-        "no samples of class 9, 8% of the tests",
+        "no samples of class 9 (8% of the tests)",
     ),
     Code.FEW_PASSES: (lambda: in_orbit(0.6), "passes are too few"),
     Code.SHORT_PASSES: (
         lambda: in_orbit(2, 1e-4),
-        "passes are too short for an upload of 9.64 kB: it took 3.2",
+        "passes are too short for an upload of 9.64 kB (it took 3.2",
     ),
 }
 HEALTHY = 25
