@@ -347,9 +347,7 @@ def _short_passes(time: TimeSpent) -> Held | None:
         "way": "an upload" if sent is time.to_server else "a download",
     }
     if sent.all_cut and sent.carried_bytes < sent.payload_bytes:
-        text = (
-            "passes are too short for {way} of {payload} (none carried more than {carried} of it)"
-        )
+        text = "passes are too short for {way} of {payload} (none carried more than {carried})"
         return Held(Statement.doubt(Code.SHORT_PASSES, "link", text, **values), 1.0)
     passes = sent.passes_each
     if passes is None or passes < MANY_PASSES:

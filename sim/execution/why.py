@@ -206,9 +206,8 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
     cause = Statement.doubt(
         Code.UNLIKE_CLIENTS,
         "learning.data",
-        "the clients' data differ (one model of all samples comes to {figure:.3f} in {steps} steps)",
+        "the clients' data differ (one model of all samples comes to {figure:.3f})",
         figure=central.figure,
-        steps=central.steps,
     )
     held = sorted([*found.held, Held(cause, central.gain)], key=lambda one: -one.weight)
     return with_remedies(replace(found, held=held), result)
