@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from learning.requests.facts import Cause as Reason
-from sim.analysis.caveats import NOTICED, NothingLearnt, nothing_learnt
+from sim.analysis.caveats import NOTICED, QUANTILE, NothingLearnt, nothing_learnt
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.held_samples import HeldSamples, Missing, held_samples
 from sim.analysis.judged import Judged, judged_by
+from sim.analysis.methods import known_method
 from sim.analysis.targets import Evaluation, evaluations, server_rounds, steps_of
 from sim.analysis.time_spent import TimeSpent, time_spent
 from sim.formatting import data_size, listed
@@ -158,6 +159,7 @@ def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Lear
     judged, guess = judged_by(manifest), guess_of(manifest)
     nothing = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
     updates, aggregates, refused = _used(tables)
+    used = bool(updates or aggregates) or _needs_no_update(manifest)
     rounds = int(sum(row["device_rounds"] for row in manifest.get("energy") or ()))
     at_server = server_rounds(manifest.get("spent"), -1)
     held = held_samples(tables, guess)
@@ -169,7 +171,11 @@ def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Lear
     losses = [one.loss for one in curve if one.loss is not None]
     best = min(known, default=None) if judged == Judged.LOSS else max(known, default=None)
     return Learnt(
-        course=_course(curve, known, judged, nothing, used=bool(updates or aggregates)),
+        course=(
+            Course.AT_CHANCE
+            if nothing is None and _is_a_guess(curve, judged, guess)
+            else _course(curve, known, judged, nothing, used=used)
+        ),
         judged=judged,
         start=known[0] if known else None,
         best=best,
@@ -196,6 +202,27 @@ def _used(tables: Mapping[str, pa.Table]) -> tuple[int, int, int]:
         aggregates += int(says(events, "kind", "aggregate").sum())
         refused += int(says(events, "cause", Reason.UPDATE_NOT_FINITE).sum())
     return updates, aggregates, refused
+
+
+def _needs_no_update(manifest: Mapping[str, Any]) -> bool:
+    """Whether a method learns without updates of clients, or without telling of them."""
+    method = known_method(manifest["method"])
+    return bool(manifest.get("own_learning")) or (
+        method is not None and (method.traits.sends_nothing or method.traits.trains_at_server)
+    )
+
+
+def _is_a_guess(curve: Sequence[Evaluation], judged: Judged, guess: Guess | None) -> bool:
+    """Whether the accuracy at the end is that of a constant answer, where no start is known."""
+    share = None if guess is None or judged != Judged.ACCURACY else guess.share
+    return bool(curve) and share is not None and curve[-1].accuracy - share <= noise_of(curve)
+
+
+def noise_of(curve: Sequence[Evaluation]) -> float:
+    """Return by how much the accuracy at the end may be off by chance of the samples, at 95 %."""
+    final = curve[-1].accuracy
+    samples = curve[-1].samples
+    return QUANTILE * math.sqrt(final * (1.0 - final) / samples) if samples else 0.0
 
 
 def has_trained(tables: Mapping[str, pa.Table]) -> bool:
@@ -323,14 +350,14 @@ def _of_time(time: TimeSpent, learnt: Learnt, manifest: Mapping[str, Any]) -> It
         cause = Statement.doubt(Code.LONG_ROUNDS, "compute", text, training=shares["training"])
         yield Held(cause, shares["training"])
     few = learnt.epochs is not None and learnt.epochs < FEW_EPOCHS
-    if learnt.updates and learnt.epochs is not None and (few or not _limits(shares)):
+    if learnt.course is not Course.NO_UPDATE and learnt.epochs and (few or not _limits(shares)):
         cause = Statement.doubt(
             Code.FEW_STEPS,
             "learning.rounds",
             "the samples were seen too seldom ({epochs:.2g} times each)",
             epochs=learnt.epochs,
         )
-        yield Held(cause, 0.5 * max(0.0, 1.0 - max(shares.values(), default=0.0)) + 0.1)
+        yield Held(cause, LIKELY if learnt.epochs < 1.0 else LIKELY / FEW_EPOCHS)
 
 
 def _limits(shares: Mapping[str, float]) -> bool:

@@ -23,9 +23,10 @@ def finding_text(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> str:
     ``tried`` begins with the best.
     """
     parts = [course_text(found.learnt), cause_text(found.causes[0])]
-    ran = [one for one in tried if not one["refused"]]
+    code = found.causes[0].code
+    ran = [one for one in tried if one["helped"] or (one["code"] == code and not one["refused"])]
     if ran:
-        parts.append(try_text(ran[0], found.learnt))
+        parts.append(try_text(ran[0]))
     elif not found.held:
         central = next((one for one in bounds if one["what"] == "centralised"), None)
         if central is not None and central["figure"] is not None:
@@ -64,14 +65,14 @@ def cause_text(cause: Statement) -> str:
     return filled(cause.text, cause.values)
 
 
-def try_text(one: Mapping[str, Any], learnt: Learnt) -> str:
+def try_text(one: Mapping[str, Any]) -> str:
     """Return what a changed key brought."""
     keys = keys_text(one["set"])
     if one["figure"] is None:
         return f"with {keys} nothing was learnt either"
     figure = _figure(one["figure"])
-    if one["gain"] is not None and one["gain"] <= 0.0 and learnt.final is not None:
-        return f"{keys}, tried {_since(one)}, did not help ({figure})"
+    if not one["helped"]:
+        return f"{keys}, tried {_since(one)}, did not help beyond noise ({figure})"
     within = f"in {one['days']:.3g} days" if one["longer"] else "in the same time"
     what = "a run" if one["at_s"] is None else "a fork"
     return f"{what} {_since(one)} with {keys} reached {figure} {within}"

@@ -21,7 +21,7 @@ from typing import Any
 
 import scenarios
 from sim.analysis.caveats import NOTICED
-from sim.analysis.diagnosis import Course, Diagnosis, Held
+from sim.analysis.diagnosis import LEAST_RISE, Course, Diagnosis, Held, noise_of
 from sim.analysis.diagnosis_text import finding_text
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.methods import known_method
@@ -70,10 +70,11 @@ class Beside:
 
     ``code`` is that of the cause that it tries. ``figure`` is its accuracy, or its loss where that
     judges, at the end of the run that it stands beside, or at its own where it is longer on
-    purpose; ``gain`` is by how much that is better. None where it did not run: ``refused`` says
-    why. It differs from ``at_s`` on, None from the start. ``days`` are simulated, and ``steps`` of
-    a ``batch`` of so many samples taken, by all devices together or by the server. ``cosine`` is
-    that of the gradients of clusters with the global one, at the start and at the end.
+    purpose; ``gain`` is by how much that is better, and it ``helped`` where this is more than
+    noise. None where it did not run: ``refused`` says why. It differs from ``at_s`` on, None from
+    the start. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
+    devices together or by the server. ``cosine`` is that of the gradients of clusters with the
+    global one, at the start and at the end.
     """
 
     what: str
@@ -84,6 +85,7 @@ class Beside:
     refused: str = ""
     figure: float | None = None
     gain: float | None = None
+    helped: bool = False
     days: float | None = None
     longer: bool = False
     at_s: float | None = None
@@ -215,7 +217,7 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
 
 def _led_by(found: Diagnosis, tried: Sequence[Beside]) -> Diagnosis:
     """Return a diagnosis that begins with the cause whose remedy has brought most, if any has."""
-    best = next((one for one in tried if one.gain is not None and one.gain > 0.0), None)
+    best = next((one for one in tried if one.helped), None)
     if best is None:
         return found
     held = [
@@ -244,6 +246,14 @@ class _Besides:
         self._judged = judged_by(result.manifest)
 
     @property
+    def _noise(self) -> float:
+        """What a gain has to be above: of an accuracy chance of the test samples, of a loss 1 %."""
+        curve = self._result.evaluations
+        if self._judged == Judged.LOSS:
+            return 0.01 * abs(curve[-1].loss or 0.0)
+        return max(LEAST_RISE, noise_of(curve))
+
+    @property
     def _is_cheap(self) -> bool:
         """Whether a run like this takes seconds, with all that it took from a cache."""
         manifest = self._result.manifest
@@ -256,21 +266,31 @@ class _Besides:
         wanted = self._is_cheap if self._asked.bounds is None else self._asked.bounds
         if not wanted or self._result.manifest.get("own_learning"):
             return []
-        found = [self._run(name, self._keys_of(name)) for name in REFERENCES]
+        own = self._result.manifest["method"]
+        found = [self._run(name, self._keys_of(name)) for name in REFERENCES if name != own]
         if len(self._result.manifest.get("energy") or ()) > 1:
             metrics = self._result.manifest["scenario"]["learning"].get("metrics") or []
             found.append(self._run("gradients", {"learning.metrics": [*metrics, COSINE]}))
         return found
 
     def _keys_of(self, name: str) -> dict[str, Any]:
-        """Return the keys of a reference: devices alone train no more than those of the run.
+        """Return the keys of a reference that processes about as many samples as the run.
 
-        They would train between contacts for as long as these are apart.
+        Devices alone would train for as long as contacts are apart, and the server for as many
+        rounds as one client trains in a contact. Neither sends over links between satellites.
         """
-        method = known_method(self._result.manifest["method"])
-        in_gaps = method is None or method.traits.trains_in_gaps
-        more = {} if in_gaps or name != "local" else {"learning.rounds.per_gap_max": 0}
-        return {**REFERENCES[name], **more}
+        manifest = self._result.manifest
+        keys = dict(REFERENCES[name])
+        method = known_method(manifest["method"])
+        if name == "centralised":
+            devices = sum(row["devices"] for row in manifest.get("energy") or ())
+            each = self._result.diagnosis.learnt.device_rounds / max(1, devices)
+            cycles = max(1, self._result.summary["cycles"])
+            keys["learning.rounds.per_contact"] = max(1, round(each / cycles))
+        elif method is not None and not method.traits.trains_in_gaps:
+            keys["learning.rounds.per_gap_max"] = 0
+        links = manifest["scenario"].get("link") or {}
+        return keys | {f"link.{key}": None for key in ("isl", "feeder") if links.get(key)}
 
     def tried(self, found: Diagnosis) -> list[Beside]:
         """Return what remedies bring, until one has helped enough."""
@@ -387,11 +407,13 @@ class _Besides:
         if None not in figures:
             gain = self._judged.merit(figures[1]) - self._judged.merit(figures[0])
             gain = gain if math.isfinite(gain) else None
+        helped = gain is not None and gain > self._noise
         return replace(
             about,
             status=str(result.manifest["status"]),
             figure=figures[1],
             gain=gain,
+            helped=helped,
             days=result.manifest["simulated_s"] / 86400.0,
             longer=longer,
             cycles=result.summary["cycles"],
