@@ -243,6 +243,11 @@ CHANGEABLE = (
 """Keys (and all below them) that are read when something is asked for, and not before."""
 
 
+def can_change(key: str) -> bool:
+    """Whether a fork can change a key."""
+    return any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)
+
+
 Stored = dict[str, Any]
 """A scenario as the manifest has it: JSON that needs no file beside it."""
 
@@ -250,7 +255,7 @@ Stored = dict[str, Any]
 def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
     """Return a scenario with values by dotted key; InputError for a key or value that cannot be."""
     for key in overrides:
-        if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
+        if not can_change(key):
             raise InputError.of_option(
                 f"--set {key}",
                 Code.UNSUPPORTED,
