@@ -123,6 +123,6 @@ def _cell(figure: Figure, own: Mapping[str, Any], runs: int) -> Cell:
         return Cell(figure.form(mean), both, mean)
     low, high = own["low"] / figure.unit, own["high"] / figure.unit
     texts = figure.form(low), figure.form(high)
-    if texts[0] == texts[1]:
-        return Cell(figure.form(mean), "the same with each seed", mean, mean, mean)
+    if texts[0] == texts[1]:  # the same with each seed
+        return Cell(figure.form(mean), "", mean, mean, mean)
     return Cell(figure.form(mean), f"{texts[0]} to {texts[1]}", mean, low, high)
