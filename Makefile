@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak accuracy docs studies dist-check flower lowest clean
+.PHONY: help install demo test lint format bench soak accuracy docs pictures studies dist-check flower lowest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -18,9 +18,9 @@ $(VENV)/installed: setup.cfg constraints.txt
 
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
-demo: install ## compare EMS-FL through one satellite with its paper's baseline and stronger ones
-	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --set learning.targets=[0.8,0.85,0.9] \
-		--set stop.cycles=20 --jobs 2 --resume -o $(RUNS) > /dev/null
+demo: install ## four ways to learn through one satellite, three seeds each: a table, a sentence and a page
+	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --replications 3 \
+		--set learning.targets=[0.8,0.85,0.9] --set stop.cycles=12 --jobs 2 --resume -o $(RUNS) > /dev/null
 	$(BIN)/leomix compare $(RUNS)
 	$(BIN)/leomix report $(RUNS)
 	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"
@@ -58,17 +58,24 @@ soak: install ## slow tests, many examples, kills, fuzzed files, random scenario
 	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
 	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20)
 
-accuracy: install ## compare windows, link budgets and transfers with others: docs/accuracy.md
+accuracy: install ## compare windows, link budgets and transfers with others: docs/trust.md
 	$(BIN)/python docs/studies/accuracy.py
 	$(BIN)/python docs/studies/link_budgets.py
 	$(BIN)/python docs/studies/transfers.py
 
-docs: install ## build the site with its gallery (build/docs), and run every command and code block of the pages
+docs: install ## build the site with its gallery (build/docs), draw the pictures of README, and run every block of the pages
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
-	$(BIN)/python -m tests.docs.run_page docs/gallery.md gallery build/docs
+	$(BIN)/python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
+	@if command -v chromium > /dev/null; then $(MAKE) --no-print-directory pictures; \
+	else echo "docs/report.png and docs/replay.png stay as they are: drawing them needs chromium"; fi
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
-studies: install ## print the tables of docs/results*.md, choices*.md, theory.md and constellations.md (90 minutes on two cores; where the data sets are, three hours)
+pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, with headless Chromium
+	$(BIN)/leomix run plain-fedavg -o runs/plain-fedavg --resume --quiet > /dev/null
+	$(BIN)/leomix report runs/plain-fedavg > /dev/null
+	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
+
+studies: install ## print the tables of the annex and of other pages (90 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
 	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py
@@ -82,8 +89,8 @@ studies: install ## print the tables of docs/results*.md, choices*.md, theory.md
 	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
 	$(BIN)/python docs/studies/resplit.py 5
-	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
-	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
+	$(BIN)/python docs/studies/gain.py 5 docs/annex/gain.svg
+	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/annex/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
@@ -130,11 +137,11 @@ studies: install ## print the tables of docs/results*.md, choices*.md, theory.md
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
 	$(BIN)/python docs/studies/multiple_choice.py variants .; \
-	else echo "experiment_1, multiple_choice: need the variants that docs/real-models.md makes"; fi
+	else echo "experiment_1, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
-	else echo "experiment_2: needs the model and tasks that docs/real-models.md makes"; fi
+	else echo "experiment_2: needs the model and tasks that docs/annex/real-models.md makes"; fi
 	@if [ -d runs/real ]; then $(BIN)/python docs/studies/table_ii.py runs/real; \
-	else echo "table_ii: needs the run that docs/real-models.md makes"; fi
+	else echo "table_ii: needs the run that docs/annex/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist

@@ -5,6 +5,7 @@ from .broadcast import Line as Line
 from .broadcast import weakest as weakest
 from .broadcast import weakest_lines as weakest_lines
 from .budget import SPEED_OF_LIGHT_M_S as SPEED_OF_LIGHT_M_S
+from .budget import aperture_gain_dbi as aperture_gain_dbi
 from .budget import beamwidth_deg as beamwidth_deg
 from .budget import carrier_to_noise_db as carrier_to_noise_db
 from .budget import doppler_hz as doppler_hz

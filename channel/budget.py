@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from channel.checks import Floats, between, checked, finite, not_negative, positive
+from channel.settings import APERTURE_EFFICIENCY
 
 
 def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
@@ -118,8 +119,6 @@ REFERENCE_TEMPERATURE_K: Final = 290.0
 """Temperature T0 to which a noise figure refers (IEEE definition of noise figure)."""
 
 
-APERTURE_EFFICIENCY: Final = 0.6
-"""Share of the aperture that counts: G = 0.6 (pi D / wavelength)^2."""
 BEAMWIDTH_CONSTANT_DEG: Final = 70.0
 """Half-power beamwidth of a dish in degrees, times its diameter in wavelengths."""
 
@@ -135,6 +134,20 @@ def beamwidth_deg(gain_dbi: ArrayLike) -> Floats:
     width = BEAMWIDTH_CONSTANT_DEG * np.pi * np.sqrt(APERTURE_EFFICIENCY / gain)
     checked("gain_dbi", gain_dbi, lambda _: width <= 180.0, "a gain of a beam of at most 180 deg")
     return width[()]
+
+
+def aperture_gain_dbi(
+    diameter_m: ArrayLike, frequency_hz: ArrayLike, efficiency: ArrayLike = APERTURE_EFFICIENCY
+) -> Floats:
+    """Gain of a dish by its aperture, 10 log10(efficiency (pi D f / c)^2), in dBi.
+
+    Inputs broadcast. Raises ValueError for a diameter or frequency that is not finite and positive,
+    and for an efficiency that is not above 0 and at most 1.
+    """
+    allowed = "more than 0 and at most 1"
+    share = checked("efficiency", efficiency, lambda x: (x > 0.0) & (x <= 1.0), allowed)
+    ratio = positive("diameter_m", diameter_m) * positive("frequency_hz", frequency_hz)
+    return 20.0 * np.log10(np.pi / SPEED_OF_LIGHT_M_S * ratio) + 10.0 * np.log10(share)
 
 
 def footprint_km(beamwidth_deg: ArrayLike, slant_range_m: ArrayLike) -> Floats:

@@ -132,7 +132,7 @@ def required_snr_db(link: Link, k_linear: Floats) -> Floats:
     """
     threshold_db = link.required_snr_db
     if link.rate == "modcod":
-        threshold_db = float(modcod_thresholds_db(link.rolloff)[0])
+        threshold_db = float(modcod_thresholds_db(link.rolloff, link.modcods)[0])
     elif threshold_db == -np.inf:
         if link.fixed_rate_bps is not None:
             return _snr_db_of_capacity(link.fixed_rate_bps / link.bandwidth_hz, k_linear)

@@ -1,5 +1,6 @@
-"""Bits per second and hertz of a link: outage under fading, DVB-S2 modes, or capacity."""
+"""Bits per second and hertz of a link: outage under fading, DVB-S2 and S2X, or capacity."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from channel.capacity import shannon_capacity, tabulated_capacity
 from channel.checks import Floats
 from channel.environment import read_tables
 from channel.link import Link
+from channel.settings import Modcods
 
 if TYPE_CHECKING:
     from scipy.interpolate import BSpline
@@ -18,10 +20,20 @@ if TYPE_CHECKING:
 def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Spectral efficiency of the link's rate at an SNR and Rician factor that broadcast.
 
-    Every rate but the fixed one, without duty and threshold; -infinity dB carries nothing.
+    Every rate but the fixed one, without duty and threshold; -infinity dB carries nothing. A cap
+    is on what is sent: of an outage rate the share that fails is still lost, and of an ergodic one
+    it bounds the mean over the fading.
     """
     if link.rate == "modcod":
-        return modcod_efficiency_bps_hz(snr_db, link.rolloff)
+        return modcod_efficiency_bps_hz(snr_db, link.rolloff, link.modcods)
+    sent = _sent_bps_hz(link, snr_db, k_linear)
+    if link.max_efficiency_bps_hz is not None:
+        sent = np.minimum(sent, link.max_efficiency_bps_hz)
+    return (1.0 - link.outage_probability) * sent if link.rate == "outage" else sent
+
+
+def _sent_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:
+    """What a rate that follows Shannon sends without a cap: of an outage rate all, lost or not."""
     # The link's own factor as a number has quicker tables than an array of factors. Which table a
     # point goes through must not depend on the points beside it: a link has one or the other,
     # unless its signal was made by hand.
@@ -31,7 +43,7 @@ def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: float | Flo
         return shannon_capacity(10.0 ** (snr_db / 10.0))
     if link.rate == "outage":
         gain = outage_gain(k, link.outage_probability)
-        return (1.0 - link.outage_probability) * shannon_capacity(10.0 ** (snr_db / 10.0) * gain)
+        return shannon_capacity(10.0 ** (snr_db / 10.0) * gain)
     return tabulated_capacity(snr_db, k)
 
 
@@ -95,35 +107,46 @@ def _quantile(k_linear: Floats, probability: float) -> Floats:
     return np.asarray(np.where(k_linear > LARGEST_K, series, gain))
 
 
-MODCODS: Final[tuple[tuple[str, float, float], ...]] = tuple(
-    (name, bits, es_n0_db) for name, bits, es_n0_db in read_tables("en302307.json")["modes"]
-)
+Modes = tuple[tuple[str, float, float], ...]
+
+
+def _modes(table: str) -> Modes:
+    return tuple((name, bits, es_n0_db) for name, bits, es_n0_db in read_tables(table)["modes"])
+
+
+MODCODS: Final[Modes] = _modes("en302307.json")
 """Name, bits per symbol and ideal Es/N0 in dB of the 28 modes (EN 302 307-1, table 13)."""
+MODES: Final[Mapping[Modcods, Modes]] = {
+    "dvb-s2": MODCODS,
+    "dvb-s2x": (*MODCODS, *_modes("en302307-2.json")),
+}
+"""The same of each standard: S2X adds normal frames up to 256APSK (EN 302 307-2, table 20a)."""
 
 
-def modcod_thresholds_db(rolloff: float) -> Floats:
+def modcod_thresholds_db(rolloff: float, modcods: Modcods = "dvb-s2") -> Floats:
     """SNR in dB from which each mode that is ever the best one is used, rising.
 
     The noise bandwidth is the occupied one, (1 + rolloff) times the symbol rate, so that
     C/N = Es/N0 - 10 log10(1 + rolloff).
     """
-    return _staircase(rolloff)[0]
+    return _staircase(rolloff, modcods)[0]
 
 
-def modcod_level(snr_db: Floats, rolloff: float) -> NDArray[np.int64]:
+def modcod_level(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> NDArray[np.int64]:
     """Number of thresholds that the SNR meets: 0 below the lowest, any shape."""
-    return np.searchsorted(_staircase(rolloff)[0], snr_db, side="right").astype(np.int64)
+    thresholds_db = _staircase(rolloff, modcods)[0]
+    return np.searchsorted(thresholds_db, snr_db, side="right").astype(np.int64)
 
 
-def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float) -> Floats:
+def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> Floats:
     """Best efficiency of the modes whose threshold is met, in bit/s per hertz occupied; else 0."""
-    return np.asarray(_staircase(rolloff)[1][modcod_level(snr_db, rolloff)])
+    return np.asarray(_staircase(rolloff, modcods)[1][modcod_level(snr_db, rolloff, modcods)])
 
 
 @lru_cache(maxsize=32)
-def _staircase(rolloff: float) -> tuple[Floats, Floats]:
+def _staircase(rolloff: float, modcods: Modcods) -> tuple[Floats, Floats]:
     """Thresholds (M,) and efficiencies (M + 1,) without the modes that a better one undercuts."""
-    by_threshold = sorted(MODCODS, key=lambda mode: (mode[2], -mode[1]))
+    by_threshold = sorted(MODES[modcods], key=lambda mode: (mode[2], -mode[1]))
     best = [(0.0, -np.inf)]
     for _, bits, es_n0_db in by_threshold:
         if bits > best[-1][0]:

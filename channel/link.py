@@ -14,12 +14,15 @@ from channel.checks import Floats, between, checked, finite, not_negative, one_o
 from channel.environment import Environment
 from channel.settings import (
     BUDGET_FORMS,
+    EFFICIENCY_BPS_HZ,
     OUTAGE_PROBABILITY,
     REPLACED_BY_ENVIRONMENT,
     ROLLOFF,
+    SHANNON_RATES,
     USED_BY_ONE_RATE,
     Atmosphere,
     Fading,
+    Modcods,
     Rate,
 )
 
@@ -61,6 +64,9 @@ class Link:
     rate: "ergodic" is EMS-FL equation (20), "shannon" is (21), "outage" is the goodput of a rate
         that fails with outage_probability, "modcod" follows the table of DVB-S2 at a rolloff
         (0 to 1), "fixed" is fixed_rate_bps.
+    modcods: "dvb-s2", or "dvb-s2x" for the modes of DVB-S2X too.
+    max_efficiency_bps_hz: the most bit/s/Hz that "ergodic", "shannon" and "outage" send, 0.434841
+        to 30; None for no cap.
     fixed_rate_bps: > 0, given exactly when rate is "fixed".
     outage_probability: 1e-9 to 0.999; it needs fading.
     required_snr_db: below it the receiver does not lock and the rate is 0; -infinity for none. The
@@ -70,7 +76,7 @@ class Link:
     min_elevation_deg: the mask, 0 to 90; there is no link below it (EMS-FL, equation (16)).
 
     Raises ValueError for a field outside these ranges, for two forms of one quantity, and for
-    outage_probability or rolloff that differ from their defaults where no rate uses them.
+    outage_probability, rolloff or modcods that differ from their defaults where no rate uses them.
     """
 
     frequency_hz: float
@@ -94,6 +100,8 @@ class Link:
     environment: Environment | None = None
     outage_probability: float = 0.1
     rolloff: float = 0.2
+    modcods: Modcods = "dvb-s2"
+    max_efficiency_bps_hz: float | None = None
     required_snr_db: float = -math.inf
     duty: float = 1.0
     tx_power_dbm: InitVar[float | None] = None
@@ -164,6 +172,12 @@ def _check_rate(link: Link) -> None:
         OUTAGE_PROBABILITY.high,
     )
     between("rolloff", link.rolloff, ROLLOFF.low, ROLLOFF.high)
+    one_of("modcods", link.modcods, get_args(Modcods))
+    if link.rate not in SHANNON_RATES:
+        _untouched(link, ("max_efficiency_bps_hz",), f"rate is {link.rate!r}")
+    elif link.max_efficiency_bps_hz is not None:
+        low, high = EFFICIENCY_BPS_HZ.low, EFFICIENCY_BPS_HZ.high
+        between("max_efficiency_bps_hz", link.max_efficiency_bps_hz, low, high)
     others = tuple(name for name, rate in USED_BY_ONE_RATE.items() if rate != link.rate)
     _untouched(link, others, f"rate is {link.rate!r}")
     if link.rate == "outage" and link.fading == "none":

@@ -15,6 +15,8 @@ Atmosphere = Literal["cosecant", "inverse_elevation"]
 """Laws of gases over the elevation: see `channel.atmosphere`."""
 EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
 Band = Literal["S", "Ka"]
+Modcods = Literal["dvb-s2", "dvb-s2x"]
+"""Which standard's modes the rate `modcod` has: DVB-S2, or these and those of DVB-S2X."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,21 @@ BANDS_GHZ: Final[Mapping[Band, Range]] = {"S": Range(1.0, 6.0), "Ka": Range(17.0
 """Carriers for which environments have tables."""
 OUTAGE_PROBABILITY: Final = Range(1e-9, 0.999)
 ROLLOFF: Final = Range(0, 1)
+APERTURE_EFFICIENCY: Final = 0.6
+"""Share of a dish's aperture that counts, where nothing else is known: G = 0.6 (pi D f / c)^2."""
+EFFICIENCY_BPS_HZ: Final = Range(0.434841, 30)
+"""Caps of a rate that follows Shannon, from the lowest mode of DVB-S2X (QPSK 2/9) on."""
 EXCEEDANCE_PCT: Final = Range(0.001, 5)
 """Share of a year in which rain is exceeded, for which ITU-R P.618 holds."""
 
-USED_BY_ONE_RATE: Final[Mapping[str, Rate]] = {"outage_probability": "outage", "rolloff": "modcod"}
+USED_BY_ONE_RATE: Final[Mapping[str, Rate]] = {
+    "outage_probability": "outage",
+    "rolloff": "modcod",
+    "modcods": "modcod",
+}
 """Settings that change nothing under other rates; `fixed` has its rate, in a unit for each side."""
+SHANNON_RATES: Final[tuple[Rate, ...]] = ("ergodic", "shannon", "outage")
+"""Rates that grow with the SNR without an end, unless they are capped."""
 REPLACED_BY_ENVIRONMENT: Final = ("shadowing_margin_db", "clutter_loss_db")
 """Losses that the tables of an environment stand for; so they do for Rician K."""
 

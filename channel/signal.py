@@ -134,21 +134,33 @@ def rate_state(
     """Whole numbers that are constant wherever the rate is smooth; 0 where the rate is 0.
 
     They tell apart the ModCods, a receiver that locks from one that does not and, for rates that
-    follow the SNR, a device in sight from one out of sight and the elevations between which no
-    table bends (see `bends_deg`). Arguments as `received_signal`.
+    follow the SNR, a device in sight from one out of sight, the elevations between which no table
+    bends (see `bends_deg`), and a rate that is capped. Arguments as `received_signal`.
     """
-    snr = np.asarray(received_signal(link, elevation_deg, slant_range_m, path).snr_db)
+    signal = received_signal(link, elevation_deg, slant_range_m, path)
+    snr = np.asarray(signal.snr_db)
     if link.rate == "modcod":
-        return modcod_level(snr, link.rolloff)
+        return modcod_level(snr, link.rolloff, link.modcods)
     locked = (snr > -np.inf) & (snr >= link.required_snr_db)
     if link.rate == "fixed":
         return locked.astype(np.int64)
     elevation, _ = _checked_place(elevation_deg, slant_range_m)
     sky = _in_the_sky(elevation, above_mask(link, elevation))
     part = np.searchsorted(bends_deg(link), sky, side="right")
+    if link.max_efficiency_bps_hz is not None:
+        part = 2 * part + is_capped(link, snr, np.asarray(signal.rician_k_linear))
     if link.environment is None:
         return (1 + part) * locked
     return (1 + 2 * part + line_of_sight(link.environment, sky, path)) * locked
+
+
+def is_capped(link: Link, snr_db: Floats, k_linear: float | Floats) -> NDArray[np.bool_]:
+    """Where a rate that follows the SNR is at the link's cap, if it has one."""
+    if link.max_efficiency_bps_hz is None:
+        return np.zeros(np.shape(snr_db), bool)
+    arrives = 1.0 - link.outage_probability if link.rate == "outage" else 1.0
+    most = arrives * link.max_efficiency_bps_hz
+    return np.asarray(spectral_efficiency_bps_hz(link, snr_db, k_linear) >= most)
 
 
 def bends_deg(link: Link) -> Floats:

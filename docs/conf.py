@@ -16,6 +16,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "docstrings",
+    "scenario_keys",
+    "section_search",
 ]
 root_doc = "index"
 exclude_patterns = ["studies/*"]
@@ -23,7 +25,7 @@ default_role = "code"
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 
 nb_execution_mode = "force"
 nb_execution_in_temp = True
@@ -37,4 +39,5 @@ autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = f"leomix {version}"
-html_static_path = []
+html_static_path = ["static"]
+templates_path = ["templates"]

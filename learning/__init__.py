@@ -1,4 +1,4 @@
-"""What is trained: mixtures of experts, their data, and the federated methods over the seam.
+"""What is trained: models and mixtures of experts, their data, and the federated methods.
 
 Importing this package does not import torch; the functions that need it do.
 """

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.fields import FieldInfo
 
 from statements import Refused, Remove, Rule, Set, Statement, needed, said, unused
@@ -95,7 +95,12 @@ def _rules_of(name: str, used: UsedWith, *, is_given: bool) -> Iterator[Rule[Any
 
 
 def keys_of(section: type) -> dict[str, FieldInfo]:
-    """Return the keys of a class of settings with their types, defaults, meanings and limits."""
+    """Return the keys of a class of settings with their types, defaults, meanings and limits.
+
+    Sections of a scenario beside `learning` are models of pydantic.
+    """
+    if issubclass(section, BaseModel):
+        return section.model_fields
     declared: Any = section
     return _declared_keys(declared)
 
@@ -120,17 +125,21 @@ def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
     return {name: getattr(section, name) for name in keys_of(keys)}
 
 
-def leave_out_later(section: Settings, values: dict[str, Any]) -> None:
+def leave_out_later(section: Settings | BaseModel, values: dict[str, Any]) -> None:
     """Take the keys that are :class:`Later`, and have their defaults, out of ``values``, in place.
 
     These are the values of a section, and of the sections in it, as JSON; some may be left out.
     """
     for name, key in keys_of(type(section)).items():
         value = getattr(section, name)
-        if isinstance(value, Settings):
-            leave_out_later(value, values[name])
-        elif Later() in key.metadata and value == key.default:
+        if Later() in key.metadata and value == key.default:
             values.pop(name, None)
+            continue
+        listed = isinstance(value, tuple)
+        held = values.get(name) if listed else [values.get(name)]
+        for one, inner in zip(value if listed else [value], held or (), strict=False):
+            if isinstance(one, Settings | BaseModel) and isinstance(inner, dict):
+                leave_out_later(one, inner)
 
 
 def naming_values(section: Settings) -> dict[str, Any]:

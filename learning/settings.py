@@ -8,9 +8,9 @@ import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from learning.declarations import (
     NO_ENTRIES,
@@ -33,6 +33,9 @@ from statements import Code, Set, Statement
 
 WORDS = "words"
 """The tokenizer that needs no file: words by their hashes."""
+
+PAYLOAD = "payload"
+"""The kind of model that is a size alone, for runs that train nothing."""
 
 MASKS = {"-inf": -math.inf, "zero": 0.0}
 """Logits by the name of the mask: out of reach, or the paper's literal zero."""
@@ -137,6 +140,39 @@ class Sizes(Settings):
         setting("equal experts that each dense model becomes", ge=1, le=100_000),
         Later(),
     ] = 1
+
+    size_mb: Annotated[
+        float | None,
+        setting("bytes of a payload without weights, MB", gt=0, le=1e6),
+        used_with_kind(PAYLOAD, example="50"),
+        Later(),
+    ] = None
+    gflops_per_sample: Annotated[
+        float | None,
+        setting(
+            "work of a payload's forward pass over a sample, GFLOP; null for 2 FLOPs a weight",
+            gt=0,
+            le=1e9,
+        ),
+        used_with_kind(PAYLOAD),
+        Later(),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_by_size(cls, values: Any) -> Any:
+        """A size alone is a payload."""
+        return {"kind": PAYLOAD, **values} if _is_size_alone(values) else values
+
+
+def _is_size_alone(sizes: Any) -> bool:
+    """Whether the keys of a model, as they are written, give its size and no kind."""
+    return isinstance(sizes, dict) and sizes.get("size_mb") is not None and "kind" not in sizes
+
+
+def is_payload(model: Any) -> bool:
+    """Whether the keys of a model, as they are written, are those of a payload without weights."""
+    return isinstance(model, dict) and (_is_size_alone(model) or model.get("kind") == PAYLOAD)
 
 
 @dataclass(frozen=True)

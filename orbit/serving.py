@@ -12,10 +12,12 @@ import numpy as np
 from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
 from orbit.windows import ContactWindows, groups
 
-Priority = Literal["least_recently_served", "highest_elevation"]
+Priority = Literal["least_recently_served", "highest_elevation", "longest_waiting"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
 Elevation = Callable[[int, float], float]
 """Elevation (deg) of the satellite of a window, by index, at a time in seconds since the start."""
+Turn = Callable[[int, float, int, float], float]
+"""Seconds in which a beam turns from where a window's satellite is at a time to another at its."""
 _Asking = tuple[float, int, int]
 """When the last service of a site ended, the site, and the window for which it asks a beam."""
 
@@ -24,9 +26,9 @@ _Asking = tuple[float, int, int]
 class Service:
     """Arrays over the windows (W,). start_s and end_s are nan where a window was not served.
 
-    `waited_s` is how long the cluster was in view but had no beam of any satellite, from the rise
-    to the start of service or to when the rest became too short; `wait_from_s` when that began,
-    nan without a wait.
+    From start_s on bits flow: a beam has then turned to the site and acquired it. `waited_s` is how
+    long the cluster was in view but had no beam of any satellite, from the rise to when one turned
+    to it or to when the rest became too short; `wait_from_s` when that began, nan without a wait.
     """
 
     served: BoolArray
@@ -44,6 +46,8 @@ def serve(
     hand_over: HandOver = "longest_remaining",
     min_contact_s: float = 0.0,
     elevation_deg: Elevation | None = None,
+    acquisition_s: float | Sequence[float] = 0.0,
+    turn_s: Turn | None = None,
 ) -> Service:
     """Share out `beams` beams of every satellite; a site has one satellite at a time.
 
@@ -58,25 +62,42 @@ def serve(
     service ended earliest chooses first, or with `priority` highest_elevation the one that sees its
     choice highest (ties: the lower index).
 
-    A service lasts to the set of its window, unless with `priority` least_recently_served a site
-    finds all beams busy that has waited for longer than one of those served: its last service ended
-    before the last but one of the other. It then takes over the beam, once the other has had it for
-    `min_contact_s`. A window is served once: whoever gives up a beam goes to another satellite.
+    Once a beam is pointed at a site, `acquisition_s` (of each satellite, or one for all) passes to
+    the first bit, and the service begins then; a window that is open at the start of the plan has
+    been acquired. With `turn_s` a beam that was busy turns first, from where its last service
+    ended; it does so while it is idle, too, as passes are known beforehand. What lasts for
+    `min_contact_s` is the rest after that.
 
-    Raises ValueError for less than one beam, another rule, a min_contact_s that is negative or not
-    finite, or a rule by elevation without `elevation_deg`.
+    A service lasts to the set of its window, unless with `priority` least_recently_served (and not
+    with longest_waiting, which has the same order) a site finds all beams busy that has waited for
+    longer than one of those served: its last service ended before the last but one of the other. It
+    then takes over the beam, once the other has had it for `min_contact_s`. A window is served
+    once: whoever gives up a beam goes to another satellite.
+
+    Raises ValueError for less than one beam, another rule, a min_contact_s or acquisition_s that is
+    negative or not finite, or a rule by elevation without `elevation_deg`.
     """
     _check(priority, hand_over, min_contact_s, elevation_deg)
     limits = _limits(windows, beams)
+    setup_s = _acquisition_s(windows, acquisition_s, len(limits))
+    opening_s = np.where(windows.clipped_start, 0.0, setup_s)
     by_itself = np.array([limit is None for limit in limits], np.bool_)[windows.satellite]
-    by_itself &= windows.set_s - windows.rise_s >= min_contact_s
-    start_s, end_s = (np.where(by_itself, at, nan) for at in (windows.rise_s, windows.set_s))
+    left_s = windows.set_s - windows.rise_s - opening_s
+    by_itself &= (left_s >= min_contact_s) & (left_s > 0.0)
+    begun_s, end_s = (np.where(by_itself, at, nan) for at in (windows.rise_s, windows.set_s))
+    start_s = begun_s + opening_s
     shared = np.flatnonzero([limit is not None for limit in limits])
     some = np.flatnonzero(np.isin(windows.satellite, shared))
     if some.size:
         takes_over = priority == "least_recently_served"
         part = windows if len(some) == len(windows) else windows.where(some)
-        scheduler = _BeamScheduler(part, limits, min_contact_s, takes_over=takes_over)
+        scheduler = _BeamScheduler(
+            part, limits, min_contact_s, setup_s[some], takes_over=takes_over
+        )
+        if turn_s is not None:
+            scheduler.turn_by(
+                lambda one, at_s, other, to_s: turn_s(int(some[one]), at_s, int(some[other]), to_s)
+            )
         if elevation_deg is not None:
             elevation = lru_cache(maxsize=10_000)(elevation_deg)
             if priority == "highest_elevation":
@@ -84,11 +105,12 @@ def serve(
             if hand_over == "highest_elevation":
                 scheduler.handover_key = lambda window, now_s: -elevation(int(some[window]), now_s)
         scheduler.run()
+        begun_s[some] = scheduler.begun_s
         start_s[some] = scheduler.start_s
         end_s[some] = scheduler.end_s
     served = ~np.isnan(start_s)
-    latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
-    waits = beam_waits_s(windows, start_s, end_s, np.where(served, start_s, latest_s))
+    latest_s = np.maximum(windows.set_s - setup_s - min_contact_s, windows.rise_s)
+    waits = beam_waits_s(windows, begun_s, end_s, np.where(served, begun_s, latest_s))
     return Service(served, start_s, end_s, *waits)
 
 
@@ -106,6 +128,17 @@ def _limits(
     return limits
 
 
+def _acquisition_s(
+    windows: ContactWindows, acquisition_s: float | Sequence[float], satellites: int
+) -> FloatArray:
+    """Seconds from a beam that is pointed to the first bit in each window (W,), checked."""
+    each = acquisition_s if isinstance(acquisition_s, Sequence) else [acquisition_s] * satellites
+    for one_s in set(each):
+        if finite(one_s, "acquisition_s", "give 0 or more seconds") < 0:
+            raise ValueError(f"acquisition_s {one_s} is not a time; give 0 or more seconds")
+    return np.array(each, np.float64)[windows.satellite]
+
+
 def _check(
     priority: str, hand_over: str, min_contact_s: float, elevation: Elevation | None
 ) -> None:
@@ -117,7 +150,8 @@ def _check(
     ):
         known = get_args(rules)
         if value not in known:
-            raise ValueError(f"{name} {value!r} is unknown; write {known[0]!r} or {known[1]!r}")
+            words = " or ".join(map(repr, known))
+            raise ValueError(f"{name} {value!r} is unknown; write {words}")
         if value == "highest_elevation" and elevation is None:
             raise ValueError(f"{name} {value!r} needs elevations; give elevation_deg")
 
@@ -136,13 +170,19 @@ class _BeamScheduler:
         windows: ContactWindows,
         beams: Sequence[int | None],
         min_contact_s: float,
+        setup_s: FloatArray,
         *,
         takes_over: bool,
     ) -> None:
+        self.begun_s = [nan] * len(windows)
         self.start_s = [nan] * len(windows)
         self.end_s = [nan] * len(windows)
         self.priority_key: Elevation | None = None
         self.handover_key: Elevation = self._last_to_set
+        self._turn_s: Turn | None = None
+        self._setup_s = setup_s.tolist()
+        self._serves_at_once = not setup_s.any()
+        self._open_at_start = windows.clipped_start.tolist()
         self._min_contact_s = min_contact_s
         self._takes_over = takes_over
         sites, site = np.unique(windows.site, return_inverse=True)
@@ -152,6 +192,7 @@ class _BeamScheduler:
         self._rise_s = windows.rise_s.tolist()
         self._set_s = windows.set_s.tolist()
         self._free = [beams[satellite] or 0 for satellite in satellites]
+        self._idle: list[list[int]] = [[] for _ in satellites]
         self._held: list[list[int]] = [[] for _ in satellites]
         self._asking: list[list[_Asking]] = [[] for _ in satellites]
         self._in_view: list[list[int]] = [[] for _ in sites]
@@ -159,6 +200,11 @@ class _BeamScheduler:
         self._last_end_s = [-inf] * len(sites)
         self._before_s: dict[int, float] = {}
         self._events: list[tuple[float, int]] = []
+
+    def turn_by(self, turn_s: Turn) -> None:
+        """Let beams take time to turn."""
+        self._turn_s = turn_s
+        self._serves_at_once = False
 
     def run(self) -> None:
         """Go through all events in order of time; at equal times services end first."""
@@ -230,11 +276,48 @@ class _BeamScheduler:
             if self._before_s[holder] > ask[0]
             and self.start_s[holder] < now_s
             and self.start_s[holder] + self._min_contact_s <= now_s
+            and self._reaches(ask[2], holder, now_s)
         ]
         return min(pairs)[-1] if pairs else None
 
     def _lasts(self, window: int, now_s: float) -> bool:
-        left_s: float = self._set_s[window] - now_s
+        from_s = now_s if self._serves_at_once else self._first_bit_s(window, now_s)
+        left_s: float = self._set_s[window] - from_s
+        return left_s > 0 and left_s >= self._min_contact_s
+
+    def _first_bit_s(self, window: int, now_s: float) -> float:
+        """When bits would flow in a window if a beam began now with turning to it."""
+        if self._open_at_start[window] and now_s <= self._rise_s[window]:
+            return now_s
+        beam = self._nearest(window, now_s)
+        pointed_s = (
+            now_s if beam is None else self._pointed_s(beam, self.end_s[beam], window, now_s)
+        )
+        return max(now_s, pointed_s) + float(self._setup_s[window])
+
+    def _nearest(self, window: int, now_s: float) -> int | None:
+        """The last window of the idle beam that is pointed soonest; None for one that never was.
+
+        None, too, where no beam is free, or where turning takes no time.
+        """
+        satellite = self._satellite[window]
+        idle = self._idle[satellite]
+        if self._turn_s is None or not idle or len(idle) < self._free[satellite]:
+            return None
+        return min(
+            idle, key=lambda last: (self._pointed_s(last, self.end_s[last], window, now_s), last)
+        )
+
+    def _pointed_s(self, last: int, from_s: float, window: int, now_s: float) -> float:
+        """When the beam of a window is pointed at another's satellite, if it turns from a time."""
+        return (
+            from_s if self._turn_s is None else from_s + self._turn_s(last, from_s, window, now_s)
+        )
+
+    def _reaches(self, window: int, holder: int, now_s: float) -> bool:
+        """Whether enough of a window is left once the beam of a holder has turned to it."""
+        pointed_s = self._pointed_s(holder, now_s, window, now_s)
+        left_s: float = self._set_s[window] - pointed_s - self._setup_s[window]
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _ask(self, window: int, changed: set[int]) -> None:
@@ -266,7 +349,11 @@ class _BeamScheduler:
     def _begin(self, window: int, now_s: float) -> None:
         site = self._site[window]
         satellite = self._satellite[window]
-        self.start_s[window] = now_s
+        beam = self._nearest(window, now_s)
+        self.begun_s[window] = now_s
+        self.start_s[window] = self._first_bit_s(window, now_s)
+        if beam is not None:
+            self._idle[satellite].remove(beam)
         self._in_view[site].remove(window)
         self._free[satellite] -= 1
         self._held[satellite].append(window)
@@ -274,13 +361,15 @@ class _BeamScheduler:
         self._before_s[window] = self._last_end_s[site]
         heappush(self._events, (self._set_s[window], window))
         if self._takes_over and self._min_contact_s > 0:
-            heappush(self._events, (now_s + self._min_contact_s, window))
+            heappush(self._events, (self.start_s[window] + self._min_contact_s, window))
 
     def _end(self, window: int, now_s: float, changed: set[int]) -> None:
         site = self._site[window]
         satellite = self._satellite[window]
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[satellite] += 1
+        if self._turn_s is not None:
+            self._idle[satellite].append(window)
         self._held[satellite].remove(window)
         self._serving[site] = None
         del self._before_s[window]

@@ -4,6 +4,7 @@ from .files import horizon_file as horizon_file
 from .files import is_shipped as is_shipped
 from .files import isl_windows as isl_windows
 from .files import local_path as local_path
+from .files import outages_file as outages_file
 from .files import places_file as places_file
 from .files import shipped as shipped
 from .files import shipped_path as shipped_path
@@ -13,6 +14,7 @@ from .loading import as_written as as_written
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored
 from .loading import load as load
+from .loading import planned_outage as planned_outage
 from .loading import reader as reader
 from .loading import schema as schema
 from .parsing import set_key as set_key

@@ -147,6 +147,12 @@ def stations_file(scenario: "Scenario") -> Path:
     return _found(scenario, path, "ground.stations_path", "file of stations")
 
 
+def outages_file(scenario: "Scenario") -> Path:
+    """Return the file with planned outages; raise ScenarioError if there is none."""
+    path = scenario.faults.planned_path
+    return _found(scenario, path, "faults.planned_path", "file of planned outages")
+
+
 def horizon_file(scenario: "Scenario", name: str, node: str) -> Path:
     """Return the file `name` of the horizon of a cluster or station; ScenarioError if it is none.
 
@@ -272,6 +278,8 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
     yield from _horizons(scenario, folder)
     if scenario.ground.stations_path is not None:
         yield ("ground", "stations_path"), scenario.ground.stations_path, folder
+    if scenario.faults.planned_path is not None:
+        yield ("faults", "planned_path"), scenario.faults.planned_path, folder
     isl = scenario.link.isl
     if isl is not None and isl.windows is not None and "\n" not in isl.windows:
         yield ("link", "isl", "windows"), isl.windows, folder

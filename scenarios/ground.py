@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
+from learning.declarations import Later
 from scenarios.compute import DeviceCompute
 from scenarios.errors import refuse, wrong
 from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
-from scenarios.section import NAME, Section, Text, setting, without_geometry, word_or
-from statements import Code, KeyPath, Lower, Raise, Remove, Statement
+from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
+from statements import Code, KeyPath, Lower, Raise, Remove, Set, Statement
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """Keys that give the devices of a cluster; it has one of them."""
@@ -173,6 +174,8 @@ Antennas = Annotated[
 ]
 
 
+MOST_ACQUISITION_S = 1e6
+MOST_SLEW_DEG_S = 1000
 MOST_STATIONS = 10_000
 """Stations up to which a scenario lists them, or takes them from a file."""
 
@@ -181,6 +184,20 @@ class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
     antennas: Antennas | None = setting(None, "satellites at a time; null for ground.antennas")
+    dish_m: Annotated[Positive, Later()] = setting(
+        None, "diameter of its dishes, m; null for link.station.dish_m", le=100
+    )
+    acquisition_s: Annotated[float | None, Later()] = setting(
+        None,
+        "time to the first bit of an antenna that is pointed, s; null for ground.acquisition_s",
+        ge=0,
+        le=MOST_ACQUISITION_S,
+    )
+    slew_deg_s: Annotated[Positive, Later()] = setting(
+        None,
+        "rate at which its antennas turn, degrees/s; null for ground.slew_deg_s",
+        le=MOST_SLEW_DEG_S,
+    )
 
 
 class Ground(Section):
@@ -205,6 +222,28 @@ class Ground(Section):
     antennas: Antennas = setting(
         1, "satellites that a station serves at a time; unlimited: every pass counts"
     )
+    acquisition_s: Annotated[float, Later()] = setting(
+        0.0,
+        "time from when a station's antenna is pointed at a satellite to the first bit, s",
+        ge=0,
+        le=MOST_ACQUISITION_S,
+    )
+    slew_deg_s: Annotated[Positive, Later()] = setting(
+        None,
+        "rate at which a station's antenna turns to another satellite, in azimuth and elevation at "
+        "once, degrees/s; null: at once",
+        le=MOST_SLEW_DEG_S,
+    )
+
+    def problems(self) -> Iterator[Statement]:
+        """Antennas that turn where each pass has one of its own."""
+        if self.antennas == UNLIMITED and self.slew_deg_s is not None:
+            limited = [station.antennas for station in self.stations or ()]
+            if all(antennas in (None, UNLIMITED) for antennas in limited):
+                text = "is not used with antennas 'unlimited', of which every pass has its own"
+                yield wrong(
+                    ("slew_deg_s",), text, Code.UNUSED, Set("antennas", 1), Remove("slew_deg_s")
+                )
 
 
 def _counted(kinds: Any) -> int | None:
@@ -225,10 +264,13 @@ def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
             bare = without_geometry(
-                node, orbit.source, "min_elevation_deg", "places", "places_path"
+                node, orbit.source, "min_elevation_deg", "places", "places_path", "slew_deg_s"
             )
             for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
+    if not orbit.has_geometry:
+        for problem in without_geometry(ground, orbit.source, "slew_deg_s"):
+            yield problem.below("ground")
     for index, cluster in enumerate(ground.clusters):
         for number, kind in enumerate(cluster.kinds or ()):
             if (kind.lora_rank or 0) > (rank or 0):

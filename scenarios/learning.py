@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, Tag
+from pydantic import Field, PlainSerializer, Tag, model_validator
 
 from learning.declarations import (
     NO_ENTRIES,
@@ -18,7 +18,7 @@ from learning.declarations import (
     given_keys,
     setting,
 )
-from learning.settings import CountedSizes, Lora, Model, Training
+from learning.settings import CountedSizes, Lora, Model, Training, is_payload
 from scenarios.section import word_or
 from statements import Code, Remove, Statement
 
@@ -63,7 +63,12 @@ class Course(Settings):
     """Which method learns, and when its rounds and aggregations are."""
 
     method: Annotated[str, setting("name of the learning method", min_length=1)] = "emsfl-enhanced"
-    train: Annotated[bool, setting("false for a timing-only run, which trains nothing")] = True
+    train: Annotated[
+        bool,
+        setting(
+            "false for a timing-only run, which trains nothing; false by default for a payload"
+        ),
+    ] = True
     rounds: Annotated[Rounds, setting("schedule of local rounds")] = Rounds()
     upload: Annotated[
         Literal["all", "changed"],
@@ -126,6 +131,13 @@ class Learning(Training, Course):
         ),
     ] = ()
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_payload_is_not_trained(cls, values: Any) -> Any:
+        if isinstance(values, dict) and is_payload(values.get("model")):
+            return {"train": False, **values}
+        return values
 
     def conflicts(self) -> Iterator[Statement]:
         """Yield targets that do not rise, and targets and metrics where there are no labels."""

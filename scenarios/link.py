@@ -13,18 +13,22 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from channel.settings import (
+    APERTURE_EFFICIENCY,
+    EFFICIENCY_BPS_HZ,
     EXCEEDANCE_PCT,
     OUTAGE_PROBABILITY,
     ROLLOFF,
     Atmosphere,
     EnvironmentName,
     Fading,
+    Modcods,
     Rate,
 )
+from learning.declarations import Later
 from scenarios.errors import wrong
 from scenarios.ground import Ground
 from scenarios.orbit import Orbit
-from scenarios.presets import ISL_PRESETS, SIDELINK
+from scenarios.presets import ISL_PRESETS, SIDELINK, Side
 from scenarios.section import (
     Decibels,
     Loss,
@@ -90,6 +94,16 @@ class LinkSide(Section):
         "roll-off of the DVB-S2 pulses; with rate modcod",
         ge=ROLLOFF.low,
         le=ROLLOFF.high,
+    )
+    modcods: Annotated[Modcods | None, Later()] = setting(
+        None, "modes of DVB-S2 alone, or those of DVB-S2X too; with rate modcod"
+    )
+    max_efficiency_bps_hz: Annotated[float | None, Later()] = setting(
+        None,
+        "cap of rate ergodic, shannon or outage, bit/s/Hz, from that of the lowest mode of DVB-S2X "
+        "(QPSK 2/9) on; null for none",
+        ge=EFFICIENCY_BPS_HZ.low,
+        le=EFFICIENCY_BPS_HZ.high,
     )
     fixed_rate_mbps: Positive = setting(None, "rate of one device, Mbit/s; with rate fixed", le=1e9)
     required_snr_db: Decibels = setting(
@@ -303,11 +317,38 @@ class Feeder(Section):
     rate_mbps: float = Field(gt=0, le=1e6, description="rate of each direction, Mbit/s")
 
 
+# `link.station:` - the dish of ground stations.
+
+
+DishBand = Literal["S", "X", "Ka"]
+
+
+class Dish(Section):
+    """The dish of a ground station, of which preset `station` makes both directions."""
+
+    dish_m: float = Field(gt=0, le=100, description="diameter of the dish, m")
+    band: DishBand = Field(description="band, which gives carriers, bandwidths and typical radios")
+    uplink_band: DishBand | None = setting(None, "band of the uplink, if another; null for band")
+    efficiency: float = setting(
+        APERTURE_EFFICIENCY, "share of the aperture that counts", gt=0, le=1
+    )
+    system_temperature_k: Positive = setting(
+        None, "noise temperature of the station with its sky, K; null for the band's", le=1e6
+    )
+
+    def band_of(self, side: Side) -> DishBand:
+        """Return the band of a direction."""
+        return (self.uplink_band or self.band) if side == "uplink" else self.band
+
+
 class Link(Section):
     """Both directions of the link."""
 
-    preset: Literal["paper", "physical"] = setting(
+    preset: Literal["paper", "physical", "station"] = setting(
         "physical", "values that the keys below start from"
+    )
+    station: Annotated[Dish | None, Later()] = setting(
+        None, "the dish of the stations; with preset station, which needs it"
     )
     environment: EnvironmentName | None = setting(
         None, "propagation scenario of 3GPP TR 38.811 around the devices; null for none"
@@ -336,7 +377,7 @@ class Link(Section):
         None, "device to device: null for none, or keys of its radio ({} for its defaults)"
     )
     isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
-    feeder: Feeder | None = setting(
+    feeder: Annotated[Feeder | None, Later()] = setting(
         None, "station to satellite, where devices reach stations over satellites; null: none"
     )
     relay: Literal["none", "contact", "store"] = setting(
@@ -344,6 +385,16 @@ class Link(Section):
         "whom devices without a sidelink reach through the satellites: nobody, those "
         "in contact at the same time, or all, by messages that wait for contacts",
     )
+
+    def problems(self) -> Iterator[Statement]:
+        """A preset without its dish, and a dish without its preset."""
+        if self.preset == "station" and self.station is None:
+            text = "is missing; preset 'station' needs it"
+            give = Give(like={"dish_m": 13, "band": "X"})
+            yield wrong(("station",), text, Code.MISSING, give)
+        elif self.preset != "station" and self.station is not None:
+            text = f"is not used with preset {self.preset!r}"
+            yield wrong(("station",), text, Code.UNUSED, Set("preset", "station"), Remove())
 
     @property
     def route(self) -> Literal["direct", "mesh"]:

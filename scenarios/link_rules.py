@@ -8,11 +8,12 @@ from channel.settings import (
     BANDS_GHZ,
     BUDGET_FORMS,
     REPLACED_BY_ENVIRONMENT,
+    SHANNON_RATES,
     USED_BY_ONE_RATE,
 )
 from scenarios.errors import wrong
 from scenarios.orbit import Orbit
-from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
+from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
 from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
 
@@ -55,16 +56,43 @@ def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
     }
     directions = {}
     for side, keys in given.items():
-        preset = PRESETS[side][link.preset]
+        preset = _preset(link, side, keys)
         out = set[str]()
         for whole, parts in BUDGET_FORMS.items():
             out.update(parts if whole in keys else ())
             out.update(() if keys.keys().isdisjoint(parts) else (whole,))
+        out.update(dish for gain, dish in DISHES.items() if gain in keys or gain in out)
         if link.environment is not None:
             out.add("scintillation_loss_db")  # there is a table for it
         values = {key: value for key, value in preset.items() if key not in out} | keys
         directions[side] = LinkDirection(keys, values, values | around)
     return directions
+
+
+DISHES: Final = {"tx_gain_dbi": "tx_dish_m", "rx_gain_dbi": "rx_dish_m"}
+"""Of a resolved link: the diameter of the dish that makes a gain, in the place of the gain."""
+
+
+def _preset(link: "Link", side: Side, given: LinkValues) -> LinkValues:
+    """Return the preset's values of a direction; that of stations has them from its dish and band.
+
+    The dish transmits in the uplink and receives in the downlink. It serves one satellite at a
+    time, which has the whole band.
+    """
+    preset = PRESETS[side][link.preset]
+    dish = link.station
+    if dish is None:
+        return preset
+    band = BANDS[dish.band_of(side)][side]
+    values = {**preset, **band, "aperture_efficiency": dish.efficiency}
+    values["total_bandwidth_mhz"] = given.get("bandwidth_mhz", band["bandwidth_mhz"])
+    if side == "uplink":
+        return values | {"tx_dish_m": dish.dish_m}
+    usual_k = values.pop("system_temperature_k")
+    system_k = dish.system_temperature_k
+    # The whole noise of the station is in one figure: the receiver adds none to it.
+    noise = {"antenna_temperature_k": usual_k if system_k is None else system_k}
+    return values | noise | {"noise_figure_db": 0.0, "rx_dish_m": dish.dish_m}
 
 
 def _given(side: "LinkSide") -> LinkValues:
@@ -133,6 +161,12 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         by="with rate 'modcod', whose table has what each mode requires",
     ),
     unused(
+        "max_efficiency_bps_hz",
+        when=lambda facts: facts["rate"] not in SHANNON_RATES,
+        by="with rate {rate!r}, which has an end of its own",
+        remedies=(Remove(), Set("rate", SHANNON_RATES[0], SHANNON_RATES[1:])),
+    ),
+    unused(
         *("fading", "rician_k_db"),
         when=lambda facts: facts["rate"] not in (*FADED_RATES, "fixed"),
         by="with rate {rate!r}",
@@ -158,10 +192,24 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
     if not orbit.has_geometry:
         for problem in without_geometry(link, orbit.source, "environment", "beamwidth_deg"):
             yield problem.below("link")
+    yield from (problem.below("link") for problem in _of_the_dish(link, directions))
     yield from (problem.below("link") for problem in _of_both(link, directions))
     for side, direction in directions.items():
         for problem in [*_twice(direction)] or _of_a_direction(direction):
             yield problem.below("link", side)
+
+
+def _of_the_dish(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Statement]:
+    """A noise temperature beside another figure of the same noise, or without a downlink."""
+    if link.station is None or link.station.system_temperature_k is None:
+        return
+    own: LinkValues = directions["downlink"].given if "downlink" in directions else {}
+    rival = next((key for key in ("g_over_t_db_k", "antenna_temperature_k") if key in own), None)
+    if rival is not None or "downlink" not in directions:
+        by = "without a downlink" if rival is None else f"with downlink.{rival} {own[rival]:g}"
+        key = ("station", "system_temperature_k")
+        others = () if rival is None else (Remove(f"downlink.{rival}"),)
+        yield wrong(key, f"is not used {by}", Code.UNUSED, Remove(), *others)
 
 
 def _twice(direction: LinkDirection) -> Iterator[Statement]:
@@ -177,7 +225,7 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
     facts = direction.facts
     for whole, parts in BUDGET_FORMS.items():
         for part in parts:
-            if whole not in values and part not in values:
+            if whole not in values and part not in values and DISHES.get(part) not in values:
                 text = f"is missing; the keys given replace the preset's {whole}"
                 yield wrong((part,), text, Code.MISSING, Give(part))
     yield from said(_NEEDED, facts)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from scenarios.errors import Origin, ScenarioError, wrong
+from scenarios.faults import PlannedOutage
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
@@ -86,6 +87,17 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     keys = deepcopy(dict(mapping))
     apply_overrides(keys, overrides)
     return _validated(keys, origin, None, untrusted=True)
+
+
+def planned_outage(keys: Mapping[str, Any]) -> PlannedOutage:
+    """Validate one planned outage by its keys, such as a row of a file gives.
+
+    Raises ScenarioError, `key: what is wrong; what is allowed`.
+    """
+    try:
+        return PlannedOutage.model_validate(dict(keys))
+    except ValidationError as error:
+        raise Origin().error(*first_problem(error)) from None
 
 
 def schema(

@@ -9,9 +9,8 @@ from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from learning.declarations import Settings
+from learning.declarations import Settings, keys_of
 from scenarios.scenario import Scenario
-from scenarios.section import keys_of
 from statements import Code, KeyPath, Refused, Statement, shown
 
 Sections = tuple[type[BaseModel | Settings], ...]

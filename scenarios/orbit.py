@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, Tag
 
+from learning.declarations import Later
 from scenarios.errors import wrong
 from scenarios.section import (
     NAME,
@@ -30,11 +31,17 @@ class WithService(OrbitSource):
     """Which clusters a satellite serves, and which satellite a cluster goes to."""
 
     beams: int = setting(1, "clusters that a satellite can serve at the same time", ge=1, le=10_000)
-    priority: Literal["least_recently_served", "highest_elevation"] = setting(
-        "least_recently_served", "which cluster gets a free beam"
+    priority: Literal["least_recently_served", "highest_elevation", "longest_waiting"] = setting(
+        "least_recently_served",
+        "which cluster gets a free beam; with least_recently_served alone, one that waits takes "
+        "over a busy beam. With link.preset station longest_waiting unless it is given",
     )
     min_contact_s: float = setting(
-        0.0, "shortest contact, or rest of a contact, that is used, s", ge=0, le=1e9
+        0.0,
+        "shortest contact, or rest of a contact, that is used, s; with link.preset station 60 "
+        "unless it is given",
+        ge=0,
+        le=1e9,
     )
     serving: Literal["single", "any"] = setting(
         "single", "one satellite, or any of them: each an access point of the same server"
@@ -51,7 +58,7 @@ class WithService(OrbitSource):
     session: Literal["joined", "contact"] | None = setting(
         None, "contacts joined over the hand-over gap, or each its own; null for joined"
     )
-    max_session_s: float | None = setting(
+    max_session_s: Annotated[float | None, Later()] = setting(
         None,
         "longest session, s: one that lasts longer is several, in which rounds follow each other; "
         "null for any, and 3600 where one lasts all of the run",
@@ -103,12 +110,12 @@ class _Elements(WithGeometry):
         None, "name or catalogue number, for a file of several satellites"
     )
 
-    sets: Literal["nearest", "latest"] | None = setting(
+    sets: Annotated[Literal["nearest", "latest"] | None, Later()] = setting(
         None,
         "several sets of one satellite: the one nearest in time at each time, or the latest; null: "
         "refused",
     )
-    skip_bad: bool = setting(
+    skip_bad: Annotated[bool, Later()] = setting(
         default=False, meaning="whether bad element sets are left out, with a warning"
     )
 
@@ -401,12 +408,12 @@ class ContactsOrbit(WithService):
     columns: WindowColumns = setting(
         WindowColumns(), "what the file's columns are called in the file"
     )
-    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000)] = setting(
+    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000), Later()] = setting(
         None,
         "names of satellites and places, by those in the file: {'Zürich (ETH)': Zurich}; null: as "
         "there",
     )
-    skip_bad: bool = setting(
+    skip_bad: Annotated[bool, Later()] = setting(
         default=False, meaning="whether bad rows of the file are left out, with a warning"
     )
 

@@ -1,15 +1,15 @@
 """The scenario as a whole: what a file says, with defaults filled in and contradictions refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from scenarios.compute import Compute
 from scenarios.errors import Origin, wrong
-from scenarios.faults import Faults
+from scenarios.faults import Faults, PlannedOutage
 from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
@@ -94,6 +94,10 @@ class Roles(Section):
         return self.server.removeprefix(ONE) if self.server.startswith(ONE) else None
 
 
+OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
+"""How preset `station` serves: no pass is given up for another, and none used for seconds."""
+
+
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
@@ -114,7 +118,19 @@ class Scenario(Section):
     link: Link = setting(Link(), "the radio link")
     compute: Compute = setting(Compute(), "the devices' computing")
     learning: Learning = setting(Learning(), "the federated learning")
-    faults: Faults = setting(Faults(), "what goes wrong by chance")
+    faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _serves_whole_passes(cls, values: Any) -> Any:
+        """Fill in how dishes serve where nothing else is said."""
+        link, orbit = (
+            values.get(key) if isinstance(values, dict) else None for key in ("link", "orbit")
+        )
+        preset = link.get("preset") if isinstance(link, dict) else getattr(link, "preset", None)
+        if preset != "station" or not isinstance(orbit, dict) or orbit.get("source") == "slots":
+            return values
+        return {**values, "orbit": {**OF_DISHES, **orbit}}
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
@@ -156,9 +172,11 @@ class Scenario(Section):
         any_serves = in_orbit or access
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from _start_problems(self.start, orbit)
+        yield from dated_outage_problems(self.faults.planned, self.start, orbit)
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
+        yield from self._dish_problems()
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         yield from _feeder_problems(self.link, self.roles, access=access)
         alone = self.roles.clients == "satellites" and geometry
@@ -168,6 +186,14 @@ class Scenario(Section):
             yield from _isl_problems(self.link.isl, self.roles, alone=alone)
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
+
+    def _dish_problems(self) -> Iterator[Statement]:
+        for index, station in enumerate(self.ground.stations or ()):
+            if station.dish_m is not None and self.link.preset != "station":
+                text = f"is not used with link.preset {self.link.preset!r}"
+                key = ("ground", "stations", index, "dish_m")
+                other = Other(said="set link.preset: station with link.station")
+                yield wrong(key, text, Code.UNUSED, Remove(), other)
 
     def _battery_problems(self, *, alone: bool) -> Iterator[Statement]:
         if not alone:
@@ -209,6 +235,23 @@ def _start_problems(start: datetime | DrawnStart | None, orbit: Orbit) -> Iterat
         text = f"is missing; source {orbit.source!r} has no epoch"
         where = ("start", "after") if is_drawn else ("start",)
         yield wrong(where, text, Code.MISSING, Give(".".join(where), like=_TIME))
+
+
+def dated_outage_problems(
+    planned: Sequence[PlannedOutage], start: datetime | DrawnStart | None, orbit: Orbit
+) -> Iterator[Statement]:
+    """Yield what is wrong with outages on a date where no start of the run is known."""
+    if isinstance(start, DrawnStart):
+        why = "cannot be combined with a start that is drawn"
+    elif start is None and orbit.source == "slots":
+        why = "needs a start with source 'slots', which has no date without"
+    else:
+        return
+    for number, outage in enumerate(planned):
+        for key, hours in (("from_utc", "from_hours"), ("to_utc", "to_hours")):
+            if getattr(outage, key) is not None:
+                path = ("faults", "planned", number, key)
+                yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
 _OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
@@ -298,6 +341,11 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
             text = f"is not used with roles.server {roles.server!r}"
             also = Other(said="set roles.server: stations and roles.clients: satellites")
             yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
+    fields = Ground.model_fields
+    for key in ("acquisition_s", "slew_deg_s"):
+        if getattr(ground, key) != fields[key].default:
+            text = f"is not used with roles.server {roles.server!r}, which has no stations"
+            yield wrong(("ground", key), text, Code.UNUSED, Remove(f"ground.{key}"))
 
 
 def _satellites_learn(

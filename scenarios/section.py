@@ -5,9 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
-from pydantic.fields import FieldInfo
 
-from learning import declarations
 from scenarios.errors import refuse
 from statements import Remove, Rule, Set, Statement, said, unused
 
@@ -30,11 +28,6 @@ class Section(BaseModel):
     def _fits_together(self) -> Self:
         refuse(self.problems())
         return self
-
-
-def keys_of(section: type) -> Mapping[str, FieldInfo]:
-    """Return the keys of a section with their types, defaults, meanings and limits."""
-    return section.model_fields if issubclass(section, BaseModel) else declarations.keys_of(section)
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:

@@ -86,15 +86,24 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
+BYTES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+JOULES = (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3))
+"""Names and sizes of units, the largest first (powers of 1000)."""
+
+
+def unit_for(value: float, units: Sequence[tuple[str, float]], least: str) -> tuple[str, float]:
+    """Return the largest of some units that a value holds; ``least`` is what it is measured in."""
+    return next((unit for unit in units if value >= unit[1]), (least, 1.0))
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
-    units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)
-    return _in_units(size_bytes, units, ".2f") or f"{size_bytes:.0f} B"
+    return _in_units(size_bytes, BYTES, ".2f") or f"{size_bytes:.0f} B"
 
 
 def energy(joules: float) -> str:
     """Show an energy in J, kJ, MJ or GJ."""
-    return _in_units(joules, (("GJ", 1e9), ("MJ", 1e6), ("kJ", 1e3)), ".2f") or f"{joules:.2f} J"
+    return _in_units(joules, JOULES, ".2f") or f"{joules:.2f} J"
 
 
 def seconds(time_s: float) -> str:

@@ -44,6 +44,8 @@ class Code(StrEnum):
     # Sessions and links that give less than they seem to.
     LONG_SESSION = "long_session"
     NARROW_BEAM = "narrow_beam"
+    HIGH_EFFICIENCY = "high_efficiency"
+    """A rate beyond what modems carry in a hertz."""
     WEAK_LINK = "weak_link"
     NARROW_LINK = "narrow_link"
     """Links that are open for a shorter time than a message takes."""

@@ -3,7 +3,7 @@
     python docs/studies/accuracy.py
 
 Satellites and sites are those of tests/kit/skies.py, masks and the comparison are those of
-tests/truth/skyfield_views.py. Exits with 1 if a bound is broken; docs/accuracy.md reads the table.
+tests/truth/skyfield_views.py. Exits with 1 if a bound is broken; docs/trust.md reads the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pages of the papers, and the verdicts of docs/reproduction.md, from the registry of papers.
+"""The pages of the papers, and the verdicts of docs/annex/reproduction.md, from their registry.
 
 Papers from outside, of which figures are predicted, share a page: docs/papers/predictions.md.
 
@@ -21,7 +21,7 @@ from sim.papers.registry import SHIPPED, paper_of
 
 DOCS = Path(__file__).resolve().parents[1]
 PLACE = DOCS / "papers"
-INDEX = DOCS / "reproduction.md"
+INDEX = DOCS / "annex" / "reproduction.md"
 BEGIN, END = "<!-- begin: papers.py -->\n", "<!-- end: papers.py -->\n"
 PATH = re.compile(r' d="[^"]*"')
 MORE_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
@@ -72,11 +72,11 @@ def index_of(paper: Paper) -> Iterator[str]:
     """Yield the lines of the index for a paper: verdicts of its entries, and how many of each."""
     yield f"## {paper.method}\n"
     counts = ", ".join(f"{number} {verdict}" for verdict, number in paper.verdicts().items())
-    where = f"[{paper.title}](papers/{paper.name}.md)"
+    where = f"[{paper.title}](../papers/{paper.name}.md)"
     yield f"{where}, {paper.identity}. Claims by verdict: {counts}.\n"
     yield "| entry | it shows | here | verdict |\n|---|---|---|---|"
     for entry in paper.entries.values():
-        link = f"[{entry.label}](papers/{paper.name}.md#{slug(heading(entry))})"
+        link = f"[{entry.label}](../papers/{paper.name}.md#{slug(heading(entry))})"
         yield f"| {link} | {entry.about} | {entry.state} | {entry.verdict} |"
     yield ""
 
@@ -99,8 +99,9 @@ def page(paper: Paper) -> str:
         paper.text,
         "An entry has what the paper shows, in our words, and what came out here. A command in a "
         "table is a test, begins with `leomix`, or is typed after `python docs/studies/`; its "
-        "complete output is in [results](results.md) or on a related page, and figures in the "
-        "column `measured` are from there. Verdicts: `equal`, `partly`, `different`, `not printed` "
+        "complete output is in [results](annex/results.md) or on a related page, and figures in "
+        "the column `measured` are from there. Verdicts: `equal`, `partly`, `different`, `not "
+        "printed` "
         "(the paper, or the text of it that was available, states no number or formula that could "
         "be compared), `not attempted`. `leomix reproduce "
         f"{paper.name}` runs every entry that has a command of its own.",

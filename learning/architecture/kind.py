@@ -43,7 +43,8 @@ class Kind:
     ``expert_per_device`` experts are one per device, and its devices answer together. ``plain``
     models have no experts; None stands for a module of one's own, which is asked. Those that are
     ``taped`` take their gradients by steps of their own (:mod:`learning.models.tape`), and
-    trainings of them can be stacked.
+    trainings of them can be stacked. A ``weightless`` one is a size alone: nothing makes or trains
+    it, and it needs no data.
     """
 
     module: str = ""
@@ -57,6 +58,7 @@ class Kind:
     expert_per_device: bool = False
     plain: bool | None = False
     taped: bool = False
+    weightless: bool = False
 
     def is_like(self, other: Kind) -> bool:
         """Whether both have no experts, experts of one device each, or experts of all."""

@@ -16,6 +16,7 @@ from learning.architecture.shapes import (
     cnn_tensors,
     image_tensors,
     mlp_tensors,
+    payload_tensors,
     text_mean_tensors,
     vector_tensors,
 )
@@ -31,7 +32,7 @@ from learning.architecture.text_shape import (
 from learning.data.embedded import DIGIT_IMAGES, DIGITS, SYNTHETIC
 from learning.data.samples import TEXTS, Form, InputSpec
 from learning.data.table import FILES_ONLY
-from learning.settings import WORDS, LearningConfig, Model, ModelConfig
+from learning.settings import PAYLOAD, WORDS, LearningConfig, Model, ModelConfig
 
 if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors
@@ -82,6 +83,9 @@ KINDS = {
         f"{PLAIN}:ImageCNN", ("image",), ("hidden",), tensors=cnn_tensors, plain=True
     ),
     "text-mean": Kind(f"{PLAIN}:TextMean", ("text",), WORDY, tensors=text_mean_tensors, plain=True),
+    PAYLOAD: Kind(
+        keys=("size_mb", "gflops_per_sample"), tensors=payload_tensors, plain=True, weightless=True
+    ),
 }
 """Shipped kinds of models; of those that take data of one form, the usual one first."""
 
@@ -161,6 +165,8 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
         spec = text_spec(config)
         classes = spec.classes if spec is not None and spec.form == "text" else None
         return replace(text_shape(model), experts=model.experts).tensors(classes)
+    if kind.tensors is not None and kind.weightless:
+        return kind.tensors(model, InputSpec("vector", (0,), 0))
     if kind.tensors is not None:
         texts = kind.plain and "text" in kind.forms
         spec = text_spec(config) if texts else input_spec(config)
@@ -248,8 +254,11 @@ def precision_of(config: LearningConfig) -> str:
     """Return the number format that the weights of a task are kept and trained in.
 
     ``auto`` is sixteen bits for the named architectures, as they are published; what a checkpoint
-    says that it holds (sixteen bits of either kind become bfloat16); and float32 otherwise.
+    says that it holds (sixteen bits of either kind become bfloat16); and float32 otherwise. What
+    has no weights has the bytes that are given, of float32.
     """
+    if kind_of(config.model.kind).weightless:
+        return "float32"
     if config.precision != "auto":
         return config.precision
     if kind_of(config.model.kind).shape is not None:

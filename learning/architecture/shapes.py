@@ -120,6 +120,24 @@ def text_mean_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     return replace(plain, backbone={**words, **plain.backbone})
 
 
+PAYLOAD_BYTES = 4
+"""Bytes of each number of a payload."""
+
+
+def payload_tensors(model: ModelConfig, _: InputSpec) -> ModelTensors:
+    """Return the one tensor of ``payload``: as many numbers of four bytes as it has bytes for.
+
+    Unless its work is given, each of them is multiplied once for a sample. What lies between its
+    layers is not known, and not counted.
+    """
+    assert model.size_mb is not None  # settings ask for it
+    numbers = max(round(model.size_mb * 1e6 / PAYLOAD_BYTES), 1)
+    forward = model.gflops_per_sample
+    products = numbers if forward is None else round(forward * 1e9 / 2)
+    whole = {"payload": (numbers,)}
+    return ModelTensors(0, {}, (), whole, (), products=products, activations=0)
+
+
 def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -> ModelTensors:
     """Return the tensors of a plain model of linear maps and convolutions, each with a bias.
 

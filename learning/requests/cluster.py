@@ -83,11 +83,13 @@ class Signal:
 class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
-    ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
-    as time is left of it. ``wanted`` is called once when a contact begins; if it returns False, the
-    contact is skipped. With a ``signal``, later contacts are then skipped without asking until the
-    method gives it, which it does when the answer may have changed. One that ``repeats`` is had
-    again.
+    A contact is the reply to one request only. ``fresh=False`` accepts the contact that is open now
+    although it was a reply before, as long as time is left of it. A contact that never ends
+    (``Contact.repeats``) may be the reply to any number of requests.
+
+    ``wanted`` is called when a contact begins, and the contact is skipped if it returns False. With
+    a ``signal``, further contacts are then skipped without a call, until the method gives the
+    signal: it does so when ``wanted`` may return True again.
     """
 
     fresh: bool = True
@@ -104,9 +106,9 @@ class TrainUntilContact:
     on in the next disconnected phase. ``from_now`` it counts from now, in contact or not, and
     holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
 
-    ``wanted`` is told, once of each contact, the work until it begins. A contact for which it says
-    no passes by, and the next phase begins with what is left of the ``rounds``. ``foreseen`` is
-    told, as a phase begins, the work that it holds if the next contact begins as planned.
+    ``wanted`` is called when a contact begins, with the work until then. If it returns False, the
+    contact is skipped, and the next phase begins with what is left of the ``rounds``. ``foreseen``
+    is called when a phase begins, with the work until the next contact if that begins as planned.
 
     In a contact that repeats it lasts ``learning.rounds.per_contact`` rounds, 1 where they fill.
     """

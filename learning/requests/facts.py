@@ -28,6 +28,7 @@ class Cause(StrEnum):
     """A download waits until the satellite knows the server's state."""
 
     OUTAGE = "satellite outage"
+    PLANNED = "planned outage"
     ABSENCE = "absence of a device"
     SLOW = "slow device"
     RESENT = "packets sent again"
@@ -50,6 +51,7 @@ class Cause(StrEnum):
 
 INJECTED: dict[Cause, tuple[str, str]] = {
     Cause.OUTAGE: ("satellite outages", "injected: satellite {} out until {:.3f} s"),
+    Cause.PLANNED: ("planned outages", "injected: {} out as planned until {:.3f} s"),
     Cause.ABSENCE: ("absences of devices", "injected: away until {:.3f} s"),
     Cause.SLOW: ("slow devices", "injected: {:g} times as slow"),
     Cause.RESENT: (

@@ -13,6 +13,7 @@ from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
 from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.judged import Judged, judged_together
+from sim.analysis.labels import labels_of
 from sim.analysis.lead import Case
 from sim.analysis.measure import Measure, measure_of
 from sim.analysis.notebook import framed
@@ -37,14 +38,12 @@ from sim.analysis.verdict_text import (
     comparison_headline,
     comparison_limits,
 )
-from sim.formatting import as_yaml, last_parts
 from statements import Remedy
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BASELINE = "synchronous"
-LONGEST_LABEL = 48
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
@@ -91,36 +90,32 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
         {key: None if key in NO_RESULT else value for key, value in values.items()}
         for values in (flat(run.manifest["scenario"]) for run in runs)
     ]
-    differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
-    differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
-    same = {key for values in plain for key in values}.difference(differing)
-    others = [key.rsplit(".", 1)[-1] for key in same]
-    called = dict(zip(differing, last_parts(differing, others), strict=True))
     members: dict[str, list[Any]] = {}
-    labels: dict[str, str] = {}
+    settings: dict[str, dict[str, Any]] = {}
     for run, values in zip(runs, plain, strict=True):
-        named = [k for k in differing if k != "learning.method" and values.get(k) is not None]
-        said = (" ".join(f"{called[key]}={as_yaml(values[key])}".split()) for key in named)
-        short = (t if len(t) <= LONGEST_LABEL else f"{t[:LONGEST_LABEL]}..." for t in said)
-        parts = [values["learning.method"], *short]
-        status = run.summary["status"]
-        if status != "complete":
-            parts.append(f"({status})")
         # By what they say in full: long values may look alike when they are cut.
-        key = json.dumps([values, status], sort_keys=True, default=str)
+        key = json.dumps([values, run.summary["status"]], sort_keys=True, default=str)
+        settings[key] = values
         alike = members.setdefault(key, [])
         # A run that was done twice has the same trace.
         own = run.summary["seed"], run.summary["trace_sha256"]
         if all((r.summary["seed"], r.summary["trace_sha256"]) != own for r in alike):
             alike.append(run)
-        labels.setdefault(key, _new(" ".join(parts), labels.values()))
+    labels = _labels(settings, {key: each[0].summary["status"] for key, each in members.items()})
     return [Group(labels[key], tuple(found)) for key, found in members.items()]
 
 
-def _new(label: str, known: Collection[str]) -> str:
-    """Return the label, numbered where another group looks the same."""
-    number = 1 + sum(other == label or other.startswith(f"{label} #") for other in known)
-    return label if number == 1 else f"{label} #{number}"
+def _labels(
+    settings: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the labels of groups by what they set; those that are not complete say so."""
+    different = {json.dumps(own, sort_keys=True, default=str): own for own in settings.values()}
+    labels = dict(zip(different, labels_of(list(different.values())), strict=True))
+    found = {}
+    for key, own in settings.items():
+        status = "" if statuses[key] == "complete" else f" ({statuses[key]})"
+        found[key] = f"{labels[json.dumps(own, sort_keys=True, default=str)]}{status}"
+    return found
 
 
 TESTED = {

@@ -9,6 +9,14 @@ from sim.analysis.figures import TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.judged import Judged
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
+from sim.analysis.main_figures import (
+    ONLY_WHERE_ANY,
+    SPENT,
+    TRAFFIC,
+    Cell,
+    MainFigures,
+    main_figures,
+)
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
 from sim.analysis.verdict_text import caveat_lines, p_text
@@ -27,8 +35,6 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 SUSTAINED_HOURS = f"hours_to{SUSTAINED}"
 MEAN = "mean accuracy [95 %]"
 """Head of the mean final accuracies over seeds with their interval."""
-ONLY_WHERE_ANY = ("uplink_bytes", "downlink_bytes", "sidelink_bytes", "isl_bytes")
-"""Figures that are shown where one of them is not 0."""
 
 
 def figure_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -119,8 +125,65 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     return {figure.head: dict(rows(key)) for key, figure in TO_TARGETS.items()}
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """Show groups of runs side by side, as medians (and ranges over seeds)."""
+def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
+    """Show groups of runs side by side: what was found, what limits it, and the main figures.
+
+    ``in_full`` has all figures as medians (and ranges over seeds), means and tests too.
+    """
+    labels = [group["label"] for group in comparison["groups"]]
+    heads, legend = _heads(labels)
+    lines = [comparison.headline, *comparison.limits]
+    shown = main_figures(comparison)
+    if in_full:
+        lines += _in_full(comparison, heads, legend)
+    else:
+        lines += [table(["", *heads], main_rows(shown)), *legend]
+        lines += stand_in_lines(comparison["groups"])
+    lines += without_limits(comparison, len(labels))
+    if in_full:
+        lines += [*verdict_lines(comparison), *test_notes(comparison)]
+    else:
+        lines += [*verdict_lines(comparison, shown), "all figures and tests: --all"]
+    return "\n".join(line for line in lines if line)
+
+
+def without_limits(comparison: Comparison, groups: int) -> list[str]:
+    """Return the caveats of groups of which none stands among the limits of the headline."""
+    said = {line.rstrip(".") for line in comparison.limits}
+    return [line for line in caveat_lines(comparison.caveats, groups) if line not in said]
+
+
+def main_rows(found: MainFigures) -> list[list[str]]:
+    """Return means over seeds of the main figures, of what came out with intervals.
+
+    What was sent has one row.
+    """
+    in_order = [cells for *_, cells in sorted(found.rows, key=lambda row: row[0])]
+    rows = []
+    sent = [place for place, key in enumerate(found.keys) if key in TRAFFIC]
+    for place, (key, head) in enumerate(zip(found.keys, found.heads, strict=True)):
+        if key not in TRAFFIC:
+            shown = _text if key in SPENT else _with_interval
+            rows.append([head, *(shown(cells[place]) for cells in in_order)])
+        elif place == sent[0]:
+            ways = ", ".join(TRAFFIC[found.keys[one]] for one in sent)
+            each = (", ".join(cells[one].text for one in sent) for cells in in_order)
+            rows.append([f"sent {ways}", *each])
+    return rows
+
+
+def _text(cell: Cell) -> str:
+    return cell.text
+
+
+def _with_interval(cell: Cell) -> str:
+    is_apart = cell.low is not None and cell.low != cell.high
+    return f"{cell.text} [{cell.small}]" if is_apart else cell.text
+
+
+def _in_full(
+    comparison: Mapping[str, Any], heads: Sequence[str], legend: Sequence[str]
+) -> list[str]:
     groups = comparison["groups"]
     reached = target_rows(comparison)
     rows = [[head, *cells] for head, cells in figure_rows(comparison).items()]
@@ -129,9 +192,7 @@ def comparison_text(comparison: Comparison) -> str:
         for what, each in reached.items()
         for name, cells in each.items()
     ]
-    labels = [group["label"] for group in groups]
-    heads, legend = _heads(labels)
-    reference = heads[labels.index(comparison["reference"])]
+    reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
     lines = [table(["", *heads], rows), *legend, *_notes(comparison, reference)]
     lines += stand_in_lines(groups)
     if means := mean_rows(comparison):
@@ -139,10 +200,7 @@ def comparison_text(comparison: Comparison) -> str:
     if tested := test_rows(comparison):
         lines += [f"differences from {comparison['reference']!r} on the same seeds:"]
         lines += [table(["", "", *TEST_HEADS], tested)]
-    lines += caveat_lines(comparison.caveats, len(groups))
-    lines += verdict_lines(comparison)
-    lines += test_notes(comparison)
-    return "\n".join(line for line in lines if line)
+    return lines
 
 
 MEANS = "means over the seeds, with 95 % intervals (Student's t) from three seeds on:"
@@ -233,11 +291,14 @@ def _ratio_of_pairs(test: Mapping[str, Any]) -> str:
     return mean_text({"mean": test["ratio"], **ends}, form="{:.2f}".format)
 
 
-def verdict_lines(comparison: Mapping[str, Any]) -> list[str]:
-    """Say who is best by each figure, or why none is; once where it is the same of several."""
+def verdict_lines(comparison: Mapping[str, Any], shown: MainFigures | None = None) -> list[str]:
+    """Say who is best by each figure, or why none is; once where it is the same of several.
+
+    With ``shown`` of these figures only.
+    """
     heads: dict[str, list[str]] = {}
     for one in comparison["verdicts"]:
-        if one["text"]:
+        if one["text"] and (shown is None or one["head"] in shown.heads):
             heads.setdefault(one["text"], []).append(one["head"])
     return [f"{', '.join(of)}: {text}" for text, of in heads.items()]
 

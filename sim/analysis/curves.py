@@ -1,11 +1,11 @@
-"""What runs measure as it develops, over time or over cycles, and its mean over seeds.
+"""What runs measure as it develops, over time, cycles or what is spent, and its mean over seeds.
 
 A curve is a function in steps: a value holds until the next one is measured.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,11 @@ from sim.trace.parquet import plain
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of, pooled_metrics
 
-Over = Literal["time", "cycle"]
-"""What curves are drawn over: seconds since the start, or complete cycles."""
+Over = Literal["time", "cycle", "bytes", "energy"]
+"""What curves are drawn over: seconds since the start, complete cycles, or what was spent by then.
+
+That is bytes on the air, all ways, or joules of training and sending.
+"""
 What = Literal[
     "accuracy",
     "loss",
@@ -139,14 +142,22 @@ def curve_of(
     what: What = "accuracy",
     over: Over = "time",
     cluster: str | None = None,
+    spent: Mapping[str, Any] | None = None,
 ) -> Steps | None:
     """Return one curve of a run; None where nothing of it is known.
 
     ``cluster`` names the one whose samples it is measured on, by default those of all. Over cycles
-    it has the first evaluation of each; a run that has ended is as long as its last one.
+    it has the first evaluation of each; a run that has ended is as long as its last one. Over what
+    is spent it has the last evaluation by then. The ``spent`` of a manifest is needed over energy.
     """
     if what in MEASURED:
         found = _measured(tables, what, over, cluster)
+        if over == "bytes":
+            # Of a run that sends nothing the last model has cost nothing.
+            sent = _sent(tables)
+            found = _by_spending(found, sent if len(sent[0]) else (np.zeros(1), np.zeros(1)))
+        elif over == "energy":
+            found = _by_spending(found, _energy(spent or {}))
     elif what == "cycles":
         found = _cycles(pooled_metrics(tables))
     elif what == "sent_bytes":
@@ -168,7 +179,7 @@ def _measured(
         return np.zeros(0), np.zeros(0)
     rows = rows.filter(pc.is_valid(rows[what]))
     values = as_numpy(rows[what])
-    if over == "time":
+    if over != "cycle":
         return _last_of_each(as_numpy(rows["time_s"]), values)
     cycle, first = np.unique(as_numpy(rows["cycle"]), return_index=True)
     return cycle.astype(float), values[first]
@@ -196,6 +207,28 @@ def _sent(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
     x = np.concatenate([[0.0], end_s[order]])
     by_then = np.concatenate([[0.0], np.cumsum(sent[order], dtype=float)])
     return _last_of_each(x, by_then) if len(order) else (x[:0], by_then[:0])
+
+
+def _energy(spent: Mapping[str, Any]) -> tuple[Floats, Floats]:
+    """Return when evaluations were made, and the joules spent by then; nothing if not modelled."""
+    parts = [spent.get(key) or [None] for key in ("training_j", "transmit_j")]
+    if any(value is None for part in parts for value in part):
+        return np.zeros(0), np.zeros(0)
+    return _last_of_each(np.asarray(spent["time_s"], float), np.sum(parts, axis=0, dtype=float))
+
+
+def _by_spending(
+    measured: tuple[Floats, Floats], spending: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """Return values over what had been spent when they were measured, from two curves over time.
+
+    Where nothing is known of the spending there is no curve.
+    """
+    (time_s, values), (at_s, spent) = measured, spending
+    if not len(at_s):
+        return np.zeros(0), np.zeros(0)
+    place = np.searchsorted(at_s, time_s, "right") - 1
+    return _last_of_each(np.where(place >= 0, spent[place], 0.0), values)
 
 
 def _staleness(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:

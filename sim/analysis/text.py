@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sim.analysis.run_headline import Done, headline_of_run
 from sim.formatting import counted, data_size, filled, table
 
 
-def summary_text(summary: Mapping[str, Any]) -> str:
-    """Show one run's summary, one figure per line."""
-    return "\n".join(f"{name:<14} {value}" for name, value in summary_rows(summary))
+def summary_text(run: Done) -> str:
+    """Show what a run has shown, and below it its summary, one figure per line."""
+    lines = (f"{name:<14} {value}" for name, value in summary_rows(run.summary))
+    return "\n".join([f"{headline_of_run(run)}.", *lines])
 
 
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -39,7 +41,8 @@ def stand_in_text(found: Mapping[str, Any]) -> str:
     if named is not None and experts != named:
         of_them = f" with {experts} of its {counted(named, 'expert')}"
     sized = f"sized as {found['sized_as']}{of_them}, {found['parameters']:,} parameters"
-    return f"{trained}; {sized}: {data_size(found['expert_upload_bytes'])} an expert"
+    of_one = found["expert_upload_bytes"]  # 0 for a plain model
+    return f"{trained}; {sized}" + (f": {data_size(of_one)} an expert" if of_one else "")
 
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:

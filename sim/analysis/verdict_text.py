@@ -12,7 +12,7 @@ from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
 from sim.formatting import listed
-from statements import Code, Other, Remedy, Statement, remedies_text, sentence
+from statements import Code, Other, Remedy, Statement, sentence
 
 Names = Callable[[Sequence[str]], str]
 
@@ -44,31 +44,25 @@ def answer_text(answer: Answer, words: Words = PLAIN) -> str:
 def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     """Return one sentence on several answers, the most important one first; empty of one group.
 
-    It is on the first of them that says who is best, since all are corrected for each other; where
-    none does, on the largest difference that nothing was tested of, or else on the first one.
+    It is on the largest difference that a test has found, or that nothing was tested of: who is
+    best, or who is how far ahead of the last. Where there is none, it is on the first answer.
     """
     several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
     if not several:
         return ""
     few = words._replace(names=lambda labels: _few(labels, words))
     decided = next((answer for answer in several if answer.ranking.winners), None)
+    for found in ranked(several):
+        if not found.band or found.sure is Sure.NOISE:
+            break
+        answer = next(one for one in several if one.measure is found.measure)
+        if answer.ranking.winners:
+            return f"{_decided(answer, few)}."
+        if found.sure is Sure.TOLD or decided is None:
+            return f"{_largest(found, few)}."
     if decided is not None:
         return f"{_decided(decided, few)}."
-    untold = [one for one in ranked(several) if one.band and one.sure is Sure.UNTOLD]
-    if untold:
-        return f"{_largest(untold[0], few)}."
     return f"{_upper(several[0].measure.name)}: {_in_short(several[0], few)}."
-
-
-MORE = {
-    "highest": "higher",
-    "most": "more",
-    "fewest": "fewer",
-    "least": "less",
-    "lowest": "lower",
-    "shortest": "shorter",
-}
-"""How one is called that has the better value of a figure, by how the best one is called."""
 
 
 def _largest(found: Finding, words: Words) -> str:
@@ -77,7 +71,7 @@ def _largest(found: Finding, words: Words) -> str:
     text = measure.text
     best, last = words.names(found.best), words.names([found.last])
     values = f"{text(found.values[found.best[0]])} against {text(found.values[found.last])}"
-    many = f", of {len(found.values)}" if len(found.values) > 2 else ""
+    many = f"; best and last of {len(found.values)}" if len(found.values) > 2 else ""
     by_factor = math.isfinite(found.times)
     if measure.target and by_factor:
         verb = "reach" if len(found.best) > 1 else "reaches"
@@ -87,9 +81,13 @@ def _largest(found: Finding, words: Words) -> str:
         )
     is_share = measure.rising and measure.figure.most == 1
     if is_share or not by_factor:
-        return f"{best}: {measure.name} {values} of {last}{many}"
-    word = MORE.get(measure.figure.best, "better")
-    return f"{best}: {measure.name} {found.times:.1f} times {word} than {last} ({values}{many})"
+        return f"{best}: {measure.name} {values} with {last}{many}"
+    verb, more = ("raise", "more") if measure.rising else ("cut", "less")
+    verb = verb if len(found.best) > 1 else f"{verb}s"
+    return (
+        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} with {last} to "
+        f"{text(found.values[found.best[0]])} ({found.times:.1f} times {more}{many})"
+    )
 
 
 MOST_NAMED = 3
@@ -303,17 +301,23 @@ def _unresolved(answer: Answer, words: Words) -> str:
     if verdict is Verdict.ONE_SEED:
         if one.seeds > 1:
             return f"one of {one.seeds} seeds in common, no test; give both the same seeds"
-        return f"one seed, which allows no test: {remedies_text([words.more_seeds])}"
-    first, second = words.names([str(ranking.first)]), words.names(ranking.against)
+        return "" if ranking.verdict is Verdict.TIE else f"{_leads(answer, words)} (one seed)"
     if verdict is Verdict.TOO_FEW_SEEDS:
-        few = f"two seeds, where a test takes {FEWEST}"
-        return f"{few}; {first} leads {second} by {margin_text(one, answer)}"
+        return f"{_leads(answer, words)}; two seeds, where a test takes {FEWEST}"
     if verdict is Verdict.UNTESTED:
-        return f"{first} leads {second} by {margin_text(one, answer)}; this figure is not tested"
+        return f"{_leads(answer, words)}; this figure is not tested"
+    first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
     alike = f"{first} and {second} cannot be told apart over {seeds} seeds"
     return f"{alike}: {margin_text(one, answer)}{more}"
+
+
+def _leads(answer: Answer, words: Words) -> str:
+    """Say by how much the first one leads the next that it cannot be told from."""
+    ranking = answer.ranking
+    first, second = words.names([str(ranking.first)]), words.names(ranking.against)
+    return f"{first} leads {second} by {margin_text(ranking.leads[ranking.against[0]], answer)}"
 
 
 def _lacking(answer: Answer, words: Words) -> str:

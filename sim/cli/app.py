@@ -21,6 +21,7 @@ from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import (
     about,
     answer,
+    capacity,
     contacts,
     fetch,
     fly,
@@ -46,7 +47,8 @@ from statements import refused_json
 
 app = typer.Typer(
     name="leomix",
-    help="Simulate federated learning over LEO satellites: plain models, or mixtures of experts.",
+    help="Simulate federated learning over satellites in low Earth orbit: of any PyTorch model, "
+    "plain or a mixture of experts.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -77,6 +79,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tune": tune.tune_command,
     "contacts": contacts.contacts_command,
     "link": scenario.link_command,
+    "capacity": capacity.capacity_command,
     "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,

@@ -10,7 +10,7 @@ from learning.requests.cluster import Cluster
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
-from sim.formatting import counted, data_size, duration, table
+from sim.formatting import counted, data_size, duration, some, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
@@ -23,16 +23,30 @@ def plan_text(built: Build) -> str:
     plan = built.plan
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
+        _finding(plan),
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if built.method.traits.own_learning else _model(built)),
+        *_outages(plan),
         _clusters(built),
         *_contacts(built),
     ]
     return "\n".join(lines)
+
+
+def _finding(plan: Plan) -> str:
+    """Say how many contacts are served, and who has the fewest of these a day."""
+    days = plan.stop_s / 86400
+    served = {one.name: len(plan.contacts.services(one.name)) for one in plan.clusters}
+    fewest = min(served, key=lambda name: served[name])
+    own = f"{served[fewest] / days:.1f} a day"
+    differ = len(set(served.values())) > 1
+    of_all = f"{sum(served.values()):,} of {len(plan.contacts):,} contacts are served"
+    whose = f"{fewest} has the fewest, {own}" if differ else f"{own} of each"
+    return f"{of_all} in {days:.2f} days; {own if len(served) == 1 else whose}"
 
 
 def _model(built: Build) -> Iterator[str]:
@@ -54,6 +68,22 @@ def _model(built: Build) -> Iterator[str]:
     else:
         yield f"the model {whole}"
     yield _round(built)
+
+
+MOST_OUTAGES = 5
+"""Planned outages that are told one by one."""
+
+
+def _outages(plan: Plan) -> Iterator[str]:
+    """Say who is out as planned, and when."""
+    planned = {} if plan.faults is None else plan.faults.outages.planned
+    told = sorted(
+        (begin_s, f"{who} from {begin_s / 3600:g} to {end_s / 3600:g} h")
+        for who, out in planned.items()
+        for begin_s, end_s in out.spans()
+    )
+    if told:
+        yield f"out as planned: {some([text for _, text in told], MOST_OUTAGES, '; ')}"
 
 
 def _stops_sooner(built: Build) -> str:

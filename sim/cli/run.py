@@ -118,7 +118,7 @@ class Execution:
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = output.in_turn(new)
             summary = result.summary
-            text = summary_text(summary)
+            text = summary_text(result)
         output.warn(warnings)
         elsewhere = f"leomix show {self.place}"
         with output.showing("the run is complete, its summary", elsewhere, json_=shown.json_):

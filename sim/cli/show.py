@@ -31,7 +31,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
         else:
             doubts, notes = in_turn(found.warnings)
             warn(doubts)
-            print(summary_text(found.summary))
+            print(summary_text(found))
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
@@ -47,7 +47,15 @@ Deadline = Annotated[
 ]
 
 
-def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json = False) -> None:
+InFull = Annotated[
+    bool,
+    typer.Option("--all", help="all figures, targets, means and tests, not the main ones only"),
+]
+
+
+def compare_command(
+    runs: RunFolders, *, deadline: Deadline = None, in_full: InFull = False, json_: Json = False
+) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
@@ -56,7 +64,7 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import answers_of, read_sweep
-            from sim.sweep.answers_text import sweep_json, sweep_lines
+            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines
             from sim.sweep.side_by_side import side_by_side
 
             found = answers_of(read_sweep(runs[0]))
@@ -70,23 +78,26 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
             if json_:
                 print_json(sweep_json(found, beside))
             elif beside is None:
-                print("\n".join(sweep_lines(found)))
+                print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
             else:
-                print(comparison_text(beside))
+                print(comparison_text(beside, in_full=in_full))
                 print(sweep_lines(found)[0])  # how many points are complete
             return
         compared = compare(runs, deadline)
         if json_:
             print_json(dict(compared))
         else:
-            print(comparison_text(compared))
+            print(comparison_text(compared, in_full=in_full))
             warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
 
 
+RunsOrSweeps = Annotated[
+    list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
+]
+
+
 def report_command(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs, or of sweeps")
-    ],
+    runs: RunsOrSweeps,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -110,6 +121,14 @@ def report_command(
             metavar="FILE", help="write a still of the replay at that minute: svg, pdf, png"
         ),
     ] = None,
+    paper: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="write figures, tables, captions and references for a paper there too: "
+            "a new or empty folder; of three seeds or more",
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
@@ -118,8 +137,10 @@ def report_command(
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
-        path = report(runs, out, map_minute, figures, form, still)
+        path = report(runs, out, map_minute, figures, form, still, paper)
     print(path)
+    if paper is not None:
+        print(paper / "paper.tex")
 
 
 Folder = Annotated[
@@ -166,10 +187,11 @@ def export_command(run: Folder, to: Format, out: Place = None, checkpoints: Move
     print("\n".join(str(path) for path in exported.paths))
 
 
-def cite_command(run: RunFolder) -> None:
-    """Print BibTeX of what a run rests on: leomix, method, orbits, links and data."""
+def cite_command(runs: RunsOrSweeps) -> None:
+    """Print BibTeX of what runs, or the points of sweeps, rest on: methods, orbits, links, data."""
+    from sim.analysis.citations import citations
     from sim.execution.folder import as_written, read_manifest
-    from sim.export.citations import citations
+    from sim.sweep.folder import run_folders
 
-    with as_written([run]):
-        print(citations(read_manifest(run)))
+    with as_written(runs):
+        print(citations([read_manifest(folder) for folder in run_folders(runs)]))

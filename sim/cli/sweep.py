@@ -145,7 +145,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         if as_json:
             output.print_json(rows.to_pylist())
             return
-        print(table_text(rows, keys))
+        print("\n".join([*_finding(done), table_text(rows, keys)]))
         below = {
             "trainings": reuse_text(rows),
             "sweep sha256": sha256_text(rows),
@@ -154,6 +154,22 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         for head, text in below.items():
             if text:
                 print(f"{head:<14} {text}")
+
+
+def _finding(done: Sweeping) -> list[str]:
+    """Return what the sweep has found and what limits it; nothing where nothing is compared."""
+    from sim.sweep import answers_of
+    from sim.sweep.answers import MOST_RUNS
+    from sim.sweep.answers_text import first_lines
+    from sim.sweep.folder import read_sweep
+    from sim.sweep.side_by_side import side_by_side
+
+    if not done.kept:
+        return []
+    found = answers_of(read_sweep(done.place))
+    beside = side_by_side(done.place) if found.complete <= MOST_RUNS else None
+    headline, *limits = first_lines(found, beside)
+    return [headline, *limits] if headline else []
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

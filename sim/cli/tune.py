@@ -120,7 +120,7 @@ def _row(one: Tried) -> dict[str, Any]:
 
 
 def _text(done: Tuning) -> str:
-    """Show what was tried, one line each."""
+    """Show what was chosen, and below it what was tried, one line each."""
     from sim.analysis.comparison_text import mean_text
     from sim.analysis.judged import Judged
     from sim.analysis.over_seeds import over_seeds
@@ -137,4 +137,7 @@ def _text(done: Tuning) -> str:
         mark = "chosen" if one.is_chosen else ""
         lines.append([one.candidate.name, count, f"{one.hours / 24:.2f}", shown, mark])
     unit = " (nats)" if done.judged == Judged.LOSS else ""
-    return table(["", "seeds", "days", f"{done.judged.on_validation}{unit} [95 %]", ""], lines)
+    best = [one for one in done.tried if one.is_chosen]
+    chosen = "; ".join(f"{one.candidate.name} ({done.judged.merit(one.merit):.3f})" for one in best)
+    heads = ["", "seeds", "days", f"{done.judged.on_validation}{unit} [95 %]", ""]
+    return f"Best on validation samples: {chosen}.\n{table(heads, lines)}"

@@ -1,4 +1,4 @@
-"""Random faults: outages, churn, stragglers; presence of devices in closed form."""
+"""Faults of a run: outages, churn, stragglers; presence of devices in closed form."""
 
 from __future__ import annotations
 
@@ -10,61 +10,10 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from scenarios.faults import Packets, Uploads
+from sim.devices.chance import FaultsUntilFork, drawn_spells
+from sim.devices.intervals import Intervals
+from sim.devices.outages import NO_OUTAGES, Outages
 from sim.world.world import World
-
-
-@dataclass(frozen=True, eq=False)
-class Intervals:
-    """Spans (N,) in seconds, in order of time and apart; a span holds its begin and not its end."""
-
-    begin_s: Floats
-    end_s: Floats
-
-    def between(self, from_s: float, to_s: float) -> Intervals:
-        """Return the parts of the spells that lie between two times."""
-        begin_s = np.maximum(self.begin_s, from_s)
-        end_s = np.minimum(self.end_s, to_s)
-        left = end_s > begin_s
-        return Intervals(begin_s[left], end_s[left])
-
-    def then(self, later: Intervals) -> Intervals:
-        """Return these and later ones; two that touch become one."""
-        if len(self.end_s) and len(later.begin_s) and self.end_s[-1] == later.begin_s[0]:
-            begin_s = np.concatenate([self.begin_s, later.begin_s[1:]])
-            return Intervals(begin_s, np.concatenate([self.end_s[:-1], later.end_s]))
-        return Intervals(
-            np.concatenate([self.begin_s, later.begin_s]), np.concatenate([self.end_s, later.end_s])
-        )
-
-
-NO_INTERVALS = Intervals(np.zeros(0), np.zeros(0))
-
-
-def drawn_intervals(
-    draws: np.random.Generator, apart_s: float, lasting_s: float, until_s: float
-) -> Intervals:
-    """Draw the spells of an alternating exponential process up to ``until_s``.
-
-    ``apart_s`` is the mean time from the end of one to the begin of the next, ``lasting_s`` the
-    mean of how long one lasts. The process is in its steady state at 0: a spell goes on then with
-    probability ``lasting_s / (apart_s + lasting_s)``. A longer run begins with the same spells, and
-    other means only stretch the same draws.
-    """
-    means = np.array([apart_s, lasting_s])
-    inside = int(draws.random() < lasting_s / means.sum())
-    edges = [np.zeros(inside)]
-    last_s = 0.0
-    while last_s <= until_s:
-        # Always pairs, so that each block begins as the first one did.
-        pairs = 8 + int(min((until_s - last_s) / means.sum(), 100_000.0))
-        steps = draws.standard_exponential(2 * pairs) * np.tile(np.roll(means, -inside), pairs)
-        # From one to the next, so that it does not matter how many are drawn at a time.
-        times = np.cumsum(np.append(last_s, steps))[1:]
-        edges.append(times)
-        last_s = float(times[-1])
-    times = np.concatenate(edges)
-    begin_s, end_s = times[: len(times) // 2 * 2].reshape(-1, 2).T
-    return Intervals(begin_s, end_s).between(0.0, until_s)
 
 
 class Presence:
@@ -132,25 +81,17 @@ class Presence:
         return np.where(begun > 0, lost_s, 0.0)
 
 
-@dataclass(frozen=True)
-class FaultsUntilFork:
-    """What held until a fork: another scenario's faults, up to ``at_s``."""
-
-    world: World
-    at_s: float
-
-
 @dataclass(frozen=True, eq=False)
 class Faults:
     """The faults of one run.
 
-    ``outages`` of satellites by name, ``churn`` and ``slowdown`` (K,) of devices by cluster: of
-    those alone to whom it happens. ``packets`` and ``uploads`` say what holds for legs planned from
-    ``from_s`` on, ``before`` what held until then.
+    ``outages`` by name, ``churn`` and ``slowdown`` (K,) of devices by cluster: of those alone to
+    whom it happens. ``packets`` and ``uploads`` say what holds for legs planned from ``from_s`` on,
+    ``before`` what held until then.
     """
 
     seed: int
-    outages: Mapping[str, Intervals]
+    outages: Outages
     churn: Mapping[str, Presence]
     slowdown: Mapping[str, Floats]
     packets: Packets | None = None
@@ -166,28 +107,28 @@ class Faults:
 def faults_of(
     world: World,
     clusters: Sequence[Cluster],
-    outages: Mapping[str, Intervals],
+    outages: Outages,
     span_s: float,
     before: FaultsUntilFork | None = None,
 ) -> Faults | None:
     """Return the faults of a run over ``span_s``; None where nothing can fail.
 
-    ``outages`` are those of each satellite, by :func:`outages_of`. With ``before``, what that
+    ``outages`` are those of :func:`sim.devices.outages.outages_of`. With ``before``, what that
     scenario says holds until its ``at_s``, and from then on this one: the intervals of both are cut
     there and put together.
     """
     past = None
     if before is not None:
-        past = faults_of(before.world, clusters, {}, span_s)
+        past = faults_of(before.world, clusters, NO_OUTAGES, span_s)
     kinds = type(world.faults).model_fields
     if past is None and not any(getattr(world.faults, kind) for kind in kinds):
         return None
     seed = world.seed
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
-    away = {c: _drawn("churn", world, each, span_s, before) for c, each in names.items()}
+    away = {c: drawn_spells("churn", world, each, span_s, before) for c, each in names.items()}
     return Faults(
         seed=seed,
-        outages={name: spells for name, spells in outages.items() if len(spells.begin_s)},
+        outages=outages,
         churn={
             name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)
         },
@@ -195,43 +136,8 @@ def faults_of(
         packets=world.faults.packets,
         uploads=world.faults.uploads,
         from_s=0.0 if before is None else before.at_s,
-        before=past or (None if before is None else Faults(seed, {}, {}, {})),
+        before=past or (None if before is None else Faults(seed, NO_OUTAGES, {}, {})),
     )
-
-
-def outages_of(
-    world: World,
-    satellites: Sequence[str],
-    span_s: float,
-    before: FaultsUntilFork | None = None,
-) -> list[Intervals]:
-    """Return when each satellite is out, cut and put together at ``before`` as by `faults_of`."""
-    return _drawn("outages", world, [("outage", name) for name in satellites], span_s, before)
-
-
-def _drawn(
-    kind: str,
-    world: World,
-    names: Sequence[tuple[str | int, ...]],
-    span_s: float,
-    before: FaultsUntilFork | None,
-) -> list[Intervals]:
-    """Draw intervals from a stream for each name; until the fork those of ``before``."""
-    intervals = [NO_INTERVALS] * len(names)
-    rule = getattr(world.faults, kind)
-    if rule is not None:
-        means_s = (  # from the end of one to the begin of the next, and how long one lasts
-            (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
-            if kind == "outages"
-            else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
-        )
-        intervals = [drawn_intervals(stream(world.seed, *name), *means_s, span_s) for name in names]
-    if before is None:
-        return intervals
-    early = _drawn(kind, before.world, names, span_s, None)
-    at_s = before.at_s
-    pairs = zip(early, intervals, strict=True)
-    return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
 
 
 def slowdown_of(world: World, clusters: Sequence[Cluster]) -> dict[str, Floats]:

@@ -183,6 +183,26 @@ OF_MODEL: tuple[Rule[Case], ...] = (
         but=("rank",),
     ),
 )
+OF_PAYLOAD: tuple[Rule[Case], ...] = (
+    Rule(
+        keys=("learning.train",),
+        when=lambda case: case.learning.train and kind_of(case.kind).weightless,
+        text="got true, and of kind {kind!r} the size is known, and nothing that could be trained",
+        remedies=(
+            Set("learning.train", value=False),
+            Other(said="train another kind, and count this size by learning.sized_as"),
+        ),
+        code=Code.CONFLICT,
+    ),
+    unused(
+        *(f"learning.{section}.*" for section in ("data", "pretraining")),
+        *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone")),
+        *(f"learning.{key}" for key in ("metrics", "targets", "evaluate_every_hours")),
+        when=lambda case: kind_of(case.kind).weightless,
+        by="by kind {kind!r}, a size alone",
+    ),
+)
+"""What means nothing where the model is a size without weights."""
 OF_DATA: tuple[Rule[Case], ...] = (
     unused("learning.data.*", but=_keys_of_data, by="by kind {learning.data.kind!r}"),
 )
@@ -191,6 +211,7 @@ OF_DATA: tuple[Rule[Case], ...] = (
 def refuse_unused_keys(world: World) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
     case = Case(world)
+    _refuse(OF_PAYLOAD, case)
     _refuse(OF_MODEL, case)
     with as_input("learning.data.kind"):
         DATASETS.find(world.learning.data.kind)

@@ -20,9 +20,9 @@ from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from sim.devices.battery import Power, supplies_of
+from sim.devices.chance import FaultsUntilFork
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
-from sim.devices.faults import FaultsUntilFork
 from sim.devices.phase import Computing
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method

@@ -13,7 +13,7 @@ from learning.requests.cluster import Floats
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
 from sim.engine.progress import Progress
-from sim.facts.faults import DeviceAway, DeviceSlow, Fault, SatelliteOut
+from sim.facts.faults import DeviceAway, DeviceSlow, Fault, OutAsPlanned, SatelliteOut
 from sim.facts.stream import Facts
 from sim.facts.waits import BeamBusy, BeamTakenOver, Waited
 from sim.plan.plan import Plan
@@ -105,7 +105,7 @@ def _wait(plan: Plan, number: int, time_s: float, *, taken_over: bool) -> Waited
 
 
 class Announced(NamedTuple):
-    """A fault that is known beforehand; ``cluster`` is empty where a satellite fails."""
+    """A fault that is known beforehand; ``cluster`` is empty where it is of none."""
 
     time_s: float
     cluster: str
@@ -124,13 +124,18 @@ def tell_faults(faults: Faults, clock: Clock, facts: Facts) -> Process:
 
 
 def _announced(faults: Faults) -> Iterator[Announced]:
-    for name, out in faults.outages.items():
-        for begin_s, end_s in zip(out.begin_s.tolist(), out.end_s.tolist(), strict=True):
+    for name, out in faults.outages.drawn.items():
+        for begin_s, end_s in out.spans():
             outage = SatelliteOut(time_s=begin_s, satellite=name, end_s=end_s)
             yield Announced(begin_s, "", 0, outage)
+    for who, out in faults.outages.planned.items():
+        cluster = who.names[0] if who.kind == "cluster" else None
+        for begin_s, end_s in out.spans():
+            planned = OutAsPlanned(time_s=begin_s, cluster=cluster, who=str(who), end_s=end_s)
+            yield Announced(begin_s, cluster or "", 0, planned)
     for name, presence in faults.churn.items():
         for k, away in enumerate(presence.away):
-            for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
+            for begin_s, end_s in away.spans():
                 absence = DeviceAway(time_s=begin_s, cluster=name, device=k, end_s=end_s)
                 yield Announced(begin_s, name, k, absence)
     first = faults.at(0.0)

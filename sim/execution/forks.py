@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import scenarios
+from learning.rng import drawing, note_drawn
 from scenarios.parsing import apply_overrides
-from sim.devices.faults import FaultsUntilFork
+from sim.devices.chance import FaultsUntilFork
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
 from sim.errors import InputError, as_input, at_option
@@ -60,8 +61,11 @@ def fork(
         check_place(place, resume=resume)
     shared = RunCache.shared() if cache else None
     windows = WindowCache(None) if shared is None else shared.windows
-    builds = _builds(parent, at_s, stored, overrides, windows.find)
-    return run_builds(builds, place, checkpoint_every_s, shared, observers)
+    with drawing():
+        if parent.manifest.get("drawn") is not False:
+            note_drawn()
+        builds = _builds(parent, at_s, stored, overrides, windows.find)
+        return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
 
 def _builds(

@@ -45,6 +45,9 @@ def portable(world: World) -> dict[str, Any]:
     if scenario.ground.stations_path is not None:
         used = [station.model_dump(mode="json", warnings=False) for station in sites.stations]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
+    if scenario.faults.planned_path is not None:
+        planned = [listed.outage.as_given() for listed in world.planned_outages]
+        stored["faults"] |= {"planned_path": None, "planned": planned}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
 
@@ -79,22 +82,18 @@ OUTSIDE = ("description",)
 """Keys of a scenario that change nothing in a run."""
 
 
-_LATER_OF_ORBIT = ("max_session_s", "names", "sets", "skip_bad")
-
-
 def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
     """Return all of ``stored`` that changes a run; files that it names count by what they hold.
 
     Keys that came later count where they are given.
     """
-    learning = deepcopy(stored["learning"])
-    leave_out_later(world.learning, learning)
-    _rename(learning, world, fingerprint)
-    kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
-    kept["learning"] = learning
-    kept["orbit"] = {k: v for k, v in kept["orbit"].items() if v or k not in _LATER_OF_ORBIT}
-    if kept["link"]["feeder"] is None:
-        kept["link"] = {key: value for key, value in kept["link"].items() if key != "feeder"}
+    kept = deepcopy({key: value for key, value in stored.items() if key not in OUTSIDE})
+    leave_out_later(world.scenario, kept)
+    listed = kept["ground"]["stations"]
+    if world.ground.stations is None and listed:  # those of a file
+        for station, keys in zip(world.sites.stations, listed, strict=True):
+            leave_out_later(station, keys)
+    _rename(kept["learning"], world, fingerprint)
     return kept
 
 

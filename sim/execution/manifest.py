@@ -94,7 +94,7 @@ def determinism_of(learner: Learner) -> dict[str, Any]:
     """Return, as JSON, what may make another ``trace_sha256`` of the same scenario.
 
     ``device`` is what tensors were computed on, None in a timing-only run; the versions of the
-    libraries stand in the manifest beside this. docs/determinism.md says what each may change.
+    libraries stand in the manifest beside this. docs/trust.md says what each may change.
     """
     named = [line for line in processor() if line.startswith(NAME)]
     simd = np.show_config(mode="dicts")["SIMD Extensions"]

@@ -20,6 +20,7 @@ from sim.errors import InputError
 from sim.files import check_file, write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
+from sim.plan.operations import Operations, operations
 from sim.plan.plan import Plan
 from sim.plan.volumes import (
     LinkVolumes,
@@ -152,6 +153,22 @@ class Schedule:
                 "delay_s": links.delay_s,
             }
         )
+
+    @cached_property
+    def operations(self) -> pd.DataFrame:
+        """What each station, cluster and satellite carries in a day, and how busy it is.
+
+        One row an end of links, with the columns of ``leomix capacity``: ``kind`` (station,
+        cluster, gateway, satellite, or total of a kind) and ``name``; how many it serves
+        ``at_a_time`` (inf: any number, nan: it is served); passes and services a day; hours a day
+        in view (summed over passes, and each time counted once) and ``busy``; GB a day ``down`` and
+        ``up`` if all who are served send all the time, the largest file per pass and in a day; the
+        longest time without service, in hours, and that over links between satellites, with what
+        an end could then send to the server in a day if alone (nan without such links).
+        """
+        import pandas as pd
+
+        return pd.DataFrame(operations(self._plan), columns=Operations._fields)
 
     def contact_plan(self, piece_s: int | None = None) -> ContactPlan:
         """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.

@@ -38,7 +38,7 @@ LOW_MASS = 0.8
 UNIFORM = 0.25
 """How far from 1 (uniform data) towards C (all at home) the mean density ratio has to lie.
 
-On the digits of docs/results.md EMS-FL loses below it, with 40 % of the data at home in four
+On the digits of docs/annex/results.md EMS-FL loses below it, with 40 % of the data at home in four
 clusters, and still gains above it, with 70 %.
 """
 

@@ -145,6 +145,3 @@ def _at_once(place: Path) -> Iterator[Path]:
         for folder in new:
             if not any(folder.iterdir()):
                 folder.rmdir()
-
-
-# What a paper that shows a run should cite.

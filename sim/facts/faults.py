@@ -36,6 +36,20 @@ class SatelliteOut(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutAsPlanned(Fault):
+    """The scenario plans that ``who`` is out until ``end_s``: a kind and a name, in words."""
+
+    of_cause: ClassVar[Cause | None] = Cause.PLANNED
+
+    who: str
+    end_s: float
+
+    def text(self) -> str:
+        """Say who, and until when."""
+        return injected_text(Cause.PLANNED, self.who, self.end_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DeviceAway(Fault):
     """A device is away until ``end_s``."""
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from channel import Line, Link, LinkCurve, weakest
-from learning.requests.cluster import Mask
+from learning.requests.cluster import Floats, Mask
 from sim.links.processor_sharing import RateSegment
 from sim.links.sharing import everywhere
 
@@ -101,3 +103,22 @@ class Beam:
             return RateSegment(self.reach(sharing))
         curve, until_s = self.narrow(radio.narrowed(sharing), now_s, who)
         return RateSegment(curve, until_s=until_s)
+
+    def saturated_bits(self, cuts_s: Floats) -> Floats:
+        """Bits (E - 1,) sent between times (E,), in order, while all devices send all the time.
+
+        They share the band as in transfers; of a broadcast, what all of them hear counts once.
+        """
+        devices = len(self.curve.time_s)
+        radio = self.radio
+        if radio is not None and radio.sharing == "broadcast":
+            every = np.ones(devices, bool)
+            heard = self.broadcast(every, (float(cuts_s[0]), float(cuts_s[-1])))
+            # Who hears nothing at all in the pass is left out, and has 0.
+            sent = [heard.delivered_bits(time_s).max() for time_s in cuts_s]
+        else:
+            by_turns = radio is not None and radio.sharing != "equal_share"
+            share = min(1.0, radio.channels / devices) if radio is not None and by_turns else 1.0
+            curve = self.reach(devices)
+            sent = [share * curve.delivered_bits(time_s).sum() for time_s in cuts_s]
+        return np.diff(np.array(sent))

@@ -21,7 +21,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
-from sim.plan.radios import ground_radios
+from sim.plan.radios import dish_gains_dbi, ground_radios, with_dish
 from sim.plan.service import served_passes
 from sim.trace import plain_tables
 from sim.world.world import World
@@ -58,9 +58,13 @@ def heading(world: World) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """Terms of a budget in each direction, with its radio; ``about`` says in a line of what."""
+    """Terms of a budget in each direction, with its radio; ``about`` says in a line of what.
+
+    ``dish`` has what makes the gains of a station's dish, "" where there is none.
+    """
 
     about: str
+    dish: str
     radios: Mapping[str, Radio]
     tables: Tables
 
@@ -73,7 +77,7 @@ class Budget:
         ]
         if "downlink" not in self.tables:
             parts.append("downlink: neglected, takes no time")
-        return "\n\n".join(parts)
+        return "\n\n".join([self.dish, *parts] if self.dish else parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,7 @@ def budget(world: World) -> list[HeightBudget]:
     return [
         HeightBudget(
             f"{height.who} at {height.altitude_m / 1e3:.0f} km, {over}",
+            _dish(world, 0),
             directions,
             {side: _by_elevation(radio, height.altitude_m) for side, radio in directions.items()},
             height.satellite,
@@ -213,6 +218,28 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 
 
+def _dish(world: World, place: int) -> str:
+    """Describe in a line what makes the gains of a station's dish, "" where there is none."""
+    dish = world.link.station
+    if dish is None:
+        return ""
+    node = world.sites.nodes[place]
+    own_m = getattr(node, "dish_m", None)
+    parts = [f"dish of {own_m or dish.dish_m:g} m, {dish.efficiency:.0%} of its aperture"]
+    for side, (key, unit) in _BESIDE_GAIN.items():
+        values = world.resolved_link[side]
+        gains = {} if values == "neglected" else dish_gains_dbi(with_dish(values, own_m))
+        parts += [f"{side} {gain:.2f} dBi, {values[key]:g} {unit}" for gain in gains.values()]
+    return "; ".join(parts)
+
+
+_BESIDE_GAIN = {
+    "uplink": ("tx_power_dbm", "dBm"),
+    "downlink": ("antenna_temperature_k", "K"),
+}
+"""What makes EIRP and G/T with the gain of a dish, and its unit."""
+
+
 def passes_of(scenario: Scenario) -> Callable[[int], Tables]:
     """Return what gives the columns over a contact of a run's scenario, by its number."""
     world = World(scenario)
@@ -272,7 +299,7 @@ def one_pass(world: World, number: int) -> Budget:
     over = _over(site.name, [one.name for one in served.places], radios)
     rise = served.start + timedelta(seconds=rise_s)
     about = f"contact {number}: {satellite.name}, {over}, from {rise:%Y-%m-%dT%H:%M:%SZ}"
-    return Budget(about, directions, tables)
+    return Budget(about, _dish(world, place), directions, tables)
 
 
 def _along(

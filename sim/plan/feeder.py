@@ -13,7 +13,7 @@ from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from orbit import RangeFrom
 from orbit.windows import groups
-from sim.devices.faults import Intervals
+from sim.devices.outages import Outages
 from sim.errors import InputError
 from sim.plan.mesh_sessions import Windows
 from sim.plan.service import ServedPasses, served_feeder_passes
@@ -29,7 +29,8 @@ class FeederPlan:
     ``satellite`` and ``station`` are indices in ``satellites`` and ``stations``. In either
     direction bits leave from ``start_s`` to ``end_s`` at ``rate_bps``; those of one satellite do
     not overlap. ``range_km`` returns the range in a pass at a time. The stations are one server,
-    linked on the ground.
+    linked on the ground. ``passes_seen`` are all that there
+    are, served or not.
     """
 
     satellites: tuple[str, ...]
@@ -42,6 +43,7 @@ class FeederPlan:
     min_range_km: Floats
     rate_bps: float
     range_km: Callable[[int, float], float]
+    passes_seen: ServedPasses
 
     def __len__(self) -> int:
         """The number of passes."""
@@ -99,17 +101,17 @@ class FeederPlan:
 
 
 def feeder_plan(
-    world: World, clusters: Sequence[str], out: Sequence[Intervals], find: Find
+    world: World, clusters: Sequence[str], outages: Outages, find: Find
 ) -> FeederPlan | None:
     """Return the passes over the stations that are the server of devices; None without any.
 
-    ``find`` looks for them, ``out`` are the outages of each satellite. Raises InputError for a
-    station that is called like one of the ``clusters`` or like a satellite.
+    ``find`` looks for them; there are none in ``outages`` of one of their ends. Raises InputError
+    for a station that is called like one of the ``clusters`` or like a satellite.
     """
     feeder = world.link.feeder
     if feeder is None:
         return None
-    served = served_feeder_passes(world, out, find)
+    served = served_feeder_passes(world, outages, find)
     if shared := sorted(set(served.servers) & set(clusters)):
         raise InputError(
             Statement.of(
@@ -133,6 +135,7 @@ def feeder_plan(
         min_range_km=served.windows.min_slant_range_km[numbers],
         rate_bps=feeder.rate_mbps * 1e6,
         range_km=_ranges(served, numbers),
+        passes_seen=served,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -14,7 +14,8 @@ import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints, Mask
 from scenarios.link import Isl
-from sim.devices.faults import Intervals
+from sim.devices.intervals import Intervals
+from sim.devices.outages import Outages
 from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
@@ -28,11 +29,11 @@ def isl_plan(
     satellites: Sequence[orbit.Satellite],
     start: datetime,
     span_s: float,
-    out: Sequence[Intervals],
+    outages: Outages,
 ) -> IslPlan | None:
     """Return the links of a scenario whose clients are these satellites; None without any.
 
-    There are none to a satellite while it is ``out``.
+    There are none in ``outages`` of the link or one of its ends.
 
     Raises InputError for a ring of one, or of neighbours that never see each other, and for what
     ``orbit.find_isls`` refuses.
@@ -59,8 +60,10 @@ def isl_plan(
         budget=budget_of(isl),
         rings=tuple(tuple(names[member] for member in plane) for plane in planes),
     )
-    plan, opens = _without_outages(plan, ~windows.clipped_start, out)
+    doubts = tuple(_outages_of_no_link(plan, outages))
+    plan, opens = _without_outages(plan, ~windows.clipped_start, outages)
     plan = with_terminals(plan, isl, opens)
+    plan = replace(plan, doubts=(*plan.doubts, *doubts))
     if isl.between_planes != "none" and plan.within.all():
         remedy = "lower grazing_km or acquisition_s, or raise max_range_km"
         if isl.windows is not None:
@@ -108,12 +111,28 @@ def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Seque
     return in_ring
 
 
-def _without_outages(plan: IslPlan, opens: Mask, out: Sequence[Intervals]) -> tuple[IslPlan, Mask]:
-    """Return what outages of either end leave of windows, and which of them open in the run."""
-    if not any(len(spells.begin_s) for spells in out):
-        return plan, opens
-    for end in ("a", "b"):
-        of, begin_s, end_s = pieces(plan.start_s, plan.end_s, getattr(plan, end), out)
+def _outages_of_no_link(plan: IslPlan, outages: Outages) -> Iterator[Statement]:
+    """Say which planned outages are of two satellites that have no link at any time."""
+    if not outages.links:
+        return
+    pairs = set(zip(plan.a.tolist(), plan.b.tolist(), strict=True))
+    linked = {frozenset((plan.names[one], plan.names[other])) for one, other in pairs}
+    among = [ends for ends in outages.links.keys() - linked if ends <= set(plan.names)]
+    for link in sorted(" - ".join(sorted(ends)) for ends in among):
+        text = "the planned outage of link {link} changes nothing: the two never have one"
+        yield Statement.doubt(Code.LEFT_OUT, "faults.planned", text, link=link)
+
+
+def _without_outages(plan: IslPlan, opens: Mask, outages: Outages) -> tuple[IslPlan, Mask]:
+    """Return what ``outages`` leave of windows, and which of them open in the run."""
+    cuts: list[Callable[[IslPlan], tuple[Ints, Sequence[Intervals]]]] = []
+    if not outages.nodes.keys().isdisjoint(plan.names):
+        out = outages.of(plan.names)
+        cuts += [lambda now: (now.a, out), lambda now: (now.b, out)]
+    if outages.links:
+        cuts.append(lambda now: outages.of_links((now.names, now.names), now.a, now.b))
+    for which in cuts:
+        of, begin_s, end_s = pieces(plan.start_s, plan.end_s, *which(plan))
         opens = opens[of] | (begin_s > plan.start_s[of])
         order = np.argsort(begin_s)
         plan = replace(plan.where(of), start_s=begin_s, end_s=end_s).where(order)

@@ -10,15 +10,17 @@ import numpy as np
 
 import channel
 from channel import Link
+from channel.settings import SHANNON_RATES
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
+from sim.formatting import some
 from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
 from sim.world.world import World
-from statements import Code, Lower, Statement
+from statements import Code, Give, Lower, Set, Statement
 
 
 class BestSight(NamedTuple):
@@ -40,12 +42,12 @@ def link_doubts(
 ) -> Iterator[Statement]:
     """Yield a doubt on each cluster wider than the beam, and on links too weak at their best.
 
-    Stations are treated as clusters are, and those that see no satellite are named too.
+    A rate that follows Shannon is doubted where it is beyond all modems while it serves. Stations
+    are treated as clusters are, and those that see no satellite are named too.
     """
     if served.topology.relay:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
-    weak: dict[str, tuple[Statement, list[str]]] = {}
     names = served.grounded
     sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
@@ -64,6 +66,7 @@ def link_doubts(
     given = served.pieces is not None  # a contact plan tells the rates
     links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
     terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
+    weak: dict[str, tuple[Statement, list[str]]] = {}
     for site, name in enumerate(names):
         if width_deg is not None:
             nearest_km = best[site].slant_range_m / 1e3
@@ -76,6 +79,9 @@ def link_doubts(
     for doubt, over in weak.values():
         values = {**doubt.values, "names": ", ".join(over)}
         yield replace(doubt, text=f"{doubt.text} (over {{names}})", values=values)
+    serving = [_best_in_service(served, windows) for windows in windows_of]
+    for side, own in zip(sides, zip(*links, strict=True), strict=True):
+        yield from _too_fast(f"link.{side}", names, own, serving)
 
 
 def _best(served: ServedPasses, windows: Ints) -> BestSight:
@@ -87,6 +93,16 @@ def _best(served: ServedPasses, windows: Ints) -> BestSight:
         elevation_deg=float(served.windows.max_elevation_deg[highest]),
         slant_range_m=float(served.windows.min_slant_range_km[highest]) * 1e3,
     )
+
+
+def _best_in_service(served: ServedPasses, windows: Ints) -> BestSight | None:
+    """Where a satellite that is served culminates highest in its service; None if none does."""
+    service = served.service
+    at_s = served.windows.culminate_s[windows]
+    serves = (service.start_s[windows] <= at_s) & (at_s <= service.end_s[windows])
+    if not serves.any():
+        return None
+    return _best(served, windows[serves])
 
 
 def _beamwidth_deg(world: World) -> float | None:
@@ -153,12 +169,48 @@ def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[S
             )
 
 
-def _terms(links: Sequence[Link | None], best: Sequence[BestSight]) -> list[Terms]:
-    """The budget of each link at its best; those of the same link together."""
+MOST_BPS_HZ = 6.0
+"""Bit/s/Hz that no mode of DVB-S2X carries: its last one has 5.9 bits in a symbol."""
+USUAL_CAP_BPS_HZ = 4.9
+"""The cap that is advised: that mode with a roll-off of 0.2."""
+MOST_NAMED = 10
+
+
+def _too_fast(
+    key: str,
+    names: Sequence[str],
+    links: Sequence[Link | None],
+    best: Sequence[BestSight | None],
+) -> Iterator[Statement]:
+    """A rate that follows the SNR beyond what any modem of satellites carries in a hertz."""
+    following = [link if link and link.rate in SHANNON_RATES else None for link in links]
+    fast = {
+        name: terms["spectral_efficiency_bps_hz"] / link.duty
+        for name, link, terms in zip(names, following, _terms(following, best), strict=True)
+        if link is not None and terms
+    }
+    over = {name: each for name, each in fast.items() if each > MOST_BPS_HZ}
+    if over:
+        [rate, *_] = [link.rate for link in following if link is not None]
+        yield Statement.doubt(
+            Code.HIGH_EFFICIENCY,
+            key,
+            "rate {rate!r} gives up to {efficiency_bps_hz:.1f} bit/s/Hz, and DVB-S2X carries 5.9 "
+            "bits in a symbol at most (over {names})",
+            Set(f"{key}.rate", "modcod"),
+            Give(f"{key}.max_efficiency_bps_hz", like=USUAL_CAP_BPS_HZ),
+            rate=rate,
+            efficiency_bps_hz=max(over.values()),
+            names=some([*over], MOST_NAMED),
+        )
+
+
+def _terms(links: Sequence[Link | None], best: Sequence[BestSight | None]) -> list[Terms]:
+    """The budget of each link at its best, none without; those of the same link together."""
     terms_of: list[Terms] = [{} for _ in links]
     alike: dict[Link, list[int]] = {}
-    for number, link in enumerate(links):
-        if link is not None:
+    for number, (link, sight) in enumerate(zip(links, best, strict=True)):
+        if link is not None and sight is not None:
             alike.setdefault(link, []).append(number)
     for link, numbers in alike.items():
         elevation_deg, range_m = np.array([best[number] for number in numbers]).T

@@ -1,4 +1,4 @@
-"""Windows without the times in which their satellites are out."""
+"""Windows without the times in which one of their ends, or the link, is out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
-from sim.devices.faults import Intervals
+from sim.devices.intervals import Intervals
 
 Look = Callable[[int, Floats], Floats]
 """Elevation, azimuth, slant range and range rate (4, T) of the satellite of a window (by index) at
@@ -21,39 +21,39 @@ EVENT_GEOMETRY = ("azimuth_deg", "slant_range_km", "range_rate_km_s")
 
 def cut(
     windows: orbit.ContactWindows,
-    satellite: Ints,
+    which: Ints,
     out: Sequence[Intervals],
     look: Look | None = None,
 ) -> tuple[orbit.ContactWindows, Ints]:
-    """Cut windows into the pieces in which their satellites work; return also each one's window.
+    """Cut windows into the pieces outside of outages; return also each one's window.
 
-    ``satellite`` is that of each window, ``out`` has the outages of each satellite. A piece has the
+    Those of each window are one of ``out``, by ``which``. A piece has the
     highest elevation and the shortest range of its window if the window culminates in it; else
     those at its own ends, by ``look``, and nan without. Its ends are clipped where an outage made
     them.
     """
     if not any(len(spells.begin_s) for spells in out):
         return windows, np.arange(len(windows))
-    of, begin_s, end_s = pieces(windows.rise_s, windows.set_s, satellite, out)
+    of, begin_s, end_s = pieces(windows.rise_s, windows.set_s, which, out)
     order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))
     return _clipped(windows, of[order], begin_s[order], end_s[order], look), of[order]
 
 
 def pieces(
-    start_s: Floats, end_s: Floats, satellite: Ints, out: Sequence[Intervals]
+    start_s: Floats, end_s: Floats, which: Ints, out: Sequence[Intervals]
 ) -> tuple[Ints, Floats, Floats]:
-    """Return window, begin and end of every piece of windows outside of satellites' outages."""
+    """Return window, begin and end of every piece of windows outside of outages, as `cut` does."""
     windows: list[Ints] = []
     begins_s: list[Floats] = []
     ends_s: list[Floats] = []
-    for windows_of_satellite, spells in zip(groups(satellite, len(out)), out, strict=True):
-        # It works from the end of one outage to the begin of the next.
+    for cut_alike, spells in zip(groups(which, len(out)), out, strict=True):
+        # They work from the end of one outage to the begin of the next.
         up_s = np.append(-np.inf, spells.end_s)
         down_s = np.append(spells.begin_s, np.inf)
-        first = np.searchsorted(down_s, start_s[windows_of_satellite], "right")
-        beyond = np.searchsorted(up_s, end_s[windows_of_satellite], "left")
+        first = np.searchsorted(down_s, start_s[cut_alike], "right")
+        beyond = np.searchsorted(up_s, end_s[cut_alike], "left")
         counts = np.maximum(beyond - first, 0)
-        of = np.repeat(windows_of_satellite, counts)
+        of = np.repeat(cut_alike, counts)
         turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
         span = np.repeat(first, counts) + turn
         windows.append(of)

@@ -70,7 +70,7 @@ class Passes:
 
     @property
     def pass_places(self) -> Ints:
-        """Index in ``places`` of each pass."""
+        """Index in ``grounded`` of each pass, and in ``places`` where there are any."""
         return self.passes.site if self.flying is None else self.passes.satellite
 
     def with_satellites_as_clients(self, planes: Sequence[str] = ()) -> Passes:

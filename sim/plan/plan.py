@@ -9,7 +9,8 @@ from datetime import datetime
 
 import orbit
 from learning.requests.cluster import Cluster
-from sim.devices.faults import Faults, FaultsUntilFork, faults_of
+from sim.devices.chance import FaultsUntilFork
+from sim.devices.faults import Faults, faults_of
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
@@ -55,7 +56,8 @@ class Plan:
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
     they do, or "" where they do to stations, over the passes of the ``feeder``. A session lasts at
     most ``longest_session_s`` (None: unless it lasts all of the run, any time); before
-    a fork the plan had ``span_before_s``.
+    a fork the plan had ``span_before_s``. Each of the servers, which are the ``satellites`` of the
+    contacts, serves so many clients ``at_a_time``, None for any number.
     """
 
     start: datetime
@@ -74,6 +76,7 @@ class Plan:
     feeder: FeederPlan | None = None
     longest_session_s: float | None = None
     span_before_s: float = math.inf
+    at_a_time: tuple[int | None, ...] = ()
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it.
@@ -118,27 +121,28 @@ def make_plan(
     find: Find = find_windows,
     before: FaultsUntilFork | None = None,
     needs_isl: Sequence[str] = (),
+    *,
+    all_served: bool = True,
 ) -> Plan:
     """Return the plan; raise InputError for a cluster that is never seen or never served.
 
     ``find`` looks for the windows, ``before`` says what faults held until a fork. Of planes whose
     rings the method needs (``needs_isl``) one satellite has to be served, and none where it needs
-    links between planes.
+    links between planes, or where not ``all_served`` need be.
     """
     served = served_passes(world, find, before)
     clusters = world.sites.clusters
-    isls = isl_plan(world, served.satellites, served.start, served.span_s, served.out)
+    isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
     over_links = isls if world.topology.route == "mesh" else None
     by_passes = over_links is None or world.topology.access
-    if "between_planes" not in needs_isl and by_passes:
+    if all_served and "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
         check_served(world, served, rings)
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
     contacts = _contacts(served, clusters, links)
-    outages = dict(zip(served.fleet, served.out, strict=True))
-    feeder = feeder_plan(world, served.clients, served.out, find)
+    feeder = feeder_plan(world, served.clients, served.outages, find)
     return Plan(
         start=served.start,
         stop_s=served.span_s,
@@ -146,6 +150,7 @@ def make_plan(
         contacts=contacts,
         doubts=(
             *served.doubts,
+            *served.outages.doubts,
             *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
         ),
@@ -153,13 +158,14 @@ def make_plan(
         constellation=served.constellation,
         topology=served.topology,
         sky=_sky(served, devices),
-        faults=faults_of(world, clusters, outages, served.span_s, before),
+        faults=faults_of(world, clusters, served.outages, served.span_s, before),
         isls=isls,
         mesh=None if over_links is None else _mesh(world, contacts, over_links, feeder),
         server=_server(world),
         feeder=feeder,
         # A slot is not in parts, even if it is the only one.
         longest_session_s=getattr(world.orbit, "max_session_s", math.inf),
+        at_a_time=served.at_a_time,
     )
 
 

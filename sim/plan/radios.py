@@ -10,6 +10,7 @@ from typing import Any
 import channel
 from channel import Link, snr_db
 from scenarios.ground import Station
+from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
 from sim.world.world import World
@@ -25,7 +26,7 @@ _AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
 
 
 def ground_radios(world: World) -> list[Radios]:
-    """Return both directions of every cluster or station; they differ only by the air above it.
+    """Return both directions of every cluster or station; they differ by dishes and the air above.
 
     There are none where one satellite serves the others. The first is toward the server: the uplink
     of clusters, the downlink of stations. Raises InputError for values that ``channel`` refuses.
@@ -37,8 +38,8 @@ def ground_radios(world: World) -> list[Radios]:
     serve = world.topology.in_orbit
 
     @cache
-    def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
-        values = resolved[side]
+    def under(side: str, dish_m: float | None, air: channel.SlantAttenuation | None) -> Radio:
+        values = with_dish(resolved[side], dish_m)
         link = si_link(values, mask_deg, resolved["environment"], air)
         snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
         if snr > HIGHEST_SNR_DB:
@@ -55,7 +56,7 @@ def ground_radios(world: World) -> list[Radios]:
             return None  # a downlink of clusters
         _check_place(resolved[side], place)
         with as_input(f"link.{side}"):
-            return under(side, _air(resolved[side], place))
+            return under(side, getattr(place, "dish_m", None), _air(resolved[side], place))
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
     return [(radio(first, place), radio(second, place)) for place in world.sites.nodes]
@@ -69,6 +70,7 @@ def si_link(
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
+    gains_dbi: dict[str, Any] = dish_gains_dbi(values)
     frequency_hz = values["frequency_ghz"] * 1e9
     around = None
     if environment is not None:
@@ -82,8 +84,29 @@ def si_link(
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
         min_elevation_deg=min_elevation_deg,
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
+        **gains_dbi,
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+def with_dish(values: Mapping[str, Any], dish_m: float | None) -> Mapping[str, Any]:
+    """Return a direction of a station that has dishes of its own, of a diameter; None for others.
+
+    A gain that is given has no dish to be changed.
+    """
+    dishes = [] if dish_m is None else [dish for dish in DISHES.values() if dish in values]
+    return {**values, **dict.fromkeys(dishes, dish_m)}
+
+
+def dish_gains_dbi(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the gain of each dish that a direction has in the place of a gain, by its key."""
+    share = values.get("aperture_efficiency", 1.0)
+    hertz = values["frequency_ghz"] * 1e9
+    return {
+        gain: float(channel.aperture_gain_dbi(values[dish], hertz, share))
+        for gain, dish in DISHES.items()
+        if dish in values
+    }
 
 
 def _check_place(values: Mapping[str, Any], place: Any) -> None:

@@ -33,6 +33,9 @@ def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
         for key in ("fixed_rate_mbps",) if fixed else ("tx_power_dbm", "eirp_dbw"):
             if radio.get(key) is not None:
                 yield Raise(f"link.{direction}.{key}", now=radio[key])
+    dish = world.link.station
+    if dish is not None and any("aperture_efficiency" in resolved[side] for side in directions):
+        yield Raise("link.station.dish_m", now=dish.dish_m)
 
 
 def faster_isls(isl: Isl) -> Remedy:

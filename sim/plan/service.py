@@ -4,37 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats, Ints
+from orbit.serving import Turn
 from orbit.windows import groups
-from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
+from sim.devices.chance import FaultsUntilFork
+from sim.devices.outages import Outages, outages_of
 from sim.plan.outage_cuts import Look, cut
 from sim.plan.passes import Passes, find_feeder_passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
+from sim.world.sites import Pointing
 from sim.world.world import World
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ServedPasses(Passes):
-    """Passes cut into ``windows`` in which their satellites work, and which of them are served.
+    """Passes cut into ``windows`` in which both ends work, and which of them are served.
 
-    ``pass_numbers`` are those of the passes of which windows are pieces, ``out`` the outages of
-    each satellite. ``sessions`` numbers the services of each cluster, -1 for windows that are not
+    ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
+    ``sessions`` numbers the services of each cluster, -1 for windows that are not
     served. A ``constellation`` serves with any of its satellites, or stations with any of them.
+    ``at_a_time`` is how many clients each server serves at the same time, None for any number.
     """
 
-    out: Sequence[Intervals]
+    outages: Outages
     windows: orbit.ContactWindows
     pass_numbers: Ints
     service: orbit.Service
     sessions: Ints
     constellation: bool
+    at_a_time: tuple[int | None, ...]
 
     @cached_property
     def window_satellites(self) -> Ints:
@@ -82,58 +87,69 @@ def served_passes(
     """
     check_plan(world, WINDOW_BYTES)
     passes = find_passes(world, find)
-    out = outages_of(world, passes.servers, passes.span_s, before)
+    outages = outages_of(world, passes.servers, passes.start, passes.span_s, before)
     if world.orbit.source == "slots":
-        return _served_in_slots(passes, out)
+        return _served_in_slots(passes, outages)
     if not world.topology.in_orbit:
         alone = world.topology.access
-        return _served(passes, world.orbit, out, world.orbit.beams, passes_alone=alone)
+        return _served(passes, world.orbit, outages, world.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
     by_plane = world.roles.clients == "planes"
     passes = passes.with_satellites_as_clients(planes if by_plane else ())
-    return _served(passes, world.orbit, out, world.sites.antennas)
+    sites = world.sites
+    return _served(passes, world.orbit, outages, sites.antennas, sites.pointing)
 
 
-def served_feeder_passes(
-    world: World, out: Sequence[Intervals], find: Find = find_windows
-) -> ServedPasses:
+def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
     """Return which passes over the stations that serve devices get an antenna there.
 
-    A satellite has one link to a station at a time. ``out`` are the outages of each satellite.
+    A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
     passes = find_feeder_passes(world, find)
-    return _served(passes, world.orbit, out, world.sites.antennas)
+    return _served(passes, world.orbit, outages, world.sites.antennas, world.sites.pointing)
 
 
-def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:
+def _working(
+    passes: Passes, outages: Outages, look: Look | None = None
+) -> tuple[orbit.ContactWindows, Ints]:
+    """Cut passes into the windows in which nobody is out; return the pass of each, too."""
+    ends = passes.fleet, passes.grounded
+    which, out = outages.of_contacts(ends, passes.pass_satellites, passes.pass_places)
+    return cut(passes.passes, which, out, look)
+
+
+def _served_in_slots(passes: Passes, outages: Outages) -> ServedPasses:
     """Serve every cluster once a cycle; the pieces that an outage leaves are one session."""
-    windows, numbers = cut(passes.passes, passes.passes.satellite, out)
+    windows, numbers = _working(passes, outages)
     return ServedPasses(
         **vars(passes),
-        out=out,
+        outages=outages,
         windows=windows,
         pass_numbers=numbers,
         service=orbit.serve(windows),
         sessions=numbers // len(passes.clients),
         constellation=False,
+        at_a_time=(1,) * len(passes.servers),
     )
 
 
 def _served(
     passes: Passes,
     source: Any,
-    out: Sequence[Intervals],
+    outages: Outages,
     capacity: int | Sequence[int | None] | None,
+    pointing: Pointing | None = None,
     *,
     passes_alone: bool = False,
 ) -> ServedPasses:
-    """Share the servers by the rules of ``orbit:`` outside of the satellites' outages ``out``.
+    """Share the servers by the rules of ``orbit:`` outside of ``outages``.
 
     ``capacity`` is the beams of each satellite, or the antennas of each station: None for any
-    number. ``passes_alone`` are a session each, whatever follows.
+    number. ``pointing`` says how these turn, None that they do at once. ``passes_alone`` are a
+    session each, whatever follows.
     """
     look = _look(passes) if passes.places else None
-    windows, numbers = cut(passes.passes, passes.pass_satellites, out, look)
+    windows, numbers = _working(passes, outages, look)
 
     def elevation_deg(number: int, time_s: float) -> float:
         assert look is not None
@@ -146,12 +162,14 @@ def _served(
         hand_over=source.hand_over or "longest_remaining",
         min_contact_s=source.min_contact_s,
         elevation_deg=None if look is None else elevation_deg,
+        acquisition_s=0.0 if pointing is None else pointing.acquisition_s,
+        turn_s=None if look is None else _turn(windows, numbers, look, pointing),
     )
     if passes.topology.in_orbit:
         service = one_at_a_time(windows, service)
     return ServedPasses(
         **vars(passes),
-        out=out,
+        outages=outages,
         windows=windows,
         pass_numbers=numbers,
         service=service,
@@ -161,7 +179,39 @@ def _served(
             None if passes_alone else _session_gap_s(source, in_orbit=passes.topology.in_orbit),
         ),
         constellation=passes.topology.in_orbit or passes_alone or source.serving == "any",
+        at_a_time=(
+            tuple(capacity) if isinstance(capacity, Sequence) else (capacity,) * len(passes.servers)
+        ),
     )
+
+
+def _turn(
+    windows: orbit.ContactWindows, numbers: Ints, look: Look, pointing: Pointing | None
+) -> Turn | None:
+    """Return how long an antenna turns from one satellite to another, None if always at once.
+
+    It has an axis for the azimuth, which goes the shorter way round, and one for the elevation;
+    both turn at once, and at the same rate.
+    """
+    if pointing is None or not any(pointing.slew_deg_s):
+        return None
+
+    @lru_cache(maxsize=10_000)
+    def direction_deg(number: int, time_s: float) -> tuple[float, float]:
+        elevation_deg, azimuth_deg, *_ = look(int(numbers[number]), np.array([time_s]))[:, 0]
+        return float(elevation_deg), float(azimuth_deg)
+
+    def turn_s(one: int, at_s: float, other: int, to_s: float) -> float:
+        rate_deg_s = pointing.slew_deg_s[windows.satellite[one]]
+        if rate_deg_s is None:
+            return 0.0
+        up_deg, around_deg = (
+            abs(a - b)
+            for a, b in zip(direction_deg(one, at_s), direction_deg(other, to_s), strict=True)
+        )
+        return max(up_deg, min(around_deg, 360.0 - around_deg)) / rate_deg_s
+
+    return turn_s
 
 
 def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:

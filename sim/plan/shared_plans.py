@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learning.rng import Draws, draws_so_far, note_drawn
-from sim.devices.faults import FaultsUntilFork
+from sim.devices.chance import FaultsUntilFork
 from sim.plan.plan import Plan, make_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World

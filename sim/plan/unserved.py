@@ -40,8 +40,9 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
             continue
         windows = served.windows_of_clients[site]
         if passes[site] and not len(windows):
-            text = "{client!r}: its satellites are out in all of its {windows} windows"
-            helps: Sequence[Remedy] = [*_LESS_OUT, *longer]
+            it = "it or its" if world.planned_outages else "its"
+            text = f"{{client!r}}: {it} satellites are out in all of its {{windows}} windows"
+            helps: Sequence[Remedy] = [*_less_out(world), *longer]
             values = {"client": name, "windows": passes[site]}
             raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
         if source.source == "slots":
@@ -54,14 +55,21 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
             raise InputError(Statement.of(Code.NEVER_SEEN, key, text, *helps, **values))
         services = windows[service.served[windows]]
         if not len(services):
-            why, helps = _why_never_served(served, windows, source)
+            why, helps = _why_never_served(world, served, windows)
             text = "{client!r}: seen {windows} times, but never served (longest gap "
             text += "{longest_gap_h:.1f} h): {why}"
             values = {"client": name, "why": why, "longest_gap_h": gap, "windows": len(windows)}
             raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
 
 
-_LESS_OUT = (Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours"))
+def _less_out(world: World) -> list[Remedy]:
+    """Return what makes outages fewer or shorter, of those that a scenario has."""
+    helps: list[Remedy] = []
+    if world.faults.outages is not None:
+        helps += [Lower("faults.outages.per_day"), Lower("faults.outages.mean_hours")]
+    if world.planned_outages:
+        helps.append(Other(said="plan shorter outages in faults.planned"))
+    return helps
 
 
 def _never_seen(
@@ -139,16 +147,17 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
 
 
 def _why_never_served(
-    served: ServedPasses, windows: Ints, source: Any
+    world: World, served: ServedPasses, windows: Ints
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why a client that is seen is never served, and what helps."""
+    source: Any = world.orbit
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
         is_cut = len(served.passes) != len(served.windows)
         lower: list[Remedy] = [Lower("orbit.min_contact_s", now=source.min_contact_s)]
         return (
             f"its longest contact is {longest_s:.0f} s",
-            [*lower, *_LESS_OUT[:1]] if is_cut else lower,
+            [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
     beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
     beams = "link.isl.terminals" if served.topology.relay else beams

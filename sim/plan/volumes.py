@@ -113,7 +113,7 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
     """
     pieces: list[Piece] = []
     neglected: set[str] = set()
-    for contact in _served_in_order(plan):
+    for contact in served_in_order(plan):
         both = contact.links.devices
         pieces += _of_contact(plan, contact, both, edges)
         if both.to_client is None:
@@ -164,7 +164,7 @@ def session_volumes(plan: Plan) -> list[SessionVolume]:
     return [volume for *_, volume in sorted(found)]
 
 
-def _served_in_order(plan: Plan) -> Iterator[PlannedContact]:
+def served_in_order(plan: Plan) -> Iterator[PlannedContact]:
     """Yield the contacts that are served by their start: links are made together with the next."""
     of_clients = [plan.contacts.services(cluster.name) for cluster in plan.clusters]
     numbers = np.concatenate([*of_clients, np.zeros(0, np.int64)])
@@ -186,7 +186,7 @@ def _others(contacts: ContactColumns) -> list[str]:
     return [cluster.name for cluster in contacts.clusters]
 
 
-def _client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]:
+def client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]:
     """Return the nodes of a contact."""
     behind = len(_flying(contacts))
     satellite = int(contacts.satellite[number])
@@ -217,7 +217,7 @@ def _of_contact(
     cuts = edges(contact.start_s, contact.end_s)
     if not len(cuts):
         return
-    client, server = _client_and_server(plan.contacts, contact.contact_id)
+    client, server = client_and_server(plan.contacts, contact.contact_id)
     delays_s: dict[int, list[float]] = {}
     for way, ends in ((Way.TO_SERVER, (client, server)), (Way.TO_CLIENT, (server, client))):
         beam = links.to_server if way is Way.TO_SERVER else links.to_client

@@ -1,29 +1,46 @@
-"""Accuracy or loss over time or cycles: of one run, of several, of groups."""
+"""Accuracy or loss over time, cycles or what is spent: of one run, of several, of groups."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
+from sim.analysis.curves import What as Curve
 from sim.analysis.figures import bounds_of
 from sim.analysis.lead import FEWEST
 from sim.analysis.targets import TARGETS, evaluations, given, levels, named, shared_target
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
-from sim.plots.colours import ink, of_methods
+from sim.formatting import BYTES, JOULES, unit_for
+from sim.plots.canvas import Drawn, Run, behind, new_axes, unit_of
+from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
 
-OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
+OVER: dict[Over, str] = {
+    "time": "simulated time",
+    "cycle": "complete cycles",
+    "bytes": "data sent",
+    "energy": "energy of training and sending",
+}
 """What accuracy is drawn over, and what that is called."""
 What = Literal["accuracy", "loss"]
-"""What is drawn."""
+"""What is drawn of a model."""
+MARKED_EVERY = 0.14
+"""Distance of the markers of a line, as a share of the picture's diagonal."""
+CURVES: dict[Curve, str] = {"cycles": "complete cycles", "sent_bytes": "data sent"}
+"""Names of curves beside the axis, where they are not called like that."""
 OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
 """How thin the line of one seed is beside the mean of several."""
 OPACITY = 0.15
 """Of the band of the 95 % interval."""
+MOST_BANDS = 4
+"""Bands up to which they are not drawn fainter than that."""
 
 
 def accuracy_of(
@@ -34,79 +51,170 @@ def accuracy_of(
     clusters: bool = False,
     what: What = "accuracy",
 ) -> Axes:
-    """Draw the server's accuracy, or loss, over simulated time or over complete cycles.
+    """Draw the server's accuracy, or loss, over simulated time, complete cycles or what was spent.
 
-    With ``clusters`` also on the test data of each cluster. Thin lines are the summary's targets.
+    That is "bytes", on the air, or "energy", of training and sending. With ``clusters`` also on the
+    test data of each cluster. Thin lines are the summary's targets.
     """
     pooled = _curve(self.run, what, over)
     if pooled is None:
-        raise InputError(
-            Statement.of(
-                Code.NOT_RECORDED,
-                "",
-                "the run has no {what}: it is timing-only, or ended before it began",
-                what=what,
-            )
-        )
+        text = "the run has no {what}: it is timing-only, or ended before it began"
+        if _curve(self.run, what, "time") is not None:
+            text = "the run has no {what} over {over}: that is not modelled in it"
+        raise InputError(Statement.of(Code.NOT_RECORDED, "", text, what=what, over=over))
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
-        return _drawn({method or "": [pooled]}, [method], axes, over, what, targets)
+        return draw_curves({method or "": [pooled]}, [method], axes, over, what, targets)
     names = clusters_measured(self.run.tables)
     own = {name: _curve(self.run, what, over, name) for name in names}
     each = {name: [curve] for name, curve in own.items() if curve is not None} | {"all": [pooled]}
-    return _drawn(each, [None] * len(each), axes, over, what, targets)
+    return draw_curves(each, [None] * len(each), axes, over, what, targets)
 
 
 def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Steps | None:
-    return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster)
+    spent = run.manifest.get("spent")
+    return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster, spent)
 
 
-def _drawn(
+def draw_curves(
     curves: Mapping[str, Sequence[Steps]],
     methods: Sequence[str | None],
-    axes: Axes | None,
-    over: Over,
-    what: What,
-    targets: Sequence[float],
+    axes: Axes | None = None,
+    over: Over = "time",
+    what: Curve = "accuracy",
+    targets: Sequence[float] = (),
+    *,
+    seeds: bool = True,
+    most: int | None = None,
 ) -> Axes:
-    """Draw what is known of each label, and the targets among what is shown as thin lines."""
+    """Draw what is known of each label, and the targets among what is shown, with their names.
+
+    Each label has the curves of its seeds. Of several the mean is drawn, from three on with its
+    95 % interval as a band, and with ``seeds`` each of them as a thin line. ``methods`` has the
+    method of each label, if it has one. ``most`` is how many steps of a curve are drawn.
+    """
     axes = axes or new_axes()
-    last = max(curve.end for each in curves.values() for curve in each)
-    unit = unit_of(last) if over == "time" else Unit("cycles", 1.0)
-    across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
+    every = [curve for each in curves.values() for curve in each]
+    unit = _unit(over, max(curve.end for curve in every))
+    opacity = OPACITY * min(1.0, MOST_BANDS / len(curves))
+    pen = _Pen(axes, unit, what, opacity, seeds, most)
     names: list[str] = []
-    lines = []
-    for (label, each), look in zip(curves.items(), of_methods(methods), strict=True):
-        # Runs may have the same accuracies: a line below shows between another's dashes.
-        drawn = []
-        for number, curve in enumerate(each):
-            x = curve.x / unit.seconds
-            thin = OF_SEED if len(each) > 1 else {}
-            drawn += axes.plot(x, curve.values, drawstyle="steps-post", **look, **thin)
-            behind(axes, line=label, run=number, **{across: x, what: curve.values})
-        if len(each) > 1:
-            band = over_seeds(each, bounds_of(f"{what}_final"))
-            x = band.x / unit.seconds
-            drawn = axes.plot(x, band.mean, drawstyle="steps-post", **look)
-            ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
-            if ends:
-                shade = {"color": look["color"], "alpha": OPACITY, "linewidth": 0}
-                axes.fill_between(x, band.low, band.high, step="post", **shade)
-            behind(axes, line=label, mean_of=len(each), **{across: x, what: band.mean}, **ends)
-        if drawn:
+    lines: list[Artist] = []
+    looks = zip(looks_of(methods), curves.items(), strict=True)
+    for number, (look, (label, each)) in enumerate(looks):
+        # Curves may coincide: a line below shows between another's dashes, and by its markers.
+        marked: dict[str, Any] = {}
+        if len(curves) > 1:
+            first = MARKED_EVERY * number / len(curves)
+            marked = {"marker": look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
+        if each:
             names.append(SECTION.sub("", label))
-            lines.append(drawn[0])
+            lines.append(pen.draw(label, each, look, marked))
     if len(curves) > 1:
         legend(axes, lines, names)
+    _draw_targets(axes, targets if what == "accuracy" else ())
+    axes.set_xlabel(unit.axis)
+    _name_values(axes, what, max(float(curve.values.max()) for curve in every))
+    return axes
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """Draws the curves of one label at a time: see :func:`draw_curves`."""
+
+    axes: Axes
+    unit: _Unit
+    what: Curve
+    opacity: float
+    seeds: bool
+    most: int | None
+
+    def draw(self, label: str, each: Sequence[Steps], look: Look, marked: dict[str, Any]) -> Artist:
+        """Draw the curves of some seeds, and of several their mean; return the line of it."""
+        across = self.unit.column
+        if all(len(curve.x) == 1 for curve in each):  # a run that sends nothing, over bytes
+            marked = {**marked, "markevery": 1}
+        style = {"drawstyle": "steps-post", **look.line}
+        drawn: list[Artist] = []
+        for run, curve in enumerate(each):
+            if self.seeds or len(each) == 1:
+                few = curve if self.most is None else curve.thinned(self.most)
+                thin = OF_SEED if len(each) > 1 else marked
+                drawn += self.axes.plot(few.x / self.unit.scale, few.values, **style, **thin)
+            x = curve.x / self.unit.scale
+            behind(self.axes, line=label, run=run, **{across: x, self.what: curve.values})
+        if len(each) == 1:
+            return drawn[0]
+        band = over_seeds(each, bounds_of(f"{self.what}_final"))
+        band = band if self.most is None else band.thinned(self.most)
+        x = band.x / self.unit.scale
+        [line] = self.axes.plot(x, band.mean, **style, **marked)
+        ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
+        if ends:
+            shade: dict[str, Any] = {"color": colour(look.hue), "alpha": self.opacity}
+            self.axes.fill_between(x, band.low, band.high, step="post", linewidth=0, **shade)
+        shown = {across: x, self.what: band.mean}
+        behind(self.axes, line=label, mean_of=len(each), **shown, **ends)
+        return line
+
+
+def _name_values(axes: Axes, what: Curve, most: float) -> None:
+    """Name the axis of the values; those of bytes are written in a unit that ``most`` holds."""
+    name = CURVES.get(what, what)
+    if what == "sent_bytes":
+        unit, scale = unit_for(most, BYTES, "B")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value / scale:g}")
+        name = f"{name} ({unit})"
+    axes.set_ylabel(name)
+
+
+class _Unit(NamedTuple):
+    """The name of an axis with its unit, the unit's size, and the column of what is drawn over."""
+
+    axis: str
+    scale: float
+    column: str
+
+
+def _unit(over: Over, last: float) -> _Unit:
+    """Return the unit of an axis that ends at ``last``: seconds, cycles, bytes or joules."""
+    if over == "cycle":
+        return _Unit("complete cycles", 1.0, "complete_cycles")
+    if over == "time":
+        time = unit_of(last)
+        return _Unit(f"simulated {time.name}", time.seconds, f"simulated_{time.name}")
+    units, least, name, column = SPENT[over]
+    unit, scale = unit_for(last, units, least)
+    return _Unit(f"{name} ({unit})", scale, f"{column}_{unit}")
+
+
+SPENT: dict[Over, tuple[Sequence[tuple[str, float]], str, str, str]] = {
+    "bytes": (BYTES, "B", "data sent", "sent"),
+    "energy": (JOULES, "J", "energy", "energy"),
+}
+"""Units of what is spent, the least of them, its name at an axis and that of its column."""
+
+
+def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
+    """Draw the targets among what is shown as thin lines; their names stand at the left.
+
+    There curves that rise leave room.
+    """
     low, high = axes.get_ylim()
-    for target in targets if what == "accuracy" else ():
+    for target in targets:
         if low <= target <= high:
             axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
+            axes.annotate(
+                named(target),
+                (0.0, target),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(2.0, 1.0),
+                textcoords="offset points",
+                fontsize="small",
+                alpha=0.8,
+            )
     axes.set_ylim(low, high)
-    axes.set_xlabel(f"simulated {unit.name}" if over == "time" else "complete cycles")
-    axes.set_ylabel(what)
-    return axes
 
 
 def accuracy(
@@ -117,6 +225,8 @@ def accuracy(
     target: float | None = None,
 ) -> Axes:
     """Draw the accuracy, or loss, of the server's model of runs or groups of runs by their labels.
+
+    It is drawn over simulated time, complete cycles, "bytes" on the air or the "energy" spent.
 
     Of several runs of a group also the mean, and from three on its 95 % interval as a band. A thin
     line is the ``target``, by default the one at which a comparison of the runs compares times.
@@ -132,14 +242,16 @@ def accuracy(
             Statement.of(
                 Code.NOT_RECORDED,
                 "",
-                "none of the runs has an accuracy: they are timing-only, or unfinished",
+                "none of the runs has an accuracy over {over}: they are timing-only or unfinished, "
+                "or it is not modelled",
+                over=over,
             )
         )
     methods = [own[0].manifest.get("method") for own in each.values()]
     if target is None:
         runs_of_all = [run for own in each.values() for run in own]
         target = _shared(runs_of_all)
-    return _drawn(found, methods, axes, over, what, [] if target is None else [target])
+    return draw_curves(found, methods, axes, over, what, [] if target is None else [target])
 
 
 def _shared(runs: Sequence[Run]) -> float | None:

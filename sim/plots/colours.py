@@ -1,7 +1,8 @@
 """Colours and dashes of lines: of clusters by order, of methods by name."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -20,10 +21,24 @@ COLOURS = (
 )
 """Colours of clusters and other things by order, and of methods that name none of them.
 
-Colour-blind eyes tell them apart; on white and on dark paper the contrast is at least 3.4 to 1.
+On white and on dark paper the contrast is at least 3.4 to 1, which leaves little room for light
+and dark: see :data:`NEAR`.
+"""
+NEAR = frozenset(
+    map(frozenset, ((0, 5), (0, 6), (1, 4), (2, 3), (2, 7), (3, 5), (3, 6), (3, 7), (5, 6)))
+)
+"""Pairs of colours, by number, that are less than 20 apart in CIELAB to some eyes.
+
+Those are ordinary ones, and ones without red or green cones.
 """
 DASHES = ("-", "--", ":", "-.")
 """For lines of one colour, or that may lie on each other."""
+DASH_OF_HUE = (0, 0, 1, 0, 1, 1, 2, 2)
+"""The dashes of each colour at first: no two colours that are near have the same."""
+MARKERS = "os^Dvx+*"
+"""One a line, of different shapes, as lines may coincide."""
+OPEN: dict[str, Any] = {"fillstyle": "none", "markersize": 4}
+"""How markers are drawn: what lies below them shows."""
 
 
 def colour(number: int) -> str:
@@ -38,15 +53,58 @@ def of_method(name: str) -> str:
     return own or colour(sum(name.encode()))
 
 
-def of_methods(methods: Sequence[str | None]) -> list[dict[str, Any]]:
-    """Return colour and style of lines, those of no method by order; few lines have the same."""
-    looks: list[dict[str, Any]] = []
+class Look(NamedTuple):
+    """How a line is told from others: the numbers of its colour, its dashes and its marker."""
+
+    hue: int
+    dash: int
+    mark: int
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Its colour and dashes, as matplotlib takes them."""
+        return {"color": COLOURS[self.hue], "linestyle": DASHES[self.dash]}
+
+    @property
+    def marker(self) -> str:
+        """Its marker, as matplotlib takes it."""
+        return MARKERS[self.mark]
+
+
+def looks_of(methods: Sequence[str | None]) -> list[Look]:
+    """Return the looks of lines by the methods that they show, those of no method by order.
+
+    Each has its method's colour, or a free one where that is taken: two variants of a method are as
+    far apart as two methods. Of eight lines no two with colours that are nearly alike have the same
+    dashes; of more, they have other markers.
+    """
+    looks: list[Look] = []
     for number, method in enumerate(methods):
-        own = colour(number) if method is None else of_method(method)
-        dashes = DASHES[number % len(DASHES) :] + DASHES[: number % len(DASHES)]
-        free = [{"color": own, "linestyle": line} for line in dashes]
-        looks.append(next((look for look in free if look not in looks), free[0]))
+        hue = _free_hue(number if method is None else _hue_of(method), looks)
+        dashes = [(DASH_OF_HUE[hue] + turn) % len(DASHES) for turn in range(len(DASHES))]
+        taken = {look.dash for look in looks if nearly_alike(look.hue, hue)}
+        dash = next((dash for dash in dashes if dash not in taken), dashes[0])
+        mark = (number + number // len(MARKERS)) % len(MARKERS)
+        looks.append(Look(hue, dash, mark))
     return looks
+
+
+def _hue_of(method: str) -> int:
+    own = of_method(method)
+    return COLOURS.index(own) if own in COLOURS else sum(method.encode()) % len(COLOURS)
+
+
+def _free_hue(own: int, looks: Sequence[Look]) -> int:
+    """Return the colour of one's own, or the first of those that the fewest lines have."""
+    count = Counter(look.hue for look in looks)
+    fewest = min(count[hue] for hue in range(len(COLOURS)))
+    free = (hue for hue in (own % len(COLOURS), *range(len(COLOURS))) if count[hue] == fewest)
+    return next(free)
+
+
+def nearly_alike(one: int, other: int) -> bool:
+    """Whether two colours, by number, are the same or hard to tell apart."""
+    return one == other or frozenset((one, other)) in NEAR
 
 
 def ink() -> Any:

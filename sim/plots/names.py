@@ -8,11 +8,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 
+from sim.analysis.labels import LONGEST
 from sim.process.terminal import escaped
 
 LONGEST_NAME = 18
 """Letters of a name beside an axis."""
-LONGEST_LABEL = 34
+LONGEST_LABEL = LONGEST
 """Letters of a name in a legend."""
 LINE_LETTERS = 56
 """Letters that a line has room for in a picture 4.6 inches wide."""

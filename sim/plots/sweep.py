@@ -10,15 +10,13 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.figures import LISTED, OF_POINTS, TO_TARGETS, Figure, figures_of
 from sim.analysis.judged import Judged
+from sim.analysis.labels import METHOD
 from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
-from sim.plots.colours import ink_on, of_methods
+from sim.plots.colours import OPEN, colour, ink_on, looks_of
 from sim.plots.names import legend, name, name_ticks
 from statements import Code, Other, Statement
 
-MARKERS = "os^Dvx+*"
-"""One a line, of different shapes and open, as lines may coincide."""
-METHOD = "learning.method"
 FEW = 100
 """Fields up to which each value is written into its own."""
 IN_FIELD: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
@@ -103,7 +101,7 @@ def lines(
     values = _numbers(rows, value)
     numeric = all(isinstance(level, int | float) for level in across)
     place = np.array(across, float) if numeric else np.arange(len(across), dtype=float)
-    looks = of_methods([level if group == METHOD else None for level in groups])
+    looks = looks_of([level if group == METHOD else None for level in groups])
     axes = axes or new_axes()
     handles = []
     names = []
@@ -114,13 +112,12 @@ def lines(
         behind(axes, figure=figure.head, **{group or "line": _text(groups[number])}, **shown)
         names.append(_text(groups[number]) + (": none" if np.isnan(middle).all() else ""))
         # Lines may coincide: one below shows between another's dashes, and by its marks.
-        marker = MARKERS[number % len(MARKERS)]
-        handles += axes.plot(place, middle, marker=marker, fillstyle="none", ms=4, **look)
+        handles += axes.plot(place, middle, marker=look.marker, **OPEN, **look.line)
         if numeric:
-            axes.fill_between(place, low, high, color=look["color"], alpha=0.18, linewidth=0)
+            axes.fill_between(place, low, high, color=colour(look.hue), alpha=0.18, linewidth=0)
         else:  # nothing lies between two categories
             handles[-1].set(linestyle="")
-            axes.vlines(place, low, high, color=look["color"], linewidth=1.4, alpha=0.6)
+            axes.vlines(place, low, high, color=colour(look.hue), linewidth=1.4, alpha=0.6)
     if not numeric:
         name_ticks(axes, "x", place.tolist(), [_text(level) for level in across])
     axes.set_xlabel(name(in_words(x), 40))

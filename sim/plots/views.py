@@ -26,7 +26,7 @@ from scenarios import Scenario
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plan.budget import fit_one_scale, passes_of
-from sim.world.scenery import scenery_of
+from sim.world.scenery import Scenery, scenery_of
 from statements import Code, Other, Statement
 
 EARTH_RADIUS_KM = 6371.0
@@ -165,12 +165,17 @@ def map_view(manifest: Mapping[str, Any], minute: float) -> MapView:
     """Return the view of a minute of a run; raise InputError as :func:`check_map`."""
     scenery = scenery_of(check_map(manifest, minute))
     at = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
+    mask_deg = float(manifest["scenario"]["orbit"]["min_elevation_deg"])
+    return map_at(scenery, at, mask_deg)
+
+
+def map_at(scenery: Scenery, at: datetime, mask_deg: float) -> MapView:
+    """Return the view of a time; ``mask_deg`` is that of places without one of their own."""
     tracks = [ground_track(one, at, np.zeros(1)) for one in scenery.satellites]
     longitude_deg, latitude_deg, altitude_km = (
         np.concatenate([getattr(track, key) for track in tracks])
         for key in ("longitude_deg", "latitude_deg", "altitude_km")
     )
-    mask_deg = float(manifest["scenario"]["orbit"]["min_elevation_deg"])
     where = longitude_deg, latitude_deg, altitude_km
     return MapView(at, scenery.satellites, scenery.sites, *where, mask_deg)
 

@@ -26,7 +26,7 @@ from sim.analysis.judged import Judged, judged_together
 from sim.analysis.lead import Bounds
 from sim.analysis.targets import named
 from sim.plots.canvas import Unit, unit_of
-from sim.plots.colours import COLOURS, of_method
+from sim.plots.colours import looks_of
 
 MEASURES: dict[What, tuple[str, str]] = {
     "accuracy": ("accuracy", "share"),
@@ -153,16 +153,16 @@ def chart_of(
     clusters = _clusters(shown)
     measures = measures_of(shown)
     offered = [*shown, *others]
-    lines = _lines([_method(group) for group in offered], [group.label for group in offered])
+    labels = [group.label for group in offered]
+    methods: list[str | None] = [_method(group) for group in offered]
     if alone:
         views = list(_views_of_run(shown[0], clusters, measures))
-        free = [hue for hue in range(len(COLOURS)) if hue != lines[0].hue]
-        lines += [
-            Line(name, free[n % len(free)], n // len(free)) for n, name in enumerate(clusters)
-        ]
+        labels += clusters
+        methods += [None] * len(clusters)
     else:
         few = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
         views = list(_views(shown, clusters, measures, each=few))
+    lines = _lines(labels, methods)
     if not views:
         return None
     if others:
@@ -189,20 +189,10 @@ def _method(group: Group) -> str:
     return str(group.runs[0].manifest.get("method", ""))
 
 
-def _lines(methods: Sequence[str], labels: Sequence[str]) -> list[Line]:
-    """Return lines of which each has its method's colour, or a free one where that is taken.
-
-    Where no colour is free lines have the same one, and other dashes.
-    """
-    lines: list[Line] = []
-    for method, label in zip(methods, labels, strict=True):
-        colour = of_method(method)
-        own = COLOURS.index(colour) if colour in COLOURS else sum(method.encode()) % len(COLOURS)
-        dash = len(lines) // len(COLOURS)
-        taken = {line.hue for line in lines if line.dash == dash}
-        free = [hue for hue in (own, *range(len(COLOURS))) if hue not in taken]
-        lines.append(Line(label, free[0], dash))
-    return lines
+def _lines(labels: Sequence[str], methods: Sequence[str | None]) -> list[Line]:
+    """Return lines that look as those in files do."""
+    looks = looks_of(methods)
+    return [Line(label, look.hue, look.dash) for label, look in zip(labels, looks, strict=True)]
 
 
 def _clusters(groups: Sequence[Group]) -> list[str]:

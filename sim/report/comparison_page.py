@@ -9,13 +9,13 @@ from typing import Any
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.lead import FEWEST
-from sim.analysis.verdict_text import MORE_SEEDS, caveat_lines
+from sim.analysis.main_figures import main_figures
+from sim.analysis.verdict_text import MORE_SEEDS
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
 from sim.replay.scene import MOST_RUNS, share_sky
-from sim.report.answer import answers_of
 from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
@@ -91,9 +91,10 @@ def compared(
     comparison = compare_groups(groups, more_seeds, deadline_days, target)
     rows = comparison["groups"]
     called = (
-        *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
+        *(text.stand_in_lines, text.without_limits, text.test_rows, text.test_notes),
+        text.deadline_notes,
         *(text.figure_rows, text.mean_rows, text.target_rows),
-        *(accuracy, transposed, shares_of_groups, draw_shares, answers_of),
+        *(accuracy, transposed, shares_of_groups, draw_shares, main_figures),
     )
     shared = comparison["shared_target"]
     targets = map(float, comparison["targets"])

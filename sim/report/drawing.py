@@ -29,7 +29,6 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3")
 """As in ``templates/chart.js``."""
 SHADES = 7
 """Shades of a field, from faint to full: ``shade-0`` and so on in ``templates/report.css``."""
-BYTES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 @dataclass(frozen=True)

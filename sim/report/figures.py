@@ -1,7 +1,7 @@
 """Figures as files, for papers: matplotlib axes, and the data behind them as CSV."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scenarios import ScenarioError
 from sim.errors import InputError
 from sim.plots.canvas import data_behind
+from sim.report.pgf import pgf
 from sim.trace.plain_tables import without_formulas, write_batches
 
 SIZE_IN = (4.6, 3.2)
@@ -52,16 +53,19 @@ class Figures:
     ) -> None:
         if self.folder is None:
             return
-        with style.context("sim.report.paper"):
-            drawing, data = _bytes(self.form, draw, size_in, options)
-        (self.folder / f"{name}.{self.form}").write_bytes(drawing)
-        write_batches(without_formulas(data).to_batches(), self.folder / f"{name}.csv")
+        drawing, data = drawn([self.form], draw, size_in, **options)
+        (self.folder / f"{name}.{self.form}").write_bytes(drawing[self.form])
+        write_csv(data, self.folder / f"{name}.csv")
+
+
+def write_csv(data: pa.Table, path: Path) -> None:
+    """Write the data behind a drawing."""
+    write_batches(without_formulas(data).to_batches(), path)
 
 
 def paper(form: str, draw: Callable[..., object], **options: Any) -> bytes:
     """Return a drawing for a paper as a file: svg, pdf or png."""
-    with style.context("sim.report.paper"):
-        return _bytes(form, draw, None, options)[0]
+    return drawn([form], draw, **options)[0][form]
 
 
 PNG_DPI = 300
@@ -69,17 +73,32 @@ DATES = {"svg": "Date", "pdf": "CreationDate"}
 """Where the forms of a file have the date of their making."""
 
 
-def _bytes(
-    form: str, draw: Callable[..., object], size_in: tuple[float, float] | None, options: Any
-) -> tuple[bytes, pa.Table]:
-    """Return a drawing as a file, without a date, and the data behind it."""
-    figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
+def drawn(
+    forms: Sequence[str],
+    draw: Callable[..., object],
+    size_in: tuple[float, float] | None = None,
+    look: str = "sim.report.paper",
+    **options: Any,
+) -> tuple[dict[str, bytes], pa.Table]:
+    """Return a drawing as files of some forms (svg, pdf, pgf, png), and the data behind it.
+
+    ``draw`` gets the ``axes`` to draw on, and the ``options``. ``look`` is a style of matplotlib.
+    The files have no date: the same drawing gives the same bytes.
+    """
+    with style.context(look):
+        figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
+        axes = figure.subplots()
+        draw(axes=axes, **options)
+        return {form: _file(figure, form) for form in forms}, data_behind(axes)
+
+
+def _file(figure: Figure, form: str) -> bytes:
+    if form == "pgf":
+        return pgf(figure).encode()
     out = io.BytesIO()
-    axes = figure.subplots()
-    draw(axes=axes, **options)
     undated = {DATES[form]: None} if form in DATES else {}
     figure.savefig(out, format=form, metadata=undated, dpi=PNG_DPI if form == "png" else "figure")
-    return out.getvalue(), data_behind(axes)
+    return out.getvalue()
 
 
 def sentence(text: str) -> str:

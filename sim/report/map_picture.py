@@ -5,7 +5,7 @@ import numpy as np
 from orbit import Site
 from sim.execution.result import Result
 from sim.plots.ground_map import MOST_CIRCLES, MOST_NAMES
-from sim.plots.views import east, land_rings, map_view
+from sim.plots.views import MapView, east, land_rings, map_view
 from sim.report.drawing import (
     BOTTOM,
     LETTER,
@@ -29,7 +29,11 @@ NAME = 12
 
 def map_of(run: Result, minute: float) -> Picture:
     """Return where the satellites of a run are at a minute; raise InputError if it has no map."""
-    view = map_view(run.manifest, minute)
+    return picture_of(map_view(run.manifest, minute))
+
+
+def picture_of(view: MapView) -> Picture:
+    """Return the picture of a map: land, satellites, and places with from where they see one."""
     frame = Frame(
         Axis("longitude (degrees)", -180.0, 180.0, _degrees(180, 60)),
         Axis("latitude (degrees)", -90.0, 90.0, _degrees(90, 30)),

@@ -15,6 +15,7 @@ from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.diagnosis import Held
 from sim.analysis.diagnosis_text import finding_text, rows_of
 from sim.analysis.rounds import client_word
+from sim.analysis.run_headline import headline_of_run, limits_of_run, sent
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
@@ -27,7 +28,6 @@ from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.plots.views import check_map, longest_service
 from sim.report import pictures
-from sim.report.answer import headline_of_run, limits_of_run, sent
 from sim.report.chart import chart_of, title_of
 from sim.report.learnt import (
     answers,

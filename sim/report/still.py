@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from sim.formatting import BYTES, unit_for
 from sim.report.chart import Chart
-from sim.report.drawing import BYTES, Axis, Frame, Picture
+from sim.report.drawing import Axis, Frame, Picture
 
 WIDTH, HEIGHT = 720, 320
 """Of the picture in pixels."""
@@ -15,8 +16,7 @@ def still(chart: Chart) -> Picture:
     curves = [curve for curve in view.curves if curve.line < chart.first]
     name, form = chart.measures[view.what]
     highest = max(float(np.nanmax(curve.band.mean)) for curve in curves)
-    units = BYTES if form == "bytes" else ()
-    unit, size = next((one for one in units if highest >= one[1]), ("", 1.0))
+    unit, size = unit_for(highest, BYTES if form == "bytes" else (), "")
     ends = [float(chart.scaled(curve.band.end, view.over)) for curve in curves]
     means = [curve.band.mean / size for curve in curves]
     frame = Frame(

@@ -1,6 +1,6 @@
 """Figures of the points of a sweep, as pictures and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -62,12 +62,15 @@ def drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[st
 
 
 def facets(
-    rows: pa.Table, every: Sequence[Row], over: Sequence[str], best: Row
+    rows: pa.Table, every: Sequence[Row], over: Sequence[str], best: Row, idle: Collection[str]
 ) -> list[tuple[str, pa.Table]]:
     """Return the rows of each combination of the keys ``over``, with what is the same in them.
 
-    A picture of each pools over nothing but seeds. Of many, that of the leading combination.
+    A picture of each pools over nothing but seeds, and ``idle`` keys, which change nothing about
+    what it shows: pictures of each of their values would be equal. Of many, that of the leading
+    combination.
     """
+    over = [key for key in over if key not in idle]
     if not over:
         return [("", rows)]
     number: dict[str, list[int]] = {}

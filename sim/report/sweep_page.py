@@ -1,35 +1,26 @@
 """The page of a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import Comparison
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
 from sim.report.chart import MOST_PICKED
 from sim.report.comparison_page import compared
-from sim.report.explorer import explorer_of
+from sim.report.explorer import explorer_of, without_effect
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
-from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_limits, sweep_parts
+from sim.sweep.answers import answers, best_target, leading, runs_of
+from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
+from sim.sweep.differences import Row
 from sim.sweep.rows import missing_status
-from sim.sweep.side_by_side import compared_keys, groups_of, label_of
+from sim.sweep.side_by_side import groups_of, labels_in
 from sim.sweep.text import but_the_seed, sha256_text
-
-
-def finished(sweep: Sweep) -> list[Path]:
-    """Return the run folders of the complete points, each once, in the order of the points."""
-    status = sweep.rows["status"].to_pylist()
-    complete = [
-        folder for folder, ended in zip(sweep.folders, status, strict=True) if ended == COMPLETE
-    ]
-    return list(dict.fromkeys(complete))
 
 
 def page(folder: Path) -> Page:
@@ -58,12 +49,13 @@ def page_of(sweep: Sweep) -> Page:
     one_key = len(but_the_seed(keys)) == 1
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     explored = None if several and names else _explored(sweep, drawn, groups)
+    headline, *limits = first_lines(found, groups.get("comparison") if one_key else None)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}",
-        title=_title(found, len(done), groups if one_key else {}),
-        subtitle=" ".join([str(counts), *_limits(found, groups if one_key else {})]),
+        title=headline or f"{counted(len(done), 'complete point')}, and nothing to compare",
+        subtitle=" ".join([str(counts), *limits]),
         context={
             "keys": keys,
             "whole": rows,
@@ -75,8 +67,7 @@ def page_of(sweep: Sweep) -> Page:
             "as_yaml": as_yaml,
             **groups,
             **drawn,
-            "maps": facets(rows, every, drawn["others"][1:], best[0]),
-            "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
+            **_facets(rows, every, drawn, best[0]),
             "words": words,
             # Of one key the groups side by side have the answer.
             "open_words": 0 if one_key and several else MOST_WORDS,
@@ -91,6 +82,19 @@ def page_of(sweep: Sweep) -> Page:
     )
 
 
+def _facets(
+    rows: pa.Table, every: Sequence[Row], drawn: Mapping[str, Any], best: Row
+) -> dict[str, dict[str, list[tuple[str, pa.Table]]]]:
+    """Return the rows of each map, and of each picture of lines, by the column that it shows."""
+    keys = [key for key in (drawn["across"], *drawn["others"]) if key]
+    found: dict[str, dict[str, list[tuple[str, pa.Table]]]] = {"maps": {}, "curves_of": {}}
+    for column in drawn["columns"]:
+        idle = without_effect(every, keys, column)
+        found["maps"][column] = facets(rows, every, drawn["others"][1:], best, idle)
+        found["curves_of"][column] = facets(rows, every, drawn["others"][:-1], best, idle)
+    return found
+
+
 def _explored(
     sweep: Sweep, drawn: Mapping[str, Any], groups: Mapping[str, Any]
 ) -> dict[str, Any] | None:
@@ -99,13 +103,13 @@ def _explored(
         return None
     chart = groups.get("curves")
     lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
-    compares = compared_keys(sweep)
+    label_of = labels_in(sweep)
     return explorer_of(
         sweep.rows,
         drawn["across"],
         drawn["others"],
         drawn["columns"],
-        lambda row: lines_of.get(label_of(row, compares)),
+        lambda row: lines_of.get(label_of(row)),
         mapped=bool(drawn["mapped"]),
     )
 
@@ -114,20 +118,6 @@ MOST_WORDS = 2
 """Sentences and tables that stand open; the others are folded."""
 MOST_SHOWN = 200
 """Combinations that the page lists for readers without scripts."""
-
-
-def _title(found: SweepAnswers, complete: int, groups: Mapping[str, Any]) -> str:
-    """Return the first answer as a title: who is best, or else that nobody is."""
-    beside: Comparison | None = groups.get("comparison")
-    if beside is not None:
-        return beside.headline
-    few = f"{counted(complete, 'complete point')}, and nothing to compare"
-    return sweep_headline(found) or few
-
-
-def _limits(found: SweepAnswers, groups: Mapping[str, Any]) -> list[str]:
-    beside: Comparison | None = groups.get("comparison")
-    return sweep_limits(found) if beside is None else list(beside.limits)
 
 
 MOST_VALUES = 12

@@ -10,9 +10,12 @@ from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
-from sim.report.figures import Figures, paper
+from sim.report.figures import Figures
+from sim.report.figures import paper as drawn_for_paper
+from sim.report.kit import write_kit
 from sim.report.page import MARK, Page, html
-from sim.sweep import Sweep, read_sweep
+from sim.sweep import Sweep
+from sim.sweep.folder import run_folders
 from statements import Code, Other
 
 NAME = "report.html"
@@ -48,6 +51,7 @@ def report(
     figures: str | Path | None = None,
     form: str = "svg",
     still: str | Path | None = None,
+    paper: str | Path | None = None,
 ) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
@@ -55,7 +59,9 @@ def report(
     ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
     figure as a file of this ``form``, svg or pdf, those of the page's chart too, and for the data
     behind each as CSV; files of the same names are replaced. ``still`` is a file (svg, pdf or png)
-    for the still of one run's replay at that minute. The same folders give the same bytes.
+    for the still of one run's replay at that minute. ``paper`` is a new or empty folder for a kit
+    of a paper: figures of one column, tables, captions and references, of runs with three seeds or
+    more. The same folders give the same bytes.
     Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
     and for a file that is not a report or cannot be written.
     """
@@ -70,6 +76,8 @@ def report(
     taken = None if still is None else Path(still)
     picture = b"" if taken is None else _still(places, taken, map_minute)
     page = _page(places, map_minute)
+    if paper is not None:
+        write_kit(places, Path(paper))
     into = None if figures is None else Path(figures)
     try:
         if into is not None:
@@ -111,7 +119,7 @@ def _still(places: Sequence[Path], path: Path, minute: float) -> bytes:
             "only the report of one run has one",
             Other(said="leave it out"),
         )
-    return paper(path.suffix[1:], load(places[0]).replay().still, minute=minute)
+    return drawn_for_paper(path.suffix[1:], load(places[0]).replay().still, minute=minute)
 
 
 def write_page(path: Path, text: str) -> None:
@@ -149,9 +157,4 @@ def _page(places: Sequence[Path], map_minute: float) -> Page:
         )
     if sweeps == [True]:
         return sweep_page.page(places[0])
-    runs = [
-        run
-        for one, swept in zip(places, sweeps, strict=True)
-        for run in (sweep_page.finished(read_sweep(one)) if swept else [one])
-    ]
-    return comparison_page.page(runs)
+    return comparison_page.page(run_folders(places))

@@ -1,9 +1,10 @@
 """The answers of a sweep as text and as JSON."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sim.analysis.comparison import Comparison
+from sim.analysis.labels import labels_of
 from sim.analysis.rows import Answer, Row
 from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
 from sim.analysis.verdict import Verdict
@@ -34,22 +35,16 @@ OF_VALUES = Words(listed, MORE_SEEDS)
 
 
 def _words(found: SweepAnswers) -> Words:
-    """Return how combinations are named: by the last parts of keys, and the first few of many."""
-    rows = [row for figure in found.figures[:1] for row in figure.combinations.rows]
-    keys = list(rows[0].values) if rows else []
-    heads = dict(zip(keys, last_parts(keys), strict=True))
-    short = {row.label: labelled_as(row.values, heads) or row.label for row in rows}
+    """Return how combinations are named: as groups side by side are, and the first few of many."""
+    rows = [row for figure in found.figures[:1] for row in figure.combinations.rows if row.values]
+    short = dict(zip([row.label for row in rows], labels_of([r.values for r in rows]), strict=True))
 
     def names(labels: Sequence[str]) -> str:
-        # Labels have commas of their own.
-        return some([short[label] for label in labels], MOST_NAMED, " and ", "other points")
+        return some(
+            [short.get(label, label) for label in labels], MOST_NAMED, " and ", "other points"
+        )
 
     return Words(names, MORE_SEEDS)
-
-
-def labelled_as(values: Mapping[str, Any], heads: Mapping[str, str]) -> str:
-    """Name the values of keys by ``heads`` of these."""
-    return ", ".join(f"{heads[key]}={as_yaml(value)}" for key, value in values.items())
 
 
 def sweep_headline(found: SweepAnswers) -> str:
@@ -64,6 +59,17 @@ def sweep_limits(found: SweepAnswers) -> list[str]:
     groups = len(titled[0].rows) if titled else 0
     caveats = found.caveats * groups
     return comparison_limits(titled, caveats, groups, _words(found), drawn=found.drawn)
+
+
+def first_lines(found: SweepAnswers, beside: Comparison | None) -> list[str]:
+    """Return the headline and what limits it, a line each; no headline where nothing is compared.
+
+    ``beside`` is the comparison of the sweep's combinations, if there is one: its headline is that
+    of the sweep, so that there is one.
+    """
+    if beside is not None:
+        return [beside.headline, *beside.limits]
+    return [sweep_headline(found), *sweep_limits(found)]
 
 
 def _titled(found: SweepAnswers) -> list[Answer]:
@@ -96,7 +102,9 @@ def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
     counts = [f"{key} ({counted(number, 'value')})" for key, number in found.values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     parts: list[str | RowTable] = [f"{found.complete} of {found.points} points are complete{over}."]
-    parts += [f"{line}." for line in caveat_lines(found.caveats, len(found.caveats))]
+    caveats = (f"{line}." for line in caveat_lines(found.caveats, len(found.caveats)))
+    limits = sweep_limits(found)
+    parts += [line for line in caveats if line not in limits]
     words = _words(found)
     for number, figure in enumerate(found.figures):
         in_full = number == 0 or bool(figure.combinations.measure.target)
@@ -224,12 +232,12 @@ def _of_key(one: KeyAnswer) -> Iterator[str]:
 def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]:
     """Return what a sweep says as ``compare --json`` has it.
 
-    ``beside`` is the comparison of its combinations, if there is one: its headline is that of the
-    sweep, so that there is one.
+    ``beside`` is the comparison of its combinations, if there is one.
     """
+    headline, *limits = first_lines(found, beside)
     return {
-        "headline": beside.headline if beside else sweep_headline(found),
-        "limits": list(beside.limits) if beside else sweep_limits(found),
+        "headline": headline,
+        "limits": limits,
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "answers": sweep_lines(found),
         "verdicts": [

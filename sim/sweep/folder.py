@@ -1,7 +1,7 @@
 """The sweep folder: claimed for one sweep, and read; `sweep.parquet` has one row per point."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -16,9 +16,10 @@ from learning.files import read_object
 from sim import files
 from sim.analysis.notebook import framed
 from sim.errors import InputError
-from sim.execution.folder import POINTS, SWEEP
+from sim.execution.folder import POINTS, SWEEP, is_sweep
 from sim.execution.identity import changed_code
 from sim.execution.live import Heartbeat
+from sim.execution.status import COMPLETE
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
@@ -59,6 +60,13 @@ class Sweep:
         return [self.folder / name for name in self.rows.column("folder").to_pylist()]
 
     @property
+    def finished(self) -> list[Path]:
+        """The run folders of the complete points, each once, in the order of the points."""
+        status = self.rows["status"].to_pylist()
+        pairs = zip(self.folders, status, strict=True)
+        return list(dict.fromkeys(folder for folder, ended in pairs if ended == COMPLETE))
+
+    @property
     def sha256(self) -> str:
         """Digest of all columns that do not depend on the machine."""
         return sweep_sha256(self.rows)
@@ -89,6 +97,28 @@ def read_sweep(folder: str | Path) -> Sweep:
             path, Code.BROKEN_FILE, "has {many}", Other(said="sweep --resume"), many=many
         )
     return Sweep(place, about, pa.concat_tables(read_groups(path)))
+
+
+def run_folders(places: Iterable[Path]) -> list[Path]:
+    """Return folders of runs, where those of sweeps stand for their complete points.
+
+    Raises InputError for a sweep without rows, or without a complete point.
+    """
+    found: list[Path] = []
+    for place in places:
+        if not is_sweep(place):
+            found.append(place)
+            continue
+        finished = read_sweep(place).finished
+        if not finished:
+            raise InputError.of_file(
+                place,
+                Code.NOT_RECORDED,
+                "none of the sweep's points is complete",
+                Other(said="go on with it by leomix sweep --resume"),
+            )
+        found += finished
+    return list(dict.fromkeys(found))
 
 
 def read_about(place: Path) -> dict[str, Any] | None:

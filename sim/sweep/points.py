@@ -12,13 +12,14 @@ from learning.rng import stream
 from scenarios import Scenario
 from scenarios.errors import SET
 from scenarios.loading import Read
+from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, point_identity
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, Steps, refuse
-from sim.sweep.variants import METHOD, VARIANT, Axes
+from sim.sweep.variants import Axes
 from sim.world.world import World
 from statements import Code, Other, Place, Refused, Remedy, Statement, dotted, statement_of
 

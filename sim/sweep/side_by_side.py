@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sim.analysis.comparison import Comparison, Group, WithoutTables, compare_groups
+from sim.analysis.labels import labels_of
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml, last_parts
+from sim.formatting import as_yaml
 from sim.sweep.answers_text import MORE_SEEDS
 from sim.sweep.differences import Row
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.text import combinations_in
-from sim.sweep.variants import METHOD, VARIANT
 
 MOST_GROUPS = 12
 """Combinations up to which a table shows them side by side."""
 
 
 def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> list[Group]:
-    """Return the combinations of complete points, in the order of ``rows``; ``runs`` by folder.
-
-    The label of a group is its value where one key was swept beside the seed and has names, else it
-    names the values of all keys but the method's or variant's, which stands first.
-    """
+    """Return the combinations of complete points, in the order of ``rows``; ``runs`` by folder."""
     done = [row for row in rows if row["status"] == COMPLETE and row["folder"] in runs]
-    keys = compared_keys(sweep)
+    label_of = labels_in(sweep)
     return [
         Group(
-            label_of(group[0], keys),
+            label_of(group[0]),
             tuple(runs[folder] for folder in dict.fromkeys(row["folder"] for row in group)),
         )
-        for group in combinations_in(done, keys)
+        for group in combinations_in(done, compared_keys(sweep))
     ]
 
 
-def label_of(row: Row, keys: Sequence[str]) -> str:
-    """Return the label of the group of a row, by the keys that are compared."""
-    if len(keys) == 1 and isinstance(row[keys[0]], str):
-        return as_yaml(row[keys[0]])
-    named = [key for key in keys if key not in (VARIANT, METHOD)]
-    first = [as_yaml(row[key]) for key in keys if key not in named]
-    rest = zip(last_parts(named), named, strict=True)
-    return " ".join([*first, *(f"{head}={as_yaml(row[key])}" for head, key in rest)])
+def labels_in(sweep: Sweep) -> Callable[[Row], str]:
+    """Return what gives the label of the combination of a row of a sweep."""
+    keys = compared_keys(sweep)
+    groups = combinations_in(sweep.rows.to_pylist(), keys)
+    labels = labels_of([{key: group[0][key] for key in keys} for group in groups])
+    known = {_values(group[0], keys): label for group, label in zip(groups, labels, strict=True)}
+    return lambda row: known[_values(row, keys)]
+
+
+def _values(row: Row, keys: Sequence[str]) -> str:
+    return as_yaml([row[key] for key in keys])
 
 
 def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison | None:

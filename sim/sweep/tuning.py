@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sim.analysis.judged import Judged, by_objective
+from sim.analysis.labels import METHOD, VARIANT
 from sim.analysis.lead import Bounds
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError, SimulationError
@@ -32,7 +33,7 @@ from sim.sweep.points import SweepPlan, combinations, combinations_count, scenar
 from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.running import Sweeping, axes_of, run_sweep
 from sim.sweep.text import failures_text, no_room
-from sim.sweep.variants import METHOD, VARIANT, Axes
+from sim.sweep.variants import Axes
 from statements import Code, Statement
 
 if TYPE_CHECKING:

@@ -14,15 +14,11 @@ from typing import Any, NoReturn
 
 from scenarios.files import ALLOW_CODE, may_be_code, read_text
 from scenarios.parsing import parse_yaml
+from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from statements import Code, Other, Place, Refused
-
-VARIANT = "variant"
-"""The column of the names, among the keys of the sweep."""
-
-METHOD = "learning.method"
 
 Keys = Mapping[str, Any]
 """Values by dotted key."""

@@ -12,6 +12,7 @@ import orbit
 import scenarios
 from scenarios import Scenario
 from sim.world.fleet import Fleet
+from sim.world.planned import ListedOutage, PlannedOutages
 from sim.world.sites import Sites
 from sim.world.start import given_start, start_of
 from sim.world.topology import Topology
@@ -43,6 +44,11 @@ class World:
     def sites(self) -> Sites:
         """Clients, and the places on the ground."""
         return Sites(self.scenario, self.fleet)
+
+    @cached_property
+    def planned_outages(self) -> tuple[ListedOutage, ...]:
+        """The outages on a date, those of a file too; InputError for a wrong one."""
+        return PlannedOutages(self.scenario).listed
 
     @cached_property
     def given_start(self) -> datetime | None:
@@ -103,7 +109,7 @@ class World:
 
     @property
     def faults(self) -> Faults:
-        """The section on what goes wrong by chance."""
+        """The section on what goes wrong, by chance or on a date."""
         return self.scenario.faults
 
     @property

@@ -51,6 +51,9 @@ def test_a_beam_is_70_wavelengths_over_the_dish_and_half_of_it_sees_half_of_the_
     gain_dbi, wavelength_m, distance_m
 ):
     diameter_m = wavelength_m / np.pi * np.sqrt(ratio(gain_dbi) / 0.6)
+    assert channel.aperture_gain_dbi(diameter_m, LIGHT_M_S / wavelength_m) == pytest.approx(
+        gain_dbi, abs=1e-9
+    )
     width_deg = channel.beamwidth_deg(gain_dbi)
     assert width_deg == pytest.approx(70.0 * wavelength_m / diameter_m, rel=1e-12)
     radius_m = 500.0 * channel.footprint_km(width_deg, distance_m)

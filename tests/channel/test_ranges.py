@@ -14,6 +14,7 @@ import channel
 RANGES = """
 slant_range_m altitude_m=6e5|0,inf elevation_deg=30|-0.1,90.1
 free_space_path_loss_db distance_m=6e5|0,inf frequency_hz=2e9|0,inf
+aperture_gain_dbi diameter_m=13|0,inf frequency_hz=2e9|0,inf efficiency=0.6|0,1.1
 doppler_hz range_rate_km_s=1|inf frequency_hz=2e9|0
 eirp_dbw tx_power_dbm=23|inf tx_gain_dbi=0|inf
 g_over_t_db_k rx_gain_dbi=0|inf noise_figure_db=7|-0.1 antenna_temperature_k=290|-0.1,inf
@@ -49,10 +50,11 @@ Link frequency_hz=2e9|0,inf,fast bandwidth_hz=1e6|0,inf eirp_dbw=0|inf g_over_t_
     clutter_loss_db=_|-0.1 shadowing_margin_db=_|-0.1,inf path_gain_db=_|0,-inf
     fading=_|lognormal rate=_|fastest,outage atmosphere=_|thin attenuation=_|3 environment=_|forest
     rician_k_linear=_|-0.1 outage_probability=_|0.2 rolloff=_|0.35 required_snr_db=_|inf
+    modcods=_|dvb-s3 max_efficiency_bps_hz=_|0.43,31
     duty=_|0,1.1 min_elevation_deg=_|-0.1,90.1 fixed_rate_bps=_|5e6
 Link frequency_hz=2e10 bandwidth_hz=1e6 eirp_dbw=0 g_over_t_db_k=0 environment:frequency_hz=_|city
 Link link rate=outage fading=rician outage_probability=_|0,1
-Link link rate=modcod rolloff=_|-0.1,1.1 required_snr_db=_|3
+Link link rate=modcod rolloff=_|-0.1,1.1 required_snr_db=_|3 max_efficiency_bps_hz=_|2
 Link link rate=fixed fixed_rate_bps=1e6|0,none
 Link link environment=city shadowing_margin_db=_|3 clutter_loss_db=_|3 rician_k_linear=_|3
 Link link attenuation=air zenith_attenuation_db=_|0.1 atmosphere=_|inverse_elevation

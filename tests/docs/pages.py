@@ -6,10 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 STUDIES = DOCS / "studies"
+GUIDE = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+"""The pages outside of the annex."""
 PAGES = [
-    ROOT / "README.md",
+    *GUIDE,
     ROOT / "CONTRIBUTING.md",
-    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.glob("annex/*.md")),
     *sorted(DOCS.glob("papers/*.md")),
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

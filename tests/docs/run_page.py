@@ -1,8 +1,9 @@
 """The blocks of a page, run in its order as a reader would type them, Python in one of its own.
 
-    python -m tests.docs.run_page docs/gallery.md gallery build/docs
+    python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
 
-runs a page in a folder of its own, and moves what it has written into `gallery` to `build/docs`.
+runs a page in a folder of its own, and moves what it has written into `gallery` to
+`build/docs/annex`.
 """
 
 import json

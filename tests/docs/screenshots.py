@@ -1,4 +1,6 @@
-"""The two pictures of pages in `docs`, made anew: of `make demo`, and of the replay of one run.
+"""The two pictures that README shows, made anew: of `make demo`, and of the replay of one run.
+
+`make pictures` makes the runs and calls this:
 
     python -m tests.docs.screenshots DEMO PLAIN_FEDAVG
 

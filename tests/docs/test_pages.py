@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from configparser import ConfigParser
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tests.kit.sweeps import FORMATS, app, status
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_FOLDER = (DOCS / "run-folder.md").read_text()
-TABLES_OF = {"methods.md": METHODS.shipped, "traces.md": FORMATS.shipped}
+TABLES_OF = {"methods.md": METHODS.shipped, "run-folder.md": FORMATS.shipped}
 
 
 @pytest.fixture(autouse=True)
@@ -62,23 +63,44 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
                 assert (ROOT / words[1]).is_file() or Path(words[1]).is_file(), line
 
 
+@cache
+def anchors(page):
+    """Anchors of the headings of a page, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
 @by_page
 def test_links_lead_somewhere_and_files_that_are_named_exist(page):
     text = page.read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+        there = page.parent / target if target else page
+        assert there.exists(), f"{page.name}: {target}"
+        if anchor and there.suffix == ".md" and there.name != "api.md":  # Sphinx makes its names
+            assert anchor in anchors(there), f"{page.name}: {target}#{anchor}"
     for path in re.findall(r"`((?:[a-z]+/)+[a-z_0-9]+\.py)`", text):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
-PROMISES = [("SECURITY.md", "test_hostile_files"), ("docs/trust.md", "test_invariants")]
+@by_page
+def test_a_page_opens_with_what_it_is_about(page):
+    title, opening, *_ = page.read_text().split("\n\n")
+    assert title.startswith("# ") and re.match(r"[\w`*]", opening), opening
+
+
+PROMISES = [
+    ("SECURITY.md", "test_hostile_files", "## What is not promised"),
+    ("docs/trust.md", "test_invariants", "## Determinism"),
+]
 NAMED_TEST = re.compile(r"`(?:(tests/[a-z_/]+\.py)::)?(test_[a-z_0-9]+)`")
 
 
-@pytest.mark.parametrize(("page", "tests"), PROMISES)
-def test_promises_name_tests_that_exist(page, tests):
-    """Those without a file are in the one that the page names first."""
-    text = (ROOT / page).read_text().partition("## What is not promised")[0]
+@pytest.mark.parametrize(("page", "tests", "end"), PROMISES)
+def test_promises_name_tests_that_exist(page, tests, end):
+    """Those before the heading ``end``. Tests without a file are in the one named first."""
+    text, heading, _ = (ROOT / page).read_text().partition(end)
+    assert heading
     own = f"tests/sim/{tests}.py"
     assert f"`{own}`" in text
     for file, name in NAMED_TEST.findall(text):

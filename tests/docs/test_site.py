@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.browser import Tab
+
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 
@@ -53,3 +55,26 @@ def test_the_tutorial_shows_what_its_cells_return(site):
     assert shown.count('alt="accuracy over simulated time"') >= 2  # results show themselves
     pictures = re.findall(r'src="(_images/[^"]+)"', shown)
     assert len(pictures) == 3 and all((site / name).is_file() for name in pictures)
+
+
+FOUND = {
+    "acquisition_s": "scenarios-link.html#links-between-satellites",
+    "learning.step_size": "scenarios.html#keys-learning",
+    "leomix fork": "commands.html#leomix-fork",
+    "gateway": "glossary.html#places-and-contacts",
+}
+
+
+def test_the_search_finds_sections_on_a_disk_without_a_network(site, browser):
+    tab = Tab(browser, site / "annex" / "theory.html")
+    for words, first in FOUND.items():
+        tab.page.fill("input[name=q]", words)
+        tab.page.press("input[name=q]", "Enter")
+        link = tab.page.locator("#search-results a").first
+        link.wait_for()
+        assert link.get_attribute("href") == first, words
+        shown = tab.page.locator("#search-results mark").first.inner_text()
+        assert words.split()[0].startswith(shown.lower())
+        link.click()
+        tab.page.wait_for_url(f"**/{first}")
+    assert tab.said == [] and all(url.startswith("file:") for url in tab.asked)

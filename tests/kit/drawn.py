@@ -64,7 +64,7 @@ AGGREGATION = st.one_of(
 )
 SERVING = some(
     beams=st.integers(1, 3),
-    priority=one("least_recently_served", "highest_elevation"),
+    priority=one("least_recently_served", "highest_elevation", "longest_waiting"),
     min_contact_s=one(0.0, 30.0, 300.0),
 )
 SEVERAL = some(
@@ -100,7 +100,16 @@ def scenarios_drawn(
     drawn["learning"] = draw(_learning(method, train))
     if draw(st.integers(1, 10)) > 10 * (1 - struck):
         drawn["faults"] = draw(FAULTS.filter(bool))
+        if draw(one(False, False, True)):
+            drawn["faults"]["planned"] = draw(st.lists(_planned(names), min_size=1, max_size=3))
     return drawn
+
+
+@st.composite
+def _planned(draw: st.DrawFn, names: list[str]) -> Mapping:
+    begin = draw(one(0, 1, 5, 20))
+    ends = draw(some(to_hours=one(begin + 0.1, begin + 1, begin + 6)))
+    return {"cluster": draw(st.sampled_from(names)), "from_hours": begin, **ends}
 
 
 @st.composite

@@ -68,6 +68,7 @@ def refused(source: str, changes: dict[str, Any]) -> str:
 
 SCHEMA = scenarios.schema()
 AROUND: dict[str, Any] = {
+    "link.station": {"dish_m": 13, "band": "X"},
     "start": {"after": "2026-08-22T00:00:00Z", "within_days": 1},
     "orbit.shells": [{"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}],
     "ground.clusters.0.places": [{"latitude_deg": 48.2, "longitude_deg": 11.5}],
@@ -75,6 +76,7 @@ AROUND: dict[str, Any] = {
     "ground.clusters.0.kinds.0": {"devices": 1},
     "ground.stations": [{"name": "A", "latitude_deg": 48.1, "longitude_deg": 11.6}],
     "compute.battery": {"capacity_wh": 1, "charge_w": 1},
+    "faults.planned": [{"cluster": "A", "from_hours": 0}],
     "faults.outages": {"per_day": 1},
     "faults.churn": {"mean_present_hours": 1},
     "faults.stragglers": {"share": 0.5},

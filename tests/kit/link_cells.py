@@ -21,7 +21,7 @@ NUMBERS = {
     "zenith_attenuation_db": 0.2, "exceedance_pct": 5.0, "scintillation_loss_db": 1.0,
     "clutter_loss_db": 1.0, "shadowing_margin_db": 1.0, "path_gain_db": -152.0, "rician_k_db": 3.0,
     "outage_probability": 0.01, "rolloff": 0.35, "fixed_rate_mbps": 0.3, "required_snr_db": -2.0,
-    "duty": 0.25,
+    "duty": 0.25, "max_efficiency_bps_hz": 0.5,
 }  # fmt: skip
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 0.2}
 GAIN = {"path_gain_db": -158.0}
@@ -77,11 +77,12 @@ FEWER = {
 
 # Keys that are refused, by what a direction has: they would change nothing, or contradict it.
 IDLE = {
-    "rate ergodic": "fixed_rate_mbps outage_probability rolloff",
-    "rate shannon": "fixed_rate_mbps outage_probability rolloff fading rician_k_db",
-    "rate outage": "fixed_rate_mbps rolloff",
-    "rate modcod": "fixed_rate_mbps outage_probability required_snr_db fading rician_k_db",
-    "rate fixed": "outage_probability rolloff",
+    "rate ergodic": "fixed_rate_mbps outage_probability rolloff modcods",
+    "rate shannon": "fixed_rate_mbps outage_probability rolloff modcods fading rician_k_db",
+    "rate outage": "fixed_rate_mbps rolloff modcods",
+    "rate modcod": "fixed_rate_mbps outage_probability required_snr_db fading rician_k_db "
+    "max_efficiency_bps_hz",
+    "rate fixed": "outage_probability rolloff modcods max_efficiency_bps_hz",
     "a fixed rate that locks": "fading rician_k_db", "an outage rate, no fading": "fading",
     "fading none": "rician_k_db", "fading rayleigh": "rician_k_db",
     "atmosphere cosecant": "exceedance_pct", "atmosphere inverse_elevation": "exceedance_pct",

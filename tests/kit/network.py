@@ -9,10 +9,13 @@ from sim.cli import contact_listing
 from sim.clock import Clock, Moment
 from sim.devices import compute, energy
 from sim.devices.battery import Battery, Power
+from sim.devices.chance import drawn_intervals
 from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
-from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
+from sim.devices.faults import Faults, Presence
+from sim.devices.intervals import NO_INTERVALS, Intervals, union
+from sim.devices.outages import NO_OUTAGES
 from sim.devices.phase import Computing
 from sim.engine import learning_task, setup
 from sim.engine.clients import Clients

@@ -1,6 +1,7 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.citations import citations
 from sim.analysis.comparison_text import comparison_text, mean_text
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.curves import Steps, clusters_measured, curve_of
@@ -9,6 +10,7 @@ from sim.analysis.experts import alignment_figures
 from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.judged import Judged
+from sim.analysis.labels import LONGEST, labels_of
 from sim.analysis.lead import Asked, Bounds
 from sim.analysis.link_states import RoundLink
 from sim.analysis.measure import Measure
@@ -41,8 +43,9 @@ from sim.export.formats import export
 from sim.export.lanes import MARKS, lanes_of
 from sim.formatting import as_yaml, data_size, seconds, some
 from sim.plots import accuracy as comparison
-from sim.plots.colours import COLOURS
+from sim.plots.colours import COLOURS, looks_of
 from sim.plots.names import name
 from sim.plots.sweep import heat_map, lines
 from sim.plots.views import broken, circle, east, reach
 from sim.report import timeline as spans
+from sim.report.latex import escaped

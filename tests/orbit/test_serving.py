@@ -1,5 +1,7 @@
 """Who is served when beams are scarce: the rule again second by second, and its cases."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,15 +26,20 @@ def plans(draw):
     return windows_of(rows)
 
 
-def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
-    """The rule again, by stepping through whole seconds: start and end of service, waiting."""
+def _second_by_second(windows, beams, hand_over, priority, min_contact_s, acquisition_s):
+    """The rule again, by stepping through whole seconds: start and end of service, waiting.
+
+    A beam is busy from when it is pointed, and a service starts after the acquisition.
+    """
     rows = list(zip(windows.satellite, windows.site, windows.rise_s, windows.set_s, strict=True))
-    start, end, waited = np.full((3, len(rows)), np.nan)
+    begun, start, end, waited = np.full((4, len(rows)), np.nan)
+    setup = [acquisition_s[row[0]] for row in rows]
     waited[:] = 0.0
     alone = {w for w, row in enumerate(rows) if beams[row[0]] is None}
     for w in alone:
-        if rows[w][3] - rows[w][2] >= min_contact_s:
-            start[w], end[w] = rows[w][2:]
+        if rows[w][3] - rows[w][2] >= max(min_contact_s + setup[w], setup[w] + 1):
+            begun[w], end[w] = rows[w][2:]
+            start[w] = begun[w] + setup[w]
 
     def last(site, but=None):
         """When the last service of a site ended."""
@@ -49,10 +56,13 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
                 likes = -rows[w][3] if longest else -_elevation_deg(w, now)
                 rank = (likes, rows[w][0], w)
                 best[rows[w][1]] = min(best.get(rows[w][1], rank), rank)
-        recent = priority == "least_recently_served"
+        urgent = {
+            "least_recently_served": lambda site, w: last(site),
+            "highest_elevation": lambda site, w: -_elevation_deg(w, now),
+            "longest_waiting": lambda site, w: last(site),
+        }[priority]
         return min(
-            ((last(site) if recent else -_elevation_deg(rank[-1], now), site, rank[-1])
-             for site, rank in best.items()),
+            ((urgent(site, rank[-1]), site, rank[-1]) for site, rank in best.items()),
             default=(None,),
         )[-1]  # fmt: skip
 
@@ -70,38 +80,44 @@ def _second_by_second(windows, beams, hand_over, priority, min_contact_s):
 
     for now in range(27):
         while True:
-            every = [w for w in range(len(rows)) if start[w] <= now < end[w]]
+            every = [w for w in range(len(rows)) if begun[w] <= now < end[w]]
             on = [w for w in every if w not in alone]
             usable = [
                 w for w, (_, site, rise_s, set_s) in enumerate(rows)
-                if np.isnan(start[w]) and rise_s <= now < set_s and set_s - now >= min_contact_s
+                if np.isnan(start[w]) and rise_s <= now < set_s - setup[w]
+                and set_s - now >= min_contact_s + setup[w]
                 and site not in {rows[o][1] for o in on} and w not in alone
             ]  # fmt: skip
             chosen = best_choice(now, usable, on)
             loser = taken_over(now, usable, on) if priority == "least_recently_served" else None
             if chosen is not None:
-                start[chosen], end[chosen] = now, rows[chosen][3]
+                begun[chosen], end[chosen] = now, rows[chosen][3]
+                start[chosen] = now + setup[chosen]
             elif loser is not None:
                 end[loser] = now
             else:
                 break
         for w in usable:
             waited[w] += (
-                np.isnan(start[w]) and rows[w][3] - now > min_contact_s
+                np.isnan(start[w]) and rows[w][3] - now > min_contact_s + setup[w]
                 and rows[w][1] not in {rows[o][1] for o in every}
             )  # fmt: skip
     return start, end, waited
 
 
-# Four rules, beams and lengths of contacts: fifteen plans would leave most of them untried.
+# Six rules, beams, lengths and acquisitions: fifteen plans would leave most of them untried.
 @settings(max_examples=60)
 @given(
     plans(), st.lists(st.integers(1, 3) | st.none(), min_size=3, max_size=3),
     st.sampled_from(["longest_remaining", "highest_elevation"]),
-    st.sampled_from(["least_recently_served", "highest_elevation"]), st.integers(0, 4),
+    st.sampled_from(["least_recently_served", "highest_elevation", "longest_waiting"]),
+    st.integers(0, 4), st.lists(st.integers(0, 3), min_size=3, max_size=3),
 )  # fmt: skip
-def test_service_follows_the_rule_second_by_second(windows, beams, hand_over, priority, least_s):
+def test_service_follows_the_rule_second_by_second(
+    windows, beams, hand_over, priority, least_s, acquisition_s
+):
     rules = {"hand_over": hand_over, "priority": priority, "min_contact_s": least_s}
+    rules["acquisition_s"] = acquisition_s
     service = orbit.serve(windows, beams, **rules, elevation_deg=_elevation_deg)
     start_s, end_s, waited_s = _second_by_second(windows, beams, **rules)
     np.testing.assert_array_equal(service.start_s, start_s)
@@ -111,6 +127,8 @@ def test_service_follows_the_rule_second_by_second(windows, beams, hand_over, pr
     waits = service.waited_s > 0
     assert (np.isnan(service.wait_from_s) == ~waits).all()
     assert (service.wait_from_s[waits] >= windows.rise_s[waits]).all()
+    if priority != "least_recently_served":  # a pass in progress is never taken over
+        assert (service.end_s == windows.set_s)[service.served].all()
 
 
 def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
@@ -138,11 +156,52 @@ def test_without_a_limit_every_pass_counts_by_itself():
     assert orbit.session_numbers(windows, service, None).tolist() == [0, -1, 0, 1]
 
 
+def test_a_beam_turns_before_it_acquires_and_does_so_while_it_is_idle():
+    """It turns by 20 s, or by 5 s between the last two, and then acquires for 3 s."""
+    rows = [(0, 0, 0, 100), (0, 1, 50, 200), (0, 2, 190, 300), (0, 3, 304, 400), (0, 4, 380, 420)]
+    windows = windows_of(rows)
+
+    def turn_s(one, at_s, other, to_s):
+        assert at_s == windows.set_s[one] and to_s >= windows.rise_s[other]
+        return 5.0 if (one, other) == (3, 4) else 20.0
+
+    rules = {"priority": "longest_waiting", "acquisition_s": 3.0, "turn_s": turn_s}
+    service = orbit.serve(windows, **rules)
+    # Never used before, it is pointed at the first; 4 s before the fourth rises it was idle.
+    assert service.start_s.tolist() == [3.0, 123.0, 223.0, 323.0, 408.0]
+    assert service.end_s.tolist() == [100.0, 200.0, 300.0, 400.0, 420.0]
+    # It waits while the beam is busy with others, and not while it is turned to it.
+    assert service.waited_s.tolist() == [0.0, 50.0, 10.0, 0.0, 20.0]
+    # What would be left of the last one, 12 s, is too short; a second beam need not turn to it.
+    short = orbit.serve(windows, **rules, min_contact_s=13.0)
+    assert short.served.tolist() == [True] * 4 + [False]
+    two = orbit.serve(windows, 2, **rules, min_contact_s=13.0)
+    assert two.start_s.tolist() == [3.0, 53.0, 193.0, 307.0, 383.0]
+    # Without a limit each pass has a beam of its own; what is open at the start is acquired.
+    assert orbit.serve(windows, None, **rules).start_s.tolist() == [3.0, 53.0, 193.0, 307.0, 383.0]
+    opened = replace(windows, clipped_start=windows.rise_s == 0.0)
+    for beams in (1, None):
+        assert orbit.serve(opened, beams, **rules).start_s[0] == 0.0
+
+
+def test_no_beam_is_taken_over_for_what_it_would_not_reach():
+    """The second site waited longer; of its 28 s, 21 for turning leave the 7 that it must have."""
+    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 160), (0, 1, 120, 148)])
+
+    def served(turning_s):
+        taken = orbit.serve(windows, min_contact_s=7.0, turn_s=lambda *_: turning_s)
+        return taken.end_s.tolist()
+
+    assert served(21.0) == [60.0, 120.0, 148.0]
+    np.testing.assert_array_equal(served(22.0), [60.0, 160.0, np.nan])
+
+
 def test_rules_that_cannot_be_are_refused():
     window = windows_of([(0, 0, 0, 1)])
     refused("beams 0 is too few", orbit.serve, window, 0)
     refused("beams 0 is too few", orbit.serve, window, [0])
     refused("beams of 0 satellites are too few; give those of 1", orbit.serve, window, [])
     refused("min_contact_s -1.0 is not a time", orbit.serve, window, min_contact_s=-1.0)
+    refused("acquisition_s -1.0 is not a time", orbit.serve, window, acquisition_s=-1.0)
     refused("priority 'loudest' is unknown", orbit.serve, window, priority="loudest")
     refused("needs elevations", orbit.serve, window, hand_over="highest_elevation")

@@ -175,6 +175,7 @@ DOUBTED: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
     (Code.MANY_ROUNDS, merged(ORBIT, {"learning": {"method": "fedbuff"}}),
      {"compute.seconds_per_round": 10, "learning.rounds.per_gap_max": 100}),
     (Code.WEAK_LINK, ORBIT, {"link.uplink.rate": "fixed", "link.uplink.fixed_rate_mbps": 3.6}),
+    (Code.HIGH_EFFICIENCY, ORBIT, {"link.uplink.eirp_dbw": 20.0}),
     (Code.CAME_TO_NOTHING, merged(ORBIT, UNTRAINED), {"compute.seconds_per_round": 500_000}),
     (Code.LEARNS_LITTLE, {**ORBIT, **PLAIN}, {"learning.step_size": 1e-3}),
     (Code.DIVERGING, {**ORBIT, **PLAIN}, {"learning.step_size": 10.0}),

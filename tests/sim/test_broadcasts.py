@@ -94,6 +94,8 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     air = data_size(once.delivered_bytes.sum())
     got = data_size(down.delivered_bytes.sum())
     assert f"{air}, broadcast: its receivers got {got}" in shown
+    assert leomix("report", folder).status == 0
+    assert f"{air} down (received: {got})" in (folder / "report.html").read_text()
     compared = json.loads(leomix("compare", folder, "--json").out)
     assert compared["groups"][0]["downlink_bytes"]["median"] == result.summary["downlink_bytes"]
 

@@ -88,7 +88,8 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         assert f"{one['accuracy_final']:.3f}" in one["headline"]
     spread = [groups[0]["accuracy_final"][name] for name in ("min", "median", "max")]
     assert spread == sorted(one["accuracy_final"] for one in shown)
-    text = leomix("compare", *folders).out
+    text = leomix("compare", *folders, "--all").out
+    assert text.startswith(compared["headline"])
     mean = groups[0]["accuracy_final"]["mean"]
     assert mean == pytest.approx(np.mean([one["accuracy_final"] for one in shown]))
     assert f"{mean:.3f} [" in text and "final loss" in text
@@ -353,7 +354,7 @@ def test_a_run_that_trains_nothing_has_not_missed_a_target(leomix, tmp_path):
     line = ["run", "paper-slots", "--set", "stop.cycles=1", "--set", "learning.targets=[0.1]"]
     assert leomix(*line, "-o", learns).status == 0
     assert leomix(*line, "--set", "learning.train=false", "-o", times).status == 0
-    lines = leomix("compare", learns, times).out.splitlines()
+    lines = leomix("compare", learns, times, "--all").out.splitlines()
     to_targets = [line for line in lines if re.match(r"(cycles|days|gradient steps) to ", line)]
     assert to_targets
     assert all(line.endswith("not trained") for line in to_targets)

@@ -316,8 +316,8 @@ def test_what_is_not_known_is_said(runs):
     for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):
         row = network.energy_of(Cluster("c", 0, 2), use, power_w, network.Transmitter())
         assert (row["training_j"], row["transmit_j"]) == (training_j, None)
-    plain = runs.result("slots-timing").summary
-    assert plain["training_energy_j"] is plain["energy_j"] is None
+    plain = runs.result("slots-timing")
+    assert plain.summary["training_energy_j"] is plain.summary["energy_j"] is None
     assert "training not known (compute.power_w), transmitting " in results.summary_text(plain)
 
 
@@ -336,7 +336,7 @@ def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
     compared = results.compare([tmp_path / "whole"])
     steps = compared["groups"][0]["gradient_steps_to"][name]["median"]
     assert steps == reached["gradient_steps"]
-    assert f"gradient steps to {name}" in results.comparison_text(compared)
+    assert f"gradient steps to {name}" in results.comparison_text(compared, in_full=True)
 
 
 def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():

@@ -14,6 +14,7 @@ from tests.kit.small import slots
 
 ALL = {
     "outages": {"per_day": 5, "mean_hours": 0.5},
+    "planned": [{"cluster": "A", "from_hours": 1, "to_hours": 2}],
     "churn": {"mean_present_hours": 3, "mean_away_hours": 0.5},
     "stragglers": {"share": 0.4, "slowdown": 2},
     "packets": {"loss": 0.1, "bytes": 100},
@@ -58,7 +59,7 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    assert f"{counts['late uploads']} late uploads" in summary_text(result.summary)
+    assert f"{counts['late uploads']} late uploads" in summary_text(result)
     assert not [text for text in result.summary["warnings"] if "injected" in text]
     assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
 

@@ -375,7 +375,7 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     assert (done.status, shown.status) == (0, 0)  # a run for its timing
     begins = f"the run came to nothing: {what}. "
     for said in (done, shown):
-        assert said.out.startswith(f"no result      {what}\n")
+        assert said.out.startswith(f"No result: {what}.\n")
         [line] = [line for line in said.err.splitlines() if begins in line]
         assert all(part in line for part in why), line
         assert "the payload is large" not in said.err

@@ -430,7 +430,7 @@ def test_no_link_to_a_satellite_that_is_out(tmp_path):
     for time_s in np.linspace(60.0, 17_000.0, 60):
         out = {
             name
-            for name, spells in plan.faults.outages.items()
+            for name, spells in plan.faults.outages.drawn.items()
             if ((spells.begin_s <= time_s) & (time_s < spells.end_s)).any()
         }
         now, all_ = (

@@ -77,14 +77,14 @@ def test_a_comparison_ranks_by_the_loss(leomix, folders):
     [verdict] = compared["verdicts"]
     means = [group["loss_final"]["mean"] for group in compared["groups"]]
     assert means[0] < means[1]
-    assert verdict["best"] == ["synchronous step_size=0.03"]
-    text = leomix("compare", *folders).out
+    assert verdict["best"] == ["step_size=0.03"]
+    text = leomix("compare", *folders, "--all").out
     assert "final loss of the next token (nats)" in text and "accuracy" not in text
     assert text.index("final loss of the next token") < text.index("final share of tokens right")
     page = report(folders, folders[0] / "compared.html").read_text()
-    rows = re.findall(r'<tr[^>]*><th scope="row">.*?(synchronous step_size=[\d.]+)</th>', page)
-    assert rows[:2] == ["synchronous step_size=0.03", "synchronous step_size=0.003"]
-    assert compared["headline"].startswith("synchronous step_size=0.03")
+    rows = re.findall(r'<tr[^>]*><th scope="row">.*?(step_size=[\d.]+)</th>', page)
+    assert rows[:2] == ["step_size=0.03", "step_size=0.003"]
+    assert compared["headline"].startswith("step_size=0.03")
     assert " nats" in compared["headline"]
 
 
@@ -172,3 +172,16 @@ def test_accuracies_are_no_targets_of_tokens(leomix, place, key):
     assert done.status == 2
     assert "next_token runs are judged by loss" in done.err and "remove" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_kit_for_a_paper_shows_the_loss_of_several_run_folders(leomix, folders, tmp_path):
+    done = leomix("report", *folders, "-o", tmp_path / "page.html", "--paper", tmp_path / "paper")
+    assert done.status == 0 and done.out.splitlines()[-1] == str(tmp_path / "paper/paper.tex")
+    drawn = sorted(path.stem for path in (tmp_path / "paper/figures").glob("*.pgf"))
+    assert drawn == ["loss-over-bytes", "loss-over-time"]
+    table = pd.read_csv(tmp_path / "paper/tables/results.csv")
+    compared = json.loads(leomix("compare", *folders, "--json").out)
+    assert table.group.tolist() == [group["label"] for group in compared["groups"]]
+    losses = [group["loss_final"]["mean"] for group in compared["groups"]]
+    assert table.loss_final_mean.tolist() == pytest.approx(losses)
+    assert "Cite where" in (tmp_path / "paper/references.bib").read_text()

@@ -52,7 +52,7 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, l
     assert found["shared_target"] == found["common_target"] == "0.85"
     tested = {one["figure"] for one in found["verdicts"] if one["figure"].startswith("hours")}
     assert tested == {"hours_to_common"}
-    shown = leomix("compare", *folders).out
+    shown = leomix("compare", *folders, "--all").out
     assert "hours to 0.85, ratio" in shown and "hours to 0.90" not in shown
     assert "days to 0.85" in found.headline.lower()
     page = report(folders, tmp_path / "page.html").read_text()

@@ -55,7 +55,8 @@ def test_an_8b_mixture_loads_one_expert_of_three():
     how["model"] = {"kind": "llama-3-8b-x3"}
     ground = {"clusters": [{"name": name} for name in "ABC"]}
     made = {"stop": {"cycles": 4}, "orbit": {"source": "slots"}, "link": {"preset": "paper"}}
-    summary = sim.run(scenarios.from_dict({**made, "ground": ground, "learning": how})).summary
+    run = sim.run(scenarios.from_dict({**made, "ground": ground, "learning": how}))
+    summary = run.summary
     expert = 32 * 3 * 4096 * 14336 * 2
     factors = 32 * 3 * 4 * (4096 + 14336) * 2
     assert summary["model_expert_bytes"] == 3 * expert
@@ -63,6 +64,6 @@ def test_an_8b_mixture_loads_one_expert_of_three():
     assert summary["device_memory_bytes"] > summary["expert_memory_bytes"] == expert
     sent = {(row["direction"], row["payload"]): row["bytes"] for row in summary["payloads"]}
     assert [sent["uplink", f"experts:{e}"] for e in range(3)] == [factors] * 3
-    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(summary)
+    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(run)
     # Six FLOPs a parameter and token: one expert, gate, attention and vocabulary.
     assert summary["round_flops"] > 6 * (expert / 2) * 384 * 4

@@ -4,6 +4,7 @@ import base64
 import io
 import shutil
 import warnings
+from itertools import combinations
 from xml.etree import ElementTree
 
 import matplotlib
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 import orbit
@@ -22,7 +23,16 @@ import sim
 from tests.kit import small
 from tests.kit.network import InputError, ground_sites
 from tests.kit.records import COLUMNS, Result
-from tests.kit.results import COLOURS, TARGETS, comparison, heat_map, lines, name, spent_text
+from tests.kit.results import (
+    COLOURS,
+    TARGETS,
+    comparison,
+    heat_map,
+    lines,
+    looks_of,
+    name,
+    spent_text,
+)
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
 
@@ -63,12 +73,78 @@ def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained):
 def test_runs_are_compared_by_their_labels(trained, passes):
     axes = comparison.accuracy({"timing": passes, "one": trained, "_two": trained})
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), axes.lines[1].get_ydata())
-    # The colour is the method's on every page; what has the same one has another line.
-    own = {line.get_color() for line in [*axes.lines[:2], trained.plot.accuracy().lines[0]]}
-    assert len(own) == 1 < len({line.get_linestyle() for line in axes.lines[:2]})
+    # The first has its method's colour on every page; another one of the same method has its own.
+    own = trained.plot.accuracy().lines[0].get_color()
+    drawn = comparison.accuracy({"one": trained, "two": trained}).lines[:2]
+    assert own == drawn[0].get_color() != drawn[1].get_color()
+    assert drawn[0].get_marker() != drawn[1].get_marker()
     assert len(axes.get_legend().get_texts()) == 2
     with pytest.raises(InputError, match="none of the runs"):
         comparison.accuracy({"timing": passes})
+
+
+KNOWN = ("emsfl", "emsfl-enhanced", "synchronous", "fedavg", "local", "select", "MODULE:Own")
+
+
+@given(st.lists(st.none() | st.sampled_from(KNOWN), min_size=1, max_size=8))
+def test_of_eight_lines_no_two_are_nearly_alike(methods):
+    """Colours that some eyes hardly tell apart have other dashes; and no marker comes twice."""
+    looks = looks_of(methods)
+    assert len({look.hue for look in looks}) == len({look.mark for look in looks}) == len(looks)
+    for one, other in combinations(looks, 2):
+        near = min(distance(one.line["color"], other.line["color"], eyes) for eyes in EYES)
+        assert near >= 20 or one.line["linestyle"] != other.line["linestyle"]
+
+
+EYES = {
+    "all cones": np.eye(3),
+    "no red ones": np.array(
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+    ),
+    "no green ones": np.array(
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+    ),
+}
+"""What eyes make of linear RGB, after Machado, Oliveira and Fernandes (2009)."""
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def distance(one, other, eyes):
+    """How far apart two colours are in CIELAB, white being that of sRGB."""
+
+    def lab(colour):
+        shares = np.array(to_rgb(colour))
+        linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+        xyz = XYZ @ np.clip(EYES[eyes] @ linear, 0.0, 1.0) / XYZ.sum(axis=1)
+        root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+
+    return np.linalg.norm(lab(one) - lab(other))
+
+
+def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
+    run = runs.result("orbit")
+    rows = run.metrics[run.metrics.scope == "global"]
+    sent = run.transfers.sort_values("end_s")
+    by_then = [sent.on_air_bytes[sent.end_s <= time_s].sum() for time_s in rows.time_s]
+    spent = pd.DataFrame({"sent": by_then, "accuracy": rows.accuracy.to_numpy()})
+    last = spent.groupby("sent").accuracy.last()
+    [line, *_] = run.plot.accuracy(over="bytes").lines
+    scale = by_then[-1] / line.get_xdata()[-1]
+    assert scale in (1e3, 1e6, 1e9)
+    np.testing.assert_allclose(line.get_xdata() * scale, last.index)
+    np.testing.assert_array_equal(line.get_ydata(), last)
+    silent = Result({**run.tables, "transfers": EMPTY["transfers"]}, run.manifest)
+    [line, *_] = silent.plot.accuracy(over="bytes").lines
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0.0], [rows.accuracy.iloc[-1]])
+    with pytest.raises(InputError, match="over energy: that is not modelled"):
+        run.plot.accuracy(over="energy")
+    spent = run.manifest["spent"]
+    modelled = [1500.0 * number for number in range(len(spent["time_s"]))]
+    known = run.manifest | {"spent": spent | {"training_j": modelled, "transmit_j": modelled}}
+    axes = Result(run.tables, known).plot.accuracy(over="energy")
+    assert axes.get_xlabel() == "energy (kJ)"
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), 3.0 * np.arange(len(modelled)))
 
 
 def test_of_several_seeds_the_mean_is_drawn_with_its_interval(runs):

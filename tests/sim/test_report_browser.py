@@ -16,7 +16,7 @@ from tests.kit.small import SLOTS
 
 pytestmark = pytest.mark.process
 
-PAGES = ("slots", "orbit", "comparison", "networked", "experts", "sweep")
+PAGES = ("slots", "orbit", "comparison", "networked", "experts", "sweep", "capacity")
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def folder(leomix, runs):
         report([runs["slots"], runs["slots-synchronous"]], place / "comparison.html")
         report([runs["nmoe"]], place / "networked.html")
         report([runs["experts"]], place / "experts.html")
+        assert leomix("capacity", "walker", "--report", place / "capacity.html").status == 0
         (place / "s.yaml").write_text(yaml.safe_dump(SLOTS))
         keys = ("-p", "learning.method=synchronous,emsfl", "-p", "learning.step_size=0.05,0.1")
         line = (place / "s.yaml", *keys, "--replications", 3, "--quiet", "-o", place / "swept")

@@ -43,7 +43,9 @@ def test_a_comparison_has_the_rounds_and_planes_of_satellites(run):
     [group], rounds = comparison["groups"], run.summary["rounds"]
     found = [group[f"round_{key}"]["median"] for key in ("count", "mean_s", "planes")]
     assert found == [rounds["count"], rounds["mean_s"], rounds["planes"]]
-    shown = [line.rsplit(maxsplit=1) for line in comparison_text(comparison).splitlines()]
+    shown = [
+        line.rsplit(maxsplit=1) for line in comparison_text(comparison, in_full=True).splitlines()
+    ]
     assert ["mean round (h)", f"{rounds['mean_s'] / 3600:.2f}"] in shown
     assert ["idle share of clients", f"{run.summary['client_idle_share']:.3f}"] in shown
 

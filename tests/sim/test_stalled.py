@@ -54,7 +54,7 @@ def test_a_folder_says_that_its_run_has_stalled(leomix, runs, tmp_path, name):
         assert "reached 0.12" in shown
         return
     ends = f"{accuracies[0]:.3f} at the start, {max(accuracies):.3f} at best, {accuracies[-1]:.3f}"
-    assert shown.startswith(f"no result      {what}\n")
+    assert shown.lower().startswith(f"{what}: accuracy ")
     assert what in compared.lower() and what in page.lower()
     for said in (shown, compared, page):
         assert ends in said

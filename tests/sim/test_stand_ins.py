@@ -215,7 +215,7 @@ def test_what_is_stood_in_for_is_said_everywhere(leomix, tmp_path):
     assert line.startswith(said)
     assert leomix("run", "paper-slots", *keys, "-o", tmp_path / "run", "--quiet").status == 0
     assert f"stand-in       {line}" in leomix("show", tmp_path / "run").out
-    assert leomix("compare", tmp_path / "run").out.splitlines()[-1] == line
+    assert line in leomix("compare", tmp_path / "run").out.splitlines()
     small = [*keys[:2], "-o", tmp_path / "small", "--quiet", *keys[4:]]
     assert leomix("run", "paper-slots", *small).status == 0
     compared = leomix("compare", tmp_path / "run", tmp_path / "small").out

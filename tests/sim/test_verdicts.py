@@ -239,6 +239,10 @@ def test_a_headline_names_few_and_counts_the_others():
     behind = {"h": {seed: 0.5 + 0.001 * seed for seed in range(5)}}
     found = answered(tied | noisy | behind)
     assert headline([found]) == (
+        "a, b and 3 others raise the figure from 0.502 with h to 0.900 "
+        "(1.8 times more; best and last of 8)."
+    )
+    assert headline([answered(tied | noisy)]) == (
         "Figure: a, b and 3 others are equal: 0.900 at each of 5 seeds, "
         "and 2 others cannot be told from them."
     )
@@ -438,7 +442,7 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
         assert one["head"][1:] in page and f"{one['text']}." in page
     # Where one key was swept, its values stand side by side, as single runs do.
     assert swept[0]["comparison"]["verdicts"] == compared[0]
-    shown = leomix("compare", methods / "key").out
+    shown = leomix("compare", methods / "key", "--all").out
     assert swept[0]["answers"][0] in shown
     for one in compared[0]:
         assert one["head"] in shown and one["text"] in shown

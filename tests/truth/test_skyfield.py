@@ -104,7 +104,7 @@ def test_the_page_shows_what_the_study_prints(monkeypatch, capsys):
     import accuracy
 
     assert accuracy.main() == 0
-    assert capsys.readouterr().out in (docs / "accuracy.md").read_text()
+    assert capsys.readouterr().out in (docs / "trust.md").read_text()
 
 
 def _apart_deg(elevation, azimuth, other_elevation, other_azimuth):

@@ -174,7 +174,7 @@ for (const box of document.querySelectorAll(".curves")) {
     const width = plot.clientWidth, desktop = width >= DESKTOP_PX, height = desktop ? 400 : 300;
     const labelled = desktop && view.curves.length > 1;
     const longest = Math.max(...view.curves.map(curve => line(curve).label.length));
-    const right = labelled ? Math.min(longest * LETTER_PX + 20, width / 4) : 14;
+    const right = labelled ? Math.min(longest * LETTER_PX + 20, 0.3 * width) : 14;
     room = {width, height, left: 54, right, top: 26, bottom: 40, labelled};
     const [low, high] = range();
     const across = width - room.left - room.right, up = height - room.top - room.bottom;
@@ -368,7 +368,7 @@ for (const box of document.querySelectorAll(".curves")) {
       const cells = [one.mean, ...heads.includes("95 %") ? [one.band] : [], ...several ? [one.seeds] : []];
       const swatch = html("i", `swatch hue-${line(one.curve).hue}`);
       table.append(html("tr", one.curve.line === state.near ? "near" : "",
-        html("th", "", swatch, cut(one.name, 30)), ...cells.map(cell => html("td", "", cell))));
+        html("th", "", swatch, cut(one.name, 40)), ...cells.map(cell => html("td", "", cell))));
     }
     tip.replaceChildren(html("b", "", place(state.at)), table);
     tip.hidden = false;

@@ -27,13 +27,20 @@ for (const box of document.querySelectorAll(".explorer")) {
   const value = point => data.values[figure.value][point];
   const named = point => data.keys.map((key, n) => `${key.name}: ${level(n, point)}`).join("; ");
 
-  // Points by the keys that no axis of a panel shows; of many the first ones.
+  // Points by the keys that no axis of a panel shows. Of a key that changes nothing about the figure
+  // one value stands for all: panels of the others would be equal.
   function panels(shown) {
-    const rest = data.keys.map((_, n) => n).filter(n => !shown.includes(n)), found = new Map();
-    data.points.forEach((_, point) => {
-      const label = rest.map(n => `${data.keys[n].name}: ${level(n, point)}`).join("; ");
-      found.set(label, [...found.get(label) || [], point]);
+    const idle = n => data.idle[figure.value].includes(data.keys[n].key);
+    const rest = data.keys.map((_, n) => n).filter(n => !shown.includes(n));
+    const alike = rest.filter(idle), apart = rest.filter(n => !idle(n)), kept = new Map(), found = new Map();
+    data.points.forEach((levels, point) => {
+      const place = levels.filter((_, n) => !alike.includes(n)).join(), other = kept.get(place);
+      if (other === undefined || value(other)[0] === null && value(point)[0] !== null) kept.set(place, point);
     });
+    for (const point of kept.values()) {
+      const label = apart.map(n => `${data.keys[n].name}: ${level(n, point)}`).join("; ");
+      found.set(label, [...found.get(label) || [], point]);
+    }
     return found;
   }
 

@@ -1,0 +1,159 @@
+"""Labels of groups of runs: what tells them apart, as short as it can be said, each one unique."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sim.analysis.figures import LISTED
+from sim.formatting import as_yaml
+
+LONGEST = 40
+"""Letters of a label up to which a legend, and the end of a line in a chart, has room for it."""
+LONGEST_VALUE = 20
+"""Letters of a value where labels are too long."""
+LETTERS = 4
+"""Letters that are left of a word where nothing else helps."""
+VARIANT = "variant"
+"""The column of the names of variants, among the keys of a sweep."""
+METHOD = "learning.method"
+FIRST = (VARIANT, METHOD)
+"""Keys whose values stand first, and by themselves."""
+SAY_LITTLE = ("min", "max", "mean", "used", "per", "of", "count", "number")
+"""Words of keys that are left out where labels are too long."""
+
+Settings = Mapping[str, Any]
+
+
+class _Form(NamedTuple):
+    """How labels are made shorter: which keys are named, how each is called, and each value."""
+
+    needed_only: bool
+    head: Callable[[str, Collection[str]], str]
+    value: Callable[[str, Any], str]
+
+
+def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> list[str]:
+    """Return a label for each of some groups by the values of their keys; no two are the same.
+
+    Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
+    other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
+    longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
+    still told apart, then ends of words.
+    """
+    keys = list(dict.fromkeys(key for own in settings for key in own))
+    differing = [key for key in keys if len({_plain(own.get(key)) for own in settings}) > 1]
+    if not differing:
+        differing = [key for key in keys if key in FIRST] or keys[:1]
+    every = {*keys, *beside}
+    labels: list[str] = []
+    for form in FORMS:
+        named = _needed(settings, differing) if form.needed_only else differing
+        heads = _heads(named, every, form)
+        if len(named) == 1 and all(isinstance(own.get(named[0]), str) for own in settings):
+            labels = [form.value("", own[named[0]]) for own in settings]
+        else:
+            labels = [_label(own, named, heads, form) for own in settings]
+        if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST:
+            return labels
+    return _numbered(labels)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _needed(settings: Sequence[Settings], keys: Sequence[str]) -> list[str]:
+    """Return keys that tell the groups apart, without those that others make superfluous."""
+    kept = list(keys)
+
+    def told_apart(by: Sequence[str]) -> int:
+        return len({_plain([own.get(key) for key in by]) for own in settings})
+
+    for key in sorted(keys, key=lambda one: one in FIRST):
+        rest = [other for other in kept if other != key]
+        if rest and told_apart(rest) == told_apart(keys):
+            kept = rest
+    return kept
+
+
+def _heads(named: Sequence[str], every: Collection[str], form: _Form) -> dict[str, str]:
+    """Return how each key is called; a name that two would have gives way to a longer one."""
+    short = {key: form.head(key, every) for key in named}
+    count = Counter(short.values())
+    return {key: head if count[head] == 1 else ending(key, every) for key, head in short.items()}
+
+
+def ending(key: str, every: Collection[str]) -> str:
+    """Return the shortest end of a dotted key, in whole parts, that no other key ends in."""
+    parts = key.split(".")
+    for first in range(len(parts) - 1, 0, -1):
+        end = ".".join(parts[first:])
+        if not any(other == end or other.endswith(f".{end}") for other in every if other != key):
+            return end
+    return key
+
+
+def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], form: _Form) -> str:
+    said = [key for key in named if own.get(key) is not None]
+    first = [form.value("", own[key]) for key in FIRST if key in said]
+    rest = (f"{heads[key]}={form.value(key, own[key])}" for key in said if key not in FIRST)
+    return " ".join([*first, *rest]) or f"no {heads[named[0]]}"
+
+
+def _in_full(_: str, value: Any) -> str:
+    return " ".join(as_yaml(value).split())
+
+
+def _with_unit(key: str, value: Any) -> str:
+    """Write a value with the unit that its key ends in; long ones without their middle."""
+    text = _in_full(key, value)
+    unit = _unit(key)
+    if len(text) > LONGEST_VALUE:
+        text = text.rsplit("/", 1)[-1]
+    return f"{_cut(text, LONGEST_VALUE)}{unit}"
+
+
+def _cut(text: str, most: int) -> str:
+    tail = most // 2
+    return text if len(text) <= most else f"{text[: most - tail - 1]}…{text[-tail:]}"
+
+
+def _unit(key: str) -> str:
+    last = key.rsplit(".", 1)[-1].rpartition("_")
+    return last[2] if last[0] and last[2] in LISTED["units"] else ""
+
+
+def _telling_words(key: str, _: Collection[str]) -> str:
+    """Return the words of a key's last part, without its unit and those that say little."""
+    last = key.rsplit(".", 1)[-1]
+    words = last.removesuffix(f"_{_unit(key)}").split("_")
+    return "_".join([word for word in words if word not in SAY_LITTLE] or words)
+
+
+def _first_letters(key: str, every: Collection[str]) -> str:
+    return "_".join(word[:LETTERS] for word in _telling_words(key, every).split("_"))
+
+
+FORMS = (
+    _Form(needed_only=False, head=ending, value=_in_full),
+    _Form(needed_only=False, head=_telling_words, value=_with_unit),
+    _Form(needed_only=True, head=_telling_words, value=_with_unit),
+    _Form(needed_only=True, head=_first_letters, value=_with_unit),
+)
+"""How labels are said, the fullest first."""
+
+
+def _numbered(labels: Sequence[str]) -> list[str]:
+    """Return labels that are cut where they are too long, and numbered where two look the same."""
+    room = LONGEST - len(f" #{len(labels)}")
+    found: list[str] = []
+    for label in labels:
+        cut = label if len(label) <= LONGEST else _cut(label, room)
+        number = 1
+        while (new := cut if number == 1 else f"{_cut(cut, room)} #{number}") in found:
+            number += 1
+        found.append(new)
+    return found

@@ -1,0 +1,264 @@
+"""Who is out when: satellites by chance; satellites, stations, clusters and links as planned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import SequenceMatcher
+
+import numpy as np
+
+from learning.requests.cluster import Ints
+from sim.devices.chance import FaultsUntilFork, drawn_spells
+from sim.devices.intervals import NO_INTERVALS, Intervals, union
+from sim.formatting import listed as listed_names
+from sim.formatting import some
+from sim.world.planned import ListedOutage
+from sim.world.world import World
+from statements import Code, Other, Statement
+
+Ends = tuple[Sequence[str], Sequence[str]]
+"""Names of those between whom contacts or links are: those of either end."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who is out as planned: of which ``kind``, and its name, or those of a link's two ends."""
+
+    kind: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return words for it."""
+        return f"{self.kind} {' - '.join(self.names)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Outages:
+    """The outages of one run: those ``drawn`` of satellites by name, and those ``planned``.
+
+    ``nodes`` are the spells in which a satellite, a cluster or a station is out, for whatever
+    reason, ``links`` those in which a link between two of them is; who has none is in neither.
+    ``doubts`` are on planned ones that change nothing.
+    """
+
+    drawn: Mapping[str, Intervals] = field(default_factory=dict)
+    planned: Mapping[Subject, Intervals] = field(default_factory=dict)
+    nodes: Mapping[str, Intervals] = field(default_factory=dict)
+    links: Mapping[frozenset[str], Intervals] = field(default_factory=dict)
+    doubts: tuple[Statement, ...] = ()
+
+    def of(self, names: Sequence[str]) -> list[Intervals]:
+        """Return when each of these is out."""
+        return [self.nodes.get(name, NO_INTERVALS) for name in names]
+
+    def of_contacts(self, ends: Ends, one: Ints, other: Ints) -> tuple[Ints, list[Intervals]]:
+        """Return spells, and which of them are those of each contact (N,): of it or either end.
+
+        A contact is between ``one`` of the first ``ends`` and ``other`` of the second, by index.
+        """
+        if not self.links and self.nodes.keys().isdisjoint(ends[1]):
+            return one, self.of(ends[0])
+        which, pairs = _pairs(ends, one, other)
+        return which, [union([*self.of(pair), self._of_link(pair)]) for pair in pairs]
+
+    def of_links(self, ends: Ends, one: Ints, other: Ints) -> tuple[Ints, list[Intervals]]:
+        """Return the same of links alone, without what their ends are out."""
+        which, pairs = _pairs(ends, one, other)
+        return which, [self._of_link(pair) for pair in pairs]
+
+    def _of_link(self, pair: tuple[str, str]) -> Intervals:
+        return self.links.get(frozenset(pair), NO_INTERVALS)
+
+
+def _pairs(ends: Ends, one: Ints, other: Ints) -> tuple[Ints, list[tuple[str, str]]]:
+    """Return the pairs of names that there are, and which of them each of N is."""
+    many = len(ends[1])
+    numbers, which = np.unique(one * many + other, return_inverse=True)
+    pairs = [divmod(number, many) for number in numbers.tolist()]
+    return which, [(ends[0][first], ends[1][second]) for first, second in pairs]
+
+
+NO_OUTAGES = Outages()
+
+
+def outages_of(
+    world: World,
+    satellites: Sequence[str],
+    start: datetime,
+    span_s: float,
+    before: FaultsUntilFork | None = None,
+) -> Outages:
+    """Return the outages of a run over ``span_s`` from its ``start``.
+
+    Each of the ``satellites``, by name, fails by chance. Until a fork what ``before`` says holds.
+    Raises InputError for a planned outage of nobody, or that begins before the run.
+    """
+    spells = drawn_spells(
+        "outages", world, [("outage", name) for name in satellites], span_s, before
+    )
+    drawn = {name: out for name, out in zip(satellites, spells, strict=True) if len(out.begin_s)}
+    planned, doubts = _planned(world, satellites, start, span_s)
+    if before is not None:
+        early, _ = _planned(before.world, satellites, start, span_s)
+        planned = {
+            who: early.get(who, NO_INTERVALS)
+            .between(0.0, before.at_s)
+            .then(planned.get(who, NO_INTERVALS).between(before.at_s, np.inf))
+            for who in dict.fromkeys((*early, *planned))
+        }
+    planned = {who: out for who, out in planned.items() if len(out.begin_s)}
+    nodes: dict[str, list[Intervals]] = defaultdict(list)
+    for name, out in drawn.items():
+        nodes[name].append(out)
+    for who, out in planned.items():
+        if who.kind != "link":
+            nodes[who.names[0]].append(out)
+    return Outages(
+        drawn=drawn,
+        planned=planned,
+        nodes={name: union(several) for name, several in nodes.items()},
+        links={frozenset(who.names): out for who, out in planned.items() if who.kind == "link"},
+        doubts=doubts,
+    )
+
+
+def _planned(
+    world: World, satellites: Sequence[str], start: datetime, span_s: float
+) -> tuple[dict[Subject, Intervals], tuple[Statement, ...]]:
+    """Return when who is out as planned, and doubts on outages beyond the run."""
+    if not world.planned_outages:
+        return {}, ()
+    known = _Known.of(world, satellites)
+    found: dict[Subject, list[Intervals]] = defaultdict(list)
+    doubts = []
+    for listed in world.planned_outages:
+        who = known.subject(listed)
+        begin_s, end_s = _span_s(listed, who, start, span_s)
+        if begin_s < span_s:
+            found[who].append(Intervals(np.array([begin_s]), np.array([end_s])))
+            continue
+        text = "the planned outage of {who} begins after the run has ended, at {begin_h:g} h"
+        doubts.append(
+            Statement.doubt(
+                Code.LEFT_OUT, listed.key or "faults.planned_path", text,
+                who=str(who), begin_h=begin_s / 3600,
+            )
+        )  # fmt: skip
+    return {who: union(several) for who, several in found.items()}, tuple(doubts)
+
+
+def _span_s(
+    listed: ListedOutage, who: Subject, start: datetime, span_s: float
+) -> tuple[float, float]:
+    """Return when a planned outage begins and ends; without an end, with the run."""
+    outage = listed.outage
+
+    def since_start_s(when: datetime | None, hours: float | None) -> float | None:
+        if when is not None:
+            return (when - start).total_seconds()
+        return None if hours is None else hours * 3600.0
+
+    begin_s = since_start_s(outage.from_utc, outage.from_hours)
+    end_s = since_start_s(outage.to_utc, outage.to_hours)
+    assert begin_s is not None  # the schema asks for one of the two
+    if begin_s < 0.0:
+        text = f"the outage of {who} begins before the run, which starts at "
+        raise listed.refused(
+            f"{text}{start:%Y-%m-%dT%H:%M:%SZ}",
+            Code.WRONG_VALUE,
+            Other(said="give from_hours: 0 in its place, or a later time"),
+            key="from_utc",
+        )
+    if end_s is None:
+        end_s = max(span_s, np.nextafter(begin_s, np.inf))
+    if end_s <= begin_s:
+        text = f"the outage of {who} ends before it begins ({end_s / 3600:g} h after the start of "
+        text += f"the run, and {begin_s / 3600:g} h)"
+        key = "to_utc" if outage.to_utc is not None else "to_hours"
+        raise listed.refused(text, Code.WRONG_VALUE, Other(said="give a later end"), key=key)
+    return begin_s, end_s
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The names that outages may have: by kind, each as it may be spelt with the name in a run."""
+
+    names: Mapping[str, Mapping[str, str]]
+    linked: bool
+    """Whether satellites have links to each other."""
+
+    @classmethod
+    def of(cls, world: World, satellites: Sequence[str]) -> _Known:
+        """Return those of a scenario whose passes are those of ``satellites``, by name."""
+        flying = {name: name for name in satellites}
+        if world.orbit.source not in ("slots", "contacts"):
+            for one in world.fleet.flying:
+                flying[one.name] = one.name
+                if one.norad_id:
+                    number = str(one.norad_id)
+                    flying |= {number: one.name, f"{one.name} ({number})": one.name}
+        devices = world.roles.clients == "devices"
+        served_by = world.sites.stations if world.topology.server == "stations" else []
+        return cls(
+            {
+                "satellite": flying,
+                "station": {one.name: one.name for one in served_by},
+                "cluster": {name: name for name in world.sites.client_names} if devices else {},
+            },
+            world.link.isl is not None,
+        )
+
+    def subject(self, listed: ListedOutage) -> Subject:
+        """Return who is out; raise InputError for a name that nobody has, or a link of no kind."""
+        outage = listed.outage
+        if outage.kind != "link":
+            return Subject(outage.kind, (self._name(listed, outage.kind, outage.names[0]),))
+        kinds = [self._kind(listed, name) for name in outage.names]
+        named = zip(kinds, outage.names, strict=True)
+        names = [self._name(listed, kind, name) for kind, name in named]
+        if "satellite" not in kinds:
+            text = f"there are no links between a {kinds[0]} and a {kinds[1]}"
+            raise listed.refused(text, Code.WRONG_VALUE, Other(said="name a satellite"), key="link")
+        if kinds == ["satellite", "satellite"] and not self.linked:
+            text = "there are no links between satellites in this scenario"
+            raise listed.refused(text, Code.CONFLICT, Other(said="give link.isl"), key="link")
+        return Subject("link", tuple(sorted(names)))
+
+    def _kind(self, listed: ListedOutage, name: str) -> str:
+        kinds = [kind for kind, names in self.names.items() if name in names]
+        if not kinds:
+            everybody = sorted({known for names in self.names.values() for known in names.values()})
+            text = f"{name!r} is no satellite, and nothing that they fly over: there are "
+            raise listed.refused(text + _nearest(name, everybody), Code.WRONG_VALUE, key="link")
+        return kinds[0]
+
+    def _name(self, listed: ListedOutage, kind: str, name: str) -> str:
+        known = self.names[kind]
+        if name in known:
+            return known[name]
+        key = kind if listed.outage.kind != "link" else "link"
+        other = next((k for k, names in self.names.items() if name in names), None)
+        if other is not None:
+            text = f"{name!r} is a {other} here; write {other}: {name}"
+        elif not known:
+            there = listed_names([f"{k}s" for k, names in self.names.items() if names])
+            text = f"there are no {kind}s in this scenario, which has {there}"
+        else:
+            text = f"no {kind} is called {name!r}; there are "
+            text += _nearest(name, sorted(set(known.values())))
+        raise listed.refused(text, Code.WRONG_VALUE, key=key)
+
+
+MOST_NAMED = 5
+
+
+def _nearest(wanted: str, names: Sequence[str]) -> str:
+    """Name some of those that there are, the most similar ones first."""
+
+    def unlike(name: str) -> float:
+        return -SequenceMatcher(None, wanted.casefold(), name.casefold()).ratio()
+
+    return some(sorted(names, key=unlike), MOST_NAMED)

@@ -1,0 +1,437 @@
+"""Operations: what a network carries in a day, and how busy it is, by station, cluster, satellite.
+
+Nothing is sent for that: each link counts with what it carries while it is served.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import ceil, inf, nan
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.directions import Way
+from sim.formatting import counted
+from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.feeder import FeederPlan
+from sim.plan.plan import Plan
+from sim.plan.volumes import served_in_order
+from sim.world.topology import Topology
+from sim.world.world import World
+
+DAY_S = 86_400.0
+HOUR_S = 3_600.0
+BITS_PER_GB = 8e9
+
+
+class Operations(NamedTuple):
+    """What an end of links does in a day in the mean, or all ends of a kind together (``total``).
+
+    ``kind`` is station, cluster, gateway, relay (a satellite that serves others), satellite, or
+    total, which is named like ``2 stations``.
+    It serves so many others ``at_a_time``: the dishes of a station, the beams of a satellite; inf
+    for any number, nan for who is served. A pass is in view from rise to set, and served while it
+    has a dish or beam: hours ``in_view`` and ``busy`` are sums over passes, ``any_in_view`` counts
+    a time once. GB are 10^9 bytes on the air, ``down`` from space to the ground (or, without a
+    ground, from the satellite that serves to the others), if everybody who is served sends all the
+    time; nan where that direction is neglected. A file ``per_pass`` is the largest that one service
+    carries, one ``in_a_day`` the largest that a day of 24 h from the start does (nan without a
+    whole day). ``longest_gap_hours`` is the longest time without any service. Over links between
+    satellites there are also the longest time until the server can be reached, and what one end
+    could send to it in a day, if alone: nan without such links.
+    """
+
+    kind: str
+    name: str
+    at_a_time: float
+    passes_a_day: float
+    served_a_day: float
+    in_view_hours_a_day: float
+    any_in_view_hours_a_day: float
+    busy_hours_a_day: float
+    down_gb_a_day: float
+    up_gb_a_day: float
+    largest_down_gb_per_pass: float
+    largest_up_gb_per_pass: float
+    largest_down_gb_in_a_day: float
+    largest_up_gb_in_a_day: float
+    longest_gap_hours: float
+    longest_gap_over_links_hours: float = nan
+    over_links_gb_a_day: float = nan
+
+
+TOTAL = "total"
+
+
+def operations(plan: Plan) -> list[Operations]:
+    """Return a row for each station, or cluster, and their total; then of gateways, and satellites.
+
+    Satellites have their links with those of the first rows; what gateways carry is on top.
+    """
+    contacts = plan.contacts
+    passes = _Traffic(plan.stop_s, _Passes.of_contacts(plan), _by_contacts(plan))
+    flying, ground = _ends(contacts)
+    limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
+    served = [nan] * len(flying.names)
+    ground_kind = "relay" if plan.topology.relay else "station"
+    if contacts.flying is None:
+        ground_kind, served, limits = "cluster", limits, [nan] * len(ground.names)
+    over_links = _over_links(plan)
+    rows = [*_rows(passes, replace(ground, kind=ground_kind), limits)]
+    if plan.feeder is not None:
+        feeder = plan.feeder
+        own = [inf if limit is None else float(limit) for limit in feeder.passes_seen.at_a_time]
+        gateways = _Ends("gateway", feeder.stations, feeder.passes_seen.windows.satellite)
+        over = _Traffic(plan.stop_s, _Passes.of_gateways(feeder), _by_gateways(feeder))
+        rows += _rows(over, gateways, own)
+    rows += _rows(passes, flying, served, totals=False)
+    return [over_links(row) for row in rows]
+
+
+@dataclass(frozen=True, eq=False)
+class _Passes:
+    """Passes (N,) from rise to set and from begin to end of service, nan without one."""
+
+    rise_s: Floats
+    set_s: Floats
+    start_s: Floats
+    end_s: Floats
+
+    @classmethod
+    def of_contacts(cls, plan: Plan) -> _Passes:
+        """Return those of the contacts of a plan, up to its end."""
+        contacts = plan.contacts
+        return cls(
+            contacts.rise_s,
+            np.minimum(contacts.set_s, plan.stop_s),
+            np.where(contacts.served, contacts.start_s, nan),
+            np.where(contacts.served, np.minimum(contacts.end_s, plan.stop_s), nan),
+        )
+
+    @classmethod
+    def of_gateways(cls, feeder: FeederPlan) -> _Passes:
+        """Return those over gateways."""
+        windows, service = feeder.passes_seen.windows, feeder.passes_seen.service
+        return cls(windows.rise_s, windows.set_s, service.start_s, service.end_s)
+
+
+class _Piece(NamedTuple):
+    """Bits that one service carries in one day and direction, with the number of its pass."""
+
+    number: int
+    day: int
+    is_down: bool
+    bits: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Carried:
+    """Pieces (P,) of services as columns; ``neglected`` directions, down or up, have none."""
+
+    number: Ints
+    day: Ints
+    is_down: Mask
+    bits: Floats
+    neglected: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pieces: Sequence[_Piece], neglected: frozenset[str] = frozenset()) -> _Carried:
+        """Return the columns of pieces."""
+        number, day, is_down, bits = zip(*pieces, strict=True) if pieces else ((), (), (), ())
+        return cls(
+            np.array(number, np.int64),
+            np.array(day, np.int64),
+            np.array(is_down, bool),
+            np.array(bits, np.float64),
+            neglected,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """One end of all passes: of which kind, names, and the index of each pass (N,)."""
+
+    kind: str
+    names: Sequence[str]
+    index: Ints
+
+
+def _ends(contacts: ContactColumns) -> tuple[_Ends, _Ends]:
+    """Return who flies, and what is flown over: or the satellite that serves the others."""
+    servers = [name for name, _ in contacts.satellites]
+    if contacts.flying is not None:
+        flying = _Ends("satellite", list(contacts.fleet), contacts.flying)
+        return flying, _Ends("station", servers, contacts.satellite)
+    names = [cluster.name for cluster in contacts.clusters]
+    flying = _Ends("satellite", servers, contacts.satellite)
+    return flying, _Ends("cluster", names, contacts.cluster)
+
+
+def _by_contacts(plan: Plan) -> _Carried:
+    pieces: list[_Piece] = []
+    neglected = set[str]()
+    for contact in served_in_order(plan):
+        links = contact.links.devices
+        cuts_s = _days(contact.start_s, contact.end_s)
+        for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
+            down = _is_down(plan.topology, way)
+            if beam is None:
+                neglected.add("down" if down else "up")
+                continue
+            for begin_s, bits in zip(cuts_s[:-1], beam.saturated_bits(cuts_s), strict=True):
+                day = int(begin_s // DAY_S)
+                pieces.append(_Piece(contact.contact_id, day, down, float(bits)))
+        contact.links.close()
+    return _Carried.of(pieces, frozenset(neglected))
+
+
+def _is_down(topology: Topology, way: Way) -> bool:
+    """Whether bits go down: to the ground, or from a satellite that serves others to these."""
+    if topology.relay:
+        return way is Way.TO_CLIENT
+    return topology.direction(way) == "downlink"
+
+
+def _by_gateways(feeder: FeederPlan) -> _Carried:
+    seen = feeder.passes_seen
+    pieces = []
+    for number in np.flatnonzero(seen.service.served).tolist():
+        for begin_s, end_s in pairwise(_days(*seen.service_s(number)).tolist()):
+            bits = feeder.rate_bps * (end_s - begin_s)
+            day = int(begin_s // DAY_S)
+            pieces += [_Piece(number, day, down, bits) for down in (True, False)]
+    return _Carried.of(pieces)
+
+
+def _days(start_s: float, end_s: float) -> Floats:
+    """Return a span cut where days end, in seconds since the start."""
+    midnights = np.arange(start_s // DAY_S + 1.0, ceil(end_s / DAY_S)) * DAY_S
+    return np.concatenate([[start_s], midnights, [end_s]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Traffic:
+    """Passes in a span, and what their services carry."""
+
+    span_s: float
+    passes: _Passes
+    carried: _Carried
+
+
+def _rows(
+    traffic: _Traffic, ends: _Ends, at_a_time: Sequence[float], *, totals: bool = True
+) -> Iterator[Operations]:
+    """Yield the row of each end by its name, and that of all together if there are ``totals``."""
+    every = np.arange(len(ends.index))
+    for number in sorted(range(len(ends.names)), key=lambda n: ends.names[n]):
+        mine = every[ends.index == number]
+        yield _row(traffic, ends.kind, ends.names[number], at_a_time[number], mine)
+    if totals:
+        name = counted(len(ends.names), ends.kind)
+        yield _row(traffic, TOTAL, name, float(np.sum(at_a_time)), every)
+
+
+def _row(traffic: _Traffic, kind: str, name: str, at_a_time: float, mine: Ints) -> Operations:
+    """Return the row of an end that has the passes of these numbers."""
+    a_day = DAY_S / traffic.span_s
+    passes = traffic.passes
+    rise_s, set_s = passes.rise_s[mine], passes.set_s[mine]
+    served = mine[~np.isnan(passes.start_s[mine])]
+    start_s, end_s = passes.start_s[served], passes.end_s[served]
+    seen_s, _ = _covered(rise_s, set_s, traffic.span_s)
+    _, gap_s = _covered(start_s, end_s, traffic.span_s)
+    down, up = (_volumes(traffic, mine, is_down=is_down) for is_down in (True, False))
+    return Operations(
+        kind=kind,
+        name=name,
+        at_a_time=at_a_time,
+        passes_a_day=len(mine) * a_day,
+        served_a_day=len(start_s) * a_day,
+        in_view_hours_a_day=float((set_s - rise_s).sum()) / HOUR_S * a_day,
+        any_in_view_hours_a_day=seen_s / HOUR_S * a_day,
+        busy_hours_a_day=float((end_s - start_s).sum()) / HOUR_S * a_day,
+        down_gb_a_day=down.a_day,
+        up_gb_a_day=up.a_day,
+        largest_down_gb_per_pass=down.per_pass,
+        largest_up_gb_per_pass=up.per_pass,
+        largest_down_gb_in_a_day=down.in_a_day,
+        largest_up_gb_in_a_day=up.in_a_day,
+        longest_gap_hours=gap_s / HOUR_S,
+    )
+
+
+class _Volumes(NamedTuple):
+    """GB that go one way: a day in the mean, and at most in a pass and in a whole day."""
+
+    a_day: float
+    per_pass: float
+    in_a_day: float
+
+
+def _volumes(traffic: _Traffic, mine: Ints, *, is_down: bool) -> _Volumes:
+    """Return what the passes of these numbers carry down, or up."""
+    carried = traffic.carried
+    if ("down" if is_down else "up") in carried.neglected:
+        return _Volumes(nan, nan, nan)
+    own = np.zeros(len(traffic.passes.rise_s), bool)
+    own[mine] = True
+    some = own[carried.number] & (carried.is_down == is_down)
+    gb = carried.bits[some] / BITS_PER_GB
+    by_pass = np.bincount(carried.number[some], gb, 1)
+    days = int(traffic.span_s // DAY_S)
+    by_day = np.bincount(carried.day[some], gb, days + 1)[:days]
+    in_a_day = float(by_day.max()) if days else nan
+    return _Volumes(float(gb.sum()) * DAY_S / traffic.span_s, float(by_pass.max()), in_a_day)
+
+
+def _together(begin_s: Floats, end_s: Floats) -> Floats:
+    """Return spans as those that they cover together (M, 2), in order, which do not touch."""
+    order = np.argsort(begin_s, kind="stable")
+    begin_s, until_s = begin_s[order], np.maximum.accumulate(end_s[order])
+    apart = begin_s[1:] > until_s[:-1]
+    first, last = np.append(True, apart), np.append(apart, True)
+    return np.stack([begin_s[first[: len(order)]], until_s[last[: len(order)]]], axis=1)
+
+
+def _covered(begin_s: Floats, end_s: Floats, span_s: float) -> tuple[float, float]:
+    """Return how long spans last together, each time counted once, and the longest time without."""
+    spans_s = _together(begin_s, end_s)
+    edges_s = np.concatenate([[0.0], spans_s.ravel(), [span_s]]).reshape(-1, 2)
+    return float((spans_s[:, 1] - spans_s[:, 0]).sum()), float(np.diff(edges_s).max())
+
+
+def _over_links(plan: Plan) -> Callable[[Operations], Operations]:
+    """Return what adds to the row of a client what it reaches over links between satellites."""
+    if plan.mesh is None:
+        return lambda row: row
+    mesh = plan.mesh
+    a_day = DAY_S / plan.stop_s / BITS_PER_GB
+    gb_a_day = {name: bits * a_day for name, bits in _bits_over_links(mesh).items()}
+    gaps_hours = {}
+    for name, own in mesh.items():
+        starts_s, ends_s = np.asarray(own.starts_s, float), np.asarray(own.ends_s, float)
+        gaps_hours[name] = _covered(starts_s, ends_s, plan.stop_s)[1] / HOUR_S
+    clients = "satellite" if plan.topology.in_orbit else "cluster"
+
+    def added(row: Operations) -> Operations:
+        if row.kind != clients or row.name not in mesh:
+            return row
+        gap_hours, gb = gaps_hours[row.name], gb_a_day[row.name]
+        return row._replace(longest_gap_over_links_hours=gap_hours, over_links_gb_a_day=gb)
+
+    return added
+
+
+def _bits_over_links(mesh: Mapping[str, PlannedSessions]) -> dict[str, float]:
+    """Return what each client could send to its server in all sessions, if it were alone.
+
+    Clients that are linked have most sessions in common, of which each is worked out once.
+    """
+    of_passes: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
+    for name, own in mesh.items():
+        for place, number in enumerate(np.asarray(own.numbers).tolist()):
+            of_passes[number].append((name, place))
+    found = dict.fromkeys(mesh, 0.0)
+    for users in of_passes.values():
+        known: dict[tuple[float, float, bool], float] = {}
+        for name, place in users:
+            own = mesh[name]
+            start_s = own.start_s(place)
+            key = start_s, own.end_s(place), own.contact(place).cluster.name == name
+            if key not in known:
+                known[key] = float(np.min(own.carried_bits(place, Way.TO_SERVER, start_s)))
+            found[name] += known[key]
+        for name, place in users:
+            mesh[name].close(place)
+    return found
+
+
+# When each place is in view, and when it is served: what a picture of a day shows.
+
+
+class Lane(NamedTuple):
+    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
+
+    name: str
+    seen_s: Floats
+    served_s: Floats
+
+
+def lanes(plan: Plan) -> list[Lane]:
+    """Return the lane of each station, gateway or cluster, by name, or of a server in orbit."""
+    if plan.feeder is not None:
+        passes = _Passes.of_gateways(plan.feeder)
+        names: Sequence[str] = plan.feeder.stations
+        index = plan.feeder.passes_seen.windows.satellite
+    else:
+        passes = _Passes.of_contacts(plan)
+        _, ground = _ends(plan.contacts)
+        names, index = ground.names, ground.index
+    found = []
+    for number in sorted(range(len(names)), key=names.__getitem__):
+        mine = index == number
+        served = mine & ~np.isnan(passes.start_s)
+        seen_s = _together(passes.rise_s[mine], passes.set_s[mine])
+        served_s = _together(passes.start_s[served], passes.end_s[served])
+        found.append(Lane(names[number], seen_s, served_s))
+    return found
+
+
+# What one more dish, or beam, would give is planned anew, not guessed.
+
+
+class OneMore(NamedTuple):
+    """A world in which every server serves one more at a time, and the ``setting`` that says so."""
+
+    world: World
+    setting: str
+
+
+def one_more(world: World) -> OneMore | None:
+    """Return the world with one more dish at every station, or beam on every satellite.
+
+    Of devices that reach stations over satellites, that is a dish at each of these gateways. None
+    where they serve any number, and in slots.
+    """
+    scenario = world.scenario
+    if world.roles.relay:
+        isl = scenario.link.isl
+        if isl is None or isl.terminals is None:
+            return None
+        terminals = isl.terminals + 1
+        more = isl.model_copy(update={"terminals": terminals})
+        link = scenario.link.model_copy(update={"isl": more})
+        return OneMore(_with(world, link=link), f"link.isl.terminals {terminals}")
+    if world.topology.in_orbit or world.topology.gateways:
+        ground = scenario.ground
+        if all(limit is None for limit in world.sites.antennas):
+            return None
+        antennas = _raised(ground.antennas)
+        stations = ground.stations and tuple(
+            station.model_copy(update={"antennas": _raised(station.antennas)})
+            for station in ground.stations
+        )
+        own = any(station.antennas is not None for station in ground.stations or ())
+        setting = "one more in antennas of each" if own else f"ground.antennas {antennas}"
+        raised = ground.model_copy(update={"antennas": antennas, "stations": stations})
+        return OneMore(_with(world, ground=raised), setting)
+    source: Any = scenario.orbit
+    if getattr(source, "beams", None) is None:
+        return None
+    beams = source.beams + 1
+    return OneMore(
+        _with(world, orbit=source.model_copy(update={"beams": beams})), f"orbit.beams {beams}"
+    )
+
+
+def _with(world: World, **sections: Any) -> World:
+    return World(world.scenario.model_copy(update=sections))
+
+
+def _raised(antennas: int | str | None) -> int | str | None:
+    return antennas + 1 if isinstance(antennas, int) else antennas

@@ -1,0 +1,104 @@
+"""The page of a network: what it carries in a day, and when which places are served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from learning.requests.cluster import Floats
+from sim.formatting import legend_of
+from sim.plots.views import MapView
+from sim.report.drawing import BOTTOM, LINE, TOP, Axis, Frame, Key, Picture
+from sim.report.map_picture import picture_of
+from sim.report.page import Page
+
+DAY_S = 86_400.0
+HOUR_S = 3_600.0
+MOST_LANES = 30
+"""Places whose day is drawn; of more, those that are served for the longest."""
+TALL = 0.72
+"""Part of a lane that its bars take."""
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Caption, heads and cells."""
+
+
+class Lane(Protocol):
+    """Spans (N, 2) in seconds in which a place is in view of a satellite, and is served."""
+
+    @property
+    def name(self) -> str:
+        """Of the place."""
+
+    @property
+    def seen_s(self) -> Floats:
+        """When it is in view."""
+
+    @property
+    def served_s(self) -> Floats:
+        """When it is served."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is drawn of a network: there is no ``map`` where it has no orbits."""
+
+    name: str
+    start: datetime
+    span_s: float
+    lanes: Sequence[Lane]
+    map: MapView | None
+
+
+def capacity_page(
+    network: Network, finding: str, advice: Sequence[str], tables: Sequence[Table]
+) -> Page:
+    """Return the page of a network; its title is the finding."""
+    hours = min(network.span_s, DAY_S) / HOUR_S
+    return Page(
+        template="capacity.html",
+        kind=f"Capacity of {network.name}, {network.span_s / DAY_S:.2f} days from "
+        f"{network.start:%Y-%m-%d %H:%M:%S} UTC",
+        title=finding.rstrip("."),
+        subtitle="Nothing is sent for that: it is what links carry while they are served.",
+        context={
+            "advice": advice,
+            "tables": tables,
+            "legend": [*legend_of("capacity").values()][1:],
+            "hours": hours,
+            "day": day_of(network.lanes, hours),
+            "many": len(network.lanes),
+            "most": MOST_LANES,
+            "map": None if network.map is None else picture_of(network.map),
+        },
+    )
+
+
+def day_of(lanes: Sequence[Lane], hours: float) -> Picture | None:
+    """Return when places are in view and served in the first hours; None without any pass."""
+    shown = [lane for lane in lanes if len(lane.seen_s)]
+    if not shown:
+        return None
+    if len(shown) > MOST_LANES:
+        longest = sorted(shown, key=lambda lane: -float(np.diff(lane.served_s).sum()))
+        kept = {lane.name for lane in longest[:MOST_LANES]}
+        shown = [lane for lane in shown if lane.name in kept]
+    shown = shown[::-1]  # the first one stands above
+    frame = Frame(
+        Axis("hours since the start", 0.0, hours),
+        Axis.named("", [lane.name for lane in shown]),
+        height=TOP + BOTTOM + LINE * (len(shown) + 1),
+    )
+    shapes = []
+    for look, spans in (
+        ("hue-7", [lane.seen_s for lane in shown]),
+        ("hue-0", [lane.served_s for lane in shown]),
+    ):
+        for number, span_s in enumerate(spans):
+            begin, end = np.minimum(span_s / HOUR_S, hours).T
+            shapes.append(frame.fields(begin, np.full(len(begin), number), look, end - begin, TALL))
+    return frame.picture(shapes, [Key("in view", "hue-7"), Key("served", "hue-0")])

@@ -1,0 +1,192 @@
+"""Captions of a paper: what is shown, over which seeds, how it was tested, and what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sim.analysis import comparison_text as text
+from sim.analysis.comparison import Comparison, Group, flat
+from sim.analysis.curves import Over, What
+from sim.analysis.figures import LISTED
+from sim.analysis.judged import Judged
+from sim.analysis.lead import FEWEST
+from sim.analysis.verdict_text import caveat_lines
+from sim.formatting import as_yaml, counted, listed
+
+CURVES = {
+    "accuracy": "Accuracy of the server's model",
+    "loss": "Loss of the server's model on the next token (nats)",
+    "cycles": "Complete cycles",
+    "sent_bytes": "Bytes on the air (all directions together)",
+}
+OVER: dict[Over, str] = {
+    "time": "simulated time",
+    "cycle": "complete cycles",
+    "bytes": "the bytes on the air (all directions together)",
+    "energy": "the energy of training and sending",
+}
+MOST_SEEDS = 12
+"""Seeds up to which a caption names each."""
+ORBIT = (
+    *("pattern", "satellites", "planes", "altitude_km", "semi_major_axis_km", "eccentricity"),
+    *("inclination_deg", "min_elevation_deg"),
+)
+"""Keys of the orbit that a caption states where all runs share them."""
+
+
+def of_curves(what: What, over: Over, groups: Sequence[Group], target: str | None) -> str:
+    """Return what a figure of curves shows, and how it was averaged."""
+    words = [f"{CURVES[what]} over {OVER[over]}: {mean_of(groups)}"]
+    if any(len(group.runs) >= FEWEST for group in groups):
+        words[0] += ", with its 95 % interval (Student's t) as a band"
+    words.append("A value holds until the next one is measured")
+    if what == "accuracy" and target is not None:
+        words.append(f"The thin line is the target, an accuracy of {target}")
+    if over in ("bytes", "energy"):
+        words.append("A run that has ended keeps its last value")
+    return sentences(words)
+
+
+def mean_of(groups: Sequence[Group]) -> str:
+    """Say over which seeds means are taken."""
+    each = [sorted({int(run.summary["seed"]) for run in group.runs}) for group in groups]
+    counts = sorted({len(seeds) for seeds in each})
+    if counts == [1]:
+        return "one seed"
+    many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    same = all(seeds == each[0] for seeds in each) and len(each[0]) <= MOST_SEEDS
+    named = f" ({', '.join(map(str, each[0]))})" if same else ""
+    return f"mean over {many} seeds{named}"
+
+
+def of_results(comparison: Comparison, groups: Sequence[Group], shared: str) -> str:
+    """Return what the table of results shows: means, tests, what is not known, and ``shared``.
+
+    That is what all runs share.
+    """
+    words = [_means(groups)]
+    if target := comparison["shared_target"]:
+        words.append(_days(f"Days to {target}"))
+    words.append(
+        "Uplink and downlink are what a whole run has on the air"
+        if comparison["groups"][0]["isl_bytes"]["max"] in (None, 0.0)
+        else "Uplink, downlink and ISL are what a whole run has on the air"
+    )
+    if any(row["verdict"] == "best" for row in comparison["rows"]):
+        words.append(f"Bold is best: {_tested(comparison)}")
+    if all(group["energy_j"]["mean"] is None for group in comparison["groups"]):
+        words.append("Energy is not modelled")
+    words += caveat_lines(comparison.caveats, len(groups))
+    words += text.stand_in_lines(comparison["groups"])
+    return sentences([*words, shared])
+
+
+def of_targets(groups: Sequence[Group]) -> str:
+    """Return what the table of targets shows."""
+    words = [f"What it took to reach target accuracies. {_means(groups)}"]
+    words.append(_days("Days"))
+    words.append("Bytes are all that was on the air by then")
+    words.append("Where some seeds have not reached a target, it is stated how many have")
+    return sentences(words)
+
+
+def of_tests(comparison: Comparison) -> str:
+    """Return how groups were tested against the reference, and what p values are corrected for."""
+    words = [
+        f"Differences from {comparison['reference']} on the same seeds, of times the ratio of "
+        "geometric means, with 95 % intervals (Student's t)",
+        "p (t) is that of the two-sided paired t test, p (Wilcoxon) that of the signed ranks",
+        *text.test_notes(comparison),
+    ]
+    return sentences(words)
+
+
+def _means(groups: Sequence[Group]) -> str:
+    mean = mean_of(groups)
+    if any(len(group.runs) >= FEWEST for group in groups):
+        mean += ", below it its 95 % interval (Student's t) where seeds differ"
+    return f"{mean[0].upper()}{mean[1:]}"
+
+
+def _days(what: str) -> str:
+    return (
+        f"{what}: simulated days to the first evaluation at that accuracy; the geometric mean, as "
+        "times are compared by ratios, or the mean where a seed begins there"
+    )
+
+
+def _tested(comparison: Comparison) -> str:
+    tests = comparison["tests_corrected_for"]
+    corrected = f", p below 0.05 corrected for {tests} tests (Holm)" if tests > 1 else ""
+    return (
+        "ahead of every other one by a two-sided paired t test on the same seeds"
+        f"{corrected}, or at each seed by the same"
+    )
+
+
+def settings(manifests: Sequence[Mapping[str, Any]], *, drawn: bool) -> str:
+    """Return what all runs share: scenario, span, orbit, clients, data and model; and by what."""
+    shared = _shared([flat(manifest["scenario"]) for manifest in manifests])
+    words = list(_settings(manifests, shared))
+    versions = sorted({str(manifest["versions"]["leomix"]) for manifest in manifests})
+    found = [f"Common to all: {', '.join(words)}"] if words else []
+    if not drawn:
+        found.append("Nothing is drawn at random: every seed gives the same figures")
+    return sentences([*found, f"Simulated with leomix {listed(versions)}"])
+
+
+def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the keys that all runs have with the same value."""
+    first = each[0]
+    return {k: v for k, v in first.items() if all(k in one and one[k] == v for one in each)}
+
+
+def _settings(manifests: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> Iterator[str]:
+    names = {str(manifest.get("name")) for manifest in manifests}
+    if len(names) == 1:
+        yield f"scenario {names.pop()}"
+    for key, name in (("days", "day"), ("cycles", "cycle"), ("rounds", "round")):
+        if (most := shared.get(f"stop.{key}")) is not None:
+            yield f"{as_yaml(most)} {name}{'' if most == 1 else 's'}"
+    if "orbit.source" in shared:
+        kept = [_value(key, shared.get(f"orbit.{key}")) for key in ORBIT]
+        said = [one for one in kept if one]
+        yield f"orbit {shared['orbit.source']}" + (f" ({', '.join(said)})" if said else "")
+    if "ground.clusters" in shared:
+        clusters = manifests[0]["scenario"]["ground"]["clusters"]
+        devices = sum(cluster.get("devices") or 0 for cluster in clusters)
+        yield f"{counted(len(clusters), 'cluster')} with {counted(devices, 'device')}"
+    if shared.get("learning.train", True):
+        for key, name in (("data.kind", "data"), ("model.kind", "model")):
+            if f"learning.{key}" in shared:
+                yield f"{name} {shared[f'learning.{key}']}"
+    if "learning.method" in shared:
+        yield f"method {shared['learning.method']}"
+
+
+def _value(key: str, value: Any) -> str:
+    """Say a key's value with its unit: "altitude 550 km"; nothing where it has none."""
+    if value is None:
+        return ""
+    name, _, last = key.rpartition("_")
+    unit = LISTED["units"].get(last, "") if name else ""
+    called = (name if unit else key).replace("_", " ").replace("min ", "least ")
+    return f"{called} {as_yaml(value)} {unit}".strip()
+
+
+def judged_curves(judged: Judged, *, trained: bool) -> list[tuple[What, Over]]:
+    """Return the figures of a paper: what they show, and over what."""
+    if not trained:
+        return [("cycles", "time"), ("sent_bytes", "time")]
+    what: What = "loss" if judged == Judged.LOSS else "accuracy"
+    return [(what, "time"), (what, "bytes"), (what, "energy")]
+
+
+ALWAYS: tuple[tuple[What, Over], ...] = (("accuracy", "bytes"),)
+"""What tables need of each run beside what figures show."""
+
+
+def sentences(words: Sequence[str]) -> str:
+    """Return each with a full stop, one behind the other; names at their begin stay as they are."""
+    return " ".join(f"{one.strip().rstrip('.')}." for one in words if one.strip())

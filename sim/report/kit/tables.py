@@ -1,0 +1,234 @@
+"""The tables of a paper: means over seeds with their 95 % intervals, as LaTeX and as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sim.analysis import comparison_text as text
+from sim.analysis.comparison import Comparison
+from sim.analysis.curves import Steps
+from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
+from sim.analysis.judged import Judged
+from sim.analysis.lead import CLOSE
+from sim.analysis.over_seeds import on_logarithms, over_seeds
+from sim.analysis.rows import Standing
+from sim.formatting import BYTES, JOULES, unit_for
+from sim.report.latex import Cell, Laid
+
+NONE = "\u2013"
+"""What stands for a figure that is not known."""
+LEARNT = {
+    Judged.ACCURACY: ("accuracy_final",),
+    Judged.LOSS: ("loss_final", "accuracy_final"),
+}
+"""What was learnt, by what runs are judged by."""
+TIMED = ("cycles", "contacts_served", "round_mean_s")
+"""What is shown of runs that trained nothing."""
+ALWAYS = ("uplink_bytes", "downlink_bytes", "energy_j", "device_memory_bytes")
+"""What it took: it is shown even where it is equal, or nothing is known of it."""
+WHERE_ANY = ("sidelink_bytes", "isl_bytes")
+MOST = 3
+"""Targets that a table has, the highest ones, beside the one that is shared."""
+HEADS = {
+    "accuracy_final": ("final", "accuracy"),
+    "uplink_bytes": ("uplink", ""),
+    "downlink_bytes": ("downlink", ""),
+    "sidelink_bytes": ("sidelink", ""),
+    "isl_bytes": ("ISL", ""),
+    "energy_j": ("energy", ""),
+    "device_memory_bytes": ("memory of", "a device"),
+    "cycles": ("complete", "cycles"),
+    "contacts_served": ("contacts", "served"),
+    "round_mean_s": ("mean round", ""),
+}
+"""Heads of two lines, of figures whose own one is longer."""
+OF_TOKENS = {"loss_final": ("final loss", "(nats)"), "accuracy_final": ("share of", "tokens right")}
+"""Those of runs that learn each next token."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of all groups: its name in CSV, its head, and its values by group.
+
+    ``values`` has for each group its ``mean`` over seeds and the ends ``low`` and ``high`` of the
+    interval of that, None where there is none. ``unit`` divides them first; ``notes`` stand where
+    there is no mean, and ``best`` says who may be called best by it.
+    """
+
+    key: str
+    head: tuple[str, str]
+    values: Sequence[Mapping[str, float | None]]
+    form: Callable[[float], str]
+    unit: float = 1.0
+    notes: Sequence[str] = ()
+    best: frozenset[str] = frozenset()
+
+    def cells(self, labels: Sequence[str]) -> list[Cell]:
+        """Return its fields, an interval below the mean where it has a width."""
+        notes = self.notes or [NONE] * len(labels)
+        return [
+            self._cell(value, note, best=label in self.best)
+            for label, value, note in zip(labels, self.values, notes, strict=True)
+        ]
+
+    def _cell(self, value: Mapping[str, float | None], note: str, *, best: bool) -> Cell:
+        mean, low, high = (value[key] for key in ENDS)
+        if mean is None:
+            return Cell(note)
+        below = ""
+        if low is not None and high is not None:
+            ends = [self.form(end / self.unit) for end in (low, high)]
+            below = "" if math.isclose(low, high, **CLOSE) else f"[{', '.join(ends)}]"
+        return Cell(self.form(mean / self.unit), below, best)
+
+
+ENDS = ("mean", "low", "high")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper: how it is called, its rows for LaTeX, and the data of its CSV."""
+
+    name: str
+    laid: Laid
+    data: pa.Table
+
+
+def results(comparison: Comparison) -> Table:
+    """Return what was learnt and what it took: a row a group, as ``compare --json`` has it."""
+    groups = comparison["groups"]
+    judged = Judged(comparison["judged_by"])
+    known = figures_of(judged)
+    trained = any(group["accuracy_final"]["mean"] is not None for group in groups)
+    first = LEARNT[judged] if trained else _known(groups, TIMED)
+    sent = [*ALWAYS[:2], *(key for key in WHERE_ANY if any(group[key]["max"] for group in groups))]
+    columns = [_figure(comparison, key, known[key]) for key in first]
+    if shared := comparison["shared_target"]:
+        columns.append(_days(comparison, shared))
+    columns += [_figure(comparison, key, FIGURES[key]) for key in (*sent, *ALWAYS[2:])]
+    return _table("results", groups, columns)
+
+
+def targets(comparison: Comparison, curves: Sequence[Sequence[Steps | None]]) -> Table | None:
+    """Return what it took to reach each target: days, and bytes on the air of all directions.
+
+    ``curves`` has for each group the accuracy of each run over bytes. None where no run has reached
+    any target.
+    """
+    groups = comparison["groups"]
+    reached = [n for n in comparison["targets"] if any(g["hours_to"][n]["reached"] for g in groups)]
+    kept = [name for name in reached if name in (comparison["shared_target"], *reached[-MOST:])]
+    columns = [_days(comparison, name) for name in kept]
+    columns += _sent(comparison, kept, curves)
+    return _table("targets", groups, columns) if columns else None
+
+
+def tests(comparison: Comparison) -> Table | None:
+    """Return the paired differences from the reference; None where none could be tested."""
+    rows = text.test_rows(comparison)
+    if not rows:
+        return None
+    heads = [("", ""), ("", "figure"), ("", "seeds"), ("difference or", "ratio [95 %]")]
+    heads += [("p", "(t)"), ("p", "(Holm)"), ("p", "(Wilcoxon)")]
+    laid = Laid(heads, [[Cell(cell) for cell in row] for row in rows])
+    return Table("tests", laid, pa.Table.from_pylist(comparison["tests"]))
+
+
+def _known(groups: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list[str]:
+    return [key for key in keys if any(group[key]["median"] is not None for group in groups)]
+
+
+def _table(name: str, groups: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
+    labels = [group["label"] for group in groups]
+    seeds = [Cell(str(group["runs"])) for group in groups]
+    fields = zip(*(column.cells(labels) for column in columns), strict=True)
+    rows = [
+        [Cell(label), count, *cells]
+        for label, count, cells in zip(labels, seeds, fields, strict=True)
+    ]
+    heads = [("", ""), ("", "seeds"), *(column.head for column in columns)]
+    values = {
+        f"{column.key}_{end}": [value[end] for value in column.values]
+        for column in columns
+        for end in ENDS
+    }
+    counts = [group["runs"] for group in groups]
+    data = pa.table({"group": labels, "seeds": counts, **values})
+    return Table(name, Laid(heads, rows), data)
+
+
+def _figure(comparison: Comparison, key: str, figure: Figure) -> Column:
+    values = [group[key] for group in comparison["groups"]]
+    best = _best(comparison, key)
+    heads = HEADS | OF_TOKENS if comparison["judged_by"] == Judged.LOSS else HEADS
+    top, bottom = heads.get(key, (figure.head, ""))
+    units = {"bytes": (BYTES, "B"), "J": (JOULES, "J")}.get(figure.measured_in)
+    if units is None:
+        if key == "round_mean_s":
+            bottom = "(h)"
+        return Column(key, (top, bottom), values, figure.form, figure.unit, best=best)
+    most = max((value["mean"] or 0.0 for value in values), default=0.0)
+    name, unit = unit_for(most, *units)
+    bottom = f"{bottom} ({name})".strip()
+    return Column(key, (top, bottom), values, _three_digits, unit, best=best)
+
+
+def _three_digits(value: float) -> str:
+    """Show a size in a unit that it holds, if not much more: 2.15, 21.5, 215."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}"
+
+
+def _days(comparison: Comparison, name: str) -> Column:
+    """Return the days to a target: geometric means, as times are compared by ratios."""
+    groups = comparison["groups"]
+    days = TO_TARGETS["hours_to"]
+    own = [group["hours_to"][name] for group in groups]
+    values = [on_logarithms(one) for one in own]
+    notes = [
+        _reached(one["reached"], group["runs"]) for one, group in zip(own, groups, strict=True)
+    ]
+    key = f"hours_to_{name}"
+    return Column(
+        key, ("days to", name), values, days.form, days.unit, notes, _best(comparison, key)
+    )
+
+
+def _sent(
+    comparison: Comparison, names: Sequence[str], curves: Sequence[Sequence[Steps | None]]
+) -> Iterator[Column]:
+    """Yield the bytes on the air by each target, in one unit."""
+    bounds = bounds_of("uplink_bytes")
+    at = {name: [[_first_at(one, float(name)) for one in own] for own in curves] for name in names}
+    found = {name: [over_seeds(own, bounds) for own in each] for name, each in at.items()}
+    most = max((one["mean"] or 0.0 for values in found.values() for one in values), default=0.0)
+    unit, scale = unit_for(most, BYTES, "B")
+    for name, values in found.items():
+        notes = [
+            _reached(sum(map(math.isfinite, own)), group["runs"])
+            for own, group in zip(at[name], comparison["groups"], strict=True)
+        ]
+        head = (f"sent ({unit})", f"to {name}")
+        yield Column(f"sent_bytes_to_{name}", head, values, _three_digits, scale, notes)
+
+
+def _first_at(curve: Steps | None, target: float) -> float:
+    found = None if curve is None else curve.first_at(target)
+    return math.inf if found is None else found
+
+
+def _reached(reached: int, runs: int) -> str:
+    return f"{reached} of {runs}" if reached else "never"
+
+
+def _best(comparison: Comparison, column: str) -> frozenset[str]:
+    return frozenset(
+        row["label"]
+        for row in comparison["rows"]
+        if row["figure"] == column and row["verdict"] == Standing.BEST.value
+    )

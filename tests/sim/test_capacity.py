@@ -1,0 +1,349 @@
+"""What a network carries in a day: compared with runs in which somebody always sends, and sums."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import leomix as face
+import orbit
+import scenarios
+import sim
+from tests.kit import small
+from tests.kit.network import satellites_of
+from tests.kit.results import data_size
+
+STATIONS = {
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 1},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        **{"source": "walker", "pattern": "star", "satellites": 12, "planes": 3, "phasing": 1},
+        **{"altitude_km": 550, "inclination_deg": 97.6, "min_elevation_deg": 10},
+    },
+    "ground": {
+        "stations": [
+            {"name": "Svalbard", "latitude_deg": 78.23, "longitude_deg": 15.39},
+            {"name": "Troll", "latitude_deg": -72.01, "longitude_deg": 2.53},
+        ]
+    },
+    "link": {
+        "uplink": {"rate": "fixed", "fixed_rate_mbps": 10_000},
+        "downlink": {"rate": "fixed", "fixed_rate_mbps": 0.1, "delivery": "unicast"},
+    },
+    "compute": {"seconds_per_round": 0.001},
+    "learning": {
+        "method": "fedavg",
+        "train": False,
+        "model": {"kind": "vector-mlp", "hidden": 1_000_000},
+    },
+}
+"""A model of 300 MB that goes up in a quarter of a second, and never comes down in a day."""
+
+
+def changed(scenario, changes):
+    return scenarios.from_dict(scenario | changes)
+
+
+def operations(scenario, **changes):
+    keys = {key.replace("__", "."): value for key, value in changes.items()}
+    return face.plan(face.load(scenario, keys) if changes else scenario).operations
+
+
+def shape(table):
+    """Rows of each kind, by name."""
+    return {kind: rows.set_index("name") for kind, rows in table.groupby("kind")}
+
+
+def test_gb_a_day_are_those_of_a_run_in_which_everybody_always_sends():
+    """By station and by satellite, but for what they wait for the model in their first pass."""
+    scenario = scenarios.from_dict(STATIONS)
+    rows = shape(face.plan(scenario).operations)
+    run = sim.run(scenario)
+    down = run.transfers[run.transfers.direction == "downlink"]
+    assert not (down.outcome == "delivered").any()
+    sent = down.merge(run.contacts[["contact_id", "satellite", "station"]], on="contact_id")
+    for kind in ("station", "satellite"):
+        gb = sent.groupby(kind).on_air_bytes.sum() / 1e9
+        whole = rows[kind].down_gb_a_day[gb.index]
+        assert (gb <= whole * (1 + 1e-9)).all()
+        assert len(gb) == len(rows[kind])
+    first_s = 0.3  # up to the satellite, and the round
+    lost_gb = len(rows["satellite"]) * first_s * 0.1e6 / 8e9
+    total = rows["total"].down_gb_a_day.sum()
+    assert total - lost_gb < sent.on_air_bytes.sum() / 1e9 <= total * (1 + 1e-9)
+
+
+def test_gb_are_the_integral_of_the_rate_over_the_time_that_is_served():
+    """Shannon's rate of the range in the middle of each second, without the program's budget."""
+    noise = {"rate": "shannon", "scintillation_loss_db": 0}
+    budget = {"shadowing_margin_db": 0, "zenith_attenuation_db": 0, "delivery": "unicast"}
+    link = {"downlink": noise | budget | {"eirp_dbw": 10, "g_over_t_db_k": 20}}
+    scenario = changed(STATIONS, {"link": link, "stop": {"days": 0.2}})
+    schedule = face.plan(scenario)
+    contacts = schedule.contacts
+    satellites = {satellite.name: satellite for satellite in satellites_of(scenario)}
+    sites = {s["name"]: orbit.Site(**s) for s in STATIONS["ground"]["stations"]}
+    bits = 0.0
+    for row in contacts[contacts.served].itertuples():
+        edges_s = np.linspace(row.service_start_s, row.service_end_s, 1000)
+        middle_s = (edges_s[1:] + edges_s[:-1]) / 2
+        seen = orbit.look_angles(
+            satellites[row.satellite], sites[row.station], schedule.start, middle_s
+        )
+        range_m = seen.slant_range_km[:, 0] * 1e3
+        loss_db = 20 * np.log10(4 * np.pi * range_m * 2e9 / 299_792_458.0)
+        snr = 10 ** ((10 + 20 - loss_db + 228.5991672 - 10 * np.log10(30e6)) / 10)
+        bits += (30e6 * np.log2(1 + snr)).sum() * (edges_s[1] - edges_s[0])
+    total = shape(schedule.operations)["total"]
+    assert total.down_gb_a_day.sum() == pytest.approx(bits / 8e9 * 5, rel=1e-4)
+
+
+RELAY = {
+    "roles": {"server": "satellite:P01-S01", "clients": "satellites"},
+    "ground": {"clusters": []},
+    "link": {"isl": {"rate_mbps": 10, "between_planes": "all", "terminals": 1}},
+}
+GROUND = {**small.ORBIT, "learning": small.ORBIT["learning"] | {"train": False}}
+EACH = {
+    "stations": (STATIONS, "station", "satellite"),
+    "devices": (GROUND, "cluster", "satellite"),
+    "slots": (small.SLOTS, "cluster", "satellite"),
+}
+SUMS = ["passes_a_day", "served_a_day", "in_view_hours_a_day", "busy_hours_a_day"]
+SUMS += ["down_gb_a_day", "up_gb_a_day"]
+
+
+@pytest.mark.parametrize("which", EACH)
+def test_ends_add_up_to_their_total_and_both_sides_to_the_same(which):
+    scenario, ground, flying = EACH[which]
+    table = operations(scenarios.from_dict(scenario))
+    rows = shape(table)
+    total = rows["total"].iloc[0]
+    for kind in (ground, flying):
+        assert rows[kind][SUMS].sum(min_count=1).to_numpy(float) == pytest.approx(
+            total[SUMS].to_numpy(float), rel=1e-9, nan_ok=True
+        )
+    assert (table.busy_hours_a_day <= table.in_view_hours_a_day * (1 + 1e-9)).all()
+    assert (table.any_in_view_hours_a_day <= 24 * (1 + 1e-9)).all()
+    in_a_day = table.largest_up_gb_in_a_day
+    assert (in_a_day.isna() | (in_a_day >= table.largest_up_gb_per_pass * (1 - 1e-9))).all()
+    if which == "slots":
+        assert table.down_gb_a_day.isna().all()  # neglected
+
+
+def test_a_dish_more_is_less_than_any_number_and_any_number_serves_all_the_time_in_view():
+    served = []
+    for antennas in (1, 2, "unlimited"):
+        ground = STATIONS["ground"] | {"antennas": antennas}
+        rows = shape(operations(changed(STATIONS, {"ground": ground})))
+        served.append(rows["total"].busy_hours_a_day.iloc[0])
+        if antennas == 1:  # one dish cannot be busy for longer than anything is in view
+            station = rows["station"]
+            assert (station.busy_hours_a_day <= station.any_in_view_hours_a_day + 1e-9).all()
+    assert served[0] < served[1] <= served[2] * (1 + 1e-9)
+    satellites = rows["satellite"]
+    assert satellites.busy_hours_a_day.to_numpy() == pytest.approx(
+        satellites.any_in_view_hours_a_day.to_numpy(), rel=1e-9
+    )
+    assert rows["station"].at_a_time.tolist() == [np.inf, np.inf]
+
+
+def test_devices_of_a_cluster_add_up_and_a_broadcast_to_them_counts_once():
+    """In one place: each has a sub-channel of its own up, and all hear one transmission down."""
+    clusters = [
+        {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": devices}
+        for devices in (1, 4)
+    ]
+    one, four = (
+        shape(operations(changed(GROUND, {"ground": {"clusters": [cluster]}})))["cluster"].iloc[0]
+        for cluster in clusters
+    )
+    assert four.up_gb_a_day == pytest.approx(4 * one.up_gb_a_day, rel=1e-9)
+    assert four.down_gb_a_day == pytest.approx(one.down_gb_a_day, rel=1e-9)
+    # Of eight in two sub-channels, two send at a time.
+    up = {"total_bandwidth_mhz": 0.72}
+    crowded = changed(GROUND, {"ground": {"clusters": [clusters[1] | {"devices": 8}]}})
+    crowded = scenarios.from_dict(
+        crowded.model_dump(mode="json", exclude_unset=True) | {"link": {"uplink": up}}
+    )
+    eight = shape(operations(crowded))["cluster"].iloc[0]
+    assert eight.up_gb_a_day == pytest.approx(2 * one.up_gb_a_day, rel=1e-9)
+
+
+def test_over_links_nobody_waits_longer_and_gaps_are_those_of_sessions():
+    keys = {
+        "stop.days": 0.1, "learning.train": False, "learning.method": "fedavg",
+        "learning.options": {}, "link.isl.route": "earliest", "link.isl.between_planes": "grid",
+    }  # fmt: skip
+    schedule = face.plan(scenarios.load("iridium-isl", keys))
+    rows = shape(schedule.operations)["satellite"]
+    assert (rows.longest_gap_over_links_hours <= rows.longest_gap_hours + 1e-9).all()
+    assert rows.longest_gap_over_links_hours.max() < 0.2 < 1.0 < rows.longest_gap_hours.max()
+    own = schedule.sessions[schedule.sessions.client == "IRIDIUM 100"]
+    gb = own.to_server_bits.sum() / 8e9 * 10
+    assert rows.over_links_gb_a_day["IRIDIUM 100"] == pytest.approx(gb, rel=1e-9)
+    ends_s = np.append(0.0, own.end_s.cummax())
+    gaps_s = np.append(own.start_s, schedule.stop_s) - ends_s
+    assert rows.longest_gap_over_links_hours["IRIDIUM 100"] * 3600 == pytest.approx(
+        max(gaps_s.max(), 0.0), abs=1e-6
+    )
+
+
+def test_gateways_carry_what_their_dishes_are_served(tmp_path):
+    path = tmp_path / "gateways.json"
+    path.write_text(
+        json.dumps(
+            STATIONS
+            | {
+                "stop": {"days": 0.1},
+                "roles": {"server": "stations", "clients": "devices"},
+                "orbit": STATIONS["orbit"] | {"satellites": 66, "planes": 6, "altitude_km": 780},
+                "ground": STATIONS["ground"]
+                | {"clusters": [{"name": "Quito", "latitude_deg": 0, "longitude_deg": -78}]},
+                "link": {
+                    "isl": {
+                        **{"within_plane": "ring", "between_planes": "grid"},
+                        **{"rate_mbps": 100, "route": "earliest"},
+                    },
+                    "feeder": {"rate_mbps": 500},
+                },
+                "learning": {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}},
+            }
+        )
+    )
+    schedule = face.plan(path)
+    gateways = shape(schedule.operations)["gateway"]
+    lasted_s = schedule.feeder_windows.eval("end_s - start_s")
+    by_station = lasted_s.groupby(schedule.feeder_windows.station).sum()
+    for way in ("down", "up"):
+        gb = gateways[f"{way}_gb_a_day"][by_station.index]
+        assert gb.to_numpy() == pytest.approx(by_station.to_numpy() * 500e6 / 8e9 * 10, rel=1e-9)
+    assert (gateways.passes_a_day > gateways.served_a_day).any()
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Sixty satellites, more than digits can be dealt to: no run, but a network."""
+    sixty = STATIONS["orbit"] | {"satellites": 60, "planes": 6}
+    link = {"preset": "physical"}
+    only = {key: STATIONS[key] for key in ("start", "roles", "ground")}
+    path = tmp_path / "sixty.json"
+    path.write_text(json.dumps(only | {"orbit": sixty, "link": link, "stop": {"days": 0.25}}))
+    return path
+
+
+def test_dishes_are_the_limit_where_one_more_carries_more(leomix, path, tmp_path):
+    out, page = tmp_path / "rows.csv", tmp_path / "page.html"
+    shown = leomix("capacity", path, "--csv", out, "--report", page)
+    assert (shown.status, shown.err) == (0, "")
+    finding, advice = shown.out.splitlines()[:2]
+    told = json.loads(leomix("capacity", path, "--json").out)
+    assert (told["finding"], told["advice"][0]) == (finding, advice)
+    assert told["limit"] == "dishes" and "their dishes are the limit: busy 2" in finding
+    rows = pd.read_csv(out)
+    assert rows.columns.tolist() == list(told["rows"][0])
+    table = pd.DataFrame(told["rows"])
+    pd.testing.assert_frame_equal(rows, table.astype(rows.dtypes))
+    again = leomix("capacity", path, "--json", "--set", "ground.antennas=2")
+    assert json.loads(again.out)["rows"] == told["one_more"]["rows"]
+    now, then = (rows[2]["down_gb_a_day"] for rows in (told["rows"], told["one_more"]["rows"]))
+    assert told["one_more"]["gain"] == pytest.approx(then / now - 1)
+    assert then > 1.05 * now
+    assert "(ground.antennas 2)" in advice and f"{then:,.0f} GB a day down" in advice
+    html = page.read_text()
+    assert f"<title>{finding.removesuffix('.')}</title>" in html
+    assert all(name in html for name in ("Svalbard", "Troll", "P06-S10", "in view"))
+    assert "With one more dish at each station (ground.antennas 2)" in html
+    assert leomix("capacity", path, "--report", page).status == 0  # its own page is replaced
+
+
+def test_time_in_view_is_the_limit_where_every_pass_is_served(leomix, path):
+    shown = leomix("capacity", path, "--set", "ground.antennas=unlimited")
+    assert "the time in view is the limit: 100% of the hours in view are served." in shown.out
+    assert "One more" not in shown.out
+    shown = leomix("capacity", "paper-slots")
+    assert "4 clusters carry 270 GB a day up; the time in view is the limit" in shown.out
+
+
+def test_beams_are_the_limit_where_clusters_share_one(leomix, tmp_path):
+    """Four clusters in one valley, under one beam."""
+    place = {"latitude_deg": 47.0, "longitude_deg": 10.0}
+    clusters = [{"name": name, **place} for name in "ABCD"]
+    scenario = GROUND | {"ground": {"clusters": clusters}}
+    path = tmp_path / "valley.json"
+    path.write_text(json.dumps(scenario))
+    told = json.loads(leomix("capacity", path, "--json").out)
+    assert told["limit"] == "beams"
+    assert told["one_more"]["setting"] == "orbit.beams 2"
+    assert told["one_more"]["gain"] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_satellite_that_serves_others_is_a_relay(leomix, tmp_path):
+    keys = {key: value for key, value in STATIONS.items() if key != "ground"}
+    path = tmp_path / "relay.json"
+    path.write_text(json.dumps(keys | {"stop": {"days": 0.1}} | RELAY))
+    told = json.loads(leomix("capacity", path, "--json").out)
+    kinds = [row["kind"] for row in told["rows"]]
+    assert kinds[:2] == ["relay", "total"] and set(kinds[2:]) == {"satellite"}
+    relay = told["rows"][0]
+    assert relay["up_gb_a_day"] == pytest.approx(relay["busy_hours_a_day"] * 3600 * 10e6 / 8e9)
+
+
+def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tmp_path):
+    """The least upload is that of a service; a dish is taken over in most passes."""
+    keys = ("--set", "learning.train=false", "--set", "learning.method=fedavg")
+    keys += ("--set", "learning.model.kind=vector-mlp")
+    contacts = face.plan(face.load(str(path), {k: v for k, _, v in _pairs(keys)})).contacts
+    served = contacts[contacts.served]
+    assert served.uplink_capacity_bytes_per_device.isna().all()
+    lines = leomix("validate", path, *keys).out.splitlines()
+    for name, least in served.groupby("cluster").downlink_capacity_bytes_per_device.min().items():
+        [line] = [line for line in lines if line.startswith(f"{name} ")]
+        assert line.endswith(data_size(least))
+    out = tmp_path / "contacts.csv"
+    leomix("contacts", path, "-o", out)
+    listed = pd.read_csv(out)
+    assert set(listed.site) == {"Svalbard", "Troll"} and "P01-S01" in set(listed.satellite)
+
+
+def _pairs(options):
+    return [option.partition("=") for option in options if "=" in option]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--csv", "rows.txt"], "rows.txt"),
+        (["--csv", "nowhere/rows.csv"], "nowhere"),
+        (["--report", "page.pdf"], "page.pdf"),
+        (["--set", "ground.antenna=2"], "did you mean"),
+    ],
+)
+def test_wrong_input_is_one_line(leomix, path, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    done = leomix("capacity", path, *options)
+    assert done.status == 2 and done.out == ""
+    assert said in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_report_of_others_is_left_alone(leomix, path, tmp_path):
+    page = tmp_path / "mine.html"
+    page.write_text("<p>mine</p>")
+    done = leomix("capacity", path, "--report", page)
+    assert (done.status, page.read_text()) == (2, "<p>mine</p>")
+
+
+def test_the_largest_file_of_a_day_is_that_of_a_whole_day():
+    """In a day and a half there is one; services that last beyond its end are cut there."""
+    scenario = changed(STATIONS, {"stop": {"days": 1.5}})
+    schedule = face.plan(scenario)
+    total = shape(schedule.operations)["total"].iloc[0]
+    rows = schedule.capacities[schedule.capacities.direction == "downlink"]
+    assert total.down_gb_a_day * 1.5 == pytest.approx(rows.capacity_bits.sum() / 8e9, rel=1e-9)
+    day_s = timedelta(days=1).total_seconds()
+    in_first = np.clip(day_s - rows.start_s, 0, rows.end_s - rows.start_s)
+    first = (rows.rate_bps * in_first).sum() / 8e9
+    assert total.largest_down_gb_in_a_day == pytest.approx(first, rel=1e-9)

@@ -1,0 +1,279 @@
+"""Stations with dishes: budget by hand, time to turn and to acquire, and passes served whole."""
+
+import json
+from functools import cache
+from itertools import pairwise
+from math import asin, cos, log10, pi, radians, sin
+
+import numpy as np
+import pandas
+import pytest
+import yaml
+
+import orbit
+import scenarios
+import sim
+from statements import Code
+from tests.kit.network import decisive, ground_radios, make_plan, portable
+from tests.kit.small import merged
+
+TWO_POLAR = {
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 0.25},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        **{"source": "walker", "altitude_km": 550, "inclination_deg": 97.6},
+        **{"satellites": 24, "planes": 4, "phasing": 1, "min_elevation_deg": 5},
+    },
+    "ground": {
+        "stations": [
+            {"name": "Inuvik", "latitude_deg": 68.3, "longitude_deg": -133.5},
+            {"name": "Svalbard", "latitude_deg": 78.2, "longitude_deg": 15.4},
+        ]
+    },
+    "link": {"preset": "station", "station": {"dish_m": 13, "band": "S"}},
+    "compute": {"seconds_per_round": 60},
+    "learning": {"train": False, "method": "fedavg", "model": {"kind": "vector-mlp"}},
+}
+"""Twenty-four satellites of an operator over two polar stations of 13 m."""
+
+
+def of(**changes):
+    return scenarios.from_dict(merged(TWO_POLAR, changes))
+
+
+def range_m(elevation_deg, altitude_m=550e3, earth_m=6371e3):
+    """The side of the triangle through the Earth's centre, by the law of sines."""
+    below = asin(earth_m * cos(radians(elevation_deg)) / (earth_m + altitude_m))
+    return (
+        (earth_m + altitude_m)
+        * sin(pi / 2 - radians(elevation_deg) - below)
+        / cos(radians(elevation_deg))
+    )
+
+
+# By hand: S band, 13 m at 60 %. Down a satellite of 5 dBW and a station of 200 K in 6 MHz, up 100 W
+# and a satellite of -27 dB/K in 5 MHz. Two decibels are lost beside the path and the air.
+GAIN_DBI = {"uplink": 46.78, "downlink": 47.49}
+BY_HAND = {
+    "uplink": (2.0675e9, 20.0 + GAIN_DBI["uplink"], -27.0, 5e6),
+    "downlink": (2.245e9, 5.0, GAIN_DBI["downlink"] - 23.01, 6e6),
+}
+
+
+def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(leomix, tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TWO_POLAR))
+    shown = leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv").out
+    assert (
+        "dish of 13 m, 60% of its aperture; uplink 46.78 dBi, 50 dBm; downlink 47.49 dBi, 200 K"
+        in shown
+    )
+    table = pandas.read_csv(tmp_path / "budget.csv").set_index("elevation_deg")
+    for side, (hertz, eirp_dbw, g_over_t_db_k, width_hz) in BY_HAND.items():
+        wavelength_m = 299_792_458 / hertz
+        aperture_m2 = 0.6 * pi * 13**2 / 4
+        gain_dbi = 10 * log10(4 * pi * aperture_m2 / wavelength_m**2)
+        assert gain_dbi == pytest.approx(GAIN_DBI[side], abs=0.005)
+        column = "downlink_{}" if side == "downlink" else "{}"
+        for elevation_deg in (10.0, 30.0, 80.0):
+            row = table.loc[elevation_deg]
+            path_db = 20 * log10(4 * pi * range_m(elevation_deg) / wavelength_m)
+            air_db = 0.035 / sin(radians(elevation_deg))
+            sum_db = eirp_dbw + g_over_t_db_k - path_db - air_db - 2.0 + 228.599
+            terms = {
+                "eirp_dbw": eirp_dbw, "g_over_t_db_k": g_over_t_db_k,
+                "free_space_path_loss_db": path_db, "atmospheric_loss_db": air_db,
+                "other_losses_db": 2.0, "clutter_loss_db": 0.0, "shadowing_margin_db": 0.0,
+                "scintillation_loss_db": 0.0, "snr_db": sum_db - 10 * log10(width_hz),
+            }  # fmt: skip
+            # The orbit's mean height is not 550 km over that sphere: 0.1 dB at 10 degrees.
+            for name, value in terms.items():
+                assert row[column.format(name)] == pytest.approx(value, abs=0.1), (side, name)
+            # 256APSK 3/4 of DVB-S2X with a roll-off of 0.2: 4.92 bit/s/Hz, though log2(1 + SNR)
+            # has 7.8 at 10 degrees down and 15 overhead up.
+            rate_mbps = row[column.format("rate_mbps")]
+            assert rate_mbps == pytest.approx(5.900855 / 1.2 * width_hz / 1e6, rel=1e-9)
+
+
+def test_a_station_may_have_a_dish_of_its_own(leomix, tmp_path):
+    """Half of the diameter is a quarter of the power, and six decibels less."""
+    first, other = TWO_POLAR["ground"]["stations"]
+    plain = of()
+    own = of(ground={"stations": [first, other | {"dish_m": 6.5}]})
+    lost_db = 20 * log10(2)
+    for before, after in zip(ground_radios(plain), ground_radios(own), strict=True):
+        lost = [
+            (one.link.eirp_dbw + one.link.g_over_t_db_k)
+            - (two.link.eirp_dbw + two.link.g_over_t_db_k)
+            for one, two in zip(before, after, strict=True)
+        ]
+        assert lost == pytest.approx([0.0, 0.0]) or lost == pytest.approx([lost_db, lost_db])
+    assert ground_radios(own)[0] == ground_radios(plain)[0] != ground_radios(own)[1]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own.model_dump(mode="json")))
+    [number, *_] = [c.contact_id for c in make_plan(own).contacts if c.satellite == "Svalbard"]
+    shown = leomix("link", tmp_path / "mine.yaml", "--contact", number).out
+    assert "dish of 6.5 m, 60% of its aperture; uplink 40.76 dBi" in shown
+    with pytest.raises(
+        scenarios.ScenarioError, match=r"stations\.1\.dish_m: is not used with link"
+    ):
+        of(
+            ground={"stations": [first, other | {"dish_m": 6.5}]},
+            link={"preset": "physical", "station": None},
+        )
+
+
+def test_carriers_radios_and_bands_of_a_dish_can_be_ones_own():
+    def link(station=(), **sides):
+        station = {"dish_m": 5, "band": "X"} | dict(station)
+        return scenarios.resolved_link(of(link={"station": station} | sides))
+
+    plain = link()
+    assert {plain[side]["frequency_ghz"] for side in BY_HAND} == {7.22, 8.2125}
+    assert plain["downlink"]["antenna_temperature_k"] == 150
+    mixed = link({"uplink_band": "S", "system_temperature_k": 95}, downlink={"bandwidth_mhz": 300})
+    assert (mixed["uplink"]["frequency_ghz"], mixed["uplink"]["g_over_t_db_k"]) == (2.0675, -27)
+    down = mixed["downlink"]
+    assert (down["antenna_temperature_k"], down["total_bandwidth_mhz"]) == (95, 300)
+    for side in BY_HAND:
+        faded = {"fading", "shadowing_margin_db", "rician_k_db", "max_efficiency_bps_hz"}
+        assert not faded & plain[side].keys() - {"shadowing_margin_db"}
+        assert plain[side]["shadowing_margin_db"] == plain[side]["scintillation_loss_db"] == 0
+        assert (plain[side]["rate"], plain[side]["modcods"]) == ("modcod", "dvb-s2x")
+    # A figure of one's own takes the place of the dish's.
+    own = link(downlink={"g_over_t_db_k": 31.5}, uplink={"eirp_dbw": 50})
+    assert "rx_dish_m" not in own["downlink"] and "tx_dish_m" not in own["uplink"]
+
+
+@cache
+def plan_of(acquisition_s=0.0, slew_deg_s=None, preset="station", **orbit_keys):
+    link = {"station": None, "preset": "physical"} if preset == "physical" else {}
+    ground = {"acquisition_s": acquisition_s, "slew_deg_s": slew_deg_s}
+    return make_plan(of(ground=ground, orbit=orbit_keys, link=link))
+
+
+def services(plan):
+    """Contacts that each station serves, in order of time."""
+    stations = {}
+    for contact in sorted((c for c in plan.contacts if c.served), key=lambda c: c.start_s):
+        stations.setdefault(contact.satellite, []).append(contact)
+    assert stations.keys() == {"Inuvik", "Svalbard"}
+    return stations
+
+
+def test_a_dish_serves_passes_to_their_end_and_for_a_minute_at_least():
+    scenario = of()
+    assert (scenario.orbit.priority, scenario.orbit.min_contact_s) == ("longest_waiting", 60.0)
+    for contact in (c for own in services(plan_of()).values() for c in own):
+        assert contact.end_s == contact.set_s and contact.end_s - contact.start_s >= 60.0
+    # What is given counts, and other presets serve as they did.
+    given = of(orbit={"priority": "highest_elevation", "min_contact_s": 5.0}).orbit
+    assert (given.priority, given.min_contact_s) == ("highest_elevation", 5.0)
+    plain = of(link={"preset": "physical", "station": None}).orbit
+    assert (plain.priority, plain.min_contact_s) == ("least_recently_served", 0.0)
+    before = [c for own in services(plan_of(preset="physical")).values() for c in own]
+    assert sum(c.end_s < c.set_s for c in before) > 10
+    assert min(c.end_s - c.start_s for c in before) < 10.0
+
+
+def test_a_dish_that_changes_the_satellite_loses_the_time_that_it_takes_to_acquire():
+    for own in services(plan_of(acquisition_s=30.0)).values():
+        for before, after in pairwise(own):
+            assert after.start_s >= max(before.end_s, after.rise_s) + 30.0 - 1e-6
+        late = [c.start_s - c.rise_s for c in own if c.rise_s > 0.0]
+        assert min(late) >= 30.0 - 1e-6 and len(own) > 20
+    at_once, later = (plan_of(), plan_of(acquisition_s=30.0))
+    served_s = [sum(c.end_s - c.start_s for c in p.contacts if c.served) for p in (at_once, later)]
+    assert served_s[1] < served_s[0] - 30.0 * sum(c.served for c in later.contacts) / 2
+
+
+def turned_deg(satellite, place, start, time_s):
+    """Elevation and azimuth of a satellite, by rotating its position to the horizon of a place."""
+    angles = orbit.look_angles(satellite, place, start, np.array([time_s]))
+    return float(angles.elevation_deg[0, 0]), float(angles.azimuth_deg[0, 0])
+
+
+def test_a_dish_turns_at_its_rate_in_azimuth_and_elevation_at_once():
+    plan = plan_of(acquisition_s=10.0, slew_deg_s=1.5)
+    turned = 0
+    for name, own in services(plan).items():
+        [place] = plan.sky.places[name]
+        for before, after in pairwise(own):
+            directions = [
+                turned_deg(plan.sky.satellites[contact.member], place, plan.start, time_s)
+                for contact, time_s in (
+                    (before, before.end_s),
+                    (after, max(before.end_s, after.rise_s)),
+                )
+            ]
+            (low, west), (high, east) = directions
+            around = abs((east - west + 180.0) % 360.0 - 180.0)
+            ready_s = before.end_s + max(abs(high - low), around) / 1.5
+            expected_s = max(ready_s, before.end_s, after.rise_s) + 10.0
+            # A pass that rose while the dish was idle may have been asked for at another instant.
+            assert after.start_s == pytest.approx(expected_s, abs=1e-3)
+            turned += ready_s > max(before.end_s, after.rise_s) + 20.0
+    assert turned > 10
+
+
+def test_nothing_moves_before_the_first_bit():
+    keys = {"acquisition_s": 45.0, "slew_deg_s": 2.0}
+    result = sim.run(of(ground=keys))
+    service = result.contacts[["contact_id", "service_start_s", "service_end_s"]]
+    moved = result.transfers.merge(service, on="contact_id")
+    assert len(moved) > 50
+    assert (moved.start_s >= moved.service_start_s - 1e-9).all()
+    assert (moved.end_s <= moved.service_end_s + 0.01).all()  # and the light that is on its way
+
+
+def test_each_station_may_have_dishes_of_its_own():
+    fast, slow = TWO_POLAR["ground"]["stations"]
+    own = [fast | {"acquisition_s": 5.0}, slow | {"slew_deg_s": 1.0}]
+    plan = make_plan(of(ground={"stations": own, "acquisition_s": 20.0}))
+    waits = {
+        name: min(c.start_s - c.rise_s for c in contacts if c.rise_s > 0.0)
+        for name, contacts in services(plan).items()
+    }
+    assert waits == pytest.approx({"Inuvik": 5.0, "Svalbard": 20.0})
+
+
+def test_a_rate_beyond_all_modems_is_doubted_once_a_direction_and_capped():
+    """By the sum above: log2(1 + SNR) at the highest culmination that is served."""
+    shannon = {"downlink": {"rate": "shannon"}, "uplink": {"rate": "shannon"}}
+    plan = make_plan(of(link=shannon))
+    said = [doubt for doubt in plan.doubts if doubt.code is Code.HIGH_EFFICIENCY]
+    assert [doubt.keys for doubt in said] == [(("link", "downlink"),), (("link", "uplink"),)]
+    best = max(
+        (c for c in plan.contacts if c.served and c.start_s <= c.culminate_s <= c.end_s),
+        key=lambda contact: contact.max_elevation_deg,
+    )
+    hertz, eirp_dbw, g_over_t_db_k, width_hz = BY_HAND["downlink"]
+    path_db = 20 * log10(4 * pi * best.min_slant_range_km * 1e3 * hertz / 299_792_458)
+    snr_db = eirp_dbw + g_over_t_db_k - path_db - 2.035 + 228.599 - 10 * log10(width_hz)
+    assert said[0].values["efficiency_bps_hz"] == pytest.approx(snr_db / 10 / log10(2), abs=0.01)
+    assert "11.2 bit/s/Hz" in str(said[0]) and "(over Inuvik, Svalbard)" in str(said[0])
+    for mended in ({"rate": "modcod"}, {"rate": "shannon", "max_efficiency_bps_hz": 4.9}):
+        left = make_plan(of(link=dict.fromkeys(shannon, mended))).doubts
+        assert not [doubt for doubt in left if doubt.code is Code.HIGH_EFFICIENCY]
+
+
+KEYS = (
+    "dish_m",
+    "acquisition_s",
+    "slew_deg_s",
+    "modcods",
+    "max_efficiency_bps_hz",
+    "max_session_s",
+)
+
+
+def test_keys_that_came_later_name_a_run_only_where_they_are_given(tmp_path):
+    """Of stations that a scenario lists, and of those of a file."""
+    (tmp_path / "stations.csv").write_text("name,latitude_deg,longitude_deg\nInuvik,68.3,-133.5\n")
+    plain = {"link": {"preset": "physical", "station": None}}
+    of_file = {"stations": None, "stations_path": str(tmp_path / "stations.csv")}
+    for ground in ({}, {"ground": of_file}):
+        scenario = of(**plain, **ground)
+        named = json.dumps(decisive(scenario, portable(scenario)))
+        assert '"stations"' in named and not [key for key in KEYS if f'"{key}"' in named]
+        later = of(**plain, ground={**ground.get("ground", {}), "acquisition_s": 30.0})
+        assert '"acquisition_s": 30.0' in json.dumps(decisive(later, portable(later)))

@@ -1,0 +1,226 @@
+"""`leomix report --paper`: what a paper shows is what `compare` says, and LaTeX takes it."""
+
+import json
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.report import report
+from sim.sweep import sweep
+from tests.kit.network import InputError
+from tests.kit.results import LONGEST, escaped, labels_of
+from tests.kit.small import SLOTS, merged
+
+ODD = "50 % & more_steps #1 {x} $y$ ~^\\"
+PLAIN = "emsfl"
+VARIANTS = {
+    PLAIN: {},
+    ODD: {"learning.steps_per_round": 3},
+    "synchronous": {"learning.method": "synchronous"},
+}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Three variants, three seeds: some milliseconds of training each."""
+    place = tmp_path_factory.mktemp("swept")
+    powered = {"description": "small", "compute": {"power_w": 5}, "learning": {"step_size": 0.3}}
+    (place / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, powered)))
+    made = sweep(
+        place / "small.yaml", {}, place / "sweep", variants=VARIANTS, replications=3, cache=False
+    )
+    return made.folder
+
+
+@pytest.fixture(scope="module")
+def kit(swept, tmp_path_factory):
+    place = tmp_path_factory.mktemp("kit") / "paper"
+    report([swept], tmp_path_factory.mktemp("page") / "page.html", paper=place)
+    return place
+
+
+def test_the_table_of_results_has_the_means_and_intervals_of_compare(leomix, swept, kit):
+    compared = json.loads(leomix("compare", swept, "--json").out)["comparison"]
+    table = pd.read_csv(kit / "tables/results.csv")
+    groups = {group["label"]: group for group in compared["groups"]}
+    assert table.group.tolist() == list(groups) == list(VARIANTS)
+    columns = {name.rpartition("_")[0] for name in table.columns[2:]}
+    always = {"accuracy_final", "uplink_bytes", "downlink_bytes", "energy_j", "device_memory_bytes"}
+    shared = compared["shared_target"]
+    assert columns == always | {f"hours_to_{shared}"}
+    for row in table.to_dict("records"):
+        group = groups[row["group"]]
+        assert row["seeds"] == group["runs"] == 3
+        for name in sorted(always):
+            for end in ("mean", "low", "high"):
+                assert row[f"{name}_{end}"] == pytest.approx(group[name][end])
+        time = group["hours_to"][shared]
+        geometric = time["geometric_mean"] is not None
+        wanted = time["geometric_mean" if geometric else "mean"]
+        found = row[f"hours_to_{shared}_mean"]
+        assert pd.isna(found) if wanted is None else found == pytest.approx(wanted)
+    shown = (kit / "tables/results.tex").read_text()
+    for group in groups.values():
+        assert f"{group['accuracy_final']['mean']:.3f}" in shown
+    tests = pd.read_csv(kit / "tables/tests.csv")
+    wanted = [one["t_p_holm"] for one in compared["tests"]]
+    assert tests.t_p_holm.astype(object).where(tests.t_p_holm.notna(), None).tolist() == wanted
+
+
+def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix, swept, kit):
+    shared = json.loads(leomix("compare", swept, "--json").out)["comparison"]["shared_target"]
+    names = [f"accuracy-over-{over}" for over in ("time", "bytes", "energy")]
+    for name in names:
+        nodes = ElementTree.parse(kit / f"figures/{name}.svg").iter()
+        written = ["".join(node.itertext()).strip() for node in nodes if node.tag.endswith("}text")]
+        assert {*VARIANTS, shared, "accuracy"} <= set(written)
+        assert (kit / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        picture = (kit / f"figures/{name}.pgf").read_text()
+        assert all(f" {escaped(label)}}}" in picture for label in (*VARIANTS, shared))
+        data = pd.read_csv(kit / f"figures/{name}.csv")
+        means = data[data.mean_of.notna()]
+        assert set(means.line) == set(VARIANTS)
+        assert (means.low.fillna(0.0) <= means.accuracy).all()
+
+
+def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, kit):
+    said = (kit / "captions.md").read_text()
+    for words in ("over 3 seeds (3, 4, 5)", "(Student's t)", "paired t test", "(Holm)"):
+        assert words in said
+    assert "scenario small, 3 cycles, orbit slots" in said and "with leomix 0." in said
+    references = (kit / "references.bib").read_text()
+    assert leomix("cite", swept).out == f"{references}\n"
+    cited = set(re.findall(r"^@\w+\{(\w+),", references, re.M))
+    assert cited == {"leomix", "emsfl", "fedavg", "digits"}
+    macros = (kit / "captions.tex").read_text()
+    paper = (kit / "paper.tex").read_text()
+    used = set(re.findall(r"\\caption\{\\(\w+)\}", paper))
+    assert used and used < set(re.findall(r"\\newcommand\{\\([A-Za-z]+)\}", macros))
+    for file in re.findall(r"^ .*\{((?:figures|tables)/[\w-]+)", paper, re.M):
+        assert list(kit.glob(f"{file}*"))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="install a TeX: papers are compiled")
+def test_pdflatex_takes_the_paper_and_a_picture_of_pgf(kit, tmp_path):
+    place = shutil.copytree(kit, tmp_path / "paper")
+    text = (place / "paper.tex").read_text()
+    picture = r"\input{figures/accuracy-over-time.pgf}\end{document}"
+    text = text.replace(r"\usepackage{graphicx}", r"\usepackage{graphicx,pgf}")
+    (place / "paper.tex").write_text(text.replace(r"\end{document}", picture))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in (place / "paper.log").read_text(errors="replace")
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is(leomix, swept, kit, tmp_path):
+    page = tmp_path / "page.html"
+    one = next((swept / "points").iterdir())
+    refused = leomix("report", one, "-o", page, "--paper", tmp_path / "new")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "has 1 seed, and a 95 % interval takes 3; run more seeds" in refused.err
+    refused = leomix("report", swept, "-o", page, "--paper", kit)
+    assert refused.status == 2 and "is not an empty folder; name another one" in refused.err
+    assert not page.exists() and not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="not an empty folder"):
+        report([swept], page, paper=swept / "sweep.json")
+
+
+def test_the_same_folders_give_the_same_bytes(swept, kit, tmp_path):
+    again = tmp_path / "again"
+    report([swept], tmp_path / "page.html", paper=again)
+    files = sorted(path.relative_to(kit) for path in kit.rglob("*") if path.is_file())
+    assert len(files) > 15
+    assert all((kit / file).read_bytes() == (again / file).read_bytes() for file in files)
+
+
+def test_of_a_key_without_effect_one_map_is_drawn(leomix, tmp_path):
+    """Of the step size, where nothing is trained: maps of each would be equal."""
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"description": "small"})))
+    varied = {
+        "compute.seconds_per_round": "100,200",
+        "orbit.slots.idle": "0,1",
+        "learning.step_size": "0.1,0.3",
+    }
+    keys = [word for key, values in varied.items() for word in ("-p", f"{key}={values}")]
+    timing = ("--set", "learning.train=false", "--quiet")
+    leomix("sweep", tmp_path / "small.yaml", *keys, *timing, "-o", tmp_path / "s")
+    out = ("-o", tmp_path / "page.html", "--figures", tmp_path / "figures")
+    assert leomix("report", tmp_path / "s", *out).status == 0
+    names = [path.stem for path in (tmp_path / "figures").glob("map-of-*.svg")]
+    assert names and not [name for name in names if "step-size" in name]
+
+
+# -- labels
+
+WORDS = ("min", "max", "used", "elevation", "stations", "altitude", "size", "planes")
+UNITS = ("", "_deg", "_km", "_s", "_bytes")
+KEYS = st.builds(
+    lambda sections, words, unit: ".".join([*sections, f"{'_'.join(words)}{unit}"]),
+    st.lists(st.sampled_from(("orbit", "ground", "link", "uplink")), min_size=1, max_size=2),
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=3),
+    st.sampled_from(UNITS),
+)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(0, 2000),
+    st.sampled_from(("shannon", "modcod", "data/" + "long" * 20 + ".npz")),
+    st.lists(st.integers(0, 9), max_size=30),
+)
+
+
+@st.composite
+def some_settings(draw):
+    """Settings of different groups, as a scenario has them: the same keys in all."""
+    keys = draw(st.lists(KEYS, unique=True, min_size=1, max_size=6))
+    rows = st.tuples(*(VALUES for _ in keys))
+    found = draw(st.lists(rows, min_size=1, max_size=8, unique_by=json.dumps))
+    return [dict(zip(keys, row, strict=True)) for row in found]
+
+
+@given(some_settings())
+def test_labels_are_unique_short_and_name_only_what_differs(settings):
+    labels = labels_of(settings)
+    assert len(set(labels)) == len(labels) == len(settings)
+    assert max(map(len, labels)) <= LONGEST
+    constant = {"ground.places": 7, "seed": 1, **settings[0]}
+    with_same = [{**one, "ground.places": 7, "seed": 1} for one in settings]
+    if len(settings) > 1:
+        assert labels_of(with_same, beside=constant) == labels_of(settings, beside=constant)
+
+
+def test_labels_say_little_words_only_where_there_is_room():
+    keys = ("orbit.min_elevation_deg", "ground.stations_used", "ground.antennas")
+    grid = [
+        dict(zip(keys, (m, s, a), strict=True)) for m in (5, 15) for s in (1, 2) for a in (1, 2)
+    ]
+    assert labels_of(grid)[-1] == "elevation=15deg stations=2 antennas=2"
+    fewer = [{**one, "ground.antennas": 2} for one in grid[::2]]
+    assert labels_of(fewer)[-1] == "min_elevation_deg=15 stations_used=2"
+    # Where one key goes with another, it is left out if there is no room.
+    zipped = [{**one, "link.name_of_the_whole_budget": f"b{n}"} for n, one in enumerate(grid)]
+    assert len(set(labels_of(zipped))) == 8
+    sides = [{"link.uplink.rate": u, "link.downlink.rate": d} for u in "ab" for d in "cd"]
+    assert labels_of(sides)[0] == "uplink.rate=a downlink.rate=c"
+    rates = [{"link.uplink.rate": rate} for rate in ("shannon", "modcod")]
+    assert labels_of(rates) == ["shannon", "modcod"]
+    assert labels_of([{"link.environment": None}, {"link.environment": "urban"}]) == [
+        "no environment",
+        "environment=urban",
+    ]
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_escaped_for_latex(text):
+    shown = escaped(text)
+    assert "\n" not in shown
+    plain = re.sub(r"\\(?:[{}$&#%_]|text\w+\{\}|ldots\{\})|\[U\+[0-9A-F]{4,6}\]|\$-\$", "", shown)
+    assert not re.search(r"[\\$&#%_~^\"`]", plain)

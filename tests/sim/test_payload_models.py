@@ -1,0 +1,122 @@
+"""Models that are a size alone: runs of timing of so many MB, without weights, data or network."""
+
+import numpy as np
+import pytest
+import yaml
+
+import leomix
+import scenarios
+import sim
+from sim import InputError
+from tests.kit.folders import cut
+from tests.kit.network import build
+from tests.kit.small import ORBIT, SLOTS
+
+SIZE = {"method": "fedavg", "model": {"size_mb": 50}}
+FIXED = {
+    "preset": "physical",
+    "uplink": {"rate": "fixed", "fixed_rate_mbps": 20, "required_snr_db": -300},
+    "downlink": {"rate": "fixed", "fixed_rate_mbps": 100, "required_snr_db": -300},
+}
+
+
+def sized(learning=SIZE, **changes):
+    """Two clusters of a device each, with uploads at 20 Mbit/s and downloads at 100."""
+    ground = {"clusters": [
+        {"name": "North", "latitude_deg": 60, "longitude_deg": 20},
+        {"name": "South", "latitude_deg": -35, "longitude_deg": 150},
+    ]}  # fmt: skip
+    parts = {"ground": ground, "link": FIXED, "learning": learning, **changes}
+    return scenarios.from_dict(ORBIT | parts)
+
+
+def test_fifty_megabytes_take_what_fifty_megabytes_take():
+    """400 Mbit: 20 s up and 4 s down, and no accuracy."""
+    run = sim.run(sized())
+    whole = run.transfers[run.transfers.outcome == "delivered"]
+    one_pass = whole[whole.delivered_bytes == whole.payload_bytes]
+    assert (one_pass.payload_bytes == 50e6).all() and len(one_pass) > 4
+    for direction, lasts_s in (("uplink", 20.0), ("downlink", 4.0)):
+        own = one_pass[one_pass.direction == direction]
+        assert (own.end_s - own.start_s).to_numpy() == pytest.approx(lasts_s, abs=0.03)
+    assert run.metrics.accuracy.isna().all()
+    assert not run.manifest["scenario"]["learning"]["train"]
+    assert run.manifest["computed_device_s"] > 0.0
+
+
+def test_it_is_timed_as_a_network_of_as_many_bytes():
+    """To the bit: a perceptron of 64 inputs, 1000 hidden and 10 outputs."""
+    weights = 64 * 1000 + 1000 + 1000 * 10 + 10
+    models = {"kind": "vector-mlp", "hidden": 1000}, {"size_mb": 4 * weights / 1e6}
+    digests = set()
+    for model in models:
+        learning = {"method": "fedavg", "train": False, "model": model}
+        run = sim.run(scenarios.from_dict(SLOTS | {"learning": learning}))
+        digests.add(run.manifest["trace_sha256"])
+    assert len(digests) == 1
+
+
+def test_a_round_takes_its_work_over_the_rate_or_the_seconds_that_are_given():
+    """A forward pass of 8.2 GFLOP is three times that with the backward one."""
+    samples = {"steps_per_round": 5, "batch_size": 32}
+    told = {**SIZE, **samples, "model": {"size_mb": 100, "gflops_per_sample": 8.2}}
+    run = sim.run(sized(told, compute={"tflops": 0.01}, stop={"days": 0.5}))
+    starts, ends = (
+        run.events[run.events.kind == kind].groupby("cluster").time_s.first()
+        for kind in ("train_start", "train_end")
+    )
+    assert (ends - starts).to_numpy() == pytest.approx(3 * 8.2e9 * 160 / 1e10)
+    untold = build(sized({**SIZE, **samples})).learner.architecture
+    cost = untold.round_cost((), (), gate=True, samples=160)
+    assert cost.flops == pytest.approx(6 * 50e6 / 4 * 160)
+
+
+def test_a_small_network_that_is_trained_may_count_as_so_many_megabytes():
+    learning = {
+        "method": "fedavg", "steps_per_round": 1, "batch_size": 4,
+        "model": {"kind": "vector-mlp"}, "sized_as": {"size_mb": 50},
+    }  # fmt: skip
+    run = sim.run(sized(learning, stop={"days": 0.5}))
+    assert set(run.transfers.payload_bytes) == {50e6}
+    assert np.isfinite(run.metrics.accuracy).any()
+
+
+def test_sizes_in_a_sweep_are_points_of_their_own(tmp_path):
+    """From a file that says nothing of training, and from what a run has stored of it."""
+    path = tmp_path / "sized.yaml"
+    keys = sized().model_dump(mode="json", exclude_defaults=True)
+    path.write_text(yaml.safe_dump(keys | {"learning": SIZE}))
+    swept = leomix.sweep(path, {"learning.model.size_mb": [10, 50]}, tmp_path / "swept")
+    up = swept.rows["uplink_bytes"].to_pylist()
+    assert up[0] < up[1]
+    assert scenarios.from_dict(sized().model_dump(mode="json")) == sized() == scenarios.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train": True}, "learning.train: got true, and of kind 'payload' the size is known"),
+        ({"data": {"kind": "digit-images"}}, "learning.data.kind: is not used by kind 'payload'"),
+        ({"sized_as": {"size_mb": 5}}, "learning.sized_as: is not used by kind 'payload'"),
+        ({"targets": [0.5]}, "learning.targets: is not used by kind 'payload', a size alone"),
+        ({"precision": "bfloat16"}, "learning.precision: is not used by kind 'payload'"),
+        ({"lora": {"rank": 3}}, "learning.lora.rank: is not used by 'payload', which has no exp"),
+        ({"method": "emsfl"}, "learning.model.kind 'payload' has none; set it to fedavg"),
+        ({"upload": "changed"}, "which parts have changed is only known if they are trained"),
+        ({"model": {"size_mb": 5, "hidden": 8}}, "learning.model.hidden: is not used by kind 'pay"),
+        ({"model": {"kind": "payload"}}, "learning.model.size_mb: is missing; kind 'payload'"),
+        ({"model": {"kind": "vector-mlp", "size_mb": 5}},
+         "learning.model.size_mb: is not used with kind 'vector-mlp'; set learning.model.kind: pa"),
+        ({"model": {"kind": "vector-mlp", "gflops_per_sample": 5}}, "gflops_per_sample: is not us"),
+    ],
+)  # fmt: skip
+def test_what_needs_a_model_is_refused_beside_a_size(changes, says):
+    with pytest.raises((InputError, scenarios.ScenarioError)) as caught:
+        build(sized({**SIZE, **changes}))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_run_of_a_size_goes_on_where_it_was_stopped(tmp_path):
+    whole = sim.run(sized()).manifest
+    place = cut(sized(), tmp_path / "run", whole["events"] // 2)
+    assert sim.run(sized(), place, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]

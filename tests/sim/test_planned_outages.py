@@ -1,0 +1,357 @@
+"""Outages on a date: what they leave of contacts and links, what a run does, what is refused."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import scenarios
+import sim
+from scenarios import ScenarioError
+from sim import InputError
+from tests.kit.network import Intervals, build, decisive, doubts_of, make_plan, portable, union
+from tests.kit.results import fault_counts
+from tests.kit.small import orbit, slots
+
+START = "2026-08-22T00:00:00Z"
+HOURS = 8
+NAMES = {
+    "satellite": ["P01-S01", "P02-S02", "P03-S03"],
+    "station": ["Svalbard", "Inuvik"],
+    "cluster": ["Munich", "Bern"],
+}
+STATIONS = [
+    {"name": "Svalbard", "latitude_deg": 78.23, "longitude_deg": 15.39},
+    {"name": "Inuvik", "latitude_deg": 68.32, "longitude_deg": -133.55},
+]
+CLUSTERS = [
+    {"name": "Munich", "latitude_deg": 48.1, "longitude_deg": 11.6},
+    {"name": "Bern", "latitude_deg": 46.9, "longitude_deg": 7.4},
+]
+ISL = {"within_plane": "ring", "between_planes": "neighbours", "rate_mbps": 50}
+FIXED = {"rate": "fixed", "fixed_rate_mbps": 20}
+
+
+def walker(who, planned=(), **faults):
+    """Satellites that are clients of stations, serve clusters, or bring what they send there."""
+    roles = {
+        "to stations": {"server": "stations", "clients": "satellites"},
+        "over clusters": {"server": "satellites", "clients": "devices"},
+        "over a mesh": {"server": "stations", "clients": "devices"},
+        "of one satellite": {"server": "satellite:P02-S01", "clients": "satellites"},
+    }[who]
+    alone = who == "of one satellite"  # in sight of all others, each in a plane of its own
+    ground = {} if alone else {"antennas": "unlimited"}
+    if roles["server"] == "stations":
+        ground["stations"] = STATIONS
+    if roles["clients"] == "devices":
+        ground["clusters"] = CLUSTERS
+    link = {"uplink": FIXED, "downlink": FIXED}
+    if who == "over a mesh":
+        link |= {"isl": ISL | {"route": "earliest"}, "feeder": {"rate_mbps": 50}}
+    elif alone:
+        link = {"isl": {**ISL, "within_plane": "none", "between_planes": "none"}}
+    elif who == "to stations":
+        link["isl"] = ISL
+    return scenarios.from_dict(
+        {
+            "start": START,
+            "stop": {"days": HOURS / 24},
+            "roles": roles,
+            "orbit": {
+                "source": "walker", "altitude_km": 1200, "inclination_deg": 88,
+                "satellites": 6 if alone else 18, "planes": 6 if alone else 3, "phasing": 1,
+                "propagation": "secular_j2",
+                **({"serving": "any"} if who == "over clusters" else {}),
+            },
+            "ground": ground,
+            "link": link,
+            "compute": {"seconds_per_round": 900},
+            "learning": {
+                "train": False, "model": {"kind": "vector-mlp"},
+                "method": "fedisl" if who == "to stations" else "fedavg",
+            },
+            "faults": {"planned": [*planned], **faults},
+        }
+    )  # fmt: skip
+
+
+def links_of(plan):
+    """Ends by name, begin and end of each window of contacts, links and feeders."""
+    contacts = plan.contacts
+    grounded = [name for name, _ in contacts.satellites]
+    for k in range(len(contacts)):
+        one = grounded[contacts.satellite[k]]
+        if contacts.flying is not None:
+            ends = contacts.fleet[contacts.flying[k]], one
+        else:
+            ends = one, contacts.clusters[contacts.cluster[k]].name
+        yield "contact", ends, contacts.rise_s[k], contacts.set_s[k]
+    isls = plan.isls
+    for k in range(0 if isls is None else len(isls)):
+        yield "isl", (isls.names[isls.a[k]], isls.names[isls.b[k]]), isls.start_s[k], isls.end_s[k]
+    feeder = plan.feeder
+    for k in range(0 if feeder is None else len(feeder)):
+        yield "feeder", feeder.ends(k), feeder.start_s[k], feeder.end_s[k]
+
+
+GRID_S = np.arange(0.0, HOURS * 3600.0, 20.0) + 7.0
+
+
+def open_at(plan):
+    """Whether each link, by kind and ends, is open at the instants of a grid."""
+    found = {}
+    for kind, ends, begin_s, end_s in links_of(plan):
+        now = found.setdefault((kind, frozenset(ends)), np.zeros(len(GRID_S), bool))
+        now |= (begin_s <= GRID_S) & (end_s > GRID_S)
+    return found
+
+
+def out_at(planned, ends):
+    """Whether an outage is of one of these ends, or of the link between them, on the grid."""
+    out = np.zeros(len(GRID_S), bool)
+    for one in planned:
+        who = {one.get("satellite"), one.get("station"), one.get("cluster")} & ends
+        if who or set(one.get("link", ())) == ends:
+            end_s = 3600.0 * one.get("to_hours", np.inf)
+            out |= (3600.0 * one["from_hours"] <= GRID_S) & (end_s > GRID_S)
+    return out
+
+
+KINDS = {
+    "to stations": ("satellite", "station"),
+    "over clusters": ("satellite", "cluster"),
+    "over a mesh": ("satellite", "cluster", "station"),
+    "of one satellite": ("satellite",),
+}
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return {who: open_at(make_plan(walker(who))) for who in KINDS}
+
+
+@st.composite
+def outages(draw, who):
+    kinds = KINDS[who]
+    grounded = [name for kind in kinds[1:] for name in NAMES[kind]]
+    pairs = list(product(NAMES["satellite"][:2], grounded)) or [("P01-S01", "P02-S01")]
+    if who in ("to stations", "over a mesh"):
+        pairs += [("P01-S01", "P01-S02"), ("P01-S01", "P02-S01")]
+    listed = []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from([*kinds, "link"]))
+        names = pairs if kind == "link" else NAMES[kind]
+        if len(kinds) == 1:  # a client, or the server
+            names = pairs if kind == "link" else ["P01-S01", "P02-S01"]
+        begin = draw(st.integers(0, 60 * HOURS - 2)) / 60
+        lasts = draw(st.integers(1, 240)) / 60
+        listed.append({kind: draw(st.sampled_from(names)), "from_hours": begin})
+        if draw(st.integers(0, 5)):
+            listed[-1]["to_hours"] = begin + lasts
+    return listed
+
+
+@pytest.mark.parametrize("who", KINDS)
+def test_a_plan_with_outages_is_the_plan_without_and_these_intervals_less(who, whole):
+    """Of contacts, links between satellites and feeders; instants on a grid tell it."""
+
+    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(outages(who))
+    def holds(planned):
+        try:
+            left = open_at(make_plan(walker(who, planned)))
+        except InputError as error:  # nothing is left of a cluster
+            assert "out" in str(error) or "never" in str(error)
+            return
+        for (kind, ends), before in whole[who].items():
+            out = out_at(planned, ends)
+            now = left.get((kind, ends), np.zeros_like(before))
+            if kind == "feeder":  # a satellite may have turned to what another station gives free
+                assert not (now & out).any()
+            else:
+                assert np.array_equal(now, before & ~out), (kind, ends)
+        assert left.keys() <= whole[who].keys() or who == "over a mesh"
+
+    holds()
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=4), min_size=1))
+def test_the_union_of_spells_holds_where_any_of_them_does(several):
+    def spells(drawn):
+        edges, last = [], -1
+        for begin, lasts in sorted(drawn):
+            if begin > last:
+                last = begin + lasts
+                edges.append((begin, last))
+        return Intervals(*np.array(edges, float).reshape(-1, 2).T)
+
+    each = [spells(drawn) for drawn in several]
+    both = union(each)
+    grid = np.arange(0.0, 70.0, 0.5)
+
+    def inside(one):
+        return ((one.begin_s <= grid[:, None]) & (grid[:, None] < one.end_s)).any(axis=1)
+
+    assert np.array_equal(inside(both), np.any([inside(one) for one in each], axis=0))
+    assert (both.begin_s[1:] > both.end_s[:-1]).all()  # what touches is one
+
+
+def test_nothing_is_sent_while_a_station_is_out_and_the_run_tells_of_it():
+    planned = [
+        {"station": "Svalbard", "from_utc": "2026-08-22T02:00:00Z",
+         "to_utc": "2026-08-22T05:00:00Z"},
+        {"link": ["P01-S01", "Inuvik"], "from_hours": 0},
+    ]  # fmt: skip
+    run = sim.run(walker("to stations", planned))
+    contacts = run.contacts.set_index("contact_id")
+    sent = run.transfers[run.transfers.contact_id.isin(contacts.index)]
+    over = contacts.loc[sent.contact_id]
+    at_svalbard = (over.station == "Svalbard").to_numpy()
+    within = ((sent.start_s < 5 * 3600) & (sent.end_s > 2 * 3600)).to_numpy()
+    assert at_svalbard.any() and within.any() and not (at_svalbard & within).any()
+    assert not ((over.station == "Inuvik") & (over.satellite == "P01-S01")).any()
+    told = run.events[run.events.cause == "planned outage"]
+    assert [*zip(told.time_s, told.detail, strict=True)] == [
+        (0.0, "injected: link Inuvik - P01-S01 out as planned until 28800.000 s"),
+        (7200.0, "injected: station Svalbard out as planned until 18000.000 s"),
+    ]
+    assert fault_counts(run.tables["events"]) == {"planned outages": 2}
+
+
+def hops_of(run):
+    """Pairs of satellites between which messages went, in order of time."""
+    rows = run.transfers[run.transfers.direction == "isl"]
+    ends = zip(rows.cluster, rows.peer.str.removesuffix("/0"), strict=True)
+    return [tuple(sorted(pair)) for pair in ends]
+
+
+def test_messages_of_a_mesh_go_round_a_dead_link():
+    """Without the link that the first one takes messages take others, and rounds go on."""
+    run = sim.run(walker("over a mesh"))
+    dead = hops_of(run)[0]
+    around = sim.run(walker("over a mesh", [{"link": list(dead), "from_hours": 0}]))
+    assert dead not in hops_of(around) and hops_of(around)
+    assert len(around.tables["updates"]) > len(run.tables["updates"]) / 2 > 0
+
+
+def test_a_timetable_of_slots_has_outages_by_name():
+    """Of the second of three slots of 600 s half is left, a session as before."""
+    planned = [{"cluster": "B", "from_hours": 0.25, "to_hours": 0.5}]
+    plan = make_plan(slots(faults={"planned": planned}))
+    [first, *_] = [k for k in range(len(plan.contacts)) if plan.contacts.cluster[k] == 1]
+    assert (plan.contacts.rise_s[first], plan.contacts.set_s[first]) == (600.0, 900.0)
+    assert plan.cycles == 3
+
+
+def test_a_run_that_is_forked_on_monday_has_a_failure_on_tuesday(tmp_path):
+    timing = {"learning": {"train": False, "method": "synchronous"}}
+    parent = sim.run(orbit(**timing), tmp_path / "parent")
+    planned = "[{cluster: North, from_hours: 20, to_hours: 30}]"
+    late = sim.fork(tmp_path / "parent", 18 * 3600.0, {"faults.planned": planned})
+    rise_s, north = (late.contacts[key] for key in ("rise_s", "cluster"))
+    assert not ((north == "North") & (rise_s >= 20 * 3600) & (rise_s < 30 * 3600)).any()
+    whole = parent.contacts
+    kept = whole[(whole.rise_s < 18 * 3600)].rise_s
+    assert late.contacts[late.contacts.rise_s < 18 * 3600].rise_s.tolist() == kept.tolist()
+    assert (late.events.cause == "planned outage").sum() == 1
+
+
+CSV = """# from the operator
+station,link_a,link_b,from_utc,to_utc,from_hours
+Svalbard,,,2026-08-22T02:00:00Z,2026-08-22T05:00:00Z,
+,Inuvik,P01-S01,,,3
+"""
+
+
+def test_outages_of_a_file_are_those_of_a_list_and_stay_with_the_run(tmp_path):
+    (tmp_path / "outages.csv").write_text(CSV)
+    listed = [
+        {"station": "Svalbard", "from_utc": "2026-08-22T02:00:00Z",
+         "to_utc": "2026-08-22T05:00:00Z"},
+        {"link": ["Inuvik", "P01-S01"], "from_hours": 3},
+    ]  # fmt: skip
+    of_file = walker("to stations", planned_path=str(tmp_path / "outages.csv"))
+    of_list = walker("to stations", listed)
+    assert portable(of_file)["faults"] == portable(of_list)["faults"]
+    assert open_at(make_plan(of_file)).keys() == open_at(make_plan(of_list)).keys()
+    none = walker("to stations")
+    assert "planned" not in decisive(none, portable(none))["faults"]
+
+
+@pytest.mark.parametrize(
+    ("planned", "says"),
+    [
+        ({"station": "Svalbart", "from_hours": 1},
+         "planned.0.station: no station is called 'Svalbart'; there are Svalbard, Inuvik"),
+        ({"cluster": "Munich", "from_hours": 1},
+         "planned.0.cluster: there are no clusters in this scenario, which has satellites and st"),
+        ({"satellite": "Inuvik", "from_hours": 1},
+         "planned.0.satellite: 'Inuvik' is a station here; write station: Inuvik"),
+        ({"satellite": "P01-S99", "from_hours": 1}, "no satellite is called 'P01-S99'; there are"),
+        ({"link": ["Inuvik", "Svalbard"], "from_hours": 1},
+         "planned.0.link: there are no links between a station and a station; name a satellite"),
+        ({"link": ["Inuvik", "P1"], "from_hours": 1}, "'P1' is no satellite, and nothing that"),
+        ({"station": "Inuvik", "from_utc": "2026-08-21T00:00:00Z"},
+         "planned.0.from_utc: the outage of station Inuvik begins before the run, which starts at "
+         "2026-08-22T00:00:00Z; give from_hours: 0"),
+        ({"station": "Inuvik", "from_hours": 3, "to_utc": "2026-08-22T01:00:00Z"},
+         "planned.0.to_utc: the outage of station Inuvik ends before it begins (1 h after"),
+        ({"station": "Inuvik", "from_hours": 3, "to_hours": 3}, "is not later than from_hours"),
+        ({"station": "Inuvik"}, "planned.0.from_hours: is missing; it says when"),
+        ({"from_hours": 3}, "planned.0: says nobody that is out; give satellite, station,"),
+        ({"station": "Inuvik", "satellite": "P01-S01", "from_hours": 3},
+         "planned.0.station: cannot be combined with satellite; keep one"),
+        ({"link": ["Inuvik", "Inuvik"], "from_hours": 3}, "planned.0.link: needs two ends"),
+    ],
+)  # fmt: skip
+def test_an_outage_of_nobody_or_of_no_time_is_one_line(planned, says):
+    with pytest.raises((InputError, ScenarioError)) as caught:
+        make_plan(walker("to stations", [planned]))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("Svalbart,,,,,3", "outages.csv:3: station: no station is called 'Svalbart'; there"),
+        ("Inuvik,,,soon,,", "outages.csv:3: from_utc: got 'soon'; must be a UTC time"),
+        ("Inuvik,,,,,soon", "outages.csv:3: from_hours 'soon' is not a number"),
+        (",Inuvik,,,,3", "outages.csv:3: a link has two ends; give both link_a and link_b"),
+        ("Inuvik,,,2026-08-20T00:00:00Z,,", "outages.csv:3: from_utc: the outage of station"),
+    ],
+)
+def test_a_wrong_row_of_a_file_is_told_by_its_line(tmp_path, row, says):
+    header = CSV.splitlines()[:2]
+    (tmp_path / "outages.csv").write_text("\n".join([*header, row]) + "\n")
+    with pytest.raises(ValueError, match=r"outages\.csv:3: ") as caught:
+        make_plan(walker("to stations", planned_path=str(tmp_path / "outages.csv")))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
+    dated = {"planned": [{"cluster": "A", "from_utc": START}]}
+    with pytest.raises(ScenarioError, match="from_utc: needs a start with source 'slots'"):
+        slots(faults=dated)
+    slots(faults=dated, start=START)
+    planned = [
+        {"station": "Inuvik", "from_hours": 100},
+        {"link": ["P01-S01", "P01-S04"], "from_hours": 1},  # not beside each other in the ring
+    ]
+    doubts = doubts_of(build(walker("to stations", planned)))
+    said = [str(one) for one in doubts if one.path[:2] == ("faults", "planned")]
+    assert len(said) == 2
+    assert "station Inuvik begins after the run has ended, at 100 h" in said[0]
+    assert "of link P01-S01 - P01-S04 changes nothing: the two never have one" in said[1]
+
+
+def test_validate_says_who_is_out(leomix):
+    planned = (
+        "[{satellite: circular, from_hours: 30}, {cluster: Munich, from_hours: 1, to_hours: 5}]"
+    )
+    keys = ["stop.days=2", "learning.train=false", f"faults.planned={planned}"]
+    shown = leomix("validate", "circular", *(word for key in keys for word in ("--set", key)))
+    says = "out as planned: cluster Munich from 1 to 5 h; satellite circular from 30 to 48 h"
+    assert says in shown.out.splitlines()
