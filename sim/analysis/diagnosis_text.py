@@ -28,6 +28,9 @@ def finding_text(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> str:
     if ran:
         parts.append(try_text(ran[0]))
     elif not found.held:
+        if shares := found.time.decides:
+            largest = max(shares, key=lambda part: shares[part])
+            parts[-1] += f" ({percent(shares[largest])} of the time of rounds was {largest})"
         central = next((one for one in bounds if one["what"] == "centralised"), None)
         if central is not None and central["figure"] is not None:
             parts.append(f"one model of all samples comes to {_figure(central['figure'])}")

@@ -102,7 +102,8 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     best = max((evaluation.accuracy for evaluation in curve), default=None)
     lowest = max((one.loss for one in curve), key=Judged.LOSS.merit, default=None)
     final = curve[-1] if curve else None
-    reached = targets.of_run(curve, manifest)
+    wanted = targets.of_run(curve, manifest)
+    crossed = {targets.named(one): targets.first_reached(curve, one) for one in wanted}
     guess = guess_of(manifest)
     nothing = _nothing_learnt(curve, judged, guess)
     # A target below what chance gives is not reached by learning.
@@ -124,10 +125,8 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_loss_best": None if chosen is None else chosen.validation_loss,
         "guess": None if guess is None else guess.as_json(),
         "nothing_learnt": nothing,
-        "targets": {
-            targets.named(one): None if by_chance else targets.first_reached(curve, one)
-            for one in reached
-        },
+        "targets": crossed,
+        "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }
 
 

@@ -26,6 +26,7 @@ from sim.analysis.diagnosis_text import finding_text
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.methods import known_method
 from sim.analysis.targets import evaluation_at
+from sim.analysis.traffic import Sent
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.folder import WHY
 from sim.execution.forks import can_change, fork
@@ -51,6 +52,8 @@ MOST_TRIES = 3
 """Keys that are tried at most."""
 SMALLER = (0.1, 0.01, 0.001)
 """The parts of a step size that is too large that are tried, one after another."""
+LEAST_FASTER = 10.0
+"""How many times as fast a link is tried at least."""
 ENOUGH = 0.5
 """The share of what is missing to an accuracy of 1 with which a key has helped enough."""
 CHEAP_S = 30.0
@@ -166,7 +169,7 @@ def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
     longer = tuple(longer_run(world, times=2))
     helps: Mapping[Code, Iterable[Remedy]] = {
         Code.LARGE_STEP: _smaller_steps(world),
-        Code.SHORT_PASSES: faster_links(world, found.time.most_cut.directions),
+        Code.SHORT_PASSES: _fast_enough(world, found.time.most_cut),
         Code.FEW_PASSES: chain(more_passes(world), longer),
         Code.LONG_QUEUES: chain(more_service(world), longer),
         Code.LONG_ROUNDS: chain(shorter_rounds(world), longer),
@@ -190,7 +193,29 @@ SAMPLES = (Other(said="give clients samples of all classes"),)
 def _smaller_steps(world: World) -> Iterator[Remedy]:
     now = world.learning.step_size
     for part in SMALLER:
-        yield Lower("learning.step_size", now=now, to=now * part)
+        yield Lower("learning.step_size", now=now, to=_rounded(now * part))
+
+
+def _fast_enough(world: World, sent: Sent) -> Iterator[Remedy]:
+    """Yield links over which a pass carries a payload twice over, and at least ten times as fast.
+
+    That is by their rate; of power, the decibels that would be needed if the rate followed it.
+    """
+    times = LEAST_FASTER
+    if sent.all_cut and sent.carried_bytes > 0.0:
+        times = max(times, 2.0 * sent.payload_bytes / sent.carried_bytes)
+    for remedy in faster_links(world, sent.directions):
+        if not isinstance(remedy, Raise) or remedy.now is None:
+            yield remedy
+        elif "_db" in remedy.key:
+            yield replace(remedy, to=_rounded(remedy.now + 10.0 * math.log10(times)))
+        else:
+            yield replace(remedy, to=_rounded(remedy.now * times))
+
+
+def _rounded(value: float) -> float:
+    """Return a value of three digits, as a user would set it."""
+    return float(f"{value:.3g}")
 
 
 def _more_rounds(world: World) -> Iterator[Remedy]:

@@ -92,6 +92,6 @@ def test_a_run_that_comes_to_a_constant_answer_has_learnt_nothing(leomix, runs, 
     assert shown.startswith(f"no result      {what}\n")
     assert "a constant answer is right about 0.123" in shown and "reached" not in shown
     assert what in report([folder], tmp_path / "page.html").read_text().lower()
-    assert json.loads(leomix("show", folder, "--json").out)["targets"] == {"0.12": None}
+    assert json.loads(leomix("show", folder, "--json").out)["reached"] == {}
     above = with_course(runs["fedavg"], tmp_path / "above", (0.04, 0.12, 0.2, 0.3), losses)
     assert "reached 0.12" in leomix("show", above).out
