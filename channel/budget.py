@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from channel.checks import Floats, between, checked, finite, not_negative, positive
+from channel.settings import APERTURE_EFFICIENCY
 
 
 def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
@@ -118,8 +119,6 @@ REFERENCE_TEMPERATURE_K: Final = 290.0
 """Temperature T0 to which a noise figure refers (IEEE definition of noise figure)."""
 
 
-APERTURE_EFFICIENCY: Final = 0.6
-"""Share of the aperture that counts: G = 0.6 (pi D / wavelength)^2."""
 BEAMWIDTH_CONSTANT_DEG: Final = 70.0
 """Half-power beamwidth of a dish in degrees, times its diameter in wavelengths."""
 

@@ -31,6 +31,8 @@ BANDS_GHZ: Final[Mapping[Band, Range]] = {"S": Range(1.0, 6.0), "Ka": Range(17.0
 """Carriers for which environments have tables."""
 OUTAGE_PROBABILITY: Final = Range(1e-9, 0.999)
 ROLLOFF: Final = Range(0, 1)
+APERTURE_EFFICIENCY: Final = 0.6
+"""Share of a dish's aperture that counts, where nothing else is known: G = 0.6 (pi D f / c)^2."""
 EFFICIENCY_BPS_HZ: Final = Range(0.434841, 30)
 """Caps of a rate that follows Shannon, from the lowest mode of DVB-S2X (QPSK 2/9) on."""
 EXCEEDANCE_PCT: Final = Range(0.001, 5)

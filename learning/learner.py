@@ -172,6 +172,13 @@ class Learner:
         """
         return list(self.number(operations.task.holdings))
 
+    def test_labels(self) -> dict[str, Any]:
+        """Return between how many ``choices`` a guess is made, and the test ``samples`` by class.
+
+        Of texts whose next tokens are learnt there are no classes, and no counts.
+        """
+        return dict(self.number(operations.task.test_labels))
+
     def environment(self) -> dict[str, Any]:
         """Return what all results depend on beside what names them, as JSON."""
         found = environment(self._placed())

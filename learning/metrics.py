@@ -149,6 +149,21 @@ def squared_gradient_norm_gate(_own: Gradient, whole: Gradient) -> float:
     return _square(whole.gate)
 
 
+@of_gradients
+def gradient_cosine(own: Gradient, whole: Gradient) -> float:
+    """Return the cosine of the angle between a cluster's gradient and the global one.
+
+    It is by all that is trained: 1 where the cluster's data ask for the same change of the model as
+    all data, 0 or less where they ask for another one; nan where a gradient is 0.
+    """
+    pairs = zip((*own.experts, own.gate), (*whole.experts, whole.gate), strict=True)
+    product = sum(float(np.vdot(one.astype(np.float64), other)) for one, other in pairs)
+    length = np.sqrt(
+        sum(map(_square, (*own.experts, own.gate))) * squared_gradient_norm(own, whole)
+    )
+    return product / float(length) if length else float("nan")
+
+
 def _square(vector: NDArray[Any]) -> float:
     return float(np.square(vector, dtype=np.float64).sum())
 
@@ -157,6 +172,7 @@ METRICS: Register[Metric] = Register(
     "metric",
     "leomix.metrics",
     {
+        "gradient_cosine": "learning.metrics:gradient_cosine",
         "squared_gradient_norm": "learning.metrics:squared_gradient_norm",
         "squared_gradient_norm_experts": "learning.metrics:squared_gradient_norm_experts",
         "squared_gradient_norm_gate": "learning.metrics:squared_gradient_norm_gate",

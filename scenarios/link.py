@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from channel.settings import (
+    APERTURE_EFFICIENCY,
     EFFICIENCY_BPS_HZ,
     EXCEEDANCE_PCT,
     OUTAGE_PROBABILITY,
@@ -328,7 +329,9 @@ class Dish(Section):
     dish_m: float = Field(gt=0, le=100, description="diameter of the dish, m")
     band: DishBand = Field(description="band, which gives carriers, bandwidths and typical radios")
     uplink_band: DishBand | None = setting(None, "band of the uplink, if another; null for band")
-    efficiency: float = setting(0.6, "share of the aperture that counts", gt=0, le=1)
+    efficiency: float = setting(
+        APERTURE_EFFICIENCY, "share of the aperture that counts", gt=0, le=1
+    )
     system_temperature_k: Positive = setting(
         None, "noise temperature of the station with its sky, K; null for the band's", le=1e6
     )

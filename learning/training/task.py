@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -346,6 +346,21 @@ def holdings(task: Task) -> list[list[int]]:
         cell, count = np.unique(cells, return_counts=True)
         found.append((np.full(len(cell), number), *np.divmod(cell, classes), count))
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
+
+
+@operation()
+def test_labels(task: Task) -> dict[str, Any]:
+    """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
+
+    Where each next token is learnt, the choices are the vocabulary, and there are no classes: [].
+    """
+    if task.spec.form == "next_token":
+        return {"choices": task.spec.vocabulary, "samples": []}
+    classes = task.spec.classes
+    counts = np.zeros(classes, np.int64)
+    for test in task.test.values():
+        counts += np.bincount(test.y.cpu().numpy(), minlength=classes)
+    return {"choices": classes, "samples": counts.tolist()}
 
 
 @operation()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, ClassVar, Protocol
 
+from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.targets import Evaluation
 
@@ -47,7 +48,9 @@ class NothingLearnt:
     ``start``, ``best`` and ``final`` are means over its runs; ``samples`` are those of the test set
     of one run, and ``chance`` is the rise that these samples cannot tell from none at 95 %. The
     losses are those of start, end and best, None where they are not known. A group that is
-    ``judged`` by its loss is one whose loss at the end is not below that at the start.
+    ``judged`` by its loss is one whose loss at the end is not below that at the start. ``guessed``
+    is the accuracy of a constant answer, None where it is not known: an accuracy that is above that
+    at the start, and not above this by more than chance, is no better than a guess.
     """
 
     kind: ClassVar[str] = "nothing learnt"
@@ -61,6 +64,7 @@ class NothingLearnt:
     loss_final: float | None
     loss_best: float | None = None
     judged: Judged = Judged.ACCURACY
+    guessed: float | None = None
 
     @property
     def was_lost(self) -> bool:
@@ -71,7 +75,8 @@ class NothingLearnt:
         """
         if self.judged == Judged.LOSS:
             return bool(_change(self.loss_start, self.loss_best) < -MOVED)
-        return self.best - self.start > max(self.chance, NOTICED)
+        by_guess = max(self.start, self.guessed or 0.0)
+        return self.best - by_guess > max(self.chance, NOTICED)
 
     @property
     def loss_fell(self) -> bool | None:
@@ -86,6 +91,8 @@ class NothingLearnt:
             return "what was learnt was lost again"
         if self.judged == Judged.LOSS:
             return "nothing was learnt"
+        if self.final - self.start > self.chance:
+            return "nothing was learnt beyond a constant answer"
         if self.loss_fell:
             return "the accuracy has not risen beyond noise"
         return "nothing was learnt beyond noise"
@@ -98,6 +105,8 @@ class NothingLearnt:
             return f"loss of the next token {loss}, {self.loss_final:.3f} nats at the end"
         accuracy = f"{self.start:.3f} at the start, {self.best:.3f} at best, {self.final:.3f}"
         noise = f"of {self.samples:,} test samples {self.chance:.3f} could be chance"
+        if self.guessed is not None:
+            noise = f"{noise}, and a constant answer is right about {self.guessed:.3f}"
         text = f"accuracy {accuracy} at the end; {noise}"
         if self.loss_start is None or self.loss_final is None:
             return text
@@ -138,18 +147,23 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
         yield TimingOnly(group)
         return
     curves = [run.evaluations for run in runs]
-    if found := nothing_learnt(group, curves, judged_by(runs[0].manifest)):
+    judged, guess = judged_by(runs[0].manifest), guess_of(runs[0].manifest)
+    if found := nothing_learnt(group, curves, judged, guess):
         yield found
 
 
 def nothing_learnt(
-    group: str, curves: Sequence[Sequence[Evaluation]], judged: Judged = Judged.ACCURACY
+    group: str,
+    curves: Sequence[Sequence[Evaluation]],
+    judged: Judged = Judged.ACCURACY,
+    guess: Guess | None = None,
 ) -> NothingLearnt | None:
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
     The accuracy at the end is held against that at the start: what rose on the way and fell again
-    was lost. What they began with is unknown where there was nothing to measure at the start, as of
-    a method whose clients answer once they have been given experts.
+    was lost. It is also held against a ``guess``, as start weights may be worse than a constant
+    answer. What runs began with is unknown where there was nothing to measure at the start, as of a
+    method whose clients answer once they have been given experts.
 
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
     independent; runs with different seeds are. Of runs that are ``judged`` by their loss, that says
@@ -165,14 +179,15 @@ def nothing_learnt(
     ]
     chance = QUANTILE * math.sqrt(math.fsum(variances)) / len(pairs)
     start, final = (mean(pair[place].accuracy for pair in pairs) for place in (0, 1))
-    if judged == Judged.ACCURACY and final - start > chance:
+    guessed = None if guess is None or judged != Judged.ACCURACY else guess.share
+    if judged == Judged.ACCURACY and final - max(start, guessed or 0.0) > chance:
         return None
     best = mean(max(one.accuracy for one in curve) for curve in curves)
     first, last = (_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1))
     each = [[one.loss for one in curve if one.loss is not None] for curve in curves]
     lowest = _mean_if_known([min(losses, default=None) for losses in each])
     found = NothingLearnt(
-        group, start, best, final, samples[0], chance, first, last, lowest, judged
+        group, start, best, final, samples[0], chance, first, last, lowest, judged, guessed
     )
     if judged == Judged.LOSS and (None in (first, last, lowest) or found.loss_fell):
         return None

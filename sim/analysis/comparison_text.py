@@ -132,12 +132,18 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
     else:
         lines += [table(["", *heads], main_rows(shown)), *legend]
         lines += stand_in_lines(comparison["groups"])
-    lines += caveat_lines(comparison.caveats, len(labels))
+    lines += without_limits(comparison, len(labels))
     if in_full:
         lines += [*verdict_lines(comparison), *test_notes(comparison)]
     else:
         lines += [*verdict_lines(comparison, shown), "all figures and tests: --all"]
     return "\n".join(line for line in lines if line)
+
+
+def without_limits(comparison: Comparison, groups: int) -> list[str]:
+    """Return the caveats of groups of which none stands among the limits of the headline."""
+    said = {line.rstrip(".") for line in comparison.limits}
+    return [line for line in caveat_lines(comparison.caveats, groups) if line not in said]
 
 
 def main_rows(found: MainFigures) -> list[list[str]]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.guess import Guess, guess_of
 from sim.analysis.inference import answer_figures
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.round_paths import round_paths
@@ -102,6 +103,10 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     lowest = max((one.loss for one in curve), key=Judged.LOSS.merit, default=None)
     final = curve[-1] if curve else None
     reached = targets.of_run(curve, manifest)
+    guess = guess_of(manifest)
+    nothing = _nothing_learnt(curve, judged, guess)
+    # A target below what chance gives is not reached by learning.
+    by_chance = nothing is not None and not nothing["was_lost"]
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
         "judged_by": judged,
@@ -117,14 +122,20 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_best": None if chosen is None else chosen.validation,
         "validation_loss_final": None if final is None else final.validation_loss,
         "validation_loss_best": None if chosen is None else chosen.validation_loss,
-        "nothing_learnt": _nothing_learnt(curve, judged),
-        "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
+        "guess": None if guess is None else guess.as_json(),
+        "nothing_learnt": nothing,
+        "targets": {
+            targets.named(one): None if by_chance else targets.first_reached(curve, one)
+            for one in reached
+        },
     }
 
 
-def _nothing_learnt(curve: Sequence[targets.Evaluation], judged: Judged) -> dict[str, Any] | None:
+def _nothing_learnt(
+    curve: Sequence[targets.Evaluation], judged: Judged, guess: Guess | None
+) -> dict[str, Any] | None:
     """Return what came of a training in which nothing was learnt; None if something was."""
-    found = nothing_learnt("", [curve], judged) if len(curve) > 1 else None
+    found = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
     known = {name: value for name, value in vars(found).items() if name != "group"}

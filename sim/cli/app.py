@@ -34,6 +34,7 @@ from sim.cli import (
     sweep,
     tune,
     watch,
+    why,
 )
 from sim.cli.output import one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
@@ -82,6 +83,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,
+    "why": why.why_command,
     "compare": show.compare_command,
     "report": show.report_command,
     "watch": watch.watch_command,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
+from sim.analysis.guess import Guess
 from sim.analysis.judged import by_objective
 from sim.analysis.targets import evaluations
+from sim.analysis.traffic import COUNTED, Sent
 from sim.devices.devices import Devices
 from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
@@ -62,56 +63,21 @@ class CameToNothing:
         return {"what": self.what, "why": str(self.why), "used": self.used}
 
 
-@dataclass
-class Traffic:
-    """What was sent one way, to the server or to clients: by rows of the transfers table.
-
-    ``carried_bytes`` is the most of a payload that got through in one pass, ``payload_bytes`` the
-    size of the largest payload.
-    """
-
-    rows: int = 0
-    delivered: int = 0
-    carried_bytes: float = 0.0
-    payload_bytes: float = 0.0
-    directions: set[str] = field(default_factory=set)
-
-    def add(self, transfers: pa.Table) -> None:
-        """Count some rows."""
-        if not len(transfers):
-            return
-        self.rows += len(transfers)
-        self.delivered += int(says(transfers, "outcome", "delivered").sum())
-        most_bytes = float(pc.max(transfers.column("delivered_bytes")).as_py())
-        largest_bytes = float(pc.max(transfers.column("payload_bytes")).as_py())
-        self.carried_bytes = max(self.carried_bytes, most_bytes)
-        self.payload_bytes = max(self.payload_bytes, largest_bytes)
-        named = pc.unique(transfers.column("direction")).to_pylist()
-        self.directions.update(str(direction) for direction in named)
-
-    @property
-    def all_cut(self) -> bool:
-        """Whether something was sent, and nothing of it got through as a whole."""
-        return self.rows > 0 and self.delivered == 0
-
-
-COLUMNS = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
-
-
 def came_to_nothing(
-    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, guess: Guess | None
 ) -> CameToNothing | None:
     """Return what is missing in a finished run: an update in the model, or something learnt.
 
-    None for any other run. Updates are not missed of methods that train at the server, and of those
-    of one's own that send nothing, or send what they do not aggregate.
+    What is no better than a ``guess`` is nothing learnt. None for any other run. Updates are not
+    missed of methods that train at the server, and of those of one's own that send nothing, or send
+    what they do not aggregate.
     """
     if built.method.traits.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(pooled_metrics(tables), built)
+        return _nothing_learnt(pooled_metrics(tables), built, guess)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
-    up = Traffic()
-    down = Traffic()
-    for transfers in pieces_of(tables, "transfers", COLUMNS):
+    up = Sent()
+    down = Sent()
+    for transfers in pieces_of(tables, "transfers", COUNTED):
         up.add(transfers.filter(array(says(transfers, "toward", "server"))))
         down.add(transfers.filter(array(says(transfers, "toward", "client"))))
     aggregates = issubclass(built.method, GlobalModelMethod)
@@ -156,14 +122,14 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _nothing_learnt(pooled: pa.Table, built: Build) -> CameToNothing | None:
+def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled, None)
     judged = by_objective(built.learner.config.data.objective)
-    found = nothing_learnt("", [curve], judged) if len(curve) > 1 else None
+    found = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
     own_learning = built.method.traits.own_learning
@@ -238,7 +204,7 @@ def _larger_than_memory(built: Build, asked: _Asked) -> Statement | None:
 
 
 def _why_no_round(
-    tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Traffic
+    tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Sent
 ) -> Statement:
     """Say what kept all devices from a round: the way down, or their speed."""
     if down.all_cut:
@@ -296,7 +262,7 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     return max(passes_s), max(gaps_s)
 
 
-def _why_cut(built: Build, way: Way, sent: Traffic) -> Statement:
+def _why_cut(built: Build, way: Way, sent: Sent) -> Statement:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
     world, lora = built.world, built.learner.config.model.lora
     what = "An upload" if way is Way.TO_SERVER else "A download"

@@ -19,6 +19,8 @@ from statements import Code, Other
 
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
+WHY = Path("why", "why.json")
+"""In a run folder: why it took so long and learnt no more, as it was found last."""
 SWEEP = "sweep.json"
 """In a sweep folder: what the sweep is."""
 POINTS = "points"
@@ -97,6 +99,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             path, Code.BROKEN_FILE, f"no manifest of a run (it has no {missing[0]!r})"
         )
     return manifest
+
+
+def read_why(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what ``leomix why`` found last of the run in a folder; None where it found nothing.
+
+    None too where it is of another run, or cannot be read: it can be found again.
+    """
+    try:
+        found = read_object(folder / WHY)
+    except (OSError, ValueError):
+        return None
+    return found if found.get("trace_sha256") == manifest["trace_sha256"] else None
 
 
 def read_tables(folder: Path) -> Tables:

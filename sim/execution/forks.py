@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import scenarios
+from learning.rng import drawing, note_drawn
 from scenarios.parsing import apply_overrides
 from sim.devices.chance import FaultsUntilFork
 from sim.engine.journal import Journal
@@ -60,8 +61,11 @@ def fork(
         check_place(place, resume=resume)
     shared = RunCache.shared() if cache else None
     windows = WindowCache(None) if shared is None else shared.windows
-    builds = _builds(parent, at_s, stored, overrides, windows.find)
-    return run_builds(builds, place, checkpoint_every_s, shared, observers)
+    with drawing():
+        if parent.manifest.get("drawn") is not False:
+            note_drawn()
+        builds = _builds(parent, at_s, stored, overrides, windows.find)
+        return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
 
 def _builds(
@@ -239,6 +243,11 @@ CHANGEABLE = (
 """Keys (and all below them) that are read when something is asked for, and not before."""
 
 
+def can_change(key: str) -> bool:
+    """Whether a fork can change a key."""
+    return any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE)
+
+
 Stored = dict[str, Any]
 """A scenario as the manifest has it: JSON that needs no file beside it."""
 
@@ -246,7 +255,7 @@ Stored = dict[str, Any]
 def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
     """Return a scenario with values by dotted key; InputError for a key or value that cannot be."""
     for key in overrides:
-        if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
+        if not can_change(key):
             raise InputError.of_option(
                 f"--set {key}",
                 Code.UNSUPPORTED,

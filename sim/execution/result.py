@@ -16,6 +16,7 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
+from sim.analysis.diagnosis import Diagnosis, diagnosed, has_trained
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths, round_paths
@@ -225,6 +226,33 @@ class Result:
     def round_paths(self) -> RoundPaths | None:
         """What each round was spent on, and the link that limits; None where that is not known."""
         return round_paths(self.tables, self.manifest)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """Why the run took so long and learnt no more, by what was recorded of it.
+
+        Raises InputError for a run that trained nothing.
+        """
+        self.check_trained()
+        return diagnosed(self.tables, self.manifest)
+
+    def check_trained(self) -> None:
+        """Raise InputError for a run that trained nothing: there is no learning to explain."""
+        place = "the run" if self.folder is None else str(self.folder)
+        if not self.manifest["scenario"]["learning"].get("train", True):
+            raise InputError.of_file(
+                place,
+                Code.NOT_RECORDED,
+                "trained nothing: it says when models move, and not what they learn",
+                Other(said="run it with --set learning.train=true"),
+            )
+        if self.manifest["status"] != COMPLETE and not has_trained(self.tables):
+            raise InputError.of_file(
+                place,
+                Code.NOT_RECORDED,
+                "ended before the server used a first update",
+                Other(said="go on with it: leomix run SCENARIO --resume -o FOLDER"),
+            )
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

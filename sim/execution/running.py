@@ -22,6 +22,7 @@ from learning.rng import drawing, draws_so_far
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
+from sim.analysis.guess import guess_of
 from sim.analysis.judged import by_objective, followed
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
@@ -207,6 +208,7 @@ class Run(Observer):
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
+        self._tests: dict[str, Any] | None = None
         self._doubts: list[Statement] = []
         self._observers = observers
         self._cycle = 0
@@ -228,6 +230,7 @@ class Run(Observer):
                     if lacks := lacking_file(self.built.world, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
+                    self._tests = learner.test_labels()
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
                 told = (*self.built.module_doubts, *self._doubts)
@@ -415,7 +418,8 @@ class Run(Observer):
         if self._clients is not None:
             tables["clients"] = self._clients
         complete = ended == status.COMPLETE
-        nothing = came_to_nothing(tables, self.built, self.simulation) if complete else None
+        guess = guess_of({"tests": self._tests})
+        nothing = came_to_nothing(tables, self.built, self.simulation, guess) if complete else None
         warnings = warnings_of(tables, self.built, nothing, self.simulation) if complete else []
         manifest = manifest_of(
             self.builds,
@@ -427,6 +431,7 @@ class Run(Observer):
             error=error,
             wall_s=round(time.monotonic() - self._began, 3),
             events=self._event,
+            tests=self._tests,
             **self._drawn(),
         )
         return Result(tables, manifest, self.place, warnings)

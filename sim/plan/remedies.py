@@ -7,6 +7,7 @@ while more bandwidth adds as much noise where the signal is weak.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from learning.settings import Lora
@@ -61,7 +62,7 @@ def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) ->
     return remedy("learning.step_size", now=world.learning.step_size)
 
 
-def lower_mask(world: World) -> Iterator[Remedy]:
+def lower_mask(world: World) -> Iterator[Lower]:
     """Yield a lower mask, where there is one to lower."""
     mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
     if mask_deg > 0.0 and not world.roles.relay:
@@ -82,6 +83,42 @@ def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:
     yield smaller_model(world)
 
 
+def more_passes(world: World) -> Iterator[Remedy]:
+    """Yield what gives clients more passes: twice the satellites or stations, a lower mask."""
+    satellites = getattr(world.orbit, "satellites", None)
+    if isinstance(satellites, int):
+        yield Raise("orbit.satellites", now=satellites, to=2 * satellites)
+    used = getattr(getattr(world.orbit, "use", None), "satellites_per_plane", None)
+    if used is not None:
+        yield Raise("orbit.use.satellites_per_plane", now=used, to=2 * used)
+    if (stations := world.ground.stations_used) is not None:
+        yield Raise("ground.stations_used", now=stations, to=2 * stations)
+    for lower in lower_mask(world):
+        yield lower if lower.now is None else replace(lower, to=lower.now / 2)
+
+
+def more_service(world: World) -> Iterator[Remedy]:
+    """Yield what serves more clients at a time: twice the antennas of stations, or the beams."""
+    antennas = world.ground.antennas
+    if world.roles.server == "stations":
+        if isinstance(antennas, int):
+            yield Raise("ground.antennas", now=antennas, to=2 * antennas)
+        return
+    beams = getattr(world.orbit, "beams", None)
+    if beams is not None:
+        yield Raise("orbit.beams", now=beams, to=2 * beams)
+
+
+def alike_clients(world: World) -> Iterator[Remedy]:
+    """Yield what gives all clients samples of all classes: each an even draw of them."""
+    data = world.learning.data
+    if data.split is not None:
+        if data.split.kind != "iid":
+            yield Set("learning.data.split", {"over": data.split.over, "kind": "iid"})
+    elif data.partition != "even":
+        yield Set("learning.data.partition", "even")
+
+
 def more_links(world: World) -> Iterator[Remedy]:
     """Yield what lets more satellites have links to each other."""
     isl = world.link.isl
@@ -97,12 +134,12 @@ def more_links(world: World) -> Iterator[Remedy]:
         yield Raise("link.isl.terminals", now=isl.terminals)
 
 
-def longer_run(world: World) -> Iterator[Remedy]:
-    """Yield what lets a run go on for longer: what ends it as it is."""
+def longer_run(world: World, times: int | None = None) -> Iterator[Remedy]:
+    """Yield what lets a run go on for longer, so many ``times``: what ends it as it is."""
     for key in ("days", "cycles"):
         value = getattr(world.scenario.stop, key)
         if value is not None:
-            yield Raise(f"stop.{key}", now=value)
+            yield Raise(f"stop.{key}", now=value, to=None if times is None else times * value)
 
 
 def shorter_rounds(world: World) -> Iterator[Remedy]:

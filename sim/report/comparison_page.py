@@ -10,7 +10,7 @@ from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.lead import FEWEST
 from sim.analysis.main_figures import main_figures
-from sim.analysis.verdict_text import MORE_SEEDS, caveat_lines
+from sim.analysis.verdict_text import MORE_SEEDS
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
@@ -91,7 +91,8 @@ def compared(
     comparison = compare_groups(groups, more_seeds, deadline_days, target)
     rows = comparison["groups"]
     called = (
-        *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
+        *(text.stand_in_lines, text.without_limits, text.test_rows, text.test_notes),
+        text.deadline_notes,
         *(text.figure_rows, text.mean_rows, text.target_rows),
         *(accuracy, transposed, shares_of_groups, draw_shares, main_figures),
     )

@@ -20,7 +20,7 @@ from sim.facts.coded import Vocabulary
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
-from sim.trace.schema import FLOAT, INT, TEXT, TYPES
+from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
 from statements import NO_CONTACT
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
@@ -185,4 +185,8 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
         return coded_text(words.codes(values), words.words)
     missing = np.array([value is None for value in values])
     known = [0 if value is None else value for value in values]
-    return array(np.array(known, np.int64 if kind == INT else np.float64), missing)
+    return array(np.array(known, _NUMBERS.get(kind, np.float64)), missing)
+
+
+_NUMBERS: Mapping[pa.DataType, type[np.generic]] = {INT: np.int64, FLAG: np.bool_}
+"""Types of numpy of columns that are not of floating-point numbers."""

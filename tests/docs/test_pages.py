@@ -83,6 +83,12 @@ def test_links_lead_somewhere_and_files_that_are_named_exist(page):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+@by_page
+def test_a_page_opens_with_what_it_is_about(page):
+    title, opening, *_ = page.read_text().split("\n\n")
+    assert title.startswith("# ") and re.match(r"[\w`*]", opening), opening
+
+
 PROMISES = [
     ("SECURITY.md", "test_hostile_files", "## What is not promised"),
     ("docs/trust.md", "test_invariants", "## Determinism"),

@@ -213,6 +213,20 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     assert printed["limits"][0].startswith("Only the timing was simulated")
 
 
+def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
+    keys = ("learning.train=false", "stop.days=0.5", "orbit.use.planes=1")
+    timing = (*(part for key in keys for part in ("--set", key)), "--quiet")
+    leomix("sweep", "flystack", "-p", "ground.stations_used=1,2", *timing, "-o", tmp_path / "s")
+    said = "Nothing here is drawn at random: every seed gives the same figures."
+    for folder in (tmp_path / "s", *sorted((tmp_path / "s/points").iterdir())):
+        assert "One seed" not in leomix("compare", folder).out
+    assert said in leomix("compare", tmp_path / "s").out
+    parent = next((tmp_path / "s/points").iterdir())
+    fork = ("fork", parent, "--at", "2h", "--set", "compute.seconds_per_round=600", "--quiet")
+    assert leomix(*fork, "-o", tmp_path / "fork").status == 0
+    assert said in leomix("compare", parent, tmp_path / "fork").out
+
+
 def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
     varied = ("-p", "seed=1,2", "-p", "orbit.altitude_km=500,900")
     timing = ("--set", "learning.train=false", "--set", "stop.days=0.5", "--quiet")

@@ -68,6 +68,22 @@ def scenario(tmp_path):
     return load
 
 
+def test_a_feeder_link_opens_when_its_antenna_has_acquired_the_satellite(scenario):
+    """One antenna for each satellite; what is open at the start has been acquired."""
+    opens_s = []
+    for keys in ({}, {"ground.acquisition_s": 60.0}):
+        feeder = make_plan(scenario({"ground.antennas": 6, **keys})).feeder
+        ends = zip(feeder.satellite, feeder.station, feeder.end_s, strict=True)
+        opens_s.append(dict(zip(ends, feeder.start_s.tolist(), strict=True)))
+    at_once, later = opens_s
+    assert later.keys() <= at_once.keys() and len(later) > 10
+    waits_s = {key: later[key] - at_once[key] for key in later}
+    assert all(
+        wait_s == pytest.approx(60.0 if at_once[key] > 0.0 else 0.0)
+        for key, wait_s in waits_s.items()
+    )
+
+
 @pytest.mark.parametrize("plans", [4, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
 def test_messages_come_by_the_earliest_path_of_random_plans(scenario, plans):
     rng = np.random.default_rng(plans)

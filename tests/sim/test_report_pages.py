@@ -30,7 +30,8 @@ from tests.kit.small import SLOTS, merged
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 SECTIONS = {
-    "slots": "summary curves replay figures timeline time updates clients assignment scenario",
+    "slots": "summary why curves replay figures why-figures timeline time updates clients "
+    "assignment scenario",
     "orbit": "summary curves replay figures timeline time updates contact assignment scenario",
 }
 """Of runs; a section that would be empty is left out."""

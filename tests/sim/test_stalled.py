@@ -76,3 +76,22 @@ def test_a_run_whose_loss_gets_worse_says_so_first():
     assert nothing["what"] == "nothing was learnt beyond noise"
     assert nothing["used"] and nothing["why"].endswith("lower learning.step_size (30)")
     assert result.manifest["warnings"][0].startswith(f"{nothing['what']}. ")
+
+
+def test_a_run_that_comes_to_a_constant_answer_has_learnt_nothing(leomix, runs, tmp_path):
+    """Start weights may be worse than a guess: to rise to one is no learning, and no target."""
+    guess = sim.load(runs["fedavg"]).summary["guess"]
+    counts = sim.load(runs["fedavg"]).manifest["tests"]["samples"]
+    assert guess["choices"] == len(counts) == 10
+    assert guess["share"] == max(counts) / sum(counts) == pytest.approx(0.123, abs=0.001)
+    assert guess["loss_nats"] == pytest.approx(np.log(10))
+    losses = (2.6, 2.7, 2.8, 2.9)
+    folder = with_course(runs["fedavg"], tmp_path / "run", (0.04, 0.12, 0.13, 0.125), losses)
+    shown = leomix("show", folder).out
+    what = "nothing was learnt beyond a constant answer"
+    assert shown.startswith(f"no result      {what}\n")
+    assert "a constant answer is right about 0.123" in shown and "reached" not in shown
+    assert what in report([folder], tmp_path / "page.html").read_text().lower()
+    assert json.loads(leomix("show", folder, "--json").out)["targets"] == {"0.12": None}
+    above = with_course(runs["fedavg"], tmp_path / "above", (0.04, 0.12, 0.2, 0.3), losses)
+    assert "reached 0.12" in leomix("show", above).out

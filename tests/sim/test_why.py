@@ -1,0 +1,164 @@
+"""Why a run took so long, and learnt no more: each planted cause is named, and none of a good run.
+
+Scenarios are of seconds: digits, a small perceptron, five devices.
+"""
+
+import json
+from dataclasses import replace
+
+import pyarrow.compute as pc
+import pytest
+
+import scenarios
+import sim
+from sim.report import report
+from statements import Code
+from tests.kit import small
+
+LEARNING = {
+    "method": "fedavg",
+    "model": {"kind": "vector-mlp", "hidden": 32},
+    "steps_per_round": 10,
+    "batch_size": 32,
+    "step_size": 0.3,
+}
+
+
+def in_slots(cycles, **learning):
+    whole = {**small.SLOTS, "stop": {"cycles": cycles}, "learning": {**LEARNING, **learning}}
+    return scenarios.from_dict(whole)
+
+
+def in_orbit(days, rate_mbps=None):
+    whole = {**small.ORBIT, "stop": {"days": days}, "learning": LEARNING}
+    if rate_mbps is not None:
+        whole["link"] = {"preset": "physical", **small.fixed(uplink=rate_mbps)}
+    return scenarios.from_dict(whole)
+
+
+PLANTED = {
+    # A scenario with the cause, its code, and what is said of it.
+    Code.LARGE_STEP: (lambda: in_slots(6, step_size=30.0), "the step size of 30 is too large"),
+    Code.MISSING_CLASS: (
+        lambda: in_slots(12, data={"kind": "tests.kit.missing:digits"}),
+        "no samples of class 9 (8% of the tests)",
+    ),
+    Code.FEW_PASSES: (lambda: in_orbit(0.6), "passes are too few"),
+    Code.SHORT_PASSES: (
+        lambda: in_orbit(2, 1e-4),
+        "passes are too short for an upload of 9.64 kB (it took 3.2",
+    ),
+}
+HEALTHY = 25
+"""Cycles in slots with which the digits are learnt."""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """Folders of the runs with a planted cause, by its code."""
+    place = tmp_path_factory.mktemp("planted")
+    for code, (scenario, _) in PLANTED.items():
+        sim.run(scenario(), place / code)
+    return {code: place / code for code in PLANTED}
+
+
+@pytest.mark.parametrize("code", PLANTED)
+def test_a_planted_cause_is_the_first_that_is_named(leomix, planted, code):
+    found = leomix("why", planted[code], "--no-try", "--no-bounds", "--json")
+    assert found.status == 0, found.err
+    answer = json.loads(found.out)
+    assert (answer["code"], answer["causes"][0]["code"]) == (code, code)
+    assert PLANTED[code][1] in answer["finding"]
+    assert answer["tried"] == answer["bounds"] == []
+    assert sim.load(planted[code]).diagnosis.causes[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("code", "keys"),
+    [
+        (Code.LARGE_STEP, {"learning.step_size": 0.3}),
+        (Code.FEW_PASSES, {"stop.days": 1.2}),
+        (Code.SHORT_PASSES, {"link.uplink.fixed_rate_mbps": 1e-3}),
+    ],
+)
+def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(leomix, planted, code, keys):
+    folder = planted[code]
+    answer = json.loads(leomix("why", folder, "--no-bounds", "--json", "--quiet").out)
+    best = answer["tried"][0]
+    assert best["set"] == pytest.approx(keys) and best["code"] == answer["code"] == code
+    run = sim.load(folder)
+    alone = sim.run(scenarios.from_stored(run.manifest["scenario"], keys))
+    final = alone.summary["accuracy_final"]
+    assert best["figure"] == final > run.summary["accuracy_final"] + 0.2
+    assert best["gain"] == pytest.approx(final - run.summary["accuracy_final"])
+    shown = leomix("why", folder, "--no-bounds", "--quiet").out
+    [(key, _)] = keys.items()
+    assert f"a run from the start with {key}=" in shown.splitlines()[0]
+    assert f"reached {final:.3f}" in shown.splitlines()[0]
+    page = report([folder], folder.with_name(f"{code}.html")).read_text()
+    assert f"reached {final:.3f}" in page and "What helps is not tried" not in page
+
+
+def test_of_a_good_run_no_cause_is_named_and_bounds_stand_beside_it(leomix, tmp_path):
+    sim.run(in_slots(HEALTHY), tmp_path / "run")
+    answer = json.loads(leomix("why", tmp_path / "run", "--bounds", "--json", "--quiet").out)
+    assert (answer["code"], answer["tried"]) == (Code.NO_CAUSE, [])
+    bounds = {one["what"]: one for one in answer["bounds"]}
+    assert set(bounds) == {"centralised", "local", "gradients"}
+    assert all(one["status"] == "complete" and not one["refused"] for one in bounds.values())
+    # Five devices see a batch each where the server sees five at once: as many samples.
+    learnt = answer["learning"]
+    central = bounds["centralised"]
+    assert central["steps"] * central["batch"] == learnt["gradient_steps"] * 32
+    assert learnt["epochs"] == learnt["gradient_steps"] * 32 / learnt["held"]["samples"]
+    assert bounds["local"]["steps"] == pytest.approx(learnt["gradient_steps"], rel=0.05)
+    assert learnt["final"] < central["figure"] + 0.02
+    assert all(-1.0 <= cosine <= 1.0 for cosine in bounds["gradients"]["cosine"])
+    assert leomix("why", tmp_path / "run", "--no-try").out.count("nothing that was recorded") == 2
+
+
+def test_classes_that_only_silent_clients_hold_are_missing(planted):
+    """Of the clients in slots only one is heard: those of another cluster's classes are not."""
+    split = {"over": "clusters", "kind": "shards", "classes": 5}
+    run = sim.run(in_slots(2, data={"split": split}))
+    heard = run.tables["updates"].filter(pc.equal(run.tables["updates"]["cluster"], "A"))
+    cut = replace(run, tables={**run.tables, "updates": heard})
+    [missing] = [one for one in cut.diagnosis.causes if one.code is Code.MISSING_CLASS]
+    clients = run.clients.groupby(["cluster", "class"]).samples.sum().unstack(fill_value=0)
+    apart = {label for label in clients.columns if clients.loc["A", label] <= 2}
+    assert set(missing.values["labels"]) == apart and len(apart) >= 3
+    assert all(one.code is not Code.MISSING_CLASS for one in run.diagnosis.causes)
+
+
+@pytest.mark.parametrize("name", ["slots-timing", "stopped"])
+def test_a_run_that_trained_nothing_is_refused_in_a_line(leomix, runs, tmp_path, name):
+    if name == "stopped":
+        folder = runs.copy("fedavg", tmp_path)
+        manifest = json.loads((folder / "manifest.json").read_text()) | {"status": "interrupted"}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        run = sim.load(folder)
+        none = run.tables["events"].filter(pc.equal(run.tables["events"]["kind"], "nothing"))
+        import pyarrow.parquet as pq
+
+        pq.write_table(none, folder / "events.parquet")
+        pq.write_table(run.tables["updates"].slice(0, 0), folder / "updates.parquet")
+    else:
+        folder = runs[name]
+    found = leomix("why", folder)
+    assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
+    assert found.err.startswith(f"leomix: {folder}: ")
+    assert not (folder / "why").exists()
+
+
+def test_what_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted, monkeypatch):
+    """Code of the run's own is not run without consent, and nothing behind its time."""
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    for code, said, asked in (
+        (Code.MISSING_CLASS, "LEOMIX_ALLOW_CODE=1", ("--bounds",)),
+        (Code.LARGE_STEP, "no time left", ("--bounds", "--max-wall", "0.001")),
+    ):
+        place = planted[code].with_name(f"{code}-beside")
+        found = leomix("why", planted[code], "-o", place, "--json", "--quiet", *asked)
+        answer = json.loads(found.out)
+        assert (found.status, answer["code"]) == (0, code)
+        assert said in answer["bounds"][-1]["refused"]
