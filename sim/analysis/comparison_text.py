@@ -9,7 +9,14 @@ from sim.analysis.figures import TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.judged import Judged
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
-from sim.analysis.main_figures import ONLY_WHERE_ANY, TRAFFIC, Cell, MainFigures, main_figures
+from sim.analysis.main_figures import (
+    ONLY_WHERE_ANY,
+    SPENT,
+    TRAFFIC,
+    Cell,
+    MainFigures,
+    main_figures,
+)
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
 from sim.analysis.verdict_text import caveat_lines, p_text
@@ -147,18 +154,26 @@ def without_limits(comparison: Comparison, groups: int) -> list[str]:
 
 
 def main_rows(found: MainFigures) -> list[list[str]]:
-    """Return means over seeds and intervals of the main figures; what was sent is in one row."""
+    """Return means over seeds of the main figures, of what came out with intervals.
+
+    What was sent has one row.
+    """
     in_order = [cells for *_, cells in sorted(found.rows, key=lambda row: row[0])]
     rows = []
     sent = [place for place, key in enumerate(found.keys) if key in TRAFFIC]
     for place, (key, head) in enumerate(zip(found.keys, found.heads, strict=True)):
         if key not in TRAFFIC:
-            rows.append([head, *(_with_interval(cells[place]) for cells in in_order)])
+            shown = _text if key in SPENT else _with_interval
+            rows.append([head, *(shown(cells[place]) for cells in in_order)])
         elif place == sent[0]:
             ways = ", ".join(TRAFFIC[found.keys[one]] for one in sent)
             each = (", ".join(cells[one].text for one in sent) for cells in in_order)
             rows.append([f"sent {ways}", *each])
     return rows
+
+
+def _text(cell: Cell) -> str:
+    return cell.text
 
 
 def _with_interval(cell: Cell) -> str:
