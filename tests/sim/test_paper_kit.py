@@ -141,7 +141,9 @@ def test_the_same_folders_give_the_same_bytes(swept, kit, tmp_path):
     assert all((kit / file).read_bytes() == (again / file).read_bytes() for file in files)
 
 
-def test_of_a_key_without_effect_one_map_is_drawn(leomix, tmp_path):
+def test_of_a_key_without_effect_one_map_is_drawn_and_without_chance_one_seed_is_enough(
+    leomix, tmp_path
+):
     """Of the step size, where nothing is trained: maps of each would be equal."""
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"description": "small"})))
     varied = {
@@ -150,10 +152,13 @@ def test_of_a_key_without_effect_one_map_is_drawn(leomix, tmp_path):
         "learning.step_size": "0.1,0.3",
     }
     keys = [word for key, values in varied.items() for word in ("-p", f"{key}={values}")]
-    timing = ("--set", "learning.train=false", "--quiet")
+    timing = ("--set", "learning.train=false", "--set", "learning.method=synchronous", "--quiet")
     leomix("sweep", tmp_path / "small.yaml", *keys, *timing, "-o", tmp_path / "s")
     out = ("-o", tmp_path / "page.html", "--figures", tmp_path / "figures")
-    assert leomix("report", tmp_path / "s", *out).status == 0
+    assert leomix("report", tmp_path / "s", *out, "--paper", tmp_path / "paper").status == 0
+    assert "Nothing is drawn at random" in (tmp_path / "paper/captions.md").read_text()
+    drawn = {path.stem for path in (tmp_path / "paper/figures").glob("*.svg")}
+    assert drawn == {"cycles-over-time", "sent-bytes-over-time"}
     names = [path.stem for path in (tmp_path / "figures").glob("map-of-*.svg")]
     assert names and not [name for name in names if "step-size" in name]
 
