@@ -89,7 +89,7 @@ def test_a_run_that_comes_to_a_constant_answer_has_learnt_nothing(leomix, runs, 
     folder = with_course(runs["fedavg"], tmp_path / "run", (0.04, 0.12, 0.13, 0.125), losses)
     shown = leomix("show", folder).out
     what = "nothing was learnt beyond a constant answer"
-    assert shown.startswith(f"no result      {what}\n")
+    assert shown.startswith(f"N{what[1:]}: accuracy 0.040 at the start")
     assert "a constant answer is right about 0.123" in shown and "reached" not in shown
     assert what in report([folder], tmp_path / "page.html").read_text().lower()
     assert json.loads(leomix("show", folder, "--json").out)["reached"] == {}
