@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import yaml
+
 from sim.analysis.figures import LISTED
 from sim.formatting import as_yaml
 
@@ -52,13 +54,21 @@ def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> lis
     for form in FORMS:
         named = _needed(settings, differing) if form.needed_only else differing
         heads = _heads(named, every, form)
-        if len(named) == 1 and all(isinstance(own.get(named[0]), str) for own in settings):
+        if len(named) == 1 and all(_is_name(own.get(named[0])) for own in settings):
             labels = [form.value("", own[named[0]]) for own in settings]
         else:
             labels = [_label(own, named, heads, form) for own in settings]
         if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST:
             return labels
     return _numbered(labels)
+
+
+def _is_name(value: Any) -> bool:
+    """Tell whether a value says by itself what it is: a word, and no number or list."""
+    try:
+        return isinstance(value, str) and isinstance(yaml.safe_load(value), str)
+    except yaml.YAMLError:
+        return True
 
 
 def _plain(value: Any) -> str:
@@ -97,10 +107,17 @@ def ending(key: str, every: Collection[str]) -> str:
 
 
 def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], form: _Form) -> str:
-    said = [key for key in named if own.get(key) is not None]
+    said = [key for key in named if own.get(key) not in (None, "[]")]
     first = [form.value("", own[key]) for key in FIRST if key in said]
-    rest = (f"{heads[key]}={form.value(key, own[key])}" for key in said if key not in FIRST)
+    rest = (_named(heads[key], key, own[key], form) for key in said if key not in FIRST)
     return " ".join([*first, *rest]) or f"no {heads[named[0]]}"
+
+
+def _named(head: str, key: str, value: Any, form: _Form) -> str:
+    """Name a value by its key; of a list of mappings how many it has."""
+    if isinstance(value, str) and value.startswith("[{"):
+        return f"{len(json.loads(value))} {head}"
+    return f"{head}={form.value(key, value)}"
 
 
 def _in_full(_: str, value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.files import check_file
 from sim.formatting import Bar
-from statements import as_json
+from statements import Code, Set, Statement, as_json
 
 if TYPE_CHECKING:
     from sim.cli.capacity_text import Capacity
@@ -50,16 +52,30 @@ def capacity_command(
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
         found, plan = _capacity(world, bar)
+    doubts = [*plan.doubts, *_unused_links(world)]
     if not json_:
-        warn(plan.doubts)
+        warn(doubts)
     if csv is not None:
         _write(found, csv)
     if page is not None:
         _write_page(found, plan, world, Path(network).stem, page)
     if json_:
-        print_json(found.json | {"doubts": [as_json(doubt) for doubt in plan.doubts]})
+        print_json(found.json | {"doubts": [as_json(doubt) for doubt in doubts]})
     else:
         print(found.text)
+
+
+def _unused_links(world: World) -> Iterator[Statement]:
+    """Say that links between satellites carry nothing here unless messages are routed over them."""
+    isl = world.link.isl
+    if isl is not None and isl.route == "direct":
+        yield Statement.doubt(
+            Code.UNUSED,
+            "link.isl",
+            "is not counted: with route 'direct' links carry what a method sends over them, and "
+            "bytes to and from the server go in passes",
+            Set("link.isl.route", "earliest"),
+        )
 
 
 def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
@@ -71,12 +87,19 @@ def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
     windows = WindowCache(None)
     plan = _plan(world, windows.find)
     bar.update("adding up what links carry")
-    found = Capacity(operations(plan))
+    found = Capacity(operations(plan), turning=_turns(world))
     more = one_more(world) if found.served_share < ALL_SERVED else None
     if more is not None:
         bar.update("planning with one more dish")
-        found = Capacity(found.rows, (more, operations(_plan(more.world, windows.find))))
+        found = replace(found, more=(more, operations(_plan(more.world, windows.find))))
     return found, plan
+
+
+def _turns(world: World) -> bool:
+    """Tell whether dishes lose time before they serve."""
+    ground = world.ground
+    own = (one.acquisition_s or one.slew_deg_s for one in world.sites.stations)
+    return bool(ground.acquisition_s or ground.slew_deg_s) or any(own)
 
 
 def _plan(world: World, find: Find) -> Plan:

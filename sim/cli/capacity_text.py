@@ -34,10 +34,12 @@ class Capacity:
     """What a network carries, and the same with one more dish or beam on every server.
 
     ``more`` is None where nobody shares a dish or beam, or where every pass is served in full.
+    ``turning`` says that dishes lose time before they serve, which is not in busy hours.
     """
 
     rows: Sequence[Operations]
     more: tuple[OneMore, Sequence[Operations]] | None = None
+    turning: bool = False
 
     @property
     def total(self) -> Operations:
@@ -120,7 +122,8 @@ class Capacity:
             sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
         )
         whose = "its" if len(self.servers) == 1 else "their"
-        return f"{carry}; {whose} {self.limit} are the limit: busy {each:.1f} of 24 h, {share}."
+        busy = f"busy {each:.1f} of 24 h{' besides turning' if self.turning else ''}"
+        return f"{carry}; {whose} {self.limit} are the limit: {busy}, {share}."
 
     @property
     def advice(self) -> list[str]:

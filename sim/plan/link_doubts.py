@@ -51,9 +51,9 @@ def link_doubts(
     names = served.grounded
     sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
-    unseen = ", ".join(
-        name for name, windows in zip(names, windows_of, strict=True) if not len(windows)
-    )
+    # Whoever is out in each of its passes is seen all the same.
+    passes_of = groups(served.pass_places, len(names))
+    unseen = ", ".join(name for name, own in zip(names, passes_of, strict=True) if not len(own))
     if unseen and served.topology.in_orbit:
         yield Statement.doubt(
             Code.NEVER_SEEN,
