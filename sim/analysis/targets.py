@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from math import fsum
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.judged import Judged, judged_by
@@ -199,7 +198,7 @@ def shared_target(reached: Mapping[str, int], runs: int) -> str | None:
 
 
 def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
-    """Return round accuracies above the median start that at least one of the runs has reached.
+    """Return round accuracies above every start that at least one of the runs has reached.
 
     These are the highest few multiples of 5 %, or of 2 or 1 % where the runs lie closer together,
     and the highest that all runs have reached. Runs that measured nothing do not count.
@@ -207,7 +206,7 @@ def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     known = [[evaluation.accuracy for evaluation in curve] for curve in curves if curve]
     if not known:
         return ()
-    start = median(curve[0] for curve in known)
+    start = max(curve[0] for curve in known)
     best = [max(curve) for curve in known]
     found: list[float] = []
     for step in STEPS:

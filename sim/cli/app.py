@@ -49,7 +49,6 @@ app = typer.Typer(
     name="leomix",
     help="Simulate federated learning over satellites in low Earth orbit: of any PyTorch model, "
     "plain or a mixture of experts.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -240,8 +239,9 @@ def status(arguments: list[str] | None) -> int:
 def _status(arguments: list[str] | None) -> int:
     try:
         raise_when_interrupted()
+        given = sys.argv[1:] if arguments is None else arguments
         with _interrupts():
-            code = app(args=arguments, standalone_mode=False, prog_name="leomix")
+            code = app(args=given or ["--help"], standalone_mode=False, prog_name="leomix")
         sys.stdout.flush()
     except UsageError as error:
         _say(error.format_message())
