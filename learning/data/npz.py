@@ -76,7 +76,11 @@ def channels_first(name: str, array: NDArray[Any]) -> Pixels:
             value = array[row][wrong[row]][0]
             raise ValueError(
                 f"{name}[{row}] holds {value}; it must be finite"
-                + ("" if array.ndim == 2 else " and in 0 to 1 (or uint8)")
+                + (
+                    ""
+                    if array.ndim == 2
+                    else " and in 0 to 1 (or uint8): divide by the largest value"
+                )
             )
     if array.ndim == 3:
         return array[:, None]

@@ -168,8 +168,12 @@ def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str,
 
 
 def best_target(done: Sequence[Row]) -> str | None:
-    """Return the one target accuracy of these complete points: see :func:`shared_target`."""
-    names = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
+    """Return the one target accuracy of these complete points: see :func:`shared_target`.
+
+    It is one above the start of all of them, as far as there is one.
+    """
+    every = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
+    names = [name for name in every if all(row[name] != 0.0 for row in done)] or every
     count = {name: sum(row[name] is not None for row in done) for name in names}
     reached = {name.removeprefix("hours_to_"): found for name, found in count.items()}
     return shared_target(reached, len(done))

@@ -11,6 +11,7 @@ from sim.analysis.labels import labels_of
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
+from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS
 from sim.sweep.differences import Row
 from sim.sweep.folder import Sweep, read_sweep
@@ -57,11 +58,14 @@ def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison
     keys = compared_keys(sweep)
     if len(keys) != 1 or not 1 < len(combinations_in(rows, keys)) <= MOST_GROUPS:
         return None
-    folders = dict.fromkeys(row["folder"] for row in rows if row["status"] == COMPLETE)
+    done = [row for row in rows if row["status"] == COMPLETE]
+    folders = dict.fromkeys(row["folder"] for row in done)
     loaded = ((name, load(folder / name)) for name in folders)
     runs = {name: WithoutTables(run.summary, run.manifest, run.evaluations) for name, run in loaded}
     groups = groups_of(sweep, rows, runs)
-    return compare_groups(groups, MORE_SEEDS, deadline_days) if len(groups) > 1 else None
+    if len(groups) < 2:
+        return None
+    return compare_groups(groups, MORE_SEEDS, deadline_days, best_target(done))
 
 
 def compared_keys(sweep: Sweep) -> Sequence[str]:
