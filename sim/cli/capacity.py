@@ -43,10 +43,11 @@ def capacity_command(
     from sim.world.world import World
 
     if csv is not None:
-        check_file(csv, ".csv")
+        check_file(csv, ".csv", said_as="--csv ")
     if page is not None:
         from sim.report.write import checked
 
+        check_file(page, ".html", ".htm", said_as="--report ")
         page = checked((), page)
     world = World(scenarios.load(network, overrides_of(set_)))
     with Bar(quiet=False) as bar:
