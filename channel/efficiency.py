@@ -146,9 +146,10 @@ def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float, modcods: Modcods = 
 def modcods_used(
     snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2"
 ) -> tuple[NDArray[np.str_], Floats]:
-    """Name of the mode that is used at SNRs of any shape, and how far the SNR is above its threshold.
+    """Name of the mode used at each SNR, and by how many dB the SNR is above its threshold.
 
-    Below the lowest threshold the name is NO_MODE, and the margin, in dB, that to this threshold.
+    SNRs are in dB and of any shape. Below the lowest threshold the name is NO_MODE, and the margin
+    that to this threshold, negative.
     """
     level = modcod_level(snr_db, rolloff, modcods)
     thresholds_db = _staircase(rolloff, modcods)[0]

@@ -165,7 +165,7 @@ def _by_elevation(link: channel.Link, overhead: Overhead) -> dict[str, Any]:
 
 
 def _terms(link: channel.Link, elevation_deg: Any, slant_range_m: Any) -> dict[str, Any]:
-    """Return the terms of a budget; with rate modcod the mode that is used stands beside the margin.
+    """Return the terms of a budget; with rate modcod the mode that is used is beside the margin.
 
     The margin is that to the lowest mode, which says whether anything is received.
     """
