@@ -140,8 +140,8 @@ def _overhead(world: World, height: Height, site: orbit.Site) -> Overhead:
     """Return how high a satellite passes over a site, of an apsis as if that were there.
 
     A polar station is 21 km nearer to the Earth's centre than the equator, and the orbit's radius
-    is up to 10 km off its axis: the nominal height over a sphere would be up to 0.3 dB too near.
-    Passes of a circular orbit are within 0.05 dB of these ranges.
+    is up to 10 km off its axis: with the nominal height over a sphere, ranges over it would be too
+    short by up to 0.3 dB. Passes of a circular orbit are within 0.05 dB of these.
     """
     site_m = 1e3 * orbit.geocentric_radius_km(site)
     assert height.radius_m is not None  # a satellite has one
