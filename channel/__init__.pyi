@@ -18,6 +18,7 @@ from .budget_table import link_budget as link_budget
 from .budget_table import link_budget_terms as link_budget_terms
 from .capacity import ergodic_capacity as ergodic_capacity
 from .capacity import shannon_capacity as shannon_capacity
+from .efficiency import modcods_used as modcods_used
 from .environment import CLEAR_PATH as CLEAR_PATH
 from .environment import Environment as Environment
 from .environment import Path as Path

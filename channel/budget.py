@@ -10,18 +10,23 @@ from channel.checks import Floats, between, checked, finite, not_negative, posit
 from channel.settings import APERTURE_EFFICIENCY
 
 
-def slant_range_m(altitude_m: ArrayLike, elevation_deg: ArrayLike) -> Floats:
-    """Distance from a ground site to a satellite over a spherical Earth of radius 6371 km.
+def slant_range_m(
+    altitude_m: ArrayLike, elevation_deg: ArrayLike, earth_radius_m: ArrayLike | None = None
+) -> Floats:
+    """Distance from a ground site to a satellite over a spherical Earth, of radius 6371 km if none.
 
     3GPP TR 38.811, equation (6.6-3): d = sqrt(R^2 sin^2 e + h^2 + 2 R h) - R sin e, evaluated as
     (h^2 + 2 R h) / (sqrt(R^2 sin^2 e + h^2 + 2 R h) + R sin e), which does not cancel.
 
-    altitude_m is the height above the sphere (> 0), elevation_deg lies in 0 to 90.
-    Raises ValueError for values outside these ranges.
+    altitude_m is the height above the sphere (> 0), elevation_deg lies in 0 to 90, earth_radius_m
+    is above 0: with that of a site and the height above it, the range is that over the site. Inputs
+    broadcast. Raises ValueError for values outside these ranges.
     """
     height_m = positive("altitude_m", altitude_m)
-    rise_m = EARTH_RADIUS_M * np.sin(np.radians(between("elevation_deg", elevation_deg, 0.0, 90.0)))
-    tangent_squared_m2 = height_m * (height_m + 2.0 * EARTH_RADIUS_M)
+    given_m = EARTH_RADIUS_M if earth_radius_m is None else earth_radius_m
+    earth_m = positive("earth_radius_m", given_m)
+    rise_m = earth_m * np.sin(np.radians(between("elevation_deg", elevation_deg, 0.0, 90.0)))
+    tangent_squared_m2 = height_m * (height_m + 2.0 * earth_m)
     return tangent_squared_m2 / (np.sqrt(rise_m**2 + tangent_squared_m2) + rise_m)
 
 

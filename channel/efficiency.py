@@ -143,15 +143,37 @@ def modcod_efficiency_bps_hz(snr_db: Floats, rolloff: float, modcods: Modcods = 
     return np.asarray(_staircase(rolloff, modcods)[1][modcod_level(snr_db, rolloff, modcods)])
 
 
+def modcods_used(
+    snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2"
+) -> tuple[NDArray[np.str_], Floats]:
+    """Name of the mode used at each SNR, and by how many dB the SNR is above its threshold.
+
+    SNRs are in dB and of any shape. Below the lowest threshold the name is NO_MODE, and the margin
+    that to this threshold, negative.
+    """
+    level = modcod_level(snr_db, rolloff, modcods)
+    thresholds_db = _staircase(rolloff, modcods)[0]
+    names = np.array([NO_MODE, *(name for name, _, _ in _best_modes(modcods))])
+    return names[level], np.asarray(snr_db - thresholds_db[np.maximum(level - 1, 0)])
+
+
+NO_MODE: Final = "none"
+"""Where the SNR is below all thresholds."""
+
+
+def _best_modes(modcods: Modcods) -> Modes:
+    """The modes by threshold, without those that a better one undercuts."""
+    best: list[tuple[str, float, float]] = []
+    for mode in sorted(MODES[modcods], key=lambda mode: (mode[2], -mode[1])):
+        if not best or mode[1] > best[-1][1]:
+            best.append(mode)
+    return tuple(best)
+
+
 @lru_cache(maxsize=32)
 def _staircase(rolloff: float, modcods: Modcods) -> tuple[Floats, Floats]:
-    """Thresholds (M,) and efficiencies (M + 1,) without the modes that a better one undercuts."""
-    by_threshold = sorted(MODES[modcods], key=lambda mode: (mode[2], -mode[1]))
-    best = [(0.0, -np.inf)]
-    for _, bits, es_n0_db in by_threshold:
-        if bits > best[-1][0]:
-            best.append((bits, es_n0_db))
-    bits, es_n0_db = np.array(best).T
-    thresholds_db = es_n0_db[1:] - 10.0 * np.log10(1.0 + rolloff)
+    """Thresholds (M,) and efficiencies (M + 1,) of the modes that are ever the best ones."""
+    best = _best_modes(modcods)
+    thresholds_db = np.array([es_n0_db for _, _, es_n0_db in best]) - 10.0 * np.log10(1.0 + rolloff)
     thresholds_db.setflags(write=False)
-    return thresholds_db, bits / (1 + rolloff)
+    return thresholds_db, np.array([0.0, *(bits for _, bits, _ in best)]) / (1 + rolloff)

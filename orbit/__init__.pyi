@@ -21,6 +21,8 @@ from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
+from .heights import geocentric_radius_km as geocentric_radius_km
+from .heights import radius_over_km as radius_over_km
 from .history import one_each as one_each
 from .history import sets_of as sets_of
 from .isl import IslWindows as IslWindows

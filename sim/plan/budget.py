@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +42,8 @@ LOSSES = (
 """Losses between EIRP and G/T; their sum is `path_loss_db` along a pass."""
 TERMS = {*LOSSES, "eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db"}
 """Terms of the budget, of which many are the same in all rows."""
+MODE = ("modcod", "modcod_margin_db")
+"""The mode that rate modcod uses, beside the margin to the lowest one."""
 GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
 FINE = ("spectral_efficiency_bps_hz", "line_of_sight_probability")
 FORMS = {n: "{:.2f}" for n in HEADS if n not in FINE and not n.endswith("rate_mbps")} | {
@@ -82,7 +85,7 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class HeightBudget(Budget):
-    """A budget by elevation, of a satellite's height over a place.
+    """A budget by elevation, of a satellite's height over a place, above the ellipsoid there.
 
     Without geometry there is no ``satellite``, and the height is that of the paper.
     """
@@ -102,29 +105,78 @@ def budget(world: World) -> list[HeightBudget]:
     name = world.sites.nodes[0].name
     over = _over(name, [node.name for node in world.sites.nodes], ground_radios(world))
     if not world.orbit.has_geometry:
-        heights = [Height(PAPER_ALTITUDE_M, "", "any satellite")]
+        heights = [Height(PAPER_ALTITUDE_M, None, "", "any satellite")]
+        stands = [Overhead(None, PAPER_ALTITUDE_M, PAPER_ALTITUDE_M)]
         over += f"; source {world.orbit.source!r} has no heights, and this is that of the paper"
     else:
         heights = _heights(world.fleet.satellites)
+        stands = [_overhead(world, height, world.sites.of_passes[0]) for height in heights]
     return [
         HeightBudget(
-            f"{height.who} at {height.altitude_m / 1e3:.0f} km, {over}",
+            f"{height.who} at {overhead.altitude_m / 1e3:.0f} km, {over}",
             _dish(world, 0),
             directions,
-            {side: _by_elevation(radio, height.altitude_m) for side, radio in directions.items()},
+            {side: _by_elevation(radio.link, overhead) for side, radio in directions.items()},
             height.satellite,
-            height.altitude_m / 1e3,
+            overhead.altitude_m / 1e3,
             name,
         )
-        for height in heights
+        for height, overhead in zip(heights, stands, strict=True)
     ]
 
 
-def _by_elevation(radio: Radio, altitude_m: float) -> dict[str, Any]:
-    lowest = max(radio.link.min_elevation_deg, 5.0)
+class Overhead(NamedTuple):
+    """A place's distance from the Earth's centre, and how far above it a satellite passes over it.
+
+    ``altitude_m`` is the same height above the ellipsoid. Without a radius the Earth is a sphere.
+    """
+
+    site_radius_m: float | None
+    above_site_m: float
+    altitude_m: float
+
+
+def _overhead(world: World, height: Height, site: orbit.Site) -> Overhead:
+    """Return how high a satellite passes over a site, of an apsis as if that were there.
+
+    A polar station is 21 km nearer to the Earth's centre than the equator, and the orbit's radius
+    is up to 10 km off its axis: with the nominal height over a sphere, ranges over it would be too
+    short by up to 0.3 dB. Passes of a circular orbit are within 0.05 dB of these.
+    """
+    site_m = 1e3 * orbit.geocentric_radius_km(site)
+    assert height.radius_m is not None  # a satellite has one
+    orbit_m = height.radius_m
+    if not height.of_apsis:
+        flying = next(one for one in world.fleet.satellites if one.name == height.satellite)
+        # Where SGP4 knows no position at the start, the axis is the best that is known.
+        with suppress(ValueError):
+            start = world.start_of(world.fleet.satellites)
+            orbit_m = 1e3 * orbit.radius_over_km(flying, site, start)
+    above_m = orbit_m - site_m
+    return Overhead(site_m, above_m, above_m + site.altitude_m)
+
+
+def _by_elevation(link: channel.Link, overhead: Overhead) -> dict[str, Any]:
+    lowest = max(link.min_elevation_deg, 5.0)
     steps = np.arange(np.ceil((lowest + 0.01) / 10) * 10, 91, 10)
     elevation_deg = np.unique(np.concatenate([[lowest], steps]))
-    return dict(channel.link_budget_terms(radio.link, elevation_deg, altitude_m=altitude_m))
+    range_m = channel.slant_range_m(overhead.above_site_m, elevation_deg, overhead.site_radius_m)
+    return _terms(link, elevation_deg, range_m)
+
+
+def _terms(link: channel.Link, elevation_deg: Any, slant_range_m: Any) -> dict[str, Any]:
+    """Return the terms of a budget; with rate modcod the mode that is used is beside the margin.
+
+    The margin is that to the lowest mode, which says whether anything is received.
+    """
+    terms = channel.link_budget_terms(link, elevation_deg, slant_range_m=slant_range_m)
+    columns: dict[str, Any] = {}
+    for name, values in terms.items():
+        columns[name] = values
+        if name == "margin_db" and link.rate == "modcod":
+            used = channel.modcods_used(terms["snr_db"], link.rolloff, link.modcods)
+            columns |= dict(zip(MODE, used, strict=True))
+    return columns
 
 
 def _over(
@@ -146,12 +198,15 @@ MOST_HEIGHTS = 4
 class Height(NamedTuple):
     """A height of a ``satellite``; ``who`` names it, with its apsis and how many others are there.
 
-    Above the equator's radius.
+    ``altitude_m`` is above the equator's radius, ``radius_m`` the distance from the Earth's centre,
+    None without geometry: of an apsis, or the semi-major axis of an orbit that is nearly circular.
     """
 
     altitude_m: float
+    radius_m: float | None
     satellite: str
     who: str
+    of_apsis: bool = False
 
 
 def _heights(satellites: Sequence[orbit.Satellite]) -> list[Height]:
@@ -181,16 +236,16 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
     """Return perigee and apogee of a satellite, or its mean height where they hardly differ."""
     model = satellite.model
     name = satellite.name
-    mean_m, low_m, high_m = (
-        float((radii - 1) * model.radiusearthkm * 1e3)  # a is in equatorial radii
-        for radii in (model.a, model.a * (1 - model.ecco), model.a * (1 + model.ecco))
+    earth_m = model.radiusearthkm * 1e3  # of the equator, in which a is given
+    mean, low, high = (
+        Height(float((radii - 1) * earth_m), float(radii * earth_m), name, f"{name}{apsis}", at)
+        for radii, apsis, at in (
+            (model.a, "", False),
+            (model.a * (1 - model.ecco), " in its perigee", True),
+            (model.a * (1 + model.ecco), " in its apogee", True),
+        )
     )
-    if high_m <= SAME_HEIGHT * low_m:
-        return [Height(mean_m, name, name)]
-    return [
-        Height(low_m, name, f"{name} in its perigee"),
-        Height(high_m, name, f"{name} in its apogee"),
-    ]
+    return [mean] if high.altitude_m <= SAME_HEIGHT * low.altitude_m else [low, high]
 
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
@@ -311,17 +366,22 @@ def _along(
 ) -> dict[str, Any]:
     """One direction at the points of a pass of one site, which begins at `rise_s`."""
     elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
-    terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
+    terms = _terms(link, elevation, seen.slant_range_km[0] * 1e3)
+    losses = {name: terms[name] for name in LOSSES if name in terms}
+    mode = {name: terms[name] for name in MODE if name in terms}
     return {
         "time_s": seen.time_s[0] - rise_s,
         "elevation_deg": elevation,
         "slant_range_km": seen.slant_range_km[0],
         "delay_ms": seen.slant_range_km[0] * 1e6 / channel.SPEED_OF_LIGHT_M_S,
-        "path_loss_db": sum(terms[name] for name in LOSSES if name in terms),
+        "eirp_dbw": terms["eirp_dbw"],
+        **losses,
+        "path_loss_db": sum(losses.values()),
         "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
-        "c_over_n0_dbhz": terms["c_over_n0_dbhz"],
-        "snr_db": terms["snr_db"],
+        **{name: terms[name] for name in ("g_over_t_db_k", "noise_bandwidth_dbhz")},
+        **{name: terms[name] for name in ("c_over_n0_dbhz", "snr_db", "required_snr_db")},
         "margin_db": terms["margin_db"],
+        **mode,
         "rate_mbps": terms["rate_mbps"],
         "delivered_mbit": curve.device(0).delivered_bits(seen.time_s[0]) / 1e6,
     }

@@ -23,23 +23,32 @@ def ratio(db):
 # Geometry
 
 
-def seen_from_the_ground(central_angle_rad, altitude_m):
+def seen_from_the_ground(central_angle_rad, altitude_m, earth_m):
     """Range and elevation of a satellite in a plane through the centre, the site at (0, R)."""
-    east_m = (EARTH_M + altitude_m) * math.sin(central_angle_rad)
-    up_m = (EARTH_M + altitude_m) * math.cos(central_angle_rad) - EARTH_M
+    east_m = (earth_m + altitude_m) * math.sin(central_angle_rad)
+    up_m = (earth_m + altitude_m) * math.cos(central_angle_rad) - earth_m
     return math.hypot(east_m, up_m), math.degrees(math.atan2(up_m, east_m))
 
 
-@given(st.floats(1e3, 4e7), st.one_of(st.sampled_from([0.0, 90.0]), st.floats(0.0, 90.0)))
-def test_slant_range_is_that_of_the_triangle_through_the_earths_centre(altitude_m, elevation_deg):
-    def too_high(angle_rad):
-        return seen_from_the_ground(angle_rad, altitude_m)[1] - elevation_deg
+@given(
+    st.floats(1e3, 4e7),
+    st.one_of(st.sampled_from([0.0, 90.0]), st.floats(0.0, 90.0)),
+    st.sampled_from([None, 6.357e6, 6.378e6]),
+)
+def test_slant_range_is_that_of_the_triangle_through_the_earths_centre(
+    altitude_m, elevation_deg, radius_m
+):
+    earth_m = EARTH_M if radius_m is None else radius_m
 
-    horizon_rad = math.acos(EARTH_M / (EARTH_M + altitude_m))
+    def too_high(angle_rad):
+        return seen_from_the_ground(angle_rad, altitude_m, earth_m)[1] - elevation_deg
+
+    horizon_rad = math.acos(earth_m / (earth_m + altitude_m))
     central_rad = brentq(too_high, -1e-3, horizon_rad + 1e-3, xtol=1e-15)
-    expected_m, _ = seen_from_the_ground(central_rad, altitude_m)
+    expected_m, _ = seen_from_the_ground(central_rad, altitude_m, earth_m)
     # The reference is good to the angle's rounding times the lever of the Earth's radius.
-    assert slant_range_m(altitude_m, elevation_deg) == pytest.approx(expected_m, rel=1e-9, abs=1e-6)
+    found_m = slant_range_m(altitude_m, elevation_deg, radius_m)
+    assert found_m == pytest.approx(expected_m, rel=1e-9, abs=1e-6)
     assert slant_range_m(altitude_m, 90.0) == pytest.approx(altitude_m, rel=1e-14)
 
 

@@ -10,7 +10,15 @@ from scipy.integrate import quad
 from scipy.special import exp1
 from scipy.stats import ncx2, norm
 
-from channel import Link, ergodic_capacity, rate_bps, rate_state, shannon_capacity, snr_db
+from channel import (
+    Link,
+    ergodic_capacity,
+    modcods_used,
+    rate_bps,
+    rate_state,
+    shannon_capacity,
+    snr_db,
+)
 from tests.kit import channel as kit
 
 ACCURACY = 1e-9  # the promise: relative, for every K and -60 to +60 dB
@@ -173,6 +181,24 @@ def test_a_link_climbs_the_steps_of_the_standard(rolloff):
     assert (states[0], states[-1], rate_bps(links[-1], 5.0, 6e5)) == (0, 22, 0.0)
     efficiency = kit.modcod_efficiency_bps_hz(kit.modcod_thresholds_db(rolloff), rolloff)
     assert set(efficiency * 5e6) == {*rates} - {0.0}  # a threshold is met at itself
+
+
+@pytest.mark.parametrize("modcods", ["dvb-s2", "dvb-s2x"])
+def test_the_mode_that_is_named_is_the_one_that_carries_the_rate(modcods):
+    bits_and_threshold = {name: (bits, db) for name, bits, db in kit.MODES[modcods]}
+    at_db = np.linspace(-6.0, 25.0, 400)
+    names, over_db = modcods_used(at_db, 0.2, modcods)
+    carried = kit.modcod_efficiency_bps_hz(at_db, 0.2, modcods)
+    lowest_db = min(db for _, db in bits_and_threshold.values()) - 10 * math.log10(1.2)
+    for name, db, over, bps_hz in zip(names, at_db, over_db, carried, strict=True):
+        if name == "none":
+            assert bps_hz == 0.0 and over == pytest.approx(db - lowest_db) and over < 0.0
+        else:
+            bits, es_n0_db = bits_and_threshold[name]
+            assert bps_hz == pytest.approx(bits / 1.2, rel=1e-12)
+            assert over == pytest.approx(db + 10 * math.log10(1.2) - es_n0_db) and over >= 0.0
+    last = {"dvb-s2": "32APSK 9/10", "dvb-s2x": "256APSK 3/4"}
+    assert (names[0], names[-1]) == ("none", last[modcods])
 
 
 PLAIN = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)

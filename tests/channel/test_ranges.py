@@ -12,7 +12,7 @@ import channel
 # Functions and their arguments: name=a good value|refused,refused,... ("_" is none, "1/2" a row).
 # Not a number is refused wherever a number is. A refusal may say another name: name:other=...
 RANGES = """
-slant_range_m altitude_m=6e5|0,inf elevation_deg=30|-0.1,90.1
+slant_range_m altitude_m=6e5|0,inf elevation_deg=30|-0.1,90.1 earth_radius_m=6e6|0,inf
 free_space_path_loss_db distance_m=6e5|0,inf frequency_hz=2e9|0,inf
 aperture_gain_dbi diameter_m=13|0,inf frequency_hz=2e9|0,inf efficiency=0.6|0,1.1
 doppler_hz range_rate_km_s=1|inf frequency_hz=2e9|0
