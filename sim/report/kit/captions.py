@@ -44,9 +44,10 @@ class Said(NamedTuple):
     note: str
 
 
-CLIPPED = (
-    "Ends of intervals are clipped to the range of the figure: 0 to 1 of an accuracy, 0 and above "
-    "of bytes, cycles and times"
+CLIPPED = "clipped to the range of the figure"
+RANGES = (
+    f"Intervals are {CLIPPED}: 0 to 1 of an accuracy, from 0 on of bytes, cycles and arithmetic "
+    "means of times"
 )
 
 
@@ -57,7 +58,7 @@ def of_curves(what: What, over: Over, groups: Sequence[Group], targets: Sequence
     if banded := any(len(group.runs) >= FEWEST for group in groups):
         caption += "; band: 95 % interval"
     if banded:
-        words += ["Bands are 95 % intervals of the mean (Student's t)", CLIPPED]
+        words.append(f"Bands are 95 % intervals of the mean (Student's t), {CLIPPED}")
     if what == "accuracy" and targets:
         many = f"lines are the targets, accuracies of {listed(targets)}"
         one = f"line is the target, an accuracy of {targets[0]}"
@@ -73,8 +74,8 @@ def over_key(what: str, key: str, groups: Sequence[Group], *, shared: str) -> Sa
     words = []
     if any(len(group.runs) >= FEWEST for group in groups):
         caption += "; bars: 95 % interval"
-        words += ["Bars are 95 % intervals of the mean (Student's t)"]
-        words.append("That of times is on their logarithms" if shared else CLIPPED)
+        ends = "on logarithms of the times" if shared else CLIPPED
+        words.append(f"Bars are 95 % intervals of the mean (Student's t), {ends}")
     if shared:
         words.append("A value with which some seed has not reached the target has no point")
     return Said(sentences([caption]), sentences(words))
@@ -92,14 +93,14 @@ def mean_of(groups: Sequence[Group]) -> str:
     return f"mean over {many} seeds{named}"
 
 
-def of_results(comparison: Comparison, groups: Sequence[Group], shared: str, clock: Unit) -> Said:
-    """Return what the table of results shows: means, tests, what is not known, and ``shared``.
+def of_results(comparison: Comparison, groups: Sequence[Group], missing: str, clock: Unit) -> Said:
+    """Return what the table of results shows: means, tests, and what is not known.
 
-    That is what all runs share. Times are in the unit ``clock``.
+    ``missing`` says which points a sweep lacks. Times are in the unit ``clock``.
     """
     known = comparison["groups"]
     trained = any(group["accuracy_final"]["mean"] is not None for group in known)
-    words = [CLIPPED] if _has_intervals(groups) else []
+    words = [RANGES] if _has_intervals(groups) else []
     if trained and (target := comparison["shared_target"]):
         words.append(_times(f"{_upper(clock.name)} to {target}", clock))
     words.append(
@@ -113,12 +114,12 @@ def of_results(comparison: Comparison, groups: Sequence[Group], shared: str, clo
         words.append("Energy is not modelled")
     words += caveat_lines(comparison.caveats, len(groups))
     words += text.stand_in_lines(known)
-    return Said(f"Results: {_means(groups)}.", sentences([*words, shared]))
+    return Said(f"Results: {_means(groups)}.", sentences([*words, missing]))
 
 
 def of_targets(groups: Sequence[Group], clock: Unit) -> Said:
     """Return what the table of targets shows."""
-    words = [CLIPPED] if _has_intervals(groups) else []
+    words = [RANGES] if _has_intervals(groups) else []
     words.append(_times(_upper(clock.name), clock))
     words.append("Bytes are all that was on the air by then")
     words.append("Where some seeds have not reached a target, it is stated how many have")

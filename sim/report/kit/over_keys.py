@@ -64,7 +64,10 @@ def of(groups: Sequence[Group], comparison: Comparison, clock: Unit) -> Iterator
         labels = labels_of(different) if len(different) > 1 else [""]
         # A method has its colour only where it tells the lines apart.
         methods = [own.get(METHOD) for own in different]
-        called, last = in_words(key), re.sub(r"[^a-z0-9]+", "-", key.rsplit(".", 1)[-1].lower())
+        called = in_words(key)
+        last = key.rpartition(".")[2]
+        alone = sum(other.rpartition(".")[2] == last for other in varied) == 1
+        last = re.sub(r"[^a-z0-9]+", "-", (last if alone else key).lower())
         for column, head, what, target, found in _figures(comparison, clock):
             lines = {
                 label: sorted(

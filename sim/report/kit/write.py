@@ -319,8 +319,8 @@ class _Kit:
 
     def _caption_of(self, table: tables.Table) -> Said:
         if table.name == "results":
-            shared = " ".join([*self.unfinished, self._settings])
-            return captions.of_results(self.comparison, self.groups, shared, self.clock)
+            missing = " ".join(self.unfinished)
+            return captions.of_results(self.comparison, self.groups, missing, self.clock)
         if table.name == "targets":
             return captions.of_targets(self.groups, self.clock)
         return captions.of_tests(self.comparison)
