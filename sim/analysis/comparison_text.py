@@ -243,6 +243,10 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
 
 
+SAME = " [the same with each seed]"
+"""What stands behind a figure in the place of an interval without a width."""
+
+
 def mean_text(
     figure: Mapping[str, float | None],
     unknown: str = "-",
@@ -256,7 +260,7 @@ def mean_text(
     if figure["low"] is None or figure["high"] is None:
         return text
     if math.isclose(figure["low"], figure["high"], **CLOSE):
-        return f"{text} [the same with each seed]"
+        return f"{text}{SAME}"
     return f"{text} [{form(figure['low'] / unit)}..{form(figure['high'] / unit)}]"
 
 

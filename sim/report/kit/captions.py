@@ -169,14 +169,15 @@ def _tested(comparison: Comparison, groups: Sequence[Group]) -> str:
     if not _has_intervals(groups):
         return f"Bold is the best, ahead of every other one at the same seeds; {equal}"
     tests = comparison["tests_corrected_for"]
-    corrected = (
-        f" after Holm's correction (for {tests} tests: all pairs of groups by each figure that "
-        "leomix compare tests; of any other figure for the pairs by it alone)"
-    )
+    own = "for the pairs of groups by the figure"
+    if tests > 1:
+        own = (
+            f"for {tests} tests: all pairs of groups by each figure that leomix compare tests; of "
+            "any other figure for the pairs by it alone"
+        )
     return (
-        "Bold is the best, ahead of every other one by a two-sided paired t test on the same "
-        f"seeds with p below 0.05{corrected if tests > 1 else ''}, or by the same at each seed; "
-        f"{equal}"
+        "Bold is the best, ahead of every other one by a two-sided paired t test on the same seeds "
+        f"with p below 0.05 after Holm's correction ({own}), or by the same at each seed; {equal}"
     )
 
 

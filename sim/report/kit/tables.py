@@ -160,7 +160,11 @@ def tests(comparison: Comparison, clock: Unit) -> Table | None:
     kinds = " or ".join(word for ratios, word in KINDS.items() if found[ratios])
     heads = [("", ""), ("", "figure"), ("", "seeds"), (kinds, "[95 %]")]
     heads += [("p", "(t)"), ("p", "(Holm)"), ("p", "(Wilcoxon)")]
-    laid = Laid(heads, [[Cell(NONE if cell == "-" else cell) for cell in row] for row in rows])
+    # An interval without a width is none.
+    shown = [
+        [NONE if cell == "-" else cell.removesuffix(text.SAME) for cell in row] for row in rows
+    ]
+    laid = Laid(heads, [[Cell(cell) for cell in row] for row in shown])
     return Table("tests", laid, pa.Table.from_pylist(comparison["tests"]))
 
 
