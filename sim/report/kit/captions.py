@@ -74,7 +74,7 @@ def over_key(what: str, key: str, groups: Sequence[Group], *, shared: str) -> Sa
     words = []
     if any(len(group.runs) >= FEWEST for group in groups):
         caption += "; bars: 95 % interval"
-        ends = "on logarithms of the times" if shared else CLIPPED
+        ends = "on logarithms of the times where none is 0" if shared else CLIPPED
         words.append(f"Bars are 95 % intervals of the mean (Student's t), {ends}")
     if shared:
         words.append("A value with which some seed has not reached the target has no point")

@@ -231,7 +231,7 @@ class _Kit:
         (place / "captions.tex").write_text(_macros(said, settings), encoding="utf-8")
         (place / "captions.md").write_text(_markdown(said, settings), encoding="utf-8")
         (place / "references.bib").write_text(citations(self.manifests), encoding="utf-8")
-        (place / "paper.tex").write_text(self._paper(list(figures), made), encoding="utf-8")
+        (place / "paper.tex").write_text(self._paper(figures, made), encoding="utf-8")
 
     def _shown(self) -> list[Group]:
         """Return the groups of which figures have lines: of more than can be told apart, the first.
@@ -325,7 +325,7 @@ class _Kit:
             return captions.of_targets(self.groups, self.clock)
         return captions.of_tests(self.comparison)
 
-    def _paper(self, figures: Sequence[str], made: Sequence[tables.Table]) -> str:
+    def _paper(self, figures: Mapping[str, Said], made: Sequence[tables.Table]) -> str:
         shown = len(self._shown())
         names = sorted({str(manifest.get("name")) for manifest in self.manifests})
         headline = self.comparison.headline
@@ -337,8 +337,7 @@ class _Kit:
             else headline,
             "figures": [(name, _macro(name)) for name in figures],
             "tables": [(one.name, _macro(one.name), *_size(one.laid.letters)) for one in made],
-            "words": {name: WORDS.get(name, f"{name.replace('-', ' ')}") for name in figures}
-            | WORDS,
+            "words": {name: _about(said) for name, said in figures.items()} | WORDS,
             "shown": shown if shown < len(self.groups) else None,
             "groups": len(self.groups),
         }
@@ -359,6 +358,12 @@ WORDS = {
     "tests": "the differences, and how they were tested",
 }
 """What the example of a paper says of each figure and table."""
+
+
+def _about(said: Said) -> str:
+    """Return what a caption begins with, to stand within a sentence."""
+    what = said.caption.partition(":")[0]
+    return f"the {what[0].lower()}{what[1:]}"
 
 
 def _curves(group: Group, what: What, over: Over) -> list[Steps]:
