@@ -197,12 +197,14 @@ def _in_full(
     lines += stand_in_lines(groups)
     if means := mean_rows(comparison):
         lines += [MEANS, table(["", *heads], [[head, *cells] for head, cells in means.items()])]
-    if tested := test_rows(comparison):
+    if tested := rows_of_tests(comparison):
         lines += [f"differences from {comparison['reference']!r} on the same seeds:"]
         lines += [table(["", "", *TEST_HEADS], tested)]
     return lines
 
 
+IN_HOURS = ("hours", 1.0)
+"""The unit of times to targets, and its hours."""
 MEANS = "means over the seeds, with 95 % intervals (Student's t) from three seeds on:"
 TEST_HEADS = ("seeds", "mean, or ratio [95 %]", "p (t)", "p (Holm)", "p (Wilcoxon)")
 """Heads of what a test has found, behind its group and its figure."""
@@ -241,6 +243,10 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
 
 
+SAME = " [the same with each seed]"
+"""What stands behind a figure in the place of an interval without a width."""
+
+
 def mean_text(
     figure: Mapping[str, float | None],
     unknown: str = "-",
@@ -254,36 +260,42 @@ def mean_text(
     if figure["low"] is None or figure["high"] is None:
         return text
     if math.isclose(figure["low"], figure["high"], **CLOSE):
-        return f"{text} [the same with each seed]"
+        return f"{text}{SAME}"
     return f"{text} [{form(figure['low'] / unit)}..{form(figure['high'] / unit)}]"
 
 
-def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
-    """Return what the tests of a comparison have found, a row for each that could be made."""
+def rows_of_tests(
+    comparison: Mapping[str, Any], clock: tuple[str, float] = IN_HOURS
+) -> list[list[str]]:
+    """Return what the tests of a comparison have found, a row for each that could be made.
+
+    ``clock`` is the unit of times, with its hours.
+    """
     shared = comparison["shared_target"]
     figures = figures_of(comparison["judged_by"])
     names = {
         **{key: (figures[key].head, "{:+.3f}") for key in (ACCURACY, TO_DEADLINE, LOSS)},
-        HOURS: (f"hours to {shared}", "{:+.2f}"),
+        HOURS: (f"{clock[0]} to {shared}", "{:+.2f}"),
     }
     rows = []
     for test in comparison["tests"]:
         if test["difference"] is not None:
             name, form = names.get(test["figure"], (test["figure"].replace("_", " "), "{:+g}"))
             ratio = test["ratio"] is not None
-            found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format)
+            unit = clock[1] if name == names[HOURS][0] else 1.0
+            found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format, unit)
             values = [p_text(test[key]) for key in ("t_p", "t_p_holm", "wilcoxon_p")]
             name += ", ratio" if ratio else ""
             rows.append([test["group"], name, str(test["pairs"]), found, *values])
     return rows
 
 
-def _of_pairs(test: Mapping[str, Any], form: Callable[[float], str]) -> str:
+def _of_pairs(test: Mapping[str, Any], form: Callable[[float], str], unit: float) -> str:
     """Show a mean difference with its interval; of two pairs, which have none, with both."""
     if test["low"] is not None:
-        return mean_text({**test, "mean": test["difference"]}, form=form)
-    ends = list(dict.fromkeys(form(test[key]) for key in ("min", "max")))
-    return f"{form(test['difference'])} ({' and '.join(ends)})"
+        return mean_text({**test, "mean": test["difference"]}, form=form, unit=unit)
+    ends = list(dict.fromkeys(form(test[key] / unit) for key in ("min", "max")))
+    return f"{form(test['difference'] / unit)} ({' and '.join(ends)})"
 
 
 def _ratio_of_pairs(test: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -16,7 +17,7 @@ from sim.analysis.lead import FEWEST
 from sim.analysis.targets import TARGETS, evaluations, given, levels, named, shared_target
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, unit_for
-from sim.plots.canvas import Drawn, Run, behind, new_axes, unit_of
+from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
@@ -77,6 +78,20 @@ def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Step
     return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster, spent)
 
 
+class Manner(NamedTuple):
+    """How curves are drawn, where it is not fixed.
+
+    ``seeds`` says that each seed of several has a thin line. ``most`` is how many steps of a curve
+    are drawn, None for all. ``clock`` is the unit of time, by default one that suits the last
+    value. With ``all_targets`` the axis reaches to targets beyond what is shown, too.
+    """
+
+    seeds: bool = True
+    most: int | None = None
+    clock: Unit | None = None
+    all_targets: bool = False
+
+
 def draw_curves(
     curves: Mapping[str, Sequence[Steps]],
     methods: Sequence[str | None],
@@ -84,21 +99,20 @@ def draw_curves(
     over: Over = "time",
     what: Curve = "accuracy",
     targets: Sequence[float] = (),
-    *,
-    seeds: bool = True,
-    most: int | None = None,
+    manner: Manner | None = None,
 ) -> Axes:
     """Draw what is known of each label, and the targets among what is shown, with their names.
 
     Each label has the curves of its seeds. Of several the mean is drawn, from three on with its
-    95 % interval as a band, and with ``seeds`` each of them as a thin line. ``methods`` has the
-    method of each label, if it has one. ``most`` is how many steps of a curve are drawn.
+    95 % interval as a band. ``methods`` has the method of each label, if it has one; ``manner`` is
+    what may be drawn in another way.
     """
+    manner = manner or Manner()
     axes = axes or new_axes()
     every = [curve for each in curves.values() for curve in each]
-    unit = _unit(over, max(curve.end for curve in every))
+    unit = _unit(over, max(curve.end for curve in every), manner.clock)
     opacity = OPACITY * min(1.0, MOST_BANDS / len(curves))
-    pen = _Pen(axes, unit, what, opacity, seeds, most)
+    pen = _Pen(axes, unit, what, opacity, manner.seeds, manner.most)
     names: list[str] = []
     lines: list[Artist] = []
     looks = zip(looks_of(methods), curves.items(), strict=True)
@@ -113,7 +127,7 @@ def draw_curves(
             lines.append(pen.draw(label, each, look, marked))
     if len(curves) > 1:
         legend(axes, lines, names)
-    _draw_targets(axes, targets if what == "accuracy" else ())
+    _draw_targets(axes, targets if what == "accuracy" else (), whole=manner.all_targets)
     axes.set_xlabel(unit.axis)
     _name_values(axes, what, max(float(curve.values.max()) for curve in every))
     return axes
@@ -177,12 +191,12 @@ class _Unit(NamedTuple):
     column: str
 
 
-def _unit(over: Over, last: float) -> _Unit:
+def _unit(over: Over, last: float, clock: Unit | None = None) -> _Unit:
     """Return the unit of an axis that ends at ``last``: seconds, cycles, bytes or joules."""
     if over == "cycle":
         return _Unit("complete cycles", 1.0, "complete_cycles")
     if over == "time":
-        time = unit_of(last)
+        time = clock or unit_of(last)
         return _Unit(f"simulated {time.name}", time.seconds, f"simulated_{time.name}")
     units, least, name, column = SPENT[over]
     unit, scale = unit_for(last, units, least)
@@ -196,24 +210,41 @@ SPENT: dict[Over, tuple[Sequence[tuple[str, float]], str, str, str]] = {
 """Units of what is spent, the least of them, its name at an axis and that of its column."""
 
 
-def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
-    """Draw the targets among what is shown as thin lines; their names stand at the left.
+LABEL_PT = 8.0
+"""Height of the name of a target, in points."""
 
-    There curves that rise leave room.
+
+def _draw_targets(axes: Axes, targets: Sequence[float], *, whole: bool = False) -> None:
+    """Draw the targets among what is shown as thin lines; their names stand right of the axes.
+
+    There they cover no curve and no axis. Names of targets that lie close together are moved apart.
+    With ``whole`` what is shown reaches to each target.
     """
     low, high = axes.get_ylim()
-    for target in targets:
-        if low <= target <= high:
-            axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
-            axes.annotate(
-                named(target),
-                (0.0, target),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(2.0, 1.0),
-                textcoords="offset points",
-                fontsize="small",
-                alpha=0.8,
-            )
+    if whole and targets:
+        room = 0.03 * (high - low)  # a line of its own, not on the axis
+        low, high = min(low, min(targets) - room), max(high, max(targets) + room)
+    figure = axes.get_figure(root=True)
+    height_in = 1.0 if figure is None else figure.get_figheight()
+    height_pt = 72.0 * height_in * axes.get_position().height
+    below_pt = -math.inf
+    for target in sorted(targets):
+        if not low <= target <= high:
+            continue
+        axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
+        own_pt = height_pt * (target - low) / (high - low)
+        below_pt = max(own_pt, below_pt + LABEL_PT)
+        axes.annotate(
+            named(target),
+            (1.0, target),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(2.0, below_pt - own_pt),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            alpha=0.8,
+            annotation_clip=False,
+        )
     axes.set_ylim(low, high)
 
 

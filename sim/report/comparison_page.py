@@ -91,7 +91,7 @@ def compared(
     comparison = compare_groups(groups, more_seeds, deadline_days, target)
     rows = comparison["groups"]
     called = (
-        *(text.stand_in_lines, text.without_limits, text.test_rows, text.test_notes),
+        *(text.stand_in_lines, text.without_limits, text.rows_of_tests, text.test_notes),
         text.deadline_notes,
         *(text.figure_rows, text.mean_rows, text.target_rows),
         *(accuracy, transposed, shares_of_groups, draw_shares, main_figures),

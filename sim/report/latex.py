@@ -57,6 +57,11 @@ class Laid(NamedTuple):
     heads: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[Cell]]
 
+    def without(self, column: int) -> Laid:
+        """Return it without one column."""
+        rows = [[*row[:column], *row[column + 1 :]] for row in self.rows]
+        return Laid([*self.heads[:column], *self.heads[column + 1 :]], rows)
+
     @property
     def letters(self) -> int:
         """How many letters it is about wide."""

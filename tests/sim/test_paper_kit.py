@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -18,6 +19,7 @@ from tests.kit.network import InputError
 from tests.kit.results import LONGEST, escaped, labels_of
 from tests.kit.small import SLOTS, merged
 
+ROOT = Path(__file__).resolve().parents[2]
 ODD = "50 % & more_steps #1 {x} $y$ ~^\\"
 PLAIN = "emsfl"
 VARIANTS = {
@@ -92,7 +94,13 @@ def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix
 
 def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, kit):
     said = (kit / "captions.md").read_text()
-    for words in ("over 3 seeds (3, 4, 5)", "(Student's t)", "paired t test", "(Holm)"):
+    for words in (
+        "over 3 seeds (3, 4, 5)",
+        "(Student's t)",
+        "paired t test",
+        "(Holm)",
+        "are clipped",
+    ):
         assert words in said
     assert "scenario small, 3 cycles, orbit slots" in said and "with leomix 0." in said
     references = (kit / "references.bib").read_text()
@@ -120,17 +128,91 @@ def test_pdflatex_takes_the_paper_and_a_picture_of_pgf(kit, tmp_path):
     assert "Missing character" not in (place / "paper.log").read_text(errors="replace")
 
 
+@pytest.fixture(scope="module")
+def over_key(tmp_path_factory):
+    """The kit of a sweep over a key with numbers, whose targets the user has named."""
+    place = tmp_path_factory.mktemp("over-key")
+    named = {"description": "small", "learning": {"targets": [0.05, 0.1, 0.99]}}
+    (place / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, named)))
+    varied = {"learning.steps_per_round": [1, 3]}
+    made = sweep(place / "small.yaml", varied, place / "s", replications=3, cache=False)
+    report([made.folder], place / "page.html", paper=place / "paper")
+    return place / "paper"
+
+
+def test_a_key_with_numbers_has_figures_over_its_values_with_the_means_of_the_table(over_key):
+    results = pd.read_csv(over_key / "tables/results.csv")
+    data = pd.read_csv(over_key / "figures/accuracy-final-over-steps-per-round.csv")
+    assert data["learning.steps_per_round"].tolist() == [1, 3]
+    for end in ("mean", "low", "high"):
+        found = data["final accuracy" if end == "mean" else end]
+        assert found.tolist() == pytest.approx(results[f"accuracy_final_{end}"].tolist())
+    assert (
+        r"\newcommand{\leomixAccuracyFinalOverStepsPerRound}"
+        in (over_key / "captions.tex").read_text()
+    )
+
+
+def test_each_target_of_the_user_has_a_line_with_its_name_right_of_the_axes(over_key):
+    nodes = list(ElementTree.parse(over_key / "figures/accuracy-over-time.svg").iter())
+    texts = {"".join(one.itertext()).strip() for one in nodes if one.tag.endswith("}text")}
+    assert {"0.05", "0.10", "0.99"} <= texts
+    said = (over_key / "captions.md").read_text()
+    assert "the targets, accuracies of 0.05, 0.10 and 0.99" in said
+
+
+def test_all_times_are_in_hours_where_no_run_lasts_two_days(over_key):
+    simulated = [(over_key / name).read_text() for name in ("captions.md", "tables/results.tex")]
+    assert all("ours" in one for one in simulated)
+    assert not any(re.search(r"\bdays to\b", one, re.I) for one in simulated)
+    assert "simulated_hours" in (over_key / "figures/accuracy-over-time.csv").read_text()
+
+
+def test_equal_figures_are_not_bold_and_intervals_have_two_ends(over_key):
+    for path in (over_key / "tables").glob("*.tex"):
+        shown = path.read_text()
+        assert not [e for e in re.findall(r"\[([\d.]+), ([\d.]+)\]", shown) if e[0] == e[1]]
+        for bold in re.findall(r"\\textbf\{(.*?)\}", shown):
+            assert len(re.findall(rf"[ {{]{re.escape(bold)}[ }}]", shown)) == 1
+        assert "energy" not in shown
+    assert "Energy is not modelled" in (over_key / "captions.md").read_text()
+
+
 def test_what_cannot_be_written_is_refused_before_anything_is(leomix, swept, kit, tmp_path):
     page = tmp_path / "page.html"
     one = next((swept / "points").iterdir())
     refused = leomix("report", one, "-o", page, "--paper", tmp_path / "new")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
-    assert "has 1 seed, and a 95 % interval takes 3; run more seeds" in refused.err
+    assert "has 1 seed, and a 95 % interval takes 3, as data and start weights are" in refused.err
+    assert "run 3 seeds or more (--seed), or take --figures DIR" in refused.err
     refused = leomix("report", swept, "-o", page, "--paper", kit)
     assert refused.status == 2 and "is not an empty folder; name another one" in refused.err
     assert not page.exists() and not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="not an empty folder"):
         report([swept], page, paper=swept / "sweep.json")
+
+
+@pytest.mark.skipif(shutil.which("bibtex") is None, reason="install a TeX: papers are compiled")
+@pytest.mark.parametrize("package", ["", r"\usepackage{url}"])
+def test_all_references_work_in_the_style_of_ieee(tmp_path, package):
+    """Underscores in URLs, capitals of notes and names of authors come through."""
+    entries = (ROOT / "sim/analysis/citations.bib").read_text().replace("  URL,\n", "")
+    entries = re.sub(r"^% for: .*$", "", entries, flags=re.M)
+    (tmp_path / "references.bib").write_text(entries)
+    cites = r"\nocite{*}\bibliographystyle{IEEEtran}\bibliography{references}"
+    text = rf"\documentclass{{article}}{package}\begin{{document}}{cites}\end{{document}}"
+    (tmp_path / "t.tex").write_text(text)
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t"]
+    for command in (latex, ["bibtex", "t"], latex):
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, errors="replace"
+        )
+        if "IEEEtran.bst" in done.stdout and "couldn't open style" in done.stdout:
+            pytest.skip("install IEEEtran.bst")
+        assert done.returncode == 0, done.stdout[-2000:]
+    made = (tmp_path / "t.bbl").read_text()
+    assert "38_series" in made and "{AIAA} 2006" in made and "{UCI Machine" in made
+    assert "\\emph{et~al.}" not in made
 
 
 def test_the_same_folders_give_the_same_bytes(swept, kit, tmp_path):
@@ -158,7 +240,9 @@ def test_of_a_key_without_effect_one_map_is_drawn_and_without_chance_one_seed_is
     assert leomix("report", tmp_path / "s", *out, "--paper", tmp_path / "paper").status == 0
     assert "Nothing is drawn at random" in (tmp_path / "paper/captions.md").read_text()
     drawn = {path.stem for path in (tmp_path / "paper/figures").glob("*.svg")}
-    assert drawn == {"cycles-over-time", "sent-bytes-over-time"}
+    over = ("cycles-over-seconds-per-round", "cycles-over-idle", "cycles-over-step-size")
+    assert {"cycles-over-time", "sent-bytes-over-time"} < drawn
+    assert drawn & set(over), drawn
     names = [path.stem for path in (tmp_path / "figures").glob("map-of-*.svg")]
     assert names and not [name for name in names if "step-size" in name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison, Group, flat
@@ -13,6 +13,8 @@ from sim.analysis.judged import Judged
 from sim.analysis.lead import FEWEST
 from sim.analysis.verdict_text import caveat_lines
 from sim.formatting import as_yaml, counted, listed
+from sim.plots.canvas import Unit
+from sim.report.kit.tables import KINDS, is_ratio
 
 CURVES = {
     "accuracy": "Accuracy of the server's model",
@@ -35,17 +37,48 @@ ORBIT = (
 """Keys of the orbit that a caption states where all runs share them."""
 
 
-def of_curves(what: What, over: Over, groups: Sequence[Group], target: str | None) -> str:
+class Said(NamedTuple):
+    """What is said of a figure or table: a short caption, and a note for the text of the paper."""
+
+    caption: str
+    note: str
+
+
+CLIPPED = "clipped to the range of the figure"
+RANGES = (
+    f"Intervals are {CLIPPED}: 0 to 1 of an accuracy, from 0 on of bytes, cycles and arithmetic "
+    "means of times"
+)
+
+
+def of_curves(what: What, over: Over, groups: Sequence[Group], targets: Sequence[str]) -> Said:
     """Return what a figure of curves shows, and how it was averaged."""
-    words = [f"{CURVES[what]} over {OVER[over]}: {mean_of(groups)}"]
-    if any(len(group.runs) >= FEWEST for group in groups):
-        words[0] += ", with its 95 % interval (Student's t) as a band"
-    words.append("A value holds until the next one is measured")
-    if what == "accuracy" and target is not None:
-        words.append(f"The thin line is the target, an accuracy of {target}")
+    caption = f"{CURVES[what]} over {OVER[over]}: {mean_of(groups)}"
+    words = ["A value holds until the next one is measured"]
+    if banded := any(len(group.runs) >= FEWEST for group in groups):
+        caption += "; band: 95 % interval"
+    if banded:
+        words.append(f"Bands are 95 % intervals of the mean (Student's t), {CLIPPED}")
+    if what == "accuracy" and targets:
+        many = f"lines are the targets, accuracies of {listed(targets)}"
+        one = f"line is the target, an accuracy of {targets[0]}"
+        words.append(f"The thin {many if len(targets) > 1 else one}")
     if over in ("bytes", "energy"):
         words.append("A run that has ended keeps its last value")
-    return sentences(words)
+    return Said(sentences([caption]), sentences(words))
+
+
+def over_key(what: str, key: str, groups: Sequence[Group], *, shared: str) -> Said:
+    """Return what a figure over a key's values shows; ``shared`` is the target it is about."""
+    caption = f"{what} over {key}: {mean_of(groups)}"
+    words = []
+    if any(len(group.runs) >= FEWEST for group in groups):
+        caption += "; bars: 95 % interval"
+        ends = "on logarithms of the times where none is 0" if shared else CLIPPED
+        words.append(f"Bars are 95 % intervals of the mean (Student's t), {ends}")
+    if shared:
+        words.append("A value with which some seed has not reached the target has no point")
+    return Said(sentences([caption]), sentences(words))
 
 
 def mean_of(groups: Sequence[Group]) -> str:
@@ -60,68 +93,91 @@ def mean_of(groups: Sequence[Group]) -> str:
     return f"mean over {many} seeds{named}"
 
 
-def of_results(comparison: Comparison, groups: Sequence[Group], shared: str) -> str:
-    """Return what the table of results shows: means, tests, what is not known, and ``shared``.
+def of_results(comparison: Comparison, groups: Sequence[Group], missing: str, clock: Unit) -> Said:
+    """Return what the table of results shows: means, tests, and what is not known.
 
-    That is what all runs share.
+    ``missing`` says which points a sweep lacks. Times are in the unit ``clock``.
     """
-    words = [_means(groups)]
-    if target := comparison["shared_target"]:
-        words.append(_days(f"Days to {target}"))
+    known = comparison["groups"]
+    trained = any(group["accuracy_final"]["mean"] is not None for group in known)
+    words = [RANGES] if _has_intervals(groups) else []
+    if trained and (target := comparison["shared_target"]):
+        words.append(_times(f"{_upper(clock.name)} to {target}", clock))
     words.append(
         "Uplink and downlink are what a whole run has on the air"
-        if comparison["groups"][0]["isl_bytes"]["max"] in (None, 0.0)
+        if known[0]["isl_bytes"]["max"] in (None, 0.0)
         else "Uplink, downlink and ISL are what a whole run has on the air"
     )
-    if any(row["verdict"] == "best" for row in comparison["rows"]):
-        words.append(f"Bold is best: {_tested(comparison)}")
-    if all(group["energy_j"]["mean"] is None for group in comparison["groups"]):
+    if len(groups) > 1:
+        words.append(_tested(comparison, groups))
+    if all(group["energy_j"]["mean"] is None for group in known):
         words.append("Energy is not modelled")
     words += caveat_lines(comparison.caveats, len(groups))
-    words += text.stand_in_lines(comparison["groups"])
-    return sentences([*words, shared])
+    words += text.stand_in_lines(known)
+    return Said(f"Results: {_means(groups)}.", sentences([*words, missing]))
 
 
-def of_targets(groups: Sequence[Group]) -> str:
+def of_targets(groups: Sequence[Group], clock: Unit) -> Said:
     """Return what the table of targets shows."""
-    words = [f"What it took to reach target accuracies. {_means(groups)}"]
-    words.append(_days("Days"))
+    words = [RANGES] if _has_intervals(groups) else []
+    words.append(_times(_upper(clock.name), clock))
     words.append("Bytes are all that was on the air by then")
     words.append("Where some seeds have not reached a target, it is stated how many have")
-    return sentences(words)
+    return Said(f"What target accuracies took: {_means(groups)}.", sentences(words))
 
 
-def of_tests(comparison: Comparison) -> str:
+def of_tests(comparison: Comparison) -> Said:
     """Return how groups were tested against the reference, and what p values are corrected for."""
-    words = [
-        f"Differences from {comparison['reference']} on the same seeds, of times the ratio of "
-        "geometric means, with 95 % intervals (Student's t)",
+    kinds = {is_ratio(test) for test in comparison["tests"]}
+    words = ["Intervals are 95 % (Student's t)"]
+    if True in kinds:
+        words.append("A ratio is one of geometric means")
+    words += [
         "p (t) is that of the two-sided paired t test, p (Wilcoxon) that of the signed ranks",
         *text.test_notes(comparison),
     ]
-    return sentences(words)
+    shown = " and ".join(f"{word}s" for ratios, word in KINDS.items() if ratios in kinds)
+    caption = f"Tests against {comparison['reference']} on the same seeds: {shown}."
+    return Said(caption, sentences(words))
+
+
+def _upper(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _has_intervals(groups: Sequence[Group]) -> bool:
+    return any(len(group.runs) >= FEWEST for group in groups)
 
 
 def _means(groups: Sequence[Group]) -> str:
     mean = mean_of(groups)
-    if any(len(group.runs) >= FEWEST for group in groups):
+    if _has_intervals(groups):
         mean += ", below it its 95 % interval (Student's t) where seeds differ"
-    return f"{mean[0].upper()}{mean[1:]}"
+    return mean
 
 
-def _days(what: str) -> str:
+def _times(what: str, clock: Unit) -> str:
     return (
-        f"{what}: simulated days to the first evaluation at that accuracy; the geometric mean, as "
-        "times are compared by ratios, or the mean where a seed begins there"
+        f"{what}: simulated {clock.name} to the first evaluation at that accuracy; the geometric "
+        "mean, as times are compared by ratios, or the mean where a seed begins there"
     )
 
 
-def _tested(comparison: Comparison) -> str:
+def _tested(comparison: Comparison, groups: Sequence[Group]) -> str:
+    """Say what bold is: the rule that is in force with so many seeds."""
+    equal = "equal figures are not bold"
+    if not _has_intervals(groups):
+        return f"Bold is the best, ahead of every other one at the same seeds; {equal}"
     tests = comparison["tests_corrected_for"]
-    corrected = f", p below 0.05 corrected for {tests} tests (Holm)" if tests > 1 else ""
+    own = "for the pairs of groups by the figure"
+    if tests > 1:
+        own = (
+            f"for {tests} tests: all pairs of groups by each figure that leomix compare tests; of "
+            "any other figure for the pairs by it alone"
+        )
     return (
-        "ahead of every other one by a two-sided paired t test on the same seeds"
-        f"{corrected}, or at each seed by the same"
+        "Bold is the best, ahead of every other one by a two-sided paired t test on the same seeds "
+        f"with p below 0.05 after Holm's correction ({own}), or by the same at each seed; {equal}"
     )
 
 
@@ -153,16 +209,23 @@ def _settings(manifests: Sequence[Mapping[str, Any]], shared: Mapping[str, Any])
         kept = [_value(key, shared.get(f"orbit.{key}")) for key in ORBIT]
         said = [one for one in kept if one]
         yield f"orbit {shared['orbit.source']}" + (f" ({', '.join(said)})" if said else "")
-    if "ground.clusters" in shared:
-        clusters = manifests[0]["scenario"]["ground"]["clusters"]
-        devices = sum(cluster.get("devices") or 0 for cluster in clusters)
-        yield f"{counted(len(clusters), 'cluster')} with {counted(devices, 'device')}"
+    yield from _clients(manifests[0]["scenario"]["ground"]["clusters"], shared)
     if shared.get("learning.train", True):
         for key, name in (("data.kind", "data"), ("model.kind", "model")):
             if f"learning.{key}" in shared:
                 yield f"{name} {shared[f'learning.{key}']}"
     if "learning.method" in shared:
         yield f"method {shared['learning.method']}"
+
+
+def _clients(clusters: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who the clients are, where all runs share them."""
+    clients = shared.get("roles.clients", "devices")
+    devices = sum(cluster.get("devices") or 0 for cluster in clusters)
+    if clients != "devices":
+        yield f"each {clients.removesuffix('s')} a client"
+    elif devices and "ground.clusters" in shared:
+        yield f"{counted(len(clusters), 'cluster')} with {counted(devices, 'device')}"
 
 
 def _value(key: str, value: Any) -> str:

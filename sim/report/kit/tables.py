@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,10 +15,12 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
 from sim.analysis.judged import Judged
-from sim.analysis.lead import CLOSE
 from sim.analysis.over_seeds import on_logarithms, over_seeds
+from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing
+from sim.analysis.verdict import ranking_of
 from sim.formatting import BYTES, JOULES, unit_for
+from sim.plots.canvas import Unit
 from sim.report.latex import Cell, Laid
 
 NONE = "\u2013"
@@ -30,8 +33,12 @@ LEARNT = {
 TIMED = ("cycles", "contacts_served", "round_mean_s")
 """What is shown of runs that trained nothing."""
 ALWAYS = ("uplink_bytes", "downlink_bytes", "energy_j", "device_memory_bytes")
-"""What it took: it is shown even where it is equal, or nothing is known of it."""
+"""What it took: it is shown even where it is equal."""
 WHERE_ANY = ("sidelink_bytes", "isl_bytes")
+WHERE_KNOWN = ("energy_j",)
+"""What has no column where it is not modelled."""
+IN_SHORT = ("accuracy_final", "loss_final", "cycles", "uplink_bytes")
+"""What the short form has, beside the time to the shared target: it fits one column."""
 MOST = 3
 """Targets that a table has, the highest ones, beside the one that is shared."""
 HEADS = {
@@ -44,7 +51,7 @@ HEADS = {
     "device_memory_bytes": ("memory of", "a device"),
     "cycles": ("complete", "cycles"),
     "contacts_served": ("contacts", "served"),
-    "round_mean_s": ("mean round", ""),
+    "round_mean_s": ("mean", "round"),
 }
 """Heads of two lines, of figures whose own one is longer."""
 OF_TOKENS = {"loss_final": ("final loss", "(nats)"), "accuracy_final": ("share of", "tokens right")}
@@ -71,10 +78,13 @@ class Column:
     def cells(self, labels: Sequence[str]) -> list[Cell]:
         """Return its fields, an interval below the mean where it has a width."""
         notes = self.notes or [NONE] * len(labels)
-        return [
+        cells = [
             self._cell(value, note, best=label in self.best)
             for label, value, note in zip(labels, self.values, notes, strict=True)
         ]
+        # Who is equal to another one, to the last digit that is shown, is not set apart.
+        shown = Counter(cell.text for cell in cells)
+        return [cell._replace(best=cell.best and shown[cell.text] == 1) for cell in cells]
 
     def _cell(self, value: Mapping[str, float | None], note: str, *, best: bool) -> Cell:
         mean, low, high = (value[key] for key in ENDS)
@@ -83,7 +93,7 @@ class Column:
         below = ""
         if low is not None and high is not None:
             ends = [self.form(end / self.unit) for end in (low, high)]
-            below = "" if math.isclose(low, high, **CLOSE) else f"[{', '.join(ends)}]"
+            below = "" if ends[0] == ends[1] else f"[{', '.join(ends)}]"
         return Cell(self.form(mean / self.unit), below, best)
 
 
@@ -97,46 +107,74 @@ class Table:
     name: str
     laid: Laid
     data: pa.Table
+    short: Laid | None = None
+    """Less of it, which fits one column."""
 
 
-def results(comparison: Comparison) -> Table:
-    """Return what was learnt and what it took: a row a group, as ``compare --json`` has it."""
+def results(comparison: Comparison, clock: Unit) -> Table:
+    """Return what was learnt and what it took: a row a group, as ``compare --json`` has it.
+
+    Times are in the unit ``clock``.
+    """
     groups = comparison["groups"]
     judged = Judged(comparison["judged_by"])
     known = figures_of(judged)
     trained = any(group["accuracy_final"]["mean"] is not None for group in groups)
     first = LEARNT[judged] if trained else _known(groups, TIMED)
     sent = [*ALWAYS[:2], *(key for key in WHERE_ANY if any(group[key]["max"] for group in groups))]
-    columns = [_figure(comparison, key, known[key]) for key in first]
-    if shared := comparison["shared_target"]:
-        columns.append(_days(comparison, shared))
-    columns += [_figure(comparison, key, FIGURES[key]) for key in (*sent, *ALWAYS[2:])]
-    return _table("results", groups, columns)
+    took = [key for key in ALWAYS[2:] if key not in WHERE_KNOWN or _known(groups, [key])]
+    columns = [_figure(comparison, key, known[key], clock) for key in first]
+    if trained and (shared := comparison["shared_target"]):
+        columns.append(_times(comparison, shared, clock))
+    columns += [_figure(comparison, key, FIGURES[key], clock) for key in (*sent, *took)]
+    few = [one for one in columns if one.key in IN_SHORT or one.key.startswith("hours_to_")]
+    # How many seeds there are stands in the caption, too.
+    short = _table("", groups, few).laid.without(1)
+    return replace(_table("results", groups, columns), short=short)
 
 
-def targets(comparison: Comparison, curves: Sequence[Sequence[Steps | None]]) -> Table | None:
-    """Return what it took to reach each target: days, and bytes on the air of all directions.
+def targets(
+    comparison: Comparison, curves: Sequence[Sequence[Steps | None]], clock: Unit
+) -> Table | None:
+    """Return what it took to reach each target: time, and bytes on the air of all directions.
 
-    ``curves`` has for each group the accuracy of each run over bytes. None where no run has reached
-    any target.
+    Times are in the unit ``clock``. ``curves`` has for each group the accuracy of each run over
+    bytes. None where no run has reached any target.
     """
     groups = comparison["groups"]
     reached = [n for n in comparison["targets"] if any(g["hours_to"][n]["reached"] for g in groups)]
     kept = [name for name in reached if name in (comparison["shared_target"], *reached[-MOST:])]
-    columns = [_days(comparison, name) for name in kept]
+    columns = [_times(comparison, name, clock) for name in kept]
     columns += _sent(comparison, kept, curves)
     return _table("targets", groups, columns) if columns else None
 
 
-def tests(comparison: Comparison) -> Table | None:
+def tests(comparison: Comparison, clock: Unit) -> Table | None:
     """Return the paired differences from the reference; None where none could be tested."""
-    rows = text.test_rows(comparison)
+    rows = text.rows_of_tests(comparison, (clock.name, clock.seconds / 3600.0))
     if not rows:
         return None
-    heads = [("", ""), ("", "figure"), ("", "seeds"), ("difference or", "ratio [95 %]")]
+    found = {
+        ratios: any(is_ratio(one) is ratios for one in comparison["tests"]) for ratios in KINDS
+    }
+    kinds = " or ".join(word for ratios, word in KINDS.items() if found[ratios])
+    heads = [("", ""), ("", "figure"), ("", "seeds"), (kinds, "[95 %]")]
     heads += [("p", "(t)"), ("p", "(Holm)"), ("p", "(Wilcoxon)")]
-    laid = Laid(heads, [[Cell(cell) for cell in row] for row in rows])
+    # An interval without a width is none.
+    shown = [
+        [NONE if cell == "-" else cell.removesuffix(text.SAME) for cell in row] for row in rows
+    ]
+    laid = Laid(heads, [[Cell(cell) for cell in row] for row in shown])
     return Table("tests", laid, pa.Table.from_pylist(comparison["tests"]))
+
+
+KINDS = {False: "difference", True: "ratio"}
+"""What is tested, by whether it is a ratio."""
+
+
+def is_ratio(test: Mapping[str, Any]) -> bool | None:
+    """Return whether a test is of a ratio, else of a difference; None where there was none."""
+    return None if test["difference"] is None else test["ratio"] is not None
 
 
 def _known(groups: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list[str]:
@@ -162,7 +200,7 @@ def _table(name: str, groups: Sequence[Mapping[str, Any]], columns: Sequence[Col
     return Table(name, Laid(heads, rows), data)
 
 
-def _figure(comparison: Comparison, key: str, figure: Figure) -> Column:
+def _figure(comparison: Comparison, key: str, figure: Figure, clock: Unit) -> Column:
     values = [group[key] for group in comparison["groups"]]
     best = _best(comparison, key)
     heads = HEADS | OF_TOKENS if comparison["judged_by"] == Judged.LOSS else HEADS
@@ -170,7 +208,8 @@ def _figure(comparison: Comparison, key: str, figure: Figure) -> Column:
     units = {"bytes": (BYTES, "B"), "J": (JOULES, "J")}.get(figure.measured_in)
     if units is None:
         if key == "round_mean_s":
-            bottom = "(h)"
+            bottom = f"{bottom} ({clock.name})"
+            figure = figure._replace(unit=clock.seconds)
         return Column(key, (top, bottom), values, figure.form, figure.unit, best=best)
     most = max((value["mean"] or 0.0 for value in values), default=0.0)
     name, unit = unit_for(most, *units)
@@ -184,19 +223,16 @@ def _three_digits(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _days(comparison: Comparison, name: str) -> Column:
-    """Return the days to a target: geometric means, as times are compared by ratios."""
+def _times(comparison: Comparison, name: str, clock: Unit) -> Column:
+    """Return the times to a target: geometric means, as times are compared by ratios."""
     groups = comparison["groups"]
-    days = TO_TARGETS["hours_to"]
+    form, hours = TO_TARGETS["hours_to"].form, clock.seconds / 3600.0
     own = [group["hours_to"][name] for group in groups]
     values = [on_logarithms(one) for one in own]
-    notes = [
-        _reached(one["reached"], group["runs"]) for one, group in zip(own, groups, strict=True)
-    ]
+    notes = [_reached(one["reached"], group) for one, group in zip(own, groups, strict=True)]
     key = f"hours_to_{name}"
-    return Column(
-        key, ("days to", name), values, days.form, days.unit, notes, _best(comparison, key)
-    )
+    head = (f"{clock.name} to", name)
+    return Column(key, head, values, form, hours, notes, _best(comparison, key))
 
 
 def _sent(
@@ -210,7 +246,7 @@ def _sent(
     unit, scale = unit_for(most, BYTES, "B")
     for name, values in found.items():
         notes = [
-            _reached(sum(map(math.isfinite, own)), group["runs"])
+            _reached(sum(map(math.isfinite, own)), group)
             for own, group in zip(at[name], comparison["groups"], strict=True)
         ]
         head = (f"sent ({unit})", f"to {name}")
@@ -222,13 +258,27 @@ def _first_at(curve: Steps | None, target: float) -> float:
     return math.inf if found is None else found
 
 
-def _reached(reached: int, runs: int) -> str:
-    return f"{reached} of {runs}" if reached else "never"
+def _reached(reached: int, group: Mapping[str, Any]) -> str:
+    """Say how many runs of a group have reached a target; nothing of what was not trained."""
+    if group["accuracy_final"]["mean"] is None:
+        return NONE
+    return f"{reached} of {group['runs']}" if reached else "never"
 
 
 def _best(comparison: Comparison, column: str) -> frozenset[str]:
-    return frozenset(
-        row["label"]
-        for row in comparison["rows"]
-        if row["figure"] == column and row["verdict"] == Standing.BEST.value
-    )
+    """Return who may be called best by a figure.
+
+    Of what the comparison tests that is its verdict. Any other figure is tested here in the same
+    way, its p values corrected for the pairs of groups of its own column.
+    """
+    answer = next((one for one in comparison.answers if one.measure.column == column), None)
+    if answer is None:
+        return frozenset()
+    if all(row.verdict is not Standing.UNTESTED for row in answer.rows):
+        return frozenset(row.label for row in answer.rows if row.verdict is Standing.BEST)
+    by_seed = {
+        row.label: {("", seed): math.inf if x is None else x for seed, x in row.by_seed.items()}
+        for row in answer.rows
+    }
+    asked = answer.measure.asked(by_seed)
+    return frozenset(ranking_of(asked, column, pair_tests({column: asked})).winners)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sim.analysis.comparison import Comparison, Group, compare_groups, group_run
 from sim.analysis.curves import MEASURED, Over, Steps, What, curve_of
 from sim.analysis.judged import Judged
 from sim.analysis.lead import FEWEST
-from sim.analysis.targets import Evaluation
+from sim.analysis.targets import Evaluation, given, named
 from sim.analysis.verdict_text import MORE_SEEDS
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
@@ -21,11 +23,14 @@ from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.files import folder_at_once, naming
 from sim.formatting import counted, filled
-from sim.plots.accuracy import draw_curves
+from sim.plots.accuracy import Manner, draw_curves
+from sim.plots.canvas import UNITS, Unit
 from sim.plots.colours import COLOURS
+from sim.plots.over_key import draw_over_key
 from sim.report.figures import drawn, write_csv
-from sim.report.kit import captions, tables
-from sim.report.latex import escaped, tabular
+from sim.report.kit import captions, over_keys, tables
+from sim.report.kit.captions import Said
+from sim.report.latex import Laid, escaped, tabular
 from sim.sweep import read_sweep
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
 from sim.sweep.folder import run_folders
@@ -41,8 +46,10 @@ MOST_STEPS = 300
 """Steps of a curve that a column can show."""
 MOST_KEPT = 3000
 """Steps that are kept of a curve of contacts or transfers, of which there may be millions."""
-ONE_COLUMN, TWO_COLUMNS = 50, 106
+ONE_COLUMN, TWO_COLUMNS = 54, 106
 """Letters of a table that fit one column, and both."""
+MOST_TARGETS = 3
+"""Targets of which a figure has lines."""
 Views = Mapping[tuple[What, Over], Steps]
 
 
@@ -130,15 +137,34 @@ def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
 def _check_seeds(groups: Sequence[Group], place: Path, more_seeds: Remedy) -> None:
     fewest = min(groups, key=lambda group: len(group.runs))
     if len(fewest.runs) < FEWEST:
+        trained = any(run.evaluations for group in groups for run in group.runs)
+        what = "data and start weights" if trained else "links, places or faults"
         raise InputError.of_option(
             f"--paper {place}",
             Code.FEW_SEEDS,
-            "{group} has {seeds}, and a 95 % interval takes {least}",
-            more_seeds,
+            "{group} has {seeds}, and a 95 % interval takes {least}, as {what} are drawn at random",
+            MORE[more_seeds],
             group=fewest.label,
             seeds=counted(len(fewest.runs), "seed"),
             least=FEWEST,
+            what=what,
         )
+
+
+WITHOUT = "or take --figures DIR, which needs no interval"
+"""The way out of too few seeds."""
+MORE: dict[Remedy, Remedy] = {
+    MORE_POINTS: Other(said=f"add --replications {FEWEST} or more to the sweep, {WITHOUT}"),
+    MORE_SEEDS: Other(said=f"run {FEWEST} seeds or more (--seed), {WITHOUT}"),
+}
+"""What helps where a kit lacks seeds."""
+
+
+def _clock(manifests: Iterable[Mapping[str, Any]]) -> Unit:
+    """Return the unit of all times of a kit: days, or hours if no run is as long as two days."""
+    days, hours, *_ = UNITS
+    longest_s = max(float(manifest["simulated_s"]) for manifest in manifests)
+    return hours if longest_s < 2 * days.seconds else days
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,31 @@ class _Kit:
         """The manifests of all runs."""
         return [run.manifest for group in self.groups for run in group.runs]
 
+    @cached_property
+    def clock(self) -> Unit:
+        """The unit of all times."""
+        return _clock(self.manifests)
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """The targets of figures: those of the scenarios, at most three, else the shared one.
+
+        Of more than three it is the shared one, and of the others the highest that were reached.
+        """
+        shared = self.comparison["shared_target"]
+        asked = sorted({one for manifest in self.manifests for one in given(manifest)})
+        if not asked:
+            return [] if shared is None else [shared]
+        if len(asked) > MOST_TARGETS:
+            reached = [one for one in map(named, asked) if self._has_reached(one)]
+            chosen = [shared, *reversed(reached), *map(named, asked)]
+            kept = [one for one in dict.fromkeys(chosen) if one is not None]
+            return sorted(kept[:MOST_TARGETS], key=float)
+        return [named(one) for one in asked]
+
+    def _has_reached(self, target: str) -> bool:
+        return any(g["hours_to"][target]["reached"] for g in self.comparison["groups"])
+
     @property
     def _settings(self) -> str:
         return captions.settings(self.manifests, drawn=self.drawn_at_random)
@@ -170,14 +221,17 @@ class _Kit:
         made = list(self._tables())
         for table in made:
             path = place / "tables" / table.name
-            path.with_suffix(".tex").write_text(tabular(table.laid), encoding="utf-8")
+            path.with_suffix(".tex").write_text(_with_width(table.laid), encoding="utf-8")
+            if table.short is not None and table.laid.letters > ONE_COLUMN:
+                short = path.with_name(f"{table.name}-short.tex")
+                short.write_text(_in_one_column(table.short), encoding="utf-8")
             write_csv(table.data, path.with_suffix(".csv"))
         said = figures | {table.name: self._caption_of(table) for table in made}
         settings = self._settings
         (place / "captions.tex").write_text(_macros(said, settings), encoding="utf-8")
         (place / "captions.md").write_text(_markdown(said, settings), encoding="utf-8")
         (place / "references.bib").write_text(citations(self.manifests), encoding="utf-8")
-        (place / "paper.tex").write_text(self._paper(list(figures), made), encoding="utf-8")
+        (place / "paper.tex").write_text(self._paper(figures, made), encoding="utf-8")
 
     def _shown(self) -> list[Group]:
         """Return the groups of which figures have lines: of more than can be told apart, the first.
@@ -191,12 +245,11 @@ class _Kit:
         best = [row.label for row in self.comparison.answers[0].rows[: len(COLOURS)]]
         return [group for group in self.groups if group.label in best]
 
-    def _write_figures(self, place: Path) -> Iterator[tuple[str, str]]:
+    def _write_figures(self, place: Path) -> Iterator[tuple[str, Said]]:
         """Write each figure in all forms, with its data; yield its name and its caption."""
         judged = Judged(self.comparison["judged_by"])
         shown = self._shown()
         trained = any(run.evaluations for group in shown for run in group.runs)
-        shared = self.comparison["shared_target"]
         for what, over in captions.judged_curves(judged, trained=trained):
             each = {group.label: _curves(group, what, over) for group in shown}
             if not any(curve.values.any() for own in each.values() for curve in own):
@@ -213,48 +266,78 @@ class _Kit:
                 methods=[group.runs[0].manifest.get("method") for group in shown],
                 over=over,
                 what=what,
-                targets=[] if shared is None else [float(shared)],
-                seeds=False,
-                most=MOST_STEPS,
+                targets=[float(one) for one in self.targets],
+                manner=Manner(seeds=False, most=MOST_STEPS, clock=self.clock, all_targets=True),
             )
             name = f"{what.replace('_', '-')}-over-{over}"
             for form, written in files.items():
                 (place / f"{name}.{form}").write_bytes(written)
             write_csv(data, place / f"{name}.csv")
-            yield name, self._of_some(captions.of_curves(what, over, shown, shared), len(shown))
+            yield (
+                name,
+                self._of_some(captions.of_curves(what, over, shown, self.targets), len(shown)),
+            )
+        yield from self._write_over_keys(place)
 
-    def _of_some(self, caption: str, shown: int) -> str:
+    def _write_over_keys(self, place: Path) -> Iterator[tuple[str, Said]]:
+        """Write what came out over the values of each key that has numbers, in all forms."""
+        for one in over_keys.of(self.groups, self.comparison, self.clock):
+            letters = sum(len(label) + 5 for label in one.lines)
+            extra = 0.14 * math.ceil(letters / LINE_LETTERS) if len(one.lines) > 1 else 0.0
+            size_in = (COLUMN_IN, 2.1 + extra)
+            files, data = drawn(
+                FORMS,
+                draw_over_key,
+                size_in,
+                "sim.report.column",
+                lines=one.lines,
+                methods=one.methods,
+                key=one.key,
+                head=one.head,
+            )
+            for form, written in files.items():
+                (place / f"{one.name}.{form}").write_bytes(written)
+            write_csv(data, place / f"{one.name}.csv")
+            said = captions.over_key(one.what, one.called, self.groups, shared=one.target)
+            yield one.name, said
+
+    def _of_some(self, said: Said, shown: int) -> Said:
         if shown == len(self.groups):
-            return caption
-        few = f"{caption} {shown} of {len(self.groups)} groups"
+            return said
+        few = f"{said.note} {shown} of {len(self.groups)} groups"
         answers = self.comparison.answers
-        return f"{few}, those that lead by {answers[0].measure.name}." if answers else f"{few}."
+        by = f", those that lead by {answers[0].measure.name}" if answers else ""
+        return said._replace(note=f"{few}{by}.")
 
     def _tables(self) -> Iterator[tables.Table]:
-        yield tables.results(self.comparison)
+        yield tables.results(self.comparison, self.clock)
         over_bytes = [
             [run.views.get(("accuracy", "bytes")) for run in group.runs] for group in self.groups
         ]
-        yield from filter(None, (tables.targets(self.comparison, over_bytes),))
-        yield from filter(None, (tables.tests(self.comparison),))
+        yield from filter(None, (tables.targets(self.comparison, over_bytes, self.clock),))
+        yield from filter(None, (tables.tests(self.comparison, self.clock),))
 
-    def _caption_of(self, table: tables.Table) -> str:
+    def _caption_of(self, table: tables.Table) -> Said:
         if table.name == "results":
-            shared = " ".join([*self.unfinished, self._settings])
-            return captions.of_results(self.comparison, self.groups, shared)
+            missing = " ".join(self.unfinished)
+            return captions.of_results(self.comparison, self.groups, missing, self.clock)
         if table.name == "targets":
-            return captions.of_targets(self.groups)
+            return captions.of_targets(self.groups, self.clock)
         return captions.of_tests(self.comparison)
 
-    def _paper(self, figures: Sequence[str], made: Sequence[tables.Table]) -> str:
+    def _paper(self, figures: Mapping[str, Said], made: Sequence[tables.Table]) -> str:
         shown = len(self._shown())
         names = sorted({str(manifest.get("name")) for manifest in self.manifests})
+        headline = self.comparison.headline
         values = {
             "title": f"Results of {', '.join(names)}",
-            "headline": self.comparison.headline,
+            # It has days: where all else has hours, a reader would take them for these.
+            "headline": ""
+            if self.clock.name == "hours" and HAS_DAYS.search(headline)
+            else headline,
             "figures": [(name, _macro(name)) for name in figures],
             "tables": [(one.name, _macro(one.name), *_size(one.laid.letters)) for one in made],
-            "words": WORDS,
+            "words": {name: _about(said) for name, said in figures.items()} | WORDS,
             "shown": shown if shown < len(self.groups) else None,
             "groups": len(self.groups),
         }
@@ -277,6 +360,12 @@ WORDS = {
 """What the example of a paper says of each figure and table."""
 
 
+def _about(said: Said) -> str:
+    """Return what a caption begins with, to stand within a sentence."""
+    what = said.caption.partition(":")[0]
+    return f"the {what[0].lower()}{what[1:]}"
+
+
 def _curves(group: Group, what: What, over: Over) -> list[Steps]:
     return [run.views[what, over] for run in group.runs if (what, over) in run.views]
 
@@ -288,17 +377,44 @@ def _size(letters: int) -> tuple[str, str]:
     return "*", "footnotesize" if letters <= TWO_COLUMNS else "scriptsize"
 
 
+HAS_DAYS = re.compile(r"\bdays\b", re.IGNORECASE)
+
+
+def _with_width(laid: Laid) -> str:
+    """Return a table behind a line that says what it fits into."""
+    star, size = _size(laid.letters)
+    columns = "both columns" if star else "one column"
+    return f"% For {columns}, in \\{size}: \\begin{{table{star}}}\n{tabular(laid)}"
+
+
+def _in_one_column(laid: Laid) -> str:
+    """Return a short form behind such a line: it has smaller letters where its labels are long."""
+    size = "footnotesize" if laid.letters <= ONE_COLUMN else "scriptsize"
+    return f"% For one column, in \\{size}: \\begin{{table}}\n{tabular(laid)}"
+
+
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+"""Names of digits, which the name of a macro must not have."""
+
+
 def _macro(name: str) -> str:
     """Return the name of a caption's macro, which has letters only."""
-    return f"leomix{''.join(word.capitalize() for word in name.split('-'))}"
+    words = re.findall(r"[A-Za-z]+|[0-9]", name)
+    said = (DIGITS[int(word)] if word.isdigit() else word.capitalize() for word in words)
+    return f"leomix{''.join(said)}"
 
 
-def _macros(said: Mapping[str, str], settings: str) -> str:
-    """Return captions as macros of LaTeX; figures and tables are called as their files."""
-    lines = [f"\\newcommand{{\\{_macro(name)}}}{{{escaped(said[name])}}}" for name in said]
+def _macros(said: Mapping[str, Said], settings: str) -> str:
+    """Return captions and notes as macros of LaTeX, called as the files."""
+    lines = [
+        f"\\newcommand{{\\{_macro(name)}{ending}}}{{{escaped(text)}}}"
+        for name, both in said.items()
+        for ending, text in (("", both.caption), ("Note", both.note))
+    ]
     return "\n".join([*lines, f"\\newcommand{{\\leomixSettings}}{{{escaped(settings)}}}", ""])
 
 
-def _markdown(said: Mapping[str, str], settings: str) -> str:
-    parts = [f"## {name}\n\n{text}\n" for name, text in {**said, "settings": settings}.items()]
+def _markdown(said: Mapping[str, Said], settings: str) -> str:
+    parts = [f"## {name}\n\n{one.caption}\n\nNote: {one.note}\n" for name, one in said.items()]
+    parts.append(f"## settings\n\n{settings}\n")
     return "\n".join(["# Captions\n", *parts])
