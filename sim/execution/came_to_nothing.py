@@ -153,10 +153,11 @@ def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> Came
     longer = [*longer_run(built.world)]
     uniform = None if guess is None else guess.loss_nats
     went = loss_course([one.loss for one in curve if one.loss is not None], uniform)
-    guessed = found.loss_fell is True and is_a_guess(found.loss_final, uniform)
+    guessed = is_a_guess(found.loss_final, uniform)
+    too_little = went in (LossCourse.STILL, LossCourse.STEADY)
     risen = found.loss_fell is False or went is LossCourse.EXPLODED
     helps: tuple[Remedy, ...]
-    if found.was_lost or risen or (guessed and went is not LossCourse.STEADY):
+    if found.was_lost or risen or (guessed and not too_little):
         helps = (smaller,)
     elif found.loss_fell is None or guessed:
         helps = (larger, *more, *longer)
