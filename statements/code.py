@@ -87,6 +87,7 @@ class Code(StrEnum):
     LONG_ROUNDS = "long_rounds"
     """Devices that compute for most of the time of a round."""
     LARGE_STEP = "large_step"
+    SMALL_STEP = "small_step"
     FEW_STEPS = "few_steps"
     MISSING_CLASS = "missing_class"
     """A class of the tests of which no client, or none that got through, has a sample."""

@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Protocol
 
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
+from sim.analysis.loss_course import STILL
 from sim.analysis.targets import Evaluation
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
-MOVED = 0.002
-"""The share of its first loss by which a loss has to change to have moved."""
 SECONDS_A_DAY = 86400.0
 
 
@@ -74,7 +73,7 @@ class NothingLearnt:
         where a model gives all of them one class.
         """
         if self.judged == Judged.LOSS:
-            return bool(_change(self.loss_start, self.loss_best) < -MOVED)
+            return bool(_change(self.loss_start, self.loss_best) < -STILL)
         by_guess = max(self.start, self.guessed or 0.0)
         return self.best - by_guess > max(self.chance, NOTICED)
 
@@ -82,7 +81,7 @@ class NothingLearnt:
     def loss_fell(self) -> bool | None:
         """Whether the loss has become less; None where it has hardly moved, or is not known."""
         change = _change(self.loss_start, self.loss_final)
-        return change < 0.0 if abs(change) >= MOVED else None
+        return change < 0.0 if abs(change) >= STILL else None
 
     @property
     def what(self) -> str:

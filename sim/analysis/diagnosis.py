@@ -22,6 +22,7 @@ from sim.analysis.caveats import NOTICED, QUANTILE, NothingLearnt, nothing_learn
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.held_samples import HeldSamples, Missing, held_samples
 from sim.analysis.judged import Judged, judged_by
+from sim.analysis.loss_course import GROWN, LossCourse, is_a_guess, loss_course
 from sim.analysis.methods import known_method
 from sim.analysis.targets import Evaluation, evaluations, server_rounds, steps_of
 from sim.analysis.time_spent import TimeSpent, time_spent
@@ -39,8 +40,13 @@ HALF = 0.5
 """The share of the time of rounds from which on what takes it holds a run back."""
 MANY_PASSES = 2.0
 """Passes that a payload takes on average from which on they are too short for it."""
-GROWN = 1.1
-"""How many times its first loss a model ends with whose steps are too large, if it has learnt."""
+SLOW = 1.0 / 3000.0
+"""The share of its first value by which a loss falls in a gradient step of each device, below which
+steps are too small."""
+UNLEARNT = 0.9
+"""The part of the loss of a uniform guess from which on hardly anything was learnt."""
+FEWEST_STEPS = 3.0
+"""Gradient steps of each device from which on a loss that did not move says something."""
 LIKELY = 0.6
 """The weight of a cause that is likely, and not seen."""
 FEW_EPOCHS = 5.0
@@ -71,9 +77,11 @@ class Learnt:
     """What was learnt in a run, of what, and how often it was seen.
 
     Figures are accuracies or, where ``judged`` so, losses in nats, at the ``start``, at ``best``
-    and at the end (``final``), None without an evaluation; so are the losses. ``updates`` were
-    used, ``refused`` ones were not finite. ``epochs`` are the samples that all devices, and the
-    server, processed in each sample that there is; None where the method trains by itself.
+    and at the end (``final``), None without an evaluation; so are the losses, of which
+    ``loss_worst`` is the largest and ``loss_course`` says how they went. ``updates`` were used,
+    ``refused`` ones were not finite. ``steps_each`` are the gradient steps of a device in the mean,
+    and ``epochs`` the samples that all devices, and the server, processed in each sample that there
+    is; None where the method trains by itself.
     """
 
     course: Course
@@ -84,11 +92,14 @@ class Learnt:
     loss_start: float | None
     loss_best: float | None
     loss_final: float | None
+    loss_worst: float | None
+    loss_course: LossCourse | None
     guess: Guess | None
     updates: int
     refused: int
     device_rounds: int
     gradient_steps: int | None
+    steps_each: float | None
     epochs: float | None
     held: HeldSamples | None
     nothing: NothingLearnt | None
@@ -102,6 +113,18 @@ class Learnt:
             return True
         first, last = self.loss_start, self.loss_final
         return bool(first and last and last > GROWN * first)
+
+    @property
+    def is_a_guess(self) -> bool:
+        """Whether the loss at the end is no better than that of a uniform guess."""
+        return is_a_guess(self.loss_final, None if self.guess is None else self.guess.loss_nats)
+
+    @property
+    def fall_a_step(self) -> float | None:
+        """The share of its first value by which the loss fell in a gradient step of each device."""
+        if not self.loss_start or self.loss_final is None or not self.steps_each:
+            return None
+        return (1.0 - self.loss_final / self.loss_start) / self.steps_each
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -161,6 +184,7 @@ def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Lear
     updates, aggregates, refused = _used(tables)
     used = bool(updates or aggregates) or _needs_no_update(manifest)
     rounds = int(sum(row["device_rounds"] for row in manifest.get("energy") or ()))
+    devices = sum(row["devices"] for row in manifest.get("energy") or ())
     at_server = server_rounds(manifest.get("spent"), -1)
     held = held_samples(tables, guess)
     steps = steps_of(manifest)
@@ -183,11 +207,14 @@ def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Lear
         loss_start=losses[0] if losses else None,
         loss_best=min(losses, default=None),
         loss_final=losses[-1] if losses else None,
+        loss_worst=max(losses, default=None),
+        loss_course=loss_course(losses, None if guess is None else guess.loss_nats),
         guess=guess,
         updates=updates,
         refused=refused,
         device_rounds=rounds,
         gradient_steps=taken,
+        steps_each=None if taken is None else taken / max(1, devices),
         epochs=None if taken is None or held is None else taken * batch / held.samples,
         held=held,
         nothing=nothing,
@@ -278,8 +305,25 @@ def _of_learning(learnt: Learnt, manifest: Mapping[str, Any]) -> Iterator[Held]:
             refused=learnt.refused,
             before=learnt.loss_start,
             after=learnt.loss_final,
+            worst=learnt.loss_worst,
+            guess=None if learnt.guess is None else learnt.guess.loss_nats,
         )
-        yield Held(cause, 1.0 if learnt.diverged else LIKELY)
+        # A model that gives one answer to all is not one that more passes would have taught.
+        yield Held(cause, 1.0 if learnt.diverged or learnt.is_a_guess else LIKELY)
+    elif _is_small(learnt):
+        still = learnt.loss_course is LossCourse.STILL
+        went = "stayed at {before:.3g}" if still else "fell from {before:.4g} to {after:.4g} only"
+        cause = Statement.doubt(
+            Code.SMALL_STEP,
+            "learning.step_size",
+            f"the step size of {{step_size:g}} is too small (the loss {went} in {{steps:.0f}} "
+            "gradient steps of each device)",
+            step_size=step_size,
+            before=learnt.loss_start,
+            after=learnt.loss_final,
+            steps=learnt.steps_each,
+        )
+        yield Held(cause, 1.0)
     held = learnt.held
     if held is None or learnt.course is Course.NO_UPDATE:
         return
@@ -299,8 +343,30 @@ def _unstable(learnt: Learnt) -> str:
         return "the loss rose from {before:.3g} to {after:.3g}"
     if learnt.course is Course.FELL_BACK:
         return "what was learnt was lost again"
+    if learnt.loss_course is LossCourse.EXPLODED:
+        return "the loss rose from {before:.3g} to {worst:.3g}, and ended at {after:.3g}"
+    if learnt.loss_course is LossCourse.COLLAPSED:
+        of = "where that of a uniform guess is {guess:.3g}"
+        return f"the loss went from {{before:.3g}} to {{after:.3g}} and stayed there, {of}"
+    if learnt.loss_course in (LossCourse.STILL, LossCourse.STEADY):
+        return ""
     seen = learnt.epochs is not None and learnt.epochs >= FEW_EPOCHS
     return "the loss is {after:.3g} after all samples were seen many times" if seen else ""
+
+
+def _is_small(learnt: Learnt) -> bool:
+    """Whether a loss that did not move, or fell steadily, fell too little for the steps taken."""
+    if learnt.course not in (Course.AT_CHANCE, Course.RISING):
+        return False
+    fall, steps = learnt.fall_a_step, learnt.steps_each
+    if fall is None or steps is None or steps < FEWEST_STEPS or fall >= SLOW:
+        return False
+    if learnt.loss_course is LossCourse.STILL:
+        return True
+    if learnt.loss_course is not LossCourse.STEADY or learnt.guess is None:
+        return False
+    assert learnt.loss_final is not None
+    return learnt.loss_final > UNLEARNT * learnt.guess.loss_nats
 
 
 def _missing(who: str, missing: Missing) -> Held:

@@ -9,7 +9,7 @@ from sim.analysis.diagnosis import Course, Diagnosis, Learnt
 from sim.analysis.judged import Judged
 from sim.analysis.time_spent import TimeSpent
 from sim.analysis.traffic import Sent
-from sim.formatting import as_yaml, data_size, percent
+from sim.formatting import as_yaml, data_size, listed, percent
 from statements import Statement, remedies_text
 from statements.words import dotted, filled
 
@@ -17,16 +17,19 @@ Runs = Sequence[Mapping[str, Any]]
 """Runs beside the run, as JSON has them (:class:`sim.execution.why.Beside`)."""
 
 
-def finding_text(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> str:
+def finding_text(found: Diagnosis, tried: Runs = (), bounds: Runs = (), refused: str = "") -> str:
     """Return what was found, in a sentence: how learning went, why, and what a changed key brought.
 
-    ``tried`` begins with the best.
+    ``tried`` begins with the best; where nothing could be run, ``refused`` says why.
     """
     parts = [course_text(found.learnt), cause_text(found.causes[0])]
-    code = found.causes[0].code
-    ran = [one for one in tried if one["helped"] or (one["code"] == code and not one["refused"])]
-    if ran:
+    if refused:
+        return f"{': '.join(parts)}: nothing was tried"
+    ran = [one for one in tried if not one["refused"]]
+    if ran and ran[0]["helped"]:
         parts.append(try_text(ran[0]))
+    elif ran:
+        parts.append(f"tried {listed([keys_text(one['set']) for one in ran])}: no help")
     elif not found.held:
         if shares := found.time.decides:
             largest = max(shares, key=lambda part: shares[part])
@@ -69,13 +72,9 @@ def cause_text(cause: Statement) -> str:
 
 
 def try_text(one: Mapping[str, Any]) -> str:
-    """Return what a changed key brought."""
+    """Return what a changed key brought that has helped."""
     keys = keys_text(one["set"])
-    if one["figure"] is None:
-        return f"with {keys} nothing was learnt either"
     figure = _figure(one["figure"])
-    if not one["helped"]:
-        return f"{keys}, tried {_since(one)}, did not help beyond noise ({figure})"
     within = f"in {one['days']:.3g} days" if one["longer"] else "in the same time"
     what = "a run" if one["at_s"] is None else "a fork"
     return f"{what} {_since(one)} with {keys} reached {figure} {within}"
@@ -91,10 +90,13 @@ def keys_text(keys: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={as_yaml(value)}" for key, value in keys.items())
 
 
-def rows_of(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> list[tuple[str, str]]:
+def rows_of(
+    found: Diagnosis, tried: Runs = (), bounds: Runs = (), refused: str = ""
+) -> list[tuple[str, str]]:
     """Return the figures behind a diagnosis as text, each with its name."""
     return [
         *(("cause", _cause_row(cause)) for cause in found.causes),
+        *([("not tried", refused)] if refused else []),
         *_tried_rows(tried),
         *_learning_rows(found.learnt),
         *_bound_rows(bounds),
@@ -102,10 +104,10 @@ def rows_of(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> list[tuple
     ]
 
 
-def why_text(found: Diagnosis, tried: Runs = (), bounds: Runs = ()) -> str:
+def why_text(found: Diagnosis, tried: Runs = (), bounds: Runs = (), refused: str = "") -> str:
     """Return the finding, and the table below it."""
-    lines = [f"{name:<16} {text}" for name, text in rows_of(found, tried, bounds)]
-    return "\n".join([finding_text(found, tried, bounds), "", *lines])
+    lines = [f"{name:<16} {text}" for name, text in rows_of(found, tried, bounds, refused)]
+    return "\n".join([finding_text(found, tried, bounds, refused), "", *lines])
 
 
 def _cause_row(cause: Statement) -> str:
@@ -120,6 +122,7 @@ def _tried_rows(tried: Runs) -> list[tuple[str, str]]:
             rows.append(("tried", f"{keys_text(one['set'])}: not run, {one['refused']}"))
             continue
         figure = "nothing evaluated" if one["figure"] is None else _figure(one["figure"])
+        figure += "" if one["helped"] else ", no help"
         ended = "" if one["status"] == "complete" else f", {one['status']}"
         spent = f"{one['updates']} updates in {one['days']:.2f} days{ended}"
         rows.append(("tried", f"{keys_text(one['set'])}: {figure}, {spent}, {_since(one)}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,14 @@ Bounds = Annotated[
         "default: if such a run takes seconds",
     ),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="let the runs beside it run the Python code that the run names, as "
+        "LEOMIX_ALLOW_CODE=1 does",
+    ),
+]
 NoTry = Annotated[bool, typer.Option("--no-try", help="try no key: only read the run")]
 WALL_S = 600.0
 """Seconds that the runs beside a run take together, unless --max-wall says otherwise."""
@@ -33,6 +42,7 @@ def why_command(
     *,
     bounds: Bounds = None,
     no_try: NoTry = False,
+    allow_code: AllowCode = False,
     limits: options.Limits,
     shown: options.Shown,
 ) -> None:
@@ -41,6 +51,7 @@ def why_command(
     The first line is the finding. Keys are tried in runs from the start, which take trainings from
     the cache and ten minutes together at most (--max-wall).
     """
+    from scenarios.files import code_allowed
     from sim.analysis.diagnosis_text import why_text
     from sim.execution.folder import as_written
     from sim.execution.why import Asked, why
@@ -56,10 +67,10 @@ def why_command(
         cache=not limits.no_cache,
         begins=begins,
     )
-    with as_written([run]):
+    with as_written([run]), code_allowed() if allow_code else nullcontext():
         found = why(run, asked, out)
         if shown.json_:
             output.print_json(found.as_json())
         else:
             tried, besides = ([vars(one) for one in each] for each in (found.tried, found.bounds))
-            print(why_text(found.diagnosis, tried, besides))
+            print(why_text(found.diagnosis, tried, besides, found.refused))

@@ -14,6 +14,7 @@ from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
 from sim.analysis.judged import by_objective
+from sim.analysis.loss_course import LossCourse, is_a_guess, loss_course
 from sim.analysis.targets import evaluations
 from sim.analysis.traffic import COUNTED, Sent
 from sim.devices.devices import Devices
@@ -150,14 +151,22 @@ def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> Came
     if not own_learning and rounds != "fill":
         more = [Raise("learning.rounds.per_contact", now=rounds)]
     longer = [*longer_run(built.world)]
-    remedies: dict[bool | None, tuple[Remedy, ...]] = {
-        None: (larger, *more, *longer),
-        True: (*longer, *more, larger),
-        False: (smaller,),
-    }
-    helps = remedies[False if found.was_lost else found.loss_fell]
+    uniform = None if guess is None else guess.loss_nats
+    went = loss_course([one.loss for one in curve if one.loss is not None], uniform)
+    guessed = is_a_guess(found.loss_final, uniform)
+    too_little = went in (LossCourse.STILL, LossCourse.STEADY)
+    risen = found.loss_fell is False or went is LossCourse.EXPLODED
+    helps: tuple[Remedy, ...]
+    if found.was_lost or risen or (guessed and not too_little):
+        helps = (smaller,)
+    elif found.loss_fell is None or guessed:
+        helps = (larger, *more, *longer)
+    else:
+        helps = (*longer, *more, larger)
     course = f"{found.course[:1].upper()}{found.course[1:]}"
-    return CameToNothing(found.what, _why(course, *helps), used=True)
+    if guessed:
+        course += ", where that of a uniform guess is {uniform:.4g}"
+    return CameToNothing(found.what, _why(course, *helps, uniform=uniform), used=True)
 
 
 def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import scenarios
+from scenarios.files import ALLOW_CODE, named_code
 from sim.analysis.caveats import NOTICED
 from sim.analysis.diagnosis import LEAST_RISE, Course, Diagnosis, Held, noise_of
 from sim.analysis.diagnosis_text import finding_text
 from sim.analysis.judged import Judged, judged_by
+from sim.analysis.loss_course import LossCourse, is_a_guess
 from sim.analysis.methods import known_method
-from sim.analysis.targets import evaluation_at
+from sim.analysis.targets import Evaluation, evaluation_at
 from sim.analysis.traffic import Sent
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.folder import WHY
@@ -35,6 +37,7 @@ from sim.execution.result import Result, load
 from sim.execution.running import run
 from sim.facts.observer import Observer
 from sim.files import write_text
+from sim.formatting import listed
 from sim.plan.remedies import (
     alike_clients,
     faster_links,
@@ -46,12 +49,24 @@ from sim.plan.remedies import (
 )
 from sim.trace.digest import json_digest
 from sim.world.world import World
-from statements import Code, Lower, Other, Raise, Remedy, Statement
+from statements import Code, Lower, Other, Raise, Refused, Remedy, Statement
 
 MOST_TRIES = 3
 """Keys that are tried at most."""
 SMALLER = (0.1, 0.01, 0.001)
 """The parts of a step size that is too large that are tried, one after another."""
+LARGER = (10.0, 100.0)
+"""How many times a step size that is too small is tried, if the loss does not ask for more."""
+MOST_LARGER = 1e6
+"""How many times a step size is tried at most."""
+LEARNS = 3e-3
+"""The share of its first value by which a loss falls in a gradient step that is large enough."""
+STEPS = frozenset({Code.LARGE_STEP, Code.SMALL_STEP})
+"""Causes for which other step sizes are tried before any other key."""
+SIZES_FIRST = 2
+"""Step sizes that are tried before any other key."""
+FEWEST_EPOCHS = 1.0
+"""Passes over the samples below which too little was seen for central training to say anything."""
 LEAST_FASTER = 10.0
 """How many times as fast a link is tried at least."""
 ENOUGH = 0.5
@@ -73,9 +88,10 @@ class Beside:
 
     ``code`` is that of the cause that it tries. ``figure`` is its accuracy, or its loss where that
     judges, at the end of the run that it stands beside, or at its own where it is longer on
-    purpose; ``gain`` is by how much that is better, and it ``helped`` where this is more than
-    noise. None where it did not run: ``refused`` says why. It differs from ``at_s`` on, None from
-    the start. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
+    purpose; ``gain`` is by how much that is better. It ``beats_guess`` where it is better than a
+    constant answer by more than noise, and has ``helped`` where its gain is more than noise too.
+    None where it did not run: ``refused`` says why. It differs from ``at_s`` on, None from the
+    start. ``days`` are simulated, and ``steps`` of a ``batch`` of so many samples taken, by all
     devices together or by the server. ``cosine`` is that of the gradients of clusters with the
     global one, at the start and at the end.
     """
@@ -89,6 +105,7 @@ class Beside:
     figure: float | None = None
     gain: float | None = None
     helped: bool = False
+    beats_guess: bool = False
     days: float | None = None
     longer: bool = False
     at_s: float | None = None
@@ -101,17 +118,22 @@ class Beside:
 
 @dataclass(frozen=True)
 class Why:
-    """A diagnosis, the runs that bound the run, and the keys that were tried, the best first."""
+    """A diagnosis, the runs that bound the run, and the keys that were tried, the best first.
+
+    Where nothing could be run, ``refused`` says why.
+    """
 
     diagnosis: Diagnosis
     bounds: Sequence[Beside] = ()
     tried: Sequence[Beside] = ()
+    refused: str = ""
 
     @property
     def finding(self) -> str:
         """What was found, in a sentence: how learning went, why, and what a changed key brought."""
         tried = [vars(one) for one in self.tried]
-        return finding_text(self.diagnosis, tried, [vars(one) for one in self.bounds])
+        bounds = [vars(one) for one in self.bounds]
+        return finding_text(self.diagnosis, tried, bounds, self.refused)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -121,6 +143,7 @@ class Why:
             **self.diagnosis.as_json(),
             "bounds": [vars(one) for one in self.bounds],
             "tried": [vars(one) for one in self.tried],
+            "refused": self.refused,
         }
 
 
@@ -149,15 +172,32 @@ def why(folder: Path, asked: Asked, place: Path | None = None) -> Why:
     result = load(folder)
     found = with_remedies(result.diagnosis, result)
     beside = _Besides(result, asked, place or folder / WHY.parent)
-    bounds = beside.bounds()
+    refused = _refusal(result) if asked.tries or beside.bounded else ""
+    bounds = [] if refused else beside.bounds()
     found = _against_bounds(found, result, bounds)
-    tried = beside.tried(found) if asked.tries else []
-    best = sorted(tried, key=lambda one: -(one.gain if one.gain is not None else -math.inf))
-    answer = Why(_led_by(found, best), bounds, best)
+    tried = beside.tried(found) if asked.tries and not refused else []
+    best = sorted(tried, key=_merit, reverse=True)
+    answer = Why(_led_by(found, best), bounds, best, refused)
     beside.place.mkdir(parents=True, exist_ok=True)
     told = answer.as_json() | {"trace_sha256": result.manifest["trace_sha256"]}
     write_text(beside.place / WHY.name, json.dumps(told, indent=2))
     return answer
+
+
+def _merit(tried: Beside) -> tuple[bool, float]:
+    return tried.helped, -math.inf if tried.gain is None else tried.gain
+
+
+def _refusal(result: Result) -> str:
+    """Return why nothing may be run beside a run: it names code that nobody has allowed."""
+    try:
+        scenarios.from_stored(result.manifest["scenario"], {})
+    except Refused as error:
+        if error.code is not Code.NO_CONSENT:
+            raise
+        named = listed(named_code(result.scenario))
+        return f"the run names Python code ({named}), which --allow-code or {ALLOW_CODE}=1 lets run"
+    return ""
 
 
 # What helps against a cause.
@@ -169,17 +209,20 @@ def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
     longer = tuple(longer_run(world, times=2))
     helps: Mapping[Code, Iterable[Remedy]] = {
         Code.LARGE_STEP: _smaller_steps(world),
+        Code.SMALL_STEP: _larger_steps(world, found),
         Code.SHORT_PASSES: _fast_enough(world, found.time.most_cut),
         Code.FEW_PASSES: chain(more_passes(world), longer),
         Code.LONG_QUEUES: chain(more_service(world), longer),
         Code.LONG_ROUNDS: chain(shorter_rounds(world), longer),
-        Code.FEW_STEPS: chain(_more_rounds(world), longer),
+        Code.FEW_STEPS: chain(_more_rounds(world), _if_slow(world, found), longer),
         Code.MISSING_CLASS: chain(alike_clients(world), SAMPLES),
         Code.UNLIKE_CLIENTS: chain(alike_clients(world), SAMPLES),
     }
     if result.manifest.get("own_learning"):  # steps and rounds stand in its code
         smaller = other_step_size(world, Lower, own_learning=True)
-        helps = {**helps, Code.LARGE_STEP: (smaller,), Code.FEW_STEPS: longer}
+        larger = other_step_size(world, Raise, own_learning=True)
+        of_code = {Code.LARGE_STEP: (smaller,), Code.SMALL_STEP: (larger,), Code.FEW_STEPS: longer}
+        helps = {**helps, **of_code}
     held = [
         one._replace(cause=replace(one.cause, remedies=tuple(helps[one.cause.code])))
         for one in found.held
@@ -194,6 +237,25 @@ def _smaller_steps(world: World) -> Iterator[Remedy]:
     now = world.learning.step_size
     for part in SMALLER:
         yield Lower("learning.step_size", now=now, to=_rounded(now * part))
+
+
+def _larger_steps(world: World, found: Diagnosis) -> Iterator[Remedy]:
+    """Yield larger step sizes: while steps are small, a loss falls in proportion to them."""
+    now = world.learning.step_size
+    fall = found.learnt.fall_a_step
+    times = list(LARGER)
+    if fall is not None and fall > 0.0:
+        decades = math.floor(math.log10(min(MOST_LARGER, max(1.0, LEARNS / fall))))
+        if decades > 1:
+            times = [10.0**decades, 10.0 ** (decades + 1), *LARGER]
+    for factor in dict.fromkeys(times):
+        yield Raise("learning.step_size", now=now, to=_rounded(now * factor))
+
+
+def _if_slow(world: World, found: Diagnosis) -> Iterator[Remedy]:
+    """Yield larger step sizes where the loss fell steadily, and is that of a guess still."""
+    if found.learnt.loss_course is LossCourse.STEADY and found.learnt.is_a_guess:
+        yield from _larger_steps(world, found)
 
 
 def _fast_enough(world: World, sent: Sent) -> Iterator[Remedy]:
@@ -227,6 +289,8 @@ def _more_rounds(world: World) -> Iterator[Remedy]:
 def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) -> Diagnosis:
     """Return a diagnosis that knows whether one model of all data would have come further."""
     central = next((one for one in bounds if one.what == "centralised"), None)
+    if central is not None and _no_better(central, found):
+        return with_remedies(replace(found, held=_step_first(found, result, central)), result)
     settled = found.learnt.course is Course.LEVEL
     if central is None or central.gain is None or not settled or central.gain <= NOTICED:
         return found
@@ -238,6 +302,33 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
     )
     held = sorted([*found.held, Held(cause, central.gain)], key=lambda one: -one.weight)
     return with_remedies(replace(found, held=held), result)
+
+
+def _no_better(central: Beside, found: Diagnosis) -> bool:
+    """Whether one model of all samples stayed at chance as the run did, after as many samples."""
+    learnt = found.learnt
+    if learnt.course is not Course.AT_CHANCE or central.figure is None:
+        return False
+    return not central.beats_guess and (learnt.epochs or 0.0) >= FEWEST_EPOCHS
+
+
+def _step_first(found: Diagnosis, result: Result, central: Beside) -> list[Held]:
+    """Return causes that begin with the step size: without an orbit, it teaches no more."""
+    sizes = [one for one in found.held if one.cause.code in STEPS]
+    if not sizes:
+        steady = found.learnt.loss_course in (LossCourse.STILL, LossCourse.STEADY)
+        cause = Statement.doubt(
+            Code.SMALL_STEP if steady else Code.LARGE_STEP,
+            "learning.step_size",
+            "the step size of {step_size:g} may be too " + ("small" if steady else "large"),
+            step_size=result.manifest["scenario"]["learning"]["step_size"],
+        )
+        sizes = [Held(cause, 1.0)]
+    first = sizes[0].cause
+    text = f"{first.text}; one model of all samples stays at chance too ({{central:.3f}})"
+    cause = replace(first, text=text, values={**first.values, "central": central.figure})
+    rest = [one for one in found.held if one.cause.code not in STEPS]
+    return [Held(cause, 1.0), *rest]
 
 
 def _led_by(found: Diagnosis, tried: Sequence[Beside]) -> Diagnosis:
@@ -286,10 +377,15 @@ class _Besides:
         wall_s = manifest.get("wall_s")
         return wall_s is not None and wall_s * (1.0 + reused / max(done, 1)) <= CHEAP_S
 
-    def bounds(self) -> list[Beside]:
-        """Return what bounds the run, and how its clusters' gradients agree, where asked for."""
+    @property
+    def bounded(self) -> bool:
+        """Whether runs that bound the run are wanted: asked for, or cheap."""
         wanted = self._is_cheap if self._asked.bounds is None else self._asked.bounds
-        if not wanted or self._result.manifest.get("own_learning"):
+        return wanted and not self._result.manifest.get("own_learning")
+
+    def bounds(self) -> list[Beside]:
+        """Return what bounds the run, and how its clusters' gradients agree, where wanted."""
+        if not self.bounded:
             return []
         own = self._result.manifest["method"]
         found = [self._run(name, self._keys_of(name)) for name in REFERENCES if name != own]
@@ -323,7 +419,7 @@ class _Besides:
         for code, changes in self._candidates(found):
             one = self._run("tried", changes, code)
             tries.append(one)
-            if one.gain is not None and one.gain >= self._enough(found):
+            if one.helped and (one.gain or 0.0) >= self._enough(found):
                 break
             if sum(not one.refused for one in tries) == MOST_TRIES:
                 break
@@ -334,7 +430,10 @@ class _Besides:
         return ENOUGH * (final if self._judged == Judged.LOSS else 1.0 - final)
 
     def _candidates(self, found: Diagnosis) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what can be tried: the first remedy of each cause, then the second ones, ..."""
+        """Yield what can be tried: the first remedy of each cause, then the second ones, ...
+
+        Where the step size is the first cause, two others come before all that.
+        """
         stored = self._result.manifest["scenario"]
         each = [
             [
@@ -346,11 +445,12 @@ class _Besides:
             for one in found.held
         ]
         seen: list[dict[str, Any]] = []
-        for row in zip_longest(*each):
-            for candidate in row:
-                if candidate is not None and candidate[1] not in seen:
-                    seen.append(candidate[1])
-                    yield candidate
+        first = found.held[0].cause.code if found.held else None
+        sizes = each[0][:SIZES_FIRST] if first in STEPS else []
+        for candidate in (*sizes, *chain.from_iterable(zip_longest(*each))):
+            if candidate is not None and candidate[1] not in seen:
+                seen.append(candidate[1])
+                yield candidate
 
     def _ends_otherwise(self, remedy: Remedy) -> bool:
         """Whether a remedy moves an end that the run has not come to."""
@@ -432,13 +532,15 @@ class _Besides:
         if None not in figures:
             gain = self._judged.merit(figures[1]) - self._judged.merit(figures[0])
             gain = gain if math.isfinite(gain) else None
-        helped = gain is not None and gain > self._noise
+        beats = there is not None and self._beats_guess(there)
+        helped = beats and gain is not None and gain > self._noise
         return replace(
             about,
             status=str(result.manifest["status"]),
             figure=figures[1],
             gain=gain,
             helped=helped,
+            beats_guess=beats,
             days=result.manifest["simulated_s"] / 86400.0,
             longer=longer,
             cycles=result.summary["cycles"],
@@ -447,6 +549,16 @@ class _Besides:
             batch=self._batch(about.what),
             cosine=_cosines(result) if about.what == "gradients" else None,
         )
+
+    def _beats_guess(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation is better than a guess at the tests; True if that is not known."""
+        guess = self._result.diagnosis.learnt.guess
+        if guess is None:
+            return True
+        if self._judged == Judged.LOSS:
+            return evaluation.loss is not None and not is_a_guess(evaluation.loss, guess.loss_nats)
+        noise = max(LEAST_RISE, noise_of([evaluation]))
+        return guess.share is None or evaluation.accuracy - guess.share > noise
 
     def _batch(self, what: str) -> int:
         """Return the samples of a step: of all devices where all samples are in one place."""

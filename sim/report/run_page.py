@@ -131,7 +131,9 @@ def why_of(run: Result, folder: Path) -> Answered | None:
         return Answered(finding_text(found), rows_of(found), tried=False)
     causes = [Statement.told(cause) for cause in told["causes"]]
     held = [Held(cause, 0.0) for cause in causes if cause.code is not Code.NO_CAUSE]
-    rows = rows_of(replace(found, held=held), told["tried"], told["bounds"])
+    rows = rows_of(
+        replace(found, held=held), told["tried"], told["bounds"], told.get("refused", "")
+    )
     return Answered(told["finding"], rows, tried=bool(told["tried"]))
 
 

@@ -4,6 +4,7 @@ Scenarios are of seconds: digits, a small perceptron, five devices.
 """
 
 import json
+import os
 from dataclasses import replace
 
 import pyarrow.compute as pc
@@ -39,6 +40,10 @@ def in_orbit(days, rate_mbps=None):
 PLANTED = {
     # A scenario with the cause, its code, and what is said of it.
     Code.LARGE_STEP: (lambda: in_slots(6, step_size=30.0), "the step size of 30 is too large"),
+    Code.SMALL_STEP: (
+        lambda: in_slots(12, step_size=1e-5),
+        "the step size of 1e-05 is too small (the loss stayed at 2.32 in 120 gradient steps",
+    ),
     Code.MISSING_CLASS: (
         lambda: in_slots(12, data={"kind": "tests.kit.missing:digits"}),
         "no samples of class 9 (8% of the tests)",
@@ -77,6 +82,7 @@ def test_a_planted_cause_is_the_first_that_is_named(leomix, planted, code):
     ("code", "keys"),
     [
         (Code.LARGE_STEP, {"learning.step_size": 0.3}),
+        (Code.SMALL_STEP, {"learning.step_size": 0.1}),
         (Code.FEW_PASSES, {"stop.days": 1.2}),
         (Code.SHORT_PASSES, {"link.uplink.fixed_rate_mbps": 1e-3}),
     ],
@@ -97,6 +103,45 @@ def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(leomix, p
     assert f"reached {final:.3f}" in shown.splitlines()[0]
     page = report([folder], folder.with_name(f"{code}.html")).read_text()
     assert f"reached {final:.3f}" in page and "What helps is not tried" not in page
+
+
+def spoilt(data, step_size):
+    """A day and a half in orbit: passes are few, and are not why nothing is learnt."""
+    learning = {**LEARNING, "step_size": step_size, "data": {"kind": f"tests.kit.spoilt:{data}"}}
+    return scenarios.from_dict({**small.ORBIT, "learning": learning})
+
+
+def test_unscaled_inputs_are_a_matter_of_the_step_before_one_of_passes(
+    leomix, tmp_path, monkeypatch
+):
+    """The loss falls, from far above that of a guess to that of a guess: it is no learning."""
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    run = sim.run(spoilt("unscaled", 2.0), tmp_path / "run")
+    learnt = run.diagnosis.learnt
+    assert learnt.loss_start > 1.5 * learnt.loss_final
+    assert learnt.loss_final >= learnt.guess.loss_nats
+    codes = [cause.code for cause in run.diagnosis.causes]
+    assert codes[:2] == [Code.LARGE_STEP, Code.FEW_PASSES]
+    nothing = run.summary["came_to_nothing"]["why"]
+    assert nothing.endswith("that of a uniform guess is 2.303: lower learning.step_size (2)")
+    asked = leomix("why", tmp_path / "run", "--json", "--quiet", "--allow-code", "--bounds")
+    answer = json.loads(asked.out)
+    central = next(one for one in answer["bounds"] if one["what"] == "centralised")
+    assert not central["beats_guess"] and "one model of all samples stays" in answer["finding"]
+    best = answer["tried"][0]
+    assert best["set"] == {"learning.step_size": 0.02} and best["figure"] > 0.5
+    assert [one["helped"] for one in answer["tried"]] == [True, False]
+    assert "with learning.step_size=0.02 reached" in answer["finding"]
+
+
+def test_what_is_no_better_than_a_constant_answer_is_no_help(leomix, tmp_path):
+    """Labels at random are learnt with no key: no figure of a try stands in the first line."""
+    sim.run(spoilt("mislabelled", 2.0), tmp_path / "run")
+    asked = ("why", tmp_path / "run", "--quiet", "--allow-code", "--no-bounds")
+    first, *rest = leomix(*asked).out.splitlines()
+    assert first.endswith(": no help") and "learning.step_size=0.2" in first
+    tried = [row for row in rest if row.startswith("tried")]
+    assert len(tried) == 3 and all(", no help, " in row for row in tried)
 
 
 def test_of_a_good_run_no_cause_is_named_and_bounds_stand_beside_it(leomix, tmp_path):
@@ -153,12 +198,19 @@ def test_a_run_that_trained_nothing_is_refused_in_a_line(leomix, runs, tmp_path,
 def test_what_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted, monkeypatch):
     """Code of the run's own is not run without consent, and nothing behind its time."""
     monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
-    for code, said, asked in (
-        (Code.MISSING_CLASS, "LEOMIX_ALLOW_CODE=1", ("--bounds",)),
-        (Code.LARGE_STEP, "no time left", ("--bounds", "--max-wall", "0.001")),
-    ):
-        place = planted[code].with_name(f"{code}-beside")
-        found = leomix("why", planted[code], "-o", place, "--json", "--quiet", *asked)
-        answer = json.loads(found.out)
-        assert (found.status, answer["code"]) == (0, code)
-        assert said in answer["bounds"][-1]["refused"]
+    code = Code.MISSING_CLASS
+    place = planted[code].with_name(f"{code}-beside")
+    first, *rest = leomix("why", planted[code], "-o", place, "--quiet", "--bounds").out.splitlines()
+    assert first.endswith(": nothing was tried")
+    [row] = [row for row in rest if "--allow-code" in row or "LEOMIX_ALLOW_CODE" in row]
+    assert row.startswith("not tried") and "tests.kit.missing:digits" in row
+    allowed = leomix("why", planted[code], "-o", place, "--quiet", "--no-try", "--allow-code")
+    assert allowed.status == 0 and "centralised      one model" in allowed.out
+    assert "LEOMIX_ALLOW_CODE" not in os.environ
+    code = Code.LARGE_STEP
+    place = planted[code].with_name(f"{code}-beside")
+    late = ("--bounds", "--max-wall", "0.001")
+    found = leomix("why", planted[code], "-o", place, "--json", "--quiet", *late)
+    answer = json.loads(found.out)
+    assert (found.status, answer["code"]) == (0, code)
+    assert "no time left" in answer["bounds"][-1]["refused"]
