@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
@@ -29,6 +30,15 @@ ITU = """import importlib.util, numpy
 before = numpy.geterr()
 if importlib.util.find_spec('itur'): channel.itu_attenuation(48.0, 11.0, 500.0, 2e9, 1.0)
 assert numpy.geterr() == before"""
+
+
+def test_each_package_is_one_that_is_released():
+    root = Path(__file__).parents[1]
+    listed = ConfigParser()
+    listed.read(root / "setup.cfg")
+    places = (place.parent for name in PACKAGES for place in root.glob(f"{name}/**/__init__.py"))
+    made = {".".join(place.relative_to(root).parts) for place in places}
+    assert {*listed["options"]["packages"].split()} == made
 
 
 @pytest.mark.parametrize("package", PACKAGES)
