@@ -38,7 +38,8 @@ def labels_in(sweep: Sweep) -> Callable[[Row], str]:
     """Return what gives the label of the combination of a row of a sweep."""
     keys = compared_keys(sweep)
     groups = combinations_in(sweep.rows.to_pylist(), keys)
-    labels = labels_of([{key: group[0][key] for key in keys} for group in groups])
+    settings = [{key: group[0][key] for key in keys} for group in groups]
+    labels = labels_of(settings) if keys else ["all seeds"]
     known = {_values(group[0], keys): label for group, label in zip(groups, labels, strict=True)}
     return lambda row: known[_values(row, keys)]
 

@@ -58,7 +58,7 @@ def test_the_tutorial_shows_what_its_cells_return(site):
 
 
 FOUND = {
-    "acquisition_s": "scenarios-link.html#links-between-satellites",
+    "acquisition_s": "scenarios.html#stations",
     "learning.step_size": "scenarios.html#keys-learning",
     "leomix fork": "commands.html#leomix-fork",
     "gateway": "glossary.html#places-and-contacts",

@@ -103,7 +103,7 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
     vary = ("-p", "learning.step_size=0.003,0.03", "-p", "learning.batch_size=2,4")
     done = leomix("sweep", file, *vary, "-o", place / "sweep", "--quiet")
     assert done.status == 0, done
-    heads = done.out.splitlines()[0].split("  ")
+    [heads] = [line.split("  ") for line in done.out.splitlines() if line.startswith("step_size ")]
     assert [head.strip() for head in heads if head][3:5] == ["loss", "tokens right"]
     assert "accuracy" not in done.out
     page = report([place / "sweep"], place / "sweep.html").read_text()
@@ -178,7 +178,7 @@ def test_a_kit_for_a_paper_shows_the_loss_of_several_run_folders(leomix, folders
     done = leomix("report", *folders, "-o", tmp_path / "page.html", "--paper", tmp_path / "paper")
     assert done.status == 0 and done.out.splitlines()[-1] == str(tmp_path / "paper/paper.tex")
     drawn = sorted(path.stem for path in (tmp_path / "paper/figures").glob("*.pgf"))
-    assert drawn == ["loss-over-bytes", "loss-over-time"]
+    assert drawn == ["loss-final-over-step-size", "loss-over-bytes", "loss-over-time"]
     table = pd.read_csv(tmp_path / "paper/tables/results.csv")
     compared = json.loads(leomix("compare", *folders, "--json").out)
     assert table.group.tolist() == [group["label"] for group in compared["groups"]]
