@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
-from orbit.windows import ContactWindows, groups
+from orbit.windows import ContactWindows, groups, merged
 
 Priority = Literal["least_recently_served", "highest_elevation", "longest_waiting"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
@@ -387,7 +387,7 @@ def beam_waits_s(
     from_s = np.full(len(windows), np.nan)
     for of_site in groups(windows.site):
         served = of_site[~np.isnan(start_s[of_site])]
-        begins, ends = _merged(start_s[served], end_s[served])
+        begins, ends = merged(start_s[served], end_s[served])
         rise_s = windows.rise_s[of_site]
         last_s = until_s[of_site]
         busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
@@ -398,15 +398,6 @@ def beam_waits_s(
     # Sums of times are right to about a microsecond over decades.
     waits = waited_s > 1e-6
     return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
-
-
-def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Services of one site, with those that overlap or follow at once made one."""
-    order = np.argsort(begins)
-    begins = begins[order]
-    ends = np.maximum.accumulate(ends[order])
-    apart = begins[1:] > ends[:-1]
-    return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
 
 
 def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatArray:

@@ -156,6 +156,25 @@ class Coverage:
     in_view_fraction: FloatArray
 
 
+def merged(begin_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return spans (N,) in order of time, with those that overlap or follow at once made one."""
+    order = np.argsort(begin_s, kind="stable")
+    begin_s, end_s = begin_s[order], np.maximum.accumulate(end_s[order])
+    apart = begin_s[1:] > end_s[:-1]
+    first, last = np.append(True, apart), np.append(apart, True)
+    return begin_s[first[: len(order)]], end_s[last[: len(order)]]
+
+
+def gaps_s(begin_s: FloatArray, end_s: FloatArray, span_s: float) -> FloatArray:
+    """Return how long it is from 0 to `span_s` before, between and after spans (N,): (N + 1,).
+
+    In order of their begins; 0 where one begins within those before it.
+    """
+    order = np.argsort(begin_s, kind="stable")
+    covered_until_s = np.maximum.accumulate(np.append(0.0, end_s[order]))
+    return np.maximum(np.append(begin_s[order], span_s) - covered_until_s, 0.0)
+
+
 def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     """Coverage of each of `sites` sites from 0 to `span_s` seconds; gaps count at both ends too.
 
@@ -175,10 +194,9 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
         )
     longest_gap_s, in_view_s = np.empty((2, sites))
     for site, of_site in enumerate(groups(windows.site, sites)):
-        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[of_site]))
-        gaps_s = np.maximum(np.append(windows.rise_s[of_site], span_s) - covered_until_s, 0.0)
-        longest_gap_s[site] = gaps_s.max()
-        in_view_s[site] = span_s - gaps_s.sum()
+        unseen_s = gaps_s(windows.rise_s[of_site], windows.set_s[of_site], span_s)
+        longest_gap_s[site] = unseen_s.max()
+        in_view_s[site] = span_s - unseen_s.sum()
     lasts_s = windows.set_s - windows.rise_s
     passes = np.bincount(windows.site, minlength=sites)
     total_s = np.bincount(windows.site, weights=lasts_s, minlength=sites)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orbit.windows import gaps_s
 from sim.analysis.critical_path import Spent, critical_path
 from sim.analysis.round_paths import Part, round_paths
 from sim.analysis.spans import names_of_clients
@@ -137,8 +138,6 @@ def _passes(contacts: pa.Table, clients: Sequence[str], end_s: float) -> tuple[i
     begin_s, ended_s = (as_numpy(served[f"service_{edge}_s"]) for edge in ("start", "end"))
     longest_s = 0.0
     for number in range(len(clients)):
-        mine = np.flatnonzero(client == number)
-        order = mine[np.argsort(begin_s[mine])]
-        edges_s = np.append(begin_s[order], end_s) - np.append(0.0, ended_s[order])
-        longest_s = max(longest_s, float(edges_s.max(initial=0.0)))
+        mine = client == number
+        longest_s = max(longest_s, float(gaps_s(begin_s[mine], ended_s[mine], end_s).max()))
     return len(served), longest_s

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from orbit.windows import gaps_s, merged
 from sim.facts.directions import Way
 from sim.formatting import counted
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
@@ -289,20 +290,10 @@ def _volumes(traffic: _Traffic, mine: Ints, *, is_down: bool) -> _Volumes:
     return _Volumes(float(gb.sum()) * DAY_S / traffic.span_s, float(by_pass.max()), in_a_day)
 
 
-def _together(begin_s: Floats, end_s: Floats) -> Floats:
-    """Return spans as those that they cover together (M, 2), in order, which do not touch."""
-    order = np.argsort(begin_s, kind="stable")
-    begin_s, until_s = begin_s[order], np.maximum.accumulate(end_s[order])
-    apart = begin_s[1:] > until_s[:-1]
-    first, last = np.append(True, apart), np.append(apart, True)
-    return np.stack([begin_s[first[: len(order)]], until_s[last[: len(order)]]], axis=1)
-
-
 def _covered(begin_s: Floats, end_s: Floats, span_s: float) -> tuple[float, float]:
     """Return how long spans last together, each time counted once, and the longest time without."""
-    spans_s = _together(begin_s, end_s)
-    edges_s = np.concatenate([[0.0], spans_s.ravel(), [span_s]]).reshape(-1, 2)
-    return float((spans_s[:, 1] - spans_s[:, 0]).sum()), float(np.diff(edges_s).max())
+    without_s = gaps_s(begin_s, end_s, span_s)
+    return span_s - float(without_s.sum()), float(without_s.max())
 
 
 def _over_links(plan: Plan) -> Callable[[Operations], Operations]:
@@ -376,8 +367,8 @@ def lanes(plan: Plan) -> list[Lane]:
     for number in sorted(range(len(names)), key=names.__getitem__):
         mine = index == number
         served = mine & ~np.isnan(passes.start_s)
-        seen_s = _together(passes.rise_s[mine], passes.set_s[mine])
-        served_s = _together(passes.start_s[served], passes.end_s[served])
+        seen_s = np.stack(merged(passes.rise_s[mine], passes.set_s[mine]), axis=1)
+        served_s = np.stack(merged(passes.start_s[served], passes.end_s[served]), axis=1)
         found.append(Lane(names[number], seen_s, served_s))
     return found
 
