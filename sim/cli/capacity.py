@@ -98,11 +98,8 @@ def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
 
 def _turns(world: World) -> bool:
     """Tell whether dishes lose time before they serve."""
-    if world.roles.server != "stations":
-        return False
-    ground = world.ground
-    own = (one.acquisition_s or one.slew_deg_s for one in world.sites.stations)
-    return bool(ground.acquisition_s or ground.slew_deg_s) or any(own)
+    pointing = world.sites.pointing if world.roles.server == "stations" else None
+    return pointing is not None and pointing.takes_time
 
 
 def _plan(world: World, find: Find) -> Plan:
