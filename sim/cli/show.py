@@ -67,8 +67,9 @@ def compare_command(
             from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines
             from sim.sweep.side_by_side import side_by_side
 
-            found = answers_of(read_sweep(runs[0]))
-            beside = side_by_side(runs[0], deadline)
+            sweep = read_sweep(runs[0])
+            found = answers_of(sweep)
+            beside = side_by_side(sweep, deadline)
             if beside is None and deadline is not None:
                 raise InputError.of_option(
                     "--deadline",

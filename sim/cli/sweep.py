@@ -158,16 +158,16 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
 
 def _finding(done: Sweeping) -> list[str]:
     """Return what the sweep has found and what limits it; nothing where nothing is compared."""
-    from sim.sweep import answers_of
+    from sim.sweep import answers_of, read_sweep
     from sim.sweep.answers import MOST_RUNS
     from sim.sweep.answers_text import first_lines
-    from sim.sweep.folder import read_sweep
     from sim.sweep.side_by_side import side_by_side
 
     if not done.kept:
         return []
-    found = answers_of(read_sweep(done.place))
-    beside = side_by_side(done.place) if found.complete <= MOST_RUNS else None
+    sweep = read_sweep(done.place)
+    found = answers_of(sweep)
+    beside = side_by_side(sweep) if found.complete <= MOST_RUNS else None
     headline, *limits = first_lines(found, beside)
     return [headline, *limits] if headline else []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sim.analysis.comparison import Comparison, Group, WithoutTables, compare_groups
@@ -14,7 +13,7 @@ from sim.formatting import as_yaml
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS
 from sim.sweep.differences import Row
-from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.folder import Sweep
 from sim.sweep.text import combinations_in
 
 MOST_GROUPS = 12
@@ -48,20 +47,19 @@ def _values(row: Row, keys: Sequence[str]) -> str:
     return as_yaml([row[key] for key in keys])
 
 
-def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison | None:
+def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison | None:
     """Return what ``compare`` says of the values of the one key that a sweep varies.
 
     None where it varies more keys than one beside the seed, or has no or too many values of it, or
     where no two have a complete point. Raises InputError for a deadline that not all runs cover.
     """
-    sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
     keys = compared_keys(sweep)
     if len(keys) != 1 or not 1 < len(combinations_in(rows, keys)) <= MOST_GROUPS:
         return None
     done = [row for row in rows if row["status"] == COMPLETE]
     folders = dict.fromkeys(row["folder"] for row in done)
-    loaded = ((name, load(folder / name)) for name in folders)
+    loaded = ((name, load(sweep.folder / name)) for name in folders)
     runs = {name: WithoutTables(run.summary, run.manifest, run.evaluations) for name, run in loaded}
     groups = groups_of(sweep, rows, runs)
     if len(groups) < 2:
