@@ -19,7 +19,7 @@ from sim.analysis.main_figures import (
 )
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
-from sim.analysis.verdict_text import caveat_lines, p_text
+from sim.analysis.verdict_text import caveats_beside, p_text
 from sim.formatting import table
 
 LONGEST_HEAD = 32
@@ -139,18 +139,12 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
     else:
         lines += [table(["", *heads], main_rows(shown)), *legend]
         lines += stand_in_lines(comparison["groups"])
-    lines += without_limits(comparison, len(labels))
+    lines += caveats_beside(comparison.limits, comparison.caveats, len(labels))
     if in_full:
         lines += [*verdict_lines(comparison), *test_notes(comparison)]
     else:
         lines += [*verdict_lines(comparison, shown), "all figures and tests: --all"]
     return "\n".join(line for line in lines if line)
-
-
-def without_limits(comparison: Comparison, groups: int) -> list[str]:
-    """Return the caveats of groups of which none stands among the limits of the headline."""
-    said = {line.rstrip(".") for line in comparison.limits}
-    return [line for line in caveat_lines(comparison.caveats, groups) if line not in said]
 
 
 def main_rows(found: MainFigures) -> list[list[str]]:
@@ -163,17 +157,13 @@ def main_rows(found: MainFigures) -> list[list[str]]:
     sent = [place for place, key in enumerate(found.keys) if key in TRAFFIC]
     for place, (key, head) in enumerate(zip(found.keys, found.heads, strict=True)):
         if key not in TRAFFIC:
-            shown = _text if key in SPENT else _with_interval
-            rows.append([head, *(shown(cells[place]) for cells in in_order)])
+            own = [cells[place] for cells in in_order]
+            rows.append([head, *(c.text if key in SPENT else _with_interval(c) for c in own)])
         elif place == sent[0]:
             ways = ", ".join(TRAFFIC[found.keys[one]] for one in sent)
             each = (", ".join(cells[one].text for one in sent) for cells in in_order)
             rows.append([f"sent {ways}", *each])
     return rows
-
-
-def _text(cell: Cell) -> str:
-    return cell.text
 
 
 def _with_interval(cell: Cell) -> str:

@@ -70,10 +70,8 @@ def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
         first, *others = columns.items()
         reached = "hours_to", (f"{days.head} to {shared}", days, own)
         columns = dict([first, reached, *others])
-    for key in SPENT:
-        own = [group[key] for group in groups]
-        if key not in ONLY_WHERE_ANY or any(one["max"] for one in own):
-            columns[key] = figures[key].head, figures[key], own
+    for key in spent_by(groups):
+        columns[key] = figures[key].head, figures[key], [group[key] for group in groups]
     cells = [
         [_cell(figure, own[number], group["runs"]) for _, figure, own in columns.values()]
         for number, group in enumerate(groups)
@@ -97,6 +95,11 @@ def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
         high,
         [form.form(end) for end in (low, high) if form and end is not None],
     )
+
+
+def spent_by(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of what it took that are shown of groups."""
+    return [k for k in SPENT if k not in ONLY_WHERE_ANY or any(g[k]["max"] for g in groups)]
 
 
 def _place(cells: Sequence[Cell], *, lowest_first: bool) -> float:

@@ -201,6 +201,11 @@ def caveat_lines(caveats: Sequence[Caveat], groups: int) -> list[str]:
     ]
 
 
+def caveats_beside(limits: Collection[str], caveats: Sequence[Caveat], groups: int) -> list[str]:
+    """Say of groups what has to be known and does not stand among the ``limits`` of a headline."""
+    return [line for line in caveat_lines(caveats, groups) if f"{line}." not in limits]
+
+
 def _decided(answer: Answer, words: Words) -> str:
     """Say who has the best figure, and how far behind the next one is."""
     measure, ranking = answer.measure, answer.ranking

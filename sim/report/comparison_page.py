@@ -10,7 +10,7 @@ from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.lead import FEWEST
 from sim.analysis.main_figures import main_figures
-from sim.analysis.verdict_text import MORE_SEEDS
+from sim.analysis.verdict_text import MORE_SEEDS, caveats_beside
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
@@ -91,10 +91,10 @@ def compared(
     comparison = compare_groups(groups, more_seeds, deadline_days, target)
     rows = comparison["groups"]
     called = (
-        *(text.stand_in_lines, text.without_limits, text.rows_of_tests, text.test_notes),
+        *(text.stand_in_lines, caveats_beside, text.rows_of_tests, text.test_notes),
         text.deadline_notes,
         *(text.figure_rows, text.mean_rows, text.target_rows),
-        *(accuracy, transposed, shares_of_groups, draw_shares, main_figures),
+        *(accuracy, transposed, shares_of_groups, draw_shares),
     )
     shared = comparison["shared_target"]
     targets = map(float, comparison["targets"])
@@ -102,6 +102,7 @@ def compared(
     return {
         "groups": groups,
         "comparison": comparison,
+        "main": main_figures(comparison),
         "rows": rows,
         "curves": curves,
         "curves_title": title_of(curves),

@@ -11,7 +11,7 @@ from sim.analysis.verdict import Verdict
 from sim.analysis.verdict_text import (
     Words,
     answer_text,
-    caveat_lines,
+    caveats_beside,
     comparison_headline,
     comparison_limits,
     distance_text,
@@ -102,9 +102,8 @@ def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
     counts = [f"{key} ({counted(number, 'value')})" for key, number in found.values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     parts: list[str | RowTable] = [f"{found.complete} of {found.points} points are complete{over}."]
-    caveats = (f"{line}." for line in caveat_lines(found.caveats, len(found.caveats)))
-    limits = sweep_limits(found)
-    parts += [line for line in caveats if line not in limits]
+    beside = caveats_beside(sweep_limits(found), found.caveats, len(found.caveats))
+    parts += [f"{line}." for line in beside]
     words = _words(found)
     for number, figure in enumerate(found.figures):
         in_full = number == 0 or bool(figure.combinations.measure.target)

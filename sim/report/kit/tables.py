@@ -15,6 +15,7 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
 from sim.analysis.judged import Judged
+from sim.analysis.main_figures import spent_by
 from sim.analysis.over_seeds import on_logarithms, over_seeds
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing
@@ -32,9 +33,6 @@ LEARNT = {
 """What was learnt, by what runs are judged by."""
 TIMED = ("cycles", "contacts_served", "round_mean_s")
 """What is shown of runs that trained nothing."""
-ALWAYS = ("uplink_bytes", "downlink_bytes", "energy_j", "device_memory_bytes")
-"""What it took: it is shown even where it is equal."""
-WHERE_ANY = ("sidelink_bytes", "isl_bytes")
 WHERE_KNOWN = ("energy_j",)
 """What has no column where it is not modelled."""
 IN_SHORT = ("accuracy_final", "loss_final", "cycles", "uplink_bytes")
@@ -121,12 +119,11 @@ def results(comparison: Comparison, clock: Unit) -> Table:
     known = figures_of(judged)
     trained = any(group["accuracy_final"]["mean"] is not None for group in groups)
     first = LEARNT[judged] if trained else _known(groups, TIMED)
-    sent = [*ALWAYS[:2], *(key for key in WHERE_ANY if any(group[key]["max"] for group in groups))]
-    took = [key for key in ALWAYS[2:] if key not in WHERE_KNOWN or _known(groups, [key])]
+    took = [k for k in spent_by(groups) if k not in WHERE_KNOWN or _known(groups, [k])]
     columns = [_figure(comparison, key, known[key], clock) for key in first]
     if trained and (shared := comparison["shared_target"]):
         columns.append(_times(comparison, shared, clock))
-    columns += [_figure(comparison, key, FIGURES[key], clock) for key in (*sent, *took)]
+    columns += [_figure(comparison, key, FIGURES[key], clock) for key in took]
     few = [one for one in columns if one.key in IN_SHORT or one.key.startswith("hours_to_")]
     # How many seeds there are stands in the caption, too.
     short = _table("", groups, few).laid.without(1)
