@@ -55,6 +55,13 @@ NEAR = [
 """Three clusters that one satellite sees at once."""
 
 
+OVER_GRID: dict[str, Any] = {
+    **{"learning.train": False, "learning.method": "fedavg", "learning.options": {}},
+    **{"link.isl.route": "earliest", "link.isl.between_planes": "grid"},
+}
+"""Keys over ``iridium-isl``: FedAvg for its timing, over a mesh of four links a satellite."""
+
+
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = deepcopy(base)
     for key, value in changes.items():

@@ -174,10 +174,7 @@ def test_devices_of_a_cluster_add_up_and_a_broadcast_to_them_counts_once():
 
 
 def test_over_links_nobody_waits_longer_and_gaps_are_those_of_sessions():
-    keys = {
-        "stop.days": 0.1, "learning.train": False, "learning.method": "fedavg",
-        "learning.options": {}, "link.isl.route": "earliest", "link.isl.between_planes": "grid",
-    }  # fmt: skip
+    keys = small.OVER_GRID | {"stop.days": 0.1}
     schedule = face.plan(scenarios.load("iridium-isl", keys))
     rows = shape(schedule.operations)["satellite"]
     assert (rows.longest_gap_over_links_hours <= rows.longest_gap_hours + 1e-9).all()

@@ -20,6 +20,7 @@ from leomix import plan as leomix_plan
 from tests.kit.network import ContactPlan, make_plan, satellites_of
 from tests.kit.records import digests
 from tests.kit.results import data_size
+from tests.kit.small import OVER_GRID
 
 TIMED = {"learning.train": False, "stop.days": 0.25}
 RING = scenarios.load("iridium-isl", TIMED)
@@ -124,10 +125,7 @@ def test_sessions_are_those_of_the_plan(name):
 
 def test_over_a_mesh_contacts_are_listed_once_and_sessions_for_each_client():
     """As many sessions as satellites that are linked, all by the passes of a few of them."""
-    keys = {
-        "stop.days": 0.05, "learning.train": False, "learning.method": "fedavg",
-        "learning.options": {}, "link.isl.route": "earliest", "link.isl.between_planes": "grid",
-    }  # fmt: skip
+    keys = OVER_GRID | {"stop.days": 0.05}
     schedule = leomix.plan(scenarios.load("iridium-isl", keys))
     served = schedule.contacts[schedule.contacts.served]
     own = schedule.capacities[schedule.capacities.link == "contact"]
