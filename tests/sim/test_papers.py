@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import yaml
 from matplotlib.colors import to_hex
@@ -16,6 +18,7 @@ from tests.kit.papers import (
     SHIPPED,
     PaperRun,
     Reproduction,
+    flyovers,
     paper_of,
     tallied,
     visits,
@@ -216,6 +219,27 @@ def test_figures_of_visits_are_those_of_the_tables(runs):
     assert found["rounds"] == result.summary["rounds"]["count"]
 
 
+def test_a_model_that_a_visit_carries_twice_and_a_round_of_all_are_those_of_the_tables(runs):
+    result = runs.result("batteries")
+    capacity = result.contacts.downlink_capacity_bytes_per_device
+    size_mb = float(capacity.median()) / 2e6
+    found = visits([PaperRun("", {}, 1, result)], model_mb=size_mb).measured
+    assert (
+        found["visits that carry the model twice (%)"]
+        == 100 * (capacity >= 2 * size_mb * 1e6).mean()
+    )
+    rate_bps = 8 * capacity.sum() / result.contacts.duration_s.sum()
+    assert found["model once (min)"] == pytest.approx(size_mb * 8e6 / rate_bps / 60)
+    rises = {name: sorted(own.rise_s) for name, own in result.contacts.groupby("satellite")}
+    rounds = []
+    for start in result.contacts.rise_s:
+        second = [[t for t in times if t >= start][1:2] for times in rises.values()]
+        if all(second):
+            rounds.append(max(one[0] for one in second) - start)
+    ends = (found["shortest round of all (h)"], found["longest round of all (h)"])
+    assert ends == pytest.approx((min(rounds) / 3600, max(rounds) / 3600))
+
+
 def test_who_trains_over_places_uploads_or_fetches():
     """Two satellites, by hand: a visit fetches, places train, and the next visit uploads."""
     home, away = True, False
@@ -236,6 +260,18 @@ def test_who_trains_over_places_uploads_or_fetches():
     newest = tallied([*passes, ("b", away), ("b", home)], planes, 1, "newest only")
     assert (newest.uploaded, newest.fetched) == ({"A": 3}, {"B": 2})
     assert (newest.discarded, newest.idle) == ({"B": 1}, {"B": 1})
+
+
+def test_the_share_of_trainings_that_are_discarded_is_of_all_that_come_to_the_station():
+    """Each of two satellites trains and comes; the second has the model from before the first."""
+    passes = {
+        "home": pd.DataFrame({"satellite": ["A-P0-S0", "B-P0-S0"], "rise_s": [2.0, 3.0]}),
+        "away": pd.DataFrame({"satellite": ["A-P0-S0", "B-P0-S0"], "rise_s": [0.0, 1.0]}),
+    }
+    made = [PaperRun(name, {}, 1, SimpleNamespace(contacts=own)) for name, own in passes.items()]
+    found = flyovers(made, station="home", places="away", buffer_size=1).measured
+    assert found["uploads, newest only"] == found["discarded, newest only"] == 1
+    assert found["trainings discarded (%), newest only"] == 50
 
 
 # -- what is refused
