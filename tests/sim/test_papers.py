@@ -1,6 +1,7 @@
 """Papers: their registry, `leomix reproduce`, and what is refused."""
 
 import json
+import math
 import re
 from pathlib import Path
 from pkgutil import resolve_name
@@ -15,11 +16,14 @@ import sim
 from tests.kit import small
 from tests.kit.papers import (
     FORMS,
+    NARROW,
     SHIPPED,
     PaperRun,
+    Predicted,
     Reproduction,
     flyovers,
     paper_of,
+    predictions,
     tallied,
     visits,
 )
@@ -198,10 +202,37 @@ def test_what_was_predicted_is_shown_beside_what_comes_out(read, state, leomix, 
     [figure] = row["predicted"]
     assert (figure["value"], figure["here"], figure["in_range"]) == (6, 6, True)
     assert (figure["state"], row["verdict"]) == (state, f"1 {state}")
+    assert Path(row["picture"]).read_bytes().startswith(b"<?xml")
     text = leomix("reproduce", name, "-o", "out", "--quiet").out
     assert f"verdict  1 {state}" in text and ("they count one more" in text) == (
         state in ("equal", "different")
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "here", "width", "at", "read"),
+    [
+        ({"low": 4, "high": 8}, 5, 1, 0.25, None),
+        ({"low": 4, "high": 8, "read": READ}, 5, 1, 0.25, ("o", 0.75)),
+        ({"low": 4, "high": 8, "read": READ | {"value": 24}}, 4, 0.2, 0, ("X", 1)),
+        ({"low": 4, "high": 8, "read": NONE}, math.nan, 1, None, None),
+        ({}, 6, NARROW, 0.5, None),
+        ({"read": READ}, 6, NARROW, 0, ("X", 1)),
+    ],
+)
+def test_a_prediction_is_drawn_as_its_range_what_came_out_and_what_was_read(
+    figure, here, width, at, read
+):
+    one = Predicted.model_validate(foreseen(figure=figure)["prediction"]["figures"][0])
+    left, right = predictions([one], {"visits": here}).axes
+    bar = left.containers[0].patches[0]
+    marks = [line for line in left.lines[:2] if math.isfinite(line.get_xdata()[0])]
+    drawn = [(line.get_marker(), line.get_xdata()[0]) for line in marks]
+    assert bar.get_width() == pytest.approx(width)
+    assert drawn == ([("|", at)] if at is not None else []) + ([read] if read else [])
+    [label] = [text.get_text() for text in right.get_yticklabels()]
+    printed = "-" if read is None else f"{one.read.value:g}"
+    assert label == f"{one.ends_text} | {'-' if at is None else f'{here:g}'} | {printed}"
 
 
 def test_figures_of_visits_are_those_of_the_tables(runs):
