@@ -344,6 +344,19 @@ def test_a_wrong_paper_is_one_line_before_anything_is_run(what, leomix, mine):
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("line", [["mine", "--quiet"], ["mine", "--figure", "fig-2"]])
+@pytest.mark.parametrize("raises", ["raise KeyError('a\\nb')", "raise SystemExit(1)"])
+def test_a_paper_whose_function_raises_is_one_line_with_its_place(raises, line, leomix, mine):
+    name = mine()
+    module = Path(f"{name.partition(':')[0]}.py")
+    module.write_text(f"def paper():\n    {raises}\n")
+    done = leomix("reproduce", name, *line[1:], "-o", "out")
+    assert (done.status, done.err.count("\n")) == (2, 1), done.err
+    kind = raises.split()[1].partition("(")[0]
+    assert f"its function fails: {kind}: " in done.err and f"({module}:2)" in done.err
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
