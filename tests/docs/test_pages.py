@@ -216,6 +216,14 @@ def test_a_predicted_figure_is_what_the_command_printed(paper, entry, one):
     assert one.range_text in row
 
 
+def test_each_paper_from_outside_has_its_picture_on_the_page():
+    """Its labels are drawn, not text: after a change, leomix reproduce draws it anew."""
+    page = (DOCS / "papers" / "predictions.md").read_text()
+    for paper, entry in {(paper, entry) for paper, entry, _ in FORESEEN}:
+        assert f"]({paper}/{entry}.svg)" in page, paper
+        assert (DOCS / "papers" / paper / f"{entry}.svg").is_file()
+
+
 FINDINGS = [
     (name, finding)
     for name in SHIPPED
