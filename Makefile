@@ -86,6 +86,7 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	$(BIN)/python docs/studies/idle.py paper-slots 5
 	$(BIN)/python docs/studies/heterogeneity.py 5
 	$(BIN)/python docs/studies/theory.py 10
+	$(BIN)/python docs/studies/theory.py 10 1
 	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
 	$(BIN)/python docs/studies/resplit.py 5

@@ -138,8 +138,11 @@ def page_of_predictions(papers: Sequence[Paper]) -> str:
         "# Predictions",
         f"Of {len(figures)} figures that were predicted, {found['equal']} came out equal, "
         f"{found['different']} different and {found['not printed']} are not printed; "
-        f"{found['predicted']} have not been read yet. Why they are different stands below each "
-        "table.",
+        f"{found['predicted']} have not been read. Why they are different stands below each "
+        "table. Two sorts of source are not the paper itself, a translation and summaries by a "
+        "language model: each reading says what was read.",
+        *findings_of(papers),
+        "## What was predicted",
         "Papers from outside, to which nobody has tuned leomix. The settings that they print were "
         "run, and the figures below were committed, each with a range and its reason, before "
         "anybody here had read the paper's results; what was remembered of them all the same is "
@@ -150,13 +153,14 @@ def page_of_predictions(papers: Sequence[Paper]) -> str:
         "what comes out.",
         "\n".join(
             [
-                "| paper | figures | states | fixed by commit |",
-                "|---|---|---|---|",
+                "| paper | figures | states | fixed by commit | verdict by commit |",
+                "|---|---|---|---|---|",
                 *(
                     f"| [{paper.method}](papers/predictions.md#{slug(paper.method)}) "
                     f"(`{paper.name}`) "
                     f"| {len(prediction.figures)} | {prediction.outcome_text} "
-                    f"| `{prediction.commit or '-'}` |"
+                    f"| `{prediction.commit or '-'}` "
+                    f"| {' '.join(f'`{one}`' for one in prediction.verdict_commits) or '-'} |"
                     for paper in papers
                     for prediction in paper.predictions.values()
                 ),
@@ -170,6 +174,23 @@ def page_of_predictions(papers: Sequence[Paper]) -> str:
         for name, prediction in paper.predictions.items():
             lines += predicted(paper, name, prediction)
     return of_paper(lines)
+
+
+def findings_of(papers: Sequence[Paper]) -> Iterator[str]:
+    """Yield what the authors of these papers would want to know, a paragraph each."""
+    known = [
+        (paper, one)
+        for paper in papers
+        for prediction in paper.predictions.values()
+        for one in prediction.findings
+    ]
+    if known:
+        yield "## Findings"
+        yield "What the authors of these papers would want to know about numbers that they publish."
+    for paper, one in known:
+        commands = ", ".join(f"`{command}`" for command in one.commands)
+        link = f"[{paper.method}](papers/predictions.md#{slug(paper.method)})"
+        yield f"**{link}.** Stated: {one.stated} Here: {one.here} {one.so} ({commands})"
 
 
 def predicted(paper: Paper, name: str, prediction: Prediction) -> Iterator[str]:

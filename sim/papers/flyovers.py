@@ -6,6 +6,7 @@ are those of two runs; who uploads and who fetches is counted here.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,11 @@ def flyovers(
                 *([("discarded", tally.discarded)] if reading == NEWEST_ONLY else []),
             ):
                 measured[f"{what}, {behind}"] = counted.total() if plane is None else counted[plane]
+        if reading == NEWEST_ONLY:
+            trained = tally.uploaded.total() + tally.discarded.total()
+            measured[f"trainings discarded (%), {reading}"] = (
+                100 * tally.discarded.total() / trained if trained else math.nan
+            )
         measured[f"full buffers, {reading}"] = len(tally.planes_a_buffer)
         measured[f"planes a buffer, {reading}"] = mean(tally.planes_a_buffer or [0])
     rows = [[name, f"{value:.5g}"] for name, value in measured.items()]

@@ -150,9 +150,14 @@ class Predicted(_Part):
         return self.low <= value <= self.high
 
     @property
+    def ends_text(self) -> str:
+        """The range alone, or its only number."""
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g}..{self.high:g}"
+
+    @property
     def range_text(self) -> str:
         """The value with its range and unit."""
-        ends = "" if self.low == self.high else f" ({self.low:g}..{self.high:g})"
+        ends = "" if self.low == self.high else f" ({self.ends_text})"
         return f"{self.value:g}{ends} {self.unit}"
 
     @property
@@ -165,6 +170,20 @@ class Predicted(_Part):
         return "equal" if self.holds(self.read.value) else "different"
 
 
+class Finding(_Part):
+    """What the authors of a paper would want to know about a published number.
+
+    ``stated`` is what the paper says, ``here`` what comes out by ``commands``, which are those of
+    a :class:`Claim` and have printed its figures; ``so`` is what follows, without figures of its
+    own.
+    """
+
+    stated: Text
+    here: Text
+    so: Text
+    commands: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
 class Prediction(_Part):
     """Figures that were worked out before anybody here had read those of the paper.
 
@@ -173,6 +192,7 @@ class Prediction(_Part):
     """
 
     figures: Annotated[tuple[Predicted, ...], Field(min_length=1)]
+    findings: tuple[Finding, ...] = ()
     implemented: tuple[Text, ...] = ()
     approximated: tuple[Text, ...] = ()
     missing: tuple[Text, ...] = ()
@@ -184,6 +204,12 @@ class Prediction(_Part):
         """How many figures came out how."""
         found = Counter(one.outcome for one in self.figures)
         return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome])
+
+    @property
+    def verdict_commits(self) -> list[str]:
+        """The commits that added what was read, in the order of the figures."""
+        read = [one.read for one in self.figures if one.read is not None]
+        return list(dict.fromkeys(one.commit for one in read if one.commit is not None))
 
     @property
     def reasons(self) -> list[str]:

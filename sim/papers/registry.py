@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from learning.own.raised import ANYTHING
 from learning.registry import Register
-from sim.errors import InputError, as_input
+from sim.errors import InputError, as_input, custom_line
 from sim.papers.paper import Paper, read_paper
 from statements import Code
 
@@ -33,7 +34,13 @@ def file_of(name: str) -> Path:
     """Return the file of a paper; raise InputError for an unknown name, with the nearest one."""
     with as_input(option=f"reproduce {name}"):
         asked = PAPERS.find(name)
-    place = asked()
+    try:
+        place = asked()
+    except ANYTHING as error:  # a function of somebody else's may raise anything
+        why = " ".join(f"{type(error).__name__}: {error}".split()) + custom_line(error)
+        raise InputError.of_option(
+            f"reproduce {name}", Code.OWN_CODE, "its function fails: {why}", why=why
+        ) from error
     if not isinstance(place, Path):
         raise InputError.of_option(
             f"reproduce {name}",

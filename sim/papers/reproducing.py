@@ -23,6 +23,7 @@ from sim.execution.result import load
 from sim.execution.status import COMPLETE
 from sim.files import check_out, write_text
 from sim.formatting import as_yaml, listed, table
+from sim.papers.drawings import predictions
 from sim.papers.forms import FORMS, PaperRun, Shown
 from sim.papers.paper import Entry, Paper, Predicted, Printed, Runs
 from sim.sweep.folder import read_sweep
@@ -280,10 +281,12 @@ class Reproduction:
                 shown = FORMS.find(TIMING)(runs)
             else:
                 shown = FORMS.find(show.form)(runs, **show.options)
-            picture = None
-            if shown.figure is not None:
+            figure, picture = shown.figure, None
+            if figure is None and entry.prediction is not None and not asked.lacks:
+                figure = predictions(entry.prediction.figures, shown.measured)
+            if figure is not None:
                 picture = self.out / f"{name}.svg"
-                shown.figure.savefig(picture, metadata={"Date": None})
+                figure.savefig(picture, metadata={"Date": None})
         found = Reproduced(self.paper, name, entry, shown, self.quick, asked.lacks, picture)
         parts = [found.table_text, found.compared_text, found.foreseen_text]
         write_text(self.out / f"{name}.txt", "\n\n".join(filter(None, parts)) + "\n")

@@ -28,7 +28,9 @@ def visits(
     ``groups`` names sets of satellites by what their names begin with; figures of visits are shown
     for each of them, too. For each of ``training_min`` (min) it is counted whose next visit is
     longer; with ``model_mb`` (1e6 bytes) which visits could carry a model of that size to the
-    server. ``figures`` names those that the table shows, by default all. What is measured is named
+    server, which of them twice, and how long that takes. A round of all ends when each satellite
+    has come twice: to fetch, and to upload. ``figures`` names those that the table shows, by
+    default all. What is measured is named
     ``FIGURE``, with several variants ``VARIANT: FIGURE``.
     """
     columns: dict[str, dict[str, list[float]]] = {}
@@ -71,6 +73,7 @@ def _figures(
         own = contacts[contacts.satellite.str.startswith(prefix)]
         for figure, value in _of_passes(own, training_min, model_mb):
             yield f"{figure}, {name}", value
+    yield from _of_rounds_of_all(contacts)
     yield from _of_transfers(result)
     yield from _of_rounds(result)
 
@@ -96,7 +99,31 @@ def _of_passes(contacts: Any, training_min: Sequence[float], model_mb: float | N
         best = capacity.idxmax()
         yield "Mbit/s over the best visit", capacity[best] * 8 / length_s[best] / 1e6
         if model_mb is not None:
-            yield "visits that carry the model (%)", 100 * (capacity >= model_mb * 1e6).mean()
+            size = model_mb * 1e6
+            model_min = size / capacity.sum() * length_s.sum() / 60
+            yield "visits that carry the model (%)", 100 * (capacity >= size).mean()
+            yield (
+                "visits that carry the model twice (%)",
+                100 * (capacity >= 2 * size).mean(),
+            )
+            yield "model once (min)", model_min
+            yield "model twice (min)", 2 * model_min
+
+
+def _of_rounds_of_all(contacts: Any) -> Figures:
+    """How long it takes from any visit on until each satellite has come twice, at best and worst.
+
+    No synchronous round of all satellites that trains between visits can be shorter.
+    """
+    starts_s = np.sort(contacts.rise_s.to_numpy())
+    ends_s = starts_s
+    for _, own in contacts.groupby("satellite"):
+        rises_s = np.append(np.sort(own.rise_s.to_numpy()), [math.inf, math.inf])
+        ends_s = np.maximum(ends_s, rises_s[np.searchsorted(rises_s, starts_s) + 1])
+    known_s = (ends_s - starts_s)[np.isfinite(ends_s)]
+    if len(known_s):
+        yield "shortest round of all (h)", known_s.min() / 3600
+        yield "longest round of all (h)", known_s.max() / 3600
 
 
 def _of_transfers(result: Any) -> Figures:

@@ -216,6 +216,31 @@ def test_a_predicted_figure_is_what_the_command_printed(paper, entry, one):
     assert one.range_text in row
 
 
+def test_each_paper_from_outside_has_its_picture_on_the_page():
+    """Its labels are drawn, not text: after a change, leomix reproduce draws it anew."""
+    page = (DOCS / "papers" / "predictions.md").read_text()
+    for paper, entry in {(paper, entry) for paper, entry, _ in FORESEEN}:
+        assert f"]({paper}/{entry}.svg)" in page, paper
+        assert (DOCS / "papers" / paper / f"{entry}.svg").is_file()
+
+
+FINDINGS = [
+    (name, finding)
+    for name in SHIPPED
+    for prediction in paper_of(name).predictions.values()
+    for finding in prediction.findings
+]
+
+
+@pytest.mark.parametrize(("paper", "finding"), FINDINGS, ids=lambda of: str(of)[:40])
+def test_a_finding_has_the_figures_that_its_commands_have_printed(paper, finding):
+    known = figures(finding.stated)
+    for command in finding.commands:
+        known |= figures(printed(command))
+    assert figures(finding.here) <= known
+    assert not figures(finding.so)
+
+
 def test_the_pages_of_papers_are_those_of_the_registry(monkeypatch):
     """After a change: python docs/studies/papers.py writes them anew."""
     monkeypatch.syspath_prepend(str(STUDIES))

@@ -1,10 +1,13 @@
 """Papers: their registry, `leomix reproduce`, and what is refused."""
 
 import json
+import math
 import re
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import yaml
 from matplotlib.colors import to_hex
@@ -13,10 +16,14 @@ import sim
 from tests.kit import small
 from tests.kit.papers import (
     FORMS,
+    NARROW,
     SHIPPED,
     PaperRun,
+    Predicted,
     Reproduction,
+    flyovers,
     paper_of,
+    predictions,
     tallied,
     visits,
 )
@@ -195,10 +202,37 @@ def test_what_was_predicted_is_shown_beside_what_comes_out(read, state, leomix, 
     [figure] = row["predicted"]
     assert (figure["value"], figure["here"], figure["in_range"]) == (6, 6, True)
     assert (figure["state"], row["verdict"]) == (state, f"1 {state}")
+    assert Path(row["picture"]).read_bytes().startswith(b"<?xml")
     text = leomix("reproduce", name, "-o", "out", "--quiet").out
     assert f"verdict  1 {state}" in text and ("they count one more" in text) == (
         state in ("equal", "different")
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "here", "width", "at", "read"),
+    [
+        ({"low": 4, "high": 8}, 5, 1, 0.25, None),
+        ({"low": 4, "high": 8, "read": READ}, 5, 1, 0.25, ("o", 0.75)),
+        ({"low": 4, "high": 8, "read": READ | {"value": 24}}, 4, 0.2, 0, ("X", 1)),
+        ({"low": 4, "high": 8, "read": NONE}, math.nan, 1, None, None),
+        ({}, 6, NARROW, 0.5, None),
+        ({"read": READ}, 6, NARROW, 0, ("X", 1)),
+    ],
+)
+def test_a_prediction_is_drawn_as_its_range_what_came_out_and_what_was_read(
+    figure, here, width, at, read
+):
+    one = Predicted.model_validate(foreseen(figure=figure)["prediction"]["figures"][0])
+    left, right = predictions([one], {"visits": here}).axes
+    bar = left.containers[0].patches[0]
+    marks = [line for line in left.lines[:2] if math.isfinite(line.get_xdata()[0])]
+    drawn = [(line.get_marker(), line.get_xdata()[0]) for line in marks]
+    assert bar.get_width() == pytest.approx(width)
+    assert drawn == ([("|", at)] if at is not None else []) + ([read] if read else [])
+    [label] = [text.get_text() for text in right.get_yticklabels()]
+    printed = "-" if read is None else f"{one.read.value:g}"
+    assert label == f"{one.ends_text} | {'-' if at is None else f'{here:g}'} | {printed}"
 
 
 def test_figures_of_visits_are_those_of_the_tables(runs):
@@ -214,6 +248,27 @@ def test_figures_of_visits_are_those_of_the_tables(runs):
     done = result.transfers[result.transfers.outcome == "delivered"]
     assert found["uploads"] + found["downloads"] == len(done) > 0
     assert found["rounds"] == result.summary["rounds"]["count"]
+
+
+def test_a_model_that_a_visit_carries_twice_and_a_round_of_all_are_those_of_the_tables(runs):
+    result = runs.result("batteries")
+    capacity = result.contacts.downlink_capacity_bytes_per_device
+    size_mb = float(capacity.median()) / 2e6
+    found = visits([PaperRun("", {}, 1, result)], model_mb=size_mb).measured
+    assert (
+        found["visits that carry the model twice (%)"]
+        == 100 * (capacity >= 2 * size_mb * 1e6).mean()
+    )
+    rate_bps = 8 * capacity.sum() / result.contacts.duration_s.sum()
+    assert found["model once (min)"] == pytest.approx(size_mb * 8e6 / rate_bps / 60)
+    rises = {name: sorted(own.rise_s) for name, own in result.contacts.groupby("satellite")}
+    rounds = []
+    for start in result.contacts.rise_s:
+        second = [[t for t in times if t >= start][1:2] for times in rises.values()]
+        if all(second):
+            rounds.append(max(one[0] for one in second) - start)
+    ends = (found["shortest round of all (h)"], found["longest round of all (h)"])
+    assert ends == pytest.approx((min(rounds) / 3600, max(rounds) / 3600))
 
 
 def test_who_trains_over_places_uploads_or_fetches():
@@ -236,6 +291,18 @@ def test_who_trains_over_places_uploads_or_fetches():
     newest = tallied([*passes, ("b", away), ("b", home)], planes, 1, "newest only")
     assert (newest.uploaded, newest.fetched) == ({"A": 3}, {"B": 2})
     assert (newest.discarded, newest.idle) == ({"B": 1}, {"B": 1})
+
+
+def test_the_share_of_trainings_that_are_discarded_is_of_all_that_come_to_the_station():
+    """Each of two satellites trains and comes; the second has the model from before the first."""
+    passes = {
+        "home": pd.DataFrame({"satellite": ["A-P0-S0", "B-P0-S0"], "rise_s": [2.0, 3.0]}),
+        "away": pd.DataFrame({"satellite": ["A-P0-S0", "B-P0-S0"], "rise_s": [0.0, 1.0]}),
+    }
+    made = [PaperRun(name, {}, 1, SimpleNamespace(contacts=own)) for name, own in passes.items()]
+    found = flyovers(made, station="home", places="away", buffer_size=1).measured
+    assert found["uploads, newest only"] == found["discarded, newest only"] == 1
+    assert found["trainings discarded (%), newest only"] == 50
 
 
 # -- what is refused
@@ -274,6 +341,19 @@ def test_a_wrong_paper_is_one_line_before_anything_is_run(what, leomix, mine):
     changes, said = WRONG[what]
     done = leomix("reproduce", mine(**changes), "-o", "out", "--quiet")
     assert (done.status, done.err.count("\n"), said in done.err) == (2, 1, True), done.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("line", [["mine", "--quiet"], ["mine", "--figure", "fig-2"]])
+@pytest.mark.parametrize("raises", ["raise KeyError('a\\nb')", "raise SystemExit(1)"])
+def test_a_paper_whose_function_raises_is_one_line_with_its_place(raises, line, leomix, mine):
+    name = mine()
+    module = Path(f"{name.partition(':')[0]}.py")
+    module.write_text(f"def paper():\n    {raises}\n")
+    done = leomix("reproduce", name, *line[1:], "-o", "out")
+    assert (done.status, done.err.count("\n")) == (2, 1), done.err
+    kind = raises.split()[1].partition("(")[0]
+    assert f"its function fails: {kind}: " in done.err and f"({module}:2)" in done.err
     assert not Path("out").exists()
 
 
