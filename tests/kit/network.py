@@ -69,6 +69,7 @@ from sim.plan.mesh_limits import too_large
 from sim.plan.mesh_volume import SAMPLED, bytes_per_hour
 from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan
+from sim.plan.service import session_numbers
 from sim.plan.shared_plans import Plans
 from sim.plan.windows import WindowQuery
 from sim.routing.book import Book, Contacts, Curve, Rates
