@@ -44,7 +44,7 @@ from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog
-from sim.network.ledger import Ledger
+from sim.network.ledger import Ledger, LedgerEntry
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.mesh_message import MeshMessage
