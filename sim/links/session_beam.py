@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,17 +15,19 @@ from channel import LinkCurve, joined
 from learning.requests.cluster import Floats, Mask
 from sim.links.beam import Beam, Radio, Span
 from sim.links.processor_sharing import RateSegment, shared
-from sim.links.sharing import Allocation, queued
+from sim.links.sharing import Allocation, Carried, queued
 
 
-@dataclass(frozen=True, eq=False)
-class Transmission(Allocation):
-    """What devices (K,) are given of a beam by its ``radio``, where one shares it out.
+class Transmission(NamedTuple):
+    """What devices (K,) are given of a beam, as an ``Allocation`` of its band has it.
 
-    ``alone`` is the rate of each if it were alone. Where it ``is_one_for_all``, one transmission
-    goes to all devices.
+    ``alone`` is the rate of each if it were alone, ``radio`` what shares the band out (None:
+    nothing does). Where it ``is_one_for_all``, one transmission goes to all devices.
     """
 
+    begin_s: Floats
+    end_s: Floats
+    curve: Carried
     alone: LinkCurve
     radio: Radio | None
     is_one_for_all: bool
@@ -100,9 +103,14 @@ class SessionBeam:
             given = queued(self._broadcast(who), arrival_s, bits, who, len(who))
         else:
             given = self._of_each(arrival_s, bits, who)
-        radio = self.beams[0].radio
-        found = given.begin_s, given.end_s, given.curve
-        return Transmission(*found, self.curve, radio, is_one_for_all)
+        return Transmission(
+            given.begin_s,
+            given.end_s,
+            given.curve,
+            self.curve,
+            self.beams[0].radio,
+            is_one_for_all,
+        )
 
     def _of_each(self, arrival_s: Floats, bits: Floats, who: Mask) -> Allocation:
         """Return what each device gets of what is sent to it alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,17 @@ class PartOfSeveral(Part):
     def outcome_of(self, outcome: Ints | int) -> Ints | int:
         """Carried over, but for those whose last contact it is."""
         return np.where(self.last, outcome, Outcome.CARRIED)
+
+
+def parts_at_once(
+    contacts: Sequence[PlannedContact], begin_s: Floats, end_s: Floats
+) -> Iterator[PartOfSeveral]:
+    """Yield the parts of what takes no time: whole in the contact that has begun."""
+    starts_s = [contact.start_s for contact in contacts]
+    last = np.searchsorted(starts_s, begin_s, "right") - 1
+    for number, contact in enumerate(contacts):
+        here = last == number
+        yield PartOfSeveral(contact, begin_s, end_s, np.where(here, np.inf, 0.0), here)
 
 
 def first_heard(

@@ -24,10 +24,10 @@ from sim.network.ledger import LedgerEntry
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
-from sim.network.parts import Part, PartOfSeveral, first_heard
+from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
-from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.plan.contacts import PlannedSession
 
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
@@ -348,7 +348,7 @@ class Transfer:
             # A device that sends nothing may lie outside; one that does is within its contact.
             return (Part(session.contacts[0], self.begin_s, end_s),)
         if self.beam is None or self.sent is None:
-            return self._parts_at_once(session.contacts, end_s)
+            return parts_at_once(session.contacts, self.begin_s, end_s)
         # The run may end before a device begins.
         begin_s = np.minimum(self.begin_s, end_s)
         spans = [
@@ -362,17 +362,6 @@ class Transfer:
             PartOfSeveral(contact, *spans[number], carried[number], last == number)
             for number, contact in enumerate(session.contacts)
         ]
-
-    def _parts_at_once(
-        self, contacts: Sequence[PlannedContact], end_s: Floats
-    ) -> Iterator[PartOfSeveral]:
-        """Put what takes no time into the contact that has begun, whole."""
-        starts_s = [contact.start_s for contact in contacts]
-        last = np.searchsorted(starts_s, self.begin_s, "right") - 1
-        for number, contact in enumerate(contacts):
-            here = last == number
-            carried = np.where(here, np.inf, 0.0)
-            yield PartOfSeveral(contact, self.begin_s, end_s, carried, here)
 
     # Settling: what has happened by now.
 
