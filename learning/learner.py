@@ -24,7 +24,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
-from learning.training.recipe import LocalRounds, TrainedPart, Weighing
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Apply, Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
@@ -47,7 +47,9 @@ class Learner:
     Server models and device states are :class:`~learning.values.handle.Handle`; a device state
     holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
     finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
-    it ``skips_unchanged``, devices upload only the parts that their training has changed.
+    it ``skips_unchanged``, devices upload only the parts that their training has changed. Where
+    changes go down cut to ranks, ``cut_to_ranks`` has the model that they add up to, by server
+    model and rank.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -77,7 +79,7 @@ class Learner:
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
         self._shared_files: Fingerprints | None = None
-        self._cut: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
+        self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
     @cached_property
     def values(self) -> Values:
@@ -273,7 +275,7 @@ class Learner:
             own = self.make(operations.device_state.load, server)
             return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
-        cut = self._cut.get(server)
+        cut = self.cut_to_ranks.get(server)
         if cut:
             ranks = np.array(self.config.ranks_of(cluster) or [*cut] * len(who))[: len(who)]
             sent = [(model, who & (ranks == rank)) for rank, model in sorted(cut.items())]
@@ -371,33 +373,6 @@ class Learner:
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.make(operations.device_state.select, new, old, who=who)
-
-    def aggregate(
-        self,
-        server: Handle,
-        offered: Handle,
-        experts: Sequence[int],
-        weighing: Weighing,
-        *,
-        gate: bool = False,
-    ) -> Handle:
-        """Add what devices have ``offered`` of ``experts`` (35) and of the ``gate`` (36)."""
-        if not self.trains:
-            return server
-        made = partial(
-            self.make,
-            operations.aggregation.aggregate,
-            experts=list(experts),
-            weighing=weighing,
-            gate=gate,
-        )
-        lora = self.config.model.lora
-        before = self._cut.get(server, {})
-        rank = lora.rank if lora.aggregate == "merge" and lora.download == "factors" else None
-        after = made(server, offered, cut=rank)
-        if cuts := self.config.cuts:
-            self._cut[after] = {r: made(before.get(r, server), offered, cut=r) for r in cuts}
-        return after
 
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""

@@ -15,8 +15,12 @@ from .dtn_windows import isls_of_plan as isls_of_plan
 from .dtn_windows import plan_windows as plan_windows
 from .eclipses import Eclipses as Eclipses
 from .eclipses import eclipses as eclipses
+from .element_files import ScannedElements as ScannedElements
+from .element_files import check_checksum as check_checksum
 from .element_files import element_text as element_text
+from .element_files import parse_elements as parse_elements
 from .element_files import parse_satellites as parse_satellites
+from .element_files import read_elements as read_elements
 from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
 from .elements import Elements as Elements
@@ -46,7 +50,6 @@ from .satellite import catalogue_number as catalogue_number
 from .satellite import own_names as own_names
 from .serving import Service as Service
 from .serving import serve as serve
-from .serving import session_numbers as session_numbers
 from .sites import Site as Site
 from .sites import place_devices as place_devices
 from .sites import read_sites as read_sites

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from os import PathLike, fspath
+from typing import NamedTuple, get_args
 
 from orbit.checks import shown
 from orbit.element_json import json_records
@@ -64,8 +65,48 @@ def parse_satellites(
             raise entry
         satellites.append(entry)
     if not satellites:
-        raise ElementError(f"{source}:1: no elements found; give {_FORMS}")
+        raise _nothing_in(source)
     return satellites
+
+
+class ScannedElements(NamedTuple):
+    """The satellites of a file or text, and a line on what is wrong with each other entry."""
+
+    satellites: list[Satellite]
+    bad: list[str]
+
+
+def read_elements(path: str | PathLike[str], checksum: Checksum = "verify") -> ScannedElements:
+    """As `read_satellites`, for callers that leave bad entries out, or say of all what is wrong.
+
+    Raises ElementError where there is no entry at all.
+    """
+    return parse_elements(element_text(path), fspath(path), checksum)
+
+
+def parse_elements(
+    text: str, source: str = "<text>", checksum: Checksum = "verify"
+) -> ScannedElements:
+    """As `read_elements`, for text; `source` stands for the file in messages."""
+    found = ScannedElements([], [])
+    for entry in scan_satellites(text, source, checksum):
+        if isinstance(entry, ElementError):
+            found.bad.append(str(entry))
+        else:
+            found.satellites.append(entry)
+    if not (found.satellites or found.bad):
+        raise _nothing_in(source)
+    return found
+
+
+def check_checksum(checksum: str) -> None:
+    """Raise ValueError for anything else than what can be done about checksums."""
+    if checksum not in get_args(Checksum):
+        raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
+
+
+def _nothing_in(source: str) -> ElementError:
+    return ElementError(f"{source}:1: no elements found; give {_FORMS}")
 
 
 def scan_satellites(
@@ -82,8 +123,7 @@ def scan_satellites(
             f"a {type(text).__name__} is no text; give the text of {_FORMS} as str, or read a file "
             "by orbit.read_satellites"
         )
-    if checksum not in ("verify", "ignore"):
-        raise ValueError(f'checksum {checksum!r} is unknown; write "verify" or "ignore"')
+    check_checksum(checksum)
     text = text.removeprefix("\ufeff")
     if sum(text.count(end) for end in _LINE_ENDS) > MOST_LINES:
         what = f"more than {MOST_LINES} lines; give a part of it"

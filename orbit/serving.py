@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, finite, whole
+from orbit.checks import BoolArray, FloatArray, finite, whole
 from orbit.windows import ContactWindows, groups, merged
 
 Priority = Literal["least_recently_served", "highest_elevation", "longest_waiting"]
@@ -405,20 +405,3 @@ def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatA
     edges = np.stack([begins, ends], axis=1).ravel()
     total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()
     return np.interp(time_s, edges, total) if len(edges) else np.zeros(len(time_s))
-
-
-def session_numbers(
-    windows: ContactWindows, service: Service, gap_s: float | None = 0.0
-) -> IntArray:
-    """Number the sessions of each site from 0; -1 for windows that were not served.
-
-    A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
-    """
-    numbers = np.full(len(windows), -1, dtype=np.int64)
-    for of_site in groups(windows.site):
-        services = of_site[service.served[of_site]]
-        services = services[np.argsort(service.start_s[services], kind="stable")]
-        gaps_s = service.start_s[services][1:] - np.maximum.accumulate(service.end_s[services])[:-1]
-        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
-        numbers[services] = np.append(0, np.cumsum(parted))[: len(services)]
-    return numbers

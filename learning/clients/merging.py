@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def merge(
     usage: Floats | None = None,
     start: Handle | None = None,
 ) -> tuple[Handle, UpdatesUsed]:
-    """Add the weighted mean of the snapshots in ``update`` to ``server``: ``Learner.aggregate``.
+    """Add the weighted mean of the snapshots in ``update`` to ``server``, as :func:`aggregate`.
 
     Returns the model, and what was used for it: who moves the server's model asks for
     :class:`~learning.requests.used.Used` with that.
@@ -49,7 +50,40 @@ def merge(
     if start is not None and start is not server:
         offered = learner.make(operations.changes.towards, offered, start)
     weighing = Weighing(update.cluster, update.who, update.eligible, scale, usage)
-    return learner.aggregate(server, offered, sent.experts, weighing, gate=sent.gate), used
+    return aggregate(learner, server, offered, sent.experts, weighing, gate=sent.gate), used
+
+
+def aggregate(
+    learner: Learner,
+    server: Handle,
+    offered: Handle,
+    experts: Sequence[int],
+    weighing: Weighing,
+    *,
+    gate: bool = False,
+) -> Handle:
+    """Add what devices have ``offered`` of ``experts`` (35) and of the ``gate`` (36) to ``server``.
+
+    Devices whose changes go down cut to a rank of theirs will ask for the model of that rank.
+    """
+    if not learner.trains:
+        return server
+    moved = partial(
+        learner.make,
+        operations.aggregation.aggregate,
+        experts=list(experts),
+        weighing=weighing,
+        gate=gate,
+    )
+    lora = learner.config.model.lora
+    rank = lora.rank if lora.aggregate == "merge" and lora.download == "factors" else None
+    after = moved(server, offered, cut=rank)
+    if ranks := learner.config.cuts:
+        before = learner.cut_to_ranks.get(server, {})
+        learner.cut_to_ranks[after] = {
+            each: moved(before.get(each, server), offered, cut=each) for each in ranks
+        }
+    return after
 
 
 def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:

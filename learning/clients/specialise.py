@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learning.clients.merging import aggregate
 from learning.data.loading import loaded_spec
 from learning.data.texts import json_rows
 from learning.learner import Learner
@@ -138,7 +139,7 @@ def specialise(asked: Specialising) -> Specialised:
             f"learning.step_size: {asked.step_size} makes weights that are not finite; lower it"
         )
     offered = learner.offer(trained, [0], gate=False)
-    tuned = learner.aggregate(start, offered, [0], Weighing(WHO, one))
+    tuned = aggregate(learner, start, offered, [0], Weighing(WHO, one))
     kept = learner.make(operations.evaluation.in_format_of_frozen, tuned)
     [after] = learner.evaluate(kept)
     [[samples]] = learner.samples()

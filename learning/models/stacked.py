@@ -8,6 +8,7 @@ devices are run as one, a parameter that the devices of a group share is :class:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -215,6 +216,13 @@ def plus_linear(out: Tensor, x: Tensor, weight: Tensor, scale: float) -> Tensor:
 def in_single(tensor: Tensor) -> Tensor:
     """Return a tensor of sixteen bits in single precision, and any other as it is."""
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def finite_rows(stacked: Tensor) -> Tensor:
+    """Return which devices' rows of ``stacked`` (K, ...) are finite throughout, (K,)."""
+    rows = stacked.reshape(len(stacked), math.prod(stacked.shape[1:]))
+    found = rows.sum(1).isfinite()  # quicker: a sum is finite only if all its numbers are
+    return found if found.all() else rows.isfinite().all(1)
 
 
 def by_row(values: Tensor | Sequence[bool], like: Tensor) -> Tensor:

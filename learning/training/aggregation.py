@@ -13,9 +13,8 @@ from learning.architecture.costs import as_sent
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
-from learning.models.stacked import Tensors, by_row, in_single
+from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
-from learning.training.device_state import finite_rows, is_finite
 from learning.training.recipe import Devices, Weighing
 from learning.training.state import Offer, pair_of
 from learning.training.task import Task
@@ -114,9 +113,14 @@ def _with_product(
     if stays:
         return _beside(server, name, left / lora.scale, right, lora.scale)
     change = left @ right
-    if not is_finite(change):  # of finite factors: raises with the device's number
+    if not _is_finite(change):  # of finite factors: raises with the device's number
         change = weighted_sum(product(a, b, lora.scale), weights, name)
     return {name: server[name] + change}
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite; of many it is quicker to look at their sum first."""
+    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
 
 
 def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:

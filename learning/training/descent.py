@@ -34,7 +34,7 @@ from learning.training.embedding import embedded
 from learning.training.form import Form, layout
 from learning.training.local_loss import Term, with_term
 from learning.training.objective import training_loss
-from learning.training.recipe import Counts, LocalRounds, TrainedPart
+from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
 from learning.training.state import Parameter, State, pair_of
 from learning.training.task import Task
 
@@ -56,6 +56,11 @@ class Descent:
     moved: Mapping[Parameter, str]
     memory: Mapping[str, Tensors]
 
+    def run(self, recipe: Recipe, rounds: Counts, first_round: Counts) -> State:
+        """Train for ``rounds`` (K,) from ``first_round`` (K,) on; return what was trained."""
+        trained = sgd.train(self.begin, self.problem, recipe, rounds, first_round, self.memory)
+        return self.after(trained)
+
     def after(self, trained: sgd.Trained) -> State:
         """Return what was trained, by name."""
         after = {key: trained.tensors[path] for key, path in self.moved.items()}
@@ -65,42 +70,21 @@ class Descent:
 def descent_of(
     task: Task, state: State, local: LocalRounds, part: TrainedPart, term: Term | None = None
 ) -> Descent:
-    """Return what :func:`train_rounds` begins with; raise ValueError as it does."""
+    """Return what local rounds begin with: a ``term`` is added to the loss.
+
+    Raises ValueError for experts that are not held, and for an unmasked gate on devices that do not
+    hold every expert.
+    """
     parts = _parts_of(task, state, part)
-    moved = parts.moved
-    model = task.shapes(parts.here)
     shared, own = _apart(task, parts, part, local.rounds)
-    drawn = task.devices(local.cluster) * task.recipe.steps_per_round * task.recipe.batch_size
-    x = task.shards[local.cluster].samples.x
-    samples = embedded(task, model, shared, local.cluster, x, drawn)
-    is_embedded = len(samples) > 1
-    loss_with = partial(
-        loss_of,
-        model,
-        form=task.spec.form,
-        together=task.traits.batched,
-        tied=task.traits.tied,
-        embedded=is_embedded,
-    )
-    loss = loss_with(shared)
-    if task.dtype == torch.bfloat16 or parts.beside:
-        loss = _as_run(loss, task, [_joint(task, *of) for of in parts.beside.items()])
+    samples, loss_with = _loss_of_samples(task, parts.here, shared, local.cluster)
+    loss = _as_run(loss_with(shared), task, parts.beside)
     if term is not None:
-        free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
+        free = {key: path for key, path in parts.moved.items() if key.stored not in task.buffers}
         loss, needed = with_term(task, loss, state, free, term)
         own |= needed
-    problem = sgd.Problem(
-        sgd.draw_of(task, local.cluster, *samples, task.shards[local.cluster].samples.y),
-        loss,
-        task.traits.batched,
-        own,
-        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
-        gates=[path for key, path in moved.items() if is_gate(key.stored)],
-        # All of them: a product over tensors that devices share may round by their number.
-        devices=range(task.devices(local.cluster)),
-        taped=task.is_taped and term is None,
-    )
-    begin = {path: state.trained[key] for key, path in moved.items()}
+    problem = _problem(task, local.cluster, samples, loss, parts.moved, own)
+    begin = {path: state.trained[key] for key, path in parts.moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
     form = Form(
         task.config.model,
@@ -108,16 +92,55 @@ def descent_of(
         parts.here,
         task.recipe,
         tuple(problem.gates),
-        is_embedded,
+        len(samples) > 1,
         len(local.rounds),
         layout(begin),
         layout(own),
         layout(shared),
     )
-    if problem.taped:
-        problem = replace(problem, kind=sgd.Kind(form, shared, loss_with))
-    memory = remembered_of(state.optimizer, moved)
-    return Descent(form, loss_with, shared, problem, begin, moved, memory)
+    if task.is_taped and term is None:
+        problem = replace(problem, taped=True, kind=sgd.Kind(form, shared, loss_with))
+    memory = remembered_of(state.optimizer, parts.moved)
+    return Descent(form, loss_with, shared, problem, begin, parts.moved, memory)
+
+
+def _loss_of_samples(
+    task: Task, here: Residency, shared: Tensors, cluster: str
+) -> tuple[tuple[Tensor, ...], Callable[[Any], sgd.Loss]]:
+    """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
+    model = task.shapes(here)
+    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    samples = embedded(task, model, shared, cluster, task.shards[cluster].samples.x, drawn)
+    loss = partial(
+        loss_of,
+        model,
+        form=task.spec.form,
+        together=task.traits.batched,
+        tied=task.traits.tied,
+        embedded=len(samples) > 1,
+    )
+    return samples, loss
+
+
+def _problem(
+    task: Task,
+    cluster: str,
+    samples: Sequence[Tensor],
+    loss: sgd.Loss,
+    moved: Mapping[Parameter, str],
+    frozen: Tensors,
+) -> sgd.Problem:
+    """Return what is minimised over the samples of a cluster; it is not taped."""
+    return sgd.Problem(
+        sgd.draw_of(task, cluster, *samples, task.shards[cluster].samples.y),
+        loss,
+        task.traits.batched,
+        frozen,
+        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
+        gates=[path for key, path in moved.items() if is_gate(key.stored)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(cluster)),
+    )
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
@@ -255,8 +278,11 @@ def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> J
     return Joint(paths, named)
 
 
-def _as_run(loss: sgd.Loss, task: Task, joints: Sequence[Joint]) -> sgd.Loss:
+def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
     """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+    if task.dtype != torch.bfloat16 and not beside:
+        return loss
+    joints = [_joint(task, *of) for of in beside.items()]
     frozen = {name for joint in joints for names in joint.names.values() for name in names}
 
     def joined(tensors: Tensors) -> dict[str, Tensor]:

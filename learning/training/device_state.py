@@ -10,7 +10,6 @@ the last row of what is shared; -1 for none. An expert is held where any device 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.models.interface import expert_of, is_of
 from learning.models.moe import fresh_a, product
-from learning.models.stacked import Tensors, by_row, in_single
+from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.rng import stream
 from learning.training.state import (
     Memory,
@@ -395,18 +394,6 @@ def _with_own_change(who: Sequence[bool], base: Tensor, before: Tensor, trained:
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
     return rows_of(who, new, trained, stacked=True)
-
-
-def finite_rows(stacked: Tensor) -> Tensor:
-    """Return which devices' rows of ``stacked`` (K, ...) are finite throughout, (K,)."""
-    rows = stacked.reshape(len(stacked), math.prod(stacked.shape[1:]))
-    found = rows.sum(1).isfinite()  # quicker: a sum is finite only if all its numbers are
-    return found if found.all() else rows.isfinite().all(1)
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; of many it is quicker to look at their sum first."""
-    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
 
 
 def is_frozen(task: Task, key: Parameter) -> bool:

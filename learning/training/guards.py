@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.training.device_state import finite_rows
+from learning.models.stacked import finite_rows
 from learning.training.state import moved_in_model, moved_in_state
 from learning.training.task import changes_in_place
 from learning.values.operation import operation

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from learning.models.stacked import Tensors
-from learning.training import sgd
 from learning.training.descent import descent_of
 from learning.training.device_state import Versions, assembled_state
 from learning.training.local_loss import Term
@@ -113,13 +112,4 @@ def train_rounds(
     # The state of torch's generators is kept where the model draws from them.
     on_gpu = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
-        return descent.after(
-            sgd.train(
-                descent.begin,
-                descent.problem,
-                task.recipe,
-                local.rounds,
-                local.first_round,
-                descent.memory,
-            )
-        )
+        return descent.run(task.recipe, local.rounds, local.first_round)

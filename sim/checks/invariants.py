@@ -16,9 +16,14 @@ from sim.checks.timing import Contacts, Times
 from sim.facts.learning import Evaluated, ModelAggregated
 from sim.facts.row import Fact, Row
 from sim.facts.stream import Take
-from sim.facts.transfers import TransferRow
+from sim.facts.transfers import (
+    Connected,
+    PartDropped,
+    TrainingStarted,
+    TransferRow,
+    TransferStarted,
+)
 from sim.network.books import Booked
-from sim.network.edges import ContactEdges
 from sim.network.hop_rows import HopRows
 from sim.network.leg_log import LegRows
 from sim.network.legs import ChainEnded, Moved
@@ -32,9 +37,9 @@ if TYPE_CHECKING:
 class Invariants:
     """Raises InvariantError when a run contradicts itself, and names how: one failure is enough.
 
-    Rows are looked at when they are emitted; those of legs many at once. Keeps of the run what is
-    open: payloads on their way, versions that devices hold; not what is over. ``now_s`` says what
-    the clock shows.
+    Rows are looked at when they are emitted; those of legs and hops right behind them, with what
+    only these state. Keeps of the run what is open: payloads on their way, versions that devices
+    hold; not what is over. ``now_s`` says what the clock shows.
     """
 
     def __init__(self, plan: Plan, learner: Learner, now_s: Callable[[], float]) -> None:
@@ -57,13 +62,16 @@ class Invariants:
         """Take all rows, and what legs and chains came to."""
         checks: dict[type[Fact], Take] = {
             Row: self._times.dated,
-            TransferRow: self._message,  # those of legs come many at once
+            TransferRow: self._transfer,
+            TransferStarted: _with_its_legs,
+            TrainingStarted: _with_its_legs,
+            PartDropped: _with_its_legs,
+            Connected: self._connected,
             ModelAggregated: self._aggregated,
             Evaluated: self._evaluated,
             Moved: self._count,
             LegRows: self._legs,
             HopRows: self._hop_rows,
-            ContactEdges: self._edges,
             ChainEnded: self._chain_ended,
         }
         return {kind: partial(self._unless_at_rest, check) for kind, check in checks.items()}
@@ -83,7 +91,9 @@ class Invariants:
         self._payload_books.conclude(booked, listed)
         self._learnt(thoroughly=True)
 
-    def _message(self, row: TransferRow) -> None:
+    def _transfer(self, row: TransferRow) -> None:
+        if row.stream:  # of legs, or of hops
+            return
         self._times.message(row)
         self._payloads.message(row)
         self._payload_books.message(row)
@@ -131,9 +141,9 @@ class Invariants:
         if self._gate is not None:
             self._gate.moved(rows)
 
-    def _edges(self, edges: ContactEdges) -> None:
-        for numbers in (edges.opened, edges.closed):
-            self._contacts.connect(edges.contact_ids(numbers))
+    def _connected(self, edges: Connected) -> None:
+        contact_ids: Any = edges.contact_id  # of each
+        self._contacts.connect(contact_ids)
 
     def _learnt(self, *, thoroughly: bool = False) -> None:
         """Look at what is not to be learnt, if anything has been by now."""
@@ -145,6 +155,10 @@ class Invariants:
         if self._frozen is None:
             self._frozen = Frozen(backbone)
         self._frozen.check(backbone, "the backbone", thoroughly=thoroughly)
+
+
+def _with_its_legs(_row: Row) -> None:
+    """Leave a row to what is looked at of its legs."""
 
 
 def _hops_of(plan: Plan, contacts: Contacts) -> Hops | AccessHops:

@@ -142,7 +142,7 @@ def between_satellites(world: World, *, as_text: bool) -> dict[str, Any]:
         raise InputError.of_option(
             "contacts: --isl", Code.UNSUPPORTED, "the scenario has one satellite; a link needs two"
         )
-    start = world.start_of(flying)
+    start = world.fleet.start
     isl = world.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if world.link.isl is not None:
@@ -184,15 +184,10 @@ def _warnings(doubts: Sequence[Statement | str]) -> tuple[str, ...]:
 
 def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:
     """Satellites of a file, and a complaint for each entry left out."""
-    text = orbit.element_text(file.path)
     with as_input(option="--checksum"):
-        scanned = orbit.scan_satellites(text, str(file.path), file.checksum)
-    entries = list(scanned)
-    if not entries:
-        return orbit.parse_satellites(text, str(file.path)), []  # which says that there is nothing
-    good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
-    bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
-    left_out = _left_out(bad, len(entries), file)
+        orbit.check_checksum(file.checksum)
+    good, bad = orbit.read_elements(file.path, file.checksum)
+    left_out = _left_out(bad, len(good) + len(bad), file)
     if file.sets is not None:
         with as_input(option="--sets"):
             good = orbit.one_each(good, file.sets)

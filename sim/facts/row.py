@@ -7,8 +7,7 @@ digests and older run folders need to know of them.
 from __future__ import annotations
 
 import dataclasses
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, ClassVar, get_type_hints
@@ -119,16 +118,6 @@ class Row(Fact):
     def stream(self) -> str:
         """The name of the stream of rows of its table."""
         return ""
-
-
-class Gathered(Fact):
-    """Rows of one or more kinds that were put together, to be recorded at once."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def rows(self) -> Iterable[Row]:
-        """Return them, each of many rows."""
 
 
 _COLUMNS: dict[type[Row], tuple[Column, ...]] = {}

@@ -7,14 +7,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
 from channel import LinkCurve, joined
 from learning.requests.cluster import Floats, Mask
-from sim.links.beam import Beam, Span
+from sim.links.beam import Beam, Radio, Span
 from sim.links.processor_sharing import RateSegment, shared
-from sim.links.sharing import Allocation, queued
+from sim.links.sharing import Allocation, Carried, queued
+
+
+class Transmission(NamedTuple):
+    """What devices (K,) are given of a beam, as an ``Allocation`` of its band has it.
+
+    ``alone`` is the rate of each if it were alone, ``radio`` what shares the band out (None:
+    nothing does). Where it ``is_one_for_all``, one transmission goes to all devices.
+    """
+
+    begin_s: Floats
+    end_s: Floats
+    curve: Carried
+    alone: LinkCurve
+    radio: Radio | None
+    is_one_for_all: bool
+
+    @property
+    def opens_s(self) -> Floats:
+        """When each device (K,) could have begun if it were alone."""
+        return self.alone.span_s[0]
+
+    @property
+    def los_s(self) -> Floats:
+        """When each device (K,) loses the beam."""
+        return self.alone.time_s[:, -1]
+
+    def crowding(self, senders: int) -> float:
+        """Factor, at least 1, by which it takes longer when ``senders`` devices share."""
+        return 1.0 if self.is_one_for_all else _crowding(self.radio, senders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,27 +87,34 @@ class SessionBeam:
         radio = self.beams[0].radio
         return sys.maxsize if radio is None else radio.channels
 
-    def crowding(self, senders: int, *, personal: bool = False) -> float:
-        """Factor, at least 1, by which a transfer takes longer when ``senders`` devices share.
-
-        In a queue the last ones take a whole turn. ``personal`` payloads are not broadcast.
-        """
-        radio = self.beams[0].radio
-        if radio is None or (self.is_broadcast and not personal):
-            return 1.0
-        turns = max(1.0, senders / radio.channels)
-        return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
+    def crowding(self, senders: int) -> float:
+        """Factor, at least 1, by which a transfer takes longer when ``senders`` devices share."""
+        return 1.0 if self.is_broadcast else _crowding(self.beams[0].radio, senders)
 
     def send(
         self, arrival_s: Floats, bits: Floats, who: Mask, *, personal: bool = False
-    ) -> Allocation:
+    ) -> Transmission:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
 
         On a beam that broadcasts, ``personal`` payloads have the whole band, device by device.
         """
+        is_one_for_all = self.is_broadcast and not personal
+        if is_one_for_all:
+            given = queued(self._broadcast(who), arrival_s, bits, who, len(who))
+        else:
+            given = self._of_each(arrival_s, bits, who)
+        return Transmission(
+            given.begin_s,
+            given.end_s,
+            given.curve,
+            self.curve,
+            self.beams[0].radio,
+            is_one_for_all,
+        )
+
+    def _of_each(self, arrival_s: Floats, bits: Floats, who: Mask) -> Allocation:
+        """Return what each device gets of what is sent to it alone."""
         radio = self.beams[0].radio
-        if self.is_broadcast and not personal:
-            return queued(self._broadcast(who), arrival_s, bits, who, len(who))
         channels = len(who) if radio is None else radio.channels
         senders = int(who.sum())
         if senders <= channels or radio is None or radio.alone or self.is_broadcast:
@@ -101,3 +138,11 @@ class SessionBeam:
         number = begun[-1] if begun else 0
         stretch = self.beams[number].stretch(sharing, now_s, who)
         return replace(stretch, until_s=min(stretch.until_s, self.spans_s[number][1]))
+
+
+def _crowding(radio: Radio | None, senders: int) -> float:
+    """Factor by which transfers of ``senders`` devices take longer: in a queue by whole turns."""
+    if radio is None:
+        return 1.0
+    turns = max(1.0, senders / radio.channels)
+    return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))

@@ -225,11 +225,12 @@ class AccessLink(ServiceLink):
             size = float(sent.left[device])
             arrival_s[sent.name][device] = self._send_on(sent, device, size, session)
         yield clock.at(ending.time_s)
+        self._going_on.remove(chain)
         replies = [
             self._at_server(leg, reply, arrival_s[leg.name], session)
             if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
             else reply
-            for leg, reply in zip(chain.legs, self._settle(chain, ending), strict=True)
+            for leg, reply in zip(chain.legs, chain.settle(self.endpoint, ending), strict=True)
         ]
         there_s = [
             reply.end_s[reply.done].max()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import simpy
 
 from learning.requests.cluster import Download, Floats, Mask, Quorum, Step, Train, Upload
 from sim.facts.directions import Way
+from sim.facts.waits import ChainClosed
 from sim.network.direct import DirectTransfer
 from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint
@@ -16,7 +19,7 @@ from sim.network.outcomes import Ending
 from sim.network.steps import Reply, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
-from sim.plan.contacts import PlannedSession
+from sim.plan.contacts import PlannedContact, PlannedSession
 
 Leg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""
@@ -47,6 +50,22 @@ class Chain:
         self._transfers: dict[Way, list[Transfer]] = {}
         self._direct: DirectTransfer | DirectTraining | None = None
         self._begun_at: tuple[Endpoint, Floats] | None = None
+
+    def run(
+        self, endpoint: Endpoint, going_on: list[Chain]
+    ) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Plan it behind the chains that go on, wait until it is over, and settle it.
+
+        Rows are written when it settles, never ahead, since the run may end first.
+        """
+        self.plan(endpoint, going_on)
+        going_on.append(self)
+        ending = self.ending()
+        yield endpoint.clock.at(ending.time_s)
+        going_on.remove(self)
+        return self.settle(endpoint, ending)
+
+    # Planning.
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
@@ -129,10 +148,6 @@ class Chain:
             over_s = self._closes_s()
         return Ending(over_s, closed=self.closing.reached) if over_s < all_s else Ending(all_s)
 
-    def cut_off(self, over_s: float) -> int:
-        """How many of the devices that take part are not through when it is over."""
-        return int((self._through_s()[self._parties()] > over_s).sum())
-
     def _stops_s(self) -> float:
         """When the last device is through, or can get nothing more through."""
         last_s = self.begun_s
@@ -168,10 +183,30 @@ class Chain:
         return through_s
 
     def settle(self, endpoint: Endpoint, ending: Ending) -> list[Reply]:
-        """Book what has happened when it is over, and reply to each step."""
+        """Book what has happened when it is over, and reply to each step.
+
+        Where it was closed before all were through, it is said so.
+        """
         if self._direct is not None and not ending.run_over:
             return [self._direct.settle(endpoint)]
-        return [leg.settle(endpoint, ending) for leg in self.legs]
+        replies = [leg.settle(endpoint, ending) for leg in self.legs]
+        if ending.closed and self.session is not None:
+            self._tell_closed(endpoint, self.session.at(ending.time_s), ending)
+        return replies
+
+    def _tell_closed(self, endpoint: Endpoint, contact: PlannedContact, ending: Ending) -> None:
+        """Tell how many of the devices that take part are not through when it is closed."""
+        cut_off = int((self._through_s()[self._parties()] > ending.time_s).sum())
+        if cut_off:
+            endpoint.facts.emit(
+                ChainClosed(
+                    time_s=ending.time_s,
+                    cluster=contact.cluster.name,
+                    contact_id=contact.contact_id,
+                    reason=ending.closed,
+                    devices=cut_off,
+                )
+            )
 
     def training_until_s(self) -> Floats:
         """When each device (K,) will have ended its training; 0 for who does not train."""

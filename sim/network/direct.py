@@ -78,7 +78,7 @@ class DirectTransfer:
         name = step.payload.name
         everybody = np.array([True])
         size = np.array([self.size])
-        endpoint.ledger.settle_whole(way, name, self.size)
+        endpoint.ledger.entry(way, name).settle_whole(self.size)
         endpoint.payloads.add(endpoint.topology.direction(way), way, step.payload, everybody)
         if way is Way.TO_SERVER:
             endpoint.sent_s = endpoint.sent_s + (self.sent_s - self.begin_s)

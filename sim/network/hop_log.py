@@ -208,7 +208,10 @@ class HopLog:
             "keys": [self._keys[number] for number in keys.tolist()],
             "key": key,
         }
-        self._facts.emit(HopRows(**given))
+        hops = HopRows(**given)
+        for row in hops.rows():
+            self._facts.emit(row)
+        self._facts.emit(hops)
 
     def _write(self, hops: MovedHops) -> None:
         """Count hops in the accounts, and keep them for their rows."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded
-from sim.facts.row import Gathered, Row
+from sim.facts.row import Fact, Row
 from sim.facts.transfers import OUTCOMES, Outcome, TransferRow
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
@@ -22,11 +22,12 @@ OVER_LINK = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HopRows(Gathered):
+class HopRows(Fact):
     """Hops (N,) of messages, in the order in which they end, and what each is a row of.
 
     ``keys`` are directions, receivers and names of payloads, one for each row by its ``key``.
-    ``source`` and ``target`` have the same words.
+    ``source`` and ``target`` have the same words. It follows its rows, for who looks at them with
+    what only the hops state.
     """
 
     message: Ints

@@ -16,61 +16,108 @@ from sim.world.topology import GROUND_CLIENTS, Topology
 
 
 @dataclass
-class _Entry:
-    """One payload name that goes one way, for each device (K,); what is not ``open`` has 0 bytes
-    through. Arrays are replaced, never changed. ``any_open`` says whether it is of anybody."""
+class LedgerEntry:
+    """One payload name that goes one way, for each device (K,), and its account.
+
+    A device has it open from when it is offered until it is delivered or given up; of what is not
+    ``open`` 0 bytes are ``through``. Arrays are replaced, never changed. ``any_open`` says whether
+    it is of anybody; an entry begins with nobody and nothing.
+    """
 
     open: Mask
     version: Ints
     size: Floats
     through: Floats
-    account: Account
+    account: Account = field(default_factory=Account)
     any_open: bool = False
+
+    def __post_init__(self) -> None:
+        self._nobody = self.open
+        self._nothing = self.through
+
+    def offer(self, version: Ints, size: Floats, who: Mask) -> Mask:
+        """Open the payload for devices in ``who``; return those (K,) that forget part of another.
+
+        A payload of another version or size that is still open is stale, and dropped.
+        """
+        account = self.account
+        new = who
+        forgotten = self._nobody
+        if self.any_open:
+            stale = who & self.open & ((self.version != version) | (self.size != size))
+            account.dropped += float(self.size[stale].sum())
+            account.sent_in_vain += float(self.through[stale].sum())
+            forgotten = stale & (self.through > 0)
+            new = who & (stale | ~self.open)
+            self.version = np.where(new, version, self.version)
+            self.size = np.where(new, size, self.size)
+            self.through = np.where(new, 0.0, self.through)
+            self.open = self.open | new
+        else:
+            self.open, self.version, self.size = who, version, size
+        self.any_open = self.any_open or bool(np.count_nonzero(who))
+        account.offered += _sum_of(size, new)
+        return forgotten
+
+    def settle(self, who: Mask, moved: Floats, outcome: Ints | Outcome) -> Mask:
+        """Book what ``who``, and nobody else, have ``moved`` (K,) of the payload that is open.
+
+        ``outcome`` is that of each (K,), or of all of them. Returns who has given it up (K,).
+        """
+        account = self.account
+        account.sent += _sum_of(moved, who)
+        through = self.through + moved
+        given_up = again = self._nobody
+        done = who
+        if not isinstance(outcome, Outcome):
+            done = who & (outcome == Outcome.DELIVERED)
+            given_up = who & ((outcome == Outcome.DROPPED) | (outcome == Outcome.CORRUPTED))
+            again = who & (outcome == Outcome.RESTARTED)
+            account.dropped += float(self.size[given_up].sum())
+            account.sent_in_vain += float(through[given_up | again].sum())
+        account.delivered += _sum_of(self.size, done)
+        self.open = self.open & ~(done | given_up)
+        self.any_open = bool(np.count_nonzero(self.open))
+        self.through = self._nothing
+        if self.any_open:
+            self.through = np.where(self.open & ~again, through, 0.0)
+        return given_up
+
+    def settle_whole(self, size: float) -> None:
+        """Book a payload of the only device that was offered, sent and delivered in one piece."""
+        self.account.offered += size
+        self.account.sent += size
+        self.account.delivered += size
 
 
 @dataclass
 class Ledger:
     """Open payloads of K devices by way and name, and the account of each.
 
-    A payload is offered when a device first sends it (or asks for it) in a version; it is then
-    open until it is delivered or given up. Payloads are booked by their way; the ``topology`` says
-    in which direction of the transfers table that is.
+    Payloads are booked by their way; the ``topology`` says in which direction of the transfers
+    table that is.
     """
 
     devices: int
     topology: Topology = GROUND_CLIENTS
-    _entries: dict[tuple[Way, str], _Entry] = field(default_factory=dict)
+    _entries: dict[tuple[Way, str], LedgerEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._nobody: Mask = np.zeros(self.devices, bool)
-        self._nobody.setflags(write=False)
-        self._nothing: Floats = np.zeros(self.devices)
-        self._nothing.setflags(write=False)
+        self._empty = (
+            np.zeros(self.devices, bool),
+            np.zeros(self.devices, np.int64),
+            np.zeros(self.devices),
+            np.zeros(self.devices),
+        )
+        for values in self._empty:
+            values.setflags(write=False)
 
-    def offer(self, way: Way, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
-        """Open the payload for devices in ``who``; return those (K,) that forget part of another.
-
-        A payload of another version or size that is still open is stale, and dropped.
-        """
-        entry = self._entry(way, name)
-        account = entry.account
-        new = who
-        forgotten = self._nobody
-        if entry.any_open:
-            stale = who & entry.open & ((entry.version != version) | (entry.size != size))
-            account.dropped += float(entry.size[stale].sum())
-            account.sent_in_vain += float(entry.through[stale].sum())
-            forgotten = stale & (entry.through > 0)
-            new = who & (stale | ~entry.open)
-            entry.version = np.where(new, version, entry.version)
-            entry.size = np.where(new, size, entry.size)
-            entry.through = np.where(new, 0.0, entry.through)
-            entry.open = entry.open | new
-        else:
-            entry.open, entry.version, entry.size = who, version, size
-        entry.any_open = entry.any_open or bool(np.count_nonzero(who))
-        account.offered += _sum_of(size, new)
-        return forgotten
+    def entry(self, way: Way, name: str) -> LedgerEntry:
+        """Return the entry of a payload, a new one of which nothing is open if there is none."""
+        entry = self._entries.get((way, name))
+        if entry is None:
+            entry = self._entries[way, name] = LedgerEntry(*self._empty)
+        return entry
 
     def is_open(self, way: Way, name: str) -> bool:
         """Whether the payload is open of any device."""
@@ -84,57 +131,6 @@ class Ledger:
             return size
         same = entry.open & (entry.version == version) & (entry.size == size)
         return np.where(same, size - entry.through, size)
-
-    def settle_whole(self, way: Way, name: str, size: float) -> None:
-        """Book a payload of the only device that was offered, sent and delivered in one piece."""
-        account = self._entry(way, name).account
-        account.offered += size
-        account.sent += size
-        account.delivered += size
-
-    def _entry(self, way: Way, name: str) -> _Entry:
-        """Return the entry of a payload, a new one of which nothing is open if there is none."""
-        entry = self._entries.get((way, name))
-        if entry is None:
-            none = np.zeros(self.devices)
-            entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy(), Account())
-            self._entries[way, name] = entry
-        return entry
-
-    def through(self, way: Way, name: str) -> Floats:
-        """Bytes (K,) that are through of what is open; 0 where nothing is."""
-        return self._entries[way, name].through
-
-    def settle(
-        self, way: Way, name: str, who: Mask, moved: Floats, outcome: Ints | Outcome
-    ) -> Mask:
-        """Book what ``who``, and nobody else, have ``moved`` (K,) of an open payload.
-
-        ``outcome`` is that of each (K,), or of all of them. Returns who has given it up (K,).
-        """
-        entry = self._entries[way, name]
-        account = entry.account
-        account.sent += _sum_of(moved, who)
-        through = entry.through + moved
-        given_up = again = self._nobody
-        done = who
-        if not isinstance(outcome, Outcome):
-            done = who & (outcome == Outcome.DELIVERED)
-            given_up = who & ((outcome == Outcome.DROPPED) | (outcome == Outcome.CORRUPTED))
-            again = who & (outcome == Outcome.RESTARTED)
-            account.dropped += float(entry.size[given_up].sum())
-            account.sent_in_vain += float(through[given_up | again].sum())
-        account.delivered += _sum_of(entry.size, done)
-        entry.open = entry.open & ~(done | given_up)
-        entry.any_open = bool(np.count_nonzero(entry.open))
-        entry.through = self._nothing
-        if entry.any_open:
-            entry.through = np.where(entry.open & ~again, through, 0.0)
-        return given_up
-
-    def heard_again(self, way: Way, name: str, size: float) -> None:
-        """Book bytes of a broadcast that others had got from the same transmission before."""
-        self._entry(way, name).account.heard_again += size
 
     def booked(self) -> Iterator[Booked]:
         """Yield the account of each payload, and what is open of it."""

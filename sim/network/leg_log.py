@@ -20,7 +20,7 @@ from sim.facts.coded import Coded, coded_rows, optional_coded_rows
 from sim.facts.device_rows import device_rows, joined
 from sim.facts.directions import Way
 from sim.facts.events import EventKind
-from sim.facts.row import Gathered, Row
+from sim.facts.row import Fact, Row
 from sim.facts.stream import Facts
 from sim.facts.transfers import (
     OUTCOMES,
@@ -74,13 +74,14 @@ class LegLog:
         for leg in legs:
             if isinstance(leg, Trained):
                 (in_gaps if leg.contact_id is None else in_contacts).append(leg)
-        self._facts.emit(
-            LegRows(
-                MovedRows.of(moved, self._topology) if moved else None,
-                [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
-                [leg for leg in legs if isinstance(leg, Dropped)],
-            )
+        many = LegRows(
+            MovedRows.of(moved, self._topology) if moved else None,
+            [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
+            [leg for leg in legs if isinstance(leg, Dropped)],
         )
+        for row in many.rows():
+            self._facts.emit(row)
+        self._facts.emit(many)
 
 
 # The rows of many legs, put together.
@@ -258,8 +259,11 @@ class TrainedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LegRows(Gathered):
-    """Rows of many legs; None or nothing where there were none of a kind."""
+class LegRows(Fact):
+    """Rows of many legs with the legs that they are of; nothing where there were none of a kind.
+
+    It follows its rows, for who looks at them with what only the legs state.
+    """
 
     moved: MovedRows | None
     trained: Sequence[TrainedRows]

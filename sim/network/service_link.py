@@ -10,7 +10,6 @@ import simpy
 
 from learning.requests.cluster import Floats, Step
 from sim.devices.energy import Use
-from sim.facts.waits import ChainClosed
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
@@ -22,8 +21,7 @@ from sim.network.steps import Reply, check_names
 class ServiceLink:
     """Chains of one client that go on, on the clock of its ``endpoint``.
 
-    A chain goes over all contacts of a session as over one link. Rows are written when it settles,
-    never ahead, since the run may end first.
+    A chain goes over all contacts of a session as over one link.
     """
 
     def __init__(self, sessions: ClusterSessions, endpoint: Endpoint) -> None:
@@ -46,33 +44,9 @@ class ServiceLink:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
         endpoint = self.endpoint
-        clock = endpoint.clock
         closing = endpoint.rules.closing
-        chain = Chain(steps, self._sessions.session, clock.now, closing)
-        chain.plan(endpoint, self._going_on)
-        self._going_on.append(chain)
-        ending = chain.ending()
-        yield clock.at(ending.time_s)
-        return self._settle(chain, ending)
-
-    def _settle(self, chain: Chain, ending: Ending) -> list[Reply]:
-        """Book a chain that is over, and say so where it was closed before all were through."""
-        endpoint = self.endpoint
-        self._going_on.remove(chain)
-        replies = chain.settle(endpoint, ending)
-        cut = chain.cut_off(ending.time_s) if ending.closed else 0
-        if cut and chain.session is not None:
-            contact = chain.session.at(ending.time_s)
-            endpoint.facts.emit(
-                ChainClosed(
-                    time_s=ending.time_s,
-                    cluster=contact.cluster.name,
-                    contact_id=contact.contact_id,
-                    reason=ending.closed,
-                    devices=cut,
-                )
-            )
-        return replies
+        chain = Chain(steps, self._sessions.session, endpoint.clock.now, closing)
+        return (yield from chain.run(endpoint, self._going_on))
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still going on as far as it got by ``end_s``, when the run has ended."""

@@ -17,13 +17,14 @@ from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent, UploadsLate
 from sim.facts.transfers import Outcome, in_tables
 from sim.facts.waits import SubChannelBusy
-from sim.links.session_beam import SessionBeam
-from sim.links.sharing import Carried, everywhere
+from sim.links.session_beam import SessionBeam, Transmission
+from sim.links.sharing import everywhere
 from sim.network.endpoint import Endpoint
+from sim.network.ledger import LedgerEntry
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
-from sim.network.parts import Part, first_heard
+from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
@@ -39,7 +40,8 @@ LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 class Transfer:
     """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
 
-    Of a payload ``name`` in a ``version`` (K,), ``before`` of its ``size`` (K,) were through. Those
+    Of a payload ``name`` in a ``version`` (K,), of which the ledger has an ``entry``, ``before`` of
+    its ``size`` (K,) were through. Those
     in ``who`` take part, which are ``everyone`` or not, and of others nothing was through; ``away``
     (K,) are those who would have, but are not there. What is
     ``personal`` is not broadcast; ``carry`` and ``cut_transfers`` say what becomes of what a pass
@@ -50,12 +52,13 @@ class Transfer:
     for a device that never begins, or does not get through by ``los_s``.
 
     The chain goes over ``session``; ``usable`` is what can be used of it (None: nothing), ``beam``
-    its link this way (None: takes no time) and ``curve`` what each device is given of it. Over a
+    its link this way (None: takes no time) and ``sent`` what each device is given of that. Over a
     mesh, ``message`` (K,) numbers the messages that it is a hop of.
     """
 
     way: Way
     name: str
+    entry: LedgerEntry
     version: Ints
     size: Floats
     before: Floats
@@ -69,7 +72,7 @@ class Transfer:
     struck: LegFaults = FLAWLESS
     away: Mask | None = None
     beam: SessionBeam | None = None
-    curve: Carried | None = None
+    sent: Transmission | None = None
     message: Ints | None = None
     left: Floats = field(init=False)
     everyone: bool = field(init=False)
@@ -112,7 +115,8 @@ class Transfer:
         asked = np.isfinite(ready_s) & everybody(step.who, k)
         presence = endpoint.devices.presence
         who = asked if presence is None else asked & presence.present(ready_s)
-        forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
+        entry = endpoint.ledger.entry(way, payload.name)
+        forgotten = entry.offer(version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
         usable = session
         now_s = endpoint.clock.now
@@ -122,9 +126,10 @@ class Transfer:
         planned = cls(
             way=way,
             name=payload.name,
+            entry=entry,
             version=version,
             size=size,
-            before=endpoint.ledger.through(way, payload.name),
+            before=entry.through,
             who=who,
             carry=step.carry,
             cut_transfers=endpoint.rules.cut_transfers,
@@ -148,15 +153,14 @@ class Transfer:
     ) -> None:
         """Give each device its time of what can be used of the session."""
         session = self.usable
-        now_s = endpoint.clock.now
         if session is None:
             self.begin_s = self.sent_s = self.end_s = np.full(len(self.who), np.inf)
-            self.los_s = np.full(len(self.who), now_s)
+            self.los_s = np.full(len(self.who), endpoint.clock.now)
             return
         self.beam = session.beam(self.way)
         if endpoint.faults is not None:
             sending = Sending(self.way, self.who, self.left, self.personal)
-            self.struck = endpoint.faults.draw(sending, self.beam, now_s)
+            self.struck = endpoint.faults.draw(sending, self.beam, endpoint.clock.now)
             if self.struck.late_s is not None:
                 self.arrival_s = self.arrival_s + self.struck.late_s
         in_time = self.who & (self.arrival_s <= session.end_s)
@@ -166,28 +170,38 @@ class Transfer:
             self.begin_s = self.sent_s = self.end_s = self.arrival_s
             self.los_s = np.full(len(self.who), session.end_s)
             return
+        self._line_up(self.beam, earlier, others)
+        self._send(self.beam, session, in_time)
+
+    def _line_up(
+        self, beam: SessionBeam, earlier: Sequence[Transfer], others: Sequence[Transfer]
+    ) -> None:
+        """Let each device come when it has its turn behind other transfers."""
         if earlier:
             ends_s = (float(one.frees_s[one.who].max()) for one in earlier if one.who.any())
-            free_s = beam_free_s(self.beam, len(self.who), ends_s)
+            free_s = beam_free_s(beam, len(self.who), ends_s)
             self.arrival_s = np.maximum(self.arrival_s, free_s)
         if others:
-            beside = max(self.beam.channels - int(self.who.sum()), 0)
+            beside = max(beam.channels - int(self.who.sum()), 0)
             their_turns = [one.turns for one in others]
             own_s = turn_s(beside, their_turns, len(self.who))
             self.arrival_s = np.maximum(self.arrival_s, own_s)
-        given = self.beam.send(self.arrival_s, self._air_bits, in_time, personal=self.personal)
-        self.begin_s = given.begin_s
-        self.sent_s = given.end_s
-        self.curve = given.curve
-        there = given.end_s < np.inf
+
+    def _send(self, beam: SessionBeam, session: PlannedSession, in_time: Mask) -> None:
+        """Let the devices that come ``in_time`` send; the last bit is there a light time later."""
+        sent = beam.send(self.arrival_s, self._air_bits, in_time, personal=self.personal)
+        self.sent = sent
+        self.begin_s = sent.begin_s
+        self.sent_s = sent.end_s
+        there = sent.end_s < np.inf
         if everywhere(there):
-            self.end_s = given.end_s + session.delay_s(given.end_s)
+            self.end_s = sent.end_s + session.delay_s(sent.end_s)
         else:
-            if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
+            if np.isnan(sent.begin_s).any() or np.isnan(sent.end_s).any():
                 raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
-            delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
-            self.end_s = np.where(there, given.end_s + delay_s, np.inf)
-        self.los_s = np.minimum(session.end_s, self.beam.curve.time_s[:, -1])
+            delay_s = session.delay_s(np.where(there, sent.end_s, session.start_s))
+            self.end_s = np.where(there, sent.end_s + delay_s, np.inf)
+        self.los_s = np.minimum(session.end_s, sent.los_s)
 
     def _leave(self, presence: Presence, asked: Mask) -> None:
         """Let devices stop where they leave (K,); what was given to them stays theirs.
@@ -204,13 +218,11 @@ class Transfer:
 
     def _tell_waits(self, endpoint: Endpoint) -> None:
         """Tell how many devices wait for a sub-channel, and how long at most."""
-        if self.usable is None or self.beam is None:
+        if self.usable is None or self.sent is None:
             return
-        senders = int(np.count_nonzero(self.who))
-        if self.beam.crowding(senders, personal=self.personal) <= 1.0:
+        if self.sent.crowding(int(np.count_nonzero(self.who))) <= 1.0:
             return
-        opens_s, _ = self.beam.curve.span_s
-        could_s = np.maximum(self.arrival_s, opens_s)
+        could_s = np.maximum(self.arrival_s, self.sent.opens_s)
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
         waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
         late = int((waited_s > SHORTEST_WAIT_S).sum())
@@ -311,12 +323,12 @@ class Transfer:
 
     def _sent_bytes(self, stop_s: Floats) -> Floats:
         """Bytes (K,) that the devices have sent from when they began to ``stop_s``."""
-        if self.curve is None:
+        if self.sent is None:
             return np.zeros_like(stop_s)
         begun = np.isfinite(self.begin_s)
         begin_s = np.where(begun, self.begin_s, stop_s)
-        sent = self.curve.delivered_bits(np.maximum(stop_s, begin_s))
-        return self._useful_bytes(sent - self.curve.delivered_bits(begin_s))
+        by = self.sent.curve.delivered_bits
+        return self._useful_bytes(by(np.maximum(stop_s, begin_s)) - by(begin_s))
 
     def _sending_s(self, parts: Iterable[Part]) -> Floats:
         """Seconds (K,) in which the devices send to the server, over the parts of the transfer."""
@@ -324,44 +336,38 @@ class Transfer:
         if self.way is Way.TO_SERVER:
             for part in parts:
                 lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
-                sends = self.who if part.bytes is None else self.who & (part.bytes > 0)
+                sends = part.senders(self.who)
                 seconds = seconds + (
                     lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0)
                 )
         return seconds
 
-    def _parts(self, session: PlannedSession, end_s: Floats) -> Iterator[Part]:
+    def _parts(self, session: PlannedSession, end_s: Floats) -> Iterable[Part]:
         """Split what has been sent by ``end_s`` (K,), contact by contact."""
         if len(session.contacts) == 1:
             # A device that sends nothing may lie outside; one that does is within its contact.
-            yield Part(session.contacts[0], self.begin_s, end_s)
-            return
-        if (
-            self.beam is None or self.curve is None
-        ):  # all at one time, in the contact that has begun
-            starts_s = [contact.start_s for contact in session.contacts]
-            final = np.searchsorted(starts_s, self.begin_s, "right") - 1
-            spans = [(self.begin_s, end_s)] * len(starts_s)
-            sent = [np.where(final == number, np.inf, 0.0) for number in range(len(starts_s))]
-        else:  # what the curve carries inside each contact
-            begin_s = np.minimum(self.begin_s, end_s)  # the run may end before a device begins
-            spans = [
-                (np.clip(begin_s, first_s, last_s), np.clip(end_s, first_s, last_s))
-                for first_s, last_s in self.beam.edges_s
-            ]
-            by = self.curve.delivered_bits
-            sent = [self._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
-            final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
-        for number, contact in enumerate(session.contacts):
-            since_s, until_s = spans[number]
-            yield Part(contact, since_s, until_s, sent[number], final == number)
+            return (Part(session.contacts[0], self.begin_s, end_s),)
+        if self.beam is None or self.sent is None:
+            return parts_at_once(session.contacts, self.begin_s, end_s)
+        # The run may end before a device begins.
+        begin_s = np.minimum(self.begin_s, end_s)
+        spans = [
+            (np.clip(begin_s, first_s, last_s), np.clip(end_s, first_s, last_s))
+            for first_s, last_s in self.beam.edges_s
+        ]
+        by = self.sent.curve.delivered_bits
+        carried = [self._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
+        last = len(carried) - 1 - np.argmax(np.array(carried)[::-1] > 0, axis=0)
+        return [
+            PartOfSeveral(contact, *spans[number], carried[number], last == number)
+            for number, contact in enumerate(session.contacts)
+        ]
 
     # Settling: what has happened by now.
 
     def settle(self, endpoint: Endpoint, ending: Ending) -> Receipt:
         """Book what the devices have sent or got when the chain is over, and write it down."""
         now_s = ending.time_s
-        ledger = endpoint.ledger
         whole = self.who & (self.end_s <= now_s)
         all_there = np.count_nonzero(whole) == np.count_nonzero(self.who)
         moved, stop_s = self._moved(whole, ending, all_there=bool(all_there))
@@ -369,19 +375,19 @@ class Transfer:
         if not all_there or self.struck.corrupted is not None:
             outcome = outcomes_of(
                 whole=whole,
-                begun=ledger.through(self.way, self.name) + moved > 0,
+                begun=self.entry.through + moved > 0,
                 corrupted=self.struck.corrupted,
                 cut_transfers=self.cut_transfers,
                 carry=self.carry,
                 run_over=ending.run_over,
             )
-        given_up = ledger.settle(self.way, self.name, self.who, moved, outcome)
+        given_up = self.entry.settle(self.who, moved, outcome)
         if self.usable is not None:
             self._write(endpoint, self.usable, moved, stop_s, outcome, now_s)
         self._tell_faults(endpoint, moved, now_s)
         done = whole if isinstance(outcome, Outcome) else whole & (outcome == Outcome.DELIVERED)
         asked = self.who if self.away is None else self.who | self.away
-        kept = np.where(asked, ledger.through(self.way, self.name), 0.0)
+        kept = np.where(asked, self.entry.through, 0.0)
         kept = np.where(done, self.size, kept)
         return Receipt(
             done,
@@ -426,32 +432,36 @@ class Transfer:
         now_s: float,
     ) -> None:
         """Log what moved in each contact of the session in which anything did."""
-        synchronisation = endpoint.synchronisation
-        to_server = self.way is Way.TO_SERVER
-        parts = list(self._parts(session, stop_s))
-        if to_server:
-            seconds = self._sending_s(parts)
-            endpoint.sent_s = endpoint.sent_s + seconds
-            if endpoint.devices.battery is not None:
-                endpoint.devices.battery.send(now_s, float(seconds[0]))
+        parts = [*self._parts(session, stop_s)]
+        if self.way is Way.TO_SERVER:
+            self._book_sending(endpoint, parts, now_s)
         left = moved
         for part in parts:
-            in_part = left
-            if part.bytes is not None and part.last is not None:
-                in_part = np.where(part.last, left, np.minimum(part.bytes, left))
-                left = left - in_part
+            in_part = part.taken_of(left)
+            left = left - in_part
             fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
-            if fact is None:
-                continue
-            self._log(endpoint, fact, outcome)
-            if to_server:
-                ended = fact.who & (fact.outcome == Outcome.DELIVERED)
-                if np.count_nonzero(ended):
-                    last_s = float(fact.end_s[ended].max())
-                    synchronisation.received(part.contact.satellite, last_s)
-        if to_server and any_delivered(self.who, outcome):
+            if fact is not None:
+                self._log(endpoint, fact, outcome)
+                self._tell_received(endpoint, part, fact)
+        if self.way is Way.TO_SERVER and any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
-            synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
+            endpoint.synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
+
+    def _book_sending(self, endpoint: Endpoint, parts: Iterable[Part], now_s: float) -> None:
+        """Book the seconds in which devices have sent to the server, and the energy for that."""
+        seconds = self._sending_s(parts)
+        endpoint.sent_s = endpoint.sent_s + seconds
+        if endpoint.devices.battery is not None:
+            endpoint.devices.battery.send(now_s, float(seconds[0]))
+
+    def _tell_received(self, endpoint: Endpoint, part: Part, moved: Moved) -> None:
+        """Tell the other satellites what the one of a contact has received, and when."""
+        if self.way is not Way.TO_SERVER:
+            return
+        ended = moved.who & (moved.outcome == Outcome.DELIVERED)
+        if np.count_nonzero(ended):
+            last_s = float(moved.end_s[ended].max())
+            endpoint.synchronisation.received(part.contact.satellite, last_s)
 
     def _log(self, endpoint: Endpoint, fact: Moved, outcome: Ints | Outcome) -> None:
         """Log what moved in a contact, and what of it was in vain; book what was heard twice."""
@@ -460,7 +470,7 @@ class Transfer:
             endpoint.log.add(dropped)
         if fact.on_air is not None:
             again = float((fact.bytes - fact.on_air)[fact.who].sum())
-            endpoint.ledger.heard_again(self.way, self.name, again)
+            self.entry.account.heard_again += again
 
     def fact(
         self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float
@@ -472,13 +482,8 @@ class Transfer:
         moves = self.who & (moved > 0)
         if not np.count_nonzero(moves):
             return None
-        ends = self.end_s <= now_s
-        in_table: Ints | int = outcome
-        if not isinstance(outcome, Outcome):
-            in_table = in_tables(outcome)
-        if part.last is not None:
-            ends = ends & part.last
-            in_table = np.where(part.last, in_table, Outcome.CARRIED)
+        ends = part.ends_of(self.end_s <= now_s)
+        in_table = outcome if isinstance(outcome, Outcome) else in_tables(outcome)
         return Moved(
             cluster,
             part.contact.contact_id,
@@ -490,7 +495,7 @@ class Transfer:
             bytes=moved,
             start_s=part.begin_s,
             end_s=np.where(ends, self.end_s, part.end_s),
-            outcome=in_table,
+            outcome=part.outcome_of(in_table),
             now_s=now_s,
             at_once=self.beam is None,
             message=self.message,
@@ -499,9 +504,9 @@ class Transfer:
 
     def _on_air(self, part: Part, moves: Mask, moved: Floats) -> Floats | None:
         """Bytes (K,) of a broadcast that no device before got; None where each is sent its own."""
-        if self.beam is None or self.curve is None or self.personal or not self.beam.is_broadcast:
+        if self.sent is None or not self.sent.is_one_for_all:
             return None
-        by = self.curve.delivered_bits
+        by = self.sent.curve.delivered_bits
 
         def between(since_s: Floats) -> Floats:
             return self._useful_bytes(by(part.end_s) - by(since_s))

@@ -150,8 +150,7 @@ def _overhead(world: World, height: Height, site: orbit.Site) -> Overhead:
         flying = next(one for one in world.fleet.satellites if one.name == height.satellite)
         # Where SGP4 knows no position at the start, the axis is the best that is known.
         with suppress(ValueError):
-            start = world.start_of(world.fleet.satellites)
-            orbit_m = 1e3 * orbit.radius_over_km(flying, site, start)
+            orbit_m = 1e3 * orbit.radius_over_km(flying, site, world.fleet.start)
     above_m = orbit_m - site_m
     return Overhead(site_m, above_m, above_m + site.altitude_m)
 

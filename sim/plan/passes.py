@@ -154,7 +154,7 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
     days = world.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites = world.fleet.satellites
-    start = world.start_of(satellites)
+    start = world.fleet.start
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
@@ -319,7 +319,7 @@ def _of_relay(world: World) -> Passes:
     assert days is not None
     *satellites, server = flying = world.fleet.flying
     server_index = len(satellites)
-    start = world.start_of(flying)
+    start = world.fleet.start
     end = start + timedelta(days=days)
     span_s = days * 86400.0
     pairs = np.array([(client, server_index) for client in range(server_index)])

@@ -173,7 +173,7 @@ def _served(
         windows=windows,
         pass_numbers=numbers,
         service=service,
-        sessions=orbit.session_numbers(
+        sessions=session_numbers(
             windows,
             service,
             None if passes_alone else _session_gap_s(source, in_orbit=passes.topology.in_orbit),
@@ -247,6 +247,23 @@ def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbi
     ends_s: Floats = np.full(len(windows), np.nan)
     ends_s[order[kept]] = end_s[kept]
     return replace(service, served=~np.isnan(starts_s), start_s=starts_s, end_s=ends_s)
+
+
+def session_numbers(
+    windows: orbit.ContactWindows, service: orbit.Service, gap_s: float | None
+) -> Ints:
+    """Number the sessions of each client from 0; -1 for windows that were not served.
+
+    A session is a client's services whose gaps are at most ``gap_s`` (None: every service is one).
+    """
+    numbers = np.full(len(windows), -1, dtype=np.int64)
+    for of_client in groups(windows.site):
+        services = of_client[service.served[of_client]]
+        services = services[np.argsort(service.start_s[services], kind="stable")]
+        gaps_s = service.start_s[services][1:] - np.maximum.accumulate(service.end_s[services])[:-1]
+        parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
+        numbers[services] = np.append(0, np.cumsum(parted))[: len(services)]
+    return numbers
 
 
 def _look(passes: Passes) -> Look:

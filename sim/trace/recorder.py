@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from sim.facts.coded import Coded, Vocabulary
-from sim.facts.row import Fact, Gathered, Row, columns_of
+from sim.facts.row import Fact, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
 from sim.trace.arrow import CHUNK, share_memory
@@ -70,12 +70,7 @@ class Trace:
 
     def takes(self) -> Mapping[type[Fact], Take]:
         """Take everything that is rows."""
-        return {Row: self.add, Gathered: self.add_gathered}
-
-    def add_gathered(self, gathered: Gathered) -> None:
-        """Append all rows that were put together."""
-        for row in gathered.rows():
-            self.add(row)
+        return {Row: self.add}
 
     def add(self, row: Row) -> None:
         """Append a row, or the N rows that it stands for: a scalar column stands in all of them.

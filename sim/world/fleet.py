@@ -16,7 +16,7 @@ from scenarios import Scenario
 from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
 from sim.errors import InputError
 from sim.formatting import some
-from sim.world.start import given_start
+from sim.world.start import given_start, start_of
 from statements import Code, Other, Remove, Set, Statement
 
 
@@ -87,6 +87,11 @@ class Fleet:
         """The satellites that take part, then the one that serves them, if any."""
         return [*self.satellites, *([self.server] if self.scenario.roles.relay else ())]
 
+    @cached_property
+    def start(self) -> datetime:
+        """When they start, UTC: by default the latest epoch of those that fly."""
+        return start_of(self.scenario.start, self.scenario.seed, self.flying)
+
     @property
     def names(self) -> list[str]:
         """The names of the satellites that take part, of a real orbit or a file of windows."""
@@ -147,7 +152,7 @@ class Fleet:
         source = self.scenario.orbit
         if source.source == "contacts" or not getattr(source, "skip_bad", False):
             return ()
-        return tuple(_left_out(self._elements[1]))
+        return tuple(_left_out(self._elements.bad))
 
     @cached_property
     def _made(self) -> list[orbit.Satellite]:
@@ -170,19 +175,13 @@ class Fleet:
         return found if source.sets is None else orbit.one_each(found, source.sets)
 
     @cached_property
-    def _elements(self) -> tuple[list[orbit.Satellite], list[str]]:
+    def _elements(self) -> orbit.ScannedElements:
         """The good elements of a file or text, and what is wrong with each of the bad ones."""
         source: Any = self.scenario.orbit
-        text, name = source.elements, "orbit.elements"
-        if text is None:
-            path = scenarios.element_file(self.scenario)
-            text, name = orbit.element_text(path), str(path)
         checksum: Checksum = getattr(source, "checksum", "verify")
-        entries = list(orbit.scan_satellites(text, name, checksum))
-        if not entries:  # which says that there is nothing
-            return orbit.parse_satellites(text, name, checksum), []
-        good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
-        return good, [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
+        if source.elements is not None:
+            return orbit.parse_elements(source.elements, "orbit.elements", checksum)
+        return orbit.read_elements(scenarios.element_file(self.scenario), checksum)
 
     def _chosen(self, found: Sequence[S]) -> list[S]:
         """Return all of ``found`` where any serves, is a client or relays, else the one wanted.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import orbit
 import scenarios
 from scenarios import Scenario
 from sim.world.fleet import Fleet
 from sim.world.planned import ListedOutage, PlannedOutages
 from sim.world.sites import Sites
-from sim.world.start import given_start, start_of
+from sim.world.start import given_start
 from sim.world.topology import Topology
 
 if TYPE_CHECKING:
@@ -54,10 +52,6 @@ class World:
     def given_start(self) -> datetime | None:
         """The start that is given or drawn, UTC; None if the elements' epoch counts."""
         return given_start(self.scenario.start, self.scenario.seed)
-
-    def start_of(self, satellites: Iterable[orbit.Satellite]) -> datetime:
-        """Return the start with these satellites: by default their latest epoch."""
-        return start_of(self.scenario.start, self.scenario.seed, satellites)
 
     @cached_property
     def topology(self) -> Topology:

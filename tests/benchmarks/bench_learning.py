@@ -23,6 +23,7 @@ from torch.nn import functional
 
 import scenarios
 import sim
+from learning.clients.merging import aggregate
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
@@ -194,7 +195,7 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
             state, LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
         )
         offered = learner.offer(state, experts, gate=True)
-        server = learner.aggregate(server, offered, experts, Weighing("a", everybody), gate=True)
+        server = aggregate(learner, server, offered, experts, Weighing("a", everybody), gate=True)
     learner.force(server)
 
 

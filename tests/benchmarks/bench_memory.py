@@ -115,7 +115,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
             result = result or _result(learner.values.force(state.own))
             sent = learner.offer(state, EXPERTS, gate=False)
             state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
-            server = learner.aggregate(server, sent, EXPERTS, Weighing("a", who))
+            server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()

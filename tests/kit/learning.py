@@ -19,6 +19,7 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
 from learning.architecture.text_memory import TextMemory
 from learning.clients import ClusterState, merging
+from learning.clients.merging import aggregate
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer

@@ -44,7 +44,7 @@ from sim.network.edges import Edges
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog
-from sim.network.ledger import Ledger
+from sim.network.ledger import Ledger, LedgerEntry
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.mesh_message import MeshMessage
@@ -69,6 +69,7 @@ from sim.plan.mesh_limits import too_large
 from sim.plan.mesh_volume import SAMPLED, bytes_per_hour
 from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan
+from sim.plan.service import session_numbers
 from sim.plan.shared_plans import Plans
 from sim.plan.windows import WindowQuery
 from sim.routing.book import Book, Contacts, Curve, Rates

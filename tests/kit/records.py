@@ -28,7 +28,7 @@ from sim.facts.coded import Coded
 from sim.facts.directions import Way
 from sim.facts.events import Event
 from sim.facts.learning import ModelAggregated
-from sim.facts.row import Gathered, Row, columns_of
+from sim.facts.row import Row, columns_of
 from sim.facts.stream import Facts
 from sim.facts.tables import TABLES, columns_of_table
 from sim.facts.transfers import TransferRow

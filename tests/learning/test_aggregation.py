@@ -139,7 +139,7 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
             cut = mean_b[:, :rank] @ a[1, :rank] if mode == "ffa" else best(change, rank)
             wanted[rank] = wanted[rank] + cut
         state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=True)
-        server = learner.aggregate(server, sent, EXPERTS, Weighing("a", who), gate=True)
+        server = kit.aggregate(learner, server, sent, EXPERTS, Weighing("a", who), gate=True)
 
 
 def test_devices_weigh_by_their_samples_among_those_who_can_take_part(task):

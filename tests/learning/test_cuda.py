@@ -10,7 +10,7 @@ import sim
 from learning import Learner
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, Lora, ModelConfig, compute_devices
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, aggregate, compute_devices
 from tests.kit.sweep_place import Place
 from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing, build_task, start_model
 
@@ -50,7 +50,7 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
         state, LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True)
     )
     offered = learner.offer(state, [0, 1, 2], gate=True)
-    after = learner.aggregate(server, offered, [0, 1, 2], Weighing("a", who))
+    after = aggregate(learner, server, offered, [0, 1, 2], Weighing("a", who))
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))
     moved = {name for name, t in learner.force(after).items() if t.dtype == torch.float32}
     assert moved == {name for name in learner.force(after) if name.endswith(".weight")} - GATES

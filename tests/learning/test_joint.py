@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learning import Data, LearningConfig, ModelConfig
-from tests.kit.learning import Learner, Lora, Pretraining, Stacking
+from tests.kit.learning import Learner, Lora, Pretraining, Stacking, aggregate
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, joint, replay
 
 CONFIG = LearningConfig(
@@ -62,7 +62,7 @@ def trainings(config, how):
         found.append(learner.train(first, rounds, part))
         offered = learner.offer(first, mine, gate=how.get("gate", False))
         weighing = Weighing(cluster, EVERYBODY)
-        server = learner.aggregate(server, offered, mine, weighing, gate=how.get("gate", False))
+        server = aggregate(learner, server, offered, mine, weighing, gate=how.get("gate", False))
     return learner, found
 
 

@@ -25,6 +25,7 @@ from tests.kit.learning import (
     Lora,
     ModelConfig,
     Pretraining,
+    aggregate,
     footprint,
     kinds,
     pretrained_at_once,
@@ -83,8 +84,8 @@ def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
         )
         sent = learner.offer(state, EXPERTS, gate=gate)
         states[name] = learner.commit(state, name, who, none + number + 1, EXPERTS, gate=gate)
-        server = learner.aggregate(
-            server, sent, EXPERTS, Weighing(name, who, scale=scale), gate=gate
+        server = aggregate(
+            learner, server, sent, EXPERTS, Weighing(name, who, scale=scale), gate=gate
         )
     return server
 
@@ -274,7 +275,7 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
         a, b = (learner.force(sent)[f"factor.expert.1.0.up.{f}"].double() for f in "ab")
         exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
         weighing = Weighing("a", np.ones(2, bool), scale=0.1)
-        server = learner.aggregate(server, sent, EXPERTS, weighing)
+        server = aggregate(learner, server, sent, EXPERTS, weighing)
     found = learner.force(server)
     assert matrix + "+a" in found
     whole = device_state.whole(learner.task, found)[matrix].double()

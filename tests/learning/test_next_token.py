@@ -20,6 +20,7 @@ from tests.kit.learning import (
     LearningConfig,
     Lora,
     Pretraining,
+    aggregate,
 )
 from tests.kit.training import LocalRounds, MixtralMoE, TrainedPart, Weighing, embedding
 
@@ -108,7 +109,7 @@ def cycle(learner, server, states, number):
         )
         sent = learner.offer(state, [0, 1], gate=True)
         states[name] = learner.commit(state, name, who, none + number + 1, [0, 1], gate=True)
-        server = learner.aggregate(server, sent, [0, 1], Weighing(name, who, scale=0.5), gate=True)
+        server = aggregate(learner, server, sent, [0, 1], Weighing(name, who, scale=0.5), gate=True)
     return server
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from learning import Learner
 from learning.models import MoELayer, Residency
 from tests.kit.devices import moved
-from tests.kit.learning import LearningConfig, Lora, ModelConfig, Pretraining
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, Pretraining, aggregate
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, build_task, start_model
 
 
@@ -398,7 +398,7 @@ def one_round(configuration):
     )
     sent = learner.offer(state, experts, gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.aggregate(server, sent, experts, Weighing("a", who), gate=True)
+    server = aggregate(learner, server, sent, experts, Weighing("a", who), gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))
 

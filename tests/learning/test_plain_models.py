@@ -120,7 +120,7 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     state = learner.load(learner.start(), None, "a", who, [], zeros)
     state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
     sent = learner.offer(state, [], gate=True)
-    server = learner.aggregate(learner.start(), sent, [], Weighing("a", who), gate=True)
+    server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
     merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 
     sizes = learner.task.shards["a"].sizes

@@ -246,6 +246,9 @@ def test_a_scan_gives_the_good_and_the_bad_in_order():
         entries = list(orbit.scan_satellites(text, "f"))
         assert [getattr(entry, "name", None) for entry in entries] == ["a", None, "c"]
         assert str(entries[1]).startswith(place)
+        good, bad = orbit.parse_elements(text, "f")
+        assert good == [entries[0], entries[2]] and bad == [str(entries[1])]
+    refused("f:1: no elements found; give two-line", orbit.parse_elements, "\n", "f")
     assert len(orbit.parse_satellites(lines, checksum="ignore")) == 3
 
 

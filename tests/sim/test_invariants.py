@@ -21,7 +21,7 @@ import sim
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import held
-from tests.kit.network import Carrier, Clock, Ledger, Moment, pass_geometry, planning
+from tests.kit.network import Carrier, Clock, LedgerEntry, Moment, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.small_satellites import SATELLITES
@@ -152,12 +152,12 @@ def late_clock(honest, self, time_s):
     return honest(self, time_s) if self.now < 1000.0 else Moment(self._timeline, 10.0)
 
 
-@swap(Ledger, "through")
-def forgetful(honest, self, way, name):
+@swap(LedgerEntry, "offer")
+def forgetful(honest, self, *given):
     """What a pass cut off is sent again: the ledger's own books agree."""
-    entry = self._entries[way, name]
-    entry.through = entry.through * 0.0
-    return honest(self, way, name)
+    forgotten = honest(self, *given)
+    self.through = self.through * 0.0
+    return forgotten
 
 
 @swap(planning.ContactColumns, "__init__")

@@ -27,7 +27,6 @@ from tests.kit.records import (
     TOLERANCE,
     Coded,
     Facts,
-    Gathered,
     Row,
     Tables,
     Trace,
@@ -201,12 +200,11 @@ def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
 
 
 def single_rows(fact):
-    """Table and columns of each row that a fact is, or that was put together in it."""
-    for row in fact.rows() if isinstance(fact, Gathered) else [fact]:
-        columns = {c.name: getattr(row, c.attribute) for c in columns_of(type(row))}
-        many = [value for value in columns.values() if isinstance(value, MANY)]
-        for number in range(len(many[0]) if many else 1):
-            yield row.table, {name: at(value, number) for name, value in columns.items()}
+    """Table and columns of each row that a fact is."""
+    columns = {c.name: getattr(fact, c.attribute) for c in columns_of(type(fact))}
+    many = [value for value in columns.values() if isinstance(value, MANY)]
+    for number in range(len(many[0]) if many else 1):
+        yield fact.table, {name: at(value, number) for name, value in columns.items()}
 
 
 def at(value, number):
@@ -233,7 +231,7 @@ def test_the_tables_are_the_facts_of_a_run(monkeypatch):
     honest = Facts.emit
 
     def emit(self, fact):
-        if isinstance(fact, Row | Gathered):
+        if isinstance(fact, Row):
             for table, columns in single_rows(fact):
                 assert set(columns) <= set(names[table])
                 told[table][tuple(columns.get(name) for name in names[table])] += 1

@@ -31,12 +31,16 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("mutants.json")
 TRANSFERS = (
     "chains transfer training steps outcomes service_link ledger "
-    "sharing processor_sharing beam session_beam"
+    "sharing processor_sharing beam session_beam parts"
 )
 ROOMS = {
     "orbit": ("orbit/**/*.py",),
     "channel": ("channel/**/*.py",),
-    "transfers": (*(f"sim/**/{name}.py" for name in TRANSFERS.split()), "sim/plan/contacts.py"),
+    "transfers": (
+        *(f"sim/**/{name}.py" for name in TRANSFERS.split()),
+        "sim/plan/contacts.py",
+        "sim/plan/service.py",
+    ),
 }
 TESTS = {
     "orbit": ("tests/orbit", "tests/truth"),
