@@ -151,10 +151,8 @@ def rules() -> Iterator[Entry]:
         keys_of_code[rule.code] |= {*rule.keys}
     for code, keys in sorted(keys_of_code.items()):
         yield Entry(f"code {code.value}", ", ".join(sorted(keys)))
-    sections: set[Any] = {*_below(Settings)}
+    sections = {kind for kind in _below(Settings) if dataclasses.is_dataclass(kind)}
     for section in sorted(sections, key=lambda kind: kind.__name__):
-        if not dataclasses.is_dataclass(section):
-            continue
         for key, declared in keys_of(section).items():
             for rule in declared.metadata:
                 if isinstance(rule, UsedWith):
