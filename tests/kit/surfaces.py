@@ -151,7 +151,7 @@ def rules() -> Iterator[Entry]:
         keys_of_code[rule.code] |= {*rule.keys}
     for code, keys in sorted(keys_of_code.items()):
         yield Entry(f"code {code.value}", ", ".join(sorted(keys)))
-    sections = {kind for kind in _below(Settings) if dataclasses.is_dataclass(kind)}
+    sections: set[Any] = {*filter(dataclasses.is_dataclass, _below(Settings))}
     for section in sorted(sections, key=lambda kind: kind.__name__):
         for key, declared in keys_of(section).items():
             for rule in declared.metadata:
