@@ -145,7 +145,10 @@ def _unknown_key(place: _Place) -> Statement:
         return Statement.of(Code.UNUSED, place.path, text)
     here = sorted({name for model in place.chosen for name in keys_of(model)})
     said = key.lower().replace("-", "_")
-    near = get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
+    above = (*map(str, place.path[:-1]), "")
+    below = (path for model in place.chosen for path in _all_keys(model) if "." in path)
+    near = [".".join(above) + path for path in below if path.replace(".", "_") == said][:1]
+    near = near or get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
     if not near:
         # From the end, so that of keys with one name the shallowest, or the first, is suggested.
         paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))

@@ -8,11 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sim.cli.exits import ExitCode
 from sim.cli.options import Json
 from sim.cli.output import print_json
-
-UNWELL = 1
-"""Exit status of `doctor` and `check-method` where something is wrong."""
 
 
 def list_command() -> None:
@@ -73,7 +71,7 @@ def doctor_command() -> None:
         own = [*own, f"{here} is a clone of leomix: Python, started in it, takes it, not {HOME}"]
     print("\n".join([*lines, *missing, *own, describe()]))
     if complaints or missing:
-        raise typer.Exit(UNWELL)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def shadows() -> Iterator[str]:
@@ -105,7 +103,7 @@ def check_method_command(
         print(finding, flush=True)
         failed = failed or finding.outcome == "failed"
     if failed:
-        raise typer.Exit(UNWELL)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def cache_command(

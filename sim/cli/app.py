@@ -36,6 +36,7 @@ from sim.cli import (
     watch,
     why,
 )
+from sim.cli.exits import ExitCode
 from sim.cli.output import one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -57,10 +58,6 @@ app = typer.Typer(
 
 # Typer carries its own copy of click from some version on; this is the right class in each.
 UsageError: Any = typer.BadParameter.__base__
-DONE = 0
-FAILED = 1
-WRONG_INPUT = 2
-INTERRUPTED = 130
 LONGEST_LINE = 4000
 """Characters of an error that are shown."""
 NO_TORCH = (
@@ -186,17 +183,17 @@ def _check_limit() -> int:
     """Refuse a limit of the address space below which libraries wait for ever to be loaded."""
     most = address_limit()
     if most is None:
-        return DONE
+        return ExitCode.DONE
     # What they would reserve: OpenBLAS for each core, mimalloc (in Arrow) a gigabyte.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if most >= LEAST_ADDRESSES:
-        return DONE
+        return ExitCode.DONE
     _say(
         f"ulimit -v {most // 1024} leaves {data_size(most)} of address space and leomix needs "
         f"{data_size(LEAST_ADDRESSES)}: raise the limit, for example ulimit -v unlimited"
     )
-    return WRONG_INPUT
+    return ExitCode.WRONG_INPUT
 
 
 def _end_process(code: int) -> NoReturn:
@@ -233,7 +230,7 @@ def status(arguments: list[str] | None) -> int:
             if error.name != "torch":
                 raise
             _say(NO_TORCH)
-            return WRONG_INPUT
+            return ExitCode.WRONG_INPUT
 
 
 def _status(arguments: list[str] | None) -> int:
@@ -245,31 +242,31 @@ def _status(arguments: list[str] | None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         _say(error.format_message())
-        return WRONG_INPUT
+        return ExitCode.WRONG_INPUT
     except SimulationError as error:
         _say(f"the run failed: {error}")
-        return FAILED
+        return ExitCode.FAILED
     except OSError as error:
         drop_unwritten(sys.stdout)
         _say(trouble_text(error))
-        return FAILED if of_the_disk(error) else WRONG_INPUT
+        return ExitCode.FAILED if of_the_disk(error) else ExitCode.WRONG_INPUT
     except ValueError as error:
         _say(str(error))
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
             print_json({"refused": refused_json(error)})
-        return WRONG_INPUT
+        return ExitCode.WRONG_INPUT
     except RecursionError:
         _say("something in the input is nested too deeply; get the file again from its source")
-        return WRONG_INPUT
+        return ExitCode.WRONG_INPUT
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         _say(f"{NO_MEMORY}; {ESTIMATE}")
-        return FAILED
+        return ExitCode.FAILED
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
-    return _interrupted() if code == INTERRUPTED else code or DONE
+    return _interrupted() if code == ExitCode.INTERRUPTED else code or ExitCode.DONE
 
 
 @contextmanager
@@ -288,7 +285,7 @@ def _interrupts() -> Iterator[None]:
 
 def _interrupted(saved: str = "") -> int:
     _say(f"interrupted: {saved or 'nothing was saved'}")
-    return INTERRUPTED
+    return ExitCode.INTERRUPTED
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
+from sim.cli.exits import ExitCode
 from sim.process.terminal import drop_unwritten
 from statements import Severity, Statement
 
@@ -27,7 +28,7 @@ def showing(what: str, elsewhere: str, *, json_: bool) -> Iterator[None]:
         why = f"cannot be written ({error.strerror})"
         print(f"{what} {why}: {elsewhere}", file=sys.stderr)
         if json_:
-            raise typer.Exit(1) from None
+            raise typer.Exit(ExitCode.FAILED) from None
 
 
 def one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
+from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
 from sim.errors import InputError
 from statements import Code
@@ -17,9 +18,6 @@ from statements import Code
 if TYPE_CHECKING:
     from sim.papers.paper import Paper
     from sim.papers.reproducing import Reproduced, Reproduction
-
-NO_DATA = 2
-"""Exit status where an entry that was named lacks its data, and its timing alone was run."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def reproduce_command(
     if shown.json_:
         output.print_json([_row(made) for made in found])
     if chosen.figure and any(made.lacks for made in found):
-        raise typer.Exit(NO_DATA)
+        raise typer.Exit(ExitCode.WRONG_INPUT)  # only its timing was run
 
 
 def _reproductions(

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
+from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
 from statements import Code
-
-NO_RESULT = 4
-"""Exit code of a complete run that trains, and of which the server used no update."""
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -134,7 +132,7 @@ class Execution:
         # timing may be for: neither is a failure.
         is_failure = self.scenario.learning.train and nothing and not nothing.get("used", True)
         if is_failure:
-            raise typer.Exit(NO_RESULT)
+            raise typer.Exit(ExitCode.NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""

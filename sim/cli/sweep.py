@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import options, output
+from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
 
 if TYPE_CHECKING:
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
-NONE_DONE = 1
-"""Exit status of a sweep of which no point is done."""
-PARTLY = 3
-"""Exit status of a sweep of which some points are done and some are not."""
-
-ENDED = {"failed": 1, "crashed": 1, "refused": 2}
+ENDED = {
+    "failed": ExitCode.FAILED,
+    "crashed": ExitCode.FAILED,
+    "refused": ExitCode.WRONG_INPUT,
+}
 """Exit status of a dry run by how the point ended that was tried."""
 
 
@@ -128,7 +128,7 @@ def sweep_command(
     _show(done, as_json=shown.json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done
-        raise typer.Exit(PARTLY if left < len(done.tasks) else NONE_DONE)
+        raise typer.Exit(ExitCode.PARTLY if left < len(done.tasks) else ExitCode.FAILED)
 
 
 def _show(done: Sweeping, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sim.cli.exits import ExitCode
 from sim.errors import Interrupted
 
 
@@ -49,4 +50,4 @@ def watch_command(
         raise Interrupted(kept) from None
     print(ended.text, file=sys.stderr)
     if ended.status != COMPLETE:
-        raise typer.Exit(1 if ended.status == FAILED else 3)
+        raise typer.Exit(ExitCode.FAILED if ended.status == FAILED else ExitCode.PARTLY)
