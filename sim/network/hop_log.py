@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +26,8 @@ from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
-from sim.routing.hop import Hop
+from sim.routing.book import Contacts
+from sim.routing.hop import HOP
 from sim.world.topology import Topology
 
 HOPS = 1 << 14
@@ -55,29 +55,31 @@ class MovedHops:
     outcome: Outcome
 
     @classmethod
-    def ended(cls, messages: Sequence[MeshMessage], each: Sequence[Sequence[Hop]]) -> MovedHops:
-        """Put ``each`` message's hops that have ended in the order in which they did."""
-        of = np.repeat(np.arange(len(messages)), [len(hops) for hops in each])
-        figures = _figures([hop for hops in each for hop in hops])
+    def ended(
+        cls, messages: Sequence[MeshMessage], each: Sequence[Any], contacts: Contacts
+    ) -> MovedHops:
+        """Put ``each`` message's hops that have ended in the order in which they did.
+
+        They are figures of a route over ``contacts``.
+        """
+        of = np.repeat(np.arange(len(messages)), [len(figures) // HOP for figures in each])
+        figures = np.concatenate(each).reshape(-1, HOP)
         number = np.array([message.number for message in messages])
-        order = np.lexsort((number[of], figures[-1]))
-        contact, source, target = figures[:3, order].astype(np.int64)
-        begin_s, sent_s, end_s = figures[3:, order]
-        return cls(
-            messages, of[order], contact, source, target, begin_s, sent_s, end_s, Outcome.DELIVERED
-        )
+        order = np.lexsort((number[of], figures[:, -1]))
+        ends = _ends(figures[order, 0], contacts)
+        times_s = figures[order, 1:].T
+        return cls(messages, of[order], *ends, *times_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
-        cls, messages: Sequence[MeshMessage], hops: Sequence[Hop], end_s: float
+        cls, messages: Sequence[MeshMessage], contacts: Contacts, end_s: float
     ) -> MovedHops:
-        """Return one hop of each message that is under way as the run ends."""
-        figures = _figures(hops)
-        contact, source, target = figures[:3].astype(np.int64)
-        begin_s, sent_s, _ = figures[3:]
+        """Return the next hop of each message, on which it is as the run ends."""
+        row, begin_s, sent_s, _ = np.array([message.next_hop for message in messages]).T
         of = np.arange(len(messages))
         ends_s = np.full(len(messages), end_s)
-        return cls(messages, of, contact, source, target, begin_s, sent_s, ends_s, Outcome.CARRIED)
+        ends = _ends(row, contacts)
+        return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
 
     @property
     def sending_s(self) -> Floats:
@@ -100,11 +102,10 @@ class MovedHops:
         return share
 
 
-def _figures(hops: Sequence[Hop]) -> Floats:
-    """Return the fields of hops as rows of an array (6, N)."""
-    # Much faster than an array of the hops themselves.
-    figures = np.fromiter(chain.from_iterable(hops), float, len(hops) * len(Hop._fields))
-    return figures.reshape(len(hops), -1).T
+def _ends(row: Floats, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
+    """Return of rows (N,) of ``contacts`` their numbers, sources and targets."""
+    places = row.astype(np.int64)
+    return contacts.number[places], contacts.source[places], contacts.target[places]
 
 
 class _Rows(NamedTuple):
@@ -126,7 +127,8 @@ class _Rows(NamedTuple):
 class HopLog:
     """Writes the hops of messages down, and emits rows of many of them as one fact, now and then.
 
-    What each hop is, ``kinds`` say; ``sent`` is called with all that are written down, in order.
+    They are over ``contacts``; what each is, ``kinds`` say; ``sent`` is called with all that are
+    written down, in order.
     """
 
     def __init__(
@@ -134,12 +136,14 @@ class HopLog:
         facts: Facts,
         payloads: PayloadList,
         topology: Topology,
+        contacts: Contacts,
         kinds: HopKinds,
         sent: Callable[[MovedHops], None],
     ) -> None:
         self._facts = facts
         self._payloads = payloads
         self._topology = topology
+        self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
         self._under_way: list[MeshMessage] = []
@@ -155,7 +159,7 @@ class HopLog:
     def add(self, message: MeshMessage) -> None:
         """Take a message that sets off now, with its hops."""
         self._under_way.append(message)
-        self._added += len(message.hops)
+        self._added += len(message.route)
         self._looked_s = -np.inf  # a hop may take no time
 
     @property
@@ -169,26 +173,24 @@ class HopLog:
             return
         self._looked_s = now_s
         messages: list[MeshMessage] = []
-        each: list[Sequence[Hop]] = []
+        each = []
         for message in self._under_way:
-            hops = message.take_ended(now_s)
-            if hops:
+            figures = message.take_ended(now_s)
+            if len(figures):
                 messages.append(message)
-                each.append(hops)
+                each.append(figures)
         if messages:
-            self._under_way = [one for one in self._under_way if one.next_hop is not None]
-            self._write(MovedHops.ended(messages, each))
+            self._under_way = [one for one in self._under_way if not one.is_through]
+            self._write(MovedHops.ended(messages, each, self._contacts))
 
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
         left = self._under_way
         self._under_way = []
-        hops = [(message, message.next_hop) for message in left]
-        begun = [(message, hop) for message, hop in hops if hop and hop.begin_s < end_s]
+        begun = [message for message in left if message.next_hop[1] < end_s]
         if begun:
-            messages, cut = zip(*begun, strict=True)
-            self._write(MovedHops.cut_off(messages, cut, end_s))
+            self._write(MovedHops.cut_off(begun, self._contacts, end_s))
         return left
 
     def flush(self) -> None:
