@@ -83,7 +83,7 @@ class Evaluator:
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
         else:  # all clusters have the same figures: none
             self._facts.emit(MetricsRow(**scores[0], **shared))
-            each = {"scope": "cluster", "cluster": self._names}
+            each: dict[str, Any] = {"scope": "cluster", "cluster": self._names}
             self._facts.emit(MetricsRow(**each, **pooled, **shared))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
@@ -115,8 +115,8 @@ class Evaluator:
         return learner.measures and learner.config.data.validation > 0
 
     @cached_property
-    def _names(self) -> list[str]:
-        return [cluster.name for cluster in self._plan.clusters]
+    def _names(self) -> tuple[str, ...]:
+        return tuple(cluster.name for cluster in self._plan.clusters)
 
     def with_own(self, metrics: pa.Table) -> pa.Table:
         """Return the metrics table with a column more for each of ``learning.metrics``.

@@ -30,8 +30,8 @@ from sim.routing.book import Contacts
 from sim.routing.hop import HOP
 from sim.world.topology import Topology
 
-HOPS = 1 << 14
-"""Hops of which rows are made together, about."""
+HOPS = 1 << 16
+"""Hops of which rows are made together, about: several over each link of a large mesh."""
 
 ONE = np.ones(1, bool)
 """The only device of a satellite."""
@@ -67,8 +67,8 @@ class MovedHops:
         number = np.array([message.number for message in messages])
         order = np.lexsort((number[of], figures[:, -1]))
         ends = _ends(figures[order, 0], contacts)
-        times_s = figures[order, 1:].T
-        return cls(messages, of[order], *ends, *times_s, Outcome.DELIVERED)
+        begin_s, sent_s, end_s = figures[order, 1:].T
+        return cls(messages, of[order], *ends, begin_s, sent_s, end_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
