@@ -9,8 +9,9 @@ on when somebody looks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,6 @@ from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
 from sim.routing.book import Contacts
-from sim.routing.hop import HOP
 from sim.world.topology import Topology
 
 HOPS = 1 << 16
@@ -56,29 +56,35 @@ class MovedHops:
 
     @classmethod
     def ended(
-        cls, messages: Sequence[MeshMessage], each: Sequence[Any], contacts: Contacts
+        cls, messages: Sequence[MeshMessage], each: Sequence[slice], contacts: Contacts
     ) -> MovedHops:
         """Put ``each`` message's hops that have ended in the order in which they did.
 
-        They are figures of a route over ``contacts``.
+        They are a slice of its route, over ``contacts``.
         """
-        of = np.repeat(np.arange(len(messages)), [len(figures) // HOP for figures in each])
-        figures = np.concatenate(each).reshape(-1, HOP)
+        of = np.repeat(np.arange(len(messages)), [some.stop - some.start for some in each])
+        routes = [(message.route, some) for message, some in zip(messages, each, strict=True)]
+        row = _joined((route.row[some] for route, some in routes), np.int64)
+        begin_s = _joined((route.begin_s[some] for route, some in routes), float)
+        sent_s = _joined((route.sent_s[some] for route, some in routes), float)
+        end_s = _joined((route.arrival_s[some] for route, some in routes), float)
         number = np.array([message.number for message in messages])
-        order = np.lexsort((number[of], figures[:, -1]))
-        ends = _ends(figures[order, 0], contacts)
-        begin_s, sent_s, end_s = figures[order, 1:].T
-        return cls(messages, of[order], *ends, begin_s, sent_s, end_s, Outcome.DELIVERED)
+        order = np.lexsort((number[of], end_s))
+        ends = _ends(row[order], contacts)
+        times_s = begin_s[order], sent_s[order], end_s[order]
+        return cls(messages, of[order], *ends, *times_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
         cls, messages: Sequence[MeshMessage], contacts: Contacts, end_s: float
     ) -> MovedHops:
         """Return the next hop of each message, on which it is as the run ends."""
-        row, begin_s, sent_s, _ = np.array([message.next_hop for message in messages]).T
         of = np.arange(len(messages))
+        following = [(message.route, message.written) for message in messages]
+        ends = _ends(np.array([route.row[hop] for route, hop in following]), contacts)
+        begin_s = np.array([route.begin_s[hop] for route, hop in following])
+        sent_s = np.array([route.sent_s[hop] for route, hop in following])
         ends_s = np.full(len(messages), end_s)
-        ends = _ends(row, contacts)
         return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
 
     @property
@@ -102,10 +108,14 @@ class MovedHops:
         return share
 
 
-def _ends(row: Floats, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
+def _joined(parts: Iterable[list[Any]], kind: type) -> np.ndarray:
+    """Return lists one behind the other: much faster than an array of each."""
+    return np.fromiter(chain.from_iterable(parts), kind)
+
+
+def _ends(row: Ints, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
     """Return of rows (N,) of ``contacts`` their numbers, sources and targets."""
-    places = row.astype(np.int64)
-    return contacts.number[places], contacts.source[places], contacts.target[places]
+    return contacts.number[row], contacts.source[row], contacts.target[row]
 
 
 class _Rows(NamedTuple):
@@ -175,10 +185,10 @@ class HopLog:
         messages: list[MeshMessage] = []
         each = []
         for message in self._under_way:
-            figures = message.take_ended(now_s)
-            if len(figures):
+            ended = message.take_ended(now_s)
+            if ended.stop > ended.start:
                 messages.append(message)
-                each.append(figures)
+                each.append(ended)
         if messages:
             self._under_way = [one for one in self._under_way if not one.is_through]
             self._write(MovedHops.ended(messages, each, self._contacts))
@@ -188,7 +198,7 @@ class HopLog:
         self.look(end_s)
         left = self._under_way
         self._under_way = []
-        begun = [message for message in left if message.next_hop[1] < end_s]
+        begun = [message for message in left if message.route.begin_s[message.written] < end_s]
         if begun:
             self._write(MovedHops.cut_off(begun, self._contacts, end_s))
         return left

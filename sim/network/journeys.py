@@ -14,9 +14,9 @@ def journey_of(route: Route, ready_s: float, opens_s: Floats) -> Journey:
     afterwards for those that are sent before.
     """
     propagation_s = transmission_s = window_s = queue_s = 0.0
-    for row, begin_s, sent_s, arrival_s in zip(*route.columns, strict=True):
+    for row, begin_s, sent_s, arrival_s in route.hops():
         waits_s = begin_s - ready_s
-        closed_s = min(max(float(opens_s[int(row)]) - ready_s, 0.0), waits_s)
+        closed_s = min(max(float(opens_s[row]) - ready_s, 0.0), waits_s)
         window_s += closed_s
         queue_s += waits_s - closed_s
         transmission_s += sent_s - begin_s

@@ -8,7 +8,7 @@ from typing import Any
 
 from learning.requests.payload import Payload
 from sim.facts.directions import Way
-from sim.routing.hop import HOP, Route
+from sim.routing.hop import Route
 
 
 @dataclass(eq=False)
@@ -23,7 +23,7 @@ class MeshMessage:
     way: Way | None
     payload: Payload
     device: int = 0
-    route: Route = field(default_factory=lambda: Route([], []))
+    route: Route = field(default_factory=lambda: Route.of([]))
     written: int = 0
     size: float = field(init=False)
     version: int = field(init=False)
@@ -37,16 +37,11 @@ class MeshMessage:
         """Whether all hops are written down."""
         return self.written == len(self.route)
 
-    def take_ended(self, by_s: float) -> Any:
-        """Return the figures of the hops that have ended by a time and were not taken before."""
+    def take_ended(self, by_s: float) -> slice:
+        """Return which hops have ended by a time and were not taken before."""
         begin = self.written
         self.written = bisect_right(self.route.arrival_s, by_s, begin)
-        return self.route.figures[HOP * begin : HOP * self.written]
-
-    @property
-    def next_hop(self) -> Any:
-        """The figures of the first hop that is not written down, if there is one."""
-        return self.route.figures[HOP * self.written : HOP * (self.written + 1)]
+        return slice(begin, self.written)
 
 
 def _first(values: Any) -> Any:

@@ -17,7 +17,7 @@ from sim.plan.plan import Plan
 from sim.routing.book import Book, Contacts, Rates
 from sim.routing.carrier import Carrier, Least
 from sim.routing.compiled import can_compile
-from sim.routing.hop import HOP, Route
+from sim.routing.hop import Route
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
@@ -118,7 +118,7 @@ class MeshTimetable:
 
     def contact_of(self, route: Route) -> int:
         """Return the number of the contact with the server that a message goes over."""
-        first, last = (self._numbers[int(route.figures[place])] for place in (0, -HOP))
+        first, last = (self._numbers[route.row[place]] for place in (0, -1))
         contact = last if last >= self._links else first
         return self._contacts.id_of(contact - self._links)
 
@@ -147,8 +147,8 @@ class MeshTimetable:
                 return None
             there_s = []
             is_late = False
-            for row, begin_s, sent_s, latest_s in zip(*route.columns, strict=True):
-                contact = self._numbers[int(row)]
+            for row, begin_s, sent_s, latest_s in route.hops():
+                contact = self._numbers[row]
                 arrival_s = _later(begin_s, sent_s + self._delay_s(contact, sent_s))
                 if arrival_s > latest_s and contact < self._links:
                     # A table of windows tells the longest range only about.
@@ -157,7 +157,8 @@ class MeshTimetable:
                 there_s.append(arrival_s)
             if not is_late:
                 self.carrier.book(route)
-                return route.arriving(there_s)
+                route.arrival_s = there_s
+                return route
 
     def _delay_s(self, contact: int, time_s: float) -> float:
         """Return how long a signal takes over a contact, by the range as it is sent."""

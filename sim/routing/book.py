@@ -28,7 +28,7 @@ from sim.routing.free_times import (
     Contact,
     Gap,
 )
-from sim.routing.hop import HOP, Route
+from sim.routing.hop import Route
 from sim.routing.rows import array_of, objects_of
 
 SPARE = 1024
@@ -179,8 +179,8 @@ class Book:
             self._add_gaps(len(route))
         taken: int = self.functions["take_all"](self.rows, route.figures, self.now_s)
         if taken != NONE:
-            row, begin_s = route.figures[HOP * taken : HOP * taken + 2]
-            raise ValueError(f"contact {self._number[int(row)]} is not free at {begin_s:g} s")
+            contact, begin_s = self._number[route.row[taken]], route.begin_s[taken]
+            raise ValueError(f"contact {contact} is not free at {begin_s:g} s")
 
     def _add_gaps(self, least: int) -> None:
         """Make room for free times, at least so many."""

@@ -80,7 +80,7 @@ class Carrier:
         answer is the same.
         """
         if source == target:
-            return Route([], [])
+            return Route.of([])
         least = self._least
         least_s = 0.0
         level = 0
@@ -127,10 +127,7 @@ class Carrier:
         if count == NONE:
             return None
         figures: Any = self._search.hop_rows[: HOP * count]
-        if self._book.compiled:  # else a slice is a copy
-            figures = figures.copy()
-            return Route(figures, figures[HOP - 1 :: HOP].tolist())
-        return Route(figures, figures[HOP - 1 :: HOP])
+        return Route.of(figures.copy())  # the next search writes there, too
 
     def _answer(self, function: str, *asked: Any) -> int:
         """Return what a function of the search answers, once it has got all that it wants."""

@@ -126,10 +126,7 @@ class ContactGraph:
         route = self._carrier.route(source, target, bits, ready_s)
         if route is None:
             return None
-        return [
-            Hop(*self._contacts[int(row)], *times_s)
-            for row, *times_s in zip(*route.columns, strict=True)
-        ]
+        return [Hop(*self._contacts[row], *times_s) for row, *times_s in route.hops()]
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
         """Return when a message can be at each node (N,), over whatever contacts; inf for never.
@@ -150,7 +147,7 @@ class ContactGraph:
             if row is None:
                 raise ValueError(f"contact {hop.contact} does not begin at node {hop.source}")
             figures += row, hop.begin_s, hop.sent_s, hop.arrival_s
-        self._carrier.book(Route(figures, [hop.arrival_s for hop in hops]))
+        self._carrier.book(Route.of(figures))
 
     def _check(self, source: int, target: int, bits: float, ready_s: float) -> None:
         for node in (source, target):

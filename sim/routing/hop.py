@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,28 +14,32 @@ HOP = 4
 
 @dataclass(slots=True, eq=False)
 class Route:
-    """Hops of a message, one behind the other, as the search writes them and a book takes them.
+    """Hops of a message, one behind the other: columns.
 
-    Of each there are four ``figures``: the row of its contact, when its bits begin to leave, when
-    they have left, and when the last one is there. These are in ``arrival_s``, too.
+    Each goes over the contact in a ``row`` of a book; its bits begin to leave, have left, and the
+    last one is there. ``figures`` are these four of one hop after the other, as the search writes
+    them and a book takes them.
     """
 
     figures: Any
+    row: list[int]
+    begin_s: list[float]
+    sent_s: list[float]
     arrival_s: list[float]
 
+    @classmethod
+    def of(cls, figures: Any) -> Route:
+        """Return the hops with such figures: a list, or an array where the search is compiled."""
+        values = figures.tolist() if isinstance(figures, np.ndarray) else figures
+        rows, *times_s = (values[column::HOP] for column in range(HOP))
+        return cls(figures, list(map(int, rows)), *times_s)
+
     def __len__(self) -> int:
-        return len(self.arrival_s)
+        return len(self.row)
 
-    @property
-    def columns(self) -> list[list[float]]:
-        """The four figures of all hops."""
-        columns: list[list[float]] = np.reshape(self.figures, (-1, HOP)).T.tolist()
-        return columns
-
-    def arriving(self, arrival_s: list[float]) -> Route:
-        """Return the same hops with other arrivals."""
-        self.figures[HOP - 1 :: HOP] = arrival_s
-        return Route(self.figures, arrival_s)
+    def hops(self) -> Iterator[tuple[int, float, float, float]]:
+        """Go through the columns, hop by hop."""
+        return zip(self.row, self.begin_s, self.sent_s, self.arrival_s, strict=True)
 
 
 class Hop(NamedTuple):

@@ -32,7 +32,7 @@ Replied = tuple[str, float, bool, Any]
 
 def hops_of(route: Route | None) -> list[tuple[float, ...]] | None:
     """Row, begin, end and arrival of each hop of a route; None for no route."""
-    return None if route is None else list(zip(*route.columns, strict=True))
+    return None if route is None else list(route.hops())
 
 
 @learning.register("asking")
