@@ -71,8 +71,15 @@ class MovedHops:
         number = np.array([message.number for message in messages])
         order = np.lexsort((number[of], end_s))
         ends = _ends(row[order], contacts)
-        times_s = begin_s[order], sent_s[order], end_s[order]
-        return cls(messages, of[order], *ends, *times_s, Outcome.DELIVERED)
+        return cls(
+            messages,
+            of[order],
+            *ends,
+            begin_s[order],
+            sent_s[order],
+            end_s[order],
+            Outcome.DELIVERED,
+        )
 
     @classmethod
     def cut_off(
