@@ -114,7 +114,7 @@ class Rounds(GlobalModelMethod):
         """
         if self.ends_by_own_rule:
             return ""
-        there = self.arrived.keys() | self.absent
+        there = self.arrived.keys() | self.absent if self.absent else self.arrived.keys()
         late = len(self.world.names) - len(there)
         if not late:
             return ""

@@ -72,7 +72,7 @@ class Evaluator:
             blank = dict.fromkeys(figures_in(rows))  # a cluster may lack what another one has
             rows = [{"scope": "cluster"} | blank | row for row in rows]
         else:
-            rows = self._unmeasured
+            rows = []
             pooled = {"accuracy": None, "loss": None, "samples": 0}
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
         scores = [{"scope": "global", "cluster": None} | pooled, *rows]
@@ -83,7 +83,8 @@ class Evaluator:
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
         else:  # all clusters have the same figures: none
             self._facts.emit(MetricsRow(**scores[0], **shared))
-            self._facts.emit(MetricsRow(**scores[1] | shared | {"cluster": self._names}))
+            each: dict[str, Any] = {"scope": "cluster", "cluster": self._names}
+            self._facts.emit(MetricsRow(**each, **pooled, **shared))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
         self._facts.emit(
@@ -114,14 +115,8 @@ class Evaluator:
         return learner.measures and learner.config.data.validation > 0
 
     @cached_property
-    def _unmeasured(self) -> list[dict[str, Any]]:
-        """The rows of a run that trains nothing."""
-        nothing = {"accuracy": None, "loss": None, "samples": 0}
-        return [{"scope": "cluster", "cluster": name} | nothing for name in self._names]
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [cluster.name for cluster in self._plan.clusters]
+    def _names(self) -> tuple[str, ...]:
+        return tuple(cluster.name for cluster in self._plan.clusters)
 
     def with_own(self, metrics: pa.Table) -> pa.Table:
         """Return the metrics table with a column more for each of ``learning.metrics``.

@@ -285,9 +285,10 @@ class Inferred(Event):
 class Evaluated(Event):
     """The server's model was evaluated; its ``scores`` are of the metrics' rows, the pooled first.
 
-    They lack what all ``rows`` share: time, cycle and version. ``accuracy`` is the one to follow a
-    run by: of validation samples where some are set aside, else of test samples; nan where nothing
-    is measured. Scores have figures of the user's own, too.
+    Where nothing is measured that is the only one. They lack what all ``rows`` share: time, cycle
+    and version. ``accuracy`` is the one to follow a run by: of validation samples where some are
+    set aside, else of test samples; nan where nothing is measured. Scores have figures of the
+    user's own, too.
     """
 
     of_kind: ClassVar[EventKind] = EventKind.EVALUATE

@@ -29,7 +29,10 @@ class Observer:
         """Called once, before anything is simulated, with the UTC time of the start."""
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Called at every evaluation with its rows of the metrics table: the pooled one first."""
+        """Called at every evaluation with its rows of the metrics table: the pooled one first.
+
+        Where nothing is measured that is the only one.
+        """
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Called at every evaluation; ``accuracy`` is nan where nothing is measured.

@@ -9,10 +9,10 @@ on when somebody looks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,11 +27,11 @@ from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
-from sim.routing.hop import Hop
+from sim.routing.book import Contacts
 from sim.world.topology import Topology
 
-HOPS = 1 << 14
-"""Hops of which rows are made together, about."""
+HOPS = 1 << 16
+"""Hops of which rows are made together, about: several over each link of a large mesh."""
 
 ONE = np.ones(1, bool)
 """The only device of a satellite."""
@@ -55,29 +55,44 @@ class MovedHops:
     outcome: Outcome
 
     @classmethod
-    def ended(cls, messages: Sequence[MeshMessage], each: Sequence[Sequence[Hop]]) -> MovedHops:
-        """Put ``each`` message's hops that have ended in the order in which they did."""
-        of = np.repeat(np.arange(len(messages)), [len(hops) for hops in each])
-        figures = _figures([hop for hops in each for hop in hops])
+    def ended(
+        cls, messages: Sequence[MeshMessage], each: Sequence[slice], contacts: Contacts
+    ) -> MovedHops:
+        """Put ``each`` message's hops that have ended in the order in which they did.
+
+        They are a slice of its route, over ``contacts``.
+        """
+        of = np.repeat(np.arange(len(messages)), [some.stop - some.start for some in each])
+        routes = [(message.route, some) for message, some in zip(messages, each, strict=True)]
+        row = _joined((route.row[some] for route, some in routes), np.int64)
+        begin_s = _joined((route.begin_s[some] for route, some in routes), float)
+        sent_s = _joined((route.sent_s[some] for route, some in routes), float)
+        end_s = _joined((route.arrival_s[some] for route, some in routes), float)
         number = np.array([message.number for message in messages])
-        order = np.lexsort((number[of], figures[-1]))
-        contact, source, target = figures[:3, order].astype(np.int64)
-        begin_s, sent_s, end_s = figures[3:, order]
+        order = np.lexsort((number[of], end_s))
+        ends = _ends(row[order], contacts)
         return cls(
-            messages, of[order], contact, source, target, begin_s, sent_s, end_s, Outcome.DELIVERED
+            messages,
+            of[order],
+            *ends,
+            begin_s[order],
+            sent_s[order],
+            end_s[order],
+            Outcome.DELIVERED,
         )
 
     @classmethod
     def cut_off(
-        cls, messages: Sequence[MeshMessage], hops: Sequence[Hop], end_s: float
+        cls, messages: Sequence[MeshMessage], contacts: Contacts, end_s: float
     ) -> MovedHops:
-        """Return one hop of each message that is under way as the run ends."""
-        figures = _figures(hops)
-        contact, source, target = figures[:3].astype(np.int64)
-        begin_s, sent_s, _ = figures[3:]
+        """Return the next hop of each message, on which it is as the run ends."""
         of = np.arange(len(messages))
+        following = [(message.route, message.written) for message in messages]
+        ends = _ends(np.array([route.row[hop] for route, hop in following]), contacts)
+        begin_s = np.array([route.begin_s[hop] for route, hop in following])
+        sent_s = np.array([route.sent_s[hop] for route, hop in following])
         ends_s = np.full(len(messages), end_s)
-        return cls(messages, of, contact, source, target, begin_s, sent_s, ends_s, Outcome.CARRIED)
+        return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
 
     @property
     def sending_s(self) -> Floats:
@@ -100,11 +115,14 @@ class MovedHops:
         return share
 
 
-def _figures(hops: Sequence[Hop]) -> Floats:
-    """Return the fields of hops as rows of an array (6, N)."""
-    # Much faster than an array of the hops themselves.
-    figures = np.fromiter(chain.from_iterable(hops), float, len(hops) * len(Hop._fields))
-    return figures.reshape(len(hops), -1).T
+def _joined(parts: Iterable[list[Any]], kind: type) -> np.ndarray:
+    """Return lists one behind the other: much faster than an array of each."""
+    return np.fromiter(chain.from_iterable(parts), kind)
+
+
+def _ends(row: Ints, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
+    """Return of rows (N,) of ``contacts`` their numbers, sources and targets."""
+    return contacts.number[row], contacts.source[row], contacts.target[row]
 
 
 class _Rows(NamedTuple):
@@ -126,7 +144,8 @@ class _Rows(NamedTuple):
 class HopLog:
     """Writes the hops of messages down, and emits rows of many of them as one fact, now and then.
 
-    What each hop is, ``kinds`` say; ``sent`` is called with all that are written down, in order.
+    They are over ``contacts``; what each is, ``kinds`` say; ``sent`` is called with all that are
+    written down, in order.
     """
 
     def __init__(
@@ -134,12 +153,14 @@ class HopLog:
         facts: Facts,
         payloads: PayloadList,
         topology: Topology,
+        contacts: Contacts,
         kinds: HopKinds,
         sent: Callable[[MovedHops], None],
     ) -> None:
         self._facts = facts
         self._payloads = payloads
         self._topology = topology
+        self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
         self._under_way: list[MeshMessage] = []
@@ -155,7 +176,7 @@ class HopLog:
     def add(self, message: MeshMessage) -> None:
         """Take a message that sets off now, with its hops."""
         self._under_way.append(message)
-        self._added += len(message.hops)
+        self._added += len(message.route)
         self._looked_s = -np.inf  # a hop may take no time
 
     @property
@@ -169,26 +190,24 @@ class HopLog:
             return
         self._looked_s = now_s
         messages: list[MeshMessage] = []
-        each: list[Sequence[Hop]] = []
+        each = []
         for message in self._under_way:
-            hops = message.take_ended(now_s)
-            if hops:
+            ended = message.take_ended(now_s)
+            if ended.stop > ended.start:
                 messages.append(message)
-                each.append(hops)
+                each.append(ended)
         if messages:
-            self._under_way = [one for one in self._under_way if one.next_hop is not None]
-            self._write(MovedHops.ended(messages, each))
+            self._under_way = [one for one in self._under_way if not one.is_through]
+            self._write(MovedHops.ended(messages, each, self._contacts))
 
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
         left = self._under_way
         self._under_way = []
-        hops = [(message, message.next_hop) for message in left]
-        begun = [(message, hop) for message, hop in hops if hop and hop.begin_s < end_s]
+        begun = [message for message in left if message.route.begin_s[message.written] < end_s]
         if begun:
-            messages, cut = zip(*begun, strict=True)
-            self._write(MovedHops.cut_off(messages, cut, end_s))
+            self._write(MovedHops.cut_off(begun, self._contacts, end_s))
         return left
 
     def flush(self) -> None:

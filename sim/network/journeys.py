@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
+from learning.requests.cluster import Floats
 from learning.requests.peers import Journey
-from sim.routing.hop import Hop
+from sim.routing.hop import Route
 
 
-def journey_of(hops: Sequence[Hop], ready_s: float, opens_s: Callable[[Hop], float]) -> Journey:
+def journey_of(route: Route, ready_s: float, opens_s: Floats) -> Journey:
     """Return the parts of the time from ``ready_s`` until the last hop has arrived.
 
-    ``opens_s`` says when the link or pass of a hop opens: before that a message waits for it, and
+    The link or pass of a row opens at ``opens_s`` (M,): before that a message waits for it, and
     afterwards for those that are sent before.
     """
     propagation_s = transmission_s = window_s = queue_s = 0.0
-    for hop in hops:
-        waits_s = hop.begin_s - ready_s
-        closed_s = min(max(opens_s(hop) - ready_s, 0.0), waits_s)
+    for row, begin_s, sent_s, arrival_s in route.hops():
+        waits_s = begin_s - ready_s
+        closed_s = min(max(float(opens_s[row]) - ready_s, 0.0), waits_s)
         window_s += closed_s
         queue_s += waits_s - closed_s
-        transmission_s += hop.sent_s - hop.begin_s
-        propagation_s += hop.arrival_s - hop.sent_s
-        ready_s = hop.arrival_s
-    return Journey(len(hops), propagation_s, transmission_s, window_s, queue_s)
+        transmission_s += sent_s - begin_s
+        propagation_s += arrival_s - sent_s
+        ready_s = arrival_s
+    return Journey(len(route), propagation_s, transmission_s, window_s, queue_s)

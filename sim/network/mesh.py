@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
-from sim.routing.hop import Hop
+from sim.routing.hop import Route
 
 NO_ROUTE = "no route before the end"
 """Why a message is not sent at all."""
@@ -98,7 +98,10 @@ class Mesh:
         self._nodes = {name: node for node, name in enumerate(plan.isls.names)}
         self._ground = len(self._nodes)
         self._kinds = HopKinds(plan, plan.isls)
-        self._log = HopLog(facts, payloads, plan.topology, self._kinds, self._count_sending)
+        contacts = self._timetable.contacts
+        self._log = HopLog(
+            facts, payloads, plan.topology, contacts, self._kinds, self._count_sending
+        )
         self._sending_s = np.zeros(self._ground)
         # None for a satellite that serves devices on the ground.
         self._senders = [endpoints.get(name) for name in plan.isls.names]
@@ -118,11 +121,11 @@ class Mesh:
         ends = self._nodes[client], self._ground
         source, target = ends if way is Way.TO_SERVER else ends[::-1]
         message = MeshMessage(self.next_number(), client, way, payload)
-        hops = self._set_off(message, source, target)
-        if hops is None:
+        route = self._set_off(message, source, target)
+        if route is None:
             return None
-        yield self._there(hops)
-        return Carried(hops[-1].arrival_s, self._timetable.contact_of(hops))
+        yield self._there(route)
+        return Carried(route.arrival_s[-1], self._timetable.contact_of(route))
 
     def exchange(self, send: Send) -> Generator[simpy.Event, object, Arrival]:
         """Carry a message from one client to another, or between one and the server.
@@ -139,19 +142,19 @@ class Mesh:
             way = Way.TO_SERVER if send.target == SERVER else Way.TO_CLIENT
         message = MeshMessage(self.next_number(), client.cluster, way, send.payload)
         ready_s = self._clock.now
-        hops = self._routed(message, source, target)
-        if hops is None:
+        route = self._routed(message, source, target)
+        if route is None:
             if way is not None:
                 self.missing[way].count_lost(message)
             return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
-        if hops:
-            yield self._there(hops)
-        journey = journey_of(hops, ready_s, self._timetable.opens_s)
-        return Arrival(delivered=True, time_s=hops[-1].arrival_s, journey=journey)
+        if route:
+            yield self._there(route)
+        journey = journey_of(route, ready_s, self._timetable.contacts.start_s)
+        return Arrival(delivered=True, time_s=route.arrival_s[-1], journey=journey)
 
-    def _there(self, hops: Sequence[Hop]) -> simpy.Event:
+    def _there(self, route: Route) -> simpy.Event:
         """Return the event at which a message is there."""
-        return self._clock.at(max(hops[-1].arrival_s, self._clock.now))
+        return self._clock.at(max(route.arrival_s[-1], self._clock.now))
 
     def next_number(self) -> int:
         """Return the number of another message."""
@@ -175,36 +178,36 @@ class Mesh:
 
         That is inf if it never is. For stations as the server stands "".
         """
-        hops = self._set_off(message, self._node(source), self._node(target))
-        if hops is None:
+        route = self._set_off(message, self._node(source), self._node(target))
+        if route is None:
             return math.inf
-        return hops[-1].arrival_s if hops else self._clock.now
+        return route.arrival_s[-1] if route else self._clock.now
 
-    def _set_off(self, message: MeshMessage, source: int, target: int) -> list[Hop] | None:
+    def _set_off(self, message: MeshMessage, source: int, target: int) -> Route | None:
         """Let a message set off now; return its hops, or tell that it never arrives."""
-        hops = self._routed(message, source, target)
-        if hops is None:
+        route = self._routed(message, source, target)
+        if route is None:
             self.lose(message)
-        return hops
+        return route
 
-    def _routed(self, message: MeshMessage, source: int, target: int) -> list[Hop] | None:
+    def _routed(self, message: MeshMessage, source: int, target: int) -> Route | None:
         """Book the hops of a message that sets off now; None if it never arrives."""
-        hops = self._timetable.booked(
+        route = self._timetable.booked(
             source, target, 8.0 * message.size, self._clock.now, over_links=message.way is None
         )
-        if hops is None:
+        if route is None:
             return None
         if message.way is not None:
             self.missing[message.way].routed += 1
-        if hops:
-            message.hops = hops
+        if route:
+            message.route = route
             self._log.add(message)
             if self._log.is_long:
                 self.flush()
             if self._has_batteries:
-                for hop in hops:
-                    self._clock.call_at(f"message {message.number}", hop.arrival_s, self._write)
-        return hops
+                for arrival_s in route.arrival_s:
+                    self._clock.call_at(f"message {message.number}", arrival_s, self._write)
+        return route
 
     def _write(self) -> None:
         """Write all hops down that have ended by now."""

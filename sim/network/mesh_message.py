@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
 from learning.requests.payload import Payload
 from sim.facts.directions import Way
-from sim.routing.hop import Hop
+from sim.routing.hop import Route
 
 
 @dataclass(eq=False)
 class MeshMessage:
-    """A message under way: who is the client, its hops, and how many of these are written down.
+    """A message under way: who is the client, its route, and how many hops are written down.
 
     Its ``way`` is None between clients. It has ``size`` bytes of one ``version``.
     """
@@ -23,7 +23,7 @@ class MeshMessage:
     way: Way | None
     payload: Payload
     device: int = 0
-    hops: Sequence[Hop] = ()
+    route: Route = field(default_factory=lambda: Route.of([]))
     written: int = 0
     size: float = field(init=False)
     version: int = field(init=False)
@@ -33,20 +33,15 @@ class MeshMessage:
         self.version = int(_first(self.payload.version))
 
     @property
-    def next_hop(self) -> Hop | None:
-        """The first hop that is not written down; None behind the last one."""
-        return self.hops[self.written] if self.written < len(self.hops) else None
+    def is_through(self) -> bool:
+        """Whether all hops are written down."""
+        return self.written == len(self.route)
 
-    def take_ended(self, by_s: float) -> Sequence[Hop]:
-        """Return the hops that have ended by a time and were not taken before."""
+    def take_ended(self, by_s: float) -> slice:
+        """Return which hops have ended by a time and were not taken before."""
         begin = self.written
-        end = len(self.hops)
-        if self.hops[-1].arrival_s > by_s:
-            end = begin
-            while self.hops[end].arrival_s <= by_s:
-                end += 1
-        self.written = end
-        return self.hops[begin:end]
+        self.written = bisect_right(self.route.arrival_s, by_s, begin)
+        return slice(begin, self.written)
 
 
 def _first(values: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from sim.plan.plan import Plan
 from sim.routing.book import Book, Contacts, Rates
 from sim.routing.carrier import Carrier, Least
 from sim.routing.compiled import can_compile
-from sim.routing.hop import Hop
+from sim.routing.hop import Route
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
@@ -62,7 +61,8 @@ class MeshTimetable:
         self._convex = plan.topology.in_orbit and plan.topology.server == "stations"
         self._link_delays_s = isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S
         self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
-        contacts = self._directed()
+        self.contacts = contacts = self._directed()
+        self._numbers: list[int] = contacts.number.tolist()
         if compiled is None:
             compiled = _expects_many(plan) and can_compile()
         compiled &= not np.isnan(contacts.rate_bps).any()
@@ -116,69 +116,63 @@ class MeshTimetable:
         satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
         return _Passes(number, satellite, contacts.start_s[number], contacts.end_s[number])
 
-    def contact_of(self, hops: Sequence[Hop]) -> int:
+    def contact_of(self, route: Route) -> int:
         """Return the number of the contact with the server that a message goes over."""
-        last = hops[-1] if hops[-1].contact >= self._links else hops[0]
-        return self._contacts.id_of(last.contact - self._links)
-
-    def opens_s(self, hop: Hop) -> float:
-        """Return when the link or pass of a hop opens."""
-        if hop.contact < self._links:
-            return float(self._isls.start_s[hop.contact])
-        passes = self._contacts if self._feeder is None else self._feeder
-        return float(passes.start_s[hop.contact - self._links])
+        first, last = (self._numbers[route.row[place]] for place in (0, -1))
+        contact = last if last >= self._links else first
+        return self._contacts.id_of(contact - self._links)
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.
 
         That is with the longest delays; inf if it never arrives.
         """
-        hops = self.carrier.route(source, target, bits, ready_s)
-        if hops is None:
+        route = self.carrier.route(source, target, bits, ready_s)
+        if route is None:
             return math.inf
-        return hops[-1].arrival_s if hops else ready_s
+        return route.arrival_s[-1] if route else ready_s
 
     def booked(
         self, source: int, target: int, bits: float, ready_s: float, *, over_links: bool = False
-    ) -> list[Hop] | None:
-        """Book the earliest route of a message; return its hops with the times of arrival.
+    ) -> Route | None:
+        """Book the earliest route of a message; return it with the times of arrival.
 
         None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
         avoid = self._ground if over_links else None
         self.carrier.forward(ready_s)
         while True:
-            hops = self.carrier.route(source, target, bits, ready_s, avoid)
-            if hops is None:
+            route = self.carrier.route(source, target, bits, ready_s, avoid)
+            if route is None:
                 return None
-            there = []
+            there_s = []
             is_late = False
-            for hop in hops:
-                arrival_s = self._arrival_s(hop)
-                if arrival_s > hop.arrival_s and hop.contact < self._links:
+            for row, begin_s, sent_s, latest_s in route.hops():
+                contact = self._numbers[row]
+                arrival_s = _later(begin_s, sent_s + self._delay_s(contact, sent_s))
+                if arrival_s > latest_s and contact < self._links:
                     # A table of windows tells the longest range only about.
-                    self._set_delay(hop, 1.001 * (arrival_s - hop.sent_s))
+                    self._set_delay(contact, 1.001 * (arrival_s - sent_s))
                     is_late = True
-                there.append(Hop(*hop[:-1], arrival_s))
+                there_s.append(arrival_s)
             if not is_late:
-                self.carrier.book(hops)
-                return there
+                self.carrier.book(route)
+                route.arrival_s = there_s
+                return route
 
-    def _arrival_s(self, hop: Hop) -> float:
-        """Return when the last bit of a hop is there, by the range as it is sent."""
-        if hop.contact < self._links:
-            delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
-        elif self._feeder is not None:
-            delay_s = self._feeder.delay_s(hop.contact - self._links, hop.sent_s)
-        else:
-            delay_s = self._pass(hop.contact - self._links).delay_s(hop.sent_s)
-        return _later(hop.begin_s, hop.sent_s + delay_s)
+    def _delay_s(self, contact: int, time_s: float) -> float:
+        """Return how long a signal takes over a contact, by the range as it is sent."""
+        if contact < self._links:
+            return self._isls.delay_s(contact, time_s)
+        if self._feeder is not None:
+            return self._feeder.delay_s(contact - self._links, time_s)
+        return self._pass(contact - self._links).delay_s(time_s)
 
-    def _set_delay(self, hop: Hop, delay_s: float) -> None:
-        """Take another longest delay of a link from now on."""
-        self._link_delays_s[hop.contact] = delay_s
-        for source, target in ((hop.source, hop.target), (hop.target, hop.source)):
-            self.carrier.delay(hop._replace(source=source, target=target), delay_s)
+    def _set_delay(self, link: int, delay_s: float) -> None:
+        """Take another longest delay of a link from now on, both ways."""
+        self._link_delays_s[link] = delay_s
+        for row in np.flatnonzero(self.contacts.number == link).tolist():
+            self.carrier.delay(row, delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact of which a carrier knows no rates, and are there."""

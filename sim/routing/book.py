@@ -7,7 +7,7 @@ of :mod:`sim.routing.free_times`; a book holds their rows, and makes room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ from sim.routing.free_times import (
     Contact,
     Gap,
 )
-from sim.routing.hop import Hop
+from sim.routing.hop import Route
 from sim.routing.rows import array_of, objects_of
 
 SPARE = 1024
@@ -107,10 +107,8 @@ class Book:
         self._sent = sent
         self._number: list[int] = contacts.number.tolist()
         self._source: list[int] = contacts.source.tolist()
-        self._target: list[int] = contacts.target.tolist()
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
         self.now_s = -np.inf
-        self._row: dict[tuple[int, int], int] = {}
         self._known: set[int] = set()
         self._looked_up = 0
         self._points = 0
@@ -170,37 +168,19 @@ class Book:
         assert self._sent is not None  # where rates are nan
         return self._sent(self._number[row], self._source[row], begin_s, bits)
 
-    def hop(self, row: int, begin_s: float, sent_s: float, arrival_s: float) -> Hop:
-        """Return a hop over a row."""
-        return Hop(
-            self._number[row], self._source[row], self._target[row], begin_s, sent_s, arrival_s
-        )
-
-    def row_of(self, hop: Hop) -> int:
-        """Return the row of the contact of a hop; raise ValueError where there is none."""
-        if not self._row:
-            ends = zip(self._number, self._source, strict=True)
-            self._row = {end: row for row, end in enumerate(ends)}
-        row = self._row.get((hop.contact, hop.source))
-        if row is None:
-            raise ValueError(f"contact {hop.contact} does not begin at node {hop.source}")
-        return row
-
     def forward(self, now_s: float) -> None:
         """Let times pass: what is booked from now on begins no earlier."""
         self.now_s = now_s
 
-    def take(self, hops: Sequence[Hop]) -> None:
+    def take(self, route: Route) -> None:
         """Take the times of hops out; raise ValueError where one is not free."""
         counters = self.rows.counters
-        if counters[LEFT] < len(hops):
-            self._add_gaps(len(hops))
-        figures = [figure for hop in hops for figure in (self.row_of(hop), hop.begin_s, hop.sent_s)]
-        given: Any = np.array(figures) if self.compiled else figures
-        taken: int = self.functions["take_all"](self.rows, given, self.now_s)
+        if counters[LEFT] < len(route):
+            self._add_gaps(len(route))
+        taken: int = self.functions["take_all"](self.rows, route.figures, self.now_s)
         if taken != NONE:
-            hop = hops[taken]
-            raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+            contact, begin_s = self._number[route.row[taken]], route.begin_s[taken]
+            raise ValueError(f"contact {contact} is not free at {begin_s:g} s")
 
     def _add_gaps(self, least: int) -> None:
         """Make room for free times, at least so many."""
@@ -216,9 +196,9 @@ class Book:
         self.rows.counters[UNUSED] = count
         self.rows.counters[LEFT] += len(new) - count
 
-    def delay(self, hop: Hop, delay_s: float) -> None:
-        """Let signals take so long from now on over the contact of a hop."""
-        self._change(self.row_of(hop), delay_s=delay_s, asked_bits=-1.0)
+    def delay(self, row: int, delay_s: float) -> None:
+        """Let signals take so long from now on over the contact of a row."""
+        self._change(row, delay_s=delay_s, asked_bits=-1.0)
 
     def _change(self, row: int, **values: float) -> None:
         contacts: Any = self.rows.contacts

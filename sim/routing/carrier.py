@@ -1,12 +1,11 @@
 """Carrier: finds the earliest way of a message over contacts, and books it.
 
-The seam between a mesh and its search: nodes are numbers, and what goes in and out is hops. The
+The seam between a mesh and its search: nodes are numbers, and what goes in and out is routes. The
 :class:`sim.routing.book.Book` knows what is free, and :mod:`sim.routing.search` finds ways.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import inf, ulp
 from typing import Any, NamedTuple
 
@@ -15,10 +14,11 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.routing.book import Book, Contacts
 from sim.routing.free_times import FULL, NONE, WANTED
-from sim.routing.hop import Hop
+from sim.routing.hop import HOP, Route
 from sim.routing.rows import array_of
 from sim.routing.state import (
     COUNTERS,
+    NOW,
     SLOTS_OF_LEVEL,
     Best,
     Key,
@@ -36,8 +36,6 @@ HOPS_OF_SPAN = 64.0
 """A span in which a message is looked for lasts so many hops over links or longer."""
 HOP_COUNTS = 1 << 22
 """Counts of hops that are kept, about; two bytes each where the search is compiled."""
-FORWARD_S = 10.0
-"""Passes that are over are left out so often."""
 ROUNDINGS = 4
 """How often a time is rounded for each hop, at most."""
 
@@ -62,7 +60,6 @@ class Carrier:
         self._least = least
         self._rounding_s = ROUNDINGS * ulp(book.last_end_s)
         self._functions = book.functions
-        self._forwarded_s = -inf
         self._search = _search(nodes, book, NONE if least is None else least.hub)
         self._has_passes = any(len(passes) for passes in self._search.passes)
 
@@ -75,7 +72,7 @@ class Carrier:
         avoid: int | None = None,
         *,
         by_rounds: bool = False,
-    ) -> list[Hop] | None:
+    ) -> Route | None:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
 
         It arrives as early as any way lets it, and with the fewest hops of those that do. No hop
@@ -83,7 +80,7 @@ class Carrier:
         answer is the same.
         """
         if source == target:
-            return []
+            return Route.of([])
         least = self._least
         least_s = 0.0
         level = 0
@@ -124,17 +121,13 @@ class Carrier:
             level += 1
         return level
 
-    def _found(self, message: Message, *, by_rounds: bool) -> list[Hop] | None:
+    def _found(self, message: Message, *, by_rounds: bool) -> Route | None:
         """Return what the search finds."""
-        book = self._book
         count = self._answer("route", message, by_rounds)
         if count == NONE:
             return None
-        figures: Any = self._search.hop_rows[: 4 * count]
-        figures = figures.tolist() if book.compiled else figures
-        rows = map(int, figures[::4])
-        each = zip(rows, figures[1::4], figures[2::4], figures[3::4], strict=True)
-        return [book.hop(*one) for one in each]
+        figures: Any = self._search.hop_rows[: HOP * count]
+        return Route.of(figures.copy())  # the next search writes there, too
 
     def _answer(self, function: str, *asked: Any) -> int:
         """Return what a function of the search answers, once it has got all that it wants."""
@@ -153,23 +146,21 @@ class Carrier:
             else:
                 book.look_up()
 
-    def book(self, hops: Sequence[Hop]) -> None:
-        """Take the times of ``hops`` out: later messages use what is left.
+    def book(self, route: Route) -> None:
+        """Take the times of a route's hops out: later messages use what is left.
 
         Raises ValueError for a time that is not free.
         """
-        self._book.take(hops)
+        self._book.take(route)
 
     def forward(self, now_s: float) -> None:
         """Forget what is over: no message will be ready earlier."""
         self._book.now_s = now_s
-        if now_s >= self._forwarded_s + FORWARD_S:
-            self._forwarded_s = now_s
-            self._functions["forward"](self._search, now_s)
+        self._search.times_s[NOW] = now_s
 
-    def delay(self, hop: Hop, delay_s: float) -> None:
-        """Let signals take so long from now on over the contact of a hop, in its direction."""
-        self._book.delay(hop, delay_s)
+    def delay(self, row: int, delay_s: float) -> None:
+        """Let signals take so long from now on over the contact of a row."""
+        self._book.delay(row, delay_s)
 
 
 def _search(nodes: int, book: Book, hub: int) -> Search:
@@ -202,7 +193,7 @@ def _search(nodes: int, book: Book, hub: int) -> Search:
         passes=(book.plain(passes[0]), book.plain(passes[1])),
         let_in=(whole(most), whole(most)),
         counters=whole(COUNTERS),
-        times_s=book.plain(np.array([-inf, book.last_end_s])),
+        times_s=book.plain(np.array([-inf, book.last_end_s, -inf])),
         opens_s=book.plain(starts_s),
         spans_s=book.plain(spans.spans_s),
         levels=book.plain(spans.levels),

@@ -264,8 +264,8 @@ def take(book: Book, row: int, begin_s: float, sent_s: float, now_s: float) -> b
 
 
 def take_all(book: Book, hops: Sequence[float], now_s: float) -> int:
-    """Take hops out: rows, begins and ends, one after the other; return which one was not free."""
-    for place in range(0, len(hops), 3):
+    """Take hops out, of each four figures: row, begin, end, arrival; return which was not free."""
+    for place in range(0, len(hops), 4):
         if not take(book, int(hops[place]), hops[place + 1], hops[place + 2], now_s):
-            return place // 3
+            return place // 4
     return NONE

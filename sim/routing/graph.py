@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from learning.requests.cluster import Floats
 from sim.routing.book import Book, Contacts, Sent
 from sim.routing.carrier import Carrier
-from sim.routing.hop import Hop
+from sim.routing.hop import Hop, Route
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,11 @@ class ContactGraph:
     """
 
     def __init__(self, plan: ContactPlan) -> None:
-        self._carrier = Carrier(plan.nodes, Book(plan.contacts(), plan.sent))
+        contacts = plan.contacts()
+        self._carrier = Carrier(plan.nodes, Book(contacts, plan.sent))
+        ends = (contacts.number, contacts.source, contacts.target)
+        self._contacts = list(zip(*(column.tolist() for column in ends), strict=True))
+        self._rows = {contact[:2]: row for row, contact in enumerate(self._contacts)}
         self.nodes = plan.nodes
 
     def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
@@ -119,7 +123,10 @@ class ContactGraph:
         for a time that is no number.
         """
         self._check(source, target, bits, ready_s)
-        return self._carrier.route(source, target, bits, ready_s)
+        route = self._carrier.route(source, target, bits, ready_s)
+        if route is None:
+            return None
+        return [Hop(*self._contacts[row], *times_s) for row, *times_s in route.hops()]
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
         """Return when a message can be at each node (N,), over whatever contacts; inf for never.
@@ -134,7 +141,13 @@ class ContactGraph:
 
         Raises ValueError for a time that is not free.
         """
-        self._carrier.book(hops)
+        figures: list[float] = []
+        for hop in hops:
+            row = self._rows.get((hop.contact, hop.source))
+            if row is None:
+                raise ValueError(f"contact {hop.contact} does not begin at node {hop.source}")
+            figures += row, hop.begin_s, hop.sent_s, hop.arrival_s
+        self._carrier.book(Route.of(figures))
 
     def _check(self, source: int, target: int, bits: float, ready_s: float) -> None:
         for node in (source, target):

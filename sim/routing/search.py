@@ -25,7 +25,7 @@ from __future__ import annotations
 from math import inf
 
 from sim.routing.free_times import NONE, WANTED, first_fit
-from sim.routing.slots import beyond_s, forget_over, hops_from, hops_to, slot_at
+from sim.routing.slots import beyond_s, forget_over, forward, hops_from, hops_to, slot_at
 from sim.routing.state import (
     DOWN,
     FAR,
@@ -52,6 +52,7 @@ def route(search: Search, message: Message, by_rounds: bool) -> int:  # noqa: FB
     Of each hop ``hop_rows`` then has the row, begin, end and arrival. Where a row is wanted, the
     answer is of no use. With ``by_rounds``, they alone are searched.
     """
+    forward(search)
     search.counters[WAYS] = 0
     search.book.counters[WANTED] = NONE
     best = search.best[0]

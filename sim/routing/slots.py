@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from sim.routing.state import DOWN, FAR, NOW, OPEN, SLOTS_OF_LEVEL, UP, Node, Search
+from sim.routing.state import DOWN, FAR, FORWARDED, NOW, OPEN, SLOTS_OF_LEVEL, UP, Node, Search
+
+FORWARD_S = 10.0
+"""Passes that are over are left out so often."""
 
 
-def forward(search: Search, now_s: float) -> None:
-    """Forget what is over: no message will be ready earlier."""
-    search.times_s[NOW] = now_s
+def forward(search: Search) -> None:
+    """Leave passes out that are over, now and then: no message will be ready earlier."""
+    now_s = search.times_s[NOW]
+    if now_s < search.times_s[FORWARDED] + FORWARD_S:
+        return
+    search.times_s[FORWARDED] = now_s
     contacts = search.book.contacts
     for way in (UP, DOWN):
         let_in = search.let_in[way]

@@ -22,8 +22,9 @@ MARK, WAYS, NEXT, OPEN, ROUND = 0, 1, 2, 4, 6
 COUNTERS = 7
 UP, DOWN = range(2)
 """Passes to the hub, and from there."""
-NOW, LAST = range(2)
-"""Times: no message will be ready before the one, no contact ends behind the other."""
+NOW, LAST, FORWARDED = range(3)
+"""Times: no message will be ready before the first one, no contact ends behind the second one, and
+passes that were over by the last one are left out."""
 
 
 @dataclass(slots=True)

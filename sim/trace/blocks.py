@@ -13,7 +13,7 @@ from sim.facts.coded import NOTHING
 from sim.trace.arrow import CHUNK, array, as_numpy, dictionary
 from sim.trace.parquet import CODES
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
-from sim.trace.sorting import is_text, stable_order
+from sim.trace.sorting import are_in_order, is_text, stable_order
 
 NUMBERS: dict[pa.DataType, Any] = {
     FLOAT: np.float64,
@@ -89,12 +89,14 @@ def in_order(name: str, columns: Columns) -> pa.Table:
     Those that tie stay in the order in which they were written.
     """
     keys = {key: columns(key) for key in ORDER[name]}
-    order = stable_order([_rank(key, column) for key, column in keys.items()])
+    ranks = [_rank(key, column) for key, column in keys.items()]
+    order = None if are_in_order(ranks) else stable_order(ranks)
+    del ranks
 
     def in_place(key: str) -> pa.Array:
         column = keys.pop(key) if key in keys else columns(key)
         # A column of nothing but null is the same in every order.
-        return column if column.null_count == len(column) else column.take(order)
+        return column if order is None or column.null_count == len(column) else column.take(order)
 
     return pa.table({key: in_place(key) for key in COLUMNS[name]})
 

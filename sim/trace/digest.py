@@ -1,5 +1,7 @@
 """Digests of the tables: `trace_sha256` and `timing_sha256`."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,6 +69,15 @@ class Rolling:
         self._values.update(self._numbers(values).data)
         self._rows += len(values)
 
+    def from_now_on_grid(self) -> Rolling:
+        """Return a digest of the same rows, all null, behind which numbers count on their grid."""
+        rolling = Rolling(coarse=True)
+        rolling._rows = self._rows
+        rolling._nulls = self._nulls.copy()
+        rolling._values = self._values.copy()
+        rolling._any_null = self._any_null
+        return rolling
+
     def _numbers(self, values: pa.Array) -> np.ndarray:
         """Whole numbers, times and flags as int64, others as float64, two (N, 2) for each text.
 
@@ -126,6 +137,7 @@ class ColumnDigests:
     """Digests of the columns of a table that comes in pieces."""
 
     def __init__(self) -> None:
+        # The same one twice, until they differ: of many columns all is null.
         self._found: dict[str, tuple[Rolling, Rolling]] = {}
 
     def add(self, piece: pa.Table) -> None:
@@ -135,13 +147,17 @@ class ColumnDigests:
             if column in DIGESTED_WITH and own.null_count:
                 others = [name for name in DIGESTED_WITH[column] if name in piece.column_names]
                 values = pc.coalesce(own, *(piece[name] for name in others))
+            kind = values.type
+            has_grid = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
             if column not in self._found:
                 exact = Rolling()
-                kind = values.type
-                coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
-                self._found[column] = exact, Rolling(coarse=True) if coarse else exact
-            for rolling in set(self._found[column]):
-                for chunk in values.chunks:
+                self._found[column] = exact, exact
+            for chunk in values.chunks:
+                exact, timed = self._found[column]
+                if has_grid and timed is exact and chunk.null_count < len(chunk):
+                    timed = exact.from_now_on_grid()
+                    self._found[column] = exact, timed
+                for rolling in {exact, timed}:
                     rolling.add(chunk)
 
     def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -20,6 +20,17 @@ def stable_order(keys: Sequence[np.ndarray]) -> pa.Array:
     return pc.sort_indices(rows, [(name, "ascending") for name in names])
 
 
+def are_in_order(keys: Sequence[np.ndarray]) -> bool:
+    """Whether rows are in the order of their keys already; one with NaN may be for all we know."""
+    tied = np.ones(max(len(keys[0]) - 1, 0), bool)
+    for key in keys:
+        before, behind = key[:-1], key[1:]
+        if not np.all(~tied | (before <= behind)):
+            return False
+        tied &= before == behind
+    return True
+
+
 def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
     """Return an order of rows that has those of equal keys together, and where each group begins.
 

@@ -18,7 +18,7 @@ import scenarios
 import sim
 from learning.methods.surface import Traits
 from tests.kit import learning as seam
-from tests.kit.network import Plan
+from tests.kit.network import Plan, Route
 from tests.kit.scripted import Scripted, nothing
 
 HEADER = "a,b,start_utc,end_utc"
@@ -28,6 +28,11 @@ Asked = tuple[str, float, bool]
 """Who asks, when, and whether for an upload: else for a download."""
 Replied = tuple[str, float, bool, Any]
 """What was asked, with the receipt."""
+
+
+def hops_of(route: Route | None) -> list[tuple[float, ...]] | None:
+    """Row, begin, end and arrival of each hop of a route; None for no route."""
+    return None if route is None else list(route.hops())
 
 
 @learning.register("asking")

@@ -76,7 +76,7 @@ from sim.routing.book import Book, Contacts, Curve, Rates
 from sim.routing.carrier import Carrier, Least
 from sim.routing.compiled import can_compile
 from sim.routing.graph import ContactGraph, ContactPlan
-from sim.routing.hop import Hop
+from sim.routing.hop import Hop, Route
 from sim.world.sites import distance_km
 from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World

@@ -21,12 +21,13 @@ from tests.kit.learning import Payload, Upload
 from tests.kit.network import (
     BuildSequence,
     Clients,
+    Contacts,
     Edges,
-    Hop,
     HopKinds,
     HopLog,
     MeshMessage,
     PayloadList,
+    Route,
     Run,
     Simulation,
     build,
@@ -187,14 +188,14 @@ def test_hops_are_told_in_one_order(messages, looks):
 
     def tell(facts, looks):
         kinds = HopKinds(plan, plan.isls)
-        log = HopLog(facts, PayloadList(), plan.topology, kinds, lambda hops: None)
+        contacts = Contacts(*(np.array([value]) for value in (0, 0, 1, 0.0, 1e9, 1.0, 0.0)))
+        log = HopLog(facts, PayloadList(), plan.topology, contacts, kinds, lambda hops: None)
         for time_s, number in sorted([*sent, *((look_s, -1) for look_s in looks)]):
             if number >= 0:
                 message = MeshMessage(number, plan.isls.names[0], None, Payload("model", 8.0))
                 ends_s = time_s + np.cumsum([0.0, *messages[number][1]])
-                message.hops = [
-                    Hop(0, 0, 1, begin_s, end_s, end_s) for begin_s, end_s in pairwise(ends_s)
-                ]
+                hops = [(0.0, begin_s, end_s, end_s) for begin_s, end_s in pairwise(ends_s)]
+                message.route = Route.of(np.ravel(hops))
                 log.add(message)
             if time_s in looks:  # before messages that set off at that time, and behind each
                 log.look(time_s)
