@@ -67,6 +67,12 @@ class Code(StrEnum):
     """Code of one's own that does what a run does not see, send or repeat."""
     NO_EXAMPLES = "no_examples"
 
+    # Why a run failed.
+    INVARIANT = "invariant"
+    """It contradicts itself."""
+    NO_ROOM = "no_room"
+    """On a disk, or within a quota."""
+
     # What became of a run.
     CAME_TO_NOTHING = "came_to_nothing"
     NOTHING_ARRIVED = "nothing_arrived"

@@ -136,6 +136,7 @@ class Execution:
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
+        from sim.execution.folder import read_manifest
         from sim.execution.interrupt import stop_on_interrupt
         from sim.execution.status import FAILED
 
@@ -143,7 +144,10 @@ class Execution:
             with stop_on_interrupt(self.max_wall_s, patient=False) as stop:
                 return self.start(observers=(*observers, stop))
         except SimulationError as error:
-            if (FAILED, str(error)) != (earlier.get("status"), earlier.get("error")):
+            known = earlier.get("status") == FAILED and "error_code" in earlier
+            if not known or error.code != earlier["error_code"]:
+                raise
+            if read_manifest(self.place)["events"] != earlier["events"]:
                 raise
             again = f"{error}; it failed so before, and --resume does not mend that"
             raise SimulationError(again) from error

@@ -156,14 +156,9 @@ def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str,
     for label, group in groups.items():
         none = [row for row in group if row[measure.column] is None]
         why = {missing_status(row, measure.column) for row in none}
-        if not why or (len(none) < len(group) and why == {Standing.NEVER.value}):
+        if not why or (len(none) < len(group) and why == {Standing.NEVER}):
             continue
-        known = {one.value: one for one in Standing}
-        found[label] = (
-            known.get(why.pop(), Standing.NOT_COMPLETE)
-            if len(why) == 1
-            else (Standing.NOT_COMPLETE)
-        )
+        found[label] = why.pop() if len(why) == 1 else Standing.NOT_COMPLETE
     return found
 
 

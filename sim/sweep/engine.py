@@ -73,7 +73,7 @@ def by_start(points: Iterable[Point]) -> list[Point]:
 class Outcome:
     """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr.
 
-    ``code`` says of which kind its ``error`` is, if it was refused.
+    ``code`` says of which kind its ``error`` is, if it was refused or failed.
     """
 
     digest: str

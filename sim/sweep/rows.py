@@ -11,11 +11,12 @@ import pyarrow as pa
 import yaml
 
 from scenarios.parsing import shipped_table
+from sim.analysis.rows import Standing
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE, FAILED, INTERRUPTED
+from sim.execution.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.facts.coded import Vocabulary
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
@@ -74,7 +75,8 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
     try:
         manifest = read_manifest(place)
         if manifest["status"] == FAILED:
-            return Outcome(digest, FAILED, str(manifest.get("error", "")))
+            error, code = (str(manifest.get(key, "")) for key in ("error", "error_code"))
+            return Outcome(digest, FAILED, error, code=code)
         if manifest["status"] != COMPLETE:
             return None
         return Outcome(digest, COMPLETE, figures=figures_of(load(place)))
@@ -82,21 +84,31 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-def missing_status(row: Mapping[str, Any], column: str = "") -> str:
-    """Say why a point has no figure in a column: a result of its own, not a gap."""
+def missing_status(row: Mapping[str, Any], column: str = "") -> Standing:
+    """Return why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
         of_target = target != column
         of_model = of_target or column.startswith(("accuracy", "loss"))
         if of_model and row.get("accuracy_final") is None:
-            return "not trained"
+            return Standing.NOT_TRAINED
         asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
-        return "never" if asked is None or target in map(named, asked) else "not asked for"
-    return "no contact" if row.get("code") in NO_CONTACT else str(row["status"])
+        is_asked = asked is None or target in map(named, asked)
+        return Standing.NEVER if is_asked else Standing.NOT_ASKED
+    if row.get("code") in NO_CONTACT:
+        return Standing.NO_CONTACT
+    return NOT_COMPLETE[str(row["status"])]
 
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
+NOT_COMPLETE = {
+    REFUSED: Standing.REFUSED,
+    FAILED: Standing.FAILED,
+    CRASHED: Standing.FAILED,
+    MISSING: Standing.NOT_RUN,
+}
+"""What is said of a point by the status of its row, if it is not complete."""
 
 
 def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
