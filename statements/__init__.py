@@ -15,6 +15,7 @@ from statements.statement import KeyPath, Place, Refused, Statement, as_key, cod
 from statements.words import (
     as_json,
     dotted,
+    filled,
     line,
     refused_json,
     remedies_text,
@@ -29,6 +30,7 @@ __all__ = [
     "Code",
     "code_of",
     "dotted",
+    "filled",
     "Give",
     "KeyPath",
     "line",

@@ -82,6 +82,13 @@ class Code(StrEnum):
     """A round, or a program, that had not ended when the run was over."""
     SILENT_DEVICE = "silent_device"
     FAULT = "fault"
+    # What limits the meaning of what was found.
+    STOPPED_EARLY = "stopped_early"
+    NOTHING_LEARNT = "nothing_learnt"
+    TIMING_ONLY = "timing_only"
+    """Nothing was trained: it says when models move, not what they learn."""
+    NOT_DRAWN = "not_drawn"
+    """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"
 
     # Why a run took so long, and why it learnt no more.

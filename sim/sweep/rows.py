@@ -128,6 +128,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
         "status": TEXT,
         "error": TEXT,
         "code": TEXT,
+        "said": TEXT,
         **{name: to_targets[name] for name in by_target},
         **DECIDED,
         **FOLLOWING,
@@ -142,20 +143,31 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
 
 def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
     """Return how the points in rows ended, by digest; those that are missing are left out."""
-    said = ("digest", "status", "error", "code", "attempts")
+    ended = ("digest", "status", "error", "code", "said", "attempts")
     return {
         row["digest"]: Outcome(
-            **{name: row[name] for name in said if name in row},
-            figures={name: value for name, value in row.items() if name not in said},
+            **{name: row[name] for name in ended if name in row},
+            figures={name: value for name, value in row.items() if name not in ended},
         )
-        for row in rows.to_pylist()
+        for row in printed_rows(rows)
         if row["status"] != MISSING
     }
 
 
+def printed_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return rows as ``sweep --json`` has them: what is said of a refused point is no text."""
+    return [row | {"said": said_of(row)} for row in rows.to_pylist()]
+
+
+def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
+    said: dict[str, Any] | None = json.loads(row.get("said") or "null")
+    return said
+
+
 def sweep_sha256(rows: pa.Table) -> str:
     """Return the digest of all that does not depend on the machine, nor follows from the traces."""
-    left_out = {*MACHINE_COLUMNS, *FOLLOWING, "code"}
+    left_out = {*MACHINE_COLUMNS, *FOLLOWING, "code", "said"}
     kept = rows.select([name for name in rows.column_names if name not in left_out])
     text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -178,6 +190,7 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
         "status": MISSING,
         "error": "",
         "code": "",
+        "said": None,
         "folder": f"{POINTS}/{point.digest}",
     }
     for key, value in point.values.items():
@@ -186,6 +199,7 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
     if outcome is not None and outcome.status != INTERRUPTED:
         row |= outcome.figures
         row |= {"status": outcome.status, "error": outcome.error, "code": outcome.code}
+        row["said"] = json.dumps(outcome.said) if outcome.said else None
         row["attempts"] = outcome.attempts
     return row
 

@@ -46,7 +46,7 @@ from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code, Other, Statement, refused_json
 
 
 class Inbox(Observer):
@@ -162,7 +162,8 @@ def attempt(
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
         code = "" if status == INTERRUPTED else failure_code(error)
-        return Outcome(point.digest, status, _one_line(error), code=code)
+        said = refused_json(error) if isinstance(error, ValueError) else None
+        return Outcome(point.digest, status, _one_line(error), code=code, said=said)
     except KeyboardInterrupt:  # before the run began, or behind it
         return Outcome(point.digest, INTERRUPTED, "stopped at once")
     except ANYTHING as error:

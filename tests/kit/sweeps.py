@@ -8,7 +8,7 @@ from sim.execution import identity
 from sim.export.formats import FORMATS
 from sim.sweep import local_engine
 from sim.sweep.answers import answers
-from sim.sweep.answers_text import sweep_headline, sweep_limits, sweep_lines
+from sim.sweep.answers_text import first_lines, sweep_headline, sweep_limits, sweep_lines
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked
 from sim.sweep.local_engine import LocalEngine, run_point

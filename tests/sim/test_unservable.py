@@ -121,6 +121,11 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
     rows = json.loads(done.out)
     assert [row["status"] for row in rows] == ["refused", "complete", "complete"]
     assert [row["code"] for row in rows] == ["never_reached", "", ""]
+    said = rows[0]["said"]
+    assert (said["code"], said["severity"], said["text"]) == (
+        "never_reached", "refusal", rows[0]["error"]
+    )  # fmt: skip
+    assert said["keys"] == ["link.isl.route"] and [row["said"] for row in rows[1:]] == [None, None]
     assert done.status == 3
     planned = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--dry-run").out
     assert "no contact  point 0: link.isl.route" in planned
