@@ -12,7 +12,7 @@ from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
 from sim.formatting import listed
-from statements import Code, Other, Remedy, Statement, sentence
+from statements import Code, Other, Remedy, Statement, by_rank, sentence
 
 Names = Callable[[Sequence[str]], str]
 
@@ -150,7 +150,7 @@ def comparison_limits(
         limits.append(Statement.note(Code.NOTHING_LEARNT, "", text, groups=groups))
     verdicts = {answer.verdict for answer in answers}
     few = few_seeds(verdicts, words) if drawn else NOTHING_DRAWN
-    return [*limits, *([few] if few else [])]
+    return by_rank([*limits, *([few] if few else [])])
 
 
 NOTHING_DRAWN = Statement.note(
@@ -210,7 +210,7 @@ def _by_statement(caveats: Sequence[Caveat]) -> dict[Statement, list[str]]:
     named: dict[Statement, list[str]] = {}
     for caveat in caveats:
         named.setdefault(caveat.said, []).append(caveat.group)
-    return named
+    return {said: named[said] for said in by_rank(named)}
 
 
 def _decided(answer: Answer, words: Words) -> str:

@@ -16,7 +16,7 @@ from sim.cli import options, output
 from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
-from statements import Code
+from statements import Code, in_turn
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -114,7 +114,7 @@ class Execution:
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
             new = (w for w in result.warnings if w not in progress.doubts)
-            warnings, notes = output.in_turn(new)
+            warnings, notes = in_turn(new)
             summary = result.summary
             text = summary_text(result)
         output.warn(warnings)
