@@ -202,6 +202,65 @@ def test_each_remedy_of_a_doubt_ends_it(code, mapping, keys):
     assert applied
 
 
+IN_ORBIT = {"source": "circular", "altitude_km": 600, "inclination_deg": 30}
+SEEN = {"name": "Z", "latitude_deg": 5, "longitude_deg": 0}
+OVER_BERN = {
+    "start": "2026-08-22T12:00:00Z", "stop": {"days": 1}, "orbit": IN_ORBIT,
+    "ground": {"clusters": [SEEN]}, "compute": {"seconds_per_round": 60},
+    "learning": {"method": "fedavg", "train": False, "model": {"kind": "vector-mlp"}},
+}  # fmt: skip
+FROM_DEVICES = merged(OVER_BERN, {
+    "stop": {"days": 0.01}, "roles": {"server": "stations", "clients": "devices"},
+    "orbit": {"source": "walker", "altitude_km": 1200, "inclination_deg": 10, "planes": 2,
+              "satellites": 16, "min_elevation_deg": 10},
+    "ground": {"stations": [SEEN], "clusters": [{**SEEN, "name": "C", "longitude_deg": 180}]},
+    "link": {"isl": {"rate_mbps": 10, "within_plane": "ring", "route": "earliest"},
+             "feeder": {"rate_mbps": 10}},
+})  # fmt: skip
+ELEMENTS = scenarios.element_file(scenarios.load("quickstart")).read_text()
+TWICE = {"source": "tle", "elements": ELEMENTS * 2, "serving": "any"}
+UNSERVED: list[tuple[Code, dict[str, Any], int]] = [
+    (Code.NEVER_SERVED, {"orbit": {**IN_ORBIT, "min_contact_s": 5000}}, 1),
+    (Code.NEVER_SERVED, {"faults": {"outages": {"per_day": 3, "mean_hours": 50}}}, 3),
+    (Code.NEVER_REACHED, FROM_DEVICES, 1),
+    (Code.AMBIGUOUS, {"orbit": TWICE, "start": None}, 1),
+]
+
+
+@pytest.mark.parametrize(("code", "keys", "known"), UNSERVED)
+def test_each_remedy_of_contacts_that_are_not_there_ends_it(code, keys, known):
+    mapping = {key: value for key, value in {**OVER_BERN, **keys}.items() if value is not None}
+    said = refusal(mapping)
+    assert said.code is code
+    every = [overrides for one in said.remedies if (overrides := one.overrides(now(mapping)))]
+    assert len(every) == known
+    for overrides in every:
+        after = refusal(mended(mapping, overrides))
+        assert after is None, f"{line(said)}: after {overrides}, {line(after)}"
+
+
+PASSES = merged(SATELLITES, {
+    "link": {"isl": {"between_planes": "all", "within_plane": "none", "route": "earliest"},
+             "uplink": {"rate": "fixed", "fixed_rate_mbps": 1.4e-4}},
+    "orbit": {"satellites": 6, "planes": 6, "phasing": 1, "altitude_km": 700},
+    "learning": {"train": True, "method": "fedasync", "upload": "changed"},
+})  # fmt: skip
+
+
+def test_a_remedy_of_downloads_that_never_arrive_lets_them_arrive():
+    def unheard(mapping):
+        warnings = sim.run(scenarios.from_dict(mapping)).warnings
+        return [said for said in warnings if said.code is Code.NOTHING_ARRIVED]
+
+    [said] = unheard(PASSES)
+    rates = [one.overrides(now(PASSES)) for one in said.remedies if "fixed_rate" in one.key]
+    assert rates and not any(unheard(mended(PASSES, overrides)) for overrides in rates)
+
+
+def test_a_small_whole_number_is_lowered_to_one_and_not_to_none():
+    assert [Lower("a").overrides({"a": n}) for n in (250, 20, 3)] == [{"a": 25}, {"a": 2}, {"a": 1}]
+
+
 def test_a_statement_is_the_same_in_words_and_in_json():
     with pytest.raises(Refused) as caught:
         scenarios.load("quickstart", {"link.uplink.rate": "shannon", "link.uplink.fading": "none"})
