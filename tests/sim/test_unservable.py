@@ -107,6 +107,12 @@ def test_a_refusal_that_says_never_says_so_by_its_code(case):
     assert refused.value.code == code, str(refused.value)
 
 
+def test_where_no_satellite_passes_a_station_links_are_not_advised():
+    with pytest.raises(sim.InputError, match="have stations that satellites pass") as refused:
+        sim.run(scenarios.from_dict(over_ring(**FAR)))
+    assert "have more links" not in str(refused.value)
+
+
 def test_other_refusals_have_no_such_code():
     with pytest.raises(sim.InputError) as refused:
         sim.run(scenarios.from_dict(on_ground(learning=LEARNING | {"options": {"trains": "x"}})))
