@@ -24,7 +24,8 @@ def setting(meaning: str, **limits: Any) -> Any:
 class UsedWith:
     """Declares that a key is used with these values of another ``key`` of its section only.
 
-    With an ``example`` the key must be given then.
+    With an ``example`` the key must be given then. It stands beside the key, whose name it does not
+    know; :class:`Settings` makes a :class:`statements.Rule` of it.
     """
 
     key: str

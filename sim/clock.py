@@ -13,7 +13,14 @@ from simpy.events import NORMAL, URGENT, EventPriority
 
 from learning.invariants import Violation
 from learning.own.raised import ANYTHING
-from sim.errors import MONOTONE, InvariantError, SimulationError, custom_line, violated
+from sim.errors import (
+    MONOTONE,
+    InvariantError,
+    SimulationError,
+    custom_line,
+    failure_code,
+    violated,
+)
 
 Process = Generator[simpy.Event, Any, Any]
 
@@ -194,6 +201,7 @@ class Clock:
         known = broken or isinstance(error, SimulationError)
         text = " ".join(str(error).split())
         kind = "" if known else f"{type(error).__name__}: "
+        code = failure_code(error)
         raised = InvariantError if broken else SimulationError
         where = "" if known else custom_line(error)
-        return raised(f"{name} at {self.now:.3f} s: {kind}{text}{where}")
+        return raised(f"{name} at {self.now:.3f} s: {kind}{text}{where}", code)

@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from learning.invariants import Violation
 from sim.process.installation import install_line
-from statements import Code, KeyPath, Other, Place, Refused, Remedy, Statement, as_key, statement_of
+from statements import (
+    Code,
+    KeyPath,
+    Other,
+    Place,
+    Refused,
+    Remedy,
+    Statement,
+    as_key,
+    code_of,
+    statement_of,
+)
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
 ESTIMATE = "leomix validate --estimate tells what a run takes"
 
 
-# Errors of a run. Each carries one line of text, so that SimPy can rebuild it unchanged.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, the user's share of it is, or a file is larger than allowed."""
 
 
 class SimulationError(Exception):
-    """A run failed: the text names the actor, the simulated time and the cause."""
+    """A run failed: the text names the actor, the simulated time and the cause.
+
+    ``code`` says of which kind it is, where that is known.
+    """
+
+    def __init__(self, text: str = "", code: Code = Code.OTHER) -> None:
+        """Keep the text; SimPy rebuilds errors by their arguments."""
+        self.code = code
+        super().__init__(text, code)
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return str(self.args[0])
 
 
 class InvariantError(SimulationError):
     """A run contradicts itself: its traces are kept, but must not be used."""
+
+    def __init__(self, text: str = "", code: Code = Code.INVARIANT) -> None:
+        """Keep the text."""
+        super().__init__(text, code)
+
+
+def failure_code(error: BaseException) -> Code:
+    """Return of which kind an error is that made a run fail, or kept it from running."""
+    if isinstance(error, SimulationError):
+        return error.code
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Code.NO_ROOM
+    if isinstance(error, Violation):
+        return Code.INVARIANT
+    return Code.NO_MEMORY if isinstance(error, MemoryError) else code_of(error)
 
 
 def violated(invariant: str, what: str) -> InvariantError:

@@ -4,7 +4,10 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """A closed list. A rule of a plug-in takes one of these, with a text of its own."""
+    """A closed list. A rule of a plug-in takes one of these, with a text of its own.
+
+    Each has its rank in :mod:`statements.ranks`.
+    """
 
     # Keys of a scenario.
     UNKNOWN_KEY = "unknown_key"
@@ -67,6 +70,12 @@ class Code(StrEnum):
     """Code of one's own that does what a run does not see, send or repeat."""
     NO_EXAMPLES = "no_examples"
 
+    # Why a run failed.
+    INVARIANT = "invariant"
+    """It contradicts itself."""
+    NO_ROOM = "no_room"
+    """On a disk, or within a quota."""
+
     # What became of a run.
     CAME_TO_NOTHING = "came_to_nothing"
     NOTHING_ARRIVED = "nothing_arrived"
@@ -76,6 +85,13 @@ class Code(StrEnum):
     """A round, or a program, that had not ended when the run was over."""
     SILENT_DEVICE = "silent_device"
     FAULT = "fault"
+    # What limits the meaning of what was found.
+    STOPPED_EARLY = "stopped_early"
+    NOTHING_LEARNT = "nothing_learnt"
+    TIMING_ONLY = "timing_only"
+    """Nothing was trained: it says when models move, not what they learn."""
+    NOT_DRAWN = "not_drawn"
+    """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"
 
     # Why a run took so long, and why it learnt no more.

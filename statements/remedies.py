@@ -131,7 +131,8 @@ class Lower(Raise):
     def _moved(self, value: float) -> float:
         if "_db" in self.key:
             return value - _FACTOR
-        return value // _FACTOR if isinstance(value, int) else value / _FACTOR
+        is_count = isinstance(value, int) and value > 1  # of which 0 is seldom allowed
+        return max(1, value // _FACTOR) if is_count else value / _FACTOR
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from learning.policies.model_splitting import (
     home_clusters,
 )
 from learning.requests.cluster import (
-    CORRUPTED,
     Assign,
     Chain,
     Cluster,
@@ -38,6 +37,7 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.facts import Cause, Note, parts_named
+from learning.requests.reasons import Reason
 from learning.requests.request import Request
 from learning.rng import stream
 from learning.training.recipe import TrainedPart
@@ -285,11 +285,11 @@ class EnhancedEmsFl(EmsFl):
 
 def _why_lost(down: Receipt, work: Work, up: Receipt) -> str:
     """Say what kept the gates of a contact from the server."""
-    if up.reason == CORRUPTED:
-        return CORRUPTED
+    if up.reason is Reason.CORRUPTED:
+        return up.reason
     if (work.rounds > 0).any():
         return f"{up.reason or 'no round ended'} before the second upload was through"
-    if down.reason == "no contact":
+    if down.reason is Reason.NO_CONTACT:
         return "the upload of the experts took the whole contact"
     if not down.done.any():
         return f"{down.reason} before the download was through"

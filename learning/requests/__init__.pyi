@@ -40,5 +40,6 @@ from .peers import Reach as Reach
 from .peers import Send as Send
 from .peers import Start as Start
 from .peers import Wait as Wait
+from .reasons import Reason as Reason
 from .used import UpdatesUsed as UpdatesUsed
 from .used import Used as Used

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.requests.facts import CORRUPTED as CORRUPTED
 from learning.requests.payload import Payload
+from learning.requests.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -343,10 +343,9 @@ class Work:
 class Receipt:
     """What got through: ``done`` (K,), ``end_s`` (K,; inf where not), bytes so far and left (K,).
 
-    ``reason`` is empty, ``contact ended``, ``no contact``, ``devices away`` (nobody was there),
-    ``corrupted in transit`` (all that is missing is), or ``quorum reached`` or ``deadline reached``
-    of a chain that did not wait for all. ``given_up`` (K,) are those whose
-    transfer was cut off, or refused, and will not be gone on with (None: nobody's).
+    ``reason`` says why not all did; of several it is corrupted only where all that is missing is.
+    ``given_up`` (K,) are those whose transfer was cut off, or refused, and will not be gone on with
+    (None: nobody's).
     ``contact_id`` (K,) is the contact in which the last bit was sent (None without a contact); it
     means nothing where ``done`` is False.
     """
@@ -355,7 +354,7 @@ class Receipt:
     end_s: Floats
     delivered_bytes: Floats
     left_bytes: Floats
-    reason: str = ""
+    reason: Reason = Reason.NONE
     given_up: Mask | None = None
     contact_id: Ints | None = None
 
@@ -390,9 +389,10 @@ class Quorum:
         return math.ceil(self.share * of - 1e-9)
 
     @property
-    def reached(self) -> str:
+    def reached(self) -> Reason:
         """Say what ended a wait that did not take until all were there."""
-        return "quorum reached" if self.deadline_s == math.inf else "deadline reached"
+        none = self.deadline_s == math.inf
+        return Reason.QUORUM_REACHED if none else Reason.DEADLINE_REACHED
 
 
 WAITS_FOR_ALL = Quorum()

@@ -15,8 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-CORRUPTED = "corrupted in transit"
-"""Why an upload that was there as a whole is refused: its checksum is wrong."""
+from learning.requests.reasons import Reason
 
 
 class Cause(StrEnum):
@@ -58,7 +57,7 @@ INJECTED: dict[Cause, tuple[str, str]] = {
         "transfers with packets sent again",
         "injected: {} of {} packets of {} sent again",
     ),
-    Cause.CORRUPTED: ("corrupted uploads", f"{{}} refused: {CORRUPTED}"),
+    Cause.CORRUPTED: ("corrupted uploads", f"{{}} refused: {Reason.CORRUPTED}"),
     Cause.SPOILT: (
         "updates that were not finite",
         "injected: update of device {} is not finite",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.requests.payload import Payload
+from learning.requests.reasons import Reason
 
 
 class Node(NamedTuple):
@@ -74,7 +75,7 @@ class Arrival:
 
     delivered: bool
     time_s: float
-    reason: str = ""
+    reason: Reason = Reason.NONE
     journey: Journey | None = None
 
 

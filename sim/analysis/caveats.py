@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import mean
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.loss_course import STILL
 from sim.analysis.targets import Evaluation
+from statements import Code, Other, Statement, filled
 
 QUANTILE = 1.96
 """Standard errors within which a difference of accuracies may be chance, at 95 %."""
@@ -33,27 +34,43 @@ class Ended(Protocol):
 
 
 @dataclass(frozen=True)
-class TimingOnly:
-    """A group that trained nothing: it says when models move, not what they learn."""
+class Caveat:
+    """What has to be known of a ``group`` before its figures: what is ``said``, a note."""
 
-    kind: ClassVar[str] = "timing only"
     group: str
+    said: Statement
+
+
+def timing_only(group: str) -> Caveat:
+    """Return the caveat of a group that trained nothing."""
+    text = "only the timing was simulated: when models move, not what they learn"
+    return Caveat(group, Statement.note(Code.TIMING_ONLY, "learning.train", text))
+
+
+def stopped_early(group: str, status: str, days: float, of_days: float | None) -> Caveat:
+    """Return the caveat of runs that ended before their time, with this status.
+
+    ``days`` is what the shortest has simulated, ``of_days`` what it should have; None where cycles
+    end it.
+    """
+    text = "{status} after {days:.2f}" + ("" if of_days is None else " of {of_days:g}") + " days"
+    helps = [Other(said="it goes on with --resume")] if status == "interrupted" else []
+    values = {"status": status, "days": days, "of_days": of_days}
+    return Caveat(group, Statement.note(Code.STOPPED_EARLY, "stop", text, *helps, **values))
 
 
 @dataclass(frozen=True)
 class NothingLearnt:
-    """A group whose accuracy at the end is not above that at the start by more than chance.
+    """Runs whose accuracy at the end is not above that at the start by more than chance.
 
     ``start``, ``best`` and ``final`` are means over its runs; ``samples`` are those of the test set
     of one run, and ``chance`` is the rise that these samples cannot tell from none at 95 %. The
-    losses are those of start, end and best, None where they are not known. A group that is
-    ``judged`` by its loss is one whose loss at the end is not below that at the start. ``guessed``
-    is the accuracy of a constant answer, None where it is not known: an accuracy that is above that
-    at the start, and not above this by more than chance, is no better than a guess.
+    losses are those of start, end and best, None where they are not known. Runs that are
+    ``judged`` by their loss are those whose loss at the end is not below that at the start.
+    ``guessed`` is the accuracy of a constant answer, None where it is not known: an accuracy that
+    is above that at the start, and not above this by more than chance, is no better than a guess.
     """
 
-    kind: ClassVar[str] = "nothing learnt"
-    group: str
     start: float
     best: float
     final: float
@@ -99,41 +116,29 @@ class NothingLearnt:
     @property
     def course(self) -> str:
         """How accuracy and loss went, and what could be chance; or the loss by itself."""
+        return filled(self._course, asdict(self))
+
+    @property
+    def _course(self) -> str:
+        """The same as a template of the fields."""
         if self.judged == Judged.LOSS:
-            loss = f"{self.loss_start:.3f} at the start, {self.loss_best:.3f} at best"
-            return f"loss of the next token {loss}, {self.loss_final:.3f} nats at the end"
-        accuracy = f"{self.start:.3f} at the start, {self.best:.3f} at best, {self.final:.3f}"
-        noise = f"of {self.samples:,} test samples {self.chance:.3f} could be chance"
+            loss = "{loss_start:.3f} at the start, {loss_best:.3f} at best"
+            return f"loss of the next token {loss}, {{loss_final:.3f}} nats at the end"
+        accuracy = "{start:.3f} at the start, {best:.3f} at best, {final:.3f}"
+        noise = "of {samples:,} test samples {chance:.3f} could be chance"
         if self.guessed is not None:
-            noise = f"{noise}, and a constant answer is right about {self.guessed:.3f}"
+            noise = f"{noise}, and a constant answer is right about {{guessed:.3f}}"
         text = f"accuracy {accuracy} at the end; {noise}"
         if self.loss_start is None or self.loss_final is None:
             return text
         went = {None: "went", True: "fell", False: "rose"}[self.loss_fell]
-        return f"{text}; the loss {went} from {self.loss_start:.4g} to {self.loss_final:.4g}"
-
-
-@dataclass(frozen=True)
-class StoppedEarly:
-    """A group of runs that ended before their time, with the ``status`` of their manifests.
-
-    ``days`` is what the shortest has simulated, ``of_days`` what it should have; None where cycles
-    end it.
-    """
-
-    kind: ClassVar[str] = "stopped early"
-    group: str
-    status: str
-    days: float
-    of_days: float | None
+        return f"{text}; the loss {went} from {{loss_start:.4g}} to {{loss_final:.4g}}"
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether ``--resume`` goes on with it."""
-        return self.status == "interrupted"
-
-
-Caveat = TimingOnly | NothingLearnt | StoppedEarly
+    def said(self) -> Statement:
+        """What is said of it: a note."""
+        text = f"{self.what}: {self._course}"
+        return Statement.note(Code.NOTHING_LEARNT, "", text, **asdict(self))
 
 
 def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
@@ -141,18 +146,17 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
     status = str(runs[0].manifest["status"])
     if status != "complete":
         days = min(float(run.manifest.get("simulated_s", 0.0)) for run in runs) / SECONDS_A_DAY
-        yield StoppedEarly(group, status, days, runs[0].manifest["scenario"]["stop"].get("days"))
+        yield stopped_early(group, status, days, runs[0].manifest["scenario"]["stop"].get("days"))
     if not runs[0].manifest["scenario"]["learning"].get("train", True):
-        yield TimingOnly(group)
+        yield timing_only(group)
         return
     curves = [run.evaluations for run in runs]
     judged, guess = judged_by(runs[0].manifest), guess_of(runs[0].manifest)
-    if found := nothing_learnt(group, curves, judged, guess):
-        yield found
+    if found := nothing_learnt(curves, judged, guess):
+        yield Caveat(group, found.said)
 
 
 def nothing_learnt(
-    group: str,
     curves: Sequence[Sequence[Evaluation]],
     judged: Judged = Judged.ACCURACY,
     guess: Guess | None = None,
@@ -186,7 +190,7 @@ def nothing_learnt(
     each = [[one.loss for one in curve if one.loss is not None] for curve in curves]
     lowest = _mean_if_known([min(losses, default=None) for losses in each])
     found = NothingLearnt(
-        group, start, best, final, samples[0], chance, first, last, lowest, judged, guessed
+        start, best, final, samples[0], chance, first, last, lowest, judged, guessed
     )
     if judged == Judged.LOSS and (None in (first, last, lowest) or found.loss_fell):
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
+from sim.analysis.caveats import Caveat, caveats_of
 from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.judged import Judged, judged_together
@@ -19,7 +19,7 @@ from sim.analysis.measure import Measure, measure_of
 from sim.analysis.notebook import framed
 from sim.analysis.over_seeds import geometric, over_seeds
 from sim.analysis.rows import Answer, Standing
-from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
+from sim.analysis.rows_json import caveat_json, limits_json, rows_json, verdict_json
 from sim.analysis.targets import (
     TARGETS,
     Evaluation,
@@ -38,7 +38,7 @@ from sim.analysis.verdict_text import (
     comparison_headline,
     comparison_limits,
 )
-from statements import Remedy
+from statements import Code, Remedy, Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,15 +136,15 @@ class Comparison(Mapping[str, Any]):
     """What a comparison of groups of runs has found.
 
     ``answers`` are its rows by figure, those that are tested first; ``caveats`` are what has to
-    be known of them; ``headline`` is what was found in one sentence, and ``limits`` are sentences
-    on what limits its meaning. As a mapping it is what ``compare --json`` prints. ``folders`` are
+    be known of them; ``headline`` is what was found in one sentence, and ``limits`` are what
+    limits its meaning. As a mapping it is what ``compare --json`` prints. ``folders`` are
     those of the runs; with them it shows itself in a notebook as the page of the report.
     """
 
     answers: tuple[Answer, ...]
     caveats: tuple[Caveat, ...]
     headline: str
-    limits: tuple[str, ...]
+    limits: tuple[Statement, ...]
     printed: Mapping[str, Any]
     folders: tuple[Path, ...] = field(default=(), repr=False)
     deadline_days: float | None = field(default=None, repr=False)
@@ -209,7 +209,7 @@ def compare_groups(
     reached = {name: sum(row["cycles_to"][name]["reached"] for row in rows) for name in names}
     shared = target or shared_target(reached, trained)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
-    untrained = [caveat.group for caveat in caveats if isinstance(caveat, TimingOnly)]
+    untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     tested = TIMED if len(untrained) == len(groups) else TESTED[judged]
     if shared is not None:
         tested = {**tested, f"hours_to_{shared}": HOURS}
@@ -226,8 +226,14 @@ def compare_groups(
     limits = comparison_limits(titled, caveats, len(groups), words, drawn=drawn)
     printed = {
         "headline": title,
-        "limits": limits,
+        "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in caveats],
+        "said": [
+            {"group": group.label, "seed": run.manifest["seed"], **said}
+            for group in groups
+            for run in group.runs
+            for said in run.manifest.get("said", ())
+        ],
         "judged_by": judged,
         "reference": groups[reference].label,
         "targets": names,

@@ -19,7 +19,7 @@ from sim.analysis.main_figures import (
 )
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
-from sim.analysis.verdict_text import caveats_beside, p_text
+from sim.analysis.verdict_text import caveats_beside, limit_lines, p_text
 from sim.formatting import table
 
 LONGEST_HEAD = 32
@@ -132,7 +132,7 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
     """
     labels = [group["label"] for group in comparison["groups"]]
     heads, legend = _heads(labels)
-    lines = [comparison.headline, *comparison.limits]
+    lines = [comparison.headline, *limit_lines(comparison.limits)]
     shown = main_figures(comparison)
     if in_full:
         lines += _in_full(comparison, heads, legend)

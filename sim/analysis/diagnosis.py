@@ -180,7 +180,7 @@ def diagnosed(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Di
 def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Learnt:
     curve = evaluations(pooled_metrics(tables), manifest)
     judged, guess = judged_by(manifest), guess_of(manifest)
-    nothing = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
+    nothing = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     updates, aggregates, refused = _used(tables)
     used = bool(updates or aggregates) or _needs_no_update(manifest)
     rounds = int(sum(row["device_rounds"] for row in manifest.get("energy") or ()))

@@ -1,13 +1,13 @@
 """Rows, verdicts and caveats as `--json` has them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.caveats import Caveat
 from sim.analysis.rows import Answer, Row
 from sim.analysis.verdict import Ranking
-from sim.analysis.verdict_text import Words, answer_text, caveat_text
+from sim.analysis.verdict_text import Words, answer_text, limit_lines
+from statements import Statement, as_json, sentence
 
 
 def rows_json(answers: Iterable[Answer]) -> list[dict[str, Any]]:
@@ -57,7 +57,13 @@ def verdict_json(answer: Answer, figure: str, words: Words) -> dict[str, Any]:
 
 def caveat_json(caveat: Caveat) -> dict[str, Any]:
     """Return a caveat as ``compare --json`` and ``show --json`` have it."""
-    return {"kind": caveat.kind, **asdict(caveat), "text": caveat_text(caveat)}
+    return {"group": caveat.group, **as_json(caveat.said), "text": sentence(caveat.said)}
+
+
+def limits_json(limits: Sequence[Statement]) -> list[dict[str, Any]]:
+    """Return what limits the meaning of a headline as ``--json`` has it."""
+    lines = limit_lines(limits)
+    return [as_json(said) | {"text": line} for said, line in zip(limits, lines, strict=True)]
 
 
 def ranking_json(ranking: Ranking) -> dict[str, Any]:

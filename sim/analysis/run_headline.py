@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sim.analysis.caveats import Caveat, Ended, StoppedEarly, TimingOnly, caveats_of
+from sim.analysis.caveats import Ended, caveats_of
 from sim.analysis.judged import Judged
-from sim.analysis.verdict_text import caveat_text
+from sim.analysis.verdict_text import limit_lines
 from sim.formatting import counted, data_size, seconds
+from statements import Code, Statement, sentence
 
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 
@@ -24,17 +25,17 @@ def headline_of_run(run: Done) -> str:
     summary = run.summary
     if nothing := summary["came_to_nothing"]:
         return f"No result: {nothing['what']}"
-    caveats = list(caveats_of("", [run]))
-    early = [caveat_text(one) for one in caveats if isinstance(one, StoppedEarly)]
-    others = [one for one in caveats if not isinstance(one, StoppedEarly)]
-    said = [*early, _came_out(summary, others)] if summary["hours"] else early
-    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in said)
+    notes = [caveat.said for caveat in caveats_of("", [run])]
+    early = [sentence(said) for said in notes if said.code is Code.STOPPED_EARLY]
+    others = [said for said in notes if said.code is not Code.STOPPED_EARLY]
+    lines = [*early, _came_out(summary, others)] if summary["hours"] else early
+    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in lines)
 
 
-def _came_out(summary: Mapping[str, Any], caveats: Sequence[Caveat]) -> str:
+def _came_out(summary: Mapping[str, Any], notes: Sequence[Statement]) -> str:
     days = f"{summary['hours'] / 24:.2f} days"
-    for caveat in caveats:
-        return _timed(summary, days) if isinstance(caveat, TimingOnly) else caveat_text(caveat)
+    for said in notes:
+        return _timed(summary, days) if said.code is Code.TIMING_ONLY else sentence(said)
     if summary["accuracy_final"] is None:
         return f"{days} without an evaluation"
     if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
@@ -63,9 +64,8 @@ def _timed(summary: Mapping[str, Any], days: str) -> str:
 
 def limits_of_run(run: Done) -> str:
     """Return what limits the meaning of a run's headline, in a sentence; empty for nothing."""
-    caveats = caveats_of("", [run])
-    timed = [caveat_text(one) for one in caveats if isinstance(one, TimingOnly)]
-    return f"{timed[0][:1].upper()}{timed[0][1:]}." if timed else ""
+    notes = [caveat.said for caveat in caveats_of("", [run])]
+    return " ".join(limit_lines(said for said in notes if said.code is Code.TIMING_ONLY))
 
 
 def sent(summary: Mapping[str, Any]) -> list[str]:

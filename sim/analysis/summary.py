@@ -134,7 +134,7 @@ def _nothing_learnt(
     curve: Sequence[targets.Evaluation], judged: Judged, guess: Guess | None
 ) -> dict[str, Any] | None:
     """Return what came of a training in which nothing was learnt; None if something was."""
-    found = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
+    found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
     known = {name: value for name, value in vars(found).items() if name != "group"}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
-from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
+from sim.analysis.caveats import Caveat
 from sim.analysis.findings import Finding, Sure, ranked
 from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
 from sim.formatting import listed
-from statements import Code, Other, Remedy, Statement, sentence
+from statements import Code, Other, Remedy, Statement, by_rank, sentence
 
 Names = Callable[[Sequence[str]], str]
 
@@ -136,19 +136,31 @@ def comparison_limits(
     words: Words,
     *,
     drawn: bool,
-) -> list[str]:
-    """Return what limits the meaning of a headline, a sentence each, to stand behind it.
+) -> list[Statement]:
+    """Return what limits the meaning of a headline, to stand behind it.
 
     That is what is true of all groups, and how few seeds there are where anything is ``drawn``.
     """
-    whole = [one for one in caveats if not isinstance(one, StoppedEarly)]
-    lines = [f"{line}." for line in caveat_lines(whole, groups)][:1] if len(whole) >= groups else []
+    by_statement = _by_statement(caveats).items()
+    whole = [said for said, of in by_statement if len(of) == groups]
+    limits = [said for said in whole if said.code is not Code.STOPPED_EARLY]
+    unlearnt = [one for one in caveats if one.said.code is Code.NOTHING_LEARNT]
+    if not limits and len(unlearnt) == groups:  # with figures of its own each: these stand beside
+        text = "nothing was learnt by any of {groups} groups"
+        limits.append(Statement.note(Code.NOTHING_LEARNT, "", text, groups=groups))
     verdicts = {answer.verdict for answer in answers}
-    if not drawn:
-        lines.append("Nothing here is drawn at random: every seed gives the same figures.")
-    elif few := few_seeds(verdicts, words):
-        lines.append(f"{sentence(few)}.")
-    return lines
+    few = few_seeds(verdicts, words) if drawn else NOTHING_DRAWN
+    return by_rank([*limits, *([few] if few else [])])
+
+
+NOTHING_DRAWN = Statement.note(
+    Code.NOT_DRAWN, "seed", "nothing here is drawn at random: every seed gives the same figures"
+)
+
+
+def limit_lines(limits: Iterable[Statement]) -> list[str]:
+    """Return what limits the meaning of a headline as sentences."""
+    return [f"{_upper(sentence(said))}." for said in limits]
 
 
 def few_seeds(verdicts: Collection[Verdict], words: Words = PLAIN) -> Statement | None:
@@ -178,32 +190,27 @@ def _upper(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def caveat_text(caveat: Caveat) -> str:
-    """Say what has to be known of a group of runs, without its name."""
-    match caveat:
-        case TimingOnly():
-            return "only the timing was simulated: when models move, not what they learn"
-        case NothingLearnt():
-            return f"{caveat.what}: {caveat.course}"
-        case StoppedEarly(_, _, days, of_days):
-            of = "" if of_days is None else f" of {of_days:g}"
-            goes_on = "; goes on with --resume" if caveat.can_go_on else ""
-            return f"{caveat.status} after {days:.2f}{of} days{goes_on}"
-
-
 def caveat_lines(caveats: Sequence[Caveat], groups: int) -> list[str]:
     """Say what has to be known before the figures, once for all groups of which it is true."""
-    named: dict[str, list[str]] = {}
-    for caveat in caveats:
-        named.setdefault(caveat_text(caveat), []).append(caveat.group)
     return [
-        _upper(text) if len(of) == groups else f"{listed(of)}: {text}" for text, of in named.items()
+        _upper(sentence(said)) if len(of) == groups else f"{listed(of)}: {sentence(said)}"
+        for said, of in _by_statement(caveats).items()
     ]
 
 
-def caveats_beside(limits: Collection[str], caveats: Sequence[Caveat], groups: int) -> list[str]:
+def caveats_beside(
+    limits: Collection[Statement], caveats: Sequence[Caveat], groups: int
+) -> list[str]:
     """Say of groups what has to be known and does not stand among the ``limits`` of a headline."""
-    return [line for line in caveat_lines(caveats, groups) if f"{line}." not in limits]
+    return caveat_lines([one for one in caveats if one.said not in limits], groups)
+
+
+def _by_statement(caveats: Sequence[Caveat]) -> dict[Statement, list[str]]:
+    """Return the groups of which each of what is said is true."""
+    named: dict[Statement, list[str]] = {}
+    for caveat in caveats:
+        named.setdefault(caveat.said, []).append(caveat.group)
+    return {said: named[said] for said in by_rank(named)}
 
 
 def _decided(answer: Answer, words: Words) -> str:

@@ -59,12 +59,13 @@ def schema_of_files() -> dict[str, Any]:
 def doctor_command() -> None:
     """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
-    from sim.execution.versions import versions
+    from sim.execution.versions import installed, versions
     from sim.process.installation import HOME, PACKAGES, foreign_packages, is_clone
 
     complaints = [*foreign_packages(), *shadows()]
     lines = [f"{name} {number}" for name, number in versions().items()]
-    missing = [f"missing: {line}" for line in lines if line.endswith("not installed")]
+    lacking = [name for name, number in installed().items() if number is None]
+    missing = [f"missing: {name} {versions()[name]}" for name in lacking]
     own = complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
     here = Path.cwd()
     if is_clone(here) and here != HOME:

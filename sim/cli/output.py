@@ -11,7 +11,7 @@ import typer
 
 from sim.cli.exits import ExitCode
 from sim.process.terminal import drop_unwritten
-from statements import Severity, Statement
+from statements import Statement
 
 
 @contextmanager
@@ -40,13 +40,6 @@ def warn(warnings: Iterable[Statement | str]) -> None:
     """Print warnings, a line each, beside the data on stdout."""
     for warning in warnings:
         print(f"warning: {one_line(str(warning))}", file=sys.stderr)
-
-
-def in_turn(said: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
-    """Return what is said before the figures of a run, and the notes that follow them."""
-    every = list(said)
-    notes = [one for one in every if one.severity is Severity.NOTE]
-    return [one for one in every if one.severity is not Severity.NOTE], notes
 
 
 def print_json(value: object) -> None:

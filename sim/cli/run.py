@@ -16,7 +16,7 @@ from sim.cli import options, output
 from sim.cli.exits import ExitCode
 from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
-from statements import Code
+from statements import Code, in_turn
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -114,7 +114,7 @@ class Execution:
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
             new = (w for w in result.warnings if w not in progress.doubts)
-            warnings, notes = output.in_turn(new)
+            warnings, notes = in_turn(new)
             summary = result.summary
             text = summary_text(result)
         output.warn(warnings)
@@ -136,6 +136,7 @@ class Execution:
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
+        from sim.execution.folder import read_manifest
         from sim.execution.interrupt import stop_on_interrupt
         from sim.execution.status import FAILED
 
@@ -143,7 +144,10 @@ class Execution:
             with stop_on_interrupt(self.max_wall_s, patient=False) as stop:
                 return self.start(observers=(*observers, stop))
         except SimulationError as error:
-            if (FAILED, str(error)) != (earlier.get("status"), earlier.get("error")):
+            known = earlier.get("status") == FAILED and "error_code" in earlier
+            if not known or error.code != earlier["error_code"]:
+                raise
+            if read_manifest(self.place)["events"] != earlier["events"]:
                 raise
             again = f"{error}; it failed so before, and --resume does not mend that"
             raise SimulationError(again) from error

@@ -13,7 +13,7 @@ from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.formatting import Bar
-from statements import Statement, as_json
+from statements import Statement, as_json, by_rank
 
 if TYPE_CHECKING:
     from sim.engine.cost import Cost
@@ -33,14 +33,14 @@ class _Looked:
         """Keep doubts, and print them at once unless they will be part of JSON."""
         self.doubts += doubts
         if not self.json_:
-            warn(doubts)
+            warn(by_rank(doubts))
 
     def show(self) -> None:
         """Print it; raise InputError for a run that does not fit into memory."""
         if not self.json_:
             print("\n".join(self.lines))
         elif self.too_large is None:
-            said = [as_json(doubt) for doubt in self.doubts]
+            said = [as_json(doubt) for doubt in by_rank(self.doubts)]
             print_json({"refused": None, "doubts": said, "text": "\n".join(self.lines)})
         if self.too_large is not None:
             raise self.too_large

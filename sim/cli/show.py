@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import Json, RunFolder, RunFolders
-from sim.cli.output import in_turn, print_json, warn
+from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from statements import Code
+from statements import Code, by_rank, in_turn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -59,7 +59,7 @@ def compare_command(
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
-    from sim.execution.result import compare
+    from sim.execution.result import compare, warnings_in
 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
@@ -89,7 +89,8 @@ def compare_command(
             print_json(dict(compared))
         else:
             print(comparison_text(compared, in_full=in_full))
-            warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
+            for run in runs:
+                warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
 
 
 RunsOrSweeps = Annotated[

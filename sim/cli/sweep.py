@@ -133,6 +133,7 @@ def sweep_command(
 
 def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
+    from sim.sweep.rows import printed_rows
     from sim.sweep.text import reuse_text, sha256_text, table_text
 
     rows = done.rows()
@@ -143,7 +144,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
     elsewhere = f"leomix report {done.place}"
     with output.showing(f"the sweep {ended}, its table", elsewhere, json_=as_json):
         if as_json:
-            output.print_json(rows.to_pylist())
+            output.print_json(printed_rows(rows))
             return
         print("\n".join([*_finding(done), table_text(rows, keys)]))
         below = {

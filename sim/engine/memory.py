@@ -6,7 +6,7 @@ takes what is there always, and the largest of its phases besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
@@ -46,7 +46,7 @@ from sim.links.pass_geometry import grid_points
 from sim.links.plan_links import POINTS_AT_ONCE
 from sim.plan.plan_size import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
-from statements import Code, Statement
+from statements import Code, Lower, Other, Remedy, Set, Statement
 
 if TYPE_CHECKING:
     from learning.learner import Learner
@@ -64,9 +64,13 @@ MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
 
 
+UNTRAINED = Set("learning.train", value=False)
+"""What takes none of the memory of training."""
+
+
 @dataclass(frozen=True)
 class Need:
-    """Bytes for one thing, and the figures that they come from; ``change`` is what lowers it.
+    """Bytes for one thing, and the figures that they come from; ``remedies`` are what lowers it.
 
     They are taken ``when`` that is so: always, or in one phase of the run.
     """
@@ -74,7 +78,7 @@ class Need:
     what: str
     bytes: float
     figures: str
-    change: str
+    remedies: tuple[Remedy, ...]
     when: When = "always"
 
 
@@ -108,8 +112,8 @@ def check(built: Build, place: Path | None = None) -> None:
         found = _footprint(built)
         if (kept := found.of(MODEL, ADDED, STATES)) > LARGE_BYTES:
             folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
-            what = f"use -o on a larger disk{_lower_rank(learner)}, or learning.train=false"
-            need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", what)
+            helps = (Other(said="use -o on a larger disk"), *_lower_rank(learner), UNTRAINED)
+            need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", helps)
             _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
 
 
@@ -124,11 +128,11 @@ def _check_room(needs: list[Need], free: int | None, where: str) -> None:
             Code.NO_MEMORY,
             "",
             f"the run needs about {data_size(total)} of {{where}} and {data_size(free)} are free; "
-            f"{data_size(most.bytes)} of it is {{most}} ({{figures}}): {{change}}",
+            f"{data_size(most.bytes)} of it is {{most}} ({{figures}})",
+            *most.remedies,
             where=where,
             most=most.what,
             figures=most.figures,
-            change=most.change,
             needed_bytes=total,
             free_bytes=free,
         )
@@ -144,24 +148,29 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     # One pass, or as many as there are in a table.
     at_once = max(counts.largest_pass, min(POINTS_AT_ONCE, counts.points))
     needs = [
-        Need("the program", program_bytes, "Python and its libraries", "use a larger machine"),
+        Need(
+            "the program",
+            program_bytes,
+            "Python and its libraries",
+            (Other(said="use a larger machine"),),
+        ),
         Need(
             "the contact plan",
             CONTACT_BYTES * counts.contacts,
             f"{counts.contacts} contacts",
-            "simulate fewer days or satellites",
+            (Other(said="simulate fewer days or satellites"),),
         ),
         Need(
             "link curves",
             POINT_BYTES * at_once,
             f"up to {at_once} points at once, {counts.largest_pass} in a pass",
-            "use fewer devices a cluster",
+            (Other(said="use fewer devices a cluster"),),
         ),
         Need(
             "rows of the traces",
             ROW_BYTES * min(counts.rows, MOST_ROWS),
             f"about {counts.rows} rows, at most {MOST_ROWS} of them in memory",
-            "simulate fewer days or devices",
+            (Other(said="simulate fewer days or devices"),),
         ),
     ]
     if not built.learner.trains:
@@ -187,20 +196,18 @@ def _learning(built: Build) -> Iterator[Need]:
     config = built.learner.config
     found = _footprint(built)
     kind = kind_of(config.model.kind)
-    sixteen = ", learning.precision=bfloat16," if kind.takes_bfloat16 else ""
-    lower = _lower_rank(built.learner)
-    smaller = f"use a smaller model{sixteen} or learning.train=false"
-    fewer = f"use fewer devices{lower}, or learning.train=false"
-    less = ["a lower learning.batch_size", "learning.train=false"]
+    sixteen = (Set("learning.precision", "bfloat16"),) if kind.takes_bfloat16 else ()
+    smaller = (Other(said="use a smaller model"), *sixteen, UNTRAINED)
+    fewer = (Other(said="use fewer devices"), *_lower_rank(built.learner), UNTRAINED)
+    pieces: tuple[Remedy, ...] = (Lower("learning.batch_size", now=config.batch_size), UNTRAINED)
     if built.method.traits.uses_optimizer:
-        less.insert(0, "learning.micro_batch")
+        pieces = (Set("learning.micro_batch", 1), *pieces)
     if kind.is_text and not config.checkpoint_activations:
-        less.insert(0, "learning.checkpoint_activations=true")
-    pieces = f"use {', '.join(less[:-1])} or {less[-1]}"
+        pieces = (Set("learning.checkpoint_activations", value=True), *pieces)
     parameters = f"{found.parameters} parameters"
-    words = {
+    words: Mapping[str, tuple[str, tuple[Remedy, ...]]] = {
         MODEL: (parameters, smaller),
-        KERNELS: ("one for each shape, of the last ones", "use learning.precision=float32"),
+        KERNELS: ("one for each shape, of the last ones", (Set("learning.precision", "float32"),)),
         LOADING: (f"{parameters} as their files keep them", smaller),
         ADDED: (f"new versions of experts, in {built.cycles} cycles, of {parameters}", smaller),
         STATES: (
@@ -209,7 +216,7 @@ def _learning(built: Build) -> Iterator[Need]:
         ),
         PRETRAINING: (
             f"a step of the gates, or of an expert, of {parameters}",
-            f"use learning.pretraining.gate_steps=0, {pieces.removeprefix('use ')}",
+            (Set("learning.pretraining.gate_steps", 0), *pieces),
         ),
         EMBEDDING: ("samples that run through them together", smaller),
         STEP: (
@@ -219,19 +226,25 @@ def _learning(built: Build) -> Iterator[Need]:
         EVALUATION: ("samples that are evaluated together", smaller),
         LOGITS: (
             f"the logits of {found.tested} test samples for {found.classes} classes",
-            "use fewer classes, a lower learning.data.test_fraction, or learning.train=false",
+            (
+                Other(said="use fewer classes"),
+                Lower("learning.data.test_fraction"),
+                UNTRAINED,
+            ),
         ),
         WRITING: ("what is not in the files of checkpoints", smaller),
-        DATA: ("as its files, a few copies", "use fewer samples, or learning.train=false"),
+        DATA: ("as its files, a few copies", (Other(said="use fewer samples"), UNTRAINED)),
     }
     for name in dict.fromkeys(part.name for part in found.parts):
         when = next(part.when for part in found.parts if part.name == name)
         yield Need(name, found.of(name), *words[name], when)
 
 
-def _lower_rank(learner: Learner) -> str:
-    """Name the rank of factors as a remedy, where there are any."""
-    return ", a lower learning.lora.rank" if learner.config.model.lora.rank is not None else ""
+def _lower_rank(learner: Learner) -> Iterator[Remedy]:
+    """Yield a lower rank of factors, where there are any."""
+    rank = learner.config.model.lora.rank
+    if rank is not None and rank > 1:
+        yield Lower("learning.lora.rank", now=rank)
 
 
 # How much there will be of everything in a run, counted from its plan before it begins.

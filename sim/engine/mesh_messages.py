@@ -53,7 +53,7 @@ def check_messages(world: World, plan: Plan, method: MethodType, learner: Learne
                 f"{_message(method, size_bytes)} never gets {plan.topology.toward(way)} for "
                 f"{{client!r}}: in one piece, {data_size(found.most_bytes)} is the most that all "
                 "links and passes of any path hold",
-                *faster_mesh(world, feeder=plan.feeder is not None),
+                *faster_mesh(world, plan.topology.direction(way), feeder=plan.feeder is not None),
                 smaller_model(world),
                 client=found.client,
                 message_bytes=size_bytes,

@@ -130,7 +130,7 @@ def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> Came
     """
     curve = evaluations(pooled, None)
     judged = by_objective(built.learner.config.data.objective)
-    found = nothing_learnt("", [curve], judged, guess) if len(curve) > 1 else None
+    found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
     own_learning = built.method.traits.own_learning

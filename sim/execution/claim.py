@@ -8,7 +8,7 @@ from pathlib import Path
 
 from learning.files import is_stray
 from sim import files
-from sim.errors import InputError, SimulationError
+from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT
 from sim.execution.folder import MANIFEST, RUN_LOG
 from sim.execution.live import LIVE
@@ -98,7 +98,7 @@ def as_run_failure(place: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or place
-        raise SimulationError(f"{where}: {error.strerror or error}") from error
+        raise SimulationError(f"{where}: {error.strerror or error}", failure_code(error)) from error
 
 
 SPILLED = ".spilled"

@@ -20,6 +20,7 @@ def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> Statement | 
     if not missing.messages:
         return None
     name = name_of(way)
+    direction = built.plan.topology.direction(way)
     parts = []
     if missing.no_route:
         parts.append(f"{counted(missing.no_route, name)} found no route before the end")
@@ -31,7 +32,7 @@ def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> Statement | 
         "",
         f"{' and '.join(parts)}, of {data_size(missing.largest_bytes)} at most",
         *longer_run(built.world),
-        *faster_mesh(built.world, feeder=built.plan.feeder is not None),
+        *faster_mesh(built.world, direction, feeder=built.plan.feeder is not None),
         *less_to_carry(built.world, built.learner.config.model.lora, way),
         no_route=missing.no_route,
         under_way=missing.under_way,

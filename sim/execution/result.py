@@ -63,13 +63,15 @@ def load(folder: str | Path) -> Result:
 
 def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
+    return Result(read_tables(place), manifest, place, warnings_in(manifest))
+
+
+def warnings_in(manifest: Mapping[str, Any]) -> list[Statement]:
+    """Return what a run has warned of and noted, out of its manifest."""
     if "said" in manifest:
-        warnings = [Statement.told(one) for one in manifest["said"]]
-    else:  # a run of an earlier version
-        warnings = [
-            Statement.doubt(Code.OTHER, "", str(text)) for text in manifest.get("warnings", ())
-        ]
-    return Result(read_tables(place), manifest, place, warnings)
+        return [Statement.told(one) for one in manifest["said"]]
+    # a run of an earlier version
+    return [Statement.doubt(Code.OTHER, "", str(text)) for text in manifest.get("warnings", ())]
 
 
 def _frame(name: str, doc: str) -> property:

@@ -40,6 +40,7 @@ from sim.errors import (
     InvariantError,
     SimulationError,
     as_input,
+    failure_code,
 )
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
@@ -280,14 +281,14 @@ class Run(Observer):
             # In the middle of an event, and in a hurry: what was saved last is whole.
             raise Interrupted(self._how_to_resume("stopped at once")) from None
         except Violation as error:
-            self._keep_failed(str(error))
+            self._keep_failed(str(error), Code.INVARIANT)
             raise InvariantError(str(error)) from error
         except SimulationError as error:
             text = f"{self._replayed}{error}"
-            self._keep_failed(text)
+            self._keep_failed(text, error.code)
             if not self._replayed:
                 raise
-            raise SimulationError(text) from error.__cause__
+            raise SimulationError(text, error.code) from error.__cause__
         except ValueError as error:
             if isinstance(error, InputError) or not self._replayed or self.checkpoint is None:
                 raise
@@ -305,8 +306,8 @@ class Run(Observer):
             error.__traceback__ = None
             doing = " ".join([NO_MEMORY, *getattr(error, "__notes__", [])[:1]])
             lacking = f"{self._how_to_resume(doing)}; {ESTIMATE}"
-            self._keep_failed(lacking)
-            raise SimulationError(lacking) from None
+            self._keep_failed(lacking, Code.NO_MEMORY)
+            raise SimulationError(lacking, Code.NO_MEMORY) from None
         return result
 
     @property
@@ -318,16 +319,17 @@ class Run(Observer):
         is_replayed = saved_at > 0 and self._event <= saved_at
         return f"{self.checkpoint.folder / JOURNAL}: " if is_replayed else ""
 
-    def _keep_failed(self, error: str) -> None:
+    def _keep_failed(self, error: str, code: Code) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
         self.simulation.invariants.rest()  # one failure is enough
         try:
             with claim.as_run_failure(self.place):
-                self._write(self._result(status.FAILED, error))
+                self._write(self._result(status.FAILED, error, code))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             why = "" if text == error else f": {text}"
-            raise SimulationError(f"{error}; what was traced is lost{why}") from trouble
+            lost = f"{error}; what was traced is lost{why}"
+            raise SimulationError(lost, failure_code(trouble)) from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Keep how far the run has come, for who asks."""
@@ -404,7 +406,7 @@ class Run(Observer):
             return at
         return f"{at}; go on with: --resume -o {self.place}"
 
-    def _result(self, ended: str, error: str = "") -> Result:
+    def _result(self, ended: str, error: str = "", code: Code | None = None) -> Result:
         tables = self.simulation.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
@@ -429,6 +431,7 @@ class Run(Observer):
             nothing=nothing,
             warnings=warnings,
             error=error,
+            **({} if code is None else {"error_code": code.value}),
             wall_s=round(time.monotonic() - self._began, 3),
             events=self._event,
             tests=self._tests,

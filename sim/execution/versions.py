@@ -9,15 +9,24 @@ LIBRARIES = ("leomix", "torch", "numpy", "scipy", "skyfield", "sgp4", "simpy", "
 
 
 @functools.cache
+def installed() -> dict[str, str | None]:
+    """Versions of Python and of the libraries that decide a result, without importing them.
+
+    None of a library that is not installed.
+    """
+    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result, without importing them."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    """Return what is :func:`installed` as manifests have it."""
+    return {name: number or "not installed" for name, number in installed().items()}
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from learning.requests.cluster import Ints
+from learning.requests.reasons import Reason
 from sim.facts.coded import Coded
 from sim.facts.events import Event, EventKind
 from sim.facts.row import Real, Row, Text, Whole, column
@@ -204,7 +205,7 @@ class MessageLost(Event):
 
     payload: str
     target: str
-    reason: str
+    reason: Reason
 
     def text(self) -> str:
         """Say which message, and why."""

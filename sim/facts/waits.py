@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from learning.requests.facts import Cause
+from learning.requests.reasons import Reason
 from sim.facts.events import Event, EventKind
 from sim.facts.row import Real, column
 
@@ -77,7 +78,7 @@ class SubChannelBusy(Waited):
 class ChainClosed(Waited):
     """A chain of transfers was closed for a ``reason``, and cut off so many ``devices``."""
 
-    reason: str
+    reason: Reason
     devices: int
 
     def text(self) -> str:

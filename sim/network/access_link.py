@@ -13,10 +13,11 @@ import simpy
 
 from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Upload, Work
 from learning.requests.payload import Payload
+from learning.requests.reasons import Reason
 from sim.facts.directions import Way
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
-from sim.network.mesh import NO_ROUTE, Mesh
+from sim.network.mesh import Mesh
 from sim.network.mesh_message import MeshMessage
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
@@ -291,7 +292,7 @@ class AccessLink(ServiceLink):
             end_s=end_s,
             delivered_bytes=np.where(lost, 0.0, reply.delivered_bytes),
             left_bytes=np.where(lost, leg.size, reply.left_bytes),
-            reason=reply.reason or NO_ROUTE,
+            reason=reply.reason or Reason.NO_ROUTE,
             given_up=given_up,
         )
 
@@ -302,7 +303,9 @@ class AccessLink(ServiceLink):
         if isinstance(step, Train):
             return Work(np.zeros(k, np.int64), np.full(k, math.inf), nobody)
         left = np.full(k, step.payload.bytes, float)
-        return Receipt(nobody, np.full(k, math.inf), np.zeros(k), left, NO_ROUTE, nobody.copy())
+        return Receipt(
+            nobody, np.full(k, math.inf), np.zeros(k), left, Reason.NO_ROUTE, nobody.copy()
+        )
 
 
 class _Whole(NamedTuple):

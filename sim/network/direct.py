@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Download, Receipt, Step, Train, Upload
+from learning.requests.reasons import Reason
 from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.steady_way import SteadyWay
@@ -104,7 +105,7 @@ class DirectTransfer:
             np.array([self.end_s]),
             np.array([self.size]),
             np.zeros(1),
-            "",
+            Reason.NONE,
             np.zeros(1, bool),
             np.array([self.contact.contact_id]),
         )

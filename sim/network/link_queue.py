@@ -18,6 +18,7 @@ import numpy as np
 import simpy
 
 from learning.requests.peers import Arrival, Node, Send
+from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.transfers import Outcome
@@ -104,9 +105,9 @@ class LinkQueue:
         first = next(openings, None)
         parts = [] if first is None else self._parts(send, chain([first], openings))
         if first is None or not parts or parts[-1].outcome == Outcome.CARRIED:
-            return Arrival(delivered=False, time_s=self._clock.now, reason="no window left")
+            return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.NO_WINDOW_LEFT)
         if not send.wait and first.start_s > self._clock.now:
-            return Arrival(delivered=False, time_s=self._clock.now, reason="out of sight")
+            return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.OUT_OF_SIGHT)
         return (yield from self._carry(_Message(send, parts)))
 
     def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
@@ -160,7 +161,7 @@ class LinkQueue:
             account.delivered += message.size
             return Arrival(delivered=True, time_s=last.end_s)
         account.dropped += message.size
-        return Arrival(delivered=False, time_s=last.end_s, reason="cut off by the end of a window")
+        return Arrival(delivered=False, time_s=last.end_s, reason=Reason.CUT_BY_WINDOW)
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""

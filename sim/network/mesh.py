@@ -13,6 +13,7 @@ import simpy
 from learning.requests.cluster import Mask
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Send
+from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.facts.directions import Way
 from sim.facts.stream import Facts
@@ -27,9 +28,6 @@ from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
 from sim.routing.hop import Route
-
-NO_ROUTE = "no route before the end"
-"""Why a message is not sent at all."""
 
 
 class Carried(NamedTuple):
@@ -146,7 +144,7 @@ class Mesh:
         if route is None:
             if way is not None:
                 self.missing[way].count_lost(message)
-            return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
+            return Arrival(delivered=False, time_s=ready_s, reason=Reason.NO_ROUTE)
         if route:
             yield self._there(route)
         journey = journey_of(route, ready_s, self._timetable.contacts.start_s)
@@ -235,7 +233,7 @@ class Mesh:
                 version=message.version,
                 payload=message.payload.name,
                 target=message.way,
-                reason=NO_ROUTE,
+                reason=Reason.NO_ROUTE,
             )
         )
 

@@ -12,8 +12,9 @@ import simpy
 
 from learning.requests.cluster import Download, Receipt, Sizing, Step, Train, Upload, Work
 from learning.requests.masks import EVERYBODY, NOBODY
+from learning.requests.reasons import Reason
 from sim.network.endpoint import Endpoint
-from sim.network.mesh import NO_ROUTE, Mesh
+from sim.network.mesh import Mesh
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, way_of
@@ -62,7 +63,7 @@ class MeshLink(ServiceLink):
             if isinstance(step, Upload) and step.sized is not None:
                 step = self._sized(step, step.sized, list(zip(steps, replies, strict=False)))
             if not asked:
-                replies.append(_not_sent(step, ""))
+                replies.append(_not_sent(step, Reason.NONE))
                 continue
             receipt = yield from self._carry(step)
             able = bool(receipt.done[0])
@@ -89,7 +90,7 @@ class MeshLink(ServiceLink):
         )
         self._carrying -= 1
         if carried is None:
-            return _not_sent(step, NO_ROUTE)
+            return _not_sent(step, Reason.NO_ROUTE)
         self._sessions.use_open()
         return Receipt(
             EVERYBODY[1],
@@ -106,7 +107,7 @@ def _no_work() -> Work:
     return Work(np.zeros(1, np.int64), np.full(1, math.inf), NOBODY[1])
 
 
-def _not_sent(step: Upload | Download, reason: str) -> Receipt:
+def _not_sent(step: Upload | Download, reason: Reason) -> Receipt:
     """Of a transfer of which nothing has moved."""
     size = np.full(1, step.payload.bytes, float)
     return Receipt(NOBODY[1], np.full(1, math.inf), np.zeros(1), size, reason, NOBODY[1])

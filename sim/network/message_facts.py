@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from learning.requests.peers import Send
+from learning.requests.reasons import Reason
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.faults import PacketsResent
 from sim.facts.stream import Facts
@@ -56,7 +57,7 @@ class MessageFacts:
                 )
             )
 
-    def lost(self, send: Send, time_s: float, why: str) -> None:
+    def lost(self, send: Send, time_s: float, why: Reason) -> None:
         """A message that will never arrive."""
         self._facts.emit(
             MessageLost(

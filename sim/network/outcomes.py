@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from learning.requests.cluster import Ints, Mask
+from learning.requests.reasons import Reason
 from sim.facts.transfers import Outcome
 
 CutTransfers = Literal["resume", "restart", "drop"]
@@ -23,7 +24,7 @@ class Ending:
     """
 
     time_s: float
-    closed: str = ""
+    closed: Reason = Reason.NONE
     run_over: bool = False
 
 

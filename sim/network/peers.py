@@ -20,6 +20,7 @@ from learning.requests.peers import (
     Reach,
     Send,
 )
+from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
@@ -34,9 +35,6 @@ from sim.network.relay import Relay, Relaying
 from sim.network.timetable import timetable
 from sim.plan.isl import IslPlan
 from sim.routing.graph import ContactGraph
-
-AWAY = "away"
-"""Why a message is lost whose source or target is not there when it is sent."""
 
 
 class Peers:
@@ -81,8 +79,8 @@ class Peers:
         if send.source == send.target:
             return Arrival(delivered=True, time_s=self._clock.now)
         if any(node != SERVER and self.nodes.away(node) for node in (send.source, send.target)):
-            self._facts.lost(send, self._clock.now, AWAY)
-            return Arrival(delivered=False, time_s=self._clock.now, reason=AWAY)
+            self._facts.lost(send, self._clock.now, Reason.AWAY)
+            return Arrival(delivered=False, time_s=self._clock.now, reason=Reason.AWAY)
         arrival = yield from self._carry(send)
         if not arrival.delivered:
             self._facts.lost(send, self._clock.now, arrival.reason)
@@ -109,7 +107,7 @@ class Peers:
             return (yield from self._over_isls.send(send, windows))
         why = self.relay.unreachable(source, target)
         if why:  # of devices without a relay the sidelinks that there are do not reach
-            far = "out of range" if why == "no relay" and links is not None else why
+            far = Reason.OUT_OF_RANGE if why is Reason.NO_RELAY and links is not None else why
             return Arrival(delivered=False, time_s=self._clock.now, reason=far)
         return (yield from self.relay.send(send))
 
@@ -126,7 +124,7 @@ class Peers:
         source = nodes.index(send.source)
         hops = graph.route(source, nodes.index(send.target), bits, self._clock.now)
         graph.book(hops or ())
-        arrival = Arrival(delivered=False, time_s=self._clock.now, reason="no route before the end")
+        arrival = Arrival(delivered=False, time_s=self._clock.now, reason=Reason.NO_ROUTE)
         for hop in hops or ():
             yield self._clock.at(max(hop.begin_s, self._clock.now))
             step = replace(send, source=nodes[hop.source], target=nodes[hop.target], wait=True)

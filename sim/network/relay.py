@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
+from learning.requests.cluster import Download, Receipt, Upload
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Node, Send
+from learning.requests.reasons import Reason
 from sim.clock import Clock, Process
 from sim.facts.directions import Way
 from sim.network.service_link import ServiceLink
@@ -65,16 +66,16 @@ class Relay:
         self._waiting: dict[Access, list[_Message]] = {}
         self._payloads: dict[Access, int] = {}
 
-    def unreachable(self, source: str, target: str) -> str:
-        """Say why devices of one cluster cannot reach those of another now; empty if they can."""
+    def unreachable(self, source: str, target: str) -> Reason:
+        """Say why devices of one cluster cannot reach those of another now, if they cannot."""
         ends = self.sessions[source], self.sessions[target]
         if self.policy == "none":
-            return "no relay"
+            return Reason.NO_RELAY
         if any(sessions.over for sessions in ends):
-            return "no contact left"
+            return Reason.NO_CONTACT_LEFT
         if self.policy == "contact" and not all(sessions.is_open for sessions in ends):
-            return "not in contact"
-        return ""
+            return Reason.NOT_IN_CONTACT
+        return Reason.NONE
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message up and down, or one way alone where it is from the server, or for it.
@@ -102,7 +103,9 @@ class Relay:
             there = yield from self._next_session(access, fresh=False)
             messages = self._waiting[access]
             self._waiting[access] = []
-            why = (yield from self._carry(access, messages)) if there else "no contact left"
+            why = Reason.NO_CONTACT_LEFT
+            if there:
+                why = yield from self._carry(access, messages)
             for message in messages:
                 if message.accesses and not why:
                     self._post(message)
@@ -112,7 +115,9 @@ class Relay:
                     )
         del self._waiting[access]
 
-    def _carry(self, access: Access, messages: list[_Message]) -> Generator[simpy.Event, Any, str]:
+    def _carry(
+        self, access: Access, messages: list[_Message]
+    ) -> Generator[simpy.Event, Any, Reason]:
         """Send messages as one payload, over as many sessions as it takes; say why it failed."""
         node = access.node
         self._payloads[access] = number = self._payloads.get(access, 0) + 1
@@ -126,12 +131,12 @@ class Relay:
         while True:
             receipt: Receipt = (yield from link.chain([step]))[0]  # type: ignore[assignment]
             if receipt.done[node.device]:
-                return ""
+                return Reason.NONE
             if receipt.given_up is not None and receipt.given_up[node.device]:
-                corrupted = receipt.reason == CORRUPTED
-                return CORRUPTED if corrupted else "cut off by the end of a contact"
+                corrupted = receipt.reason is Reason.CORRUPTED
+                return Reason.CORRUPTED if corrupted else Reason.CUT_BY_CONTACT
             if not (yield from self._next_session(access, fresh=True)):
-                return "no contact left"
+                return Reason.NO_CONTACT_LEFT
 
     def _next_session(self, access: Access, *, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import CORRUPTED, Download, Floats, Ints, Mask, Receipt, Upload
+from learning.requests.cluster import Download, Floats, Ints, Mask, Receipt, Upload
 from learning.requests.facts import Cause, injected_text
+from learning.requests.reasons import Reason
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
@@ -412,15 +413,17 @@ class Transfer:
             moved = np.where(partial, np.minimum(self._sent_bytes(stop_s), self.left), moved)
         return moved, stop_s
 
-    def _reason(self, whole: Mask, done: Mask, ending: Ending) -> str:
+    def _reason(self, whole: Mask, done: Mask, ending: Ending) -> Reason:
         """Say why not all who were asked have got through; empty if they have."""
         if self.session is None:
-            return "no contact"
+            return Reason.NO_CONTACT
         if self.away is not None and self.away.any() and not self.who.any():
-            return "devices away"
+            return Reason.DEVICES_AWAY
         if np.count_nonzero(done & self.who) == np.count_nonzero(self.who):
-            return ""
-        return CORRUPTED if whole[self.who].all() else ending.closed or "contact ended"
+            return Reason.NONE
+        if whole[self.who].all():
+            return Reason.CORRUPTED
+        return ending.closed or Reason.CONTACT_ENDED
 
     def _write(
         self,

@@ -100,12 +100,15 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
     found = _Search(contacts, isls).sessions()
     if lost := [name for name, own in zip(isls.names, found, strict=True) if not own.numbers]:
         several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
+        links = Other(said="have more links (between planes, by terminals, grazing_km or windows)")
+        # Links help where somebody has a pass.
+        nobody = Other(said="have stations that satellites pass, or lower their masks")
         raise InputError(
             Statement.of(
                 Code.NEVER_REACHED,
                 "link.isl.route",
                 f"{lost[0]!r} never reaches the server, by no links and passes of others{several}",
-                Other(said="have more links (between planes, by terminals, grazing_km or windows)"),
+                links if contacts.served.any() else nobody,
                 Other(said="simulate longer"),
             )
         )

@@ -45,13 +45,17 @@ def faster_isls(isl: Isl) -> Remedy:
     return Raise("link.isl.rate_mbps", now=isl.rate_mbps)
 
 
-def faster_mesh(world: World, *, feeder: bool) -> Iterator[Remedy]:
-    """Yield what raises the rates on the ways of a mesh, with ``feeder`` links to stations."""
+def faster_mesh(world: World, direction: str, *, feeder: bool) -> Iterator[Remedy]:
+    """Yield what raises the rates on the ways of a mesh, with ``feeder`` links to stations.
+
+    Passes that it begins or ends with carry what goes in this ``direction``.
+    """
     if world.link.isl is not None:
         yield faster_isls(world.link.isl)
     if feeder:
         yield Raise("link.feeder.rate_mbps")
-    yield Other(said="raise the rates of the passes")
+    if direction != "isl":
+        yield from faster_links(world, {direction})
 
 
 def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) -> Remedy:

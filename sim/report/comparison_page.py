@@ -10,7 +10,7 @@ from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.lead import FEWEST
 from sim.analysis.main_figures import main_figures
-from sim.analysis.verdict_text import MORE_SEEDS, caveats_beside
+from sim.analysis.verdict_text import MORE_SEEDS, caveats_beside, limit_lines
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
@@ -49,7 +49,7 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
         subtitle=" ".join(
             [
                 f"{len(groups)} groups; runs of a group differ in their seed only.",
-                *context["comparison"].limits,
+                *limit_lines(context["comparison"].limits),
             ]
         ),
         context=context | {"count": len(runs)},

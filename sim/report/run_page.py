@@ -41,7 +41,7 @@ from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 from sim.world.scenery import scenery_of
-from statements import Code, Statement
+from statements import Code, Statement, in_turn
 
 
 def page(folder: Path, map_minute: float = 0.0) -> Page:
@@ -75,6 +75,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     )
     trains = manifest["scenario"]["learning"].get("train", True)
     curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
+    doubts, notes = in_turn(run.warnings)
     return Page(
         template="run.html",
         kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
@@ -89,6 +90,8 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             "manifest": manifest,
             "summary": run.summary,
             "path": run.critical_path,
+            "doubts": doubts,
+            "notes": notes,
             "shares": run.critical_path.spent.shares,
             "OVER": OVER,
             "PARTS": PARTS,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sim.analysis.caveats import Caveat, TimingOnly
+from sim.analysis.caveats import Caveat, timing_only
 from sim.analysis.judged import judged_together
 from sim.analysis.lead import Figures
 from sim.analysis.measure import Measure, measure_of
@@ -28,8 +28,9 @@ from sim.sweep.by_key import KeyAnswer, by_key
 from sim.sweep.differences import Reason, Row, Runs, reasons
 from sim.sweep.folder import Sweep
 from sim.sweep.points import labelled
-from sim.sweep.rows import missing_status
+from sim.sweep.rows import missing_status, said_of
 from sim.sweep.text import combinations_in
+from statements import as_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,8 @@ class SweepAnswers:
     """What a sweep says, by figure; the first one is what a sweep is for.
 
     ``complete`` of ``points`` are complete; ``values`` counts the values of each key. ``drawn``
-    says that something is drawn at random, or may be.
+    says that something is drawn at random, or may be. ``said`` is what refused points, and what
+    the runs that were looked into have warned of, as JSON with the number of the point.
     """
 
     points: int
@@ -69,6 +71,7 @@ class SweepAnswers:
     figures: tuple[FigureAnswer, ...]
     caveats: tuple[Caveat, ...]
     drawn: bool = True
+    said: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -129,8 +132,18 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
         why = () if each else tuple(_apart_from_last(groups, answer, runs))
         found.append(FigureAnswer(answer, each, why))
     untrained = bool(done) and not asked[0].figure.learnt
-    caveats = (TimingOnly("every point"),) if untrained else ()
-    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn)
+    caveats = (timing_only("every point"),) if untrained else ()
+    said = tuple(_said(rows, runs))
+    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said)
+
+
+def _said(rows: Sequence[Row], runs: Runs) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if refusal := said_of(row):
+            yield {"point": row["point"], **refusal}
+        run = runs.get(row.get("folder", ""))
+        for warning in () if run is None else run.warnings:
+            yield {"point": row["point"], **as_json(warning)}
 
 
 def _label(row: Row, varied: Sequence[str]) -> str:
@@ -156,14 +169,9 @@ def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str,
     for label, group in groups.items():
         none = [row for row in group if row[measure.column] is None]
         why = {missing_status(row, measure.column) for row in none}
-        if not why or (len(none) < len(group) and why == {Standing.NEVER.value}):
+        if not why or (len(none) < len(group) and why == {Standing.NEVER}):
             continue
-        known = {one.value: one for one in Standing}
-        found[label] = (
-            known.get(why.pop(), Standing.NOT_COMPLETE)
-            if len(why) == 1
-            else (Standing.NOT_COMPLETE)
-        )
+        found[label] = why.pop() if len(why) == 1 else Standing.NOT_COMPLETE
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sim.analysis.comparison import Comparison
 from sim.analysis.labels import labels_of
 from sim.analysis.rows import Answer, Row
-from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
+from sim.analysis.rows_json import caveat_json, limits_json, rows_json, verdict_json
 from sim.analysis.verdict import Verdict
 from sim.analysis.verdict_text import (
     Words,
@@ -15,11 +15,12 @@ from sim.analysis.verdict_text import (
     comparison_headline,
     comparison_limits,
     distance_text,
+    limit_lines,
 )
 from sim.formatting import as_yaml, counted, last_parts, listed, some, table
 from sim.sweep.answers import FigureAnswer, SweepAnswers
 from sim.sweep.by_key import KeyAnswer
-from statements import Other, Remedy
+from statements import Other, Remedy, Statement
 
 MORE_SEEDS: Remedy = Other(said="add --replications 5")
 """What helps where points of one seed were compared."""
@@ -53,11 +54,11 @@ def sweep_headline(found: SweepAnswers) -> str:
     return comparison_headline(titled, len(titled[0].rows) if titled else 0, _words(found))
 
 
-def sweep_limits(found: SweepAnswers) -> list[str]:
-    """Return what limits the meaning of the headline, a sentence each."""
+def sweep_limits(found: SweepAnswers) -> list[Statement]:
+    """Return what limits the meaning of the headline."""
     titled = _titled(found)
     groups = len(titled[0].rows) if titled else 0
-    caveats = found.caveats * groups
+    caveats = found.caveats * groups  # each is true of every point
     return comparison_limits(titled, caveats, groups, _words(found), drawn=found.drawn)
 
 
@@ -68,8 +69,8 @@ def first_lines(found: SweepAnswers, beside: Comparison | None) -> list[str]:
     of the sweep, so that there is one.
     """
     if beside is not None:
-        return [beside.headline, *beside.limits]
-    return [sweep_headline(found), *sweep_limits(found)]
+        return [beside.headline, *limit_lines(beside.limits)]
+    return [sweep_headline(found), *limit_lines(sweep_limits(found))]
 
 
 def _titled(found: SweepAnswers) -> list[Answer]:
@@ -233,11 +234,12 @@ def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]
 
     ``beside`` is the comparison of its combinations, if there is one.
     """
-    headline, *limits = first_lines(found, beside)
+    limits = sweep_limits(found) if beside is None else list(beside.limits)
     return {
-        "headline": headline,
-        "limits": limits,
+        "headline": first_lines(found, beside)[0],
+        "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
+        "said": list(found.said),
         "answers": sweep_lines(found),
         "verdicts": [
             verdict_json(one.combinations, one.combinations.measure.column, _words(found))

@@ -23,7 +23,7 @@ from sim.sweep.request import SweepRequest
 from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
-from statements import Statement, code_of
+from statements import Statement, by_rank, code_of
 
 if TYPE_CHECKING:
     from sim.plan.plan import Plan as ContactPlan
@@ -79,7 +79,8 @@ def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     if lookout.count < left:
         yield f"contacts of the first {lookout.count} points were looked at"
     doubted = [
-        f"warning   {_points_named(numbers)}: {doubt}" for doubt, numbers in lookout.doubts.items()
+        f"warning   {_points_named(lookout.doubts[doubt])}: {doubt}"
+        for doubt in by_rank(lookout.doubts)
     ]
     yield from doubted[:SHOWN]
     if len(doubted) > SHOWN:

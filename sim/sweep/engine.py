@@ -73,7 +73,8 @@ def by_start(points: Iterable[Point]) -> list[Point]:
 class Outcome:
     """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr.
 
-    ``code`` says of which kind its ``error`` is, if it was refused.
+    ``code`` says of which kind its ``error`` is, if it was refused or failed; ``said`` is what is
+    refused, as JSON.
     """
 
     digest: str
@@ -83,6 +84,7 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     code: str = ""
+    said: dict[str, Any] | None = None
 
 
 LOOK_EVERY_S = 0.5

@@ -11,11 +11,12 @@ import pyarrow as pa
 import yaml
 
 from scenarios.parsing import shipped_table
+from sim.analysis.rows import Standing
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE, FAILED, INTERRUPTED
+from sim.execution.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.facts.coded import Vocabulary
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
@@ -74,7 +75,8 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
     try:
         manifest = read_manifest(place)
         if manifest["status"] == FAILED:
-            return Outcome(digest, FAILED, str(manifest.get("error", "")))
+            error, code = (str(manifest.get(key, "")) for key in ("error", "error_code"))
+            return Outcome(digest, FAILED, error, code=code)
         if manifest["status"] != COMPLETE:
             return None
         return Outcome(digest, COMPLETE, figures=figures_of(load(place)))
@@ -82,21 +84,31 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-def missing_status(row: Mapping[str, Any], column: str = "") -> str:
-    """Say why a point has no figure in a column: a result of its own, not a gap."""
+def missing_status(row: Mapping[str, Any], column: str = "") -> Standing:
+    """Return why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
         of_target = target != column
         of_model = of_target or column.startswith(("accuracy", "loss"))
         if of_model and row.get("accuracy_final") is None:
-            return "not trained"
+            return Standing.NOT_TRAINED
         asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
-        return "never" if asked is None or target in map(named, asked) else "not asked for"
-    return "no contact" if row.get("code") in NO_CONTACT else str(row["status"])
+        is_asked = asked is None or target in map(named, asked)
+        return Standing.NEVER if is_asked else Standing.NOT_ASKED
+    if row.get("code") in NO_CONTACT:
+        return Standing.NO_CONTACT
+    return NOT_COMPLETE[str(row["status"])]
 
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
+NOT_COMPLETE = {
+    REFUSED: Standing.REFUSED,
+    FAILED: Standing.FAILED,
+    CRASHED: Standing.FAILED,
+    MISSING: Standing.NOT_RUN,
+}
+"""What is said of a point by the status of its row, if it is not complete."""
 
 
 def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.Table:
@@ -116,6 +128,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
         "status": TEXT,
         "error": TEXT,
         "code": TEXT,
+        "said": TEXT,
         **{name: to_targets[name] for name in by_target},
         **DECIDED,
         **FOLLOWING,
@@ -130,20 +143,31 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
 
 def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
     """Return how the points in rows ended, by digest; those that are missing are left out."""
-    said = ("digest", "status", "error", "code", "attempts")
+    ended = ("digest", "status", "error", "code", "said", "attempts")
     return {
         row["digest"]: Outcome(
-            **{name: row[name] for name in said if name in row},
-            figures={name: value for name, value in row.items() if name not in said},
+            **{name: row[name] for name in ended if name in row},
+            figures={name: value for name, value in row.items() if name not in ended},
         )
-        for row in rows.to_pylist()
+        for row in printed_rows(rows)
         if row["status"] != MISSING
     }
 
 
+def printed_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return rows as ``sweep --json`` has them: what is said of a refused point is no text."""
+    return [row | {"said": said_of(row)} for row in rows.to_pylist()]
+
+
+def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what refused a point, as JSON; None for others, and in sweeps of before."""
+    said: dict[str, Any] | None = json.loads(row.get("said") or "null")
+    return said
+
+
 def sweep_sha256(rows: pa.Table) -> str:
     """Return the digest of all that does not depend on the machine, nor follows from the traces."""
-    left_out = {*MACHINE_COLUMNS, *FOLLOWING, "code"}
+    left_out = {*MACHINE_COLUMNS, *FOLLOWING, "code", "said"}
     kept = rows.select([name for name in rows.column_names if name not in left_out])
     text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -166,6 +190,7 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
         "status": MISSING,
         "error": "",
         "code": "",
+        "said": None,
         "folder": f"{POINTS}/{point.digest}",
     }
     for key, value in point.values.items():
@@ -174,6 +199,7 @@ def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]
     if outcome is not None and outcome.status != INTERRUPTED:
         row |= outcome.figures
         row |= {"status": outcome.status, "error": outcome.error, "code": outcome.code}
+        row["said"] = json.dumps(outcome.said) if outcome.said else None
         row["attempts"] = outcome.attempts
     return row
 

@@ -1,9 +1,7 @@
 """Rows of a sweep as text."""
 
-import errno
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +16,9 @@ from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, data_size, energy, last_parts, seconds, table
 from sim.sweep.points import labelled
 from sim.sweep.rows import sweep_sha256, targets_of
+from statements import Code
 
 Row = Mapping[str, Any]
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The disk is full, the user's share of it is, or a file is larger than allowed."""
 
 MOST_LINES = 20
 """Points up to which each that failed has a line of its own."""
@@ -88,8 +84,7 @@ def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
 
 def no_room(rows: pa.Table) -> bool:
     """Return whether a point has failed because a file of it had no room."""
-    full = [os.strerror(number) for number in FULL]
-    return any(text in error for error in rows["error"].to_pylist() for text in full)
+    return Code.NO_ROOM in rows["code"].to_pylist()
 
 
 def reuse_text(rows: pa.Table) -> str:

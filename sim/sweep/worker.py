@@ -32,7 +32,7 @@ from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
 from sim.engine.cost import LEAST_SHARE, pace_of
 from sim.engine.setup import build
-from sim.errors import InputError, Interrupted, SimulationError
+from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import changed_code, code_of, point_identity
 from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
@@ -46,8 +46,7 @@ from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
 from sim.world.world import World
-from statements import Code, Other, Statement
-from statements import code_of as error_code
+from statements import Code, Other, Statement, refused_json
 
 
 class Inbox(Observer):
@@ -162,14 +161,16 @@ def attempt(
     except (Interrupted, SimulationError, ValueError) as error:
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
-        code = error_code(error) if status == REFUSED else ""
-        return Outcome(point.digest, status, _one_line(error), code=code)
+        code = "" if status == INTERRUPTED else failure_code(error)
+        said = refused_json(error) if isinstance(error, ValueError) else None
+        return Outcome(point.digest, status, _one_line(error), code=code, said=said)
     except KeyboardInterrupt:  # before the run began, or behind it
         return Outcome(point.digest, INTERRUPTED, "stopped at once")
     except ANYTHING as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()
-        return Outcome(point.digest, FAILED, f"{type(error).__name__}: {_one_line(error)}")
+        text = f"{type(error).__name__}: {_one_line(error)}"
+        return Outcome(point.digest, FAILED, text, code=failure_code(error))
 
 
 def _result(

@@ -6,9 +6,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statements import Code
 from tests.kit import results
 from tests.kit.results import Standing, Verdict
-from tests.kit.sweeps import answers, sweep_headline, sweep_limits, sweep_lines
+from tests.kit.sweeps import answers, first_lines, sweep_headline, sweep_limits, sweep_lines
 
 
 def point(seed, final, **keys):
@@ -210,7 +211,9 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     assert printed["headline"] == (
         "Cycles: only inclination_deg=97.8 has it with each seed; inclination_deg=3: no contact."
     )
-    assert printed["limits"][0].startswith("Only the timing was simulated")
+    assert printed["limits"][0]["text"].startswith("Only the timing was simulated")
+    [unseen] = [one for one in printed["said"] if one["severity"] == "refusal"]
+    assert (unseen["point"], unseen["code"], unseen["remedies"] != []) == (0, "never_seen", True)
 
 
 def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
@@ -331,10 +334,13 @@ def test_the_largest_finding_is_the_headline_and_what_limits_it_stands_behind():
     turned = swept("stations", dict(reversed(figures.items())))
     assert sweep_headline(turned) == sweep_headline(found)
     timing, seeds = sweep_limits(found)
-    assert timing.startswith("Only the timing was simulated")
-    assert seeds == "One seed, another one may give another order: add --replications 5."
+    assert (timing.code, seeds.code) == (Code.TIMING_ONLY, Code.FEW_SEEDS)
+    assert (
+        first_lines(found, None)[2]
+        == "One seed, another one may give another order: add --replications 5."
+    )
     same = swept("stations", {key: {"cycles": 4, "contacts_served": 10} for key in (1, 13)})
-    assert "equal" in sweep_headline(same) and not any("seed," in one for one in sweep_limits(same))
+    assert ("equal" in sweep_headline(same), sweep_limits(same)) == (True, [timing])
     two = swept("stations", figures, seeds=(1, 2))
     assert "ahead of stations=1" in sweep_headline(two)  # seeds change nothing
     assert len(sweep_limits(two)) == 1

@@ -76,8 +76,10 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         ("emsfl", [1, 2], 2),
         ("emsfl (interrupted)", [3], 1),
     ]
-    stopped = [one for one in compared["caveats"] if one["kind"] == "stopped early"]
-    assert [(one["group"], one["status"]) for one in stopped] == [
+    warned = [one["text"] for one in compared["said"] if one["group"] == "emsfl (interrupted)"]
+    assert warned == manifest["warnings"] != []
+    stopped = [one for one in compared["caveats"] if one["code"] == "stopped_early"]
+    assert [(one["group"], one["values"]["status"]) for one in stopped] == [
         ("emsfl (interrupted)", "interrupted")
     ]
     assert stopped[0]["text"].endswith("goes on with --resume")

@@ -200,6 +200,8 @@ def test_timeouts_of_an_app_are_told_before_they_bite(fly):
     assert any("waits for replies for" in line for line in manifest()["warnings"])
     events = pd.read_parquet("run/events.parquet")
     assert (events.detail.str.contains("of 5 replies", na=False)).any()
+    [said, *_] = [one for one in manifest()["said"] if one["code"] == "lost_replies"]
+    assert said["remedies"][0]["set"] == {"learning.options.timeout": "none"}  # as FOREVER does
     patient = fly(hasty, CLIENT, *FOREVER, out="patient")
     assert patient.err == ""
     assert averaged(3)[0] == pytest.approx(

@@ -21,6 +21,7 @@ import scenarios
 import sim
 from sim.plots import Pictures
 from sim.report import report
+from statements import RANKS, Code, Statement, as_json
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
 from tests.kit.replay import numbers
@@ -121,9 +122,38 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(pages,
     assert wanted.items() <= rules.items()
 
 
+def test_what_is_said_of_a_run_stands_in_the_order_of_its_ranks(runs, tmp_path, leomix):
+    said = [
+        Statement.note(Code.BEYOND_THEORY, "", "no theorem covers it"),
+        Statement.doubt(Code.OLD_ELEMENTS, "", "elements are old"),
+        Statement.doubt(Code.CUT_TRANSFERS, "", "most were cut"),
+        Statement.doubt(Code.CAME_TO_NOTHING, "", "nothing came of it"),
+    ]
+    for number, turned in enumerate((said, said[::-1], said[2:] + said[:2])):
+        told = {"said": [*map(as_json, turned)], "warnings": [*map(str, turned)]}
+        folder = changed(runs["slots"], tmp_path / str(number), **told)
+        *doubts, note = leomix("show", folder).err.splitlines()
+        assert [*doubts, note] == [f"warning: {one}" for one in said[::-1]]
+        assert leomix("compare", folder).err.splitlines() == [
+            f"warning: {folder}: {one}" for one in said[::-1]
+        ]
+        summary = Seen(report([folder])).sections["summary"]
+        places = [summary.lower().index(str(one)) for one in said[::-1]]
+        assert places == sorted(places)
+
+
+def test_each_code_has_a_rank():
+    assert set(RANKS) == set(Code)
+
+
 def test_names_stay_text(runs, tmp_path):
     """Scenarios refuse such names of clusters; satellites may have them, and tables from others."""
-    folder = changed(runs["slots"], tmp_path / "<i>r", name=ODD, warnings=[ODD])
+    folder = changed(
+        runs["slots"],
+        tmp_path / "<i>r",
+        name=ODD,
+        said=[as_json(Statement.doubt(Code.OTHER, "", ODD))],
+    )
     for path in folder.glob("*.parquet"):
         table = pq.read_table(path)
         rows = table.to_pylist()

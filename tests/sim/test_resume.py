@@ -259,12 +259,13 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(resume, tmp_path):
 
 
 class Failing(Synchronous):
-    """Fails as long as a file of that name is there, in the second cluster's first contact."""
+    """Fails as long as a file of that name is there, in a contact of the second cluster."""
 
     def cluster(self, me):
-        yield NextContact()
-        if me.index and Path("broken").exists():
-            raise ArithmeticError("on purpose")
+        for number in range(2):
+            yield NextContact(fresh=True)
+            if me.index and Path(f"broken-{number}").exists():
+                raise ArithmeticError("on purpose")
 
 
 def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
@@ -273,15 +274,19 @@ def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
     said = merged(SLOTS, {"learning": {"method": "failing", **TIMING}})
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(said))
     line = ["run", "s.yaml", "-o", "run", "--quiet", "--resume"]
-    (tmp_path / "broken").touch()
-    line_of = Failing.cluster.__code__.co_firstlineno + 3
+    (tmp_path / "broken-0").touch()
+    line_of = Failing.cluster.__code__.co_firstlineno + 4
     told = "leomix: the run failed: B at 600.000 s: ArithmeticError: on purpose"
     told += f" (test_resume.py:{line_of})"
     again = "; it failed so before, and --resume does not mend that"
     for more in ("", again, again):
         done = leomix(*line)
         assert (done.status, done.err) == (1, f"{told}{more}\n")
-    (tmp_path / "broken").unlink()
+    (tmp_path / "broken-0").rename("broken-1")  # the same error, and another failure
+    for is_new in (True, False):
+        done = leomix(*line)
+        assert (done.status, done.err.endswith(f"{again}\n")) == (1, not is_new), done.err
+    (tmp_path / "broken-1").unlink()
     assert leomix(*line).status == 0
 
 

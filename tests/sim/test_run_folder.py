@@ -321,7 +321,8 @@ def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
     model = "{kind: vector-moe, experts: 1000, hidden: 100000, expert_hidden: 100000}"
     sets = ["--set", f"learning.model={model}", "--set", "stop.cycles=1"]
     found = leomix("run", "paper-slots", *sets, "-o", tmp_path / "run", "--quiet")
-    said = r"leomix: the run needs about \S+ TB of memory and \S+ [GM]B are free; .*: use .*\n"
+    said = r"leomix: the run needs about \S+ TB of memory and \S+ [GM]B are free; .*\); use .* or "
+    said += r"set learning\.train: false\n"
     assert (found.status, bool(re.fullmatch(said, found.err))) == (2, True), found
     assert not (tmp_path / "run").exists()
     checked = leomix("validate", "paper-slots", *sets)
@@ -373,7 +374,7 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
 @pytest.mark.parametrize(
     ("device", "line"),
     [
-        ("cpu", "of the disk at /.*; 31.46 TB of it is its model and a checkpoint .*: use -o on a"),
+        ("cpu", "of the disk at /.*; 31.46 TB of it is its model and a checkpoint .*; use -o on a"),
         pytest.param(
             "cuda",
             "of the memory of cuda and .* free; .* is what the server has changed .*: use a",

@@ -1,6 +1,7 @@
 """Scenarios that can never be served: each refusal says so by its code, and sweeps go on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ import scenarios
 import sim
 from tests.kit import sweeps
 from tests.kit.network import make_plan
+from tests.kit.results import Standing
 
 START = "2026-08-22T12:00:00Z"
 PLACE = {"name": "Z", "latitude_deg": 5, "longitude_deg": 0}
@@ -105,6 +107,12 @@ def test_a_refusal_that_says_never_says_so_by_its_code(case):
     assert refused.value.code == code, str(refused.value)
 
 
+def test_where_no_satellite_passes_a_station_links_are_not_advised():
+    with pytest.raises(sim.InputError, match="have stations that satellites pass") as refused:
+        sim.run(scenarios.from_dict(over_ring(**FAR)))
+    assert "have more links" not in str(refused.value)
+
+
 def test_other_refusals_have_no_such_code():
     with pytest.raises(sim.InputError) as refused:
         sim.run(scenarios.from_dict(on_ground(learning=LEARNING | {"options": {"trains": "x"}})))
@@ -119,6 +127,11 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
     rows = json.loads(done.out)
     assert [row["status"] for row in rows] == ["refused", "complete", "complete"]
     assert [row["code"] for row in rows] == ["never_reached", "", ""]
+    said = rows[0]["said"]
+    assert (said["code"], said["severity"], said["text"]) == (
+        "never_reached", "refusal", rows[0]["error"]
+    )  # fmt: skip
+    assert said["keys"] == ["link.isl.route"] and [row["said"] for row in rows[1:]] == [None, None]
     assert done.status == 3
     planned = leomix("sweep", tmp_path / "mesh.yaml", *latitudes, "-o", place, "--dry-run").out
     assert "no contact  point 0: link.isl.route" in planned
@@ -126,10 +139,18 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
 
 def test_what_a_row_lacks_is_told_by_its_code_alone():
     row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
-    assert sweeps.missing_status(row | {"code": "never_reached"}) == "no contact"
-    assert sweeps.missing_status(row | {"code": "never_carried"}) == "refused"
-    assert sweeps.missing_status(row | {"code": "other"}) == "refused"
-    assert sweeps.missing_status(row) == "refused"  # of a sweep of before
+    codes = {"never_reached": Standing.NO_CONTACT, "never_carried": Standing.REFUSED}
+    for code, standing in (codes | {"other": Standing.REFUSED}).items():
+        assert sweeps.missing_status(row | {"code": code}) is standing
+    assert sweeps.missing_status(row) is Standing.REFUSED  # of a sweep of before
+    assert sweeps.missing_status(row | {"status": "crashed"}) is Standing.FAILED
+
+
+def test_that_a_disk_is_full_is_told_by_a_code_and_not_by_the_words_of_a_system():
+    said = sweeps.Outcome("a", "failed", "rows.parquet: pas de place", code="no_room")
+    point = sweeps.Point(0, "a", "circular", {}, {}, 0, 1)
+    assert sweeps.no_room(sweeps.rows_table([point], {"a": said}))
+    assert not sweeps.no_room(sweeps.rows_table([point], {"a": replace(said, code="other")}))
 
 
 def test_nobody_is_told_to_lower_a_mask_that_hides_nothing():

@@ -379,7 +379,7 @@ def test_nothing_learnt_is_missed_as_seldom_as_it_says(share, runs):
     draw = np.random.default_rng(7)
     count, samples = 2000, 1191
     found = draw.binomial(samples, share, size=(count, runs, 2)) / samples
-    wrong = sum(nothing_learnt("", list(map(curve, each))) is None for each in found)
+    wrong = sum(nothing_learnt(list(map(curve, each))) is None for each in found)
     assert wrong / count == pytest.approx(0.025, abs=0.012)
 
 
@@ -387,8 +387,8 @@ def test_nothing_is_said_of_the_start_where_there_was_nothing_to_measure_then():
     """As in a run whose clients answer once they have experts: it may have learnt before."""
     level = curve((0.9, 0.9))
     later = [one._replace(hours=one.hours + 1.0) for one in level]
-    assert nothing_learnt("", [level, level])
-    assert nothing_learnt("", [level, later]) is None
+    assert nothing_learnt([level, level])
+    assert nothing_learnt([level, later]) is None
 
 
 def curve(ends):

@@ -32,6 +32,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Compute, Node, Start, Wait
+from learning.requests.reasons import Reason
 from sim.errors import custom_line
 from sim.fly.baton import Runner, Stuck
 from sim.fly.call_options import CallOptions
@@ -394,7 +395,7 @@ class Flower(OwnLearning):
             if receipt.done[place.device]:
                 return float(receipt.end_s[place.device])
             # The cluster may have contact for longer than this device.
-            fresh = receipt.reason in ("devices away", "contact ended")
+            fresh = receipt.reason in (Reason.DEVICES_AWAY, Reason.CONTACT_ENDED)
         return None
 
     def _answered(self, message: Message) -> Generator[Any, Any, tuple[Answer, float]]:

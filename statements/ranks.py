@@ -1,0 +1,67 @@
+"""In which order things are said: the largest that was found first, what limits it after it."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from statements.code import Code, Severity
+from statements.statement import Statement
+
+
+class Rank(IntEnum):
+    """How large it is what is said; the first one is said first."""
+
+    NO_RESULT = 1
+    """Nothing came of a run, or nothing can."""
+    LOST = 2
+    """Some of what was sent, or asked for, is not there."""
+    HELD_BACK = 3
+    """It takes longer, carries less or learns less than it may look."""
+    GIVEN = 4
+    """What was given, or is there, is not what it should be."""
+    LIMIT = 5
+    """What limits the meaning of all that was found."""
+
+
+_CODES: dict[Rank, tuple[Code, ...]] = {
+    Rank.NO_RESULT: (
+        *(Code.CAME_TO_NOTHING, Code.NOTHING_ARRIVED, Code.INVARIANT, Code.NO_ROOM),
+        *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
+        *(Code.NEVER_LINKED, Code.NEVER_CARRIED, Code.DEVICE_MEMORY, Code.DIVERGING),
+    ),
+    Rank.LOST: (
+        *(Code.CUT_TRANSFERS, Code.LOST_REPLIES, Code.SILENT_DEVICE, Code.FAULT, Code.INCOMPLETE),
+        Code.SPLIT_NETWORK,
+    ),
+    Rank.HELD_BACK: (
+        *(Code.LEARNS_LITTLE, Code.FEW_PASSES, Code.SHORT_PASSES, Code.LONG_QUEUES),
+        *(Code.LONG_ROUNDS, Code.LARGE_STEP, Code.SMALL_STEP, Code.FEW_STEPS, Code.MISSING_CLASS),
+        *(Code.UNLIKE_CLIENTS, Code.SLOW_TRAINING, Code.MANY_ROUNDS, Code.NO_ADVANTAGE),
+        *(Code.WEAK_LINK, Code.NARROW_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
+        *(Code.LONG_SESSION, Code.NO_EXAMPLES),
+    ),
+    Rank.GIVEN: (
+        *(Code.UNKNOWN_KEY, Code.WRONG_VALUE, Code.MISSING, Code.UNUSED, Code.CONFLICT),
+        *(Code.UNSUPPORTED, Code.NO_CONSENT, Code.NO_FILE, Code.BROKEN_FILE, Code.WRONG_FILE),
+        *(Code.NOT_RECORDED, Code.AMBIGUOUS, Code.OLD_ELEMENTS, Code.TIME_SCALE, Code.LEFT_OUT),
+        *(Code.HIGH_EFFICIENCY, Code.OWN_CODE, Code.NOT_CACHED, Code.NOT_INSTALLED),
+        *(Code.UNREACHABLE, Code.OTHER),
+    ),
+    Rank.LIMIT: (
+        *(Code.STOPPED_EARLY, Code.NOTHING_LEARNT, Code.TIMING_ONLY, Code.BEYOND_THEORY),
+        *(Code.NO_CAUSE, Code.NOT_DRAWN, Code.FEW_SEEDS),
+    ),
+}
+RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}
+"""The rank of each code."""
+
+
+def by_rank(said: Iterable[Statement]) -> list[Statement]:
+    """Return statements in the order in which they are said; notes come last."""
+    return sorted(said, key=lambda one: (one.severity is Severity.NOTE, RANKS[one.code]))
+
+
+def in_turn(said: Iterable[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """Return what is said before the figures of a run, and the notes that follow them."""
+    ranked = by_rank(said)
+    notes = [one for one in ranked if one.severity is Severity.NOTE]
+    return ranked[: len(ranked) - len(notes)], notes
