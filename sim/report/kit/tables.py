@@ -20,7 +20,7 @@ from sim.analysis.over_seeds import on_logarithms, over_seeds
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing
 from sim.analysis.verdict import ranking_of
-from sim.formatting import BYTES, JOULES, unit_for
+from sim.formatting import BYTES, JOULES, three_digits, unit_for
 from sim.plots.canvas import Unit
 from sim.report.latex import Cell, Laid
 
@@ -211,13 +211,7 @@ def _figure(comparison: Comparison, key: str, figure: Figure, clock: Unit) -> Co
     most = max((value["mean"] or 0.0 for value in values), default=0.0)
     name, unit = unit_for(most, *units)
     bottom = f"{bottom} ({name})".strip()
-    return Column(key, (top, bottom), values, _three_digits, unit, best=best)
-
-
-def _three_digits(value: float) -> str:
-    """Show a size in a unit that it holds, if not much more: 2.15, 21.5, 215."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:.{digits}f}"
+    return Column(key, (top, bottom), values, three_digits, unit, best=best)
 
 
 def _times(comparison: Comparison, name: str, clock: Unit) -> Column:
@@ -247,7 +241,7 @@ def _sent(
             for own, group in zip(at[name], comparison["groups"], strict=True)
         ]
         head = (f"sent ({unit})", f"to {name}")
-        yield Column(f"sent_bytes_to_{name}", head, values, _three_digits, scale, notes)
+        yield Column(f"sent_bytes_to_{name}", head, values, three_digits, scale, notes)
 
 
 def _first_at(curve: Steps | None, target: float) -> float:
