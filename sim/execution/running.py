@@ -26,7 +26,7 @@ from sim.analysis.guess import guess_of
 from sim.analysis.judged import by_objective, followed
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
-from sim.engine.doubts import doubts_of
+from sim.engine.doubts import doubts_of, gap_doubts
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.progress import span_s
@@ -220,10 +220,11 @@ class Run(Observer):
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
-            memory.check(self.built, self.place)
+            built = self.built
+            memory.check(built, self.place)
             for observer in self._observers:
-                observer.doubted(doubts_of(self.built))
-            learner = self.built.learner
+                observer.doubted(doubts_of(built))
+            learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
                 with as_input(origin=self.built.scenario):
@@ -231,6 +232,9 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                     self._tests = learner.test_labels()
+                long = gap_doubts(built.world, built.method, learner, built.plan, built.compute)
+                for observer in self._observers if (costs := tuple(long)) else ():
+                    observer.doubted(costs)
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
                 told = (*self.built.module_doubts, *self._doubts)
