@@ -52,6 +52,8 @@ class Standing(StrEnum):
     """Its scenario does not name the target."""
     NO_CONTACT = "no contact"
     """No satellite is seen there: a result of its own."""
+    REFUSED = "refused"
+    """Its scenario cannot be run."""
     NOT_COMPLETE = "not complete"
     """Some of its points have failed, or have not been run."""
     UNKNOWN = "unknown"

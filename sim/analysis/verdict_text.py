@@ -239,7 +239,8 @@ def _decided(answer: Answer, words: Words) -> str:
 def _verdict(answer: Answer, words: Words) -> str:
     ranking = answer.ranking
     if ranking.verdict is Verdict.NEVER:
-        return f"only {words.names(ranking.best)} has it with each seed" if ranking.best else ""
+        each = " with each seed" if any(row.n > 1 for row in answer.rows) else ""
+        return f"only {words.names(ranking.best)} has it{each}" if ranking.best else ""
     if ranking.verdict is Verdict.NO_ORDER:
         return "nobody is best: each is behind another one at the points that both have"
     if not ranking.leads:

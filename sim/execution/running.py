@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -217,13 +217,18 @@ class Run(Observer):
         if live is not None:
             live.says = self._so_far
 
+    def _doubted(self, doubts: Iterable[Statement]) -> None:
+        """Tell observers what is doubted, if anything is."""
+        if known := tuple(doubts):
+            for observer in self._observers:
+                observer.doubted(known)
+
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
             built = self.built
             memory.check(built, self.place)
-            for observer in self._observers:
-                observer.doubted(doubts_of(built))
+            self._doubted(doubts_of(built))
             learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
@@ -232,14 +237,12 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                     self._tests = learner.test_labels()
-                long = gap_doubts(built.world, built.method, learner, built.plan, built.compute)
-                for observer in self._observers if (costs := tuple(long)) else ():
-                    observer.doubted(costs)
+                self._doubted(
+                    gap_doubts(built.world, built.method, learner, built.plan, built.compute)
+                )
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
-                told = (*self.built.module_doubts, *self._doubts)
-                for observer in self._observers if told else ():
-                    observer.doubted(told)
+                self._doubted((*built.module_doubts, *self._doubts))
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)

@@ -207,7 +207,7 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     by_label = {row["label"]: row for row in printed["rows"] if row["figure"] == "cycles"}
     assert by_label["orbit.inclination_deg=3"]["verdict"] == "no contact"
     assert printed["headline"] == (
-        "Cycles: only inclination_deg=97.8 has it with each seed; inclination_deg=3: no contact."
+        "Cycles: only inclination_deg=97.8 has it; inclination_deg=3: no contact."
     )
     assert printed["limits"][0].startswith("Only the timing was simulated")
 

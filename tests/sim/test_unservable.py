@@ -128,6 +128,7 @@ def test_what_a_row_lacks_is_told_by_its_code_alone():
     row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
     assert sweeps.missing_status(row | {"code": "never_reached"}) == "no contact"
     assert sweeps.missing_status(row | {"code": "never_carried"}) == "refused"
+    assert sweeps.missing_status(row | {"code": "never_linked"}) == "refused"
     assert sweeps.missing_status(row | {"code": "other"}) == "refused"
     assert sweeps.missing_status(row) == "refused"  # of a sweep of before
 
