@@ -316,7 +316,9 @@ def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tm
         [line] = [line for line in lines if line.startswith(f"{name} ")]
         assert line.endswith(data_size(least))
     out = tmp_path / "contacts.csv"
-    leomix("contacts", path, "-o", out)
+    by_station, by_client = leomix("contacts", path, "-o", out).out.split("\n\n")
+    assert [line.split()[0] for line in by_station.splitlines()] == ["site", "Svalbard", "Troll"]
+    assert by_client.startswith("client")
     listed = pd.read_csv(out)
     assert set(listed.site) == {"Svalbard", "Troll"} and "P01-S01" in set(listed.satellite)
 
