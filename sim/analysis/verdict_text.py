@@ -104,7 +104,7 @@ def _largest(found: Finding, words: Words) -> str:
     times = f"{found.times:.{1 if found.times < 100 else 0}f}"
     more = f"{times} times as many" if measure.rising else f"by a factor of {times}"
     return (
-        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} with {last} to "
+        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} ({last}) to "
         f"{text(found.values[found.best[0]])} ({more}{many})"
     )
 

@@ -325,7 +325,7 @@ def test_the_largest_finding_is_the_headline_and_what_limits_it_stands_behind():
     figures = {1: {"cycles": 4, "contacts_served": 10}, 13: {"cycles": 75, "contacts_served": 12}}
     found = swept("stations", figures)
     assert sweep_headline(found) == (
-        "stations=13 raises the cycles from 4 with stations=1 to 75 (18.8 times as many)."
+        "stations=13 raises the cycles from 4 (stations=1) to 75 (18.8 times as many)."
     )
     turned = swept("stations", dict(reversed(figures.items())))
     assert sweep_headline(turned) == sweep_headline(found)
@@ -350,6 +350,6 @@ def test_without_training_the_length_of_a_round_comes_first_and_the_best_is_held
         },
     )
     assert sweep_headline(found) == (
-        "mask=5 cuts the mean round from 6.84 h with mask=25 to 1.52 h "
+        "mask=5 cuts the mean round from 6.84 h (mask=25) to 1.52 h "
         "(by a factor of 4.5; best and last of 4), ahead of mask=10 by 16.8 min."
     )
