@@ -26,7 +26,8 @@ _Asking = tuple[float, int, int]
 class Service:
     """Arrays over the windows (W,). start_s and end_s are nan where a window was not served.
 
-    From start_s on bits flow: a beam has then turned to the site and acquired it. `waited_s` is how
+    From start_s on bits flow: a beam has then turned to the site and acquired it, for `setup_s`
+    from when the site got it (nan as start_s). `waited_s` is how
     long the cluster was in view but had no beam of any satellite, from the rise to when one turned
     to it or to when the rest became too short; `wait_from_s` when that began, nan without a wait.
     """
@@ -36,6 +37,7 @@ class Service:
     end_s: FloatArray
     waited_s: FloatArray
     wait_from_s: FloatArray
+    setup_s: FloatArray
 
 
 def serve(
@@ -111,7 +113,7 @@ def serve(
     served = ~np.isnan(start_s)
     latest_s = np.maximum(windows.set_s - setup_s - min_contact_s, windows.rise_s)
     waits = beam_waits_s(windows, begun_s, end_s, np.where(served, begun_s, latest_s))
-    return Service(served, start_s, end_s, *waits)
+    return Service(served, start_s, end_s, *waits, start_s - begun_s)
 
 
 def _limits(

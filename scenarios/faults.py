@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field, PlainSerializer, field_validator
 
 from learning.declarations import Later
 from scenarios.errors import wrong
@@ -14,7 +14,9 @@ from statements import Code, Give, Statement
 class Outages(Section):
     """Satellites that fail and recover."""
 
-    per_day: float = Field(gt=0, le=100, description="failures of a satellite per day of operation")
+    per_day: float = Field(
+        ge=0, le=100, description="failures of a satellite per day of operation; 0 for none"
+    )
     mean_hours: float = setting(1.0, "mean time until it works again, hours", gt=0, le=8760)
 
 
@@ -30,7 +32,7 @@ class Churn(Section):
 class Stragglers(Section):
     """Devices that are slower than their kind."""
 
-    share: float = Field(gt=0, le=1, description="probability that a device is slow")
+    share: float = Field(ge=0, le=1, description="probability that a device is slow; 0 for none")
     slowdown: float = setting(4.0, "how many times as long a slow one computes", ge=1, le=10_000)
 
 
@@ -135,3 +137,10 @@ class Faults(Section):
     stragglers: Stragglers | None = setting(None, "devices that are slow")
     packets: Packets | None = setting(None, "packets lost and sent again")
     uploads: Uploads | None = setting(None, "uploads that go wrong")
+
+    @field_validator("outages", "stragglers")
+    @classmethod
+    def _none_of_them(cls, kind: Outages | Stragglers | None) -> Outages | Stragglers | None:
+        """A rate of 0, as sweeps begin with, is a run without that kind: the same one."""
+        rate = kind.per_day if isinstance(kind, Outages) else kind and kind.share
+        return kind if rate else None

@@ -96,6 +96,12 @@ def unit_for(value: float, units: Sequence[tuple[str, float]], least: str) -> tu
     return next((unit for unit in units if value >= unit[1]), (least, 1.0))
 
 
+def three_digits(value: float) -> str:
+    """Show a figure in a unit that it holds, if not much more: 2.15, 21.5, 215."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}"
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
     return _in_units(size_bytes, BYTES, ".2f") or f"{size_bytes:.0f} B"

@@ -123,9 +123,9 @@ class Code(StrEnum):
     OTHER = "other"
 
 
-NO_CONTACT = frozenset({Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED, Code.NEVER_LINKED})
-"""What says that somebody has no way to the server, or to whom the method needs."""
-UNSERVABLE = NO_CONTACT | {Code.NEVER_CARRIED}
+NO_CONTACT = frozenset({Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED})
+"""What says that somebody has no way to the server."""
+UNSERVABLE = NO_CONTACT | {Code.NEVER_LINKED, Code.NEVER_CARRIED}
 """What says that a scenario is well-formed, and can never be served: a result of a sweep."""
 
 

@@ -353,14 +353,24 @@ def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 
     Where each next token is learnt, the choices are the vocabulary, and there are no classes: [].
+    ``distinct`` counts what several clusters are tested on once.
     """
     if task.spec.form == "next_token":
         return {"choices": task.spec.vocabulary, "samples": []}
     classes = task.spec.classes
     counts = np.zeros(classes, np.int64)
+    apart: dict[tuple[bytes, ...], int] = {}
     for test in task.test.values():
-        counts += np.bincount(test.y.cpu().numpy(), minlength=classes)
-    return {"choices": classes, "samples": counts.tolist()}
+        labels = test.y.cpu().numpy()
+        counts += np.bincount(labels, minlength=classes)
+        # The first and the last sample tell an order of pixels, or a domain, from another one.
+        ends = (test.x[place].cpu().numpy().tobytes() for place in (0, -1) if len(labels))
+        apart[labels.tobytes(), *ends] = len(labels)
+    return {
+        "choices": classes,
+        "samples": counts.tolist(),
+        "distinct": sum(apart.values()),
+    }
 
 
 @operation()

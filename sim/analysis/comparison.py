@@ -15,7 +15,8 @@ from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTe
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import labels_of
 from sim.analysis.lead import Case
-from sim.analysis.measure import Measure, measure_of
+from sim.analysis.main_figures import SPENT
+from sim.analysis.measure import Measure, measure_of, measures_of_time
 from sim.analysis.notebook import framed
 from sim.analysis.over_seeds import geometric, over_seeds
 from sim.analysis.rows import Answer, Standing
@@ -37,6 +38,7 @@ from sim.analysis.verdict_text import (
     Words,
     comparison_headline,
     comparison_limits,
+    with_spent,
 )
 from statements import Code, Remedy, Statement
 
@@ -123,8 +125,6 @@ TESTED = {
     Judged.LOSS: {LOSS: LOSS, ACCURACY: ACCURACY},
 }
 """Columns of what is tested of runs that train, beside the hours to the shared target."""
-TIMED = {key: key for key in ("cycles", "contacts_served")}
-"""Columns of what is tested where nothing was trained."""
 BYTES = "bytes"
 """The unit of figures of traffic, which have no rows where nobody sends anything."""
 UNRANKED = {Judged.ACCURACY: LOSS, Judged.LOSS: ACCURACY}
@@ -210,18 +210,23 @@ def compare_groups(
     shared = target or shared_target(reached, trained)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
-    tested = TIMED if len(untrained) == len(groups) else TESTED[judged]
+    timed = _timed(runs) if len(untrained) == len(groups) else {}
+    tested = {column: column for column in timed} or TESTED[judged]
     if shared is not None:
         tested = {**tested, f"hours_to_{shared}": HOURS}
     measured = _measured(groups, chosen, deadline, untrained, judged)
     drawn = any(run.manifest.get("drawn") is not False for run in runs)
-    measured = [replace(one, measure=replace(one.measure, drawn=drawn)) for one in measured]
+    measured = [
+        replace(one, measure=replace(timed.get(one.measure.column, one.measure), drawn=drawn))
+        for one in measured
+    ]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
     answers = _tested_first(found.answers(), tested)
     ranked = [one for one in answers if one.measure.column in tested.keys() - {UNRANKED[judged]}]
     # What a simulation of time is for comes first: how long it takes to get there.
     titled = sorted(ranked, key=lambda one: not one.measure.target)
+    titled = with_spent(titled, [one for one in answers if one.measure.column in SPENT])
     title = comparison_headline(titled, len(groups), words)
     limits = comparison_limits(titled, caveats, len(groups), words, drawn=drawn)
     printed = {
@@ -251,6 +256,13 @@ def compare_groups(
         "rows": rows_json(answers),
     }
     return Comparison(answers, caveats, title, tuple(limits), printed)
+
+
+def _timed(runs: Sequence[Any]) -> dict[str, Measure]:
+    """Return what runs without training are compared by, by its column."""
+    rounds = all(at_path(run.summary, FIGURES["round_mean_s"].path) is not None for run in runs)
+    asked = measures_of_time([run.summary["method"] for run in runs], rounds=rounds)
+    return {one.column: one for one in asked}
 
 
 def _with_ratios(rows: list[dict[str, Any]], reference: int) -> list[dict[str, Any]]:

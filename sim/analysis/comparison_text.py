@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import SUSTAINED, Comparison
-from sim.analysis.figures import TO_TARGETS, figures_of
+from sim.analysis.figures import TO_TARGETS, figures_of, in_one_unit
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.judged import Judged
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
@@ -41,10 +41,11 @@ def figure_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return how each group has what some group has, by the head of the figure."""
     groups = comparison["groups"]
     rows = {"seeds": [str(group["runs"]) for group in groups]}
-    for key, figure in figures_of(comparison["judged_by"]).items():
+    for key, listed in figures_of(comparison["judged_by"]).items():
         own = [group[key] for group in groups]
         least = any(one["max"] for one in own) if key in ONLY_WHERE_ANY else 1
-        if figure.head and least and any(one["min"] is not None for one in own):
+        if listed.head and least and any(one["min"] is not None for one in own):
+            figure = in_one_unit(listed, (one["median"] for one in own))
             rows[figure.head] = [spread(one, figure.form, figure.unit, "-") for one in own]
     return rows
 
@@ -57,11 +58,12 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     target there is no mean: it says how many have.
     """
     groups = comparison["groups"]
-    rows = {
-        figure.head: [mean_text(group[key], "-", figure.form, figure.unit) for group in groups]
-        for key, figure in figures_of(comparison["judged_by"]).items()
-        if figure.head and _has_interval(group[key] for group in groups)
-    }
+    rows = {}
+    for key, listed in figures_of(comparison["judged_by"]).items():
+        own = [group[key] for group in groups]
+        if listed.head and _has_interval(own):
+            figure = in_one_unit(listed, (one["median"] for one in own))
+            rows[figure.head] = [mean_text(one, "-", figure.form, figure.unit) for one in own]
     days = TO_TARGETS["hours_to"]
     for name in comparison["targets"]:
         for key, ending in (("hours_to", ""), (SUSTAINED_HOURS, ", sustained")):
@@ -299,8 +301,10 @@ def verdict_lines(comparison: Mapping[str, Any], shown: MainFigures | None = Non
     With ``shown`` of these figures only.
     """
     heads: dict[str, list[str]] = {}
+    # Heads of columns have units, which names of figures do not.
+    among = None if shown is None else {head.partition(" (")[0] for head in shown.heads}
     for one in comparison["verdicts"]:
-        if one["text"] and (shown is None or one["head"] in shown.heads):
+        if one["text"] and (among is None or one["head"] in among):
             heads.setdefault(one["text"], []).append(one["head"])
     return [f"{', '.join(of)}: {text}" for text, of in heads.items()]
 

@@ -1,14 +1,14 @@
 """Figures that are known of runs and groups of runs, as ``figures.yaml`` lists them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 from scenarios.parsing import shipped_table
 from sim.analysis.judged import Judged
 from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
-from sim.formatting import count, data_size, energy, seconds
+from sim.formatting import count, data_size, energy, seconds, three_digits, unit_for
 
 LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
@@ -71,6 +71,24 @@ OF_POINTS = figures_listed("of_points")
 """Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
 TO_TARGETS = figures_listed("to_targets")
 """What a target takes."""
+
+
+TIMES = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
+"""Units of times of rounds, the largest first, with their seconds."""
+
+
+def in_one_unit(figure: Figure, values: Iterable[float | None]) -> Figure:
+    """Return a figure whose head names the unit that fits all of these values.
+
+    That is the largest unit of which the least of them is one or more. Only times of rounds are in
+    units of hours or less; any other figure is as it was.
+    """
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if figure.in_text is not NAMED_FORMS["hours_as_time"] or not known:
+        return figure
+    name, unit = unit_for(min(known), TIMES, "s")
+    head = figure.head.partition(" (")[0]
+    return figure._replace(head=f"{head} ({name})", unit=unit, form=three_digits)
 
 
 def figures_of(judged: str) -> dict[str, Figure]:

@@ -12,11 +12,18 @@ from typing import Any
 class Guess:
     """A guess at the test samples, between so many ``choices``: classes, or tokens.
 
-    ``samples`` are those of each class in the tests (C,), empty where there are no classes.
+    ``samples`` are those of each class in the tests (C,), empty where there are no classes. Of
+    these, so many are ``distinct`` as several clusters may be tested on the same; 0 if unknown.
     """
 
     choices: int
     samples: Sequence[int] = ()
+    distinct: int = 0
+
+    @property
+    def counted_once(self) -> float:
+        """The share of the tests of all clusters that is left where each sample counts once."""
+        return self.distinct / sum(self.samples) if self.distinct else 1.0
 
     @property
     def share(self) -> float | None:
@@ -40,4 +47,6 @@ def guess_of(manifest: Mapping[str, Any]) -> Guess | None:
     None where it is not recorded: of a run of before, or one whose method trains by itself.
     """
     found = manifest.get("tests")
-    return None if not found else Guess(int(found["choices"]), tuple(found["samples"]))
+    if not found:
+        return None
+    return Guess(int(found["choices"]), tuple(found["samples"]), int(found.get("distinct", 0)))

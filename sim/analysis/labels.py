@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from enum import Enum
 from typing import Any, NamedTuple
 
 import yaml
@@ -43,8 +45,9 @@ def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> lis
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
     other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
     longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
-    still told apart, then ends of words.
+    still told apart, then ends of words. A mapping is named by its own keys.
     """
+    settings = _in_parts(settings)
     keys = list(dict.fromkeys(key for own in settings for key in own))
     differing = [key for key in keys if len({_plain(own.get(key)) for own in settings}) > 1]
     if not differing:
@@ -61,6 +64,49 @@ def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> lis
         if len(set(labels)) == len(labels) and max(map(len, labels), default=0) <= LONGEST:
             return labels
     return _numbered(labels)
+
+
+class _Section(Enum):
+    """What stands for a mapping where its keys do not name it: it is given, or it is not."""
+
+    GIVEN = ""
+    ABSENT = "no "
+
+
+def _in_parts(settings: Sequence[Settings]) -> list[Settings]:
+    """Return settings with a key for each key of a mapping in which the mappings differ.
+
+    Of one that has none of these keys, and of none at all, it is said which it is.
+    """
+    found = [dict(own) for own in settings]
+    for key in dict.fromkeys(key for own in settings for key in own):
+        mappings = [_mapping(own.get(key)) for own in settings]
+        given = [one for one in mappings if one is not None]
+        if not given:
+            continue
+        parts = dict.fromkeys(part for one in given for part in one)
+        apart = [part for part in parts if len({_plain(one.get(part)) for one in given}) > 1]
+        for own, mapping in zip(found, mappings, strict=True):
+            if mapping is None:
+                own[key] = _Section.ABSENT if own.get(key) is None else own[key]
+                continue
+            del own[key]
+            own |= {f"{key}.{part}": mapping[part] for part in apart if part in mapping}
+            if not any(part in mapping for part in apart):
+                own[key] = _Section.GIVEN
+    return _in_parts(found) if any(map(_has_mapping, found)) else list(found)
+
+
+def _has_mapping(own: Settings) -> bool:
+    return any(_mapping(value) is not None for value in own.values())
+
+
+def _mapping(value: Any) -> Settings | None:
+    """Return a value that is a mapping, as such or as JSON; None for any other one."""
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(ValueError):
+            value = json.loads(value)
+    return value if isinstance(value, Mapping) else None
 
 
 def _is_name(value: Any) -> bool:
@@ -115,6 +161,8 @@ def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], form: 
 
 def _named(head: str, key: str, value: Any, form: _Form) -> str:
     """Name a value by its key; of a list of mappings how many it has."""
+    if isinstance(value, _Section):
+        return f"{value.value}{head}"
     if isinstance(value, str) and value.startswith("[{"):
         return f"{len(json.loads(value))} {head}"
     return f"{head}={form.value(key, value)}"

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sim.analysis.figures import TO_TARGETS, Figure, figures_of
+from sim.analysis.figures import TO_TARGETS, Figure, figures_of, in_one_unit
+from sim.analysis.measure import RISING
 from sim.analysis.over_seeds import on_logarithms
 
 FIRST = ("round_mean_s", "cycles", "contacts_served")
-"""Behind what was learnt: the first of them that is known leads the table.
+"""Behind what was learnt, in the order in which they are compared, if they are: the first of them
+that is known leads the table.
 
 Folded tables have all.
 """
@@ -57,12 +59,15 @@ def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
     groups = comparison["groups"]
     figures, learnt = figures_of(comparison["judged_by"]), f"{comparison['judged_by']}_final"
     columns: dict[str, tuple[str, Figure, list[Mapping[str, Any]]]] = {}
-    for key in (learnt, *FIRST):
+    order = [one["figure"] for one in comparison["verdicts"]]
+    timed = sorted(FIRST, key=lambda key: order.index(key) if key in order else len(order))
+    for key in (learnt, *timed):
         own = [group[key] for group in groups]
         differ = len({(one["mean"], one["max"]) for one in own}) > 1
         everywhere = all(one["max"] is not None for one in own)
         if any(one["max"] for one in own) and (not columns or (differ and everywhere)):
-            columns[key] = figures[key].head, figures[key], own
+            figure = in_one_unit(figures[key], (one["mean"] for one in own))
+            columns[key] = figure.head, figure, own
     columns = dict(list(columns.items())[: 1 + BESIDE])
     if shared := comparison["shared_target"]:
         days = TO_TARGETS["hours_to"]
@@ -79,7 +84,7 @@ def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
     leading = [row[0] for row in cells if row and row[0].mean is not None]
     known = [x for cell in leading for x in (cell.low, cell.mean, cell.high) if x is not None]
     form = next((figure for _, figure, _ in columns.values()), None)
-    lowest_first = form is not None and form.best == "lowest"
+    lowest_first = form is not None and form.best not in RISING
     order = sorted(
         range(len(groups)),
         key=lambda n: (_place(cells[n], lowest_first=lowest_first), groups[n]["label"]),

@@ -1,11 +1,12 @@
 """What groups are compared by: a figure of ``figures.yaml``, its direction and its words."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from sim.analysis.figures import TO_TARGETS, Figure, figure_listed
 from sim.analysis.judged import Judged
 from sim.analysis.lead import Asked, Figures
+from sim.analysis.methods import known_method
 
 RISING = ("highest", "most")
 """How the best value is called of figures of which more is better."""
@@ -62,3 +63,23 @@ def measure_of(column: str, judged: str = Judged.ACCURACY) -> Measure:
     heads = (f"{key}_" for key in TO_TARGETS)
     target = next((column.removeprefix(h) for h in heads if column.startswith(h)), "")
     return Measure(column, figure, target)
+
+
+def measures_of_time(methods: Collection[str], *, rounds: bool) -> list[Measure]:
+    """Return what can be asked of runs that trained nothing, by what they are compared by first.
+
+    ``methods`` are the names of theirs; ``rounds`` says that all of them have complete rounds.
+    Rounds of an asynchronous method are not those of another one, so that their length comes last.
+    """
+    counted = [measure_of("cycles"), measure_of("contacts_served")]
+    if not rounds:
+        return counted
+    length = measure_of("round_mean_s")
+    if len({*methods}) > 1 and any(map(_is_asynchronous, methods)):
+        return [*counted, replace(length, note="as each method counts its own")]
+    return [length, *counted]
+
+
+def _is_asynchronous(name: str) -> bool:
+    method = known_method(name)
+    return method is not None and method.traits.asynchronous

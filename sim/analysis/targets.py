@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Evaluation(NamedTuple):
 
     ``accuracy`` and ``loss`` are of test samples; ``validation`` and ``validation_loss`` are the
     accuracy and the loss on the samples that ``learning.data.validation`` sets aside. These, the
-    loss, what was spent and how many test ``samples`` there were are None where they are not known.
+    loss, what was spent and how many test ``samples`` there were are None where they are not known;
+    a sample on which several clusters are tested counts once, as its luck is that of all of them.
     """
 
     accuracy: float
@@ -51,10 +53,13 @@ OF_MODEL = ("accuracy", "loss", "validation", "validation_loss", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
-def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Evaluation]:
+def evaluations(
+    pooled: pa.Table, manifest: Mapping[str, Any] | None, guess: Guess | None = None
+) -> list[Evaluation]:
     """Return the evaluations of a run in order of time; costs are known with its manifest only.
 
-    ``pooled`` are the rows of its metrics on all clusters together.
+    ``pooled`` are the rows of its metrics on all clusters together. The ``guess`` is the manifest's
+    where there is one.
     """
     # `leomix validate` has texts of this package, and no tables.
     import pyarrow.compute as pc
@@ -64,6 +69,9 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
     rows = pooled.select(columns).filter(pc.is_valid(pooled["accuracy"])).to_pylist()
     spent = None if manifest is None else manifest.get("spent")
     steps = None if manifest is None else steps_of(manifest)
+    if guess is None and manifest is not None:
+        guess = guess_of(manifest)
+    once = 1.0 if guess is None else guess.counted_once
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
         if spent is None:
@@ -75,8 +83,19 @@ def evaluations(pooled: pa.Table, manifest: Mapping[str, Any] | None) -> list[Ev
         return rounds, taken, energy_j
 
     return [
-        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), *apart)
-        for accuracy, loss, cycle, time_s, *apart in map(dict.values, rows)
+        Evaluation(
+            accuracy,
+            loss,
+            cycle,
+            time_s / 3600,
+            *spent_by(time_s),
+            validation,
+            samples and max(round(samples * once), 1),
+            validation_loss,
+        )
+        for accuracy, loss, cycle, time_s, validation, samples, validation_loss in map(
+            dict.values, rows
+        )
     ]
 
 

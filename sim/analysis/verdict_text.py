@@ -41,28 +41,45 @@ def answer_text(answer: Answer, words: Words = PLAIN) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def with_spent(answers: Sequence[Answer], spent: Sequence[Answer]) -> list[Answer]:
+    """Return the answers that a headline is on: where all tie by the first, what was spent too."""
+    return [*answers, *spent] if answers and _is_tie(answers[0]) else [*answers]
+
+
+def _is_tie(answer: Answer) -> bool:
+    return answer.verdict is Verdict.TIE and not answer.ranking.behind
+
+
 def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     """Return one sentence on several answers, the most important one first; empty of one group.
 
-    It is on the largest difference that a test has found, or that nothing was tested of: who is
-    best, or who is how far ahead of the last. Where there is none, it is on the first answer.
+    It is on the largest difference that a test has found, or that nothing was tested of: how far
+    the best is ahead of the last, and of the next where it is told from that. Where there is none,
+    it is on the first answer; that all are equal by the first answer stands behind what differs.
     """
     several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
     if not several:
         return ""
     few = words._replace(names=lambda labels: _few(labels, words))
-    decided = next((answer for answer in several if answer.ranking.winners), None)
-    for found in ranked(several):
-        if not found.band or found.sure is Sure.NOISE:
-            break
+    first = several[0]
+    equal = f"; {first.measure.name}: {_in_short(first, few)}" if _is_tie(first) else ""
+    # What a note stands behind is not the same figure of each.
+    found = next(iter(ranked(one for one in several if not one.measure.note)), None)
+    if found is not None and found.band and found.sure is not Sure.NOISE:
         answer = next(one for one in several if one.measure is found.measure)
-        if answer.ranking.winners:
-            return f"{_decided(answer, few)}."
-        if found.sure is Sure.TOLD or decided is None:
-            return f"{_largest(found, few)}."
-    if decided is not None:
+        return f"{_largest(found, few)}{_and_next(answer, few)}{equal}."
+    if decided := next((answer for answer in several if answer.ranking.winners), None):
         return f"{_decided(decided, few)}."
-    return f"{_upper(several[0].measure.name)}: {_in_short(several[0], few)}."
+    return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
+
+
+def _and_next(answer: Answer, words: Words) -> str:
+    """Say how far the next one is behind the best, where that is another one than the last."""
+    ranking = answer.ranking
+    if not ranking.winners or len(ranking.against) == len(ranking.behind):
+        return ""
+    margin = _Shown.of(ranking.leads[ranking.against[0]], answer).lead
+    return f", ahead of {words.names(ranking.against)} by {margin}"
 
 
 def _largest(found: Finding, words: Words) -> str:
@@ -82,11 +99,13 @@ def _largest(found: Finding, words: Words) -> str:
     is_share = measure.rising and measure.figure.most == 1
     if is_share or not by_factor:
         return f"{best}: {measure.name} {values} with {last}{many}"
-    verb, more = ("raise", "more") if measure.rising else ("cut", "less")
+    verb = "raise" if measure.rising else "cut"
     verb = verb if len(found.best) > 1 else f"{verb}s"
+    times = f"{found.times:.{1 if found.times < 100 else 0}f}"
+    more = f"{times} times as many" if measure.rising else f"by a factor of {times}"
     return (
-        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} with {last} to "
-        f"{text(found.values[found.best[0]])} ({found.times:.1f} times {more}{many})"
+        f"{best} {verb} the {measure.name} from {text(found.values[found.last])} ({last}) to "
+        f"{text(found.values[found.best[0]])} ({more}{many})"
     )
 
 
@@ -227,7 +246,8 @@ def _decided(answer: Answer, words: Words) -> str:
 def _verdict(answer: Answer, words: Words) -> str:
     ranking = answer.ranking
     if ranking.verdict is Verdict.NEVER:
-        return f"only {words.names(ranking.best)} has it with each seed" if ranking.best else ""
+        each = " with each seed" if any(row.n > 1 for row in answer.rows) else ""
+        return f"only {words.names(ranking.best)} has it{each}" if ranking.best else ""
     if ranking.verdict is Verdict.NO_ORDER:
         return "nobody is best: each is behind another one at the points that both have"
     if not ranking.leads:

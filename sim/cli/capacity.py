@@ -88,18 +88,12 @@ def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
     windows = WindowCache(None)
     plan = _plan(world, windows.find)
     bar.update("adding up what links carry")
-    found = Capacity(operations(plan), turning=_turns(world))
+    found = Capacity(operations(plan))
     more = one_more(world) if found.served_share < ALL_SERVED else None
     if more is not None:
         bar.update("planning with one more dish")
         found = replace(found, more=(more, operations(_plan(more.world, windows.find))))
     return found, plan
-
-
-def _turns(world: World) -> bool:
-    """Tell whether dishes lose time before they serve."""
-    pointing = world.sites.pointing if world.roles.server == "stations" else None
-    return pointing is not None and pointing.takes_time
 
 
 def _plan(world: World, find: Find) -> Plan:

@@ -34,12 +34,10 @@ class Capacity:
     """What a network carries, and the same with one more dish or beam on every server.
 
     ``more`` is None where nobody shares a dish or beam, or where every pass is served in full.
-    ``turning`` says that dishes lose time before they serve, which is not in busy hours.
     """
 
     rows: Sequence[Operations]
     more: tuple[OneMore, Sequence[Operations]] | None = None
-    turning: bool = False
 
     @property
     def total(self) -> Operations:
@@ -122,7 +120,12 @@ class Capacity:
             sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
         )
         whose = "its" if len(self.servers) == 1 else "their"
-        busy = f"busy {each:.1f} of 24 h{' besides turning' if self.turning else ''}"
+        lost = _share(
+            sum(row.setup_hours_a_day for row in self.servers),
+            sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
+        )
+        turning = "" if isnan(lost) else f" besides {lost:.1f} h of turning and acquiring"
+        busy = f"busy {each:.1f} of 24 h{turning}"
         return f"{carry}; {whose} {self.limit} are the limit: {busy}, {share}."
 
     @property

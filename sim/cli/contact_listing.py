@@ -1,7 +1,7 @@
 """Contacts as tables: a line a window, a line a site, or all columns in a file."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -77,10 +77,30 @@ def list_text(contacts: ContactList) -> str:
 def summary_text(contacts: ContactList) -> str:
     """One line a site: passes, how long they last, the longest time without; and cycles a day.
 
-    Of satellites or planes that are clients, one line each of them.
+    Where satellites or planes are clients, also one line each of them.
     """
     names, windows = contacts.of or (contacts.sites, contacts.windows)
     seen = orbit.coverage(windows, len(names), contacts.span_s)
+    if names == contacts.sites:
+        listed = _by("site", names, seen)
+    else:
+        of_sites = orbit.coverage(contacts.windows, len(contacts.sites), contacts.span_s)
+        listed = f"{_by('site', contacts.sites, of_sites)}\n\n{_by('client', names, seen)}"
+    if contacts.sessions is None and len(contacts.satellites) > 1:
+        # Who would serve whom is not said: passes of several satellites overlap.
+        return listed
+    served = seen.passes if contacts.sessions is None else contacts.sessions
+    least = int(np.argmin(served))
+    ideal = contacts.revolutions_per_day
+    a_day = served[least] / contacts.span_s * 86400
+    line = f"{listed}\ncycles a day: {a_day:.2f} ({names[least]} is served least often)"
+    if ideal is None:
+        return line
+    return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
+
+
+def _by(head: str, names: Sequence[str], seen: orbit.Coverage) -> str:
+    """Return the table of those who see passes, or are seen in them."""
     durations_s = np.stack([seen.mean_duration_s, seen.longest_duration_s])
     rows = [
         [
@@ -93,8 +113,8 @@ def summary_text(contacts: ContactList) -> str:
         ]
         for i, name in enumerate(names)
     ]
-    head = [
-        "site" if names == contacts.sites else "client",
+    heads = [
+        head,
         "passes",
         "a day",
         "mean s",
@@ -102,18 +122,7 @@ def summary_text(contacts: ContactList) -> str:
         "longest gap h",
         "in view %",
     ]
-    listed = table(head, rows)
-    if contacts.sessions is None and len(contacts.satellites) > 1:
-        # Who would serve whom is not said: passes of several satellites overlap.
-        return listed
-    served = seen.passes if contacts.sessions is None else contacts.sessions
-    least = int(np.argmin(served))
-    ideal = contacts.revolutions_per_day
-    a_day = served[least] / contacts.span_s * 86400
-    line = f"{listed}\ncycles a day: {a_day:.2f} ({names[least]} is served least often)"
-    if ideal is None:
-        return line
-    return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
+    return table(heads, rows)
 
 
 def _batches(contacts: ContactList, *, times_as_text: bool) -> Iterator[Any]:

@@ -87,7 +87,10 @@ class Listed:
         int | None,
         typer.Option(metavar="SECONDS", help="cut contacts of --graph, each piece with its rate"),
     ] = None
-    summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False
+    summary: Annotated[
+        bool,
+        typer.Option("--summary", help="one line per site, and per satellite that is a client"),
+    ] = False
 
     def check(self, *, of_scenario: bool) -> None:
         """Raise InputError for what does not go together, or without a scenario."""

@@ -19,7 +19,7 @@ from statements import Code, Other
 SCHEMA = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""
 
-DIGITS = {"what": "a small mixture of experts", "days": 3, "file": ""}
+DIGITS = {"what": "a small model", "days": 3, "file": ""}
 """What is learnt without data of one's own."""
 
 KINDS = {"plain": "a plain model", "moe": "a mixture of experts"}

@@ -7,6 +7,7 @@ import numpy as np
 
 import scenarios
 from learning.requests.cluster import Cluster
+from learning.settings import PAYLOAD
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
@@ -107,7 +108,10 @@ def _round(built: Build) -> str:
     )
     counted = built.learner.sized_by
     at_once = f"{counted.samples_at_once} of {counted.batch_size} samples at a time"
-    return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated, {at_once})"
+    model = built.learner.config.model
+    assumed = model.kind == PAYLOAD and model.gflops_per_sample is None
+    by = " (assumed: 2 a weight forward; gflops_per_sample sets it)" if assumed else ""
+    return f"a round {costs[1].flops:.2e} FLOPs{by}, in {held} (estimated, {at_once})"
 
 
 MOST_CONTACTS = 60_000

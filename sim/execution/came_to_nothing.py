@@ -128,7 +128,7 @@ def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> Came
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    curve = evaluations(pooled, None)
+    curve = evaluations(pooled, None, guess)
     judged = by_objective(built.learner.config.data.objective)
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from sim.analysis.guess import guess_of
 from sim.analysis.judged import by_objective, followed
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
-from sim.engine.doubts import doubts_of
+from sim.engine.doubts import doubts_of, gap_doubts
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.progress import span_s
@@ -218,13 +218,19 @@ class Run(Observer):
         if live is not None:
             live.says = self._so_far
 
+    def _doubted(self, doubts: Iterable[Statement]) -> None:
+        """Tell observers what is doubted, if anything is."""
+        if known := tuple(doubts):
+            for observer in self._observers:
+                observer.doubted(known)
+
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
-            memory.check(self.built, self.place)
-            for observer in self._observers:
-                observer.doubted(doubts_of(self.built))
-            learner = self.built.learner
+            built = self.built
+            memory.check(built, self.place)
+            self._doubted(doubts_of(built))
+            learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
                 with as_input(origin=self.built.scenario):
@@ -232,11 +238,12 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                     self._tests = learner.test_labels()
+                self._doubted(
+                    gap_doubts(built.world, built.method, learner, built.plan, built.compute)
+                )
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
-                told = (*self.built.module_doubts, *self._doubts)
-                for observer in self._observers if told else ():
-                    observer.doubted(told)
+                self._doubted((*built.module_doubts, *self._doubts))
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)

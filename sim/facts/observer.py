@@ -19,10 +19,10 @@ class Observer:
     """
 
     def doubted(self, doubts: Sequence[Statement]) -> None:
-        """Called once, before data and model are made, with what may be wrong with the scenario.
+        """Called before anything is simulated, with what may be wrong with the scenario.
 
-        As text each doubt is one line.
-        Called again before anything is simulated where a module of one's own is doubtful.
+        As text each doubt is one line. What is known before data and model are made comes first;
+        then what it may cost to train so much; then what is doubtful of a module of one's own.
         """
 
     def started(self, start: datetime) -> None:

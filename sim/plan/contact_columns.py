@@ -21,11 +21,12 @@ class ContactColumns:
     """Contacts by number: arrays (N,), and what ``contacts[number]`` makes of each.
 
     ``satellite`` and ``cluster`` are indices in ``satellites`` (name and NORAD number) and
-    ``clusters``; the other columns are as in ``PlannedContact``. A contact is made when it is first
-    asked for, and kept: of a constellation most are not served, and nobody asks for them. Contacts
-    that are ``given`` have numbers of their own. Where satellites or planes are clients, ``flying``
-    are indices in the ``fleet``, whose names contacts have as ``member``. ``link_source`` makes the
-    links of each.
+    ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
+    beam or dish turned and acquired before ``start_s``, nan where it is not known. A contact is
+    made when it is first asked for, and kept: of a constellation most are not served, and nobody
+    asks for them. Contacts that are ``given`` have numbers of their own. Where satellites or planes
+    are clients, ``flying`` are indices in the ``fleet``, whose names contacts have as ``member``.
+    ``link_source`` makes the links of each.
     """
 
     satellites: Sequence[tuple[str, int | None]]
@@ -42,6 +43,7 @@ class ContactColumns:
     start_s: Floats
     end_s: Floats
     wait_from_s: Floats
+    setup_s: Floats
     link_source: LinkSource
     given: bool = False
     fleet: Sequence[str] = ()
@@ -74,6 +76,7 @@ class ContactColumns:
             start_s=np.array([c.start_s for c in contacts], np.float64),
             end_s=np.array([c.end_s for c in contacts], np.float64),
             wait_from_s=np.array([c.wait_from_s for c in contacts], np.float64),
+            setup_s=np.full(len(contacts), np.nan),
             link_source=GivenLinks(contacts),
             given=True,
             fleet=fleet,

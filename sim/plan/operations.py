@@ -38,13 +38,14 @@ class Operations(NamedTuple):
     It serves so many others ``at_a_time``: the dishes of a station, the beams of a satellite; inf
     for any number, nan for who is served. A pass is in view from rise to set, and served while it
     has a dish or beam: hours ``in_view`` and ``busy`` are sums over passes, ``any_in_view`` counts
-    a time once. GB are 10^9 bytes on the air, ``down`` from space to the ground (or, without a
-    ground, from the satellite that serves to the others), if everybody who is served sends all the
-    time; nan where that direction is neglected. A file ``per_pass`` is the largest that one service
-    carries, one ``in_a_day`` the largest that a day of 24 h from the start does (nan without a
-    whole day). ``longest_gap_hours`` is the longest time without any service. Over links between
-    satellites there are also the longest time until the server can be reached, and what one end
-    could send to it in a day, if alone: nan without such links.
+    a time once. Of ``setup`` hours, beside the busy ones, dishes have turned to a satellite in view
+    and acquired it; nan where that takes no time. GB are 10^9 bytes on the air, ``down`` from space
+    to the ground (or, without a ground, from the satellite that serves to the others), if everybody
+    who is served sends all the time; nan where that direction is neglected. A file ``per_pass`` is
+    the largest that one service carries, one ``in_a_day`` the largest that a day of 24 h from the
+    start does (nan without a whole day). ``longest_gap_hours`` is the longest time without any
+    service. Over links between satellites there are also the longest time until the server can be
+    reached, and what one end could send to it in a day, if alone: nan without such links.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Operations(NamedTuple):
     in_view_hours_a_day: float
     any_in_view_hours_a_day: float
     busy_hours_a_day: float
+    setup_hours_a_day: float
     down_gb_a_day: float
     up_gb_a_day: float
     largest_down_gb_per_pass: float
@@ -96,12 +98,16 @@ def operations(plan: Plan) -> list[Operations]:
 
 @dataclass(frozen=True, eq=False)
 class _Passes:
-    """Passes (N,) from rise to set and from begin to end of service, nan without one."""
+    """Passes (N,) from rise to set and from begin to end of service, nan without one.
+
+    ``setup_s`` is how long a dish was made ready for a service before it began.
+    """
 
     rise_s: Floats
     set_s: Floats
     start_s: Floats
     end_s: Floats
+    setup_s: Floats
 
     @classmethod
     def of_contacts(cls, plan: Plan) -> _Passes:
@@ -112,13 +118,15 @@ class _Passes:
             np.minimum(contacts.set_s, plan.stop_s),
             np.where(contacts.served, contacts.start_s, nan),
             np.where(contacts.served, np.minimum(contacts.end_s, plan.stop_s), nan),
+            contacts.setup_s,
         )
 
     @classmethod
     def of_gateways(cls, feeder: FeederPlan) -> _Passes:
         """Return those over gateways."""
         windows, service = feeder.passes_seen.windows, feeder.passes_seen.service
-        return cls(windows.rise_s, windows.set_s, service.start_s, service.end_s)
+        ends = windows.rise_s, windows.set_s, service.start_s, service.end_s
+        return cls(*ends, service.setup_s)
 
 
 class _Piece(NamedTuple):
@@ -246,6 +254,8 @@ def _row(traffic: _Traffic, kind: str, name: str, at_a_time: float, mine: Ints) 
     start_s, end_s = passes.start_s[served], passes.end_s[served]
     seen_s, _ = _covered(rise_s, set_s, traffic.span_s)
     _, gap_s = _covered(start_s, end_s, traffic.span_s)
+    takes_time = bool((passes.setup_s > 0.0).any())
+    setup_s = float(passes.setup_s[served].sum()) if takes_time else nan
     down, up = (_volumes(traffic, mine, is_down=is_down) for is_down in (True, False))
     return Operations(
         kind=kind,
@@ -256,6 +266,7 @@ def _row(traffic: _Traffic, kind: str, name: str, at_a_time: float, mine: Ints) 
         in_view_hours_a_day=float((set_s - rise_s).sum()) / HOUR_S * a_day,
         any_in_view_hours_a_day=seen_s / HOUR_S * a_day,
         busy_hours_a_day=float((end_s - start_s).sum()) / HOUR_S * a_day,
+        setup_hours_a_day=setup_s / HOUR_S * a_day,
         down_gb_a_day=down.a_day,
         up_gb_a_day=up.a_day,
         largest_down_gb_per_pass=down.per_pass,

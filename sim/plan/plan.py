@@ -215,6 +215,7 @@ def _contacts(
         start_s=served.service.start_s,
         end_s=served.service.end_s,
         wait_from_s=served.service.wait_from_s,
+        setup_s=served.service.setup_s,
         link_source=links,
         fleet=served.fleet,
         flying=served.window_satellites if served.topology.in_orbit else None,

@@ -159,6 +159,24 @@ def _why_never_served(
             f"its longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
+    pointing = world.sites.pointing if served.topology.in_orbit else None
+    if pointing is not None and not served.topology.relay:
+        acquisition_s = np.array(pointing.acquisition_s)[served.windows.satellite[windows]]
+        lasts_s = (served.windows.set_s - served.windows.rise_s)[windows]
+        # A pass that is open at the start has been acquired.
+        setup_s = np.where(served.windows.clipped_start[windows], 0.0, acquisition_s)
+        least_s = float(source.min_contact_s)
+        if not ((lasts_s > setup_s) & (lasts_s - setup_s >= least_s)).any():
+            nearest = int(np.argmax(lasts_s - setup_s))
+            own_s = float(setup_s[nearest])
+            left = f", and {least_s:.0f} s have to be left" if least_s else ""
+            return (
+                f"a station takes {own_s:.0f} s to acquire it, of passes of "
+                f"{lasts_s[nearest]:.0f} s at most{left}",
+                [Lower("ground.acquisition_s", now=own_s)]
+                if own_s == world.ground.acquisition_s
+                else [Other(said="lower acquisition_s of the stations")],
+            )
     beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
     beams = "link.isl.terminals" if served.topology.relay else beams
     more: list[Remedy] = [Raise(beams)]

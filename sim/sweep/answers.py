@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sim.analysis.caveats import Caveat, timing_only
 from sim.analysis.judged import judged_together
 from sim.analysis.lead import Figures
-from sim.analysis.measure import Measure, measure_of
-from sim.analysis.methods import known_method
+from sim.analysis.measure import Measure, measure_of, measures_of_time
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Answer, Standing, answer_of
 from sim.analysis.rows_json import rows_json
@@ -190,32 +189,14 @@ def best_target(done: Sequence[Row]) -> str | None:
 def measures(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
-        return _measures_of_time(done)
+        methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
+        rounds = all(row.get("round_mean_s") is not None for row in done)
+        return measures_of_time(methods, rounds=rounds)
     judged = judged_together(row.get("judged_by") for row in done)
     target = best_target(done)
     columns = [f"{judged}_final", *([f"hours_to_{target}"] if target else [])]
     columns += [c for c in ("uplink_bytes", "isl_bytes") if any(row.get(c) for row in done)]
     return [measure_of(column, judged) for column in columns]
-
-
-def _measures_of_time(done: Sequence[Row]) -> list[Measure]:
-    """Return what can be asked of points that trained nothing.
-
-    Rounds of an asynchronous method are not those of another one, so that their length comes last.
-    """
-    counted = [measure_of("cycles"), measure_of("contacts_served")]
-    if any(row.get("round_mean_s") is None for row in done):
-        return counted
-    length = measure_of("round_mean_s")
-    methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
-    if len(methods) > 1 and any(map(_is_asynchronous, methods)):
-        return [*counted, replace(length, note="as each method counts its own")]
-    return [length, *counted]
-
-
-def _is_asynchronous(name: str) -> bool:
-    method = known_method(name)
-    return method is not None and method.traits.asynchronous
 
 
 def leading(rows: Sequence[Row], found: SweepAnswers) -> Sequence[Row]:

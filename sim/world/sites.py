@@ -38,11 +38,6 @@ class Pointing(NamedTuple):
     acquisition_s: Sequence[float]
     slew_deg_s: Sequence[float | None]
 
-    @property
-    def takes_time(self) -> bool:
-        """Whether any of them loses time before it serves."""
-        return any(self.acquisition_s) or any(self.slew_deg_s)
-
 
 @dataclass(frozen=True, eq=False)
 class Sites:

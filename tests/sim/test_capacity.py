@@ -151,6 +151,21 @@ def test_a_dish_more_is_less_than_any_number_and_any_number_serves_all_the_time_
     assert rows["station"].at_a_time.tolist() == [np.inf, np.inf]
 
 
+def test_hours_of_turning_are_those_that_each_service_begins_with():
+    """Half a minute of every pass that is served, but of those that are open at the start."""
+    seconds = 30
+    plan = face.plan(changed(STATIONS, {"ground": STATIONS["ground"] | {"acquisition_s": seconds}}))
+    rows = shape(plan.operations)
+    contacts = plan.contacts
+    acquired = contacts[contacts.served & (contacts.rise_s > 0.0)]
+    expected = acquired.groupby("station").size() * seconds / 3600
+    lost = rows["station"].setup_hours_a_day
+    assert lost[expected.index].to_numpy() == pytest.approx(expected.to_numpy())
+    assert rows["satellite"].setup_hours_a_day.sum() == pytest.approx(lost.sum())
+    assert rows["total"].setup_hours_a_day.iloc[0] == pytest.approx(lost.sum())
+    assert operations(scenarios.from_dict(STATIONS)).setup_hours_a_day.isna().all()
+
+
 def test_devices_of_a_cluster_add_up_and_a_broadcast_to_them_counts_once():
     """In one place: each has a sub-channel of its own up, and all hear one transmission down."""
     clusters = [
@@ -301,7 +316,9 @@ def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tm
         [line] = [line for line in lines if line.startswith(f"{name} ")]
         assert line.endswith(data_size(least))
     out = tmp_path / "contacts.csv"
-    leomix("contacts", path, "-o", out)
+    by_station, by_client = leomix("contacts", path, "-o", out).out.split("\n\n")
+    assert [line.split()[0] for line in by_station.splitlines()] == ["site", "Svalbard", "Troll"]
+    assert by_client.startswith("client")
     listed = pd.read_csv(out)
     assert set(listed.site) == {"Svalbard", "Troll"} and "P01-S01" in set(listed.satellite)
 

@@ -1,6 +1,7 @@
 """Stations with dishes: budget by hand, time to turn and to acquire, and passes served whole."""
 
 import json
+import re
 from functools import cache
 from itertools import pairwise
 from math import asin, cos, log10, pi, radians, sin
@@ -14,7 +15,7 @@ import orbit
 import scenarios
 import sim
 from statements import Code
-from tests.kit.network import decisive, ground_radios, make_plan, portable
+from tests.kit.network import InputError, decisive, ground_radios, make_plan, portable
 from tests.kit.small import merged
 
 TWO_POLAR = {
@@ -189,6 +190,18 @@ def test_a_dish_that_changes_the_satellite_loses_the_time_that_it_takes_to_acqui
     at_once, later = (plan_of(), plan_of(acquisition_s=30.0))
     served_s = [sum(c.end_s - c.start_s for c in p.contacts if c.served) for p in (at_once, later)]
     assert served_s[1] < served_s[0] - 30.0 * sum(c.served for c in later.contacts) / 2
+
+
+def test_who_is_never_acquired_is_told_so():
+    """Passes over 550 km last for ten minutes; more dishes would not help."""
+    with pytest.raises(InputError) as refused:
+        plan_of(acquisition_s=4000.0)
+    assert re.search(
+        r"never served .*a station takes 4000 s to acquire it, of passes of \d{3} s at most.*; "
+        r"lower ground.acquisition_s \(4000\)",
+        str(refused.value),
+    ), str(refused.value)
+    assert "antennas" not in str(refused.value)
 
 
 def turned_deg(satellite, place, start, time_s):

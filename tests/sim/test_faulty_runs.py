@@ -159,3 +159,9 @@ def test_nobody_but_people_reads_the_column_detail(runs):
         assert critical_path(silent, end_s).spent == critical_path(result.tables, end_s).spent
         causes |= set(result.events.cause.dropna())
     assert {"beam", "synchronisation", "satellite outage", "corrupted upload"} <= causes
+
+
+def test_a_rate_of_none_is_the_run_without_faults(tmp_path):
+    """As a sweep that begins with 0 has it: `-p faults.outages.per_day=0,2`."""
+    for key in ("faults.outages.per_day", "faults.stragglers.share"):
+        assert scenarios.load("circular", {key: 0}) == scenarios.load("circular", {})

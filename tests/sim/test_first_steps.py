@@ -26,11 +26,11 @@ EDITS = (
         "{name: Munich,  latitude_deg: 48.14, longitude_deg: 11.58, devices: 3}",
         "{name: Vienna,  latitude_deg: 48.21, longitude_deg: 16.37, devices: 2}",
     ),
-    ("\n  model: {kind: vector-moe, experts: 4}", ""),
+    ("\n  model: {kind: vector-mlp}", ""),
     ("\n  data: {kind: digits}", ""),
     (
-        "  # model: {kind: mixtral, experts: 4, hidden: 64}",
-        "  model: {kind: mixtral, experts: 4, hidden: 64}",
+        "  # model: {kind: text-mean, hidden: 32, vocabulary: 8192}",
+        "  model: {kind: text-mean, hidden: 32, vocabulary: 8192}",
     ),
     ("  # data: {kind: jsonl, path: my.jsonl", "  data: {kind: jsonl, path: my.jsonl"),
     ("{text: text, label: label}", "{text: review, label: stars}"),
@@ -80,15 +80,15 @@ def test_a_newcomer_gets_to_a_scenario_of_his_own(leomix, own, tmp_path, monkeyp
     assert manifest["start_utc"].startswith("2026-08-22T12:00:46")
 
 
-MIXTRAL = "{kind: mixtral, experts: 4, hidden: 64}"
+MODEL = "{kind: text-mean, hidden: 32, vocabulary: 8192}"
 MISTAKES = [
     ("my.tle", TLE.splitlines()[2], "", "line 1 is not followed by a line 2"),
     ("my.tle", "15.49570248582031", "", "copy the whole line"),
     ("mine.yaml", "48.21", "480", "must be >= -90 and <= 90"),
     ("mine.yaml", ", columns: {text: review, label: stars}", "", "learning.data.columns"),
     ("mine.yaml", "label: stars", "label: star", "no column 'star'"),
-    ("mine.yaml", MIXTRAL, "{kind: vector-moe}", "'mixtral' does"),
-    ("mine.yaml", MIXTRAL, "{kind: mixtrel}", "did you mean 'mixtral'"),
+    ("mine.yaml", MODEL, "{kind: vector-mlp}", "'mixtral' does"),
+    ("mine.yaml", MODEL, "{kind: text-maen}", "did you mean 'text-mean'"),
     ("mine.yaml", "\n  path: my.tle", "\n  path: no.tle", "no.tle; relative paths"),
     ("mine.yaml", "min_elevation_deg", "min_elevaton_deg", "min_elevation_deg"),
     ("mine.yaml", "days: 0.6", "cycles: 3", "stop.days: is missing"),

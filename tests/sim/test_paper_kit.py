@@ -313,3 +313,26 @@ def test_any_text_is_escaped_for_latex(text):
     assert "\n" not in shown
     plain = re.sub(r"\\(?:[{}$&#%_]|text\w+\{\}|ldots\{\})|\[U\+[0-9A-F]{4,6}\]|\$-\$", "", shown)
     assert not re.search(r"[\\$&#%_~^\"`]", plain)
+
+
+def test_a_mapping_is_named_by_its_keys_and_nothing_by_that():
+    grid = {"between_planes": "grid", "route": "earliest"}
+    mesh = {"within_plane": "ring", **grid}
+    given = [{"link.isl": one} for one in (None, json.dumps(grid), mesh)]
+    assert labels_of(given) == ["no isl", "isl", "within_plane=ring"]
+    assert labels_of(given[::2]) == ["no isl", "isl"]
+    nested = [{"isl": {"rate": {"mbps": number}}} for number in (1, 2)]
+    assert labels_of(nested) == ["mbps=1", "mbps=2"]
+
+
+def test_fewer_bytes_of_fewer_rounds_are_not_bold(tmp_path):
+    timed = merged(SLOTS, {"learning": {"train": False}})
+    (tmp_path / "timed.yaml").write_text(yaml.safe_dump(timed))
+    made = sweep(
+        tmp_path / "timed.yaml", {"stop.cycles": [2, 4]}, tmp_path / "sweep", replications=3
+    )
+    report([made.folder], tmp_path / "page.html", paper=tmp_path / "paper")
+    shown = (tmp_path / "paper/tables/results.tex").read_text()
+    [few, many] = [line.split(" & ") for line in shown.splitlines() if line.startswith("cycles=")]
+    assert "textbf" in many[2]
+    assert not any("textbf" in cell for cell in (*few, *many[4:])), shown

@@ -95,3 +95,13 @@ def test_a_run_that_comes_to_a_constant_answer_has_learnt_nothing(leomix, runs, 
     assert json.loads(leomix("show", folder, "--json").out)["reached"] == {}
     above = with_course(runs["fedavg"], tmp_path / "above", (0.04, 0.12, 0.2, 0.3), losses)
     assert "reached 0.12" in leomix("show", above).out
+
+
+def test_what_all_clusters_are_tested_on_counts_once():
+    """Four clusters that see the same 397 digits have the luck of 397, not of 1,588."""
+    learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+    learning["data"] = {"kind": "digits", "split": {"kind": "iid"}}
+    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 1, "learning": learning}))
+    assert sum(result.manifest["tests"]["samples"]) == 4 * 397
+    assert {one.samples for one in result.evaluations} == {397}
+    assert "of 397 test samples 0.043 could be chance" in result.summary["came_to_nothing"]["why"]

@@ -139,7 +139,11 @@ def test_a_sweep_goes_on_past_a_station_that_a_mesh_never_reaches(leomix, tmp_pa
 
 def test_what_a_row_lacks_is_told_by_its_code_alone():
     row = {"status": "refused", "error": "no satellite rises", "accuracy_final": None}
-    codes = {"never_reached": Standing.NO_CONTACT, "never_carried": Standing.REFUSED}
+    codes = {
+        "never_reached": Standing.NO_CONTACT,
+        "never_carried": Standing.REFUSED,
+        "never_linked": Standing.REFUSED,
+    }
     for code, standing in (codes | {"other": Standing.REFUSED}).items():
         assert sweeps.missing_status(row | {"code": code}) is standing
     assert sweeps.missing_status(row) is Standing.REFUSED  # of a sweep of before

@@ -239,8 +239,8 @@ def test_a_headline_names_few_and_counts_the_others():
     behind = {"h": {seed: 0.5 + 0.001 * seed for seed in range(5)}}
     found = answered(tied | noisy | behind)
     assert headline([found]) == (
-        "a, b and 3 others raise the figure from 0.502 with h to 0.900 "
-        "(1.8 times more; best and last of 8)."
+        "a, b and 3 others raise the figure from 0.502 (h) to 0.900 "
+        "(1.8 times as many; best and last of 8)."
     )
     assert headline([answered(tied | noisy)]) == (
         "Figure: a, b and 3 others are equal: 0.900 at each of 5 seeds, "

@@ -15,12 +15,12 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
 from sim.analysis.judged import Judged
-from sim.analysis.main_figures import spent_by
+from sim.analysis.main_figures import TRAFFIC, spent_by
 from sim.analysis.over_seeds import on_logarithms, over_seeds
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing
 from sim.analysis.verdict import ranking_of
-from sim.formatting import BYTES, JOULES, unit_for
+from sim.formatting import BYTES, JOULES, three_digits, unit_for
 from sim.plots.canvas import Unit
 from sim.report.latex import Cell, Laid
 
@@ -39,6 +39,8 @@ IN_SHORT = ("accuracy_final", "loss_final", "cycles", "uplink_bytes")
 """What the short form has, beside the time to the shared target: it fits one column."""
 MOST = 3
 """Targets that a table has, the highest ones, beside the one that is shared."""
+BY_ROUNDS = (*TRAFFIC, "energy_j")
+"""What grows with the rounds: who has done fewer of them is not better by it."""
 HEADS = {
     "accuracy_final": ("final", "accuracy"),
     "uplink_bytes": ("uplink", ""),
@@ -123,11 +125,20 @@ def results(comparison: Comparison, clock: Unit) -> Table:
     columns = [_figure(comparison, key, known[key], clock) for key in first]
     if trained and (shared := comparison["shared_target"]):
         columns.append(_times(comparison, shared, clock))
-    columns += [_figure(comparison, key, FIGURES[key], clock) for key in took]
+    spent = [_figure(comparison, key, FIGURES[key], clock) for key in took]
+    if _rounds_differ(groups):
+        spent = [replace(one, best=frozenset()) if one.key in BY_ROUNDS else one for one in spent]
+    columns += spent
     few = [one for one in columns if one.key in IN_SHORT or one.key.startswith("hours_to_")]
     # How many seeds there are stands in the caption, too.
     short = _table("", groups, few).laid.without(1)
     return replace(_table("results", groups, columns), short=short)
+
+
+def _rounds_differ(groups: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether groups have done different numbers of rounds."""
+    each = [tuple(group[key]["mean"] for key in ("cycles", "round_count")) for group in groups]
+    return len({*each}) > 1
 
 
 def targets(
@@ -211,13 +222,7 @@ def _figure(comparison: Comparison, key: str, figure: Figure, clock: Unit) -> Co
     most = max((value["mean"] or 0.0 for value in values), default=0.0)
     name, unit = unit_for(most, *units)
     bottom = f"{bottom} ({name})".strip()
-    return Column(key, (top, bottom), values, _three_digits, unit, best=best)
-
-
-def _three_digits(value: float) -> str:
-    """Show a size in a unit that it holds, if not much more: 2.15, 21.5, 215."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:.{digits}f}"
+    return Column(key, (top, bottom), values, three_digits, unit, best=best)
 
 
 def _times(comparison: Comparison, name: str, clock: Unit) -> Column:
@@ -247,7 +252,7 @@ def _sent(
             for own, group in zip(at[name], comparison["groups"], strict=True)
         ]
         head = (f"sent ({unit})", f"to {name}")
-        yield Column(f"sent_bytes_to_{name}", head, values, _three_digits, scale, notes)
+        yield Column(f"sent_bytes_to_{name}", head, values, three_digits, scale, notes)
 
 
 def _first_at(curve: Steps | None, target: float) -> float:
