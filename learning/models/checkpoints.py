@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, NamedTuple
 
 from safetensors.torch import save_file
@@ -225,6 +226,16 @@ def apart(tensors: Tensors) -> dict[str, Tensor]:
     return {n: t if first[t.data_ptr()] == n else t.clone() for n, t in tensors.items()}
 
 
+def save_tensors(path: Path, tensors: Tensors) -> None:
+    """Write tensors, each in memory of its own, to a safetensors file at once."""
+    with at_once(path) as part:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = S_IMODE(part.stat().st_mode)
+        save_file(dict(tensors), part, metadata={"format": "pt"})
+        part.chmod(mode)  # the library makes a file that nobody but its owner may read
+
+
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
     """Write a Mixtral folder that Hugging Face loads, from tensors by stored name.
 
@@ -243,8 +254,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
     on_disk = apart({_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()})
-    with at_once(folder / "model.safetensors") as part:
-        save_file(on_disk, part, metadata={"format": "pt"})
+    save_tensors(folder / "model.safetensors", on_disk)
 
 
 def save_dense(
@@ -292,8 +302,7 @@ def save_dense(
         before: Tensor = stored.file(name).get_tensor(name)
         made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before
     folder.mkdir(parents=True, exist_ok=True)
-    with at_once(folder / "model.safetensors") as file:
-        save_file(made, file, metadata={"format": "pt"})
+    save_tensors(folder / "model.safetensors", made)
     for copied in COPIED:
         if (source / copied).exists():
             check_regular(source / copied)

@@ -112,6 +112,8 @@ def test_gguf_is_converted_and_merged(leomix, publish, tmp_path):
         assert (json.loads(done.out)["precision"], done.status) == (precision, 0)
         held = load_file(Path(precision, "model.safetensors"))
         assert {str(one.dtype) for one in held.values()} == {f"torch.{precision}"}
+        modes = {one.stat().st_mode for one in Path(precision).iterdir()}
+        assert len(modes) == 1, "others may read the weights as they may config.json"
         assert sorted(one.name for one in Path(precision).iterdir()) == [
             *FILES, "tokenizer.json", "tokenizer_config.json"
         ]  # fmt: skip
