@@ -62,6 +62,10 @@ LARGE_BYTES = 1e9
 """A run that keeps less than this on disk is told of a full one only when it writes."""
 MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
+ON_HOST = (LOADING, WRITING)
+"""Files on their way to an accelerator, and from it: not in its memory."""
+ON_BOTH = (MODEL, DATA)
+"""What the host has read, and an accelerator computes with."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +107,26 @@ def check(built: Build, place: Path | None = None) -> None:
     _check_room(needs_of(built, counts_of(built)), free_bytes("cpu"), "memory")
     for device in compute_devices(learner.config.device) if learner.trains else ():
         if device != "cpu":
-            _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
-    if learner.trains and place is not None:
-        found = _footprint(built)
-        if (kept := found.of(MODEL, ADDED, STATES)) > LARGE_BYTES:
-            folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
-            what = f"use -o on a larger disk{_lower_rank(learner)}, or learning.train=false"
-            need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", what)
-            _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
+            _check_room(needs_on_accelerator(built), free_bytes(device), f"the memory of {device}")
+    if learner.trains and place is not None and (need := need_on_disk(built)).bytes > LARGE_BYTES:
+        folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
+        _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
+
+
+def need_on_disk(built: Build) -> Need:
+    """Return what a run's folder holds of its model, and what a checkpoint of it does.
+
+    Weights of checkpoints are in neither, but referred to.
+    """
+    learner = built.learner
+    found = _footprint(built)
+    parts = [ADDED, STATES]
+    trained = f"what is trained of {found.parameters} parameters"
+    if not learner.config.model.checkpoints:
+        parts.append(MODEL)
+        trained = f"{found.parameters} parameters"
+    what = f"use -o on a larger disk{_lower_rank(learner)}, or learning.train=false"
+    return Need("its model and a checkpoint", found.of(*parts), trained, what)
 
 
 def _check_room(needs: list[Need], free: int | None, where: str) -> None:
@@ -166,9 +182,14 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     ]
     if not built.learner.trains:
         return needs
-    on_host = (MODEL, LOADING, WRITING, DATA)  # on a GPU most else is the GPU's
     is_gpu = compute_devices(built.learner.config.device) != ("cpu",)
-    return [*needs, *(n for n in _learning(built) if n.what in on_host or not is_gpu)]
+    here = (*ON_HOST, *ON_BOTH)
+    return [*needs, *(n for n in _learning(built) if n.what in here or not is_gpu)]
+
+
+def needs_on_accelerator(built: Build) -> list[Need]:
+    """Return what training takes of the memory of an accelerator that computes it."""
+    return [need for need in _learning(built) if need.what not in ON_HOST]
 
 
 def _footprint(built: Build) -> Footprint:
@@ -183,7 +204,7 @@ def _footprint(built: Build) -> Footprint:
 
 
 def _learning(built: Build) -> Iterator[Need]:
-    """What training takes of the memory of the device that it is computed on."""
+    """What training takes of memory: of the device that it is computed on, and of the host."""
     config = built.learner.config
     found = _footprint(built)
     kind = kind_of(config.model.kind)

@@ -392,6 +392,32 @@ def test_a_run_that_fits_into_memory_is_refused_for_its_gpu_or_disk(tmp_path, de
     assert not (tmp_path / "new").exists()
 
 
+def test_weights_of_checkpoints_take_no_room_on_the_disk():
+    keys = {"learning.data": {"kind": "digits"}, "stop.cycles": 2}
+    made, read = (
+        limits.need_on_disk(build(scenarios.load("paper-exp1", keys | more))).bytes
+        for more in ({"learning.model.checkpoints": []}, {})
+    )
+    assert made - read == 2 * 19_304_943_616
+    assert 0 < read < 2e9  # factors of the server and of devices, and gates
+
+
+def test_three_models_of_eight_billion_are_trained_on_one_accelerator_of_80_gb(
+    tmp_path, monkeypatch
+):
+    """By count; `test_large_models.py` compares the counts with the model's own tensors."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": "a b" * n, "options": list("wxyz"), "answer": 1} for n in range(1, 60)]
+    for name in ("mmlu", "cmexam", "medmcqa"):
+        Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    needs = limits.needs_on_accelerator(build(scenarios.load("paper-exp1")))
+    total = sum(need.bytes for need in limits.peak_of(needs))
+    assert 65e9 < total < 80e9
+    assert {need.when for need in needs} >= {"before", "training", "evaluating"}
+    # What lies on the host alone is not counted: files that are read and written.
+    assert not {need.when for need in needs} & {"writing"}
+
+
 def test_a_limit_of_the_process_counts():
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
