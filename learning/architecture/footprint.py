@@ -116,9 +116,9 @@ TIMES_SPREAD = 2
 """Standard deviations above the mean that are counted of what differs between minibatches."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
-LARGEST_OF_BLOCKS = 1 << 29
-"""Most numbers that are kept of what blocks without experts make of some samples, of each client
-and test set: 1 GiB in sixteen bits."""
+LARGEST_OF_BLOCKS = 1 << 30
+"""Most bytes that are kept of what blocks without experts make of some samples, of each client and
+test set."""
 BATCH_SAMPLES = 512
 BATCH_TOKENS = 32_768
 """Most samples, or tokens, that are evaluated at once."""
@@ -369,9 +369,9 @@ def _of_data(config: LearningConfig, sizes: Architecture, found: _Samples) -> It
     files = sum(file.stat().st_size for name in local for file in files_under(name))
     yield Part(DATA, float(DATA_COPIES * files))
     if _is_text(config) and _embeds(config):
-        each = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden
+        each = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden * sizes.native_bytes
         kept = sum(count * each for count in found.sets if count * each <= LARGEST_OF_BLOCKS)
-        yield Part(DATA, float(kept * sizes.native_bytes))
+        yield Part(DATA, float(kept))
 
 
 # What the server trains before time begins.
