@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from learning.architecture.dense import DenseFamily, refuse_gguf
+from learning.architecture.dense import DenseFamily, check_folder
 from learning.architecture.kinds import kind_of, text_shape
 from learning.architecture.text_shape import TextShape, dense_name
 from learning.files import (
@@ -73,6 +73,7 @@ class CheckpointFolder:
 
     @cached_property
     def _files(self) -> dict[str, Path]:
+        check_folder(self.folder)
         index = self.folder / INDEX
         if index.is_file():
             try:
@@ -82,8 +83,6 @@ class CheckpointFolder:
                 raise ValueError(f"{index}: no index of safetensors files ({error!r})") from None
         files = sorted(self.folder.glob("*.safetensors"))
         pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
-        if not files:
-            refuse_gguf(self.folder)
         if not files and not pickled:
             raise ValueError(f"{self.folder}: no weights (it has no *.safetensors)")
         if not files:

@@ -35,7 +35,7 @@ from learning.architecture.footprint import (
     footprint,
     is_there,
 )
-from learning.architecture.kinds import kind_of
+from learning.architecture.kinds import kind_of, precision_of
 from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
 from learning.methods.rounds import Rounds
@@ -208,7 +208,8 @@ def _learning(built: Build) -> Iterator[Need]:
     config = built.learner.config
     found = _footprint(built)
     kind = kind_of(config.model.kind)
-    sixteen = ", learning.precision=bfloat16," if kind.takes_bfloat16 else ""
+    is_wider = kind.takes_bfloat16 and precision_of(config) != "bfloat16"
+    sixteen = ", learning.precision=bfloat16," if is_wider else ""
     lower = _lower_rank(built.learner)
     smaller = f"use a smaller model{sixteen} or learning.train=false"
     fewer = f"use fewer devices{lower}, or learning.train=false"

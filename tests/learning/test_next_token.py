@@ -205,7 +205,7 @@ def test_blocks_without_experts_run_once(deep, monkeypatch):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_what_blocks_without_experts_make_is_kept_up_to_so_many_bytes(deep, monkeypatch, precision):
     config = replace(deep_config(deep), precision=precision)
-    samples = max((len(one.y) for one in load_samples(config).test.values()))
+    samples = max(len(one.y) for one in load_samples(config).test.values())
     number_bytes = {"float32": 4, "bfloat16": 2}[precision]
     size_bytes = samples * TOKENS * (32 * number_bytes + 8)  # hidden states, and token ids
     parts = []
