@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from learning.architecture.shapes import ModelTensors
+from learning.data.table import HUB
 from learning.files import read_object
 from learning.settings import ModelConfig
 
@@ -127,11 +128,26 @@ def refuse_gguf(place: Path) -> None:
         )
 
 
+def refuse_hub(place: Path) -> None:
+    """Raise ValueError for a name on the hub: what downloads is a command, never a run."""
+    if str(place).startswith(HUB):
+        raise ValueError(
+            f"{place}: is on the hub, and a run downloads nothing; fetch it once by leomix "
+            f"fetch-model {place} FOLDER, and name that folder"
+        )
+
+
+def check_folder(place: Path) -> None:
+    """Raise ValueError for what is no local folder of a checkpoint."""
+    refuse_hub(place)
+    refuse_gguf(place)
+    if not place.is_dir():
+        raise ValueError(f"{place}: no such folder; name a local folder with config.json")
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return a checkpoint's config.json; raise ValueError where there is none that can be read."""
-    refuse_gguf(folder)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; name a local folder with config.json")
+    check_folder(folder)
     path = folder / "config.json"
     if not path.is_file():
         raise ValueError(f"{folder}: no checkpoint (it has no config.json)")

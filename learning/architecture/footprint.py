@@ -81,8 +81,8 @@ class Federation:
     """Who trains what, and how often: so many ``cycles``.
 
     With ``own_experts`` every expert is trained by one cluster, else by all of them. Clusters that
-    are merged ``in_turn`` each leave a version of the server's model, which their devices hold on
-    to; else a round leaves one. Of experts of their own only one cluster's change at a time.
+    are merged ``in_turn`` each hold another version of the server's model; else a round makes one.
+    Of experts of their own only one cluster's change at a time.
     """
 
     cycles: int
@@ -92,6 +92,7 @@ class Federation:
 
 KERNELS = "kernels of products"
 MODEL, ADDED, STATES = "the model", "what the server has changed", "what devices train"
+MERGED = "the server's next version"
 LOADING, PRETRAINING = "reading the model", "the server's pre-training"
 EMBEDDING, STEP = "the blocks below the experts", "one training step"
 EVALUATION, LOGITS = "one evaluation", "the logits of an evaluation"
@@ -116,9 +117,9 @@ TIMES_SPREAD = 2
 """Standard deviations above the mean that are counted of what differs between minibatches."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
-LARGEST_OF_BLOCKS = 1 << 29
-"""Most numbers that are kept of what blocks without experts make of some samples, of each client
-and test set: 1 GiB in sixteen bits."""
+LARGEST_OF_BLOCKS = 1 << 30
+"""Most bytes that are kept of what blocks without experts make of some samples, of each client and
+test set."""
 BATCH_SAMPLES = 512
 BATCH_TOKENS = 32_768
 """Most samples, or tokens, that are evaluated at once."""
@@ -236,27 +237,44 @@ def _of_server(
     config: LearningConfig, sizes: Architecture, federation: Federation
 ) -> Iterator[Part]:
     """What the server has changed so far: factors beside matrices of sixteen bits, else copies."""
-    clusters = len(config.devices)
-    if federation.own_experts:  # before its first contact a cluster has nothing to send
-        versions = min(federation.cycles * clusters - 1, VERSIONS * clusters) / clusters
-    elif federation.in_turn:
-        versions = min(federation.cycles * clusters, clusters + 1)
-    else:
-        versions = min(federation.cycles, VERSIONS)
-    whole = sizes.experts * sizes.expert_parameters * _single(sizes)
+    held, most = _versions(len(config.devices), federation)
+    whole = float(sizes.experts * sizes.expert_parameters * _single(sizes))
     shared = sizes.shared_parameters * _single(sizes)
-    one = float(whole)
-    copies = float(versions)
+    one = whole
+    less = 0.0
     if _way(config) == "factors" and sizes.native_bytes < SINGLE_BYTES:
         added = _added_bytes(config, sizes, federation)
-        if added < one:  # each version has an update less than the next one
+        if added < whole:  # each version has an update less than the next one
             one = added
-            each = clusters if federation.in_turn and not federation.own_experts else 1
-            updates = federation.cycles * each
-            copies -= versions * max(versions - 1, 0) / 2 / updates
-    yield Part(ADDED, copies * one + versions * shared, "later")
-    last = min(versions, 1.0) * (one + shared)
-    yield Part(WRITING, last + _written_bytes(config, sizes), "writing")
+            each = len(config.devices) if federation.in_turn and not federation.own_experts else 1
+            less = 1 / (2 * federation.cycles * each)
+
+    def taken(versions: float) -> float:
+        return (versions - less * versions * max(versions - 1, 0)) * one + versions * shared
+
+    yield Part(ADDED, taken(held), "later")
+    yield Part(MERGED, taken(most) - taken(held), "evaluating")
+    # A file is beside the server's model, which is one of the versions if there are any.
+    written = min(held, 1.0) if federation.own_experts else 1.0 + max(1.0 - held, 0.0)
+    in_file = written * (one + shared) + _written_bytes(config, sizes)
+    yield Part(WRITING, in_file, "writing")
+
+
+def _versions(clusters: int, federation: Federation) -> tuple[float, float]:
+    """Return how many versions of what the server changes there are: in training, and at most.
+
+    The start is not one of them, nor are those of clusters that have ended. Most are there when an
+    update has been added to the newest, and until its clients refer to another one.
+    """
+    cycles = federation.cycles
+    if federation.own_experts:  # before its first contact a cluster has nothing to send
+        versions = min(cycles * clusters - 1, VERSIONS * clusters) / clusters
+        return versions, versions
+    if federation.in_turn:  # each cluster holds another one, and the newest is the last one's
+        held = clusters if cycles > 1 else min(1, clusters - 1)
+        return held, held + 1
+    # Updates of a round are added one after the other, to the version that devices hold.
+    return min(cycles - 1, VERSIONS), min(cycles - 1, 1) + min(clusters, 2)
 
 
 def _added_bytes(config: LearningConfig, sizes: Architecture, federation: Federation) -> float:
@@ -369,9 +387,9 @@ def _of_data(config: LearningConfig, sizes: Architecture, found: _Samples) -> It
     files = sum(file.stat().st_size for name in local for file in files_under(name))
     yield Part(DATA, float(DATA_COPIES * files))
     if _is_text(config) and _embeds(config):
-        each = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden
+        each = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden * sizes.native_bytes
         kept = sum(count * each for count in found.sets if count * each <= LARGEST_OF_BLOCKS)
-        yield Part(DATA, float(kept * sizes.native_bytes))
+        yield Part(DATA, float(kept))
 
 
 # What the server trains before time begins.

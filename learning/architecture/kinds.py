@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from learning.architecture import nmoe_kinds
-from learning.architecture.dense import BlockShape, merged_shape, read_config
+from learning.architecture.dense import BlockShape, merged_shape, read_config, refuse_hub
 from learning.architecture.encoder_shape import BERTS, USUAL_CLASSES
 from learning.architecture.kind import READY_MADE, UNTRAINED, Kind, Steps
 from learning.architecture.shapes import (
@@ -283,6 +283,8 @@ def text_shape(config: ModelConfig) -> BlockShape:
     if kind.shape is not None:
         # Fixed whatever the folders hold, so that a timing-only run needs none of them: weights of
         # another shape are refused when they are read.
+        for place in config.checkpoints:
+            refuse_hub(Path(place))
         wanted = kind.shape.experts if kind.merged else 1
         if config.checkpoints and len(config.checkpoints) != wanted:
             checkpoints = "checkpoint" if wanted == 1 else "checkpoints"

@@ -85,9 +85,12 @@ def hashed_words(vocabulary: int) -> Tokenizer:
 
 
 def tokenizer_file(model: ModelConfig) -> str | None:
-    """Return the tokenizer.json that ``model`` names or its first checkpoint holds, None for none.
+    """Return the tokenizer.json that ``model`` names or its first checkpoint holds.
 
-    Raises :class:`ValueError` where one is named and missing, or of another format.
+    None for a model without checkpoints that names none, and for a checkpoint that is not there,
+    whose bytes may be counted all the same. Raises :class:`ValueError` where one is named and
+    missing, or of another format, and for a checkpoint without one: ids of a tokenizer that is made
+    here would mean nothing to embeddings that were trained with another.
     """
     if model.tokenizer is not None:
         named = Path(model.tokenizer)
@@ -95,7 +98,7 @@ def tokenizer_file(model: ModelConfig) -> str | None:
         if not file.is_file():
             raise ValueError(f"learning.model.tokenizer: no file {file}; give a {FILE}")
         return str(file)
-    if not model.checkpoints:
+    if not model.checkpoints or not Path(model.checkpoints[0]).exists():
         return None
     folder = Path(model.checkpoints[0])
     if (folder / FILE).is_file():
@@ -103,7 +106,10 @@ def tokenizer_file(model: ModelConfig) -> str | None:
     for other in ("tokenizer.model", "vocab.json", "vocab.txt"):
         if (folder / other).exists():
             raise ValueError(f"{folder / other}: only {FILE} is read; convert the tokenizer to it")
-    return None
+    raise ValueError(
+        f"{folder}: has no {FILE}; copy that of the published model there, or name it in "
+        "learning.model.tokenizer"
+    )
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:

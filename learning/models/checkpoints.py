@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, NamedTuple
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from learning.architecture.dense import DenseFamily, refuse_gguf
+from learning.architecture.dense import DenseFamily, check_folder
 from learning.architecture.kinds import kind_of, text_shape
 from learning.architecture.text_shape import TextShape, dense_name
 from learning.files import (
@@ -72,6 +73,7 @@ class CheckpointFolder:
 
     @cached_property
     def _files(self) -> dict[str, Path]:
+        check_folder(self.folder)
         index = self.folder / INDEX
         if index.is_file():
             try:
@@ -81,8 +83,6 @@ class CheckpointFolder:
                 raise ValueError(f"{index}: no index of safetensors files ({error!r})") from None
         files = sorted(self.folder.glob("*.safetensors"))
         pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
-        if not files:
-            refuse_gguf(self.folder)
         if not files and not pickled:
             raise ValueError(f"{self.folder}: no weights (it has no *.safetensors)")
         if not files:
@@ -225,6 +225,16 @@ def apart(tensors: Tensors) -> dict[str, Tensor]:
     return {n: t if first[t.data_ptr()] == n else t.clone() for n, t in tensors.items()}
 
 
+def save_tensors(path: Path, tensors: Tensors) -> None:
+    """Write tensors, each in memory of its own, to a safetensors file at once."""
+    with at_once(path) as part:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = S_IMODE(part.stat().st_mode)
+        save_file(dict(tensors), part, metadata={"format": "pt"})
+        part.chmod(mode)  # the library makes a file that nobody but its owner may read
+
+
 def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
     """Write a Mixtral folder that Hugging Face loads, from tensors by stored name.
 
@@ -243,8 +253,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
     described.dtype = next(iter(tensors.values())).dtype
     described.save_pretrained(folder)
     on_disk = apart({_mixture_name(name): t.contiguous().cpu() for name, t in tensors.items()})
-    with at_once(folder / "model.safetensors") as part:
-        save_file(on_disk, part, metadata={"format": "pt"})
+    save_tensors(folder / "model.safetensors", on_disk)
 
 
 def save_dense(
@@ -292,8 +301,7 @@ def save_dense(
         before: Tensor = stored.file(name).get_tensor(name)
         made[name] = ours[name].to("cpu", before.dtype).contiguous() if name in ours else before
     folder.mkdir(parents=True, exist_ok=True)
-    with at_once(folder / "model.safetensors") as file:
-        save_file(made, file, metadata={"format": "pt"})
+    save_tensors(folder / "model.safetensors", made)
     for copied in COPIED:
         if (source / copied).exists():
             check_regular(source / copied)

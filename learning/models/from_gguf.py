@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from learning.files import at_once, write_bytes
+from learning.models.checkpoints import save_tensors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -67,8 +67,7 @@ def convert(file: Path, folder: Path, precision: str) -> None:
     }
     _check_layers(tensors, config, file)
     _write_json(folder / "config.json", config)
-    with at_once(folder / "model.safetensors") as part:
-        save_file(tensors, part, metadata={"format": "pt"})
+    save_tensors(folder / "model.safetensors", tensors)
     with at_once(folder / "tokenizer.json") as part:
         byte_level_bpe(keys).save(str(part))
     _write_json(folder / "tokenizer_config.json", _special(keys))

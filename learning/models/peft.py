@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -16,7 +15,7 @@ from learning.architecture.kinds import kind_of, text_shape
 from learning.architecture.text_shape import TextShape
 from learning.files import open_tensors, read_object
 from learning.models.adapter_keys import PLAIN, AdapterKeys
-from learning.models.checkpoints import apart, save_checkpoint
+from learning.models.checkpoints import apart, save_checkpoint, save_tensors
 from learning.models.interface import Names, expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
@@ -228,7 +227,7 @@ def write_peft(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({**PLAIN_LORA, **keys}, indent=2), encoding="utf-8")
     stored = {f"{PREFIX}{path}": t.contiguous() for path, t in tensors.items()}
-    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
+    save_tensors(folder / WEIGHTS, stored)
     about = {
         "what": "the change from the start model in ../base to the model at the end of the run",
         "left_out_max": max(left_out.values()),
@@ -320,7 +319,7 @@ def export_adapters(
     base = folder / "base"
     paths = {names.path(name): tensor for name, tensor in before.items()}
     base.mkdir(parents=True, exist_ok=True)
-    save_file(apart(paths), base / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(base / "model.safetensors", apart(paths))
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
     (base / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     return written

@@ -12,8 +12,8 @@ from learning.architecture.kinds import trains_blocks
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches, rows_like
 
-LARGEST = 1 << 24
-"""Most numbers of some embedded samples that are kept: those of a small model."""
+LARGEST_BYTES = 1 << 26
+"""Most that is kept of some embedded samples of a small model."""
 
 
 def embedded(
@@ -32,7 +32,7 @@ def embedded(
         return (x,)
     if drawn < len(x) and not always:
         return (x,)
-    made = _made(with_tensors(model, backbone), x, LARGEST_OF_BLOCKS if always else LARGEST)
+    made = _made(with_tensors(model, backbone), x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
     if made is None:
         task.embedded[name] = (x,)
     else:
@@ -53,12 +53,12 @@ def trial_of(task: Task, model: nn.Module, cluster: str) -> tuple[Tensor, ...]:
 
 
 def _made(run: Any, x: Tensor, largest: int) -> tuple[Tensor, ...] | None:
-    """Return what a model makes of samples before its experts; None for more than ``largest``."""
+    """Return what a model makes of samples before its experts; None for more bytes than that."""
     made: list[tuple[Tensor, ...]] = []
     with torch.inference_mode(mode=False), torch.no_grad():  # tensors that training may use
         for part in in_batches(x):
             found = run.before_experts(part)
-            if found is None or sum(t.numel() for t in found) * len(x) > largest * len(part):
+            if found is None or sum(t.nbytes for t in found) * len(x) > largest * len(part):
                 return None
             made.append(found)
     return tuple(map(torch.cat, zip(*made, strict=True)))

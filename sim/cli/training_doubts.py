@@ -1,7 +1,8 @@
-"""What a scenario may still lack to be trained, found without torch: files, or a model for them."""
+"""What a scenario may still lack to be trained: files, a model for them, or weights for that."""
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
@@ -15,15 +16,15 @@ from statements import Code, Set, Severity, Statement
 
 
 def missing_data(world: World, learner: Learner) -> list[Statement]:
-    """Look for what a run would train on; return a doubt where files are not there.
+    """Look for what a run would train, and train on; return a doubt where files are not there.
 
     Such a scenario may be meant for timing, or for files to come. Raises InputError where the
-    files that are there cannot be trained on by the scenario's model.
+    files that are there cannot be trained on by the scenario's model, or hold another one.
     """
     if not learner.trains:
         return []
+    timing_only = Set("learning.train", value=False)
     if lacks := lacking_file(world, learner.config.data):
-        timing_only = Set("learning.train", value=False)
         return [replace(lacks, severity=Severity.DOUBT, remedies=(*lacks.remedies, timing_only))]
     kind = learner.config.model.kind
     form = input_spec(learner.config).form
@@ -37,7 +38,34 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
                 "learning.train=false for timing only",
             )
         )
+    model = learner.config.model
+    missing = [place for place in model.checkpoints if not Path(place).exists()]
+    if missing:  # of a kind whose shape is known without
+        return [
+            Statement.doubt(
+                Code.NO_FILE,
+                "learning.model.checkpoints",
+                "{place}: no such folder; name a local folder of these weights",
+                timing_only,
+                place=missing[0],
+            )
+        ]
+    if model.checkpoints and kind_of(model.kind).is_text:
+        with as_input(origin=world.scenario):
+            _check_tensors(learner)
     return []
+
+
+def _check_tensors(learner: Learner) -> None:
+    """Raise ValueError, as a run would, for checkpoints that lack tensors, or hold others.
+
+    Their headers are read alone: whether numbers are finite shows when a run reads them.
+    """
+    from learning.models.build import make_shapes  # which imports torch
+    from learning.models.checkpoints import checkpoint_places
+
+    config = learner.config
+    checkpoint_places(config.model, make_shapes(config.model, input_spec(config)))
 
 
 def as_shipped(world: World, overridden: Iterable[str]) -> bool:

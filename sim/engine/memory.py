@@ -23,6 +23,7 @@ from learning.architecture.footprint import (
     KERNELS,
     LOADING,
     LOGITS,
+    MERGED,
     MODEL,
     PHASES,
     PRETRAINING,
@@ -35,7 +36,7 @@ from learning.architecture.footprint import (
     footprint,
     is_there,
 )
-from learning.architecture.kinds import kind_of
+from learning.architecture.kinds import kind_of, precision_of
 from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
 from learning.methods.rounds import Rounds
@@ -62,6 +63,10 @@ LARGE_BYTES = 1e9
 """A run that keeps less than this on disk is told of a full one only when it writes."""
 MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
+ON_HOST = (LOADING, WRITING)
+"""Files on their way to an accelerator, and from it: not in its memory."""
+ON_BOTH = (MODEL, DATA)
+"""What the host has read, and an accelerator computes with."""
 
 
 UNTRAINED = Set("learning.train", value=False)
@@ -107,14 +112,26 @@ def check(built: Build, place: Path | None = None) -> None:
     _check_room(needs_of(built, counts_of(built)), free_bytes("cpu"), "memory")
     for device in compute_devices(learner.config.device) if learner.trains else ():
         if device != "cpu":
-            _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
-    if learner.trains and place is not None:
-        found = _footprint(built)
-        if (kept := found.of(MODEL, ADDED, STATES)) > LARGE_BYTES:
-            folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
-            helps = (Other(said="use -o on a larger disk"), *_lower_rank(learner), UNTRAINED)
-            need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", helps)
-            _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
+            _check_room(needs_on_accelerator(built), free_bytes(device), f"the memory of {device}")
+    if learner.trains and place is not None and (need := need_on_disk(built)).bytes > LARGE_BYTES:
+        folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
+        _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
+
+
+def need_on_disk(built: Build) -> Need:
+    """Return what a run's folder holds of its model, and what a checkpoint of it does.
+
+    Weights of checkpoints are in neither, but referred to.
+    """
+    learner = built.learner
+    found = _footprint(built)
+    parts = [ADDED, MERGED, STATES]
+    trained = f"what is trained of {found.parameters} parameters"
+    if not learner.config.model.checkpoints:
+        parts.append(MODEL)
+        trained = f"{found.parameters} parameters"
+    helps = (Other(said="use -o on a larger disk"), *_lower_rank(learner), UNTRAINED)
+    return Need("its model and a checkpoint", found.of(*parts), trained, helps)
 
 
 def _check_room(needs: list[Need], free: int | None, where: str) -> None:
@@ -175,9 +192,14 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     ]
     if not built.learner.trains:
         return needs
-    on_host = (MODEL, LOADING, WRITING, DATA)  # on a GPU most else is the GPU's
     is_gpu = compute_devices(built.learner.config.device) != ("cpu",)
-    return [*needs, *(n for n in _learning(built) if n.what in on_host or not is_gpu)]
+    here = (*ON_HOST, *ON_BOTH)
+    return [*needs, *(n for n in _learning(built) if n.what in here or not is_gpu)]
+
+
+def needs_on_accelerator(built: Build) -> list[Need]:
+    """Return what training takes of the memory of an accelerator that computes it."""
+    return [need for need in _learning(built) if need.what not in ON_HOST]
 
 
 def _footprint(built: Build) -> Footprint:
@@ -186,17 +208,18 @@ def _footprint(built: Build) -> Footprint:
     federation = Federation(
         built.cycles,
         own_experts=method.traits.splits_experts,
-        in_turn=not isinstance(method, Rounds),
+        in_turn=not issubclass(method, Rounds),
     )
     return footprint(built.learner.config, federation)
 
 
 def _learning(built: Build) -> Iterator[Need]:
-    """What training takes of the memory of the device that it is computed on."""
+    """What training takes of memory: of the device that it is computed on, and of the host."""
     config = built.learner.config
     found = _footprint(built)
     kind = kind_of(config.model.kind)
-    sixteen = (Set("learning.precision", "bfloat16"),) if kind.takes_bfloat16 else ()
+    is_wider = kind.takes_bfloat16 and precision_of(config) != "bfloat16"
+    sixteen = (Set("learning.precision", "bfloat16"),) if is_wider else ()
     smaller = (Other(said="use a smaller model"), *sixteen, UNTRAINED)
     fewer = (Other(said="use fewer devices"), *_lower_rank(built.learner), UNTRAINED)
     pieces: tuple[Remedy, ...] = (Lower("learning.batch_size", now=config.batch_size), UNTRAINED)
@@ -210,6 +233,7 @@ def _learning(built: Build) -> Iterator[Need]:
         KERNELS: ("one for each shape, of the last ones", (Set("learning.precision", "float32"),)),
         LOADING: (f"{parameters} as their files keep them", smaller),
         ADDED: (f"new versions of experts, in {built.cycles} cycles, of {parameters}", smaller),
+        MERGED: (f"while an update of {parameters} is added to it, and after that", smaller),
         STATES: (
             f"{sum(config.devices)} devices that train {found.trained} parameters each",
             fewer,

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from learning.data.tokenizer import BYTES, train_bpe
 from tests.kit.learning import InputSpec, ModelConfig
 from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
 
@@ -43,6 +44,7 @@ def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
     given = {"num_local_experts": 4, "num_experts_per_tok": 2, **SIZES, **keys}
     model = MixtralForCausalLM(MixtralConfig(**given)).eval()
     model.save_pretrained(folder)
+    write_bytes(folder, given["vocab_size"])
     return model
 
 
@@ -57,6 +59,7 @@ def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
             shared = {n: t for n, t in of_first.items() if ".mlp." not in n}
             model.load_state_dict(shared, strict=False)
         model.save_pretrained(folder / str(number))
+        write_bytes(folder / str(number), model.config.vocab_size)
         models.append(model)
     return models
 
@@ -71,6 +74,7 @@ def bert(folder: Path, seed: int = 0, **keys: Any) -> BertModel:
         if name.endswith("bias") or "LayerNorm" in name:  # else zeros and ones
             parameter.data += 0.1 * torch.randn(parameter.shape)
     model.save_pretrained(folder)
+    write_bytes(folder, model.config.vocab_size)
     return model
 
 
@@ -92,6 +96,12 @@ def fuse(folder: Path, experts: int = 4) -> None:
         rest[f"{ours}.experts.down_proj"] = w2
         rest[f"{ours}.gate.weight"] = tensors[f"{block}.gate.weight"]
     save_file(rest, file, metadata={"format": "pt"})
+
+
+def write_bytes(folder: Path, vocabulary: int) -> None:
+    """Write a tokenizer of all bytes, where a model of such a vocabulary knows them."""
+    if vocabulary > BYTES:
+        train_bpe([], BYTES + 1).save(str(folder / "tokenizer.json"))
 
 
 def write_tokenizer(folder: Path, words: int = 40) -> None:

@@ -255,6 +255,15 @@ def test_what_cannot_be_read_is_said_in_one_line(one, tmp_path, break_it, text):
         read(mixtral_config(tmp_path / "nowhere"))
 
 
+def test_a_name_on_the_hub_is_refused_with_the_command_that_fetches_it():
+    """By all kinds, also by one whose shape needs no folder."""
+    named = ("hub:owner/name",) * 3
+    for kind in ("mixtral", "merged-llama", "merged-bert", "llama-3-8b-x3"):
+        some = named[:1] if kind == "mixtral" else named
+        with pytest.raises(ValueError, match="leomix fetch-model hub:owner/name FOLDER"):
+            kinds.text_shape(ModelConfig(kind, checkpoints=some))
+
+
 def test_gguf_is_refused_as_a_file_too_and_beside_no_config(tmp_path):
     file = tmp_path / "w.gguf"
     file.write_bytes(b"GGUF")

@@ -113,9 +113,12 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
 
 def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    bare = ModelConfig(checkpoints=(".",), vocabulary=280)  # gets one of the trial texts
+    bare = ModelConfig(vocabulary=280)  # gets one of the trial texts
     assert tokenizer.tokenizer_file(bare) is None
     assert 257 <= tokenizer.make_tokenizer(bare, TEXTS).vocabulary <= 280
+    weights = ModelConfig(checkpoints=(".",), vocabulary=280)  # were trained with another one
+    with pytest.raises(ValueError, match=r"has no tokenizer.json; copy .* learning.model.tokeni"):
+        tokenizer.make_tokenizer(weights, TEXTS)
     (tmp_path / "broken").write_text("{")
     (tmp_path / "tokenizer.model").write_bytes(b"")
     for model, message in (

@@ -301,3 +301,25 @@ def test_weights_that_are_not_those_of_the_run_are_refused(leomix, source, tmp_p
         assert (done.status, done.err.count("\n")) == (2, 1), done
         assert words in done.err
         assert not (tmp_path / "d").exists()
+
+
+def test_tensors_that_are_not_what_config_says_are_refused_before_a_run(leomix, here):
+    """By their headers, in a shipped scenario too, which nothing is tried of."""
+    tiny.llamas(here / "six", 1, num_hidden_layers=6)
+    tiny.write_tokenizer(here / "six" / "0", WORDS)
+    for name in ("mmlu", "cmexam", "medmcqa"):
+        shutil.copytree(here / "six" / "0", here / "variants" / name)
+        shutil.copy(here / "texts.jsonl", here / f"{name}.jsonl")
+    assert leomix("validate", "paper-exp1-real").status == 0
+    matrix = "model.layers.3.mlp.up_proj.weight"
+    file = here / "variants" / "cmexam" / "model.safetensors"
+    kept = load_file(file)
+    for tensor, words in (
+        (kept[matrix][:, :31], "has the shape (40, 31), but the model (40, 32)"),
+        (kept[matrix].to(torch.int8), "is kept as I8, quantised"),
+    ):
+        save_file({**kept, matrix: tensor.contiguous()}, file)
+        for command in (("validate", "paper-exp1-real"), ("run", "paper-exp1-real", "-o", "run")):
+            done = leomix(*command)
+            assert done.status == 2 and done.err.count("\n") == 1, done
+            assert f"cmexam: {matrix} {words}" in done.err

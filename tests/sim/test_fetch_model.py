@@ -6,10 +6,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -112,6 +117,8 @@ def test_gguf_is_converted_and_merged(leomix, publish, tmp_path):
         assert (json.loads(done.out)["precision"], done.status) == (precision, 0)
         held = load_file(Path(precision, "model.safetensors"))
         assert {str(one.dtype) for one in held.values()} == {f"torch.{precision}"}
+        modes = {one.stat().st_mode for one in Path(precision).iterdir()}
+        assert len(modes) == 1, "others may read the weights as they may config.json"
         assert sorted(one.name for one in Path(precision).iterdir()) == [
             *FILES, "tokenizer.json", "tokenizer_config.json"
         ]  # fmt: skip
@@ -284,3 +291,84 @@ def test_minilm_finds_sentences_alike(leomix, tmp_path):
     means = [model(**tokenizer(text, return_tensors="pt"))[0].mean(1) for text in texts]
     near, far = (torch.cosine_similarity(means[0], other).item() for other in means[1:])
     assert near > 0.8 and far < 0.2
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub with one tiny model, whose files are given by name."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    commit = "c" * 40
+
+    def do_GET(self):
+        if self.path.startswith("/api/models/owner/tiny"):
+            files = [
+                {"rfilename": name, "size": len(data), "lfs": self.lfs(name, data)}
+                for name, data in self.files.items()
+            ]
+            about = {"id": "owner/tiny", "sha": self.commit, "siblings": files}
+            self.answer(json.dumps(about | {"cardData": {"license": "mit"}}).encode())
+        elif (name := self.path.removeprefix(f"/owner/tiny/resolve/{self.commit}/")) in self.files:
+            self.answer(self.files[name])
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def lfs(self, name, data):
+        known = {"size": len(data), "sha256": sha256(data).hexdigest(), "pointerSize": 1}
+        return known if name.endswith(".safetensors") else None
+
+    def answer(self, data):
+        self.send_response(200)
+        for key, value in (("ETag", sha256(data).hexdigest()), ("X-Repo-Commit", self.commit)):
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub(place, monkeypatch):
+    """The files of the one model on a hub on this machine, by name."""
+    monkeypatch.setattr(Hub, "files", kit.encoder() | {"evil.py": b"", "w.bin": b"", "a/b.md": b""})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        url = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+        yield Hub.files
+        server.shutdown()
+        thread.join()
+
+
+def test_of_the_hub_weights_and_texts_are_fetched_at_a_commit(leomix, hub):
+    done = leomix("fetch-model", "hub:owner/tiny", "mine")
+    assert (done.status, done.err) == (0, ""), done
+    assert sorted(path.name for path in Path("mine").iterdir()) == FILES
+    told = [line.split(maxsplit=1) for line in done.out.splitlines()]
+    assert ["source", f"hub:owner/tiny@{Hub.commit}"] in told
+    assert ["licence", "mit by the model's card"] in told
+    source = json.loads(Path("mine/SOURCE.json").read_text())
+    assert (source["parameters"], source["precision"]) == (21, "float32")
+    assert source["source"]["revision"] == Hub.commit
+    weights = sha256(hub["model.safetensors"]).hexdigest()
+    assert source["source"]["sha256"]["model.safetensors"] == weights
+
+
+def test_what_the_hub_does_not_give_is_refused_in_a_line(leomix, hub, monkeypatch):
+    refused(leomix("fetch-model", "hub:owner/none", "a/b"), "fetch-model hub:owner/none", "404")
+    refused(leomix("fetch-model", "hub:tiny", "a"), "is no name on the hub; write hub:OWNER/NAME")
+    found = leomix("fetch-model", "hub:owner/tiny", "a", "--precision", "float32")
+    refused(found, "takes neither --precision nor --from")
+    monkeypatch.setattr(Hub, "lfs", lambda *_: {"size": 1, "sha256": "0" * 64, "pointerSize": 1})
+    refused(leomix("fetch-model", "hub:owner/tiny", "a/b"), "has the sha256", "the hub says 000")
+    del hub["model.safetensors"]
+    refused(leomix("fetch-model", "hub:owner/tiny", "a/b"), "has no safetensors")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    refused(leomix("fetch-model", "hub:owner/tiny", "a/b"), "did not give it", "check the network")

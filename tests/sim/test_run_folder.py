@@ -393,6 +393,32 @@ def test_a_run_that_fits_into_memory_is_refused_for_its_gpu_or_disk(tmp_path, de
     assert not (tmp_path / "new").exists()
 
 
+def test_weights_of_checkpoints_take_no_room_on_the_disk():
+    keys = {"learning.data": {"kind": "digits"}, "stop.cycles": 2}
+    made, read = (
+        limits.need_on_disk(build(scenarios.load("paper-exp1", keys | more))).bytes
+        for more in ({"learning.model.checkpoints": []}, {})
+    )
+    assert made - read == 2 * 19_304_943_616
+    assert 0 < read < 2e9  # factors of the server and of devices, and gates
+
+
+def test_three_models_of_eight_billion_are_trained_on_one_accelerator_of_80_gb(
+    tmp_path, monkeypatch
+):
+    """By count; `test_large_models.py` compares the counts with the model's own tensors."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": "a b" * n, "options": list("wxyz"), "answer": 1} for n in range(1, 60)]
+    for name in ("mmlu", "cmexam", "medmcqa"):
+        Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    needs = limits.needs_on_accelerator(build(scenarios.load("paper-exp1")))
+    total = sum(need.bytes for need in limits.peak_of(needs))
+    assert 65e9 < total < 80e9
+    assert {need.when for need in needs} >= {"before", "training", "evaluating"}
+    # What lies on the host alone is not counted: files that are read and written.
+    assert not {need.when for need in needs} & {"writing"}
+
+
 def test_a_limit_of_the_process_counts():
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -411,6 +437,25 @@ def test_the_logits_of_an_evaluation_count(tmp_path):
     built = build(slots(learning={"data": data, "model": {"kind": "mixtral"}}))
     needs = {need.what: need for need in limits.needs_of(built, counts_of(built))}
     assert needs["the logits of an evaluation"].bytes == 3 * 1000 * 5000 * 4
+
+
+@pytest.mark.parametrize(
+    ("method", "cycles", "held", "most"),
+    [
+        ("synchronous", 1, 1, 2),  # the second of two clusters refers to what the first has changed
+        ("synchronous", 5, 2, 3),
+        ("fedavg", 1, 0, 2),  # all train from the start; updates are added one after the other
+        ("fedavg", 5, 2, 3),
+    ],
+)
+def test_versions_of_the_server_are_counted_by_who_refers_to_them(method, cycles, held, most):
+    built = build(slots(stop={"cycles": cycles}, learning={"method": method}))
+    needs = {need.what: need.bytes for need in limits.needs_of(built, counts_of(built))}
+    sizes = built.learner.architecture
+    one = 4 * (sizes.experts * sizes.expert_parameters + sizes.shared_parameters)
+    in_training = needs.get("what the server has changed", 0)
+    assert in_training == held * one
+    assert in_training + needs["the server's next version"] == most * one
 
 
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])
