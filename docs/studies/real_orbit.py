@@ -5,7 +5,7 @@
 VARIANTS are those of `experiment_1.py`; nothing is trained, so that their shapes alone count. The
 scenario is `paper-exp1-real-orbit`, with its payloads and with larger ones, over all passes of some
 days. `up` and `down` are what a device sends and gets at once. `one pass` counts the passes that
-carry `up` whole if nothing else is in them; what a pass does not carry goes on in the next one.
+carry `up` whole if nothing else is in them; of others the remainder follows in the next one.
 `updates` are those of experts that the server used, and the hours are those until it had used six
 of each cluster, as many as in the six cycles of `paper-exp1-real`, with the bytes of all devices
 until then (`-`: not within those days).
