@@ -137,8 +137,9 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
+	$(BIN)/python docs/studies/real_orbit.py variants; \
 	$(BIN)/python docs/studies/multiple_choice.py variants .; \
-	else echo "experiment_1, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
+	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/annex/real-models.md makes"; fi
 	@if [ -d runs/real ]; then $(BIN)/python docs/studies/table_ii.py runs/real; \

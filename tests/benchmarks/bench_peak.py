@@ -1,25 +1,35 @@
-"""Peak memory of runs against what `leomix validate --estimate` says of them.
+"""Peak memory, and seconds, of runs against what `leomix validate --estimate` says of them.
 
 `python tests/benchmarks/bench_peak.py` runs small scenarios that need no files, each in a process
 of its own, and prints the estimate and the peak of the process, in MB, and their ratio. With
 `--weights FOLDER FOLDER FOLDER --data FILE FILE FILE` it runs `paper-exp1-real` besides, in twenty
-settings that are cut short: three Llama checkpoints of one shape, and files of questions. Words
-behind `--only` pick settings by their names.
+settings that are cut short: three Llama checkpoints of one shape, and files of questions. With
+`--encoder FOLDER --tasks FILE FILE FILE FILE` it runs `paper-exp2-real` in five. Words behind
+`--only` pick settings by their names.
+
+`--seconds` prints CPU seconds in place of memory: those of one local round, and of one evaluation,
+by the estimate and in the run, and those of all training and evaluations. The estimate does not
+time rounds of large models; here it does.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from math import inf
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import process_time
 from typing import Any
 
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import scenarios
-from tests.benchmarks.stopwatch import leomix
+from tests.benchmarks.stopwatch import leomix, watching
 from tests.kit.records import memory_bytes
 
 CUT = {
@@ -60,11 +70,28 @@ REAL: dict[str, dict[str, Any]] = {
     "fedavg, bfloat16": FEDAVG,
     "fedavg, one checkpoint": F32 | ALL | FEDAVG,
 }
+ENCODER: dict[str, dict[str, Any]] = {
+    "MiniLM": {},
+    "MiniLM, all layers": ALL,
+    "MiniLM, rank 4": {"learning.lora.rank": 4},
+    "MiniLM, synchronous": SYNCHRONOUS,
+    "MiniLM, one expert": {
+        "learning.method": "fedavg-per-cluster",
+        "learning.model.experts_per_checkpoint": 1,
+        "learning.model.top_k": 1,
+    },
+}
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "paper-slots": ("paper-slots", {"stop.cycles": 2}),
     "plain-fedavg": ("plain-fedavg", {"stop.days": 0.5}),
     "paper-exp1-small": ("paper-exp1-small", {"stop.cycles": 1}),
 }
+PARTS = {
+    "rounds": ("learning.training.local:train",),
+    "evaluations": ("learning.training.evaluation:evaluate",),
+}
+"""Where a run spends the seconds that the estimate has a pace for."""
+Setting = tuple[str, dict[str, Any]]
 
 
 def main() -> None:
@@ -72,31 +99,77 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("--weights", nargs=3, default=[])
     parser.add_argument("--data", nargs=3, default=[])
+    parser.add_argument("--encoder", nargs=1, default=[])
+    parser.add_argument("--tasks", nargs=4, default=[])
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--seconds", action="store_true")
     asked = parser.parse_args()
     settings = dict(SMALL)
     if asked.weights:
-        settings |= {n: ("paper-exp1-real", of(n, asked.weights, asked.data)) for n in REAL}
+        settings |= of("paper-exp1-real", REAL, asked.weights, asked.data)
+    if asked.encoder:
+        settings |= of("paper-exp2-real", ENCODER, asked.encoder, asked.tasks)
+    chosen = {n: own for n, own in settings.items() if not asked.only or n in asked.only}
+    (print_seconds if asked.seconds else print_peaks)(chosen)
+
+
+def of(
+    scenario: str, keys: Mapping[str, Any], weights: Sequence[str], data: Sequence[str]
+) -> dict[str, Setting]:
+    """Return the settings of a real experiment, cut short."""
+    clusters = scenarios.load(scenario).ground.clusters
+    files = {one.name: str(Path(f).resolve()) for one, f in zip(clusters, data, strict=True)}
+    settings = {}
+    for name, own in keys.items():
+        folders = weights[:1] if "one checkpoint" in name else weights
+        given = {
+            "learning.model.checkpoints": [str(Path(folder).resolve()) for folder in folders],
+            "learning.data.paths": files,
+        }
+        settings[name] = (scenario, CUT | given | own)
+    return settings
+
+
+def print_peaks(settings: Mapping[str, Setting]) -> None:
+    """Print memory, in MB, and how long a run took."""
     print(f"{'setting':<26}{'estimate':>10}{'peak':>10}{'ratio':>8}{'wall, s':>9}")
     for name, (scenario, keys) in settings.items():
-        if not asked.only or name in asked.only:
-            estimate_mb, peak_mb, wall_s = measured(scenario, keys)
-            ratio = estimate_mb / peak_mb
-            row = f"{name:<26}{estimate_mb:>10.0f}{peak_mb:>10.0f}{ratio:>8.2f}{wall_s:>9.0f}"
-            print(row, flush=True)
+        estimate_mb, peak_mb, wall_s = measured(scenario, keys)
+        ratio = estimate_mb / peak_mb
+        row = f"{name:<26}{estimate_mb:>10.0f}{peak_mb:>10.0f}{ratio:>8.2f}{wall_s:>9.0f}"
+        print(row, flush=True)
 
 
-def of(name: str, weights: list[str], data: list[str]) -> dict[str, Any]:
-    """Return the keys of a setting of the real experiment."""
-    folders = weights[:1] if "one checkpoint" in name else weights
-    clusters = ("A-MMLU", "B-CMExam", "C-MedMCQA")
-    files = {
-        "learning.model.checkpoints": [str(Path(folder).resolve()) for folder in folders],
-        "learning.data.paths": {
-            cluster: str(Path(file).resolve()) for cluster, file in zip(clusters, data, strict=True)
-        },
-    }
-    return CUT | files | REAL[name]
+def print_seconds(settings: Mapping[str, Setting]) -> None:
+    """Print CPU seconds: of the estimate, and of the run."""
+    heads = ("a round", "run", "evaluation", "run", "all", "run", "ratio")
+    print(f"{'setting':<26}" + "".join(f"{head:>12}" for head in heads))
+    for name, (scenario, keys) in settings.items():
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            found = alone.submit(seconds, scenario, keys).result()
+        cells = [f"{figure:>12.3f}" for figure in (*found, found[-2] / found[-1])]
+        print(f"{name:<26}{''.join(cells)}", flush=True)
+
+
+def seconds(scenario: str, keys: dict[str, Any]) -> tuple[float, ...]:
+    """Return CPU seconds of a round, of an evaluation, and of all of them: estimate, and run."""
+    import sim
+    from sim.engine import cost
+    from sim.engine.setup import build
+
+    cost.MOST_FLOPS = inf
+    loaded = scenarios.load(scenario, keys)
+    pace = cost.pace_of(build(loaded))
+    told = cost.cost_of(build(loaded), pace=pace)
+    assert pace is not None and told is not None and told.training_s is not None
+    with watching(PARTS, process_time) as watch:
+        sim.run(loaded)
+    took = watch.seconds
+    return (
+        *(pace.round_s, took["rounds"] / told.rounds),
+        *(pace.evaluation_s, took["evaluations"] / told.rehearsal.evaluations),
+        *(told.training_s, sum(took.values())),
+    )
 
 
 def measured(scenario: str, keys: dict[str, Any]) -> tuple[float, float, float]:

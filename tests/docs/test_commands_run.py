@@ -328,6 +328,17 @@ def test_the_study_of_real_models_runs(study, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "by-cycle.svg").exists()
 
 
+def test_the_study_of_real_payloads_in_orbit_runs(study, tmp_path, capsys):
+    """As of :func:`test_the_study_of_real_models_runs`: tiny factors get through every pass."""
+    orbit = study("real_orbit")
+    stand_ins(orbit.DOMAINS.values(), tmp_path)
+    orbit.main(str(tmp_path), "2")
+    shown = capsys.readouterr().out
+    row = r" +\d+\.\d\d +\d+\.\d\d +23 of 23 +\d+ +\d+\.\d +\d+\.\d$"
+    for name in orbit.METHODS:
+        assert len(re.findall(f"^{name}{row}", shown, re.M)) == len(orbit.PAYLOADS)
+
+
 def test_the_study_of_an_upcycled_encoder_runs(study, tmp_path, monkeypatch, capsys):
     """Its weights and texts are not here: a tiny BERT and rows of words stand in."""
     experiment = study("experiment_2")

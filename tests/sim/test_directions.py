@@ -12,7 +12,7 @@ from tests.kit.results import data_size
 from tests.sim.test_roles import IN_ORBIT, RELAYED, WALKER
 
 NEEDS_FILES = {
-    *("nmoe-cifar10", "paper-exp1-gpu", "paper-exp1-real"),
+    *("nmoe-cifar10", "paper-exp1-gpu", "paper-exp1-real", "paper-exp1-real-orbit"),
     *("paper-exp2-cifar", "paper-exp2-real"),
 }
 """Shipped scenarios that a user has to bring data or weights for."""

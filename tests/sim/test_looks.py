@@ -50,6 +50,7 @@ NOT_THE_USERS = {
     "nmoe-cifar10": IMAGES,
     "paper-exp1-gpu": DIGITS | {"learning.precision": "float32"},
     "paper-exp1-real": DIGITS | {"learning.precision": "float32"},
+    "paper-exp1-real-orbit": DIGITS | {"learning.precision": "float32"},
     "paper-exp2-cifar": IMAGES,
     "paper-exp2-real": DIGITS,
 }
