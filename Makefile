@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures studies dist-check flower lowest newest clean
+.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures studies dist-check sbom flower lowest newest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -150,6 +150,8 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
+
+sbom: dist-check ## list what is installed with leomix, in CycloneDX (build/sbom.cdx.json)
 
 flower: install ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
 	.ci/flower
