@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak accuracy docs pictures studies dist-check flower lowest clean
+.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures studies dist-check sbom flower lowest newest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -49,13 +49,15 @@ bench: install ## time the core against named references
 	@if [ -n "$(PFL)" ]; then echo "== pfl-research"; $(BIN)/python tests/benchmarks/against_pfl.py $(PFL); \
 	else echo "pfl-research: make bench PFL=PYTHON compares with it, in an environment of its own"; fi
 
-soak: install ## slow tests, many examples, kills, fuzzed files, random scenarios, a week, mutants (hours; SHORT=1: less)
+soak: install ## slow tests, many examples, kills, fuzzed files, random scenarios, a week (hours; SHORT=1: less)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 	@if [ -z "$(SHORT)" ]; then $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not process" --deep; fi
 	$(BIN)/python tests/soak/kills.py --count $(if $(SHORT),10,100)
 	$(BIN)/python tests/soak/fuzz.py --count $(if $(SHORT),1000,20000)
 	$(BIN)/python tests/soak/random_scenarios.py --count $(if $(SHORT),25,500)
 	$(BIN)/python tests/benchmarks/bench_week.py $(if $(SHORT),1)
+
+mutants: install ## small changes of the core that a test must notice (hours; SHORT=1: twenty of them)
 	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20)
 
 accuracy: install ## compare windows, link budgets and transfers with others: docs/trust.md
@@ -63,9 +65,11 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 	$(BIN)/python docs/studies/link_budgets.py
 	$(BIN)/python docs/studies/transfers.py
 
-docs: install ## build the site with its gallery (build/docs), draw the pictures of README, and run every block of the pages
+site: install ## build the site with its gallery (build/docs)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	$(BIN)/python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
+
+docs: site ## build the site, draw the pictures of README, and run every block of the pages
 	@if command -v chromium > /dev/null; then $(MAKE) --no-print-directory pictures; \
 	else echo "docs/report.png and docs/replay.png stay as they are: drawing them needs chromium"; fi
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
@@ -148,11 +152,16 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
 
+sbom: dist-check ## list what is installed with leomix, in CycloneDX (build/sbom.cdx.json)
+
 flower: install ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
 	.ci/flower
 
 lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)
-	.ci/lowest
+	.ci/libraries lowest $(PYTEST)
+
+newest: ## run the quick tests with the newest versions of the requirements (needs uv; some GB)
+	.ci/libraries newest $(PYTEST)
 
 clean: ## remove the environment and the demo's runs
 	rm -rf $(VENV) .venv-flower runs *.egg-info

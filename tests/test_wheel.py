@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = (".csv", ".json", ".tle")
 PACKAGES = ("channel", "learning", "orbit", "scenarios", "sim", "statements", "leomix.py")
 
 
@@ -43,6 +44,15 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
     there = {name for name in listed if name and (ROOT / name).is_file()}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == there
+
+
+@pytest.mark.process
+def test_of_data_that_others_have_published_the_wheel_says_by_whom_and_how_licensed(wheel):
+    inside = zipfile.ZipFile(wheel)
+    licences = {Path(name).name: name for name in inside.namelist() if "/licenses/" in name}
+    assert set(licences) == {"LICENSE", "NOTICE"}
+    stated = set(inside.read(licences["NOTICE"]).decode().splitlines())
+    assert {name for name in inside.namelist() if name.endswith(DATA)} <= stated
 
 
 @pytest.mark.process
