@@ -11,8 +11,10 @@ from typing import Any
 
 from docutils import nodes
 
-LAST = ("annex/", "papers/", "api")
+LAST = ("annex/", "papers/")
 """Pages whose sections are shown after the others."""
+NAMES = "Python names"
+"""A part whose sections are, too."""
 
 
 def write_sections(app: Any, exception: Exception | None) -> None:
@@ -32,7 +34,8 @@ def sections_of(app: Any, name: str) -> Iterator[tuple[str, str, str, bool]]:
         text = "\n".join(text_of(part) for part in section.children[1:] if not is_section(part))
         top = not is_section(section.parent)
         anchor = "" if top else f"#{section['ids'][0]}"
-        yield address + anchor, " > ".join(titles), text, name.startswith(LAST)
+        behind = name.startswith(LAST) or NAMES in titles
+        yield address + anchor, " > ".join(titles), text, behind
 
 
 def lineage(section: nodes.Node) -> list[nodes.Node]:

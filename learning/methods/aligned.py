@@ -1,7 +1,7 @@
 """Client-expert alignment: experts per client by fitness, load and capacity.
 
 After Chen et al., arXiv 2507.05685, which names the three parts; the formulas are in
-docs/experts.md.
+docs/methods.md.
 """
 
 from __future__ import annotations

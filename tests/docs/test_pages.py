@@ -77,7 +77,7 @@ def test_links_lead_somewhere_and_files_that_are_named_exist(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
         there = page.parent / target if target else page
         assert there.exists(), f"{page.name}: {target}"
-        if anchor and there.suffix == ".md" and there.name != "api.md":  # Sphinx makes its names
+        if anchor and there.suffix == ".md":
             assert anchor in anchors(there), f"{page.name}: {target}#{anchor}"
     for path in re.findall(r"`((?:[a-z]+/)+[a-z_0-9]+\.py)`", text):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
