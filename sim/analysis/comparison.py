@@ -228,12 +228,7 @@ def compare_groups(
         "headline": title,
         "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in caveats],
-        "said": [
-            {"group": group.label, "seed": run.manifest["seed"], **said}
-            for group in groups
-            for run in group.runs
-            for said in run.manifest.get("said", ())
-        ],
+        "said": _said(groups),
         "judged_by": judged,
         "reference": groups[reference].label,
         "targets": names,
@@ -251,6 +246,16 @@ def compare_groups(
         "rows": rows_json(answers),
     }
     return Comparison(answers, caveats, title, tuple(limits), printed)
+
+
+def _said(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return what the runs of groups have warned of and noted, as their manifests have it."""
+    return [
+        {"group": group.label, "seed": run.manifest["seed"], **said}
+        for group in groups
+        for run in group.runs
+        for said in run.manifest.get("said", ())
+    ]
 
 
 def _with_ratios(rows: list[dict[str, Any]], reference: int) -> list[dict[str, Any]]:
