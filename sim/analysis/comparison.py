@@ -233,12 +233,7 @@ def compare_groups(
         "headline": title,
         "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in caveats],
-        "said": [
-            {"group": group.label, "seed": run.manifest["seed"], **said}
-            for group in groups
-            for run in group.runs
-            for said in run.manifest.get("said", ())
-        ],
+        "said": _said(groups),
         "judged_by": judged,
         "reference": groups[reference].label,
         "targets": names,
@@ -263,6 +258,16 @@ def _timed(runs: Sequence[Any]) -> dict[str, Measure]:
     rounds = all(at_path(run.summary, FIGURES["round_mean_s"].path) is not None for run in runs)
     asked = measures_of_time([run.summary["method"] for run in runs], rounds=rounds)
     return {one.column: one for one in asked}
+
+
+def _said(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return what the runs of groups have warned of and noted, as their manifests have it."""
+    return [
+        {"group": group.label, "seed": run.manifest["seed"], **said}
+        for group in groups
+        for run in group.runs
+        for said in run.manifest.get("said", ())
+    ]
 
 
 def _with_ratios(rows: list[dict[str, Any]], reference: int) -> list[dict[str, Any]]:

@@ -72,10 +72,10 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         time_rows,
         of_all,
         sent,
+        in_turn,
     )
     trains = manifest["scenario"]["learning"].get("train", True)
     curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
-    doubts, notes = in_turn(run.warnings)
     return Page(
         template="run.html",
         kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
@@ -90,8 +90,6 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             "manifest": manifest,
             "summary": run.summary,
             "path": run.critical_path,
-            "doubts": doubts,
-            "notes": notes,
             "shares": run.critical_path.spent.shares,
             "OVER": OVER,
             "PARTS": PARTS,
