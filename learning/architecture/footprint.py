@@ -81,8 +81,8 @@ class Federation:
     """Who trains what, and how often: so many ``cycles``.
 
     With ``own_experts`` every expert is trained by one cluster, else by all of them. Clusters that
-    are merged ``in_turn`` each leave a version of the server's model, which their devices hold on
-    to; else a round leaves one. Of experts of their own only one cluster's change at a time.
+    are merged ``in_turn`` each hold another version of the server's model; else a round makes one.
+    Of experts of their own only one cluster's change at a time.
     """
 
     cycles: int
@@ -92,6 +92,7 @@ class Federation:
 
 KERNELS = "kernels of products"
 MODEL, ADDED, STATES = "the model", "what the server has changed", "what devices train"
+MERGED = "the server's next version"
 LOADING, PRETRAINING = "reading the model", "the server's pre-training"
 EMBEDDING, STEP = "the blocks below the experts", "one training step"
 EVALUATION, LOGITS = "one evaluation", "the logits of an evaluation"
@@ -236,27 +237,44 @@ def _of_server(
     config: LearningConfig, sizes: Architecture, federation: Federation
 ) -> Iterator[Part]:
     """What the server has changed so far: factors beside matrices of sixteen bits, else copies."""
-    clusters = len(config.devices)
-    if federation.own_experts:  # before its first contact a cluster has nothing to send
-        versions = min(federation.cycles * clusters - 1, VERSIONS * clusters) / clusters
-    elif federation.in_turn:
-        versions = min(federation.cycles * clusters, clusters + 1)
-    else:
-        versions = min(federation.cycles, VERSIONS)
-    whole = sizes.experts * sizes.expert_parameters * _single(sizes)
+    held, most = _versions(len(config.devices), federation)
+    whole = float(sizes.experts * sizes.expert_parameters * _single(sizes))
     shared = sizes.shared_parameters * _single(sizes)
-    one = float(whole)
-    copies = float(versions)
+    one = whole
+    less = 0.0
     if _way(config) == "factors" and sizes.native_bytes < SINGLE_BYTES:
         added = _added_bytes(config, sizes, federation)
-        if added < one:  # each version has an update less than the next one
+        if added < whole:  # each version has an update less than the next one
             one = added
-            each = clusters if federation.in_turn and not federation.own_experts else 1
-            updates = federation.cycles * each
-            copies -= versions * max(versions - 1, 0) / 2 / updates
-    yield Part(ADDED, copies * one + versions * shared, "later")
-    last = min(versions, 1.0) * (one + shared)
-    yield Part(WRITING, last + _written_bytes(config, sizes), "writing")
+            each = len(config.devices) if federation.in_turn and not federation.own_experts else 1
+            less = 1 / (2 * federation.cycles * each)
+
+    def taken(versions: float) -> float:
+        return (versions - less * versions * max(versions - 1, 0)) * one + versions * shared
+
+    yield Part(ADDED, taken(held), "later")
+    yield Part(MERGED, taken(most) - taken(held), "evaluating")
+    # A file is beside the server's model, which is one of the versions if there are any.
+    written = min(held, 1.0) if federation.own_experts else 1.0 + max(1.0 - held, 0.0)
+    in_file = written * (one + shared) + _written_bytes(config, sizes)
+    yield Part(WRITING, in_file, "writing")
+
+
+def _versions(clusters: int, federation: Federation) -> tuple[float, float]:
+    """Return how many versions of what the server changes there are: in training, and at most.
+
+    The start is not one of them, nor are those of clusters that have ended. Most are there when an
+    update has been added to the newest, and until its clients refer to another one.
+    """
+    cycles = federation.cycles
+    if federation.own_experts:  # before its first contact a cluster has nothing to send
+        versions = min(cycles * clusters - 1, VERSIONS * clusters) / clusters
+        return versions, versions
+    if federation.in_turn:  # each cluster holds another one, and the newest is the last one's
+        held = clusters if cycles > 1 else min(1, clusters - 1)
+        return held, held + 1
+    # Updates of a round are added one after the other, to the version that devices hold.
+    return min(cycles - 1, VERSIONS), min(cycles - 1, 1) + min(clusters, 2)
 
 
 def _added_bytes(config: LearningConfig, sizes: Architecture, federation: Federation) -> float:

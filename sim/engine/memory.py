@@ -23,6 +23,7 @@ from learning.architecture.footprint import (
     KERNELS,
     LOADING,
     LOGITS,
+    MERGED,
     MODEL,
     PHASES,
     PRETRAINING,
@@ -120,7 +121,7 @@ def need_on_disk(built: Build) -> Need:
     """
     learner = built.learner
     found = _footprint(built)
-    parts = [ADDED, STATES]
+    parts = [ADDED, MERGED, STATES]
     trained = f"what is trained of {found.parameters} parameters"
     if not learner.config.model.checkpoints:
         parts.append(MODEL)
@@ -198,7 +199,7 @@ def _footprint(built: Build) -> Footprint:
     federation = Federation(
         built.cycles,
         own_experts=method.traits.splits_experts,
-        in_turn=not isinstance(method, Rounds),
+        in_turn=not issubclass(method, Rounds),
     )
     return footprint(built.learner.config, federation)
 
@@ -225,6 +226,7 @@ def _learning(built: Build) -> Iterator[Need]:
         KERNELS: ("one for each shape, of the last ones", "use learning.precision=float32"),
         LOADING: (f"{parameters} as their files keep them", smaller),
         ADDED: (f"new versions of experts, in {built.cycles} cycles, of {parameters}", smaller),
+        MERGED: (f"while an update of {parameters} is added to it, and after that", smaller),
         STATES: (
             f"{sum(config.devices)} devices that train {found.trained} parameters each",
             fewer,

@@ -6,6 +6,7 @@ from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent
 from learning.architecture.footprint import (
     ADDED,
+    MERGED,
     MODEL,
     PRETRAINING,
     PRETRAINING_BYTES,

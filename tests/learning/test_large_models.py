@@ -19,6 +19,7 @@ from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import (
     ADDED,
+    MERGED,
     MODEL,
     PRETRAINING,
     PRETRAINING_BYTES,
@@ -251,7 +252,7 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
             assert kinds == {torch.bfloat16}
             added = [tensor.nbytes for name, tensor in tensors.items() if name[-2:] in ("+a", "+b")]
             shared = [t.nbytes for name, t in tensors.items() if name.startswith("gate")]
-            known = footprint(learner.config, Federation(number + 1)).of(ADDED)
+            known = footprint(learner.config, Federation(number + 1)).of(ADDED, MERGED)
             updates = 2 * (number + 1)
             versions = min(updates, 3)  # clusters in turn: each holds one, and the server
             columns = sum(1 - back / updates for back in range(versions))

@@ -438,6 +438,25 @@ def test_the_logits_of_an_evaluation_count(tmp_path):
     assert needs["the logits of an evaluation"].bytes == 3 * 1000 * 5000 * 4
 
 
+@pytest.mark.parametrize(
+    ("method", "cycles", "held", "most"),
+    [
+        ("synchronous", 1, 1, 2),  # the second of two clusters refers to what the first has changed
+        ("synchronous", 5, 2, 3),
+        ("fedavg", 1, 0, 2),  # all train from the start; updates are added one after the other
+        ("fedavg", 5, 2, 3),
+    ],
+)
+def test_versions_of_the_server_are_counted_by_who_refers_to_them(method, cycles, held, most):
+    built = build(slots(stop={"cycles": cycles}, learning={"method": method}))
+    needs = {need.what: need.bytes for need in limits.needs_of(built, counts_of(built))}
+    sizes = built.learner.architecture
+    one = 4 * (sizes.experts * sizes.expert_parameters + sizes.shared_parameters)
+    in_training = needs.get("what the server has changed", 0)
+    assert in_training == held * one
+    assert in_training + needs["the server's next version"] == most * one
+
+
 @pytest.mark.parametrize("ask", [lambda: torch.empty(1 << 55), lambda: bytearray(1 << 60)])
 def test_what_a_failed_allocation_leaves_can_be_resumed(tmp_path, ask):
     with pytest.raises(sim.SimulationError, match=r"^there is not enough memory at .*--resume"):
