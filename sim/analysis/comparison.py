@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -211,22 +211,18 @@ def compare_groups(
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}
-    tested = {column: column for column in timed} or TESTED[judged]
-    if shared is not None:
-        tested = {**tested, f"hours_to_{shared}": HOURS}
-    measured = _measured(groups, chosen, deadline, untrained, judged)
+    common = {} if shared is None else {f"hours_to_{shared}": HOURS}
+    tested = {**({column: column for column in timed} or TESTED[judged]), **common}
     drawn = any(run.manifest.get("drawn") is not False for run in runs)
     measured = [
-        replace(one, measure=replace(timed.get(one.measure.column, one.measure), drawn=drawn))
-        for one in measured
+        one.asked_as(timed.get(one.measure.column), drawn=drawn)
+        for one in _measured(groups, chosen, deadline, untrained, judged)
     ]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
     answers = _tested_first(found.answers(), tested)
     ranked = [one for one in answers if one.measure.column in tested.keys() - {UNRANKED[judged]}]
-    # What a simulation of time is for comes first: how long it takes to get there.
-    titled = sorted(ranked, key=lambda one: not one.measure.target)
-    titled = with_spent(titled, [one for one in answers if one.measure.column in SPENT])
+    titled = _titled(ranked, answers)
     title = comparison_headline(titled, len(groups), words)
     limits = comparison_limits(titled, caveats, len(groups), words, drawn=drawn)
     printed = {
@@ -251,6 +247,15 @@ def compare_groups(
         "rows": rows_json(answers),
     }
     return Comparison(answers, caveats, title, tuple(limits), printed)
+
+
+def _titled(ranked: Sequence[Answer], answers: Sequence[Answer]) -> list[Answer]:
+    """Return what a headline is on, of what is ``ranked`` first; of all ``answers`` what is spent.
+
+    What a simulation of time is for comes first: how long it takes to get there.
+    """
+    by_purpose = sorted(ranked, key=lambda one: not one.measure.target)
+    return with_spent(by_purpose, [one for one in answers if one.measure.column in SPENT])
 
 
 def _timed(runs: Sequence[Any]) -> dict[str, Measure]:

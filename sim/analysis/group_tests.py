@@ -1,5 +1,7 @@
 """What a comparison of groups tests: differences from one group, and who is best by what."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +30,10 @@ class Measured:
     groups: Mapping[str, Figures]
     lacking: Mapping[str, Standing]
 
+    def asked_as(self, measure: Measure | None, *, drawn: bool) -> Measured:
+        """Return it by a measure, by default its own, that may depend on the seed or does not."""
+        return replace(self, measure=replace(measure or self.measure, drawn=drawn))
+
 
 @dataclass(frozen=True)
 class GroupTests:
@@ -41,7 +47,7 @@ class GroupTests:
     tests: PairTests
 
     @classmethod
-    def of(cls, measured: Sequence[Measured], tested: Mapping[str, str]) -> "GroupTests":
+    def of(cls, measured: Sequence[Measured], tested: Mapping[str, str]) -> GroupTests:
         """Test groups by the figures whose columns are ``tested``."""
         asked = {
             tested[one.measure.column]: one.measure.asked(one.groups)

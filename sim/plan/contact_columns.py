@@ -22,7 +22,7 @@ class ContactColumns:
 
     ``satellite`` and ``cluster`` are indices in ``satellites`` (name and NORAD number) and
     ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
-    beam or dish turned and acquired before ``start_s``, nan where it is not known. A contact is
+    beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
     made when it is first asked for, and kept: of a constellation most are not served, and nobody
     asks for them. Contacts that are ``given`` have numbers of their own. Where satellites or planes
     are clients, ``flying`` are indices in the ``fleet``, whose names contacts have as ``member``.

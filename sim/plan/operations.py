@@ -38,8 +38,8 @@ class Operations(NamedTuple):
     It serves so many others ``at_a_time``: the dishes of a station, the beams of a satellite; inf
     for any number, nan for who is served. A pass is in view from rise to set, and served while it
     has a dish or beam: hours ``in_view`` and ``busy`` are sums over passes, ``any_in_view`` counts
-    a time once. Of ``setup`` hours, beside the busy ones, dishes have turned to a satellite in view
-    and acquired it; nan where that takes no time. GB are 10^9 bytes on the air, ``down`` from space
+    a time once. Of ``setup`` hours, beside the busy ones, dishes point at a satellite in view and
+    acquire it; nan where that takes no time. GB are 10^9 bytes on the air, ``down`` from space
     to the ground (or, without a ground, from the satellite that serves to the others), if everybody
     who is served sends all the time; nan where that direction is neglected. A file ``per_pass`` is
     the largest that one service carries, one ``in_a_day`` the largest that a day of 24 h from the
@@ -125,8 +125,7 @@ class _Passes:
     def of_gateways(cls, feeder: FeederPlan) -> _Passes:
         """Return those over gateways."""
         windows, service = feeder.passes_seen.windows, feeder.passes_seen.service
-        ends = windows.rise_s, windows.set_s, service.start_s, service.end_s
-        return cls(*ends, service.setup_s)
+        return cls(windows.rise_s, windows.set_s, service.start_s, service.end_s, service.setup_s)
 
 
 class _Piece(NamedTuple):

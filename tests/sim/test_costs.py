@@ -10,8 +10,10 @@ import yaml
 
 import scenarios
 import sim
+from statements import Code
 from tests.kit import small
 from tests.kit.costs import Point, Stop, Watch, build, cost_of, pace_of, rehearsed, tried
+from tests.kit.folders import cut
 
 PLAIN = {"learning.model": {"kind": "vector-mlp"}, "learning.rounds.per_gap_max": 3}
 METHODS = {
@@ -93,6 +95,19 @@ def test_a_dry_run_tries_each_method_and_compares_what_they_take(leomix, tmp_pat
     times = int(re.search(r"fedbuff trains ([\d,]+) times as many rounds as fedavg", unlike)[1])
     assert times == round(rounds["fedbuff"] / rounds["fedavg"]) >= 100
     assert "learning.rounds.per_gap_max" in unlike
+
+
+def test_a_run_says_before_it_begins_that_it_trains_through_gaps(tmp_path):
+    told = []
+
+    class Told(sim.Observer):
+        def doubted(self, doubts):
+            told.extend(doubts)
+
+    keys = {"stop.days": 1, "learning.method": "local", "learning.model": {"kind": "vector-mlp"}}
+    keys["learning.rounds.per_gap_max"] = None
+    cut(scenarios.load("circular", keys), tmp_path / "run", 1, [Told()])
+    assert Code.MANY_ROUNDS in [doubt.code for doubt in told]
 
 
 LATE = """
