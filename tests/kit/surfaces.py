@@ -273,6 +273,8 @@ def names() -> Iterator[Entry]:
 
 
 def _parameters(value: Any) -> str:
+    if inspect.isclass(value) and issubclass(value, Enum):
+        return _fields(value)  # the parameters of its call are those of a version of Python
     if not (inspect.isfunction(value) or inspect.isclass(value)):
         return ""
     try:
