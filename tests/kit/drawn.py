@@ -161,8 +161,8 @@ def _satellites_learn(draw: st.DrawFn, method: str, train: bool) -> tuple[Mappin
         "learning": draw(_learning(method, train)),
     }
     drawn["learning"].setdefault("data", {})["split"] = draw(SPLIT)
-    if train:  # a ring that always sees a station would have hundreds
-        drawn["stop"]["rounds"] = draw(st.integers(1, 5))
+    if train or method in RINGS:  # one that always sees a station would have thousands
+        drawn["stop"]["rounds"] = draw(st.integers(1, 5 if train else 20))
     stations = [] if by_one else draw(_stations(seen=not windows))
     if windows:
         places = [station["name"] for station in stations]
@@ -184,7 +184,7 @@ def _satellites_learn(draw: st.DrawFn, method: str, train: bool) -> tuple[Mappin
     if meshed:
         _leave_to_routes(drawn)
     if maybe:
-        drawn["learning"]["options"]["intra_plane"] = True
+        drawn["learning"]["options"] |= {"intra_plane": True, "selection": "scheduled"}
     if not windows and draw(st.booleans()):
         drawn["compute"] |= {"power_w": 15.0, "battery": draw(BATTERY)}
     return drawn, names
