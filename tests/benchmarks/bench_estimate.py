@@ -2,9 +2,10 @@
 
 `python tests/benchmarks/bench_estimate.py` tries and then runs twenty scenarios, each in a process
 of its own. It prints the estimates beside the peak of the process, in MB, and beside its seconds,
-with their ratios. The time of a run holds that in which Python starts. No time is estimated where
-neither the trial nor the rounds tell any. Words behind `--only` pick scenarios. `bench_peak.py` has
-the memory of real models.
+with their ratios, and the seconds that were computed: far fewer where other programs run as well.
+The seconds of a process hold those in which Python starts. No time is estimated where neither the
+trial nor the rounds tell any. Words behind `--only` pick scenarios. `bench_peak.py` has the memory
+of real models.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Row(NamedTuple):
     peak_mb: float
     time_s: float | None
     wall_s: float
+    cpu_s: float
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
-    told = ("memory, MB", "peak", "ratio", "time, s", "wall", "ratio")
+    told = ("memory, MB", "peak", "ratio", "time, s", "wall", "ratio", "computed")
     print(f"{'scenario':<22}" + "".join(f"{word:>11}" for word in told))
     for name, (scenario, keys) in SETTINGS.items():
         if not asked.only or name in asked.only:
@@ -72,7 +74,8 @@ def main() -> None:
             of_time = "-" if row.time_s is None else f"{row.time_s / row.wall_s:.2f}"
             print(
                 f"{name:<22}{row.memory_mb:>11.0f}{row.peak_mb:>11.0f}"
-                f"{row.memory_mb / row.peak_mb:>11.2f}{time:>11}{row.wall_s:>11.1f}{of_time:>11}",
+                f"{row.memory_mb / row.peak_mb:>11.2f}{time:>11}{row.wall_s:>11.1f}{of_time:>11}"
+                f"{row.cpu_s:>11.1f}",
                 flush=True,
             )
 
@@ -86,7 +89,7 @@ def measured(scenario: str, keys: dict[str, Any]) -> Row:
     with TemporaryDirectory() as place:
         words = ("run", scenario, *said, "-o", Path(place) / "run", "--quiet", "--no-cache")
         took = leomix(*words, stderr=DEVNULL)  # warnings
-    return Row(memory_mb, took.peak_mb * 1024**2 / 1e6, time_s, took.wall_s)
+    return Row(memory_mb, took.peak_mb * 1024**2 / 1e6, time_s, took.wall_s, took.cpu_s)
 
 
 if __name__ == "__main__":
