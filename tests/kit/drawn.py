@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
@@ -494,7 +495,8 @@ def campaign(
     )  # fmt: skip
     @given(scenarios_drawn(**how), st.data())
     def holds(drawn: Mapping, data: st.DataObject) -> None:
-        with Spy().watching() as spy:
+        with Spy().watching() as spy, warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # numbers that are none
             first = _attempt(drawn, seen)
         promises.check(drawn, first, spy)
         digest = first.manifest["trace_sha256"]
