@@ -10,8 +10,9 @@ from learning.hardware import free_bytes
 from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.engine.memory import Need, bytes_of, counts_of, needs_of, peak_of
 from sim.engine.setup import Build
+from sim.errors import SimulationError
 from sim.formatting import data_size, duration
-from sim.sweep.engine import Point
+from sim.sweep.engine import Outcome, Point
 from sim.sweep.worker_process import tried
 
 TRIAL_S = 5.0
@@ -55,9 +56,21 @@ def _steps(needs: Sequence[Need]) -> Iterator[tuple[str, str, str]]:
             yield f"    {need.what}", data_size(need.bytes), need.figures
 
 
-def _tried(
+def estimated_s(built: Build, source: str, overrides: Mapping[str, Any]) -> float | None:
+    """Return how long a run takes here by a trial, None where neither it nor rounds tell.
+
+    Raises SimulationError for a run that fails.
+    """
+    outcome, cost = _trial(built, source, overrides, None)
+    if outcome.error:
+        raise SimulationError(outcome.error)
+    return _whole_s(outcome.figures, cost)
+
+
+def _trial(
     built: Build, source: str, overrides: Mapping[str, Any], cost: Cost | None
-) -> list[tuple[str, str, str]]:
+) -> tuple[Outcome, Cost | None]:
+    """Try a run; return what came of it, and what the run costs with the pace that it had."""
     point = Point(
         number=0,
         digest="",
@@ -69,25 +82,44 @@ def _tried(
     )
     outcome = tried(point, TRIAL_S)
     if outcome.error:
-        return [("time", "-", f"none, the run fails: {outcome.error}")]
-    took = outcome.figures
+        return outcome, cost
     if cost is None:
         cost = cost_of(built)
-    if cost is not None and cost.pace is None and took["pace"] is not None:
-        cost = replace(cost, pace=Pace(**took["pace"]))
+    pace = outcome.figures["pace"]
+    if cost is not None and cost.pace is None and pace is not None:
+        cost = replace(cost, pace=Pace(**pace))
+    return outcome, cost
+
+
+def _whole_s(took: Mapping[str, Any], cost: Cost | None) -> float | None:
+    """Return the seconds of the whole run: by the share that was tried, or else by its rounds."""
+    if isfinite(took["wall_s"]):
+        return float(took["wall_s"])
+    if cost is None or cost.wall_s is None:
+        return None
+    return float(took["before_s"] + max(cost.wall_s, took["tried_s"]))
+
+
+def _tried(
+    built: Build, source: str, overrides: Mapping[str, Any], cost: Cost | None
+) -> list[tuple[str, str, str]]:
+    outcome, cost = _trial(built, source, overrides, cost)
+    if outcome.error:
+        return [("time", "-", f"none, the run fails: {outcome.error}")]
+    took = outcome.figures
+    whole_s = _whole_s(took, cost)
     training = [] if cost is None else _training(cost)
     begins = f"and {duration(took['before_s'])} before it begins"
     if not isfinite(took["wall_s"]):
         trial = f"a trial of {duration(took['tried_s'])} came to {took['share']:.1%} of it"
-        if cost is None or cost.wall_s is None:
+        if cost is None or whole_s is None:
             least_s = took["before_s"] + took["tried_s"]
             return [
                 ("time", f"over {duration(least_s)}", f"{trial}, too little to tell"),
                 *training,
             ]
         by_rounds = f"by its {cost.rounds_text}, {begins}, within a factor of {FACTOR}: {trial}"
-        wall_s = max(took["before_s"] + cost.wall_s, took["before_s"] + took["tried_s"])
-        return [("time", f"about {duration(wall_s)}", by_rounds), *training]
+        return [("time", f"about {duration(whole_s)}", by_rounds), *training]
     source = f"tried: {took['share']:.1%} of it took {duration(took['behind_s'])}"
     return [
         ("time", f"about {duration(took['wall_s'])}", f"{source}, {begins}"),

@@ -316,7 +316,9 @@ def _points(built: Build) -> Ints:
     if not scenario.orbit.has_geometry:
         return np.ones(len(contacts), np.int64)
     fine = scenarios.resolved_link(scenario)["environment"] is not None
-    return grid_points(contacts.min_slant_range_km, contacts.set_s - contacts.rise_s, fine=fine)
+    # Of a piece of a link between satellites that an outage cuts no range is known: it may be near.
+    near_km = np.nan_to_num(contacts.min_slant_range_km, nan=0.0)
+    return grid_points(near_km, contacts.set_s - contacts.rise_s, fine=fine)
 
 
 def end_of(built: Build) -> float:

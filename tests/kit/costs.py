@@ -1,6 +1,7 @@
 """Inner names of ``sim`` that tell what a run takes before it."""
 
 from scenarios.scenario import Stop
+from sim.cli.estimate import estimated_s
 from sim.engine.cost import cost_of, pace_of
 from sim.engine.rehearsal import rehearsed
 from sim.engine.setup import build

@@ -15,6 +15,8 @@ from tests.kit.records import on_grid, stamps_on_grid
 
 # In this night summer time ends in Europe.
 KEYS = {"learning.train": False, "stop.days": 1, "start": "2026-10-24T20:00:00Z"}
+TRAINED = {"stop.cycles": 1, "learning.model.hidden": 256, "learning.batch_size": 128}
+"""Matrices that libraries would split over threads."""
 CODE = """
 import sys
 from sim.cli import status
@@ -34,13 +36,14 @@ OLDER = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX_Fast_Unaligned_Load,-FMA4",
 }
 """What makes a newer x86-64 compute as an older one does."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def outcome(folder, environment, start):
+def outcome(folder, environment, start, name="walker", keys=KEYS):
     """What a run and a look at its contacts print, without how long it took; the manifest."""
     scenario = folder / "scenario.yaml"
     place = folder / "run"
-    scenario.write_text(json.dumps(scenarios.load("walker", KEYS).model_dump(mode="json")))
+    scenario.write_text(json.dumps(scenarios.load(name, keys).model_dump(mode="json")))
     line = [sys.executable, "-W", "ignore", "-c", CODE, str(scenario), str(place)]
     here = {**os.environ, **HOME, **environment}
     done = subprocess.run(
@@ -79,6 +82,19 @@ def test_on_an_older_processor_timing_is_the_same(at_home, tmp_path):
         pytest.skip("this processor has no instructions that could be switched off")
     assert here["timing_sha256"] == there["timing_sha256"]
     assert here["determinism"]["instructions"] != there["determinism"]["instructions"]
+
+
+@pytest.mark.process
+def test_a_trained_run_is_the_same_on_one_and_on_two_threads(tmp_path):
+    found = []
+    for number in ("1", "2"):
+        folder = tmp_path / number
+        folder.mkdir()
+        environment = dict.fromkeys(THREADS, number)
+        manifest = outcome(folder, environment, folder, "paper-slots", TRAINED)[1]
+        weights = (folder / "run" / "model" / "model.safetensors").read_bytes()
+        found.append((manifest["trace_sha256"], weights))
+    assert found[0] == found[1]
 
 
 @given(st.floats(-1e15, 1e15), st.integers(-(2**30), 2**30), st.floats(-1e-4, 1e-4))

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 import scenarios
 import sim
+from tests.kit import learning as seam
 from tests.kit.drawn import METHODS, campaign
 from tests.kit.scripted import RESTLESS
 from tests.kit.small import ORBIT, merged
@@ -28,7 +29,12 @@ CASES = [
     *(f"{method} trained" for method in ("emsfl-enhanced", "fedavg", "aligned", "nmoe")),
     "scaffold trained",
     "fedasync trained",
+    "fedisl trained",
 ]
+
+
+def test_every_shipped_method_is_drawn():
+    assert set(METHODS) == set(seam.METHODS.shipped)
 
 
 @pytest.mark.wide

@@ -430,6 +430,25 @@ def test_a_limit_of_the_process_counts():
     assert free is not None and (1 << 29) < free <= 1 << 30
 
 
+def test_pieces_of_links_of_which_no_range_is_known_have_points_too():
+    """An outage cuts them, and nobody looks at how near satellites come: that is not a number."""
+    orbit = {"source": "walker", "altitude_km": 2000, "inclination_deg": 53}
+    mesh = scenarios.from_dict({
+        "seed": 3, "start": "2026-08-22T00:00:00Z", "stop": {"days": 0.2},
+        "roles": {"server": "satellite:P01-S01", "clients": "satellites"},
+        "orbit": {**orbit, "satellites": 9, "planes": 3, "phasing": 1},
+        "link": {"isl": {"between_planes": "neighbours", "rate_mbps": 1, "route": "earliest"}},
+        "learning": {"method": "fedavg", "train": False},
+        "faults": {"outages": {"per_day": 9.29, "mean_hours": 0.06494}},
+    })  # fmt: skip
+    built = build(mesh)
+    unknown = np.isnan(built.plan.contacts.min_slant_range_km)
+    assert 0 < unknown.sum() < len(unknown)
+    with np.errstate(invalid="raise"):
+        counts = counts_of(built)
+    assert counts.points > 2 * len(unknown)
+
+
 def test_the_logits_of_an_evaluation_count(tmp_path):
     path = tmp_path / "many.jsonl"
     path.write_text("".join(f'{{"text": "a", "label": "{n}"}}\n' for n in range(5000)))
