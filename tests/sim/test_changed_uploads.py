@@ -5,6 +5,7 @@ sends everything.
 """
 
 from collections import defaultdict
+from pkgutil import resolve_name
 from unittest.mock import patch
 
 import numpy as np
@@ -13,9 +14,11 @@ from safetensors.torch import load_file
 
 import sim
 from tests.kit.folders import cut
-from tests.kit.learning import ClusterState, Learner, Receipt
+from tests.kit.learning import ClusterState, Receipt
 from tests.kit.small import fixed, orbit, slots
 
+AGGREGATE = "learning.clients.merging.aggregate"
+"""Through which all goes that the server gets."""
 FAST = {"link": fixed(uplink=1e9, downlink=1e9)}
 """A link of all but unlimited speed: the time of a run does not depend on the bytes."""
 THREE = {"model": {"experts": 3}, "pretraining": {"backbone_steps": 20, "expert_steps": 60}}
@@ -62,10 +65,10 @@ OWN_ALONE = ("emsfl", "emsfl-enhanced", "aligned")
 def test_the_same_is_learnt_and_what_has_changed_is_sent(method, tmp_path):
     """Bytes per device are four times the numbers of its parts that are not all zero."""
     expected = defaultdict(list)
-    own = Learner.aggregate
+    own = resolve_name(AGGREGATE)
 
-    def counted(self, server, offered, experts, weighing, *, gate=False):
-        tensors = self.force(offered)
+    def counted(learner, server, offered, experts, weighing, *, gate=False):
+        tensors = learner.force(offered)
         for device in np.flatnonzero(weighing.who):
             sizes, moved = defaultdict(int), set()
             for name, tensor in tensors.items():
@@ -76,12 +79,12 @@ def test_the_same_is_learnt_and_what_has_changed_is_sent(method, tmp_path):
                     moved.add(part)
             parts = [sizes[part] for part in moved]
             expected[weighing.cluster, device].append(4 * sum(parts))
-        return own(self, server, offered, experts, weighing, gate=gate)
+        return own(learner, server, offered, experts, weighing, gate=gate)
 
     runs = {}
     for upload in ("all", "changed"):
         said = learning(method, upload, **METHODS[method])
-        with patch.object(Learner, "aggregate", counted if upload == "all" else own):
+        with patch(AGGREGATE, counted if upload == "all" else own):
             runs[upload] = sim.run(slots(learning=said, **FAST), tmp_path / upload)
     assert same(*(weights_of(tmp_path / upload) for upload in runs))
     sent = [up(run) for run in runs.values()]

@@ -28,7 +28,7 @@ def with_course(source, place, accuracies, losses):
     """A copy of a run's folder whose evaluations have these accuracies and losses."""
     shutil.copytree(source, place)
     manifest = json.loads((place / "manifest.json").read_text())
-    manifest |= {"came_to_nothing": None, "warnings": []}
+    manifest |= {"came_to_nothing": None, "warnings": [], "said": []}
     manifest["scenario"]["learning"]["targets"] = [0.12]
     (place / "manifest.json").write_text(json.dumps(manifest))
     metrics = pq.read_table(place / "metrics.parquet")
