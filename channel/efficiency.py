@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,19 @@ def _sent_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats
     # unless its signal was made by hand.
     constant = fixed_k_factor(link)
     k = k_linear if constant is None or np.any(k_linear != constant) else float(constant)
-    if link.rate == "shannon" or (isinstance(k, float) and k == np.inf):
-        return shannon_capacity(10.0 ** (snr_db / 10.0))
-    if link.rate == "outage":
-        gain = outage_gain(k, link.outage_probability)
-        return shannon_capacity(10.0 ** (snr_db / 10.0) * gain)
-    return tabulated_capacity(snr_db, k)
+    fades = not (isinstance(k, float) and k == np.inf)
+    match link.rate:
+        case "outage" if fades:
+            gain = outage_gain(k, link.outage_probability)
+            return shannon_capacity(10.0 ** (snr_db / 10.0) * gain)
+        case "ergodic" if fades:
+            return tabulated_capacity(snr_db, k)
+        case "shannon" | "outage" | "ergodic":
+            return shannon_capacity(10.0 ** (snr_db / 10.0))
+        case "modcod" | "fixed":
+            raise ValueError(f"rate {link.rate!r} does not follow Shannon")
+        case _:
+            assert_never(link.rate)
 
 
 def fixed_k_factor(link: Link) -> float | None:
