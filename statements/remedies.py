@@ -46,15 +46,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Set(Change):
-    """Give a key this value, or one of these ``others``."""
+    """Give a key this value, or one of these ``others``; ``what`` says what that is to do."""
 
     value: Any = None
     others: tuple[Any, ...] = ()
+    what: str = ""
 
     def words(self, about: str) -> str:
-        """Return ``set link.uplink.rate: fixed``, or ``set it to fixed``."""
+        """Return ``set link.uplink.rate: fixed``, or ``set it to fixed``.
+
+        With ``what``, ``simulate the timing alone: learning.train: false``.
+        """
         key = self._named(about)
         values = " or ".join(map(_plain, (self.value, *self.others)))
+        if self.what:
+            return f"{self.what}: {self.key or about}: {values}"
         return f"set {key} to {values}" if key == "it" else f"set {key}: {values}"
 
     def overrides(self, now: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,20 +139,20 @@ def data_files(data: Data) -> list[str]:
     among them. Raises :class:`ValueError` for a file that does not exist.
     """
     if lacks := missing_file(data):
-        raise ValueError(lacks)
+        raise ValueError(f"{lacks}; {', or '.join(BESIDE)}")
     return sorted({str(file) for path in data.named for file in files_under(path)})
 
 
-BESIDE = "put your data there, beside the scenario file, or name another file"
-"""What to do about a file that is missing."""
+BESIDE = ("put your data there, beside the scenario file", "name another file")
+"""What to do about a file that is missing, one way or another."""
 
 
-def missing_file(data: Data, cure: str = BESIDE) -> str:
-    """Say which local file is named and does not exist, and the ``cure``; "" for none."""
+def missing_file(data: Data) -> str:
+    """Say which local file is named and does not exist; "" for none."""
     key = "learning.data.paths" if data.paths else "learning.data.path"
     for path in data.named:
         if data.kind != "hf" and not Path(path).exists():
-            return f"{key}: {path}: no such file; {cure}"
+            return f"{key}: {path}: no such file"
     return ""
 
 

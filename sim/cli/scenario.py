@@ -78,15 +78,14 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     from sim.cli.preview import plan_text
     from sim.cli.training_doubts import as_shipped, learning_doubts, missing_data
     from sim.engine import memory
-    from sim.engine.doubts import doubts_of, gap_doubts
+    from sim.engine.doubts import doubts_before
 
     lacking = missing_data(built.world, built.learner)
     try:
         memory.check(built)
     except InputError as error:  # what it would be is shown all the same, but not tried
         looked.too_large = error
-    in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
-    looked.doubt([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
+    looked.doubt([*doubts_before(built), *foreseen(built), *lacking])
     looked.lines.append(plan_text(built))
     if as_shipped(built.world, overrides):
         return None

@@ -12,7 +12,7 @@ from sim.engine.learning_task import lacking_file
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.world.world import World
-from statements import Code, Set, Severity, Statement
+from statements import Code, Other, Set, Severity, Statement
 
 
 def missing_data(world: World, learner: Learner) -> list[Statement]:
@@ -23,7 +23,7 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
     """
     if not learner.trains:
         return []
-    timing_only = Set("learning.train", value=False)
+    timing_only = Set("learning.train", value=False, what="simulate the timing alone")
     if lacks := lacking_file(world, learner.config.data):
         return [replace(lacks, severity=Severity.DOUBT, remedies=(*lacks.remedies, timing_only))]
     kind = learner.config.model.kind
@@ -45,7 +45,8 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
             Statement.doubt(
                 Code.NO_FILE,
                 "learning.model.checkpoints",
-                "{place}: no such folder; name a local folder of these weights",
+                "{place}: no such folder",
+                Other(said="name a local folder of these weights"),
                 timing_only,
                 place=missing[0],
             )

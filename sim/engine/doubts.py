@@ -29,6 +29,12 @@ MOST_PARTS_NAMED = 6
 """Of more parts of a mesh, only the largest is named."""
 
 
+def doubts_before(built: Build) -> tuple[Statement, ...]:
+    """Return all that is said before a run begins, when it may still be changed."""
+    in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
+    return (*doubts_of(built), *in_gaps)
+
+
 def doubts_of(built: Build) -> tuple[Statement, ...]:
     """Return what may be wrong with contacts, links and devices' memory."""
     return (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import scenarios
 from learning.architecture.kinds import kind_of, plain_kind
-from learning.data.table import missing_file
+from learning.data.table import BESIDE, missing_file
 from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
 from learning.learner import CorruptUpdates, Learner
@@ -19,7 +19,7 @@ from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 from sim.world.world import World
-from statements import Code, Statement, statement_of
+from statements import Code, Other, Statement, statement_of
 
 
 def learner_of(world: World) -> Learner:
@@ -97,16 +97,19 @@ def lacking_file(world: World, data: Data) -> Statement | None:
 
     A shipped scenario lies in the installation: its data are the user's, in the current folder.
     """
+    text = missing_file(data)
+    if not text:
+        return None
     source = world.scenario.source_path
+    cures = BESIDE
     if source is not None and scenarios.is_shipped(source):
-        text = missing_file(
-            data,
-            "put yours into the current folder, or name it by --set learning.data.path=FILE (the "
-            "page your-own.md of the documentation says what is in it)",
+        cures = (
+            "put yours into the current folder",
+            "name it by --set learning.data.path=FILE (the page your-own.md of the documentation "
+            "says what is in it)",
         )
-    else:
-        text = missing_file(data)
-    return replace(statement_of(ValueError(text)), code=Code.NO_FILE) if text else None
+    remedies = tuple(Other(said=cure) for cure in cures)
+    return replace(statement_of(ValueError(text)), code=Code.NO_FILE, remedies=remedies)
 
 
 def learning_config(world: World) -> LearningConfig:

@@ -21,6 +21,7 @@ from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.files import trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
+from sim.sweep.doubts import doubt_lines
 from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
 from sim.sweep.folder import Sweep, There, read_sweep
 from sim.sweep.points import SweepPlan, scenario_name
@@ -115,6 +116,9 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
+            if not quiet:
+                for doubt in doubt_lines(sweeping.left, cache=options.cache):
+                    print(f"warning: {doubt}", file=sys.stderr, flush=True)
             try:
                 engine = options.new_engine(lock)
                 left, folders = sweeping.left, place / POINTS

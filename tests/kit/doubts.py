@@ -3,7 +3,7 @@
 import scenarios
 from sim.cli.foreseen import foreseen
 from sim.cli.training_doubts import learning_doubts, missing_data
-from sim.engine.doubts import doubts_of, gap_doubts
+from sim.engine.doubts import doubts_before as before_it_begins
 from sim.engine.setup import build
 from statements import Statement
 
@@ -11,6 +11,5 @@ from statements import Statement
 def doubts_before(scenario: scenarios.Scenario) -> list[Statement]:
     built = build(scenario)
     lacking = missing_data(built.world, built.learner)
-    in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
     tried = learning_doubts(built) if built.learner.trains and not lacking else []
-    return [*doubts_of(built), *in_gaps, *foreseen(built), *lacking, *tried]
+    return [*before_it_begins(built), *foreseen(built), *lacking, *tried]

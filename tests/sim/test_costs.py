@@ -110,6 +110,27 @@ def test_a_run_says_before_it_begins_that_it_trains_through_gaps(tmp_path):
     assert Code.MANY_ROUNDS in [doubt.code for doubt in told]
 
 
+@pytest.mark.process
+def test_a_sweep_says_before_its_first_point_what_a_run_says(leomix, tmp_path):
+    """Once for each method, whatever its seeds, and of no point that is complete."""
+    keys = {"stop": {"days": 1, "cycles": 1}, "compute": {"seconds_per_round": 120}}
+    file = tmp_path / "long.yaml"
+    file.write_text(yaml.safe_dump(small.merged(small.ORBIT, keys)))
+    swept = ["sweep", file, "-p", "learning.method=fedavg,fedbuff", "--replications", 2]
+    folder = ["-o", tmp_path / "out"]
+    said = leomix(*swept, *folder).err.splitlines()
+    told = [line.partition(" (at learning.method=fed")[0] for line in said[:2]]
+    alone = ["run", file, "--set", "learning.method=fedbuff", "-o", tmp_path / "run"]
+    assert {*told} <= {*leomix(*alone).err.splitlines()}
+    [endless] = [line for line in said if "learning.rounds.per_gap_max" in line]
+    assert endless in said[:2] and endless.endswith(
+        ": give it, like 3 (at learning.method=fedbuff)"
+    )
+    assert len([line for line in said if line.startswith("warning")]) == 2
+    assert "warning" not in leomix(*swept, *folder, "--resume").err
+    assert leomix(*swept, "-o", tmp_path / "quiet", "--quiet").err == ""
+
+
 LATE = """
 import time
 

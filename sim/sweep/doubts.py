@@ -1,0 +1,68 @@
+"""What is doubted of a sweep's points before the first of them runs: what a run says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sim.formatting import some
+from sim.sweep.engine import Point
+from sim.sweep.points import labelled
+from statements import Place, Statement, by_rank, line
+
+if TYPE_CHECKING:
+    from sim.plan.shared_plans import Plans
+    from sim.plan.windows import Find
+
+MOST_LOOKED_AT = 8
+"""Points that are looked at, each of which may take a plan of its contacts."""
+MOST_NAMED = 3
+"""Points that are named beside what is said of them."""
+
+
+def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
+    """Say what the first point of each learning task would say before it begins, and of which.
+
+    With ``cache`` the contacts are looked for as the points do, which then find them there.
+    """
+    from sim.execution.run_cache import RunCache
+    from sim.plan.shared_plans import Plans
+    from sim.plan.windows import find_windows
+
+    shared = RunCache.shared() if cache else None
+    find = find_windows if shared is None else shared.windows.find
+    plans = Plans()  # its own: those of runs know what was drawn by chance in them
+    found: dict[Statement, list[str]] = {}
+    for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
+        for doubt in _doubts_of(point, find, plans):
+            found.setdefault(doubt, []).append(labelled(point.values, point.values))
+    for doubt in by_rank(found):
+        named = [at for at in found[doubt] if at]  # of replications alone nothing tells them apart
+        yield line(doubt, Place(at=some(named, MOST_NAMED, between="; ")))
+
+
+def _first_of_each_task(points: Sequence[Point]) -> list[Point]:
+    """Return the first point of each set of values that keys of ``learning`` have."""
+    first: dict[str, Point] = {}
+    for point in points:
+        own = {key: value for key, value in point.overrides.items() if _is_learning(key)}
+        first.setdefault(json.dumps(own, sort_keys=True), point)
+    return list(first.values())
+
+
+def _is_learning(key: str) -> bool:
+    return key.partition(".")[0] == "learning"
+
+
+def _doubts_of(point: Point, find: Find, plans: Plans) -> tuple[Statement, ...]:
+    """Return what is doubted of a point; nothing where it is refused, which its row will tell."""
+    import scenarios
+    from sim.engine.doubts import doubts_before
+    from sim.engine.setup import build
+
+    with suppress(ValueError):
+        scenario = scenarios.load(point.scenario, point.overrides)
+        return doubts_before(build(scenario, find, plan_of=plans.of))
+    return ()
