@@ -1,6 +1,7 @@
 """Who is best: by the tests of scipy, whatever the order, and the same to all who say it."""
 
 import json
+import re
 from itertools import combinations
 
 import numpy as np
@@ -417,7 +418,10 @@ def methods(leomix, runs):
 
 
 def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_path):
-    """Seeds that are a key, replications and single runs are the same seeds."""
+    """Seeds that are a key, replications and single runs are the same seeds.
+
+    So are the tests: one test has one p value, corrected for the same others, wherever it is told.
+    """
     swept = [
         json.loads(leomix("compare", methods / name, "--json").out)
         for name in ("key", "replications")
@@ -435,6 +439,7 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
         other = ours[names[one["figure"]]]
         for key in ("verdict", "seeds", "lead", "low", "high", "lead_by_seed", "ratio", "p"):
             assert one[key] == other[key], key
+        assert (one["p_holm"], one["corrected_for"]) == (other["p_holm"], other["corrected_for"])
         for key in ("winners", "best", "against", "unresolved", "without"):
             assert [f"learning.method={label}" for label in one[key]] == other[key], key
     page = report(folders, tmp_path / "page.html").read_text()
@@ -446,3 +451,6 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
     assert swept[0]["answers"][0] in shown
     for one in compared[0]:
         assert one["head"] in shown and one["text"] in shown
+    told = report([methods / "key"], tmp_path / "sweep.html").read_text()
+    families = {int(count) for count in re.findall(r"corrected for (\d+) tests", told)}
+    assert families == {swept[0]["comparison"]["tests_corrected_for"]}
