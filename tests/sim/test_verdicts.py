@@ -205,9 +205,11 @@ def test_a_figure_more_makes_a_verdict_harder_and_never_turns_it():
     )
     apart_by = found.leads["b"]
     assert text == (
-        f"a and b cannot be told apart over 4 seeds: {apart_by.mean:.3f} (95 %: {apart_by.low:.3f} "
-        f"to {apart_by.high:.3f}; p = {2 * p_value:.4f} corrected for 2 tests)"
+        f"a and b cannot be told apart over 4 seeds: {apart_by.mean:.3f} (95 % of this test alone: "
+        f"{apart_by.low:.3f} to {apart_by.high:.3f}; p = {2 * p_value:.4f} corrected for 2 tests)"
     )
+    alone = said({"a": first, "b": second})
+    assert alone.endswith(f"(95 %: {apart_by.low:.3f} to {apart_by.high:.3f}; 4 seeds)")
 
 
 @given(FIGURES.filter(len), st.integers(1, 4))
