@@ -342,7 +342,12 @@ def _unresolved(answer: Answer, words: Words) -> str:
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
     alike = f"{first} and {second} cannot be told apart over {seeds} seeds"
-    return f"{alike}: {margin_text(one, answer)}{more}"
+    if one.ratio is None:
+        return f"{alike}: {margin_text(one, answer)}{more}"
+    # What is compared by ratios is a time. A factor alone would leave open who takes longer.
+    take = "takes" if len(ranking.against) == 1 else "take"
+    longer = f"{second} {take} {one.ratio.mean:.2f} times as long as {first}"
+    return f"{alike}: {longer}{_rests_on(one, answer)}{more}"
 
 
 def _leads(answer: Answer, words: Words) -> str:
@@ -384,6 +389,11 @@ def margin_text(lead: Lead, answer: Answer) -> str:
     Like "0.004 (95 %: -0.020 to 0.030; 4 seeds)". Where p is corrected the interval is not, so that
     it may exclude 0 beside a p above 0.05: it says that it is of one test alone.
     """
+    return f"{_Shown.of(lead, answer).lead}{_rests_on(lead, answer)}"
+
+
+def _rests_on(lead: Lead, answer: Answer) -> str:
+    """Say what the mean lead rests on, behind it."""
     shown = _Shown.of(lead, answer)
     several = len(lead.by_case) > len(lead.by_seed)
     corrected = lead.test is not None and answer.ranking.tests > 1
@@ -397,7 +407,7 @@ def margin_text(lead: Lead, answer: Answer) -> str:
         notes.append(f"{len(lead.by_seed)} seeds")
     means = " in the mean" if several else ""
     rest = f" ({'; '.join(notes)})" if notes else ""
-    return f"{shown.lead}{means}{rest}"
+    return f"{means}{rest}"
 
 
 def _points_note(lead: Lead) -> Iterator[str]:

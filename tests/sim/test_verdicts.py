@@ -212,6 +212,19 @@ def test_a_figure_more_makes_a_verdict_harder_and_never_turns_it():
     assert alone.endswith(f"(95 %: {apart_by.low:.3f} to {apart_by.high:.3f}; 4 seeds)")
 
 
+def test_times_that_cannot_be_told_apart_say_who_takes_longer():
+    slow, fast = {1: 2.0, 2: 4.0, 3: 3.0}, {1: 2.2, 2: 2.0, 3: 2.0}
+    text = said({"slow": slow, "fast": fast}, rising=False, ratios=True)
+    factor = np.prod([slow[seed] / fast[seed] for seed in slow]) ** (1 / 3)
+    apart = (
+        f"cannot be told apart over 3 seeds: slow takes {factor:.2f} times as long as fast (95 %"
+    )
+    assert text.startswith(f"fast and slow {apart}")
+    slow = {"slow": slow, "slow too": slow}
+    text = said({**slow, "fast": fast}, rising=False, ratios=True)
+    assert f"slow and slow too take {factor:.2f} times as long as fast (" in text
+
+
 @given(FIGURES.filter(len), st.integers(1, 4))
 def test_equal_candidates_tie_all_of_them_with_any_seeds(figures, count):
     found = ranked(dict.fromkeys(LABELS[:count], figures))
