@@ -137,8 +137,9 @@ class Comparison(Mapping[str, Any]):
 
     ``answers`` are its rows by figure, those that are tested first; ``caveats`` are what has to
     be known of them; ``headline`` is what was found in one sentence, and ``limits`` are what
-    limits its meaning. As a mapping it is what ``compare --json`` prints. ``folders`` are
-    those of the runs; with them it shows itself in a notebook as the page of the report.
+    limits its meaning. ``tests`` are all that were made. As a mapping it is what ``compare --json``
+    prints. ``folders`` are those of the runs; with them it shows itself in a notebook as the page
+    of the report.
     """
 
     answers: tuple[Answer, ...]
@@ -146,6 +147,7 @@ class Comparison(Mapping[str, Any]):
     headline: str
     limits: tuple[Statement, ...]
     printed: Mapping[str, Any]
+    tests: GroupTests = field(repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
     deadline_days: float | None = field(default=None, repr=False)
 
@@ -246,7 +248,7 @@ def compare_groups(
         ],
         "rows": rows_json(answers),
     }
-    return Comparison(answers, caveats, title, tuple(limits), printed)
+    return Comparison(answers, caveats, title, tuple(limits), printed, found)
 
 
 def _titled(ranked: Sequence[Answer], answers: Sequence[Answer]) -> list[Answer]:

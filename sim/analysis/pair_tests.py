@@ -7,7 +7,7 @@ is a false alarm at or below 5 %, whatever depends on what, and whichever of the
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,12 +42,20 @@ class PairTests:
 
     def of(self, figure: str, first: str, second: str) -> PairedTest | None:
         """Return the test of two candidates by a figure; None where none was possible, or asked."""
-        places = self.places.get(figure)
-        if places is None:
+        places = self.places.get(figure, {})
+        if first not in places or second not in places:
             return None
         pair = places[first], places[second]
         p_holm = float(self.p_holm[figure][pair])
         return None if np.isnan(p_holm) else PairedTest(float(self.p[figure][pair]), p_holm)
+
+    def labelled(self, labels: Mapping[str, str]) -> "PairTests":
+        """Return the same tests of the same candidates, by other ``labels`` of theirs."""
+        places = {
+            figure: {labels[label]: place for label, place in known.items() if label in labels}
+            for figure, known in self.places.items()
+        }
+        return replace(self, places=places)
 
 
 def pair_tests(asked: Mapping[str, Asked]) -> PairTests:

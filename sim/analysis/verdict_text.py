@@ -342,7 +342,12 @@ def _unresolved(answer: Answer, words: Words) -> str:
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
     alike = f"{first} and {second} cannot be told apart over {seeds} seeds"
-    return f"{alike}: {margin_text(one, answer)}{more}"
+    if one.ratio is None:
+        return f"{alike}: {margin_text(one, answer)}{more}"
+    # What is compared by ratios is a time. A factor alone would leave open who takes longer.
+    take = "takes" if len(ranking.against) == 1 else "take"
+    longer = f"{second} {take} {one.ratio.mean:.2f} times as long as {first}"
+    return f"{alike}: {longer}{_rests_on(one, answer)}{more}"
 
 
 def _leads(answer: Answer, words: Words) -> str:
@@ -381,12 +386,20 @@ WITHOUT = {
 def margin_text(lead: Lead, answer: Answer) -> str:
     """Say by how much one is ahead of another, and what that rests on.
 
-    Like "0.004 (95 %: -0.020 to 0.030; p = 0.4)".
+    Like "0.004 (95 %: -0.020 to 0.030; 4 seeds)". Where p is corrected the interval is not, so that
+    it may exclude 0 beside a p above 0.05: it says that it is of one test alone.
     """
+    return f"{_Shown.of(lead, answer).lead}{_rests_on(lead, answer)}"
+
+
+def _rests_on(lead: Lead, answer: Answer) -> str:
+    """Say what the mean lead rests on, behind it."""
     shown = _Shown.of(lead, answer)
     several = len(lead.by_case) > len(lead.by_seed)
-    notes = [*_points_note(lead), *_interval_note(lead, shown)]
-    if lead.test is not None and answer.ranking.tests > 1:
+    corrected = lead.test is not None and answer.ranking.tests > 1
+    level = "95 % of this test alone" if corrected else "95 %"
+    notes = [*_points_note(lead), *_interval_note(lead, shown, level)]
+    if lead.test is not None and corrected:
         p = p_text(lead.test.p_holm, equals="= ")
         notes.append(f"p {p} corrected for {answer.ranking.tests} tests")
     is_tested = len(lead.by_seed) >= FEWEST and not (lead.same or lead.exact)
@@ -394,7 +407,7 @@ def margin_text(lead: Lead, answer: Answer) -> str:
         notes.append(f"{len(lead.by_seed)} seeds")
     means = " in the mean" if several else ""
     rest = f" ({'; '.join(notes)})" if notes else ""
-    return f"{shown.lead}{means}{rest}"
+    return f"{means}{rest}"
 
 
 def _points_note(lead: Lead) -> Iterator[str]:
@@ -409,7 +422,7 @@ def _points_note(lead: Lead) -> Iterator[str]:
         yield f"ahead at {ahead} of {len(lead.by_case)} points, which share {shared}"
 
 
-def _interval_note(lead: Lead, shown: _Shown) -> Iterator[str]:
+def _interval_note(lead: Lead, shown: _Shown, level: str) -> Iterator[str]:
     """Say where the lead may be, or what is known instead: nothing of one seed."""
     seeds = len(lead.by_seed)
     if lead.same or lead.exact:
@@ -421,7 +434,7 @@ def _interval_note(lead: Lead, shown: _Shown) -> Iterator[str]:
     elif len(set(shown.ends)) == 1:
         yield f"{seeds} seeds differ by less than is shown"
     else:
-        yield f"95 %: {' to '.join(shown.ends)}"
+        yield f"{level}: {' to '.join(shown.ends)}"
 
 
 def distance_text(row: Row, answer: Answer) -> str:

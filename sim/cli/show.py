@@ -68,8 +68,8 @@ def compare_command(
             from sim.sweep.side_by_side import side_by_side
 
             sweep = read_sweep(runs[0])
-            found = answers_of(sweep)
             beside = side_by_side(sweep, deadline)
+            found = answers_of(sweep, beside)
             if beside is None and deadline is not None:
                 raise InputError.of_option(
                     "--deadline",

@@ -44,12 +44,15 @@ def page_of(sweep: Sweep) -> Page:
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
     groups = compared(first, MORE_SEEDS, picked=MOST_PICKED, target=target) if several else {}
+    one_key = len(but_the_seed(keys)) == 1
+    beside = groups.get("comparison") if one_key else None
+    if beside is not None:
+        found = answers(every, keys, runs, beside)
     counts, *words = sweep_parts(found)
     # Of one key of names the table of groups says all.
-    one_key = len(but_the_seed(keys)) == 1
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     explored = None if several and names else _explored(sweep, drawn, groups)
-    headline, *limits = first_lines(found, groups.get("comparison") if one_key else None)
+    headline, *limits = first_lines(found, beside)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",

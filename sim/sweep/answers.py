@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.caveats import Caveat, timing_only
+from sim.analysis.comparison import Comparison
 from sim.analysis.judged import judged_together
+from sim.analysis.labels import labels_of
 from sim.analysis.lead import Figures
 from sim.analysis.measure import Measure, measure_of, measures_of_time
-from sim.analysis.pair_tests import pair_tests
+from sim.analysis.pair_tests import PairTests, pair_tests
 from sim.analysis.rows import Answer, Standing, answer_of
 from sim.analysis.rows_json import rows_json
 from sim.analysis.targets import shared_target
@@ -90,10 +92,13 @@ class SweepAnswers:
         return pd.DataFrame(flat)
 
 
-def answers_of(sweep: Sweep) -> SweepAnswers:
-    """Return what a sweep says; runs are read where they are few."""
+def answers_of(sweep: Sweep, beside: Comparison | None = None) -> SweepAnswers:
+    """Return what a sweep says; runs are read where they are few.
+
+    ``beside`` is the comparison of its combinations, if there is one.
+    """
     rows = sweep.rows.to_pylist()
-    return answers(rows, sweep.keys, runs_of(sweep))
+    return answers(rows, sweep.keys, runs_of(sweep), beside)
 
 
 def runs_of(sweep: Sweep) -> dict[str, Result]:
@@ -104,8 +109,14 @@ def runs_of(sweep: Sweep) -> dict[str, Result]:
     return {folder: load(sweep.folder / folder) for folder in few}
 
 
-def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswers:
-    """Return what the points show; ``runs`` are those of them that may be looked into."""
+def answers(
+    rows: Sequence[Row], keys: Sequence[str], runs: Runs, beside: Comparison | None = None
+) -> SweepAnswers:
+    """Return what the points show; ``runs`` are those of them that may be looked into.
+
+    With a comparison ``beside`` them, combinations are tested as it has tested them: a test that
+    stands in both has one p value, corrected for the same others.
+    """
     done = [row for row in rows if row["status"] == COMPLETE]
     values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
     varied = [key for key, count in values.items() if key != "seed" and count > 1]
@@ -113,7 +124,12 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
     asked = [replace(one, drawn=drawn) for one in measures(done)] if done else []
     groups = {_label(group[0], varied): group for group in combinations_in(rows, varied)}
     candidates = {measure.column: _figures(groups, measure) for measure in asked}
-    tests = pair_tests({m.column: m.asked(candidates[m.column]) for m in asked})
+    settings = {label: {key: own[0][key] for key in varied} for label, own in groups.items()}
+    if beside is None:
+        tests = pair_tests({m.column: m.asked(candidates[m.column]) for m in asked})
+    else:
+        tests = _tests_beside(beside, settings)
+    names = {} if beside is None else beside.tests.tested
     found = []
     for measure in asked:
         answer = answer_of(
@@ -121,7 +137,8 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
             candidates[measure.column],
             tests,
             group=COMBINATION,
-            values={label: {key: own[0][key] for key in varied} for label, own in groups.items()},
+            name=names.get(measure.column, ""),
+            values=settings,
             lacking=_lacking(groups, measure),
         )
         if measure is not asked[0] and not measure.target:
@@ -134,6 +151,12 @@ def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswer
     caveats = (timing_only("every point"),) if untrained else ()
     said = tuple(_said(rows, runs))
     return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said)
+
+
+def _tests_beside(beside: Comparison, settings: Mapping[str, Mapping[str, Any]]) -> PairTests:
+    """Return the tests of a comparison by the labels that combinations of these settings have."""
+    labels = dict(zip(labels_of([*settings.values()]), settings, strict=True))
+    return beside.tests.tests.labelled(labels)
 
 
 def _said(rows: Sequence[Row], runs: Runs) -> Iterator[dict[str, Any]]:

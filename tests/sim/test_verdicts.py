@@ -1,6 +1,7 @@
 """Who is best: by the tests of scipy, whatever the order, and the same to all who say it."""
 
 import json
+import re
 from itertools import combinations
 
 import numpy as np
@@ -204,9 +205,24 @@ def test_a_figure_more_makes_a_verdict_harder_and_never_turns_it():
     )
     apart_by = found.leads["b"]
     assert text == (
-        f"a and b cannot be told apart over 4 seeds: {apart_by.mean:.3f} (95 %: {apart_by.low:.3f} "
-        f"to {apart_by.high:.3f}; p = {2 * p_value:.4f} corrected for 2 tests)"
+        f"a and b cannot be told apart over 4 seeds: {apart_by.mean:.3f} (95 % of this test alone: "
+        f"{apart_by.low:.3f} to {apart_by.high:.3f}; p = {2 * p_value:.4f} corrected for 2 tests)"
     )
+    alone = said({"a": first, "b": second})
+    assert alone.endswith(f"(95 %: {apart_by.low:.3f} to {apart_by.high:.3f}; 4 seeds)")
+
+
+def test_times_that_cannot_be_told_apart_say_who_takes_longer():
+    slow, fast = {1: 2.0, 2: 4.0, 3: 3.0}, {1: 2.2, 2: 2.0, 3: 2.0}
+    text = said({"slow": slow, "fast": fast}, rising=False, ratios=True)
+    factor = np.prod([slow[seed] / fast[seed] for seed in slow]) ** (1 / 3)
+    apart = (
+        f"cannot be told apart over 3 seeds: slow takes {factor:.2f} times as long as fast (95 %"
+    )
+    assert text.startswith(f"fast and slow {apart}")
+    slow = {"slow": slow, "slow too": slow}
+    text = said({**slow, "fast": fast}, rising=False, ratios=True)
+    assert f"slow and slow too take {factor:.2f} times as long as fast (" in text
 
 
 @given(FIGURES.filter(len), st.integers(1, 4))
@@ -417,7 +433,10 @@ def methods(leomix, runs):
 
 
 def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_path):
-    """Seeds that are a key, replications and single runs are the same seeds."""
+    """Seeds that are a key, replications and single runs are the same seeds.
+
+    So are the tests: one test has one p value, corrected for the same others, wherever it is told.
+    """
     swept = [
         json.loads(leomix("compare", methods / name, "--json").out)
         for name in ("key", "replications")
@@ -435,6 +454,7 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
         other = ours[names[one["figure"]]]
         for key in ("verdict", "seeds", "lead", "low", "high", "lead_by_seed", "ratio", "p"):
             assert one[key] == other[key], key
+        assert (one["p_holm"], one["corrected_for"]) == (other["p_holm"], other["corrected_for"])
         for key in ("winners", "best", "against", "unresolved", "without"):
             assert [f"learning.method={label}" for label in one[key]] == other[key], key
     page = report(folders, tmp_path / "page.html").read_text()
@@ -446,3 +466,6 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
     assert swept[0]["answers"][0] in shown
     for one in compared[0]:
         assert one["head"] in shown and one["text"] in shown
+    told = report([methods / "key"], tmp_path / "sweep.html").read_text()
+    families = {int(count) for count in re.findall(r"corrected for (\d+) tests", told)}
+    assert families == {swept[0]["comparison"]["tests_corrected_for"]}
