@@ -70,6 +70,11 @@ class Finding:
         return next((band for least, band in BANDS if self.times >= least), Band.NONE)
 
     @property
+    def differs(self) -> bool:
+        """Whether the best and the last are not alike, by more than what else varies or a test."""
+        return bool(self.band) and (self.sure is not Sure.NOISE or self.times > self.within)
+
+    @property
     def rank(self) -> tuple[int, bool, int, int, float, float]:
         """The larger, the earlier it is said."""
         head = self.measure.column.removesuffix(f"_{self.measure.target}")

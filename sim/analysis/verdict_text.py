@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat
-from sim.analysis.findings import Finding, Sure, ranked
+from sim.analysis.findings import Finding, Sure, finding_of, ranked
 from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
@@ -56,8 +56,10 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     It is on the largest difference that a test has found, or that nothing was tested of: how far
     the best is ahead of the last, and of the next where it is told from that. Where there is none,
     it is on the first answer; that all are equal by the first answer stands behind what differs.
+    What was spent leads only where what was learnt does not differ: who learns least is often who
+    sends least.
     """
-    several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
+    several = _that_may_lead([one for one in answers if one.verdict is not Verdict.ALONE])
     if not several:
         return ""
     few = words._replace(names=lambda labels: _few(labels, words))
@@ -71,6 +73,13 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     if decided := next((answer for answer in several if answer.ranking.winners), None):
         return f"{_decided(decided, few)}."
     return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
+
+
+def _that_may_lead(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers on what was learnt, if the best and the last differ by one of them."""
+    learnt = [one for one in answers if one.measure.figure.learnt or one.measure.target]
+    found = (finding_of(one) for one in learnt)
+    return learnt if any(one.differs for one in found if one) else [*answers]
 
 
 def _and_next(answer: Answer, words: Words) -> str:
