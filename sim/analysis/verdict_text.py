@@ -47,7 +47,18 @@ def with_spent(answers: Sequence[Answer], spent: Sequence[Answer]) -> list[Answe
 
 
 def _is_tie(answer: Answer) -> bool:
-    return answer.verdict is Verdict.TIE and not answer.ranking.behind
+    """Tell whether all groups have one figure, or such that no table shows them apart."""
+    ranking = answer.ranking
+    return (answer.verdict is Verdict.TIE and not ranking.behind) or _is_alike(answer)
+
+
+def _is_alike(answer: Answer) -> bool:
+    """Tell whether all groups differ, and by less than a table shows."""
+    ranking = answer.ranking
+    if not ranking.behind or ranking.incomparable or ranking.without:
+        return False
+    found = finding_of(answer)
+    return found is not None and found.alike
 
 
 def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
@@ -70,7 +81,8 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     if found is not None and found.band and found.sure is not Sure.NOISE:
         answer = next(one for one in several if one.measure is found.measure)
         return f"{_largest(found, few)}{_and_next(answer, few)}{equal}."
-    if decided := next((answer for answer in several if answer.ranking.winners), None):
+    clear = (one for one in several if one.ranking.winners and not _is_alike(one))
+    if decided := next(clear, None):
         return f"{_decided(decided, few)}."
     return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
 
@@ -105,8 +117,7 @@ def _largest(found: Finding, words: Words) -> str:
             f"{best} {verb} {measure.target} {found.times:.1f} times sooner than {last} "
             f"({values}{many})"
         )
-    is_share = measure.rising and measure.figure.most == 1
-    if is_share or not by_factor:
+    if found.is_share or not by_factor:
         return f"{best}: {measure.name} {values} with {last}{many}"
     verb = "raise" if measure.rising else "cut"
     verb = verb if len(found.best) > 1 else f"{verb}s"
@@ -131,6 +142,8 @@ def _few(labels: Sequence[str], words: Words) -> str:
 
 def _in_short(answer: Answer, words: Words) -> str:
     """Say that nobody is best, without by how much one of those who may be is ahead."""
+    if _is_alike(answer):
+        return "the same to 0.5 %"
     ranking = answer.ranking
     noise = [one for one in ranking.unresolved if _is_noise(ranking.leads[one])]
     if not noise or len(noise) < len(ranking.unresolved) or ranking.incomparable:

@@ -256,12 +256,12 @@ def test_a_headline_names_few_and_counts_the_others():
 
 def headline_of(**columns):
     """The headline on figures of groups, each with the one of each seed."""
-    asked = {
-        measure_of(column): by_case({name: dict(enumerate(own)) for name, own in each.items()})
+    figures = [
+        (measure_of(column), by_case({name: dict(enumerate(own)) for name, own in each.items()}))
         for column, each in columns.items()
-    }
-    tests = pair_tests({m.column: m.asked(each) for m, each in asked.items()})
-    return headline([answer_of(m, each, tests) for m, each in asked.items()])
+    ]
+    tests = pair_tests({measure.column: measure.asked(each) for measure, each in figures})
+    return headline([answer_of(measure, each, tests) for measure, each in figures])
 
 
 SENT = {"a": [20e6] * 3, "b": [15e6] * 3, "c": [10e6] * 3}
@@ -282,8 +282,19 @@ def test_bytes_lead_only_where_what_was_learnt_does_not_differ(seeds):
     assert "final accuracy 0.9" in said(learnt) and " with c; best and last of 3" in said(learnt)
     # Far behind, though three seeds scatter too much for the test.
     assert "uplink" not in said({"a": first, "b": worst, "c": worst[::-1]})
-    alike = dict.fromkeys("abc", [0.91, 0.91, 0.92])
+    alike = {name: [0.91, 0.91, 0.92] for name in "abc"}
     assert said(alike).startswith("c cuts the uplink from 20.00 MB (a) to 10.00 MB")
+
+
+def test_what_a_table_shows_as_the_same_is_not_the_headline():
+    """Milliseconds of 1.41 hours are exact without chance, and of no use to anybody."""
+    rounds = {"isl": [5083.0067] * 3, "none": [5083.0] * 3}
+    sent = {"isl": [15.18e6] * 3, "none": [10.08e6] * 3}
+    assert headline_of(round_mean_s=rounds, isl_bytes=sent) == (
+        "none cuts the ISL from 15.18 MB (isl) to 10.08 MB (by a factor of 1.5); "
+        "mean round: the same to 0.5 %."
+    )
+    assert headline_of(round_mean_s=rounds) == "Mean round: the same to 0.5 %."
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
