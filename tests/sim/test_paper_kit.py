@@ -76,6 +76,21 @@ def test_the_table_of_results_has_the_means_and_intervals_of_compare(leomix, swe
     assert tests.t_p_holm.astype(object).where(tests.t_p_holm.notna(), None).tolist() == wanted
 
 
+def test_the_kit_has_the_target_of_compare_not_one_that_was_reached_at_the_start(leomix, tmp_path):
+    """Every run is above 0.1 before it has learnt anything: a time to that says nothing."""
+    easy = {"learning": {"step_size": 0.3, "targets": [0.01, *(n / 20 for n in range(4, 20))]}}
+    (tmp_path / "easy.yaml").write_text(yaml.safe_dump(merged(SLOTS, easy)))
+    made = sweep(
+        tmp_path / "easy.yaml", {"learning.step_size": [0.3, 1e-9]}, tmp_path / "s",
+        replications=3, cache=False,
+    )  # fmt: skip
+    compared = json.loads(leomix("compare", made.folder, "--json").out)["comparison"]
+    report([made.folder], tmp_path / "page.html", paper=tmp_path / "kit")
+    columns = pd.read_csv(tmp_path / "kit/tables/results.csv").columns
+    times = {name.rpartition("_")[0] for name in columns if name.startswith("hours_to_")}
+    assert times == {f"hours_to_{compared['shared_target']}"}
+
+
 def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix, swept, kit):
     shared = json.loads(leomix("compare", swept, "--json").out)["comparison"]["shared_target"]
     names = [f"accuracy-over-{over}" for over in ("time", "bytes", "energy")]

@@ -32,6 +32,7 @@ from sim.report.kit import captions, over_keys, tables
 from sim.report.kit.captions import Said
 from sim.report.latex import Laid, escaped, tabular
 from sim.sweep import read_sweep
+from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
 from sim.sweep.folder import run_folders
 from sim.sweep.side_by_side import groups_of
@@ -98,22 +99,23 @@ def write_kit(folders: Sequence[Path], place: Path) -> None:
     seeds for an interval, unless nothing is drawn at random.
     """
     _check_place(place)
-    groups, more_seeds = _groups(folders)
+    groups, more_seeds, target = _groups(folders)
     unfinished = list(_unfinished(folders))
     runs = [run for group in groups for run in group.runs]
     drawn_at_random = any(run.manifest.get("drawn") is not False for run in runs)
     if drawn_at_random:
         _check_seeds(groups, place, more_seeds)
-    comparison = compare_groups(groups, more_seeds)
+    comparison = compare_groups(groups, more_seeds, target=target)
     kit = _Kit(groups, comparison, drawn_at_random, unfinished)
     with naming(place), folder_at_once(place) as part:
         kit.write(part)
 
 
-def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy]:
+def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy, str | None]:
     """Return groups of runs that differ in their seed, as `compare` makes them, with their curves.
 
-    And what helps where there are too few seeds.
+    And what helps where there are too few seeds, and the target of a sweep, by which `compare` and
+    the page compare its points; None leaves it to the comparison.
     """
     if len(folders) == 1 and is_sweep(folders[0]):
         sweep = read_sweep(folders[0])
@@ -121,9 +123,11 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy]:
             one.relative_to(sweep.folder).as_posix(): Kept.of(load(one)) for one in sweep.finished
         }
         if runs:
-            return groups_of(sweep, sweep.rows.to_pylist(), runs), MORE_POINTS
+            rows = sweep.rows.to_pylist()
+            target = best_target([row for row in rows if row["status"] == COMPLETE])
+            return groups_of(sweep, rows, runs), MORE_POINTS, target
     each = {folder.resolve(): folder for folder in run_folders(folders)}
-    return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS
+    return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS, None
 
 
 def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
