@@ -378,9 +378,12 @@ def _size(letters: int) -> tuple[str, str]:
     """Return whether a table of a width spans both columns, and how large its letters are."""
     if letters <= ONE_COLUMN:
         return "", "footnotesize"
-    return "*", "footnotesize" if letters <= TWO_COLUMNS else "scriptsize"
+    return "*", "footnotesize" if letters <= TWO_COLUMNS else f"scriptsize{NARROW}"
 
 
+NARROW = r"\setlength{\tabcolsep}{3pt}"
+"""Sets the columns of a table close to each other, which both columns of a page have no room for
+else."""
 HAS_DAYS = re.compile(r"\bdays\b", re.IGNORECASE)
 
 
