@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
@@ -191,6 +192,22 @@ def test_equal_figures_are_not_bold_and_intervals_have_two_ends(over_key):
             assert len(re.findall(rf"[ {{]{re.escape(bold)}[ }}]", shown)) == 1
         assert "energy" not in shown
     assert "Energy is not modelled" in (over_key / "captions.md").read_text()
+
+
+def test_a_kit_of_an_interrupted_sweep_says_on_stderr_how_many_points_are_missing(
+    leomix, swept, tmp_path
+):
+    place = shutil.copytree(swept, tmp_path / "cut")
+    path = place / "sweep.parquet"
+    rows = pq.read_table(path)
+    statuses = [
+        "interrupted" if row["variant"] == "synchronous" else row["status"]
+        for row in rows.to_pylist()
+    ]
+    column = rows.column_names.index("status")
+    pq.write_table(rows.set_column(column, "status", [statuses]), path)
+    told = leomix("report", place, "--paper", tmp_path / "kit")
+    assert told.err.count("warning: 3 of 9 points of cut are not complete.") == 1
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is(leomix, swept, kit, tmp_path):

@@ -100,7 +100,7 @@ def write_kit(folders: Sequence[Path], place: Path) -> None:
     """
     _check_place(place)
     groups, more_seeds, target = _groups(folders)
-    unfinished = list(_unfinished(folders))
+    unfinished = list(points_missing(folders))
     runs = [run for group in groups for run in group.runs]
     drawn_at_random = any(run.manifest.get("drawn") is not False for run in runs)
     if drawn_at_random:
@@ -130,7 +130,7 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy, str | None]:
     return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS, None
 
 
-def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
+def points_missing(folders: Sequence[Path]) -> Iterator[str]:
     """Yield a sentence for each sweep that lacks points."""
     for place in filter(is_sweep, folders):
         statuses = read_sweep(place).rows.column("status").to_pylist()
