@@ -38,7 +38,7 @@ class Band(IntEnum):
 
 
 BANDS = ((2.0, Band.HUGE), (1.25, Band.LARGE), (1.005, Band.SMALL))
-"""The least ratio of each band."""
+"""The least ratio of each band; what is below the last is the same to 0.5 %."""
 PURPOSE = (
     *("hours_to", "accuracy_final", "loss_final", "round_mean_s"),
     *("isl_bytes", "uplink_bytes", "downlink_bytes", "cycles", "contacts_served"),
@@ -68,6 +68,21 @@ class Finding:
     def band(self) -> Band:
         """How large it is."""
         return next((band for least, band in BANDS if self.times >= least), Band.NONE)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share, of which the errors are compared."""
+        return self.measure.rising and self.measure.figure.most == 1
+
+    @property
+    def alike(self) -> bool:
+        """Whether a table shows no difference, which has three digits; not of what is learnt."""
+        return not (self.measure.figure.learnt or self.is_share or self.band)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the best and the last are not alike, by more than what else varies or a test."""
+        return bool(self.band) and (self.sure is not Sure.NOISE or self.times > self.within)
 
     @property
     def rank(self) -> tuple[int, bool, int, int, float, float]:

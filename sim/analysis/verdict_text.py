@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat
-from sim.analysis.findings import Finding, Sure, ranked
+from sim.analysis.findings import Finding, Sure, finding_of, ranked
 from sim.analysis.lead import FEWEST, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
 from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
@@ -47,7 +47,18 @@ def with_spent(answers: Sequence[Answer], spent: Sequence[Answer]) -> list[Answe
 
 
 def _is_tie(answer: Answer) -> bool:
-    return answer.verdict is Verdict.TIE and not answer.ranking.behind
+    """Tell whether all groups have one figure, or such that no table shows them apart."""
+    ranking = answer.ranking
+    return (answer.verdict is Verdict.TIE and not ranking.behind) or _is_alike(answer)
+
+
+def _is_alike(answer: Answer) -> bool:
+    """Tell whether all groups differ, and by less than a table shows."""
+    ranking = answer.ranking
+    if not ranking.behind or ranking.incomparable or ranking.without:
+        return False
+    found = finding_of(answer)
+    return found is not None and found.alike
 
 
 def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
@@ -56,8 +67,10 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     It is on the largest difference that a test has found, or that nothing was tested of: how far
     the best is ahead of the last, and of the next where it is told from that. Where there is none,
     it is on the first answer; that all are equal by the first answer stands behind what differs.
+    What was spent leads only where what was learnt does not differ: who learns least is often who
+    sends least.
     """
-    several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
+    several = _that_may_lead([one for one in answers if one.verdict is not Verdict.ALONE])
     if not several:
         return ""
     few = words._replace(names=lambda labels: _few(labels, words))
@@ -68,9 +81,17 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     if found is not None and found.band and found.sure is not Sure.NOISE:
         answer = next(one for one in several if one.measure is found.measure)
         return f"{_largest(found, few)}{_and_next(answer, few)}{equal}."
-    if decided := next((answer for answer in several if answer.ranking.winners), None):
+    clear = (one for one in several if one.ranking.winners and not _is_alike(one))
+    if decided := next(clear, None):
         return f"{_decided(decided, few)}."
     return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
+
+
+def _that_may_lead(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the answers on what was learnt, if the best and the last differ by one of them."""
+    learnt = [one for one in answers if one.measure.figure.learnt or one.measure.target]
+    found = (finding_of(one) for one in learnt)
+    return learnt if any(one.differs for one in found if one) else [*answers]
 
 
 def _and_next(answer: Answer, words: Words) -> str:
@@ -96,8 +117,7 @@ def _largest(found: Finding, words: Words) -> str:
             f"{best} {verb} {measure.target} {found.times:.1f} times sooner than {last} "
             f"({values}{many})"
         )
-    is_share = measure.rising and measure.figure.most == 1
-    if is_share or not by_factor:
+    if found.is_share or not by_factor:
         return f"{best}: {measure.name} {values} with {last}{many}"
     verb = "raise" if measure.rising else "cut"
     verb = verb if len(found.best) > 1 else f"{verb}s"
@@ -122,6 +142,8 @@ def _few(labels: Sequence[str], words: Words) -> str:
 
 def _in_short(answer: Answer, words: Words) -> str:
     """Say that nobody is best, without by how much one of those who may be is ahead."""
+    if _is_alike(answer):
+        return "the same to 0.5 %"
     ranking = answer.ranking
     noise = [one for one in ranking.unresolved if _is_noise(ranking.leads[one])]
     if not noise or len(noise) < len(ranking.unresolved) or ranking.incomparable:

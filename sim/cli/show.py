@@ -142,6 +142,9 @@ def report_command(
         path = report(runs, out, map_minute, figures, form, still, paper)
     print(path)
     if paper is not None:
+        from sim.report.kit import points_missing
+
+        warn(points_missing(runs))
         print(paper / "paper.tex")
 
 

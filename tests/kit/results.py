@@ -13,7 +13,7 @@ from sim.analysis.judged import Judged
 from sim.analysis.labels import LONGEST, labels_of
 from sim.analysis.lead import Asked, Bounds
 from sim.analysis.link_states import RoundLink
-from sim.analysis.measure import Measure
+from sim.analysis.measure import Measure, measure_of
 from sim.analysis.over_seeds import geometric, over_seeds, paired
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.round_paths import Limit, Part, RoundPaths, round_paths

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
@@ -74,6 +75,21 @@ def test_the_table_of_results_has_the_means_and_intervals_of_compare(leomix, swe
     tests = pd.read_csv(kit / "tables/tests.csv")
     wanted = [one["t_p_holm"] for one in compared["tests"]]
     assert tests.t_p_holm.astype(object).where(tests.t_p_holm.notna(), None).tolist() == wanted
+
+
+def test_the_kit_has_the_target_of_compare_not_one_that_was_reached_at_the_start(leomix, tmp_path):
+    """Every run is above 0.1 before it has learnt anything: a time to that says nothing."""
+    easy = {"learning": {"step_size": 0.3, "targets": [0.01, *(n / 20 for n in range(4, 20))]}}
+    (tmp_path / "easy.yaml").write_text(yaml.safe_dump(merged(SLOTS, easy)))
+    made = sweep(
+        tmp_path / "easy.yaml", {"learning.step_size": [0.3, 1e-9]}, tmp_path / "s",
+        replications=3, cache=False,
+    )  # fmt: skip
+    compared = json.loads(leomix("compare", made.folder, "--json").out)["comparison"]
+    report([made.folder], tmp_path / "page.html", paper=tmp_path / "kit")
+    columns = pd.read_csv(tmp_path / "kit/tables/results.csv").columns
+    times = {name.rpartition("_")[0] for name in columns if name.startswith("hours_to_")}
+    assert times == {f"hours_to_{compared['shared_target']}"}
 
 
 def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix, swept, kit):
@@ -176,6 +192,22 @@ def test_equal_figures_are_not_bold_and_intervals_have_two_ends(over_key):
             assert len(re.findall(rf"[ {{]{re.escape(bold)}[ }}]", shown)) == 1
         assert "energy" not in shown
     assert "Energy is not modelled" in (over_key / "captions.md").read_text()
+
+
+def test_a_kit_of_an_interrupted_sweep_says_on_stderr_how_many_points_are_missing(
+    leomix, swept, tmp_path
+):
+    place = shutil.copytree(swept, tmp_path / "cut")
+    path = place / "sweep.parquet"
+    rows = pq.read_table(path)
+    statuses = [
+        "interrupted" if row["variant"] == "synchronous" else row["status"]
+        for row in rows.to_pylist()
+    ]
+    column = rows.column_names.index("status")
+    pq.write_table(rows.set_column(column, "status", [statuses]), path)
+    told = leomix("report", place, "--paper", tmp_path / "kit")
+    assert told.err.count("warning: 3 of 9 points of cut are not complete.") == 1
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is(leomix, swept, kit, tmp_path):

@@ -24,6 +24,7 @@ from tests.kit.results import (
     answer_of,
     answer_text,
     headline,
+    measure_of,
     nothing_learnt,
     over_seeds,
     pair_tests,
@@ -267,6 +268,49 @@ def test_a_headline_names_few_and_counts_the_others():
     assert (
         headline([few]) == "Figure: a, f and g cannot be told from the best of them over 5 seeds."
     )
+
+
+def headline_of(**columns):
+    """The headline on figures of groups, each with the one of each seed."""
+    figures = [
+        (measure_of(column), by_case({name: dict(enumerate(own)) for name, own in each.items()}))
+        for column, each in columns.items()
+    ]
+    tests = pair_tests({measure.column: measure.asked(each) for measure, each in figures})
+    return headline([answer_of(measure, each, tests) for measure, each in figures])
+
+
+SENT = {"a": [20e6] * 3, "b": [15e6] * 3, "c": [10e6] * 3}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_bytes_lead_only_where_what_was_learnt_does_not_differ(seeds):
+    """The group that learns least sends least: to say that first would praise it."""
+    first, worst = [0.91, 0.92, 0.90], [0.30, 0.50, 0.11]
+    learnt = {"a": first, "b": [0.93, 0.88, 0.90], "c": [0.30, 0.31, 0.30]}
+    sent = {name: own[:seeds] for name, own in SENT.items()}
+
+    def said(learnt):
+        few = {name: own[:seeds] for name, own in learnt.items()}
+        return headline_of(accuracy_final=few, uplink_bytes=sent)
+
+    # The next one is as good, the last one is not.
+    assert "final accuracy 0.9" in said(learnt) and " with c; best and last of 3" in said(learnt)
+    # Far behind, though three seeds scatter too much for the test.
+    assert "uplink" not in said({"a": first, "b": worst, "c": worst[::-1]})
+    alike = {name: [0.91, 0.91, 0.92] for name in "abc"}
+    assert said(alike).startswith("c cuts the uplink from 20.00 MB (a) to 10.00 MB")
+
+
+def test_what_a_table_shows_as_the_same_is_not_the_headline():
+    """Milliseconds of 1.41 hours are exact without chance, and of no use to anybody."""
+    rounds = {"isl": [5083.0067] * 3, "none": [5083.0] * 3}
+    sent = {"isl": [15.18e6] * 3, "none": [10.08e6] * 3}
+    assert headline_of(round_mean_s=rounds, isl_bytes=sent) == (
+        "none cuts the ISL from 15.18 MB (isl) to 10.08 MB (by a factor of 1.5); "
+        "mean round: the same to 0.5 %."
+    )
+    assert headline_of(round_mean_s=rounds) == "Mean round: the same to 0.5 %."
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():

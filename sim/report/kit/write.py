@@ -32,6 +32,7 @@ from sim.report.kit import captions, over_keys, tables
 from sim.report.kit.captions import Said
 from sim.report.latex import Laid, escaped, tabular
 from sim.sweep import read_sweep
+from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
 from sim.sweep.folder import run_folders
 from sim.sweep.side_by_side import groups_of
@@ -98,22 +99,23 @@ def write_kit(folders: Sequence[Path], place: Path) -> None:
     seeds for an interval, unless nothing is drawn at random.
     """
     _check_place(place)
-    groups, more_seeds = _groups(folders)
-    unfinished = list(_unfinished(folders))
+    groups, more_seeds, target = _groups(folders)
+    unfinished = list(points_missing(folders))
     runs = [run for group in groups for run in group.runs]
     drawn_at_random = any(run.manifest.get("drawn") is not False for run in runs)
     if drawn_at_random:
         _check_seeds(groups, place, more_seeds)
-    comparison = compare_groups(groups, more_seeds)
+    comparison = compare_groups(groups, more_seeds, target=target)
     kit = _Kit(groups, comparison, drawn_at_random, unfinished)
     with naming(place), folder_at_once(place) as part:
         kit.write(part)
 
 
-def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy]:
+def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy, str | None]:
     """Return groups of runs that differ in their seed, as `compare` makes them, with their curves.
 
-    And what helps where there are too few seeds.
+    And what helps where there are too few seeds, and the target of a sweep, by which `compare` and
+    the page compare its points; None leaves it to the comparison.
     """
     if len(folders) == 1 and is_sweep(folders[0]):
         sweep = read_sweep(folders[0])
@@ -121,12 +123,14 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy]:
             one.relative_to(sweep.folder).as_posix(): Kept.of(load(one)) for one in sweep.finished
         }
         if runs:
-            return groups_of(sweep, sweep.rows.to_pylist(), runs), MORE_POINTS
+            rows = sweep.rows.to_pylist()
+            target = best_target([row for row in rows if row["status"] == COMPLETE])
+            return groups_of(sweep, rows, runs), MORE_POINTS, target
     each = {folder.resolve(): folder for folder in run_folders(folders)}
-    return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS
+    return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS, None
 
 
-def _unfinished(folders: Sequence[Path]) -> Iterator[str]:
+def points_missing(folders: Sequence[Path]) -> Iterator[str]:
     """Yield a sentence for each sweep that lacks points."""
     for place in filter(is_sweep, folders):
         statuses = read_sweep(place).rows.column("status").to_pylist()
@@ -374,9 +378,12 @@ def _size(letters: int) -> tuple[str, str]:
     """Return whether a table of a width spans both columns, and how large its letters are."""
     if letters <= ONE_COLUMN:
         return "", "footnotesize"
-    return "*", "footnotesize" if letters <= TWO_COLUMNS else "scriptsize"
+    return "*", "footnotesize" if letters <= TWO_COLUMNS else f"scriptsize{NARROW}"
 
 
+NARROW = r"\setlength{\tabcolsep}{3pt}"
+"""Sets the columns of a table close to each other, which both columns of a page have no room for
+else."""
 HAS_DAYS = re.compile(r"\bdays\b", re.IGNORECASE)
 
 
