@@ -188,15 +188,15 @@ def compare_groups(
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
     the figures have ``TARGETS`` beside them. The ``shared_target`` is the one of tests, verdicts,
     tables and pictures: ``target``, else the highest that all runs have reached, or half, or any.
-    The ratio of a group is how many times fewer cycles it
-    needs than the first synchronous group (than the first group, if none is synchronous).
+    The ratio of a group is how many times fewer cycles it needs than the first synchronous group,
+    or than the first group, if none is synchronous.
     ``deadline_hours`` ends the time over which accuracy is averaged: ``deadline_days``, else what
     the shortest run covers. ``more_seeds`` is what helps where there is one seed only. Raises
     InputError for a deadline that not all runs cover.
     """
     runs = [run for group in groups for run in group.runs]
     deadline = common_deadline(runs, deadline_days)
-    asked = sorted({one for run in runs for one in given(run.manifest)})
+    asked = sorted({level for run in runs for level in given(run.manifest)})
     judged = judged_together(run.summary.get("judged_by") for run in runs)
     curves = [run.evaluations for run in runs] if judged == Judged.ACCURACY else ()
     chosen = asked or levels(curves)
@@ -206,10 +206,9 @@ def compare_groups(
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
-    names = [named(one) for one in chosen]
-    trained = sum(1 for run in runs if run.evaluations)
+    names = [named(level) for level in chosen]
     reached = {name: sum(row["cycles_to"][name]["reached"] for row in rows) for name in names}
-    shared = target or shared_target(reached, trained)
+    shared = target or shared_target(reached, sum(1 for run in runs if run.evaluations))
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}

@@ -21,6 +21,15 @@ from tests.kit.results import LONGEST, escaped, labels_of
 from tests.kit.small import SLOTS, merged
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def has_tex(style):
+    """Whether LaTeX is installed, with this style."""
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        return False
+    return subprocess.run(["kpsewhich", style], capture_output=True, check=False).returncode == 0
+
+
 ODD = "50 % & more_steps #1 {x} $y$ ~^\\"
 PLAIN = "emsfl"
 VARIANTS = {
@@ -131,7 +140,7 @@ def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, ki
         assert list(kit.glob(f"{file}*"))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="install a TeX: papers are compiled")
+@pytest.mark.skipif(not has_tex("pgf.sty"), reason="install a TeX with pgf: papers are compiled")
 def test_pdflatex_takes_the_paper_and_a_picture_of_pgf(kit, tmp_path):
     place = shutil.copytree(kit, tmp_path / "paper")
     text = (place / "paper.tex").read_text()
