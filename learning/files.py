@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 
 from statements import Code, Place, Refused, Statement
 
+HUB = "hub:"
+"""What the name of something begins with that is to be downloaded from the Hugging Face hub."""
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that cannot sync a folder."""
 

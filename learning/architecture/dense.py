@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from learning.architecture.shapes import ModelTensors
-from learning.data.table import HUB
-from learning.files import read_object
+from learning.files import HUB, read_object
 from learning.settings import ModelConfig
 
 MOST = 100_000_000

@@ -25,8 +25,7 @@ from learning.architecture.kinds import (
 )
 from learning.architecture.text_memory import SINGLE_BYTES, TextMemory
 from learning.data.samples import FederatedSamples
-from learning.data.table import HUB
-from learning.files import files_under
+from learning.files import HUB, files_under
 from learning.hardware import MOST_KERNELS
 from learning.settings import LearningConfig
 

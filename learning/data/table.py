@@ -102,8 +102,6 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
     return np.split(np.array([number[label] for label in labels], np.int64), ends[:-1]), len(known)
 
 
-#: What a path to be downloaded begins with (kind hf).
-HUB = "hub:"
 #: Kinds whose paths are files, never folders.
 FILES_ONLY = ("jsonl", "npz")
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
-from learning.data.table import HUB, class_numbers, cluster_files, column_names
+from learning.data.table import class_numbers, cluster_files, column_names
 from learning.data.text_rows import NAMES, ROLES, Question, Text, read_rows
 from learning.data.tokenizer import (
     encode_continuations,
@@ -25,6 +25,7 @@ from learning.data.tokenizer import (
     encode_texts,
     make_tokenizer,
 )
+from learning.files import HUB
 from learning.settings import LearningConfig
 
 LONGEST_LINE = 10_000_000

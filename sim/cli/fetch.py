@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from learning.data.table import HUB
+from learning.files import HUB
 from sim.cli.new_folder import check_new_folder, write_source
 from sim.cli.options import Json
 from sim.cli.output import print_json

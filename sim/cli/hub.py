@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from learning.data.table import HUB
-from learning.files import sha256_of
+from learning.files import HUB, sha256_of
 from learning.models.checkpoints import COPIED, INDEX
 from sim.cli.output import one_line
 from sim.errors import InputError

@@ -75,13 +75,16 @@ def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
     for line, printed in zip(wanted, rows[start:], strict=False):
         if line.startswith(ROUNDED):
             pairs = zip(DECIMALS.findall(line), DECIMALS.findall(printed), strict=True)
-            assert all(abs(float(one) - float(other)) <= 0.01 for one, other in pairs), printed
+            apart = [abs(float(one) - float(other)) for one, other in pairs]
+            means, ends = apart[::3], [*apart[1::3], *apart[2::3]]
+            assert max(means) <= 0.01 and max(ends) <= 0.03, printed
         else:
             assert printed == line
 
 
 ROUNDED = ("final accuracy",)
-"""Rows whose last digits depend on the processor, as the page says."""
+"""Rows whose last digits depend on the processor, as the page says: a mean, and the interval of
+three seeds, whose ends move by 2.5 times what their spread does."""
 DECIMALS = re.compile(r"\d\.\d{3}")
 
 

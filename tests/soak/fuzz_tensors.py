@@ -41,7 +41,8 @@ def tensor_kinds() -> dict[str, Kind]:
     peft = f"adapter/{WEIGHTS}"
     sizes = "model/config.json"
     rank = f"adapter/{CONFIG}"
-    by_model = small | {sizes: config}
+    words = {"model/tokenizer.json": vocabulary}
+    by_model = small | words | {sizes: config}
     by_adapter = small | {rank: about}
     read = (partial(_begun, TEXT),)
     adapted = (partial(_begun, ADAPTED),)
@@ -52,7 +53,9 @@ def tensor_kinds() -> dict[str, Kind]:
     text = damage.JSON
     return {
         "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
-        "config.json": Kind([config], read, 700, sizes, text, beside=small | {model: weights}),
+        "config.json": Kind(
+            [config], read, 700, sizes, text, beside=small | words | {model: weights}
+        ),
         "adapter": Kind([factors], adapted, 500, peft, tensors, beside=by_adapter),
         "adapter config": Kind([about], adapted, 300, rank, text, beside=small | {peft: factors}),
         "tokenizer": Kind([vocabulary], tokenized, 400, "tokenizer.json", text, beside=small),
