@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from learning.invariants import Violation
 from sim.process.installation import install_line
 from statements import (
     Code,
@@ -63,6 +62,8 @@ def failure_code(error: BaseException) -> Code:
         return error.code
     if isinstance(error, OSError) and error.errno in FULL:
         return Code.NO_ROOM
+    from learning.invariants import Violation  # `import sim` loads nothing of learning
+
     if isinstance(error, Violation):
         return Code.INVARIANT
     return Code.NO_MEMORY if isinstance(error, MemoryError) else code_of(error)

@@ -156,7 +156,7 @@ def _label(own: Settings, named: Sequence[str], heads: Mapping[str, str], form: 
     said = [key for key in named if own.get(key) not in (None, "[]")]
     first = [form.value("", own[key]) for key in FIRST if key in said]
     rest = (_named(heads[key], key, own[key], form) for key in said if key not in FIRST)
-    return " ".join([*first, *rest]) or f"no {heads[named[0]]}"
+    return " ".join([*first, *rest]) or (f"no {heads[named[0]]}" if named else "")
 
 
 def _named(head: str, key: str, value: Any, form: _Form) -> str:

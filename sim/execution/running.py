@@ -26,7 +26,7 @@ from sim.analysis.guess import guess_of
 from sim.analysis.judged import by_objective, followed
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
-from sim.engine.doubts import doubts_before
+from sim.engine.doubts import doubts_of, gap_doubts
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.progress import span_s
@@ -229,7 +229,7 @@ class Run(Observer):
         try:
             built = self.built
             memory.check(built, self.place)
-            self._doubted(doubts_before(built))
+            self._doubted(doubts_of(built))
             learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
@@ -238,6 +238,8 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                     self._tests = learner.test_labels()
+            # Behind what is wrong with the data, which ends the run in one line.
+            self._doubted(gap_doubts(built.world, built.method, learner, built.plan, built.compute))
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
                 self._doubted((*built.module_doubts, *self._doubts))
