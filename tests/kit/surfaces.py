@@ -266,9 +266,7 @@ def names() -> Iterator[Entry]:
     }
     for group, register in sorted(registers.items()):
         yield Entry(group, ", ".join(sorted(register.shipped)))
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    for extra in sorted(setup["options.extras_require"]):
+    for extra in sorted(_setup()["options.extras_require"]):
         yield Entry(f"leomix[{extra}]")
 
 
@@ -345,6 +343,12 @@ SURFACES: dict[str, Callable[[], Iterator[Entry]]] = {
 }
 
 
+def _setup() -> ConfigParser:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return setup
+
+
 def listed(name: str) -> list[str]:
     """Return the lines of a surface as the code has it now, each once."""
     return [*dict.fromkeys(map(str, SURFACES[name]()))]
@@ -363,9 +367,7 @@ def changed_names(before: Sequence[str], now: Sequence[str]) -> set[str]:
 def main() -> None:
     """Write all lists, as those of the version that setup.cfg names."""
     FOLDER.mkdir(exist_ok=True)
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    (FOLDER / "VERSION").write_text(setup["metadata"]["version"] + "\n")
+    (FOLDER / "VERSION").write_text(_setup()["metadata"]["version"] + "\n")
     for name in SURFACES:
         (FOLDER / f"{name}.txt").write_text("".join(f"{line}\n" for line in listed(name)))
 
