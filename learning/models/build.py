@@ -148,7 +148,7 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
     no module, and for modules with lazy parameters, tied experts or gates, or MoE layers of another
     configuration.
     """
-    maker = MODELS.find(config.kind)
+    maker = _maker_of(config.kind)
     shipped = config.kind in MODELS.shipped
     here = here or Residency(tuple(range(config.experts)))
     given = {"config": config, "spec": spec, "here": here}
@@ -165,6 +165,14 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
     for fault in _faults(model, config, here):
         raise refusal(config.kind, fault)
     return model
+
+
+def _maker_of(kind: str) -> Maker:
+    """Return what makes models of a kind. Raises ValueError that names the key."""
+    try:
+        return MODELS.find(kind)
+    except ValueError as error:
+        raise ValueError(f"learning.model.kind: {error}") from None
 
 
 def _arguments(maker: Maker, config: ModelConfig, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +205,7 @@ def make_shapes(config: ModelConfig, spec: InputSpec, here: Residency | None = N
 
     A module of one's own that cannot be made so, since it computes with its tensors, is real.
     """
-    MODELS.find(config.kind)  # so that what its module makes while it is imported is real
+    _maker_of(config.kind)  # so that what its module makes while it is imported is real
     try:
         with torch.device("meta"):
             return make_model(config, spec, here)

@@ -156,8 +156,12 @@ def _in_short(answer: Answer, words: Words) -> str:
             f"and {others} cannot be told from them"
         )
     if ranking.verdict is Verdict.WITHIN_NOISE and len(noise) > 1:
-        may_be_best = words.names([*ranking.best, *noise])
-        return f"{may_be_best} cannot be told from the best of them over {seeds} seeds"
+        value = answer.rows[0].mean
+        shown = "" if value is None else f" ({answer.measure.text(value)})"
+        return (
+            f"{words.names(ranking.best)} comes first{shown}, and {words.names(noise)} cannot be "
+            f"told from it over {seeds} seeds"
+        )
     return answer_text(answer, words)
 
 

@@ -77,13 +77,17 @@ class SweepProgress(Bar):
 
     def _running(self) -> list[tuple[str, float]]:
         """Return what points that run have come to, and their share of simulated time."""
-        if self._place is None:
-            return []
-        found = ((one, run_beat(self._place / digest)) for digest, one in self._unended.items())
-        running = [(_share(beat), point, beat) for point, beat in found if beat is not None]
+        running = [(_share(beat), point, beat) for point, beat in self._beats()]
         behind = sorted(running, key=lambda one: one[0])[:MOST_RUNNING]
         behind.sort(key=lambda one: one[1].number)  # so that lines keep their places
         return [(_line(point, beat), share) for share, point, beat in behind]
+
+    def _beats(self) -> list[tuple[Point, dict[str, Any]]]:
+        """Return the points that run, each with the sign of life of its run."""
+        if self._place is None:
+            return []
+        found = ((one, run_beat(self._place / digest)) for digest, one in self._unended.items())
+        return [(point, beat) for point, beat in found if beat is not None]
 
     def _show(self, every_s: float) -> None:
         """Show what is left on the bar, or in a line where the last one is ``every_s`` ago."""
@@ -102,18 +106,14 @@ class SweepProgress(Bar):
         parts += [f"{self._failed} failed"] if self._failed else []
         still_s = now - max(self._ends, default=self._began)
         if ended and left:
-            mean_s = self._mean_s(self._ends)
-            is_slow = still_s > SLOW * mean_s
-            if is_slow:  # it takes as long as if a point had ended now
-                mean_s = self._mean_s([*self._ends[:-1], now])
+            is_slow = still_s > SLOW * self._mean_s(self._ends)
             # Points of a method of which none has ended may take any time.
             unknown = any(
                 count for method, count in self._left.items() if method not in self._known
             )
-            at_once = self._engine.at_once
-            rest_s = mean_s * math.ceil(points / at_once) - (now - self._began)
             about = "at least" if is_slow or unknown else "about"
-            parts.append(f"{left} left, {about} {duration(max(rest_s, mean_s / at_once))}")
+            rest_s = self._rest_s(now, is_slow=is_slow)
+            parts.append(f"{left} left{f', {about} {duration(rest_s)}' if rest_s > 0.0 else ''}")
             if is_slow and still_s > LINE_EVERY_S:
                 parts.append(f"no point has ended for {duration(still_s)}")
         elif left and still_s > LINE_EVERY_S:
@@ -130,6 +130,16 @@ class SweepProgress(Bar):
         if len(took_s) > 1:
             slowest = max(took_s, key=lambda method: took_s[method])
             yield f"slowest {slowest}, {duration(took_s[slowest])} a point"
+
+    def _rest_s(self, now: float, *, is_slow: bool) -> float:
+        """Return how long what is left may take; not above 0 where that is not known."""
+        points, took_s = len(self._method), now - self._began
+        if shares := sum(_share(beat) for _, beat in self._beats()):
+            done = len(self._ends) + shares
+            return took_s * (points - done) / done
+        # Where nothing has ended for long, it takes as long as if a point had ended now.
+        mean_s = self._mean_s([*self._ends[:-1], now] if is_slow else self._ends)
+        return mean_s * math.ceil(points / self._engine.at_once) - took_s
 
     def _mean_s(self, ends: Sequence[float]) -> float:
         """Return how long a point takes in the mean: each began when a place became free."""

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.models import MODELS, MoELayer, Residency
+from learning.models.build import make_model
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
@@ -174,6 +175,8 @@ def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones(tmp_path,
     for kind in ("half_a_module:Half", "no_such_module:Model"):
         with pytest.raises(ValueError, match=f"model {kind!r} cannot be imported"):
             MODELS.find(kind)
+        with pytest.raises(ValueError, match=f"^learning.model.kind: model {kind!r} cannot"):
+            make_model(kit.ModelConfig(kind=kind), SPEC)
     with pytest.raises(ValueError, match="did you mean 'vector-moe'"):
         MODELS.find("vektor-moe")
     with pytest.raises(ValueError, match="shipped model"):

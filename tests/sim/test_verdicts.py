@@ -266,7 +266,8 @@ def test_a_headline_names_few_and_counts_the_others():
     assert answer_text(found).startswith("a, b, c, d and e are equal")
     few = answered({"a": tied["a"]} | noisy)
     assert (
-        headline([few]) == "Figure: a, f and g cannot be told from the best of them over 5 seeds."
+        headline([few])
+        == "Figure: a comes first (0.900), and f and g cannot be told from it over 5 seeds."
     )
 
 
