@@ -84,7 +84,19 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     clear = (one for one in several if one.ranking.winners and not _is_alike(one))
     if decided := next(clear, None):
         return f"{_decided(decided, few)}."
+    if first.measure.target and len(first.ranking.best) == 1 and first.ranking.without:
+        return f"{_only_one(first, few)}."
     return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
+
+
+def _only_one(answer: Answer, words: Words) -> str:
+    """Say which group alone has reached the target with each seed, when, and who has not."""
+    row, measure = answer.rows[0], answer.measure
+    value = row.median if row.mean is None else row.mean
+    when = "" if value is None else f" ({measure.text(value)})"
+    with_each = " with each seed" if any(one.n > 1 for one in answer.rows) else ""
+    best = words.names(answer.ranking.best)
+    return f"Only {best} reaches {measure.target}{with_each}{when}; {_lacking(answer, words)}"
 
 
 def _that_may_lead(answers: Sequence[Answer]) -> list[Answer]:

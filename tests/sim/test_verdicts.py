@@ -1,6 +1,7 @@
 """Who is best: by the tests of scipy, whatever the order, and the same to all who say it."""
 
 import json
+import math
 import re
 from itertools import combinations
 
@@ -312,6 +313,13 @@ def test_what_a_table_shows_as_the_same_is_not_the_headline():
         "mean round: the same to 0.5 %."
     )
     assert headline_of(round_mean_s=rounds) == "Mean round: the same to 0.5 %."
+
+
+def test_who_alone_reaches_the_target_is_the_headline():
+    reached = {"a": [12.0, 24.0, 48.0], "b": [math.inf] * 3, "c": [30.0, math.inf, math.inf]}
+    assert headline_of(**{"hours_to_0.80": reached}) == (
+        "Only a reaches 0.80 with each seed (1.00 days); c: 1 of 3 seeds reached it; b: never."
+    )
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
