@@ -27,9 +27,9 @@ from sim.plan.plan import Plan
 class Times:
     """Looks at the times of rows, which were written at some time.
 
-    A row may be dated back, but not before the run. Only one that names a contact may be dated
-    ahead, as a device begins when it can: to the end of the contact's session at most, of which
-    ``latest_s`` knows. Rounds end behind their beginning.
+    A row may have an earlier time than now, but none before the run. Only a row that names a
+    contact may have a later one, as a device begins when it can: ``latest_s`` is the end of the
+    contact's session, the last time allowed. A round ends after its beginning.
     """
 
     _now_s: Callable[[], float]

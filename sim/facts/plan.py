@@ -29,7 +29,7 @@ class ContactRow(Row):
     min_slant_range_km: Real = field(metadata=column("least distance"))
     uplink_capacity_bytes_per_device: Real = field(
         metadata=column(
-            "uploads of the device with the poorest link while served, if alone and if they go up",
+            "what the device with the poorest link can upload while served, alone, to a satellite",
             digested_with=("downlink_capacity_bytes_per_device", "isl_capacity_bytes_per_device"),
         )
     )
@@ -47,10 +47,10 @@ class ContactRow(Row):
         metadata=column("direction toward the server", appended=True, undigested=True)
     )
     downlink_capacity_bytes_per_device: Real = field(
-        metadata=column("the same of uploads to a station", appended=True, undigested=True)
+        metadata=column("the same to a station", appended=True, undigested=True)
     )
     isl_capacity_bytes_per_device: Real = field(
-        metadata=column("the same of uploads to a satellite", appended=True, undigested=True)
+        metadata=column("the same over a link between satellites", appended=True, undigested=True)
     )
 
 

@@ -49,8 +49,9 @@ def outcomes_of(
 
     It is ``whole`` where the last bit is there: delivered, or refused where it is ``corrupted``
     (None: nobody's). Otherwise a pass has cut it off, unless the run is over before that. What had
-    ``begun``, in this session or an earlier one, then meets the rule ``cut_transfers``; of what had
-    not nothing is lost. What its sender does not ``carry`` over is given up in any case.
+    ``begun``, in this session or an earlier one, then meets the rule ``cut_transfers``; a transfer
+    that had not begun has nothing to lose. What its sender does not ``carry`` over is given up in
+    any case.
     """
     cut_off = OF_CUT_OFF[cut_transfers] if carry else Outcome.DROPPED
     if run_over:

@@ -49,9 +49,9 @@ class ClusterSessions:
     ``planned`` are all of the plan. ``exhausted`` says that an actor has asked for a contact when
     none was left. ``news`` is given when the server's model is another one.
 
-    A session that repeats, as one that never ends, is had again: when time has passed since it was
-    handed out, as it has been used; else when there are news, or its next part begins. Who
-    trains until contact has it again when the training is due.
+    A session that never ends repeats: an actor that has used it is given it again once time has
+    passed since it was handed out. One that has not used it waits for news, or for the session's
+    next part. An actor that trains until contact is given it again when the training is due.
     """
 
     def __init__(

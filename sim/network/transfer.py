@@ -41,12 +41,11 @@ LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 class Transfer:
     """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
 
-    Of a payload ``name`` in a ``version`` (K,), of which the ledger has an ``entry``, ``before`` of
-    its ``size`` (K,) were through. Those
-    in ``who`` take part, which are ``everyone`` or not, and of others nothing was through; ``away``
-    (K,) are those who would have, but are not there. What is
-    ``personal`` is not broadcast; ``carry`` and ``cut_transfers`` say what becomes of what a pass
-    cuts off.
+    It sends a payload ``name`` in a ``version`` (K,), to which the ledger's ``entry`` belongs; of
+    its ``size`` (K,), the bytes ``before`` (K,) were through when the step began. ``who`` (K,) take
+    part, ``everyone`` says whether all do; ``away`` (K,) would have, but are not there. A
+    ``personal`` payload is not broadcast. ``carry`` and ``cut_transfers`` rule what a pass cuts
+    off.
 
     A device is ready at ``ready_s``, which ``struck`` may delay; it can begin at ``arrival_s`` and
     does at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
