@@ -13,7 +13,7 @@ from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
 from orbit.history import History
-from orbit.look_angles import looks_from
+from orbit.look_angles import LookAngles, looks_from
 from orbit.masked_passes import above_horizons
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
@@ -284,10 +284,12 @@ _AS_OF_PASSES = (
 
 def window_columns(passes: Passes, source: Source, frames: SiteFrames) -> Columns:
     """Columns of ContactWindows but `sgp4_error`, as the source of states has them."""
-    rise, culminate, set_, closest = (
-        looks_from(source.states(passes.satellite, time_s), frames, passes.site)
-        for time_s in (passes.rise_s, passes.culminate_s, passes.set_s, passes.closest_s)
-    )
+    times_s = [passes.rise_s, passes.culminate_s, passes.set_s, passes.closest_s]
+    count = len(times_s)
+    states = source.states(np.tile(passes.satellite, count), np.concatenate(times_s))
+    seen = looks_from(states, frames, np.tile(passes.site, count))
+    each = zip(*(np.split(angles, count) for angles in vars(seen).values()), strict=True)
+    rise, culminate, set_, closest = (LookAngles(*angles) for angles in each)
     columns: Columns = {name: getattr(passes, name) for name in _AS_OF_PASSES}
     columns["max_elevation_deg"] = culminate.elevation_deg
     for name, seen in (("rise", rise), ("culminate", culminate), ("set", set_)):

@@ -39,7 +39,9 @@ class Ephemeris:
     @cached_property
     def last(self) -> BoolArray:
         """Which rows (R,) are their satellite's last."""
-        return np.append(np.diff(self.satellite) != 0, True)[: len(self.satellite)]
+        last = np.ones(len(self.satellite), bool)
+        np.not_equal(self.satellite[1:], self.satellite[:-1], out=last[:-1])
+        return last
 
     def polynomials(self, row: IntArray) -> FloatArray:
         """Coefficients (2 m, 3, ...) by rising power of the fraction of the step after each row."""
@@ -81,7 +83,7 @@ class SampledEphemeris(Ephemeris):
         left = np.clip(place.astype(np.int64), 0, self.samples - 2)
         row = first + left
         x = place - left
-        position, rate, _ = motion(self.polynomials(row), x)
+        position, rate = motion(self.polynomials(row), x, 1)
         before = np.take(self.velocity_defect, row, axis=1)
         after = np.take(self.velocity_defect, row + 1, axis=1)
         rate /= step_s
@@ -162,7 +164,8 @@ def differences(
         total = found[begin : begin + few]
         np.multiply(weights[0], some[:, :count], out=total)
         for place, weight in enumerate(weights[1:], start=1):
-            total += weight * some[:, place : place + count]
+            if weight:
+                total += weight * some[:, place : place + count]
     return sums
 
 
@@ -190,10 +193,18 @@ def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
     return powers
 
 
-def motion(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Value and first two derivatives (per step) of polynomials at x, which is broadcast."""
+def motion(powers: FloatArray, x: FloatArray, derivatives: int = 2) -> list[FloatArray]:
+    """Value and the first one or two derivatives (per step) of polynomials at x, broadcast."""
     value = powers[-1] * x + powers[-2]
-    rate = np.broadcast_to(powers[-1], value.shape).copy()
+    rate = np.empty_like(value)
+    rate[...] = powers[-1]
+    if derivatives == 1:
+        for power in powers[-3::-1]:
+            rate *= x
+            rate += value
+            value *= x
+            value += power
+        return [value, rate]
     bend = np.zeros_like(value)
     for power in powers[-3::-1]:
         bend *= x
@@ -203,7 +214,7 @@ def motion(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray, F
         value *= x
         value += power
     bend *= 2
-    return value, rate, bend
+    return [value, rate, bend]
 
 
 def extrapolated(samples: FloatArray) -> FloatArray:

@@ -119,8 +119,8 @@ class PairSamples:
         rows = (each[pair] * self.ephemeris.samples + number for each in (self.one, self.other))
         powers = [self.ephemeris.polynomials(row) for row in rows]
 
-        def at(which: IntArray, x: FloatArray) -> LineOfSight:
-            one, other = (motion(picked(each, which), x) for each in powers)
+        def at(which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+            one, other = (motion(picked(each, which), x, derivatives) for each in powers)
             line = [b - a for a, b in zip(one, other, strict=True)]
             return self.limb.sight(line, self.limb.lifted(one), self.limb.lifted(other))
 

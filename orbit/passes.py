@@ -68,7 +68,7 @@ def elevation_extrema(samples: Sights) -> Extrema:
         lambda which, x: arcs(which, x).climb_and_rate, *_step(left), _secant(climb, left), ~peak,
         EXACT,
     )  # fmt: skip
-    line = arcs(np.arange(len(left)), x)
+    line = arcs(np.arange(len(left)), x, 1)
     in_view = line.above_mask_and_rate(samples.sin_mask(left))[0] >= 0
     return Extrema(left, x, peak, line.sin_elevation, in_view)
 
@@ -105,7 +105,7 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     arcs = samples.arcs(steps)
     sin_mask = samples.sin_mask(steps)
     x = newton_roots(
-        lambda which, x: arcs(which, x).above_mask_and_rate(sin_mask[which]),
+        lambda which, x: arcs(which, x, 1).above_mask_and_rate(sin_mask[which]),
         low, high, 0.5 * (low + high), rises, EXACT,
     )  # fmt: skip
     starts = seen.copy()
@@ -204,7 +204,7 @@ def _best_range_s(
         return rate, bend
 
     x = newton_roots(square_rate, *_step(left), _secant(rate, left), rising, FLAT)
-    square = arcs(np.arange(len(left)), x).square[0]
+    square = arcs(np.arange(len(left)), x, 1).square[0]
     at = left + x
     time_s = samples.time_s(opens.left, opens.x)
     pass_of = np.searchsorted(opens.place, at, side="right") - 1
@@ -216,13 +216,20 @@ def _best_range_s(
 
 def first_largest(values: FloatArray, group: IntArray) -> IntArray:
     """Index of the largest value of each group (the first of equals); `group` is sorted."""
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    starts = _starts(group)
     if not starts.size:
         return starts
     largest = np.maximum.reduceat(values, starts)
     sizes = np.diff(starts, append=len(group))
     at_best = np.flatnonzero(values == np.repeat(largest, sizes))
-    return at_best[np.flatnonzero(np.diff(group[at_best], prepend=-1))]
+    return at_best[_starts(group[at_best])]
+
+
+def _starts(group: IntArray) -> IntArray:
+    """Where each group begins in numbers of groups that are sorted."""
+    first = np.ones(len(group), bool)
+    np.not_equal(group[1:], group[:-1], out=first[1:])
+    return np.flatnonzero(first)
 
 
 # A Newton step this short leaves an error of the order of its square.
@@ -286,29 +293,29 @@ def newton_roots(
     which = np.arange(len(low))
     x = np.clip(guess, low, high)
     longest = high - low  # the longest step that is accepted next
-    while which.size:
-        value, slope = function(which, x)
-        early = (value < 0) == rising
-        low = np.where(early, x, low)
-        high = np.where(early, high, x)
-        with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        while which.size:
+            value, slope = function(which, x)
+            early = (value < 0) == rising
+            low = np.where(early, x, low)
+            high = np.where(early, high, x)
             new = x - value / slope
-        step = np.abs(new - x)
-        # Written so that nan is not good.
-        good = (new >= low) & (new <= high) & (step <= longest)
-        if not good.all():
-            new = np.where(good, new, 0.5 * (low + high))
             step = np.abs(new - x)
-        go = (step > tolerance) & (high - low > tolerance)
-        if go.all():
-            x = new
-            longest = 0.5 * step
-            continue
-        roots[which] = new
-        which = which[go]
-        x = new[go]
-        longest = 0.5 * step[go]
-        low = low[go]
-        high = high[go]
-        rising = rising[go]
+            # Written so that nan is not good.
+            good = (new >= low) & (new <= high) & (step <= longest)
+            if not good.all():
+                new = np.where(good, new, 0.5 * (low + high))
+                step = np.abs(new - x)
+            go = (step > tolerance) & (high - low > tolerance)
+            if go.all():
+                x = new
+                longest = 0.5 * step
+                continue
+            roots[which] = new
+            which = which[go]
+            x = new[go]
+            longest = 0.5 * step[go]
+            low = low[go]
+            high = high[go]
+            rising = rising[go]
     return roots

@@ -1,7 +1,8 @@
 """Which samples of an ephemeris a site may see, and the line of sight between two samples."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,11 @@ def products(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> list[Flo
     return found
 
 
-Arcs = Callable[[IntArray, FloatArray], LineOfSight]
-"""Lines of sight of n pairs during a step each: of pairs `which` at fractions x."""
+class Arcs(Protocol):
+    """Lines of sight of n pairs during a step each."""
+
+    def __call__(self, which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+        """Return those of pairs `which` at fractions x, with one or two derivatives."""
 
 
 def picked(columns: FloatArray, which: IntArray) -> FloatArray:
@@ -98,7 +102,8 @@ class Samples:
         up = np.take(frames.up.T, site, axis=1)
         seen = LineOfSight.of(up, line, np.take(node[1], row, axis=1))
         visible = seen.height[0] >= frames.sin_mask[site] * np.sqrt(seen.square[0])
-        linked = np.append((np.diff(row) == 1) & (np.diff(site) == 0), False)[: len(row)]
+        linked = np.zeros(len(row), bool)
+        linked[:-1] = (row[1:] == row[:-1] + 1) & (site[1:] == site[:-1])
         linked &= ~ephemeris.last[row]
         return cls(ephemeris, frames, row, site, seen, visible, linked)
 
@@ -112,7 +117,11 @@ class Samples:
         site = self.site[left]
         powers[0] -= np.take(self.frames.position_km.T, site, axis=1)
         up = np.take(self.frames.up.T, site, axis=1)
-        return lambda which, x: LineOfSight.of(picked(up, which), *motion(picked(powers, which), x))
+
+        def at(which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+            return LineOfSight.of(picked(up, which), *motion(picked(powers, which), x, derivatives))
+
+        return at
 
     def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
         """Indices of satellite and site of samples `left`."""
