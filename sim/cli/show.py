@@ -167,7 +167,7 @@ Place = Annotated[
 ]
 
 
-Moved = Annotated[
+MovedCheckpoints = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
@@ -177,7 +177,9 @@ Moved = Annotated[
 ]
 
 
-def export_command(run: Folder, to: Format, out: Place = None, checkpoints: Moved = None) -> None:
+def export_command(
+    run: Folder, to: Format, out: Place = None, checkpoints: MovedCheckpoints = None
+) -> None:
     """Write a run for other tools: its tables, traces, orbits, curves or trained experts.
 
     In CSV, text that begins like a formula (with =, +, - or @) gets a ' before it.

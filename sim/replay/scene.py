@@ -33,7 +33,7 @@ from sim.replay.orbits import arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.traffic import (
     NOTHING,
-    Moved,
+    Spans,
     contact_lanes,
     counted,
     hop_lanes,
@@ -278,7 +278,7 @@ def _moments(time_s: Floats, end_s: float, unit_s: float) -> Ints:
     return np.minimum(_units(time_s, unit_s), int(end_s / unit_s))
 
 
-def _links(run: Run, sky: Sky) -> Moved:
+def _links(run: Run, sky: Sky) -> Spans:
     """Return when two satellites have a link: lane a * N + b."""
     windows = run.tables.get("isl_windows")
     if windows is None or not sky.flying:
@@ -288,10 +288,10 @@ def _links(run: Run, sky: Sky) -> Moved:
     known = (one >= 0) & (other >= 0)
     lane = (one * len(sky.satellites) + other).astype(np.int64)[known]
     begin_s, end_s = (as_numpy(windows[n])[known] for n in ("start_s", "end_s"))
-    return union(Moved(lane, begin_s, end_s))
+    return union(Spans(lane, begin_s, end_s))
 
 
-def _packed_links(links: Moved, sky: Sky, end_s: float, unit_s: float) -> dict[str, str]:
+def _packed_links(links: Spans, sky: Sky, end_s: float, unit_s: float) -> dict[str, str]:
     """From ``a`` to ``b`` (numbers of satellites): each ``begins``, in steps, and ``lasts``."""
     shown = links.begin_s < end_s
     order = np.flatnonzero(shown)[np.argsort(links.begin_s[shown], kind="stable")]
@@ -299,7 +299,7 @@ def _packed_links(links: Moved, sky: Sky, end_s: float, unit_s: float) -> dict[s
     return {"a": packed(one), "b": packed(other), **_begins(links, order, end_s, unit_s)}
 
 
-def _begins(spans: Moved, order: Ints, end_s: float, unit_s: float) -> dict[str, str]:
+def _begins(spans: Spans, order: Ints, end_s: float, unit_s: float) -> dict[str, str]:
     begins = _units(spans.begin_s[order], unit_s)
     ends = np.maximum(_units(np.minimum(spans.end_s[order], end_s), unit_s), begins + 1)
     return {"begins": packed(steps(begins)), "lasts": packed(ends - begins)}
@@ -312,7 +312,7 @@ def _shadows(flying: Sequence[orbit.Satellite], run: Run, end_s: float) -> dict[
     start = datetime.fromisoformat(run.manifest["start_utc"])
     found = orbit.eclipses(flying, start, start + timedelta(seconds=end_s))
     order = np.argsort(found.enter_s, kind="stable")
-    spans = Moved(found.satellite, found.enter_s, found.leave_s)
+    spans = Spans(found.satellite, found.enter_s, found.leave_s)
     return {
         "battery": packed(found.satellite[order]),
         **_begins(spans, order, end_s, unit_of(end_s)),
@@ -368,7 +368,7 @@ def _of_run(
     }
 
 
-def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Moved:
+def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Spans:
     """Return spans of transfers over feeder links, in the lanes of their contacts."""
     rows = over_feeder(run.tables)
     begin_s, end_s = (as_numpy(rows[name]) for name in ("start_s", "end_s"))
@@ -383,7 +383,7 @@ def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Moved:
     last = np.searchsorted(keys @ [behind, 1.0], asked * behind + begin_s + 1e-6, "right") - 1
     number = of_gateway[order][np.maximum(last, 0)]
     lane = 2 * number + says(rows, "direction", "uplink")
-    return Moved(lane, begin_s, end_s)
+    return Spans(lane, begin_s, end_s)
 
 
 def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:

@@ -28,24 +28,24 @@ AT_ONCE = 1 << 22
 """Pairs of a transfer and a time that are worked out at once."""
 
 
-class Moved(NamedTuple):
+class Spans(NamedTuple):
     """Spans (N,) in which something is moved ``lane`` by lane, in order of lane and time."""
 
     lane: Ints
     begin_s: Floats
     end_s: Floats
 
-    def and_(self, other: Moved) -> Moved:
+    def and_(self, other: Spans) -> Spans:
         """Return these spans and those of another, one after the other."""
         one, two = self, other
-        return Moved(
+        return Spans(
             np.concatenate([one.lane, two.lane]),
             np.concatenate([one.begin_s, two.begin_s]),
             np.concatenate([one.end_s, two.end_s]),
         )
 
 
-NOTHING = Moved(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+NOTHING = Spans(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 class Counted(NamedTuple):
@@ -55,7 +55,7 @@ class Counted(NamedTuple):
     moved_bytes: dict[str, Ints]
 
 
-def union(spans: Moved, most: int = MOST_SPANS) -> Moved:
+def union(spans: Spans, most: int = MOST_SPANS) -> Spans:
     """Return the union of spans lane by lane, at most so many spans: see :func:`joined`."""
     found = joined(spans.lane, spans.begin_s, spans.end_s, most)
     firsts = found.firsts
@@ -63,10 +63,10 @@ def union(spans: Moved, most: int = MOST_SPANS) -> Moved:
         return NOTHING
     ends_s = np.maximum.reduceat(spans.end_s[found.order], firsts)
     first = found.order[firsts]
-    return Moved(spans.lane[first], spans.begin_s[first], ends_s)
+    return Spans(spans.lane[first], spans.begin_s[first], ends_s)
 
 
-def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Moved:
+def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Spans:
     """Return spans of transfers in contacts; lane 2 n + 1 is toward the satellite of contact n.
 
     Lane 2 n is from it. ``contact_id`` (C,) are the numbers of the contacts in order.
@@ -84,13 +84,13 @@ def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Moved:
     return whole
 
 
-def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> Moved:
+def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> Spans:
     start_s = as_numpy(rows["start_s"])
     end_s = np.maximum(start_s, as_numpy(rows["end_s"]))
-    return Moved(lane[known], start_s[known], end_s[known])
+    return Spans(lane[known], start_s[known], end_s[known])
 
 
-def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Moved:
+def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Spans:
     """Return spans of transfers between satellites; lane a * N + b is from ``names[a]`` to b."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -109,7 +109,7 @@ def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Moved:
     return whole
 
 
-def times_counted(end_s: float, spans: Moved) -> Floats:
+def times_counted(end_s: float, spans: Spans) -> Floats:
     """Return the times at which bytes are counted: an even grid, and edges of spans if few."""
     grid = np.linspace(0.0, end_s, GRID + 1)
     edges = np.unique(np.concatenate([spans.begin_s, spans.end_s]))
