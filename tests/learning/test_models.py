@@ -10,11 +10,10 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.models import MODELS, MoELayer, Residency
-from learning.models.build import make_model
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.tiny_checkpoints import CHOICES, TOKENS, skeleton
-from tests.kit.training import LoraLinear, VectorMoE, is_gate, names_of
+from tests.kit.training import LoraLinear, VectorMoE, is_gate, make_model, names_of
 
 SPEC = kit.InputSpec("vector", (4,), 3, None)
 
