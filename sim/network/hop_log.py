@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.stream import Facts
@@ -28,6 +28,7 @@ from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
 from sim.routing.book import Contacts
+from sim.routing.hop import Route
 from sim.world.topology import Topology
 
 HOPS = 1 << 16
@@ -35,6 +36,31 @@ HOPS = 1 << 16
 
 ONE = np.ones(1, bool)
 """The only device of a satellite."""
+
+
+class BookedHops(NamedTuple):
+    """Columns (N,) of hops that are booked, each ``of`` a message; those of one are in order."""
+
+    of: Ints
+    row: Ints
+    begin_s: Floats
+    sent_s: Floats
+    end_s: Floats
+
+    @classmethod
+    def of_routes(cls, routes: Sequence[Route], first: int = 0) -> BookedHops:
+        """Return the hops of messages with such routes, of which the first has a number."""
+        return cls(
+            np.repeat(np.arange(first, first + len(routes)), [len(route) for route in routes]),
+            _joined((route.row for route in routes), np.int64),
+            _joined((route.begin_s for route in routes), float),
+            _joined((route.sent_s for route in routes), float),
+            _joined((route.arrival_s for route in routes), float),
+        )
+
+    def where(self, some: Mask | Ints) -> BookedHops:
+        """Return some of the hops."""
+        return BookedHops(*(column[some] for column in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,42 +82,21 @@ class MovedHops:
 
     @classmethod
     def ended(
-        cls, messages: Sequence[MeshMessage], each: Sequence[slice], contacts: Contacts
+        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts
     ) -> MovedHops:
-        """Put ``each`` message's hops that have ended in the order in which they did.
-
-        They are a slice of its route, over ``contacts``.
-        """
-        of = np.repeat(np.arange(len(messages)), [some.stop - some.start for some in each])
-        routes = [(message.route, some) for message, some in zip(messages, each, strict=True)]
-        row = _joined((route.row[some] for route, some in routes), np.int64)
-        begin_s = _joined((route.begin_s[some] for route, some in routes), float)
-        sent_s = _joined((route.sent_s[some] for route, some in routes), float)
-        end_s = _joined((route.arrival_s[some] for route, some in routes), float)
+        """Put hops over ``contacts`` that have ended in the order in which they did."""
         number = np.array([message.number for message in messages])
-        order = np.lexsort((number[of], end_s))
-        ends = _ends(row[order], contacts)
-        return cls(
-            messages,
-            of[order],
-            *ends,
-            begin_s[order],
-            sent_s[order],
-            end_s[order],
-            Outcome.DELIVERED,
-        )
+        of, row, *times_s = hops.where(np.lexsort((number[hops.of], hops.end_s)))
+        return cls(messages, of, *_ends(row, contacts), *times_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
-        cls, messages: Sequence[MeshMessage], contacts: Contacts, end_s: float
+        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts, end_s: float
     ) -> MovedHops:
-        """Return the next hop of each message, on which it is as the run ends."""
-        of = np.arange(len(messages))
-        following = [(message.route, message.written) for message in messages]
-        ends = _ends(np.array([route.row[hop] for route, hop in following]), contacts)
-        begin_s = np.array([route.begin_s[hop] for route, hop in following])
-        sent_s = np.array([route.sent_s[hop] for route, hop in following])
-        ends_s = np.full(len(messages), end_s)
+        """Return hops over ``contacts`` on which messages are as the run ends."""
+        of, row, begin_s, sent_s, _ = hops
+        ends_s = np.full(len(of), end_s)
+        ends = _ends(row, contacts)
         return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
 
     @property
@@ -163,7 +168,10 @@ class HopLog:
         self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
-        self._under_way: list[MeshMessage] = []
+        # Messages that are not through, and their hops; of the last ones the routes.
+        self._messages: list[MeshMessage] = []
+        self._under_way = BookedHops.of_routes([])
+        self._routes: list[Route] = []
         self._looked_s = -np.inf
         self._added = 0
         self._rows: list[_Rows] = []
@@ -173,10 +181,11 @@ class HopLog:
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
-    def add(self, message: MeshMessage) -> None:
+    def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
-        self._under_way.append(message)
-        self._added += len(message.route)
+        self._messages.append(message)
+        self._routes.append(route)
+        self._added += len(route)
         self._looked_s = -np.inf  # a hop may take no time
 
     @property
@@ -189,26 +198,36 @@ class HopLog:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        messages: list[MeshMessage] = []
-        each = []
-        for message in self._under_way:
-            ended = message.take_ended(now_s)
-            if ended.stop > ended.start:
-                messages.append(message)
-                each.append(ended)
-        if messages:
-            self._under_way = [one for one in self._under_way if not one.is_through]
-            self._write(MovedHops.ended(messages, each, self._contacts))
+        hops, messages = self._all_under_way(), self._messages
+        ended = hops.end_s <= now_s
+        if not np.count_nonzero(ended):
+            return
+        left = hops.where(~ended)
+        places, of = np.unique(left.of, return_inverse=True)
+        self._messages = [messages[place] for place in places.tolist()]
+        self._under_way = left._replace(of=of)
+        self._write(MovedHops.ended(messages, hops.where(ended), self._contacts))
+
+    def _all_under_way(self) -> BookedHops:
+        """Return the hops of all messages, those of the last ones too."""
+        if self._routes:
+            first = len(self._messages) - len(self._routes)
+            new = BookedHops.of_routes(self._routes, first)
+            self._routes = []
+            both = zip(self._under_way, new, strict=True)
+            self._under_way = BookedHops(*map(np.concatenate, both))
+        return self._under_way
 
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
-        left = self._under_way
-        self._under_way = []
-        begun = [message for message in left if message.route.begin_s[message.written] < end_s]
-        if begun:
-            self._write(MovedHops.cut_off(begun, self._contacts, end_s))
-        return left
+        hops, messages = self._under_way, self._messages
+        self._under_way, self._messages = BookedHops.of_routes([]), []
+        following = hops.where(np.unique(hops.of, return_index=True)[1])
+        begun = following.where(following.begin_s < end_s)
+        if len(begun.of):
+            self._write(MovedHops.cut_off(messages, begun, self._contacts, end_s))
+        return messages
 
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""

@@ -281,12 +281,18 @@ class PlannedSessions:
 
     def close_all(self, first: int, after_last: int) -> None:
         """Let the links of sessions go, those of them that were asked for."""
-        for place in range(first, after_last) if self._made else ():
-            self.close(place)
+        made = self._made
+        for place in range(first, after_last) if made else ():
+            if place in made:
+                made[place].close()
 
     def contact(self, place: int) -> PlannedContact:
         """Return one of the contacts of all sessions."""
         return self.contacts[int(self.numbers[place])]
+
+    def id_of(self, place: int) -> int:
+        """Return the number of a contact, without making it."""
+        return self.contacts.id_of(int(self.numbers[place]))
 
     def named(self, place: int) -> tuple[int, str, int]:
         """Return number, satellite and session of a contact, without making it."""

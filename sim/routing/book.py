@@ -137,6 +137,7 @@ class Book:
         )
         self._unknown = np.flatnonzero(kind == UNKNOWN)
         self._unknown = self._unknown[np.argsort(contacts.start_s[self._unknown], kind="stable")]
+        self._unknown_s: Floats = contacts.start_s[self._unknown]
         gaps = self._gaps(count + SPARE, count)
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
@@ -211,9 +212,8 @@ class Book:
     def look_up(self) -> None:
         """Look the rates up that are wanted, and those of contacts that open soon behind."""
         wanted = self.rows.counters[WANTED]
-        starts_s = self.contacts.start_s
-        until_s = starts_s[wanted] + LOADED_AHEAD_S
-        last = int(np.searchsorted(starts_s[self._unknown], until_s, side="right"))
+        until_s = self.contacts.start_s[wanted] + LOADED_AHEAD_S
+        last = int(np.searchsorted(self._unknown_s, until_s, side="right"))
         new = self._unknown[self._looked_up : last]
         self._looked_up = max(self._looked_up, last)
         for row in new[self.contacts.end_s[new] >= self.now_s].tolist():
