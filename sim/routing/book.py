@@ -175,6 +175,8 @@ class Book:
 
     def take(self, route: Route) -> None:
         """Take the times of hops out; raise ValueError where one is not free."""
+        if not route:
+            return
         counters = self.rows.counters
         if counters[LEFT] < len(route):
             self._add_gaps(len(route))
