@@ -8,11 +8,11 @@ on when somebody looks.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,28 @@ ONE = np.ones(1, bool)
 """The only device of a satellite."""
 
 
+class NewHops:
+    """Columns of the hops that were booked last, as those of :class:`BookedHops`.
+
+    They are kept as numbers alone: Python looks for garbage among objects.
+    """
+
+    def __init__(self) -> None:
+        self.columns = array("q"), array("q"), array("d"), array("d"), array("d")
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def add(self, of: int, route: Route) -> None:
+        """Add the hops of a message."""
+        message, row, begin_s, sent_s, end_s = self.columns
+        message.extend([of] * len(route))
+        row.extend(route.row)
+        begin_s.extend(route.begin_s)
+        sent_s.extend(route.sent_s)
+        end_s.extend(route.arrival_s)
+
+
 class BookedHops(NamedTuple):
     """Columns (N,) of hops that are booked, each ``of`` a message; those of one are in order."""
 
@@ -47,20 +69,16 @@ class BookedHops(NamedTuple):
     sent_s: Floats
     end_s: Floats
 
-    @classmethod
-    def of_routes(cls, routes: Sequence[Route], first: int = 0) -> BookedHops:
-        """Return the hops of messages with such routes, of which the first has a number."""
-        return cls(
-            np.repeat(np.arange(first, first + len(routes)), [len(route) for route in routes]),
-            _joined((route.row for route in routes), np.int64),
-            _joined((route.begin_s for route in routes), float),
-            _joined((route.sent_s for route in routes), float),
-            _joined((route.arrival_s for route in routes), float),
-        )
+    def with_new(self, new: NewHops) -> BookedHops:
+        """Return these, and behind them new ones."""
+        return BookedHops(*map(np.append, self, new.columns))
 
     def where(self, some: Mask | Ints) -> BookedHops:
         """Return some of the hops."""
         return BookedHops(*(column[some] for column in self))
+
+
+NO_HOPS = BookedHops(*(np.array(column) for column in NewHops().columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +138,6 @@ class MovedHops:
         return share
 
 
-def _joined(parts: Iterable[list[Any]], kind: type) -> np.ndarray:
-    """Return lists one behind the other: much faster than an array of each."""
-    return np.fromiter(chain.from_iterable(parts), kind)
-
-
 def _ends(row: Ints, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
     """Return of rows (N,) of ``contacts`` their numbers, sources and targets."""
     return contacts.number[row], contacts.source[row], contacts.target[row]
@@ -168,10 +181,10 @@ class HopLog:
         self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
-        # Messages that are not through, and their hops; of the last ones the routes.
+        # Messages that are not through, and their hops.
         self._messages: list[MeshMessage] = []
-        self._under_way = BookedHops.of_routes([])
-        self._routes: list[Route] = []
+        self._under_way = NO_HOPS
+        self._new = NewHops()
         self._looked_s = -np.inf
         self._added = 0
         self._rows: list[_Rows] = []
@@ -183,8 +196,8 @@ class HopLog:
 
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
+        self._new.add(len(self._messages), route)
         self._messages.append(message)
-        self._routes.append(route)
         self._added += len(route)
         self._looked_s = -np.inf  # a hop may take no time
 
@@ -198,7 +211,10 @@ class HopLog:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        hops, messages = self._all_under_way(), self._messages
+        if self._new:
+            self._under_way = self._under_way.with_new(self._new)
+            self._new = NewHops()
+        hops, messages = self._under_way, self._messages
         ended = hops.end_s <= now_s
         if not np.count_nonzero(ended):
             return
@@ -208,21 +224,11 @@ class HopLog:
         self._under_way = left._replace(of=of)
         self._write(MovedHops.ended(messages, hops.where(ended), self._contacts))
 
-    def _all_under_way(self) -> BookedHops:
-        """Return the hops of all messages, those of the last ones too."""
-        if self._routes:
-            first = len(self._messages) - len(self._routes)
-            new = BookedHops.of_routes(self._routes, first)
-            self._routes = []
-            both = zip(self._under_way, new, strict=True)
-            self._under_way = BookedHops(*map(np.concatenate, both))
-        return self._under_way
-
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
         hops, messages = self._under_way, self._messages
-        self._under_way, self._messages = BookedHops.of_routes([]), []
+        self._under_way, self._messages = NO_HOPS, []
         following = hops.where(np.unique(hops.of, return_index=True)[1])
         begun = following.where(following.begin_s < end_s)
         if len(begun.of):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from learning.requests.payload import Payload
 from sim.facts.directions import Way
 
@@ -31,4 +33,4 @@ class MeshMessage:
 
 def _first(values: Any) -> Any:
     """Return what the first device has of a figure of each, or the one of all."""
-    return values if isinstance(values, float | int) else values.item(0)
+    return values.item(0) if isinstance(values, np.ndarray) else values

@@ -233,7 +233,7 @@ class Book:
             kind = STEADY if rates.counted else FIXED
             self._change(row, kind=kind, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
             return
-        points = np.column_stack(rates.curve).ravel()
+        points = np.array(rates.curve).T.ravel()
         if self._points + len(points) > len(self.rows.points):
             self._forget_points(len(points))
         first = self._points

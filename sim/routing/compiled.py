@@ -44,6 +44,7 @@ class OfOneKind:
         self._entry: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
+        """Call the function."""
         if self._entry is None:
             numba = import_module("numba")
             self._entry = self._function.compile(tuple(map(numba.typeof, args)))

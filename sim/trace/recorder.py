@@ -11,6 +11,7 @@ import operator
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,14 +41,18 @@ BLOCK = 25
 
 
 class Column(NamedTuple):
-    """A column of a kind of row: its name, its attribute, numpy's type, and the number of a value
-    that stands in all rows.
-    """
+    """A column: its name, numpy's type, and what gives the number of a value in all rows."""
 
     name: str
-    attribute: str
     kind: Any
     number_of: Callable[[Any], float]
+
+
+class Columns(NamedTuple):
+    """The columns of a kind of row, and what gives their values ``of`` a row: there are several."""
+
+    of: Callable[[Row], Sequence[Any]]
+    columns: Sequence[Column]
 
 
 class Held(NamedTuple):
@@ -71,7 +76,7 @@ class Trace:
         share_memory()
         self._folder = folder
         self._replayed = replayed
-        self._columns: dict[type[Row], Sequence[Column]] = {}
+        self._columns: dict[type[Row], Columns] = {}
         self._limit = LIMIT
         self._held = {name: Held([], []) for name in COLUMNS}
         self._weights = dict.fromkeys(COLUMNS, 0)
@@ -94,8 +99,8 @@ class Trace:
         table = row.table
         kept: dict[str, Any] = {}
         rows = None
-        for name, attribute, kind, number_of in self._columns_of(type(row)):
-            value = getattr(row, attribute)
+        columns = self._columns_of(type(row))
+        for (name, kind, number_of), value in zip(columns.columns, columns.of(row), strict=True):
             if value is None:
                 continue
             if not isinstance(value, ROWS):
@@ -116,15 +121,19 @@ class Trace:
         if self._weights[table] > self._limit and self._folder is not None:
             self._spill(table, self._folder)
 
-    def _columns_of(self, kind: type[Row]) -> Sequence[Column]:
+    def _columns_of(self, kind: type[Row]) -> Columns:
         """Return the columns of a kind of row; to look for them takes longer than to write one."""
         known = self._columns.get(kind)
         if known is None:
-            numbers = [(one, NUMBERS[TYPES[one.kind.value]]) for one in columns_of(kind)]
-            known = self._columns[kind] = [
-                Column(one.name, one.attribute, number, self._number_of(kind.table, one.name, number))
-                for one, number in numbers
-            ]
+            each = columns_of(kind)
+            types = [NUMBERS[TYPES[one.kind.value]] for one in each]
+            known = self._columns[kind] = Columns(
+                attrgetter(*(one.attribute for one in each)),
+                [
+                    Column(one.name, number, self._number_of(kind.table, one.name, number))
+                    for one, number in zip(each, types, strict=True)
+                ],
+            )
         return known
 
     def _number_of(self, table: str, name: str, kind: Any) -> Callable[[Any], float]:
