@@ -39,25 +39,29 @@ ONE = np.ones(1, bool)
 
 
 class NewHops:
-    """Columns of the hops that were booked last, as those of :class:`BookedHops`.
+    """The hops that were booked last.
 
-    They are kept as numbers alone: Python looks for garbage among objects.
+    They are kept as columns of numbers: Python looks for garbage among objects.
     """
 
     def __init__(self) -> None:
-        self.columns = array("q"), array("q"), array("d"), array("d"), array("d")
+        self._columns = array("q"), array("q"), array("d"), array("d"), array("d")
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self._columns[0])
 
     def add(self, of: int, route: Route) -> None:
         """Add the hops of a message."""
-        message, row, begin_s, sent_s, end_s = self.columns
+        message, row, begin_s, sent_s, end_s = self._columns
         message.extend([of] * len(route))
         row.extend(route.row)
         begin_s.extend(route.begin_s)
         sent_s.extend(route.sent_s)
         end_s.extend(route.arrival_s)
+
+    def hops(self) -> BookedHops:
+        """Return them."""
+        return BookedHops._make(np.array(column) for column in self._columns)
 
 
 class BookedHops(NamedTuple):
@@ -69,16 +73,16 @@ class BookedHops(NamedTuple):
     sent_s: Floats
     end_s: Floats
 
-    def with_new(self, new: NewHops) -> BookedHops:
-        """Return these, and behind them new ones."""
-        return BookedHops(*map(np.append, self, new.columns))
+    def and_then(self, more: BookedHops) -> BookedHops:
+        """Return these, and others behind them."""
+        return BookedHops._make(map(np.concatenate, zip(self, more, strict=True)))
 
     def where(self, some: Mask | Ints) -> BookedHops:
         """Return some of the hops."""
-        return BookedHops(*(column[some] for column in self))
+        return BookedHops._make(column[some] for column in self)
 
 
-NO_HOPS = BookedHops(*(np.array(column) for column in NewHops().columns))
+NO_HOPS = NewHops().hops()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +108,9 @@ class MovedHops:
     ) -> MovedHops:
         """Put hops over ``contacts`` that have ended in the order in which they did."""
         number = np.array([message.number for message in messages])
-        of, row, *times_s = hops.where(np.lexsort((number[hops.of], hops.end_s)))
-        return cls(messages, of, *_ends(row, contacts), *times_s, Outcome.DELIVERED)
+        of, row, begin_s, sent_s, end_s = hops.where(np.lexsort((number[hops.of], hops.end_s)))
+        ends = _ends(row, contacts)
+        return cls(messages, of, *ends, begin_s, sent_s, end_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
@@ -212,7 +217,7 @@ class HopLog:
             return
         self._looked_s = now_s
         if self._new:
-            self._under_way = self._under_way.with_new(self._new)
+            self._under_way = self._under_way.and_then(self._new.hops())
             self._new = NewHops()
         hops, messages = self._under_way, self._messages
         ended = hops.end_s <= now_s
