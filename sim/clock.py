@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -40,7 +41,7 @@ class Timeline(simpy.Environment):
     def __init__(self) -> None:
         super().__init__()
         self.time_s = 0.0
-        self._scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
+        self.scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
         self._numbers = count()
 
     @property
@@ -51,20 +52,20 @@ class Timeline(simpy.Environment):
     def schedule(
         self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
     ) -> None:
-        """Schedule an event after a delay, or a :class:`Moment` at its own time and priority."""
-        time_s = self.time_s + delay
-        if isinstance(event, Moment):
-            time_s = event.time_s
-            priority = event.priority
-        heappush(self._scheduled, (time_s, priority, next(self._numbers), event))
+        """Schedule an event after a delay."""
+        self.schedule_at(event, self.time_s + delay, priority)
+
+    def schedule_at(self, event: simpy.Event, time_s: float, priority: EventPriority) -> None:
+        """Schedule an event at a time."""
+        heappush(self.scheduled, (time_s, priority, next(self._numbers), event))
 
     def peek(self) -> float:
         """Return the time of the next event, inf if there is none."""
-        return self._scheduled[0][0] if self._scheduled else math.inf
+        return self.scheduled[0][0] if self.scheduled else math.inf
 
     def step(self) -> None:
         """Process the next event."""
-        self.time_s, _, _, event = heappop(self._scheduled)
+        self.time_s, _, _, event = heappop(self.scheduled)
         callbacks = event.callbacks
         event.callbacks = None  # type: ignore[assignment]  # as SimPy marks a processed event
         for callback in callbacks:
@@ -79,17 +80,21 @@ class Timeline(simpy.Environment):
 
 
 class Moment(simpy.Event):
-    """An event that happens at a given time."""
+    """An event that happens at a given time, at which something may be called with it."""
 
-    def __init__(self, timeline: Timeline, time_s: float, priority: EventPriority = NORMAL) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        time_s: float,
+        priority: EventPriority = NORMAL,
+        call: Callable[[simpy.Event], None] | None = None,
+    ) -> None:
         # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
         self.env = timeline
-        self.callbacks = []
-        self.time_s = time_s
-        self.priority = priority
+        self.callbacks = [] if call is None else [call]
         self._ok = True
         self._value = None
-        timeline.schedule(self)
+        timeline.schedule_at(self, time_s, priority)
 
 
 class Clock:
@@ -119,10 +124,15 @@ class Clock:
         """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
         return self._at(time_s, NORMAL)
 
-    def _at(self, time_s: float, priority: EventPriority) -> simpy.Event:
+    def _at(
+        self,
+        time_s: float,
+        priority: EventPriority,
+        call: Callable[[simpy.Event], None] | None = None,
+    ) -> simpy.Event:
         if not self._timeline.time_s <= time_s < math.inf:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
-        return Moment(self._timeline, time_s, priority)
+        return Moment(self._timeline, time_s, priority, call)
 
     def call_at(
         self, name: str, time_s: float, act: Callable[[], None], *, first: bool = False
@@ -132,13 +142,11 @@ class Clock:
         ``name`` stands in the errors of what is called; with ``first`` it comes before
         all else at that time.
         """
-        moment = self._at(time_s, URGENT if first else NORMAL)
-        moment.callbacks.append(lambda _: self._act(name, act))
+        self._at(time_s, URGENT if first else NORMAL, partial(self._act, name, act))
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
-        instant = Moment(self._timeline, self.now, LAST)
-        instant.callbacks.append(lambda _: self._act(name, act))
+        Moment(self._timeline, self.now, LAST, partial(self._act, name, act))
 
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
@@ -165,9 +173,10 @@ class Clock:
         Raises InvariantError for an event before the last one, or at what is no time.
         """
         timeline = self._timeline
-        while not self.stopped:
+        scheduled = timeline.scheduled
+        while scheduled and not self.stopped:
             now_s = timeline.time_s
-            next_s = timeline.peek()
+            next_s = scheduled[0][0]
             if not next_s >= now_s:  # so of NaN too
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")
             if next_s > until_s or next_s == math.inf:
@@ -189,7 +198,7 @@ class Clock:
             self._broken = self.failed(name, error)
             raise self._broken from error
 
-    def _act(self, name: str, act: Callable[[], None]) -> None:
+    def _act(self, name: str, act: Callable[[], None], _moment: simpy.Event) -> None:
         try:
             act()
         except ANYTHING as error:

@@ -183,7 +183,7 @@ class FedAvg(Rounds):
         members = self.members(devices)
         if not is_everybody(members):
             own = own[members]
-        return float(own.sum())
+        return float(np.add.reduce(own))
 
     def next_of_use(self, name: str) -> NextContact:
         """Return what to ask for: any contact or, over a mesh, one in which something is to do.

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from learning.requests.cluster import Ints
 from sim.facts.coded import Coded
 from sim.facts.stream import Facts
 from sim.facts.transfers import Connected, Disconnected
@@ -48,14 +47,7 @@ class Edges:
                     kind(
                         time_s=time_s[new],
                         cluster=Coded(contacts.cluster[new], clusters),
-                        contact_id=_contact_ids(contacts, new),
+                        contact_id=contacts.ids_of(new),
                         satellite=Coded(contacts.satellite[new], satellites),
                     )
                 )
-
-
-def _contact_ids(contacts: ContactColumns, numbers: Ints) -> Ints:
-    """Return the ids of contacts, which are not their numbers where they are given."""
-    if not contacts.given:
-        return numbers
-    return np.array([contacts.named(number)[0] for number in numbers.tolist()], np.int64)

@@ -8,15 +8,15 @@ on when somebody looks.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.stream import Facts
@@ -28,6 +28,7 @@ from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
 from sim.routing.book import Contacts
+from sim.routing.hop import Route
 from sim.world.topology import Topology
 
 HOPS = 1 << 16
@@ -35,6 +36,53 @@ HOPS = 1 << 16
 
 ONE = np.ones(1, bool)
 """The only device of a satellite."""
+
+
+class NewHops:
+    """The hops that were booked last.
+
+    They are kept as columns of numbers: Python looks for garbage among objects.
+    """
+
+    def __init__(self) -> None:
+        self._columns = array("q"), array("q"), array("d"), array("d"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def add(self, of: int, route: Route) -> None:
+        """Add the hops of a message."""
+        message, row, begin_s, sent_s, end_s = self._columns
+        message.extend([of] * len(route))
+        row.extend(route.row)
+        begin_s.extend(route.begin_s)
+        sent_s.extend(route.sent_s)
+        end_s.extend(route.arrival_s)
+
+    def hops(self) -> BookedHops:
+        """Return them."""
+        return BookedHops._make(np.array(column) for column in self._columns)
+
+
+class BookedHops(NamedTuple):
+    """Columns (N,) of hops that are booked, each ``of`` a message; those of one are in order."""
+
+    of: Ints
+    row: Ints
+    begin_s: Floats
+    sent_s: Floats
+    end_s: Floats
+
+    def and_then(self, more: BookedHops) -> BookedHops:
+        """Return these, and others behind them."""
+        return BookedHops._make(map(np.concatenate, zip(self, more, strict=True)))
+
+    def where(self, some: Mask | Ints) -> BookedHops:
+        """Return some of the hops."""
+        return BookedHops._make(column[some] for column in self)
+
+
+NO_HOPS = NewHops().hops()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,42 +104,22 @@ class MovedHops:
 
     @classmethod
     def ended(
-        cls, messages: Sequence[MeshMessage], each: Sequence[slice], contacts: Contacts
+        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts
     ) -> MovedHops:
-        """Put ``each`` message's hops that have ended in the order in which they did.
-
-        They are a slice of its route, over ``contacts``.
-        """
-        of = np.repeat(np.arange(len(messages)), [some.stop - some.start for some in each])
-        routes = [(message.route, some) for message, some in zip(messages, each, strict=True)]
-        row = _joined((route.row[some] for route, some in routes), np.int64)
-        begin_s = _joined((route.begin_s[some] for route, some in routes), float)
-        sent_s = _joined((route.sent_s[some] for route, some in routes), float)
-        end_s = _joined((route.arrival_s[some] for route, some in routes), float)
+        """Put hops over ``contacts`` that have ended in the order in which they did."""
         number = np.array([message.number for message in messages])
-        order = np.lexsort((number[of], end_s))
-        ends = _ends(row[order], contacts)
-        return cls(
-            messages,
-            of[order],
-            *ends,
-            begin_s[order],
-            sent_s[order],
-            end_s[order],
-            Outcome.DELIVERED,
-        )
+        of, row, begin_s, sent_s, end_s = hops.where(np.lexsort((number[hops.of], hops.end_s)))
+        ends = _ends(row, contacts)
+        return cls(messages, of, *ends, begin_s, sent_s, end_s, Outcome.DELIVERED)
 
     @classmethod
     def cut_off(
-        cls, messages: Sequence[MeshMessage], contacts: Contacts, end_s: float
+        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts, end_s: float
     ) -> MovedHops:
-        """Return the next hop of each message, on which it is as the run ends."""
-        of = np.arange(len(messages))
-        following = [(message.route, message.written) for message in messages]
-        ends = _ends(np.array([route.row[hop] for route, hop in following]), contacts)
-        begin_s = np.array([route.begin_s[hop] for route, hop in following])
-        sent_s = np.array([route.sent_s[hop] for route, hop in following])
-        ends_s = np.full(len(messages), end_s)
+        """Return hops over ``contacts`` on which messages are as the run ends."""
+        of, row, begin_s, sent_s, _ = hops
+        ends_s = np.full(len(of), end_s)
+        ends = _ends(row, contacts)
         return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
 
     @property
@@ -113,11 +141,6 @@ class MovedHops:
         span_s = self.sent_s[cut] - self.begin_s[cut]
         share[cut] = (self.end_s[cut] - self.begin_s[cut]) / span_s
         return share
-
-
-def _joined(parts: Iterable[list[Any]], kind: type) -> np.ndarray:
-    """Return lists one behind the other: much faster than an array of each."""
-    return np.fromiter(chain.from_iterable(parts), kind)
 
 
 def _ends(row: Ints, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
@@ -163,7 +186,10 @@ class HopLog:
         self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
-        self._under_way: list[MeshMessage] = []
+        # Messages that are not through, and their hops.
+        self._messages: list[MeshMessage] = []
+        self._under_way = NO_HOPS
+        self._new = NewHops()
         self._looked_s = -np.inf
         self._added = 0
         self._rows: list[_Rows] = []
@@ -173,10 +199,11 @@ class HopLog:
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
-    def add(self, message: MeshMessage) -> None:
+    def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
-        self._under_way.append(message)
-        self._added += len(message.route)
+        self._new.add(len(self._messages), route)
+        self._messages.append(message)
+        self._added += len(route)
         self._looked_s = -np.inf  # a hop may take no time
 
     @property
@@ -189,26 +216,29 @@ class HopLog:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        messages: list[MeshMessage] = []
-        each = []
-        for message in self._under_way:
-            ended = message.take_ended(now_s)
-            if ended.stop > ended.start:
-                messages.append(message)
-                each.append(ended)
-        if messages:
-            self._under_way = [one for one in self._under_way if not one.is_through]
-            self._write(MovedHops.ended(messages, each, self._contacts))
+        if self._new:
+            self._under_way = self._under_way.and_then(self._new.hops())
+            self._new = NewHops()
+        hops, messages = self._under_way, self._messages
+        ended = hops.end_s <= now_s
+        if not np.count_nonzero(ended):
+            return
+        left = hops.where(~ended)
+        places, of = np.unique(left.of, return_inverse=True)
+        self._messages = [messages[place] for place in places.tolist()]
+        self._under_way = left._replace(of=of)
+        self._write(MovedHops.ended(messages, hops.where(ended), self._contacts))
 
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
-        left = self._under_way
-        self._under_way = []
-        begun = [message for message in left if message.route.begin_s[message.written] < end_s]
-        if begun:
-            self._write(MovedHops.cut_off(begun, self._contacts, end_s))
-        return left
+        hops, messages = self._under_way, self._messages
+        self._under_way, self._messages = NO_HOPS, []
+        following = hops.where(np.unique(hops.of, return_index=True)[1])
+        begun = following.where(following.begin_s < end_s)
+        if len(begun.of):
+            self._write(MovedHops.cut_off(messages, begun, self._contacts, end_s))
+        return messages
 
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""

@@ -198,8 +198,7 @@ class Mesh:
         if message.way is not None:
             self.missing[message.way].routed += 1
         if route:
-            message.route = route
-            self._log.add(message)
+            self._log.add(message, route)
             if self._log.is_long:
                 self.flush()
             if self._has_batteries:

@@ -118,8 +118,9 @@ class MeshTimetable:
 
     def contact_of(self, route: Route) -> int:
         """Return the number of the contact with the server that a message goes over."""
-        first, last = (self._numbers[route.row[place]] for place in (0, -1))
-        contact = last if last >= self._links else first
+        contact = self._numbers[route.row[-1]]
+        if contact < self._links:
+            contact = self._numbers[route.row[0]]
         return self._contacts.id_of(contact - self._links)
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:

@@ -85,7 +85,7 @@ class ClusterSessions:
 
     def first_contact(self) -> float:
         """Return the number of the first contact of all sessions; inf if there is none."""
-        return self.planned.named(0)[0] if len(self.planned) else math.inf
+        return self.planned.id_of(0) if len(self.planned) else math.inf
 
     # Edges of contacts: looked up, or as events.
 
@@ -371,7 +371,7 @@ class ClusterSessions:
         gone_s = self._clock.now - self.planned.closes_s[self._contact]
         if self._open is None and gone_s > LAST_BITS_S:
             return None
-        return self.planned.named(self._contact)[0]
+        return self.planned.id_of(self._contact)
 
     def next_contact(
         self,

@@ -275,12 +275,13 @@ class PlannedSessions:
         )
 
     def close(self, place: int) -> None:
-        """Let the links of a session go, if they were asked for."""
-        if place in self._made:
-            self._made[place].close()
+        """Let a session go with its links, if it was asked for."""
+        made = self._made.pop(place, None)
+        if made is not None:
+            made.close()
 
     def close_all(self, first: int, after_last: int) -> None:
-        """Let the links of sessions go, those of them that were asked for."""
+        """Let sessions go with their links, those of them that were asked for."""
         for place in range(first, after_last) if self._made else ():
             self.close(place)
 
@@ -288,12 +289,16 @@ class PlannedSessions:
         """Return one of the contacts of all sessions."""
         return self.contacts[int(self.numbers[place])]
 
+    def id_of(self, place: int) -> int:
+        """Return the number of a contact, without making it."""
+        return self.contacts.id_of(int(self.numbers[place]))
+
     def named(self, place: int) -> tuple[int, str, int]:
         """Return number, satellite and session of a contact, without making it."""
         return self.contacts.named(int(self.numbers[place]))
 
     def __getitem__(self, place: int) -> PlannedSession:
-        """Return a session, the same one each time."""
+        """Return a session, the same one each time until it is let go."""
         made = self._made.get(place)
         if made is not None:
             return made

@@ -55,6 +55,9 @@ class MeshSessions(PlannedSessions):
 
     def __getitem__(self, place: int) -> PlannedSession:
         """Return the pass of a session, as long as it lasts."""
+        made = self._made.get(place)
+        if made is not None:
+            return made
         place = range(len(self))[place]
         if place not in self._made:
             self._made[place] = PlannedSession(place, (self.contact(place),))

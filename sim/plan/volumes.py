@@ -151,8 +151,7 @@ def session_volumes(plan: Plan) -> list[SessionVolume]:
     of_contacts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for client, sessions in enumerate(of_clients):
         for place in range(len(sessions)):
-            first, _, _ = sessions.named(sessions.edges[place])
-            of_contacts[first].append((client, place))
+            of_contacts[sessions.id_of(sessions.edges[place])].append((client, place))
     found = []
     for number in sorted(of_contacts, key=plan.contacts.start_s.__getitem__):
         of_contact = of_contacts[number]

@@ -137,6 +137,7 @@ class Book:
         )
         self._unknown = np.flatnonzero(kind == UNKNOWN)
         self._unknown = self._unknown[np.argsort(contacts.start_s[self._unknown], kind="stable")]
+        self._unknown_s: Floats = contacts.start_s[self._unknown]
         gaps = self._gaps(count + SPARE, count)
         gaps["begin_s"][:count] = contacts.start_s
         gaps["end_s"][:count] = contacts.end_s
@@ -174,6 +175,8 @@ class Book:
 
     def take(self, route: Route) -> None:
         """Take the times of hops out; raise ValueError where one is not free."""
+        if not route:
+            return
         counters = self.rows.counters
         if counters[LEFT] < len(route):
             self._add_gaps(len(route))
@@ -211,9 +214,8 @@ class Book:
     def look_up(self) -> None:
         """Look the rates up that are wanted, and those of contacts that open soon behind."""
         wanted = self.rows.counters[WANTED]
-        starts_s = self.contacts.start_s
-        until_s = starts_s[wanted] + LOADED_AHEAD_S
-        last = int(np.searchsorted(starts_s[self._unknown], until_s, side="right"))
+        until_s = self.contacts.start_s[wanted] + LOADED_AHEAD_S
+        last = int(np.searchsorted(self._unknown_s, until_s, side="right"))
         new = self._unknown[self._looked_up : last]
         self._looked_up = max(self._looked_up, last)
         for row in new[self.contacts.end_s[new] >= self.now_s].tolist():
@@ -231,7 +233,7 @@ class Book:
             kind = STEADY if rates.counted else FIXED
             self._change(row, kind=kind, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
             return
-        points = np.column_stack(rates.curve).ravel()
+        points = np.array(rates.curve).T.ravel()
         if self._points + len(points) > len(self.rows.points):
             self._forget_points(len(points))
         first = self._points

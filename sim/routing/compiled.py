@@ -33,9 +33,37 @@ def _never_asked(_book: Any, _row: int, _begin_s: float, _bits: float) -> tuple[
     return inf, inf
 
 
-@cache
+class OfOneKind:
+    """A compiled function whose arguments are always of the types that they have at first.
+
+    They are looked at once: to look at those of all arrays of a search takes as long as the search.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._entry: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        if self._entry is None:
+            numba = import_module("numba")
+            self._entry = self._function.compile(tuple(map(numba.typeof, args)))
+        return self._entry(*args)
+
+
 def functions_of_search(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
-    """Return the functions of the search by their names, as they are or compiled."""
+    """Return the functions of the search by their names, as they are or compiled.
+
+    Those that are compiled are for one book: they get the same types of arrays each time.
+    """
+    functions = _functions(compiled=compiled)
+    if not compiled:
+        return functions
+    return {name: OfOneKind(function) for name, function in functions.items()}
+
+
+@cache
+def _functions(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
     functions = {
         name: value
         for module in MODULES

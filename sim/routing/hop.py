@@ -31,8 +31,8 @@ class Route:
     def of(cls, figures: Any) -> Route:
         """Return the hops with such figures: a list, or an array where the search is compiled."""
         values = figures.tolist() if isinstance(figures, np.ndarray) else figures
-        rows, *times_s = (values[column::HOP] for column in range(HOP))
-        return cls(figures, list(map(int, rows)), *times_s)
+        row = list(map(int, values[::HOP]))
+        return cls(figures, row, values[1::HOP], values[2::HOP], values[3::HOP])
 
     def __len__(self) -> int:
         return len(self.row)

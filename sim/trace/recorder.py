@@ -10,7 +10,8 @@ import hashlib
 import operator
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,21 @@ BLOCK = 25
 """Rows that take as much memory as a block of them takes beside."""
 
 
+class Column(NamedTuple):
+    """A column: its name, numpy's type, and what gives the number of a value in all rows."""
+
+    name: str
+    kind: Any
+    number_of: Callable[[Any], float]
+
+
+class Columns(NamedTuple):
+    """The columns of a kind of row, and what gives their values ``of`` a row: there are several."""
+
+    of: Callable[[Row], Sequence[Any]]
+    columns: Sequence[Column]
+
+
 class Held(NamedTuple):
     """Rows of a table: sorted runs on disk, and the blocks that came behind them."""
 
@@ -60,7 +76,7 @@ class Trace:
         share_memory()
         self._folder = folder
         self._replayed = replayed
-        self._columns: dict[type[Row], tuple[tuple[str, str, Any], ...]] = {}
+        self._columns: dict[type[Row], Columns] = {}
         self._limit = LIMIT
         self._held = {name: Held([], []) for name in COLUMNS}
         self._weights = dict.fromkeys(COLUMNS, 0)
@@ -83,12 +99,12 @@ class Trace:
         table = row.table
         kept: dict[str, Any] = {}
         rows = None
-        for name, attribute, kind in self._columns_of(type(row)):
-            value = getattr(row, attribute)
+        columns = self._columns_of(type(row))
+        for (name, kind, number_of), value in zip(columns.columns, columns.of(row), strict=True):
             if value is None:
                 continue
             if not isinstance(value, ROWS):
-                kept[name] = self._one(table, name, kind, value)
+                kept[name] = number_of(value)
                 continue
             if rows is None:
                 rows = len(value)
@@ -105,26 +121,28 @@ class Trace:
         if self._weights[table] > self._limit and self._folder is not None:
             self._spill(table, self._folder)
 
-    def _columns_of(self, kind: type[Row]) -> tuple[tuple[str, str, Any], ...]:
-        """Return the columns of a kind of row: name, attribute, and numpy's type.
-
-        To compare types of Arrow takes longer than to write a value.
-        """
+    def _columns_of(self, kind: type[Row]) -> Columns:
+        """Return the columns of a kind of row; to look for them takes longer than to write one."""
         known = self._columns.get(kind)
         if known is None:
-            known = self._columns[kind] = tuple(
-                (column.name, column.attribute, NUMBERS[TYPES[column.kind.value]])
-                for column in columns_of(kind)
+            each = columns_of(kind)
+            types = [NUMBERS[TYPES[one.kind.value]] for one in each]
+            known = self._columns[kind] = Columns(
+                attrgetter(*(one.attribute for one in each)),
+                [
+                    Column(one.name, number, self._number_of(kind.table, one.name, number))
+                    for one, number in zip(each, types, strict=True)
+                ],
             )
         return known
 
-    def _one(self, table: str, name: str, kind: Any, value: Any) -> float:
-        """Return the number of a value that stands in all rows."""
+    def _number_of(self, table: str, name: str, kind: Any) -> Callable[[Any], float]:
+        """Return what gives the number of a value that stands in all rows of a column."""
         if kind is CODES:
-            return self._vocabularies[table, name].code(value)
+            return self._vocabularies[table, name].code
         if kind is np.bool_:
-            return bool(value)
-        return operator.index(value) if kind is np.int64 else float(value)
+            return bool
+        return operator.index if kind is np.int64 else float
 
     def _each(self, table: str, name: str, kind: Any, value: Any, rows: int) -> np.ndarray:
         """Return an array (N,) of the values of rows."""
@@ -166,6 +184,7 @@ class Trace:
         self._weights[name] = 0
         for column in self._words(name):
             del self._vocabularies[name, column]
+        self._columns.clear()  # they refer to these
 
     def _runs(self, name: str, folder: Path) -> list[SortedRun]:
         """Return the runs of a table on disk, and one more with the blocks in memory, if any."""

@@ -196,8 +196,7 @@ def test_hops_are_told_in_one_order(messages, looks):
                 message = MeshMessage(number, plan.isls.names[0], None, Payload("model", 8.0))
                 ends_s = time_s + np.cumsum([0.0, *messages[number][1]])
                 hops = [(0.0, begin_s, end_s, end_s) for begin_s, end_s in pairwise(ends_s)]
-                message.route = Route.of(np.ravel(hops))
-                log.add(message)
+                log.add(message, Route.of(np.ravel(hops)))
             if time_s in looks:  # before messages that set off at that time, and behind each
                 log.look(time_s)
                 log.flush()
