@@ -84,7 +84,7 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     clear = (one for one in several if one.ranking.winners and not _is_alike(one))
     if decided := next(clear, None):
         return f"{_decided(decided, few)}."
-    if first.measure.target and len(first.ranking.best) == 1 and first.ranking.without:
+    if first.measure.target and first.ranking.verdict is Verdict.NEVER and first.ranking.best:
         return f"{_only_one(first, few)}."
     return f"{_upper(first.measure.name)}: {_in_short(first, few)}."
 

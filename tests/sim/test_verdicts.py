@@ -320,6 +320,10 @@ def test_who_alone_reaches_the_target_is_the_headline():
     assert headline_of(**{"hours_to_0.80": reached}) == (
         "Only a reaches 0.80 with each seed (1.00 days); c: 1 of 3 seeds reached it; b: never."
     )
+    reached["d"] = [13.0, 20.0, 60.0]
+    assert headline_of(**{"hours_to_0.80": reached}).startswith(
+        "Days to 0.80: a and d cannot be told apart over 3 seeds"
+    )
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
