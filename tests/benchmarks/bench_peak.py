@@ -4,7 +4,7 @@
 of its own, and prints the estimate and the peak of the process, in MB, and their ratio. With
 `--weights FOLDER FOLDER FOLDER --data FILE FILE FILE` it runs `paper-exp1-real` besides, in twenty
 settings that are cut short: three Llama checkpoints of one shape, and files of questions. With
-`--encoder FOLDER --tasks FILE FILE FILE FILE` it runs `paper-exp2-real` in five. Words behind
+`--encoder FOLDER --tasks FILE FILE FILE FILE` it runs `paper-exp2-real` in seven. Words behind
 `--only` pick settings by their names.
 
 `--seconds` prints CPU seconds in place of memory: those of one local round, and of one evaluation,
@@ -76,6 +76,8 @@ ENCODER: dict[str, dict[str, Any]] = {
     "MiniLM, all layers": ALL,
     "MiniLM, rank 4": {"learning.lora.rank": 4},
     "MiniLM, synchronous": SYNCHRONOUS,
+    "MiniLM, three cycles": {"stop.cycles": 3},
+    "synchronous, three cycles": SYNCHRONOUS | {"stop.cycles": 3},
     "MiniLM, one expert": {
         "learning.method": "fedavg-per-cluster",
         "learning.model.experts_per_checkpoint": 1,
