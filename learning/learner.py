@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -24,7 +25,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
-from learning.training.recipe import LocalRounds, TrainedPart
+from learning.training.recipe import Asked, LocalRounds, TrainedPart
 from learning.values.handle import Apply, Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
@@ -54,7 +55,8 @@ class Learner:
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
     Devices would compute that one ``counted_micro_batch`` samples at a time, None for as the model.
-    Results of training, and their keys, are those of ``config`` alone.
+    Results of training, and their keys, are those of ``config`` alone. Where somebody counts what
+    is trained, ``asked`` has the rounds of each part.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Learner:
         self.skips_unchanged = skips_unchanged
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
+        self.asked: Counter[Asked] | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 

@@ -81,12 +81,18 @@ class Federation:
 
     With ``own_experts`` every expert is trained by one cluster, else by all of them. Clusters that
     are merged ``in_turn`` each hold another version of the server's model; else a round makes one.
-    Of experts of their own only one cluster's change at a time.
+    Of experts of their own only one cluster's change at a time. While the devices of a cluster
+    train, so many others are ``waiting`` at most: they have trained and will do so again. Those of
+    a cluster whose last contact is over hold nothing. Devices train ``again``, some ``in_gaps``
+    between two contacts.
     """
 
     cycles: int
     own_experts: bool = False
     in_turn: bool = True
+    waiting: int = 0
+    again: bool = True
+    in_gaps: bool = False
 
 
 KERNELS = "kernels of products"
@@ -97,10 +103,11 @@ EMBEDDING, STEP = "the blocks below the experts", "one training step"
 EVALUATION, LOGITS = "one evaluation", "the logits of an evaluation"
 WRITING, DATA = "the file of the model", "the data"
 
-STATE_COPIES = {"together": 3.0, "factors": 1.5, "whole": 1.0}
-"""Copies of what devices hold: factors of the last upload and a fresh A; else their base."""
-TRAINING_COPIES = {"factors": 1, "whole": 2}
-"""Copies of it in a training: what it returns, and whole tensors that it began with."""
+TOGETHER_COPIES = 3
+"""Copies of what is trained that devices hold which are trained together."""
+WAITING_COPIES = {"factors": 1.5, "whole": 2.0}
+"""Copies of it that waiting devices hold: factors of the last upload and a fresh A; else whole
+tensors as they were trained, and the update that was made of them."""
 ACTIVATION_COPIES = 1.5
 """Copies of the activations of devices that train together: and what is derived from them."""
 VERSIONS = 2
@@ -223,13 +230,16 @@ def _single(sizes: Architecture) -> int:
 
 
 def _of_model(config: LearningConfig, sizes: Architecture) -> Iterator[Part]:
-    yield Part(MODEL, float(sizes.parameters * sizes.native_bytes))
+    each = config.model.experts_per_checkpoint
+    equal = sizes.experts * (each - 1) // each  # those of a checkpoint are one tensor
+    numbers = sizes.parameters - equal * sizes.expert_parameters
+    yield Part(MODEL, float(numbers * sizes.native_bytes))
     if sizes.native_bytes < SINGLE_BYTES and config.device in ("cpu", "auto"):
         yield Part(KERNELS, float(MOST_KERNELS * KERNEL_BYTES))
     if config.model.checkpoints:
         stored = precision_of(replace(config, precision="auto"))
         if stored != precision_of(config):  # else the tensors are the files, mapped
-            yield Part(LOADING, float(sizes.parameters * BYTES[stored]), "before")
+            yield Part(LOADING, float(numbers * BYTES[stored]), "before")
 
 
 def _of_server(
@@ -301,19 +311,30 @@ def _written_bytes(config: LearningConfig, sizes: Architecture) -> float:
 
 
 def _state_bytes(config: LearningConfig, sizes: Architecture, federation: Federation) -> float:
-    """Return what the devices of all clusters hold of their own, and a training makes of it."""
-    held = sum(config.devices) * _trained(config, sizes, federation)
+    """Return what devices hold of their own, and a training of the largest cluster makes of it."""
+    each = _trained(config, sizes, federation)
+    held = sum(config.devices) * each
     if federation.own_experts:  # every expert is one cluster's
         experts = max(config.devices) * sizes.experts * sizes.tuned_parameters
         held = min(held, experts + sum(config.devices) * sizes.shared_parameters)
     slots = len(config.optimizer.slots)
     way = _way(config)
     if way == "together":
-        in_training = held * slots
-    else:
-        trained = max(config.devices) * _trained(config, sizes, federation)
-        in_training = trained * (TRAINING_COPIES[way] + slots)
-    numbers = (STATE_COPIES[way] + slots) * held + in_training
+        return float((TOGETHER_COPIES + 2 * slots) * held * _single(sizes))
+    # What an optimiser remembers is there until the next training, which may forget it.
+    waiting = (WAITING_COPIES[way] + slots) * federation.waiting
+    others = len(config.devices) - 1
+    if not federation.in_turn:  # updates of a round are there until it is over
+        waiting += others - federation.waiting
+    own = max(config.devices) * each
+    before = float(slots * federation.again)
+    if way == "factors":
+        before += WAITING_COPIES[way]
+    elif federation.in_gaps:  # what is trained since the last contact, or the update of that
+        before += 1
+    after = 1 + slots
+    # The update is made when what the training began with is gone.
+    numbers = (after + max(before, 1)) * own + waiting * (held - own) / max(others, 1)
     return float(numbers * _single(sizes))
 
 
@@ -342,14 +363,16 @@ def _of_training(
         whole = sizes.experts * sizes.expert_parameters * SINGLE_BYTES
         added = min(_added_bytes(config, sizes, federation), whole)
         yield Part(STEP, share * added, "training")
-    if found.shards and _embeds(config):
+    if found.shards and embeds(config):
         passed = _tokens_at_once(sizes, found.shards)
         yield Part(EMBEDDING, memory.passing(passed), "embedding")
 
 
-def _embeds(config: LearningConfig) -> bool:
+def embeds(config: LearningConfig) -> bool:
     """Whether blocks below the experts run once for each sample."""
-    return not trains_blocks(config) and text_shape(config.model).dense_layers > 0
+    if not _is_text(config) or trains_blocks(config):
+        return False
+    return text_shape(config.model).dense_layers > 0
 
 
 def _tokens_at_once(sizes: Architecture, samples: int) -> int:
@@ -385,7 +408,7 @@ def _of_data(config: LearningConfig, sizes: Architecture, found: _Samples) -> It
     local = [name for name in config.data.named if not name.startswith(HUB)]
     files = sum(file.stat().st_size for name in local for file in files_under(name))
     yield Part(DATA, float(DATA_COPIES * files))
-    if _is_text(config) and _embeds(config):
+    if embeds(config):
         each = sizes.rows.sequences * sizes.rows.tokens * config.model.hidden * sizes.native_bytes
         kept = sum(count * each for count in found.sets if count * each <= LARGEST_OF_BLOCKS)
         yield Part(DATA, float(kept))

@@ -63,9 +63,14 @@ class TextMemory:
         return float(tokens * numbers * self.number_bytes)
 
     def kept_logits(self, predicted: int) -> float:
-        """Return what the logits of so many ``predicted`` tokens take in a step."""
-        kept = 0 if self.recomputed else predicted * self.shape.vocabulary * SINGLE_BYTES
-        return kept + self.passing_logits(predicted)
+        """Return what the logits of so many ``predicted`` tokens take in a step.
+
+        Those that are recomputed are kept while their gradient is computed, part by part.
+        """
+        numbers = predicted * self.shape.vocabulary
+        if self.recomputed:
+            numbers = min(numbers, LOGITS_AT_ONCE)
+        return numbers * SINGLE_BYTES + self.passing_logits(predicted)
 
     def passing_logits(self, predicted: int) -> float:
         """Return what the logits take of which none is kept."""

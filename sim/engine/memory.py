@@ -205,12 +205,38 @@ def needs_on_accelerator(built: Build) -> list[Need]:
 def _footprint(built: Build) -> Footprint:
     """Return the parts of what training takes, by what the method is like."""
     method = built.method
+    waiting, again = _waiting(built)
     federation = Federation(
         built.cycles,
         own_experts=method.traits.splits_experts,
         in_turn=not issubclass(method, Rounds),
+        waiting=waiting,
+        again=again or method.traits.trains_in_gaps,
+        in_gaps=method.traits.trains_in_gaps,
     )
     return footprint(built.learner.config, federation)
+
+
+def _waiting(built: Build) -> tuple[int, bool]:
+    """Return how many clusters at most wait for another contact in one of another cluster, and
+    whether any has more than one: a cluster is done with what it trained after its last.
+    """
+    contacts = built.plan.contacts
+    clusters = len(built.plan.clusters)
+    cluster = contacts.cluster[contacts.served]
+    start_s = contacts.start_s[contacts.served]
+    first_s = np.full(clusters, np.inf)
+    np.minimum.at(first_s, cluster, start_s)
+    last_s = np.full(clusters, -np.inf)
+    np.maximum.at(last_s, cluster, contacts.end_s[contacts.served])
+    here = start_s < end_of(built)
+    cluster, start_s = cluster[here], start_s[here]
+    again = start_s > first_s[cluster]
+    if built.method.traits.sends_nothing:  # then the method itself keeps what all devices have
+        return clusters - 1, bool(again.any())
+    begun = np.searchsorted(np.sort(first_s), start_s, "left")
+    ended = np.searchsorted(np.sort(last_s), start_s, "right")
+    return int((begun - ended - again).max(initial=0)), bool(again.any())
 
 
 def _learning(built: Build) -> Iterator[Need]:

@@ -7,10 +7,13 @@ learnt or the run ends at an accuracy. So its counts are those of the run, or wh
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from learning.training.recipe import Asked
 from sim.engine.journal import Journal
 from sim.engine.memory import end_of
 from sim.engine.setup import method_of
@@ -33,7 +36,8 @@ class Rehearsal:
     """How many rounds devices train, and a server by itself, and how often a model is evaluated.
 
     They are counted over a ``share`` of the run's simulated time, and told for all of it, as are
-    the seconds of computing that all takes but the training, ``simulated_s``.
+    the seconds of computing that all takes but the training, ``simulated_s``. ``asked``
+    has the rounds of each part that devices had to train in that share.
     """
 
     device_rounds: int
@@ -41,6 +45,13 @@ class Rehearsal:
     evaluations: int
     share: float = 1.0
     simulated_s: float = 0.0
+    asked: Mapping[Asked, int] = field(default_factory=dict)
+
+    @property
+    def computed_rounds(self) -> int:
+        """Rounds that are computed: not those behind a last contact, of which nobody hears."""
+        asked = round(sum(self.asked.values()) / self.share)
+        return (asked or self.device_rounds) + self.server_rounds
 
 
 def rehearsed(built: Build, limit_s: float = LIMIT_S) -> Rehearsal:
@@ -50,10 +61,15 @@ def rehearsed(built: Build, limit_s: float = LIMIT_S) -> Rehearsal:
     """
     began_s = time.process_time()
     watch = _Watch(limit_s)
-    timing = Simulation(without_training(built), Journal(), Trace(replayed=False), [watch])
+    untrained = without_training(built)
+    asked = untrained.learner.asked = Counter()
+    timing = Simulation(untrained, Journal(), Trace(replayed=False), [watch])
     share = 1.0
-    with suppress(Interrupted):
-        timing.run()
+    try:
+        with suppress(Interrupted):
+            timing.run()
+    finally:
+        untrained.learner.asked = None
     if watch.broken_off:
         share = min(1.0, max(timing.clock.now / end_of(built), 1e-6))
     every = timing.clients.by_name.values()
@@ -64,6 +80,7 @@ def rehearsed(built: Build, limit_s: float = LIMIT_S) -> Rehearsal:
         evaluations=round(watch.evaluations / share),
         share=share,
         simulated_s=(time.process_time() - began_s) / share,
+        asked=asked,
     )
 
 

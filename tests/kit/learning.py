@@ -58,7 +58,7 @@ from learning.requests.peers import outcome_of
 from learning.rng import stream
 from learning.settings import Columns, Lora, Optimizer, Pretraining, Schedule, Split
 from learning.training import operations
-from learning.training.computing import TASKS, Stacking
+from learning.training.computing import TASKS, Stacking, TaskApply
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
 from learning.values.company import CooperativeRuns, together

@@ -95,3 +95,8 @@ def memory_bytes(scenario: Any) -> float:
     """What a run of a scenario takes at its peak, by estimate."""
     built = build(scenario)
     return bytes_of(peak_of(needs_of(built, counts_of(built))))
+
+
+def needs_by_name(built: Any) -> dict[str, float]:
+    """What a run takes of memory, by what it is for."""
+    return {need.what: need.bytes for need in needs_of(built, counts_of(built))}
