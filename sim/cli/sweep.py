@@ -146,7 +146,8 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         if as_json:
             output.print_json(printed_rows(rows))
             return
-        print("\n".join([*_finding(done), table_text(rows, keys)]))
+        said, compared = _finding(done, rows)
+        print("\n".join([*said, table_text(compared, keys)]))
         below = {
             "trainings": reuse_text(rows),
             "sweep sha256": sha256_text(rows),
@@ -157,20 +158,25 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
                 print(f"{head:<14} {text}")
 
 
-def _finding(done: Sweeping) -> list[str]:
-    """Return what the sweep has found and what limits it; nothing where nothing is compared."""
+def _finding(done: Sweeping, rows: pa.Table) -> tuple[list[str], pa.Table]:
+    """Return what the sweep has found and what limits it, and its rows with the target of that.
+
+    Nothing is said where nothing is compared.
+    """
     from sim.sweep import answers_of, read_sweep
-    from sim.sweep.answers import MOST_RUNS
+    from sim.sweep.answers import runs_of
     from sim.sweep.answers_text import first_lines
+    from sim.sweep.common_target import MOST_RUNS, with_common_target
     from sim.sweep.side_by_side import side_by_side
 
     if not done.kept:
-        return []
+        return [], rows
     sweep = read_sweep(done.place)
     found = answers_of(sweep)
     beside = side_by_side(sweep) if found.complete <= MOST_RUNS else None
     headline, *limits = first_lines(found, beside)
-    return [headline, *limits] if headline else []
+    compared = with_common_target(sweep, runs_of(sweep))
+    return ([headline, *limits] if headline else []), compared
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
+from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
 from sim.sweep.rows import missing_status
 from sim.sweep.side_by_side import groups_of, labels_in
@@ -31,11 +32,11 @@ def page(folder: Path) -> Page:
 def page_of(sweep: Sweep) -> Page:
     """Return the report of a sweep, with the rows that it has."""
     keys = list(sweep.keys)
-    rows = sweep.rows
+    runs = runs_of(sweep)
+    rows = with_common_target(sweep, runs)
     every = rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]
     target = best_target(done)
-    runs = runs_of(sweep)
     found = answers(every, keys, runs)
     several = len(runs) > 1
     drawn = drawings(rows, keys, target)
@@ -51,7 +52,7 @@ def page_of(sweep: Sweep) -> Page:
     counts, *words = sweep_parts(found)
     # Of one key of names the table of groups says all.
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
-    explored = None if several and names else _explored(sweep, drawn, groups)
+    explored = None if several and names else _explored(sweep, rows, drawn, groups)
     headline, *limits = first_lines(found, beside)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
@@ -99,7 +100,7 @@ def _facets(
 
 
 def _explored(
-    sweep: Sweep, drawn: Mapping[str, Any], groups: Mapping[str, Any]
+    sweep: Sweep, rows: pa.Table, drawn: Mapping[str, Any], groups: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Return the data of the figure over one or two keys; None where nothing is drawn over one."""
     if not drawn["across"] or not drawn["columns"]:
@@ -108,7 +109,7 @@ def _explored(
     lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
     label_of = labels_in(sweep)
     return explorer_of(
-        sweep.rows,
+        rows,
         drawn["across"],
         drawn["others"],
         drawn["columns"],

@@ -26,6 +26,7 @@ from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.sweep.by_key import KeyAnswer, by_key
+from sim.sweep.common_target import MOST_RUNS, with_common_target
 from sim.sweep.differences import Reason, Row, Runs, reasons
 from sim.sweep.folder import Sweep
 from sim.sweep.points import labelled
@@ -36,8 +37,6 @@ from statements import as_json
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_RUNS = 60
-"""Complete points up to which their runs are read."""
 COMBINATION = "combination"
 """What the rows of a sweep are of."""
 EVERY = "all points"
@@ -97,8 +96,8 @@ def answers_of(sweep: Sweep, beside: Comparison | None = None) -> SweepAnswers:
 
     ``beside`` is the comparison of its combinations, if there is one.
     """
-    rows = sweep.rows.to_pylist()
-    return answers(rows, sweep.keys, runs_of(sweep), beside)
+    runs = runs_of(sweep)
+    return answers(with_common_target(sweep, runs).to_pylist(), sweep.keys, runs, beside)
 
 
 def runs_of(sweep: Sweep) -> dict[str, Result]:

@@ -12,6 +12,7 @@ from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS
+from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
 from sim.sweep.folder import Sweep
 from sim.sweep.text import combinations_in
@@ -64,7 +65,9 @@ def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison
     groups = groups_of(sweep, rows, runs)
     if len(groups) < 2:
         return None
-    return compare_groups(groups, MORE_SEEDS, deadline_days, best_target(done))
+    compared = with_common_target(sweep, runs).to_pylist()
+    ended = [row for row in compared if row["status"] == COMPLETE]
+    return compare_groups(groups, MORE_SEEDS, deadline_days, best_target(ended))
 
 
 def compared_keys(sweep: Sweep) -> Sequence[str]:

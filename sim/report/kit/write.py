@@ -34,6 +34,7 @@ from sim.report.latex import Laid, escaped, tabular
 from sim.sweep import read_sweep
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
+from sim.sweep.common_target import with_common_target
 from sim.sweep.folder import run_folders
 from sim.sweep.side_by_side import groups_of
 from statements import Code, Other, Remedy
@@ -123,7 +124,7 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy, str | None]:
             one.relative_to(sweep.folder).as_posix(): Kept.of(load(one)) for one in sweep.finished
         }
         if runs:
-            rows = sweep.rows.to_pylist()
+            rows = with_common_target(sweep, runs).to_pylist()
             target = best_target([row for row in rows if row["status"] == COMPLETE])
             return groups_of(sweep, rows, runs), MORE_POINTS, target
     each = {folder.resolve(): folder for folder in run_folders(folders)}
