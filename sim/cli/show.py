@@ -142,7 +142,7 @@ def report_command(
         path = report(runs, out, map_minute, figures, form, still, paper)
     print(path)
     if paper is not None:
-        from sim.report.kit import points_missing
+        from sim.sweep.folder import points_missing
 
         warn(points_missing(runs))
         print(paper / "paper.tex")
@@ -198,7 +198,8 @@ def cite_command(runs: RunsOrSweeps) -> None:
     """Print BibTeX of what runs, or the points of sweeps, rest on: methods, orbits, links, data."""
     from sim.analysis.citations import citations
     from sim.execution.folder import as_written, read_manifest
-    from sim.sweep.folder import run_folders
+    from sim.sweep.folder import points_missing, run_folders
 
     with as_written(runs):
         print(citations([read_manifest(folder) for folder in run_folders(runs)]))
+        warn(points_missing(runs))

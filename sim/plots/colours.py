@@ -75,14 +75,16 @@ def looks_of(methods: Sequence[str | None]) -> list[Look]:
     """Return the looks of lines by the methods that they show, those of no method by order.
 
     Each has its method's colour, or a free one where that is taken: two variants of a method are as
-    far apart as two methods. Of eight lines no two with colours that are nearly alike have the same
-    dashes; of more, they have other markers.
+    far apart as two methods. Of four lines no two have the same dashes, as colours are equally dark
+    in print; of five to eight, no two with colours that are nearly alike. Of more, they have other
+    markers.
     """
     looks: list[Look] = []
+    few = len(methods) <= len(DASHES)
     for number, method in enumerate(methods):
         hue = _free_hue(number if method is None else _hue_of(method), looks)
         dashes = [(DASH_OF_HUE[hue] + turn) % len(DASHES) for turn in range(len(DASHES))]
-        taken = {look.dash for look in looks if nearly_alike(look.hue, hue)}
+        taken = {look.dash for look in looks if few or nearly_alike(look.hue, hue)}
         dash = next((dash for dash in dashes if dash not in taken), dashes[0])
         mark = (number + number // len(MARKERS)) % len(MARKERS)
         looks.append(Look(hue, dash, mark))

@@ -99,6 +99,14 @@ def read_sweep(folder: str | Path) -> Sweep:
     return Sweep(place, about, pa.concat_tables(read_groups(path)))
 
 
+def points_missing(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each sweep that lacks points."""
+    for place in filter(is_sweep, folders):
+        statuses = read_sweep(place).rows.column("status").to_pylist()
+        if left := sum(status != COMPLETE for status in statuses):
+            yield f"{left} of {len(statuses)} points of {place.name} are not complete."
+
+
 def run_folders(places: Iterable[Path]) -> list[Path]:
     """Return folders of runs, where those of sweeps stand for their complete points.
 

@@ -93,7 +93,8 @@ def test_of_eight_lines_no_two_are_nearly_alike(methods):
     assert len({look.hue for look in looks}) == len({look.mark for look in looks}) == len(looks)
     for one, other in combinations(looks, 2):
         near = min(distance(one.line["color"], other.line["color"], eyes) for eyes in EYES)
-        assert near >= 20 or one.line["linestyle"] != other.line["linestyle"]
+        in_print = len(looks) > 4  # colours are equally dark
+        assert (near >= 20 and in_print) or one.line["linestyle"] != other.line["linestyle"]
 
 
 EYES = {

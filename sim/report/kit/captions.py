@@ -205,17 +205,48 @@ def _settings(manifests: Sequence[Mapping[str, Any]], shared: Mapping[str, Any])
     for key, name in (("days", "day"), ("cycles", "cycle"), ("rounds", "round")):
         if (most := shared.get(f"stop.{key}")) is not None:
             yield f"{as_yaml(most)} {name}{'' if most == 1 else 's'}"
-    if "orbit.source" in shared:
-        kept = [_value(key, shared.get(f"orbit.{key}")) for key in ORBIT]
-        said = [one for one in kept if one]
-        yield f"orbit {shared['orbit.source']}" + (f" ({', '.join(said)})" if said else "")
+    yield from _orbit(shared)
     yield from _clients(manifests[0]["scenario"]["ground"]["clusters"], shared)
+    if "link.preset" in shared:
+        yield f"link preset {shared['link.preset']}"
     if shared.get("learning.train", True):
         for key, name in (("data.kind", "data"), ("model.kind", "model")):
             if f"learning.{key}" in shared:
                 yield f"{name} {shared[f'learning.{key}']}"
+        yield from _training(shared)
     if "learning.method" in shared:
         yield f"method {shared['learning.method']}"
+
+
+def _orbit(shared: Mapping[str, Any]) -> Iterator[str]:
+    """Yield when runs begin, and what flies, where all share it."""
+    if "start" in shared and shared.get("orbit.source") != "slots":
+        yield f"from {shared['start']}"
+    if "orbit.source" in shared:
+        kept = [_value(key, shared.get(f"orbit.{key}")) for key in ORBIT]
+        said = [one for one in kept if one]
+        yield f"orbit {shared['orbit.source']}" + (f" ({', '.join(said)})" if said else "")
+
+
+def _training(shared: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how data are split and devices train, where all runs share it."""
+    own = {key.removeprefix("learning."): value for key, value in shared.items()}
+    if kind := own.get("data.split.kind"):
+        alpha = own.get("data.split.alpha")
+        of = f" (alpha {as_yaml(alpha)})" if alpha is not None else ""
+        yield f"split {kind}{of} over {own.get('data.split.over')}"
+    steps, batch = own.get("steps_per_round"), own.get("batch_size")
+    if steps is not None and batch is not None:
+        yield f"{counted(steps, 'step')} of {counted(batch, 'sample')} a round"
+    if (size := own.get("step_size")) is not None:
+        yield f"step size {as_yaml(size)}"
+    if kind := own.get("optimizer.kind"):
+        yield f"optimizer {kind}"
+    if (seconds := own.get("compute.seconds_per_round")) is not None:
+        yield f"{as_yaml(seconds)} s a round"
+    for key, where in (("per_contact", "a contact"), ("per_gap_max", "a gap at most")):
+        if (most := own.get(f"rounds.{key}")) is not None:
+            yield f"{counted(most, 'round')} {where}"
 
 
 def _clients(clusters: Sequence[Mapping[str, Any]], shared: Mapping[str, Any]) -> Iterator[str]:

@@ -35,7 +35,7 @@ from sim.sweep import read_sweep
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
 from sim.sweep.common_target import with_common_target
-from sim.sweep.folder import run_folders
+from sim.sweep.folder import points_missing, run_folders
 from sim.sweep.side_by_side import groups_of
 from statements import Code, Other, Remedy
 
@@ -129,14 +129,6 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], Remedy, str | None]:
             return groups_of(sweep, rows, runs), MORE_POINTS, target
     each = {folder.resolve(): folder for folder in run_folders(folders)}
     return group_runs([Kept.of(load(one)) for one in each.values()]), MORE_SEEDS, None
-
-
-def points_missing(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield a sentence for each sweep that lacks points."""
-    for place in filter(is_sweep, folders):
-        statuses = read_sweep(place).rows.column("status").to_pylist()
-        if left := sum(status != COMPLETE for status in statuses):
-            yield f"{left} of {len(statuses)} points of {place.name} are not complete."
 
 
 def _check_seeds(groups: Sequence[Group], place: Path, more_seeds: Remedy) -> None:
