@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sim.plan.windows import Find
     from sim.world.world import World
 
+MINUTE = "%Y-%m-%d %H:%M"
 ALL_SERVED = 0.999
 """Share of the hours in view that is served from which one more dish is not tried."""
 
@@ -88,12 +90,21 @@ def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
     windows = WindowCache(None)
     plan = _plan(world, windows.find)
     bar.update("adding up what links carry")
-    found = Capacity(operations(plan))
+    found = Capacity(operations(plan), out=[*_planned_outages(plan)])
     more = one_more(world) if found.served_share < ALL_SERVED else None
     if more is not None:
         bar.update("planning with one more dish")
         found = replace(found, more=(more, operations(_plan(more.world, windows.find))))
     return found, plan
+
+
+def _planned_outages(plan: Plan) -> Iterator[str]:
+    """Yield who is out as planned, from when to when."""
+    planned = {} if plan.faults is None else plan.faults.outages.planned
+    for who, out in planned.items():
+        for begin_s, end_s in out.between(0.0, plan.stop_s).spans():
+            begin, end = (f"{plan.start + timedelta(seconds=s):{MINUTE}}" for s in (begin_s, end_s))
+            yield f"{who} from {begin} to {end}"
 
 
 def _plan(world: World, find: Find) -> Plan:
@@ -118,18 +129,29 @@ def _write(found: Capacity, path: Path) -> None:
 
 
 def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:
+    from sim.execution.identity import portable
+    from sim.plan.budget import budget, heading
     from sim.plan.operations import lanes
     from sim.plots.views import map_at
-    from sim.report.capacity_page import Network, capacity_page
+    from sim.report.capacity_page import DAY_S, Network, capacity_page
     from sim.report.figures import Figures
     from sim.report.page import MOST_ROWS, html
+    from sim.report.run_page import scenario_yaml
     from sim.report.write import write_page
     from sim.world.scenery import scenery_of
 
     view = None
+    links = ""
     if world.orbit.has_geometry:
+        each = [f"{one.about}\n{one.text}" for one in budget(world)]
+        links = "\n\n".join([heading(world), *each])
         view = map_at(scenery_of(world.scenario), plan.start, world.orbit.min_elevation_deg)
-    network = Network(name, plan.start, plan.stop_s, lanes(plan), view)
+    out = {} if plan.faults is None else plan.faults.outages.planned
+    drawn_s = min((float(one.begin_s[0]) for one in out.values()), default=0.0)
+    said = scenario_yaml(portable(world))
+    network = Network(
+        name, plan.start, plan.stop_s, lanes(plan), view, DAY_S * (drawn_s // DAY_S), said, links
+    )
     first, *others = found.tables(MOST_ROWS)
     tables = [first, *found.table_with_more(), *others]
     shown = capacity_page(network, found.finding, found.advice, tables)

@@ -24,6 +24,8 @@ FEW = ("least", "median", "most")
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
 """What servers have of which there may be too few; stations and gateways have dishes."""
 TIME = "time in view"
+MOST_OUT = 3
+"""Planned outages that are named."""
 
 Table = tuple[str, list[str], list[list[str]]]
 """Caption, heads and cells."""
@@ -34,10 +36,12 @@ class Capacity:
     """What a network carries, and the same with one more dish or beam on every server.
 
     ``more`` is None where nobody shares a dish or beam, or where every pass is served in full.
+    ``out`` says who is out as planned, and when.
     """
 
     rows: Sequence[Operations]
     more: tuple[OneMore, Sequence[Operations]] | None = None
+    out: Sequence[str] = ()
 
     @property
     def total(self) -> Operations:
@@ -130,8 +134,10 @@ class Capacity:
 
     @property
     def advice(self) -> list[str]:
-        """What one more dish gives, and how long the longest gaps are: a line each."""
+        """Who is out, what one more dish gives, and how long the longest gaps are: a line each."""
         found = []
+        if self.out:
+            found.append(f"Out as planned, and counted as that: {some(self.out, MOST_OUT)}.")
         if self.more is not None and self.limit != TIME:
             one, rows = self.more
             found.append(

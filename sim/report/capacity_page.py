@@ -20,6 +20,8 @@ DAY_S = 86_400.0
 HOUR_S = 3_600.0
 MOST_LANES = 30
 """Places whose day is drawn; of more, those that are served for the longest."""
+PIXELS = 400
+"""Gaps of less than one of so many parts of what is drawn cannot be seen."""
 TALL = 0.72
 """Part of a lane that its bars take."""
 
@@ -45,32 +47,42 @@ class Lane(Protocol):
 
 @dataclass(frozen=True)
 class Network:
-    """What is drawn of a network: there is no ``map`` where it has no orbits."""
+    """What is shown of a network: there are no ``map`` and ``links`` where it has no orbits.
+
+    A day is drawn, from ``drawn_s`` on. What was assumed stands in the ``scenario`` and in the
+    budgets of its ``links``, as text.
+    """
 
     name: str
     start: datetime
     span_s: float
     lanes: Sequence[Lane]
     map: MapView | None
+    drawn_s: float = 0.0
+    scenario: str = ""
+    links: str = ""
 
 
 def capacity_page(
     network: Network, finding: str, advice: Sequence[str], tables: Sequence[Table]
 ) -> Page:
     """Return the page of a network; its title is the finding."""
-    hours = min(network.span_s, DAY_S) / HOUR_S
+    from_h = network.drawn_s / HOUR_S
+    to_h = min(network.span_s, network.drawn_s + DAY_S) / HOUR_S
     return Page(
         template="capacity.html",
         kind=f"Capacity of {network.name}, {network.span_s / DAY_S:.2f} days from "
         f"{network.start:%Y-%m-%d %H:%M:%S} UTC",
         title=finding.rstrip("."),
-        subtitle="Nothing is sent for that: it is what links carry while they are served.",
+        subtitle="It is what links can carry while they are served: nothing is sent.",
         context={
             "advice": advice,
             "tables": tables,
             "legend": [*legend_of("capacity").values()][1:],
-            "hours": hours,
-            "day": day_of(network.lanes, hours),
+            "hours": (from_h, to_h),
+            "day": day_of(network.lanes, from_h, to_h),
+            "scenario": network.scenario,
+            "links": network.links,
             "many": len(network.lanes),
             "most": MOST_LANES,
             "map": None if network.map is None else picture_of(network.map),
@@ -78,8 +90,15 @@ def capacity_page(
     )
 
 
-def day_of(lanes: Sequence[Lane], hours: float) -> Picture | None:
-    """Return when places are in view and served in the first hours; None without any pass."""
+def _joined(spans: Floats, least: float) -> Floats:
+    """Return begins and ends (2, M) of spans (N, 2), in order and apart, joined over gaps below ``least``."""
+    begin, end = spans[spans[:, 1] > spans[:, 0]].T
+    apart = begin[1:] - end[:-1] >= least
+    return np.stack([begin[np.r_[True, apart][: len(begin)]], end[np.r_[apart, True][: len(end)]]])
+
+
+def day_of(lanes: Sequence[Lane], from_h: float, to_h: float) -> Picture | None:
+    """Return when places are in view and served in some hours; None without any pass."""
     shown = [lane for lane in lanes if len(lane.seen_s)]
     if not shown:
         return None
@@ -89,7 +108,7 @@ def day_of(lanes: Sequence[Lane], hours: float) -> Picture | None:
         shown = [lane for lane in shown if lane.name in kept]
     shown = shown[::-1]  # the first one stands above
     frame = Frame(
-        Axis("hours since the start", 0.0, hours),
+        Axis("hours since the start", from_h, to_h),
         Axis.named("", [lane.name for lane in shown]),
         height=TOP + BOTTOM + LINE * (len(shown) + 1),
     )
@@ -99,6 +118,6 @@ def day_of(lanes: Sequence[Lane], hours: float) -> Picture | None:
         ("hue-0", [lane.served_s for lane in shown]),
     ):
         for number, span_s in enumerate(spans):
-            begin, end = np.minimum(span_s / HOUR_S, hours).T
+            begin, end = _joined(np.clip(span_s / HOUR_S, from_h, to_h), (to_h - from_h) / PIXELS)
             shapes.append(frame.fields(begin, np.full(len(begin), number), look, end - begin, TALL))
     return frame.picture(shapes, [Key("in view", "hue-7"), Key("served", "hue-0")])

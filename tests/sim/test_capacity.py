@@ -2,10 +2,12 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import leomix as face
 import orbit
@@ -361,3 +363,15 @@ def test_the_largest_file_of_a_day_is_that_of_a_whole_day():
     in_first = np.clip(day_s - rows.start_s, 0, rows.end_s - rows.start_s)
     first = (rows.rate_bps * in_first).sum() / 8e9
     assert total.largest_down_gb_in_a_day == pytest.approx(first, rel=1e-9)
+
+
+def test_a_page_says_who_is_out_and_what_was_assumed(leomix, path, tmp_path):
+    """The day that is drawn is the one of the outage, which begins on the second."""
+    page = tmp_path / "page.html"
+    station = yaml.safe_load(Path(path).read_text())["ground"]["stations"][0]["name"]
+    out = f"faults.planned=[{{station: {station}, from_hours: 30, to_hours: 33}}]"
+    said = leomix("capacity", path, "--set", "stop.days=2", "--set", out, "--report", page).out
+    assert f"Out as planned, and counted as that: station {station} from " in said
+    text = page.read_text()
+    assert "Out as planned" in text and "from hour 24 to 48" in text
+    assert "EIRP dBW" in text and f"name: {station}" in text
