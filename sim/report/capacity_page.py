@@ -91,7 +91,7 @@ def capacity_page(
 
 
 def _joined(spans: Floats, least: float) -> Floats:
-    """Return begins and ends (2, M) of spans (N, 2), in order and apart, joined over gaps below ``least``."""
+    """Return begins and ends (2, M) of spans (N, 2): those ``least`` or more apart stay apart."""
     begin, end = spans[spans[:, 1] > spans[:, 0]].T
     apart = begin[1:] - end[:-1] >= least
     return np.stack([begin[np.r_[True, apart][: len(begin)]], end[np.r_[apart, True][: len(end)]]])
