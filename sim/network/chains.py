@@ -21,7 +21,7 @@ from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
 
-Leg = Training | Transfer
+PlannedLeg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""
 
 
@@ -46,7 +46,7 @@ class Chain:
         self.begun_s = begun_s
         self.closing = closing
         self._held_s = held_s
-        self._planned: list[Leg] = []
+        self._planned: list[PlannedLeg] = []
         self._transfers: dict[Way, list[Transfer]] = {}
         self._direct: DirectTransfer | DirectTraining | None = None
         self._begun_at: tuple[Endpoint, Floats] | None = None
@@ -81,7 +81,7 @@ class Chain:
             self._begun_at = endpoint, free_s
 
     @property
-    def legs(self) -> list[Leg]:
+    def legs(self) -> list[PlannedLeg]:
         """The steps as they are planned: what is direct too, once somebody looks closer."""
         if self._begun_at is not None:
             endpoint, free_s = self._begun_at
@@ -93,7 +93,7 @@ class Chain:
         ready_s = np.maximum(self.begun_s, free_s)
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
-            leg: Leg
+            leg: PlannedLeg
             if self._held_s:
                 ready_s = np.maximum(ready_s, self._held_s[number])
             if isinstance(step, Train):
