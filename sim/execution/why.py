@@ -65,6 +65,8 @@ STEPS = frozenset({Code.LARGE_STEP, Code.SMALL_STEP})
 """Causes for which other step sizes are tried before any other key."""
 SIZES_FIRST = 2
 """Step sizes that are tried before any other key."""
+APART = 0.5
+"""How far the classes of a client are from those of all (0 to 1), from which on they may be why."""
 FEWEST_EPOCHS = 1.0
 """Passes over the samples below which too little was seen for central training to say anything."""
 LEAST_FASTER = 10.0
@@ -211,7 +213,7 @@ def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
         Code.LARGE_STEP: _smaller_steps(world),
         Code.SMALL_STEP: _larger_steps(world, found),
         Code.SHORT_PASSES: _fast_enough(world, found.time.most_cut),
-        Code.FEW_PASSES: chain(more_passes(world), longer),
+        Code.FEW_PASSES: chain(more_passes(world), _more_rounds(world, times=4), longer),
         Code.LONG_QUEUES: chain(more_service(world), longer),
         Code.LONG_ROUNDS: chain(shorter_rounds(world), longer),
         Code.FEW_STEPS: chain(_more_rounds(world), _if_slow(world, found), longer),
@@ -280,10 +282,10 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _more_rounds(world: World) -> Iterator[Remedy]:
+def _more_rounds(world: World, times: int = 2) -> Iterator[Remedy]:
     rounds = world.learning.rounds.per_contact
     if isinstance(rounds, int):
-        yield Raise("learning.rounds.per_contact", now=rounds, to=2 * rounds)
+        yield Raise("learning.rounds.per_contact", now=rounds, to=times * rounds)
 
 
 def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) -> Diagnosis:
@@ -291,8 +293,11 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
     central = next((one for one in bounds if one.what == "centralised"), None)
     if central is not None and _no_better(central, found):
         return with_remedies(replace(found, held=_step_first(found, result, central)), result)
-    settled = found.learnt.course is Course.LEVEL
-    if central is None or central.gain is None or not settled or central.gain <= NOTICED:
+    if central is None or central.gain is None or central.gain <= NOTICED:
+        return found
+    learnt = found.learnt
+    is_apart = learnt.held is not None and learnt.held.skew >= APART and central.beats_guess
+    if not (learnt.course is Course.LEVEL or is_apart):
         return found
     cause = Statement.doubt(
         Code.UNLIKE_CLIENTS,
@@ -300,7 +305,10 @@ def _against_bounds(found: Diagnosis, result: Result, bounds: Sequence[Beside]) 
         "the clients' data differ (one model of all samples comes to {figure:.3f})",
         figure=central.figure,
     )
-    held = sorted([*found.held, Held(cause, central.gain)], key=lambda one: -one.weight)
+    others = found.held
+    if not learnt.refused:  # with that step size, one model of all samples learns
+        others = [one for one in others if one.cause.code not in STEPS]
+    held = sorted([*others, Held(cause, central.gain)], key=lambda one: -one.weight)
     return with_remedies(replace(found, held=held), result)
 
 

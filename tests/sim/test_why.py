@@ -83,7 +83,7 @@ def test_a_planted_cause_is_the_first_that_is_named(leomix, planted, code):
     [
         (Code.LARGE_STEP, {"learning.step_size": 0.3}),
         (Code.SMALL_STEP, {"learning.step_size": 0.1}),
-        (Code.FEW_PASSES, {"stop.days": 1.2}),
+        (Code.FEW_PASSES, {"learning.rounds.per_contact": 4}),
         (Code.SHORT_PASSES, {"link.uplink.fixed_rate_mbps": 1e-3}),
     ],
 )
@@ -160,6 +160,18 @@ def test_of_a_good_run_no_cause_is_named_and_bounds_stand_beside_it(leomix, tmp_
     assert learnt["final"] < central["figure"] + 0.02
     assert all(-1.0 <= cosine <= 1.0 for cosine in bounds["gradients"]["cosine"])
     assert leomix("why", tmp_path / "run", "--no-try").out.count("nothing that was recorded") == 2
+
+
+def test_clients_of_unlike_classes_are_why_where_one_model_of_all_samples_learns(leomix, tmp_path):
+    """Not the step size, with which that one learns, though the loss has not fallen in the run."""
+    apart = {"kind": "digits", "split": {"over": "clients", "kind": "shards", "classes": 2}}
+    sim.run(in_slots(3, step_size=1.0, data=apart), tmp_path / "run")
+    answer = json.loads(leomix("why", tmp_path / "run", "--bounds", "--json", "--quiet").out)
+    assert answer["code"] == Code.UNLIKE_CLIENTS
+    assert not {"large_step", "small_step"} & {cause["code"] for cause in answer["causes"]}
+    best = answer["tried"][0]
+    assert best["set"] == {"learning.data.split": {"over": "clients", "kind": "iid"}}
+    assert best["helped"] and best["gain"] > 0.3
 
 
 def test_classes_that_only_silent_clients_hold_are_missing(planted):
