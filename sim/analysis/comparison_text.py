@@ -257,10 +257,13 @@ def mean_text(
 
 
 def rows_of_tests(
-    comparison: Mapping[str, Any], clock: tuple[str, float] = IN_HOURS
+    comparison: Mapping[str, Any],
+    clock: tuple[str, float] = IN_HOURS,
+    tests: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[list[str]]:
     """Return what the tests of a comparison have found, a row for each that could be made.
 
+    They are those against its reference, or the ``tests`` that are given, which name both groups.
     ``clock`` is the unit of times, with its hours.
     """
     shared = comparison["shared_target"]
@@ -270,15 +273,16 @@ def rows_of_tests(
         HOURS: (f"{clock[0]} to {shared}", "{:+.2f}"),
     }
     rows = []
-    for test in comparison["tests"]:
+    for test in comparison["tests"] if tests is None else tests:
         if test["difference"] is not None:
+            both = test["group"] if tests is None else f"{test['group']}, {test['against']}"
             name, form = names.get(test["figure"], (test["figure"].replace("_", " "), "{:+g}"))
             ratio = test["ratio"] is not None
             unit = clock[1] if name == names[HOURS][0] else 1.0
             found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format, unit)
             values = [p_text(test[key]) for key in ("t_p", "t_p_holm", "wilcoxon_p")]
             name += ", ratio" if ratio else ""
-            rows.append([test["group"], name, str(test["pairs"]), found, *values])
+            rows.append([both, name, str(test["pairs"]), found, *values])
     return rows
 
 

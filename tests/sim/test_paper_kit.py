@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -82,7 +83,10 @@ def test_the_table_of_results_has_the_means_and_intervals_of_compare(leomix, swe
     for group in groups.values():
         assert f"{group['accuracy_final']['mean']:.3f}" in shown
     tests = pd.read_csv(kit / "tables/tests.csv")
+    pairs = {frozenset(pair) for pair in zip(tests.group, tests.against, strict=True)}
+    assert pairs == {frozenset(pair) for pair in combinations(VARIANTS, 2)}
     wanted = [one["t_p_holm"] for one in compared["tests"]]
+    tests = tests[tests.against == compared["reference"]]
     assert tests.t_p_holm.astype(object).where(tests.t_p_holm.notna(), None).tolist() == wanted
 
 

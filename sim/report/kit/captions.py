@@ -14,7 +14,7 @@ from sim.analysis.lead import FEWEST
 from sim.analysis.verdict_text import caveat_lines
 from sim.formatting import as_yaml, counted, listed
 from sim.plots.canvas import Unit
-from sim.report.kit.tables import KINDS, is_ratio
+from sim.report.kit.tables import KINDS, is_ratio, paired
 
 CURVES = {
     "accuracy": "Accuracy of the server's model",
@@ -128,7 +128,8 @@ def of_targets(groups: Sequence[Group], clock: Unit) -> Said:
 
 def of_tests(comparison: Comparison) -> Said:
     """Return how groups were tested against the reference, and what p values are corrected for."""
-    kinds = {is_ratio(test) for test in comparison["tests"]}
+    tests = paired(comparison)
+    kinds = {is_ratio(test) for test in tests}
     words = ["Intervals are 95 % (Student's t)"]
     if True in kinds:
         words.append("A ratio is one of geometric means")
@@ -137,7 +138,13 @@ def of_tests(comparison: Comparison) -> Said:
         *text.test_notes(comparison),
     ]
     shown = " and ".join(f"{word}s" for ratios, word in KINDS.items() if ratios in kinds)
-    caption = f"Tests against {comparison['reference']} on the same seeds: {shown}."
+    each = {test["against"] for test in tests}
+    whom = (
+        "of every two groups, the first less the second,"
+        if len(each) > 1
+        else f"against {comparison['reference']}"
+    )
+    caption = f"Tests {whom} on the same seeds: {shown}."
     return Said(caption, sentences(words))
 
 

@@ -158,13 +158,13 @@ def targets(
 
 
 def tests(comparison: Comparison, clock: Unit) -> Table | None:
-    """Return the paired differences from the reference; None where none could be tested."""
-    rows = text.rows_of_tests(comparison, (clock.name, clock.seconds / 3600.0))
+    """Return the paired differences, as of :func:`paired`; None where none could be tested."""
+    each = paired(comparison)
+    several = each if len({one["against"] for one in each}) > 1 else None
+    rows = text.rows_of_tests(comparison, (clock.name, clock.seconds / 3600.0), several)
     if not rows:
         return None
-    found = {
-        ratios: any(is_ratio(one) is ratios for one in comparison["tests"]) for ratios in KINDS
-    }
+    found = {ratios: any(is_ratio(one) is ratios for one in each) for ratios in KINDS}
     kinds = " or ".join(word for ratios, word in KINDS.items() if found[ratios])
     heads = [("", ""), ("", "figure"), ("", "seeds"), (kinds, "[95 %]")]
     heads += [("p", "(t)"), ("p", "(Holm)"), ("p", "(Wilcoxon)")]
@@ -173,7 +173,25 @@ def tests(comparison: Comparison, clock: Unit) -> Table | None:
         [NONE if cell == "-" else cell.removesuffix(text.SAME) for cell in row] for row in rows
     ]
     laid = Laid(heads, [[Cell(cell) for cell in row] for row in shown])
-    return Table("tests", laid, pa.Table.from_pylist(comparison["tests"]))
+    return Table("tests", laid, pa.Table.from_pylist(each))
+
+
+MOST_PAIRED = 4
+"""Groups of which every two are in the table of tests; of more, each beside the reference."""
+
+
+def paired(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the tests of every two groups, or of each against the reference where many are."""
+    labels = [group["label"] for group in comparison["groups"]]
+    if len(labels) > MOST_PAIRED:
+        return list(comparison["tests"])
+    order = sorted(labels, key=lambda label: label != comparison["reference"])
+    return [
+        test
+        for place, against in enumerate(order)
+        for test in comparison.tests.against(against)
+        if order.index(test["group"]) > place
+    ]
 
 
 KINDS = {False: "difference", True: "ratio"}
