@@ -131,6 +131,9 @@ def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, ki
         "are clipped",
     ):
         assert words in said
+    groups = json.loads(leomix("compare", swept, "--json").out)["comparison"]["groups"]
+    trained = [f"{one['device_rounds']['median']:,.0f} rounds" for one in groups]
+    assert len(set(trained)) > 1 and all(f"{words} (" in said for words in trained)
     assert "scenario small, 3 cycles, orbit slots" in said and "with leomix 0." in said
     references = (kit / "references.bib").read_text()
     assert leomix("cite", swept).out == f"{references}\n"

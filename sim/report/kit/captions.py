@@ -28,6 +28,8 @@ OVER: dict[Over, str] = {
     "bytes": "the bytes on the air (all directions together)",
     "energy": "the energy of training and sending",
 }
+UNLIKE = 1.5
+"""How many times as many rounds devices of one group train, from which on it is said."""
 MOST_SEEDS = 12
 """Seeds up to which a caption names each."""
 ORBIT = (
@@ -112,9 +114,19 @@ def of_results(comparison: Comparison, groups: Sequence[Group], missing: str, cl
         words.append(_tested(comparison, groups))
     if all(group["energy_j"]["mean"] is None for group in known):
         words.append("Energy is not modelled")
+    words += _unlike_training(known)
     words += caveat_lines(comparison.caveats, len(groups))
     words += text.stand_in_lines(known)
     return Said(f"Results: {_means(groups)}.", sentences([*words, missing]))
+
+
+def _unlike_training(known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how many rounds devices trained, where that differs by half or more."""
+    rounds = {group["label"]: group["device_rounds"]["median"] for group in known}
+    each = [value for value in rounds.values() if value]
+    if len(each) > 1 and max(each) >= UNLIKE * min(each):
+        said = [f"{value:,.0f} rounds ({label})" for label, value in rounds.items() if value]
+        yield f"Devices trained {listed(said)}, all together, medians over seeds"
 
 
 def of_targets(groups: Sequence[Group], clock: Unit) -> Said:
