@@ -136,7 +136,7 @@ def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path
     from sim.report.capacity_page import DAY_S, Network, capacity_page
     from sim.report.figures import Figures
     from sim.report.page import MOST_ROWS, html
-    from sim.report.run_page import scenario_yaml
+    from sim.report.scenario_text import scenario_yaml
     from sim.report.write import write_page
     from sim.world.scenery import scenery_of
 

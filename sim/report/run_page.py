@@ -1,13 +1,12 @@
 """The page of one run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow.compute as pc
-import yaml
 
 import scenarios
 from sim.analysis.comparison import Group
@@ -39,6 +38,7 @@ from sim.report.learnt import (
 )
 from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
+from sim.report.scenario_text import scenario_yaml
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 from sim.world.scenery import scenery_of
 from statements import Code, Statement, in_turn
@@ -181,19 +181,6 @@ def gateways_in(run: Result) -> list[str]:
     if scenario["roles"]["server"] != "stations" or of_stations(run.tables["contacts"]):
         return []
     return [station["name"] for station in scenario["ground"]["stations"]]
-
-
-def scenario_yaml(stored: Mapping[str, Any]) -> str:
-    """Return the scenario as YAML, without the keys that have no value."""
-    told = _without_empty(stored)
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _without_empty(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    inner = ((key, _without_empty(part)) for key, part in value.items())
-    return {key: part for key, part in inner if part not in (None, {}, [])}
 
 
 def time_rows(path: CriticalPath, client: str) -> list[tuple[str, Spent]]:

@@ -15,8 +15,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scenarios
+import sim
 from sim.report import report
-from sim.sweep import sweep
+from sim.sweep import read_sweep, sweep
 from tests.kit.network import InputError
 from tests.kit.results import LONGEST, escaped, labels_of
 from tests.kit.small import SLOTS, merged
@@ -119,6 +121,21 @@ def test_figures_have_the_labels_of_the_groups_and_the_name_of_the_target(leomix
         means = data[data.mean_of.notna()]
         assert set(means.line) == set(VARIANTS)
         assert (means.low.fillna(0.0) <= means.accuracy).all()
+
+
+def test_scenarios_of_the_kit_are_those_of_its_groups(leomix, swept, kit):
+    groups = json.loads(leomix("compare", swept, "--json").out)["comparison"]["groups"]
+    files = sorted((kit / "scenarios").iterdir())
+    assert [file.name for file in files] == [f"group-{n}.yaml" for n in (1, 2, 3)]
+    ran = {
+        (run.summary["seed"], run.summary["method"], run.scenario.learning.steps_per_round): run
+        for run in map(sim.load, read_sweep(swept).finished)
+    }
+    for file, group in zip(files, groups, strict=True):
+        assert file.read_text().startswith(f"# {group['label']}: seeds 3, 4 and 5\n")
+        found = scenarios.load(file)
+        run = ran.pop((3, found.learning.method, found.learning.steps_per_round))
+        assert found.model_dump() == run.scenario.model_dump()
 
 
 def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, kit):

@@ -22,7 +22,7 @@ from sim.execution.folder import is_sweep
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
 from sim.files import folder_at_once, naming
-from sim.formatting import counted, filled
+from sim.formatting import counted, filled, listed
 from sim.plots.accuracy import Manner, draw_curves
 from sim.plots.canvas import UNITS, Unit
 from sim.plots.colours import COLOURS
@@ -31,6 +31,7 @@ from sim.report.figures import drawn, write_csv
 from sim.report.kit import captions, over_keys, tables
 from sim.report.kit.captions import Said
 from sim.report.latex import Laid, escaped, tabular
+from sim.report.scenario_text import scenario_yaml
 from sim.sweep import read_sweep
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS as MORE_POINTS
@@ -227,8 +228,19 @@ class _Kit:
         settings = self._settings
         (place / "captions.tex").write_text(_macros(said, settings), encoding="utf-8")
         (place / "captions.md").write_text(_markdown(said, settings), encoding="utf-8")
+        self._write_scenarios(place / "scenarios")
         (place / "references.bib").write_text(citations(self.manifests), encoding="utf-8")
         (place / "paper.tex").write_text(self._paper(figures, made), encoding="utf-8")
+
+    def _write_scenarios(self, place: Path) -> None:
+        """Write the scenario of each group as its first seed ran it, in the order of the tables."""
+        place.mkdir()
+        for number, group in enumerate(self.groups, start=1):
+            seeds = sorted(int(run.summary["seed"]) for run in group.runs)
+            first = min(group.runs, key=lambda run: int(run.summary["seed"]))
+            about = f"# {' '.join(group.label.split())}: seeds {listed([*map(str, seeds)])}\n"
+            text = about + scenario_yaml(first.manifest["scenario"])
+            (place / f"group-{number}.yaml").write_text(text, encoding="utf-8")
 
     def _shown(self) -> list[Group]:
         """Return the groups of which figures have lines: of more than can be told apart, the first.
