@@ -52,7 +52,7 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 import yaml
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
