@@ -198,23 +198,18 @@ def motion(powers: FloatArray, x: FloatArray, derivatives: int = 2) -> list[Floa
     value = powers[-1] * x + powers[-2]
     rate = np.empty_like(value)
     rate[...] = powers[-1]
-    if derivatives == 1:
-        for power in powers[-3::-1]:
-            rate *= x
-            rate += value
-            value *= x
-            value += power
-        return [value, rate]
-    bend = np.zeros_like(value)
+    bends = [np.zeros_like(value)] if derivatives == 2 else []
     for power in powers[-3::-1]:
-        bend *= x
-        bend += rate
+        for bend in bends:
+            bend *= x
+            bend += rate
         rate *= x
         rate += value
         value *= x
         value += power
-    bend *= 2
-    return [value, rate, bend]
+    for bend in bends:
+        bend *= 2
+    return [value, rate, *bends]
 
 
 def extrapolated(samples: FloatArray) -> FloatArray:

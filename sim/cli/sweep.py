@@ -163,8 +163,8 @@ def _finding(done: Sweeping, rows: pa.Table) -> tuple[list[str], pa.Table]:
 
     Nothing is said where nothing is compared.
     """
-    from sim.sweep import answers_of, read_sweep
-    from sim.sweep.answers import runs_of
+    from sim.sweep import read_sweep
+    from sim.sweep.answers import answers, runs_of
     from sim.sweep.answers_text import first_lines
     from sim.sweep.common_target import MOST_RUNS, with_common_target
     from sim.sweep.side_by_side import side_by_side
@@ -172,10 +172,11 @@ def _finding(done: Sweeping, rows: pa.Table) -> tuple[list[str], pa.Table]:
     if not done.kept:
         return [], rows
     sweep = read_sweep(done.place)
-    found = answers_of(sweep)
+    runs = runs_of(sweep)
+    compared = with_common_target(sweep, runs)
+    found = answers(compared.to_pylist(), sweep.keys, runs)
     beside = side_by_side(sweep) if found.complete <= MOST_RUNS else None
     headline, *limits = first_lines(found, beside)
-    compared = with_common_target(sweep, runs_of(sweep))
     return ([headline, *limits] if headline else []), compared
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -148,3 +150,16 @@ def loaded(
     tensors = {names.path(name): tensor for name, tensor in found.items()} | others
     model.load_state_dict(tensors, assign=True)
     return model
+
+
+def bert_with_pairs(place: Path) -> None:
+    """Write ``bert``, three layers and a tokenizer, and ``pairs.jsonl``, texts of two clusters."""
+    bert(place / "bert", num_hidden_layers=3)
+    write_tokenizer(place / "bert")
+    rng = np.random.default_rng(5)
+    rows = [
+        {"text": f"w{one} w{two}", "text_pair": f"w{two}", "label": f"{'AB'[n % 2]}{n % 4 // 2}"}
+        | {"domain": "AB"[n % 2], "split": "train" if n < 32 else "test"}
+        for n, (one, two) in enumerate(rng.integers(40, size=(44, 2)))
+    ]
+    (place / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))

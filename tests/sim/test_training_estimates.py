@@ -1,8 +1,5 @@
 """What training keeps and computes, told before a run, against a run of an upcycled encoder."""
 
-import json
-
-import numpy as np
 import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -23,15 +20,7 @@ UNSAID = {"experts": 4, "hidden": 64, "expert_hidden": 64}  # what checkpoints f
 def place(tmp_path_factory):
     """A BERT of three layers with a tokenizer, and pairs of texts of two clusters."""
     place = tmp_path_factory.mktemp("estimates")
-    tiny.bert(place / "bert", num_hidden_layers=3)
-    tiny.write_tokenizer(place / "bert")
-    rng = np.random.default_rng(5)
-    rows = [
-        {"text": f"w{one} w{two}", "text_pair": f"w{two}", "label": f"{'AB'[n % 2]}{n % 4 // 2}"}
-        | {"domain": "AB"[n % 2], "split": "train" if n < 32 else "test"}
-        for n, (one, two) in enumerate(rng.integers(40, size=(44, 2)))
-    ]
-    (place / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tiny.bert_with_pairs(place)
     return place
 
 

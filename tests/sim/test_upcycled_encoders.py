@@ -1,8 +1,5 @@
 """A run of an upcycled BERT: what its folder refers to, what is exported, and what is refused."""
 
-import json
-
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,15 +20,7 @@ UNTRAINED = {"gate_steps": 2, "expert_steps": 0, "backbone_steps": 0}
 def place(tmp_path_factory):
     """A BERT with a tokenizer, and pairs of texts of two clusters."""
     place = tmp_path_factory.mktemp("upcycled")
-    tiny.bert(place / "bert", num_hidden_layers=3)
-    tiny.write_tokenizer(place / "bert")
-    rng = np.random.default_rng(5)
-    rows = [
-        {"text": f"w{one} w{two}", "text_pair": f"w{two}", "label": f"{'AB'[n % 2]}{n % 4 // 2}"}
-        | {"domain": "AB"[n % 2], "split": "train" if n < 32 else "test"}
-        for n, (one, two) in enumerate(rng.integers(40, size=(44, 2)))
-    ]
-    (place / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tiny.bert_with_pairs(place)
     return place
 
 
