@@ -6,10 +6,11 @@ corrected for all tests of the comparison. The order in which candidates come ch
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import combinations
 from statistics import mean
 
 from sim.analysis.lead import (
@@ -81,7 +82,8 @@ class Ranking:
     none. ``leads`` are those of ``first`` over each candidate that it can be compared with, the
     nearest one first. ``incomparable`` have too few cases in common with it; ``without`` never got
     there with some seed: they are not ranked. ``tests`` counts those of the comparison, for which
-    the p value of each lead is corrected.
+    the p value of each lead is corrected. Where the first is told from none, ``apart`` are the two
+    of the others that a test tells apart and that are farthest apart, the better one first.
     """
 
     verdict: Verdict
@@ -91,6 +93,7 @@ class Ranking:
     incomparable: tuple[str, ...]
     without: tuple[str, ...]
     tests: int
+    apart: tuple[str, str] | None = None
 
     @cached_property
     def behind(self) -> Mapping[str, Lead]:
@@ -173,8 +176,27 @@ def ranking_of(asked: Asked, figure: str, tests: PairTests) -> Ranking:
             else:
                 break
         else:
-            return _ranked(first, leads, tuple(in_order(incomparable)), without, tests.count)
+            found = _ranked(first, leads, tuple(in_order(incomparable)), without, tests.count)
+            if any(verdict_of(one) in TOLD_APART for one in leads.values()):
+                return found
+            return replace(found, apart=_farthest_apart(asked, figure, tests, whole))
     return Ranking(Verdict.NO_ORDER, None, (), {}, (), without, tests.count)
+
+
+def _farthest_apart(
+    asked: Asked, figure: str, tests: PairTests, labels: Sequence[str]
+) -> tuple[str, str] | None:
+    """Return the two that a test tells apart and that are farthest apart, the better one first."""
+    found: tuple[str, str] | None = None
+    largest = 0.0
+    for pair in combinations(labels, 2):
+        test = tests.of(figure, *pair)
+        if test is None or test.p_holm >= SIGNIFICANT:
+            continue
+        effect = lead(asked, *pair, test).effect or 0.0
+        if abs(effect) > largest:
+            found, largest = pair if effect > 0.0 else pair[::-1], abs(effect)
+    return found
 
 
 def _mean_of(asked: Asked, label: str) -> float:

@@ -172,9 +172,20 @@ def _in_short(answer: Answer, words: Words) -> str:
         shown = "" if value is None else f" ({answer.measure.text(value)})"
         return (
             f"{words.names(ranking.best)} comes first{shown}, and {words.names(noise)} cannot be "
-            f"told from it over {seeds} seeds"
+            f"told from it over {seeds} seeds{_told(answer, words)}"
         )
     return answer_text(answer, words)
+
+
+def _told(answer: Answer, words: Words) -> str:
+    """Say who is told from whom where the first one is told from nobody; empty for nobody."""
+    if answer.ranking.apart is None:
+        return ""
+    better, worse = answer.ranking.apart
+    values = [answer.row(one).mean for one in (better, worse)]
+    shown = [f" ({answer.measure.text(one)})" if one is not None else "" for one in values]
+    ahead = f"{words.names([better])}{shown[0]} is ahead of {words.names([worse])}{shown[1]}"
+    return f"; {ahead} by more than noise"
 
 
 def _is_noise(one: Lead) -> bool:
@@ -379,6 +390,7 @@ def _unresolved(answer: Answer, words: Words) -> str:
     first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     also = [label for label in ranking.unresolved if label not in ranking.against]
     more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
+    more += _told(answer, words)
     alike = f"{first} and {second} cannot be told apart over {seeds} seeds"
     if one.ratio is None:
         return f"{alike}: {margin_text(one, answer)}{more}"

@@ -113,7 +113,7 @@ def budget(world: World) -> list[HeightBudget]:
         stands = [_overhead(world, height, world.sites.of_passes[0]) for height in heights]
     return [
         HeightBudget(
-            f"{height.who} at {overhead.altitude_m / 1e3:.0f} km, {over}",
+            f"{height.who} at a height of {overhead.altitude_m / 1e3:.0f} km, {over}",
             _dish(world, 0),
             directions,
             {side: _by_elevation(radio.link, overhead) for side, radio in directions.items()},

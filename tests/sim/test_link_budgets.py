@@ -58,7 +58,7 @@ def test_a_budget_says_of_which_satellite_height_and_place_it_is(case, leomix, t
         # move a circular orbit by up to 10 km.
         assert row.slant_range_km == pytest.approx(km + 11.8, abs=10)
         assert row.slant_range_km == pytest.approx(row.altitude_km, abs=1e-6)
-        assert f"at {row.altitude_km:.0f} km, over Y" in done.out
+        assert f"at a height of {row.altitude_km:.0f} km, over Y" in done.out
         loss_db = 20 * math.log10(4 * math.pi * row.slant_range_km * 1e3 * 2e9 / 299792458)
         assert row.free_space_path_loss_db == pytest.approx(loss_db, abs=0.001)
 

@@ -270,6 +270,14 @@ def test_a_headline_names_few_and_counts_the_others():
         headline([few])
         == "Figure: a comes first (0.900), and f and g cannot be told from it over 5 seeds."
     )
+    # The first one varies so much that it is told from nobody; two of the others are told apart.
+    wild = {"a": {seed: 0.86 + 0.13 * (-1) ** seed for seed in range(5)}}
+    close = {name: {s: at + 0.001 * s for s in range(5)} for name, at in (("b", 0.85), ("c", 0.80))}
+    close["d"] = {seed: 0.75 + 0.0011 * seed for seed in range(5)}
+    assert headline([answered(wild | close)]) == (
+        "Figure: a comes first (0.886), and b, c and d cannot be told from it over 5 seeds; "
+        "b (0.852) is ahead of d (0.752) by more than noise."
+    )
 
 
 def headline_of(**columns):
