@@ -134,7 +134,7 @@ def sweep_command(
 def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
     from sim.sweep.rows import printed_rows
-    from sim.sweep.text import reuse_text, sha256_text, table_text
+    from sim.sweep.text import cells_text, reuse_text, sha256_text, table_text
 
     rows = done.rows()
     keys = list(done.points[0].values)
@@ -149,6 +149,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         said, compared = _finding(done, rows)
         print("\n".join([*said, table_text(compared, keys)]))
         below = {
+            "cells": cells_text(compared, keys),
             "trainings": reuse_text(rows),
             "sweep sha256": sha256_text(rows),
             "sweep folder": str(done.place) if done.kept else "",

@@ -70,6 +70,12 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     return table(heads, lines)
 
 
+def cells_text(rows: pa.Table, keys: Sequence[str]) -> str:
+    """Say what a cell of the table holds where rows have several runs; nothing where none has."""
+    several = any(len(group) > 1 for group in combinations_in(rows.to_pylist(), but_the_seed(keys)))
+    return "median [least..greatest] over the runs of a row" if several else ""
+
+
 def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
     """Return a line for each point that has failed."""
     bad = [row for row in rows.to_pylist() if row["status"] not in (COMPLETE, "missing")]
