@@ -163,5 +163,5 @@ lowest: ## run the quick tests with the lowest versions of the requirements (nee
 newest: ## run the quick tests with the newest versions of the requirements (needs uv; some GB)
 	.ci/libraries newest $(PYTEST)
 
-clean: ## remove the environment and the demo's runs
+clean: ## remove the environments and all of runs/: of the demo and of studies
 	rm -rf $(VENV) .venv-flower runs *.egg-info

@@ -145,7 +145,7 @@ class Passes(Rows):
 def find_passes(samples: Sights, ranges: Literal["none", "least", "both"] = "none") -> Passes:
     """All passes: from each upward crossing of the mask (or first sample) to the next downward one.
 
-    Of the `ranges` that are not asked for closest_s and farthest_s are the rise.
+    ``closest_s`` and ``farthest_s`` are the rise where ``ranges`` does not ask for them.
     """
     extrema = elevation_extrema(samples)
     opens, closes = _open_and_close(samples, extrema)

@@ -463,7 +463,7 @@ _UNUSED: tuple[Rule[Facts], ...] = (
 def orbit_problems(orbit: OrbitSource, clusters: int, *, any_serves: bool) -> Iterator[Statement]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
-    Of stations always any serves.
+    Any station may serve, always.
     """
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"

@@ -537,7 +537,8 @@ class ClusterState:
     def update(self, who: Mask, among: Mask | None = None) -> Update | None:
         """Return the updates of ``who`` to be aggregated some time; None if there are none.
 
-        Besides these, the devices ``among`` (K,) can take part, by default all that are eligible.
+        The weights sum to one over these and the devices ``among`` (K,), by default all eligible
+        ones.
         """
         if self.staged is None or not is_anybody(who):
             return None

@@ -178,7 +178,7 @@ class Method(ABC):
         return
 
     def prepare(self) -> Protocol:
-        """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""
+        """Run before time begins; asks only for what takes no time and concerns no device."""
         yield from ()
 
     @abstractmethod
@@ -188,7 +188,7 @@ class Method(ABC):
     def server_protocol(self) -> Protocol | None:
         """Return what the server does at times of its own; None, the default, for nothing.
 
-        May ask only for Measure, Assign, Note, Forecast and Wait.
+        It asks only for Wait and for what takes no time and concerns no device.
         """
         return None
 

@@ -146,11 +146,11 @@ def build(
     before: FaultsUntilFork | None = None,
     plan_of: PlanOf = make_plan,
 ) -> Build:
-    """Check the whole scenario against the rooms and return what a run needs.
+    """Check that orbit, channel and learning accept the scenario; return what a run needs.
 
     ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
-    ``plan_of`` makes the plan, or has it. Raises InputError (or the ValueError of a room) with one
-    line for everything that is wrong.
+    ``plan_of`` makes the plan, or has it. Raises InputError, or the ValueError of one of the three,
+    with one line for everything that is wrong.
     """
     with located(scenario):
         return _built(World(scenario), find, before, plan_of)

@@ -1,4 +1,4 @@
-"""What of a transfer lies in one contact, and what of it is on the air."""
+"""Parts: the share of a transfer that lies in one contact, and what of it is sent over the air."""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ class PlannedSessions:
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what each device (K,) can send in a session from a time on, if it is alone.
 
-        What is neglected carries anything: inf.
+        That is inf for a direction that is neglected.
         """
         beam = self[place].beam(way)
         return (

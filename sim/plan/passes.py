@@ -245,11 +245,6 @@ def _failed(failure: str) -> Statement:
     return Statement.doubt(Code.LEFT_OUT, "orbit", "{failure}", failure=failure)
 
 
-def tells_rates(world: World) -> bool:
-    """Whether the contacts are those of a contact plan, which tells their rates."""
-    return world.orbit.source == "contacts" and world.fleet.windows.pieces is not None
-
-
 def _renumbered(
     file: orbit.WindowFile, satellites: Sequence[SatelliteOfFile], names: list[str]
 ) -> tuple[orbit.ContactWindows, Ints]:

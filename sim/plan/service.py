@@ -60,7 +60,7 @@ class ServedPasses(Passes):
     def flown(self) -> orbit.ContactWindows:
         """The windows, with ``satellite`` an index in the fleet and ``site`` one in ``grounded``.
 
-        That of a satellite that serves the others counts as ``site``.
+        Where a satellite serves the others, its index stands as ``site``.
         """
         if self.flying is None:
             return self.windows

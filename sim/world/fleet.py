@@ -186,7 +186,7 @@ class Fleet:
     def _chosen(self, found: Sequence[S]) -> list[S]:
         """Return all of ``found`` where any serves, is a client or relays, else the one wanted.
 
-        Of clients of a satellite that one is not among them.
+        A satellite that serves others is not among its own clients.
         """
         source = self.scenario.orbit
         roles = self.scenario.roles
