@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, get_args
 
 import simpy
 
@@ -35,9 +35,9 @@ AtOnce = (
     | Decide
     | requests.Evaluate
 )
-"""Requests that take no simulated time, of a cluster or of the server."""
+"""Requests that take no simulated time and concern no device: of a cluster or of the server."""
 Lookup = peers.NextLink | peers.Reach | peers.Infer | peers.Answered
-"""Requests that take no simulated time, and concern devices: the server has none."""
+"""Requests that take no simulated time and concern devices: of a cluster only."""
 
 
 class Actors:
@@ -100,10 +100,10 @@ class Actors:
             elif waits and isinstance(request, peers.Wait):
                 yield from wait(self._clock, request)
             else:
+                known = [one.__name__ for one in get_args(AtOnce)] + ["Wait"] * waits
                 raise SimulationError(
-                    f"{type(request).__name__} takes time; before and after a run a method may ask "
-                    "only for Measure, Decide, Assign, Note and Forecast, its server for EndRun "
-                    "and Wait as well"
+                    f"{type(request).__name__} takes time or concerns a device; what a method does "
+                    f"for no cluster may ask only for {', '.join(known)}"
                 )
 
     def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:

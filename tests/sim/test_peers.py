@@ -1,15 +1,29 @@
 """What clusters and devices ask for besides contacts: computing, tasks side by side, meetings."""
 
 import math
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import learning
 import sim
 from tests.kit import learning as do
-from tests.kit.scripted import B0, B1, B2, at, ground, only, play, replies, sent
+from tests.kit.scripted import (
+    B0,
+    B1,
+    B2,
+    SCRIPTED,
+    Scripted,
+    at,
+    ground,
+    only,
+    play,
+    replies,
+    sent,
+)
 
 FIRST = np.array([True, False, False])
 BY_RATE = {"compute": {"seconds_per_round": None, "tflops": 2}}
@@ -183,3 +197,35 @@ def broken():
 def test_what_cannot_be_asked_fails_the_run(request_, line):
     with pytest.raises(sim.SimulationError, match=line):
         replies(ground(), at(40.0, request_))
+
+
+class AtServer(Scripted):
+    """At the server, and before time begins, it asks what is said."""
+
+    asked: ClassVar[tuple[Any, ...]] = ()
+    first: ClassVar[tuple[Any, ...]] = ()
+
+    def prepare(self):
+        yield from type(self).first
+
+    def server_protocol(self):
+        yield from type(self).asked
+
+
+learning.register("at-server")(AtServer)
+
+
+def test_a_server_asks_for_what_takes_no_time_and_concerns_no_device(monkeypatch):
+    scenario = ground(learning=SCRIPTED | {"method": "at-server"})
+    monkeypatch.setattr(AtServer, "first", (do.Note("fault", 0, "begun"), do.Evaluate()))
+    monkeypatch.setattr(AtServer, "asked", (do.Wait(700.0), do.EndRun("enough")))
+    assert sim.run(scenario).manifest["ended_by_method"] == "enough"
+    wrong = do.Compute(do.Node("B", 0), 1.0, 1.0), do.Reach()
+    for request in wrong:
+        monkeypatch.setattr(AtServer, "asked", (request,))
+        kind = type(request).__name__
+        with pytest.raises(sim.SimulationError, match=rf"{kind} takes time or.* EndRun.*, Wait$"):
+            sim.run(scenario)
+    monkeypatch.setattr(AtServer, "first", (do.Wait(1.0),))
+    with pytest.raises(sim.SimulationError, match=r"Wait takes time or.*, Evaluate$"):
+        sim.run(scenario)
