@@ -1,17 +1,20 @@
-"""Where a run may begin: its folder is claimed, locked, and rid of what a killed process left."""
+"""Where a run may begin: a folder of its own, locked, and rid of what a killed process left."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from learning.files import is_stray
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
-from sim.execution.checkpoint import CHECKPOINT
-from sim.execution.folder import MANIFEST, RUN_LOG
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL
+from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
+from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
+from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within
 from statements import Code, Other
 
@@ -38,6 +41,49 @@ def check_place(place: Path, *, resume: bool) -> None:
             "holds no run that could be resumed",
             Other(said="name another folder"),
         )
+
+
+def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None:
+    """Return the manifest in a run folder, if any; InputError if it is of another run."""
+    if not (place / MANIFEST).exists():
+        return None
+    try:
+        before = read_manifest(place)
+    except InputError:
+        if not (place / CHECKPOINT / JOURNAL).exists():
+            raise
+        return None  # the checkpoint can do without
+    if before["identity"] != builds.identity:
+        if changed := changed_code(before.get("code", {}), builds.code):
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                f"holds a run from before {', '.join(changed)} changed",
+                Other(said="name another folder, or put the old code back"),
+            )
+        if builds.fork is not None or before.get("scenario") != builds.scenario_json:
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                "holds a run of another scenario",
+                Other(said="name another folder"),
+            )
+        if changed := changed_checkpoints(before, builds):
+            raise InputError.of_file(
+                place,
+                Code.WRONG_FILE,
+                f"holds a run from before {', '.join(changed)} changed",
+                Other(said="name another folder, or put the old files back"),
+            )
+        changed = changes(before.get("versions", {}), versions())
+        raise InputError.of_file(
+            place,
+            Code.WRONG_FILE,
+            "holds a run that would not be the same now, as the finding of its "
+            f"contacts, or a file that it names, has changed{listed(changed)}",
+            Other(said="name another folder"),
+        )
+    return before
 
 
 @contextmanager

@@ -15,12 +15,8 @@ import scenarios
 from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
-from learning.learner import Learner
-from learning.methods.own_learning import OwnLearning
 from learning.requests.decide import Agent
 from learning.rng import drawing, draws_so_far
-from learning.values.handle import Handle
-from learning.values.store import as_file
 from scenarios import Scenario
 from sim.analysis.guess import guess_of
 from sim.analysis.judged import by_objective, followed
@@ -45,22 +41,18 @@ from sim.errors import (
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
-from sim.execution.charges import charge_table
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint, how_to_restart
-from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
+from sim.execution.checkpoint import JOURNAL, Checkpoint, how_to_restart
+from sim.execution.identity import BuildSequence
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
-from sim.execution.model import with_folders, write_model
+from sim.execution.outcome import tables_so_far, write_final_model
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
-from sim.execution.shelf import MODEL, Namespace
-from sim.execution.versions import changes, listed, versions
 from sim.execution.warnings import warnings_of
 from sim.facts.observer import Observer
 from sim.files import write_text
-from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
 from statements import Code, Other, Statement
@@ -112,7 +104,7 @@ def run_builds(
     with claim.locked(place), collected_seldom():
         if place is not None:
             with claim.as_run_failure(place):
-                before = manifest_before(place, builds)
+                before = claim.manifest_before(place, builds)
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
@@ -120,49 +112,6 @@ def run_builds(
             claim.check_writable(place)
         with nullcontext() if place is None else Live(place) as live:
             return Run(builds, place, checkpoint_every_s, cache, observers, live).execute()
-
-
-def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None:
-    """Return the manifest in a run folder, if any; InputError if it is of another run."""
-    if not (place / run_folder.MANIFEST).exists():
-        return None
-    try:
-        before = run_folder.read_manifest(place)
-    except InputError:
-        if not (place / CHECKPOINT / JOURNAL).exists():
-            raise
-        return None  # the checkpoint can do without
-    if before["identity"] != builds.identity:
-        if changed := changed_code(before.get("code", {}), builds.code):
-            raise InputError.of_file(
-                place,
-                Code.WRONG_FILE,
-                f"holds a run from before {', '.join(changed)} changed",
-                Other(said="name another folder, or put the old code back"),
-            )
-        if builds.fork is not None or before.get("scenario") != builds.scenario_json:
-            raise InputError.of_file(
-                place,
-                Code.WRONG_FILE,
-                "holds a run of another scenario",
-                Other(said="name another folder"),
-            )
-        if changed := changed_checkpoints(before, builds):
-            raise InputError.of_file(
-                place,
-                Code.WRONG_FILE,
-                f"holds a run from before {', '.join(changed)} changed",
-                Other(said="name another folder, or put the old files back"),
-            )
-        changed = changes(before.get("versions", {}), versions())
-        raise InputError.of_file(
-            place,
-            Code.WRONG_FILE,
-            "holds a run that would not be the same now, as the finding of its "
-            f"contacts, or a file that it names, has changed{listed(changed)}",
-            Other(said="name another folder"),
-        )
-    return before
 
 
 class Run(Observer):
@@ -413,18 +362,7 @@ class Run(Observer):
         return f"{at}; go on with: --resume -o {self.place}"
 
     def _result(self, ended: str, error: str = "", code: Code | None = None) -> Result:
-        tables = self.simulation.tables()
-        tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
-        if self.built.plan.isls is not None:
-            tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
-        if self.built.plan.feeder is not None:
-            tables["feeder_windows"] = feeder_table(self.built.plan.feeder, self.simulation.end_s)
-        if (charges := charge_table(self.simulation)) is not None:
-            tables["charges"] = charges
-        if self.built.learner.metrics or self.built.method.traits.own_learning:
-            tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
-        if self._clients is not None:
-            tables["clients"] = self._clients
+        tables = tables_so_far(self.built, self.simulation, self._clients)
         complete = ended == status.COMPLETE
         guess = guess_of({"tests": self._tests})
         nothing = came_to_nothing(tables, self.built, self.simulation, guess) if complete else None
@@ -461,7 +399,8 @@ class Run(Observer):
         if place is not None:
             run_folder.write_tables(place, result.tables)
             if complete:
-                self._write_model(place)
+                results = None if self.cache is None else self.cache.results
+                write_final_model(place, self.built, self.simulation, results)
             if complete and learner.measures:
                 # For forks, wherever the run was saved on its way.
                 journal = Journal(self.simulation.journal.entries)
@@ -486,45 +425,3 @@ class Run(Observer):
         )
         manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
         manifest["cache"] = None if self.cache is None else self.cache.figures()
-
-    def _write_model(self, place: Path) -> None:
-        """Write the final model, and what was carried."""
-        learner = self.built.learner
-        method = self.simulation.method
-        results = None if self.cache is None else self.cache.results
-        weights, references = None, dict[str, Any]()
-        if learner.trains:
-            weights, references = final_model(learner, method.model(), results)
-        if isinstance(method, OwnLearning):
-            weights = method.final_weights()
-        about = {
-            "what": "the satellite's model at the end of the run",
-            "kind": None if self.built.method.traits.own_learning else learner.config.model.kind,
-            "version": method.version,
-            "trained": learner.measures,
-        }
-        references = with_folders(references, learner.config.model.checkpoints, place)
-        payloads = self.simulation.clients.payloads.listed()
-        write_model(place, weights, about, payloads, references)
-
-
-def final_model(
-    learner: Learner, server: Handle, results: Namespace | None
-) -> tuple[bytes, dict[str, Any]]:
-    """Return the weights of ``server`` as a safetensors file, out of ``results`` if it is there.
-
-    It has all of them but those of checkpoints that nothing trained: the second says, as JSON,
-    where these are, and is {} for none.
-    """
-    references = learner.references(server)
-    names = references.get("tensors", ())
-    final = learner.besides(server, names) if names else learner.final(server)
-    shared = results if not final.foreign else None
-    known = None if shared is None else shared.read(MODEL, final.key, bytes)
-    if known is not None:
-        learner.values.spare(final)
-        return known, references
-    data = as_file(learner.force(final))
-    if shared is not None:
-        shared.keep(MODEL, final.key, len(data), lambda: data)
-    return data, references

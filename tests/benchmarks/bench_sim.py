@@ -46,7 +46,7 @@ PARTS = {
         "sim.network.leg_log:LegLog.flush",
         "sim.trace.recorder:Trace.add",
     ),
-    "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.running:contacts_table"),
+    "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.outcome:contacts_table"),
     "digests": ("sim.execution.manifest:digests",),
     "invariants": (
         "sim.checks.invariants:Invariants._unless_at_rest",

@@ -1,0 +1,84 @@
+"""What a run leaves besides its manifest: tables, and the final model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from learning.learner import Learner
+from learning.methods.own_learning import OwnLearning
+from learning.values.handle import Handle
+from learning.values.store import as_file
+from sim.engine.setup import Build
+from sim.engine.simulation import Simulation
+from sim.execution.charges import charge_table
+from sim.execution.model import with_folders, write_model
+from sim.execution.shelf import MODEL, Namespace
+from sim.plan.contact_table import contacts_table, feeder_table, isl_table
+from sim.trace.tables import Tables
+
+
+def tables_so_far(
+    built: Build, simulation: Simulation, clients: pa.Table | None
+) -> Tables:
+    """Return the tables of a run by now, with those of its plan and, if any, of its ``clients``."""
+    tables = simulation.tables()
+    end_s = simulation.end_s
+    tables["contacts"] = contacts_table(built.plan, end_s)
+    if built.plan.isls is not None:
+        tables["isl_windows"] = isl_table(built.plan.isls, end_s)
+    if built.plan.feeder is not None:
+        tables["feeder_windows"] = feeder_table(built.plan.feeder, end_s)
+    if (charges := charge_table(simulation)) is not None:
+        tables["charges"] = charges
+    if built.learner.metrics or built.method.traits.own_learning:
+        tables["metrics"] = simulation.evaluator.with_own(tables["metrics"])
+    if clients is not None:
+        tables["clients"] = clients
+    return tables
+
+
+def write_final_model(
+    place: Path, built: Build, simulation: Simulation, results: Namespace | None
+) -> None:
+    """Write the final model, out of ``results`` if it is there, and what was carried."""
+    learner = built.learner
+    method = simulation.method
+    weights, references = None, dict[str, Any]()
+    if learner.trains:
+        weights, references = final_model(learner, method.model(), results)
+    if isinstance(method, OwnLearning):
+        weights = method.final_weights()
+    about = {
+        "what": "the satellite's model at the end of the run",
+        "kind": None if built.method.traits.own_learning else learner.config.model.kind,
+        "version": method.version,
+        "trained": learner.measures,
+    }
+    references = with_folders(references, learner.config.model.checkpoints, place)
+    payloads = simulation.clients.payloads.listed()
+    write_model(place, weights, about, payloads, references)
+
+
+def final_model(
+    learner: Learner, server: Handle, results: Namespace | None
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the weights of ``server`` as a safetensors file, out of ``results`` if it is there.
+
+    It has all of them but those of checkpoints that nothing trained: the second says, as JSON,
+    where these are, and is {} for none.
+    """
+    references = learner.references(server)
+    names = references.get("tensors", ())
+    final = learner.besides(server, names) if names else learner.final(server)
+    shared = results if not final.foreign else None
+    known = None if shared is None else shared.read(MODEL, final.key, bytes)
+    if known is not None:
+        learner.values.spare(final)
+        return known, references
+    data = as_file(learner.force(final))
+    if shared is not None:
+        shared.keep(MODEL, final.key, len(data), lambda: data)
+    return data, references
