@@ -20,9 +20,7 @@ from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.tables import Tables
 
 
-def tables_so_far(
-    built: Build, simulation: Simulation, clients: pa.Table | None
-) -> Tables:
+def tables_so_far(built: Build, simulation: Simulation, clients: pa.Table | None) -> Tables:
     """Return the tables of a run by now, with those of its plan and, if any, of its ``clients``."""
     tables = simulation.tables()
     end_s = simulation.end_s

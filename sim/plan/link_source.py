@@ -335,7 +335,7 @@ class PassLinks:
 
 def _turns(served: ServedPasses) -> Ints:
     """Number the passes of each satellite over each place, from 0."""
-    turns = np.empty(len(served.passes), np.int64)
+    turns = np.empty(len(served.uncut), np.int64)
     for passes in groups(served.pass_satellites * len(served.places) + served.pass_places):
         turns[passes] = np.arange(len(passes))
     return turns

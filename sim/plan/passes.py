@@ -25,11 +25,11 @@ from statements import Code, Other, Statement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Passes:
+class WorldPasses:
     """Windows between access points of the server and clusters, without regard to outages.
 
     ``servers`` are satellites, ``clients`` what lies on the ground; or satellites and planes are
-    the clients of stations, or of another satellite: ``topology`` says which. In ``passes`` the
+    the clients of stations, or of another satellite: ``topology`` says which. In ``uncut`` the
     columns ``satellite`` and ``site`` are indices into ``servers`` and ``clients``, whichever these
     are; ``flying`` is the satellite of each pass where satellites are clients. ``norad_ids`` are
     those of the servers.
@@ -42,7 +42,7 @@ class Passes:
     clients: list[str]
     start: datetime
     span_s: float
-    passes: orbit.ContactWindows
+    uncut: orbit.ContactWindows
     satellites: tuple[orbit.Satellite, ...] = ()
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
@@ -66,14 +66,14 @@ class Passes:
     @property
     def pass_satellites(self) -> Ints:
         """Index in ``satellites`` of each pass."""
-        return self.passes.satellite if self.flying is None else self.flying
+        return self.uncut.satellite if self.flying is None else self.flying
 
     @property
     def pass_places(self) -> Ints:
         """Index in ``grounded`` of each pass, and in ``places`` where there are any."""
-        return self.passes.site if self.flying is None else self.passes.satellite
+        return self.uncut.site if self.flying is None else self.uncut.satellite
 
-    def with_satellites_as_clients(self, planes: Sequence[str] = ()) -> Passes:
+    def with_satellites_as_clients(self, planes: Sequence[str] = ()) -> WorldPasses:
         """Return the same passes with the stations as servers and the satellites as clients.
 
         With the ``planes`` of satellites each plane is one client, and has the passes of all its
@@ -88,9 +88,9 @@ class Passes:
                         f"{shared[0]!r} is a station and a {kind} too; rename the station",
                     )
                 )
-        flying = self.passes.satellite
+        flying = self.uncut.satellite
         clients = self.servers
-        columns = vars(self.passes) | {"satellite": self.passes.site, "site": flying}
+        columns = vars(self.uncut) | {"satellite": self.uncut.site, "site": flying}
         if planes:
             clients = sorted(set(planes))
             columns["site"] = np.array([clients.index(plane) for plane in planes])[flying]
@@ -100,9 +100,7 @@ class Passes:
             servers=self.clients,
             norad_ids=[None] * len(self.clients),
             clients=clients,
-            passes=orbit.ContactWindows(
-                **{name: column[order] for name, column in columns.items()}
-            ),
+            uncut=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
             flying=flying[order],
             topology=self.topology if self.topology.in_orbit else SATELLITE_CLIENTS,
             pieces=None if self.pieces is None else [self.pieces[k] for k in order.tolist()],
@@ -112,7 +110,7 @@ class Passes:
 # Where they come from: orbits, a file, slots, or another satellite.
 
 
-def find_passes(world: World, find: Find) -> Passes:
+def passes_of(world: World, find: Find) -> WorldPasses:
     """Return the passes of ``orbit.source``, or over another satellite as ``roles.server``.
 
     Satellites are the servers. ``find`` looks for the windows of satellites over sites. Raises
@@ -138,7 +136,7 @@ def find_passes(world: World, find: Find) -> Passes:
     return passes
 
 
-def find_feeder_passes(world: World, find: Find) -> Passes:
+def feeder_passes_of(world: World, find: Find) -> WorldPasses:
     """Return the passes of satellites over the stations that are the server of devices.
 
     The stations are the servers there. Raises InputError where the source is wrong, and for a name
@@ -148,7 +146,7 @@ def find_feeder_passes(world: World, find: Find) -> Passes:
     return over_stations.with_satellites_as_clients()
 
 
-def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
+def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
     """Return passes over ``sites``, by SGP4 or secular J2; InputError for wrong elements."""
     source: Any = world.orbit
     days = world.stop.days
@@ -158,14 +156,14 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg
     windows, failures = find(WindowQuery(satellites, sites, start, end, mask_deg))
-    return Passes(
+    return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[site.name for site in sites],
         start=start,
         span_s=(end - start).total_seconds(),  # datetimes have whole microseconds
-        passes=windows,
+        uncut=windows,
         satellites=tuple(satellites),
         places=tuple(sites),
         min_elevation_deg=mask_deg,
@@ -177,7 +175,7 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> Passes:
     )
 
 
-def _of_file(world: World) -> Passes:
+def _of_file(world: World) -> WorldPasses:
     """Return the windows of a file, or of the scenario itself, as far as it names their ends.
 
     Raises InputError (or the error of ``orbit``) for a bad file.
@@ -227,14 +225,14 @@ def _of_file(world: World) -> Passes:
         Other(said="say here which is which"),
         sites=some(unused, 10),
     )
-    return Passes(
+    return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[None] * len(satellites),
         clients=names,
         start=file.start,
         span_s=span_s,
-        passes=windows,
+        uncut=windows,
         doubts=(*([doubt] if unused else []), *read.left_out),
         pieces=pieces,
     )
@@ -270,7 +268,7 @@ SATELLITE = "slots"
 """Name of the one satellite."""
 
 
-def _in_slots(world: World) -> Passes:
+def _in_slots(world: World) -> WorldPasses:
     """Return when each slot is; raise InputError where the days do not hold one."""
     source = world.orbit
     cycles = world.stop.cycles
@@ -292,18 +290,18 @@ def _in_slots(world: World) -> Passes:
                     f"{span_s / 86400:g} days do not hold a single slot",
                 )
             )
-    return Passes(
+    return WorldPasses(
         topology=world.topology,
         servers=[SATELLITE],
         norad_ids=[None],
         clients=[cluster.name for cluster in clusters],
         start=world.given_start or SLOTS_EPOCH,
         span_s=span_s,
-        passes=windows,
+        uncut=windows,
     )
 
 
-def _of_relay(world: World) -> Passes:
+def _of_relay(world: World) -> WorldPasses:
     """Return when satellites see the one that serves them, which has the place of a site.
 
     Links that are acquired open so much later. Errors are as of `find_isls`.
@@ -336,14 +334,14 @@ def _of_relay(world: World) -> Passes:
         clipped_start=seen.clipped_start,
         clipped_end=seen.clipped_end,
     )
-    return Passes(
+    return WorldPasses(
         topology=world.topology,
         servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[server.name],
         start=start,
         span_s=span_s,
-        passes=windows,
+        uncut=windows,
         satellites=tuple(satellites),
         doubts=(
             *(doubt.below("orbit") for doubt in orbit.doubts(flying, start, end)),

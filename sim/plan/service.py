@@ -16,7 +16,7 @@ from orbit.windows import groups
 from sim.devices.chance import FaultsUntilFork
 from sim.devices.outages import Outages, outages_of
 from sim.plan.outage_cuts import Look, cut
-from sim.plan.passes import Passes, find_feeder_passes, find_passes
+from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.sites import Pointing
@@ -24,7 +24,7 @@ from sim.world.world import World
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ServedPasses(Passes):
+class ServedPasses(WorldPasses):
     """Passes cut into ``windows`` in which both ends work, and which of them are served.
 
     ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
@@ -86,7 +86,7 @@ def served_passes(
     ``before`` says what faults held until a fork.
     """
     check_plan(world, WINDOW_BYTES)
-    passes = find_passes(world, find)
+    passes = passes_of(world, find)
     outages = outages_of(world, passes.servers, passes.start, passes.span_s, before)
     if world.orbit.source == "slots":
         return _served_in_slots(passes, outages)
@@ -105,20 +105,20 @@ def served_feeder_passes(world: World, outages: Outages, find: Find = find_windo
 
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
-    passes = find_feeder_passes(world, find)
+    passes = feeder_passes_of(world, find)
     return _served(passes, world.orbit, outages, world.sites.antennas, world.sites.pointing)
 
 
 def _working(
-    passes: Passes, outages: Outages, look: Look | None = None
+    passes: WorldPasses, outages: Outages, look: Look | None = None
 ) -> tuple[orbit.ContactWindows, Ints]:
     """Cut passes into the windows in which nobody is out; return the pass of each, too."""
     ends = passes.fleet, passes.grounded
     which, out = outages.of_contacts(ends, passes.pass_satellites, passes.pass_places)
-    return cut(passes.passes, which, out, look)
+    return cut(passes.uncut, which, out, look)
 
 
-def _served_in_slots(passes: Passes, outages: Outages) -> ServedPasses:
+def _served_in_slots(passes: WorldPasses, outages: Outages) -> ServedPasses:
     """Serve every cluster once a cycle; the pieces that an outage leaves are one session."""
     windows, numbers = _working(passes, outages)
     return ServedPasses(
@@ -134,7 +134,7 @@ def _served_in_slots(passes: Passes, outages: Outages) -> ServedPasses:
 
 
 def _served(
-    passes: Passes,
+    passes: WorldPasses,
     source: Any,
     outages: Outages,
     capacity: int | Sequence[int | None] | None,
@@ -266,7 +266,7 @@ def session_numbers(
     return numbers
 
 
-def _look(passes: Passes) -> Look:
+def _look(passes: WorldPasses) -> Look:
     satellites = passes.pass_satellites
     places = passes.pass_places
 

@@ -34,7 +34,7 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
     key = "roles.clients" if served.topology.in_orbit else "ground.clusters"
-    passes = np.bincount(served.passes.site, minlength=len(served.clients)).tolist()
+    passes = np.bincount(served.uncut.site, minlength=len(served.clients)).tolist()
     for site, name in enumerate(served.clients):
         if name in carried:
             continue
@@ -153,7 +153,7 @@ def _why_never_served(
     source: Any = world.orbit
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
-        is_cut = len(served.passes) != len(served.windows)
+        is_cut = len(served.uncut) != len(served.windows)
         lower: list[Remedy] = [Lower("orbit.min_contact_s", now=source.min_contact_s)]
         return (
             f"its longest contact is {longest_s:.0f} s",
