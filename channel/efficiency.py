@@ -29,7 +29,7 @@ def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: float | Flo
     sent = _sent_bps_hz(link, snr_db, k_linear)
     if link.max_efficiency_bps_hz is not None:
         sent = np.minimum(sent, link.max_efficiency_bps_hz)
-    return (1.0 - link.outage_probability) * sent if link.rate == "outage" else sent
+    return link.arriving_share * sent
 
 
 def _sent_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:

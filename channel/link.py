@@ -16,14 +16,15 @@ from channel.settings import (
     BUDGET_FORMS,
     EFFICIENCY_BPS_HZ,
     OUTAGE_PROBABILITY,
+    RATES,
     REPLACED_BY_ENVIRONMENT,
     ROLLOFF,
-    SHANNON_RATES,
     USED_BY_ONE_RATE,
     Atmosphere,
     Fading,
     Modcods,
     Rate,
+    RateLaw,
 )
 
 COMBINED: Final[Mapping[str, Callable[..., Floats]]] = {
@@ -119,6 +120,16 @@ class Link:
             object.__setattr__(self, figure, value)
         check(self)
 
+    @property
+    def law(self) -> RateLaw:
+        """What follows from how the rate is computed."""
+        return RATES[self.rate]
+
+    @property
+    def arriving_share(self) -> float:
+        """Share of what is sent that arrives: less than 1 under the rate "outage"."""
+        return 1.0 - self.outage_probability if self.rate == "outage" else 1.0
+
 
 def check(link: Link) -> None:
     """Raise ValueError for the first field that is wrong, in one line that says how to mend it."""
@@ -173,7 +184,7 @@ def _check_rate(link: Link) -> None:
     )
     between("rolloff", link.rolloff, ROLLOFF.low, ROLLOFF.high)
     one_of("modcods", link.modcods, get_args(Modcods))
-    if link.rate not in SHANNON_RATES:
+    if not link.law.follows_shannon:
         _untouched(link, ("max_efficiency_bps_hz",), f"rate is {link.rate!r}")
     elif link.max_efficiency_bps_hz is not None:
         low, high = EFFICIENCY_BPS_HZ.low, EFFICIENCY_BPS_HZ.high

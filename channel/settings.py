@@ -6,7 +6,7 @@ one whole radio in SI units. What both say of a setting is here, once; nothing i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Rate = Literal["ergodic", "shannon", "outage", "modcod", "fixed"]
 """How the rate follows from the SNR: see `channel.Link`."""
@@ -44,8 +44,31 @@ USED_BY_ONE_RATE: Final[Mapping[str, Rate]] = {
     "modcods": "modcod",
 }
 """Settings that change nothing under other rates; `fixed` has its rate, in a unit for each side."""
-SHANNON_RATES: Final[tuple[Rate, ...]] = ("ergodic", "shannon", "outage")
-"""Rates that grow with the SNR without an end, unless they are capped."""
+
+
+class RateLaw(NamedTuple):
+    """What follows from how a link's rate is computed; what computes it is `channel.efficiency`.
+
+    One that `follows_shannon` grows with the SNR without an end, unless it is capped; any other is
+    constant between its jumps. One that `has_levels` jumps between levels of its own; one that
+    `fades` looks at how signals fade.
+    """
+
+    follows_shannon: bool = False
+    has_levels: bool = False
+    fades: bool = False
+
+
+RATES: Final[Mapping[Rate, RateLaw]] = {
+    "ergodic": RateLaw(follows_shannon=True, fades=True),
+    "shannon": RateLaw(follows_shannon=True),
+    "outage": RateLaw(follows_shannon=True, fades=True),
+    "modcod": RateLaw(has_levels=True),
+    "fixed": RateLaw(),
+}
+SHANNON_RATES: Final = tuple(rate for rate, law in RATES.items() if law.follows_shannon)
+FADED_RATES: Final = tuple(rate for rate, law in RATES.items() if law.fades)
+"""A fixed rate looks at fading too, where its loss is to be known."""
 REPLACED_BY_ENVIRONMENT: Final = ("shadowing_margin_db", "clutter_loss_db")
 """Losses that the tables of an environment stand for; so they do for Rician K."""
 

@@ -142,7 +142,7 @@ def rate_state(
     if link.rate == "modcod":
         return modcod_level(snr, link.rolloff, link.modcods)
     locked = (snr > -np.inf) & (snr >= link.required_snr_db)
-    if link.rate == "fixed":
+    if not link.law.follows_shannon:
         return locked.astype(np.int64)
     elevation, _ = _checked_place(elevation_deg, slant_range_m)
     sky = _in_the_sky(elevation, above_mask(link, elevation))
@@ -158,8 +158,7 @@ def is_capped(link: Link, snr_db: Floats, k_linear: float | Floats) -> NDArray[n
     """Where a rate that follows the SNR is at the link's cap, if it has one."""
     if link.max_efficiency_bps_hz is None:
         return np.zeros(np.shape(snr_db), bool)
-    arrives = 1.0 - link.outage_probability if link.rate == "outage" else 1.0
-    most = arrives * link.max_efficiency_bps_hz
+    most = link.arriving_share * link.max_efficiency_bps_hz
     return np.asarray(spectral_efficiency_bps_hz(link, snr_db, k_linear) >= most)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 from channel.settings import (
     BANDS_GHZ,
     BUDGET_FORMS,
+    FADED_RATES,
     REPLACED_BY_ENVIRONMENT,
     SHANNON_RATES,
     USED_BY_ONE_RATE,
@@ -16,9 +17,6 @@ from scenarios.orbit import Orbit
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
 from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
-
-FADED_RATES = ("ergodic", "outage")
-"""Rates that look at how signals fade; a fixed one does, where its loss is to be known."""
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide

@@ -73,7 +73,7 @@ class LinkView:
     @property
     def is_constant(self) -> bool:
         """Whether the rate does not change between its jumps."""
-        return self.link.rate in ("modcod", "fixed")
+        return not self.link.law.follows_shannon
 
     @property
     def bends_deg(self) -> list[float]:
@@ -259,20 +259,19 @@ def _may_jump(
     """Whether the rate of each row (R,) may jump or have a kink anywhere."""
     link = view.link
     rows = len(grid.rows)
-    if link.rate == "modcod" or (link.rate != "fixed" and link.environment is not None):
+    law = link.law
+    if law.has_levels or (law.follows_shannon and link.environment is not None):
         return np.ones(rows, bool)
     jumps: Mask = np.zeros(rows, bool)
     if link.required_snr_db > -np.inf:
         low_db = np.minimum.reduceat(snr_db, grid.first)
         high_db = np.maximum.reduceat(snr_db, grid.first)
         jumps |= (low_db < link.required_snr_db) & (link.required_snr_db <= high_db + HIGHER_DB)
-    if link.rate == "fixed":
+    if not law.follows_shannon:
         return jumps
     if link.max_efficiency_bps_hz is not None:
         hertz = link.duty * link.bandwidth_hz
-        cap_bps = hertz * link.max_efficiency_bps_hz
-        if link.rate == "outage":
-            cap_bps *= 1.0 - link.outage_probability
+        cap_bps = hertz * link.max_efficiency_bps_hz * link.arriving_share
         low_bps = np.minimum.reduceat(rate_bps, grid.first)
         high_bps = np.maximum.reduceat(rate_bps, grid.first)
         jumps |= (low_bps < cap_bps) & (cap_bps <= high_bps + hertz * HIGHER_BPS_HZ)

@@ -10,7 +10,6 @@ import numpy as np
 
 import channel
 from channel import Link
-from channel.settings import SHANNON_RATES
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
@@ -183,7 +182,7 @@ def _too_fast(
     best: Sequence[BestSight | None],
 ) -> Iterator[Statement]:
     """A rate that follows the SNR beyond what any modem of satellites carries in a hertz."""
-    following = [link if link and link.rate in SHANNON_RATES else None for link in links]
+    following = [link if link and link.law.follows_shannon else None for link in links]
     fast = {
         name: terms["spectral_efficiency_bps_hz"] / link.duty
         for name, link, terms in zip(names, following, _terms(following, best), strict=True)

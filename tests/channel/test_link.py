@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import fields, replace
+from typing import get_args
 
+import numpy as np
 import pytest
 
 import channel
 from channel import Link, SlantAttenuation, link_budget_terms
+from tests.kit.channel import RATES, Rate
 
 UPLINK = Link(frequency_hz=2e9, bandwidth_hz=0.36e6, eirp_dbw=-7.0, g_over_t_db_k=1.1)
 RICIAN = replace(UPLINK, fading="rician", rician_k_linear=3.0, zenith_attenuation_db=0.05)
@@ -41,6 +44,23 @@ SILENT = {
     *((rate, field) for rate in ("shannon", "modcod") for field in ("fading", "rician_k_linear")),
     ("path gain", "frequency_hz"),
 }
+
+
+def test_what_a_rate_is_said_to_do_is_what_it_does():
+    """Of each rate: does it grow without an end, have levels of its own, look at fading?"""
+    assert set(RATES) == set(get_args(Rate))
+    elevation_deg, range_m = np.linspace(10, 90, 801), np.linspace(2e6, 6e5, 801)
+    for rate, law in RATES.items():
+        link = FORMS[rate]
+
+        def bps(eirp_dbw, link=link, **changes):
+            changed = replace(link, eirp_dbw=eirp_dbw, **changes)
+            return channel.rate_bps(changed, 90.0, slant_range_m=600e3)
+
+        assert (bps(80.0) > 1.05 * bps(70.0)) == law.follows_shannon
+        states = channel.rate_state(replace(link, eirp_dbw=-15.0), elevation_deg, range_m)
+        assert (len(np.unique(states)) > 2) == law.has_levels
+        assert (bps(0.0) != bps(0.0, rician_k_linear=30.0)) == law.fades
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Link)])

@@ -11,4 +11,5 @@ from channel.efficiency import (
 )
 from channel.environment import excess_loss_db, line_of_sight, rician_k_linear
 from channel.link_curve import between_smooth_cells, cell_middle_rates
+from channel.settings import RATES, Rate
 from channel.signal import has_zenith_kink
