@@ -169,7 +169,8 @@ def test_a_page_shows_what_a_quick_study_prints(study, monkeypatch, capsys):
 
 # -- papers: every claim has commands that exist, and no figure that none of them has printed
 
-CLAIMS = [(paper_of(name), claim) for name in SHIPPED for _, claim in paper_of(name).claims()]
+READ = {name: paper_of(name) for name in SHIPPED}
+CLAIMS = [(paper, claim) for paper in READ.values() for _, claim in paper.claims()]
 
 
 def figures(text):
@@ -186,7 +187,7 @@ def printed(command):
     given = shlex.split(command)
     typed = typer.main.get_command(app).commands[given[1]].make_context(given[1], given[2:]).params
     [entry] = typed["figure"]
-    assert entry in paper_of(typed["paper"]).shown
+    assert entry in READ[typed["paper"]].shown
     return (DOCS / "papers" / typed["paper"] / f"{entry}.txt").read_text()
 
 
@@ -204,7 +205,7 @@ def test_a_claim_has_commands_that_exist_and_figures_that_they_have_printed(pape
 FORESEEN = [
     (name, entry, one)
     for name in SHIPPED
-    for entry, prediction in paper_of(name).predictions.items()
+    for entry, prediction in READ[name].predictions.items()
     for one in prediction.figures
 ]
 
@@ -227,7 +228,7 @@ def test_each_paper_from_outside_has_its_picture_on_the_page():
 FINDINGS = [
     (name, finding)
     for name in SHIPPED
-    for prediction in paper_of(name).predictions.values()
+    for prediction in READ[name].predictions.values()
     for finding in prediction.findings
 ]
 
