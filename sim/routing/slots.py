@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from sim.routing.free_times import NONE
 from sim.routing.state import DOWN, FAR, FORWARDED, NOW, OPEN, SLOTS_OF_LEVEL, UP, Node, Search
 
 FORWARD_S = 10.0
@@ -157,14 +158,16 @@ def _count(
 ) -> None:
     """Count hops from a node on, over edges from each to others."""
     hops = search.hops
-    for number in range(len(search.nodes)):
+    nodes = len(search.nodes)
+    for number in range(nodes):
         hops[place + number] = FAR
     hops[place + node] = 0
     reached = search.front
     reached[0] = node
     count = 1
     at = 0
-    while at < count:
+    reachable = nodes if search.hub == NONE else nodes - 1  # no link leads to the hub
+    while at < count < reachable:  # each is reached first by the fewest
         number = reached[at]
         at += 1
         farther = hops[place + number] + 1
