@@ -162,6 +162,12 @@ class Task:
         vars(other).update({f.name: getattr(self, f.name) for f in fields(self) if not f.init})
         return other
 
+    def tested_in(self, cluster: str) -> Task:
+        """Return the task of one cluster alone, with what was made of its samples before."""
+        other = replace(self, config=replace(self.config, clusters=(cluster,)))
+        vars(other).update(embedded=self.embedded, lent=self.lent)
+        return other
+
     @property
     def device(self) -> torch.device:
         """Where the tensors are."""

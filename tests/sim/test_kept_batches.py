@@ -108,6 +108,13 @@ def test_methods_and_settings_share_all_and_seeds_the_tests_alone(place, cache):
     assert other.manifest["trace_sha256"] == plain.manifest["trace_sha256"]
 
 
+@pytest.mark.parametrize("method", ["fedavg-per-cluster", "local"])
+def test_tests_of_models_of_their_own_are_run_once(place, cache, method):
+    """Each evaluation is of one cluster alone; so it had run its tests again, in every cycle."""
+    found = ran(scenario(place, learning={"method": method}, stop={"cycles": 3}))
+    assert batches(found) == (0, SETS)
+
+
 @pytest.mark.wide
 def test_whatever_computes_them_names_them(place, cache):
     """Weights below the experts count, and the others do not; so do blocks, tokens and the type."""
