@@ -31,6 +31,7 @@ from learning.values.held import Held
 from learning.values.lazy import Values
 from learning.values.operation import Operation, operation_of, place_of
 from learning.values.replies import Replies
+from learning.values.reuse import Cache
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Learner:
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
     Devices would compute that one ``counted_micro_batch`` samples at a time, None for as the model.
     Results of training, and their keys, are those of ``config`` alone. Where somebody counts what
-    is trained, ``asked`` has the rounds of each part.
+    is trained, ``asked`` has the rounds of each part. ``batches`` keeps what frozen blocks make of
+    texts for other runs.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Learner:
         self.skips_unchanged = skips_unchanged
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
+        self.batches: Cache | None = None
         self.asked: Counter[Asked] | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
@@ -197,7 +200,8 @@ class Learner:
         return TaskApply(cache(partial(self._task_of, config))), context
 
     def _task_of(self, config: LearningConfig) -> Task:
-        return self.task.under(config)
+        task = self.task.under(config)
+        return task if self.batches is None else task.keeping(self.batches)
 
     def make(
         self,

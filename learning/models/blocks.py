@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Self
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learning.architecture.dense import BlockShape
@@ -31,6 +32,18 @@ class BlockModel(MoEModel):
     @abstractmethod
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
+
+    @property
+    @abstractmethod
+    def below_experts(self) -> Sequence[nn.Module]:
+        """What :meth:`before_experts` runs: all of its parameters are in these modules."""
+
+    @abstractmethod
+    def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what the blocks without experts make of samples (n, ...), and these.
+
+        None where all blocks have experts.
+        """
 
     def recompute_blocks(self, here: Residency) -> None:
         """Keep only the inputs of blocks for the backward pass, if that is asked for."""

@@ -71,6 +71,11 @@ class MixtralMoE(BlockModel):
         """Its blocks, in order."""
         return self.model.layers
 
+    @property
+    def below_experts(self) -> Sequence[nn.Module]:
+        """The embedding, and blocks without experts."""
+        return self.model.embed_tokens, *self.blocks[: self.dense_layers]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of token ids ``x``, padded with -1.
 

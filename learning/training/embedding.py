@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from learning.architecture.footprint import LARGEST_OF_BLOCKS
 from learning.architecture.kinds import trains_blocks
+from learning.models.blocks import BlockModel
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches, rows_like
 
@@ -32,7 +35,10 @@ def embedded(
         return (x,)
     if drawn < len(x) and not always:
         return (x,)
-    made = _made(with_tensors(model, backbone), x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
+    run: Any = with_tensors(model, backbone)
+    kept = task.kept_batches if isinstance(model, BlockModel) else None
+    run_part = run.before_experts if kept is None else partial(kept.of, run)
+    made = _made(run_part, x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
     if made is None:
         task.embedded[name] = (x,)
     else:
@@ -52,12 +58,14 @@ def trial_of(task: Task, model: nn.Module, cluster: str) -> tuple[Tensor, ...]:
     return embedded(task, model, {}, f"trial of {cluster}", task.trial[cluster].x)
 
 
-def _made(run: Any, x: Tensor, largest: int) -> tuple[Tensor, ...] | None:
+def _made(
+    run: Callable[[Tensor], tuple[Tensor, ...] | None], x: Tensor, largest: int
+) -> tuple[Tensor, ...] | None:
     """Return what a model makes of samples before its experts; None for more bytes than that."""
     made: list[tuple[Tensor, ...]] = []
     with torch.inference_mode(mode=False), torch.no_grad():  # tensors that training may use
         for part in in_batches(x):
-            found = run.before_experts(part)
+            found = run(part)
             if found is None or sum(t.nbytes for t in found) * len(x) > largest * len(part):
                 return None
             made.append(found)

@@ -95,7 +95,7 @@ def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[
     means: list[Score] = []
     for cluster, tensors in zip(clusters, states, strict=True):
         state = State.of(tensors)
-        alone = replace(task, config=replace(task.config, clusters=(cluster,)))
+        alone = task.tested_in(cluster)
         found = [
             evaluate(alone, model_of_device(alone, state, device))[0]
             for device in range(task.devices(cluster))
@@ -117,7 +117,7 @@ def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -
     """Test each cluster's model on the cluster's test set."""
     found = []
     for cluster, server in zip(clusters, servers, strict=True):
-        alone = replace(task, config=replace(task.config, clusters=(cluster,)))
+        alone = task.tested_in(cluster)
         found += evaluate(alone, server)
     return found
 

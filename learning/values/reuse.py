@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 TENSORS = ".tensors"
 NUMBER = ".number"
-"""Kinds of results that runs share: values, and numbers as JSON."""
+EMBEDDED = ".embedded"
+"""Kinds of results that runs share: values, numbers as JSON, and batches that frozen blocks ran."""
 T = TypeVar("T")
 
 

@@ -112,7 +112,7 @@ def cache_command(
     clear: Annotated[bool, typer.Option("--clear", help="remove all of it")] = False,
     json_: Json = False,
 ) -> None:
-    """Show what runs share: results of training, contact windows; LEOMIX_CACHE says where."""
+    """Show what runs share: results of training, embedded texts, contact windows (LEOMIX_CACHE)."""
     from datetime import UTC, datetime
 
     from sim.execution.cache import clear_cache, contents

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 from learning.files import at_once, check_regular, read_regular, read_sealed, write_sealed
 from learning.values.replies import REPLY
-from learning.values.reuse import NUMBER, TENSORS
+from learning.values.reuse import EMBEDDED, NUMBER, TENSORS
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -35,10 +35,11 @@ KEPT = {
     REPLY: "replies",
     MODEL: "models",
     WINDOWS: "contact windows",
+    EMBEDDED: "embedded texts",
 }
 """What is kept, by how its files end: nothing else is counted, trimmed or cleared."""
-RESULTS_FOLDER, WINDOWS_FOLDER = "results", "windows"
-FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER)
+RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER = "results", "windows", "embedded"
+FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER)
 """The folders of all namespaces."""
 LARGEST_BYTES = 2**30
 """Larger values are not kept: they would displace all others."""

@@ -33,6 +33,7 @@ from learning.training import (
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.guards import Frozen, UnchangedGuard, not_finite
+from learning.training.kept_batches import KeptBatches
 from learning.training.local import train_rounds
 from learning.training.local_loss import Term
 from learning.training.nmoe import answers, experts, extractor, gates
