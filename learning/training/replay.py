@@ -226,8 +226,11 @@ def _share_memory(calls: Sequence[_Call], stays: Collection[int]) -> None:
             fitting = [other for other in free if other.nbytes() >= held.nbytes()]
             place[memory] = min(reversed(fitting), key=torch.UntypedStorage.nbytes, default=held)
             free = [other for other in free if other is not place[memory]]
-        free += [place[memory] for memory in dict.fromkeys(here)
-                 if memory in place and last[memory] == number]
+        free += [
+            place[memory]
+            for memory in dict.fromkeys(here)
+            if memory in place and last[memory] == number
+        ]
     for call, here in zip(calls, used, strict=True):
         for tensor, memory in zip([*call.given, *call.found], here, strict=True):
             if memory in place:
