@@ -176,9 +176,9 @@ class _Program:
     def __init__(
         self,
         calls: Sequence[_Call],
-        given: Iterable[Tensor],
-        moving: Iterable[Tensor],
-        results: Iterable[Tensor],
+        given: Collection[Tensor],
+        moving: Collection[Tensor],
+        results: Collection[Tensor],
     ) -> None:
         known = set(map(_memory, given))
         for call in calls:
@@ -223,7 +223,11 @@ def _share_memory(calls: Sequence[_Call], stays: Collection[int]) -> None:
             if memory in stays or memory in place:
                 continue
             held = tensor.untyped_storage()
-            fitting = [other for other in free if other.nbytes() >= held.nbytes()]
+            fitting = [
+                other
+                for other in free
+                if other.device == held.device and other.nbytes() >= held.nbytes()
+            ]
             place[memory] = min(reversed(fitting), key=torch.UntypedStorage.nbytes, default=held)
             free = [other for other in free if other is not place[memory]]
         free += [
