@@ -49,19 +49,17 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
         kind = COLUMNS[name][key]
         if empty.all():
             return _nulls(kind, int(rows.sum()))
-        arrays = [number for number, value in enumerate(given) if isinstance(value, np.ndarray)]
+        arrays = {n: value for n, value in enumerate(given) if isinstance(value, np.ndarray)}
         if len(arrays) == len(given):
-            values = np.concatenate(given)
+            values = np.concatenate(list(arrays.values()))
         else:
-            shared = np.zeros(len(blocks), NUMBERS[kind])
+            shared = np.full(len(blocks), NOTHING if kind == TEXT else 0, NUMBERS[kind])
             for number, value in enumerate(given):
-                if value is not None and not isinstance(value, np.ndarray):
+                if value is not None and number not in arrays:
                     shared[number] = value
-            if kind == TEXT:
-                shared[empty] = NOTHING
             values = np.repeat(shared, rows)
-            for number in arrays:
-                values[first[number] : first[number + 1]] = given[number]
+            for number, own in arrays.items():
+                values[first[number] : first[number + 1]] = own
         if kind == TEXT:
             return dictionary(values, words.get(key, ()))
         return array(values, np.repeat(empty, rows) if empty.any() else None)
