@@ -4,8 +4,8 @@ A step of a small model costs more in Python than in torch: modules, views and s
 at every step, and in all trainings of one form. A :class:`Recording` has memory of its own for all
 that a gradient is computed from, and for all that is computed on the way. The calls are made again
 in that memory: views are there already, what depends on frozen tensors alone is computed once in a
-training, and what no gradient depends on is not computed. The bits are those of the model itself,
-which is tried once in every recording.
+training, and what no gradient depends on is not computed. What is read no more leaves its memory to
+what follows. The bits are those of the model itself, which is tried once in every recording.
 """
 
 from __future__ import annotations
