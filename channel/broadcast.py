@@ -27,8 +27,9 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     else:
         carried_bits = curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0])
     members = who & (carried_bits > 0)
-    time_s = curve.time_s[members]
-    rate_bps = curve.rate_bps[members]
+    rows = slice(None) if members.all() else members
+    time_s = curve.time_s[rows]
+    rate_bps = curve.rate_bps[rows]
     begin_s = time_s[:, 0].max(initial=span_s[0])
     end_s = time_s[:, -1].min(initial=span_s[1])
     if not (len(time_s) and begin_s < end_s):

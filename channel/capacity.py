@@ -109,7 +109,7 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
         scattered = 1.0 / (1.0 + k_linear)
         weak = -0.5 * scattered * (2.0 - scattered) * 10.0 ** (snr_db / 10.0)
         log_share = np.where(snr_db < LOWEST_DB, weak, log_share)
-    capacity = np.asarray(np.clip(log_share, -np.inf, 0.0))
+    capacity = np.asarray(np.minimum(log_share, 0.0))
     np.multiply(shannon, np.exp(capacity, out=capacity), out=capacity)
     if is_strong:
         strong = snr_db > HIGHEST_DB
@@ -124,10 +124,9 @@ def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
         pieces = _pieces(k_linear)
         beyond_db = np.asarray(snr_db - LOWEST_DB)
         # Pieces are of equal width: we need not search for the one of an SNR.
-        piece = np.asarray(np.floor(beyond_db / STEP_DB))
-        np.clip(piece, 0.0, pieces.shape[1] - 1.0, out=piece)
-        place = piece.astype(np.intp)
-        beyond_db -= np.multiply(piece, STEP_DB, out=piece)
+        place = np.asarray(beyond_db / STEP_DB).astype(np.intp)
+        np.minimum(place, pieces.shape[1] - 1, out=place)
+        beyond_db -= place * STEP_DB
         value = np.asarray(pieces[0].take(place))
         for coefficient in pieces[1:]:
             value *= beyond_db

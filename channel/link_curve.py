@@ -282,12 +282,10 @@ class SharedCurve(LinkCurve):
         cells = np.flatnonzero(
             ((rate_bps[:-1] > 0) | (rate_bps[1:] > 0)) & (time_s[1:] > time_s[:-1])
         )
-        opens_s = np.full(len(self._members), time_s[0])
-        closes_s = np.full(len(self._members), -np.inf)
-        if len(cells):
-            opens_s[self._members] = time_s[cells[0]]
-            closes_s[self._members] = time_s[cells[-1] + 1]
-        return opens_s, closes_s
+        opens_s = time_s[cells[0]] if len(cells) else time_s[0]
+        closes_s = time_s[cells[-1] + 1] if len(cells) else -np.inf
+        members = self._members
+        return np.where(members, opens_s, time_s[0]), np.where(members, closes_s, -np.inf)
 
     def delivered_bits(self, time_s: ArrayLike) -> Floats:
         """As of any batch."""
@@ -307,7 +305,7 @@ def _sums(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
     np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
     for grid in (time, rate, bits):
         grid.setflags(write=False)
-    latest_s = np.abs(time).max(axis=-1)
+    latest_s = np.maximum(np.abs(time[..., 0]), np.abs(time[..., -1]))
     peak_bps = rate.max(axis=-1)
     return bits, most_bits_of(bits[..., -1], latest_s, peak_bps)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from struct import unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,9 @@ def stream(seed: int, *name: object) -> np.random.Generator:
     """
     note_drawn()
     digest = hashlib.blake2b("/".join(map(str, name)).encode(), digest_size=16).digest()
-    key = np.frombuffer(digest, dtype="<u4").tolist()
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    key = unpack("<4I", digest)
+    # What default_rng makes, in half the time.
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 # The draws of many streams in one pass of arrays: by counting, without a generator for each.

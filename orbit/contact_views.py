@@ -129,27 +129,15 @@ def _even_looks(
             columns = rows_of((ends - points)[some], points[some])
             parts = states if len(columns) == states.shape[1] else states[:, columns]
             sites = len(frame.sin_mask)
-            for rows, here in _tiles(sites, len(columns)):
-                seen = _seen(frame, rows, parts[:, here])
+            for rows in blocks(sites, max(1, _BLOCK // len(columns))):
+                seen = _seen(frame, rows, parts)
                 begin = 0
                 for count, at in zip(points[some].tolist(), first[some].tolist(), strict=True):
                     whole = found[:, at : at + sites * count].reshape(4, sites, count)
-                    low = max(begin, here.start)
-                    high = min(begin + count, here.stop)
                     for values, into in zip(seen, whole, strict=True):
-                        block = values[:, low - here.start : high - here.start]
-                        into[rows, low - begin : high - begin] = block
+                        into[rows] = values[:, begin : begin + count]
                     begin += count
     return EvenLooks(points, time_s, states, *found)
-
-
-def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of parts of about a block, that reach over the whole of the longer side."""
-    if rows > columns:
-        step = max(1, _BLOCK // rows)
-        return ((slice(0, rows), slice(n, min(n + step, columns))) for n in range(0, columns, step))
-    step = max(1, _BLOCK // columns)
-    return ((slice(n, min(n + step, rows)), slice(0, columns)) for n in range(0, rows, step))
 
 
 def _batches(here: IntArray, sizes: IntArray) -> Iterator[IntArray]:
@@ -165,9 +153,7 @@ def _seen(frames: SiteFrames, rows: slice, states: FloatArray) -> tuple[FloatArr
     """
     position = frames.position_km[rows]
     axes = frames.axes[rows]
-    shape = len(position), states.shape[1]
-    # What is many times multiplied by one number should be long.
-    product = np.empty(shape, order="F" if shape[0] > shape[1] else "C")
+    product = np.empty((len(position), states.shape[1]))
 
     def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
         found = np.multiply.outer(vectors[:, 0], motion[0], out=np.empty_like(product))

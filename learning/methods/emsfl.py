@@ -343,4 +343,5 @@ class Splitting:
         return gone, taken
 
     def _drawn_for(self, cluster: int, among: Mask) -> list[int]:
-        return np.flatnonzero(among & (self.drawn == cluster)).tolist()
+        (drawn,) = (among & (self.drawn == cluster)).nonzero()
+        return drawn.tolist()

@@ -177,7 +177,7 @@ def _factors_of_sum(
         shared = max(a[here], key=torch.count_nonzero)  # the others hold its first rows
         return lora.scale * weighted_sum(b, weights, name)[:, :cut], in_single(shared)[:cut]
     looks |= cut is not None  # a number that is not finite shows in the product too
-    (a, _), (b, shares) = (_weighted(part, weights, name, looks=looks) for part in (a, b))
+    (a, b), shares = _weighted((a, b), weights, name, looks=looks)
     left = (by_row(lora.scale * shares, b) * b).transpose(0, 1).flatten(1)
     if cut is not None:
         return _truncated(left, a.flatten(0, 1), cut)
@@ -244,31 +244,34 @@ def client_weights(
 
 def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
-    parts, shares = _weighted(stacked, weights, name)
+    (parts,), shares = _weighted((stacked,), weights, name)
     return torch.tensordot(shares, parts, dims=1)
 
 
 def _weighted(
-    stacked: Tensor, weights: Sequence[float], name: str, *, looks: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Return the rows of the devices of positive weight, and these weights.
+    several: Sequence[Tensor], weights: Sequence[float], name: str, *, looks: bool = True
+) -> tuple[list[Tensor], Tensor]:
+    """Return the rows of the devices of positive weight in each of some tensors, and these weights.
 
     Devices of weight 0 may hold anything. Raises ValueError for weights that are negative or not
     finite, and where it ``looks`` for rows that are not finite.
     """
-    if len(weights) != len(stacked) or not all(0 <= w < math.inf for w in weights):
-        what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
+    devices = several[0].shape[0]
+    if len(weights) != devices or not all(0 <= w < math.inf for w in weights):
+        what = f"weights are {tuple(weights)}; give {devices} that are 0 or more"
         raise violation(WEIGHTS, f"of {name!r} the {what}")
     here = [device for device, weight in enumerate(weights) if weight > 0]
-    parts = in_single(stacked if len(here) == len(stacked) else stacked[here])
-    finite = finite_rows(parts).tolist() if looks else [True]
-    if not all(finite):
-        broken = here[finite.index(False)]
-        raise ValueError(
-            f"the update of {name!r} from device {broken} is not finite; leave that device "
-            "out, or lower learning.step_size if its training diverges"
-        )
-    return parts, torch.tensor([weights[k] for k in here], dtype=parts.dtype, device=parts.device)
+    everybody = len(here) == devices
+    parts = [in_single(stacked if everybody else stacked[here]) for stacked in several]
+    for finite in [finite_rows(part).tolist() for part in parts] if looks else ():
+        if not all(finite):
+            broken = here[finite.index(False)]
+            raise ValueError(
+                f"the update of {name!r} from device {broken} is not finite; leave that device "
+                "out, or lower learning.step_size if its training diverges"
+            )
+    shares = [weights[device] for device in here]
+    return parts, torch.tensor(shares, dtype=parts[0].dtype, device=parts[0].device)
 
 
 # Means of what clients have trained: extractors of stage 1, gates of stage 3.

@@ -4,8 +4,8 @@ A step of a small model costs more in Python than in torch: modules, views and s
 at every step, and in all trainings of one form. A :class:`Recording` has memory of its own for all
 that a gradient is computed from, and for all that is computed on the way. The calls are made again
 in that memory: views are there already, what depends on frozen tensors alone is computed once in a
-training, and what no gradient depends on is not computed. The bits are those of the model itself,
-which is tried once in every recording.
+training, and what no gradient depends on is not computed. What is read no more leaves its memory to
+what follows. The bits are those of the model itself, which is tried once in every recording.
 """
 
 from __future__ import annotations
@@ -176,9 +176,9 @@ class _Program:
     def __init__(
         self,
         calls: Sequence[_Call],
-        given: Iterable[Tensor],
-        moving: Iterable[Tensor],
-        results: Iterable[Tensor],
+        given: Collection[Tensor],
+        moving: Collection[Tensor],
+        results: Collection[Tensor],
     ) -> None:
         known = set(map(_memory, given))
         for call in calls:
@@ -194,10 +194,52 @@ class _Program:
                 needed |= call.reads
                 kept.append(call)
         kept.reverse()
-        self.once = [_again(call) for call in kept if not call.changes & moved]
-        self.each = [_again(call) for call in kept if call.changes & moved]
-        memory = {_memory(t): t.untyped_storage().nbytes() for c in kept for t in c.found}
+        once = [call for call in kept if not call.changes & moved]
+        each = [call for call in kept if call.changes & moved]
+        stays = set(map(_memory, [*given, *results, *_found_by(once)]))
+        _share_memory(each, stays)
+        self.once = list(map(_again, once))
+        self.each = list(map(_again, each))
+        memory = {_memory(t): t.untyped_storage().nbytes() for t in _found_by(kept)}
         self.bytes = sum(memory.values())
+
+
+def _found_by(calls: Iterable[_Call]) -> Iterator[Tensor]:
+    return (tensor for call in calls for tensor in call.found)
+
+
+def _share_memory(calls: Sequence[_Call], stays: Collection[int]) -> None:
+    """Let what calls return lie where nobody reads any more what others returned before.
+
+    What is used at a time then fits into a core's own cache. Memory that ``stays`` is not moved.
+    """
+    used = [list(map(_memory, [*call.given, *call.found])) for call in calls]
+    last = {memory: number for number, here in enumerate(used) for memory in here}
+    place: dict[int, torch.UntypedStorage] = {}
+    free: list[torch.UntypedStorage] = []
+    for number, (call, here) in enumerate(zip(calls, used, strict=True)):
+        for tensor in call.found:
+            memory = _memory(tensor)
+            if memory in stays or memory in place:
+                continue
+            held = tensor.untyped_storage()
+            fitting = [
+                other
+                for other in free
+                if other.device == held.device and other.nbytes() >= held.nbytes()
+            ]
+            place[memory] = min(reversed(fitting), key=torch.UntypedStorage.nbytes, default=held)
+            free = [other for other in free if other is not place[memory]]
+        free += [
+            place[memory]
+            for memory in dict.fromkeys(here)
+            if memory in place and last[memory] == number
+        ]
+    for call, here in zip(calls, used, strict=True):
+        for tensor, memory in zip([*call.given, *call.found], here, strict=True):
+            if memory in place:
+                held = place[memory]
+                tensor.set_(held, tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 def _closed(calls: Sequence[_Call], moved: set[int]) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +9,11 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit import Satellite
-from orbit.look_angles import elevation_and_range
+from orbit.look_angles import local, of_local
 from orbit.propagation import propagate
 from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
+from orbit.windows import groups
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.network.leg_log import MovedRows
@@ -71,15 +71,15 @@ class Gate:
         if not np.count_nonzero(took_time):
             return
         ends = self._ends(rows, took_time)
-        names = [name for name, _ in self._contacts.ends(ends.contact)]
-        of_satellite: defaultdict[str, list[int]] = defaultdict(list)
-        for row, name in enumerate(names):
-            of_satellite[name].append(row)
-        states = np.empty((*ends.time_s.shape, 6))
-        for name, some in of_satellite.items():
+        contacts, of_row = np.unique(ends.contact, return_inverse=True)
+        names = [name for name, _ in self._contacts.ends(contacts)]
+        number = {name: n for n, name in enumerate(dict.fromkeys(names))}
+        rows_of = groups(np.array([number[name] for name in names])[of_row], len(number))
+        position_km = np.empty((*ends.time_s.shape, 3))
+        for name, some in zip(number, rows_of, strict=True):
             satellite = self._sky.satellites[name]
-            states[:, some] = _states(satellite, self._start, ends.time_s[:, some])
-        self._look(ends, states)
+            position_km[:, some] = _positions_km(satellite, self._start, ends.time_s[:, some])
+        self._look(ends, position_km)
 
     def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
         """Put together what each device (counted over all clusters) moved in each contact."""
@@ -97,9 +97,9 @@ class Gate:
         end_s = np.maximum.reduceat(rows.end_s[some][order], first)
         return _Ends(contact[first], device[first], np.stack([start_s, end_s]))
 
-    def _look(self, ends: _Ends, states: Floats) -> None:
-        """Look at where the satellite of each row stood in its states (2, R, 6)."""
-        elevation_deg, _, _ = elevation_and_range(states, self._frames, ends.device)
+    def _look(self, ends: _Ends, position_km: Floats) -> None:
+        """Look at where the satellite of each row stood at its positions (2, R, 3)."""
+        elevation_deg, _ = of_local(*local(position_km, self._frames, ends.device))
         low_deg = self._gate_deg[ends.device] - elevation_deg
         if low_deg.max() <= TOLERANCE_DEG:
             return
@@ -113,19 +113,21 @@ class Gate:
         raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")
 
 
-def _states(satellite: Satellite, start: Start, time_s: Floats) -> Floats:
-    """States (..., 6) of a satellite at times (...), by cubics through those of SGP4."""
+def _positions_km(satellite: Satellite, start: Start, time_s: Floats) -> Floats:
+    """Positions (..., 3) of a satellite at times (...), by cubics through SGP4's states."""
     cell = np.floor(time_s / STEP_S)
-    knots, place = np.unique(np.stack([cell, cell + 1.0]), return_inverse=True)
+    cells = np.unique(cell)
+    knots = np.union1d(cells, cells + 1.0)
     try:
         known = propagate(satellite, start, knots * STEP_S)
     except ValueError:  # it comes down right behind what is looked at
-        return propagate(satellite, start, time_s.ravel()).reshape(*time_s.shape, 6)
-    before, after = known[place.reshape(2, *time_s.shape)]
+        return propagate(satellite, start, time_s.ravel())[:, :3].reshape(*time_s.shape, 3)
+    place = np.searchsorted(knots, cell)
+    before = known[place]
+    after = known[place + 1]
     x = (time_s / STEP_S - cell)[..., None]
     rate_before = before[..., 3:] * STEP_S
     rate_after = after[..., 3:] * STEP_S
     rise = after[..., :3] - before[..., :3]
     bend = rate_before + rate_after - 2.0 * rise
-    position = before[..., :3] + x * (rate_before + x * (rise - rate_before - bend + x * bend))
-    return np.concatenate([position, before[..., 3:]], axis=-1)
+    return before[..., :3] + x * (rate_before + x * (rise - rate_before - bend + x * bend))

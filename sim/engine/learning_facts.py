@@ -179,7 +179,6 @@ class LearningFacts:
         """
         update, device, some = device_rows([own.who for own in used])
         version_base = joined(own.version for own in used)[some]
-        version_server = np.full(len(update), told.version)
         samples = None
         if self._method.learner.trains:
             samples = joined(self._samples[own.cluster] for own in used)[some]
@@ -189,10 +188,10 @@ class LearningFacts:
                 time_s=self._now_s(),
                 cluster=coded_rows((own.cluster for own in used), update),
                 device=device,
-                round=np.full(len(update), told.round),
+                round=told.round,
                 version_base=version_base,
-                version_server=version_server,
-                staleness=version_server - version_base,
+                version_server=told.version,
+                staleness=told.version - version_base,
                 weight=joined(own.weigh(self._samples) for own in used)[some],
                 samples=samples,
                 contact_id=joined(contact_ids)[some] if contact_ids else None,

@@ -29,7 +29,7 @@ class Offers:
         self.closed = 0
         self.cut = 0
         self._texts = {"cluster": Vocabulary(), "payload": Vocabulary()}
-        self._keys: Ints = np.zeros((0, 5), np.int64)
+        self._keys: Ints = np.zeros((5, 0), np.int64)
         self._through: Mask = np.zeros(0, bool)
         self._over_s: Floats = np.zeros(0)
 
@@ -39,23 +39,23 @@ class Offers:
             return
         numbers = [as_numpy(rows.column(key)) for key in ("device", "version")]
         texts = [self._codes(rows, key) for key in self._texts]
-        self._keys = np.concatenate([self._keys, np.stack([*texts, *numbers, session], axis=1)])
+        self._keys = np.concatenate([self._keys, [*texts, *numbers, session]], axis=1)
         self._through = np.concatenate([self._through, says(rows, "outcome", "delivered")])
         self._over_s = np.concatenate([self._over_s, over_s])
-        order, first = grouped(list(self._keys.T))
-        self._keys = self._keys[order[first]]
+        order, first = grouped(list(self._keys))
+        self._keys = self._keys[:, order[first]]
         self._over_s = self._over_s[order[first]]
         self._through = np.logical_or.reduceat(self._through[order], first)
         self._close(self._over_s + LAST_BITS_S < rows.column("start_s")[-1].as_py())
 
     def close(self) -> None:
         """Close all offers: there are no more rows."""
-        self._close(np.ones(len(self._keys), bool))
+        self._close(np.ones(len(self._through), bool))
 
     def _close(self, which: Mask) -> None:
         self.closed += int(which.sum())
         self.cut += int((which & ~self._through).sum())
-        self._keys = self._keys[~which]
+        self._keys = self._keys[:, ~which]
         self._through = self._through[~which]
         self._over_s = self._over_s[~which]
 

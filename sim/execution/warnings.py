@@ -266,10 +266,12 @@ def _diverged(pooled: pa.Table, smaller: Remedy) -> Iterator[Statement]:
 
 def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:
     """Say that satellites have exchanged models without a single round in a timing-only run."""
+    if built.learner.measures or not built.method.needs.satellites:
+        return
     kinds = Counter[str]()
     for events in pieces_of(tables, "events", ["kind"]):
         kinds.update({k: int(says(events, "kind", k).sum()) for k in ("aggregate", "drop")})
-    if built.method.needs.satellites and not (built.learner.measures or kinds["aggregate"]):
+    if not kinds["aggregate"]:
         yield Statement.doubt(
             Code.INCOMPLETE,
             "",

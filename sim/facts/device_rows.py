@@ -24,6 +24,10 @@ class DeviceRows(NamedTuple):
 
 def device_rows(masks: Sequence[Mask]) -> DeviceRows:
     """Return a row for each device in the mask (K,) of a record, in order."""
+    if len(masks) == 1:
+        (device,) = masks[0].nonzero()
+        everybody = len(device) == len(masks[0])
+        return DeviceRows(np.zeros_like(device), device, slice(None) if everybody else device)
     who = joined(masks)
     counts = np.array([len(mask) for mask in masks])
     record = np.repeat(np.arange(len(masks)), counts)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Ints
 from sim.links.beam import Beam
 
 
@@ -54,12 +55,17 @@ class RangeGrid:
     time_s: Floats
     slant_range_m: Floats
 
+    @cached_property
+    def _first(self) -> Ints:
+        """Where each row (K,) begins in the memory of the grids."""
+        return np.arange(0, self.time_s.size, self.time_s.shape[1])
+
     def __call__(self, when_s: Floats) -> Floats:
         """Return the range of each device at its time (K,)."""
         grid_s = self.time_s
         when = np.minimum(np.maximum(when_s, grid_s[:, 0]), grid_s[:, -1])
-        at = np.count_nonzero(grid_s <= when[:, None], axis=1) - 1
-        at = np.minimum(at, grid_s.shape[1] - 2) + np.arange(0, grid_s.size, grid_s.shape[1])
+        at = np.add.reduce(grid_s <= when[:, None], axis=1, dtype=np.intp) - 1
+        at = np.minimum(at, grid_s.shape[1] - 2) + self._first
         begin_s = grid_s.take(at)
         step = grid_s.take(at + 1) - begin_s
         share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)

@@ -52,14 +52,11 @@ def queued(
         raise ValueError(f"channels is {channels}; allowed is at least 1")
     opens_s, closes_s = curve.span_s
     some = bits > 0
-    if not everywhere(some):
-        opens_s = np.where(some, opens_s, curve.time_s[:, 0])
     comes_s = np.maximum(arrival_s, opens_s)
-    if not everywhere(who):
-        comes_s = np.where(who, comes_s, np.inf)
-    sends = some & (comes_s < closes_s)
-    if not everywhere(sends):
-        comes_s = np.where(sends | (bits == 0), comes_s, np.inf)
+    sends = who & some & (comes_s < closes_s)
+    if not everywhere(sends):  # 0 bits are through when their device is ready
+        comes_s = np.maximum(arrival_s, np.where(some, opens_s, curve.time_s[:, 0]))
+        comes_s = np.where(sends | (who & ~some), comes_s, np.inf)
     if np.count_nonzero(sends) <= channels:
         return Allocation(comes_s, curve.unchecked_completion_time_s(bits, comes_s), curve)
     begin_s, end_s = _in_turn(curve, np.where(sends, comes_s, np.inf), closes_s, bits, channels)

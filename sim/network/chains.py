@@ -153,9 +153,8 @@ class Chain:
         last_s = self.begun_s
         for leg in self.legs:
             stops_s = leg.stops_s
-            stops_s = stops_s[leg.who & (stops_s < np.inf)]
-            if len(stops_s):
-                last_s = max(last_s, float(np.maximum.reduce(stops_s)))
+            stop = leg.who & (stops_s < np.inf)
+            last_s = float(np.maximum.reduce(stops_s, where=stop, initial=last_s))
         return last_s
 
     def _closes_s(self) -> float:

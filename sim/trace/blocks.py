@@ -49,18 +49,17 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
         kind = COLUMNS[name][key]
         if empty.all():
             return _nulls(kind, int(rows.sum()))
-        shared = np.zeros(len(blocks), NUMBERS[kind])
-        arrays = []
-        for number, value in enumerate(given):
-            if isinstance(value, np.ndarray):
-                arrays.append(number)
-            elif value is not None:
-                shared[number] = value
-        if kind == TEXT:
-            shared[empty] = NOTHING
-        values = np.repeat(shared, rows)
-        for number in arrays:
-            values[first[number] : first[number + 1]] = given[number]
+        arrays = {n: value for n, value in enumerate(given) if isinstance(value, np.ndarray)}
+        if len(arrays) == len(given):
+            values = np.concatenate(list(arrays.values()))
+        else:
+            shared = np.full(len(blocks), NOTHING if kind == TEXT else 0, NUMBERS[kind])
+            for number, value in enumerate(given):
+                if value is not None and number not in arrays:
+                    shared[number] = value
+            values = np.repeat(shared, rows)
+            for number, own in arrays.items():
+                values[first[number] : first[number + 1]] = own
         if kind == TEXT:
             return dictionary(values, words.get(key, ()))
         return array(values, np.repeat(empty, rows) if empty.any() else None)

@@ -66,6 +66,30 @@ def test_what_is_frozen_is_computed_once_in_a_training_and_what_nobody_needs_nev
     assert counts == {"exp": 1, "sum": 0}
 
 
+def steps_in_a_row(shared, own, leaves):
+    """Twelve results one after the other, of which the first is read to the end."""
+
+    def of(batch):
+        first = now = batch[0] * leaves["w"]
+        for _ in range(4):
+            now = (now + first).exp().clone().mul_(0.1)
+        return {"w": now, "first": first}
+
+    return of
+
+
+def test_what_is_read_no_more_leaves_its_memory_to_what_follows():
+    tensors = random("c"), random("b"), random("w")
+    recording = replay.Recording(steps_in_a_row, *tensors)
+    recording.begin(*tensors)
+    for _ in range(4):
+        batch = (torch.randn(3, 5),)
+        expected = steps_in_a_row(*tensors)(batch)
+        found = recording(batch)
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert recording.bytes == 4 * batch[0].nbytes  # two results, and two in turn between them
+
+
 def test_groups_have_their_own_tensors():
     def grouped():
         return {"c": Grouped([torch.randn(5), torch.randn(5)], [2, 1])}
