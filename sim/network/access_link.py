@@ -204,7 +204,7 @@ class AccessLink(ServiceLink):
 
     def _number(self, chain: Chain, numbers: Sequence[int]) -> None:
         """Give each transfer of a chain the numbers of its messages: downloads share one."""
-        for leg, number in zip(chain.legs, numbers, strict=True):
+        for leg, number in zip(chain.in_arrays(), numbers, strict=True):
             if not isinstance(leg, Transfer):
                 continue
             if leg.way is Way.TO_CLIENT:
@@ -231,7 +231,9 @@ class AccessLink(ServiceLink):
             self._at_server(leg, reply, arrival_s[leg.name], session)
             if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
             else reply
-            for leg, reply in zip(chain.legs, chain.settle(self.endpoint, ending), strict=True)
+            for leg, reply in zip(
+                chain.in_arrays(), chain.settle(self.endpoint, ending), strict=True
+            )
         ]
         there_s = [
             reply.end_s[reply.done].max()

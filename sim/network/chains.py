@@ -80,9 +80,8 @@ class Chain:
         else:
             self._begun_at = endpoint, free_s
 
-    @property
-    def legs(self) -> list[PlannedLeg]:
-        """The steps as they are planned: what is direct too, once somebody looks closer."""
+    def in_arrays(self) -> list[PlannedLeg]:
+        """Return the steps as planned for all devices; what is direct is planned so now."""
         if self._begun_at is not None:
             endpoint, free_s = self._begun_at
             self._direct = self._begun_at = None
@@ -126,7 +125,7 @@ class Chain:
         """Return its transfers that go one way, which others ask for as often as they plan."""
         known = self._transfers.get(way)
         if known is None:
-            legs = self.legs
+            legs = self.in_arrays()
             known = [leg for leg in legs if isinstance(leg, Transfer) and leg.way is way]
             if len(legs) == len(self.steps):  # else it is being planned
                 self._transfers[way] = known
@@ -151,7 +150,7 @@ class Chain:
     def _stops_s(self) -> float:
         """When the last device is through, or can get nothing more through."""
         last_s = self.begun_s
-        for leg in self.legs:
+        for leg in self.in_arrays():
             stops_s = leg.stops_s
             stop = leg.who & (stops_s < np.inf)
             last_s = float(np.maximum.reduce(stops_s, where=stop, initial=last_s))
@@ -167,16 +166,18 @@ class Chain:
 
     def _parties(self) -> Mask:
         """Devices (K,) that begin any step; who lacks the memory for one takes no part."""
-        parties: Mask = np.logical_or.reduce([leg.who for leg in self.legs])
-        for leg in self.legs:
+        legs = self.in_arrays()
+        parties: Mask = np.logical_or.reduce([leg.who for leg in legs])
+        for leg in legs:
             if leg.unable is not None:
                 parties = parties & ~leg.unable
         return parties
 
     def _through_s(self) -> Floats:
         """When each device (K,) is through all steps that it was asked for; inf for never."""
-        through_s = np.full(len(self.legs[0].who), -np.inf)
-        for step, leg in zip(self.steps, self.legs, strict=True):
+        legs = self.in_arrays()
+        through_s = np.full(len(legs[0].who), -np.inf)
+        for step, leg in zip(self.steps, legs, strict=True):
             asked = everybody(step.who, len(through_s))
             through_s = np.maximum(through_s, np.where(asked, leg.through_s, -np.inf))
         return through_s
@@ -188,7 +189,7 @@ class Chain:
         """
         if self._direct is not None and not ending.run_over:
             return [self._direct.settle(endpoint)]
-        replies = [leg.settle(endpoint, ending) for leg in self.legs]
+        replies = [leg.settle(endpoint, ending) for leg in self.in_arrays()]
         if ending.closed and self.session is not None:
             self._tell_closed(endpoint, self.session.at(ending.time_s), ending)
         return replies
@@ -209,8 +210,9 @@ class Chain:
 
     def training_until_s(self) -> Floats:
         """When each device (K,) will have ended its training; 0 for who does not train."""
-        until_s: Floats = np.zeros(len(self.legs[0].who))
-        for leg in self.legs:
+        legs = self.in_arrays()
+        until_s: Floats = np.zeros(len(legs[0].who))
+        for leg in legs:
             if isinstance(leg, Training):
                 until_s = np.maximum(until_s, np.where(leg.who, leg.stops_s, 0.0))
         return until_s

@@ -32,7 +32,7 @@ class ServiceLink:
     def under(self, rules: Rules) -> None:
         """Plan later chains by other rules; those under way end as they were planned."""
         for chain in self._going_on:
-            _ = chain.legs  # planned by the rules under which it began
+            chain.in_arrays()  # by the rules under which it began
         self.endpoint.under(rules)
 
     @property
@@ -67,7 +67,7 @@ class ServiceLink:
         now_s = self.endpoint.clock.now
         use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
         for chain in self._going_on:
-            for leg in chain.legs:
+            for leg in chain.in_arrays():
                 more = leg.use(now_s)
                 use = Use(
                     use.rounds + more.rounds,
