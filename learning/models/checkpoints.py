@@ -201,14 +201,6 @@ def checkpoint_places(config: ModelConfig, model: nn.Module) -> dict[str, Place]
     return found
 
 
-def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors at :func:`checkpoint_places`, in the files' format; errors as there.
-
-    Raises :class:`ValueError` for numbers that are not finite, too.
-    """
-    return read_places(checkpoint_places(config, model))
-
-
 def read_places(places: Mapping[str, Place]) -> dict[str, Tensor]:
     """Return the tensors at ``places``: what lies in one place is read once, and is one tensor."""
     keys = {name: (p.folder.number, p.name, repr(p.part)) for name, p in places.items()}

@@ -55,4 +55,3 @@ class Topology:
 
 GROUND_CLIENTS = Topology()
 SATELLITE_CLIENTS = Topology("satellites", "stations")
-SATELLITE_SERVER = Topology("satellites", "satellite")

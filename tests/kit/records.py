@@ -43,8 +43,10 @@ from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import Tables
-from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, SATELLITE_SERVER
+from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
+
+SATELLITE_SERVER = Topology("satellites", "satellite")
 
 
 def check_books(books: Books, transfers: pa.Table) -> None:

@@ -1,7 +1,10 @@
 """Inner names of ``learning`` that tests use and that need torch."""
 
+from torch import Tensor, nn
+
+from learning import ModelConfig
 from learning.models.build import initialise, make_model, skeleton
-from learning.models.checkpoints import checkpoint_weights, save_checkpoint
+from learning.models.checkpoints import checkpoint_places, read_places, save_checkpoint
 from learning.models.custom import Traits
 from learning.models.interface import expert_of, is_gate, names_of
 from learning.models.mixtral import MixtralMoE
@@ -55,3 +58,8 @@ from learning.training.start import (
 )
 from learning.training.state import Offer, Parameter, State, flatten, map_tensors, moved_in_state
 from learning.training.task import Task, use_one_thread
+
+
+def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of checkpoints as a run reads them, in the files' format."""
+    return read_places(checkpoint_places(config, model))
