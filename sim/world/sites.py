@@ -8,6 +8,8 @@ from functools import cached_property
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import orbit
 import scenarios
 from learning import stream
@@ -234,7 +236,10 @@ class Sites:
         cluster = self.scenario.ground.clusters[index]
         centre = self._site(cluster)
         if cluster.devices is not None:
-            generator = stream(self.scenario.seed, "place", cluster.name)
+            if cluster.radius_km:
+                generator = stream(self.scenario.seed, "place", cluster.name)
+            else:  # all are at the centre, whatever is drawn
+                generator = np.random.default_rng(0)
             return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
         places = self.places_of(index) or []
         for place in places:

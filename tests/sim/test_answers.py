@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,6 +228,20 @@ def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
     fork = ("fork", parent, "--at", "2h", "--set", "compute.seconds_per_round=600", "--quiet")
     assert leomix(*fork, "-o", tmp_path / "fork").status == 0
     assert said in leomix("compare", parent, tmp_path / "fork").out
+
+
+@pytest.mark.parametrize("radius_km", [0, 5])
+def test_devices_are_drawn_where_they_have_room(radius_km, leomix, tmp_path):
+    """All at one place are where they are with any seed; so there seeds change nothing."""
+    leomix("new", tmp_path / "mine")
+    radius = "".join(f" --set ground.clusters.{n}.radius_km={radius_km}" for n in (0, 1)).split()
+    keys = ("--set", "learning.train=false", "--set", "stop.cycles=1", *radius, "--quiet")
+    leomix("sweep", tmp_path / "mine.yaml", "-p", "seed=1,2", *keys, "-o", tmp_path / "s")
+    runs = [
+        json.loads(path.read_text()) for path in (tmp_path / "s").glob("points/*/manifest.json")
+    ]
+    assert [run["drawn"] for run in runs] == [radius_km > 0] * 2
+    assert (runs[0]["trace_sha256"] == runs[1]["trace_sha256"]) == (radius_km == 0)
 
 
 def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
