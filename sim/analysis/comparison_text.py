@@ -16,6 +16,7 @@ from sim.analysis.main_figures import (
     Cell,
     MainFigures,
     main_figures,
+    unreached,
 )
 from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
@@ -72,7 +73,7 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
                 rows[f"{days.head} to {name}{ending}, geometric"] = [
                     mean_text(
                         on_logarithms(one),
-                        _how_many(one["reached"], group["runs"]),
+                        _how_many(one["reached"], group),
                         days.form,
                         days.unit,
                     )
@@ -85,8 +86,8 @@ def _has_interval(figures: Iterable[Mapping[str, float | None]]) -> bool:
     return any(one["low"] is not None and one["low"] != one["high"] for one in figures)
 
 
-def _how_many(reached: int, runs: int) -> str:
-    return f"{reached} of {runs} reached it" if reached else "never"
+def _how_many(reached: int, group: Mapping[str, Any]) -> str:
+    return f"{reached} of {group['runs']} reached it" if reached else unreached(group)
 
 
 def _differs(groups: Sequence[Mapping[str, Any]], name: str) -> bool:
@@ -106,7 +107,7 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     def shown(group: Mapping[str, Any], key: str, name: str) -> str:
         found = group[key][name]
         if group["accuracy_final"]["min"] is None:
-            return "not trained"
+            return unreached(group)
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not sustained" if key == SUSTAINED_HOURS else "not known"
         figure = TO_TARGETS[key.removesuffix(SUSTAINED)]

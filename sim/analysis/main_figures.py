@@ -78,7 +78,7 @@ def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
     for key in spent_by(groups):
         columns[key] = figures[key].head, figures[key], [group[key] for group in groups]
     cells = [
-        [_cell(figure, own[number], group["runs"]) for _, figure, own in columns.values()]
+        [_cell(figure, own[number], group) for _, figure, own in columns.values()]
         for number, group in enumerate(groups)
     ]
     leading = [row[0] for row in cells if row and row[0].mean is not None]
@@ -114,16 +114,22 @@ def _place(cells: Sequence[Cell], *, lowest_first: bool) -> float:
     return mean if lowest_first else -mean
 
 
-def _cell(figure: Figure, own: Mapping[str, Any], runs: int) -> Cell:
+def unreached(group: Mapping[str, Any]) -> str:
+    """Return what stands of a group of which no seed has reached a target."""
+    return "not trained" if group["accuracy_final"]["min"] is None else "never"
+
+
+def _cell(figure: Figure, own: Mapping[str, Any], group: Mapping[str, Any]) -> Cell:
     """Return the mean over seeds, and its interval; how many have it where not all do.
 
     What is compared by ratios has its geometric mean.
     """
     own = on_logarithms(own)
+    runs = group["runs"]
     reached = own.get("reached", runs)
     if own["mean"] is None:
         few = f"{reached} of {runs} seeds" if reached and own["min"] is not None else ""
-        return Cell(f"in {few}" if few else "never" if "reached" in own else "-")
+        return Cell(f"in {few}" if few else unreached(group) if "reached" in own else "-")
     mean = own["mean"] / figure.unit
     if own["low"] is None:
         ends = [figure.form(own[key] / figure.unit) for key in ("min", "max")]

@@ -66,7 +66,10 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
         lines.append([*(_value(group[0][key]) for key in keys), count])
         for key, shown in columns.values():
             values = [math.inf if row[key] is None else row[key] for row in done]
-            lines[-1].append(shown(over_seeds(values, bounds_of(key))) if values else "-")
+            if values and "_to_" in key and all(row["accuracy_final"] is None for row in done):
+                lines[-1].append("not trained")
+            else:
+                lines[-1].append(shown(over_seeds(values, bounds_of(key))) if values else "-")
     return table(heads, lines)
 
 
