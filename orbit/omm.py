@@ -154,6 +154,7 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"\+?(\d{1,12})(?:\.0*)?", re.ASCII)
 _FIRST_YEAR = 1957
 _LAST_YEAR = 2100
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d$", re.ASCII)
 _EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:00)?", re.ASCII)
 # With which SGP4 elements are fitted.
 _WGS72_GM_KM3_S2 = 398_600.8
@@ -353,6 +354,10 @@ def _epoch(text: str, microseconds: str) -> datetime:
     """
     form = "2026-08-22T12:00:46.125312, in UTC"
     if not _EPOCH.fullmatch(text):
+        ahead = _OFFSET.search(text)
+        if ahead and _EPOCH.fullmatch(text[: ahead.start()]):
+            what = f"EPOCH {text[:40]!r} is ahead of UTC or behind it"
+            raise _Refused(what, f"write it in UTC, like {form}", "EPOCH")
         what = f"EPOCH {text[:40]!r} is not an ISO 8601 time"
         raise _Refused(what, f"write it like {form}", "EPOCH")
     day, _, clock = re.sub(r"Z|[+-]00:00", "", text).replace(" ", "T").partition("T")

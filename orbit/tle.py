@@ -260,7 +260,7 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     if len(text) < shortest or text[_LENGTH : _LENGTH + 1].strip():
         problem = f"line {which} has {len(text)} characters instead of {_LENGTH}"
         if len(text) == _LENGTH - 1:
-            remedy = 'copy the whole line, or read with checksum="ignore" if it has no checksum'
+            remedy = 'copy the whole line, or set checksum to "ignore" if it has no checksum'
             return problem, remedy
         return problem, "copy the whole line, blanks included"
     if not text.isascii() or not text[:_LENGTH].isprintable():
@@ -273,7 +273,7 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
         problem = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
         return (
             problem,
-            'get the elements again, or read with checksum="ignore" if the edit is yours',
+            'get the elements again, or set checksum to "ignore" if the edit is yours',
         )
     if which == "1" and text[62] not in " 023":
         problem = f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)"

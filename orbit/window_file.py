@@ -367,8 +367,8 @@ def _chosen_columns(
     for ours, instead in (("site", ()), ("rise_utc", ()), ("set_utc", ("duration_s",))):
         if chosen.keys().isdisjoint({ours, *instead}) and absent.get(ours) is None:
             raise table.error(
-                f"no column {' or '.join((ours, *instead))}; add it, or say by "
-                f'columns={{"{ours}": "..."}} what it is called here'
+                f"no column {' or '.join((ours, *instead))}; add it, or say in "
+                f"columns what {ours!r} is called here"
             )
     for ours, theirs in columns.items():
         if ours not in _WITHOUT_UNIT:

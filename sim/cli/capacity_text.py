@@ -96,10 +96,11 @@ class Capacity:
         """
         if self.ends[0].kind == "gateway":
             return _share(self.total.busy_hours_a_day, self.total.in_view_hours_a_day)
-        return _share(
+        share = _share(
             sum(row.busy_hours_a_day for row in self.clients),
             sum(row.any_in_view_hours_a_day for row in self.clients),
         )
+        return min(share, 1.0)  # but for rounding
 
     @property
     def limit(self) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from sim.errors import InputError
 from sim.formatting import parse_seconds
-from statements import Code
+from statements import Code, Other
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
@@ -27,7 +27,7 @@ SetKeys = Annotated[
         help="override a key of the scenario; repeat it; @FILE:NAME: the keys of a variant",
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="override the scenario's seed")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="override the scenario's seed")]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="ignore cached results and train everything again")
 ]
@@ -99,6 +99,13 @@ class Overrides:
         """Return the overrides by dotted key; InputError for a text that is no KEY=VALUE."""
         overrides = overrides_of(self.set_)
         if self.seed is not None:
+            if "seed" in overrides:
+                raise InputError.of_option(
+                    "--seed",
+                    Code.CONFLICT,
+                    "--set seed is given too",
+                    Other(said="give one of them"),
+                )
             overrides["seed"] = self.seed
         return overrides
 

@@ -194,7 +194,7 @@ def test_blanks_for_zeros_and_lines_without_checksum_are_read_as_meant():
         _assert_refused(bare, ":2 (ISS (ZARYA)): ", f"line 1 has {width} characters instead of 69")
     (nameless,) = orbit.parse_satellites(f"0 \n{ONE}\n{TWO}")
     assert nameless.name == "25544"
-    _assert_refused(f"{ONE[:68]}\n{TWO}", ":1 ", 'or read with checksum="ignore" if it has no')
+    _assert_refused(f"{ONE[:68]}\n{TWO}", ":1 ", 'or set checksum to "ignore" if it has no')
 
 
 def test_a_semi_major_axis_gives_the_mean_motion_by_keplers_third_law():
@@ -325,7 +325,11 @@ def test_what_cannot_be_read_is_refused_by_place_and_remedy(text, words):
 )
 def test_wrong_fields_are_refused_by_entry_and_name(write, place):
     for change, words in (
-        ({"EPOCH": "2026-08-22T12:00:46+02:00"}, "EPOCH '2026-08-22T12:00:46+02:00' is not an ISO"),
+        (
+            {"EPOCH": "2026-08-22T12:00:46+02:00"},
+            "EPOCH '2026-08-22T12:00:46+02:00' is ahead of UTC or behind it",
+        ),
+        ({"EPOCH": "2026-08-22T12:00"}, "EPOCH '2026-08-22T12:00' is not an ISO 8601 time"),
         ({"EPOCH": "1926-08-22T12:00:46"}, "EPOCH 1926-08-22T12:00:46 is not in 1957 to 2100"),
         ({"EPOCH": "2026-366T12:00:46"}, "EPOCH 2026-366T12:00:46: 2026 has 365 days"),
         ({"MEAN_MOTION": "1_5.4"}, "MEAN_MOTION '1_5.4' is not a decimal number"),

@@ -362,3 +362,12 @@ def test_a_run_that_trains_nothing_has_not_missed_a_target(leomix, tmp_path):
         to_targets = [line for line in lines if re.match(r"(cycles|days|gradient steps) to ", line)]
         assert to_targets
         assert all(line.endswith("not trained") for line in to_targets)
+
+
+def test_a_seed_is_given_once(leomix):
+    for line in ("--seed 2 --set seed=3", "--set seed=2 --seed 2"):
+        done = leomix("run", "paper-slots", *line.split(), "-o", "never")
+        assert (done.status, done.err.strip()) == (
+            2,
+            "leomix: --seed: --set seed is given too; give one of them",
+        )
