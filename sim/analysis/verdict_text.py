@@ -126,19 +126,25 @@ def _largest(found: Finding, words: Words) -> str:
     if measure.target and by_factor:
         verb = "reach" if len(found.best) > 1 else "reaches"
         return (
-            f"{best} {verb} {measure.target} {found.times:.1f} times sooner than {last} "
+            f"{best} {verb} {measure.target} {_factor(found.times)} times sooner than {last} "
             f"({values}{many})"
         )
     if found.is_share or not by_factor:
         return f"{best}: {measure.name} {values} with {last}{many}"
     verb = "raise" if measure.rising else "cut"
     verb = verb if len(found.best) > 1 else f"{verb}s"
-    times = f"{found.times:.{1 if found.times < 100 else 0}f}"
+    times = _factor(found.times)
     more = f"{times} times as many" if measure.rising else f"by a factor of {times}"
     return (
         f"{best} {verb} the {measure.name} from {text(found.values[found.last])} ({last}) to "
         f"{text(found.values[found.best[0]])} ({more}{many})"
     )
+
+
+def _factor(times: float) -> str:
+    """Show a factor, from which 1 can be told."""
+    digits = 0 if times >= 100 else 1 if times >= 1.05 else 2
+    return f"{times:.{digits}f}"
 
 
 MOST_NAMED = 3

@@ -534,3 +534,9 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
     told = report([methods / "key"], tmp_path / "sweep.html").read_text()
     families = {int(count) for count in re.findall(r"corrected for (\d+) tests", told)}
     assert families == {swept[0]["comparison"]["tests_corrected_for"]}
+
+
+def test_a_small_factor_is_told_from_one():
+    took = {"a": [35.5] * 3, "b": [36.0] * 3}
+    said = headline_of(round_mean_s={name: [60 * x for x in own] for name, own in took.items()})
+    assert "from 36 min (b) to 35.5 min (by a factor of 1.01)" in said
