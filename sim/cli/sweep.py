@@ -124,7 +124,7 @@ def sweep_command(
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])
         return
-    done = run_sweep(request, quiet=shown.quiet)
+    done = run_sweep(request, quiet=shown.quiet, doubts=True)
     _show(done, as_json=shown.json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done

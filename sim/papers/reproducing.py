@@ -304,7 +304,7 @@ class Reproduction:
         """Return the runs of a sweep, of which those that are there are not made again."""
         request = self._request(asked)
         try:
-            place = run_sweep(request, quiet=self.quiet).place
+            place = run_sweep(request, quiet=self.quiet, doubts=not self.quiet).place
         except Interrupted:
             raise Interrupted("the same command goes on") from None
         return list(_runs_in(read_sweep(place)))

@@ -79,7 +79,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         cache=cache,
     )
     request = SweepRequest(plan, options, many=True)
-    return read_sweep(run_sweep(request, quiet=quiet).place)
+    return read_sweep(run_sweep(request, quiet=quiet, doubts=not quiet).place)
 
 
 def axes_of(
@@ -97,8 +97,11 @@ def axes_of(
     return Axes.named(specs, variants)
 
 
-def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
-    """Run the points that are left, and return the sweep with its rows."""
+def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
+    """Run the points that are left, and return the sweep with its rows.
+
+    ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
+    """
     options = request.options
     place = request.place
     may_be_there = options.resume or options.shard[1] > 1
@@ -116,7 +119,7 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
-            if not quiet:
+            if doubts:
                 for doubt in doubt_lines(sweeping.left, cache=options.cache):
                     print(f"warning: {doubt}", file=sys.stderr, flush=True)
             try:

@@ -317,7 +317,8 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
         place = folder / f"rung-{number}"
         check_within(folder, place)
         own = replace(options, out=place, resume=options.resume, keep_going=True)
-        done = run_sweep(SweepRequest(plan.sweep_of(left, share), own, many=True), quiet=quiet)
+        request = SweepRequest(plan.sweep_of(left, share), own, many=True)
+        done = run_sweep(request, quiet=quiet, doubts=not quiet)
         if done.trouble or no_room(done.rows()):
             trouble = done.trouble or failures_text(done.rows(), [VARIANT])[0]
             again = f"free some space, and go on by leomix tune ... --resume -o {folder}"
