@@ -1,5 +1,6 @@
 """Models of one's own: what works, and what is refused before a run in one line."""
 
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -356,6 +357,89 @@ class Secretive(Plain):
         if name == "batched":
             raise RuntimeError("no such thing")
         return super().__getattr__(name)
+
+
+def overriding(name, **methods):
+    globals()[name] = type(name, (Plain,), methods)
+
+
+def breaks(self, *given, **keywords):
+    raise KeyError("broken")
+
+
+class Incomplete(nn.Module):
+    def __init__(self):
+        self.k = 1
+
+
+class Within(Plain):
+    def __init__(self):
+        super().__init__()
+        self.inner = globals()["WithoutKeywords"]()
+
+
+overriding("WithoutKeywords", state_dict=lambda self: {})
+overriding("NoState", state_dict=lambda self, **keywords: None)
+overriding("NoParameters", parameters=breaks)
+overriding("NoNames", named_parameters=breaks)
+overriding("WithoutDuplicates", named_parameters=lambda self, prefix="", recurse=True: [])
+overriding("Numbers", named_parameters=lambda self, *given, **keywords: [("a", 3)])
+overriding("NoBuffers", named_buffers=breaks)
+overriding("NoModules", named_modules=breaks)
+overriding("NoMode", train=breaks)
+overriding("NoSelf", train=lambda self, mode=True: None)
+HERE = r"test_own_modules\.py:\d+"
+UNUSABLE = {
+    "WithoutKeywords": r"its state_dict fails \(TypeError: .*keep_vars",
+    "NoState": r"its state_dict fails \(AttributeError: ",
+    "WithoutDuplicates": r"its named_parameters fails \(TypeError: .*remove_duplicate",
+    "Numbers": r"its named_parameters fails \(TypeError: it gives int in place of Tensor",
+    "NoParameters": r"its parameters fails \(KeyError: 'broken'",
+    "NoNames": r"its named_parameters fails \(KeyError: 'broken'",
+    "NoBuffers": r"its named_buffers fails \(KeyError: 'broken'",
+    "NoModules": r"its named_modules fails \(KeyError: 'broken'",
+    "NoMode": r"its train fails \(KeyError: 'broken'",
+    "NoSelf": r"its train fails \(TypeError: it gives NoneType in place of Module",
+}
+overriding("Complex", forward=lambda self, x: Plain.forward(self, x).to(torch.complex64))
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_method_of_a_module_that_fails_is_named_with_its_line(kind):
+    why = rf"^learning\.model\.kind: '.*:{kind}' cannot be used: {UNUSABLE[kind]}.*, {HERE}\); take"
+    with pytest.raises(ValueError, match=why):
+        build_task(config(kind, trains_backbone=True))
+
+
+REFUSED = {
+    "WithoutKeywords": "WithoutKeywords' cannot be used: its state_dict fails",
+    "Within": "Within' cannot be used: its state_dict fails",
+    "Incomplete": "call super().__init__() first",
+    "Complex": "returns complex logits",
+}
+TYPED = [("sweep", "WithoutKeywords"), *itertools.product(("validate", "run"), REFUSED)]
+
+
+@pytest.mark.parametrize(("command", "kind"), TYPED)
+def test_commands_refuse_such_a_module_in_one_line(tmp_path, leomix, recwarn, command, kind):
+    why = REFUSED[kind]
+    place = [] if command == "validate" else ["-o", tmp_path / "out"]
+    point = ["-p", "seed=1"] if command == "sweep" else []
+    keys = ("--set", f"learning.model.kind={__name__}:{kind}", "--set", "stop.cycles=1")
+    told = leomix(command, "plain-fedavg", *keys, *point, *place)
+    [line] = [one for one in told.err.splitlines() if why in one]
+    assert "learning.model.kind" in line and "Traceback" not in told.err
+    assert command == "sweep" or (told.status, told.err) == (2, f"{line}\n")
+    assert not [str(one.message) for one in recwarn if "complex" in str(one.message)]
+
+
+def compiled():
+    return torch.compile(Plain(), backend="eager")
+
+
+def test_a_module_is_tried_without_warnings_of_torch(recwarn):
+    assert build_task(config("compiled", trains_backbone=True))
+    assert [str(one.message) for one in recwarn] == []
 
 
 def untracked():
