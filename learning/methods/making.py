@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 from learning.hardware import is_out_of_memory
 from learning.methods.base import GlobalModelMethod, Method, MethodType, World
@@ -13,13 +13,14 @@ from learning.own.imports import OURS
 from learning.own.raised import ANYTHING, cause_of, written_at
 from statements import Refused, statement_of
 
+Made = TypeVar("Made", bound=Method)
 OF_ALL = ("world", "learner", "options", "version", "registry")
 OF_ONE_MODEL = ("experts", "weights")
 """What the constructors of Method, and of GlobalModelMethod, give a method."""
 FIRST = "call super().__init__(world, options) first"
 
 
-def made(kind: MethodType, name: str, world: World, options: Any) -> Method:
+def made(kind: type[Made], name: str, world: World, options: Any) -> Made:
     """Return the method of a class, with its server state as it is before a run.
 
     Raises :class:`ValueError`, about ``learning.method``, for one of the user's own that cannot be
@@ -35,8 +36,8 @@ def made(kind: MethodType, name: str, world: World, options: Any) -> Method:
             why = f"TypeError: {error}, {written_at(constructor)}".removesuffix(", ")
             takes = "let its __init__ take (self, world, options=None)"
             raise _refused(name, "cannot be made", why, takes) from None
-        method: object = kind(world, options)
-        if not isinstance(method, Method):
+        method: Any = kind(world, options)
+        if not isinstance(method, kind):
             raise TypeError(f"its class gives {type(method).__name__}")
         wanted = (*OF_ALL, *(OF_ONE_MODEL if isinstance(method, GlobalModelMethod) else ()))
         for attribute in wanted:
@@ -61,8 +62,11 @@ def own_part(
             raise
         if refuses and isinstance(error, ValueError):
             raise ValueError(f"learning.method: {error}") from None
-        lacks = isinstance(error, AttributeError) and isinstance(error.obj, Method)
-        early = lacks and error.name in (*OF_ALL, *OF_ONE_MODEL)
+        early = (
+            isinstance(error, AttributeError)
+            and isinstance(error.obj, Method)
+            and error.name in (*OF_ALL, *OF_ONE_MODEL)
+        )
         cause = cause_of(error, written_at(part))
         raise _refused(name, fails, cause, FIRST if early else "mend it there") from None
 

@@ -16,7 +16,7 @@ from learning.methods.base import (
     try_hooks,
 )
 from learning.methods.base import World as KnownWorld
-from learning.methods.making import made, own_part
+from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
@@ -133,17 +133,17 @@ class Build:
             # With values of its own: the run's are its own alone.
             known = replace(self.known, learner=Learner(self.learner.config))
             with as_input(origin=self.scenario):
-                try_hooks(self._made(known))
+                try_hooks(self._made(self.method, known))
         return []
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
-        return self._made(self.known)
+        return self._made(self.method, self.known)
 
-    def _made(self, known: KnownWorld) -> Method:
+    def _made(self, kind: type[Made], known: KnownWorld) -> Made:
         """Return the method in a world; raise InputError for one of the user's own that fails."""
         with as_input(origin=self.scenario):
-            return made(self.method, self.scenario.learning.method, known, self.options)
+            return made(kind, self.scenario.learning.method, known, self.options)
 
 
 def build(

@@ -1,6 +1,8 @@
 """Code of one's own that fails or ends the process: leomix says whose it was, as of any error."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -32,7 +34,7 @@ class Net(torch.nn.Module):
 
     def forward(self, x):
         at("forward")
-        return self.line(x)
+        return self.line(x.flatten(1))
 
 
 def data(config):
@@ -209,3 +211,84 @@ def test_what_a_method_declares_is_of_its_kind(leomix, failing, tmp_path, attrib
     told = leomix("validate", "plain-fedavg", "--set", "learning.method=methods_failing:Bad")
     assert told.status == 2 and told.err.count("\n") == 1
     assert f"class Bad: {attribute} means nothing; write {instead}" in told.err
+
+
+PRINTS = """
+import os
+import sys
+
+import numpy as np
+from torch import nn
+
+print("imported")
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(64, 10)
+
+    def forward(self, x):
+        print("called")
+        sys.__stdout__.write("called past sys.stdout\\n")
+        sys.__stdout__.flush()
+        os.system("echo called in a shell")
+        return self.line(x.flatten(1))
+
+
+def start(context):
+    return {"w": np.zeros(3)}
+
+
+def train(weights, data, context):
+    print("called")
+    return weights, 1
+
+
+def evaluate(weights, data, context):
+    print("called")
+    return {"accuracy": 0.5}
+"""
+MODEL = ("--set", "learning.model.kind=printing:Net")
+TYPED = {
+    "run": ("plain-fedavg", *MODEL, "--set", "stop.days=0.5", "-o", "out"),
+    "validate": ("plain-fedavg", *MODEL),
+    "sweep": ("plain-fedavg", *MODEL, "--set", "stop.days=0.5", "-p", "seed=1", "-o", "out"),
+    "fly": ("printing.py", "-s", "plain-fedavg", "--set", "stop.days=0.5", "-o", "out"),
+}
+
+
+@pytest.fixture
+def printing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "printing.py").write_text(PRINTS)
+    yield
+    sys.modules.pop("printing", None)
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_with_json_stdout_holds_one_value_whatever_code_prints(leomix, printing, command):
+    done = leomix(command, *TYPED[command], "--json")
+    assert done.status == 0 and json.loads(done.out)
+    assert command == "sweep" or {"imported", "called"} <= set(done.err.splitlines())
+    refused = leomix(
+        "validate", "plain-fedavg", "--set", "learning.model.kind=printing:No", "--json"
+    )
+    assert "No" in json.loads(refused.out)["refused"]["text"]
+
+
+def test_without_json_it_is_printed_to_stdout(leomix, printing):
+    assert "called\n" in leomix("validate", *TYPED["validate"]).out
+
+
+@pytest.mark.process
+def test_so_it_is_where_code_writes_to_the_stdout_of_the_process(tmp_path, printing):
+    line = [sys.executable, "-m", "leomix", "validate", *TYPED["validate"], "--json"]
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert json.loads(done.stdout)["refused"] is None, done.stderr
+    said = {"called", "called past sys.stdout", "called in a shell"}
+    assert said <= set(done.stderr.splitlines())
