@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from learning.models.interface import (
 )
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
-from learning.own.raised import ANYTHING, LONGEST_CAUSE, cause_of, written_at
+from learning.own.raised import ANYTHING, cause_of, written_at
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from statements import statement_of
@@ -219,11 +218,8 @@ def refusal(kind: str, why: str) -> ValueError:
 
 
 def failure(kind: str, what: str, error: BaseException, cure: str = "") -> ValueError:
-    """Return the error of code that raised ``error``: its type and first line."""
-    first = str(error).strip().partition("\n")[0]
-    name = type(error).__name__
-    cause = f"{name}: {shorten(first, LONGEST_CAUSE, placeholder=' ...')}" if first else name
-    return refusal(kind, f"{what} ({cause}){cure}")
+    """Return the error of code that raised ``error``: its type, its first line and its place."""
+    return refusal(kind, f"{what} ({cause_of(error)}){cure}")
 
 
 def _check_methods(kind: str, model: nn.Module) -> None:
@@ -239,12 +235,21 @@ def _check_methods(kind: str, model: nn.Module) -> None:
         try:
             call(model)
         except ANYTHING as error:
-            cause = cause_of(error, written_at(getattr(type(model), name, None)))
+            places = (written_at(getattr(type(one), name, None)) for one in _all_in(model))
+            cause = cause_of(error, next(filter(None, places), ""))
             raise refusal(
                 kind,
                 f"cannot be used: its {name} fails ({cause}); take and return what that of "
                 "torch.nn.Module does",
             ) from None
+
+
+def _all_in(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield a module and all in it, whatever its methods do."""
+    yield model
+    for child in model._modules.values():  # noqa: SLF001 (its method may be what fails)
+        if child is not None:
+            yield from _all_in(child)
 
 
 def _all_are(kind: type, found: Iterable[object]) -> None:

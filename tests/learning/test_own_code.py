@@ -81,9 +81,7 @@ def test_what_fails_while_it_is_imported_is_told_with_its_line(folder, case):
         METHODS.find(f"{module}:A")
     told = str(refused.value)
     assert told.startswith(f"method '{module}:A' cannot be imported (")
-    assert told.endswith(
-        wanted.format(folder, module) if "{0}" in wanted else wanted.format(module)
-    )
+    assert told.endswith(wanted.format(module, folder))
     assert "\n" not in told and ("MODULE:NAME" in told) == (case == "other")
 
 

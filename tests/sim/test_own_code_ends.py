@@ -34,7 +34,7 @@ class Net(torch.nn.Module):
 
     def forward(self, x):
         at("forward")
-        return self.line(x.flatten(1))
+        return self.line(x)
 
 
 def data(config):
@@ -292,3 +292,10 @@ def test_so_it_is_where_code_writes_to_the_stdout_of_the_process(tmp_path, print
     assert json.loads(done.stdout)["refused"] is None, done.stderr
     said = {"called", "called past sys.stdout", "called in a shell"}
     assert said <= set(done.stderr.splitlines())
+
+
+def test_a_writer_that_ends_the_process_is_refused(leomix, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_writer.py").write_text("def write(run, place):\n    raise SystemExit(3)\n")
+    told = leomix("export", runs["slots"], "--to", "own_writer:write", "-o", tmp_path / "out")
+    assert told.status == 2 and "writer fails: SystemExit: 3 (own_writer.py:2)" in told.err
