@@ -184,6 +184,13 @@ def test_a_method_that_cannot_be_made_is_refused_with_its_line(leomix, failing, 
     assert told.err.rstrip().endswith(FAILING[name])
 
 
+@pytest.mark.parametrize("name", ["NoSuper", "Raises"])
+def test_so_it_is_where_nothing_is_trained(leomix, failing, name):
+    keys = ("--set", f"learning.method=methods_failing:{name}", "--set", "learning.train=false")
+    told = leomix("validate", "plain-fedavg", *keys)
+    assert told.status == 2 and told.err.rstrip().endswith(FAILING[name])
+
+
 def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
     leomix, failing, tmp_path, monkeypatch
 ):
