@@ -11,11 +11,12 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
 from operator import attrgetter
+from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
 from learning.own.imports import import_own
-from learning.own.raised import ANYTHING
+from learning.own.raised import ANYTHING, cause_of, place_of
 
 Thing = TypeVar("Thing")
 
@@ -128,14 +129,43 @@ class Register(Generic[Thing]):
     def _imported(self, name: str, place: str, importer: Callable[[str], ModuleType]) -> Thing:
         module, _, attribute = place.partition(":")
         try:
-            return attrgetter(attribute)(importer(module))
+            found = importer(module)
         except ANYTHING as error:  # a custom module may raise anything
+            raise ValueError(self._why_not_imported(name, place, error)) from None
+        try:
+            return attrgetter(attribute)(found)
+        except ANYTHING as error:
             if name in self.shipped:
                 raise ValueError(f"{self.sort} {name!r} cannot be used: {broken(error)}") from None
-            kind = "" if isinstance(error, Exception) else f"{type(error).__name__}: "
+            why, cure = _read_from(module, found)
             raise ValueError(
-                f"{self.sort} {place!r} cannot be imported ({kind}{error}); name it MODULE:NAME"
+                f"{self.sort} {place!r} cannot be imported ({error}{why}); {cure}"
             ) from None
+
+    def _why_not_imported(self, name: str, place: str, error: BaseException) -> str:
+        """Say what keeps a module from being imported, and what to mend: its name, or the code."""
+        what = f"{self.sort} {place!r} cannot be imported"
+        module = place.partition(":")[0]
+        if name in self.shipped:
+            return f"{self.sort} {name!r} cannot be used: {broken(error)}"
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else None
+        absent = missing is not None and f"{module}.".startswith(f"{missing}.")
+        if absent or not all(part.isidentifier() for part in module.split(".")):
+            return f"{what} ({error}); name it MODULE:NAME"
+        if not place_of(error) and name != place:
+            return f"{what}: {broken(error)}"
+        cure = "mend it there" if missing is None else f"install {missing}, or mend the import"
+        return f"{what} ({cause_of(error)}); {cure}"
+
+
+def _read_from(name: str, module: ModuleType) -> tuple[str, str]:
+    """Say which file a module was read from, and how to name what it has, or to be read at all."""
+    file = getattr(module, "__file__", None)
+    said = f", read from {file}" if file else ", which is no file"
+    mine = Path(*name.split(".")).with_suffix(".py")
+    if not mine.is_file() or (file and Path(file).resolve() == mine.resolve()):
+        return said, "name it MODULE:NAME"
+    return said, f"give {mine} of this folder another name, which no other module has"
 
 
 def broken(error: BaseException) -> str:

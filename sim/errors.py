@@ -172,18 +172,10 @@ def custom_line(error: BaseException) -> str:
 
     Custom is what belongs neither to leomix nor to what is installed; empty where there is none.
     """
-    import sys
-    import sysconfig
-    import traceback
-    from pathlib import Path
+    from learning.own.raised import line_of  # `import sim` loads nothing of learning
 
-    from sim.process.installation import HOME, PACKAGES
-
-    known = (*(f"{HOME / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((*known, "<")):
-            return f" ({Path(frame.filename).name}:{frame.lineno})"
-    return ""
+    place = line_of(error)
+    return f" ({place})" if place else ""
 
 
 DURATIONS = "no zero or non-finite durations"

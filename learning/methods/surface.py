@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,20 @@ _NEEDS = frozenset(f"needs_{key.name}" for key in fields(Needs))
 _TRAITS = frozenset(key.name for key in fields(Traits))
 
 
-def check_declared(name: str, attributes: Iterable[str]) -> None:
-    """Raise ValueError for a class that declares a need or a trait as an attribute of its own."""
-    for attribute in attributes:
+def check_declared(name: str, attributes: Mapping[str, object]) -> None:
+    """Raise ValueError for a class whose attributes declare what they mean in another way."""
+    for attribute, value in attributes.items():
         if attribute in _NEEDS:
             instead = f"needs = Needs({attribute.removeprefix('needs_')}=...)"
         elif attribute in _TRAITS:
             instead = f"traits = Traits({attribute}=...)"
+        elif (kind := _DECLARED.get(attribute)) and not isinstance(value, kind):
+            instead = f"{attribute} = {kind.__name__}(...)"
+        elif attribute == "Options" and not (isinstance(value, type) and is_dataclass(value)):
+            instead = "Options, a frozen dataclass, each option with its default"
         else:
             continue
         raise ValueError(f"class {name}: {attribute} means nothing; write {instead}")
+
+
+_DECLARED = {"needs": Needs, "traits": Traits}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from learning.models.interface import (
 )
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
-from learning.own.raised import ANYTHING
+from learning.own.raised import ANYTHING, cause_of, written_at
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from statements import statement_of
@@ -137,10 +136,6 @@ def single_expert(config: LearningConfig) -> LearningConfig:
     return replace(config, model=replace(config.model, experts=1, top_k=1))
 
 
-LONGEST_CAUSE = 160
-"""Most characters of the cause that a message repeats."""
-
-
 def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = None) -> nn.Module:
     """Call the kind's maker: a shipped one with all three, else as :func:`_arguments` says.
 
@@ -162,6 +157,8 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None
+    if not shipped and isinstance(model, nn.Module):
+        _check_methods(config.kind, model)
     for fault in _faults(model, config, here):
         raise refusal(config.kind, fault)
     return model
@@ -221,11 +218,58 @@ def refusal(kind: str, why: str) -> ValueError:
 
 
 def failure(kind: str, what: str, error: BaseException, cure: str = "") -> ValueError:
-    """Return the error of code that raised ``error``: its type and first line."""
-    first = str(error).strip().partition("\n")[0]
-    name = type(error).__name__
-    cause = f"{name}: {shorten(first, LONGEST_CAUSE, placeholder=' ...')}" if first else name
-    return refusal(kind, f"{what} ({cause}){cure}")
+    """Return the error of code that raised ``error``: its type, its first line and its place."""
+    return refusal(kind, f"{what} ({cause_of(error)}){cure}")
+
+
+def _check_methods(kind: str, model: nn.Module) -> None:
+    """Call the methods of a module that torch gives it, and that it may have of its own instead.
+
+    Raises :class:`ValueError` that names the one that fails, or gives something else.
+    """
+    if not hasattr(model, "_modules"):
+        where = written_at(type(model).__init__)
+        at = f" ({where})" if where else ""
+        raise refusal(kind, f"is no complete module{at}; call super().__init__() first")
+    for name, call in _METHODS.items():
+        try:
+            call(model)
+        except ANYTHING as error:
+            places = (written_at(getattr(type(one), name, None)) for one in _all_in(model))
+            cause = cause_of(error, next(filter(None, places), ""))
+            raise refusal(
+                kind,
+                f"cannot be used: its {name} fails ({cause}); take and return what that of "
+                "torch.nn.Module does",
+            ) from None
+
+
+def _all_in(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield a module and all in it, whatever its methods do."""
+    yield model
+    for child in model._modules.values():  # noqa: SLF001 (its method may be what fails)
+        if child is not None:
+            yield from _all_in(child)
+
+
+def _all_are(kind: type, found: Iterable[object]) -> None:
+    for one in found:
+        if not isinstance(one, kind):
+            raise TypeError(f"it gives {type(one).__name__} in place of {kind.__name__}")
+
+
+_METHODS: dict[str, Callable[[nn.Module], None]] = {
+    "named_modules": lambda model: _all_are(nn.Module, dict(model.named_modules()).values()),
+    "modules": lambda model: _all_are(nn.Module, model.modules()),
+    "named_parameters": lambda model: _all_are(
+        Tensor, dict(model.named_parameters(remove_duplicate=False)).values()
+    ),
+    "parameters": lambda model: _all_are(Tensor, model.parameters()),
+    "named_buffers": lambda model: _all_are(Tensor, dict(model.named_buffers()).values()),
+    "state_dict": lambda model: _all_are(str, model.state_dict(keep_vars=True).keys()),
+    "train": lambda model: _all_are(nn.Module, [model.train(model.training)]),
+}
+"""What others call of a module, in this order: the later ones call the first."""
 
 
 def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str]:

@@ -168,6 +168,10 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise refusal(kind, f"returns {shape}; it must return logits (n, classes), here {wanted}")
+    if logits.is_complex():
+        raise refusal(
+            kind, "returns complex logits; return real ones, like their real part or absolute value"
+        )
     if not routings and any(isinstance(module, MoELayer) for module in model.modules()):
         raise refusal(kind, "does not call its MoE layers in forward")
     if logits.isnan().any():
@@ -393,9 +397,10 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
     leaves = (module for module in model.modules() if not list(module.children()))
     device = next(model.parameters(), torch.empty(0)).device
     kind = torch.int64 if spec.form in TEXTS else torch.float32
+    quiet = warnings.catch_warnings(action="ignore")  # the run itself gives the module's own
     try:
         hooks += [module.register_forward_hook(count) for module in leaves]
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with quiet, FlopCounterMode(display=False) as counter, torch.no_grad():
             model.eval()(torch.zeros(1, *spec.shape, dtype=kind, device=device))
     except ANYTHING:  # a module may raise anything; the run itself tries it on samples
         return None, None

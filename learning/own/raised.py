@@ -1,4 +1,64 @@
-"""What code of one's own may raise."""
+"""What code of one's own may raise, and where it did so."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from textwrap import shorten
+
+from learning.own.imports import OURS
 
 ANYTHING = (Exception, SystemExit)
 """Any error, and the end of the process by ``sys.exit``: leomix says whose it was, and goes on."""
+LONGEST_CAUSE = 160
+"""Most characters of the cause that a message repeats."""
+HOME = Path(__file__).resolve().parents[2]
+"""The folder that holds all packages of leomix."""
+
+
+def is_own(file: str) -> bool:
+    """Return whether a file of code belongs neither to leomix nor to what is installed."""
+    ours = (f"{HOME / name}/" for name in OURS)
+    known = (*ours, f"{HOME / 'leomix.py'}", sys.prefix, sysconfig.get_path("stdlib"))
+    return not file.startswith((*known, "<"))
+
+
+def line_of(error: BaseException) -> str:
+    """Return the last line of custom code that ``error`` came through, ``mine.py:12``.
+
+    Empty where there is none.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if is_own(frame.filename):
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return ""
+
+
+def place_of(error: BaseException) -> str:
+    """Return the same as :func:`line_of`; of text that is no Python the line that is none."""
+    if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
+        return f"{Path(error.filename).name}:{error.lineno}"
+    return line_of(error)
+
+
+def written_at(function: object) -> str:
+    """Return the line at which custom code writes a function; empty for one of others."""
+    code = getattr(function, "__code__", None)
+    if code is None or not is_own(code.co_filename):
+        return ""
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
+def cause_of(error: BaseException, place: str = "") -> str:
+    """Return what was raised, and where: ``ZeroDivisionError: division by zero, mine.py:1``.
+
+    ``place`` is that of an error that has come through no custom code.
+    """
+    text = str(error.msg or "" if isinstance(error, SyntaxError) else error).strip()
+    first = shorten(text.partition("\n")[0], LONGEST_CAUSE, placeholder=" ...")
+    name = type(error).__name__
+    what = f"{name}: {first}" if first else name
+    where = place_of(error) or place
+    return f"{what}, {where}" if where else what

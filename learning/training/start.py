@@ -6,6 +6,7 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -299,7 +300,9 @@ def build_task(config: LearningConfig) -> Task:
         pooled = pool(trial)
         two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
         try:
-            traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
+            # What matters of torch's warnings is said; those of the module come when it runs.
+            with warnings.catch_warnings(action="ignore"):
+                traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
         except ValueError:
             raise
         except ANYTHING as error:  # a module, or a library that looks into it, may raise anything

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -37,7 +37,7 @@ from sim.cli import (
     why,
 )
 from sim.cli.exits import ExitCode
-from sim.cli.output import one_line, print_json
+from sim.cli.output import answers, json_alone, one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
@@ -223,9 +223,11 @@ def status(arguments: list[str] | None) -> int:
 
     Control characters in whatever is printed, which may be out of a file, are escaped.
     """
-    with escaped_streams(sys.stdout, sys.stderr):
+    given = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in given
+    with json_alone() if as_json else nullcontext(), escaped_streams(sys.stdout, sys.stderr):
         try:
-            return _status(arguments)
+            return _status(given, as_json=as_json)
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
@@ -233,10 +235,9 @@ def status(arguments: list[str] | None) -> int:
             return ExitCode.WRONG_INPUT
 
 
-def _status(arguments: list[str] | None) -> int:
+def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
-        given = sys.argv[1:] if arguments is None else arguments
         with _interrupts():
             code = app(args=given or ["--help"], standalone_mode=False, prog_name="leomix")
         sys.stdout.flush()
@@ -247,12 +248,12 @@ def _status(arguments: list[str] | None) -> int:
         _say(f"the run failed: {error}")
         return ExitCode.FAILED
     except OSError as error:
-        drop_unwritten(sys.stdout)
+        drop_unwritten(answers())
         _say(trouble_text(error))
         return ExitCode.FAILED if of_the_disk(error) else ExitCode.WRONG_INPUT
     except ValueError as error:
         _say(str(error))
-        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        if as_json:
             print_json({"refused": refused_json(error)})
         return ExitCode.WRONG_INPUT
     except RecursionError:

@@ -98,6 +98,8 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
         pace = pace_of(built)
     elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])
+    elif not built.learner.trains:
+        built.new_method()  # one of the user's own may fail
     bar.update("counting rounds of training")
     cost = cost_of(built, pace=pace)
     looked.lines += [] if cost is None else [f"in all {cost.text}"]

@@ -16,6 +16,7 @@ from learning.methods.base import (
     try_hooks,
 )
 from learning.methods.base import World as KnownWorld
+from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
@@ -132,12 +133,17 @@ class Build:
             # With values of its own: the run's are its own alone.
             known = replace(self.known, learner=Learner(self.learner.config))
             with as_input(origin=self.scenario):
-                try_hooks(self.method(known, self.options))
+                try_hooks(self._made(self.method, known))
         return []
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
-        return self.method(self.known, self.options)
+        return self._made(self.method, self.known)
+
+    def _made(self, kind: type[Made], known: KnownWorld) -> Made:
+        """Return the method in a world; raise InputError for one of the user's own that fails."""
+        with as_input(origin=self.scenario):
+            return made(kind, self.scenario.learning.method, known, self.options)
 
 
 def build(
@@ -160,7 +166,14 @@ def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: Pl
     method, options, learner = method_of(world)
     check_plan(world, CONTACT_BYTES)
     plan = plan_of(world, find, before, method.needs.isl)
-    with as_input(below="learning.options"):
+    name = world.learning.method
+    with (
+        as_input(),
+        own_part(
+            method, name, "has a check_clients that fails", method.check_clients, refuses=True
+        ),
+        as_input(below="learning.options"),
+    ):
         method.check_clients(plan.clusters, options)
     check_reach(world, plan, options)
     check_messages(world, plan, method, learner)
@@ -182,12 +195,17 @@ def method_of(world: World) -> tuple[MethodType, Any, Learner]:
 
     Raises InputError with one line for what is wrong in ``learning``.
     """
+    name = world.learning.method
     with as_input("learning.method"):
-        method = find_method(world.learning.method)
-    with as_input(below="learning.options"):
+        method = find_method(name)
+    with (
+        as_input(),
+        own_part(method, name, "has Options that cannot be made", method.Options, refuses=True),
+        as_input(below="learning.options"),
+    ):
         options = read_options(method.Options, world.learning.options)
     learner = learner_of(world)
     refuse_for_method(world, method, options, learner)
-    with as_input():
+    with as_input(), own_part(method, name, "has a check that fails", method.check, refuses=True):
         method.check(learner.config)
     return method, options, learner

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from learning.own.raised import ANYTHING
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
@@ -94,7 +95,7 @@ def export(
     with _at_once(place) as part:
         try:
             notes = [*_incomplete(source), *(writer(source, part) or ())]
-        except Exception as error:
+        except ANYTHING as error:
             if to in EXTRAS and isinstance(error, ImportError):
                 raise missing(f"--to {to}", to, error) from None
             if to in FORMATS.shipped or isinstance(error, InputError):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.kit.learning import code_digest, running_code_digest
+from tests.kit.learning import METHODS, code_digest, running_code_digest
 
 FILES = {
     "mine.py": "import math\nimport beside\nfrom pack.inner import part\n",
@@ -56,3 +56,44 @@ def test_a_process_runs_what_it_imported_until_it_imports_it_anew(folder):
         del sys.modules[name]
     importlib.import_module("mine")
     assert running_code_digest("mine:net") == code_digest("mine:net") != before
+
+
+BROKEN = {
+    "zero": ("A = 1 / 0\n", "ZeroDivisionError: division by zero, {}.py:1); mend it there"),
+    "syntax": ("A = 1\ndef :\n", "SyntaxError: invalid syntax, {}.py:2); mend it there"),
+    "raises": ("\nraise KeyError('a')\n", "KeyError: 'a', {}.py:2); mend it there"),
+    "silent": ("assert False\n", "AssertionError, {}.py:1); mend it there"),
+    "ends": ("import sys\nsys.exit(4)\n", "SystemExit: 4, {}.py:2); mend it there"),
+    "lacks": ("import numpyy\n", "'numpyy', {}.py:1); install numpyy, or mend the import"),
+    "name": ("import math\nfrom math import no\n", "{}.py:2); mend it there"),
+    "another": ("from broken_zero import A\n", "zero, broken_zero.py:1); mend it there"),
+    "other": ("B = 1\n", "has no attribute 'A', read from {1}/{0}.py); name it MODULE:NAME"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_fails_while_it_is_imported_is_told_with_its_line(folder, case):
+    for name, (text, _) in BROKEN.items():
+        (folder / f"broken_{name}.py").write_text(text)
+    module = f"broken_{case}"
+    wanted = BROKEN[case][1]
+    with pytest.raises(ValueError, match="cannot be imported") as refused:
+        METHODS.find(f"{module}:A")
+    told = str(refused.value)
+    assert told.startswith(f"method '{module}:A' cannot be imported (")
+    assert told.endswith(wanted.format(module, folder))
+    assert "\n" not in told and ("MODULE:NAME" in told) == (case == "other")
+
+
+@pytest.mark.parametrize("name", ["absent:A", "absent.inner:A", "mine.absent:A", ":A", "a b:A"])
+def test_a_name_that_is_wrong_is_to_be_named_otherwise(folder, name):
+    (folder / "mine.py").write_text("")
+    with pytest.raises(ValueError, match=r"cannot be imported \(.*\); name it MODULE:NAME"):
+        METHODS.find(name)
+
+
+def test_a_file_that_another_module_hides_is_told_by_both(folder):
+    (folder / "colorsys.py").write_text("A = 1\n")
+    said = r"read from /.*/colorsys\.py\); give colorsys\.py of this folder another name"
+    with pytest.raises(ValueError, match=said):
+        METHODS.find("colorsys:A")

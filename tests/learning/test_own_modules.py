@@ -1,5 +1,6 @@
 """Models of one's own: what works, and what is refused before a run in one line."""
 
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -358,6 +359,89 @@ class Secretive(Plain):
         return super().__getattr__(name)
 
 
+def overriding(name, **methods):
+    globals()[name] = type(name, (Plain,), methods)
+
+
+def breaks(self, *given, **keywords):
+    raise KeyError("broken")
+
+
+class Incomplete(nn.Module):
+    def __init__(self):
+        self.k = 1
+
+
+class Within(Plain):
+    def __init__(self):
+        super().__init__()
+        self.inner = globals()["WithoutKeywords"]()
+
+
+overriding("WithoutKeywords", state_dict=lambda self: {})
+overriding("NoState", state_dict=lambda self, **keywords: None)
+overriding("NoParameters", parameters=breaks)
+overriding("NoNames", named_parameters=breaks)
+overriding("WithoutDuplicates", named_parameters=lambda self, prefix="", recurse=True: [])
+overriding("Numbers", named_parameters=lambda self, *given, **keywords: [("a", 3)])
+overriding("NoBuffers", named_buffers=breaks)
+overriding("NoModules", named_modules=breaks)
+overriding("NoMode", train=breaks)
+overriding("NoSelf", train=lambda self, mode=True: None)
+HERE = r"test_own_modules\.py:\d+"
+UNUSABLE = {
+    "WithoutKeywords": r"its state_dict fails \(TypeError: .*keep_vars",
+    "NoState": r"its state_dict fails \(AttributeError: ",
+    "WithoutDuplicates": r"its named_parameters fails \(TypeError: .*remove_duplicate",
+    "Numbers": r"its named_parameters fails \(TypeError: it gives int in place of Tensor",
+    "NoParameters": r"its parameters fails \(KeyError: 'broken'",
+    "NoNames": r"its named_parameters fails \(KeyError: 'broken'",
+    "NoBuffers": r"its named_buffers fails \(KeyError: 'broken'",
+    "NoModules": r"its named_modules fails \(KeyError: 'broken'",
+    "NoMode": r"its train fails \(KeyError: 'broken'",
+    "NoSelf": r"its train fails \(TypeError: it gives NoneType in place of Module",
+}
+overriding("Complex", forward=lambda self, x: Plain.forward(self, x.flatten(1)).to(torch.complex64))
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_method_of_a_module_that_fails_is_named_with_its_line(kind):
+    why = rf"^learning\.model\.kind: '.*:{kind}' cannot be used: {UNUSABLE[kind]}.*, {HERE}\); take"
+    with pytest.raises(ValueError, match=why):
+        build_task(config(kind, trains_backbone=True))
+
+
+REFUSED = {
+    "WithoutKeywords": "WithoutKeywords' cannot be used: its state_dict fails",
+    "Within": "unexpected keyword argument 'destination', test_own_modules.py:",
+    "Incomplete": "call super().__init__() first",
+    "Complex": "returns complex logits",
+}
+TYPED = [("sweep", "WithoutKeywords"), *itertools.product(("validate", "run"), REFUSED)]
+
+
+@pytest.mark.parametrize(("command", "kind"), TYPED)
+def test_commands_refuse_such_a_module_in_one_line(tmp_path, leomix, recwarn, command, kind):
+    why = REFUSED[kind]
+    place = [] if command == "validate" else ["-o", tmp_path / "out"]
+    point = ["-p", "seed=1"] if command == "sweep" else []
+    keys = ("--set", f"learning.model.kind={__name__}:{kind}", "--set", "stop.cycles=1")
+    told = leomix(command, "plain-fedavg", *keys, *point, *place)
+    [line] = [one for one in told.err.splitlines() if why in one]
+    assert "learning.model.kind" in line and "Traceback" not in told.err
+    assert command == "sweep" or (told.status, told.err) == (2, f"{line}\n")
+    assert not [str(one.message) for one in recwarn if "complex" in str(one.message)]
+
+
+def compiled():
+    return torch.compile(Plain(), backend="eager")
+
+
+def test_a_module_is_tried_without_warnings_of_torch(recwarn):
+    assert build_task(config("compiled", trains_backbone=True))
+    assert [str(one.message) for one in recwarn] == []
+
+
 def untracked():
     norm = nn.BatchNorm1d(12, track_running_stats=False)
     return nn.Sequential(nn.Linear(64, 12), norm, nn.Linear(12, 10))
@@ -460,7 +544,10 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         ("FewOutputs", r"returns \(2, 3\); it must return logits \(n, classes\), here \(2, 10\)"),
         ("NotANumber", r"returns logits that are not a number"),
         ("Detached", r"returns logits without a gradient"),
-        ("Raises", r"forward fails on vector data of shape \(2, 64\) \(RuntimeError: boom\)"),
+        (
+            "Raises",
+            r"forward fails on vector data of shape \(2, 64\) \(RuntimeError: boom, .*:\d+\)",
+        ),
         ("Around", r"does not call its MoE layers"),
         ("OwnTopK", r"has 2 experts and top 2 at 'second.gate'; .*experts and top_k from"),
         ("FrozenExpert", r"has requires_grad=False at 'mix.experts.0.up.weight', but experts"),
@@ -473,7 +560,7 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         ("on_meta", r"has no numbers in '0.weight' \(device meta\); make it on cpu"),
         ("complex_numbers", r"has a complex tensor '0.weight'; keep real and imaginary part"),
         ("SparseParameter", r"has a sparse tensor 'w'; make it dense"),
-        ("Secretive", r"cannot be tried \(RuntimeError: no such thing\)"),
+        ("Secretive", r"cannot be tried \(RuntimeError: no such thing, .*:\d+\)"),
         ("OneArgument", r"cannot be made by calling it with \(spec\) \(TypeError.*'width'"),
     ],
 )

@@ -1,4 +1,9 @@
-"""Code of one's own that ends the process: leomix says whose it was, as of any error."""
+"""Code of one's own that fails or ends the process: leomix says whose it was, as of any error."""
+
+import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +86,223 @@ def test_an_end_of_the_process_is_an_error_as_any_other(
     else:
         assert told.status in (1, 2)
         assert "SystemExit: 3" in told.err
+
+
+METHODS = """
+import learning
+
+class NoSuper(learning.FedAvg):
+    def __init__(self, world, options=None):
+        pass
+
+class Early(learning.FedAvg):
+    def __init__(self, world, options=None):
+        self.count = len(self.learner.samples)
+        super().__init__(world, options)
+
+class Skips(learning.FedAvg):
+    def __init__(self, world, options=None):
+        learning.Method.__init__(self, world, options)
+
+class NoArguments(learning.FedAvg):
+    def __init__(self):
+        super().__init__(None)
+
+class Wrong(learning.FedAvg):
+    def __init__(self, world, options=None):
+        super().__init__(world, options)
+        self.beta = self.options["beta"]
+
+class Raises(learning.FedAvg):
+    def __init__(self, world, options=None):
+        raise ValueError("init")
+
+class Ends(learning.FedAvg):
+    def __init__(self, world, options=None):
+        raise SystemExit(3)
+
+class Another(learning.FedAvg):
+    def __new__(cls, *given):
+        return 3
+
+class BadCheck(learning.FedAvg):
+    @classmethod
+    def check(cls, config):
+        1 / 0
+
+class NoCheck(learning.FedAvg):
+    @classmethod
+    def check(cls):
+        pass
+
+class BadClients(learning.FedAvg):
+    @classmethod
+    def check_clients(cls, clusters, options):
+        clusters[99]
+
+class Refuses(learning.FedAvg):
+    @classmethod
+    def check(cls, config):
+        raise ValueError("it is too early for this")
+"""
+FIRST = "; call super().__init__(world, options) first"
+MEND = "; mend it there"
+FAILING = {
+    "NoSuper": "cannot be made (AttributeError: no attribute 'world', methods_failing.py:5)"
+    + FIRST,
+    "Early": "object has no attribute 'learner', methods_failing.py:10)" + FIRST,
+    "Skips": "(AttributeError: no attribute 'experts', methods_failing.py:14)" + FIRST,
+    "NoArguments": "methods_failing.py:18); let its __init__ take (self, world, options=None)",
+    "Wrong": "object is not subscriptable, methods_failing.py:24)" + MEND,
+    "Raises": "cannot be made (ValueError: init, methods_failing.py:28)" + MEND,
+    "Ends": "cannot be made (SystemExit: 3, methods_failing.py:32)" + MEND,
+    "Another": "cannot be made (TypeError: its class gives int)" + MEND,
+    "BadCheck": "a check that fails (ZeroDivisionError: division by zero, methods_failing.py:41)"
+    + MEND,
+    "NoCheck": "but 2 were given, methods_failing.py:44)" + MEND,
+    "BadClients": "(IndexError: tuple index out of range, methods_failing.py:51)" + MEND,
+    "Refuses": "learning.method: it is too early for this",
+}
+
+
+@pytest.fixture
+def failing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "methods_failing.py").write_text(METHODS)
+    yield
+    sys.modules.pop("methods_failing", None)
+
+
+@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_a_method_that_cannot_be_made_is_refused_with_its_line(leomix, failing, command, name):
+    place = [] if command == "validate" else ["-o", "out"]
+    key = f"learning.method=methods_failing:{name}"
+    told = leomix(command, "plain-fedavg", "--set", key, *place)
+    assert told.status == 2 and told.err.count("\n") == 1
+    assert told.err.startswith("leomix: --set learning.method: ")
+    assert told.err.rstrip().endswith(FAILING[name])
+
+
+@pytest.mark.parametrize("name", ["NoSuper", "Raises"])
+def test_so_it_is_where_nothing_is_trained(leomix, failing, name):
+    keys = ("--set", f"learning.method=methods_failing:{name}", "--set", "learning.train=false")
+    told = leomix("validate", "plain-fedavg", *keys)
+    assert told.status == 2 and told.err.rstrip().endswith(FAILING[name])
+
+
+def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
+    leomix, failing, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    leomix("new", "own")
+    own = tmp_path / "own.yaml"
+    text = own.read_text().replace("method: fedavg ", "method: methods_failing:NoSuper ")
+    own.write_text(text)
+    line = text[: text.index("methods_failing")].count("\n") + 1
+    told = leomix("validate", "own.yaml", "--json")
+    refused = json.loads(told.out)["refused"]
+    assert refused["keys"] == ["learning.method"]
+    assert (refused["place"]["file"], refused["place"]["line"]) == ("own.yaml", line)
+    assert told.err == f"leomix: {refused['text']}\n" and told.status == 2
+
+
+@pytest.mark.parametrize(
+    ("attribute", "instead"),
+    [("needs", "needs = Needs(...)"), ("traits", "traits = Traits(...)"), ("Options", "Options, ")],
+)
+def test_what_a_method_declares_is_of_its_kind(leomix, failing, tmp_path, attribute, instead):
+    (tmp_path / "methods_failing.py").write_text(
+        f"import learning\nclass Bad(learning.FedAvg):\n    {attribute} = 3\n"
+    )
+    told = leomix("validate", "plain-fedavg", "--set", "learning.method=methods_failing:Bad")
+    assert told.status == 2 and told.err.count("\n") == 1
+    assert f"class Bad: {attribute} means nothing; write {instead}" in told.err
+
+
+PRINTS = """
+import os
+import sys
+
+import numpy as np
+from torch import nn
+
+print("imported")
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(64, 10)
+
+    def forward(self, x):
+        print("called")
+        sys.__stdout__.write("called past sys.stdout\\n")
+        sys.__stdout__.flush()
+        os.system("echo called in a shell")
+        return self.line(x.flatten(1))
+
+
+def start(context):
+    return {"w": np.zeros(3)}
+
+
+def train(weights, data, context):
+    print("called")
+    return weights, 1
+
+
+def evaluate(weights, data, context):
+    print("called")
+    return {"accuracy": 0.5}
+"""
+MODEL = ("--set", "learning.model.kind=printing:Net")
+TYPED = {
+    "run": ("plain-fedavg", *MODEL, "--set", "stop.days=0.5", "-o", "out"),
+    "validate": ("plain-fedavg", *MODEL),
+    "sweep": ("plain-fedavg", *MODEL, "--set", "stop.days=0.5", "-p", "seed=1", "-o", "out"),
+    "fly": ("printing.py", "-s", "plain-fedavg", "--set", "stop.days=0.5", "-o", "out"),
+}
+
+
+@pytest.fixture
+def printing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "printing.py").write_text(PRINTS)
+    yield
+    sys.modules.pop("printing", None)
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_with_json_stdout_holds_one_value_whatever_code_prints(leomix, printing, command):
+    done = leomix(command, *TYPED[command], "--json")
+    assert done.status == 0 and json.loads(done.out)
+    assert command == "sweep" or {"imported", "called"} <= set(done.err.splitlines())
+    refused = leomix(
+        "validate", "plain-fedavg", "--set", "learning.model.kind=printing:No", "--json"
+    )
+    assert "No" in json.loads(refused.out)["refused"]["text"]
+
+
+def test_without_json_it_is_printed_to_stdout(leomix, printing):
+    assert "called\n" in leomix("validate", *TYPED["validate"]).out
+
+
+@pytest.mark.process
+def test_so_it_is_where_code_writes_to_the_stdout_of_the_process(tmp_path, printing):
+    line = [sys.executable, "-m", "leomix", "validate", *TYPED["validate"], "--json"]
+    path = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert json.loads(done.stdout)["refused"] is None, done.stderr
+    said = {"called", "called past sys.stdout", "called in a shell"}
+    assert said <= set(done.stderr.splitlines())
+
+
+def test_a_writer_that_ends_the_process_is_refused(leomix, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_writer.py").write_text("def write(run, place):\n    raise SystemExit(3)\n")
+    told = leomix("export", runs["slots"], "--to", "own_writer:write", "-o", tmp_path / "out")
+    assert told.status == 2 and "writer fails: SystemExit: 3 (own_writer.py:2)" in told.err

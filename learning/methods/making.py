@@ -1,0 +1,88 @@
+"""A method is made of its class; what fails in one of the user's own is told with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any, TypeVar
+
+from learning.hardware import is_out_of_memory
+from learning.methods.base import GlobalModelMethod, Method, MethodType, World
+from learning.own.imports import OURS
+from learning.own.raised import ANYTHING, cause_of, written_at
+from statements import Refused, statement_of
+
+Made = TypeVar("Made", bound=Method)
+OF_ALL = ("world", "learner", "options", "version", "registry")
+OF_ONE_MODEL = ("experts", "weights")
+"""What the constructors of Method, and of GlobalModelMethod, give a method."""
+FIRST = "call super().__init__(world, options) first"
+
+
+def made(kind: type[Made], name: str, world: World, options: Any) -> Made:
+    """Return the method of a class, with its server state as it is before a run.
+
+    Raises :class:`ValueError`, about ``learning.method``, for one of the user's own that cannot be
+    made, or that its base class has not made.
+    """
+    if not _is_own(kind):
+        return kind(world, options)
+    constructor = kind.__init__
+    with own_part(kind, name, "cannot be made", constructor):
+        try:
+            signature(kind).bind(world, options)
+        except TypeError as error:
+            why = f"TypeError: {error}, {written_at(constructor)}".removesuffix(", ")
+            takes = "let its __init__ take (self, world, options=None)"
+            raise _refused(name, "cannot be made", why, takes) from None
+        method: Any = kind(world, options)
+        if not isinstance(method, kind):
+            raise TypeError(f"its class gives {type(method).__name__}")
+        wanted = (*OF_ALL, *(OF_ONE_MODEL if isinstance(method, GlobalModelMethod) else ()))
+        for attribute in wanted:
+            if not hasattr(method, attribute):
+                raise AttributeError(f"no attribute {attribute!r}", name=attribute, obj=method)
+        return method
+
+
+@contextmanager
+def own_part(
+    kind: MethodType, name: str, fails: str, part: object, *, refuses: bool = False
+) -> Iterator[None]:
+    """Refuse a method of the user's own in which a ``part``, a function, raises anything.
+
+    What is said of a key of the scenario stays as it is, and so do errors of shipped methods. A
+    part that ``refuses`` does so in its own words, by a ValueError.
+    """
+    try:
+        yield
+    except ANYTHING as error:
+        if not _is_own(kind) or _is_known(error):
+            raise
+        if refuses and isinstance(error, ValueError):
+            raise ValueError(f"learning.method: {error}") from None
+        early = (
+            isinstance(error, AttributeError)
+            and isinstance(error.obj, Method)
+            and error.name in (*OF_ALL, *OF_ONE_MODEL)
+        )
+        cause = cause_of(error, written_at(part))
+        raise _refused(name, fails, cause, FIRST if early else "mend it there") from None
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] not in OURS
+
+
+def _is_known(error: BaseException) -> bool:
+    """Whether an error says by itself what is wrong: with a key, with torch, with the memory."""
+    if isinstance(error, ValueError):
+        return isinstance(error, Refused) or statement_of(error).path[:1] == ("learning",)
+    if isinstance(error, ModuleNotFoundError):
+        return error.name == "torch"
+    return is_out_of_memory(error)
+
+
+def _refused(name: str, fails: str, cause: str, cure: str) -> ValueError:
+    return ValueError(f"learning.method: {name!r} {fails} ({cause}); {cure}")
