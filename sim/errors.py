@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -172,17 +172,33 @@ def custom_line(error: BaseException) -> str:
 
     Custom is what belongs neither to leomix nor to what is installed; empty where there is none.
     """
+    import traceback
+
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return _custom((frame.filename, frame.lineno) for frame in frames)
+
+
+def asking_line(protocol: object) -> str:
+    """Return the line of custom code at which a generator waits, as :func:`custom_line` does."""
+    lines: list[tuple[str, int | None]] = []
+    while (frame := getattr(protocol, "gi_frame", None)) is not None:
+        lines.append((frame.f_code.co_filename, frame.f_lineno))
+        protocol = getattr(protocol, "gi_yieldfrom", None)
+    return _custom(reversed(lines))
+
+
+def _custom(lines: Iterable[tuple[str, int | None]]) -> str:
+    """Return the first line that is of custom code."""
     import sys
     import sysconfig
-    import traceback
     from pathlib import Path
 
     from sim.process.installation import HOME, PACKAGES
 
     known = (*(f"{HOME / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((*known, "<")):
-            return f" ({Path(frame.filename).name}:{frame.lineno})"
+    for file, number in lines:
+        if not file.startswith((*known, "<")):
+            return f" ({Path(file).name}:{number})"
     return ""
 
 

@@ -92,7 +92,7 @@ def came_to_nothing(
             return CameToNothing(what, too_large)
         if not asked and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
             return CameToNothing(what, why, way=Way.TO_CLIENT)
-        return CameToNothing(what, _why_no_round(tables, built, asked, down))
+        return CameToNothing(what, _why_no_round(tables, built, simulation, asked, down))
     what = "no update of a client reached the server"
     over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
@@ -105,7 +105,10 @@ def came_to_nothing(
         return CameToNothing(what, over_mesh, way=Way.TO_SERVER)
     if up.all_cut:
         return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
-    return CameToNothing(what, _why("No upload began before the end", *longer_run(built.world)))
+    why = _why_not_asked("Upload", built, simulation)
+    if why is None:
+        why = _why("No upload began before the end", *longer_run(built.world))
+    return CameToNothing(what, why)
 
 
 def _why(text: str, *remedies: Remedy, **values: Any) -> Statement:
@@ -213,13 +216,15 @@ def _larger_than_memory(built: Build, asked: _Asked) -> Statement | None:
 
 
 def _why_no_round(
-    tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Sent
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, asked: _Asked, down: Sent
 ) -> Statement:
     """Say what kept all devices from a round: the way down, or their speed."""
     if down.all_cut:
         return _why_cut(built, Way.TO_CLIENT, down)
     if not asked:
-        return _why("No training was asked for before the end", *longer_run(built.world))
+        return _why_not_asked("Train", built, simulation) or _why(
+            "No training was asked for before the end", *longer_run(built.world)
+        )
     round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
@@ -249,6 +254,18 @@ def _why_no_round(
         )
     longer = longer_run(built.world)
     return _why(f"{takes}, and none that began came to its end", *longer, round_s=round_s)
+
+
+def _why_not_asked(request: str, built: Build, simulation: Simulation) -> Statement | None:
+    """Say that the method ended without a request; None where more time could bring one."""
+    method = built.method.__name__
+    if because := simulation.ended_because:
+        text = f"{method} ended the run before any {request} ({because})"
+    elif simulation.protocols_have_ended:
+        text = f"The protocol of the clusters, {method}.cluster, ended before any {request}"
+    else:
+        return None
+    return _why(text, Other(said=f"let it yield {request} first"))
 
 
 def _why_not_there(built: Build, simulation: Simulation, way: Way) -> Statement | None:
