@@ -291,7 +291,7 @@ def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
 @pytest.mark.parametrize("to", ["dense", "peft"])
 def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
     run = tmp_path / "run"
-    short = ["stop.days=0.02", "learning.model={kind: vector-mlp}"]
+    short = ["stop.days=0.5", "learning.model={kind: vector-mlp}"]
     sim.run(scenarios.load("plain-fedavg", dict(one.split("=") for one in short)), run)
     done = leomix("export", run, "--to", to, "-o", tmp_path / "d")
     assert (done.status, done.err.count("\n")) == (2, 1)
