@@ -13,6 +13,7 @@ from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
+from sim.analysis.held_samples import held_samples
 from sim.analysis.judged import by_objective
 from sim.analysis.loss_course import LossCourse, is_a_guess, loss_course
 from sim.analysis.targets import evaluations
@@ -24,6 +25,7 @@ from sim.facts.directions import Way
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
+    SAMPLES,
     faster_links,
     less_memory,
     less_to_carry,
@@ -74,7 +76,7 @@ def came_to_nothing(
     what they do not aggregate.
     """
     if built.method.traits.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(pooled_metrics(tables), built, guess)
+        return _nothing_learnt(tables, built, guess)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Sent()
     down = Sent()
@@ -126,16 +128,22 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> CameToNothing | None:
+def _nothing_learnt(
+    tables: Mapping[str, pa.Table], built: Build, guess: Guess | None
+) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    curve = evaluations(pooled, None, guess)
+    curve = evaluations(pooled_metrics(tables), None, guess)
     judged = by_objective(built.learner.config.data.objective)
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
+    held = held_samples(tables, guess)
+    if held is not None and held.nowhere.is_all:
+        text = "Clients have no sample of any class of the tests"
+        return CameToNothing(found.what, _why(text, SAMPLES), used=True)
     own_learning = built.method.traits.own_learning
     smaller = other_step_size(built.world, Lower, own_learning=own_learning)
     larger = other_step_size(built.world, Raise, own_learning=own_learning)

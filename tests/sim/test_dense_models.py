@@ -291,8 +291,8 @@ def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
 @pytest.mark.parametrize("to", ["dense", "peft"])
 def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
     run = tmp_path / "run"
-    short = ["stop.days=0.5", "learning.model={kind: vector-mlp}"]
-    sim.run(scenarios.load("plain-fedavg", dict(one.split("=") for one in short)), run)
+    keys = {"stop.cycles": 1, "learning.method": "fedavg", "learning.model": {"kind": "vector-mlp"}}
+    sim.run(scenarios.load("paper-slots", keys), run)
     done = leomix("export", run, "--to", to, "-o", tmp_path / "d")
     assert (done.status, done.err.count("\n")) == (2, 1)
     weights = run / "model" / "model.safetensors"
