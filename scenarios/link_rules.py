@@ -16,7 +16,7 @@ from scenarios.errors import wrong
 from scenarios.orbit import Orbit
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
-from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
+from statements import Code, Give, Lower, Other, Remedy, Remove, Rule, Set, Statement, said, unused
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
@@ -249,7 +249,7 @@ def _without_range(side: Side, direction: LinkDirection) -> Iterator[Statement]:
     rate = facts["rate"]
     if not facts["geometry"] and rate != "fixed" and "path_gain_db" not in facts:
         text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it from"
-        helps = [
+        helps: list[Remedy] = [
             Set("link.preset", "paper"),
             Give(f"link.{side}.path_gain_db", like=-140),
             Other(said=f"give link.{side}.rate: fixed with fixed_rate_mbps"),

@@ -107,10 +107,8 @@ def came_to_nothing(
         return CameToNothing(what, over_mesh, way=Way.TO_SERVER)
     if up.all_cut:
         return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
-    why = _why_not_asked("Upload", built, simulation)
-    if why is None:
-        why = _why("No upload began before the end", *longer_run(built.world))
-    return CameToNothing(what, why)
+    none_began = "No upload began before the end"
+    return CameToNothing(what, _why_not_asked("Upload", none_began, built, simulation))
 
 
 def _why(text: str, *remedies: Remedy, **values: Any) -> Statement:
@@ -140,7 +138,8 @@ def _nothing_learnt(
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
-    held = held_samples(tables, guess)
+    clients = {"clients": tables["clients"]} if "clients" in tables else {}
+    held = held_samples(clients, guess)
     if held is not None and held.nowhere.is_all:
         text = "Clients have no sample of any class of the tests"
         return CameToNothing(found.what, _why(text, SAMPLES), used=True)
@@ -230,9 +229,8 @@ def _why_no_round(
     if down.all_cut:
         return _why_cut(built, Way.TO_CLIENT, down)
     if not asked:
-        return _why_not_asked("Train", built, simulation) or _why(
-            "No training was asked for before the end", *longer_run(built.world)
-        )
+        none_asked = "No training was asked for before the end"
+        return _why_not_asked("Train", none_asked, built, simulation)
     round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
@@ -264,15 +262,15 @@ def _why_no_round(
     return _why(f"{takes}, and none that began came to its end", *longer, round_s=round_s)
 
 
-def _why_not_asked(request: str, built: Build, simulation: Simulation) -> Statement | None:
-    """Say that the method ended without a request; None where more time could bring one."""
+def _why_not_asked(request: str, none: str, built: Build, simulation: Simulation) -> Statement:
+    """Say that the method ended before a request, or that there was ``none`` in the time given."""
     method = built.method.__name__
     if because := simulation.ended_because:
         text = f"{method} ended the run before any {request} ({because})"
     elif simulation.protocols_have_ended:
         text = f"The protocol of the clusters, {method}.cluster, ended before any {request}"
     else:
-        return None
+        return _why(none, *longer_run(built.world))
     return _why(text, Other(said=f"let it yield {request} first"))
 
 

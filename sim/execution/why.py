@@ -50,7 +50,7 @@ from sim.plan.remedies import (
 )
 from sim.trace.digest import json_digest
 from sim.world.world import World
-from statements import Code, Lower, Other, Raise, Refused, Remedy, Statement
+from statements import Code, Lower, Raise, Refused, Remedy, Statement
 
 MOST_TRIES = 3
 """Keys that are tried at most."""

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.export.adapters import check_experts
 from sim.execution.model import WEIGHTS, check_trained, whole_model
 from sim.execution.result import Result
 from sim.execution.run_learner import learner_of_run
+from sim.export.adapters import check_experts
 from statements import Code, Other
 
 

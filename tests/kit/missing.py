@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import learning.data
 from learning.data.loading import DATASETS
 
@@ -32,8 +34,8 @@ def all_of_them(config: LearningConfig) -> Dataset:
     domains = [
         replace(
             domain,
-            train=domain.train.at(domain.train.y < HALF),
-            test=domain.test.at(domain.test.y >= HALF),
+            train=domain.train.at(np.flatnonzero(domain.train.y < HALF)),
+            test=domain.test.at(np.flatnonzero(domain.test.y >= HALF)),
         )
         for domain in whole.domains
     ]

@@ -294,7 +294,8 @@ def all_numbers(samples):
     ("message", "data", "clusters", "devices"),
     [
         (
-            "'a': 320 samples are left for 321 devices behind 30 trial samples; lower learning.data.trial_samples, or h",
+            "'a': 320 samples are left for 321 devices behind 30 trial samples; lower learning.data"
+            ".trial_samples, or have fewer devices or clusters",
             {},
             "abcd",
             321,

@@ -373,7 +373,7 @@ def test_what_is_no_text_file_is_refused(tmp_path):
         wrong = r"mine\.json:1: not UTF-8 text, but UTF-16; save it as UTF-8$"
         refused(wrong, orbit.read_satellites, str(path))
         path.write_bytes(path.read_bytes().decode("utf-16" if form == "utf-16" else form).encode())
-        assert len(orbit.read_satellites(str(path))) == 1
+        assert len(orbit.read_satellites(str(path))) == 2
     refused("a bytes is no text; give the text", orbit.scan_satellites, b"abc")
     refused("checksum 'skip' is unknown", orbit.scan_satellites, "", checksum="skip")
 

@@ -300,8 +300,7 @@ class Hasty(learning.FedAvg):
     script = ()
 
     def cluster(self, me):
-        for request in type(self).script:
-            yield request
+        yield from type(self).script
 
 
 learning.register("hasty")(Hasty)
@@ -392,7 +391,7 @@ def test_a_protocol_that_never_yields_is_refused_by_name(monkeypatch, gives):
     def script(me):
         yield seam.All((gives,))
 
-    with pytest.raises(sim.SimulationError, match="a task of All or Start gives .* no generator"):
+    with pytest.raises(sim.SimulationError, match=r"a task of All or Start gives .* no generator"):
         play(LASTS, script)
 
 
