@@ -300,7 +300,8 @@ class Hasty(learning.FedAvg):
     script = ()
 
     def cluster(self, me):
-        yield from type(self).script
+        for request in type(self).script:
+            _ = yield request
 
 
 learning.register("hasty")(Hasty)
