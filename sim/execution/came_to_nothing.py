@@ -271,6 +271,8 @@ def _why_not_asked(request: str, none: str, built: Build, simulation: Simulation
         text = f"The protocol of the clusters, {method}.cluster, ended before any {request}"
     else:
         return _why(none, *longer_run(built.world))
+    if built.method.traits.own_learning:  # the requests are made for it
+        return _why(text, Other(said="let your training code ask clients to train first"))
     return _why(text, Other(said=f"let it yield {request} first"))
 
 
