@@ -52,7 +52,7 @@ def element_text(path: str | PathLike[str]) -> str:
     Raises ElementError where it is not UTF-8, no regular file or larger than 100 MB, OSError when
     it cannot be read.
     """
-    return decoded(read_bytes(path, ElementError), path, ElementError, f"give {_FORMS}")
+    return decoded(read_bytes(path, ElementError), path, ElementError, f"give {_FORMS}, as UTF-8")
 
 
 def parse_satellites(

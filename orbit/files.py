@@ -4,6 +4,7 @@ import csv
 import errno
 import os
 import stat
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ MOST_ROWS = 1_000_000
 """Rows of a table."""
 MOST_LINES = 5_000_000
 """Lines of any text."""
+
+
+_BEGIN = 64
+"""Bytes by which an encoding is known."""
 
 
 class TableError(ValueError):
@@ -216,9 +221,23 @@ def read_bytes(path: str | PathLike[str], error: type[ValueError]) -> bytes:
 
 def decoded(data: bytes, path: str | PathLike[str], error: type[ValueError], remedy: str) -> str:
     """Text of a file's bytes; raises `error` when they are not UTF-8."""
+    if _is_utf_16(data):
+        raise error(f"{fspath(path)}:1: not UTF-8 text, but UTF-16; save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         raise error(
             f"{fspath(path)}:1: not UTF-8 text ({wrong.reason} at byte {wrong.start}); {remedy}"
         ) from None
+
+
+def _is_utf_16(data: bytes) -> bool:
+    """Whether bytes begin as text of UTF-16 does, which says so or has a zero by each letter."""
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return True
+    begin = data[:_BEGIN]
+    halves = begin[::2], begin[1::2]
+    return any(
+        len(zeros) > 1 and not zeros.strip(b"\0") and b"\0" not in letters
+        for zeros, letters in (halves, halves[::-1])
+    )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import floor
 from typing import Any
@@ -15,6 +15,8 @@ from statements import Code, Other, Set, Statement
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
+_PREDICTED = timedelta(days=366)
+"""How far ahead of its making a table of UT1 is predicted."""
 
 
 class OrbitWarning(UserWarning):
@@ -142,13 +144,16 @@ def _beyond_ut1(start: datetime, end: datetime) -> Iterator[Statement]:
     first = _midnight(days[0])
     last = _midnight(days[-1])
     if start < first or end > last:
+        # A table of a year is predicted: none that there may be by now reaches further.
+        newer = first <= start and end <= datetime.now(UTC) + _PREDICTED
+        helps = [Other(said="install a newer Skyfield, which has a longer table")] if newer else []
         yield Statement.doubt(
             Code.TIME_SCALE,
             "",
             "this span leaves the table of UT1, {first_day} to {last_day}; outside it the Earth's "
-            "rotation is extrapolated, which moves contacts by milliseconds at first and by tens "
-            "of them after years",
-            Other(said="install a newer Skyfield, which has a longer table"),
+            "rotation is extrapolated, which moves contacts by milliseconds at first, by tens of "
+            "them after years and by seconds after decades",
+            *helps,
             first_day=f"{first:%Y-%m-%d}",
             last_day=f"{last:%Y-%m-%d}",
         )

@@ -53,7 +53,8 @@ class Origin:
         """Return where a key, or one that it lies in, was given."""
         if self.is_overridden(path):
             return SET
-        above = (path[:length] for length in range(len(path), -1, -1))
+        # The line on which the whole begins is that of another key.
+        above = (path[:length] for length in range(len(path), -1 if not path else 0, -1))
         return Place("", self.name, next((self.lines[p] for p in above if p in self.lines), None))
 
     def knows(self, path: KeyPath) -> bool:

@@ -16,7 +16,7 @@ from scenarios.errors import wrong
 from scenarios.orbit import Orbit
 from scenarios.presets import BANDS, BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import NO_GEOMETRY, Facts, only_with, without_geometry
-from statements import Code, Give, Lower, Other, Remove, Rule, Set, Statement, said, unused
+from statements import Code, Give, Lower, Other, Remedy, Remove, Rule, Set, Statement, said, unused
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
@@ -195,6 +195,7 @@ def link_problems(link: "Link", orbit: Orbit) -> Iterator[Statement]:
     for side, direction in directions.items():
         for problem in [*_twice(direction)] or _of_a_direction(direction):
             yield problem.below("link", side)
+        yield from _without_range(side, direction)
 
 
 def _of_the_dish(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iterator[Statement]:
@@ -241,10 +242,21 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
         yield wrong(
             ("bandwidth_mhz",), text, Code.WRONG_VALUE, Lower("bandwidth_mhz", to=total_mhz)
         )
+
+
+def _without_range(side: Side, direction: LinkDirection) -> Iterator[Statement]:
+    facts = direction.facts
+    rate = facts["rate"]
     if not facts["geometry"] and rate != "fixed" and "path_gain_db" not in facts:
-        text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it "
-        text += "from; use preset: paper, rate: fixed, path_gain_db, or for the downlink "
-        yield wrong(("rate",), f"{text}'neglected'", Code.UNSUPPORTED)
+        text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it from"
+        helps: list[Remedy] = [
+            Set("link.preset", "paper"),
+            Give(f"link.{side}.path_gain_db", like=-140),
+            Other(said=f"give link.{side}.rate: fixed with fixed_rate_mbps"),
+        ]
+        if side == "downlink":
+            helps.append(Set("link.downlink", "neglected"))
+        yield wrong(("link", side, "rate"), text, Code.UNSUPPORTED, *helps)
 
 
 # Rules on what both directions of a link share: surroundings and time.

@@ -178,4 +178,12 @@ def custom_line(error: BaseException) -> str:
     return f" ({place})" if place else ""
 
 
+def asking_line(protocol: object) -> str:
+    """Return the line of custom code at which a generator waits, as :func:`custom_line` does."""
+    from learning.own.raised import waits_at
+
+    place = waits_at(protocol)
+    return f" ({place})" if place else ""
+
+
 DURATIONS = "no zero or non-finite durations"

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.partition import rows_by_holder, share_devices, split_rows
+from learning.data.partition import needs_trial, rows_by_holder, share_devices, split_rows
 from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
 from learning.data.table import Table, check_one_type
 from learning.data.validation import besides, set_aside
@@ -102,8 +102,11 @@ def _pooled(
     train, test = (np.concatenate(rows) for rows in zip(*splits, strict=True))
     count = len(config.clusters)
     if len(train) < count:
+        trial = config.data.trial_samples if needs_trial(config) else 0
+        least = count * (max(config.devices) + trial)
         raise ValueError(
-            f"{file}: {len(train)} train samples for {count} clusters; have fewer clusters"
+            f"{file}: {len(train)} train samples for {count} clusters; add some, to {least} at "
+            "least, or have fewer clusters"
         )
     order = stream(config.seed, "clusters").permutation(len(train))
     return [(train[part], test) for part in np.array_split(order, count)]
@@ -221,15 +224,6 @@ def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSample
         if samples.validation:
             validation[name] = once(samples.validation, own)
     return replace(samples, shards=shards, trial=trial, test=test, validation=validation)
-
-
-def needs_trial(config: LearningConfig) -> bool:
-    """Return whether the server needs samples of its own.
-
-    A mixture of experts is split and pre-trained by them, and a tokenizer is made of them. A plain
-    model needs none, unless the server trains it before time begins.
-    """
-    return bool(config.model.experts or config.pretraining.backbone_steps)
 
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:

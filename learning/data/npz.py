@@ -74,17 +74,23 @@ def channels_first(name: str, array: NDArray[Any]) -> Pixels:
         if wrong.any():
             row = int(wrong.reshape(len(array), -1).any(1).argmax())
             value = array[row][wrong[row]][0]
-            raise ValueError(
-                f"{name}[{row}] holds {value}; it must be finite"
-                + (
-                    ""
-                    if array.ndim == 2
-                    else " and in 0 to 1 (or uint8): divide by the largest value"
-                )
-            )
+            raise ValueError(f"{name}[{row}] holds {value}; {_in_range(array)}")
     if array.ndim == 3:
         return array[:, None]
     return np.moveaxis(array, -1, 1)
+
+
+def _in_range(array: Pixels) -> str:
+    """Say in what range values must lie, and what brings those of ``array`` there."""
+    image = array.ndim > 2
+    must = "it must be finite" + (" and in 0 to 1 (or uint8)" if image else ", as float32 too")
+    if not np.isfinite(array).all():
+        return f"{must}: fill what is not finite, or remove its rows"
+    if not image:
+        return f"{must}: divide by the largest magnitude"
+    if array.min() < 0.0:
+        return f"{must}: subtract the least value, then divide by the largest of what results"
+    return f"{must}: divide by the largest value"
 
 
 #: Name of the array of labels and of that of domains, where the configuration gives none.

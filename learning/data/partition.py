@@ -105,6 +105,15 @@ def _by_shares(y: Rows, shares: np.ndarray) -> Rows:
 # How the samples of one cluster go to its devices.
 
 
+def needs_trial(config: LearningConfig) -> bool:
+    """Return whether the server needs samples of its own.
+
+    A mixture of experts is split and pre-trained by them, and a tokenizer is made of them. A plain
+    model needs none, unless the server trains it before time begins.
+    """
+    return bool(config.model.experts or config.pretraining.backbone_steps)
+
+
 def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -> list[Rows]:
     """Return the rows (n_d,) of each device; every sample goes to exactly one device.
 
@@ -115,12 +124,18 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
     count = len(y)
     data = config.data
     if not 1 <= devices <= count:
-        limit = f"raise learning.data.train_samples ({data.train_samples}), "
+        helps = ["have fewer devices or clusters"]
+        behind = ""
+        if needs_trial(config):
+            helps.insert(0, "lower learning.data.trial_samples")
+            behind = f" behind {data.trial_samples} trial samples"
+        if data.train_samples is not None:
+            helps.insert(0, f"raise learning.data.train_samples ({data.train_samples})")
+        elif data.path is not None or data.paths:
+            helps.insert(0, "add samples")
         raise ValueError(
-            f"cluster {cluster!r}: {count} samples are left for {devices} devices behind "
-            f"{data.trial_samples} trial samples{besides(data)}; "
-            f"{'' if data.train_samples is None else limit}"
-            "lower learning.data.trial_samples, or have fewer devices or clusters"
+            f"cluster {cluster!r}: {count} samples are left for {devices} devices{behind}"
+            f"{besides(data)}; {', '.join(helps[:-1])}{', or ' if helps[1:] else ''}{helps[-1]}"
         )
     rng = stream(config.seed, "partition", cluster)
     if data.partition == "even":

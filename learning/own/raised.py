@@ -36,6 +36,16 @@ def line_of(error: BaseException) -> str:
     return ""
 
 
+def waits_at(generator: object) -> str:
+    """Return the last line of custom code at which a generator waits; empty where there is none."""
+    found = ""
+    while (frame := getattr(generator, "gi_frame", None)) is not None:
+        if is_own(frame.f_code.co_filename):
+            found = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        generator = getattr(generator, "gi_yieldfrom", None)
+    return found
+
+
 def place_of(error: BaseException) -> str:
     """Return the same as :func:`line_of`; of text that is no Python the line that is none."""
     if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):

@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.requests.payload import Payload
+from learning.requests.payload import Payload, at_least_0
 from learning.requests.reasons import Reason
 
 
@@ -54,6 +54,10 @@ class Cost:
     flops: float | Floats
     memory_bytes: float | Floats = 0.0
     expert_bytes: float | Floats = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no device can compute."""
+        at_least_0("Cost: flops", self.flops)
 
     def of(self, device: int) -> Cost:
         """Return what the round takes of one device, where these are arrays (K,)."""
@@ -121,6 +125,10 @@ class TrainUntilContact:
     wanted: Callable[[Work], bool] | None = None
     foreseen: Callable[[Work], None] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse another cost, and rounds below 0."""
+        _trainable(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Train:
@@ -139,6 +147,10 @@ class Train:
     rounds: int | None = None
     who: Mask | None = None
     partial: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse another cost, and rounds below 0."""
+        _trainable(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +171,10 @@ class Upload:
     carry: bool = True
     sized: Sizing | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no payload."""
+        _of_kind(self, "payload", self.payload, Payload)
+
 
 @dataclass(frozen=True, eq=False)
 class Download:
@@ -172,6 +188,10 @@ class Download:
     who: Mask | None = None
     carry: bool = True
     personal: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no payload."""
+        _of_kind(self, "payload", self.payload, Payload)
 
 
 Step = Train | Upload | Download
@@ -187,6 +207,32 @@ class Chain:
     """
 
     steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a chain without steps, and one of anything else."""
+        if not isinstance(self.steps, tuple | list) or not self.steps:
+            raise ValueError(
+                f"Chain: steps is {self.steps!r}; give a tuple of at least one Train, Upload or "
+                "Download"
+            )
+        for number, step in enumerate(self.steps):
+            _of_kind(self, f"steps[{number}]", step, Step)
+
+
+def _of_kind(request: object, name: str, value: object, kind: Any) -> None:
+    """Raise ValueError where a part of a request is of another kind."""
+    if not isinstance(value, kind):
+        kinds = [one.__name__ for one in get_args(kind) or (kind,)]
+        raise ValueError(
+            f"{type(request).__name__}: {name} is {value!r}; give a {' or '.join(kinds)}"
+        )
+
+
+def _trainable(request: Train | TrainUntilContact) -> None:
+    """Raise ValueError where the cost is none, or rounds are below 0."""
+    _of_kind(request, "cost", request.cost, Cost)
+    if request.rounds is not None:
+        at_least_0(f"{type(request).__name__}: rounds", request.rounds)
 
 
 @dataclass(frozen=True, eq=False)

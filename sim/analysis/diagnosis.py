@@ -296,6 +296,9 @@ def _rises(curve: Sequence[Evaluation], merits: Sequence[float], judged: Judged)
 def _of_learning(learnt: Learnt, manifest: Mapping[str, Any]) -> Iterator[Held]:
     """Yield causes that no time would have mended."""
     step_size = manifest["scenario"]["learning"]["step_size"]
+    if learnt.held is not None and learnt.held.nowhere.is_all:
+        yield _missing("clients have", learnt.held.nowhere)
+        return
     if text := _unstable(learnt):
         cause = Statement.doubt(
             Code.LARGE_STEP,

@@ -27,6 +27,11 @@ class Missing(NamedTuple):
     share: float = 0.0
     samples: int = 0
 
+    @property
+    def is_all(self) -> bool:
+        """Whether no class of the tests has a sample: nothing that is learnt can show then."""
+        return bool(self.labels) and self.share == 1.0 and not self.samples
+
 
 @dataclass(frozen=True)
 class HeldSamples:

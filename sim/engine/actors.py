@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, get_args
 
 import simpy
 
 from learning.methods.base import Method, Protocol
+from learning.own.raised import ANYTHING
 from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.decide import Decide, Decision
@@ -20,7 +22,7 @@ from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
 from sim.engine.tasks import Tasks
-from sim.errors import SimulationError
+from sim.errors import SimulationError, asking_line
 
 SERVER = "server"
 
@@ -38,6 +40,21 @@ AtOnce = (
 """Requests that take no simulated time and concern no device: of a cluster or of the server."""
 Lookup = peers.NextLink | peers.Reach | peers.Infer | peers.Answered
 """Requests that take no simulated time and concern devices: of a cluster only."""
+
+Lasting = (
+    requests.NextContact
+    | requests.TrainUntilContact
+    | requests.Train
+    | requests.Upload
+    | requests.Download
+    | requests.Chain
+    | requests.Meet
+    | peers.Send
+    | peers.Compute
+    | peers.All
+    | peers.Wait
+)
+"""Requests of a cluster that take simulated time."""
 
 
 class Actors:
@@ -71,15 +88,28 @@ class Actors:
         self._decide = decide
         self._learning_facts = learning_facts
         self._tasks = Tasks(clock)
+        self._going_on = 0  # protocols of clusters that run, or ended as no contact was left
 
     def start(self) -> None:
         """Start an actor for each cluster, and one for the server where the method has it."""
         for name, client in self._clients.items():
-            protocol = self._method.cluster(client.cluster)
+            protocol = self._of_method(name, partial(self._method.cluster, client.cluster))
             self._clock.start(name, self._drive(name, name, protocol))
-        at_server = self._method.server_protocol()
+        at_server = self._of_method(SERVER, self._method.server_protocol)
         if at_server is not None:
             self._clock.start(SERVER, self._by_server(at_server, waits=True))
+
+    def _of_method(self, actor: str, make: Callable[[], Any]) -> Any:
+        """Return a protocol that the method makes for an actor; its errors are the actor's."""
+        try:
+            return make()
+        except ANYTHING as error:  # of a function that is no generator
+            raise self._clock.failed(actor, error) from error
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether all protocols of clusters have ended by themselves, each with contacts left."""
+        return not self._going_on
 
     def at_once(self, protocol: Protocol) -> None:
         """Drive a protocol of the server that takes no simulated time."""
@@ -89,6 +119,7 @@ class Actors:
     def _by_server(self, protocol: Protocol, *, waits: bool = False) -> Process:
         """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
         reply = None
+        _is_protocol("what the method does for no cluster", protocol)
         while True:
             try:
                 request = self._next(protocol, reply)
@@ -103,7 +134,7 @@ class Actors:
                 known = [one.__name__ for one in get_args(AtOnce)] + ["Wait"] * waits
                 raise SimulationError(
                     f"{type(request).__name__} takes time or concerns a device; what a method does "
-                    f"for no cluster may ask only for {', '.join(known)}"
+                    f"for no cluster may ask only for {', '.join(known)}{asking_line(protocol)}"
                 )
 
     def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:
@@ -122,11 +153,15 @@ class Actors:
         client = self._clients.get(name)
         if client is None:
             raise SimulationError(f"All: no cluster is called {name!r}")
+        _is_protocol("cluster" if actor == name else "a task of All or Start", protocol)
         reply: Any = None
+        self._going_on += 1
+        contacts_left = True
         while True:
             try:
                 request = self._next(protocol, reply)
             except StopIteration as end:
+                self._going_on -= contacts_left
                 return end.value
             if isinstance(request, AtOnce):
                 reply = self._answer_now(actor, client, request)
@@ -135,8 +170,12 @@ class Actors:
             elif isinstance(request, peers.Start):
                 self._tasks.start(actor, name, request, self._drive)
                 reply = None
-            else:
+            elif isinstance(request, Lasting):
                 reply = yield from self._answer(actor, client, request)
+                if isinstance(request, requests.NextContact) and reply is None:
+                    contacts_left = False
+            else:
+                raise SimulationError(f"{request!r} is not a request{asking_line(protocol)}")
 
     def _answer(
         self, actor: str, client: Client, request: Request
@@ -163,7 +202,7 @@ class Actors:
                 )
             case peers.Wait():
                 return (yield from wait(self._clock, request))
-        raise SimulationError(f"{request!r} is not a request")
+        raise AssertionError(request)
 
     def _look_up(self, client: Client, request: Lookup) -> Any:
         """Answer at once what concerns single devices."""
@@ -206,6 +245,14 @@ class Actors:
                 self._learning_facts.aggregated(request, sessions)
                 self._progress.aggregated()
         return None
+
+
+def _is_protocol(what: str, protocol: object) -> None:
+    """Raise SimulationError where something else than a generator is to be driven."""
+    if not hasattr(protocol, "send"):
+        raise SimulationError(
+            f"{what} gives {protocol!r}, which is no generator; let it yield its requests"
+        )
 
 
 def wait(clock: Clock, request: peers.Wait) -> Generator[simpy.Event, Any, None]:

@@ -196,6 +196,11 @@ class Simulation:
         return self._actors.meetings.left()
 
     @property
+    def protocols_have_ended(self) -> bool:
+        """Whether the method has ended for all clusters by itself, each with contacts left."""
+        return self._actors.have_ended
+
+    @property
     def ended_because(self) -> str:
         """Why the method has ended the run, empty if it has not."""
         return self._progress.ended_because

@@ -13,6 +13,7 @@ from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
+from sim.analysis.held_samples import held_samples
 from sim.analysis.judged import by_objective
 from sim.analysis.loss_course import LossCourse, is_a_guess, loss_course
 from sim.analysis.targets import evaluations
@@ -24,6 +25,7 @@ from sim.facts.directions import Way
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import (
+    SAMPLES,
     faster_links,
     less_memory,
     less_to_carry,
@@ -74,7 +76,7 @@ def came_to_nothing(
     what they do not aggregate.
     """
     if built.method.traits.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(pooled_metrics(tables), built, guess)
+        return _nothing_learnt(tables, built, guess)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Sent()
     down = Sent()
@@ -92,7 +94,7 @@ def came_to_nothing(
             return CameToNothing(what, too_large)
         if not asked and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
             return CameToNothing(what, why, way=Way.TO_CLIENT)
-        return CameToNothing(what, _why_no_round(tables, built, asked, down))
+        return CameToNothing(what, _why_no_round(tables, built, simulation, asked, down))
     what = "no update of a client reached the server"
     over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
@@ -105,7 +107,8 @@ def came_to_nothing(
         return CameToNothing(what, over_mesh, way=Way.TO_SERVER)
     if up.all_cut:
         return CameToNothing(what, _why_cut(built, Way.TO_SERVER, up))
-    return CameToNothing(what, _why("No upload began before the end", *longer_run(built.world)))
+    none_began = "No upload began before the end"
+    return CameToNothing(what, _why_not_asked("Upload", none_began, built, simulation))
 
 
 def _why(text: str, *remedies: Remedy, **values: Any) -> Statement:
@@ -123,16 +126,23 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _nothing_learnt(pooled: pa.Table, built: Build, guess: Guess | None) -> CameToNothing | None:
+def _nothing_learnt(
+    tables: Mapping[str, pa.Table], built: Build, guess: Guess | None
+) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it has learnt.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
-    curve = evaluations(pooled, None, guess)
+    curve = evaluations(pooled_metrics(tables), None, guess)
     judged = by_objective(built.learner.config.data.objective)
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
+    clients = {"clients": tables["clients"]} if "clients" in tables else {}
+    held = held_samples(clients, guess)
+    if held is not None and held.nowhere.is_all:
+        text = "Clients have no sample of any class of the tests"
+        return CameToNothing(found.what, _why(text, SAMPLES), used=True)
     own_learning = built.method.traits.own_learning
     smaller = other_step_size(built.world, Lower, own_learning=own_learning)
     larger = other_step_size(built.world, Raise, own_learning=own_learning)
@@ -213,13 +223,14 @@ def _larger_than_memory(built: Build, asked: _Asked) -> Statement | None:
 
 
 def _why_no_round(
-    tables: Mapping[str, pa.Table], built: Build, asked: _Asked, down: Sent
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation, asked: _Asked, down: Sent
 ) -> Statement:
     """Say what kept all devices from a round: the way down, or their speed."""
     if down.all_cut:
         return _why_cut(built, Way.TO_CLIENT, down)
     if not asked:
-        return _why("No training was asked for before the end", *longer_run(built.world))
+        none_asked = "No training was asked for before the end"
+        return _why_not_asked("Train", none_asked, built, simulation)
     round_s = min(float(np.min(own.compute.round_s(cost))) for own, cost in asked)
     run_s = built.plan.stop_s
     if built.plan.mesh is not None:  # no pass cuts a round off
@@ -249,6 +260,20 @@ def _why_no_round(
         )
     longer = longer_run(built.world)
     return _why(f"{takes}, and none that began came to its end", *longer, round_s=round_s)
+
+
+def _why_not_asked(request: str, none: str, built: Build, simulation: Simulation) -> Statement:
+    """Say that the method ended before a request, or that there was ``none`` in the time given."""
+    method = built.method.__name__
+    if because := simulation.ended_because:
+        text = f"{method} ended the run before any {request} ({because})"
+    elif simulation.protocols_have_ended:
+        text = f"The protocol of the clusters, {method}.cluster, ended before any {request}"
+    else:
+        return _why(none, *longer_run(built.world))
+    if built.method.traits.own_learning:  # the requests are made for it
+        return _why(text, Other(said="let your training code ask clients to train first"))
+    return _why(text, Other(said=f"let it yield {request} first"))
 
 
 def _why_not_there(built: Build, simulation: Simulation, way: Way) -> Statement | None:

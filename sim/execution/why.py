@@ -39,6 +39,7 @@ from sim.facts.observer import Observer
 from sim.files import write_text
 from sim.formatting import listed
 from sim.plan.remedies import (
+    SAMPLES,
     alike_clients,
     faster_links,
     longer_run,
@@ -49,7 +50,7 @@ from sim.plan.remedies import (
 )
 from sim.trace.digest import json_digest
 from sim.world.world import World
-from statements import Code, Lower, Other, Raise, Refused, Remedy, Statement
+from statements import Code, Lower, Raise, Refused, Remedy, Statement
 
 MOST_TRIES = 3
 """Keys that are tried at most."""
@@ -217,8 +218,8 @@ def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
         Code.LONG_QUEUES: chain(more_service(world), longer),
         Code.LONG_ROUNDS: chain(shorter_rounds(world), longer),
         Code.FEW_STEPS: chain(_more_rounds(world), _if_slow(world, found), longer),
-        Code.MISSING_CLASS: chain(alike_clients(world), SAMPLES),
-        Code.UNLIKE_CLIENTS: chain(alike_clients(world), SAMPLES),
+        Code.MISSING_CLASS: chain(alike_clients(world), (SAMPLES,)),
+        Code.UNLIKE_CLIENTS: chain(alike_clients(world), (SAMPLES,)),
     }
     if result.manifest.get("own_learning"):  # steps and rounds stand in its code
         smaller = other_step_size(world, Lower, own_learning=True)
@@ -230,9 +231,6 @@ def with_remedies(found: Diagnosis, result: Result) -> Diagnosis:
         for one in found.held
     ]
     return replace(found, held=held)
-
-
-SAMPLES = (Other(said="give clients samples of all classes"),)
 
 
 def _smaller_steps(world: World) -> Iterator[Remedy]:
@@ -317,6 +315,8 @@ def _no_better(central: Beside, found: Diagnosis) -> bool:
     learnt = found.learnt
     if learnt.course is not Course.AT_CHANCE or central.figure is None:
         return False
+    if learnt.held is not None and learnt.held.nowhere.is_all:
+        return False  # no step size could teach what is tested
     return not central.beats_guess and (learnt.epochs or 0.0) >= FEWEST_EPOCHS
 
 

@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
+from learning.settings import ModelConfig
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, whole_model
+from sim.execution.model import WEIGHTS, check_trained, whole_model
 from sim.execution.result import Result
 from sim.execution.run_learner import learner_of_run
-from statements import Code
+from statements import Code, Other
 
 
 def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
     assert run.folder is not None
+    check_trained(run.folder, run.manifest)
+    learner = learner_of_run(run.folder, run.manifest, run.checkpoints)
+    check_experts("--to peft", learner.config.model, run.folder)
     final = whole_model(run.folder, run.manifest, run.checkpoints)
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
 
-    learner = learner_of_run(run.folder, run.manifest, run.checkpoints)
     start = learner.force(learner.final(learner.start()))
     task = learner.task
     model = task.skeleton(Residency(held=task.all_experts))
@@ -26,3 +29,16 @@ def write_adapters(run: Result, place: Path) -> list[str]:
         file = run.folder / "model" / WEIGHTS
         raise InputError.of_file(file, Code.WRONG_FILE, "{why}", why=str(error)) from None
     return []
+
+
+def check_experts(option: str, model: ModelConfig, folder: Path) -> None:
+    """Raise InputError for a model that has no experts to be written."""
+    if not model.experts:
+        raise InputError.of_option(
+            option,
+            Code.UNSUPPORTED,
+            "a run of kind {kind} has no experts",
+            Other(said=f"take all of its weights from {folder / 'model' / WEIGHTS}"),
+            Other(said="use --to parquet for its tables"),
+            kind=model.kind,
+        )

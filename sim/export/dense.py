@@ -6,6 +6,7 @@ from sim.errors import InputError
 from sim.execution.model import WEIGHTS, check_trained, whole_model
 from sim.execution.result import Result
 from sim.execution.run_learner import learner_of_run
+from sim.export.adapters import check_experts
 from statements import Code, Other
 
 
@@ -16,6 +17,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
     assert run.folder is not None
     check_trained(run.folder, run.manifest)
     model = learner_of_run(run.folder, run.manifest, run.checkpoints).config.model
+    check_experts("--to dense", model, run.folder)
     family = kind_of(model.kind).merged
     if family is None or not model.checkpoints:
         raise InputError.of_option(

@@ -113,6 +113,9 @@ def more_service(world: World) -> Iterator[Remedy]:
         yield Raise("orbit.beams", now=beams, to=2 * beams)
 
 
+SAMPLES = Other(said="give clients samples of all classes")
+
+
 def alike_clients(world: World) -> Iterator[Remedy]:
     """Yield what gives all clients samples of all classes: each an even draw of them."""
     data = world.learning.data

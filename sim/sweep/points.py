@@ -151,13 +151,12 @@ class SweepPlan:
             raise InputError.of_option(
                 f"--replications {self.replications}", Code.WRONG_VALUE, "must be at least 1"
             )
-        if self.replications > 1 and "seed" in self.specs:
-            raise InputError.of_option(
-                "-p seed",
-                Code.CONFLICT,
-                "replications have seeds of their own",
-                Other(said="leave one of them out"),
-            )
+        if self.replications > 1 and "seed" in (*self.specs, *self.axes.variant_keys):
+            seeded = [name for name, keys in self.axes.variants.items() if "seed" in keys]
+            place = self.axes.place_of(seeded[0]) if seeded else Place("-p")
+            helps = Other(said="leave one of them out")
+            text = "replications have seeds of their own"
+            raise InputError(Statement.of(Code.CONFLICT, "seed", text, helps), place)
         if not self.specs and self.replications == 1:
             raise InputError.of_option(
                 "-p",
@@ -166,10 +165,10 @@ class SweepPlan:
             )
         swept = [key for key in self.specs if key != VARIANT]
         for key in swept:
-            self._check("-p", key, (*swept, *self.axes.variant_keys))
+            self._check(Place("-p"), key, (*swept, *self.axes.variant_keys))
         for name, keys in self.axes.variants.items():
             for key in keys:
-                self._check(f"variant {name}:", key, (*keys, *swept))
+                self._check(self.axes.place_of(name), key, (*keys, *swept))
                 if key in swept:
                     raise InputError.of_option(
                         f"-p {key}",
@@ -179,11 +178,11 @@ class SweepPlan:
                         name=name,
                     )
 
-    def _check(self, option: str, key: str, beside: Sequence[str]) -> None:
+    def _check(self, place: Place, key: str, beside: Sequence[str]) -> None:
         """Refuse a key that changes nothing, or that undoes one beside it or one that is set."""
 
         def refused(code: Code, text: str, *helps: Remedy, **values: str) -> InputError:
-            return InputError(Statement.of(code, key, text, *helps, **values), Place(option))
+            return InputError(Statement.of(code, key, text, *helps, **values), place)
 
         if key in OUTSIDE:
             helps = Other(said="sweep another key")
@@ -269,25 +268,32 @@ class SweepPlan:
             world = World(self.read(overrides, self.axes.of_a_file(values)))
             method_of(world)
         except ValueError as error:
-            raise _of_the_sweep(error, values) from None
+            raise self._of_the_sweep(error, values) from None
         return overrides, world
 
+    def _of_the_sweep(self, error: ValueError, values: Mapping[str, Any]) -> InputError:
+        """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""
+        said = statement_of(error)
+        place = error.place if isinstance(error, Refused) else None
+        more = error.more if isinstance(error, Refused) else 0
+        key = dotted(said.path)
+        variant = values.get(VARIANT, "")
+        own = self.axes.variants.get(variant, {})
+        of_all = _names(self.overrides, key)
+        if own and not of_all and (place == SET or _names(own, key)):
+            return InputError(said, self.axes.place_of(variant), more)
+        if _names(values, key):
+            near = said.values.get("near")
+            if near is not None and len(said.path) > 1 and near not in Scenario.model_fields:
+                beside = f"{dotted(said.path[:-1])}.{near}"  # `-p` needs the section before it
+                said = replace(said, values={"near": beside})
+            return InputError(said, Place(option="-p"), more)
+        return InputError(said, replace(place or Place(), at=labelled(values, values)), more)
 
-def _of_the_sweep(error: ValueError, values: Mapping[str, Any]) -> InputError:
-    """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""
-    said = statement_of(error)
-    place = error.place if isinstance(error, Refused) else None
-    more = error.more if isinstance(error, Refused) else 0
-    if place == SET and VARIANT in values:
-        return InputError(said, Place(option=f"variant {values[VARIANT]}:"), more)
-    key = dotted(said.path)
-    if any(key == swept or key.startswith(f"{swept}.") for swept in values):
-        near = said.values.get("near")
-        if near is not None and len(said.path) > 1 and near not in Scenario.model_fields:
-            beside = f"{dotted(said.path[:-1])}.{near}"  # `-p` needs the section before it
-            said = replace(said, values={"near": beside})
-        return InputError(said, Place(option="-p"), more)
-    return InputError(said, replace(place or Place(), at=labelled(values, values)), more)
+
+def _names(keys: Iterable[str], key: str) -> bool:
+    """Whether a key, or one that it lies in, is among some."""
+    return any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
 def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:

@@ -218,7 +218,7 @@ class TuningPlan:
         if self.at_days is not None:
             overrides["stop.days"] = self.at_days * share
         variants = {one.name: one.keys for one in candidates}
-        axes = Axes({VARIANT: tuple(variants)}, variants, self.axes.are_of_a_file)
+        axes = Axes({VARIANT: tuple(variants)}, variants, self.axes.file)
         return SweepPlan(self.scenario, overrides, axes, replications=self.replications)
 
 

@@ -26,41 +26,40 @@ Variants = Mapping[str, Keys]
 """The keys that a variant sets, by its name."""
 
 
-def read_variants(path: Path) -> dict[str, dict[str, Any]]:
+def read_variants(path: Path, option: str = "") -> dict[str, dict[str, Any]]:
     """Return the variants of a YAML file: names, each with dotted keys and their values.
 
     A name without keys stands for the scenario as it is, or for the method of that name if
-    there is one. Raises InputError that says what is wrong, and where.
+    there is one. Raises InputError that says what is wrong, and where: of an ``option`` as it was
+    typed, else of ``--variants``.
     """
+    option = option or f"--variants {path}"
     if not path.is_file():
-        _refuse(path, "there is no such file; write names, each with the keys that it sets")
+        _refuse(option, "there is no such file; write names, each with the keys that it sets")
     try:
         document = parse_yaml(read_text(path))
     except Refused as found:
         # The line of the file is that of the text.
-        raise InputError(found.statement, Place(option=f"--variants {path}")) from None
+        raise InputError(found.statement, Place(option=option)) from None
     listed = document.value
     if not isinstance(listed, dict) or not listed:
-        _refuse(path, "should be names, each with the keys that it sets, like fedavg-slow: "
+        _refuse(option, "should be names, each with the keys that it sets, like fedavg-slow: "
                 "{learning.method: fedavg, learning.step_size: 0.01}")  # fmt: skip
-    return {str(name): _keys_of(path, str(name), keys) for name, keys in listed.items()}
+    return {str(name): _keys_of(option, str(name), keys) for name, keys in listed.items()}
 
 
-def _keys_of(path: Path, name: str, keys: Any) -> dict[str, Any]:
+def _keys_of(option: str, name: str, keys: Any) -> dict[str, Any]:
     from sim.analysis.methods import known_method
 
     if keys is None:
         return {} if known_method(name) is None else {METHOD: name}
     if not isinstance(keys, dict):
-        _refuse(path, f"{name}: should be dotted keys with their values, not {as_yaml(keys)}")
-    for key in keys:
-        if not isinstance(key, str) or "." not in key:
-            _refuse(path, f"{name}: {key} is no dotted key; write it like learning.step_size: 0.1")
+        _refuse(option, f"{name}: should be dotted keys with their values, not {as_yaml(keys)}")
     return dict(keys)
 
 
-def _refuse(path: Path, text: str) -> NoReturn:
-    raise InputError.of_option(f"--variants {path}", Code.WRONG_FILE, "{text}", text=text)
+def _refuse(option: str, text: str) -> NoReturn:
+    raise InputError.of_option(option, Code.WRONG_FILE, "{text}", text=text)
 
 
 def keys_of_file(text: str) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def keys_of_file(text: str) -> dict[str, Any]:
     Raises InputError if there is none of that name, and for Python code, which a file may not run.
     """
     path, _, name = text.rpartition(":") if not Path(text).is_file() else (text, "", "")
-    variants = read_variants(Path(path or text))
+    variants = read_variants(Path(path or text), f"--set @{text}")
     if not name and len(variants) == 1:
         [name] = variants
     if name not in variants:
@@ -169,16 +168,17 @@ class Axes:
 
     specs: Mapping[str, Spec]
     variants: Variants
-    are_of_a_file: bool = False
+    file: Path | None = None
+    """Where the variants stand, if they are of a file."""
 
     @classmethod
     def of(cls, specs: Mapping[str, Spec], file: Path | None = None) -> Axes:
         """Return the axes of a sweep; InputError where there are variants in two places."""
-        return cls.named(specs, None if file is None else read_variants(file), are_of_a_file=True)
+        return cls.named(specs, None if file is None else read_variants(file), file)
 
     @classmethod
     def named(
-        cls, specs: Mapping[str, Spec], variants: Variants | None, *, are_of_a_file: bool = False
+        cls, specs: Mapping[str, Spec], variants: Variants | None, file: Path | None = None
     ) -> Axes:
         """Return the axes of a sweep with these variants, if any."""
         own = {key: found for key, spec in specs.items() if (found := variants_of_key(key, spec))}
@@ -189,7 +189,7 @@ class Axes:
                    "write all of them into one file for --variants")  # fmt: skip
         if variants:
             _refuse_equals(variants)
-            return cls({VARIANT: tuple(variants), **specs}, variants, are_of_a_file)
+            return cls({VARIANT: tuple(variants), **specs}, variants, file)
         for key, made in own.items():
             named: dict[str, Spec] = {
                 VARIANT if other == key else other: tuple(made) if other == key else spec
@@ -209,7 +209,12 @@ class Axes:
 
     def of_a_file(self, values: Mapping[str, Any]) -> Collection[str]:
         """Return the keys of a point that a file sets: it may not ask for all that users may."""
-        return self.variants[values[VARIANT]].keys() if self.are_of_a_file else ()
+        return self.variants[values[VARIANT]].keys() if self.file else ()
+
+    def place_of(self, name: str) -> Place:
+        """Return where a variant stands, as a line of an error begins."""
+        whole = "variant" if self.file is None else f"--variants {self.file}: variant"
+        return Place(option=f"{whole} {name}:")
 
     def set_by(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys that the values of one point set, with their values."""

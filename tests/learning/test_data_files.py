@@ -158,7 +158,7 @@ LINES = [
     ("line 1: split is 'exam'; it must be one of train, test", [T | {"split": "exam"}]),
     ("holds no test samples", [T | TRAIN] * 9),
     ("one sample cannot be both", [T]),
-    ("1 train samples for 2 clusters", [T, T]),
+    ("1 train samples for 2 clusters; add some, to 8 at least, or have fewer clusters", [T, T]),
     ("line 1: answer is 2; it must be the number of one of the 2", [Q | {"answer": 2}]),
     ("line 1: options is .* list of two strings or more", [Q | {"options": ["x"]}]),
     ("line 1: domain is 1.5", [T | {"domain": 1.5}] * 9),
@@ -254,7 +254,8 @@ def packed(**members):
     return file.getvalue()
 
 
-NAN = np.where(np.arange(60) == 7, np.nan, 0.5)[:, None]
+SIGNED = IMAGES / 255 - 0.5
+ONE_NAN = np.where(np.arange(60) == 7, np.nan, 0.5)[:, None]
 OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
 PICKLE, NUMPY = b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00junk"
 
@@ -274,13 +275,33 @@ ARRAYS = [
     ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
     (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
-    (r"x\[7\] holds nan; it must be finite", xy(NAN)),
+    (r"x\[0\] holds .* divide by the largest value$", xy(IMAGES.astype("f4"))),
+    (r"x\[0\] holds -.* 0 to 1 .*: subtract the least value, then div", xy(SIGNED)),
+    (
+        r"x\[7\] holds nan; .* in 0 to 1 .*: fill what is not finite, or",
+        xy(np.where(np.isnan(ONE_NAN)[..., None, None], ONE_NAN[..., None, None], IMAGES / 255)),
+    ),
+    (r"x\[7\] holds nan; it must be finite, as float32 too: fill what is not", xy(ONE_NAN)),
+    (
+        r"x\[7\] holds inf; it must be finite, .*: fill what is not finite",
+        xy(np.where(np.isnan(ONE_NAN), np.inf, 0.5)),
+    ),
+    (r"x\[0\] holds 1e\+300; .* divide by the largest magnitude", xy(np.full((60, 2), 1e300))),
     (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
     ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
 ]
 WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
+
+
+@pytest.mark.parametrize("images", [IMAGES / 255 - 0.5, IMAGES.astype("f4"), -IMAGES * 3.1])
+def test_what_a_refusal_of_values_advises_brings_them_into_range(images, tmp_path):
+    file = write(tmp_path / "data.npz", xy(images))
+    said = refused("must be finite", "npz", path=file)
+    if "subtract the least" in said:
+        images = images - images.min()
+    load("npz", path=write(tmp_path / "mended.npz", xy(images / images.max())))
 
 
 @pytest.mark.parametrize(("kind", "message", "rows"), WRONG)

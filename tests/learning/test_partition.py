@@ -293,7 +293,13 @@ def all_numbers(samples):
 @pytest.mark.parametrize(
     ("message", "data", "clusters", "devices"),
     [
-        ("'a': 320 samples are left for 321 devices", {}, "abcd", 321),
+        (
+            "'a': 320 samples are left for 321 devices behind 30 trial samples; lower learning.data"
+            ".trial_samples, or have fewer devices or clusters",
+            {},
+            "abcd",
+            321,
+        ),
         ("trial_samples: got 0", {"trial_samples": 0}, "abcd", 1),
         ("own_domain_fraction: got 1.2", {"own_domain_fraction": 1.2}, "abcd", 1),
         ("with 1 clusters it lies in 1 to 1", {"own_domain_fraction": 0.5}, "a", 1),

@@ -370,8 +370,14 @@ def test_a_nameless_satellite_of_next_to_no_inclination_is_propagated(revolution
 
 def test_what_is_no_text_file_is_refused(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_bytes(b"\xff\xfe[\x00]\x00")
+    path.write_bytes(b"caf\xe9")
     refused(r"mine\.json:1: not UTF-8 text .*; give two-line", orbit.read_satellites, str(path))
+    for form in ("utf-16", "utf-16-le", "utf-16-be"):
+        path.write_bytes(LINES.encode(form))
+        wrong = r"mine\.json:1: not UTF-8 text, but UTF-16; save it as UTF-8$"
+        refused(wrong, orbit.read_satellites, str(path))
+        path.write_bytes(path.read_bytes().decode("utf-16" if form == "utf-16" else form).encode())
+        assert len(orbit.read_satellites(str(path))) == 2
     refused("a bytes is no text; give the text", orbit.scan_satellites, b"abc")
     refused("checksum 'skip' is unknown", orbit.scan_satellites, "", checksum="skip")
 

@@ -223,6 +223,15 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     assert orbit.doubts([MADE], last - DAY, last) == []
     (line,) = orbit.doubts([MADE], last - DAY, last + DAY)
     assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in str(line)
+    assert str(line).endswith("install a newer Skyfield, which has a longer table")
+
+
+@pytest.mark.parametrize("years", [-60, 2, 10, 80])
+def test_a_newer_table_of_ut1_is_advised_only_where_there_can_be_one(years):
+    first = datetime.now(UTC) + years * 366 * DAY
+    said = [str(line) for line in orbit.doubts([MADE], first, first + DAY)]
+    (line,) = [line for line in said if "leaves the table of UT1" in line]
+    assert line.endswith("by seconds after decades")
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():

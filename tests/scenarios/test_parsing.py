@@ -321,3 +321,21 @@ def test_anything_validates_or_is_refused_in_one_line(make, data):
         assert len(str(error)) < 2000
     else:
         through_json(scenario)
+
+
+def test_what_follows_from_a_section_that_a_file_lacks_has_the_file_and_no_line(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(CONTACTS)
+    with pytest.raises(scenarios.ScenarioError, match=r"mine\.yaml: link\.uplink\.rate: got"):
+        scenarios.load(file)
+    file.write_text(CONTACTS + "link: {preset: physical}\n")
+    with pytest.raises(scenarios.ScenarioError, match=r"mine\.yaml:5: link\.uplink\.rate: got"):
+        scenarios.load(file)
+
+
+CONTACTS = """\
+description: a section is missing
+stop: {days: 1}
+orbit: {source: contacts, path: min.csv}
+ground: {clusters: [{name: A}, {name: B}]}
+"""

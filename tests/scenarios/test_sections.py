@@ -200,6 +200,11 @@ OF_LINKS = [
     ("bare", {**PHYSICAL, "environment": "urban"}, f"environment: {BARE}"),
     ("bare", {**PHYSICAL, "beamwidth_deg": 3.5}, f"beamwidth_deg: {BARE}"),
     ("bare", {"preset": "physical"}, "uplink.rate: got 'ergodic', but source '{source}' has no"),
+    ("bare", {"preset": "physical", "uplink.path_gain_db": -140},
+     "downlink.rate: got 'ergodic', but source '{source}' has no slant range to compute it from; "
+     "set link.preset: paper, give link.downlink.path_gain_db, like -140, give link.downlink.rate: "
+     "fixed with fixed_rate_mbps, or set link.downlink: neglected"),
+    ("bare", {"preset": "physical", "uplink.path_gain_db": -140, "downlink": "neglected"}, ""),
     ("bare", CROWD, "sidelink.distance_km: is missing; source '{source}' has no places"),
     ("all", {**CROWD, "sidelink.distance_km": 1}, ""),
     ("seen", {"sidelink": {"distance_km": 3, "range_km": 2}}, "sidelink.distance_km: got 3; beyon"),

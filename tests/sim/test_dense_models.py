@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+import scenarios
 import sim
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import InputSpec
@@ -283,6 +284,24 @@ def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "--to dense: a run of kind vector-moe is not made of dense checkpoints" in done.err
     assert not (tmp_path / "d").exists()
+    assert "or use --to peft" in done.err
+    assert leomix("export", runs["slots"], "--to", "peft", "-o", tmp_path / "p").status == 0
+
+
+@pytest.mark.parametrize("to", ["dense", "peft"])
+def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
+    run = tmp_path / "run"
+    keys = {"stop.cycles": 1, "learning.method": "fedavg", "learning.model": {"kind": "vector-mlp"}}
+    sim.run(scenarios.load("paper-slots", keys), run)
+    done = leomix("export", run, "--to", to, "-o", tmp_path / "d")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    weights = run / "model" / "model.safetensors"
+    assert weights.is_file()
+    assert done.err == (
+        f"leomix: --to {to}: a run of kind vector-mlp has no experts; take all of its weights from "
+        f"{weights}, or use --to parquet for its tables\n"
+    )
+    assert leomix("export", run, "--to", "parquet", "-o", tmp_path / "t").status == 0
 
 
 def test_weights_that_are_not_those_of_the_run_are_refused(leomix, source, tmp_path):

@@ -224,8 +224,8 @@ def test_a_server_asks_for_what_takes_no_time_and_concerns_no_device(monkeypatch
     for request in wrong:
         monkeypatch.setattr(AtServer, "asked", (request,))
         kind = type(request).__name__
-        with pytest.raises(sim.SimulationError, match=rf"{kind} takes time or.* EndRun.*, Wait$"):
+        with pytest.raises(sim.SimulationError, match=rf"{kind} takes time or.* EndRun.*, Wait \("):
             sim.run(scenario)
     monkeypatch.setattr(AtServer, "first", (do.Wait(1.0),))
-    with pytest.raises(sim.SimulationError, match=r"Wait takes time or.*, Evaluate$"):
+    with pytest.raises(sim.SimulationError, match=r"Wait takes time or.*, Evaluate \("):
         sim.run(scenario)

@@ -234,9 +234,12 @@ PER_CONTACT = "learning.rounds.per_contact"
     [
         ("[a, b]", [], {}, r"^--variants .*v\.yaml: should be names"),
         ("a: 3", [], {}, r"v\.yaml: a: should be dotted keys"),
-        ("a: {seed: 3}", [], {}, r"v\.yaml: a: seed is no dotted key"),
+        ("a: {3: 3}", [], {}, r"v\.yaml: variant a: 3: is not a known key"),
+        ("a: {sed: 3}", [], {}, r"^--variants .*v\.yaml: variant a: sed: .*did you mean 'seed'"),
+        ("a: {description: x}", [], {}, r"v\.yaml: variant a: description: changes nothing"),
+        ("a: {learning.method: x}", [], {}, r"v\.yaml: variant a: learning\.method: no method 'x'"),
         ("a: {\n", [], {}, r"^--variants .*v\.yaml: "),
-        ("a: {learning.metod: x}", [], {}, r"^variant a: learning\.metod: is not a known key"),
+        ("a: {learning.metod: x}", [], {}, r"v\.yaml: variant a: learning\.metod: is not a k"),
         ("a: {stop.cycles: 2}\nb: {stop.cycles: 2}", [], {}, "a and b set the same keys"),
         (f"a: {{{PER_CONTACT}: 2}}", [f"{PER_CONTACT}=1,2"], {}, "is given by variant a as well"),
         (f"a: {{{PER_CONTACT}: 2}}", [], {PER_CONTACT: 1}, "is given by --set"),
@@ -255,6 +258,20 @@ def test_a_wrong_variant_is_one_line(file, tmp_path, text, pairs, overrides, lin
     with pytest.raises(ValueError, match=line) as found:
         made(file, *pairs, variants=path, overrides=overrides)
     assert "\n" not in str(found.value)
+
+
+def test_variants_set_keys_without_a_dot_as_values_of_keys_do(file, tmp_path):
+    path = tmp_path / "v.yaml"
+    path.write_text("a: {seed: 3}\nb: {start: 2026-08-22T00:00:00Z}\n")
+    loaded = [scenarios.load(p.scenario, p.overrides) for p in made(file, variants=path)]
+    assert loaded[0] == scenarios.load(file, {**TIMING, "seed": 3})
+    assert loaded[1] == scenarios.load(file, {**TIMING, "start": '"2026-08-22T00:00:00Z"'})
+    assert [point.seed for point in made(file, variants=path)] == [3, loaded[1].seed]
+    refused = pytest.raises(ValueError, match=r"v\.yaml: variant a: seed: replications have see")
+    with refused:
+        made(file, variants=path, replications=2)
+    with pytest.raises(ValueError, match=r"^--set stop\.cycles.*variant=a"):
+        made(file, variants=path, overrides={"stop.cycles": -1})
 
 
 RANDOM = {"sampling": "random"}

@@ -67,6 +67,9 @@ def test_the_chosen_keys_are_variants_and_overrides(tuned, file, leomix, tmp_pat
     assert (done.status, json.loads(done.out)["method"]) == (0, "synchronous")
     told = leomix(*run[:2], "--set", f"@{path}")
     assert told.status == 2 and "name one of emsfl, synchronous" in told.err
+    path.write_text("a: 3\n")
+    told = leomix(*run[:2], "--set", f"@{path}:a")
+    assert told.err.startswith(f"leomix: --set @{path}:a: a: should be dotted keys")
 
 
 def test_chosen_mappings_are_written_as_a_sweep_reads_them(file, tmp_path):

@@ -226,3 +226,16 @@ def test_what_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted, mo
     answer = json.loads(found.out)
     assert (found.status, answer["code"]) == (0, code)
     assert "no time left" in answer["bounds"][-1]["refused"]
+
+
+@pytest.mark.parametrize("step_size", [30.0, 1e-5])
+def test_where_no_tested_class_is_trained_on_no_step_size_is_advised(leomix, tmp_path, step_size):
+    data = {"kind": "tests.kit.missing:all_of_them"}
+    result = sim.run(in_slots(6, step_size=step_size, data=data), tmp_path / "run")
+    nothing = result.manifest["came_to_nothing"]["why"]
+    assert nothing == (
+        "Clients have no sample of any class of the tests: give clients samples of all classes"
+    )
+    answer = json.loads(leomix("why", tmp_path / "run", "--no-try", "--json").out)
+    assert [cause["code"] for cause in answer["causes"]] == ["missing_class"]
+    assert "step_size" not in json.dumps(answer["causes"])
