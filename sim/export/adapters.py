@@ -4,7 +4,7 @@ from pathlib import Path
 
 from learning.settings import ModelConfig
 from sim.errors import InputError
-from sim.execution.model import WEIGHTS, check_trained, whole_model
+from sim.execution.model import WEIGHTS, whole_model
 from sim.execution.result import Result
 from sim.execution.run_learner import learner_of_run
 from statements import Code, Other
@@ -13,10 +13,10 @@ from statements import Code, Other
 def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
     assert run.folder is not None
-    check_trained(run.folder, run.manifest)
+    # First what lies in files: a checkpoint that has moved is named.
+    final = whole_model(run.folder, run.manifest, run.checkpoints)
     learner = learner_of_run(run.folder, run.manifest, run.checkpoints)
     check_experts("--to peft", learner.config.model, run.folder)
-    final = whole_model(run.folder, run.manifest, run.checkpoints)
     from learning.models.moe import Residency
     from learning.models.peft import export_adapters
 

@@ -221,7 +221,7 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
     )
     file.write_text(bare)
     line = ["contacts", "--tle", file, *SPAN, "--site", "60,20"]
-    assert "or read with checksum" in leomix(*line).err
+    assert 'or set checksum to "ignore"' in leomix(*line).err
     done = leomix(*line, "--checksum", "ignore", "-o", tmp_path / "o.csv")
     found = pd.read_csv(tmp_path / "o.csv")
     assert (done.status, done.err.count("warning")) == (0, 0)

@@ -556,12 +556,3 @@ def test_one_process_at_a_time_and_the_second_interrupt_ends_at_once(place):
     assert (running.returncode, "Traceback" in errors) == (130, False)
     wait_until(lambda: gone(place), "workers are gone", 5.0)
     assert place.statuses() == ["missing"] * 4
-
-
-def test_a_quiet_sweep_says_what_is_doubted_as_a_quiet_run_does(leomix, tmp_path):
-    leomix("new", tmp_path / "mine")
-    keys = ("--set", "learning.train=false", "--set", "stop.days=10", "--quiet")
-    old = "element sets lie more than 7 days"
-    assert old in leomix("run", tmp_path / "mine.yaml", *keys, "-o", tmp_path / "r").err
-    swept = ("-p", "learning.method=fedavg,fedbuff", "-o", tmp_path / "s")
-    assert old in leomix("sweep", tmp_path / "mine.yaml", *keys, *swept).err
