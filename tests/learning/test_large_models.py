@@ -100,6 +100,7 @@ def loss_of(learner, server):
     return np.mean([score["loss"] for score in learner.evaluate(server)])
 
 
+@pytest.mark.wide
 def test_small_changes_survive_sixteen_bits(folder):
     """A weight of 0.1 has a spacing of 5e-4 in bfloat16; what a cycle adds is far below it."""
     before = {}
@@ -216,6 +217,7 @@ def test_a_run_takes_what_was_estimated():
     assert float(estimate) == pytest.approx(float(peak), rel=0.15)
 
 
+@pytest.mark.wide
 def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(
     capsys, monkeypatch
 ):
@@ -349,6 +351,7 @@ def test_a_step_of_eight_billion_keeps_what_is_counted(layers, recomputed):
 GPUS = torch.cuda.device_count()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "devices",
     [

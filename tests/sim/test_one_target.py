@@ -90,6 +90,7 @@ def test_the_one_target_is_that_of_all_runs_else_of_half_else_of_any(reached, ta
     assert shared_target(reached, 6) == target
 
 
+@pytest.mark.wide
 def test_a_sweep_its_page_and_its_folders_have_one_target(leomix, tmp_path):
     """All points stay below the targets that rows have columns of."""
     learns = {"stop": {"cycles": 4}, "learning": {"steps_per_round": 30, "batch_size": 16}}

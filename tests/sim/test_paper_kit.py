@@ -92,6 +92,7 @@ def test_the_table_of_results_has_the_means_and_intervals_of_compare(leomix, swe
     assert tests.t_p_holm.astype(object).where(tests.t_p_holm.notna(), None).tolist() == wanted
 
 
+@pytest.mark.wide
 def test_the_kit_has_the_target_of_compare_not_one_that_was_reached_at_the_start(leomix, tmp_path):
     """Every run is above 0.1 before it has learnt anything: a time to that says nothing."""
     easy = {"learning": {"step_size": 0.3, "targets": [0.01, *(n / 20 for n in range(4, 20))]}}
@@ -288,6 +289,7 @@ def test_the_same_folders_give_the_same_bytes(swept, kit, tmp_path):
     assert all((kit / file).read_bytes() == (again / file).read_bytes() for file in files)
 
 
+@pytest.mark.wide
 def test_of_a_key_without_effect_one_map_is_drawn_and_without_chance_one_seed_is_enough(
     leomix, tmp_path
 ):

@@ -351,6 +351,7 @@ def test_what_was_changed_in_place_or_in_a_sign_is_no_weight_of_a_checkpoint(pla
     assert not frozen._same_bits(torch.zeros(2), -torch.zeros(2))
 
 
+@pytest.mark.wide
 def test_experts_of_one_checkpoint_are_equal_read_once_and_kept_once(place, tmp_path):
     """Three experts of each of two folders, by turns; the folder refers to what all have been."""
     keys = {"experts_per_checkpoint": 3, "top_k": 2}

@@ -437,6 +437,7 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     assert first[:3] == [str(best["orbit.slots.idle"]), "emsfl", "0.560"]
 
 
+@pytest.mark.wide
 def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_path):
     own = runs["slots"]
     place = tmp_path / "figures"
@@ -479,6 +480,7 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     assert "1 of 12 points are not complete." in page.text
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("steps", ["0.1", "0.1,0.2"])
 def test_a_sweep_of_one_complete_point_that_trained_has_a_page(leomix, tmp_path, steps):
     """One point, or two of which one failed: nothing stands side by side."""
@@ -575,6 +577,7 @@ def test_folded_pictures_show_the_rows_of_the_tables(runs, pages):
         assert len(set(shapes)) == len(shapes) > 1
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ["flystack", "flystack-isl", "iridium-isl"])
 def test_the_page_of_a_shipped_constellation_is_small(tmp_path, name):
     """A week of a hundred satellites as it is shipped, without training as all of these."""
