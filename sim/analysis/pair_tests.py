@@ -6,7 +6,7 @@ every two candidates by every figure. Holm's step-down procedure keeps the chanc
 is a false alarm at or below 5 %, whatever depends on what, and whichever of them are shown.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,17 @@ class PairTests:
         pair = places[first], places[second]
         p_holm = float(self.p_holm[figure][pair])
         return None if np.isnan(p_holm) else PairedTest(float(self.p[figure][pair]), p_holm)
+
+    def told_apart(self, figure: str, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the pairs of ``labels`` of which the test by a figure finds a difference."""
+        places = self.places.get(figure, {})
+        known = [label for label in labels if label in places]
+        if not known:
+            return []
+        at = [places[label] for label in known]
+        p_holm = self.p_holm[figure][np.ix_(at, at)]
+        told = _above_diagonal(p_holm) & (p_holm < SIGNIFICANT)
+        return [(known[one], known[other]) for one, other in np.argwhere(told).tolist()]
 
     def labelled(self, labels: Mapping[str, str]) -> "PairTests":
         """Return the same tests of the same candidates, by other ``labels`` of theirs."""

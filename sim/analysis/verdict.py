@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from itertools import combinations
 from statistics import mean
 
 from sim.analysis.lead import (
@@ -189,11 +188,8 @@ def _farthest_apart(
     """Return the two that a test tells apart and that are farthest apart, the better one first."""
     found: tuple[str, str] | None = None
     largest = 0.0
-    for pair in combinations(labels, 2):
-        test = tests.of(figure, *pair)
-        if test is None or test.p_holm >= SIGNIFICANT:
-            continue
-        effect = lead(asked, *pair, test).effect or 0.0
+    for pair in tests.told_apart(figure, labels):
+        effect = lead(asked, *pair).effect or 0.0
         if abs(effect) > largest:
             found, largest = pair if effect > 0.0 else pair[::-1], abs(effect)
     return found
