@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -21,6 +20,8 @@ from time import process_time
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from real_weights import with_weights
+
 import scenarios
 
 DRAWN = "some tests, drawn"
@@ -31,12 +32,7 @@ ROW = "{:<18} {:<18} {:>8} {:>8} {:>8} {:>9} {:>9}"
 
 def main() -> None:
     """Print a row for each run."""
-    parser = ArgumentParser()
-    parser.add_argument("--weights", nargs=3, default=[])
-    parser.add_argument("--data", nargs=3, default=[])
-    parser.add_argument("--encoder", nargs=1, default=[])
-    parser.add_argument("--tasks", nargs=4, default=[])
-    asked = parser.parse_args()
+    asked = with_weights().parse_args()
     print(ROW.format("", "", "texts", "met", "batches", "read", "CPU, s"))
     if asked.weights:
         print_rows("paper-exp1-real", asked.weights, asked.data)

@@ -15,7 +15,6 @@ time rounds of large models; here it does.
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from math import inf
@@ -28,6 +27,8 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from real_weights import with_weights
+
 import scenarios
 from tests.benchmarks.stopwatch import leomix, watching
 from tests.kit.learning import TASKS
@@ -102,11 +103,7 @@ Setting = tuple[str, dict[str, Any]]
 
 def main() -> None:
     """Print a row for each setting."""
-    parser = ArgumentParser()
-    parser.add_argument("--weights", nargs=3, default=[])
-    parser.add_argument("--data", nargs=3, default=[])
-    parser.add_argument("--encoder", nargs=1, default=[])
-    parser.add_argument("--tasks", nargs=4, default=[])
+    parser = with_weights()
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--seconds", action="store_true")
     asked = parser.parse_args()
