@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Self
 
 from sim.errors import InputError
@@ -203,6 +204,20 @@ def filled(
     """
     import jinja2
 
+    made = _templates(package, folder, tuple(filters.items()), html=html)
+    try:
+        return made.get_template(template).render(values)
+    except jinja2.UndefinedError as error:  # of a manifest that leomix has not written
+        raise KeyError(str(error)) from error
+
+
+@cache
+def _templates(
+    package: str, folder: str, filters: tuple[tuple[str, Callable[..., Any]], ...], *, html: bool
+) -> Any:
+    """Return the templates in a folder of a package, each of which is compiled once."""
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, folder),
         autoescape=html,
@@ -213,17 +228,9 @@ def filled(
         extensions=["jinja2.ext.do"],
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {
-        "form": format,
-        "energy": energy,
-        "seconds": seconds,
-        "percent": percent,
-    }
-    environment.filters |= {"data_size": data_size, **filters}
-    try:
-        return environment.get_template(template).render(values)
-    except jinja2.UndefinedError as error:  # of a manifest that leomix has not written
-        raise KeyError(str(error)) from error
+    own = {"form": format, "energy": energy, "seconds": seconds, "percent": percent}
+    environment.filters |= {**own, "data_size": data_size, **dict(filters)}
+    return environment
 
 
 STILL_EVERY_S = 30.0

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -129,6 +130,12 @@ def _options(
 ) -> None: ...
 
 
+@cache
+def command_line() -> Any:
+    """Return the commands as Typer makes them of the functions, once in a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process: 0 done, 1 failed, 2 wrong input, 130 interrupted.
 
@@ -239,7 +246,7 @@ def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
         with _interrupts():
-            code = app(args=given or ["--help"], standalone_mode=False, prog_name="leomix")
+            code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
         _say(error.format_message())

@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 
 import scenarios
@@ -19,7 +18,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
 from tests.kit.learning import METHODS
 from tests.kit.papers import SHIPPED, paper_of
 from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
-from tests.kit.sweeps import FORMATS, app, status
+from tests.kit.sweeps import FORMATS, command_line, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -53,7 +52,7 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
             elif words[:2] == ["leomix", "new"] or "--save" in words:  # which others read
                 assert status(words[1:]) == 0, line
             elif words[:1] == ["leomix"]:
-                command = typer.main.get_command(app).commands[words[1]]
+                command = command_line().commands[words[1]]
                 given = command.make_context(words[1], words[2:]).params
                 if isinstance(scenario := given.get("scenario"), str):
                     pairs = (pair.partition("=") for pair in given.get("set_") or ())
@@ -155,7 +154,7 @@ def test_every_shipped_method_and_export_has_its_row_and_help():
     rows = {page: set(re.findall(r"`([\w-]+)`", "".join(first_cells(page)))) for page in TABLES_OF}
     for page, shipped in TABLES_OF.items():
         assert set(shipped) <= rows[page], f"docs/{page}: has a row for each that is shipped"
-    export = typer.main.get_command(app).commands["export"]
+    export = command_line().commands["export"]
     offered = next(option.help for option in export.params if option.name == "to")
     assert set(FORMATS.shipped) <= set(re.findall(r"\w+", offered)), "--to of sim/cli/show.py"
 
@@ -185,7 +184,7 @@ def printed(command):
     if not command.startswith("leomix "):
         return shown()[command]
     given = shlex.split(command)
-    typed = typer.main.get_command(app).commands[given[1]].make_context(given[1], given[2:]).params
+    typed = command_line().commands[given[1]].make_context(given[1], given[2:]).params
     [entry] = typed["figure"]
     assert entry in READ[typed["paper"]].shown
     return (DOCS / "papers" / typed["paper"] / f"{entry}.txt").read_text()

@@ -22,8 +22,6 @@ from pathlib import Path
 from pkgutil import iter_modules, walk_packages
 from typing import Any, NamedTuple
 
-import typer
-
 import leomix
 import scenarios
 import sim.facts
@@ -36,7 +34,7 @@ from learning.methods.surface import Needs, Traits
 from learning.registry import Register
 from learning.requests.facts import Cause
 from learning.requests.request import Request
-from sim.cli.app import app, status
+from sim.cli.app import command_line, status
 from sim.cli.exits import ExitCode
 from sim.facts.events import EventKind
 from sim.facts.row import Row
@@ -192,7 +190,7 @@ def papers() -> Iterator[Entry]:
 
 def commands() -> Iterator[Entry]:
     """List commands with their arguments and options, and the exit codes."""
-    top: Any = typer.main.get_command(app)
+    top: Any = command_line()
     for name, command in sorted(top.commands.items()):
         for parameter in command.params:
             many = " repeated" if getattr(parameter, "multiple", False) else ""

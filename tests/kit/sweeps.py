@@ -2,7 +2,7 @@
 
 from learning.hardware import only
 from scenarios import Scenario
-from sim.cli.app import app, status
+from sim.cli.app import command_line, status
 from sim.errors import Interrupted
 from sim.execution import identity
 from sim.export.formats import FORMATS
