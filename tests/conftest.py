@@ -54,7 +54,18 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)  # before marks choose
 def pytest_collection_modifyitems(config, items):
+    cases = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("quick"):
+            cases[item.path, item.originalname].append(item)
+    for alike in cases.values():
+        count = alike[0].get_closest_marker("quick").args[0]
+        quick = {index * len(alike) // count for index in range(count)}
+        for index, item in enumerate(alike):
+            if index not in quick:
+                item.add_marker("wide")
     seed = config.getoption("--order")
     if seed is None:
         return

@@ -270,6 +270,7 @@ def test_a_library_that_cannot_be_imported_is_named_in_one_line(tmp_path, leomix
 
 
 @pytest.mark.parametrize("rank", [2, None])
+@pytest.mark.quick(1)
 def test_a_run_goes_on_from_the_experts_of_another(tmp_path, rank, leomix):
     how = {"method": "emsfl", "lora": {"rank": rank}, "step_size": 0.3, "steps_per_round": 5}
     first = sim.run(small.slots(stop={"cycles": 6}, learning=how), tmp_path / "first")

@@ -74,6 +74,7 @@ def forced(config, how):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.quick(3)
 def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, monkeypatch):
     config, how = FORMS[form]
     configs = [replace(config, seed=seed) for seed in (1, 2)]

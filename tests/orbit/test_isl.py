@@ -59,6 +59,7 @@ def true_edges(pair, start, grazing_km, reach_km):
     ("name", "count", "reach_km"),
     [("oneweb", 2, None), ("starlink", 3, None), ("starlink", 3, 3000.0), ("gps-ops", 3, None)],
 )
+@pytest.mark.quick(2)
 def test_edges_and_ranges_of_real_satellites_are_those_of_skyfield(name, count, reach_km):
     fleet = orbit.read_satellites(skies.element_file(f"earth2026_{name}.tle"))
     chosen = np.random.default_rng(7).choice(len(fleet), 2 * count, replace=False)
@@ -81,6 +82,7 @@ def test_edges_and_ranges_of_real_satellites_are_those_of_skyfield(name, count, 
             assert 0 <= mine.max_range_km[k] - apart_km[inside].max() + 1e-3 < off_km
 
 
+@pytest.mark.wide
 def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
     # STK's nodal period is 5684.908 s, that of an axis 7 m below 6878.137 km.
     star = orbit.walker_shell(

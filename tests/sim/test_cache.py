@@ -61,6 +61,7 @@ def cached(scenario, *out):
 
 
 @pytest.mark.parametrize("name", RUNS)
+@pytest.mark.quick(2)
 def test_runs_are_the_same_with_without_and_with_half_a_cache(name, runs, cache, tmp_path):
     scenario = RUNS[name]()
     whole = runs.made(name, lambda folder: sim.run(scenario, folder))

@@ -62,6 +62,7 @@ OWN_ALONE = ("emsfl", "emsfl-enhanced", "aligned")
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(3)
 def test_the_same_is_learnt_and_what_has_changed_is_sent(method, tmp_path):
     """Bytes per device are four times the numbers of its parts that are not all zero."""
     expected = defaultdict(list)
@@ -144,6 +145,7 @@ GAPS = {"options": {"trains": "gaps"}, "rounds": {"per_gap_max": 2}}
 @pytest.mark.parametrize(
     ("method", "more"), [("synchronous", {}), ("fedavg", {}), ("fedavg-per-cluster", GAPS)]
 )
+@pytest.mark.quick(1)
 def test_what_a_pass_cuts_off_goes_on_in_the_same_size(method, more, tmp_path):
     """Books and bytes of all payloads hold, or the run would fail; so do those after a resume."""
     scenario = orbit(learning=learning(method, **more), **SLOW)

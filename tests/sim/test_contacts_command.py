@@ -179,6 +179,7 @@ SHORT["doves"] = {
 
 
 @pytest.mark.parametrize("name", SHORT)
+@pytest.mark.quick(8)
 def test_the_list_of_every_shipped_scenario_is_read_back(leomix, tmp_path, name):
     first = tmp_path / "first.csv"
     again = tmp_path / "again.csv"

@@ -30,6 +30,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(3)
 def test_a_rehearsal_counts_the_rounds_and_evaluations_of_the_run(method):
     keys = {"stop.days": 1, "learning.method": method, **METHODS[method]}
     scenario = scenarios.load("circular", keys)

@@ -63,6 +63,7 @@ def by_geometry(roles):
     return {"server": "isl", "client": "isl"}
 
 
+@pytest.mark.quick(8)
 def test_a_run_folder_has_the_directions_of_its_transfers(run):
     result, folder, _, expected = run
     moved = result.transfers
@@ -89,6 +90,7 @@ def test_a_run_folder_has_the_directions_of_its_transfers(run):
         assert (known == (direction == expected["server"])).all()
 
 
+@pytest.mark.quick(8)
 def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     result, folder, file, expected = run
     moved = result.transfers

@@ -281,6 +281,7 @@ def test_over_the_mesh_it_learns_what_devices_learn(tmp_path, runs):
     assert mesh.summary["inference"]["accuracy"] == devices.summary["inference"]["accuracy"]
 
 
+@pytest.mark.wide
 def test_a_gate_asks_experts_in_reach_only_and_alone_its_own(runs):
     alone = sim.run(asked(reach_hops=0))
     local = sim.run(asked(gate="local"))

@@ -37,6 +37,7 @@ def texts(result, kind, word=""):
 
 @pytest.mark.parametrize("closing", CLOSINGS, ids=lambda said: said["when"])
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.quick(8)
 def test_every_method_goes_on_through_all_faults_at_once(method, closing):
     """The run checks its own books and invariants; learning goes on, and each fault is told."""
     result = sim.run(rough(method, aggregation=closing))

@@ -296,6 +296,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("method", "options", "loop"), METHODS)
+@pytest.mark.quick(8)
 def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     said = scenario(method, options)
     before = Loop(said)
@@ -527,6 +528,7 @@ def test_what_a_method_cannot_serve_is_refused_in_one_line():
 
 
 @pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedbuff", "fedasync", "local"])
+@pytest.mark.quick(2)
 def test_statistics_of_a_batch_norm_are_means_whatever_moves_the_weights(tmp_path, method):
     """Adam's steps, or changes of a model that others have moved, would make negative variances."""
     own = {"model": {"kind": f"{__name__}:normalised"}, "step_size": 0.2, "steps_per_round": 4}

@@ -90,6 +90,7 @@ PARENTS = {
 
 
 @pytest.mark.parametrize("name", PARENTS)
+@pytest.mark.quick(4)
 def test_without_a_change_a_fork_is_its_parent(name, tmp_path):
     scenario, times_s = PARENTS[name]
     whole = sim.run(scenario, tmp_path / "p")
@@ -167,6 +168,7 @@ def by_then(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", LATER)
+@pytest.mark.quick(5)
 def test_what_was_by_then_stays_and_what_comes_is_changed(timing, idle, by_then, name):
     late = sim.fork(timing, AT_S, LATER[name])
     for table, written in by_then.items():
@@ -233,6 +235,7 @@ ENDING = {
 
 
 @pytest.mark.parametrize("kind", ENDING)
+@pytest.mark.quick(2)
 def test_faults_that_end_while_transfers_are_under_way(kind, tmp_path):
     """What is on the air ends as in the parent; what begins in later contacts meets no fault."""
     text = windows(*[("S1", site, m, m + 9) for site in "AB" for m in (5, 15, 25, 35, 45)])

@@ -56,6 +56,7 @@ def play(env, move, **how):
         ("paper-slots", {"learning.train": True, "learning.options": {"trains": "gaps"}}),
     ],
 )
+@pytest.mark.quick(2)
 def test_who_chooses_all_and_waits_for_all_plays_fedavg(tmp_path, name, learning):
     """To the bit: all rows of all tables, those of metrics too, and the weights."""
     stop = {"stop.cycles": 3} if name == "paper-slots" else {}
@@ -89,6 +90,7 @@ def again(clusters, seed):
 
 
 @pytest.mark.parametrize("train", [False, True])
+@pytest.mark.quick(1)
 def test_the_same_moves_are_the_same_run_in_an_environment_and_outside(train):
     name, stop = ("paper-slots", {"stop.cycles": 6}) if train else ("fedsat", {})
     overrides = GAPS | stop | {"learning.train": train}

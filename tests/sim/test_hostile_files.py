@@ -229,6 +229,7 @@ def test_a_pipe_in_place_of_a_table_is_refused_unopened(leomix, runs, tmp_path, 
         refused(leomix(*command), f"{table}: is a pipe or a device, where a file should be")
 
 
+@pytest.mark.wide
 def test_a_table_of_more_rows_than_a_run_writes_is_refused_unread(
     leomix, runs, tmp_path, monkeypatch
 ):
@@ -298,6 +299,7 @@ LINKS = ["export", "export/csv", ".report.html.part", "run.log", "model", "check
 
 
 @pytest.mark.parametrize("link", [*LINKS, "checkpoint/values", "checkpoint/replies"])
+@pytest.mark.quick(3)
 def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp_path, link):
     run = runs.copy("slots-timing", tmp_path)
     outside = tmp_path / "outside"
@@ -320,6 +322,7 @@ def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp
 
 
 @pytest.mark.parametrize("link", ["rung-1", ".chosen.yaml.part"])
+@pytest.mark.quick(1)
 def test_a_tuning_writes_nothing_out_of_its_folder(leomix, tmp_path, link):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -371,6 +374,7 @@ ODD |= {
 
 @pytest.mark.parametrize("place", BEATS)
 @pytest.mark.parametrize("what", ODD)
+@pytest.mark.quick(12)
 def test_what_is_no_sign_of_life_is_refused_by_its_name(leomix, runs, tmp_path, place, what):
     folder = runs.copy("slots-timing", tmp_path) if place == "run" else swept(runs, tmp_path)
     beat = folder / BEATS[place]
@@ -510,6 +514,7 @@ def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
         assert fuzz.tried(kinds[name], read, given, tmp_path, fuzz.apart) == "refused", name
 
 
+@pytest.mark.wide
 def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_path, monkeypatch):
     """More would be figured out for minutes; of many contacts the least upload is left out."""
     places = [[number % 360 - 180, number % 140 - 70] for number in range(10_001)]
@@ -598,6 +603,7 @@ NOT_OURS = [
 
 
 @pytest.mark.parametrize(("old", "new"), NOT_OURS, ids=lambda text: text[:50])
+@pytest.mark.quick(3)
 def test_a_manifest_that_is_not_ours_is_one_line(leomix, runs, tmp_path, old, new):
     folder = sent(runs, tmp_path, old, new)
     scenario = tmp_path / "s.yaml"

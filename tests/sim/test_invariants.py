@@ -418,6 +418,7 @@ TAMPERED = [
 
 
 @pytest.mark.parametrize(("tamper", "scenario", "name", "said"), TAMPERED)
+@pytest.mark.quick(12)
 def test_a_part_that_was_tampered_with_stops_the_run(
     stopped, monkeypatch, tamper, scenario, name, said
 ):

@@ -373,6 +373,7 @@ INTRA_PLANE = SCHEDULED | {"learning.options.intra_plane": True}
         ({"learning.method": "fedavg", "link.isl": None}, None),
     ],
 )
+@pytest.mark.quick(2)
 def test_links_of_a_kind_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle):
     """By validate and in the manifest of a run."""
     scenario = star(tmp_path, keys | {"stop.days": 0.2})

@@ -173,6 +173,7 @@ def test_weights_are_those_of_the_mean_over_all_satellites(method, tmp_path):
     assert len(compare(tmp_path, said, x)) == 3
 
 
+@pytest.mark.wide
 def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks():
     """23.81 h, as table 3 of its repository says for 4 planes of 10 and no dropout."""
     run = sim.run(scenarios.load("flystack-isl"))

@@ -64,6 +64,7 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize("link", LINKS)
+@pytest.mark.quick(2)
 def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, caplog):
     """Also asked for in another order, again (a plan logs it once), and without a cluster."""
     caplog.set_level("INFO", "leomix.run")

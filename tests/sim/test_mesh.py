@@ -98,6 +98,7 @@ SEARCHES = pytest.mark.parametrize("compiled", [False, COMPILED], ids=["plain", 
 
 @SEARCHES
 @pytest.mark.parametrize("passes", [None, 0, 2], ids=["rounds", "links", "passes and links"])
+@pytest.mark.quick(1)
 def test_routes_are_those_of_rounds_on_random_plans(passes, compiled):
     """Rounds of a graph equal networkx (test_routing); 300 plans of whole seconds: most tie.
 

@@ -23,6 +23,7 @@ def kinds(memory_gib):
 
 
 @pytest.mark.parametrize("gate", GATES)
+@pytest.mark.quick(2)
 def test_who_lacks_the_memory_holds_no_expert(gate):
     """Nobody asks it; its row of the gate and its correlations count for nobody; J is 4."""
     said = options(gate=gate, extractor="fedsc", inference_samples=20)
@@ -165,6 +166,7 @@ class Demanding(Synchronous):
         ("image-nmoe", 3, "none"),
     ],
 )
+@pytest.mark.quick(2)
 def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path):
     """Factors, which have a rank, are none of the method's: whatever its least matrix is."""
     draws = np.random.default_rng(classes)

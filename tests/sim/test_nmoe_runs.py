@@ -135,6 +135,7 @@ def test_a_run_is_plain_training(loss, kind, largest, tmp_path):
 
 
 @pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local"])
+@pytest.mark.quick(2)
 def test_the_network_changes_the_clock_and_not_the_weights(gate, tmp_path):
     """A run without training has the same clock; equal keys prove equal learning there, too."""
     found = []

@@ -72,6 +72,7 @@ CASES += [(command, here) for command in ("sweep", "validate") for here in ("imp
 
 
 @pytest.mark.parametrize(("command", "here"), CASES)
+@pytest.mark.quick(4)
 def test_an_end_of_the_process_is_an_error_as_any_other(
     leomix, tmp_path, monkeypatch, command, here
 ):
@@ -275,6 +276,7 @@ def printing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", TYPED)
+@pytest.mark.quick(1)
 def test_with_json_stdout_holds_one_value_whatever_code_prints(leomix, printing, command):
     done = leomix(command, *TYPED[command], "--json")
     assert done.status == 0 and json.loads(done.out)

@@ -190,6 +190,7 @@ def over_key(tmp_path_factory):
     return place / "paper"
 
 
+@pytest.mark.wide
 def test_a_key_with_numbers_has_figures_over_its_values_with_the_means_of_the_table(over_key):
     results = pd.read_csv(over_key / "tables/results.csv")
     data = pd.read_csv(over_key / "figures/accuracy-final-over-steps-per-round.csv")

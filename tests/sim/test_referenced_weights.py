@@ -118,6 +118,7 @@ def test_a_folder_holds_what_was_trained_and_gives_the_whole_model(both):
     ],
     ids=str,
 )
+@pytest.mark.quick(1)
 def test_the_whole_model_is_that_of_other_formats_and_layouts(place, tmp_path, keys):
     """In single precision experts are trained as whole matrices; fused ones are parts of one."""
     if keys.get("folders") == ["fused"] and not (place / "fused").exists():

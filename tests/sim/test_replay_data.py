@@ -52,6 +52,7 @@ def test_packed_numbers_come_back(values):
 
 @pytest.mark.parametrize("days", [0.01, 1, 14])
 @pytest.mark.parametrize("satellite", [ISS, *typed_in(), *ECCENTRIC], ids=lambda s: s.name)
+@pytest.mark.quick(10)
 def test_positions_are_those_of_sgp4(satellite, days):
     arcs = arcs_of(satellite, Start.of(START), days * DAY_S)
     assert len(arcs) <= (2 if satellite.model.ecco > 0.5 else 1)

@@ -226,6 +226,7 @@ def test_stations_of_a_file_are_those_that_are_listed(tmp_path):
 
 @pytest.mark.parametrize("who", ["satellites", "planes"])
 @pytest.mark.parametrize("method", METHODS.shipped)
+@pytest.mark.quick(12)
 def test_a_method_serves_clients_in_orbit_or_says_why_not(method, who):
     with_experts = {"kind": "vector-nmoe"} if method == "nmoe" else {"experts": 4}
     model = with_experts if METHODS.find(method).needs.experts else {"kind": "vector-mlp"}

@@ -109,6 +109,7 @@ def started(case, stations, days, changes):
 
 @pytest.mark.parametrize(("stations", "days"), [(1, 4), (3, 2), (10, 0.4)])
 @pytest.mark.parametrize("case", [case for case in CASES if "fedprox-sat " not in case])
+@pytest.mark.quick(4)
 def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
     """Of 10 stations two are over some of the satellites at the start, and both passes count."""
     run = sim.run(started(case, stations, days, {}))
@@ -134,6 +135,7 @@ def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
 
 @pytest.mark.parametrize("case", ["intra-plane", "fedprox-sat intra-plane"])
 @pytest.mark.parametrize("each", [2, 5, 10])
+@pytest.mark.quick(2)
 def test_rounds_of_planes_of_any_size_are_those_that_the_rules_name(each, case):
     """A satellite whose update is in counts no more: few of a plane are left that do."""
     few = {"orbit.use": {"planes": 10 if each == 2 else 5, "satellites_per_plane": each}}

@@ -198,6 +198,7 @@ def earliest(contacts, source, bits, ready_s):
 
 
 @pytest.mark.parametrize("piece_s", [None, 60])
+@pytest.mark.quick(1)
 def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_s):
     nodes, contacts, ranges = ion(schedule.text("ion", piece_s))
     assert tuple(nodes.values()) == schedule.nodes

@@ -42,6 +42,7 @@ def with_course(source, place, accuracies, losses):
 
 
 @pytest.mark.parametrize("name", COURSES)
+@pytest.mark.quick(2)
 def test_a_folder_says_that_its_run_has_stalled(leomix, runs, tmp_path, name):
     accuracies, losses, what = COURSES[name]
     folder = with_course(runs["fedavg"], tmp_path / "run", accuracies, losses)

@@ -72,6 +72,7 @@ def large(method):
     ],
     ids=lambda scenario: scenario.learning.method,
 )
+@pytest.mark.quick(3)
 def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     """To the byte and the bit: loads, FLOPs, energy and all rows of transfers.
 
@@ -101,6 +102,7 @@ def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     ],
     ids=lambda part: part.learning.method if hasattr(part, "learning") else "",
 )
+@pytest.mark.quick(3)
 def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
     scenario, sized_as, tmp_path, monkeypatch
 ):

@@ -67,6 +67,7 @@ class Applied:
 
 @pytest.mark.parametrize("cycles", [1, 3])
 @pytest.mark.parametrize("method", ["synchronous", "fedavg", "fedavg-per-cluster", "emsfl"])
+@pytest.mark.quick(3)
 def test_what_devices_and_server_keep_is_there_at_once(place, monkeypatch, method, cycles):
     """Results between operations; in the only cycle, a cluster is done when the next one trains."""
     asked = scenario(place, method, cycles)

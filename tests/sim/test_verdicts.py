@@ -164,6 +164,7 @@ def test_where_a_time_is_zero_the_differences_count():
 
 
 @pytest.mark.parametrize("skewed", [False, True], ids=["normal", "skewed"])
+@pytest.mark.quick(1)
 def test_false_alarms_of_a_whole_comparison_are_at_most_one_in_twenty(skewed):
     """Four groups that do not differ, by three figures that go together, over five seeds.
 

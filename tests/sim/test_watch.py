@@ -53,6 +53,7 @@ def killed(place, runs, name="orbit"):
 
 
 @pytest.mark.parametrize(("name", "every"), [("slots", 4), ("faults", 8), ("nmoe", 40)])
+@pytest.mark.quick(1)
 def test_a_run_that_is_asked_for_its_tables_writes_what_it_would_have_written(
     name, every, runs, tmp_path
 ):

@@ -87,6 +87,7 @@ def test_a_planted_cause_is_the_first_that_is_named(leomix, planted, code):
         (Code.SHORT_PASSES, {"link.uplink.fixed_rate_mbps": 1e-3}),
     ],
 )
+@pytest.mark.quick(2)
 def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(leomix, planted, code, keys):
     folder = planted[code]
     answer = json.loads(leomix("why", folder, "--no-bounds", "--json", "--quiet").out)

@@ -36,6 +36,7 @@ def test_in_slots_emsfl_needs_at_most_half_the_cycles_and_ends_no_lower():
         assert min(min(mass.values()) for *_, mass in found[method]) >= 0.9
 
 
+@pytest.mark.wide
 def test_in_slots_emsfl_needs_at_most_half_the_cycles_with_one_seed():
     stop = {"stop__accuracy": 0.85, "seed": 0}
     cycles, *_, mass = reach("paper-slots", learning__method="emsfl", stop__cycles=10, **stop)

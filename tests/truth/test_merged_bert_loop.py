@@ -355,6 +355,7 @@ def pretrained_gates(model, texts):
     ],
     ids=lambda case: f"{case.method} {case.precision}",
 )
+@pytest.mark.quick(1)
 def test_a_run_ends_with_the_weights_of_the_loop(folder, tmp_path, case):
     result = sim.run(case.scenario(folder), tmp_path / "run")
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")

@@ -185,6 +185,7 @@ def emsfl(learner, server, own, tuned):
     [("synchronous", 0, set()), ("emsfl", 0, {0, 1}), ("emsfl-enhanced", 0, set()),
      ("emsfl-enhanced", 1, {1})],
 )  # fmt: skip
+@pytest.mark.quick(2)
 def test_the_server_ends_with_the_weights_that_plain_pytorch_gives(method, tuning, tuned, tmp_path):
     wanted = scenario(method, tuning)
     result = sim.run(wanted, tmp_path / "run")

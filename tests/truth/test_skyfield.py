@@ -41,11 +41,13 @@ def assert_conformance(views_and_masks, least_passes):
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.quick(4)
 def test_windows_of_every_kind_of_orbit_over_sites_and_masks(name):
     assert_conformance([(seen, mask) for seen in views_of(name) for mask in truth.MASKS_DEG], 4)
 
 
 @pytest.mark.parametrize("name", ["ISS", "OneWeb", "polar", "Molniya"])
+@pytest.mark.quick(2)
 def test_masks_next_to_the_peak_of_a_pass_and_spans_cut_inside_one(name):
     cuts = [cut for seen in views_of(name) if (cut := seen.cut_in_passes(5.0)) is not None]
     assert_conformance([(cut, mask_deg) for cut in cuts for mask_deg in (0.0, 5.0, 10.0)], 2)

@@ -182,6 +182,7 @@ class Truth:
 
 
 @pytest.mark.parametrize("name", [name for name in LINKS if name not in CROWDED])
+@pytest.mark.quick(6)
 def test_what_fits_is_through_within_a_millisecond(name):
     passes = passes_of(name)
     truths = [passes.truth(device) for device in range(3)]
