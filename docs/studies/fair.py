@@ -46,7 +46,7 @@ from by_seed import (
 
 import leomix
 from learning.provenance import processor
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.sweep.folder import read_sweep
 from sim.sweep.tuning import Tried
 

@@ -10,6 +10,7 @@ from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.loss_course import STILL
 from sim.analysis.targets import Evaluation
+from sim.facts.status import COMPLETE, INTERRUPTED
 from statements import Code, Other, Statement, filled
 
 QUANTILE = 1.96
@@ -54,7 +55,7 @@ def stopped_early(group: str, status: str, days: float, of_days: float | None) -
     end it.
     """
     text = "{status} after {days:.2f}" + ("" if of_days is None else " of {of_days:g}") + " days"
-    helps = [Other(said="it goes on with --resume")] if status == "interrupted" else []
+    helps = [Other(said="it goes on with --resume")] if status == INTERRUPTED else []
     values = {"status": status, "days": days, "of_days": of_days}
     return Caveat(group, Statement.note(Code.STOPPED_EARLY, "stop", text, *helps, **values))
 
@@ -144,7 +145,7 @@ class NothingLearnt:
 def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
     """Yield what has to be known of a group of runs before its figures."""
     status = str(runs[0].manifest["status"])
-    if status != "complete":
+    if status != COMPLETE:
         days = min(float(run.manifest.get("simulated_s", 0.0)) for run in runs) / SECONDS_A_DAY
         yield stopped_early(group, status, days, runs[0].manifest["scenario"]["stop"].get("days"))
     if not runs[0].manifest["scenario"]["learning"].get("train", True):

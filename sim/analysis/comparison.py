@@ -40,6 +40,7 @@ from sim.analysis.verdict_text import (
     comparison_limits,
     with_spent,
 )
+from sim.facts.status import COMPLETE, FAILED
 from statements import Code, Remedy, Statement
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _labels(
     labels = dict(zip(different, labels_of(list(different.values())), strict=True))
     found = {}
     for key, own in settings.items():
-        status = "" if statuses[key] == "complete" else f" ({statuses[key]})"
+        status = "" if statuses[key] == COMPLETE else f" ({statuses[key]})"
         found[key] = f"{labels[json.dumps(own, sort_keys=True, default=str)]}{status}"
     return found
 
@@ -207,8 +208,14 @@ def compare_groups(
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
     names = [named(level) for level in chosen]
-    reached = {name: sum(row["cycles_to"][name]["reached"] for row in rows) for name in names}
-    shared = target or shared_target(reached, sum(1 for run in runs if run.evaluations))
+    unended = _unended(groups)
+    ended = [group for group in groups if group.label not in unended]
+    reached = {
+        name: sum(row["cycles_to"][name]["reached"] for row in rows if row["label"] not in unended)
+        for name in names
+    }
+    whole = [run for group in ended for run in group.runs]
+    shared = target or shared_target(reached, sum(1 for run in whole if run.evaluations))
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}
@@ -217,7 +224,7 @@ def compare_groups(
     drawn = any(run.manifest.get("drawn") is not False for run in runs)
     measured = [
         one.asked_as(timed.get(one.measure.column), drawn=drawn)
-        for one in _measured(groups, chosen, deadline, untrained, judged)
+        for one in _measured(groups, chosen, deadline, untrained, unended, judged)
     ]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
@@ -235,7 +242,9 @@ def compare_groups(
         "reference": groups[reference].label,
         "targets": names,
         "shared_target": shared,
-        "common_target": shared if shared and reached[shared] == len(runs) else None,
+        "common_target": shared
+        if shared and reached[shared] == sum(len(group.runs) for group in ended)
+        else None,
         "deadline_hours": deadline,
         "tests": found.against(groups[reference].label),
         "tests_corrected_for": found.tests.count,
@@ -257,6 +266,21 @@ def _titled(ranked: Sequence[Answer], answers: Sequence[Answer]) -> list[Answer]
     """
     by_purpose = sorted(ranked, key=lambda one: not one.measure.target)
     return with_spent(by_purpose, [one for one in answers if one.measure.column in SPENT])
+
+
+def _unended(groups: Sequence[Group]) -> dict[str, Standing]:
+    """Return the groups whose runs have not come to their end, where others' runs have.
+
+    What they would have reached is not known, so that nobody is ahead of them or behind.
+    """
+    status = {group.label: str(group.runs[0].summary["status"]) for group in groups}
+    if COMPLETE not in status.values():
+        return {}
+    return {
+        label: Standing.FAILED if one == FAILED else Standing.NOT_ENDED
+        for label, one in status.items()
+        if one != COMPLETE
+    }
 
 
 def _timed(runs: Sequence[Any]) -> dict[str, Measure]:
@@ -304,6 +328,7 @@ def _measured(
     targets: Sequence[float],
     deadline: float | None,
     untrained: Collection[str],
+    unended: Mapping[str, Standing],
     judged: Judged,
 ) -> list[Measured]:
     """Return all figures by which one group may be better than another, if some group has them."""
@@ -324,12 +349,16 @@ def _measured(
             wanted[f"{key}_{named(target)}"] = to_target(spent, target)
     found = []
     for column, figure_of in wanted.items():
-        by_seed = {group.label: _by_seed(group, figure_of) for group in groups}
+        by_seed = {
+            group.label: dict.fromkeys(own, math.inf) if group.label in unended else own
+            for group in groups
+            for own in (_by_seed(group, figure_of),)
+        }
         known = {x for own in by_seed.values() for x in own.values() if math.isfinite(x)}
         measure = measure_of(column, judged)
         nothing_sent = measure.unit == BYTES and known == {0.0}
         if (known and not nothing_sent) or column.startswith("hours_to_"):
-            lacking = _lacking(groups, measure, untrained)
+            lacking = {**_lacking(groups, measure, untrained), **unended}
             found.append(Measured(measure, by_seed, lacking))
     return found
 
@@ -368,6 +397,7 @@ def _row(group: Group, targets: Sequence[float], deadline: float | None) -> dict
     return {
         "label": group.label,
         "runs": len(group.runs),
+        "status": group.runs[0].summary["status"],
         "stand_in": group.runs[0].summary["stand_in"],
         "seeds": [run.summary["seed"] for run in group.runs],
         **{key: over_seeds(values(key), figure.bounds) for key, figure in FIGURES.items()},

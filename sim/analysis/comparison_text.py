@@ -111,7 +111,7 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not sustained" if key == SUSTAINED_HOURS else "not known"
         figure = TO_TARGETS[key.removesuffix(SUSTAINED)]
-        text = spread(found, figure.form, figure.unit)
+        text = spread(found, figure.form, figure.unit, unreached(group))
         ratio = group["ratio"][name]
         if key == "cycles_to" and _is_shown(ratio):
             return f"{text} ({ratio:.1f}x)"

@@ -9,6 +9,7 @@ from sim.analysis.diagnosis import Course, Diagnosis, Learnt
 from sim.analysis.judged import Judged
 from sim.analysis.time_spent import TimeSpent
 from sim.analysis.traffic import Sent
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, data_size, listed, percent
 from statements import Statement, remedies_text
 from statements.words import dotted, filled
@@ -123,7 +124,7 @@ def _tried_rows(tried: Runs) -> list[tuple[str, str]]:
             continue
         figure = "nothing evaluated" if one["figure"] is None else _figure(one["figure"])
         figure += "" if one["helped"] else ", no help"
-        ended = "" if one["status"] == "complete" else f", {one['status']}"
+        ended = "" if one["status"] == COMPLETE else f", {one['status']}"
         spent = f"{one['updates']} updates in {one['days']:.2f} days{ended}"
         rows.append(("tried", f"{keys_text(one['set'])}: {figure}, {spent}, {_since(one)}"))
     return rows

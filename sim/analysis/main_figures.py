@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sim.analysis.figures import TO_TARGETS, Figure, figures_of, in_one_unit
 from sim.analysis.measure import RISING
 from sim.analysis.over_seeds import on_logarithms
+from sim.facts.status import COMPLETE
 
 FIRST = ("round_mean_s", "cycles", "contacts_served")
 """Behind what was learnt, in the order in which they are compared, if they are: the first of them
@@ -116,7 +117,9 @@ def _place(cells: Sequence[Cell], *, lowest_first: bool) -> float:
 
 def unreached(group: Mapping[str, Any]) -> str:
     """Return what stands of a group of which no seed has reached a target."""
-    return "not trained" if group["accuracy_final"]["min"] is None else "never"
+    if group["accuracy_final"]["min"] is None:
+        return "not trained"
+    return "never" if group["status"] == COMPLETE else "not yet"
 
 
 def _cell(figure: Figure, own: Mapping[str, Any], group: Mapping[str, Any]) -> Cell:

@@ -56,6 +56,8 @@ class Standing(StrEnum):
     """Its scenario cannot be run."""
     FAILED = "failed"
     """Its runs began, and did not come to their end."""
+    NOT_ENDED = "not at its end"
+    """Its runs were stopped before their end."""
     NOT_RUN = "missing"
     """It has not been run, or not to its end."""
     NOT_COMPLETE = "not complete"

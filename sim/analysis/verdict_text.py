@@ -95,8 +95,14 @@ def _only_one(answer: Answer, words: Words) -> str:
     value = row.median if row.mean is None else row.mean
     when = "" if value is None else f" ({measure.text(value)})"
     with_each = " with each seed" if any(one.n > 1 for one in answer.rows) else ""
-    best = words.names(answer.ranking.best)
-    return f"Only {best} reaches {measure.target}{with_each}{when}; {_lacking(answer, words)}"
+    best = f"{_only(answer).title()}{words.names(answer.ranking.best)}"
+    return f"{best} reaches {measure.target}{with_each}{when}; {_lacking(answer, words)}"
+
+
+def _only(answer: Answer) -> str:
+    """Return "only " where others did not get there; nothing where they have not come so far."""
+    others = {row.verdict for row in answer.rows if row.label in answer.ranking.without}
+    return "only " if others - {Standing.NOT_ENDED, Standing.FAILED} else ""
 
 
 def _that_may_lead(answers: Sequence[Answer]) -> list[Answer]:
@@ -302,7 +308,8 @@ def _verdict(answer: Answer, words: Words) -> str:
     ranking = answer.ranking
     if ranking.verdict is Verdict.NEVER:
         each = " with each seed" if any(row.n > 1 for row in answer.rows) else ""
-        return f"only {words.names(ranking.best)} has it{each}" if ranking.best else ""
+        has = f"{_only(answer)}{words.names(ranking.best)} has it{each}"
+        return has if ranking.best else ""
     if ranking.verdict is Verdict.NO_ORDER:
         return "nobody is best: each is behind another one at the points that both have"
     if not ranking.leads:

@@ -138,7 +138,7 @@ class Execution:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
         from sim.execution.folder import read_manifest
         from sim.execution.interrupt import stop_on_interrupt
-        from sim.execution.status import FAILED
+        from sim.facts.status import FAILED
 
         try:
             with stop_on_interrupt(self.max_wall_s, patient=False) as stop:

@@ -26,7 +26,7 @@ def watch_command(
     Exit status 0 once it is complete, 1 if it failed, 3 if --resume can go on with it.
     """
     from sim.execution.folder import as_written
-    from sim.execution.status import COMPLETE, FAILED
+    from sim.facts.status import COMPLETE, FAILED
     from sim.formatting import Bar
     from sim.report.watch import watch
     from sim.report.watched import State

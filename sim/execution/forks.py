@@ -25,9 +25,9 @@ from sim.execution.identity import BuildSequence, changed_checkpoints
 from sim.execution.result import Result
 from sim.execution.run_cache import RunCache
 from sim.execution.running import run_builds
-from sim.execution.status import COMPLETE
 from sim.execution.window_cache import WindowCache
 from sim.facts.observer import Observer
+from sim.facts.status import COMPLETE
 from sim.plan.splicing import spliced
 from sim.plan.windows import Find
 from statements import Code, Other, Statement

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from learning.files import read_object, write_bytes
 from sim.errors import InputError, as_input, helped
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import write_text
 from statements import Code, Other
 

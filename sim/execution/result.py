@@ -27,7 +27,7 @@ from sim.analysis.text import summary_rows
 from sim.errors import InputError, as_input
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.model import whole_model
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, pooled_metrics

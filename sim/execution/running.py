@@ -38,7 +38,7 @@ from sim.errors import (
     as_input,
     failure_code,
 )
-from sim.execution import claim, status
+from sim.execution import claim
 from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.checkpoint import JOURNAL, Checkpoint, how_to_restart
@@ -51,6 +51,7 @@ from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
 from sim.execution.warnings import warnings_of
+from sim.facts import status
 from sim.facts.observer import Observer
 from sim.files import write_text
 from sim.process.garbage import collected_seldom

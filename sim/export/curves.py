@@ -13,8 +13,8 @@ from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
 from sim.errors import InputError, missing
 from sim.execution.result import Result
-from sim.execution.status import COMPLETE
 from sim.facts.observer import Observer
+from sim.facts.status import COMPLETE
 from sim.files import check_not_a_pipe, trouble_text
 from statements import Code, Other
 

@@ -13,7 +13,7 @@ from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
 from sim.execution.model import check_given
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import check_within, naming
 from sim.sweep.folder import Sweep, read_sweep
 from statements import Code, Other

@@ -20,7 +20,7 @@ import scenarios
 from scenarios.files import learning_files, local_path, locate
 from sim.errors import InputError, Interrupted, SimulationError, as_input, at_option
 from sim.execution.result import load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import check_out, write_text
 from sim.formatting import as_yaml, listed, table
 from sim.papers.drawings import predictions

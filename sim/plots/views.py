@@ -180,29 +180,28 @@ def map_at(scenery: Scenery, at: datetime, mask_deg: float) -> MapView:
     return MapView(at, scenery.satellites, scenery.sites, *where, mask_deg)
 
 
-def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
-    """Return the scenario of a run that has a map of this minute; raise InputError without one."""
+def check_map(manifest: Mapping[str, Any], minute: float, given: str = "minute") -> Scenario:
+    """Return the scenario of a run that has a map of this minute; raise InputError without one.
+
+    That names the minute as it was ``given``.
+    """
     scenario = with_geometry(manifest, "the run has no map")
     last = manifest["simulated_s"] / 60.0
     if not isinstance(minute, Real):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "minute",
-                "got {minute!r}",
-                Other(said=f"give a number, from 0 to {last:g}"),
-                minute=minute,
-            )
+        raise InputError.of_option(
+            given,
+            Code.WRONG_VALUE,
+            "got {minute!r}",
+            Other(said=f"give a number, from 0 to {last:g}"),
+            minute=minute,
         )
     if not 0.0 <= minute <= last:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "minute",
-                "got {minute:g}; the run has the minutes 0 to {last:g}",
-                minute=minute,
-                last=last,
-            )
+        raise InputError.of_option(
+            given,
+            Code.WRONG_VALUE,
+            "got {minute:g}; the run has the minutes 0 to {last:g}",
+            minute=minute,
+            last=last,
         )
     return scenario
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from sim.analysis.figures import bounds_of
 from sim.analysis.over_seeds import geometric, on_logarithms, over_seeds
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, in_words
 from sim.sweep.differences import Row

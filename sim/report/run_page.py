@@ -22,7 +22,7 @@ from sim.analysis.text import alignment_lines, summary_rows
 from sim.errors import InputError
 from sim.execution.folder import read_why
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.plots.views import check_map, longest_service
@@ -50,7 +50,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     run = load(folder)
     manifest = run.manifest
     if map_minute:
-        check_map(manifest, map_minute)
+        check_map(manifest, map_minute, "--map-minute")
     called = (
         summary_rows,
         alignment_lines,

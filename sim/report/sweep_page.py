@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
 from sim.report.chart import MOST_PICKED

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.execution.folder import MANIFEST, read_manifest
 from sim.execution.live import ask, beat_of, run_beat, shown
-from sim.execution.status import COMPLETE, FAILED
+from sim.facts.status import COMPLETE, FAILED
 from sim.formatting import counted, duration, how_far, some
 from sim.report import run_page, sweep_page
 from sim.report.page import Page

@@ -23,7 +23,7 @@ from sim.analysis.rows_json import rows_json
 from sim.analysis.targets import shared_target
 from sim.analysis.verdict import Verdict, verdict_of
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.sweep.by_key import KeyAnswer, by_key
 from sim.sweep.common_target import MOST_RUNS, with_common_target

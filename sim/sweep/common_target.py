@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import first_reached, given, levels, named
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.sweep.folder import Sweep
 from sim.sweep.rows import TO_TARGETS, targets_of
 

@@ -23,7 +23,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
-from sim.execution.status import CRASHED, FAILED, INTERRUPTED
+from sim.facts.status import CRASHED, FAILED, INTERRUPTED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.local_engine import kill_points, run_point, stop_points
 from statements import Code

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.execution.folder import POINTS
-from sim.execution.status import COMPLETE, REFUSED
+from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder

@@ -19,7 +19,7 @@ from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, is_sweep
 from sim.execution.identity import changed_code
 from sim.execution.live import Heartbeat
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point

@@ -20,7 +20,7 @@ import scenarios
 from learning.architecture.kinds import kind_of
 from learning.methods.base import METHODS
 from sim.execution.folder import is_sweep
-from sim.execution.status import CRASHED, FAILED, INTERRUPTED, REFUSED
+from sim.facts.status import CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.worker_process import LOG, Holds, WorkerProcess
 

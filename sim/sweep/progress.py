@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from sim.execution.live import run_beat
-from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import STILL_EVERY_S, Bar, duration, how_far, some
 from sim.sweep.engine import Engine, Outcome, Point
 from sim.sweep.points import contender, labelled

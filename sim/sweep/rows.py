@@ -16,8 +16,8 @@ from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.facts.coded import Vocabulary
+from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text

@@ -17,7 +17,7 @@ from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution import claim
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.live import LIVE
-from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.files import trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder

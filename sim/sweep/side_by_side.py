@@ -8,7 +8,7 @@ from typing import Any
 from sim.analysis.comparison import Comparison, Group, WithoutTables, compare_groups
 from sim.analysis.labels import labels_of
 from sim.execution.result import load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS

@@ -9,7 +9,7 @@ from typing import Any
 from sim.errors import InputError
 from sim.execution.folder import MANIFEST, POINTS, SWEEP
 from sim.execution.live import run_beat
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import ROWS, Sweep, read_about, read_sweep
 from sim.sweep.rows import outcome_in, outcomes_of, rows_table

@@ -12,7 +12,7 @@ from sim.analysis.figures import bounds_of
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.over_seeds import OverSeeds, over_seeds
 from sim.analysis.targets import shared_target
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, data_size, energy, last_parts, seconds, table
 from sim.sweep.points import labelled
 from sim.sweep.rows import sweep_sha256, targets_of

@@ -25,7 +25,7 @@ from sim.analysis.lead import Bounds
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError, SimulationError
 from sim.execution.result import load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import check_within, free_folder, write_text
 from sim.formatting import as_yaml, last_parts
 from sim.sweep.folder import Sweep, read_sweep

@@ -38,8 +38,8 @@ from sim.execution.identity import changed_code, code_of, point_identity
 from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
-from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.facts.observer import Observer
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
 from sim.process.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from sim.execution.status import CRASHED
+from sim.facts.status import CRASHED
 from sim.process.installation import HOME
 from sim.sweep.engine import Outcome, Point
 

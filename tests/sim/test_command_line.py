@@ -83,6 +83,11 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         ("emsfl (interrupted)", "interrupted")
     ]
     assert stopped[0]["text"].endswith("goes on with --resume")
+    half = [row for row in compared["rows"] if row["label"] == "emsfl (interrupted)"]
+    assert {(row["verdict"], row["mean"], row["p"]) for row in half} == {
+        ("not at its end", None, None)
+    }
+    assert groups[2]["accuracy_final"]["mean"] is not None
     shown = [json.loads(leomix("show", folders[n], "--json").out) for n in (0, 1, 3)]
     for one in shown:
         final = next(row for row in one["rows"] if row["figure"] == "accuracy_final")
@@ -100,7 +105,7 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
     for figure in ("accuracy_final", "loss_final"):
         apart = [one[figure] - other[figure] for one, other in zip(emsfl, shown, strict=False)]
         assert tests["emsfl", figure]["difference"] == pytest.approx(np.mean(apart))
-        assert tests["emsfl (interrupted)", figure]["pairs"] == 1
+        assert tests["emsfl (interrupted)", figure]["difference"] is None
     assert "no significance test: 1 seed in common, where it needs 3, better 6" in text
 
 

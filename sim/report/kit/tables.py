@@ -15,7 +15,7 @@ from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
 from sim.analysis.judged import Judged
-from sim.analysis.main_figures import TRAFFIC, spent_by
+from sim.analysis.main_figures import TRAFFIC, spent_by, unreached
 from sim.analysis.over_seeds import on_logarithms, over_seeds
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing
@@ -282,7 +282,7 @@ def _reached(reached: int, group: Mapping[str, Any]) -> str:
     """Say how many runs of a group have reached a target; nothing of what was not trained."""
     if group["accuracy_final"]["mean"] is None:
         return NONE
-    return f"{reached} of {group['runs']}" if reached else "never"
+    return f"{reached} of {group['runs']}" if reached else unreached(group)
 
 
 def _best(comparison: Comparison, column: str) -> frozenset[str]:

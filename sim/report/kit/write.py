@@ -20,7 +20,7 @@ from sim.analysis.verdict_text import MORE_SEEDS
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE
+from sim.facts.status import COMPLETE
 from sim.files import folder_at_once, naming
 from sim.formatting import counted, filled, listed
 from sim.plots.accuracy import Manner, draw_curves
