@@ -1,4 +1,8 @@
-"""Every command and code block of README and docs is run, and the studies cut short."""
+"""Every command and code block of README and docs is run, and the studies cut short.
+
+CI runs those of README and of the pages in `docs/`; the annex and the studies, which take as long
+again, run at night.
+"""
 
 import json
 import os
@@ -20,15 +24,20 @@ from tests.docs.run_page import run_page
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.small_nmoe import IN_ORBIT
 
-pytestmark = [
-    pytest.mark.pages,
-    pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs"),
-]
+pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
 TWO = {name: {"learning.method": name} for name in ("synchronous", "emsfl")}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+BY_PAGE = [
+    pytest.param(
+        page, id=page.name, marks=() if page.parent == DOCS / "annex" else pytest.mark.pages
+    )
+    for page in PAGES
+]
+
+
+@pytest.mark.parametrize("page", BY_PAGE)
 def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -63,6 +72,7 @@ def test_the_first_block_of_a_page_needs_nothing_but_itself(page, tmp_path, monk
         assert done.returncode == 0, (command, done.stderr)
 
 
+@pytest.mark.pages
 def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
     """By the command that the README names, with its runs in a folder of their own."""
     monkeypatch.chdir(tmp_path)  # the files that the page shows land here
