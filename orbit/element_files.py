@@ -124,7 +124,7 @@ def scan_satellites(
             "by orbit.read_satellites"
         )
     check_checksum(checksum)
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").replace("\xa0", " ")  # as copied from a web page
     if sum(text.count(end) for end in _LINE_ENDS) > MOST_LINES:
         what = f"more than {MOST_LINES} lines; give a part of it"
         return iter([ElementError(f"{source}:1: {what}")])
