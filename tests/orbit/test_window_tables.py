@@ -16,7 +16,7 @@ FORMS = (
     "2026-03-29T20:56:12.192", "2026-03-29 20:56:12.192", "20260329T205612.192",
     "29 Mar 2026 20:56:12.192", "29-Mar-2026 20:56:12.192", "2026 Mar 29 20:56:12.192",
     "2026/03/29 20:56:12.192", "29.03.2026 20:56:12.192", "2026-088T20:56:12.192",
-    "Sun 29 March 2026 20:56:12.192",
+    "Sun 29 March 2026 20:56:12.192", "29-MAR-2026 20:56:12.192", "29 mar 2026 20:56:12.192",
 )  # fmt: skip
 SAY_UTC = (
     "rise_utc",
@@ -183,6 +183,27 @@ def test_tables_with_other_separators_and_lines_above_the_header_are_read():
     assert (found.satellites, found.sites) == (["ISS"], ["Bern"])
     np.testing.assert_allclose(found.windows.set_s - found.windows.rise_s, [421.0, 300.0])
     assert found.windows.max_elevation_deg.tolist() == [16.97, 5.0]
+
+
+STK = """\
+Facility-Bern-To-Satellite-ISS
+------------------------------
+                  Access        Start Time (UTCG)           Stop Time (UTCG)        Duration (sec)
+                  ------    ------------------------    ------------------------    --------------
+                       1    29 Mar 2026 20:56:12.192    29 Mar 2026 21:02:42.192           390.000
+                       2     1 Apr 2026 20:56:12.192     1 Apr 2026 21:01:12.192           300.000
+"""
+
+
+def test_a_line_of_dashes_below_the_header_is_no_row():
+    columns = {"rise_utc": "Start Time (UTCG)", "set_utc": "Stop Time (UTCG)"}
+    columns["duration_s"] = "Duration (sec)"
+    found = orbit.parse_windows(STK, columns=columns, site="Bern")
+    assert found.start == RISE
+    np.testing.assert_allclose(found.windows.set_s - found.windows.rise_s, [390.0, 300.0])
+    lines = STK.splitlines(keepends=True)
+    text = "".join([*lines, lines[3]])
+    refused(r"t\.csv:7: .* is not a time", _first, text, columns=columns, site="Bern")
 
 
 def test_names_of_the_file_become_those_of_the_user():
