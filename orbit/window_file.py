@@ -249,8 +249,14 @@ def _good_rows(
     lines = []
     found = defaultdict[str, list[Any]](list)
     first_bad = ""
+    rise = called["rise_utc"]
     for row in table.rows:
         assert isinstance(row, WindowRow)
+        if row.cells[rise] == rise and not called.keys() >= {"satellite", "site"}:
+            raise row.error(
+                "the header comes again, and the rows below it may be of another satellite or "
+                "site; give each its own table, or columns that name both"
+            )
         try:
             window = _window(row, called, absent)
         except ValueError as error:

@@ -239,6 +239,18 @@ def test_bad_rows_are_left_out_and_nothing_that_is_right(placed):
         refused(r"t\.csv:\d+: ", orbit.parse_windows, text, "t.csv")
 
 
+def test_a_header_that_comes_again_is_left_out_only_where_rows_name_their_site_and_satellite():
+    head = "rise_utc,set_utc"
+    rows = [f"2026-03-29T2{hour}:00:00Z,2026-03-29T2{hour}:10:00Z" for hour in range(2)]
+    report = "\n".join(["Observer: A", head, rows[0], "", "Observer: B", head, rows[1], ""])
+    words = r"t\.csv:6: the header comes again, .* may be of another satellite or site"
+    refused(words, orbit.parse_windows, report, "t.csv", site="A", on_bad=[].append)
+    named = [f"satellite,site,{head}", f"X,A,{rows[0]}", f"satellite,site,{head}", f"X,B,{rows[1]}"]
+    bad = []
+    found = orbit.parse_windows("\n".join(named), "t.csv", on_bad=bad.append)
+    assert (found.sites, len(bad)) == (["A", "B"], 1)
+
+
 def test_a_table_without_a_good_row_is_refused():
     words = (
         "t.csv:1: no good row is left; the first bad one: t.csv:2: rise_utc 'noon' is not a time"
