@@ -104,7 +104,7 @@ class WindowRow(Row):
 
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
-_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):(\d\d)(?::(\d\d(?:[.,]\d*)?))?")
+_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d*)?))?")
 _ISO_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?")
 
 

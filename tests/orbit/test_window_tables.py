@@ -76,6 +76,13 @@ def test_a_duration_is_in_the_unit_of_its_header(header, cell, seconds):
     assert _first(text, columns={"duration_s": header})["set_s"] == pytest.approx(seconds, abs=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["0:10:75", "0:75:00", "7:01:99", "0 days 00:06:60"])
+def test_a_duration_with_sixty_seconds_or_minutes_is_refused(cell):
+    text = f"site,rise_utc,Duration\nA,2026-03-29T20:56:12,{cell}\n"
+    words = rf"t\.csv:2: Duration '{cell}'"
+    refused(words, _first, text, columns={"duration_s": "Duration"})
+
+
 ANGLES = [
     ("Max El (rad)", math.pi / 180),
     ("el_rad", math.pi / 180),
