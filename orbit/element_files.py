@@ -124,7 +124,7 @@ def scan_satellites(
             "by orbit.read_satellites"
         )
     check_checksum(checksum)
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").replace("\xa0", " ")  # as copied from a web page
     if sum(text.count(end) for end in _LINE_ENDS) > MOST_LINES:
         what = f"more than {MOST_LINES} lines; give a part of it"
         return iter([ElementError(f"{source}:1: {what}")])
@@ -137,7 +137,7 @@ def scan_satellites(
         return _bounded(_satellites(_RECORDS[form](text, source), checksum), source)
     if form == "page":
         what = f"a web page{_titled(text)} instead of elements; give {_FORMS}"
-    elif USED.intersection(re.split(r"[;\t]", first)):
+    elif _is_header(re.split(r"[;\t]", first)):
         what = "columns are not separated by commas; save the table with commas"
     else:
         what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
@@ -188,6 +188,11 @@ def _form(first: str, others: Iterator[str], text: str) -> str:
         return "tle"
     if is_kvn(first):
         return "kvn"
-    columns = {cell.strip(' "') for cell in first.split(",")}
+    return "csv" if _is_header(first.split(",")) else "unknown"
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether cells name fields of elements, be it in small letters, which the entries refuse."""
+    columns = {cell.strip(' "') for cell in cells}
     by_fields = len(columns) > 1 and is_entry(dict.fromkeys(columns, "1"))
-    return "csv" if by_fields or USED & columns else "unknown"
+    return by_fields or not USED.isdisjoint(map(str.upper, columns))

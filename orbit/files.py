@@ -4,7 +4,7 @@ import csv
 import errno
 import os
 import stat
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ class Table(_Line):
 def read_text(path: str | PathLike[str]) -> str:
     """Text of a UTF-8 file; TableError if it is not one, OSError if it cannot be read."""
     data = read_bytes(path, TableError)
-    if b"\0" in data:
+    if b"\0" in data and not _is_utf_16(data):
         raise TableError(
             f"{fspath(path)}:1: a binary file, and only CSV is read; save the table as CSV in UTF-8"
         )
@@ -223,11 +223,14 @@ def decoded(data: bytes, path: str | PathLike[str], error: type[ValueError], rem
     """Text of a file's bytes; raises `error` when they are not UTF-8."""
     if _is_utf_16(data):
         raise error(f"{fspath(path)}:1: not UTF-8 text, but UTF-16; save it as UTF-8")
+    data = data.removeprefix(BOM_UTF8)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as wrong:
+        line = len(data[: wrong.start + 1].splitlines())
         raise error(
-            f"{fspath(path)}:1: not UTF-8 text ({wrong.reason} at byte {wrong.start}); {remedy}"
+            f"{fspath(path)}:{line}: not UTF-8 text ({wrong.reason} at byte {wrong.start}); "
+            f"{remedy}"
         ) from None
 
 

@@ -10,7 +10,7 @@ from orbit.dtn_entries import YEARS, Entry, Plan, check_span, quantity
 from orbit.files import MOST_LINES, TableError, lines_of
 from orbit.window_table import OnBad
 
-COMMANDS = frozenset("?#ev1@adcilwmrsxhq!")
+COMMANDS = frozenset("?#ev1@^adcilwmrsxhq!")
 """First words of lines for ionadmin."""
 _SAY_NOTHING = frozenset("?ev1shqi")
 """Those that are not about contacts: help, echo, version, the node itself, its start and stop."""
@@ -83,6 +83,10 @@ class _Commands(Plan):
                 f"{len(words)} words, but a {kind} is `a {kind} START END FROM TO {last}`; add what"
                 " is missing"
             )
+        if kind == "contact" and (words[2] == "-1" or words[3] == "0"):
+            # No span of time, but what ION knows of nodes: ionrc(5) has these two marks.
+            self.leave(f"a contact of {'registration' if words[2] == '-1' else 'discovery'}")
+            return
         start, end = self._time(words[2]), self._time(words[3])
         check_span(start, end)
         if kind == "range":

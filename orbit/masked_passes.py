@@ -8,7 +8,7 @@ import numpy as np
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import looks_from
 from orbit.masks import Horizon
-from orbit.passes import Passes, first_largest
+from orbit.passes import SHORTEST_S, Passes, first_largest
 from orbit.propagation import Source
 from orbit.sites import SiteFrames
 from orbit.windows import groups
@@ -215,7 +215,7 @@ class _Above:
         )
         row, rise_s, whole_start = open_
         _, set_s, whole_end = close
-        lasts = set_s > rise_s + 2 * _EDGE_S
+        lasts = set_s - rise_s >= SHORTEST_S
         row, rise_s, set_s = row[lasts], rise_s[lasts], set_s[lasts]
         top_s, top_deg, peaks, closest_s = self._tops(nodes, row, rise_s, set_s)
         return Passes(

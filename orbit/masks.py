@@ -74,7 +74,7 @@ class Horizon:
 def horizon_of_text(text: str, name: str) -> list[tuple[float, float]]:
     """Pairs of a cell like `0 5; 90 12.5; 180 3`, `0:5 90:12.5`, or JSON; ValueError otherwise."""
     if text.startswith("["):
-        text = text.strip("[]").replace("], [", ";").replace(",", " ")
+        text = re.sub(r"\]\s*,\s*\[", ";", text.strip("[] ")).replace(",", " ")
     pairs = re.split(r"\s*;\s*", text.strip(" ;")) if ";" in text else text.split()
     found = []
     for pair in pairs:

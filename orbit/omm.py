@@ -155,7 +155,7 @@ _WHOLE = re.compile(r"\+?(\d{1,12})(?:\.0*)?", re.ASCII)
 _FIRST_YEAR = 1957
 _LAST_YEAR = 2100
 _OFFSET = re.compile(r"[+-]\d\d:?\d\d$", re.ASCII)
-_EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:00)?", re.ASCII)
+_EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:?00)?", re.ASCII)
 # With which SGP4 elements are fitted.
 _WGS72_GM_KM3_S2 = 398_600.8
 
@@ -187,7 +187,8 @@ _QUANTITIES = {
 # What a field must say where it is given, and how to mend it.
 _MEANING = {
     "CENTER_NAME": (("EARTH",), "give satellites of the Earth"),
-    "REF_FRAME": (("TEME",), "get elements in TEME, the frame of SGP4"),
+    # The second is its name in the registry of CCSDS.
+    "REF_FRAME": (("TEME", "TEMEOFDATE"), "get elements in TEME, the frame of SGP4"),
     "TIME_SYSTEM": (("UTC",), "give EPOCH in UTC"),
     "MEAN_ELEMENT_THEORY": (
         ("SGP4", "SGP/SGP4", "TLE", "SDP4", "SGP4/SDP4"),
@@ -360,7 +361,7 @@ def _epoch(text: str, microseconds: str) -> datetime:
             raise _Refused(what, f"write it in UTC, like {form}", "EPOCH")
         what = f"EPOCH {text[:40]!r} is not an ISO 8601 time"
         raise _Refused(what, f"write it like {form}", "EPOCH")
-    day, _, clock = re.sub(r"Z|[+-]00:00", "", text).replace(" ", "T").partition("T")
+    day, _, clock = re.sub(r"(Z|[+-]00:?00)$", "", text).replace(" ", "T").partition("T")
     if re.fullmatch(r"\d{1,6}", microseconds, re.ASCII) and "." not in clock:
         clock += f".{microseconds:0>6}"
     try:

@@ -22,6 +22,10 @@ EXACT = 4e-7
 # The same where a value is flat, as the range is at its extrema.
 FLAT = 1e-3
 
+SHORTEST_S = 1e-6
+"""Times are written to the microsecond: a shorter pass would set as it rises. A span that begins
+when a satellite sets, by a table, or ends when it rises, has such a rest of a pass."""
+
 # What is searched: even samples of satellites over sites, or of pairs of satellites.
 Sights = Samples | PairSamples
 
@@ -166,7 +170,7 @@ def find_passes(samples: Sights, ranges: Literal["none", "least", "both"] = "non
         closes.clipped,
     )
     # A touch of the mask at a single instant is not a window.
-    return passes.where(passes.set_s > passes.rise_s)
+    return passes.where(passes.set_s - passes.rise_s >= SHORTEST_S)
 
 
 def _highest(
@@ -272,7 +276,7 @@ def refined(
         active = active[np.abs(step) > _TOLERANCE_S]
     rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
     passes = replace(passes, rise_s=rise_s, set_s=set_s)
-    return passes.where(set_s > rise_s)
+    return passes.where(set_s - rise_s >= SHORTEST_S)
 
 
 Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]

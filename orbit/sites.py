@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from operator import index
+from operator import index, itemgetter
 from os import PathLike, fspath
 from typing import Any
 
@@ -193,9 +193,9 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
     two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
     starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
     ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
-    GeoJSON the name is the property `name`, the altitude the third coordinate, the mask the
-    property `min_elevation_deg`, and null counts as absent; errors name the feature by its number,
-    from 1.
+    GeoJSON the name is the property `name`, the altitude the third coordinate or, without it, the
+    property `altitude_m`, the mask the property `min_elevation_deg`, in capital or small letters,
+    and null counts as absent; errors name the feature by its number, from 1.
     """
     text = read_text(path)
     if fspath(path).lower().endswith((".geojson", ".json")):
@@ -238,23 +238,46 @@ def _points(text: str, path: str) -> Table:
     try:
         features = json.loads(text)["features"]
         geometries = [feature.get("geometry") or {} for feature in features]
-        points = [geometry.get("coordinates") for geometry in geometries]
-        properties_of = [feature.get("properties") or {} for feature in features]
-        given = [(p.get("name"), p.get("min_elevation_deg")) for p in properties_of]
+        points = [
+            geometry.get("coordinates") if geometry.get("type", "Point") == "Point" else None
+            for geometry in geometries
+        ]
+        given = [_by_column(feature.get("properties") or {}) for feature in features]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
     rows = []
-    for line, (place, (name, mask)) in enumerate(zip(points, given, strict=True), 1):
+    for line, (place, said) in enumerate(zip(points, given, strict=True), 1):
         if not isinstance(place, list) or len(place) not in (2, 3) or None in place[:2]:
             raise TableError(f"{source}:{line}: is no point; leave lines and areas out")
         longitude, latitude, height = [*place, None][:3]
-        cells = (line - 1 if name is None else name, latitude, longitude, height, mask)
-        texts = ("" if cell is None else str(cell) for cell in cells)
+        at = {"latitude_deg": latitude, "longitude_deg": longitude}
+        if height is not None:
+            at["altitude_m"] = height
+            _check_height(
+                Row(source, line, {"altitude_m": str(said.get("altitude_m", ""))}), height
+            )
+        cells = {"name": line - 1} | said | at
+        texts = ("" if (cell := cells.get(key)) is None else str(cell) for key in _COLUMNS)
         rows.append(Row(source, line, dict(zip(_COLUMNS, texts, strict=True))))
     if not 0 < len(rows) <= MOST_SITES:
         raise TableError(f"{path}:1: has {len(rows)} features; give 1 to {MOST_SITES}")
     return Table(source, 1, _COLUMNS, iter(rows))
+
+
+def _by_column(properties: dict[str, Any]) -> dict[str, Any]:
+    """What properties say of our columns, null left out; what is in small letters wins."""
+    known = [(key.lower(), key, value) for key, value in properties.items() if value is not None]
+    return {column: value for column, _, value in sorted(known, key=itemgetter(1))}
+
+
+def _check_height(said: Row, height: Any) -> None:
+    """Refuse an altitude among the properties that is not the third coordinate."""
+    if said.cells["altitude_m"] and said.number("altitude_m") != height:
+        raise said.error(
+            f"altitude_m {said.cells['altitude_m']} is not the third coordinate, {shown(height)}; "
+            "keep one of them"
+        )
 
 
 def _check_columns(table: Table) -> None:

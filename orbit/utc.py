@@ -84,7 +84,7 @@ _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d*)?))?"
 _ZONE = r"(?P<zone>Z|[+-]\d\d:?\d\d)?"
 # Dates that the order of their parts or a name tells; 08/09/2026 may be August or September.
 _DATES = tuple(
-    re.compile(rf"(?:[A-Z][a-z]{{2}},? )?{date}[ T]{_CLOCK} ?{_ZONE}")
+    re.compile(rf"(?:[A-Z][a-z]{{2}},? )?{date}[ T]{_CLOCK} ?{_ZONE}", re.IGNORECASE)
     for date in (
         rf"(?P<day>\d{{1,2}})[ -]{_MONTH}[ -](?P<year>\d{{4}})",
         rf"(?P<year>\d{{4}})[ -]{_MONTH}[ -](?P<day>\d{{1,2}})",
@@ -155,7 +155,8 @@ def _from_parts(text: str) -> datetime | None:
     second = (part["second"] or "00").replace(",", ".")
     if not float(second) < 60:
         raise _WrongDate("seconds go up to 59.999; a leap second has no label")
-    month = f"{_MONTHS.index(part['month']) + 1}" if part.get("month") else part.get("number", "1")
+    named = part.get("month")
+    month = f"{_MONTHS.index(named.title()) + 1}" if named else part.get("number", "1")
     day = part.get("day") or "1"
     clock = f"{part['hour']:0>2}:{part['minute']}:{second.rstrip('.')}"
     try:

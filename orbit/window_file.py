@@ -249,8 +249,14 @@ def _good_rows(
     lines = []
     found = defaultdict[str, list[Any]](list)
     first_bad = ""
+    rise = called["rise_utc"]
     for row in table.rows:
         assert isinstance(row, WindowRow)
+        if row.cells[rise] == rise and not called.keys() >= {"satellite", "site"}:
+            raise row.error(
+                "the header comes again, and the rows below it may be of another satellite or "
+                "site; give each its own table, or columns that name both"
+            )
         try:
             window = _window(row, called, absent)
         except ValueError as error:
@@ -312,8 +318,9 @@ def read_isl_windows(
 ) -> IslFile:
     """Windows between satellites of a CSV file, with the columns of `isl_windows` in any order.
 
-    Needs a, b, start_utc and end_utc. A window that is there for either direction counts once.
-    Times, `start`, `columns` and errors are as in `read_windows`.
+    Needs a, b, start_utc and end_utc. Windows of either direction that overlap are one, from the
+    first start to the last end: tools give both, which may differ by the light time. Times,
+    `start`, `columns` and errors are as in `read_windows`.
     """
     return parse_isl_windows(read_text(path), fspath(path), start, columns)
 
@@ -336,19 +343,36 @@ def parse_isl_windows(
     if (pair[0] == pair[1]).any():
         name = names[int(pair[0][pair[0] == pair[1]][0])]
         raise TableError(f"{source}: {name!r} has a window with itself; name two satellites")
-    # Sorted by start, then by the pair.
-    _, once = np.unique(np.stack([w.rise_s, *pair, w.set_s]), axis=1, return_index=True)
+    order = np.lexsort((w.rise_s, *pair[::-1]))
+    first = _firsts(pair[:, order].T.tolist(), w.rise_s[order].tolist(), w.set_s[order].tolist())
+    a, b = pair[:, order[first]]
     every = IslWindows(
-        a=pair[0],
-        b=pair[1],
-        start_s=w.rise_s,
-        end_s=w.set_s,
-        min_range_km=w.min_slant_range_km,
-        max_range_km=w.rise_slant_range_km,
-        clipped_start=w.clipped_start,
-        clipped_end=w.clipped_end,
+        a=a,
+        b=b,
+        start_s=w.rise_s[order[first]],
+        end_s=np.maximum.reduceat(w.set_s[order], first),
+        min_range_km=np.fmin.reduceat(w.min_slant_range_km[order], first),
+        max_range_km=np.fmax.reduceat(w.rise_slant_range_km[order], first),
+        clipped_start=np.logical_or.reduceat(w.clipped_start[order], first),
+        clipped_end=np.logical_or.reduceat(w.clipped_end[order], first),
     )
-    return IslFile(names, read.start, every.where(once))
+    return IslFile(names, read.start, every.where(np.lexsort((b, a, every.start_s))))
+
+
+def _firsts(
+    pairs: Sequence[list[int]], start_s: Sequence[float], end_s: Sequence[float]
+) -> list[int]:
+    """Which windows, sorted by pair and start, begin when none of their pair is open."""
+    firsts = []
+    of: list[int] = []
+    until_s = nan
+    for number, (pair, start, end) in enumerate(zip(pairs, start_s, end_s, strict=True)):
+        if pair != of or start >= until_s:
+            firsts.append(number)
+            of, until_s = pair, end
+        else:
+            until_s = max(until_s, end)
+    return firsts
 
 
 def _chosen_columns(

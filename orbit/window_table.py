@@ -21,6 +21,8 @@ _SEPARATORS = (",", ";", "\t")
 _BLANKS = re.compile(r"\s{2,}")
 _MOST_ABOVE = 50
 """Lines above a header that are looked through for it."""
+_RULE = re.compile(r"\s*[-=]{2}[-=\s]*")
+"""The line of dashes that reports draw below a header."""
 _ABSENT = frozenset(("", "null", "none", "nan", "nat", "n/a", "na", "-", "--"))
 _NO_NAME = frozenset(("", "null", "none", "nan"))
 
@@ -102,7 +104,7 @@ class WindowRow(Row):
 
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
-_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):(\d\d)(?::(\d\d(?:[.,]\d*)?))?")
+_SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d*)?))?")
 _ISO_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?")
 
 
@@ -218,7 +220,8 @@ def parse_window_table(
     """The header of a table and its rows, on demand; blank lines and # comments are skipped.
 
     Columns are separated by commas, semicolons, tabs, or two blanks and more, whichever the header
-    has. It is the first line that `is_header`, or the first line of all: reports have lines above.
+    has. It is the first line that `is_header`, or the first line of all: reports have lines above,
+    and a line of dashes below it.
     Raises TableError for a broken quotation, no row, a column twice, and for each row of another
     length, or tells `on_bad` of it.
     """
@@ -227,9 +230,12 @@ def parse_window_table(
     if not above:
         raise TableError(f"{source}:1: no rows found; give a header line and one row or more below")
     place, form, header = _header(above, is_header, source)
+    below = above[place + 1 :]
+    if below and _RULE.fullmatch(below[0][1]):
+        below = below[1:]
     table = Table(
         source, above[place][0], tuple(header),
-        _rows(chain(above[place + 1 :], lines), source, form, header, on_bad),
+        _rows(chain(below, lines), source, form, header, on_bad),
     )  # fmt: skip
     twice = next((name for name, times in Counter(header).items() if name and times > 1), None)
     if twice is not None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 MAX_BYTES = 1_000_000
+MOST_BYTES_OF_TABLE = 100_000_000
+"""As of all tables that `orbit` reads: a week of a constellation's links has some megabytes."""
 _FOLDER = Path(__file__).parent
 
 
@@ -48,21 +50,21 @@ def locate(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, kind: str = "YAML file", most: int = MAX_BYTES) -> str:
     """Return the text of a scenario file; missing, too large or not text is a ScenarioError."""
-    content = _content(path)
-    if len(content) > MAX_BYTES:
-        raise no_file(label(path), f"is too large; at most {MAX_BYTES} bytes are read")
+    content = _content(path, most)
+    if len(content) > most:
+        raise no_file(label(path), f"is too large; at most {most} bytes are read")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise no_file(label(path), "is not text; save the YAML file as UTF-8")
+        raise no_file(label(path), f"is not text; save the {kind} as UTF-8")
     return text
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     if "\0" in str(path):
         raise no_file(label(path), "is not a path; give a .yaml file")
     try:
@@ -72,7 +74,7 @@ def _content(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise no_file(label(path), "is not a regular file; give a .yaml file")
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(most + 1)
     except FileNotFoundError:
         raise no_file(label(path), f"no such file; {_near_file(path)}") from None
     except OSError as error:
@@ -174,7 +176,7 @@ def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
     if "\n" in isl.windows:
         return isl.windows, key
     path = _found(scenario, isl.windows, key, "file of windows")
-    return read_text(path), label(path)
+    return read_text(path, "table of windows", MOST_BYTES_OF_TABLE), label(path)
 
 
 def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:

@@ -55,6 +55,22 @@ def test_commands_of_ion_are_windows_with_rates_and_light_time():
         assert words in " ".join(found.aside)
 
 
+def test_marks_of_regions_and_contacts_of_no_span_are_left_aside():
+    regions = """\
+^ 1
+a contact -1 -1 1 1 0
+a contact 0 0 1 2 0
+m home 1
+a contact +10 +70 2 1 1000
+"""
+    assert orbit.is_contact_plan(regions)
+    contacts = orbit.parse_contact_plan(regions, "p", START, {"1": "ISS", "2": "A"})
+    found = orbit.plan_windows(contacts, ["A"])
+    assert _pieces(found) == [("ISS", "A", [10, 70], [8000], [0], [0])]
+    aside = ("^ 1", "a contact of registration", "a contact of discovery", "m home")
+    assert found.aside == aside
+
+
 HDTN = [
     {"contact": 0, "source": 2, "dest": 1, "startTime": 10, "endTime": 70, "rateBitsPerSec": 8000,
      "owlt": 1},

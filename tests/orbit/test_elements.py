@@ -85,6 +85,7 @@ NO_SUMS = f"{NAME}\n{ONE[:68]}\n{TWO[:68]}"
 WAYS = {
     "three lines": f"{NAME}\n{ONE}\n{TWO}\n",
     "comment and blank lines": f"\n# got today\n{NAME}\n\n{ONE}\n{TWO}",
+    "lines of a web page": f"{NAME}\n{ONE}\n{TWO}\n".replace(" ", "\xa0"),
     "text behind the columns": f"{NAME}\n{ONE}      0.0\n{TWO}      4320.0        360.00",
     "csv with blank lines and a comment": f"# got today\n{HEAD}\n\n{ROW}\n,,,,,,,,,,,,\n",
     "json, numbers as text": json.dumps({key: str(value) for key, value in ISS.items()}),
@@ -97,6 +98,8 @@ WAYS = {
     "kvn, another order": "\n".join(reversed(KVN.splitlines())),
     "omm, a theory of CCSDS": json.dumps({**ISS, "MEAN_ELEMENT_THEORY": "TLE"}),
     "omm, a blank for T": json.dumps({**ISS, "EPOCH": "2026-08-22 12:00:46.122912+00:00"}),
+    "omm, an offset of nothing": json.dumps({**ISS, "EPOCH": "2026-08-22T12:00:46.122912+0000"}),
+    "omm, the frame's name in the registry": json.dumps({**ISS, "REF_FRAME": "TEMEOFDATE"}),
     "omm, microseconds apart": json.dumps(
         {**ISS, "EPOCH": "2026-08-22 12:00:46", "EPOCH_MICROSECONDS": 122912}
     ),
@@ -292,6 +295,9 @@ def _assert_refused(text, place, words):
         ('{"count": 0, "results": []}', ":1: no elements found; give two-line elements"),
         (json.dumps([SATNOGS | {"tle1": ""}]), f" entry 1 ({NAME}): line 1 is ''; give line 1 of"),
         ("OBJECT_NAME;EPOCH\nA;2026", ":1: columns are not separated by commas; save the table"),
+        (f"name;line1;line2\nA;{ONE};{TWO}", ":1: columns are not separated by commas; save the"),
+        (f"{HEAD.lower()}\n{ROW}", "EPOCH, NORAD_CAT_ID, "),
+        (f"{HEAD.lower()}\n{ROW}", "are missing; rename the unknown field 'epoch'"),
         ("No GP data found\n", ":1: no element sets, it starts with 'No GP data found'"),
         ('{"error": "rate limit"}', " entry 1: an answer in place of elements, 'rate limit'"),
         ("[1]", " entry 1: is int instead of an object"),
@@ -370,8 +376,10 @@ def test_a_nameless_satellite_of_next_to_no_inclination_is_propagated(revolution
 
 def test_what_is_no_text_file_is_refused(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_bytes(b"caf\xe9")
-    refused(r"mine\.json:1: not UTF-8 text .*; give two-line", orbit.read_satellites, str(path))
+    for before, line in (("", 1), ("\ufeff", 1), ("A\r\nB\r\n", 3), ("A\rB\r", 3)):
+        path.write_bytes(before.encode() + b"caf\xe9")
+        wrong = rf"mine\.json:{line}: not UTF-8 text .*; give two-line"
+        refused(wrong, orbit.read_satellites, str(path))
     for form in ("utf-16", "utf-16-le", "utf-16-be"):
         path.write_bytes(LINES.encode(form))
         wrong = r"mine\.json:1: not UTF-8 text, but UTF-16; save it as UTF-8$"

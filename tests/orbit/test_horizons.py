@@ -154,6 +154,9 @@ def test_horizons_are_read_from_files_and_from_cells(tmp_path):
     feature = {"geometry": {"coordinates": [11, 48]}, "properties": {"min_elevation_deg": HILL}}
     (tmp_path / "p.geojson").write_text(json.dumps({"features": [feature]}))
     assert orbit.read_sites(tmp_path / "p.geojson")[0].mask == ((0.0, 5.0), (90.0, 12.5))
+    for cell in ("[[0,5],[90,12.5]]", "[[0, 5] , [90, 12.5]]"):
+        table.write_text(f'{head}A,48,11,"{cell}"\n')
+        assert orbit.read_sites(table)[0].mask == ((0.0, 5.0), (90.0, 12.5))
     table.write_text(f"{head}A,48,11,0 low\n")
     refused(
         "p.csv:2: min_elevation_deg '0 low' is neither a number nor a horizon",

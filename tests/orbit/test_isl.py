@@ -269,6 +269,19 @@ def test_windows_of_another_tool_count_once_and_keep_their_ranges():
     np.testing.assert_array_equal(again.start_s, w.start_s)
 
 
+def test_windows_of_both_directions_that_overlap_are_one_link():
+    text = (
+        f"{ROWS}A,B,2026-08-22T12:20:00Z,2026-08-22T12:30:00Z,,\n"
+        "B,A,2026-08-22T12:29:59.990Z,2026-08-22T12:30:00.013Z,800,5000\n"
+        "A,C,2026-08-22T12:04:59.985Z,2026-08-22T12:05:00.010Z,1,5\n"
+    )
+    w = orbit.parse_isl_windows(text, "sky.csv", START).windows
+    assert [w.a.tolist(), w.b.tolist()] == [[0, 0, 0], [2, 1, 1]]
+    np.testing.assert_allclose(w.start_s, [0, 600, 1200])
+    np.testing.assert_allclose(w.end_s, [300.01, 1200, 1800.013])
+    assert (w.min_range_km.tolist(), w.max_range_km.tolist()) == ([1, 900, 800], [5, 4000, 5000])
+
+
 @pytest.mark.parametrize(
     ("words", "old", "new"),
     [

@@ -87,6 +87,22 @@ def test_neither_company_nor_the_length_of_the_span_changes_a_window(refine):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7, err_msg=column.name)
 
 
+@pytest.mark.parametrize("mask", [10.0, [(0, 10), (180, 12)]])
+def test_a_span_that_begins_at_a_set_or_ends_at_a_rise_of_a_table_has_nothing_of_that_pass(mask):
+    site = orbit.Site("S", 48.1, 11.6, min_elevation_deg=mask)
+    asked = CIRCLES[::3], [site]
+    whole = orbit.contact_windows(*asked, START, START + DAY, 10.0, "sgp4")
+    assert len(whole) > 8
+    for w in range(len(whole)):
+        rise, set_ = (
+            START + timedelta(seconds=float(s[w])) for s in (whole.rise_s, whole.set_s)
+        )  # to the microsecond, as a table has them
+        after = orbit.contact_windows(*asked, set_, set_ + DAY / 12, 10.0, "sgp4")
+        before = orbit.contact_windows(*asked, rise - DAY / 12, rise, 10.0, "sgp4")
+        for found in (after, before):
+            assert (found.set_s - found.rise_s).min(initial=1.0) >= 1e-6
+
+
 def test_the_table_holds_the_windows_with_names_and_utc():
     end = START + DAY / 2
     there = START.astimezone(timezone(timedelta(hours=9)))

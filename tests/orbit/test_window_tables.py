@@ -16,7 +16,7 @@ FORMS = (
     "2026-03-29T20:56:12.192", "2026-03-29 20:56:12.192", "20260329T205612.192",
     "29 Mar 2026 20:56:12.192", "29-Mar-2026 20:56:12.192", "2026 Mar 29 20:56:12.192",
     "2026/03/29 20:56:12.192", "29.03.2026 20:56:12.192", "2026-088T20:56:12.192",
-    "Sun 29 March 2026 20:56:12.192",
+    "Sun 29 March 2026 20:56:12.192", "29-MAR-2026 20:56:12.192", "29 mar 2026 20:56:12.192",
 )  # fmt: skip
 SAY_UTC = (
     "rise_utc",
@@ -74,6 +74,13 @@ DURATIONS = (
 def test_a_duration_is_in_the_unit_of_its_header(header, cell, seconds):
     text = f"site,rise_utc,{header}\nA,2026-03-29T20:56:12,{cell}\n"
     assert _first(text, columns={"duration_s": header})["set_s"] == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["0:10:75", "0:75:00", "7:01:99", "0 days 00:06:60"])
+def test_a_duration_with_sixty_seconds_or_minutes_is_refused(cell):
+    text = f"site,rise_utc,Duration\nA,2026-03-29T20:56:12,{cell}\n"
+    words = rf"t\.csv:2: Duration '{cell}'"
+    refused(words, _first, text, columns={"duration_s": "Duration"})
 
 
 ANGLES = [
@@ -185,6 +192,27 @@ def test_tables_with_other_separators_and_lines_above_the_header_are_read():
     assert found.windows.max_elevation_deg.tolist() == [16.97, 5.0]
 
 
+STK = """\
+Facility-Bern-To-Satellite-ISS
+------------------------------
+                  Access        Start Time (UTCG)           Stop Time (UTCG)        Duration (sec)
+                  ------    ------------------------    ------------------------    --------------
+                       1    29 Mar 2026 20:56:12.192    29 Mar 2026 21:02:42.192           390.000
+                       2     1 Apr 2026 20:56:12.192     1 Apr 2026 21:01:12.192           300.000
+"""
+
+
+def test_a_line_of_dashes_below_the_header_is_no_row():
+    columns = {"rise_utc": "Start Time (UTCG)", "set_utc": "Stop Time (UTCG)"}
+    columns["duration_s"] = "Duration (sec)"
+    found = orbit.parse_windows(STK, columns=columns, site="Bern")
+    assert found.start == RISE
+    np.testing.assert_allclose(found.windows.set_s - found.windows.rise_s, [390.0, 300.0])
+    lines = STK.splitlines(keepends=True)
+    text = "".join([*lines, lines[3]])
+    refused(r"t\.csv:7: .* is not a time", _first, text, columns=columns, site="Bern")
+
+
 def test_names_of_the_file_become_those_of_the_user():
     text = "satellite,site,rise_utc,duration_s\n25544,Zürich (ETH),2026-03-29T20:56:12,60\n"
     names = {"Zürich (ETH)": "Zurich", "25544": "ISS"}
@@ -216,6 +244,18 @@ def test_bad_rows_are_left_out_and_nothing_that_is_right(placed):
     assert wrong <= at and len(bad) == len(placed)
     if placed:
         refused(r"t\.csv:\d+: ", orbit.parse_windows, text, "t.csv")
+
+
+def test_a_header_that_comes_again_is_left_out_only_where_rows_name_their_site_and_satellite():
+    head = "rise_utc,set_utc"
+    rows = [f"2026-03-29T2{hour}:00:00Z,2026-03-29T2{hour}:10:00Z" for hour in range(2)]
+    report = "\n".join(["Observer: A", head, rows[0], "", "Observer: B", head, rows[1], ""])
+    words = r"t\.csv:6: the header comes again, .* may be of another satellite or site"
+    refused(words, orbit.parse_windows, report, "t.csv", site="A", on_bad=[].append)
+    named = [f"satellite,site,{head}", f"X,A,{rows[0]}", f"satellite,site,{head}", f"X,B,{rows[1]}"]
+    bad = []
+    found = orbit.parse_windows("\n".join(named), "t.csv", on_bad=bad.append)
+    assert (found.sites, len(bad)) == (["A", "B"], 1)
 
 
 def test_a_table_without_a_good_row_is_refused():

@@ -215,7 +215,10 @@ def test_sites_are_read_in_order_with_comments_and_blanks(tmp_path):
     unnamed = orbit.read_sites(_written(tmp_path, f"{PLACE}47,8.5\n-3,1"))
     assert unnamed == [orbit.Site("0", 47.0, 8.5), orbit.Site("1", -3.0, 1.0)]
     bad = _written(tmp_path, GOOD, "latin-1")
-    refused("table.csv:1: not UTF-8 text .* save the table as CSV", orbit.read_sites, bad)
+    refused("table.csv:5: not UTF-8 text .* save the table as CSV", orbit.read_sites, bad)
+    for form in ("utf-16", "utf-16-le"):
+        other = _written(tmp_path, GOOD, form)
+        refused("table.csv:1: not UTF-8 text, but UTF-16; save it", orbit.read_sites, other)
 
 
 def test_windows_slots_and_coverage_that_cannot_be_are_refused():
@@ -287,6 +290,10 @@ def test_points_of_geojson_are_sites(tmp_path):
         orbit.Site("A", 47.0, 8.5, 500.0, 5.0),
         orbit.Site("B", -33.0, -70.0),
     ]
+    said = {"Name": "C", "ALTITUDE_M": "120", "latitude_deg": 1, "description": "dish"}
+    here = {"type": "Point", "coordinates": [8.5, 47.0]}
+    path.write_text(json.dumps({"features": [{"geometry": here, "properties": said}]}))
+    assert orbit.read_sites(path) == [orbit.Site("C", 47.0, 8.5, 120.0)]
     absent = {"name": None, "min_elevation_deg": None}
     nulls = [
         {"geometry": {"coordinates": [8.5, 47.0, None]}, "properties": absent},
@@ -296,6 +303,8 @@ def test_points_of_geojson_are_sites(tmp_path):
     assert orbit.read_sites(path) == [orbit.Site("0", 47.0, 8.5), orbit.Site("1", 47.0, 8.5)]
     table = f"{PLACE.strip()},altitude_m,min_elevation_deg\n47,8.5,null,NaN\n47,8.5,,None\n"
     assert orbit.read_sites(_written(tmp_path, table)) == orbit.read_sites(path)
+    line = {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}
+    high = {"type": "Point", "coordinates": [8.5, 47.0, 0]}
     for wrong, said in (
         (json.dumps({"features": [{"geometry": None}]}), "feature:1: is no point"),
         (json.dumps({"features": [{"geometry": {"coordinates": [8, None]}}]}), "1: is no point"),
@@ -303,6 +312,11 @@ def test_points_of_geojson_are_sites(tmp_path):
         ("[" * 100_000, "stations.geojson:1: no GeoJSON with a list of features"),
         (json.dumps({"features": []}), "stations.geojson:1: has 0 features"),
         (json.dumps({"features": [{"geometry": {"coordinates": [1]}}]}), "feature:1: is no point"),
+        (json.dumps({"features": [{"geometry": line}]}), "feature:1: is no point; leave lines"),
+        (
+            json.dumps({"features": [{"geometry": high, "properties": {"altitude_m": 520}}]}),
+            "feature:1: altitude_m 520 is not the third coordinate, 0; keep one of them",
+        ),
         (
             json.dumps({"features": [{"geometry": {"coordinates": [8.5, "x"]}}]}),
             "feature:1: latitude_deg 'x' is not a number",

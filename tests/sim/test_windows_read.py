@@ -81,6 +81,17 @@ def test_links_between_satellites_of_a_plan_are_those_of_the_scenario(tmp_path):
         assert found[name].tolist() == wanted[name].tolist()
 
 
+def test_a_table_of_links_may_be_larger_than_a_scenario_and_is_called_a_table(tmp_path):
+    path = tmp_path / "links.csv"
+    text = "a,b,start_utc,end_utc\n" + "# a week\n" * 200_000
+    path.write_text(text)
+    scenario = scenarios.load("iridium-isl", {"link.isl.windows": str(path)})
+    assert scenarios.isl_windows(scenario) == (text, str(path))
+    path.write_text(text[:100], encoding="utf-16")
+    with pytest.raises(scenarios.ScenarioError, match="not text; save the table of windows as UTF"):
+        scenarios.isl_windows(scenario)
+
+
 def test_a_link_budget_of_a_contact_plan_is_refused_as_its_rates_follow_from_none(leomix, tmp_path):
     (tmp_path / "p.ionrc").write_text("a contact +0 +60 1 2 100\na contact +0 +60 2 1 100\n")
     path = tmp_path / "s.yaml"
