@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from learning import Learner, stream
 from tests.kit import learning as kit
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
-OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts")
+OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed")
 
 
 class Tied(nn.Module):
@@ -60,6 +61,18 @@ class Parts(nn.Module):
     def forward(self, x):
         hidden = self.factor(self.base(x)) * self.a + self.delta["p:q+r"]
         return self.optimizer(torch.relu(hidden) * self.delta["a"])
+
+
+class Recomputed(nn.Module):
+    """Runs its first map once more when gradients go back."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.first, self.head = nn.Linear(64, 12), nn.Linear(12, spec.classes)
+
+    def forward(self, x):
+        hidden = checkpoint(lambda y: torch.tanh(self.first(y)), x, use_reentrant=False)
+        return self.head(hidden)
 
 
 def mlp(spec, width=16):
