@@ -314,6 +314,15 @@ def _foreign(model: nn.Module) -> Iterator[str]:
                 f"has a compiled torch.jit module{where}, which runs with no weights but its own; "
                 "give the Python module that it was compiled from"
             )
+    for path, parameter in model.named_parameters():
+        if getattr(parameter, "_backward_hooks", None) or getattr(
+            parameter, "_post_accumulate_grad_hooks", None
+        ):
+            yield (
+                f"has a hook on the gradient of its parameter {path!r}, which is not called where "
+                "others take its place; change the gradient in forward, by a hook on what is "
+                "computed from it"
+            )
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):
             yield f"has a lazy parameter {path!r}; give its module all sizes"

@@ -156,6 +156,8 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
 def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> Tensor:
     """Run the model in evaluation mode; return its logits (n, classes)."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
+    samples = x.clone()
+    parameters = {path: _as_it_is(parameter) for path, parameter in model.named_parameters()}
     try:
         logits, routings = forward_with_routing(model, x)
         tokens_of(model, x)
@@ -164,6 +166,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
+    _check_given(kind, model, parameters, x, samples)
     wanted = (len(y), spec.classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -190,6 +193,38 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
     return logits
+
+
+_AsItIs = tuple[Tensor, int, int]
+"""A copy of a parameter, where its numbers lie, and how often it has changed in place."""
+
+
+def _as_it_is(parameter: Tensor) -> _AsItIs:
+    return parameter.detach().clone(), parameter.data_ptr(), parameter._version  # noqa: SLF001
+
+
+def _check_given(
+    kind: str, model: nn.Module, before: Mapping[str, _AsItIs], x: Tensor, samples: Tensor
+) -> None:
+    """Refuse a forward that changes parameters, as they were ``before``, or ``samples`` to x.
+
+    What it puts into a parameter would be lost, and samples are used again.
+    """
+    if not torch.equal(x, samples):
+        raise refusal(
+            kind, "changes its samples in place in forward; compute others, as x = x / 2 for x /= 2"
+        )
+    for path, parameter in model.named_parameters():
+        if path in before:
+            copy, *place = before[path]
+            now, *here = _as_it_is(parameter)
+            if place != here or not torch.equal(copy, now):
+                raise refusal(
+                    kind,
+                    f"changes its parameter {path!r} in forward, which training and evaluation "
+                    "would not keep; compute with a changed copy of it, as "
+                    "torch.nn.utils.parametrize does",
+                )
 
 
 def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
