@@ -116,6 +116,8 @@ def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequen
         loss=float(mean_loss(form, answers, y)),
         samples=len(y),
     )
+    if metrics and answers.dtype == torch.bfloat16:  # which NumPy does not know
+        answers = answers.float()
     arrays = (answers.cpu().numpy(), y.cpu().numpy()) if metrics else ()
     return score | _figures(metrics, arrays)
 

@@ -148,6 +148,20 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     assert sent_numbers == sum(merged[n].numel() for n in trained)
 
 
+def right(logits, labels):
+    return float((logits.argmax(1) == labels).mean())
+
+
+@pytest.mark.parametrize("kind", ["vector-mlp", "image-cnn", "mlp"])
+def test_a_model_in_bfloat16_is_tested_as_any_other(kind):
+    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
+    both = (config(kind, data=data, precision=p) for p in ("bfloat16", "float64"))
+    short, exact = (Learner(one, metrics=(f"{__name__}:right",)) for one in both)
+    assert short.test_labels() == exact.test_labels()
+    for score in short.evaluate(short.start()):
+        assert score["right"] == pytest.approx(score["accuracy"])
+
+
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [
