@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -123,7 +124,8 @@ def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequen
 
 
 def _figures(metrics: Sequence[str], given: Sequence[Any]) -> Score:
-    return cast(Score, {column_of(name): measured(name, *given) for name in metrics})
+    # Each one has a copy, as it may change it: labels are those of all later evaluations.
+    return cast(Score, {column_of(name): measured(name, *deepcopy(given)) for name in metrics})
 
 
 # How often each cluster's data activate each expert: what model splitting is based on.

@@ -152,6 +152,22 @@ def right(logits, labels):
     return float((logits.argmax(1) == labels).mean())
 
 
+def spoils(logits, labels):
+    logits[:] = 0.0
+    labels[:] = 0
+    return 0.0
+
+
+def test_a_metric_may_change_what_it_is_given():
+    plain, spoilt = (
+        Learner(config("mlp"), metrics=tuple(f"{__name__}:{name}" for name in names))
+        for names in (["right"], ["spoils", "right"])
+    )
+    for _ in range(2):
+        before, after = (learner.evaluate(learner.start()) for learner in (plain, spoilt))
+        assert after == [{**score, "spoils": 0.0} for score in before]
+
+
 @pytest.mark.parametrize("kind", ["vector-mlp", "image-cnn", "mlp"])
 def test_a_model_in_bfloat16_is_tested_as_any_other(kind):
     data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
