@@ -563,6 +563,13 @@ class InPlace(Renormed):
         return nn.Linear.forward(self, x)
 
 
+def made_otherwise(spec):
+    module = nn.Linear(64, spec.classes)
+    if not module.weight.is_meta:
+        module.register_buffer("seen", torch.zeros(3))
+    return module
+
+
 def hooked(spec):
     module = nn.Linear(64, spec.classes)
     module.weight.register_hook(lambda gradient: gradient.clamp(-0.1, 0.1))
@@ -604,6 +611,7 @@ def hooked(spec):
         ("RenormedWords", r"changes its parameter 'words.weight' in forward"),
         ("InPlace", r"changes its samples in place in forward; compute others"),
         ("hooked", r"has a hook on the gradient of its parameter 'weight', which is not called"),
+        ("made_otherwise", r"has another tensor 'seen' where it is made on the device meta"),
         ("OneArgument", r"cannot be made by calling it with \(spec\) \(TypeError.*'width'"),
     ],
 )

@@ -13,7 +13,7 @@ from tests.kit import learning as kit
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
-OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed")
+OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed", "orthogonal")
 
 
 class Tied(nn.Module):
@@ -73,6 +73,12 @@ class Recomputed(nn.Module):
     def forward(self, x):
         hidden = checkpoint(lambda y: torch.tanh(self.first(y)), x, use_reentrant=False)
         return self.head(hidden)
+
+
+def orthogonal(spec):
+    """A matrix of orthogonal rows, one factor of which is a buffer that nothing moves."""
+    first = nn.utils.parametrizations.orthogonal(nn.Linear(64, 12))
+    return nn.Sequential(first, nn.Tanh(), nn.Linear(12, spec.classes))
 
 
 def mlp(spec, width=16):
