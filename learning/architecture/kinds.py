@@ -118,6 +118,11 @@ def check_form(model: ModelConfig, spec: InputSpec) -> None:
             f"learning.model.kind: {model.kind!r} takes {' or '.join(kind.forms)} data, but these "
             f"are {spec.form}{cure}{timing}"
         )
+    if spec.form == "image" and kind.plain and min(spec.shape[1:]) < IMAGE_STRIDE:
+        raise ValueError(
+            f"learning.model.kind: {model.kind!r} takes images of {IMAGE_STRIDE} x {IMAGE_STRIDE} "
+            f"pixels or more, channels first, but these have the shape {spec.shape}"
+        )
 
 
 def model_keys(name: str, *, checkpoints: bool) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import replace
 from textwrap import shorten
@@ -10,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.samples import TEXTS, Dataset, Domain, Encoding, Rows, SampleArrays
+from learning.data.samples import TEXTS, Dataset, Domain, Encoding, InputSpec, Rows, SampleArrays
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
@@ -33,12 +34,15 @@ def own_dataset(make: Callable[..., Dataset], config: LearningConfig) -> Dataset
     if len(made.domains) != len(config.clusters):
         own.refuse(f"gives {len(made.domains)} domains; it must give one for each cluster")
     domains = [
-        own.domain(domain, cluster)
-        for domain, cluster in zip(made.domains, config.clusters, strict=True)
+        own.domain(domain, cluster, devices)
+        for domain, cluster, devices in zip(
+            made.domains, config.clusters, config.devices, strict=True
+        )
     ]
 
     def encode(rows: Rows) -> Encoding:
-        found = own.called("encode fails", lambda: made.encode(rows))
+        given = own.called("encode fails", lambda: made.encode(rows))
+        found = own.encoding(given)
         own.check_labels(domains, found.spec.classes)
         return Encoding(found.spec, lambda some: own.features(found, some))
 
@@ -66,13 +70,22 @@ class _Own:
             )
             self.refuse(f"{what} ({type(error).__name__}{': ' if first else ''}{first})")
 
-    def domain(self, domain: Domain, cluster: str) -> Domain:
+    def domain(self, domain: Domain, cluster: str, devices: int) -> Domain:
         """Return the samples of a cluster: what ``encode`` makes features of, and whole numbers."""
+        if not isinstance(domain, Domain):
+            what = f"a {type(domain).__name__} for {cluster!r}"
+            self.refuse(f"gives {what}; it must give a learning.data.samples.Domain")
         train = self._samples(domain.train, f"train of {cluster!r}")
         test = self._samples(domain.test, f"test of {cluster!r}")
         device = domain.device
         if device is not None:
             device = self._whole(device, f"the devices of {cluster!r}")
+            odd = device[(device < 0) | (device >= devices)]
+            if len(odd):
+                self.refuse(
+                    f"gives a sample to device {odd[0]} of {cluster!r}, whose devices are 0 to "
+                    f"{devices - 1}"
+                )
         for samples in (train, test):
             sizes = {len(part) for part in samples}
             if device is not None and samples is train:
@@ -96,6 +109,30 @@ class _Own:
                 "give whole numbers (n,), labels from 0 on"
             )
         return array.astype(np.int64, copy=False)
+
+    def encoding(self, given: Encoding) -> Encoding:
+        """Return an encoding whose spec has numbers of Python's, as are stored as JSON."""
+        if not isinstance(given, Encoding) or not isinstance(given.spec, InputSpec):
+            what = type(getattr(given, "spec", given)).__name__
+            self.refuse(
+                f"encode gives a {what}; it must give a learning.data.samples.Encoding of an "
+                "InputSpec"
+            )
+        spec = given.spec
+        try:
+            whole = replace(
+                spec,
+                shape=tuple(operator.index(side) for side in spec.shape),
+                classes=operator.index(spec.classes),
+                vocabulary=None if spec.vocabulary is None else operator.index(spec.vocabulary),
+                separator=None if spec.separator is None else operator.index(spec.separator),
+            )
+        except TypeError:
+            self.refuse(
+                f"gives a spec of shape {spec.shape!r:.60} and {spec.classes!r:.40} classes; give "
+                "a tuple of whole numbers, like (6,), and a whole number"
+            )
+        return given._replace(spec=whole)
 
     def check_labels(self, domains: list[Domain], classes: int) -> None:
         """Refuse labels that are none of the classes."""
@@ -146,4 +183,6 @@ def as_array(values: Any) -> NDArray[Any]:
         if hasattr(values, way):
             values = getattr(values, way)()
     array = np.asarray(values)
-    return array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    # Torch knows no strides that go backward, as of arrays that were flipped.
+    copied = not array.flags.writeable or any(stride < 0 for stride in array.strides)
+    return array.astype(array.dtype.newbyteorder("="), copy=copied)

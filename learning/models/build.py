@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
 from learning.architecture.kinds import check_form, precision_of
 from learning.data.samples import InputSpec
@@ -200,16 +201,20 @@ def named_by(maker: Maker) -> set[str]:
 def make_shapes(config: ModelConfig, spec: InputSpec, here: Residency | None = None) -> nn.Module:
     """Return :func:`make_model` on the device "meta": tensors have shapes, and take no memory.
 
-    A module of one's own that cannot be made so, since it computes with its tensors, is real.
+    A module of one's own that cannot be made so, since it computes with its tensors, is real. So is
+    one with parametrizations: their buffers are computed, and are not there on "meta".
     """
     _maker_of(config.kind)  # so that what its module makes while it is imported is real
     try:
         with torch.device("meta"):
-            return make_model(config, spec, here)
+            model = make_model(config, spec, here)
     except ValueError:
         if config.kind in MODELS.shipped:
             raise
         return _made_from(0, config, spec, here)
+    if any(is_parametrized(module) for module in model.modules()):
+        return _made_from(0, config, spec, here)
+    return model
 
 
 def refusal(kind: str, why: str) -> ValueError:
@@ -313,6 +318,15 @@ def _foreign(model: nn.Module) -> Iterator[str]:
             yield (
                 f"has a compiled torch.jit module{where}, which runs with no weights but its own; "
                 "give the Python module that it was compiled from"
+            )
+    for path, parameter in model.named_parameters():
+        if getattr(parameter, "_backward_hooks", None) or getattr(
+            parameter, "_post_accumulate_grad_hooks", None
+        ):
+            yield (
+                f"has a hook on the gradient of its parameter {path!r}, which is not called where "
+                "others take its place; change the gradient in forward, by a hook on what is "
+                "computed from it"
             )
     for path, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -85,6 +85,7 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     model = random_model(config, spec)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
+    _check_shapes(kind, model, make_shapes(config.model, spec))
     logits = _check_forward(kind, model, x, y, spec)
     doubted = [*_doubts_of_logits(config, model, x, logits)]
     if everything:
@@ -119,6 +120,18 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
         doubted.insert(0, doubts.hidden_state(kind, kept))
     return Traits(batched and not why, draws, tied, why, tuple(doubted))
+
+
+def _check_shapes(kind: str, model: nn.Module, shapes: nn.Module) -> None:
+    """Refuse a module whose ``shapes`` are not those that it has in memory."""
+    both = [dict(one.named_parameters()) | buffers_of(one) for one in (model, shapes)]
+    sizes = [{path: tuple(tensor.shape) for path, tensor in kept.items()} for kept in both]
+    if odd := sizes[0].items() ^ sizes[1].items():
+        raise refusal(
+            kind,
+            f"has another tensor {min(odd)[0]!r} where it is made on the device meta; make the "
+            "same ones wherever it is made",
+        )
 
 
 _MORE = {
@@ -156,6 +169,8 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
 def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> Tensor:
     """Run the model in evaluation mode; return its logits (n, classes)."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
+    samples = x.clone()
+    parameters = {path: _AsItIs.of(parameter) for path, parameter in model.named_parameters()}
     try:
         logits, routings = forward_with_routing(model, x)
         tokens_of(model, x)
@@ -164,6 +179,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
+    _check_given(kind, model, parameters, x, samples)
     wanted = (len(y), spec.classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -190,6 +206,46 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
     return logits
+
+
+class _AsItIs(NamedTuple):
+    """A parameter at one time: ``place`` is the memory that it has, which is not used anew."""
+
+    numbers: Tensor
+    place: Tensor
+    changes: int
+
+    @classmethod
+    def of(cls, parameter: Tensor) -> _AsItIs:
+        """Return what a parameter is now."""
+        place = parameter.detach()
+        return cls(place.clone(), place, parameter._version)  # noqa: SLF001
+
+    def is_kept(self, parameter: Tensor) -> bool:
+        """Whether a parameter is still the same, in the same memory, and nothing was put there."""
+        now = _AsItIs.of(parameter)
+        same = now.place.data_ptr() == self.place.data_ptr() and now.changes == self.changes
+        return same and torch.equal(now.numbers, self.numbers)
+
+
+def _check_given(
+    kind: str, model: nn.Module, before: Mapping[str, _AsItIs], x: Tensor, samples: Tensor
+) -> None:
+    """Refuse a forward that changes parameters, as they were ``before``, or ``samples`` to x.
+
+    What it puts into a parameter would be lost, and samples are used again.
+    """
+    if not torch.equal(x, samples):
+        raise refusal(
+            kind, "changes its samples in place in forward; compute others, as x = x / 2 for x /= 2"
+        )
+    for path, parameter in model.named_parameters():
+        if path in before and not before[path].is_kept(parameter):
+            raise refusal(
+                kind,
+                f"changes its parameter {path!r} in forward, which training and evaluation would "
+                "not keep; compute with a changed copy of it, as torch.nn.utils.parametrize does",
+            )
 
 
 def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:

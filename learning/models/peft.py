@@ -22,6 +22,7 @@ from learning.settings import ModelConfig
 
 PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"
 CONFIG = "adapter_config.json"
 ABOUT = "leomix.json"
 
@@ -91,6 +92,12 @@ def adapted(folder: Path, names: Names, tensors: Tensors) -> Tensors:
     product that fills any memory. Raises :class:`ValueError` for a folder that holds no adapter, a
     broken one, or one of another model or method: no key and no tensor of it is passed over.
     """
+    pickled = folder / PICKLED
+    if pickled.is_file() and not (folder / WEIGHTS).exists():
+        raise ValueError(
+            f"{pickled}: pickled weights are not read; save the adapter anew, with "
+            "save_pretrained(safe_serialization=True)"
+        )
     try:
         file = open_tensors(folder / WEIGHTS)
         keys = AdapterKeys(read_object(folder / CONFIG))

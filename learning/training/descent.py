@@ -255,7 +255,29 @@ def loss_of(
 
     if getattr(model, "stacks", False):
         return stacked
-    return sgd.each(of_one, together=together)
+    if together:
+        return sgd.each(of_one, together=True)
+    inside = _Inside(model)
+
+    def alone(tensors: Tensors) -> sgd.Holding:
+        given = {f"model.{path}": tensor for path, tensor in {**shared, **tensors}.items()}
+        return sgd.Holding(
+            partial(of_one, tensors),
+            lambda call: functional_call(inside, dict(given), (call,), tie_weights=tied),
+        )
+
+    return alone
+
+
+class _Inside(nn.Module):
+    """A module around a model, which makes a call while the model has other tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, call: Callable[[], Any]) -> Any:
+        return call()
 
 
 class Joint(NamedTuple):
@@ -294,7 +316,10 @@ def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
                 run[path] = torch.cat([*parts, *own], RANKS[factor])
         return run
 
-    return lambda tensors: lambda *batch: loss(joined(tensors))(*batch)
+    return lambda tensors: sgd.Holding(
+        lambda *batch: loss(joined(tensors))(*batch),
+        lambda call: sgd.held(loss(joined(tensors)), call),
+    )
 
 
 def _beside(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -116,12 +117,15 @@ def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequen
         loss=float(mean_loss(form, answers, y)),
         samples=len(y),
     )
+    if metrics and answers.dtype == torch.bfloat16:  # which NumPy does not know
+        answers = answers.float()
     arrays = (answers.cpu().numpy(), y.cpu().numpy()) if metrics else ()
     return score | _figures(metrics, arrays)
 
 
 def _figures(metrics: Sequence[str], given: Sequence[Any]) -> Score:
-    return cast(Score, {column_of(name): measured(name, *given) for name in metrics})
+    # Each one has a copy, as it may change it: labels are those of all later evaluations.
+    return cast(Score, {column_of(name): measured(name, *deepcopy(given)) for name in metrics})
 
 
 # How often each cluster's data activate each expert: what model splitting is based on.

@@ -67,7 +67,7 @@ def with_term(
                 )
             return plain(*batch) + added
 
-        return total
+        return sgd.Holding(total, lambda call: sgd.held(plain, call))
 
     return of, frozen
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -38,13 +38,35 @@ from learning.values.store import ALIGNMENT_BYTES
 # An operation without a rule of its own runs device by device: that is what is wanted then.
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
 
+T = TypeVar("T")
 Batch = tuple[Tensor, ...]
 """What a loss takes beside the tensors: inputs and labels of one minibatch, for example."""
 Loss = Callable[[Tensors], Callable[..., Tensor]]
 """``loss(tensors)(*batch)`` is the mean loss of a minibatch, summed over devices that are stacked.
 
-The tensors change in place between two batches.
+The tensors change in place between two batches. What goes back through the loss may need the model
+with them again, as where activations are computed anew: such a loss is :class:`Holding`.
 """
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The ``loss`` of a minibatch; ``held(call)`` makes a call while the model has its tensors."""
+
+    loss: Callable[..., Tensor]
+    held: Callable[[Callable[[], Any]], Any]
+
+    def __call__(self, *batch: Tensor) -> Tensor:
+        """Return the loss of a minibatch."""
+        return self.loss(*batch)
+
+
+def held(loss_of: Callable[..., Tensor], call: Callable[[], T]) -> T:
+    """Return what a call gives that is made while a model, if any, has the tensors of its loss."""
+    if not isinstance(loss_of, Holding):
+        return call()
+    found: T = loss_of.held(call)
+    return found
 
 
 def each(loss: Callable[..., Tensor], *, together: bool) -> Loss:
@@ -191,8 +213,12 @@ def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) 
         given = batch if together else [part[0] for part in batch]
         if problem.taped:
             return gradients_of(lambda: loss_of(*given), leaves, share)
-        value = loss_of(*given)
-        return _by(leaves, value if share == 1.0 else share * value)
+
+        def found() -> Tensors:
+            value = loss_of(*given)
+            return _by(leaves, value if share == 1.0 else share * value)
+
+        return held(loss_of, found)
 
     def of(batch: Batch) -> Tensors:
         if size is None:
@@ -215,7 +241,8 @@ def gradients(
 ) -> dict[str, Tensor]:
     """Return the gradient of the loss of ``batch`` by name, each device's own if there are some."""
     leaves = _leaves(tensors)
-    return _by(leaves, loss({**(frozen or {}), **leaves})(*batch))
+    loss_of = loss({**(frozen or {}), **leaves})
+    return held(loss_of, lambda: _by(leaves, loss_of(*batch)))
 
 
 def _leaves(tensors: Tensors) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from learning.architecture.footprint import (
 )
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
-from learning.data.samples import LABELLED, Form, InputSpec, join
+from learning.data.samples import LABELLED, TEXTS, Form, InputSpec, join
 from learning.models.build import (
     failure,
     fill,
@@ -312,17 +312,22 @@ def build_task(config: LearningConfig) -> Task:
                 f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
                 "of batches, which would be those of pieces; remove it"
             )
+    shards = {
+        name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
+        for name, parts in samples.shards.items()
+    }
+    test = {name: to_tensors(arrays, config) for name, arrays in samples.test.items()}
+    for name, shard in shards.items():
+        _check_features(config, samples.spec, f"train of {name!r}", shard.samples.x)
+        _check_features(config, samples.spec, f"test of {name!r}", test[name].x)
     initial, sources = _initial(config, samples.spec, trial)
     return Task(
         config=config,
         names=names,
         spec=samples.spec,
-        shards={
-            name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
-            for name, parts in samples.shards.items()
-        },
+        shards=shards,
         trial=trial,
-        test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
+        test=test,
         initial=initial,
         traits=traits,
         buffers=frozenset(map(names.stored, buffers_of(model))),
@@ -332,6 +337,40 @@ def build_task(config: LearningConfig) -> Task:
         validation={name: apart[id(arrays.x)] for name, arrays in samples.validation.items()},
         sources=sources,
     )
+
+
+def _check_features(config: LearningConfig, spec: InputSpec, what: str, x: Tensor) -> None:
+    """Refuse features (n, ...) that the model cannot take: of another type, or not finite.
+
+    A module of one's own may take any type, and what is not finite if it gives logits all the same.
+    """
+    shipped = config.model.kind in MODELS.shipped
+    if shipped and x.is_floating_point() is (spec.form in TEXTS):
+        wanted = "int64, the ids of tokens" if spec.form in TEXTS else "float32"
+        raise ValueError(
+            f"learning.data.kind: {config.data.kind!r} gives features of type "
+            f"{str(x.dtype).removeprefix('torch.')} ({what}), and {config.model.kind!r} takes "
+            f"{spec.form} data; give {wanted}"
+        )
+    if not x.is_floating_point() or x.sum().isfinite():
+        return
+    odd = ~x.flatten(1).isfinite().all(1)
+    rows = odd.nonzero()[:, 0].tolist()
+    if rows and (shipped or not _has_logits(config, spec, x[odd][:1])):
+        raise ValueError(
+            f"learning.data.kind: {config.data.kind!r} gives features that are not finite in "
+            f"float32, in {len(rows)} of {len(x)} samples ({what}); fill or scale them, or remove "
+            "these samples"
+        )
+
+
+def _has_logits(config: LearningConfig, spec: InputSpec, x: Tensor) -> bool:
+    """Whether a module of one's own gives finite logits of samples."""
+    try:
+        with torch.no_grad():
+            return bool(random_model(config, spec)(x).isfinite().all())
+    except ANYTHING:  # a module may raise anything
+        return False
 
 
 def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:

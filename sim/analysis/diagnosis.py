@@ -249,7 +249,9 @@ def noise_of(curve: Sequence[Evaluation]) -> float:
     """Return by how much the accuracy at the end may be off by chance of the samples, at 95 %."""
     final = curve[-1].accuracy
     samples = curve[-1].samples
-    return QUANTILE * math.sqrt(final * (1.0 - final) / samples) if samples else 0.0
+    if not samples or not 0.0 <= final <= 1.0:  # unknown, or no share of samples
+        return 0.0
+    return QUANTILE * math.sqrt(final * (1.0 - final) / samples)
 
 
 def has_trained(tables: Mapping[str, pa.Table]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
@@ -52,6 +52,8 @@ from statements import Code, Set, Statement
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""
+MOST_EXAMPLES = 2**53
+"""Examples of a client at most: up to here numbers of both kinds are exact."""
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
 
@@ -193,7 +195,11 @@ class Functions(OwnLearning):
         if (cluster, device) not in known:
             use = "test_data" if device is None else "data"
             context = self._context(cluster, device, use)
-            known[cluster, device] = self.code.call(use, context=context).value
+            made = self.code.call(use, context=context).value
+            if any(isinstance(part, Iterator) for part in _parts_of(made)):
+                what = "an iterator, which has nothing left after one round; give a list"
+                raise self.code.wrong(use, context, what)
+            known[cluster, device] = made
         return known[cluster, device]
 
     def _asked(self, use: str, context: Context, data: Any, make: Any) -> Any:
@@ -251,8 +257,8 @@ class Functions(OwnLearning):
         try:
             if differs := trees.unlike(weights, self.weights):
                 raise ValueError(differs)
-            if int(examples) < 0 or 0 < examples < 1:
-                raise ValueError(f"{examples} examples")
+            if not 0 <= int(examples) == examples <= MOST_EXAMPLES:
+                raise ValueError(f"{examples!r:.40} examples")
         except (TypeError, ValueError, OverflowError) as error:
             raise self.code.wrong("train", context, str(error)) from None
         return trees.arranged(weights, self.weights), int(examples)
@@ -278,6 +284,9 @@ class Functions(OwnLearning):
                 found = {name: _number(value) for name, value in there.items()}
             except ValueError:
                 raise self.code.wrong("evaluate", context, f"{said!r:.80}") from None
+            if not 0.0 <= found.get("accuracy", 0.0) <= 1.0 and not math.isnan(found["accuracy"]):
+                what = f"an accuracy of {found['accuracy']:g}, which is a share from 0 to 1"
+                raise self.code.wrong("evaluate", context, f"{what}; divide it, or rename it")
             if taken := TAKEN.intersection(found):
                 what = f"a figure called {min(taken)}, as a column of every run is"
                 raise self.code.wrong("evaluate", context, f"{what}; call it otherwise")
@@ -501,6 +510,12 @@ def _number(value: Any) -> float:
     if array.size != 1:
         raise ValueError(f"{array.size} numbers")
     return float(array.reshape(()))
+
+
+def _parts_of(data: Any) -> list[Any]:
+    """Return data, and what is right in them where they are a tuple, a list or a dict."""
+    inside = data.values() if isinstance(data, Mapping) else data
+    return [data, *inside] if isinstance(data, tuple | list | Mapping) else [data]
 
 
 def _as_given(share: Floats, _: object) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import random
 import signal
 import sys
@@ -16,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -66,6 +68,20 @@ class Called:
     took_s: float
 
 
+_gone: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
+"""The folder that the code of a module is in, as it has gone there; it is imported once."""
+
+
+def _left_for(before: str, begun: str = "") -> str:
+    """Go back to a folder; return the one that code has left ``begun`` for, "" for none."""
+    try:
+        gone = os.getcwd()
+    except OSError:  # it has been removed since
+        gone = ""
+    os.chdir(before)
+    return "" if gone == (begun or before) else gone
+
+
 class UserCode:
     """The module that ``place``, ``MODULE:FUNCTION``, names; the function is the one that trains.
 
@@ -75,11 +91,16 @@ class UserCode:
     def __init__(self, place: str, limit_s: float) -> None:
         name, _, self.trains = place.partition(":")
         self._limit_s = limit_s
+        before = os.getcwd()
         try:
             self._module: ModuleType = import_own(name)
         except ANYTHING as error:  # a module of the user's may raise anything
             why = f"{type(error).__name__}: {error}{custom_line(error)}"
             raise ValueError(f"{name}.py cannot be imported: {' '.join(why.split())}") from None
+        finally:
+            gone = _left_for(before)
+        if gone:
+            _gone[self._module] = gone
         self.file = Path(str(self._module.__file__)).name
         self._place = place
 
@@ -126,7 +147,7 @@ class UserCode:
             raise self._lacks(name)
         function = getattr(self._module, name)
         try:
-            with seeded(context.seed), within(self._limit_s):
+            with self._in_its_folder(), seeded(context.seed), within(self._limit_s):
                 began_s = time.perf_counter()
                 value = function(*values, context)
                 return Called(value, time.perf_counter() - began_s)
@@ -140,6 +161,17 @@ class UserCode:
             raise ValueError(
                 f"{self.file}: {name} ({context.who}) fails: {why}{custom_line(error)}"
             ) from error
+
+    @contextmanager
+    def _in_its_folder(self) -> Iterator[None]:
+        """Be where the code has gone by os.chdir; what a run writes stays where that began."""
+        before = os.getcwd()
+        os.chdir(begun := _gone.get(self._module, before))
+        try:
+            yield
+        finally:
+            if gone := _left_for(before, begun):
+                _gone[self._module] = gone
 
     def wrong(self, name: str, context: Context, what: str) -> ValueError:
         """Return the error that a function has returned something else than it should."""

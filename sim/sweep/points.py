@@ -301,10 +301,17 @@ def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
     return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
-def scenario_name(name: str) -> str:
+def scenario_name(given: str | Path) -> str:
     """Return the name of a shipped scenario, or the absolute path of a file that is there."""
     import scenarios
 
+    if isinstance(given, Scenario):
+        raise InputError.of_option(
+            "scenario",
+            Code.WRONG_VALUE,
+            "is a Scenario; give its name or path, and what you change of it as overrides",
+        )
+    name = str(given)
     if name in scenarios.shipped():
         return name
     if not Path(name).is_file():

@@ -63,7 +63,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     Raises InputError for wrong input, before anything runs.
     """
     plan = SweepPlan(
-        scenario=scenario_name(str(scenario)),
+        scenario=scenario_name(scenario),
         overrides=dict(overrides or {}),
         axes=axes_of(keys, variants),
         sampling=sampling,

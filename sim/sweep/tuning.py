@@ -290,7 +290,7 @@ def tune(  # noqa: PLR0913 (a documented signature)
     all settings of a method fail.
     """
     plan = TuningPlan(
-        scenario_name(str(scenario)),
+        scenario_name(scenario),
         dict(overrides or {}),
         axes_of(keys, variants),
         replications,

@@ -6,6 +6,7 @@ from sim.analysis.comparison_text import comparison_text, mean_text
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.curves import Steps, clusters_measured, curve_of
 from sim.analysis.curves import over_seeds as curve_over_seeds
+from sim.analysis.diagnosis import noise_of
 from sim.analysis.experts import alignment_figures
 from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation

@@ -1,17 +1,29 @@
 """Data sets of one's own: what libraries call an array is read, and what is none is refused."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from torch import nn
 
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays, load_samples
-from tests.kit.learning import Data, LearningConfig
+from tests.kit.learning import Data, LearningConfig, ModelConfig, kinds
+from tests.kit.training import build_task
 
 X = np.random.default_rng(0).normal(size=(200, 6)).astype(np.float32)
 Y = np.arange(200) % 3
-GIVEN = {"x": lambda x: x, "y": lambda y: y, "domains": 2, "classes": 3, "device": None}
+GIVEN = {
+    "x": lambda x: x,
+    "y": lambda y: y,
+    "domains": 2,
+    "shape": (6,),
+    "classes": 3,
+    "device": None,
+    "made": lambda made: made,
+}
 
 
 def data(config):
@@ -22,8 +34,8 @@ def data(config):
             SampleArrays(rows, GIVEN["y"](Y[rows]), np.full(len(rows), index))
             for rows in (train, test)
         )
-        domains.append(Domain(*parts, GIVEN["device"]))
-    spec = InputSpec("vector", (6,), GIVEN["classes"])
+        domains.append(GIVEN["made"](Domain(*parts, GIVEN["device"])))
+    spec = InputSpec("vector", GIVEN["shape"], GIVEN["classes"])
     return Dataset(domains, lambda _: Encoding(spec, lambda rows: GIVEN["x"](X[rows])))
 
 
@@ -50,6 +62,7 @@ SEEDS = []
         (pd.DataFrame, pd.Series),
         (lambda x: x.tolist(), lambda y: y.astype(np.uint8)),
         (lambda x: x.astype(">f4"), lambda y: y.astype(">i4")),
+        (lambda x: np.flip(np.flip(x, 1).copy(), 1), lambda y: np.flip(np.flip(y).copy())),
     ],
 )
 def test_what_libraries_call_an_array_holds_the_same_samples(monkeypatch, x, y):
@@ -84,6 +97,11 @@ def test_what_libraries_call_an_array_holds_the_same_samples(monkeypatch, x, y):
         ({"classes": 2}, "a label 2 for 'a'; with the 2 classes of its spec, labels are 0 to 1"),
         ({"y": lambda y: y[1:]}, "of unequal length for 'a'"),
         ({"device": np.zeros(3, int)}, "of unequal length for 'a'"),
+        ({"device": np.full(80, 2)}, "a sample to device 2 of 'a', whose devices are 0 to 1"),
+        ({"device": np.full(80, -1)}, "a sample to device -1 of 'a'"),
+        ({"made": lambda made: (made.train, made.test)}, "gives a tuple for 'a'; it must give a"),
+        ({"shape": 6}, r"a spec of shape 6 and 3 classes; give a tuple of whole numbers"),
+        ({"classes": 3.0}, r"and 3.0 classes; give"),
         ({"y": lambda y: y.missing}, r"fails \(AttributeError: .*missing"),
         ({"domains": 1}, "gives 1 domains; it must give one for each cluster"),
     ],
@@ -93,3 +111,78 @@ def test_what_is_no_array_or_does_not_fit_is_refused_in_one_line(monkeypatch, gi
         loaded(monkeypatch, **given)
     assert str(error.value).startswith(f"learning.data.kind: '{__name__}:data' ")
     assert "\n" not in str(error.value)
+
+
+def test_numbers_of_a_spec_may_be_of_any_library(monkeypatch):
+    found = loaded(monkeypatch, shape=[np.int64(6)], classes=np.int64(3)).spec
+    assert found == InputSpec("vector", (6,), 3)
+    assert json.dumps([found.shape, found.classes]) == "[[6], 3]"
+
+
+def filled_in(spec):
+    return nn.Sequential(Finite(), nn.Linear(6, spec.classes))
+
+
+class Finite(nn.Module):
+    def forward(self, x):
+        return x.nan_to_num(0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "model", "why"),
+    [
+        (lambda x: (10 * x).astype(int), "vector-mlp", r"features of type int64 .* give float32"),
+        (lambda x: x > 0, "vector-mlp", "features of type bool"),
+        (lambda x: np.where(x > 2.0, np.nan, x), "vector-mlp", r"not finite .* in \d+ of \d+ samp"),
+        (
+            lambda x: 1e300 * x.astype(float),
+            "vector-mlp",
+            r"not finite in float32, in (\d+) of \1 ",
+        ),
+        (lambda x: np.where(x > 2.5, np.inf, x), "linear", "not finite .* fill or scale them"),
+        (lambda x: np.where(x > 2.0, np.nan, x), "filled_in", None),
+        (lambda x: (10 * x).astype(int), "embedding", None),
+    ],
+)
+def test_features_that_a_model_cannot_take_are_refused_before_the_run(monkeypatch, x, model, why):
+    for name, value in {"x": x, "device": np.arange(80) % 2}.items():
+        monkeypatch.setitem(GIVEN, name, value)
+    SEEDS.append(None)
+    kind = model if "-" in model else f"{__name__}:{model}"
+    config = LearningConfig(
+        len(SEEDS),
+        ("a", "b"),
+        (2, 2),
+        data=Data(kind=f"{__name__}:data"),
+        model=ModelConfig(kind=kind),
+        trains_backbone=True,
+    )
+    if why is None:
+        assert build_task(config)
+        return
+    with pytest.raises(ValueError, match=why) as error:
+        build_task(config)
+    assert "\n" not in str(error.value) and "learning.data.kind" in str(error.value)
+
+
+def linear(spec):
+    return nn.Linear(6, spec.classes)
+
+
+def embedding(spec):
+    return Embedded(spec.classes)
+
+
+class Embedded(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.words = nn.Embedding(100, classes)
+
+    def forward(self, x):
+        return self.words(x + 50).mean(1)
+
+
+def test_images_too_small_for_a_kind_are_refused():
+    spec = InputSpec("image", (28, 28, 1), 3)
+    with pytest.raises(ValueError, match=r"channels first, but these have the shape \(28, 28, 1\)"):
+        kinds.check_form(ModelConfig(kind="image-cnn"), spec)

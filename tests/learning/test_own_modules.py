@@ -532,6 +532,50 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         build_task(config("Dropped", trains_backbone=True, micro_batch=2))
 
 
+class Renormed(nn.Linear):
+    def __init__(self, spec):
+        super().__init__(64, spec.classes)
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.weight.clamp_(-5.0, 5.0)
+        return super().forward(x)
+
+
+class ReplacedData(Renormed):
+    def forward(self, x):
+        self.weight.data = torch.renorm(self.weight.data, p=2, dim=0, maxnorm=1.0)
+        return nn.Linear.forward(self, x)
+
+
+class RenormedWords(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.words = nn.Embedding(4, spec.classes, max_norm=1.0)
+
+    def forward(self, x):
+        return self.words(x.long().clamp(0, 3)).mean(1)
+
+
+class InPlace(Renormed):
+    def forward(self, x):
+        x *= 2.0
+        return nn.Linear.forward(self, x)
+
+
+def made_otherwise(spec):
+    module = nn.Linear(64, spec.classes)
+    if not module.weight.is_meta:
+        module.register_buffer("seen", torch.zeros(3))
+    return module
+
+
+def hooked(spec):
+    module = nn.Linear(64, spec.classes)
+    module.weight.register_hook(lambda gradient: gradient.clamp(-0.1, 0.1))
+    return module
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -562,6 +606,12 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         ("complex_numbers", r"has a complex tensor '0.weight'; keep real and imaginary part"),
         ("SparseParameter", r"has a sparse tensor 'w'; make it dense"),
         ("Secretive", r"cannot be tried \(RuntimeError: no such thing, .*:\d+\)"),
+        ("Renormed", r"changes its parameter 'weight' in forward, .*a changed copy of it"),
+        ("ReplacedData", r"changes its parameter 'weight' in forward"),
+        ("RenormedWords", r"changes its parameter 'words.weight' in forward"),
+        ("InPlace", r"changes its samples in place in forward; compute others"),
+        ("hooked", r"has a hook on the gradient of its parameter 'weight', which is not called"),
+        ("made_otherwise", r"has another tensor 'seen' where it is made on the device meta"),
         ("OneArgument", r"cannot be made by calling it with \(spec\) \(TypeError.*'width'"),
     ],
 )

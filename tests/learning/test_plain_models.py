@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from learning import Learner, stream
 from tests.kit import learning as kit
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
-OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts")
+OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts", "Recomputed", "orthogonal")
 
 
 class Tied(nn.Module):
@@ -60,6 +61,24 @@ class Parts(nn.Module):
     def forward(self, x):
         hidden = self.factor(self.base(x)) * self.a + self.delta["p:q+r"]
         return self.optimizer(torch.relu(hidden) * self.delta["a"])
+
+
+class Recomputed(nn.Module):
+    """Runs its first map once more when gradients go back."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.first, self.head = nn.Linear(64, 12), nn.Linear(12, spec.classes)
+
+    def forward(self, x):
+        hidden = checkpoint(lambda y: torch.tanh(self.first(y)), x, use_reentrant=False)
+        return self.head(hidden)
+
+
+def orthogonal(spec):
+    """A matrix of orthogonal rows, one factor of which is a buffer that nothing moves."""
+    first = nn.utils.parametrizations.orthogonal(nn.Linear(64, 12))
+    return nn.Sequential(first, nn.Tanh(), nn.Linear(12, spec.classes))
 
 
 def mlp(spec, width=16):
@@ -133,6 +152,36 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     sent_numbers = learner.architecture.upload_bytes([], gate=True) / 8
     trained = {n for n in merged if n not in {f"stem.{p}" for p in ("weight", "bias")}}
     assert sent_numbers == sum(merged[n].numel() for n in trained)
+
+
+def right(logits, labels):
+    return float((logits.argmax(1) == labels).mean())
+
+
+def spoils(logits, labels):
+    logits[:] = 0.0
+    labels[:] = 0
+    return 0.0
+
+
+def test_a_metric_may_change_what_it_is_given():
+    plain, spoilt = (
+        Learner(config("mlp"), metrics=tuple(f"{__name__}:{name}" for name in names))
+        for names in (["right"], ["spoils", "right"])
+    )
+    for _ in range(2):
+        before, after = (learner.evaluate(learner.start()) for learner in (plain, spoilt))
+        assert after == [{**score, "spoils": 0.0} for score in before]
+
+
+@pytest.mark.parametrize("kind", ["vector-mlp", "image-cnn", "mlp"])
+def test_a_model_in_bfloat16_is_tested_as_any_other(kind):
+    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
+    both = (config(kind, data=data, precision=p) for p in ("bfloat16", "float64"))
+    short, exact = (Learner(one, metrics=(f"{__name__}:right",)) for one in both)
+    assert short.test_labels() == exact.test_labels()
+    for score in short.evaluate(short.start()):
+        assert score["right"] == pytest.approx(score["accuracy"])
 
 
 @pytest.mark.parametrize(

@@ -374,6 +374,17 @@ def test_weights_are_averaged_by_name_and_keep_their_shapes(fly):
     assert found["count"] == 3
 
 
+def test_code_may_go_to_another_folder_and_the_run_stays_where_it_began(fly, tmp_path):
+    """As does what the code opens there by a relative path, in its next calls too."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "seen.txt").write_text("here")
+    goes = f"import os; os.chdir({str(tmp_path / 'there')!r}); open('seen.txt')"
+    figures = '{"accuracy": float(open("seen.txt").read() == "here")}'
+    assert fly(f"{goes}\n{small(figures=figures)}").status == 0
+    assert Path("run/model/model.safetensors").exists()
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["seen.txt"]
+
+
 def test_a_client_without_examples_takes_no_part(fly):
     done = fly(small(examples="0 if n in (1, 4) else 1"))
     assert done.status == 0
@@ -586,6 +597,16 @@ WRONG = {
     ),
     "-1 examples": ("return weights, len(y)", "return weights, -1"),
     "0.5 examples": ("return weights, len(y)", "return weights, 0.5"),
+    "10.9 examples": ("return weights, len(y)", "return weights, 10.9"),
+    "'5' examples": ("return weights, len(y)", "return weights, '5'"),
+    "an accuracy of 55, which is a share from 0 to 1": (
+        '"accuracy": (p.argmax(axis=1) == y).mean()',
+        '"accuracy": 55.0',
+    ),
+    "data (A/0, round 1) returned something else: an iterator, which has nothing left": (
+        "def train(",
+        "def data(context):\n    return iter([1])\n\ntest_data = data\n\ndef train(",
+    ),
     "cannot convert float infinity": ("return weights, len(y)", "return weights, np.inf"),
     "did not return within 0.2 s; raise learning.options.call_limit_s": (
         "return weights, len(y)",

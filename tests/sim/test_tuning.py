@@ -9,6 +9,7 @@ import yaml
 import scenarios
 from sim.sweep import read_sweep, sweep, tune
 from tests.kit import small
+from tests.kit.network import InputError
 from tests.kit.sweep_place import Place
 
 STEPS = [0.001, 0.05, 0.5]
@@ -147,3 +148,10 @@ def test_a_disk_without_room_is_what_a_tuning_ends_with(tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done
     assert "File too large; free some space" in done.stderr
     assert done.stderr.endswith("--resume -o tuned\n")
+
+
+@pytest.mark.parametrize("varied", [sweep, tune])
+def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path, varied):
+    with pytest.raises(InputError, match="is a Scenario; give its name or path, and what you"):
+        varied(scenarios.load(file), {"learning.step_size": STEPS}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
