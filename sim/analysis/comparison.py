@@ -209,13 +209,7 @@ def compare_groups(
     rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
     names = [named(level) for level in chosen]
     unended = _unended(groups)
-    ended = [group for group in groups if group.label not in unended]
-    reached = {
-        name: sum(row["cycles_to"][name]["reached"] for row in rows if row["label"] not in unended)
-        for name in names
-    }
-    whole = [run for group in ended for run in group.runs]
-    shared = target or shared_target(reached, sum(1 for run in whole if run.evaluations))
+    shared, by_all = _shared(groups, rows, names, unended, target)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}
@@ -242,9 +236,7 @@ def compare_groups(
         "reference": groups[reference].label,
         "targets": names,
         "shared_target": shared,
-        "common_target": shared
-        if shared and reached[shared] == sum(len(group.runs) for group in ended)
-        else None,
+        "common_target": shared if by_all else None,
         "deadline_hours": deadline,
         "tests": found.against(groups[reference].label),
         "tests_corrected_for": found.tests.count,
@@ -266,6 +258,24 @@ def _titled(ranked: Sequence[Answer], answers: Sequence[Answer]) -> list[Answer]
     """
     by_purpose = sorted(ranked, key=lambda one: not one.measure.target)
     return with_spent(by_purpose, [one for one in answers if one.measure.column in SPENT])
+
+
+def _shared(
+    groups: Sequence[Group],
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    unended: Collection[str],
+    target: str | None,
+) -> tuple[str | None, bool]:
+    """Return the target at which groups are compared, if any, and whether all runs reached it.
+
+    Runs that have not come to their end do not count.
+    """
+    runs = [run for group in groups if group.label not in unended for run in group.runs]
+    ended = [row for row in rows if row["label"] not in unended]
+    reached = {name: sum(row["cycles_to"][name]["reached"] for row in ended) for name in names}
+    shared = target or shared_target(reached, sum(1 for run in runs if run.evaluations))
+    return shared, shared is not None and reached[shared] == len(runs)
 
 
 def _unended(groups: Sequence[Group]) -> dict[str, Standing]:
