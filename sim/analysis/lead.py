@@ -169,8 +169,7 @@ def lead(asked: Asked, first: str, second: str, test: PairedTest | None = None) 
         effect = _average(logs, _by_seed(logs)) or 0.0
         ratio = _ratio(_by_seed(logs), effect)
     exact = not asked.learnt and (
-        (bool(by_seed) and not asked.drawn)
-        or (len(by_seed) > 1 and _without_chance(one, other))
+        (bool(by_seed) and not asked.drawn) or (len(by_seed) > 1 and _without_chance(one, other))
     )
     return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, exact)
 
