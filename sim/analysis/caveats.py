@@ -48,16 +48,20 @@ def timing_only(group: str) -> Caveat:
     return Caveat(group, Statement.note(Code.TIMING_ONLY, "learning.train", text))
 
 
-def stopped_early(group: str, status: str, days: float, of_days: float | None) -> Caveat:
-    """Return the caveat of runs that ended before their time, with this status.
+def ended_early(*manifests: Mapping[str, Any]) -> Statement | None:
+    """Return the note of runs of one scenario that ended before their time; None of complete ones.
 
-    ``days`` is what the shortest has simulated, ``of_days`` what it should have; None where cycles
-    end it.
+    It says what the shortest has simulated, of how many days where these end it.
     """
+    status = str(manifests[0]["status"])
+    if status == COMPLETE:
+        return None
+    days = min(float(one.get("simulated_s", 0.0)) for one in manifests) / SECONDS_A_DAY
+    of_days = manifests[0]["scenario"]["stop"].get("days")
     text = "{status} after {days:.2f}" + ("" if of_days is None else " of {of_days:g}") + " days"
     helps = [Other(said="it goes on with --resume")] if status == INTERRUPTED else []
     values = {"status": status, "days": days, "of_days": of_days}
-    return Caveat(group, Statement.note(Code.STOPPED_EARLY, "stop", text, *helps, **values))
+    return Statement.note(Code.STOPPED_EARLY, "stop", text, *helps, **values)
 
 
 @dataclass(frozen=True)
@@ -144,10 +148,8 @@ class NothingLearnt:
 
 def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
     """Yield what has to be known of a group of runs before its figures."""
-    status = str(runs[0].manifest["status"])
-    if status != COMPLETE:
-        days = min(float(run.manifest.get("simulated_s", 0.0)) for run in runs) / SECONDS_A_DAY
-        yield stopped_early(group, status, days, runs[0].manifest["scenario"]["stop"].get("days"))
+    if early := ended_early(*(run.manifest for run in runs)):
+        yield Caveat(group, early)
     if not runs[0].manifest["scenario"]["learning"].get("train", True):
         yield timing_only(group)
         return

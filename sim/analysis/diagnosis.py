@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from learning.requests.facts import Cause as Reason
-from sim.analysis.caveats import NOTICED, QUANTILE, NothingLearnt, nothing_learnt
+from sim.analysis.caveats import NOTICED, QUANTILE, NothingLearnt, ended_early, nothing_learnt
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.held_samples import HeldSamples, Missing, held_samples
 from sim.analysis.judged import Judged, judged_by
@@ -141,11 +141,13 @@ class Diagnosis:
     """What a run's folder says of why it took so long, and learnt no more.
 
     ``held`` is what held it back, the largest first; of a run that nothing held back there is none.
+    ``early`` says that it ended before its time, None of a complete one.
     """
 
     time: TimeSpent
     learnt: Learnt
     held: Sequence[Held]
+    early: Statement | None = None
 
     @property
     def causes(self) -> list[Statement]:
@@ -171,7 +173,7 @@ def diagnosed(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Di
     learnt = _learnt(tables, manifest)
     found = [*_of_learning(learnt, manifest), *_of_time(time, learnt, manifest)]
     held = sorted(found, key=lambda one: -one.weight)
-    return Diagnosis(time, learnt, held)
+    return Diagnosis(time, learnt, held, ended_early(manifest))
 
 
 # What was learnt.
@@ -279,7 +281,12 @@ def _course(
 
 
 def _rises(curve: Sequence[Evaluation], merits: Sequence[float], judged: Judged) -> bool:
-    """Whether the last quarter of the time brought a notable part of all that was learnt."""
+    """Whether the last quarter of the time brought a notable part of all that was learnt.
+
+    What was learnt in one step, and evaluated again as it was, is no level.
+    """
+    if len({(one.accuracy, one.loss) for one in curve}) <= len(("before", "after")):
+        return merits[-1] > merits[0]
     end = curve[-1].hours
     quarters: list[list[float]] = [[], []]
     for one, merit in zip(curve, merits, strict=True):

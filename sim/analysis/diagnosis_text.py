@@ -21,9 +21,11 @@ Runs = Sequence[Mapping[str, Any]]
 def finding_text(found: Diagnosis, tried: Runs = (), bounds: Runs = (), refused: str = "") -> str:
     """Return what was found, in a sentence: how learning went, why, and what a changed key brought.
 
-    ``tried`` begins with the best; where nothing could be run, ``refused`` says why.
+    Of a run that ended before its time that stands first. ``tried`` begins with the best; where
+    nothing could be run, ``refused`` says why.
     """
-    parts = [course_text(found.learnt), cause_text(found.causes[0])]
+    early = "" if found.early is None else f"{filled(found.early.text, found.early.values)}, "
+    parts = [f"{early}{course_text(found.learnt)}", cause_text(found.causes[0])]
     if refused:
         return f"{': '.join(parts)}: nothing was tried"
     ran = [one for one in tried if not one["refused"]]

@@ -119,7 +119,7 @@ class Lead:
     differences are compared, and ``test`` where there are too few seeds, or the lead is the same
     with each of them. ``effect`` is what decides who is ahead: the mean lead, or the logarithm of
     the mean ratio. ``exact`` says that seeds change nothing: nothing is drawn at random, or of two
-    or more seeds each gives both of them the same figures.
+    or more seeds each gives both of them the same figures, and so does any that one has alone.
     """
 
     by_case: Figures
@@ -169,18 +169,21 @@ def lead(asked: Asked, first: str, second: str, test: PairedTest | None = None) 
         effect = _average(logs, _by_seed(logs)) or 0.0
         ratio = _ratio(_by_seed(logs), effect)
     exact = not asked.learnt and (
-        (bool(by_seed) and not asked.drawn)
-        or (len(by_seed) > 1 and _without_chance(cases, one, other))
+        (bool(by_seed) and not asked.drawn) or (len(by_seed) > 1 and _without_chance(one, other))
     )
     return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, exact)
 
 
-def _without_chance(cases: Iterable[Case], *each: Figures) -> bool:
-    """Return whether every one has the same figure with each seed, at each setting."""
-    seeds: dict[str, list[Case]] = {}
-    for case in cases:
-        seeds.setdefault(case[0], []).append(case)
-    return all(alike(own[case] for case in same) for same in seeds.values() for own in each)
+def _without_chance(*each: Figures) -> bool:
+    """Return whether every one has the same figure with each of its seeds, at each setting."""
+    for own in each:
+        settings: dict[str, list[float]] = {}
+        for (setting, _), figure in own.items():
+            if math.isfinite(figure):
+                settings.setdefault(setting, []).append(figure)
+        if not all(map(alike, settings.values())):
+            return False
+    return True
 
 
 def _ratio(logs: Mapping[int, float], effect: float) -> Ratio:

@@ -11,6 +11,8 @@ from statements import Code, Other
 
 SAME_SPAN = 1e-9
 """Share by which a deadline may lie behind the end of a run: days and hours are rounded."""
+DIGITS = 1e6
+"""Parts of a day in which the end of a run is told: the last one before it, which is covered."""
 
 
 class Measured(Protocol):
@@ -64,12 +66,14 @@ def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -
             Other(said="leave it out"),
         )
     hours = 24.0 * given_days
-    if hours > min(spans) * (1.0 + SAME_SPAN):
+    most = min(spans) * (1.0 + SAME_SPAN)
+    if hours > most:
         raise InputError.of_option(
             "--deadline",
             Code.WRONG_VALUE,
-            f"{{given_days:g}} days, but the shortest run ends after {min(spans) / 24:.6g}",
+            "{given_days:.12g} days, but the shortest run ends after {days:.12g}",
             Other(said="give that at most"),
             given_days=given_days,
+            days=math.floor(most / 24.0 * DIGITS) / DIGITS,
         )
     return hours

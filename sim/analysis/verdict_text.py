@@ -220,7 +220,10 @@ def comparison_limits(
     """Return what limits the meaning of a headline, to stand behind it.
 
     That is what is true of all groups, and how few seeds there are where anything is ``drawn``.
+    Of no groups there is nothing to say.
     """
+    if not groups:
+        return []
     by_statement = _by_statement(caveats).items()
     whole = [said for said, of in by_statement if len(of) == groups]
     limits = [said for said in whole if said.code is not Code.STOPPED_EARLY]

@@ -148,13 +148,18 @@ def check_trained(folder: Path, manifest: Mapping[str, Any]) -> None:
             Other(said=f"finish it first: leomix run SCENARIO --resume -o {folder}"),
             status=status,
         )
-    if not (folder / "model" / WEIGHTS).is_file():
-        raise InputError.of_file(
-            folder,
-            Code.NOT_RECORDED,
-            "has no weights (learning.train was false)",
-            Other(said="train a run to export"),
-        )
+    path = folder / "model" / WEIGHTS
+    if path.is_file():
+        return
+    trained = manifest["scenario"]["learning"].get("train", True)
+    if trained and not manifest.get("own_learning"):  # such code may give none
+        raise InputError.of_file(path, Code.NO_FILE, "is missing", Other(said=ANEW))
+    raise InputError.of_file(
+        folder,
+        Code.NOT_RECORDED,
+        f"has no weights ({'its code gave none' if trained else 'learning.train was false'})",
+        Other(said="train a run to export"),
+    )
 
 
 def _references(folder: Path) -> dict[str, Any] | None:

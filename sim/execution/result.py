@@ -233,13 +233,16 @@ class Result:
     def diagnosis(self) -> Diagnosis:
         """Why the run took so long and learnt no more, by what was recorded of it.
 
-        Raises InputError for a run that trained nothing.
+        Raises InputError for a run that trained nothing, or ended before anything says what it had
+        learnt.
         """
         self.check_trained()
         return diagnosed(self.tables, self.manifest)
 
     def check_trained(self) -> None:
-        """Raise InputError for a run that trained nothing: there is no learning to explain."""
+        """Raise InputError for a run without learning to explain: it trained nothing, or ended
+        before that was evaluated.
+        """
         place = "the run" if self.folder is None else str(self.folder)
         if not self.manifest["scenario"]["learning"].get("train", True):
             raise InputError.of_file(
@@ -248,12 +251,18 @@ class Result:
                 "trained nothing: it says when models move, and not what they learn",
                 Other(said="run it with --set learning.train=true"),
             )
-        if self.manifest["status"] != COMPLETE and not has_trained(self.tables):
+        if self.manifest["status"] == COMPLETE:
+            return
+        lacks = "" if has_trained(self.tables) else "the server used a first update"
+        if not lacks and all(one.hours == 0.0 for one in self.evaluations):
+            lacks = "what it learnt was evaluated a first time"
+        if lacks:
+            folder = "FOLDER" if self.folder is None else self.folder
             raise InputError.of_file(
                 place,
                 Code.NOT_RECORDED,
-                "ended before the server used a first update",
-                Other(said="go on with it: leomix run SCENARIO --resume -o FOLDER"),
+                f"ended before {lacks}",
+                Other(said=f"go on with it: leomix run SCENARIO --resume -o {folder}"),
             )
 
     @cached_property

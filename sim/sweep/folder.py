@@ -29,6 +29,8 @@ from sim.trace.parquet import described, read_groups
 from statements import Code, Other
 
 ROWS = "sweep.parquet"
+RESUME = "go on with it by leomix sweep --resume"
+"""What helps where rows are missing or broken: they are written anew, and no point is run again."""
 BEAT_ENDING = ".beat.json"
 SCHEMA = "1"
 
@@ -88,15 +90,15 @@ def read_sweep(folder: str | Path) -> Sweep:
             place,
             Code.NO_FILE,
             f"has no {ROWS} yet",
-            Other(said="go on with it by leomix sweep --resume"),
+            Other(said=RESUME),
         )
-    rows = described(path)[0]
+    rows = described(path, RESUME)[0]
     if not 0 < rows <= len(about["points"]):
         many = "more rows than points" if rows else "no rows"
         raise InputError.of_file(
-            path, Code.BROKEN_FILE, "has {many}", Other(said="sweep --resume"), many=many
+            path, Code.BROKEN_FILE, "has {many}", Other(said=RESUME), many=many
         )
-    return Sweep(place, about, pa.concat_tables(read_groups(path)))
+    return Sweep(place, about, pa.concat_tables(read_groups(path, RESUME)))
 
 
 def points_missing(folders: Iterable[Path]) -> Iterator[str]:
@@ -123,7 +125,7 @@ def run_folders(places: Iterable[Path]) -> list[Path]:
                 place,
                 Code.NOT_RECORDED,
                 "none of the sweep's points is complete",
-                Other(said="go on with it by leomix sweep --resume"),
+                Other(said=RESUME),
             )
         found += finished
     return list(dict.fromkeys(found))

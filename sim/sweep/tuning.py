@@ -324,7 +324,7 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
             again = f"free some space, and go on by leomix tune ... --resume -o {folder}"
             raise SimulationError(f"{trouble}; {again}")
         if not done.kept:
-            raise InputError(_why_all_failed(done))
+            raise InputError(_why_all_failed(plan, done))
         found = _measured(plan, read_sweep(place), left, share)
         tried |= {one.candidate.name: one for one in found}
         if share < 1.0:
@@ -337,10 +337,15 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
     return tuning
 
 
-def _why_all_failed(done: Sweeping) -> str:
-    """Return one line on a sweep of which no point is done: how the first one failed."""
+def _why_all_failed(plan: TuningPlan, done: Sweeping) -> str:
+    """Return one line on a sweep of which no point is done: how the first one failed.
+
+    What its refusal says of ``stop.days`` is of the time that the plan has set.
+    """
     first = failures_text(done.rows(), list(done.points[0].values))[0]
-    return f"none of {len(done.tasks)} runs is done; {first}"
+    sets = " and --halving" if plan.halving else ""
+    line = f"none of {len(done.tasks)} runs is done; {first}"
+    return line if plan.at_days is None else f"{line} (stop.days is set by --at{sets})"
 
 
 def _measured(

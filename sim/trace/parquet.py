@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
-from statements import Code
+from statements import Code, Other
 
+AGAIN = "the run has to be done again"
+"""What helps where a table of a run is missing or broken."""
 LARGE = 1 << 20
 """Rows above which a table stays in its file; a group of rows never has more."""
 MOST_ROWS_A_BYTE = 13
@@ -95,30 +97,33 @@ def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rest
 
 
-def described(path: Path) -> tuple[int, pa.Schema]:
+def described(path: Path, cure: str = AGAIN) -> tuple[int, pa.Schema]:
     """Return how many rows a file has, and its columns; errors as of :func:`read_groups`."""
-    with reading(path), _opened(path) as file:
+    with reading(path, cure), _opened(path) as file:
         return file.metadata.num_rows, plain_schema(file.schema_arrow)
 
 
-def read_groups(path: Path) -> Iterator[pa.Table]:
+def read_groups(path: Path, cure: str = AGAIN) -> Iterator[pa.Table]:
     """Yield a table group by group; at least one, which may be empty.
 
-    Raises InputError for a file that is missing or broken, or takes memory as no run's table does.
+    Raises InputError for a file that is missing or broken, with its ``cure``, or takes memory as no
+    run's table does.
     """
-    return map(plain, coded_groups(path))
+    return map(plain, coded_groups(path, cure=cure))
 
 
-def coded_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def coded_groups(
+    path: Path, columns: Sequence[str] | None = None, cure: str = AGAIN
+) -> Iterator[pa.Table]:
     """Yield some columns of a table as :func:`read_groups` does, with text as dictionaries."""
-    with reading(path):
+    with reading(path, cure):
         file = _opened(path)
     with file:
         schema = plain_schema(file.schema_arrow)
         if not file.num_row_groups:
             yield pa.Table.from_batches([], schema)
         for number in range(file.num_row_groups):
-            with reading(path):
+            with reading(path, cure):
                 group = file.read_row_group(number, columns)
             _check_texts(path, group)
             yield group
@@ -193,20 +198,19 @@ def _check_texts(path: Path, group: pa.Table) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn trouble with a table of a run folder into wrong input."""
+def reading(path: Path, cure: str = AGAIN) -> Iterator[None]:
+    """Turn trouble with a table of a folder into wrong input, for which there is a ``cure``."""
     try:
         yield
     except FileNotFoundError:
-        raise InputError.of_file(
-            path, Code.NO_FILE, "is missing; the run has to be done again"
-        ) from None
+        raise InputError.of_file(path, Code.NO_FILE, "is missing", Other(said=cure)) from None
     except (OSError, pa.ArrowInvalid) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         reason = str(why).splitlines()[0].rstrip(".")
         raise InputError.of_file(
             path,
             Code.BROKEN_FILE,
-            "cannot be read ({reason}); the run has to be done again",
+            "cannot be read ({reason})",
+            Other(said=cure),
             reason=reason,
         ) from None

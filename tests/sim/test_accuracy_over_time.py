@@ -1,13 +1,21 @@
 """Accuracy until a deadline, and targets that are held: by numpy, by formulas, by definition."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.results import Evaluation, first_reached, first_sustained, time_averaged
+from sim import InputError
+from tests.kit.results import (
+    Evaluation,
+    common_deadline,
+    first_reached,
+    first_sustained,
+    time_averaged,
+)
 
 ACCURACY = st.sampled_from([0.0, 0.5, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0])
 STEPS = st.lists(st.tuples(st.floats(0.0, 30.0), ACCURACY), max_size=12)
@@ -126,9 +134,24 @@ def test_runs_are_averaged_over_the_time_that_all_of_them_cover(leomix, spans, t
     early = json.loads(leomix("compare", *folders, "--deadline", 0.1, "--json").out)
     starts = [one["accuracy_start"]["mean"] for one in early["groups"]]
     assert [one[mean]["mean"] for one in early["groups"]] == pytest.approx(starts)
-    for days, why in ((0.6, "the shortest run ends after 0.5"), (0, "above 0"), ("nan", "above 0")):
+    for days, why in (
+        (0.6, "the shortest run ends after 0.5"),
+        (0.50000001, "0.50000001 days, but the shortest run ends after 0.5;"),
+        (0, "above 0"),
+        ("nan", "above 0"),
+    ):
         refused = leomix("compare", *folders, "--deadline", days)
         assert (refused.status, why in refused.err) == (2, True)
+
+
+@given(st.floats(0.01, 1000.0))
+def test_the_deadline_that_is_advised_is_taken(hours):
+    run = SimpleNamespace(summary={"hours": hours}, evaluations=curve([0.0], [0.5]))
+    with pytest.raises(InputError) as refused:
+        common_deadline([run], hours / 24.0 * 1.01)
+    days = refused.value.statement.values["days"]
+    assert f"ends after {days:.12g}; give that at most" in str(refused.value)
+    assert common_deadline([run], days) == pytest.approx(hours, abs=1e-4)
 
 
 def test_a_sweep_has_the_average_of_each_run_until_its_end(leomix, tmp_path):

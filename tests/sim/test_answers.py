@@ -230,6 +230,15 @@ def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
     assert said in leomix("compare", parent, tmp_path / "fork").out
 
 
+@pytest.mark.parametrize("status", ["missing", "refused", "failed"])
+def test_of_points_that_are_not_complete_nothing_is_said_but_their_number(status):
+    """Neither that nothing was learnt nor that seeds change nothing is known of them."""
+    found = answers([point(seed, None) | {"status": status} for seed in (1, 2)], ["seed"], {})
+    assert sweep_limits(found) == []
+    assert first_lines(found, None) == [""]
+    assert sweep_lines(found) == ["0 of 2 points are complete, over seed (2 values)."]
+
+
 @pytest.mark.parametrize("radius_km", [0, 5])
 def test_devices_are_drawn_where_they_have_room(radius_km, leomix, tmp_path):
     """All at one place are where they are with any seed; so there seeds change nothing."""

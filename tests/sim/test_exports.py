@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     halted = runs.copy("slots", tmp_path)
     manifest = {**json.loads((halted / "manifest.json").read_text()), "status": "interrupted"}
     (halted / "manifest.json").write_text(json.dumps(manifest))
+    bare = shutil.copytree(runs["slots"], tmp_path / "bare")
+    shutil.rmtree(bare / "model")
     slots_ = runs["slots"]
     timing = runs["slots-timing"]
     place = tmp_path / "p"
@@ -103,6 +106,7 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         (slots_, "csv", tmp_path / "full", "is not an empty folder"),
         (slots_, "csv", tmp_path / "full" / "notes.txt" / "x", "Not a directory"),
         (timing, "peft", place, "has no weights"),
+        (bare, "peft", place, "model/model.safetensors: is missing; to export the weights, run it"),
         (halted, "peft", place, "the run is interrupted; finish it first"),
         (slots_, "czml", place, "has no satellites to draw"),
         (slots_, "perfetto", place, '[perfetto]"'),

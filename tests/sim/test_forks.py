@@ -305,6 +305,27 @@ def test_a_fork_is_a_run_folder_that_tells_of_its_parent(leomix, timing, tmp_pat
     assert manifest["scenario"]["compute"]["seconds_per_round"] == 90.0
 
 
+def test_a_fork_is_not_compared_as_a_run_that_had_its_keys_from_the_start(leomix, tmp_path):
+    """Of equal keys and seed they are two groups, and forks of two times are too."""
+    faster = {"compute.seconds_per_round": "90"}
+    parent, forks, whole = tmp_path / "parent", [], tmp_path / "whole"
+    sim.run(orbit(learning=ENHANCED), parent)
+    sim.run(orbit(learning=ENHANCED, compute={"seconds_per_round": 90.0}), whole)
+    for at_s in (AT_S, AT_S + HOURS):
+        forks.append(tmp_path / f"{at_s:g}")
+        sim.fork(parent, at_s, faster, forks[-1])
+    same = tmp_path / "same"
+    sim.fork(parent, AT_S, {}, same)
+    done = leomix("compare", whole, *forks, parent, same, "--json")
+    groups = json.loads(done.out)["groups"]
+    assert [(one["label"], one["runs"]) for one in groups] == [
+        ("seco_roun=90", 1),
+        ("seco_roun=90 seco_roun_till_20h=200", 1),
+        ("seco_roun=90 seco_roun_till_21h=200", 1),
+        ("seco_roun=200", 1),
+    ]
+
+
 REFUSED = [
     ("20h", "seed=4", "--set seed: cannot change within a run; a fork can change link,"),
     ("20h", "compute.second_per_round=4", "did you mean 'seconds_per_round'?"),

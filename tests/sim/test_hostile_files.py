@@ -417,6 +417,18 @@ def test_a_sweep_without_rows_is_refused(leomix, runs, tmp_path, command, what):
     refused(leomix(command, folder, *more), f"{path}: has no {what}; ")
 
 
+@pytest.mark.parametrize("command", ["report", "compare", "export", "cite"])
+def test_rows_that_were_cut_short_are_written_anew_and_no_run_is_done_again(
+    leomix, runs, tmp_path, command
+):
+    folder = swept(runs, tmp_path)
+    path = folder / "sweep.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    more = ["--to", "csv"] if command == "export" else []
+    helps = "); go on with it by leomix sweep --resume"
+    refused(leomix(command, folder, *more), f"{path}: cannot be read (", helps)
+
+
 @pytest.mark.parametrize("text", ["{}", "[" * 100_000 + "]" * 100_000], ids=len)
 def test_a_broken_journal_or_model_of_a_complete_run_leaves_its_tables(
     leomix, runs, tmp_path, text

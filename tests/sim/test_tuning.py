@@ -139,6 +139,19 @@ def test_where_all_runs_are_refused_it_says_why(file, tmp_path):
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "sets"), [({}, "--at"), ({"halving": True}, "--at and --halving")]
+)
+def test_where_the_time_is_too_short_it_says_what_has_set_it(tmp_path, more, sets):
+    """To raise the scenario's own days, as the refusal of a run says, would change nothing."""
+    path = tmp_path / "orbit.yaml"
+    path.write_text(yaml.safe_dump(small.ORBIT))
+    keys = {"learning.step_size": [0.1, 0.2]}
+    with pytest.raises(ValueError, match=r"raise stop\.days") as found:
+        tune(path, keys, tmp_path / "out", overrides=VALIDATED, at_days=0.01, **more)
+    assert str(found.value).endswith(f"(stop.days is set by {sets})")
+
+
 def test_a_disk_without_room_is_what_a_tuning_ends_with(tmp_path):
     place = Place(tmp_path, train=True)
     place.mark("full")

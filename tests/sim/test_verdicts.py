@@ -442,6 +442,9 @@ def test_what_seeds_do_not_change_is_exact_and_a_tie_names_nobody():
     assert [row.verdict for row in answered(equal).rows] == [Standing.EQUAL] * 2
     alone = {n: {1: own[1]} for n, own in counts.items()}
     assert answered(alone, learnt=False).rows[-1].verdict is Standing.ONE_SEED
+    # A seed that one of them has alone shows that seeds change the count.
+    changed = {"700": {**counts["700"], 3: 35.0}, "800": counts["800"]}
+    assert answered(changed, learnt=False).verdict is Verdict.TOO_FEW_SEEDS
 
 
 def test_who_never_got_there_is_counted_and_has_no_mean():

@@ -30,8 +30,8 @@ def in_slots(cycles, **learning):
     return scenarios.from_dict(whole)
 
 
-def in_orbit(days, rate_mbps=None):
-    whole = {**small.ORBIT, "stop": {"days": days}, "learning": LEARNING}
+def in_orbit(days, rate_mbps=None, **learning):
+    whole = {**small.ORBIT, "stop": {"days": days}, "learning": {**LEARNING, **learning}}
     if rate_mbps is not None:
         whole["link"] = {"preset": "physical", **small.fixed(uplink=rate_mbps)}
     return scenarios.from_dict(whole)
@@ -206,6 +206,33 @@ def test_a_run_that_trained_nothing_is_refused_in_a_line(leomix, runs, tmp_path,
     assert (found.status, found.out, found.err.count("\n")) == (2, "", 1)
     assert found.err.startswith(f"leomix: {folder}: ")
     assert not (folder / "why").exists()
+
+
+def test_of_a_run_that_ended_early_that_is_said_first_and_no_level_of_one_evaluation(
+    leomix, runs, tmp_path
+):
+    """Where nothing was evaluated after the start, nothing has levelled off."""
+    folder = runs.copy("fedavg", tmp_path)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"status": "interrupted", "simulated_s": 43200.0}))
+    found = leomix("why", folder, "--no-try", "--no-bounds")
+    assert found.out.startswith("interrupted after 0.50"), found.err
+    import pyarrow.parquet as pq
+
+    metrics = sim.load(folder).tables["metrics"]
+    pq.write_table(metrics.filter(pc.equal(metrics["time_s"], 0.0)), folder / "metrics.parquet")
+    found = leomix("why", folder, "--no-try")
+    assert (found.status, found.out) == (2, "")
+    assert "ended before what it learnt was evaluated a first time; go on with it" in found.err
+
+
+def test_what_was_learnt_in_one_step_has_not_levelled_off(tmp_path):
+    """One round of digits, and evaluations of the same model after it."""
+    run = sim.run(in_orbit(0.3, steps_per_round=40), tmp_path / "run")
+    learnt = [one.accuracy for one in run.evaluations]
+    assert (len(learnt) > 2, len(set(learnt))) == (True, 2)
+    assert run.diagnosis.learnt.course == "was still rising at the end"
 
 
 def test_what_is_refused_or_late_is_said_and_the_rest_stands(leomix, planted, monkeypatch):
