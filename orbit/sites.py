@@ -252,14 +252,9 @@ def _points(text: str, path: str) -> Table:
             raise TableError(f"{source}:{line}: is no point; leave lines and areas out")
         longitude, latitude, height = [*place, None][:3]
         at = {"latitude_deg": latitude, "longitude_deg": longitude}
-        if height is not None:
-            at["altitude_m"] = height
-            _check_height(
-                Row(source, line, {"altitude_m": str(said.get("altitude_m", ""))}), height
-            )
         cells = {"name": line - 1} | said | at
-        texts = ("" if (cell := cells.get(key)) is None else str(cell) for key in _COLUMNS)
-        rows.append(Row(source, line, dict(zip(_COLUMNS, texts, strict=True))))
+        row = Row(source, line, {key: str(cells.get(key, "")) for key in _COLUMNS})
+        rows.append(row if height is None else _at_height(row, height))
     if not 0 < len(rows) <= MOST_SITES:
         raise TableError(f"{path}:1: has {len(rows)} features; give 1 to {MOST_SITES}")
     return Table(source, 1, _COLUMNS, iter(rows))
@@ -271,13 +266,14 @@ def _by_column(properties: dict[str, Any]) -> dict[str, Any]:
     return {column: value for column, _, value in sorted(known, key=itemgetter(1))}
 
 
-def _check_height(said: Row, height: Any) -> None:
-    """Refuse an altitude among the properties that is not the third coordinate."""
-    if said.cells["altitude_m"] and said.number("altitude_m") != height:
-        raise said.error(
-            f"altitude_m {said.cells['altitude_m']} is not the third coordinate, {shown(height)}; "
-            "keep one of them"
+def _at_height(row: Row, height: Any) -> Row:
+    """A point at its third coordinate; refuses another altitude among the properties."""
+    said = row.cells["altitude_m"]
+    if said and row.number("altitude_m") != height:
+        raise row.error(
+            f"altitude_m {said} is not the third coordinate, {shown(height)}; keep one of them"
         )
+    return replace(row, cells=row.cells | {"altitude_m": str(height)})
 
 
 def _check_columns(table: Table) -> None:

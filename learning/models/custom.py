@@ -223,9 +223,9 @@ class _AsItIs(NamedTuple):
 
     def is_kept(self, parameter: Tensor) -> bool:
         """Whether a parameter is still the same, in the same memory, and nothing was put there."""
-        now = _AsItIs.of(parameter)
-        same = now.place.data_ptr() == self.place.data_ptr() and now.changes == self.changes
-        return same and torch.equal(now.numbers, self.numbers)
+        same = parameter.data_ptr() == self.place.data_ptr()
+        same &= parameter._version == self.changes  # noqa: SLF001
+        return same and torch.equal(parameter, self.numbers)
 
 
 def _check_given(

@@ -71,6 +71,11 @@ class Group:
     label: str
     runs: Sequence[Any]
 
+    @property
+    def status(self) -> str:
+        """How its runs have ended, which is the same of all."""
+        return str(self.runs[0].summary["status"])
+
     def values(self, *path: str) -> list[float]:
         """Return one figure of every run; a figure that was never reached is inf."""
         return [_or_never(at_path(run.summary, path)) for run in self.runs]
@@ -306,13 +311,12 @@ def _unended(groups: Sequence[Group]) -> dict[str, Standing]:
 
     What they would have reached is not known, so that nobody is ahead of them or behind.
     """
-    status = {group.label: str(group.runs[0].summary["status"]) for group in groups}
-    if COMPLETE not in status.values():
+    if all(group.status != COMPLETE for group in groups):
         return {}
     return {
-        label: Standing.FAILED if one == FAILED else Standing.NOT_ENDED
-        for label, one in status.items()
-        if one != COMPLETE
+        group.label: Standing.FAILED if group.status == FAILED else Standing.NOT_ENDED
+        for group in groups
+        if group.status != COMPLETE
     }
 
 
@@ -383,9 +387,8 @@ def _measured(
     found = []
     for column, figure_of in wanted.items():
         by_seed = {
-            group.label: dict.fromkeys(own, math.inf) if group.label in unended else own
+            group.label: _by_seed(group, _unknown if group.label in unended else figure_of)
             for group in groups
-            for own in (_by_seed(group, figure_of),)
         }
         known = {x for own in by_seed.values() for x in own.values() if math.isfinite(x)}
         measure = measure_of(column, judged)
@@ -398,6 +401,10 @@ def _measured(
 
 def _by_seed(group: Group, figure_of: Callable[[Any], float | None]) -> dict[Case, float]:
     return {("", run.summary["seed"]): _or_never(figure_of(run)) for run in group.runs}
+
+
+def _unknown(_run: Any) -> None:
+    """Give no figure of a run that has not come to its end."""
 
 
 def _lacking(
@@ -430,7 +437,7 @@ def _row(group: Group, targets: Sequence[float], deadline: float | None) -> dict
     return {
         "label": group.label,
         "runs": len(group.runs),
-        "status": group.runs[0].summary["status"],
+        "status": group.status,
         "stand_in": group.runs[0].summary["stand_in"],
         "seeds": [run.summary["seed"] for run in group.runs],
         **{key: over_seeds(values(key), figure.bounds) for key, figure in FIGURES.items()},

@@ -38,6 +38,8 @@ LEAST_RISE = 0.01
 """A smaller rise of the accuracy between quarters is none."""
 HALF = 0.5
 """The share of the time of rounds from which on what takes it holds a run back."""
+BEFORE_AND_AFTER = 2
+"""Different evaluations of a curve that one step makes."""
 MANY_PASSES = 2.0
 """Passes that a payload takes on average from which on they are too short for it."""
 SLOW = 1.0 / 3000.0
@@ -285,7 +287,7 @@ def _rises(curve: Sequence[Evaluation], merits: Sequence[float], judged: Judged)
 
     What was learnt in one step, and evaluated again as it was, is no level.
     """
-    if len({(one.accuracy, one.loss) for one in curve}) <= len(("before", "after")):
+    if len({(one.accuracy, one.loss) for one in curve}) <= BEFORE_AND_AFTER:
         return merits[-1] > merits[0]
     end = curve[-1].hours
     quarters: list[list[float]] = [[], []]

@@ -310,9 +310,10 @@ def _decided(answer: Answer, words: Words) -> str:
 def _verdict(answer: Answer, words: Words) -> str:
     ranking = answer.ranking
     if ranking.verdict is Verdict.NEVER:
+        if not ranking.best:
+            return ""
         each = " with each seed" if any(row.n > 1 for row in answer.rows) else ""
-        has = f"{_only(answer)}{words.names(ranking.best)} has it{each}"
-        return has if ranking.best else ""
+        return f"{_only(answer)}{words.names(ranking.best)} has it{each}"
     if ranking.verdict is Verdict.NO_ORDER:
         return "nobody is best: each is behind another one at the points that both have"
     if not ranking.leads:
