@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from batch import ONE_DRAW
 from by_seed import (
     SHARE,
     Keys,
@@ -46,7 +47,7 @@ UNBUFFERED = {
     "learning.options.staleness": "constant",
 }
 PER_VISIT = 4
-EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1}
+EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1, **ONE_DRAW}
 LADDER: Mapping[str, Keys] = {
     "synchronous, as in the paper": {**SYNCHRONOUS, CONTACT: 1},
     "+ 4 rounds per visit": {**SYNCHRONOUS, CONTACT: PER_VISIT},

@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batch import ONE_DRAW
 from real_weights import Experiment
 
 SCENARIO = "paper-exp1-real"
 DOMAINS = {"A-MMLU": "mmlu", "B-CMExam": "cmexam", "C-MedMCQA": "medmcqa"}
 AT_EQUAL_STEPS = {"learning.rounds.per_contact": 3}
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced"},
+    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
     "synchronous, one round a contact": {"learning.method": "synchronous"},
     "synchronous, three rounds": {"learning.method": "synchronous", **AT_EQUAL_STEPS},
     "one model a cluster, three rounds": {

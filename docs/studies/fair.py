@@ -29,6 +29,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
+from batch import ONE_DRAW
 from by_seed import (
     SHARE,
     Measure,
@@ -78,8 +79,8 @@ UNBUFFERED = {
 CHANGED = {"learning.upload": "changed"}
 IN_GAPS = {"learning.options.trains": "gaps"}
 CONTENDERS: dict[str, dict[str, Any]] = {
-    "emsfl-enhanced": {"learning.method": "emsfl-enhanced"},
-    "emsfl": {"learning.method": "emsfl"},
+    "emsfl-enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
+    "emsfl": {"learning.method": "emsfl", **ONE_DRAW},
     "synchronous": {"learning.method": "synchronous"},
     "synchronous, changed": {"learning.method": "synchronous", **CHANGED},
     "fedbuff": UNBUFFERED,

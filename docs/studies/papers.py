@@ -134,9 +134,12 @@ def page_of_predictions(papers: Sequence[Paper]) -> str:
     """Return the page of all predictions."""
     figures = [one for paper in papers for own in paper.predictions.values() for one in own.figures]
     found = Counter(one.outcome for one in figures)
+    informing = sum(one.outcome == "equal" and one.read.informs for one in figures if one.read)
     lines = [
         "# Predictions",
         f"Of {len(figures)} figures that were predicted, {found['equal']} came out equal, "
+        f"{informing} of which inform (the others are arithmetic, fitted, counted twice or had "
+        "been verified before), "
         f"{found['different']} different and {found['not printed']} are not printed; "
         f"{found['predicted']} have not been read. Why they are different stands below each "
         "table. Two sorts of source are not the paper itself, a translation and summaries by a "
@@ -218,7 +221,8 @@ def row_of_prediction(one: Predicted) -> str:
     read = one.read
     value = "-" if read is None else "none" if read.value is None else f"{read.value:g}"
     source = "" if read is None else f" ({read.source}; commit `{read.commit or 'this one'}`)"
-    state = f"{one.outcome}: {read.why}" if read is not None and read.why else one.outcome
+    state = one.outcome if read is None or read.informs else f"{one.outcome}, does not inform"
+    state = f"{state}: {read.why}" if read is not None and read.why else state
     return (
         f"| {one.figure} | {one.range_text} | {one.why} | {one.look} | {value}{source} | {state} |"
     )

@@ -158,7 +158,11 @@ GROUPS = (
         {
             f"centralised, {BATCH * CLIENTS}": AS_MANY,
             "synchronous": {"learning.method": "synchronous"},
-            "emsfl": {"learning.method": "emsfl", "learning.options.threshold": 0.0},
+            "emsfl": {
+                "learning.method": "emsfl",
+                "learning.options.threshold": 0.0,
+                "learning.options.resplit_cycles": 0,
+            },
         },
         "synchronous",
         {},

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batch import ONE_DRAW
 from experiment_1 import DOMAINS
 from real_weights import line
 
@@ -35,10 +36,10 @@ PAYLOADS: Mapping[str, Mapping[str, Any]] = {
     "whole experts in 6 of 30 layers": WHOLE,
     "whole experts in all layers": WHOLE | EVERYWHERE,
 }
-METHODS: Mapping[str, str] = {
-    "EMS-FL, enhanced": "emsfl-enhanced",
-    "synchronous": "synchronous",
-    "one model a cluster": "fedavg-per-cluster",
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
+    "synchronous": {"learning.method": "synchronous"},
+    "one model a cluster": {"learning.method": "fedavg-per-cluster"},
 }
 HEADS = ("up, MB", "down, MB", "one pass", "updates", "hours", "sent, MB")
 
@@ -82,7 +83,7 @@ def main(variants: str, days: str = str(DAYS)) -> None:
         print()
         print(line(payload, HEADS, 12))
         for name, method in METHODS.items():
-            given = {**keys, "learning.method": method, "stop.days": float(days)}
+            given = {**keys, **method, "stop.days": float(days)}
             print(line(name, cells(timed(Path(variants), given)), 12), flush=True)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from batch import TARGET, Outcome, grouped, masses, run_all, seeded
+from batch import ONE_DRAW, TARGET, Outcome, grouped, masses, run_all, seeded
 
 from sim.papers.forms import spread
 
@@ -28,8 +28,9 @@ def main(seeds: str = "3") -> None:
             "paper-slots",
             {
                 "learning.data.own_domain_fraction": share,
-                "learning.options.resplit_cycles": period,
                 "learning.method": "emsfl-enhanced",
+                **ONE_DRAW,
+                "learning.options.resplit_cycles": period,
             },
         )
         for share, period in rows

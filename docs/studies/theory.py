@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from batch import Point, in_processes, run_with_model, seeded
+from batch import Point, in_processes, run_with_model, seeded, using
 
 SCENARIO = "paper-exp1-small"
 CYCLES = (16, 64)
@@ -97,7 +97,7 @@ def one_seed(point: Point) -> Seed:
     for method in (BASELINE, OWN):
         for cycles in CYCLES:
             changes = {
-                "learning.method": method,
+                **using(method, name),
                 "learning.step_size": step / cycles**0.5,
                 "learning.gate_step_size_ratio": gamma if method == OWN else 1.0,
                 "stop.cycles": cycles,

@@ -105,13 +105,21 @@ class Reading(_Part):
     """What a paper prints of a figure that was predicted: the value, or none.
 
     ``source`` says where it stands; ``commit`` is that of the verdict, null until a later commit
-    names it. ``why`` says what explains a difference.
+    names it. ``why`` says what explains a difference. ``informs`` is false of an equal figure that
+    could hardly have come out otherwise, and ``why`` then says so.
     """
 
     value: float | None
     source: Text
     commit: Commit | None = None
     why: str = ""
+    informs: bool = True
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if not self.informs and not self.why:
+            raise ValueError("informs is false; say why, by the key why")
+        return self
 
 
 class Predicted(_Part):
