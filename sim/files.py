@@ -90,7 +90,8 @@ def folder_at_once(path: Path) -> Iterator[Path]:
     above = [folder for folder in target.parents if not folder.exists()]
     busy = f"{path}: another process is writing to it; wait for it"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(above):
+            folder.mkdir(exist_ok=True)
         with locked(lock, busy):
             shutil.rmtree(part, ignore_errors=True)
             try:

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,7 +61,7 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
         table = table.set_column(column, "cluster", pa.array(names, pa.string()))
         pq.write_table(table.slice(0, 0) if path.stem == "assignments" else table, path)
     place = run / "export"
-    (place / "csv" / ".part").mkdir(parents=True)  # a killed export is in nobody's way
+    (place / "csv" / ".export.part").mkdir(parents=True)  # a killed export is in nobody's way
     (place / "csv" / "events.csv").write_text("of an earlier export")
     (place / "csv" / "notes.txt").write_text("mine")
     for to in ("csv", "parquet"):
@@ -117,6 +120,50 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         assert not place.exists()
     said = exported(leomix, halted, "csv", place)
     assert said == f"{halted}: the run is interrupted: this is what it had done by 1.33 h\n"
+
+
+KILLED = """
+import itertools, os, signal, sys
+count = itertools.count(1)
+def kill(event, _):
+    if event == "os.rename" and next(count) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+from pathlib import Path
+from sim.export.formats import export
+export(Path(sys.argv[1]), "csv", Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("renames", [1, 4])
+@pytest.mark.parametrize("source", ["run", "sweep"])
+def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
+    leomix, runs, tmp_path, renames, source
+):
+    run = runs["slots-timing"]
+    if source == "sweep":
+        run = tmp_path / "s"
+        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", run).status == 0
+    whole = tmp_path / "whole"
+    exported(leomix, run, "csv", whole)
+    files = sorted(path.name for path in whole.iterdir())
+    for place in (tmp_path / "new", tmp_path / "empty"):
+        if place.name == "empty":
+            place.mkdir()
+        line = [sys.executable, "-c", KILLED, str(run), str(renames), str(place)]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(line, env=env, check=False).returncode
+        expected = -signal.SIGKILL if renames == 1 or (source, place.name) == ("run", "empty") else 0
+        assert ended == expected
+        if place.name == "new" and ended:
+            assert not place.exists()
+        exported(leomix, run, "csv", place) if ended else None
+        assert sorted(path.name for path in place.iterdir()) == files
+    assert {path.name for path in tmp_path.iterdir()} <= {"s", "whole", "new", "empty"}
+    (place / ".part").mkdir()  # of another program
+    refused = leomix("export", run, "--to", "csv", "-o", place)
+    assert (refused.status, "is not an empty folder" in refused.err) == (2, True)
 
 
 def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path, monkeypatch):
