@@ -154,7 +154,9 @@ def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
         line = [sys.executable, "-c", KILLED, str(run), str(renames), str(place)]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         ended = subprocess.run(line, env=env, check=False).returncode
-        expected = -signal.SIGKILL if renames == 1 or (source, place.name) == ("run", "empty") else 0
+        expected = (
+            -signal.SIGKILL if renames == 1 or (source, place.name) == ("run", "empty") else 0
+        )
         assert ended == expected
         if place.name == "new" and ended:
             assert not place.exists()
