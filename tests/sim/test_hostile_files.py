@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -612,6 +613,59 @@ NOT_OURS = [
     ('"status"', '"fork": {"at_s": "x", "was": {}, "of": null}, "status"'),
     ('"status"', '"fork": {"at_s": 1.0, "was": {"seed.x": 1}, "of": null}, "status"'),
 ]
+
+
+LONG = "X" * 3_000_000
+SAID = {"code": "other", "severity": "note", "keys": [], "values": {"x": 1}, "remedies": []}
+ODD = {  # a key by its path, what stands there (without ellipsis: it is renamed), and what is said
+    "status": (LONG, "should be complete, failed or interrupted, got 'XXX"),
+    "start_utc": ("yesterday", "should be a date and time with its zone, got 'yesterday'"),
+    "seed": ("1", "should be a whole number, got '1'"),
+    "simulated_s": (math.nan, "should be a number, got nan"),
+    "method": (..., "is missing"),
+    "name": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
+    "energy.0.training_j": (..., "is missing"),
+    "energy.1.devices": (None, "should be a whole number, got nothing"),
+    "energy.0": ([], "should be a mapping, got a list"),
+    "spent.transmit_j": (..., "is missing"),
+    "loads.0.memory_bytes": (..., "is missing"),
+    "said.0": (SAID | {"code": "X" * 4000, "says": "so"}, "is no warning or note of leomix"),
+    "said.1": (SAID | {"says": "{y}"}, "is no warning or note of leomix"),
+    "said.2": (SAID | {"says": "{x:999999999}"}, "is no warning or note of leomix"),
+    "said.3": (SAID | {"says": "{x:{x}}"}, "is no warning or note of leomix"),
+    "said.4": (SAID | {"says": "so", "remedies": [{}]}, "is no warning or note of leomix"),
+    "said.5": (SAID | {"says": LONG}, "is no warning or note of leomix"),
+    "warnings.0": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
+    "scenario.learning.batch_size": (..., "is missing"),
+    "versions": ("0.2.0", "should be a mapping, got '0.2.0'"),
+    "came_to_nothing": ({"what": "x"}, "came_to_nothing.why: is missing"),
+}
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, path):
+    file = runs.copy("slots-timing", tmp_path) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    sound = {"says": "so", **SAID}
+    manifest |= {"said": [sound for _ in range(6)], "warnings": ["so"]}
+    file.write_text(json.dumps(manifest))
+    assert leomix("show", file.parent).status == 0
+    value, said = ODD[path]
+    *above, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    held = manifest
+    for key in above:
+        held = held[key]
+    if value is ...:
+        held[f"{last}x"] = held.pop(last)
+    else:
+        held[last] = value
+    file.write_text(json.dumps(manifest))
+    line = f"leomix: {file}: {said}" if path in said else f"leomix: {file}: {path}: {said}"
+    for command in ("show", "compare", "report", "cite", "export"):
+        more = ["--to", "csv"] if command == "export" else []
+        found = leomix(command, file.parent, *more)
+        refused(found, "; the run has to be done again")
+        assert found.err.startswith(line) and len(found.err) < len(line) + 150
 
 
 @pytest.mark.parametrize(("old", "new"), NOT_OURS, ids=lambda text: text[:50])
