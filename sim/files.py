@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
-from learning.files import at_once, sync_folder
+from learning.files import PERMISSION, at_once, sync_folder
 from sim.errors import InputError
 from statements import Code, Other
 
@@ -61,11 +61,12 @@ def of_the_disk(error: BaseException) -> bool:
 
 
 def trouble_text(error: OSError) -> str:
-    """Return one line: the path if it is known, what happened, and what to do about the disk."""
+    """Return one line: the path if it is known, what happened, and what to do about it."""
     known = error.errno is not None and (error.filename is not None or error.errno in CURES)
     what = os.strerror(error.errno or 0) if known else " ".join(str(error).split())
     path = [] if error.filename is None else [str(error.filename)]
     cure = [CURES[error.errno]] if error.errno in CURES else []
+    cure += [PERMISSION] if isinstance(error, PermissionError) else []
     return "; ".join([": ".join([*path, what]), *cure])
 
 

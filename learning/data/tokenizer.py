@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.data.text_rows import Question, Text
-from learning.files import LARGEST_JSON_BYTES, check_size
+from learning.files import LARGEST_JSON_BYTES, check_size, read_regular
 from learning.settings import WORDS, ModelConfig
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def read_tokenizer(file: str) -> tokenizers.Tokenizer:
     import tokenizers
 
     check_size(file, LARGEST_JSON_BYTES)
+    data = read_regular(Path(file))
     with failing(f"{file}: is no tokenizer", "save it anew"):
-        read = tokenizers.Tokenizer.from_file(file)
+        read = tokenizers.Tokenizer.from_buffer(data)
     _check_growth(file, read)
     return read
 

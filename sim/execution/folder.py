@@ -15,7 +15,7 @@ from learning.files import read_object
 from learning.own.raised import cause_of
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
-from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, RUNNING
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
@@ -53,7 +53,7 @@ _TEXT, _NUMBER, _COUNT, _ANY = str, float, int, object
 
 
 def _check_status(status: object) -> None:
-    if status not in (COMPLETE, FAILED, INTERRUPTED):
+    if status not in (COMPLETE, FAILED, INTERRUPTED, RUNNING):
         raise ValueError(f"should be {COMPLETE}, {FAILED} or {INTERRUPTED}, got {shown(status)}")
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import replace
@@ -613,6 +614,36 @@ NOT_OURS = [
     ('"status"', '"fork": {"at_s": "x", "was": {}, "of": null}, "status"'),
     ('"status"', '"fork": {"at_s": 1.0, "was": {"seed.x": 1}, "of": null}, "status"'),
 ]
+
+
+@pytest.fixture
+def as_stranger():
+    """Whoever asks has no permission for files of mode 0, as root has."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.mark.parametrize("name", ["contacts.parquet", "manifest.json", "s/sweep.parquet"])
+def test_a_file_that_is_for_others_needs_a_permission(leomix, runs, request, tmp_path, name):
+    """And no run that is done again."""
+    place = Path(tempfile.mkdtemp())  # which strangers may enter
+    place.chmod(0o755)
+    if name.startswith("s/"):
+        folder = place / "s"
+        assert leomix("sweep", "quickstart", "-p", "seed=1", "-o", folder).status == 0
+    else:
+        folder = runs.copy("slots-timing", place)
+    file = folder / Path(name).name
+    file.chmod(0)
+    assert leomix("compare", folder).status == (0 if os.geteuid() == 0 else 2)  # and is imported
+    request.getfixturevalue("as_stranger")
+    refused(leomix("compare", folder), f"{file}: ", "Permission denied", "get the permission")
+    assert "again" not in leomix("compare", folder).err
+    assert "--resume" not in leomix("compare", folder).err
 
 
 LONG = "X" * 3_000_000
