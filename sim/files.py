@@ -180,16 +180,15 @@ def check_within(folder: Path, path: Path) -> None:
 def locked(
     path: Path, busy: str, patience_s: float = 0.0, *, shared: bool = False
 ) -> Iterator[int]:
-    """Hold the lock on a folder, or on a file that is made if need be; yield its descriptor.
+    """Hold the lock on a file, which is made if need be; yield its descriptor.
 
     Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
     The system lets go of it when the last process that has inherited the descriptor is gone. Who
     is the last to hold it removes the file.
     """
-    is_folder = path.is_dir()
     until = time.monotonic() + patience_s
     while True:
-        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             while not _try_lock(descriptor, shared=shared):
                 if time.monotonic() >= until:
@@ -200,8 +199,7 @@ def locked(
                 break
         finally:
             os.close(descriptor)
-    if not is_folder:
-        _remove_unlocked(path)
+    _remove_unlocked(path)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
@@ -224,7 +222,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def _try_lock(descriptor: int, *, shared: bool) -> bool:
-    """Lock an open file or folder, and return whether no other process is in the way.
+    """Lock an open file, and return whether no other process is in the way.
 
     Where the system or the file system has no locks, that is up to the user.
     """

@@ -124,47 +124,42 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
 
 KILLED = """
 import itertools, os, signal, sys
-count = itertools.count(1)
-def kill(event, _):
-    if event == "os.rename" and next(count) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(kill)
 from pathlib import Path
 from sim.export.formats import export
-export(Path(sys.argv[1]), "csv", Path(sys.argv[3]))
+source, number, place = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+count = itertools.count(1)
+def kill(event, args):
+    if event == "os.rename" and place in (Path(args[1]), Path(args[1]).parent):
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+export(source, "csv", place)
 """
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("renames", [1, 4])
-@pytest.mark.parametrize("source", ["run", "sweep"])
+@pytest.mark.parametrize("kind", ["run", "sweep"])
 def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
-    leomix, runs, tmp_path, renames, source
+    leomix, runs, tmp_path, kind
 ):
-    run = runs["slots-timing"]
-    if source == "sweep":
-        run = tmp_path / "s"
-        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", run).status == 0
-    whole = tmp_path / "whole"
-    exported(leomix, run, "csv", whole)
-    files = sorted(path.name for path in whole.iterdir())
-    for place in (tmp_path / "new", tmp_path / "empty"):
-        if place.name == "empty":
-            place.mkdir()
-        line = [sys.executable, "-c", KILLED, str(run), str(renames), str(place)]
+    source = runs["slots-timing"]
+    if kind == "sweep":
+        source = tmp_path / "s"
+        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", source).status == 0
+    exported(leomix, source, "csv", tmp_path / "whole")
+    files = {path.name for path in (tmp_path / "whole").iterdir()}
+    (tmp_path / "empty").mkdir()
+    for name, number in (("new", 1), ("empty", min(4, len(files)))):  # of its last renames
+        place = tmp_path / name
+        line = [sys.executable, "-c", KILLED, str(source), str(number), str(place)]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        ended = subprocess.run(line, env=env, check=False).returncode
-        expected = (
-            -signal.SIGKILL if renames == 1 or (source, place.name) == ("run", "empty") else 0
-        )
-        assert ended == expected
-        if place.name == "new" and ended:
-            assert not place.exists()
-        exported(leomix, run, "csv", place) if ended else None
-        assert sorted(path.name for path in place.iterdir()) == files
-    assert {path.name for path in tmp_path.iterdir()} <= {"s", "whole", "new", "empty"}
+        assert subprocess.run(line, env=env, check=False).returncode == -signal.SIGKILL
+        assert place.exists() is (name == "empty")
+        exported(leomix, source, "csv", place)
+        assert {path.name for path in place.iterdir()} == files
+    assert {path.name for path in tmp_path.iterdir()} - {"s"} == {"whole", "new", "empty"}
     (place / ".part").mkdir()  # of another program
-    refused = leomix("export", run, "--to", "csv", "-o", place)
+    refused = leomix("export", source, "--to", "csv", "-o", place)
     assert (refused.status, "is not an empty folder" in refused.err) == (2, True)
 
 
