@@ -101,7 +101,6 @@ def folder_at_once(path: Path) -> Iterator[Path]:
                 part.replace(target)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
-                lock.unlink(missing_ok=True)
                 raise
             sync_folder(target.parent)
     except BaseException:
@@ -187,19 +186,21 @@ def locked(
     is the last to hold it removes the file.
     """
     until = time.monotonic() + patience_s
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            while not _try_lock(descriptor, shared=shared):
-                if time.monotonic() >= until:
-                    raise InputError(busy)
-                time.sleep(0.05)
-            if _is_at(path, descriptor):  # or it was removed before it was locked
-                yield descriptor
-                break
-        finally:
-            os.close(descriptor)
-    _remove_unlocked(path)
+    try:
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                while not _try_lock(descriptor, shared=shared):
+                    if time.monotonic() >= until:
+                        raise InputError(busy)
+                    time.sleep(0.05)
+                if _is_at(path, descriptor):  # or it was removed before it was locked
+                    yield descriptor
+                    break
+            finally:
+                os.close(descriptor)
+    finally:
+        _remove_unlocked(path)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -159,7 +159,9 @@ class Transfer:
             return
         self.beam = session.beam(self.way)
         if endpoint.faults is not None:
-            sending = Sending(self.way, self.who, self.left, self.personal)
+            assert self.session is not None  # of which it is a part
+            begins_s = self.session.start_s
+            sending = Sending(self.way, self.name, begins_s, self.who, self.left, self.personal)
             self.struck = endpoint.faults.draw(sending, self.beam, endpoint.clock.now)
             if self.struck.late_s is not None:
                 self.arrival_s = self.arrival_s + self.struck.late_s
