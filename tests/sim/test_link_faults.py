@@ -14,7 +14,18 @@ from tests.kit.learning import WAITS_FOR_ALL, Cluster, Quorum, Train, stream
 from tests.kit.network import NO_INTERVALS, Intervals, Presence, drawn_intervals
 from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
-from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
+from tests.kit.talk import (
+    COST,
+    MODEL,
+    POLICIES,
+    band,
+    compute,
+    contact,
+    download,
+    seen,
+    talk,
+    upload,
+)
 
 
 def away(*edges_s):
@@ -145,6 +156,15 @@ def test_what_is_drawn_of_a_leg_does_not_depend_on_the_legs_before_it():
             found[name] = [row for row in told.rows("start_s", "end_s") if row[0] >= 100]
         assert found["alone"] == found["again"] == found["none"]
         assert len(set(found["alone"])) > 1
+
+
+@pytest.mark.parametrize("before_s", [0.0, 7e-15, 1e-11, 1e-9])
+def test_what_the_end_of_a_contact_cuts_ends_with_it_to_the_last_bit(before_s):
+    """Else it would be chance whether the contact or the chain in it ends first."""
+    here = contact(0, 0, 50, [8.0, 4.0])
+    edges_s = [[0.0, 50.0 - before_s], [0.0, 30.0]]
+    told = talk([seen(here, edges_s, [[8.0] * 2, [4.0] * 2])], [upload(100.0)])
+    assert told.rows("end_s") == [(50.0,), (30.0,)]
 
 
 ONE_WAY = contact(0, 0, 30, [8.0] * 4)
