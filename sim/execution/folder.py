@@ -2,26 +2,28 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
-from learning.files import read_object
+from learning.files import checksum_of, read_object
 from learning.own.raised import cause_of
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, RUNNING
 from sim.files import naming, write_text, written
-from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, write_table
+from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Place, Statement, shown
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
 WHY = Path("why", "why.json")
@@ -90,6 +92,7 @@ _SHAPE: dict[str, Any] = {
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,
     "trace_sha256": _TEXT,
+    "checksums?": {},
     "fork?": (_FORK, None),
     "code?": {},
     "checkpoints?": {},
@@ -217,6 +220,11 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 write_table(part, COLUMNS[name] | own, pieces)
 
 
+def checksums(folder: Path, tables: Iterable[str]) -> dict[str, str]:
+    """Return the checksum of the file of each table, as it stands in the folder."""
+    return {name: checksum_of(folder / f"{name}.parquet") for name in tables}
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write ``manifest.json``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -275,14 +283,25 @@ def read_why(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None
     return found if found.get("trace_sha256") == manifest["trace_sha256"] else None
 
 
-def read_tables(folder: Path) -> Tables:
-    """Return the tables of a run folder, read when asked for; raise InputError for a broken one."""
+def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
+    """Return the tables of a run folder, read when asked for; raise InputError for a broken one.
+
+    A file is broken, too, whose checksum is not the one that is ``known`` of it.
+    """
     tables = Tables()
     for name in COLUMNS:
         path = folder / f"{name}.parquet"
-        if name in OPTIONAL and not path.exists():
+        if name in OPTIONAL and name not in known and not path.exists():
             continue
         rows, schema = described(path)
+        with reading(path):
+            if known and checksum_of(path) != known.get(name):
+                raise InputError.of_file(
+                    path,
+                    Code.BROKEN_FILE,
+                    "is not the file that the run wrote",
+                    Other(said="get the run folder again from its source, or do the run again"),
+                )
         found = {field.name: field.type for field in schema}
         absent = {column: COLUMNS[name][column] for column in APPENDED.get(name, ())}
         lacking = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,15 @@ def held(place: Path) -> dict[str, bytes]:
         else b""
         for path in found
     }
+
+
+def without_checksums(place: Path) -> Path:
+    """Let the tables of a run be changed: its manifest has no checksums of them any more."""
+    path = place / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest.pop("checksums", None)
+    path.write_text(json.dumps(manifest, indent=2))
+    return place
 
 
 class Each(sim.Observer):

@@ -648,7 +648,7 @@ def test_a_file_that_is_for_others_needs_a_permission(leomix, runs, request, tmp
 
 LONG = "X" * 3_000_000
 SAID = {"code": "other", "severity": "note", "keys": [], "values": {"x": 1}, "remedies": []}
-ODD = {  # a key by its path, what stands there (without ellipsis: it is renamed), and what is said
+ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and what is said of it
     "status": (LONG, "should be complete, failed or interrupted, got 'XXX"),
     "start_utc": ("yesterday", "should be a date and time with its zone, got 'yesterday'"),
     "seed": ("1", "should be a whole number, got '1'"),
@@ -673,7 +673,7 @@ ODD = {  # a key by its path, what stands there (without ellipsis: it is renamed
 }
 
 
-@pytest.mark.parametrize("path", ODD)
+@pytest.mark.parametrize("path", ODD_KEYS)
 def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, path):
     file = runs.copy("slots-timing", tmp_path) / "manifest.json"
     manifest = json.loads(file.read_text())
@@ -681,7 +681,7 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
     manifest |= {"said": [sound for _ in range(6)], "warnings": ["so"]}
     file.write_text(json.dumps(manifest))
     assert leomix("show", file.parent).status == 0
-    value, said = ODD[path]
+    value, said = ODD_KEYS[path]
     *above, last = [int(key) if key.isdigit() else key for key in path.split(".")]
     held = manifest
     for key in above:
