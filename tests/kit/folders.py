@@ -59,11 +59,11 @@ def held(place: Path) -> dict[str, bytes]:
 
 
 def without_checksums(place: Path) -> Path:
-    """Let the tables of a run be changed: its manifest has no checksums of them any more."""
-    path = place / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest.pop("checksums", None)
-    path.write_text(json.dumps(manifest, indent=2))
+    """Let the tables of a run, or of a sweep's points, be changed: no manifest has checksums."""
+    for path in place.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest.pop("checksums", None)
+        path.write_text(json.dumps(manifest, indent=2))
     return place
 
 
