@@ -139,6 +139,10 @@ JSON_TIMES, SPARE_BYTES = 8, 20_000_000
 """How many times its size a file may take in memory; journals take five times theirs."""
 
 
+PERMISSION = "get the permission for it from its owner (chmod)"
+"""What helps where a file is not for everybody."""
+
+
 def broken(path: str | Path, what: str) -> Refused:
     """Return the error of a file that is not what it should be."""
     return Refused(Statement(Code.BROKEN_FILE, (), what), Place(file=str(path)))
@@ -220,6 +224,8 @@ def open_tensors(path: Path) -> Any:
         with path.open("rb") as file:
             _check_header(file, size)
         return safe_open(str(path), framework="pt")
+    except PermissionError as error:
+        raise broken(path, f"cannot be read ({error.strerror}); {PERMISSION}") from None
     except (SafetensorError, OSError, ValueError) as error:
         text = "broken" if path.exists() else "missing"
         raise ValueError(f"{path}: is {text} ({error}); copy it once more") from None

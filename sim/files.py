@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
-from learning.files import at_once, sync_folder
+from learning.files import PERMISSION, at_once, sync_folder
 from sim.errors import InputError
 from statements import Code, Other
 
@@ -61,11 +61,12 @@ def of_the_disk(error: BaseException) -> bool:
 
 
 def trouble_text(error: OSError) -> str:
-    """Return one line: the path if it is known, what happened, and what to do about the disk."""
+    """Return one line: the path if it is known, what happened, and what to do about it."""
     known = error.errno is not None and (error.filename is not None or error.errno in CURES)
     what = os.strerror(error.errno or 0) if known else " ".join(str(error).split())
     path = [] if error.filename is None else [str(error.filename)]
     cure = [CURES[error.errno]] if error.errno in CURES else []
+    cure += [PERMISSION] if isinstance(error, PermissionError) else []
     return "; ".join([": ".join([*path, what]), *cure])
 
 
@@ -90,7 +91,8 @@ def folder_at_once(path: Path) -> Iterator[Path]:
     above = [folder for folder in target.parents if not folder.exists()]
     busy = f"{path}: another process is writing to it; wait for it"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(above):
+            folder.mkdir(exist_ok=True)
         with locked(lock, busy):
             shutil.rmtree(part, ignore_errors=True)
             try:
@@ -99,7 +101,6 @@ def folder_at_once(path: Path) -> Iterator[Path]:
                 part.replace(target)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
-                lock.unlink(missing_ok=True)
                 raise
             sync_folder(target.parent)
     except BaseException:
@@ -178,27 +179,27 @@ def check_within(folder: Path, path: Path) -> None:
 def locked(
     path: Path, busy: str, patience_s: float = 0.0, *, shared: bool = False
 ) -> Iterator[int]:
-    """Hold the lock on a folder, or on a file that is made if need be; yield its descriptor.
+    """Hold the lock on a file, which is made if need be; yield its descriptor.
 
     Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
     The system lets go of it when the last process that has inherited the descriptor is gone. Who
     is the last to hold it removes the file.
     """
-    is_folder = path.is_dir()
     until = time.monotonic() + patience_s
-    while True:
-        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            while not _try_lock(descriptor, shared=shared):
-                if time.monotonic() >= until:
-                    raise InputError(busy)
-                time.sleep(0.05)
-            if _is_at(path, descriptor):  # or it was removed before it was locked
-                yield descriptor
-                break
-        finally:
-            os.close(descriptor)
-    if not is_folder:
+    try:
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                while not _try_lock(descriptor, shared=shared):
+                    if time.monotonic() >= until:
+                        raise InputError(busy)
+                    time.sleep(0.05)
+                if _is_at(path, descriptor):  # or it was removed before it was locked
+                    yield descriptor
+                    break
+            finally:
+                os.close(descriptor)
+    finally:
         _remove_unlocked(path)
 
 
@@ -222,7 +223,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def _try_lock(descriptor: int, *, shared: bool) -> bool:
-    """Lock an open file or folder, and return whether no other process is in the way.
+    """Lock an open file, and return whether no other process is in the way.
 
     Where the system or the file system has no locks, that is up to the user.
     """

@@ -13,6 +13,7 @@ from filelock import FileLock
 import scenarios
 import sim
 from tests.kit import small, small_nmoe
+from tests.kit.folders import without_checksums
 
 FAULTS = {
     "outages": {"per_day": 4, "mean_hours": 0.5},
@@ -73,8 +74,8 @@ class Runs:
         return sim.load(self[name])
 
     def copy(self, name, place):
-        """A copy that a test may change: ``place / name``."""
-        return Path(shutil.copytree(self[name], place / name))
+        """A copy that a test may change, tables included: ``place / name``."""
+        return without_checksums(Path(shutil.copytree(self[name], place / name)))
 
     def changed(self):
         """Names of the runs that somebody has written to."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learning.data.text_rows import Question, Text
-from learning.files import LARGEST_JSON_BYTES, check_size
+from learning.files import LARGEST_JSON_BYTES, check_size, read_regular
 from learning.settings import WORDS, ModelConfig
 
 if TYPE_CHECKING:
@@ -56,15 +59,122 @@ def make_tokenizer(model: ModelConfig, texts: Iterable[str]) -> Tokenizer:
 
 
 def read_tokenizer(file: str) -> tokenizers.Tokenizer:
-    """Return the tokenizer of a tokenizer.json; raise :class:`ValueError` for what is none."""
+    """Return the tokenizer of a tokenizer.json.
+
+    Raises :class:`ValueError` for what is none, and for one that makes very much of little text.
+    """
     import tokenizers
 
     check_size(file, LARGEST_JSON_BYTES)
+    data = read_regular(Path(file))
+    with failing(f"{file}: is no tokenizer", "save it anew"):
+        read = tokenizers.Tokenizer.from_buffer(data)
+    _check_growth(file, read)
+    return read
+
+
+@contextmanager
+def failing(what: str, remedy: str) -> Iterator[None]:
+    """Turn an error of the library, or its panic, into a ValueError that says ``what`` and why."""
     try:
-        return tokenizers.Tokenizer.from_file(file)
-    except Exception as error:  # the library raises no narrower class
+        yield
+    except BaseException as error:  # the library raises no narrower class
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{file}: is no tokenizer ({reason}); save it anew") from None
+        raise ValueError(f"{what} ({reason:.200}); {remedy}") from None
+
+
+MOST_GROWTH = 4096
+"""How many times as long a text may become in a tokenizer, by the bounds below. SentencePiece with
+all that is used in practice has less than half of that."""
+LONGEST_TOKEN = 10_000
+"""Characters of a token: those of published vocabularies have hundreds."""
+UNCHANGED = {
+    *("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Nmt", "Strip", "StripAccents"),
+    *("CharDelimiterSplit", "Digits", "FixedLength", "Punctuation", "Split", "UnicodeScripts"),
+    *("Whitespace", "WhitespaceSplit", "ByteFallback", "Fuse"),
+}
+"""Stages that make no text longer, or only the first time."""
+
+
+def _check_growth(file: str, raw: tokenizers.Tokenizer) -> None:
+    """Raise :class:`ValueError` for a tokenizer that could take all memory at a short text."""
+    for parts in (("normalizer", "pre_tokenizer", "post_processor"), ("decoder",)):
+        growth = 1
+        for part in parts:
+            for stage in _stages(getattr(raw, part)):
+                growth *= _growth(stage)
+                if growth > MOST_GROWTH:
+                    raise ValueError(
+                        f"{file}: its {part} ({stage['type']}) may make more than {MOST_GROWTH} "
+                        "times as much of a text; use another tokenizer"
+                    )
+    affixes = [
+        getattr(raw.model, name, None) or ""
+        for name in ("continuing_subword_prefix", "end_of_word_suffix")
+    ]
+    tokens = raw.get_vocab(with_added_tokens=True)
+    if not tokens:
+        raise ValueError(f"{file}: has no tokens; use another tokenizer")
+    longest = max(map(len, [*affixes, *tokens]))
+    if longest > LONGEST_TOKEN:
+        raise ValueError(
+            f"{file}: has a token of {longest} characters; at most {LONGEST_TOKEN} are read; "
+            "use another tokenizer"
+        )
+
+
+def _stages(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield what a part of a tokenizer does, step by step."""
+    if part is None:
+        return
+    left = [json.loads(part.__getstate__())]
+    while left:
+        stage = left.pop()
+        if stage["type"] == "Sequence":
+            [inner] = [value for value in stage.values() if isinstance(value, list)]
+            left += reversed(inner)
+        else:
+            yield stage
+
+
+def _growth(stage: Mapping[str, Any]) -> int:
+    """Return how many times as many bytes a stage makes of a text, at most."""
+    match stage:
+        case {"type": "Replace", "pattern": {"String": str(old)}, "content": new} if old:
+            return max(1, -(-len(new.encode()) // len(old.encode())))
+        case {"type": "Replace", "content": new}:  # an expression may fit between any two letters
+            return 1 + len(new.encode())
+        case {"type": "Prepend", "prepend": added}:
+            return 1 + len(added.encode())
+        case {"type": "Metaspace"}:
+            return 4  # a letter that may have three bytes, for a space and before a word
+        case {"type": "ByteLevel"}:
+            return 3  # two bytes for each, and for a space before it
+        case {"type": "Precompiled", "precompiled_charsmap": charsmap}:
+            return max(1, *map(len, _replacements(charsmap)))
+        case {"type": "TemplateProcessing", "special_tokens": special}:
+            return max(
+                sum(
+                    len(special[piece["SpecialToken"]["id"]]["ids"])
+                    if "SpecialToken" in piece
+                    else 1
+                    for piece in stage[template]
+                )
+                for template in ("single", "pair")
+            )
+        case {"type": "BertProcessing" | "RobertaProcessing"}:
+            return 3
+        case _:
+            return 1 if stage["type"] in UNCHANGED else 2
+
+
+def _replacements(charsmap: str) -> list[bytes]:
+    """Return the texts that SentencePiece's map of characters puts; they stand behind its trie."""
+    data = base64.b64decode(charsmap)
+    trie_bytes = int.from_bytes(data[:4], "little")
+    return data[4 + trie_bytes :].split(b"\0")
 
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -150,16 +260,12 @@ def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
     raw.encode_special_tokens = True
 
     def ids(texts: Sequence[str]) -> list[list[int]]:
-        try:
+        with failing(*UNREAD):
             read = raw.encode_batch_fast(list(texts), add_special_tokens=False)
-        except Exception as error:  # the library raises no narrower class
-            raise _unread(error) from None
         return [text.ids for text in read]
 
-    try:
+    with failing(*UNREAD):
         probe = raw.encode("a")
-    except Exception as error:
-        raise _unread(error) from None
     added = probe.special_tokens_mask
     inside = [place for place, special in enumerate(added) if not special] or [len(added)]
     known = [raw.token_to_id(name) for name in ("[SEP]", SEPARATOR)]
@@ -175,12 +281,8 @@ def as_tokenizer(raw: tokenizers.Tokenizer) -> Tokenizer:
     )
 
 
-def _unread(error: Exception) -> ValueError:
-    """Return the error of a tokenizer that fails at a text, as one without an unknown word does."""
-    reason = str(error).partition("\n")[0]
-    return ValueError(
-        f"learning.model.tokenizer: cannot read every text ({reason}); use one that can"
-    )
+UNREAD = ("learning.model.tokenizer: cannot read every text", "use one that can")
+"""What is said of a tokenizer that fails at a text, as one without an unknown word does."""
 
 
 # Texts and multiple choice questions as padded arrays of token ids.

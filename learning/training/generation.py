@@ -9,7 +9,7 @@ from pathlib import Path
 from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec
 from learning.data.text_rows import check_text
-from learning.data.tokenizer import as_tokenizer, read_tokenizer, tokenizer_file
+from learning.data.tokenizer import as_tokenizer, failing, read_tokenizer, tokenizer_file
 from learning.files import read_object
 from learning.hardware import compute_devices
 from learning.models.build import fill, skeleton, torch_dtype
@@ -80,8 +80,9 @@ def generated(
     fill(model, placed)
     ends = _ends(config)
     prompts = tokenizer.ids([f"{question}\n" for question in questions])
-    written = (model.continued([*tokenizer.begin, *ids], tokens, ends) for ids in prompts)
-    return [raw.decode(ids).strip() for ids in written]
+    written = [model.continued([*tokenizer.begin, *ids], tokens, ends) for ids in prompts]
+    with failing("learning.model.tokenizer: cannot write every text", "use one that can"):
+        return [raw.decode(ids).strip() for ids in written]
 
 
 def _ends(config: LearningConfig) -> frozenset[int]:

@@ -22,9 +22,10 @@ from statements import Code, Other
 def check_place(place: Path, *, resume: bool) -> None:
     """Refuse to write over anything but a run to be resumed, and out of the folder by a link."""
     check_out(place)
-    for name in (*WITHIN, RUN_LOG):
+    for name in (*WITHIN, RUN_LOG, LOCK):
         check_within(place, place / name)
-    check_not_a_pipe(place / RUN_LOG)
+    for name in (RUN_LOG, LOCK):
+        check_not_a_pipe(place / name)
     if is_free(place):
         return
     if not resume:
@@ -101,7 +102,9 @@ def locked(place: Path | None) -> Iterator[None]:
         with ExitStack() as held:
             with as_run_failure(place):
                 _make(place)
-                held.enter_context(files.locked(place, busy))
+                if os.access(place, os.W_OK):  # else nobody runs in it: what is there is returned
+                    # A file: network file systems lock folders on each machine by itself.
+                    held.enter_context(files.locked(place / LOCK, busy))
             remove_leftovers(place)
             yield
     finally:
@@ -149,12 +152,14 @@ def as_run_failure(place: Path | None) -> Iterator[None]:
 
 SPILLED = ".spilled"
 """Folder of rows that have left memory; useless without the process that wrote them."""
+LOCK = ".run.lock"
+"""Held by the process that runs in the folder."""
 WITHIN = ("", "model", "checkpoint", "checkpoint/values", "checkpoint/replies")
 
 
 def is_leftover(path: Path) -> bool:
     """Whether a file or folder in a run folder is useless without the process that wrote it."""
-    return is_stray(path.name) or path.name in (SPILLED, LIVE)
+    return is_stray(path.name) or path.name in (SPILLED, LIVE, LOCK)
 
 
 def is_free(place: Path) -> bool:
@@ -168,7 +173,7 @@ def remove_leftovers(place: Path) -> None:
     """Remove what a killed process has left in a run folder."""
     for folder in (place / name for name in WITHIN):
         for path in folder.iterdir() if folder.is_dir() else ():
-            if not is_leftover(path):
+            if not is_leftover(path) or path.name == LOCK:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,22 +1,29 @@
 """The run folder: what its files are called, written and read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
-from learning.files import read_object
+from learning.files import checksum_of, read_object
+from learning.own.raised import cause_of
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, RUNNING
 from sim.files import naming, write_text, written
-from sim.trace.parquet import LARGE, described, plain_schema, write_table
+from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
-from statements import Code, Other
+from statements import Code, Other, Place, Statement, shown
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
 WHY = Path("why", "why.json")
@@ -27,17 +34,174 @@ POINTS = "points"
 """In a sweep folder: the folder of its points' runs."""
 
 
-NEEDED = (
-    "status",
-    "method",
-    "seed",
-    "scenario",
-    "identity",
-    "trace_sha256",
-    "start_utc",
-    "simulated_s",
+DAMAGE = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
 )
-"""Keys without which a manifest is not that of a run."""
+"""Errors from a missing key, or from a value of another type, wherever it is used."""
+
+
+# What a manifest says, as far as anybody reads it. A key with a `?` is not in those of all runs and
+# all versions; what is not here is shown to nobody. A list has one shape for all that is in it, and
+# what stands beside None may be None.
+
+LONGEST_TEXT = 10_000
+"""Letters of a text in a manifest: names and warnings have fewer by far."""
+_TEXT, _NUMBER, _COUNT, _ANY = str, float, int, object
+
+
+def _check_status(status: object) -> None:
+    if status not in (COMPLETE, FAILED, INTERRUPTED, RUNNING):
+        raise ValueError(f"should be {COMPLETE}, {FAILED} or {INTERRUPTED}, got {shown(status)}")
+
+
+def _check_date(date: object) -> None:
+    try:
+        aware = isinstance(date, str) and datetime.fromisoformat(date).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise ValueError(f"should be a date and time with its zone, got {shown(date)}")
+
+
+def _check_said(said: object) -> None:
+    try:
+        line = str(Statement.told(said)) if isinstance(said, dict) else ""
+    except (ValueError, *DAMAGE):
+        line = ""
+    if not line or len(line) > LONGEST_TEXT:
+        raise ValueError("is no warning or note of leomix")
+
+
+_FORK: dict[str, Any] = {"at_s": _NUMBER, "was": {}}
+_FORK["of?"] = (_FORK, None)
+_SHAPE: dict[str, Any] = {
+    "name?": _TEXT,
+    "status": _check_status,
+    "method": _TEXT,
+    "seed": _COUNT,
+    "start_utc": _check_date,
+    "simulated_s": _NUMBER,
+    "error?": _TEXT,
+    "wall_s?": (_NUMBER, None),
+    "events?": _COUNT,
+    "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
+    "identity": _TEXT,
+    "trace_sha256": _TEXT,
+    "checksums?": {},
+    "fork?": (_FORK, None),
+    "code?": {},
+    "checkpoints?": {},
+    "computed_device_s?": _NUMBER,
+    "energy?": [
+        {
+            "cluster": _TEXT,
+            "devices": _COUNT,
+            "device_rounds": _COUNT,
+            "computed_s": _NUMBER,
+            "training_j": (_NUMBER, None),
+            "air_s": _NUMBER,
+            "transmit_j": (_NUMBER, None),
+        }
+    ],
+    "spent?": {
+        "time_s": [_NUMBER],
+        "device_rounds": [_COUNT],
+        "training_j": [(_NUMBER, None)],
+        "transmit_j": [(_NUMBER, None)],
+        "server_rounds?": [_COUNT],
+    },
+    "loads?": [
+        {
+            "memory_bytes": _NUMBER,
+            "expert_bytes": _NUMBER,
+            "least_memory_bytes": _NUMBER,
+            "least_expert_bytes": _NUMBER,
+            "round_flops": _NUMBER,
+        }
+    ],
+    "charges?": [{"cluster": _TEXT, "lowest": _NUMBER, "last": _NUMBER}],
+    "model_expert_bytes?": (_NUMBER, None),
+    "stand_in?": (
+        {
+            "trained": _TEXT,
+            "trained_parameters": _COUNT,
+            "sized_as": _TEXT,
+            "parameters": _COUNT,
+            "expert_upload_bytes": _NUMBER,
+        },
+        None,
+    ),
+    "came_to_nothing?": ({"what": _TEXT, "why": _TEXT}, None),
+    "warnings?": [_TEXT],
+    "said?": [_check_said],
+    "versions?": {},
+    "trainings?": (_COUNT, None),
+    "trainings_reused?": (_COUNT, None),
+    "scenario": {
+        "orbit": {},
+        "compute": {},
+        "learning": {
+            "batch_size": _ANY,
+            "step_size": _ANY,
+            "steps_per_round": _ANY,
+            "options": {},
+            "model": {"checkpoints": _ANY},
+            "data": {},
+        },
+    },
+}
+_SAID_OF = {
+    dict: "a mapping",
+    list: "a list",
+    _TEXT: f"a text of at most {LONGEST_TEXT} letters",
+    _NUMBER: "a number",
+    _COUNT: "a whole number",
+}
+
+
+def _wrong(value: Any, shape: Any, path: tuple[str | int, ...] = ()) -> Iterator[Statement]:
+    """Yield what is not as a shape wants it."""
+    if isinstance(shape, tuple):
+        if value is not None:
+            yield from _wrong(value, shape[0], path)
+        return
+    try:
+        _check(value, shape)
+    except ValueError as error:
+        yield Statement.of(Code.BROKEN_FILE, path, str(error))
+        return
+    if isinstance(shape, list):
+        for number, inner in enumerate(value):
+            yield from _wrong(inner, shape[0], (*path, number))
+    elif isinstance(shape, dict):
+        for key, inner in shape.items():
+            name = key.removesuffix("?")
+            if name in value:
+                yield from _wrong(value[name], inner, (*path, name))
+            elif name == key:
+                yield Statement.of(Code.BROKEN_FILE, (*path, name), "is missing")
+
+
+def _check(value: Any, shape: Any) -> None:
+    """Raise ValueError for a value that is not of the shape itself, whatever is in it."""
+    kind = type(shape) if isinstance(shape, dict | list) else shape
+    if not isinstance(kind, type):
+        kind(value)
+    elif not _is_of(value, kind):
+        raise ValueError(f"should be {_SAID_OF[kind]}, got {shown(value)}")
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    if kind is _TEXT:
+        return isinstance(value, str) and len(value) <= LONGEST_TEXT
+    if kind is _NUMBER:
+        return type(value) in (int, float) and abs(value) < math.inf
+    return type(value) is int if kind is _COUNT else isinstance(value, kind)
 
 
 def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
@@ -54,6 +218,11 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 pieces = list(pieces_of(tables, name))
                 own = {field.name: field.type for field in plain_schema(pieces[0].schema)}
                 write_table(part, COLUMNS[name] | own, pieces)
+
+
+def checksums(folder: Path, tables: Iterable[str]) -> dict[str, str]:
+    """Return the checksum of the file of each table, as it stands in the folder."""
+    return {name: checksum_of(folder / f"{name}.parquet") for name in tables}
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -93,11 +262,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = read_object(path)
     except ValueError as error:
         raise helped(error, "do the run again") from None
-    missing = [key for key in NEEDED if key not in manifest]
-    if missing:
-        raise InputError.of_file(
-            path, Code.BROKEN_FILE, f"no manifest of a run (it has no {missing[0]!r})"
-        )
+    try:
+        wrong = next(_wrong(manifest, _SHAPE), None)
+    except RecursionError:
+        wrong = Statement.of(Code.BROKEN_FILE, "fork", "is nested too deep")
+    if wrong is not None:
+        raise InputError(replace(wrong, remedies=(Other(said=AGAIN),)), Place(file=str(path)))
     return manifest
 
 
@@ -113,14 +283,25 @@ def read_why(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None
     return found if found.get("trace_sha256") == manifest["trace_sha256"] else None
 
 
-def read_tables(folder: Path) -> Tables:
-    """Return the tables of a run folder, read when asked for; raise InputError for a broken one."""
+def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
+    """Return the tables of a run folder, read when asked for; raise InputError for a broken one.
+
+    A file is broken, too, whose checksum is not the one that is ``known`` of it.
+    """
     tables = Tables()
     for name in COLUMNS:
         path = folder / f"{name}.parquet"
-        if name in OPTIONAL and not path.exists():
+        if name in OPTIONAL and name not in known and not path.exists():
             continue
         rows, schema = described(path)
+        with reading(path):
+            if known and checksum_of(path) != known.get(name):
+                raise InputError.of_file(
+                    path,
+                    Code.BROKEN_FILE,
+                    "is not the file that the run wrote",
+                    Other(said="get the run folder again from its source, or do the run again"),
+                )
         found = {field.name: field.type for field in schema}
         absent = {column: COLUMNS[name][column] for column in APPENDED.get(name, ())}
         lacking = [
@@ -138,17 +319,6 @@ def read_tables(folder: Path) -> Tables:
     return tables
 
 
-DAMAGE = (
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RecursionError,
-)
-"""Errors from a missing key, or from a value of another type, wherever it is used."""
-
-
 @contextmanager
 def as_written(folders: Sequence[Path]) -> Iterator[None]:
     """Turn the errors of a damaged, foreign or much older folder into InputError."""
@@ -156,11 +326,10 @@ def as_written(folders: Sequence[Path]) -> Iterator[None]:
         yield
     except DAMAGE as error:
         names = ", ".join(map(str, folders))
-        what = f"{type(error).__name__}: {error}"
         raise InputError.of_file(
             names,
             Code.WRONG_FILE,
             "manifest or tables are not as this version of leomix writes them ({why})",
             Other(said="run the scenario anew"),
-            why=what,
+            why=cause_of(error),
         ) from error

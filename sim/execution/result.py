@@ -63,7 +63,8 @@ def load(folder: str | Path) -> Result:
 
 def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
-    return Result(read_tables(place), manifest, place, warnings_in(manifest))
+    known = manifest.get("checksums", {}) if manifest["status"] == COMPLETE else {}
+    return Result(read_tables(place, known), manifest, place, warnings_in(manifest))
 
 
 def warnings_in(manifest: Mapping[str, Any]) -> list[Statement]:

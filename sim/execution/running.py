@@ -400,6 +400,7 @@ class Run(Observer):
         if place is not None:
             run_folder.write_tables(place, result.tables)
             if complete:
+                manifest["checksums"] = run_folder.checksums(place, result.tables)
                 results = None if self.cache is None else self.cache.results
                 write_final_model(place, self.built, self.simulation, results)
             if complete and learner.measures:

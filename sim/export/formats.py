@@ -14,7 +14,7 @@ from sim.execution.folder import POINTS, is_sweep
 from sim.execution.model import check_given
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE
-from sim.files import check_within, naming
+from sim.files import check_within, folder_at_once, naming
 from sim.sweep.folder import Sweep, read_sweep
 from statements import Code, Other
 
@@ -41,7 +41,8 @@ FORMATS: Register[Writer] = Register(
 OF_SWEEPS = ("csv", "parquet")
 EXTRAS = ("perfetto", "tensorboard", "mlflow")
 """Formats whose packages are not always installed."""
-PART = ".part"
+PART = ".export.part"
+"""In a folder that was there: what is being written into it. No other program has this name."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ def export(
 
     ``to`` may also be ``MODULE:FUNCTION``, a :data:`Writer` of the user. ``out`` is a new or empty
     folder; if None, ``FOLDER/export/TO``, where an earlier export is replaced. Everything appears
-    there at the end, or nothing does. ``checkpoints`` are the folders of the run's
-    `learning.model.checkpoints`, in order, where these have moved. Raises InputError for an
+    there at the end, or nothing does, and what a killed export has left is replaced.
+    ``checkpoints`` are the folders of the run's `learning.model.checkpoints`, in order, where these
+    have moved. Raises InputError for an
     unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
     not empty.
     """
@@ -77,8 +79,6 @@ def export(
             ),
         )
     place = out or folder / "export" / to.replace(":", ".")
-    # A killed export may have left a part.
-    empty = place.is_dir() and all(path.name == PART for path in place.iterdir())
     if out is None:
         check_within(folder, place)
         if place.exists() and not place.is_dir():
@@ -88,7 +88,8 @@ def export(
                 "is no folder",
                 Other(said="remove it, or name another one by -o"),
             )
-    elif place.exists() and not empty:
+    # What an export that was killed has left there is replaced.
+    elif place.exists() and not (_is_empty(place) or (place / PART).is_dir()):
         raise InputError.of_option(
             f"-o {place}", Code.WRONG_FILE, "is not an empty folder", Other(said="name another one")
         )
@@ -126,23 +127,32 @@ def _incomplete(source: Result | Sweep) -> Iterator[str]:
         yield (f"{source.folder}: the run is {status}: this is what it had done by {hours:.2f} h")
 
 
+def _is_empty(place: Path) -> bool:
+    return place.is_dir() and not any(place.iterdir())
+
+
 @contextmanager
 def _at_once(place: Path) -> Iterator[Path]:
-    """A folder inside ``place`` to write into; what is there at the end moves up together."""
-    new = [folder for folder in (place, place.parent) if not folder.exists()]
-    part = place / PART
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        with naming(place):
-            yield part
-        for path in part.iterdir():
-            earlier = place / path.name
-            if earlier.is_dir() and not earlier.is_symlink():
-                shutil.rmtree(earlier)
-            path.replace(earlier)
-    finally:
+    """A folder to write into, which becomes ``place`` at the end.
+
+    A ``place`` that is there stays, for a shell may stand in it and files of the user lie there:
+    what was written into a folder in it moves up file by file. Killed by then, the next export
+    takes both over.
+    """
+    with naming(place):
+        if not place.exists():
+            with folder_at_once(place) as part:
+                yield part
+            return
+        part = place / PART
         shutil.rmtree(part, ignore_errors=True)
-        for folder in new:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        part.mkdir()
+        try:
+            yield part
+            for path in part.iterdir():
+                earlier = place / path.name
+                if earlier.is_dir() and not earlier.is_symlink():
+                    shutil.rmtree(earlier)
+                path.replace(earlier)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

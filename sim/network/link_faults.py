@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.payload import Payload
+from learning.requests.peers import Node
 from sim.devices.faults import Faults
 from sim.facts.directions import Way
 from sim.links.session_beam import SessionBeam
@@ -15,12 +18,14 @@ from sim.links.session_beam import SessionBeam
 
 @dataclass(frozen=True, eq=False)
 class Sending:
-    """What a leg is to send: ``left_bytes`` (K,) of those in ``who`` (K,).
+    """What a leg is to send: ``left_bytes`` (K,) of a ``payload`` of those in ``who`` (K,).
 
-    What is ``personal`` is not broadcast.
+    It goes over the session that begins at ``session_s``. What is ``personal`` is not broadcast.
     """
 
     way: Way
+    payload: str
+    session_s: float
     who: Mask
     left_bytes: Floats
     personal: bool
@@ -49,31 +54,37 @@ FLAWLESS = LegFaults()
 class LinkFaults:
     """Draws the faults of every leg of one cluster, for all devices (K) whether they send or not.
 
-    The legs are numbered as they are planned; each has streams of its own.
+    A leg has streams of its own: by its payload and its way, by the second at which its session
+    begins, and by its number among such legs. So what is drawn depends on no other leg, nor on the
+    order of those at one instant, which the last bit of a contact's end may decide.
     """
 
     def __init__(self, faults: Faults, cluster: Cluster) -> None:
         self._faults = faults
         self._cluster = cluster
-        self._legs = self._messages = 0
+        self._legs: Counter[tuple[object, ...]] = Counter()
+        self._messages: Counter[tuple[object, ...]] = Counter()
 
     def continue_from(self, before: LinkFaults) -> None:
         """Continue the numbering of the legs after those of the earlier faults."""
-        self._legs = before._legs
-        self._messages = before._messages
+        self._legs = before._legs.copy()
+        self._messages = before._messages.copy()
 
     def repeats(self, now_s: float) -> float:
         """How many times a packet is sent on the average, by what holds now."""
         packets = self._faults.at(now_s).packets
         return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
 
-    def packets_of(self, size: float, now_s: float) -> tuple[int, int]:
+    def packets_of(self, payload: Payload, target: Node, now_s: float) -> tuple[int, int]:
         """Packets of a message to another satellite, and how many of them are sent again."""
         held = self._faults.at(now_s)
-        self._messages = self._messages + 1
+        size = float(payload.bytes)
         if held.packets is None or not size:
             return 1, 0
-        draws = stream(held.seed, "packets between", self._cluster.name, self._messages)
+        name = (target.cluster, target.device, payload.name, int(payload.version))
+        number = self._messages[name]
+        self._messages[name] += 1
+        draws = stream(held.seed, "packets between", self._cluster.name, *name, number)
         packets = np.ceil(np.array([size / held.packets.bytes])).astype(np.int64)
         return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
 
@@ -82,13 +93,14 @@ class LinkFaults:
 
         A leg without a ``beam`` takes no time, and loses nothing.
         """
-        number = self._legs
         held = self._faults.at(now_s)
-        self._legs += 1
+        leg = (self._cluster.name, asked.payload, asked.way, round(asked.session_s))
+        number = self._legs[leg]
+        self._legs[leg] += 1
         packets = resent = air_share = corrupted = late_s = None
         if held.packets is not None and beam is not None:
             loss = held.packets.loss
-            draws = stream(held.seed, "packets", self._cluster.name, number)
+            draws = stream(held.seed, "packets", *leg, number)
             packets = np.ceil(asked.left_bytes / held.packets.bytes).astype(np.int64)
             together = beam.is_broadcast and not asked.personal
             again = sent_to_all if together else sent_again
@@ -96,7 +108,7 @@ class LinkFaults:
             air_share = packets / np.maximum(packets + resent, 1)
         if held.uploads is not None and asked.way is Way.TO_SERVER:
             uploads = held.uploads
-            draws = stream(held.seed, "uploads", self._cluster.name, number)
+            draws = stream(held.seed, "uploads", *leg, number)
             # A row for each device, so that the draws of those before a new one stay.
             refused, late, delay = draws.random((len(asked.who), 3)).T
             delay_s = -np.log1p(-delay) * uploads.late_minutes * 60.0

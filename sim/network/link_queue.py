@@ -141,7 +141,7 @@ class LinkQueue:
         if not self._between_satellites or endpoint.faults is None:
             return 1.0
         now_s = self._clock.now
-        packets, again = endpoint.faults.packets_of(float(send.payload.bytes), now_s)
+        packets, again = endpoint.faults.packets_of(send.payload, send.target, now_s)
         self._facts.resent(send, again, packets, now_s)
         return packets / (packets + again)
 

@@ -30,6 +30,8 @@ from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
 
+EDGE_S = 1e-6
+"""How exactly the edges of contacts are known: what ends by less before one ends with it."""
 SHORTEST_WAIT_S = 1e-6
 """Waiting for less is rounding."""
 
@@ -159,7 +161,9 @@ class Transfer:
             return
         self.beam = session.beam(self.way)
         if endpoint.faults is not None:
-            sending = Sending(self.way, self.who, self.left, self.personal)
+            assert self.session is not None  # of which it is a part
+            begins_s = self.session.start_s
+            sending = Sending(self.way, self.name, begins_s, self.who, self.left, self.personal)
             self.struck = endpoint.faults.draw(sending, self.beam, endpoint.clock.now)
             if self.struck.late_s is not None:
                 self.arrival_s = self.arrival_s + self.struck.late_s
@@ -201,7 +205,8 @@ class Transfer:
                 raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
             delay_s = session.delay_s(np.where(there, sent.end_s, session.start_s))
             self.end_s = np.where(there, sent.end_s + delay_s, np.inf)
-        self.los_s = np.minimum(session.end_s, sent.los_s)
+        is_last = sent.los_s > session.end_s - EDGE_S
+        self.los_s = np.where(is_last, session.end_s, sent.los_s)
 
     def _leave(self, presence: Presence, asked: Mask) -> None:
         """Let devices stop where they leave (K,); what was given to them stays theirs.

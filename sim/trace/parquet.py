@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from learning.files import PERMISSION
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
@@ -199,7 +200,10 @@ def _check_texts(path: Path, group: pa.Table) -> None:
 
 @contextmanager
 def reading(path: Path, cure: str = AGAIN) -> Iterator[None]:
-    """Turn trouble with a table of a folder into wrong input, for which there is a ``cure``."""
+    """Turn trouble with a table of a folder into wrong input, for which there is a ``cure``.
+
+    None of a file that is for others: that is not what is wrong with it.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -211,6 +215,6 @@ def reading(path: Path, cure: str = AGAIN) -> Iterator[None]:
             path,
             Code.BROKEN_FILE,
             "cannot be read ({reason})",
-            Other(said=cure),
+            Other(said=PERMISSION if isinstance(error, PermissionError) else cure),
             reason=reason,
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,15 @@ def held(place: Path) -> dict[str, bytes]:
         else b""
         for path in found
     }
+
+
+def without_checksums(place: Path) -> Path:
+    """Let the tables of a run, or of a sweep's points, be changed: no manifest has checksums."""
+    for path in place.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest.pop("checksums", None)
+        path.write_text(json.dumps(manifest, indent=2))
+    return place
 
 
 class Each(sim.Observer):

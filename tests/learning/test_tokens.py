@@ -1,6 +1,10 @@
 """Texts as token ids, against the tokenizers library's own templates and truncation."""
 
+import base64
+import json
 import os
+import re
+import struct
 import subprocess
 import sys
 
@@ -133,3 +137,85 @@ def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
     raw.normalizer = tokenizers.normalizers.Replace("w1", " ")
     with pytest.raises(ValueError, match="makes no token of 'w1'"):
         tokenizer.encode_texts([Text("w1", "")], tokenizer.as_tokenizer(raw), 8)
+
+
+def charsmap(text):
+    """SentencePiece's map of characters with an empty trie and one replacement."""
+    return base64.b64encode(struct.pack("<I", 1024) + bytes(1024) + b"a\0" + text + b"\0").decode()
+
+
+def replaced(old, new):
+    return {"type": "Replace", "pattern": old, "content": new}
+
+
+def template(*pieces, ids=()):
+    special = {"x": {"id": "x", "ids": list(ids), "tokens": ["x"] * len(ids)}}
+    single = [{kind: {"id": name, "type_id": 0}} for kind, name in pieces]
+    pair = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    how = {"type": "TemplateProcessing", "single": single, "pair": pair}
+    return {**how, "special_tokens": special}
+
+
+def chain(kind, *stages):
+    return {"type": "Sequence", kind: list(stages)}
+
+
+DOUBLED = replaced({"String": "o"}, "oo")
+SPECIAL, TEXT = ("SpecialToken", "x"), ("Sequence", "A")
+BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+BPE = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
+SWELL = {
+    "text": {"normalizer": replaced({"String": "o"}, "o" * 5000)},
+    "expression": {"normalizer": replaced({"Regex": "(?=o)"}, "o" * 5000)},
+    "prefix": {"normalizer": {"type": "Prepend", "prepend": "o" * 5000}},
+    "untyped": {"normalizer": {"pattern": {"String": "o"}, "content": "o" * 5000}},
+    "doubled": {"normalizer": chain("normalizers", *[DOUBLED] * 40)},
+    "nothing": {"normalizer": chain("normalizers", *[replaced({"String": ""}, "x")] * 40)},
+    "map": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap(b"o" * 5000)}},
+    "bytes": {"pre_tokenizer": chain("pretokenizers", *[BYTES] * 40)},
+    "both": {"normalizer": replaced({"String": "o"}, "o" * 2000), "pre_tokenizer": BYTES},
+    "ids": {"post_processor": template(SPECIAL, TEXT, ids=[1] * 5000)},
+    "pieces": {"post_processor": template(*[SPECIAL] * 300, TEXT, ids=[1] * 20)},
+    "texts": {"post_processor": template(*[TEXT] * 5000)},
+    "templates": {"post_processor": chain("processors", *[template(*[TEXT] * 3)] * 10)},
+    "decoder": {"decoder": chain("decoders", *[DOUBLED] * 40)},
+    "suffix": {"decoder": chain("decoders", *[{"type": "BPEDecoder", "suffix": ""}] * 40)},
+    "token": {"model": BPE | {"vocab": {"a": 0, "x" * 20_000: 1}}},
+    "affix": {"model": BPE | {"continuing_subword_prefix": "x" * 20_000}},
+    "empty": {"model": BPE | {"vocab": {}}, "added_tokens": []},
+}
+METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+SENTENCEPIECE = {
+    "normalizer": chain(
+        "normalizers",
+        replaced({"String": "``"}, '"'),
+        {"type": "NFKD"},
+        {"type": "Precompiled", "precompiled_charsmap": charsmap(b"o" * 33)},
+        replaced({"Regex": " {2,}"}, "▁"),
+    ),
+    "pre_tokenizer": chain("pretokenizers", {"type": "WhitespaceSplit"}, METASPACE),
+    "post_processor": template(SPECIAL, TEXT, SPECIAL, ids=[1]),
+    "decoder": METASPACE,
+}
+"""What published tokenizers have, all at once."""
+
+
+@pytest.mark.parametrize("how", [*SWELL, "published"])
+def test_a_tokenizer_that_makes_very_much_of_little_text_is_refused_in_a_line(tmp_path, how):
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(RAW.to_str()) | SWELL.get(how, SENTENCEPIECE)))
+    if how == "published":
+        assert tokenizer.make_tokenizer(ModelConfig(tokenizer=str(file)), []).begin == (1,)
+        return
+    line = rf"^{re.escape(str(file))}: .{{10,200}}; use another tokenizer$"
+    with pytest.raises(ValueError, match=line):
+        tokenizer.make_tokenizer(ModelConfig(tokenizer=str(file)), [])
+
+
+def test_a_tokenizer_whose_library_panics_at_a_text_is_refused_in_a_line(tmp_path):
+    file = tmp_path / "{}.json"
+    cut = base64.b64encode(struct.pack("<I", 8) + bytes(8) + b"a\0b\0").decode()
+    broken = {"normalizer": {"type": "Precompiled", "precompiled_charsmap": cut}}
+    file.write_text(json.dumps(json.loads(RAW.to_str()) | broken))
+    with pytest.raises(ValueError, match=r"cannot read every text \(.*\); use one that can$"):
+        tokenizer.make_tokenizer(ModelConfig(tokenizer=str(file)), [])

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,7 +61,7 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
         table = table.set_column(column, "cluster", pa.array(names, pa.string()))
         pq.write_table(table.slice(0, 0) if path.stem == "assignments" else table, path)
     place = run / "export"
-    (place / "csv" / ".part").mkdir(parents=True)  # a killed export is in nobody's way
+    (place / "csv" / ".export.part").mkdir(parents=True)  # a killed export is in nobody's way
     (place / "csv" / "events.csv").write_text("of an earlier export")
     (place / "csv" / "notes.txt").write_text("mine")
     for to in ("csv", "parquet"):
@@ -117,6 +120,47 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         assert not place.exists()
     said = exported(leomix, halted, "csv", place)
     assert said == f"{halted}: the run is interrupted: this is what it had done by 1.33 h\n"
+
+
+KILLED = """
+import itertools, os, signal, sys
+from pathlib import Path
+from sim.export.formats import export
+source, number, place = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+count = itertools.count(1)
+def kill(event, args):
+    if event == "os.rename" and place in (Path(args[1]), Path(args[1]).parent):
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+export(source, "csv", place)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_an_export_that_is_killed_is_whole_or_not_there_and_is_repeated(
+    leomix, runs, tmp_path, kind
+):
+    source = runs["slots-timing"]
+    if kind == "sweep":
+        source = tmp_path / "s"
+        assert leomix("sweep", "quickstart", "-p", "seed=1,2", "-o", source).status == 0
+    exported(leomix, source, "csv", tmp_path / "whole")
+    files = {path.name for path in (tmp_path / "whole").iterdir()}
+    (tmp_path / "empty").mkdir()
+    for name, number in (("new", 1), ("empty", min(4, len(files)))):  # of its last renames
+        place = tmp_path / name
+        line = [sys.executable, "-c", KILLED, str(source), str(number), str(place)]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        assert subprocess.run(line, env=env, check=False).returncode == -signal.SIGKILL
+        assert place.exists() is (name == "empty")
+        exported(leomix, source, "csv", place)
+        assert {path.name for path in place.iterdir()} == files
+    assert {path.name for path in tmp_path.iterdir()} - {"s"} == {"whole", "new", "empty"}
+    (place / ".part").mkdir()  # of another program
+    refused = leomix("export", source, "--to", "csv", "-o", place)
+    assert (refused.status, "is not an empty folder" in refused.err) == (2, True)
 
 
 def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path, monkeypatch):

@@ -2,11 +2,13 @@
 
 import io
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import replace
@@ -612,6 +614,89 @@ NOT_OURS = [
     ('"status"', '"fork": {"at_s": "x", "was": {}, "of": null}, "status"'),
     ('"status"', '"fork": {"at_s": 1.0, "was": {"seed.x": 1}, "of": null}, "status"'),
 ]
+
+
+@pytest.fixture
+def as_stranger():
+    """Whoever asks has no permission for files of mode 0, as root has."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+@pytest.mark.parametrize("name", ["contacts.parquet", "manifest.json", "s/sweep.parquet"])
+def test_a_file_that_is_for_others_needs_a_permission(leomix, runs, request, tmp_path, name):
+    """And no run that is done again."""
+    place = Path(tempfile.mkdtemp())  # which strangers may enter
+    place.chmod(0o755)
+    if name.startswith("s/"):
+        folder = place / "s"
+        assert leomix("sweep", "quickstart", "-p", "seed=1", "-o", folder).status == 0
+    else:
+        folder = runs.copy("slots-timing", place)
+    file = folder / Path(name).name
+    file.chmod(0)
+    assert leomix("compare", folder).status == (0 if os.geteuid() == 0 else 2)  # and is imported
+    request.getfixturevalue("as_stranger")
+    refused(leomix("compare", folder), f"{file}: ", "Permission denied", "get the permission")
+    assert "again" not in leomix("compare", folder).err
+    assert "--resume" not in leomix("compare", folder).err
+
+
+LONG = "X" * 3_000_000
+SAID = {"code": "other", "severity": "note", "keys": [], "values": {"x": 1}, "remedies": []}
+ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and what is said of it
+    "status": (LONG, "should be complete, failed or interrupted, got 'XXX"),
+    "start_utc": ("yesterday", "should be a date and time with its zone, got 'yesterday'"),
+    "seed": ("1", "should be a whole number, got '1'"),
+    "simulated_s": (math.nan, "should be a number, got nan"),
+    "method": (..., "is missing"),
+    "name": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
+    "energy.0.training_j": (..., "is missing"),
+    "energy.1.devices": (None, "should be a whole number, got nothing"),
+    "energy.0": ([], "should be a mapping, got a list"),
+    "spent.transmit_j": (..., "is missing"),
+    "loads.0.memory_bytes": (..., "is missing"),
+    "said.0": (SAID | {"code": "X" * 4000, "says": "so"}, "is no warning or note of leomix"),
+    "said.1": (SAID | {"says": "{y}"}, "is no warning or note of leomix"),
+    "said.2": (SAID | {"says": "{x:999999999}"}, "is no warning or note of leomix"),
+    "said.3": (SAID | {"says": "{x:{x}}"}, "is no warning or note of leomix"),
+    "said.4": (SAID | {"says": "so", "remedies": [{}]}, "is no warning or note of leomix"),
+    "said.5": (SAID | {"says": LONG}, "is no warning or note of leomix"),
+    "warnings.0": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
+    "scenario.learning.batch_size": (..., "is missing"),
+    "versions": ("0.2.0", "should be a mapping, got '0.2.0'"),
+    "came_to_nothing": ({"what": "x"}, "came_to_nothing.why: is missing"),
+}
+
+
+@pytest.mark.parametrize("path", ODD_KEYS)
+def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, path):
+    file = runs.copy("slots-timing", tmp_path) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    sound = {"says": "so", **SAID}
+    manifest |= {"said": [sound for _ in range(6)], "warnings": ["so"]}
+    file.write_text(json.dumps(manifest))
+    assert leomix("show", file.parent).status == 0
+    value, said = ODD_KEYS[path]
+    *above, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    held = manifest
+    for key in above:
+        held = held[key]
+    if value is ...:
+        held[f"{last}x"] = held.pop(last)
+    else:
+        held[last] = value
+    file.write_text(json.dumps(manifest))
+    line = f"leomix: {file}: {said}" if path in said else f"leomix: {file}: {path}: {said}"
+    for command in ("show", "compare", "report", "cite", "export"):
+        more = ["--to", "csv"] if command == "export" else []
+        found = leomix(command, file.parent, *more)
+        refused(found, "; the run has to be done again")
+        assert found.err.startswith(line) and len(found.err) < len(line) + 150
 
 
 @pytest.mark.parametrize(("old", "new"), NOT_OURS, ids=lambda text: text[:50])

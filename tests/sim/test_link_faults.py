@@ -1,6 +1,7 @@
 """Faults of links: lost packets, late and corrupted uploads, spells of devices and satellites."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,17 +14,33 @@ from tests.kit.learning import WAITS_FOR_ALL, Cluster, Quorum, Train, stream
 from tests.kit.network import NO_INTERVALS, Intervals, Presence, drawn_intervals
 from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
-from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
+from tests.kit.talk import (
+    COST,
+    MODEL,
+    POLICIES,
+    band,
+    compute,
+    contact,
+    download,
+    seen,
+    talk,
+    upload,
+)
 
 
 def away(*edges_s):
     return Intervals(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
 
 
-def resent(number, packets, loss):
+def drawn(kind, begins_s, way="server", number=0):
+    """The draws of a leg of payload a, by the second at which its session begins."""
+    return stream(1, kind, "c", "a", way, begins_s, number)
+
+
+def resent(begins_s, packets, loss, way="server"):
     """How many packets a leg sends again: its draws, where the summed probabilities reach them."""
     found = []
-    draws = stream(1, "packets", "c", number).random(len(packets))
+    draws = drawn("packets", begins_s, way).random(len(packets))
     for n, luck in zip(packets, draws, strict=True):
         again = 0
         likely = (1.0 - loss) ** n
@@ -49,7 +66,7 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
     assert (time_s, device) == (pytest.approx(max(told.ends())), None)
     assert detail == f"injected: {again.sum()} of 500 packets of a sent again"
     # A downlink that is neglected loses nothing; one with a band does.
-    for down, end_s in ((None, 0.0), (band(1), 0.08 + 0.08 * resent(0, [1], 0.2)[0])):
+    for down, end_s in ((None, 0.0), (band(1), 0.08 + 0.08 * resent(0, [1], 0.2, "client")[0])):
         told = talk([contact(0, 0, 60, [8.0 * 125], down=down)], [download(10.0)], packets=lossy)
         assert told.ends() == pytest.approx([end_s])
     # Half of ten bytes at one a second are lost: 20 s of 100, so that 8 rounds of 10 s fit.
@@ -82,7 +99,7 @@ def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air():
     told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
     through = 10.0 * 15 / (15 + resent(0, [15], 0.5)[0])
     left = math.ceil(15 - through)
-    end_s = 100.0 + (15 - through) * (left + resent(1, [left], 0.5)[0]) / left
+    end_s = 100.0 + (15 - through) * (left + resent(100, [left], 0.5)[0]) / left
     assert told.rows("start_s", "end_s", "delivered_bytes", "outcome") == [
         (0.0, 10.0, pytest.approx(through), "carried"),
         (100.0, pytest.approx(end_s), pytest.approx(15 - through), "delivered"),
@@ -93,7 +110,7 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there():
     one = contact(0, 0, 50, [8.0] * 6)
     two = contact(1, 100, 150, [8.0] * 6)
     told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
-    bad = [stream(1, "uploads", "c", n).random((6, 3))[:, 0] < 0.5 for n in (0, 1)]
+    bad = [drawn("uploads", begins_s).random((6, 3))[:, 0] < 0.5 for begins_s in (0, 100)]
     assert 0 < bad[0].sum() < 6
     for mine, [receipt] in zip(bad, told.replies, strict=True):
         assert receipt.done.tolist() == (~mine).tolist()
@@ -113,7 +130,7 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there():
 def test_late_uploads_begin_later_or_miss_the_contact():
     late = Uploads(late=0.6, late_minutes=2)
     told = talk([contact(0, 0, 100, [8.0] * 20)], [upload(10.0)], uploads=late)
-    _, luck, wait = stream(1, "uploads", "c", 0).random((20, 3)).T
+    _, luck, wait = drawn("uploads", 0).random((20, 3)).T
     delay_s = np.where(luck < 0.6, -np.log(1.0 - wait) * 120.0, 0.0)
     there = delay_s <= 90.0
     assert 0 < there.sum() < 20
@@ -125,6 +142,29 @@ def test_late_uploads_begin_later_or_miss_the_contact():
     text = "injected: upload of a late by {:.1f} s"
     said = [(0.0, k, text.format(delay_s[k])) for k in np.flatnonzero(luck < 0.6)]
     assert told.told("fault") == said
+
+
+def test_what_is_drawn_of_a_leg_does_not_depend_on_the_legs_before_it():
+    """One leg more or less before a contact ends, by the last bit of a time, changes no others."""
+    contacts = [contact(0, 0, 50, [8.0] * 9), contact(1, 100, 500, [8.0] * 9)]
+    other = [replace(step, payload=replace(step.payload, name="b")) for step in upload(1.0)]
+    steps = {"alone": upload(10.0), "again": [*upload(10.0), *other], "none": []}
+    found = {}
+    for faults in ({"uploads": Uploads(late=0.5, late_minutes=1)}, {"packets": Packets(loss=0.3)}):
+        for name, before in steps.items():
+            told = talk(contacts, [before or [Train(COST)], upload(10.0)], **faults)
+            found[name] = [row for row in told.rows("start_s", "end_s") if row[0] >= 100]
+        assert found["alone"] == found["again"] == found["none"]
+        assert len(set(found["alone"])) > 1
+
+
+@pytest.mark.parametrize("before_s", [0.0, 7e-15, 1e-11, 1e-9])
+def test_what_the_end_of_a_contact_cuts_ends_with_it_to_the_last_bit(before_s):
+    """Else it would be chance whether the contact or the chain in it ends first."""
+    here = contact(0, 0, 50, [8.0, 4.0])
+    edges_s = [[0.0, 50.0 - before_s], [0.0, 30.0]]
+    told = talk([seen(here, edges_s, [[8.0] * 2, [4.0] * 2])], [upload(100.0)])
+    assert told.rows("end_s") == [(50.0,), (30.0,)]
 
 
 ONE_WAY = contact(0, 0, 30, [8.0] * 4)
@@ -247,10 +287,10 @@ CLOSED = {
         DOWN_TOO, MODEL, Quorum(share=0.75),
         {"presence": Presence([away(-1, 5000), *[NO_INTERVALS] * 4])}, "01110", 26, "quorum: 1",
     ),
-    # Who is corrupted has not arrived: here the second to end, so that the quorum waits for one.
+    # Who is corrupted has not arrived: here the first to end, so that the quorum waits for one.
     "corrupted": (
-        HERE, upload(100.0), Quorum(share=0.4), {"uploads": Uploads(corrupted=0.02)},
-        "10100", 80, "quorum: 3",
+        HERE, upload(100.0), Quorum(share=0.4), {"uploads": Uploads(corrupted=0.15)},
+        "01100", 80, "quorum: 3",
     ),
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ import sim
 from sim.plots import Pictures
 from sim.report import report
 from statements import RANKS, Code, Statement, as_json
+from tests.kit.folders import without_checksums
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
 from tests.kit.replay import numbers
@@ -263,7 +264,7 @@ MANY = 2_000
 
 def stretched(run, place):
     """A run folder whose tables name many clusters, as a small file can."""
-    shutil.copytree(run, place)
+    without_checksums(shutil.copytree(run, place))
     for path in place.glob("*.parquet"):
         table = pq.read_table(path)
         if "cluster" not in table.column_names or not len(table):
@@ -501,7 +502,7 @@ def test_a_sweep_of_one_complete_point_that_trained_has_a_page(leomix, tmp_path,
 def changed(run, folder, **said):
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("report.html"))
     (folder / "manifest.json").write_text(json.dumps(read_manifest(run) | said))
-    return folder
+    return without_checksums(folder)
 
 
 def test_a_run_that_failed_before_anything_happened_says_so(runs, tmp_path):

@@ -1,9 +1,12 @@
 """A run that is cut short anywhere and resumed is the run that was never cut short."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,7 @@ from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
 from tests.kit.small_satellites import SATELLITES
 from tests.runs import SCENARIOS
 
+ROOT = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")
 TIMING = {"train": False}
 # A norm over all gradients is summed in the order of the tensors, computed or loaded alike.
@@ -256,6 +260,41 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(resume, tmp_path):
     assert (tmp_path / RUN_LOG).read_text().startswith("all that there was\n")
     hidden = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob(".*")}
     assert hidden == ({".mine"} if resume else set())
+
+
+@pytest.mark.process
+def test_no_other_process_runs_in_the_folder_which_a_file_is_locked_for(tmp_path):
+    """A file, which is locked on all machines of a network file system."""
+    place = tmp_path / "run"
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"learning": TIMING})))
+    line = [sys.executable, "-m", "leomix", "run", "s.yaml", "-o", place, "--quiet"]
+    ended = []
+
+    def meanwhile(number):
+        if number == 5:
+            folder = os.open(place, os.O_RDONLY)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(folder)
+            for more in ([], ["--resume"]):
+                env = {**os.environ, "PYTHONPATH": str(ROOT)}
+                pipes = {"capture_output": True, "text": True, "check": False}
+                ended.append(subprocess.run([*line, *more], cwd=tmp_path, env=env, **pipes))
+
+    result = sim.run(tmp_path / "s.yaml", place, observers=[Each(meanwhile)])
+    assert result.manifest["status"] == "complete"
+    for done, said in zip(ended, ("is not empty", "another process is running"), strict=True):
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert said in done.stderr
+    assert not list(place.glob(".*"))
+    stranger = place / ".run.lock"
+    stranger.symlink_to(tmp_path / "mine")
+    with pytest.raises(sim.InputError, match="a link leads out of"):
+        sim.run(tmp_path / "s.yaml", place, resume=True)
+    assert not (tmp_path / "mine").exists()
+    stranger.unlink()
+    os.mkfifo(stranger)
+    with pytest.raises(sim.InputError, match="is a pipe"):
+        sim.run(tmp_path / "s.yaml", place, resume=True)
 
 
 class Failing(Synchronous):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -186,6 +188,37 @@ def test_a_table_that_is_torn_or_missing_is_named_once(leomix, runs, tmp_path, s
     assert (status, out, err.count("transfers.parquet"), err.count("\n")) == (2, "", 1, 1)
     said = "is missing" if size is None else "cannot be read ("
     assert err.startswith(f"leomix: {path}: {said}")
+
+
+def test_a_table_that_is_not_the_one_that_a_complete_run_wrote_is_refused(leomix, runs, tmp_path):
+    """By whatever reads tables: one bit of a figure would change it in silence."""
+    run = Path(shutil.copytree(runs["slots-timing"], tmp_path / "run"))
+    lines = (["show", run], ["compare", run], ["report", run], ["export", run, "--to", "csv"])
+    said = "is not the file that the run wrote; get the run folder again from its source"
+    path = run / "contacts.parquet"
+    whole = path.read_bytes()
+
+    def refused():
+        for line in lines:
+            done = leomix(*line)
+            assert (done.status, done.err.count("\n"), said in done.err) == (2, 1, True), done
+            assert done.err.startswith(f"leomix: {path}: ")
+
+    table = pq.read_table(path)
+    number = table.column_names.index("set_s")
+    figures = pc.add(table["set_s"], 1e-9)
+    pq.write_table(table.set_column(number, table.schema.field(number), figures), path)
+    refused()
+    pq.write_table(table, path)  # the same rows, by another program
+    refused()
+    path.write_bytes(whole)
+    for line in lines:
+        assert leomix(*line).status == 0
+    (run / "metrics.parquet").write_bytes(whole)
+    assert "metrics.parquet: is not" in leomix("show", run).err
+    (run / "updates.parquet").unlink()  # one that runs of before do not have
+    shutil.copy(runs["slots-timing"] / "metrics.parquet", run)
+    assert "updates.parquet: is missing" in leomix("show", run).err
 
 
 def test_a_sweep_is_no_run(leomix, tmp_path):
