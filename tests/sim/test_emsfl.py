@@ -2,6 +2,7 @@
 what goes down, and what a run says of its experts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import learning
@@ -194,6 +195,67 @@ def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
     assert result.summary["density_ratio"] == pytest.approx(ratio)
 
 
+SHARED_30 = {
+    "data": {"own_domain_fraction": 0.7},
+    "model": {"experts": 4},
+    "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 200},
+}
+FOUR = {"clusters": [{"name": name, "devices": 1} for name in "ABCD"]}
+
+
+def drawn(result, time_s=0.0):
+    """Relevance and probability (C, E), and owners (E,), as a run has written them."""
+    rows = result.assignments[result.assignments.time_s == time_s]
+    tables = [
+        rows.pivot(index="cluster", columns="expert", values=name).to_numpy()
+        for name in ("relevance", "probability", "assigned")
+    ]
+    return *tables[:2], tables[2].argmax(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_30_percent_shared_every_expert_is_at_home(seed):
+    """What the gate selects no more often than by chance is no reason to train an expert."""
+    made = slots(seed=seed, stop={"cycles": 1}, ground=FOUR, learning=SHARED_30)
+    relevance, probability, owner = drawn(sim.run(made))
+    assert 0.6 < np.diag(relevance).mean() < 0.8
+    assert (relevance > 0.1).sum(axis=0).max() > 1  # so that chance would decide at that
+    assert owner.tolist() == [0, 1, 2, 3]
+    assert probability.tolist() == np.eye(4).tolist()
+
+
+@pytest.mark.parametrize(("top_k", "experts"), [(1, 3), (2, 4), (3, 7)])
+def test_without_a_threshold_the_even_share_of_the_gate_is_what_counts(top_k, experts):
+    """A gate without preference lets all clusters train all experts; as (33) by hand."""
+    even = np.full((2, experts), top_k / experts)
+    even[0] -= 1e-16
+    learnt = {"model": {"experts": experts, "top_k": top_k}}
+    _, probability, _ = drawn(measured(even, **learnt))
+    assert probability == pytest.approx(np.full((2, experts), 0.5))
+    preferred = even.copy()
+    preferred[:, 0] += [0.01, -0.01]
+    preferred[:, 1] += [-0.01, 0.01]
+    for options in ({}, {"threshold": None}):
+        _, probability, _ = drawn(measured(preferred, options=options, **learnt))
+        assert probability[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    _, probability, _ = drawn(measured(preferred, options={"threshold": 0.1}, **learnt))
+    assert probability == pytest.approx(preferred / preferred.sum(axis=0))
+
+
+def test_splitting_anew_costs_nothing_where_no_expert_changes_hands():
+    """Nothing moves and nothing waits: only the relevance is measured again, and written down."""
+    runs = [
+        sim.run(slots(stop={"cycles": 6}, learning=learned(train=True, options=options, **SORTED)))
+        for options in ({"resplit_cycles": 0}, {"resplit_cycles": 1}, {})
+    ]
+    [never, each, default] = runs
+    for result in (each, default):
+        for table in ("transfers", "metrics"):
+            frames = (getattr(one, table) for one in (result, never))
+            pd.testing.assert_frame_equal(*frames)
+    assert [len(one.assignments.time_s.unique()) for one in runs] == [2, 7, 3]
+
+
 @pytest.mark.parametrize(
     ("method", "ratio", "density"),
     [
@@ -244,7 +306,7 @@ def test_a_gate_that_is_never_trained_has_no_step():
 
 
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
-    result = measured(CLASSES, train=True)
+    result = measured(CLASSES, train=True, options={"threshold": 0.1})
     for _, rows in result.assignments.groupby(["time_s", "cluster"]):
         classes = rows.sort_values("expert").expert_class.tolist()
         assert classes == ["shared", "domain", "shared", "seldom"]
