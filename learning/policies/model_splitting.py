@@ -1,4 +1,4 @@
-"""Algorithm 1 of EMS-FL: relevance (32), probability (33), density ratio, own mass."""
+"""Algorithm 1 of EMS-FL: relevance (32), probability (33), density ratio, who is at home."""
 
 from __future__ import annotations
 
@@ -77,6 +77,35 @@ def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
     share = _checked(relevance, 0.0)
     own = _own(share, owner)
     return float(share[own].sum() / share.sum())
+
+
+def home_mass(relevance: ArrayLike) -> float:
+    """Return what the own mass would be if every expert were at home.
+
+    An expert is at home with the cluster whose data select it most. No assignment has a larger own
+    mass; where it is clearly larger than that of an assignment, it is the assignment and not the
+    gate that keeps experts from their data.
+    """
+    share = _checked(relevance, 0.0)
+    return own_mass(share, share.argmax(axis=0))
+
+
+def at_home(relevance: ArrayLike, owner: ArrayLike) -> Mask:
+    """Return (E,): whether no cluster's data select an expert more than those of its owner do."""
+    share = _checked(relevance, 0.0)
+    most = _own(share, owner) & (share >= share.max(axis=0) * (1 - ROUNDING))
+    return np.asarray(most.any(axis=0))
+
+
+def home_threshold(relevance: ArrayLike) -> float:
+    """Return the least threshold, in hundredths, at which no draw keeps an expert from its home.
+
+    Above it an expert is relevant to the clusters that select it most, or to none, and then goes
+    to these too. That every cluster gets an expert may still take one from its home.
+    """
+    share = _checked(relevance, 0.0)
+    elsewhere = np.where(share >= share.max(axis=0) * (1 - ROUNDING), 0.0, share)
+    return min((int(100 * elsewhere.max()) + 1) / 100, 1.0)
 
 
 def home_clusters(experts: int, clusters: int) -> Mask:

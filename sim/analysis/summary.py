@@ -82,7 +82,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
         **_updates(staleness(tables)),
-        "own_mass": experts.own_mass(split),
+        **experts.home_figures(split),
         "expert_classes": experts.expert_classes(split),
         "density_ratio": experts.density_ratio(split),
         **answer_figures(tables),

@@ -1,6 +1,9 @@
 """EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import learning
 import scenarios
 import sim
+from sim.report import report
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
@@ -158,6 +162,9 @@ class Measured(seam.EmsFl):
         return np.array(Measured.relevance)
 
 
+FOUR = {"clusters": [{"name": name, "devices": 1} for name in "ABCD"]}
+
+
 def measured(relevance, **said):
     Measured.relevance = relevance
     return sim.run(slots(learning=learned("measured", **said)))
@@ -166,7 +173,78 @@ def measured(relevance, **said):
 def warned_of(result):
     """Whether a run warns of low own mass, and of uniform data."""
     text = " ".join(result.summary["warnings"])
-    return "own gate mass" in text, "hardly denser" in text
+    return "the gate sends much" in text, "hardly denser" in text
+
+
+def draw_statements(result):
+    return [said for said in result.warnings if "Algorithm 1 gave" in str(said)]
+
+
+PREFERRED = 0.1 + 0.6 * np.eye(4)
+"""Four clusters, each of which uses one expert at 0.7 and each other one at 0.1."""
+
+
+def with_preference(seed, out=None, **options):
+    said = {"model": {"experts": 4, "top_k": 1}, "train": True, "options": options}
+    Measured.relevance = PREFERRED
+    made = slots(seed=seed, ground=FOUR, stop={"cycles": 1}, learning=learned("measured", **said))
+    return sim.run(made, out=out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_figures_and_warning_name_the_draw_where_experts_are_not_at_home(seed):
+    """Gate and data are as good as can be: the remedy brings all experts home, and the silence."""
+    result = with_preference(seed, threshold=0.05, resplit_cycles=0)
+    _, _, owner = drawn(result)
+    at_home = int((owner == np.arange(4)).sum())
+    mass = pytest.approx(sum(PREFERRED[c, e] for e, c in enumerate(owner)) / 4)
+    summary = result.summary
+    assert summary["own_mass"] == {"start": mass, "end": mass}
+    assert summary["home_mass"] == pytest.approx({"start": 0.7, "end": 0.7})
+    assert summary["experts_home"] == {"start": at_home, "end": at_home, "of": 4}
+    assert (at_home == 4) == (seed == 0)
+    if at_home == 4:
+        assert draw_statements(result) == [] and warned_of(result) == (True, False)
+        return
+    [said] = draw_statements(result)
+    assert warned_of(result) == (False, False)  # neither gate nor data
+    assert (said.code, said.values["away"], said.values["experts"]) == (
+        "no_advantage",
+        4 - at_home,
+        4,
+    )
+    assert (said.values["own_mass"], said.values["home_mass"]) == (mass, pytest.approx(0.7))
+    first, second = said.remedies
+    assert second.overrides({}) == {"learning.options.resplit_cycles": 4}
+    [(key, value)] = first.overrides({}).items()
+    assert key == "learning.options.threshold"
+    cured = with_preference(seed, threshold=value)
+    assert cured.summary["experts_home"]["start"] == 4 and draw_statements(cured) == []
+
+
+def test_experts_at_home_are_shown_and_compared(leomix, tmp_path):
+    made = {"at-home": {}, "away": {"threshold": 0.05, "resplit_cycles": 0}}
+    for name, options in made.items():
+        with_preference(1, out=tmp_path / name, **options)
+    shown = leomix("show", tmp_path / "away").out
+    assert re.search(
+        r"own gate mass +0.400 -> 0.400, with every expert at home 0.700 -> 0.700", shown
+    )
+    assert re.search("experts +2 -> 2 of 4 at home; ", shown)
+    figures = json.loads(leomix("show", tmp_path / "away", "--json").out)
+    assert figures["experts_home"] == {"start": 2, "end": 2, "of": 4}
+    folders = [tmp_path / name for name in made]
+    groups = json.loads(leomix("compare", *folders, "--json").out)["groups"]
+    for key, wanted in (
+        ("own_mass", (0.7, 0.4)),
+        ("home_mass", (0.7, 0.7)),
+        ("experts_home", (4, 2)),
+    ):
+        assert tuple(group[key]["mean"] for group in groups) == pytest.approx(wanted)
+    table = leomix("compare", *folders, "--all").out
+    assert re.search(r"experts at home +4 +2\n", table)
+    page = report(folders[1:], tmp_path / "page.html").read_text()
+    assert "2 -&gt; 2 of 4 at home" in page or "2 -> 2 of 4 at home" in page
 
 
 EVEN = [[0.25] * 4] * 2
@@ -200,7 +278,6 @@ SHARED_30 = {
     "model": {"experts": 4},
     "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 200},
 }
-FOUR = {"clusters": [{"name": name, "devices": 1} for name in "ABCD"]}
 
 
 def drawn(result, time_s=0.0):
