@@ -156,7 +156,7 @@ def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> d
 
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """Energy of all devices, None where their power is not known."""
+    """Energy of all devices, None where their power is not known; of sending what is radiated."""
     ways = ("training_j", "transmit_j")
     training_j, transmit_j = (None if clusters is None else total(clusters, way) for way in ways)
     return {
