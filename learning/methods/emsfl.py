@@ -47,9 +47,13 @@ from learning.training.recipe import TrainedPart
 class EmsFlOptions:
     """Options of both forms of EMS-FL."""
 
-    threshold: Share = option(0.1, "relevance below which an expert counts for nobody, eq. (32)")
+    threshold: Share | None = option(
+        None,
+        "relevance below which an expert does not count for a cluster, eq. (32); null: the even "
+        "share, learning.model.top_k over learning.model.experts",
+    )
     resplit_cycles: NonNegativeInt = option(
-        0, "complete cycles after which experts are split anew; 0: never"
+        4, "complete cycles after which experts are split anew; 0: never"
     )
 
 
@@ -70,6 +74,11 @@ class EmsFl(GlobalModelMethod):
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
         super().__init__(world, options)
         self.splitting = Splitting(self.registry)
+        given: float | None = self.options.threshold
+        # The relevance of all experts for a cluster sums to K: what is selected no more often than
+        # by a gate without preference is not strongly correlated with the data.
+        even = self.learner.config.model.top_k / len(self.experts)
+        self.threshold = even if given is None else given
 
     def cluster(self, me: Cluster) -> Protocol:
         """Algorithm 2: cluster c, and the server's side of each of its contacts."""
@@ -157,7 +166,7 @@ class EmsFl(GlobalModelMethod):
         """Draw the cluster of each expert by Algorithm 1, every splitting from its own stream."""
         relevance = yield from self.measure_relevance(name)
         draws = stream(self.world.seed, "assign", *([number] if number else []))
-        drawn = assign_experts(relevance, self.options.threshold, draws)
+        drawn = assign_experts(relevance, self.threshold, draws)
         self.splitting.redraw(number, drawn)
         yield self.assignment(relevance, drawn)
 
@@ -233,9 +242,8 @@ class EmsFl(GlobalModelMethod):
 
     def assignment(self, relevance: Floats, owner: Ints) -> Assign:
         """Describe which expert is whose, with the probabilities of equation (33)."""
-        threshold = self.options.threshold
-        probability = assignment_probability(relevance, threshold)
-        classes = tuple(expert_classes(relevance, threshold))
+        probability = assignment_probability(relevance, self.threshold)
+        classes = tuple(expert_classes(relevance, self.threshold))
         assigned = owner == np.arange(len(relevance))[:, None]
         return Assign(relevance, assigned, probability, expert_class=classes)
 

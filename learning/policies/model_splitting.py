@@ -1,4 +1,4 @@
-"""Algorithm 1 of EMS-FL: relevance (32), probability (33), density ratio, own mass."""
+"""Algorithm 1 of EMS-FL: relevance (32), probability (33), density ratio, who is at home."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from learning.requests.cluster import Mask
 SHARED_SHARE = 0.9
 """Share of the clusters from which on an expert that is relevant to them counts as shared."""
 
+ROUNDING = 1e-9
+"""Relative slack of the threshold: an expert whose relevance is even over all clusters is relevant
+to all of them, though shares that are worked out differ in their last digits."""
+
 
 def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
     """Return P(cluster | expert), shape (C, E); every column sums to 1.
@@ -20,7 +24,7 @@ def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np
     the cluster of its largest relevance (the first of equals).
     """
     share = _checked(relevance, threshold)
-    kept = np.where(share >= threshold, share, 0.0)
+    kept = np.where(_related(share, threshold), share, 0.0)
     seldom = kept.sum(axis=0) == 0.0
     kept[share[:, seldom].argmax(axis=0), np.flatnonzero(seldom)] = 1.0
     return np.asarray(kept / kept.sum(axis=0))
@@ -41,7 +45,7 @@ def assign_experts(
     that has ``capacity`` (C,) experts gets no more; together they have room for all.
     """
     share = _checked(relevance, threshold)
-    kept = np.where(share >= threshold, share, 0.0)
+    kept = np.where(_related(share, threshold), share, 0.0)
     clusters, experts = share.shape
     room = np.full(clusters, experts) if capacity is None else np.array(capacity)
     served = np.zeros(clusters, dtype=bool)
@@ -73,6 +77,35 @@ def own_mass(relevance: ArrayLike, owner: ArrayLike) -> float:
     share = _checked(relevance, 0.0)
     own = _own(share, owner)
     return float(share[own].sum() / share.sum())
+
+
+def home_mass(relevance: ArrayLike) -> float:
+    """Return what the own mass would be if every expert were at home.
+
+    An expert is at home with the cluster whose data select it most. No assignment has a larger own
+    mass; where it is clearly larger than that of an assignment, it is the assignment and not the
+    gate that keeps experts from their data.
+    """
+    share = _checked(relevance, 0.0)
+    return own_mass(share, share.argmax(axis=0))
+
+
+def at_home(relevance: ArrayLike, owner: ArrayLike) -> Mask:
+    """Return (E,): whether no cluster's data select an expert more than those of its owner do."""
+    share = _checked(relevance, 0.0)
+    most = _own(share, owner) & (share >= share.max(axis=0) * (1 - ROUNDING))
+    return np.asarray(most.any(axis=0))
+
+
+def home_threshold(relevance: ArrayLike) -> float:
+    """Return the least threshold, in hundredths, at which no draw keeps an expert from its home.
+
+    Above it an expert is relevant to the clusters that select it most, or to none, and then goes
+    to these too. That every cluster gets an expert may still take one from its home.
+    """
+    share = _checked(relevance, 0.0)
+    elsewhere = np.where(share >= share.max(axis=0) * (1 - ROUNDING), 0.0, share)
+    return min((int(100 * elsewhere.max()) + 1) / 100, 1.0)
 
 
 def home_clusters(experts: int, clusters: int) -> Mask:
@@ -108,10 +141,15 @@ def expert_classes(relevance: ArrayLike, threshold: float) -> list[str]:
     domain-specific if it is relevant to any, and seldom activated otherwise.
     """
     share = _checked(relevance, threshold)
-    related = ((share >= threshold) & (share > 0.0)).sum(axis=0)
+    related = _related(share, threshold).sum(axis=0)
     shared = (related / len(share) >= SHARED_SHARE) & (related >= 2)
     classes = np.where(shared, "shared", np.where(related > 0, "domain", "seldom"))
     return classes.tolist()
+
+
+def _related(share: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Return (C, E): which experts are strongly correlated with a cluster's data (32)."""
+    return (share >= threshold * (1 - ROUNDING)) & (share > 0.0)
 
 
 def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:

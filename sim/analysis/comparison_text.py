@@ -319,7 +319,8 @@ def test_notes(comparison: Mapping[str, Any]) -> list[str]:
     if tests > 1:
         notes = [
             f"p (Holm) is p (t) corrected for {tests} tests: every two groups by each figure; "
-            "verdicts need it below 0.05. Intervals and the other p values are not corrected"
+            "verdicts need it below 0.05, and p (Wilcoxon) too where a figure takes few values. "
+            "Intervals and the other p values are not corrected"
         ]
     accuracy = [test for test in comparison["tests"] if test["figure"] == ACCURACY]
     known = any(group[ACCURACY]["median"] is not None for group in comparison["groups"])

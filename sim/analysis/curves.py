@@ -22,7 +22,7 @@ from sim.trace.tables import pieces_of, pooled_metrics
 Over = Literal["time", "cycle", "bytes", "energy"]
 """What curves are drawn over: seconds since the start, complete cycles, or what was spent by then.
 
-That is bytes on the air, all ways, or joules of training and sending.
+That is bytes on the air, all ways, or joules of training and radiated in sending.
 """
 What = Literal[
     "accuracy",

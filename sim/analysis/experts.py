@@ -1,6 +1,7 @@
-"""Figures of experts: gate mass, density of data, alignment."""
+"""Figures of experts: gate mass, who is at home, density of data, alignment."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,22 +19,61 @@ def by_cluster(assignments: pa.Table) -> pa.Table:
     return assignments.filter(pc.is_null(assignments.column("device")))
 
 
-def own_mass(assignments: pa.Table) -> dict[str, float] | None:
-    """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One assignment: which of the ``clusters`` (C,) has which expert, and who uses it how much.
+
+    ``relevance`` is (C, E); ``owner`` (E,) is the number of a cluster, -1 for none. An expert is at
+    home with the cluster that uses it most.
+    """
+
+    clusters: list[str]
+    relevance: Floats
+    owner: Ints
+
+    @property
+    def own_mass(self) -> float:
+        """Mean over clusters of the gate's mass on the cluster's own experts."""
+        return model_splitting.own_mass(self.relevance, self.owner)
+
+    @property
+    def home_mass(self) -> float:
+        """What the own mass would be if every expert were at home."""
+        return model_splitting.home_mass(self.relevance)
+
+    @property
+    def at_home(self) -> int:
+        """How many experts are at home."""
+        return int(model_splitting.at_home(self.relevance, self.owner).sum())
+
+
+ENDS = {"start": 0, "end": -1}
+"""The first and the last assignment of a run, by the place of one of their rows."""
+
+
+def home_figures(assignments: pa.Table) -> dict[str, dict[str, float] | None]:
+    """Return own mass, mass at home and experts at home of a summary, at both ends of a run."""
     if not len(assignments):
-        return None
-    splits = {name: _split(assignments, place) for name, place in (("start", 0), ("end", -1))}
-    return {name: float(model_splitting.own_mass(*split[1:])) for name, split in splits.items()}
+        return dict.fromkeys(("own_mass", "home_mass", "experts_home"))
+    ends = {name: split_at(assignments, place) for name, place in ENDS.items()}
+    return {
+        "own_mass": {name: split.own_mass for name, split in ends.items()},
+        "home_mass": {name: split.home_mass for name, split in ends.items()},
+        "experts_home": {
+            **{name: split.at_home for name, split in ends.items()},
+            "of": len(ends["end"].owner),
+        },
+    }
 
 
 def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
     """Local over global density of related data by cluster at the start; None without experts."""
     if not len(assignments):
         return None
-    clusters, *split = _split(assignments, 0)
-    ratios = model_splitting.density_ratio(*split).tolist()
+    split = split_at(assignments, 0)
+    ratios = model_splitting.density_ratio(split.relevance, split.owner).tolist()
     known = (None if np.isnan(ratio) else ratio for ratio in ratios)
-    return dict(zip(clusters, known, strict=True))
+    return dict(zip(split.clusters, known, strict=True))
 
 
 def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
@@ -48,8 +88,8 @@ def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
     }
 
 
-def _split(assignments: pa.Table, place: int) -> tuple[list[str], Floats, Ints]:
-    """Clusters, relevance (C, E) and owner (E,; -1 for none) of the assignment of a row."""
+def split_at(assignments: pa.Table, place: int) -> Split:
+    """Return the assignment of a row: 0 is the first, -1 the last."""
     clusters = sorted(pc.unique(assignments["cluster"]).to_pylist())
     rows = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][place]))
     cluster = pc.index_in(rows["cluster"], value_set=array(clusters))
@@ -58,7 +98,7 @@ def _split(assignments: pa.Table, place: int) -> tuple[list[str], Floats, Ints]:
     owner = np.full(1 + expert.max(), -1)
     relevance[cluster, expert] = as_numpy(rows["relevance"])
     owner[expert[given]] = cluster[given]
-    return clusters, relevance, owner
+    return Split(clusters, relevance, owner)
 
 
 class Splits(NamedTuple):

@@ -10,8 +10,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from statistics import mean, stdev
 from typing import NamedTuple
+
+import numpy as np
 
 Case = tuple[str, int]
 """A setting of what else varies, empty where nothing does, and a seed."""
@@ -27,6 +30,9 @@ FEWEST_RANKED = 6
 Wilcoxon's test is 0.0625."""
 CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Figures that are closer are the same: means of equal figures differ in their last digits."""
+
+RANKED_DIGITS = 12
+"""Digits behind the point of what is ranked, as ``CLOSE`` has them."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,10 @@ class Lead:
     ``FEWEST`` seeds. ``seeds`` counts those that either of the two has. ``ratio`` is None where
     differences are compared, and ``test`` where there are too few seeds, or the lead is the same
     with each of them. ``effect`` is what decides who is ahead: the mean lead, or the logarithm of
-    the mean ratio. ``exact`` says that seeds change nothing: nothing is drawn at random, or of two
-    or more seeds each gives both of them the same figures, and so does any that one has alone.
+    the mean ratio. ``few_values`` says that the figures of both lie on a grid, as times do that are
+    multiples of a cycle: at most half as many different values as figures. ``exact`` says that
+    seeds change nothing: nothing is drawn at random, or of two or more seeds each gives both of
+    them the same figures, and so does any that one has alone.
     """
 
     by_case: Figures
@@ -131,12 +139,40 @@ class Lead:
     effect: float | None
     ratio: Ratio | None = None
     test: PairedTest | None = None
+    few_values: bool = False
     exact: bool = False
 
     @property
     def same(self) -> bool:
         """Whether the lead is the same with each seed."""
         return alike((self.ratio.by_seed if self.ratio else self.by_seed).values())
+
+    @cached_property
+    def wilcoxon_p(self) -> float | None:
+        """Two-sided p of Wilcoxon's test of the seeds' signed ranks; None where nothing differs."""
+        by_ratio = map(math.log, self.ratio.by_seed.values()) if self.ratio else None
+        return signed_rank_p(by_ratio or self.by_seed.values())
+
+
+def signed_rank_p(apart: Iterable[float]) -> float | None:
+    """Return the two-sided p value of Wilcoxon's signed-rank test; None where nothing differs.
+
+    Differences of 0 are left out, and those that differ in their last digits have the same rank.
+    The distribution of the sum of ranks is exact with equal ranks too, sign by sign: on a grid most
+    are equal, and scipy, which tries all signs there, takes seconds for 13 seeds.
+    """
+    rounded = np.array([round(one, RANKED_DIGITS) for one in apart])
+    differ = rounded[rounded != 0.0]
+    if not len(differ):
+        return None
+    _, place, count = np.unique(np.abs(differ), return_inverse=True, return_counts=True)
+    twice = (2 * np.cumsum(count) - count + 1)[place]  # the mean rank of equal ones, doubled
+    chance = np.ones(1)
+    for rank in twice.tolist():
+        chance = np.convolve(chance, [0.5, *[0.0] * (rank - 1), 0.5])
+    positive = int(twice[differ > 0.0].sum())
+    tail = min(chance[: positive + 1].sum(), chance[positive:].sum())
+    return min(1.0, 2.0 * float(tail))
 
 
 def alike(values: Iterable[float]) -> bool:
@@ -168,10 +204,19 @@ def lead(asked: Asked, first: str, second: str, test: PairedTest | None = None) 
         }
         effect = _average(logs, _by_seed(logs)) or 0.0
         ratio = _ratio(_by_seed(logs), effect)
+    figures = [own[case] for own in (one, other) for case in cases]
+    few_values = 2 * _different(figures) <= len(figures)
     exact = not asked.learnt and (
         (bool(by_seed) and not asked.drawn) or (len(by_seed) > 1 and _without_chance(one, other))
     )
-    return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, exact)
+    return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, few_values, exact)
+
+
+def _different(figures: Sequence[float]) -> int:
+    """Count the different ones of some figures."""
+    ordered = sorted(figures)
+    apart = (not math.isclose(*pair, **CLOSE) for pair in pairwise(ordered))
+    return sum(apart) + bool(ordered)
 
 
 def _without_chance(*each: Figures) -> bool:

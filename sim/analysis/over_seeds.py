@@ -102,11 +102,8 @@ def pair_of(asked: Asked, first: str, second: str, test: PairedTest | None) -> d
         found |= {"t_p": test.p, "t_p_holm": test.p_holm}
     if ratio := apart.ratio:
         found |= {"ratio": ratio.mean, "ratio_low": ratio.low, "ratio_high": ratio.high}
-        differences = list(map(math.log, ratio.by_seed.values()))
-    if len(differences) >= FEWEST_RANKED and any(differences):
-        from scipy.stats import wilcoxon
-
-        found["wilcoxon_p"] = float(wilcoxon(differences).pvalue)
+    if len(differences) >= FEWEST_RANKED:
+        found["wilcoxon_p"] = apart.wilcoxon_p
     return found
 
 

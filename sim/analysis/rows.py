@@ -89,7 +89,8 @@ class Distance:
     ``difference`` is of the means, with its 95 % interval ``low`` to ``high`` (from three seeds
     on); ``ratio`` is of geometric means, with its own, where ratios are compared: it decides there.
     ``p`` is the two-sided p value of the paired t test, ``p_holm`` the same corrected for all tests
-    of the comparison; None where there is no test.
+    of the comparison; None where there is no test. ``wilcoxon_p`` is that of the signed ranks where
+    the figure takes few values, so that a verdict needs both.
     """
 
     reference: str
@@ -102,6 +103,7 @@ class Distance:
     ratio_high: float | None = None
     p: float | None = None
     p_holm: float | None = None
+    wilcoxon_p: float | None = None
 
     @classmethod
     def of(cls, reference: str, lead: Lead, *, rising: bool) -> "Distance | None":
@@ -110,7 +112,8 @@ class Distance:
             return None
         found: dict[str, float | None] = {}
         if test := lead.test:
-            found = {"p": test.p, "p_holm": test.p_holm}
+            ranks = lead.wilcoxon_p if lead.few_values else None
+            found = {"p": test.p, "p_holm": test.p_holm, "wilcoxon_p": ranks}
         if ratio := lead.ratio:
             ends = ratio.low, ratio.high
             found["ratio"] = 1.0 / ratio.mean if rising else ratio.mean

@@ -44,7 +44,7 @@ def _row_json(answer: Answer, row: Row) -> dict[str, Any]:
 ENDS = ("low", "high")
 DISTANCE = (
     *("seeds", "difference", "low", "high", "ratio", "ratio_low", "ratio_high"),
-    *("p", "p_holm"),
+    *("p", "p_holm", "wilcoxon_p"),
 )
 """What a row has of its distance from the reference, None where there is none."""
 
@@ -90,6 +90,7 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "ratio_by_seed": _of_seeds(ratio.by_seed if ratio else {}),
         "p": test.p if test else None,
         "p_holm": test.p_holm if test else None,
+        "wilcoxon_p": against.wilcoxon_p if against and test and against.few_values else None,
         "corrected_for": ranking.tests,
     }
 

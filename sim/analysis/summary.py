@@ -82,7 +82,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
         **_updates(staleness(tables)),
-        "own_mass": experts.own_mass(split),
+        **experts.home_figures(split),
         "expert_classes": experts.expert_classes(split),
         "density_ratio": experts.density_ratio(split),
         **answer_figures(tables),
@@ -156,7 +156,7 @@ def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> d
 
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """Energy of all devices, None where their power is not known."""
+    """Energy of all devices, None where their power is not known; of sending what is radiated."""
     ways = ("training_j", "transmit_j")
     training_j, transmit_j = (None if clusters is None else total(clusters, way) for way in ways)
     return {

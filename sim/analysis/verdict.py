@@ -1,7 +1,9 @@
 """Which candidate is best, by how much, and whether that is noise: one answer for all who ask.
 
 One is ahead of another by more than noise where the paired t test of the two finds a difference,
-corrected for all tests of the comparison. The order in which candidates come changes nothing.
+corrected for all tests of the comparison. Differences of figures that take few values are far from
+normal, and a t test takes their steps for certainty: Wilcoxon's test of ranks has to find it, too.
+The order in which candidates come changes nothing.
 """
 
 import math
@@ -39,7 +41,8 @@ class Verdict(StrEnum):
     UNTESTED = "not tested"
     """The comparison does not test this figure, so that chance is not known."""
     WITHIN_NOISE = "within noise"
-    """The test of the lead finds nothing, corrected for all tests of the comparison."""
+    """The test of the lead finds nothing, corrected for all tests of the comparison, or that of
+    ranks where the figure takes few values."""
     TOO_FEW_SEEDS = "two seeds"
     """Two seeds in common allow no test."""
     ONE_SEED = "one seed"
@@ -66,7 +69,15 @@ def verdict_of(one: Lead) -> Verdict:
         return Verdict.ONE_SEED if len(one.by_seed) == 1 else Verdict.TOO_FEW_SEEDS
     if one.test is None:  # a lead that is the same with each seed has no noise to be tested
         return Verdict.AHEAD if one.same else Verdict.UNTESTED
-    return Verdict.AHEAD if one.test.p_holm < SIGNIFICANT else Verdict.WITHIN_NOISE
+    told = one.test.p_holm < SIGNIFICANT and not held_by_ranks(one)
+    return Verdict.AHEAD if told else Verdict.WITHIN_NOISE
+
+
+def held_by_ranks(one: Lead) -> bool:
+    """Tell whether ranks keep a lead from a verdict that the t test would give it."""
+    if one.test is None or one.test.p_holm >= SIGNIFICANT or not one.few_values:
+        return False
+    return one.wilcoxon_p is None or one.wilcoxon_p >= SIGNIFICANT
 
 
 TOLD_APART = (Verdict.AHEAD, Verdict.EXACT)
@@ -189,8 +200,9 @@ def _farthest_apart(
     found: tuple[str, str] | None = None
     largest = 0.0
     for pair in tests.told_apart(figure, labels):
-        effect = lead(asked, *pair).effect or 0.0
-        if abs(effect) > largest:
+        one = lead(asked, *pair, tests.of(figure, *pair))
+        effect = one.effect or 0.0
+        if abs(effect) > largest and not held_by_ranks(one):
             found, largest = pair if effect > 0.0 else pair[::-1], abs(effect)
     return found
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat
 from sim.analysis.findings import Finding, Sure, finding_of, ranked
-from sim.analysis.lead import FEWEST, Lead, alike
+from sim.analysis.lead import FEWEST, FEWEST_RANKED, Lead, alike
 from sim.analysis.rows import Answer, Row, Standing
-from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
+from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, held_by_ranks, verdict_of
 from sim.formatting import listed
 from statements import Code, Other, Remedy, Statement, by_rank, sentence
 
@@ -469,12 +469,22 @@ def _rests_on(lead: Lead, answer: Answer) -> str:
     if lead.test is not None and corrected:
         p = p_text(lead.test.p_holm, equals="= ")
         notes.append(f"p {p} corrected for {answer.ranking.tests} tests")
+    notes += _ranks_note(lead)
     is_tested = len(lead.by_seed) >= FEWEST and not (lead.same or lead.exact)
     if is_tested and not several and verdict_of(lead) in TOLD_APART:
         notes.append(f"{len(lead.by_seed)} seeds")
     means = " in the mean" if several else ""
     rest = f" ({'; '.join(notes)})" if notes else ""
     return f"{means}{rest}"
+
+
+def _ranks_note(lead: Lead) -> Iterator[str]:
+    """Say that the test of ranks has held a verdict back, and how many seeds it takes."""
+    if held_by_ranks(lead):
+        seeds = len(lead.by_seed)
+        more = f", which takes {FEWEST_RANKED} seeds" if seeds < FEWEST_RANKED else ""
+        p = p_text(lead.wilcoxon_p, equals="= ")
+        yield f"few values, so that Wilcoxon's test must find it too{more}: its p {p}"
 
 
 def _points_note(lead: Lead) -> Iterator[str]:

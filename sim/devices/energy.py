@@ -1,4 +1,9 @@
-"""Energy of sending and of computing: ``training_j`` is that of training and of inference."""
+"""Energy of sending and of computing: ``training_j`` is that of training and of inference.
+
+``transmit_j`` is radiated energy: 10^(dBm / 10) milliwatts times the time on air. An amplifier
+takes several times as much; that, and what receiving, idling and the satellites that serve take, is
+in none of these figures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from sim.facts.energy import total
 
 @dataclass(frozen=True)
 class Transmitter:
-    """A device's transmitter: its power (None where only the EIRP is known), and its duty.
+    """A device's transmitter: its radiated power (None if only the EIRP is known), and its duty.
 
     ``peer_w`` is what it sends to other devices with: over sidelinks, and between satellites.
     """
@@ -59,7 +64,10 @@ class PeerUse:
 def energy_of(
     cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
 ) -> dict[str, Any]:
-    """Return time and energy of a cluster's devices, all together; None for what is not known."""
+    """Return time and energy of a cluster's devices, all together; None for what is not known.
+
+    The energy of sending is what is radiated.
+    """
     air_s = float(use.sending_s.sum()) * transmitter.duty
     watts = np.nan if power_w is None else power_w
     training_j = float((watts * use.computed_s).sum())

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.methods.emsfl import EnhancedEmsFl
+from learning.methods.base import Method
+from learning.methods.emsfl import EmsFl, EmsFlOptions, EnhancedEmsFl
 from learning.methods.own_learning import OwnLearning
 from learning.methods.synchronous import Synchronous
+from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.caveats import NOTICED
-from sim.analysis.experts import density_ratio, own_mass
+from sim.analysis.experts import ENDS, Split, density_ratio, split_at
 from sim.engine.doubts import doubts_of
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
@@ -34,6 +36,11 @@ from statements import Code, Lower, Other, Remedy, Remove, Set, Statement
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
+
+AWAY = 0.1
+"""How much more of the gate's mass is on own experts if all are at home, where it is the draw that
+keeps it from them: more than now, and more than the 1 / C that any draw has under an even gate. In
+few trial samples the shares of an even gate differ by less."""
 
 UNIFORM = 0.25
 """How far from 1 (uniform data) towards C (all at home) the mean density ratio has to lie.
@@ -63,7 +70,7 @@ def warnings_of(
     return [
         *([] if nothing is None else [nothing.statement]),
         *_none_arrived(built, simulation, nothing),
-        *(_conditions(tables["assignments"]) if splits else ()),
+        *(_conditions(tables["assignments"], simulation.method) if splits else ()),
         *_unused(built),
         *_alone(built),
         *built.module_doubts,
@@ -150,20 +157,27 @@ def _alone(built: Build) -> Iterator[Statement]:
         )
 
 
-def _conditions(assignments: pa.Table) -> Iterator[Statement]:
+def _conditions(assignments: pa.Table, method: Method) -> Iterator[Statement]:
     """Whether the conditions for a gain over the synchronous baseline are there."""
-    mass = own_mass(assignments)
-    ratios = density_ratio(assignments)
-    if mass is not None and min(mass.values()) < LOW_MASS:
+    if not len(assignments):
+        return
+    ends = {name: split_at(assignments, place) for name, place in ENDS.items()}
+    when, least = min(ends.items(), key=lambda end: end[1].own_mass)
+    if least.home_mass - max(least.own_mass, 1 / len(least.clusters)) > AWAY:
+        # What gate and data could give is not known before the experts are at home.
+        yield _away(method, when, least)
+        return
+    if least.own_mass < LOW_MASS:
         yield Statement.doubt(
             Code.NO_ADVANTAGE,
             "",
             "own gate mass {start:.2f} at the start, {end:.2f} at the end: the gate sends much of "
             "a cluster's data to experts that others train, so that EMS-FL has little to gain over "
             "the synchronous baseline here",
-            start=mass["start"],
-            end=mass["end"],
+            start=ends["start"].own_mass,
+            end=ends["end"].own_mass,
         )
+    ratios = density_ratio(assignments)
     known = [ratio for ratio in (ratios or {}).values() if ratio is not None]
     if ratios and known and np.mean(known) < 1 + UNIFORM * (len(ratios) - 1):
         shown = {name: "-" if r is None else f"{r:.2f}" for name, r in ratios.items()}
@@ -177,6 +191,43 @@ def _conditions(assignments: pa.Table) -> Iterator[Statement]:
             ratios=each,
             clusters=len(ratios),
         )
+
+
+def _away(method: Method, when: str, split: Split) -> Statement:
+    """Say that the draw and not the gate keeps experts from the data that use them."""
+    experts = len(split.owner)
+    figures = {
+        "away": experts - split.at_home,
+        "experts": experts,
+        "own_mass": split.own_mass,
+        "home_mass": split.home_mass,
+        "when": when,
+    }
+    text = (
+        "gave {away} of {experts} experts to clusters that use them less than others do: own gate "
+        "mass {own_mass:.2f} at the {when}, {home_mass:.2f} if every expert were at home, with the "
+        "cluster that uses it most"
+    )
+    if not isinstance(method, EmsFl):
+        return Statement.doubt(Code.NO_ADVANTAGE, "", f"the method {text}", **figures)
+    remedies: list[Remedy] = []
+    better = home_threshold(split.relevance)
+    owner = assign_experts(split.relevance, better, np.random.default_rng(0))
+    if own_mass(split.relevance, owner) > split.own_mass:
+        remedies.append(Set(value=better))
+    key, period = "learning.options.resplit_cycles", method.options.resplit_cycles
+    if period > 1:
+        remedies.append(Lower(key, now=period, to=1))
+    elif period == 0:
+        remedies.append(Set(key, value=EmsFlOptions().resplit_cycles))
+    return Statement.doubt(
+        Code.NO_ADVANTAGE,
+        "learning.options.threshold",
+        f"at {{threshold:.3g}} Algorithm 1 {text}",
+        *remedies,
+        threshold=method.threshold,
+        **figures,
+    )
 
 
 def _step_sizes(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statement]:

@@ -27,7 +27,7 @@ OVER: dict[Over, str] = {
     "time": "simulated time",
     "cycle": "complete cycles",
     "bytes": "data sent",
-    "energy": "energy of training and sending",
+    "energy": "energy of training, and radiated",
 }
 """What accuracy is drawn over, and what that is called."""
 What = Literal["accuracy", "loss"]
@@ -54,8 +54,8 @@ def accuracy_of(
 ) -> Axes:
     """Draw the server's accuracy, or loss, over simulated time, complete cycles or what was spent.
 
-    That is "bytes", on the air, or "energy", of training and sending. With ``clusters`` also on the
-    test data of each cluster. Thin lines are the summary's targets.
+    That is "bytes", on the air, or "energy", of training and radiated. With ``clusters`` also on
+    the test data of each cluster. Thin lines are the summary's targets.
     """
     pooled = _curve(self.run, what, over)
     if pooled is None:

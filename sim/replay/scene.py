@@ -422,7 +422,7 @@ def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, 
 def _energy(run: Run, end_s: float, unit_s: float) -> dict[str, str]:
     """Energy that all devices had spent by each evaluation: ``time`` and ``joules``, in steps.
 
-    It is that of training and of sending; there is none where neither power is known.
+    It is that of training, and what is radiated in sending; none where neither power is known.
     """
     spent = run.manifest.get("spent") or {}
     known = [key for key in ("training_j", "transmit_j") if None not in spent.get(key, [None])]

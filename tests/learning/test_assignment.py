@@ -1,5 +1,7 @@
 """Which cluster trains which expert: relevance, Algorithm 1, classes of experts, the registry."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +144,22 @@ def test_classes_and_own_mass_by_hand():
     relevance = np.tile([[0.5, 0.5]], (10, 1))  # relevant to nine and to eight of ten
     relevance[0, 1] = relevance[1, 1] = relevance[0, 0] = 0.0
     assert splitting.expert_classes(relevance, 0.1) == ["shared", "domain"]
+
+
+@settings(max_examples=100)  # cheap, and ties are rare
+@given(RELEVANCES.filter(lambda relevance: relevance.size <= 12 and relevance.any()))
+def test_the_mass_at_home_is_the_largest_of_all_assignments(relevance):
+    clusters, experts = relevance.shape
+    every = list(product(range(clusters), repeat=experts))
+    masses = [splitting.own_mass(relevance, owner) for owner in every]
+    assert splitting.home_mass(relevance) == pytest.approx(max(masses))
+    for owner, mass in zip(every, masses, strict=True):
+        there = splitting.at_home(relevance, owner)
+        assert there.all() == (mass == pytest.approx(max(masses)))
+    assert not splitting.at_home(relevance, [-1] * experts).any()
+    threshold = splitting.home_threshold(relevance)
+    probability = splitting.assignment_probability(relevance, threshold)
+    assert (relevance == relevance.max(axis=0))[probability > 0].all()
 
 
 @settings(max_examples=100)  # cheap; few draws have clusters without related samples

@@ -1,12 +1,17 @@
 """EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
+import json
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import learning
 import scenarios
 import sim
+from sim.report import report
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
@@ -157,6 +162,9 @@ class Measured(seam.EmsFl):
         return np.array(Measured.relevance)
 
 
+FOUR = {"clusters": [{"name": name, "devices": 1} for name in "ABCD"]}
+
+
 def measured(relevance, **said):
     Measured.relevance = relevance
     return sim.run(slots(learning=learned("measured", **said)))
@@ -165,7 +173,78 @@ def measured(relevance, **said):
 def warned_of(result):
     """Whether a run warns of low own mass, and of uniform data."""
     text = " ".join(result.summary["warnings"])
-    return "own gate mass" in text, "hardly denser" in text
+    return "the gate sends much" in text, "hardly denser" in text
+
+
+def draw_statements(result):
+    return [said for said in result.warnings if "Algorithm 1 gave" in str(said)]
+
+
+PREFERRED = 0.1 + 0.6 * np.eye(4)
+"""Four clusters, each of which uses one expert at 0.7 and each other one at 0.1."""
+
+
+def with_preference(seed, out=None, **options):
+    said = {"model": {"experts": 4, "top_k": 1}, "train": True, "options": options}
+    Measured.relevance = PREFERRED
+    made = slots(seed=seed, ground=FOUR, stop={"cycles": 1}, learning=learned("measured", **said))
+    return sim.run(made, out=out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_figures_and_warning_name_the_draw_where_experts_are_not_at_home(seed):
+    """Gate and data are as good as can be: the remedy brings all experts home, and the silence."""
+    result = with_preference(seed, threshold=0.05, resplit_cycles=0)
+    _, _, owner = drawn(result)
+    at_home = int((owner == np.arange(4)).sum())
+    mass = pytest.approx(sum(PREFERRED[c, e] for e, c in enumerate(owner)) / 4)
+    summary = result.summary
+    assert summary["own_mass"] == {"start": mass, "end": mass}
+    assert summary["home_mass"] == pytest.approx({"start": 0.7, "end": 0.7})
+    assert summary["experts_home"] == {"start": at_home, "end": at_home, "of": 4}
+    assert (at_home == 4) == (seed == 0)
+    if at_home == 4:
+        assert draw_statements(result) == [] and warned_of(result) == (True, False)
+        return
+    [said] = draw_statements(result)
+    assert warned_of(result) == (False, False)  # neither gate nor data
+    assert (said.code, said.values["away"], said.values["experts"]) == (
+        "no_advantage",
+        4 - at_home,
+        4,
+    )
+    assert (said.values["own_mass"], said.values["home_mass"]) == (mass, pytest.approx(0.7))
+    first, second = said.remedies
+    assert second.overrides({}) == {"learning.options.resplit_cycles": 4}
+    [(key, value)] = first.overrides({}).items()
+    assert key == "learning.options.threshold"
+    cured = with_preference(seed, threshold=value)
+    assert cured.summary["experts_home"]["start"] == 4 and draw_statements(cured) == []
+
+
+def test_experts_at_home_are_shown_and_compared(leomix, tmp_path):
+    made = {"at-home": {}, "away": {"threshold": 0.05, "resplit_cycles": 0}}
+    for name, options in made.items():
+        with_preference(1, out=tmp_path / name, **options)
+    shown = leomix("show", tmp_path / "away").out
+    assert re.search(
+        r"own gate mass +0.400 -> 0.400, with every expert at home 0.700 -> 0.700", shown
+    )
+    assert re.search("experts +2 -> 2 of 4 at home; ", shown)
+    figures = json.loads(leomix("show", tmp_path / "away", "--json").out)
+    assert figures["experts_home"] == {"start": 2, "end": 2, "of": 4}
+    folders = [tmp_path / name for name in made]
+    groups = json.loads(leomix("compare", *folders, "--json").out)["groups"]
+    for key, wanted in (
+        ("own_mass", (0.7, 0.4)),
+        ("home_mass", (0.7, 0.7)),
+        ("experts_home", (4, 2)),
+    ):
+        assert tuple(group[key]["mean"] for group in groups) == pytest.approx(wanted)
+    table = leomix("compare", *folders, "--all").out
+    assert re.search(r"experts at home +4 +2\n", table)
+    page = report(folders[1:], tmp_path / "page.html").read_text()
+    assert "2 -&gt; 2 of 4 at home" in page or "2 -> 2 of 4 at home" in page
 
 
 EVEN = [[0.25] * 4] * 2
@@ -192,6 +271,66 @@ def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
         zip("AB", seam.model_splitting.density_ratio(np.array(relevance), owner), strict=True)
     )
     assert result.summary["density_ratio"] == pytest.approx(ratio)
+
+
+SHARED_30 = {
+    "data": {"own_domain_fraction": 0.7},
+    "model": {"experts": 4},
+    "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 200},
+}
+
+
+def drawn(result, time_s=0.0):
+    """Relevance and probability (C, E), and owners (E,), as a run has written them."""
+    rows = result.assignments[result.assignments.time_s == time_s]
+    tables = [
+        rows.pivot(index="cluster", columns="expert", values=name).to_numpy()
+        for name in ("relevance", "probability", "assigned")
+    ]
+    return *tables[:2], tables[2].argmax(axis=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_30_percent_shared_every_expert_is_at_home(seed):
+    """What the gate selects no more often than by chance is no reason to train an expert."""
+    made = slots(seed=seed, stop={"cycles": 1}, ground=FOUR, learning=SHARED_30)
+    relevance, probability, owner = drawn(sim.run(made))
+    assert 0.6 < np.diag(relevance).mean() < 0.8
+    assert (relevance > 0.1).sum(axis=0).max() > 1  # so that chance would decide at that
+    assert owner.tolist() == [0, 1, 2, 3]
+    assert probability.tolist() == np.eye(4).tolist()
+
+
+@pytest.mark.parametrize(("top_k", "experts"), [(1, 3), (2, 4), (3, 7)])
+def test_without_a_threshold_the_even_share_of_the_gate_is_what_counts(top_k, experts):
+    """A gate without preference lets all clusters train all experts; as (33) by hand."""
+    even = np.full((2, experts), top_k / experts)
+    even[0] -= 1e-16
+    learnt = {"model": {"experts": experts, "top_k": top_k}}
+    _, probability, _ = drawn(measured(even, **learnt))
+    assert probability == pytest.approx(np.full((2, experts), 0.5))
+    preferred = even.copy()
+    preferred[:, 0] += [0.01, -0.01]
+    preferred[:, 1] += [-0.01, 0.01]
+    for options in ({}, {"threshold": None}):
+        _, probability, _ = drawn(measured(preferred, options=options, **learnt))
+        assert probability[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    _, probability, _ = drawn(measured(preferred, options={"threshold": 0.1}, **learnt))
+    assert probability == pytest.approx(preferred / preferred.sum(axis=0))
+
+
+def test_splitting_anew_costs_nothing_where_no_expert_changes_hands():
+    """Nothing moves and nothing waits: only the relevance is measured again, and written down."""
+    runs = [
+        sim.run(slots(stop={"cycles": 6}, learning=learned(train=True, options=options, **SORTED)))
+        for options in ({"resplit_cycles": 0}, {"resplit_cycles": 1}, {})
+    ]
+    [never, each, default] = runs
+    for result in (each, default):
+        for table in ("transfers", "metrics"):
+            frames = (getattr(one, table) for one in (result, never))
+            pd.testing.assert_frame_equal(*frames)
+    assert [len(one.assignments.time_s.unique()) for one in runs] == [2, 7, 3]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +383,7 @@ def test_a_gate_that_is_never_trained_has_no_step():
 
 
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
-    result = measured(CLASSES, train=True)
+    result = measured(CLASSES, train=True, options={"threshold": 0.1})
     for _, rows in result.assignments.groupby(["time_s", "cluster"]):
         classes = rows.sort_values("expert").expert_class.tolist()
         assert classes == ["shared", "domain", "shared", "seldom"]

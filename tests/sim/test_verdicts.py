@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -214,6 +214,48 @@ def test_a_figure_more_makes_a_verdict_harder_and_never_turns_it():
     )
     alone = said({"a": first, "b": second})
     assert alone.endswith(f"(95 %: {apart_by.low:.3f} to {apart_by.high:.3f}; 4 seeds)")
+
+
+CYCLES = st.lists(st.tuples(*[st.integers(2, 4)] * 2), min_size=3, max_size=9)
+
+
+@settings(max_examples=60, deadline=None)  # scipy tries all signs where ranks are equal
+@given(CYCLES)
+def test_times_on_a_grid_are_told_apart_by_both_tests(pairs):
+    """Times that are multiples of a cycle: a t test takes the steps of their ratios for certain."""
+    one, other = (dict(enumerate(own)) for own in zip(*pairs, strict=True))
+    logs = np.log([a / b for a, b in pairs])
+    found = ranked({"a": one, "b": other}, rising=False, ratios=True)
+    if len(set(one.values()) | set(other.values())) > len(pairs) or np.ptp(logs.round(9)) == 0.0:
+        return  # not few values of so many, or the same lead with each seed
+    t_p = stats.ttest_1samp(logs, 0.0).pvalue
+    rank_p = stats.wilcoxon(logs.round(12)).pvalue if logs.round(12).any() else 1.0
+    assert bool(found.winners) == (max(t_p, rank_p) < 0.05)
+
+
+def test_a_verdict_on_few_values_says_which_test_holds_it_back():
+    fast, slow = {1: 2, 2: 2, 3: 2, 4: 3, 5: 2}, {1: 4, 2: 4, 3: 4, 4: 4, 5: 3}
+    how = {"rising": False, "ratios": True}
+    logs = np.log([slow[s] / fast[s] for s in fast])
+    assert stats.ttest_1samp(logs, 0.0).pvalue < 0.02
+    assert stats.wilcoxon(logs.round(12)).pvalue == 0.0625
+    answer = answered({"fast": fast, "slow": slow}, **how)
+    assert answer.verdict is Verdict.WITHIN_NOISE
+    text = answer_text(answer)
+    assert "fast and slow cannot be told apart over 5 seeds" in text
+    assert "Wilcoxon's test must find it too, which takes 6 seeds: its p = 0.0625" in text
+    rows = {row["label"]: row for row in rows_json([answer])}
+    assert rows["slow"]["verdict"] == "within noise" and rows["slow"]["wilcoxon_p"] == 0.0625
+    six = {"fast": {**fast, 6: 2}, "slow": {**slow, 6: 4}}
+    assert answered(six, **how).verdict is Verdict.AHEAD
+    # As many seeds whose times differ need no ranks: a t test of five may find them.
+    spread = {name: {s: x + 0.01 * s for s, x in own.items()} for name, own in six.items()}
+    five = {name: {s: own[s] for s in fast} for name, own in spread.items()}
+    alone = answered(five, **how)
+    assert alone.verdict is Verdict.AHEAD and rows_json([alone])[1]["wilcoxon_p"] is None
+    # Nor are two of the others told from each other by the t test alone.
+    wild = {"wild": {1: 1.0, 2: 9.0, 3: 1.1, 4: 0.2, 5: 0.3}}
+    assert answered(wild | {"fast": fast, "slow": slow}, **how).ranking.apart is None
 
 
 def test_times_that_cannot_be_told_apart_say_who_takes_longer():

@@ -26,7 +26,7 @@ OVER: dict[Over, str] = {
     "time": "simulated time",
     "cycle": "complete cycles",
     "bytes": "the bytes on the air (all directions together)",
-    "energy": "the energy of training and sending",
+    "energy": "the energy of training, and radiated in sending",
 }
 UNLIKE = 1.5
 """How many times as many rounds devices of one group train, from which on it is said."""
