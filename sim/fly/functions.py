@@ -47,14 +47,12 @@ from sim.fly.call_options import CallOptions
 from sim.fly.memories import frozen, thawed
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
-from sim.fly.user_code import Called, Context, UserCode
+from sim.fly.user_code import MOST_EXAMPLES, Called, Context, UserCode
 from sim.formatting import listed
 from statements import Code, Other, Set, Statement
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""
-MOST_EXAMPLES = 2**53
-"""Examples of a client at most: up to here numbers of both kinds are exact."""
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
 
