@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
@@ -632,6 +633,30 @@ def test_processes_that_code_forks_end_when_they_are_told_to(fly, leomix, monkey
         assert leomix("sweep", "saved.yaml", *of, "--quiet", "-o", "swept").status == 0
     [path] = Path().glob("**/metrics.parquet")
     assert (pd.read_parquet(path).ended == -15).all()
+
+
+LINGERS = """
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+idle, pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2, "of_a_pool")
+idle.submit(int).result()
+pool.submit(time.sleep, 60)
+threading.Thread(target=time.sleep, args=(60,), name="uploader").start()
+"""
+
+
+@pytest.mark.process
+def test_threads_that_code_has_left_do_not_keep_the_command(fly, place):
+    assert fly(SOFTMAX, "--save", "saved.yaml").status == 0  # which writes the files
+    (place / "softmax.py").write_text(LINGERS + SOFTMAX)
+    program = "import sys; from sim.cli import main; main(sys.argv[1:])"
+    command = ["fly", "softmax.py", "-s", "scene.yaml", "--quiet", "-o", "run"]
+    line = [sys.executable, "-c", program, *command]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "of_a_pool_0 and uploader of custom code did not end within 3 s" in done.stderr
 
 
 HIDDEN = {
