@@ -971,6 +971,27 @@ def test_an_app_is_repeated_and_resumed_to_the_bit(fly):
     assert {"a run is repeated to the bit", "a resumed run is the uninterrupted one"} <= tried
 
 
+@pytest.mark.process
+def test_points_of_an_app_share_a_process_and_the_folder_that_it_writes_into(
+    fly, leomix, monkeypatch
+):
+    """One worker runs both; what has been edited is run anew."""
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    server = SERVER + "    np.savez('final.npz', 1)\n"
+    assert fly(server, CLIENT, *FOREVER, "--save", "saved.yaml").status == 0
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if not one.endswith("/app")])
+    varied = ("-p", "learning.options.config.step=0.1,0.2", "-j", "1", "--quiet", "-o", "swept")
+    swept = leomix("sweep", "saved.yaml", *varied)
+    assert swept.status == 0, swept.err
+    [said] = [line for line in swept.err.splitlines() if "overwrite" in line]
+    assert "client_app.py:16 open" in said and "server_app.py:17 np.savez" in said
+    assert len(list(Path("swept/points").iterdir())) == 2
+    client = Path("app/tiny/client_app.py")
+    client.write_text(client.read_text().replace("y) / len(y)", "y) / (1 + len(y))"))
+    assert leomix("sweep", "saved.yaml", *varied, "--resume").status == 0
+    assert len(list(Path("swept/points").iterdir())) == 4
+
+
 @pytest.mark.parametrize(("clients", "nodes"), [("satellites", 20), ("planes", 2)])
 def test_satellites_or_planes_are_nodes_and_stations_the_server(fly, leomix, clients, nodes):
     assert fly(SERVER, CLIENT, "--save", "unused.yaml").status == 0  # which writes the app

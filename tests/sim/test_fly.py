@@ -20,7 +20,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, check_project, mean
+from tests.kit.fly import arrays_of, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -657,6 +657,32 @@ def test_threads_that_code_has_left_do_not_keep_the_command(fly, place):
     done = subprocess.run(line, capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
     assert "of_a_pool_0 and uploader of custom code did not end within 3 s" in done.stderr
+
+
+WRITES = {
+    "np.savez('final.npz', w=1)": True,
+    "torch.save(net.state_dict(), name)": True,
+    "open('log.txt', 'a').write('x')": True,
+    "gzip.open(name, mode='wb')": True,
+    "Path('out').open('w')": True,
+    "Path('out').write_text('x')": True,
+    "frame.to_csv('x.csv')": True,
+    "Path('runs').mkdir()": True,
+    "SummaryWriter('tb')": True,
+    "open('w')": False,
+    "open('data.csv', 'rb')": False,
+    "Path('data.csv').open()": False,
+    "np.load('saved.npz')": False,
+    "frame.to_json()": False,
+}
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_lines_that_write_files_are_known_by_name_and_mode(tmp_path, call):
+    path = tmp_path / "code.py"
+    path.write_text(f"\ndef train(weights, data, context):\n    {call}\n")
+    found = writing(path)
+    assert [line.startswith("code.py:3 ") for line in found] == [True] * WRITES[call]
 
 
 HIDDEN = {
