@@ -48,6 +48,11 @@ NOT_FIGURES = frozenset({"cluster", *COUNTS, FIGURE_WEIGHTS})
 """What a score has beside its figures."""
 
 
+def is_share(value: float) -> bool:
+    """Whether a value can be an accuracy: it is from 0 to 1, or nan where there is none."""
+    return bool(np.isnan(value)) or 0.0 <= value <= 1.0
+
+
 def count_of(figure: str) -> str:
     """Return the name of the number of samples that a figure of a score is a mean over."""
     return COUNTS[figure in VALIDATED]

@@ -41,7 +41,7 @@ from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
-from sim.formatting import data_size, legend_of
+from sim.formatting import data_size, legend_of, listed
 from sim.process.beginning import raise_when_interrupted
 from sim.process.garbage import collect_seldom
 from sim.process.terminal import drop_unwritten, escaped_streams
@@ -67,6 +67,8 @@ NO_TORCH = (
 )
 LEAST_ADDRESSES = 1_500_000_000
 """Bytes of address space: the libraries of a run that trains take 1.1 GB of it."""
+THREADS_S = 3.0
+"""Seconds that threads of custom code may take to end when a command is done."""
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
@@ -212,7 +214,7 @@ def _end_process(code: int) -> NoReturn:
     """
     with suppress(ValueError):  # this is not the main thread
         signal.signal(signal.SIGINT, lambda *_: os._exit(code))
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 (as Python does)
+    _end_threads()
     atexit._run_exitfuncs()  # noqa: SLF001
     drop_unwritten(sys.stdout)
     drop_unwritten(sys.stderr)
@@ -223,6 +225,31 @@ def _end_process(code: int) -> NoReturn:
                 with suppress(OSError):
                     thing.flush()
     os._exit(code)
+
+
+def _end_threads() -> None:
+    """Wait for threads that custom code has started, as Python does, and name what does not end."""
+
+    def join() -> None:
+        for end in reversed(threading._threading_atexits):  # type: ignore[attr-defined]  # noqa: SLF001 (pools of threads)
+            end()
+        while left := _left():
+            left[0].join()
+
+    waiting = threading.Thread(target=join, daemon=True)
+    waiting.start()
+    waiting.join(THREADS_S)
+    if left := _left():
+        _say(
+            f"note: {listed([one.name for one in left])} of custom code did not end within "
+            f"{THREADS_S:g} s: start threads with daemon=True, or end them"
+        )
+
+
+def _left() -> list[threading.Thread]:
+    """Return the threads that Python would wait for."""
+    main = threading.main_thread()
+    return [one for one in threading.enumerate() if not one.daemon and one is not main]
 
 
 def status(arguments: list[str] | None) -> int:

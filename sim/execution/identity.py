@@ -15,6 +15,7 @@ import scenarios
 from learning.declarations import leave_out_later
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest, running_code_digest
+from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
@@ -102,7 +103,15 @@ Code = dict[str, str]
 
 
 def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
-    """Return the digest of each code of one's own, but for what has no file of its own."""
+    """Return the digest of each code of one's own, but for what has no file of its own.
+
+    Code of a Flower app lies where nobody looks before the app runs.
+    """
+    options = world.scenario.learning.options
+    for name in (options.get("server"), options.get("client")):
+        if "app" in options and isinstance(name, str):
+            module = name.partition(":")[0].partition(".")[0]
+            take_file(Path(options["app"]).resolve() / f"{module}.py")
     found = {name: digest(name) for name in named_code(world.scenario)}
     return {name: digest for name, digest in found.items() if digest}
 

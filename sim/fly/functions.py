@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
@@ -18,8 +17,9 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.methods.surface import Traits
-from learning.metrics import Score
+from learning.metrics import Score, is_share
 from learning.own.code import files_of
+from learning.own.raised import ANYTHING
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
     Chain,
@@ -47,13 +47,12 @@ from sim.fly.call_options import CallOptions
 from sim.fly.memories import frozen, thawed
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
-from sim.fly.user_code import Called, Context, UserCode
-from statements import Code, Set, Statement
+from sim.fly.user_code import MOST_EXAMPLES, Called, Context, UserCode
+from sim.formatting import listed
+from statements import Code, Other, Set, Statement
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""
-MOST_EXAMPLES = 2**53
-"""Examples of a client at most: up to here numbers of both kinds are exact."""
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""
 
@@ -125,6 +124,8 @@ class Functions(OwnLearning):
         self.received_s = 0.0
         self.kept_waiting = 0.0
         self.examples = 0
+        self.uncounted: list[str] = []
+        self._counts: dict[str, int | None] = {}
         self.weights: Tree = self._start()
 
     def _firsts(self) -> list[int]:
@@ -137,9 +138,10 @@ class Functions(OwnLearning):
         first = self.world.clusters[0]
         with self.learner.replies.held():
             self._train(first, 0)
-            self._evaluate(first.name)
+            samples = self._samples(first.name, self._evaluate(first.name))
         files = files_of(self.options.code)
-        return [doubt for path in files for doubt in unrepeatable(path, "context.memory")]
+        doubts = [doubt for path in files for doubt in unrepeatable(path, "context.memory")]
+        return [*doubts, *self._alike([first.name] if samples is None else [])]
 
     # -- the user's functions, of which each call is known by what it depends on
 
@@ -255,13 +257,17 @@ class Functions(OwnLearning):
             raise self.code.wrong("train", context, f"a {kind} in place of a pair")
         weights, examples = value
         try:
-            if differs := trees.unlike(weights, self.weights):
+            differs = trees.unlike(weights, self.weights)
+            if differs and not self.code.has("aggregate"):
                 raise ValueError(differs)
+            if not trees.size_bytes(weights):
+                raise ValueError("no numbers, and an upload has some")
             if not 0 <= int(examples) == examples <= MOST_EXAMPLES:
                 raise ValueError(f"{examples!r:.40} examples")
         except (TypeError, ValueError, OverflowError) as error:
             raise self.code.wrong("train", context, str(error)) from None
-        return trees.arranged(weights, self.weights), int(examples)
+        # The server's own rule alone knows what to do with another form.
+        return weights if differs else trees.arranged(weights, self.weights), int(examples)
 
     def _kept(self, name: str, context: Context) -> Tree:
         """Return what a function has put into its memory; raise ValueError where that cannot be."""
@@ -284,9 +290,12 @@ class Functions(OwnLearning):
                 found = {name: _number(value) for name, value in there.items()}
             except ValueError:
                 raise self.code.wrong("evaluate", context, f"{said!r:.80}") from None
-            if not 0.0 <= found.get("accuracy", 0.0) <= 1.0 and not math.isnan(found["accuracy"]):
+            if not is_share(found.get("accuracy", 0.0)):
                 what = f"an accuracy of {found['accuracy']:g}, which is a share from 0 to 1"
                 raise self.code.wrong("evaluate", context, f"{what}; divide it, or rename it")
+            examples = found.get("examples", 0.0)
+            if not (examples.is_integer() and 0 <= examples <= MOST_EXAMPLES):
+                raise self.code.wrong("evaluate", context, f"{examples:g} examples")
             if taken := TAKEN.intersection(found):
                 what = f"a figure called {min(taken)}, as a column of every run is"
                 raise self.code.wrong("evaluate", context, f"{what}; call it otherwise")
@@ -428,14 +437,17 @@ class Functions(OwnLearning):
             self.kept_waiting += max(there - 1, 0) / others if others else there
 
     def doubts(self) -> list[Statement]:
-        """Say that nobody trained, or that rounds waited for clusters that had contact."""
+        """Say that nobody trained, how clusters weigh, or that they waited though in contact."""
+        first = self.world.clusters[0].name
+        doubts = [] if first in self.uncounted else self._alike(self.uncounted)
         if self.version and not self.examples:
             text = "every client returned 0 examples: the weights are those of start"
-            return [Statement.doubt(Code.NO_EXAMPLES, "learning.options.code", text)]
+            return [*doubts, Statement.doubt(Code.NO_EXAMPLES, "learning.options.code", text)]
         if not self.version or self.kept_waiting / self.version < OFTEN:
-            return []
+            return doubts
         share = self.kept_waiting / self.version
         return [
+            *doubts,
             Statement.doubt(
                 Code.LONG_SESSION,
                 "learning.options.rounds_per_contact",
@@ -443,6 +455,21 @@ class Functions(OwnLearning):
                 "began the next one at another contact, as a cluster takes part once in each",
                 Set(value="many"),
                 share=share,
+            ),
+        ]
+
+    def _alike(self, clusters: Sequence[str]) -> list[Statement]:
+        """Say that all clusters weigh alike, as the samples of some cannot be counted."""
+        if not clusters or len(self.world.clusters) == 1:
+            return []
+        return [
+            Statement.doubt(
+                Code.OWN_CODE,
+                "learning.options.code",
+                "the samples in the test data of {clusters} cannot be counted: in the figures of "
+                "all clusters, these weigh alike",
+                Other(said="let evaluate return their number as examples"),
+                clusters=listed(clusters),
             )
         ]
 
@@ -486,14 +513,24 @@ class Functions(OwnLearning):
 
     def scores(self) -> list[Score]:
         """Evaluate each cluster's test data; the sizes of these are their weights in the mean."""
+        figures = {cluster.name: self._evaluate(cluster.name) for cluster in self.world.clusters}
+        samples = {name: self._samples(name, own) for name, own in figures.items()}
+        self.uncounted = [name for name, count in samples.items() if count is None]
         rows = []
-        for cluster in self.world.clusters:
-            figures = self._evaluate(cluster.name)
-            counted = figures.pop("examples", math.nan)
-            samples = int(counted) if counted >= 1 else _count(self._data_of(cluster.name, None))
-            row = {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": samples}
-            rows.append(cast("Score", row | figures))
+        for name, own in figures.items():
+            count = 1 if self.uncounted else samples[name]
+            row = {"cluster": name, "accuracy": None, "loss": None, "samples": count}
+            own.pop("examples", None)
+            rows.append(cast("Score", row | own))
         return rows
+
+    def _samples(self, cluster: str, figures: Mapping[str, float]) -> int | None:
+        """How many samples a cluster's figures are of; None where nobody can say."""
+        if "examples" in figures:
+            return int(figures["examples"])
+        if cluster not in self._counts:
+            self._counts[cluster] = sample_count(self._data_of(cluster, None))
+        return self._counts[cluster]
 
     def final_weights(self) -> bytes | None:
         """Return the weights as a safetensors file, by their places in the tree."""
@@ -522,10 +559,60 @@ def _as_given(share: Floats, _: object) -> Floats:
     return share
 
 
-def _count(data: Any) -> int:
-    """How many samples data have: as many as their first array has rows; 1 where nobody can say."""
+def sample_count(data: Any) -> int | None:
+    """How many samples data hold; None where they can be read as none, or in several ways.
+
+    An array has rows, a loader those of its data set, other objects their length. A tuple and a
+    dictionary hold columns of one length; a list holds samples, batches or columns.
+    """
     try:
-        first = next(iter(trees.arrays_of(data).values()))
-    except (ValueError, StopIteration):
-        return 1
-    return len(first) if first.ndim else 1
+        counts = _counts_of(data)
+    except (*ANYTHING, RecursionError):  # data are of a library's, or the user's own, types
+        return None
+    return counts.pop() if len(counts) == 1 else None
+
+
+def _counts_of(data: Any, *, whole: bool = False) -> set[int]:
+    """Return each number of samples that data can be read as.
+
+    ``whole`` data, in a list, are columns or samples by themselves: a number or a text among
+    them, a label or a name, says that they are one sample.
+    """
+    if isinstance(data, Mapping | list | tuple):
+        parts = list(data.values()) if isinstance(data, Mapping) else data
+        is_of_records = parts and all(isinstance(part, Mapping | tuple) for part in parts)
+        if isinstance(data, list) or is_of_records:
+            return _counts_of_list(parts)
+        columns = [part for part in parts if not _is_single(part)]
+        return set() if whole and len(columns) < len(parts) else _common(map(_counts_of, columns))
+    shape = getattr(data, "shape", None)
+    if isinstance(shape, tuple):
+        return {int(shape[0])} if shape else set()
+    if hasattr(data, "batch_size"):  # a loader, whose length is that of its batches
+        data = data.sampler if hasattr(getattr(data, "sampler", None), "__len__") else data.dataset
+    is_sized = hasattr(data, "__len__") and not hasattr(data, "keys") and not _is_single(data)
+    return {len(data)} if is_sized else set()
+
+
+def _counts_of_list(parts: Sequence[Any]) -> set[int]:
+    """Return each number of samples that a list can be read as."""
+    kinds = {(type(part), getattr(part, "ndim", 0)) for part in parts}
+    samples = {len(parts)} if len(kinds) <= 1 or all(map(_is_single, parts)) else set()
+    each: list[set[int]] = []
+    for part in parts:
+        each.append(set() if _is_single(part) else _counts_of(part, whole=True))
+        if not each[-1]:  # then neither columns nor batches
+            return samples
+    return samples | _common(each) | ({sum(map(min, each))} if samples else set())
+
+
+def _common(each: Iterable[set[int]]) -> set[int]:
+    """Return the numbers that all have; none of nothing."""
+    sets = list(each)
+    return set.intersection(*sets) if sets else set()
+
+
+def _is_single(part: Any) -> bool:
+    """Whether a part of data is one value: a number, a text, or nothing."""
+    is_plain = part is None or isinstance(part, int | float | str | bytes)
+    return is_plain or getattr(part, "ndim", None) == 0

@@ -81,7 +81,8 @@ def array_of(value: Any, place: str = "") -> NDArray[Any]:
             ".to_dense()"
         ) from None
     if not is_of_numbers(array):
-        raise ValueError(f"{place or 'the value'} is an array of {array.dtype}; {GIVE}")
+        give = HALVES if array.dtype.kind == "c" else GIVE
+        raise ValueError(f"{place or 'the value'} is an array of {array.dtype}; {give}")
     return array
 
 
@@ -91,6 +92,7 @@ def is_of_numbers(array: NDArray[Any]) -> bool:
 
 
 GIVE = "give numbers and arrays of numbers, in dicts, lists and tuples"
+HALVES = "keep its real and imaginary parts, two arrays of real numbers"
 
 
 def _kind(value: Any) -> str:

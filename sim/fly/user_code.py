@@ -27,6 +27,9 @@ from learning.own.raised import ANYTHING
 from learning.values.replies import key_of
 from sim.errors import custom_line
 
+MOST_EXAMPLES = 2**53
+"""Examples of a client at most: up to here numbers of both kinds are exact."""
+
 
 @dataclass(frozen=True)
 class Context:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from sim.formatting import some
 from sim.sweep.engine import Point
 from sim.sweep.points import labelled
-from statements import Place, Statement, by_rank, line
+from statements import Code, Other, Place, Statement, by_rank, line
 
 if TYPE_CHECKING:
+    from scenarios import Scenario
     from sim.plan.shared_plans import Plans
     from sim.plan.windows import Find
 
@@ -36,7 +37,7 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     plans = Plans()  # its own: those of runs know what was drawn by chance in them
     found: dict[Statement, list[str]] = {}
     for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
-        for doubt in _doubts_of(point, find, plans):
+        for doubt in _doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
             found.setdefault(doubt, []).append(labelled(point.values, point.values))
     for doubt in by_rank(found):
         named = [at for at in found[doubt] if at]  # of replications alone nothing tells them apart
@@ -56,7 +57,9 @@ def _is_learning(key: str) -> bool:
     return key.partition(".")[0] == "learning"
 
 
-def _doubts_of(point: Point, find: Find, plans: Plans) -> tuple[Statement, ...]:
+def _doubts_of(
+    point: Point, find: Find, plans: Plans, *, is_one_of_several: bool
+) -> tuple[Statement, ...]:
     """Return what is doubted of a point; nothing where it is refused, which its row will tell."""
     import scenarios
     from sim.engine.doubts import doubts_before
@@ -64,5 +67,25 @@ def _doubts_of(point: Point, find: Find, plans: Plans) -> tuple[Statement, ...]:
 
     with suppress(ValueError):
         scenario = scenarios.load(point.scenario, point.overrides)
-        return doubts_before(build(scenario, find, plan_of=plans.of))
+        built = build(scenario, find, plan_of=plans.of)
+        writes = is_one_of_several and built.method.traits.own_learning
+        return (*doubts_before(built), *(_overwritten(scenario) if writes else ()))
     return ()
+
+
+def _overwritten(scenario: Scenario) -> Iterator[Statement]:
+    """Say where code that trains by itself writes files: points share the current folder."""
+    from learning.own.code import files_of
+    from scenarios.files import named_code
+    from sim.fly.unrepeatable import writing
+
+    files = dict.fromkeys(path for name in named_code(scenario) for path in files_of(name))
+    if calls := [call for path in files for call in writing(path)]:
+        yield Statement.doubt(
+            Code.OWN_CODE,
+            "",
+            "{calls}: files that code writes are in the current folder, where those of one point "
+            "overwrite those of another",
+            Other(said="let their names hold what the points differ in"),
+            calls=some(calls, MOST_NAMED),
+        )

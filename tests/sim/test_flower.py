@@ -592,6 +592,25 @@ BAD = {
 
 
 BAD |= {
+    f"replies to train with num-examples {said}, which is no number of samples; let it": (
+        SERVER,
+        CLIENT.replace('"num-examples": len(y)', f'"num-examples": {value}', 1),
+        PROJECT,
+    )
+    for said, value in {
+        "1e+308": "1e308",
+        "-1": "-1",
+        "nan": "float('nan')",
+        "inf": "float('inf')",
+        "[5]": "[5]",
+    }.items()
+}
+BAD |= {
+    "replies to train with share -0.5, which is no number of samples; let it give how many": (
+        SERVER.replace("FedAvg()", 'FedAvg(weighted_by_key="share")'),
+        CLIENT.replace('"calls": seen', '"share": -0.5, "calls": seen'),
+        PROJECT,
+    ),
     "no client that was tried answers: ConnectionError: cannot reach the hub (client_app.py:": (
         SERVER,
         CLIENT.replace(
@@ -678,7 +697,7 @@ MEASURES = (
     CLIENT.replace(
         '"num-examples": len(y), "calls"', '"num-examples": 1 + 9 * (node == 4), "calls"'
     )
-    .replace('"eval_acc": float((abs(off) < 1).mean())', '"eval_acc": float(node), **OWN[node]')
+    .replace('"eval_acc": float((abs(off) < 1).mean())', '"eval_acc": node / 10, **OWN[node]')
     .replace('x, y = data(context.node_config["partition-id"])', "x, y = data(node)")
     .replace("def evaluate(message: Message, context: Context):", EVALUATES)
 )
@@ -711,7 +730,7 @@ def test_figures_weigh_by_their_own_replies_and_over_those_that_have_them(fly):
     server = SERVER.replace("app = ServerApp()", LOOKS_AT_NONE + "app = ServerApp()")
     assert fly(server.replace(" FedAvg()", " Own()"), measures(own), *FOREVER).status == 0
     whole, a, b = last()
-    assert whole.accuracy == pytest.approx(np.average(range(NODES), weights=WEIGHTS))
+    assert whole.accuracy == pytest.approx(np.average(range(NODES), weights=WEIGHTS) / 10)
     assert (a.auc, b.auc) == (0.5, 0.8)
     assert whole.auc == pytest.approx((21 * 0.5 + 22 * 0.8) / 43)
     assert b.drawn != pytest.approx(whole.drawn)
@@ -728,15 +747,87 @@ def test_figures_weigh_by_the_metric_that_the_strategy_names(fly):
     assert fly(server, client, *FOREVER).status == 0
     whole, a, b = last()
     assert "weight" not in whole
-    assert whole.accuracy == pytest.approx((3 * 1 + 1 * 2) / 4)
-    assert (a.accuracy, b.accuracy) == (1, 2)
+    assert whole.accuracy == pytest.approx((3 * 0.1 + 1 * 0.2) / 4)
+    assert (a.accuracy, b.accuracy) == pytest.approx((0.1, 0.2))
 
 
 def test_a_cluster_without_an_evaluation_does_not_dilute_that_of_the_others(fly):
     assert fly(SERVER, measures(most=2), *FOREVER).status == 0
     whole, _, b = last()
-    assert whole.accuracy == pytest.approx(21 / 41)  # of the first cluster alone
+    assert whole.accuracy == pytest.approx(2.1 / 41)  # of the first cluster alone
     assert np.isnan(b.accuracy) and (b.samples, whole.samples) == (0, 41)
+
+
+def test_an_accuracy_in_per_cent_is_none_and_ends_no_run(fly, leomix):
+    """It has its own column; what is no share has reached no target, and is no reason to stop."""
+    client = measures([{"accuracy": 20.0 * node + NODES} for node in range(NODES)])
+    stop = {"cycles": 20, "accuracy": 0.5}
+    done = fly(SERVER, client, *FOREVER, stop=stop, learning={"targets": [0.4, 0.8]})
+    assert done.status == 0, done.err
+    whole = last()[0]
+    assert np.isnan(whole.accuracy)
+    assert whole.client_accuracy == pytest.approx(
+        5 + 20 * np.average(range(NODES), weights=WEIGHTS)
+    )
+    assert manifest()["ended_by_method"] == "the ServerApp has ended"
+    assert done.err.count("of the app") == 1
+    assert "the metric 'accuracy' of the app is 85, and an accuracy is a share from 0" in done.err
+    assert "reached 0.40" not in leomix("show", "run").out
+
+
+NAMES = {
+    "n_accepted": False,
+    "inaccuracy": False,
+    "accepted": False,
+    "acc": True,
+    "val_acc": True,
+    "Test-Accuracy": True,
+    "balanced_accuracy": True,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_accuracy_is_what_its_last_word_calls_so(fly, name):
+    client = measures().replace('"eval_acc"', f'"{name}"')
+    assert fly(SERVER, client, *FOREVER).status == 0
+    whole = last()[0]
+    assert whole[name] == pytest.approx(np.average(range(NODES), weights=WEIGHTS) / 10)
+    assert np.isnan(whole.accuracy) != NAMES[name]
+
+
+def test_of_several_accuracies_it_is_said_which_one_counts(fly):
+    done = fly(SERVER, measures([{"val_acc": 0.75, "n_acc_seen": 3}] * NODES), *FOREVER)
+    assert done.status == 0
+    said = "the accuracy of the run is the metric 'eval_acc' of the app, and not 'val_acc'"
+    assert done.err.count("the metric") == done.err.count(said) == 1
+
+
+SOME = """
+class Some(FedAvg):
+    def configure_evaluate(self, *values):
+        return list(super().configure_evaluate(*values))[FIRST : FIRST + 2]
+
+    def aggregate_evaluate(self, number, replies):
+        replies = list(replies)
+        found = super().aggregate_evaluate(number, replies)
+        samples = sum(reply.content["metrics"]["num-examples"] for reply in replies)
+        print(found["eval_acc"], samples, file=open("pooled.txt", "a"))
+        return found
+
+"""
+
+
+def test_replies_of_one_round_are_pooled_as_the_strategy_does(fly):
+    """In each round two other nodes evaluate."""
+    server = SERVER.replace("app = ServerApp()", SOME + "app = ServerApp()")
+    server = server.replace(" FedAvg()", " Some()").replace("FIRST", "values[0]")
+    assert fly(server, measures(), *FOREVER).status == 0
+    metrics = pd.read_parquet("run/metrics.parquet")
+    pooled = metrics[metrics.scope == "global"].dropna(subset="accuracy")
+    rounds = np.loadtxt("pooled.txt")
+    assert list(dict.fromkeys(pooled.accuracy)) == pytest.approx(rounds[:, 0])
+    assert list(dict.fromkeys(pooled.samples)) == rounds[:, 1].tolist()
+    assert last()[0].calls == 3  # of all nodes: figures of training stay those of its own round
 
 
 @pytest.mark.parametrize("name", ["samples", "version", "time_s", "cluster", "loss"])
@@ -762,6 +853,52 @@ def test_updates_that_are_not_finite_are_refused(fly):
     assert "3 updates refused by the server, not finite" in outcome.err
     first = fly(SERVER, spoilt.replace("node == 3", "True"), *FOREVER, out="first")
     assert "the first client returns arrays with numbers that are not finite" in first.err
+
+
+def test_a_reply_that_weighs_by_no_number_of_samples_ends_the_run_in_one_line(fly):
+    client = CLIENT.replace('{"num-examples": len(y), "eval', '{"num-examples": 1e308, "eval')
+    outcome = fly(SERVER, client, *FOREVER)
+    assert (outcome.status, len(outcome.err.splitlines())) == (1, 1)
+    assert "app: the client with partition" in outcome.err
+    assert "replies to evaluate with num-examples 1e+308, which is no number of" in outcome.err
+    huge = CLIENT.replace("(off**2).mean()", "1.7e308")
+    assert fly(SERVER, huge, *FOREVER, out="huge").status == 0
+
+
+STOPS = """
+class Enough(Exception):
+    pass
+
+class Stops(FedAvg):
+    def aggregate_evaluate(self, number, replies):
+        if number == 2:
+            raise ERROR
+        return super().aggregate_evaluate(number, replies)
+
+"""
+
+
+@pytest.mark.parametrize("error", ["Enough('it is good')", "SystemExit"])
+def test_a_strategy_that_stops_by_an_error_leaves_what_it_sent_last(fly, error):
+    stops = STOPS.replace("ERROR", error)
+    server = SERVER.replace("app = ServerApp()", stops + "app = ServerApp()")
+    server = server.replace("import Grid,", "import Grid,").replace("FedAvg().start", "start")
+    server = (
+        server.replace("    start(\n", "    caught(\n")
+        + """
+def caught(**named):
+    try:
+        Stops().start(**named)
+    except Enough:
+        pass
+"""
+    )
+    done = fly(server, CLIENT, *FOREVER)
+    assert done.status == 0, done.err
+    [found] = load_file("run/model/model.safetensors").values()
+    assert np.allclose(found, averaged(rounds=2)[0], atol=1e-12)
+    said = f"the strategy ended by an error ({error.replace('(', ': ').replace(chr(39), '')}"
+    assert said in done.err and "the run keeps the arrays that it sent last" in done.err
 
 
 def test_nested_keys_of_the_configuration_are_set(fly):
@@ -832,6 +969,27 @@ def test_an_app_is_repeated_and_resumed_to_the_bit(fly):
     assert [finding for finding in findings if finding.outcome == "failed"] == []
     tried = {finding.name for finding in findings if finding.outcome == "ok"}
     assert {"a run is repeated to the bit", "a resumed run is the uninterrupted one"} <= tried
+
+
+@pytest.mark.process
+def test_points_of_an_app_share_a_process_and_the_folder_that_it_writes_into(
+    fly, leomix, monkeypatch
+):
+    """One worker runs both; what has been edited is run anew."""
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    server = SERVER + "    np.savez('final.npz', 1)\n"
+    assert fly(server, CLIENT, *FOREVER, "--save", "saved.yaml").status == 0
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if not one.endswith("/app")])
+    varied = ("-p", "learning.options.config.step=0.1,0.2", "-j", "1", "--quiet", "-o", "swept")
+    swept = leomix("sweep", "saved.yaml", *varied)
+    assert swept.status == 0, swept.err
+    [said] = [line for line in swept.err.splitlines() if "overwrite" in line]
+    assert "client_app.py:16 open" in said and "server_app.py:17 np.savez" in said
+    assert len(list(Path("swept/points").iterdir())) == 2
+    client = Path("app/tiny/client_app.py")
+    client.write_text(client.read_text().replace("y) / len(y)", "y) / (1 + len(y))"))
+    assert leomix("sweep", "saved.yaml", *varied, "--resume").status == 0
+    assert len(list(Path("swept/points").iterdir())) == 4
 
 
 @pytest.mark.parametrize(("clients", "nodes"), [("satellites", 20), ("planes", 2)])

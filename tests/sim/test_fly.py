@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, check_project, mean
+from tests.kit.fly import arrays_of, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -287,6 +288,65 @@ def test_own_data_memory_and_server_rule(fly):
     )  # evaluations alone, of arrays: and those at the start
 
 
+SPARSE = """
+import numpy as np
+
+def start(context):
+    return {"w": np.zeros(50)}
+
+def data(context):
+    return np.arange(50.0) * (context.client + 1)
+
+def test_data(context):
+    return np.ones(4)
+
+def train(weights, data, context):
+    change = data - weights["w"]
+    top = np.argsort(-abs(change))[:context.round + 1]
+    return SENT, 1
+
+def aggregate(weights, updates, context):
+    w = weights["w"].copy()
+    for one in updates:
+        at, values = one.weights
+        w[at] += values / len(updates)
+    return {"w": w}
+
+def evaluate(weights, data, context):
+    return {"loss": float(weights["w"].sum())}
+"""
+
+
+def test_with_a_rule_of_its_own_the_server_gets_what_train_returns(fly):
+    """Positions and values of the largest changes: other bytes in each round."""
+    assert fly(SPARSE.replace("SENT", "(top.astype(np.int32), change[top])")).status == 0
+    w = np.zeros(50)
+    for number in (2, 3, 4):
+        before = w.copy()
+        for client in range(5):
+            change = np.arange(50.0) * (client + 1) - before
+            top = np.argsort(-abs(change))[:number]
+            w[top] += change[top] / 5
+    assert np.allclose(load_file("run/model/model.safetensors")["w"], w, atol=1e-12)
+    moved = pd.read_parquet("run/transfers.parquet")
+    up = moved[moved.toward == "server"].payload_bytes
+    assert sorted(up.unique()) == [2 * 12, 3 * 12, 4 * 12]
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        ("{'top': object()}", "train (A/0, round 1) returned something else: .top is a object"),
+        ("()", "train (A/0, round 1) returned something else: no numbers"),
+        ("(top[:, None], 1.0)", "aggregate (round 1) fails: IndexError"),
+    ],
+)
+def test_what_the_server_cannot_use_is_told_in_one_line(fly, sent, says):
+    outcome = fly(SPARSE.replace("SENT", sent).replace("w[at]", "w[at[0, 9]]"))
+    assert (outcome.status, outcome.err.count("\n")) == (1 if "fails" in says else 2, 1)
+    assert says in outcome.err
+
+
 def test_an_update_that_is_not_finite_is_refused(fly):
     spoilt = SOFTMAX.replace("return weights, len(y)", "return spoilt(weights, context), len(y)")
     spoilt += """
@@ -423,6 +483,56 @@ def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(
     assert (pooled.samples == 40).all()
 
 
+COUNTED = {
+    "(np.ones((n, 3)), np.ones(n))": True,
+    "[np.ones((n, 3)), np.ones(n)]": True,
+    "{'x': np.ones((n, 3)), 'text': ['a'] * n, 'classes': 2}": True,
+    "[(np.zeros(3), np.zeros(1)) for _ in range(n)]": True,
+    "[{'ids': np.zeros(7), 'label': 1}] * n": True,
+    "['a text'] * n": True,
+    "pd.DataFrame({'x': np.zeros(n), 'name': ['a'] * n})": True,
+    "torch.utils.data.TensorDataset(torch.zeros(n, 3), torch.zeros(n))": True,
+    "torch.utils.data.Subset(range(100), range(n))": True,
+    "torch.utils.data.DataLoader(torch.zeros(n, 3), batch_size=4)": True,
+    "torch.utils.data.DataLoader(torch.zeros(100, 3), sampler=list(range(n)))": True,
+    "{'edge_index': np.zeros((2, 5)), 'x': np.zeros((n, 3))}": False,
+    "[(np.zeros((5, 3)), np.zeros(5))] * n": False,  # samples, or batches
+    "torch.utils.data.DataLoader(Stream())": False,
+    "object()": False,
+}
+
+
+@pytest.mark.parametrize("made", COUNTED)
+def test_clusters_weigh_by_their_samples_or_it_is_said_that_they_weigh_alike(fly, made):
+    """Clusters of 90 and 10 samples; where data can be read in several ways nobody guesses."""
+    code = small(figures='{"accuracy": float(context.cluster == "A")}').replace(
+        'return np.ones(10 if context.cluster == "A" else 30)',
+        f'n = 90 if context.cluster == "A" else 10\n    return {made}',
+    )
+    stream = "class Stream(torch.utils.data.IterableDataset):\n    __iter__ = None"
+    done = fly(f"import pandas as pd\nimport torch\n{stream}\n{code}")
+    assert done.status == 0, done.err
+    metrics = pd.read_parquet("run/metrics.parquet")
+    pooled = metrics[metrics.scope == "global"].iloc[-1]
+    wanted = (0.9, 100) if COUNTED[made] else (0.5, 2)
+    assert (pooled.accuracy, pooled.samples) == pytest.approx(wanted)
+    assert done.err.count("weigh alike") == (not COUNTED[made])
+    assert COUNTED[made] or "let evaluate return their number as examples" in done.err
+
+
+def test_data_that_one_cluster_alone_cannot_count_are_told_of_at_the_end(fly):
+    """And the number that evaluate returns counts, whatever the data are."""
+    some = 'return np.ones(9) if context.cluster == "A" else object()'
+    code = small().replace('return np.ones(10 if context.cluster == "A" else 30)', some)
+    assert "test data of B" in fly(code).err
+    forget(Path.cwd())
+    known = '{"accuracy": float(context.cluster == "A"), "examples": 9 + 18 * (data is None)}'
+    none = code.replace("object()", "None").replace('{"accuracy": 0.5}', known)
+    assert "weigh alike" not in fly(none, out="known").err
+    metrics = pd.read_parquet("known/metrics.parquet")
+    assert metrics[metrics.scope == "global"].accuracy.iloc[-1] == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize(
     "name", ["samples", "cluster", "scope", "time_s", "cycle", "version", "validation_samples"]
 )
@@ -525,6 +635,56 @@ def test_processes_that_code_forks_end_when_they_are_told_to(fly, leomix, monkey
     assert (pd.read_parquet(path).ended == -15).all()
 
 
+LINGERS = """
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+idle, pool = ThreadPoolExecutor(2), ThreadPoolExecutor(2, "of_a_pool")
+idle.submit(int).result()
+pool.submit(time.sleep, 60)
+threading.Thread(target=time.sleep, args=(60,), name="uploader").start()
+"""
+
+
+@pytest.mark.process
+def test_threads_that_code_has_left_do_not_keep_the_command(fly, place):
+    assert fly(SOFTMAX, "--save", "saved.yaml").status == 0  # which writes the files
+    (place / "softmax.py").write_text(LINGERS + SOFTMAX)
+    program = "import sys; from sim.cli import main; main(sys.argv[1:])"
+    command = ["fly", "softmax.py", "-s", "scene.yaml", "--quiet", "-o", "run"]
+    line = [sys.executable, "-c", program, *command]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "of_a_pool_0 and uploader of custom code did not end within 3 s" in done.stderr
+
+
+WRITES = {
+    "np.savez('final.npz', w=1)": True,
+    "torch.save(net.state_dict(), name)": True,
+    "open('log.txt', 'a').write('x')": True,
+    "gzip.open(name, mode='wb')": True,
+    "Path('out').open('w')": True,
+    "Path('out').write_text('x')": True,
+    "frame.to_csv('x.csv')": True,
+    "Path('runs').mkdir()": True,
+    "SummaryWriter('tb')": True,
+    "open('w')": False,
+    "open('data.csv', 'rb')": False,
+    "Path('data.csv').open()": False,
+    "np.load('saved.npz')": False,
+    "frame.to_json()": False,
+}
+
+
+@pytest.mark.parametrize("call", WRITES)
+def test_lines_that_write_files_are_known_by_name_and_mode(tmp_path, call):
+    path = tmp_path / "code.py"
+    path.write_text(f"\ndef train(weights, data, context):\n    {call}\n")
+    found = writing(path)
+    assert [line.startswith("code.py:3 ") for line in found] == [True] * WRITES[call]
+
+
 HIDDEN = {
     "softmax.py:2: the module variable SEEN is changed by a call": (
         "SEEN = []\n",
@@ -587,6 +747,10 @@ WRONG = {
         'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
         "made = []; made.append(made); return made",
     ),
+    "start (round 1) returned something else: .b is an array of complex64; keep its real": (
+        '"b": [np.zeros(10)]',
+        '"b": np.zeros(10, np.complex64)',
+    ),
     "start (round 1) returned something else: no weights": (
         'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
         "return {}",
@@ -599,6 +763,10 @@ WRONG = {
     "0.5 examples": ("return weights, len(y)", "return weights, 0.5"),
     "10.9 examples": ("return weights, len(y)", "return weights, 10.9"),
     "'5' examples": ("return weights, len(y)", "return weights, '5'"),
+    "evaluate (A, round 1) returned something else: 1e+308 examples": (
+        '"first": p[0, 0]',
+        '"examples": 1e308',
+    ),
     "an accuracy of 55, which is a share from 0 to 1": (
         '"accuracy": (p.argmax(axis=1) == y).mean()',
         '"accuracy": 55.0',

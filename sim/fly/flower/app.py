@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import math
 import os
 import socket
 import sys
@@ -29,7 +28,7 @@ from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
 from sim.fly.unrepeatable import parsed, unrepeatable
-from sim.fly.user_code import TooLong, seeded, within
+from sim.fly.user_code import MOST_EXAMPLES, TooLong, seeded, within
 from statements import Code, Statement
 
 prepare()
@@ -200,11 +199,12 @@ class FlowerApp:
         state = recorddict_from_proto(recorddict_to_proto(self._states[node]))
         return Context(RUN_ID, node, own, state, dict(self._config))
 
-    def ask(self, message: Message, how: Asking, replies: Replies) -> Answer:
+    def ask(self, message: Message, how: Asking, replies: Replies, weighted_by: str = "") -> Answer:
         """Return what the ClientApp of a node answers; its state is that behind the call.
 
         The seed of a call is that of the node, the type of message and the number of the call, not
-        of the content: of that the last bit would change everything.
+        of the content: of that the last bit would change everything. Raises ValueError for a reply
+        that weighs by no number of samples.
         """
         node, kind = message.metadata.dst_node_id, message.metadata.message_type
         number = self._calls[node, kind]
@@ -230,10 +230,18 @@ class FlowerApp:
             body = error_from_proto(ProtoError.FromString(said["reply"].tobytes()))
         else:
             body = _records(said["reply"])
+            try:
+                for named in ("", weighted_by):
+                    weight_of(body, named)
+            except ValueError as error:
+                raise ValueError(
+                    f"{self.folder}: the client with partition {self.partition_of(node)} replies "
+                    f"to {kind} with {error}; let it give how many samples it has used"
+                ) from None
         return Answer(
             Message(body, reply_to=message),
             bytes=int(said["reply"].nbytes),
-            examples=0.0 if failed else examples_of(body),
+            examples=0.0 if failed else weight_of(body) or 0.0,
             flops=float(said["flops"]),
             took_s=float(said["took_s"]),
             failed=failed,
@@ -336,17 +344,17 @@ def _is_foreign(folder: Path) -> bool:
     return is_made or any((folder / name).exists() for name in ENVIRONMENT)
 
 
-def examples_of(content: RecordDict) -> float:
-    """Return how many examples a reply names; 0 where it names none."""
-    return weight_of(content) or 0.0
-
-
 def weight_of(content: RecordDict, named: str = "") -> float | None:
-    """Return by how much a reply weighs: the metric of that name, else its examples, or None."""
+    """Return by how much a reply weighs: the metric of that name, else its examples, or None.
+
+    Raises ValueError that names one which no reply can weigh by.
+    """
     for key in (named, *EXAMPLES):
         for record in content.metric_records.values():
-            weight = record.get(key)
-            if isinstance(weight, int | float) and 0 <= weight < math.inf:
+            if key in record:
+                weight = record[key]
+                if not (isinstance(weight, int | float) and 0 <= weight <= MOST_EXAMPLES):
+                    raise ValueError(f"{key} {weight!r:.40}, which is no number of samples")
                 return float(weight)
     return None
 

@@ -5,33 +5,47 @@ A figure is a mean over the nodes that have it, each by the weight that its repl
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, cast
 
-from learning.metrics import FIGURE_WEIGHTS, Score
+from learning.metrics import FIGURE_WEIGHTS, Score, is_share
 from sim.engine.evaluation import TAKEN
-from statements import Code, Statement
+from sim.formatting import listed
+from statements import Code, Other, Statement
 
 SERVER = "server_"
 """How names of figures begin that the server has measured."""
 KINDS = ("evaluate", "train")
 """Types of messages whose replies have figures; a name that both use is that of the first."""
-MAIN = {"accuracy": "acc", "loss": "loss"}
-"""Figures that every run has, and what the name of one that is meant has in it."""
+MAIN = {
+    main: re.compile(rf"(.*[^a-z0-9])?({words})", re.IGNORECASE)
+    for main, words in {"accuracy": "acc|accuracy", "loss": "loss"}.items()
+}
+"""Figures that every run has, and the names of those that are meant: their last word says so."""
+TRAINED = re.compile(r"(.*[^a-z0-9])?train", re.IGNORECASE)
+"""How names of figures begin that say themselves that they are of training."""
 
+Source = tuple[str, str]
+"""The kind of replies that a figure is of, or SERVER, and its name there."""
 Measured = Mapping[str, tuple[float, float | None]]
 """Figures by name, each with the weight of its reply, None where it names none."""
 
 
 class Figures:
-    """The figures of the last replies of each node, and of the server."""
+    """The figures of the last round of replies of each kind, and of the server."""
 
     def __init__(self) -> None:
         self.server: dict[str, float] = {}
         self._samples: dict[int, int] = {}
         self._latest: dict[str, dict[int, Measured]] = {kind: {} for kind in KINDS}
+        self._past: set[str] = set()
+        self._no_shares: dict[Source, float] = {}
+
+    def new_round(self) -> None:
+        """Pool no reply from now on with those that are there: the model is another one."""
+        self._past = set(KINDS)
 
     def add(
         self,
@@ -41,24 +55,40 @@ class Figures:
         weight: float | None,
         examples: float | None,
     ) -> None:
-        """Take the figures of a reply; those of an earlier one that it has not got stay."""
+        """Take the figures of a reply; those of one in the same round that it has not got stay."""
+        if kind not in self._latest:
+            return
+        if kind in self._past:
+            self._past.remove(kind)
+            self._latest[kind] = {}
+            if kind == KINDS[0]:
+                self._samples = {}
         if kind == KINDS[0]:
             self._samples[node] = 1 if examples is None else int(examples)
-        if kind in self._latest:
-            known = self._latest[kind].get(node, {})
-            self._latest[kind][node] = {**known, **{k: (v, weight) for k, v in figures.items()}}
+        known = self._latest[kind].get(node, {})
+        self._latest[kind][node] = {**known, **{k: (v, weight) for k, v in figures.items()}}
+        self._note_shares(kind, figures)
 
     def told(self, metrics: Mapping[str, Any]) -> None:
         """Take what the server has evaluated by itself."""
         numbers = {name: float(v) for name, v in metrics.items() if isinstance(v, Real)}
         self.server = {f"{SERVER}{name}": value for name, value in numbers.items()}
+        self._note_shares(SERVER, self.server)
+
+    def _note_shares(self, source: str, figures: Mapping[str, float]) -> None:
+        """Keep which figures have had a value that no accuracy has, and the first of these."""
+        for name, value in figures.items():
+            if not is_share(value):
+                self._no_shares.setdefault((source, name), value)
 
     def scores(self, clusters: Mapping[str, Sequence[int]]) -> list[Score]:
         """Return the score of each cluster, whose nodes are given."""
         by_name = self._by_name()
-        trained = {name for name, of in by_name.items() if of[0] == "train"}
-        names = [*by_name, *self.server]
-        main = {one: _meant(names, one, trained) for one in MAIN}
+        sources = self._sources()
+        names = list(sources)
+        main = {one: next(iter(_meant(one, sources)), "") for one in MAIN}
+        if sources.get(main["accuracy"]) in self._no_shares:
+            main["accuracy"] = ""
         columns = {name: _column(name, main) for name in names}
         rows: list[Score] = []
         for number, (cluster, nodes) in enumerate(clusters.items()):
@@ -66,7 +96,7 @@ class Figures:
             means: dict[str, tuple[float | None, float]] = {
                 name: (value, float(not number)) for name, value in self.server.items()
             }
-            means |= {name: _mean(of, nodes) for name, (_, of) in by_name.items()}
+            means |= {name: _mean(of, nodes) for name, (_, _, of) in by_name.items()}
             row: dict[str, Any] = {
                 "cluster": cluster,
                 "accuracy": None,
@@ -81,28 +111,50 @@ class Figures:
             rows.append(cast("Score", row))
         return rows
 
-    def renamed(self) -> list[Statement]:
-        """Say which figures have another column than their name, which is taken."""
-        return [
-            Statement.note(
-                Code.OWN_CODE,
-                "",
-                "the metric {name!r} of the app is in the column {column}: every run has a column "
-                "{name} of its own",
-                name=name,
-                column=_column(name, {}),
-            )
-            for name in (*self._by_name(), *self.server)
-            if name in TAKEN
-        ]
+    def doubts(self) -> list[Statement]:
+        """Say which figures are renamed, and which are the accuracy and the loss if one may ask."""
+        sources = self._sources()
+        return [*_renamed(sources), *self._chosen(sources)]
 
-    def _by_name(self) -> dict[str, tuple[str, dict[int, tuple[float, float]]]]:
-        """Return for each figure its kind of reply, and value and weight by node.
+    def _chosen(self, sources: Mapping[str, Source]) -> Iterator[Statement]:
+        """Say which of several figures is the accuracy, or the loss, and that one is none."""
+        for main in MAIN:
+            name, *others = _meant(main, sources) or [""]
+            value = self._no_shares.get(sources.get(name, (SERVER, name)))
+            if main == "accuracy" and value is not None:
+                yield Statement.doubt(
+                    Code.OWN_CODE,
+                    "",
+                    "the metric {name!r} of the app is {value:g}, and an accuracy is a share from "
+                    "0 to 1: it is in the column {column}, and no accuracy from then on",
+                    Other(said="divide it"),
+                    Other(said="rename it"),
+                    name=name,
+                    value=value,
+                    column=_column(name, {"accuracy": ""}),
+                )
+            elif others := [other for other in others if not _is_trained(other, sources)]:
+                yield Statement.note(
+                    Code.OWN_CODE,
+                    "",
+                    "the {main} of the run is the metric {name!r} of the app, and not {others}",
+                    main=main,
+                    name=name,
+                    others=listed([repr(other) for other in others]),
+                )
+
+    def _sources(self) -> dict[str, Source]:
+        """Return for each figure where it comes from."""
+        own = {name: (kind, called) for name, (kind, called, _) in self._by_name().items()}
+        return {**own, **{name: (SERVER, name) for name in self.server}}
+
+    def _by_name(self) -> dict[str, tuple[str, str, dict[int, tuple[float, float]]]]:
+        """Return for each figure its kind of reply, its name there, and value and weight by node.
 
         Where one of the nodes does not say how much it weighs, or all weigh nothing, all weigh the
         same.
         """
-        found: dict[str, tuple[str, dict[int, tuple[float, float]]]] = {}
+        found: dict[str, tuple[str, str, dict[int, tuple[float, float]]]] = {}
         for kind in KINDS:
             latest = self._latest[kind]
             for name in sorted({name for own in latest.values() for name in own}):
@@ -112,6 +164,7 @@ class Figures:
                 called = name if name not in found else f"{kind}_{name}"
                 found[called] = (
                     kind,
+                    name,
                     {
                         node: (value, cast("float", weight) if weighted else 1.0)
                         for node, (value, weight) in of.items()
@@ -125,27 +178,45 @@ def _mean(
 ) -> tuple[float | None, float]:
     """Return the mean of a figure over some nodes, and the sum of their weights."""
     found = [of[node] for node in nodes if node in of and of[node][1]]
-    total = math.fsum(weight for _, weight in found)
+    total = sum(weight for _, weight in found)
     if not found:
         return None, 0.0
-    return math.fsum(value * weight for value, weight in found) / total, total
+    return sum(value * weight for value, weight in found) / total, total
 
 
-def _meant(names: Sequence[str], main: str, trained: set[str]) -> str:
-    """Return which figure is the accuracy, or the loss: of evaluation, of the server, of training.
+def _meant(main: str, sources: Mapping[str, Source]) -> list[str]:
+    """Return which figures may be the accuracy, or the loss: the first one is.
 
-    Among these the one that is called so is the first; "" where none has the word in its name.
+    They are of evaluation, of the server, of training; among these the one that is called so is the
+    first.
     """
-    ranked = sorted(
-        (name for name in names if MAIN[main] in name.lower()),
+    return sorted(
+        (name for name in sources if MAIN[main].fullmatch(name)),
         key=lambda name: (
-            name in trained or "train" in name,
+            _is_trained(name, sources),
             name.startswith(SERVER),
             name != main,
             name,
         ),
     )
-    return ranked[0] if ranked else ""
+
+
+def _is_trained(name: str, sources: Mapping[str, Source]) -> bool:
+    return sources[name][0] == "train" or bool(TRAINED.match(name))
+
+
+def _renamed(names: Iterable[str]) -> Iterator[Statement]:
+    """Say which figures have another column than their name, which is taken."""
+    for name in names:
+        if name in TAKEN:
+            yield Statement.note(
+                Code.OWN_CODE,
+                "",
+                "the metric {name!r} of the app is in the column {column}: every run has a column "
+                "{name} of its own",
+                name=name,
+                column=_column(name, {}),
+            )
 
 
 def _column(name: str, main: Mapping[str, str]) -> str:

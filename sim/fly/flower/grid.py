@@ -96,7 +96,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         name = f"m{self.pushed}"
         self.pushed += 1
         # As it is now: the app may go on to change it.
-        self.outbox.append(as_received(message, name))
+        sent = as_received(message, name)
+        self.outbox.append(sent)
+        self._stage.sent = next(iter(sent.content.array_records.values()), self._stage.sent)
         ttl_s = message.metadata.ttl
         if self.first_ttl_s is None:
             self.first_ttl_s = ttl_s

@@ -31,6 +31,7 @@ from flwr.server.workflow.default_workflows import DefaultWorkflow
 from flwr.serverapp.strategy import Strategy
 from flwr.supercore.task_identity import TaskIdentity
 
+from learning.own.raised import ANYTHING
 from sim.fly.baton import Baton, Pool, runner_here, wait_for
 from sim.fly.simulated_time import EPOCH_S, replace_time
 from sim.fly.trees import is_of_numbers
@@ -44,7 +45,8 @@ class Stage(Baton):
     """The baton of an app: it hears what a strategy evaluates at the server, and its last weights.
 
     ``told`` gets the metrics of each central evaluation. ``weighted_by`` is the metric by which the
-    strategy that was started last weighs replies, "" for that of Flower's default.
+    strategy that was started last weighs replies, "" for that of Flower's default. ``arrays`` are
+    those that it ended with, or ``sent`` last where an error has ended it, which ``cut_by`` names.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -52,6 +54,20 @@ class Stage(Baton):
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.arrays: Mapping[str, np.ndarray] = {}
         self.weighted_by = ""
+        self.sent: Mapping[str, Any] = {}
+        self.cut_by = ""
+
+    @contextmanager
+    def keeping(self, arrays_of: Callable[[], Any]) -> Iterator[None]:
+        """Keep the arrays that a strategy ends with; where it raises, those that it sent last."""
+        try:
+            yield
+        except ANYTHING as error:  # the app may catch it: to stop early by an error is usual
+            self.cut_by = " ".join(f"{type(error).__name__}: {error}".split())
+            self.arrays = _of_numbers(self.sent)
+            raise
+        self.cut_by = ""
+        self.arrays = _of_numbers(arrays_of())
 
 
 class TooFewNodes(Exception):
@@ -158,8 +174,9 @@ def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
 
         if evaluate is not None:
             given.arguments["evaluate_fn"] = told
-        result = start(*given.args, **given.kwargs)
-        stage.arrays = _of_numbers(getattr(result, "arrays", {}))
+        result: Any = None
+        with stage.keeping(lambda: getattr(result, "arrays", {})):
+            result = start(*given.args, **given.kwargs)
         return result
 
     return watched
@@ -183,19 +200,22 @@ def _watch_classic_strategies() -> None:
         stage = _stage()
         if stage is None:
             return fit(self, *values, **named)
-        with _overheard(self.strategy, stage):
-            result = fit(self, *values, **named)
-        stage.arrays = _of_numbers(parameters_to_arrayrecord(self.parameters, keep_input=True))
-        return result
+        with (
+            stage.keeping(lambda: parameters_to_arrayrecord(self.parameters, keep_input=True)),
+            _overheard(self.strategy, stage),
+        ):
+            return fit(self, *values, **named)
 
     def watched_work(self: Any, grid: Any, context: Any) -> None:
         stage = _stage()
         if stage is None or not isinstance(context, LegacyContext):
             work(self, grid, context)
             return
-        with _overheard(context.strategy, stage):
+        with (
+            stage.keeping(lambda: context.state.array_records[MAIN_PARAMS_RECORD]),
+            _overheard(context.strategy, stage),
+        ):
             work(self, grid, context)
-        stage.arrays = _of_numbers(context.state.array_records[MAIN_PARAMS_RECORD])
 
     classic_server.Server.fit = watched_fit
     DefaultWorkflow.__call__ = watched_work

@@ -264,9 +264,9 @@ class Flower(OwnLearning):
     def _received(self, replies: list[Message], asked: int) -> None:
         """Look at replies as the ServerApp gets them."""
         good = [reply for reply in replies if reply.has_content()]
-        kinds = {reply.metadata.message_type.partition(".")[0] for reply in good}
+        kinds = {_kind(reply) for reply in good}
         for reply in good:
-            kind = reply.metadata.message_type.partition(".")[0]
+            kind = _kind(reply)
             named, content = self.stage.weighted_by, reply.content
             figures = figures_of(content, named)
             weight, examples = weight_of(content, named), weight_of(content)
@@ -318,6 +318,8 @@ class Flower(OwnLearning):
         tasks: list[Protocol] = []
         at: list[str] = []
         for message in self.grid.outbox:
+            if _kind(message) == "train":
+                self.figures.new_round()
             node = message.metadata.dst_node_id
             self.inbox[node].append(message)
             if node not in self.busy:
@@ -350,7 +352,7 @@ class Flower(OwnLearning):
         only = np.arange(self.devices_of[place.cluster]) == place.device
         while self.inbox[node]:
             message = self.inbox[node].popleft()
-            kind = message.metadata.message_type.partition(".")[0]
+            kind = _kind(message)
             number = int(message.metadata.message_id[1:])
             sent_bytes = content_bytes(message)
             down = Payload(f"message {kind}", sent_bytes, number)
@@ -412,7 +414,7 @@ class Flower(OwnLearning):
         return made[0], float(flops)
 
     def _ask(self, message: Message) -> Answer:
-        return self.app.ask(message, self.asking, self.learner.replies)
+        return self.app.ask(message, self.asking, self.learner.replies, self.stage.weighted_by)
 
     def _flops(self, message: Message, answer: Answer) -> float:
         """FLOPs that a device does for an answer."""
@@ -421,7 +423,7 @@ class Flower(OwnLearning):
             return answer.flops
         if own.time == "measured":
             return answer.took_s * float(own.host_gflops) * 1e9
-        trains = message.metadata.message_type.partition(".")[0] == "train"
+        trains = _kind(message) == "train"
         each = float(own.flops_per_example) / (1.0 if trains else TRAINING)
         return answer.examples * each
 
@@ -447,7 +449,17 @@ class Flower(OwnLearning):
 
     def doubts(self) -> list[Statement]:
         """Say how many replies the app has given up, and that it was not done."""
-        doubts = self.figures.renamed()
+        doubts = self.figures.doubts()
+        if self.stage.cut_by and self.stage.arrays:
+            doubts.append(
+                Statement.note(
+                    Code.INCOMPLETE,
+                    "",
+                    "the strategy ended by an error ({why}): the run keeps the arrays that it sent "
+                    "last",
+                    why=self.stage.cut_by,
+                )
+            )
         if not all(np.isfinite(array).all() for array in self.stage.arrays.values()):
             text = "the arrays that the strategy ends with are not finite"
             doubts.append(Statement.doubt(Code.DIVERGING, "", text))
@@ -482,3 +494,8 @@ class Flower(OwnLearning):
             unsaid = f"the ServerApp has not ended: {self.grid.open} messages have no reply"
             yield Note("wait", self.version, unsaid)
         self.stage.close()
+
+
+def _kind(message: Message) -> str:
+    """Return the kind of a message: its type without what the app calls it beside."""
+    return str(message.metadata.message_type).partition(".")[0]
