@@ -11,7 +11,7 @@ import numpy as np
 from orbit.checks import shown
 from orbit.dtn_entries import YEARS, Entry, Plan, check_span, quantity
 from orbit.files import MOST_ROWS, TableError
-from orbit.window_table import OnBad
+from orbit.tables import OnBad
 
 _UNIX_FROM_S = 1e9
 """Times of HDTN above it count from 1970, those below from the start of the plan."""
