@@ -18,6 +18,8 @@ from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, TableError
 OnBad = Callable[[TableError], None]
 """Is told of each row that is left out."""
 
+OF_PASSES = ("satellite", "site", "rise_utc", "set_utc")
+"""Columns that a table of passes has at least."""
 _SEPARATORS = (",", ";", "\t")
 _BLANKS = re.compile(r"\s{2,}")
 _MOST_ABOVE = 50

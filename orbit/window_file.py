@@ -15,7 +15,7 @@ import numpy as np
 from orbit.checks import shown, within
 from orbit.files import TableError, near, read_text
 from orbit.isl import IslWindows
-from orbit.tables import NO_ROWS, OnBad, Row, Table, header_factor, parse_table, unit_of
+from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
 from orbit.utc import parse_instant, utc
 from orbit.windows import Columns, ContactWindows, sorted_windows
 
@@ -210,7 +210,7 @@ def _parse(
     """Windows of a table; it may lack the columns for those of ours that are `optional`."""
     asked = {theirs for ours, theirs in columns.items() if ours not in optional}
     asked.add(columns.get("rise_utc", "rise_utc"))
-    needed = [columns.get(ours, ours) for ours in ("satellite", "site", "rise_utc", "set_utc")]
+    needed = [columns.get(ours, ours) for ours in OF_PASSES]
     called_so = [*KNOWN, "cluster", *columns.values()]
     table = parse_table(text, source, called_so, asked.issubset, needed, on_bad)
     there = {
