@@ -120,7 +120,7 @@ class Row(_Line):
 
     def _duration(self, column: str, text: str) -> tuple[float, float] | None:
         """Seconds of 0:07:01, 7:01 below a header that says which, 0 days 00:07:01, or 7m 1s."""
-        if not ("," in text and not self.decimal_comma) and (spelt := spelt_duration(text)):
+        if spelt := spelt_duration(text, decimal_comma=self.decimal_comma):
             return spelt
         match = _SEXAGESIMAL.fullmatch(text)
         if match is None:
@@ -141,7 +141,7 @@ class Row(_Line):
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
 _SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d*)?))?")
-_PART_OF_DURATION = re.compile(r"(\d+(?:[.,]\d*)?|[.,]\d+)\s*([a-zµ]+)[\s,]*")
+_PART_OF_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]+)[\s,]*")
 
 
 # Units of other tools, as factors to ours.
@@ -194,18 +194,20 @@ def _factor_of(name: str, unit: str) -> float:
     return found
 
 
-def spelt_duration(text: str) -> tuple[float, float] | None:
+def spelt_duration(text: str, *, decimal_comma: bool = False) -> tuple[float, float] | None:
     """Seconds of 372.1 s, 6m 12s, 1 h 02 min or PT6M12S, and one of their last digit; else None."""
-    plain = re.sub(r"^p(\d+d)?t(?=\d)", r"\1", text.strip().lower())
+    plain = re.sub(r"^p(\d+d)?t(?=\d)", lambda days: days[1] or "", text.strip().lower())
+    if decimal_comma:
+        plain = re.sub(r"(?<=\d),(?=\d)", ".", plain)
     parts = _PART_OF_DURATION.findall(plain)
     units = {**UNITS["s"], "m": 60.0}
     scales = [units.get(unit, nan) for _, unit in parts]
     in_order = all(longer > shorter for longer, shorter in pairwise([*scales, 0.0]))
     if not parts or not in_order or _PART_OF_DURATION.sub("", plain):
         return None
-    last = 10.0 ** -len(re.split("[.,]", parts[-1][0] + ".")[1])
-    numbers = [float(number.replace(",", ".")) for number, _ in parts]
-    return float(np.dot(numbers, scales)), last * scales[-1]
+    numbers = [number for number, _ in parts]
+    decimals = len(numbers[-1].partition(".")[2])
+    return float(np.dot(np.array(numbers, float), scales)), 10.0**-decimals * scales[-1]
 
 
 def header_factor(header: str, unit: str) -> float:
