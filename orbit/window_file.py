@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import nan
+from math import inf, nan
 from os import PathLike, fspath
 from sys import intern
 from typing import Any
 
 import numpy as np
 
-from orbit.checks import shown, within
+from orbit.checks import FloatArray, shown, within
 from orbit.files import TableError, near, read_text
 from orbit.isl import IslWindows
 from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
@@ -34,6 +34,8 @@ _LONGEST_S = 1e9
 _ROUNDING = timedelta(milliseconds=1)
 # Durations may be rounded to whole seconds, or to the last digit that is written.
 _DURATION_ROUNDING_S = 1.0
+SECOND = "%Y-%m-%dT%H:%M:%SZ"
+"""Form of a time (UTC) in messages."""
 SATELLITE = "satellite"
 """Name of the one satellite of a table that names none."""
 
@@ -131,13 +133,16 @@ def _window(row: Row, columns: Mapping[str, str], absent: Mapping[str, Any]) -> 
 class WindowFile:
     """Contact windows of a file; their indices point into `satellites` and `sites`.
 
-    Both lists are sorted by name; times count from `start` (UTC).
+    Both lists are sorted by name; times count from `start` (UTC). `first_rise_s` and `last_set_s`
+    are those of each site (S,) in the file, also of windows that end by the start.
     """
 
     satellites: list[str]
     sites: list[str]
     start: datetime
     windows: ContactWindows
+    first_rise_s: FloatArray
+    last_set_s: FloatArray
 
 
 def read_windows(
@@ -230,10 +235,30 @@ def _parse(
     for kind, of_kind in known.items():
         index = {name: number for number, name in enumerate(of_kind)}
         found[kind] = [index[name] for name in found[kind]]
-    left = _since_zero({name: np.array(values) for name, values in found.items()})
+    every = {name: np.array(values) for name, values in found.items()}
+    first_rise_s, last_set_s = ends_by_site(every, len(known["site"]))
+    left = _since_zero(every)
     if not left["set_s"].size:
-        raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")
-    return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]))
+        raise table.error(all_before(zero, first_rise_s.min(), last_set_s.max()))
+    windows = sorted_windows([left])
+    return WindowFile(known["satellite"], known["site"], zero, windows, first_rise_s, last_set_s)
+
+
+def ends_by_site(windows: Mapping[str, Any], sites: int) -> tuple[FloatArray, FloatArray]:
+    """First rise and last set (s) of the windows of each of so many sites."""
+    first_rise_s, last_set_s = np.full(sites, inf), np.full(sites, -inf)
+    np.minimum.at(first_rise_s, windows["site"], windows["rise_s"])
+    np.maximum.at(last_set_s, windows["site"], windows["set_s"])
+    return first_rise_s, last_set_s
+
+
+def all_before(start: datetime, first_s: float, last_s: float) -> str:
+    """Say that a file's windows are over by the start, when they are, and which start would fit."""
+    first, last = (start + timedelta(seconds=float(time_s)) for time_s in (first_s, last_s))
+    return (
+        f"all windows end before start {start:{SECOND}}: they are from {first:{SECOND}} to "
+        f"{last:{SECOND}}; start at {first:{SECOND}}"
+    )
 
 
 def _good_rows(

@@ -422,7 +422,7 @@ TABLES_OF_PLACES = {
     "tabs": "Name\tLatitude_deg\tLongitude Deg\tALTITUDE_M\nM\t48.1\t11.6\t500\nN\t-3\t1\t\n",
     "short": "name,lat,lon,alt\nM,48.1,11.6,500\nN,-3,1,nan\n",
     "km": 'name,lat,lng,"altitude (km)"\nM,48.1,11.6,0.5\nN,-3,1,\n',
-    "report": "Stations\n\nname  lat  lon\talt\n----  ---\nM  48.1  11.6  500\nN  -3  1  -\n",
+    "report": "Stations\n\nname  lat  lon  alt\n----  ---\nM  48.1  11.6  500\nN  -3  1  -\n",
 }
 
 
