@@ -210,8 +210,9 @@ _CALLED = {
         *("elevationmask", "elevmask", "elmask", "maskelevation", "elevationmaskangle"),
     ),
 }
+_SHORT = {"el": "elev", **dict.fromkeys(("hae", "msl", "asl", "amsl", "masl"), "height")}
 _LIKELY = {
-    "elevation": ("min_elevation_deg", "altitude_m"),
+    "elev": ("min_elevation_deg", "altitude_m"),
     **dict.fromkeys(("mask", "horizon"), ("min_elevation_deg",)),
     **dict.fromkeys(("altitude", "height"), ("altitude_m",)),
     **{column.removesuffix("_deg"): (column,) for column in _NEEDED},
@@ -339,8 +340,12 @@ def _point(source: str, number: int, point: tuple[Any, dict[str, Any]]) -> Row:
     at = dict(zip(("longitude_deg", "latitude_deg", "altitude_m"), map(str, place), strict=False))
     if place[2:] == [None]:
         del at["altitude_m"]
-    # What has no digit is no altitude and no mask.
-    able = [w for w, text in words.items() if re.search(r"\d", text) or _may_be_name(w)]
+    # Of words that are not known, what has no digit is no altitude and no mask.
+    able = [
+        word
+        for word, text in words.items()
+        if _meaning(word) or re.search(r"\d", text) or _likely(word, ["name"])
+    ]
     try:
         said = _columns_of(able, "property", at)
     except ValueError as error:
@@ -410,13 +415,10 @@ def _columns_of(
     return said
 
 
-def _may_be_name(word: str) -> bool:
-    return (_meaning(word) or ("",))[0] == "name" or bool(_likely(word, ["name"]))
-
-
 def _likely(word: str, missing: Sequence[str]) -> list[str]:
     """Which of the missing columns a word may mean that is none."""
     letters = letters_of(word)
+    letters = _SHORT.get(letters, letters)
     likely = [
         column
         for part, columns in _LIKELY.items()

@@ -340,12 +340,15 @@ WORDS = (
 UNCLEAR = (
     ("elevation", "'min_elevation_deg' or 'altitude_m'"),
     ("elevation_m", "'min_elevation_deg' or 'altitude_m'"),
+    ("Elev", "'min_elevation_deg' or 'altitude_m'"),
+    ("el", "'min_elevation_deg' or 'altitude_m'"),
     ("height", "'altitude_m'"),
+    ("MASL", "'altitude_m'"),
     ("antenna_height_m", "'altitude_m'"),
     ("mask", "'min_elevation_deg'"),
     ("minHorizon", "'min_elevation_deg'"),
     ("alt_above_ground_altitude", "'altitude_m'"),
-    ("min_elevaton_dgr", "'min_elevation_deg'"),
+    ("min_elevaton_dgr", "'min_elevation_deg' or 'altitude_m'"),
     ("altitude (parsec)", "'altitude_m'"),
     ("Namee", "'name'"),
 )
@@ -397,6 +400,8 @@ def test_what_a_feature_says_of_other_things_is_passed_over_and_of_one_thing_twi
     ):
         twice = _feature(same["properties"] | more, high)
         refused(rf"places\.geojson:feature:1: {words}", orbit.read_sites, _geojson(tmp_path, twice))
+    wrong = _geojson(tmp_path, _feature({"minElevation": "ten"}))
+    refused("feature:1: min_elevation_deg 'ten' is not a number", orbit.read_sites, wrong)
     table = _written(tmp_path, "lat,lon,alt,altitude_m\n48.1,11.6,1,2\n")
     refused(r"csv:1: columns 'altitude_m' and 'alt' both say altitude_m", orbit.read_sites, table)
 
