@@ -86,9 +86,8 @@ def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
     )
     order = np.lexsort((bare.site, bare.satellite, bare.rise_s))
     place = np.array([number.get(name, -1) for name in contacts.nodes])[site]
-    every = {"site": place, "rise_s": contacts.start_s, "set_s": contacts.end_s}
-    of_places = there & (place >= 0)
-    ends_s = ends_by_site({name: of[of_places] for name, of in every.items()}, len(places))
+    at = np.flatnonzero(there & (place >= 0))
+    ends_s = ends_by_site(place[at], contacts.start_s[at], contacts.end_s[at], len(places))
     return PlanWindows(
         WindowFile(satellites, places, contacts.start, bare.where(order), *ends_s),
         [each[k] for k in order],

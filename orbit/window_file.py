@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import FloatArray, shown, within
+from orbit.checks import FloatArray, IntArray, shown, within
 from orbit.files import TableError, near, read_text
 from orbit.isl import IslWindows
 from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
@@ -236,19 +236,20 @@ def _parse(
         index = {name: number for number, name in enumerate(of_kind)}
         found[kind] = [index[name] for name in found[kind]]
     every = {name: np.array(values) for name, values in found.items()}
-    first_rise_s, last_set_s = ends_by_site(every, len(known["site"]))
+    ends_s = ends_by_site(every["site"], every["rise_s"], every["set_s"], len(known["site"]))
     left = _since_zero(every)
     if not left["set_s"].size:
-        raise table.error(all_before(zero, first_rise_s.min(), last_set_s.max()))
-    windows = sorted_windows([left])
-    return WindowFile(known["satellite"], known["site"], zero, windows, first_rise_s, last_set_s)
+        raise table.error(all_before(zero, ends_s[0].min(), ends_s[1].max()))
+    return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]), *ends_s)
 
 
-def ends_by_site(windows: Mapping[str, Any], sites: int) -> tuple[FloatArray, FloatArray]:
-    """First rise and last set (s) of the windows of each of so many sites."""
+def ends_by_site(
+    site: IntArray, rise_s: FloatArray, set_s: FloatArray, sites: int
+) -> tuple[FloatArray, FloatArray]:
+    """First rise and last set (s) at each of so many sites, of windows by the index of theirs."""
     first_rise_s, last_set_s = np.full(sites, inf), np.full(sites, -inf)
-    np.minimum.at(first_rise_s, windows["site"], windows["rise_s"])
-    np.maximum.at(last_set_s, windows["site"], windows["set_s"])
+    np.minimum.at(first_rise_s, site, rise_s)
+    np.maximum.at(last_set_s, site, set_s)
     return first_rise_s, last_set_s
 
 

@@ -20,7 +20,7 @@ from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
-from sim.plan.windows import SECOND, other_dates
+from sim.plan.windows import other_dates
 from sim.world.world import World
 from statements import Code, Lower, Statement, statement_of
 
@@ -198,10 +198,9 @@ def _of_file(
     linked = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1])
     wanted = linked & (file.windows.start_s < span_s)
     if linked.any() and not wanted.any():
-        within = f"in the {span_s / 86_400:g} days from {file.start:{SECOND}}"
         of_pairs = file.windows.where(linked)
         ends_s = float(of_pairs.start_s.min()), float(of_pairs.end_s.max())
-        raise InputError(other_dates("link.isl.windows", within, file.start, *ends_s))
+        raise InputError(other_dates("link.isl.windows", file.start, span_s, *ends_s))
     if not wanted.any():
         one, other = (satellites[k].name for k in pairs[0])
         raise InputError(
@@ -209,7 +208,7 @@ def _of_file(
                 Code.WRONG_VALUE,
                 "link.isl.windows",
                 f"none is between satellites that are to be linked, like {one!r} and "
-                f"{other!r}, within {span_s / 86_400:g} days from {file.start:{SECOND}}",
+                f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}",
             )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)

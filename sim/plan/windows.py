@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orbit
+from orbit.window_file import SECOND
 from statements import Code, Set, Statement
 
 Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
@@ -46,22 +47,21 @@ def find_windows(query: WindowQuery) -> Windows:
     return windows, tuple(map(str, failures))
 
 
-SECOND = "%Y-%m-%dT%H:%M:%SZ"
-"""Form of a time (UTC) in messages."""
+def other_dates(
+    key: str, start: datetime, span_s: float, first_s: float, last_s: float
+) -> Statement:
+    """Say that a file's windows do not lie in the run, when they do, and which start would fit.
 
-
-def other_dates(key: str, within: str, start: datetime, first_s: float, last_s: float) -> Statement:
-    """Say that none of a file's windows lie ``within`` the run, when they do, and what start fits.
-
-    They are from ``first_s`` to ``last_s`` after the start.
+    They are from ``first_s`` to ``last_s`` after its start.
     """
-    first, last = (f"{start + timedelta(seconds=s):{SECOND}}" for s in (first_s, last_s))
+    first, last = (f"{start + timedelta(seconds=time_s):{SECOND}}" for time_s in (first_s, last_s))
     return Statement.of(
         Code.WRONG_VALUE,
         key,
-        "none of its windows is {within}; they are from {first} to {last}",
+        "none of its windows is in the {days:g} days from {start}; they are from {first} to {last}",
         Set("start", first),
-        within=within,
+        days=span_s / 86_400,
+        start=f"{start:{SECOND}}",
         first=first,
         last=last,
     )
