@@ -179,6 +179,16 @@ def test_windows_of_another_date_are_told_with_their_dates_and_a_start(
     ) and f"{year}-08-22T12:13:03Z" in done.err
 
 
+@pytest.mark.parametrize("year", [2025, 2027])
+def test_a_cluster_whose_windows_have_another_date_is_told_when_they_are(year):
+    keys = BASE | {"ground": {"clusters": [{"name": "A"}, {"name": "B"}]}, "stop": {"days": 1}}
+    windows = PASS.format(year) + LATER
+    keys |= {"start": FLOWN["start"], "orbit": {"source": "contacts", "windows": windows}}
+    dates = f"from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z"
+    with pytest.raises(ValueError, match=f"'A': no window has this site .* {dates} .*; choose st"):
+        lm.plan(scenarios.from_dict(keys | {"link": {"preset": "paper"}}))
+
+
 LINKED = """\
 start: 2026-08-22T00:00:00Z
 stop: {days: 0.1}
