@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from orbit.checks import shown
 from orbit.files import TableError
-from orbit.window_table import OnBad
+from orbit.tables import OnBad
 
 YEARS = (1957, 2157)
 """Years in which a date of a plan may lie; the second is the first one behind them."""

@@ -11,7 +11,7 @@ from orbit.dtn_entries import Plan
 from orbit.files import TableError, near
 from orbit.hdtn_plan import of_json
 from orbit.ion_plan import COMMANDS, of_commands
-from orbit.window_table import OnBad
+from orbit.tables import OnBad
 
 NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """From when a plan counts that tells no date, where the user tells none either."""

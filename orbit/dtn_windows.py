@@ -10,7 +10,7 @@ import numpy as np
 from orbit.checks import BoolArray, IntArray
 from orbit.dtn_plan import ContactsOfPlan
 from orbit.isl import IslWindows
-from orbit.window_file import IslFile, WindowFile
+from orbit.window_file import IslFile, WindowFile, all_before, ends_by_site
 from orbit.windows import bare_windows
 
 SPEED_OF_LIGHT_KM_S = 299_792.458
@@ -37,25 +37,27 @@ class PlanWindows:
 def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
     """Windows between the `sites` (names of nodes) and all other nodes, which are satellites.
 
-    A window is what contacts of a pair in either direction cover without a gap. The slant range is
-    that of the light time; other geometry is nan. Raises ValueError where no contact is with one of
-    the sites.
+    A window is what contacts of a pair in either direction cover without a gap; there is none where
+    all end before the start. The slant range is that of the light time; other geometry is nan.
+    Raises ValueError where no contact is with one of the sites.
     """
     is_site = np.array([name in set(sites) for name in contacts.nodes])
     up = is_site[contacts.source] & ~is_site[contacts.target]
     down = ~is_site[contacts.source] & is_site[contacts.target]
-    used = (up | down) & (contacts.rate_bps > 0) & (contacts.end_s > 0)
+    there = (up | down) & (contacts.rate_bps > 0)
+    used = there & (contacts.end_s > 0)
     aside = [*contacts.unused, *_aside(contacts, is_site)]
-    if not used.any():
+    if not there.any():
         some = ", ".join(contacts.nodes[:10])
         raise ValueError(
             f"no contact of the plan is with {', '.join(sites)}; its nodes are {some}: name those "
             "that are meant"
         )
+    named = used if used.any() else there
     satellite = np.where(up, contacts.target, contacts.source)
     site = np.where(up, contacts.source, contacts.target)
-    satellites = sorted({contacts.nodes[k] for k in np.unique(satellite[used])})
-    places = sorted({contacts.nodes[k] for k in np.unique(site[used])})
+    satellites = sorted({contacts.nodes[k] for k in np.unique(satellite[named])})
+    places = sorted({contacts.nodes[k] for k in np.unique(site[named])})
     pair = satellite * len(contacts.nodes) + site
     order = np.flatnonzero(used)
     order = order[np.lexsort((contacts.start_s[order], pair[order]))]
@@ -83,8 +85,11 @@ def plan_windows(contacts: ContactsOfPlan, sites: Sequence[str]) -> PlanWindows:
         clipped_start=rise_s < 0,
     )
     order = np.lexsort((bare.site, bare.satellite, bare.rise_s))
+    place = np.array([number.get(name, -1) for name in contacts.nodes])[site]
+    at = np.flatnonzero(there & (place >= 0))
+    ends_s = ends_by_site(place[at], contacts.start_s[at], contacts.end_s[at], len(places))
     return PlanWindows(
-        WindowFile(satellites, places, contacts.start, bare.where(order)),
+        WindowFile(satellites, places, contacts.start, bare.where(order), *ends_s),
         [each[k] for k in order],
         tuple(aside),
     )
@@ -101,8 +106,12 @@ def isls_of_plan(contacts: ContactsOfPlan, satellites: Collection[str]) -> IslFi
     contact is between two of them.
     """
     flying = np.array([name in set(satellites) for name in contacts.nodes])
-    used = flying[contacts.source] & flying[contacts.target]
-    used &= (contacts.source != contacts.target) & (contacts.rate_bps > 0) & (contacts.end_s > 0)
+    there = flying[contacts.source] & flying[contacts.target]
+    there &= (contacts.source != contacts.target) & (contacts.rate_bps > 0)
+    used = there & (contacts.end_s > 0)
+    if there.any() and not used.any():
+        ends_s = contacts.start_s[there].min(), contacts.end_s[there].max()
+        raise ValueError(all_before(contacts.start, *ends_s))
     if not used.any():
         some = ", ".join(contacts.nodes[:10])
         raise ValueError(f"no contact of the plan is between two satellites; its nodes are {some}")
@@ -152,7 +161,8 @@ def _joined(
             first, of, until_s = number, ends, -inf
         together.append((span[0], span[1], span[2], span[3], span[4]))
         until_s = max(until_s, span[1])
-    yield first, together
+    if together:
+        yield first, together
 
 
 def _pieces(spans: list[_Span]) -> Pieces:

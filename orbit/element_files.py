@@ -8,11 +8,12 @@ from typing import NamedTuple, get_args
 
 from orbit.checks import shown
 from orbit.element_json import json_records
-from orbit.element_record import Record, is_entry, two_lines
+from orbit.element_record import Record, two_lines
 from orbit.files import LONGEST_ROW, MOST_LINES, decoded, lines_of, read_bytes
-from orbit.omm import USED, csv_records, satellite_of_omm, xml_records
-from orbit.omm_kvn import is_kvn, kvn_records
+from orbit.omm import USED, are_fields, csv_records, satellite_of_omm, xml_records
+from orbit.omm_kvn import SECTION, is_kvn, kvn_records
 from orbit.satellite import ElementError, Satellite
+from orbit.tables import header_of
 from orbit.tle import Checksum, has_lines, satellite_of_lines, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV, XML or KVN"
@@ -137,8 +138,6 @@ def scan_satellites(
         return _bounded(_satellites(_RECORDS[form](text, source), checksum), source)
     if form == "page":
         what = f"a web page{_titled(text)} instead of elements; give {_FORMS}"
-    elif _is_header(re.split(r"[;\t]", first)):
-        what = "columns are not separated by commas; save the table with commas"
     else:
         what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
     return iter([ElementError(f"{source}:1: {what}")] if first else [])
@@ -180,6 +179,8 @@ def _form(first: str, others: Iterator[str], text: str) -> str:
     first = first[:LONGEST_ROW].lstrip()
     if has_lines(following) and not first.startswith("<?"):
         return "tle"
+    if SECTION.fullmatch(first) and is_kvn("".join(following)):
+        return "kvn"
     if first.startswith(("{", "[")):
         return "json"
     if first.startswith("<"):
@@ -188,11 +189,4 @@ def _form(first: str, others: Iterator[str], text: str) -> str:
         return "tle"
     if is_kvn(first):
         return "kvn"
-    return "csv" if _is_header(first.split(",")) else "unknown"
-
-
-def _is_header(cells: list[str]) -> bool:
-    """Whether cells name fields of elements, be it in small letters, which the entries refuse."""
-    columns = {cell.strip(' "') for cell in cells}
-    by_fields = len(columns) > 1 and is_entry(dict.fromkeys(columns, "1"))
-    return by_fields or not USED.isdisjoint(map(str.upper, columns))
+    return "csv" if header_of(first, USED, are_fields) else "unknown"

@@ -7,7 +7,7 @@ from typing import Any
 
 from orbit.checks import shown
 from orbit.element_record import AGAIN, Record, is_entry
-from orbit.files import LONGEST_ROW
+from orbit.files import LONGEST_ROW, no_json
 from orbit.satellite import ElementError
 
 _DECODE = json.JSONDecoder().raw_decode
@@ -51,14 +51,9 @@ class _Reader:
             self._skip()
             if self._at < len(self._text):
                 raise json.JSONDecodeError("Extra data", self._text, self._at)
-        except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
-            what = f"broken JSON at {place}: {error.msg}"
-            yield ElementError(f"{self._source}:{error.lineno}: {what}; {AGAIN}")
         except (ValueError, RecursionError) as error:
-            line = self._text.count("\n", 0, self._at) + 1
-            what = f"JSON that cannot be read: {error}"
-            yield ElementError(f"{self._source}:{line}: {what}; {AGAIN}")
+            line = self._text.count("\n", 0, getattr(error, "pos", self._at)) + 1
+            yield ElementError(f"{self._source}:{line}: {no_json(error, self._text)}")
 
     def _list(self) -> Iterator[Record | ElementError]:
         """Every item is an entry."""

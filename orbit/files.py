@@ -1,17 +1,12 @@
-"""Reading of files: regular files only, and CSV whose errors name the line."""
+"""Reading of files: regular files only, and text whose errors name the line."""
 
-import csv
 import errno
+import json
 import os
 import stat
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
-from io import StringIO
-from itertools import chain, islice
-from math import isfinite, nan
 from os import PathLike, fspath
 
 from orbit.checks import shown
@@ -27,55 +22,19 @@ MOST_LINES = 5_000_000
 
 _BEGIN = 64
 """Bytes by which an encoding is known."""
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive (or a spreadsheet: save that as CSV)",
+    b"\xfd7zXZ\0": "xz",
+    **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+}
+"""How files begin that are packed."""
 
 
 class TableError(ValueError):
     """A CSV that cannot be used; the message is `file:line: what is wrong; how to mend it`."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    source: str
-    line: int
-
-    def error(self, message: str) -> TableError:
-        """The error to raise for this line."""
-        return TableError(f"{self.source}:{self.line}: {message}")
-
-
-@dataclass(frozen=True)
-class Row(_Line):
-    """The cells of a row (without blanks around them) by column."""
-
-    cells: dict[str, str]
-
-    def name(self, column: str) -> str:
-        """A cell that must say something."""
-        if not self.cells[column]:
-            raise self.error(f"{column} is empty; give a name, or leave the whole column out")
-        if not self.cells[column].isprintable():
-            text = f"{self.cells[column]!r:.60}"
-            raise self.error(f"{column} {text} has characters that cannot be shown; retype it")
-        return self.cells[column]
-
-    def number(self, column: str) -> float:
-        """A finite number."""
-        text = self.cells[column]
-        try:
-            value = float(text)
-        except ValueError:
-            value = nan
-        if not isfinite(value) or "_" in text:
-            raise self.error(f"{column} {shown(text)} is not a number; give one such as 12.5")
-        return value
-
-
-@dataclass(frozen=True)
-class Table(_Line):
-    """A header line with its columns, and the rows below it (at least one), read on demand."""
-
-    columns: tuple[str, ...]
-    rows: Iterator[Row]
 
 
 def read_text(path: str | PathLike[str]) -> str:
@@ -88,31 +47,6 @@ def read_text(path: str | PathLike[str]) -> str:
     return decoded(data, path, TableError, "save the table as CSV in UTF-8")
 
 
-def parse_table(text: str, source: str, most_rows: int = MOST_ROWS) -> Table:
-    """Read comma-separated text (RFC 4180) with a header; blank lines and # comments are skipped.
-
-    Raises TableError for a broken quotation, no row, a column twice, or a row of another length;
-    its rows do for one that is too long, and behind `most_rows`.
-    """
-    records = _records(text.removeprefix("\ufeff"), source, most_rows)
-    line, cells = next(records, (1, []))
-    if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
-        raise TableError(
-            f"{source}:{line}: columns are not separated by commas; save the table with commas"
-        )
-    # A header may be broken into lines inside its quotation marks.
-    header = [" ".join(cell.split()) for cell in cells]
-    rows = (_row(source, number, header, record) for number, record in records)
-    first = list(islice(rows, 1))
-    table = Table(source, line, tuple(header), chain(first, rows))
-    twice = next((name for name, times in Counter(header).items() if times > 1), None)
-    if twice is not None:
-        raise table.error(f"column {shown(twice)} comes twice; keep one of them")
-    if not first:
-        raise table.error("no rows found; give a header line and one row or more below it")
-    return table
-
-
 def near(name: str, names: Iterable[str]) -> str:
     """Suggest the nearest of `names`, or list them all."""
     known = {known.lower(): known for known in names}
@@ -122,62 +56,14 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"there are {', '.join(map(repr, known.values()))}"
 
 
-def _records(text: str, source: str, most_rows: int) -> Iterator[tuple[int, list[str]]]:
-    if text.count("\n") + text.count("\r") > MOST_LINES:
-        raise TableError(f"{source}:1: more than {MOST_LINES} lines; give a part of it")
-    try:
-        for count, (line, cells) in enumerate(csv_rows(text)):
-            if count > most_rows:
-                raise TableError(f"{source}:{line}: more than {most_rows} rows; give a part of it")
-            yield line, cells
-    except BrokenCsv as broken:
-        remedy = "check the quotation marks of this row"
-        raise TableError(f"{source}:{broken.line}: {broken}; {remedy}") from None
-
-
-class BrokenCsv(ValueError):
-    """What is wrong with comma-separated text, and in which line."""
-
-    def __init__(self, what: str, line: int) -> None:
-        super().__init__(what)
-        self.line = line
-
-
-def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells (without blanks around them) of rows that are neither blank nor # comments.
-
-    Raises BrokenCsv for a quotation that does not end, or a row that is too long.
-    """
-    length = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal length
-        for line in StringIO(text, newline=""):
-            is_comment = line.lstrip().startswith("#")
-            length += 1 if is_comment else len(line)
-            if length > LONGEST_ROW:
-                raise csv.Error(f"a row of more than {LONGEST_ROW} characters")
-            yield "\n" if is_comment else line
-
-    reader = csv.reader(lines(), strict=True, skipinitialspace=True)
-    try:
-        for record in reader:
-            length = 0
-            cells = [cell.strip() for cell in record]
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise BrokenCsv(str(error), reader.line_num) from None
-
-
-def _row(source: str, line: int, header: list[str], cells: list[str]) -> Row:
-    row = Row(source, line, dict(zip(header, cells, strict=False)))
-    if len(cells) != len(header):
-        raise row.error(
-            f"cells in the row: {len(cells)}, in the header: {len(header)}; "
-            "give every column its cell, empty if need be"
-        )
-    return row
+def no_json(error: Exception, text: str) -> str:
+    """What is wrong with JSON, and how to mend it, by the error that reading it raised."""
+    if not isinstance(error, json.JSONDecodeError):
+        return f"JSON that cannot be read: {error}; get the file again from its source"
+    if error.msg == "Extra data" and text.startswith(("{", "["), error.pos):
+        return "JSON lines, a value in each line; put them into one list: [..., ...]"
+    where = f"line {error.lineno}, column {error.colno}"
+    return f"broken JSON at {where}: {error.msg}; get the file again from its source"
 
 
 def lines_of(text: str) -> Iterator[str]:
@@ -214,6 +100,8 @@ def read_bytes(path: str | PathLike[str], error: type[ValueError]) -> bytes:
             raise error(
                 f"{name}: cannot be read ({why.strerror}); check the disk, or name another file"
             ) from None
+    if packed := next((form for begin, form in _PACKED.items() if data.startswith(begin)), None):
+        raise error(f"{name}:1: is {packed} instead of text; unpack it, and name what is inside")
     if len(data) > LARGEST_BYTES:
         raise error(f"{name}: is larger than {LARGEST_BYTES / 1e6:.0f} MB; give a part of it")
     return data

@@ -10,28 +10,20 @@ import numpy as np
 
 from orbit.checks import shown
 from orbit.dtn_entries import YEARS, Entry, Plan, check_span, quantity
-from orbit.files import MOST_ROWS, TableError
-from orbit.window_table import OnBad
+from orbit.files import MOST_ROWS, TableError, no_json
+from orbit.tables import OF_PASSES, OnBad
 
 _UNIX_FROM_S = 1e9
 """Times of HDTN above it count from 1970, those below from the start of the plan."""
+_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_TO_S = (datetime(YEARS[1], 1, 1, tzinfo=UTC) - _UNIX_ZERO).total_seconds()
 _RATES = ("rateBitsPerSec", "rate")
 
 
 def of_json(text: str, source: str, on_bad: OnBad | None) -> Plan:
     """Return what a plan of HDTN says; TableError for what cannot be read, or `on_bad` of it."""
     plan = Plan(source, on_bad)
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
-        raise TableError(f"{source}:{line}: no JSON ({error}); give a plan of HDTN") from None
-    items = whole.get("contacts") if isinstance(whole, dict) else whole
-    if not isinstance(items, list) or len(items) > MOST_ROWS:
-        raise TableError(
-            f"{source}:1: JSON without a list of contacts; give a plan of HDTN: "
-            '{"contacts": [{"startTime": 0, "endTime": 60, "source": 1, "dest": 2, ...}]}'
-        )
+    whole, items = _items_of(text, source)
     lines = _lines_of_items(text, len(items))
     if isinstance(whole, dict):
         named = whole.get("nodes")
@@ -62,11 +54,40 @@ def of_json(text: str, source: str, on_bad: OnBad | None) -> Plan:
     return plan
 
 
+def _items_of(text: str, source: str) -> tuple[Any, list[Any]]:
+    """What JSON says, and its list of contacts."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        raise TableError(f"{source}:{line}: {no_json(error, text)}") from None
+    items = whole.get("contacts") if isinstance(whole, dict) else whole
+    objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    if not isinstance(items, list) or (objects and not any(map(_has_ends, objects))):
+        raise TableError(
+            f"{source}:1: JSON without a list of contacts as HDTN has it: "
+            '{"contacts": [{"startTime": 0, "endTime": 60, "source": 1, "dest": 2, ...}]}; give '
+            f"passes as a CSV table with the columns {', '.join(OF_PASSES)}"
+        )
+    if len(items) > MOST_ROWS:
+        raise TableError(f"{source}:1: more than {MOST_ROWS} contacts; give a part of them")
+    return whole, items
+
+
+def _has_ends(contact: dict[str, Any]) -> bool:
+    return not contact.keys().isdisjoint(("source", "dest"))
+
+
 def _time_of(value: Any, key: str) -> datetime | float:
     seconds = quantity(value, key, "seconds")
     if seconds < _UNIX_FROM_S:
         return seconds
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=min(seconds, 5e9))
+    if seconds >= _UNIX_TO_S:
+        raise ValueError(
+            f"{key} {shown(value)} is beyond {YEARS[1] - 1} in seconds since 1970; if it is in "
+            "milliseconds, give seconds"
+        )
+    return _UNIX_ZERO + timedelta(seconds=seconds)
 
 
 def _zero_of(text: Any, source: str) -> datetime | None:

@@ -8,7 +8,7 @@ from math import inf, nan
 from orbit.checks import shown
 from orbit.dtn_entries import YEARS, Entry, Plan, check_span, quantity
 from orbit.files import MOST_LINES, TableError, lines_of
-from orbit.window_table import OnBad
+from orbit.tables import OnBad
 
 COMMANDS = frozenset("?#ev1@^adcilwmrsxhq!")
 """First words of lines for ionadmin."""

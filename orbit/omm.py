@@ -1,7 +1,7 @@
 """Orbit Mean-Elements Messages (CCSDS 502.0-B): their fields, and their forms CSV and XML."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -9,30 +9,32 @@ from math import isnan, nan, pi, sqrt
 from typing import Any
 from xml.parsers import expat
 
-from orbit.element_record import AGAIN, Record
-from orbit.files import LONGEST_ROW, BrokenCsv, csv_rows
+from orbit.element_record import AGAIN, Record, is_entry
+from orbit.files import LONGEST_ROW, TableError
 from orbit.satellite import ElementError, Satellite, not_tiny
+from orbit.tables import parse_table
 from orbit.utc import DAY_S, Start
 
 
 def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
     """Rows below a header line of field names; blank rows and comments are skipped."""
-    header: list[str] = []
+    bad: list[TableError] = []
     try:
-        for line, row in csv_rows(text):
-            where = f"{source}:{line}"
-            if not header:
-                header = row
-                if len(set(header)) < len(header):
-                    yield ElementError(f"{where}: a column is given twice; keep one of them")
-                    return
-            elif len(row) != len(header):
-                what = f"{len(row)} columns where the header has {len(header)}"
-                yield ElementError.at(where, "", what, "give each field its column")
-            else:
-                yield Record(where, dict(zip(header, row, strict=True)), {})
-    except BrokenCsv as broken:
-        yield ElementError(f"{source}:{broken.line}: broken CSV: {broken}; {AGAIN}")
+        table = parse_table(text, source, USED, are_fields, (), bad.append)
+        for row in table.rows:
+            yield from (ElementError(str(bad.pop(0))) for _ in tuple(bad))
+            numbers = _QUANTITIES.keys() & row.cells.keys()
+            fields = row.cells | {key: row.with_point(key) for key in numbers}
+            yield Record(f"{row.source}:{row.line}", fields, {})
+    except TableError as error:
+        bad.append(error)
+    yield from (ElementError(str(error)) for error in bad)
+
+
+def are_fields(cells: Collection[str]) -> bool:
+    """Whether cells of a header name fields of elements."""
+    columns = set(filter(None, cells))
+    return not USED.isdisjoint(columns) or is_entry(dict.fromkeys(columns, "1"))
 
 
 # What XML of mean elements never comes near: a message has some 40 elements, 7 deep.
@@ -162,12 +164,13 @@ _WGS72_GM_KM3_S2 = 398_600.8
 
 @dataclass(frozen=True)
 class _Quantity:
-    """A number with its unit, and the closed range it may lie in."""
+    """A number with its unit, and the closed range it may lie in; `turns` count modulo 360."""
 
     low: float
     high: float
     unit: str
     optional: bool = False
+    turns: bool = False
 
 
 # Units of CCSDS 502.0-B, tables 4-2 and 4-3; the ranges are those of two-line elements.
@@ -175,9 +178,9 @@ _QUANTITIES = {
     "MEAN_MOTION": _Quantity(1e-5, 18, "rev/day"),
     "ECCENTRICITY": _Quantity(0, 0.9999999, ""),
     "INCLINATION": _Quantity(0, 180, "deg"),
-    "RA_OF_ASC_NODE": _Quantity(0, 360, "deg"),
-    "ARG_OF_PERICENTER": _Quantity(0, 360, "deg"),
-    "MEAN_ANOMALY": _Quantity(0, 360, "deg"),
+    "RA_OF_ASC_NODE": _Quantity(-1e9, 1e9, "deg", turns=True),
+    "ARG_OF_PERICENTER": _Quantity(-1e9, 1e9, "deg", turns=True),
+    "MEAN_ANOMALY": _Quantity(-1e9, 1e9, "deg", turns=True),
     "BSTAR": _Quantity(-100, 100, "1/ER"),
     "SEMI_MAJOR_AXIS": _Quantity(1, 1e7, "km", optional=True),
     "GM": _Quantity(398_600, 398_601, "km**3/s**2", optional=True),
@@ -341,7 +344,7 @@ def _number(key: str, text: str) -> float:
     quantity = _QUANTITIES[key]
     number = float(text) if _DECIMAL.fullmatch(text) else nan
     if quantity.low <= number <= quantity.high:
-        return number
+        return number % 360.0 if quantity.turns else number
     allowed = f"{quantity.low:g} to {quantity.high:.8g} {quantity.unit}".strip()
     if isnan(number):
         raise _Refused(f"{key} {text[:40]!r} is not a decimal number", f"give {allowed}", key)

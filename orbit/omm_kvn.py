@@ -1,4 +1,4 @@
-"""Orbit Mean-Elements Messages as KVN, keyword = value notation (CCSDS 502.0-B, section 7)."""
+"""Elements as KVN, keyword = value notation: OMM (CCSDS 502.0-B, section 7), and of Gpredict."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from orbit.satellite import ElementError
 
 _VERSION = re.compile(r"CCSDS_([A-Z]{3})_VERS$")
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+SECTION = re.compile(r"\s*\[\s*[A-Za-z]\w*\s*\]\s*")
+"""A line that begins the satellite of a file of Gpredict: [Satellite]."""
 _COMMENT = re.compile(r"\s*COMMENT(\s|$)")
 # A number and its unit, as 51.5908 [deg].
 _IN_UNIT = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*\[([^\[\]]*)\]", re.ASCII)
@@ -26,12 +28,18 @@ def kvn_records(text: str, source: str) -> Iterator[Record | ElementError]:
 
     A message begins with its version, or where the file leaves versions out, where the keyword
     comes again that began the first one. COMMENT lines and blank ones are skipped, fields may be in
-    any order. A comment sign # at the beginning of a line is skipped too.
+    any order. A comment sign # at the beginning of a line is skipped too. Files of satellites of
+    Gpredict have this form, with [Satellite] above each.
     """
     message: _Message | None = None
     delimiter = ""
     for number, raw in enumerate(lines_of(text), start=1):
         if not raw.strip() or raw.startswith("#") or _COMMENT.match(raw):
+            continue
+        if len(raw) <= LONGEST_ROW and SECTION.fullmatch(raw):
+            if message is not None:
+                yield message.record()
+            message = None
             continue
         found = _LINE.fullmatch(raw) if len(raw) <= LONGEST_ROW else None
         key = found[1].upper() if found else ""

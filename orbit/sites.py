@@ -1,10 +1,13 @@
 """Sites on the ground, devices placed around one, and sites read from CSV."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import lru_cache
-from operator import index, itemgetter
+from math import isclose
+from operator import index
 from os import PathLike, fspath
 from typing import Any
 
@@ -12,8 +15,9 @@ import numpy as np
 
 from orbit.checks import FloatArray, shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
-from orbit.files import Row, Table, TableError, near, parse_table, read_text
+from orbit.files import TableError, no_json, read_text
 from orbit.masks import Horizon, horizon_of_text
+from orbit.tables import NO_ROWS, UNITS, Row, Table, letters_of, parse_table
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,24 @@ class Site:
             raise ValueError(f"site name {shown(self.name)} is no name; give text such as 'Zurich'")
         if self.name.splitlines() != [self.name]:
             raise ValueError(f"site name {shown(self.name)} has a line break; write it on one line")
-        within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
+        self._check_latitude()
         east_deg = within(self.longitude_deg, -360, 360, f"site {self.name!r}: longitude_deg")
         if abs(east_deg) > 180:
             object.__setattr__(self, "longitude_deg", (east_deg + 180) % 360 - 180)
         within(self.altitude_m, -500, 50_000, f"site {self.name!r}: altitude_m")
         if self.min_elevation_deg is not None:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
+
+    def _check_latitude(self) -> None:
+        try:
+            within(self.latitude_deg, -90, 90, f"site {self.name!r}: latitude_deg")
+        except ValueError as error:
+            both = self.latitude_deg, self.longitude_deg
+            are_numbers = all(isinstance(angle, int | float) for angle in both)
+            if not (are_numbers and abs(both[0]) <= 360 and abs(both[1]) <= 90):
+                raise
+            hint = f"{error}, or swap it with longitude_deg {self.longitude_deg:g} if that is meant"
+            raise ValueError(hint) from None
 
     def _take_horizon(self) -> None:
         mask: Any = self.min_elevation_deg
@@ -180,29 +195,57 @@ def _around(
 
 
 _COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")
+_NUMBERS = _COLUMNS[1:]
 _NEEDED = ("latitude_deg", "longitude_deg")
+# What others call our columns, but for case, separators and units; of names, the first that is
+# there.
+_CALLED = {
+    "name": ("name", "title", "id"),
+    "latitude_deg": ("latitude", "lat"),
+    "longitude_deg": ("longitude", "lon", "lng", "long"),
+    "altitude_m": ("altitude", "alt"),
+    "min_elevation_deg": (
+        *("minelevation", "minelev", "minel", "elevationmin", "elevmin", "elmin"),
+        *("minimumelevation", "minelevationangle", "minimumelevationangle"),
+        *("elevationmask", "elevmask", "elmask", "maskelevation", "elevationmaskangle"),
+    ),
+}
+_SHORT = {"el": "elev", **dict.fromkeys(("hae", "msl", "asl", "amsl", "masl"), "height")}
+_LIKELY = {
+    "elev": ("min_elevation_deg", "altitude_m"),
+    **dict.fromkeys(("mask", "horizon"), ("min_elevation_deg",)),
+    **dict.fromkeys(("altitude", "height"), ("altitude_m",)),
+    **{column.removesuffix("_deg"): (column,) for column in _NEEDED},
+}
+"""What a word may mean that holds one of these, if it is none of those."""
+_CLOSE = 0.8
+"""Similarity, by difflib, from which on a word is a misspelt one of our columns."""
 MOST_SITES = 100_000
 """Places of a file: their windows would not fit into memory."""
 
 
-def read_sites(path: str | PathLike[str]) -> list[Site]:
-    """Sites of a CSV file in UTF-8, in its order, or the points of a file .geojson (RFC 7946).
+def read_sites(
+    path: str | PathLike[str], on_unused: Callable[[str], None] | None = None
+) -> list[Site]:
+    """Sites of a table in UTF-8, in its order, or the points of a file .geojson (RFC 7946).
 
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
-    two). Blank lines and lines that start with # are skipped. Raises TableError (a ValueError) that
-    starts `file:line:` for an unknown or missing column, a cell that is not a number or out of the
-    ranges of `Site`, a name that comes twice, or no site; OSError when the file cannot be read. In
-    GeoJSON the name is the property `name`, the altitude the third coordinate or, without it, the
-    property `altitude_m`, the mask the property `min_elevation_deg`, in capital or small letters,
-    and null counts as absent; errors name the feature by its number, from 1.
+    two). Other spellings and units are read where they are clear, as Lat, altitude_km and
+    minElevation; a column that may mean one of these is refused, and `on_unused` is told once of
+    those that mean something else. Separators, blank lines and comments are as of `read_windows`.
+    In GeoJSON, a FeatureCollection or one Feature, the columns are properties of the points, the
+    name may be title or id, and the altitude the third coordinate; null counts as absent.
+
+    Raises TableError (a ValueError) that starts `file:line:` for such a column, or a missing one, a
+    cell that is not a number or out of the ranges of `Site`, a name that comes twice, or no site;
+    OSError when the file cannot be read. Of GeoJSON errors name the feature by its number, from 1.
     """
     text = read_text(path)
     if fspath(path).lower().endswith((".geojson", ".json")):
         table = _points(text, fspath(path))
     else:
-        table = parse_table(text, fspath(path), MOST_SITES)
-    _check_columns(table)
+        table = _table(text, fspath(path), on_unused or (lambda _: None))
     sites: dict[str, Site] = {}
     for count, row in enumerate(table.rows):
         bare, horizon = _without_horizon(row)
@@ -214,6 +257,8 @@ def read_sites(path: str | PathLike[str]) -> list[Site]:
                 f"site {shown(site.name)} is there already; give each site its own name"
             )
         sites[site.name] = site
+    if not sites:
+        raise table.error(NO_ROWS)
     return list(sites.values())
 
 
@@ -232,68 +277,174 @@ def _without_horizon(row: Row) -> tuple[Row, Horizon | None]:
     return replace(row, cells=row.cells | {"min_elevation_deg": ""}), horizon
 
 
+def _table(text: str, path: str, on_unused: Callable[[str], None]) -> Table:
+    """A table of places whose rows have our columns."""
+
+    def is_header(words: Collection[str]) -> bool:
+        return {meant[0] for meant in map(_meaning, words) if meant} >= set(_NEEDED)
+
+    table = parse_table(text, path, _COLUMNS, is_header, _COLUMNS, most_rows=MOST_SITES)
+    try:
+        said = _columns_of(table.columns, "column")
+    except ValueError as error:
+        raise table.error(str(error)) from None
+    for column, words in said.items():
+        if column != "name" and len(words) > 1:
+            both = " and ".join(map(shown, words[:2]))
+            raise table.error(f"columns {both} both say {column}; keep one of them")
+    for column in _NEEDED:
+        if column not in said:
+            raise table.error(f"column {column!r} is missing; add it")
+    if others := [word for word in table.columns if _meaning(word) is None]:
+        columns = ", ".join(map(shown, others))
+        on_unused(str(table.error(f"columns that say nothing of a place are left out: {columns}")))
+    rows = (
+        replace(row, cells={column: _said(row, column, words[0]) for column, words in said.items()})
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
 def _points(text: str, path: str) -> Table:
-    """The points of a FeatureCollection as rows of a table."""
+    """The points of a FeatureCollection, or of one Feature, as rows of a table."""
     source = f"{path}:feature"
     try:
-        features = json.loads(text)["features"]
+        whole = json.loads(text)
+        features = [whole] if whole.get("type") == "Feature" else whole["features"]
         geometries = [feature.get("geometry") or {} for feature in features]
         points = [
             geometry.get("coordinates") if geometry.get("type", "Point") == "Point" else None
             for geometry in geometries
         ]
-        given = [_by_column(feature.get("properties") or {}) for feature in features]
+        given = [
+            {"id": feature.get("id"), **(feature.get("properties") or {})} for feature in features
+        ]
+    except json.JSONDecodeError as error:
+        raise TableError(f"{path}:{error.lineno}: {no_json(error, text)}") from None
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
-    rows = []
-    for line, (place, said) in enumerate(zip(points, given, strict=True), 1):
-        if not isinstance(place, list) or len(place) not in (2, 3) or None in place[:2]:
-            raise TableError(f"{source}:{line}: is no point; leave lines and areas out")
-        longitude, latitude, height = [*place, None][:3]
-        at = {"latitude_deg": latitude, "longitude_deg": longitude}
-        cells = {"name": line - 1} | said | at
-        row = Row(source, line, {key: str(cells.get(key, "")) for key in _COLUMNS})
-        rows.append(row if height is None else _at_height(row, height))
-    if not 0 < len(rows) <= MOST_SITES:
-        raise TableError(f"{path}:1: has {len(rows)} features; give 1 to {MOST_SITES}")
-    return Table(source, 1, _COLUMNS, iter(rows))
+    if not 0 < len(features) <= MOST_SITES:
+        raise TableError(f"{path}:1: has {len(features)} features; give 1 to {MOST_SITES}")
+    numbered = enumerate(zip(points, given, strict=True), 1)
+    return Table(source, 1, _COLUMNS, (_point(source, *point) for point in numbered))
 
 
-def _by_column(properties: dict[str, Any]) -> dict[str, Any]:
-    """What properties say of our columns, null left out; what is in small letters wins."""
-    known = [(key.lower(), key, value) for key, value in properties.items() if value is not None]
-    return {column: value for column, _, value in sorted(known, key=itemgetter(1))}
+def _point(source: str, number: int, point: tuple[Any, dict[str, Any]]) -> Row:
+    """The row of a feature: its coordinates, and what its properties say beside them."""
+    place, properties = point
+    words = {word: str(value) for word, value in properties.items() if value is not None}
+    row = Row(source, number, words)
+    if not isinstance(place, list) or len(place) not in (2, 3) or None in place[:2]:
+        raise row.error("is no point; leave lines and areas out")
+    at = dict(zip(("longitude_deg", "latitude_deg", "altitude_m"), map(str, place), strict=False))
+    if place[2:] == [None]:
+        del at["altitude_m"]
+    # Of words that are not known, what has no digit is no altitude and no mask.
+    able = [
+        word
+        for word, text in words.items()
+        if _meaning(word) or re.search(r"\d", text) or _likely(word, ["name"])
+    ]
+    try:
+        said = _columns_of(able, "property", at)
+    except ValueError as error:
+        raise row.error(str(error)) from None
+    cells = {"name": str(number - 1), **at}
+    for column in said:
+        if column in _NEEDED:  # the coordinates say it
+            continue
+        for word in said[column][:1] if column == "name" else said[column]:
+            text = _said(row, column, word)
+            if column != "name" and not _same(text, cells.setdefault(column, text)):
+                other = "is not the third coordinate," if column in at else "is another property's"
+                raise row.error(f"{column} {text} {other} {cells[column]}; keep one of them")
+            cells[column] = text
+    return replace(row, cells=cells)
 
 
-def _at_height(row: Row, height: Any) -> Row:
-    """A point at its third coordinate; refuses another altitude among the properties."""
-    said = row.cells["altitude_m"]
-    if said and row.number("altitude_m") != height:
-        raise row.error(
-            f"altitude_m {said} is not the third coordinate, {shown(height)}; keep one of them"
-        )
-    return replace(row, cells=row.cells | {"altitude_m": str(height)})
+def _same(text: str, other: str) -> bool:
+    """Whether two texts are one number, or one text."""
+    try:
+        return isclose(float(text), float(other))
+    except ValueError:
+        return text == other
 
 
-def _check_columns(table: Table) -> None:
-    for column in table.columns:
-        if column not in _COLUMNS:
-            raise table.error(f"column {shown(column)} is unknown; {near(column, _COLUMNS)}")
-    for column in _NEEDED:
-        if column not in table.columns:
-            raise table.error(f"column {column!r} is missing; add it")
+@lru_cache(maxsize=1024)
+def _meaning(word: str) -> tuple[str, float] | None:
+    """Our column that a word says, whatever its case, separators and unit, and the factor to ours.
+
+    None for another word.
+    """
+    letters = letters_of(word)
+    for column, called in _CALLED.items():
+        for name in called:
+            if letters == name:
+                return column, 1.0
+            unit = letters.removeprefix(name)
+            if column == "altitude_m" and unit in UNITS["km"]:
+                return column, 1000.0 * UNITS["km"][unit]
+            if column.endswith("_deg") and unit in UNITS["deg"]:
+                return column, UNITS["deg"][unit]
+    return None
 
 
-_UNKNOWN = ("", "nan", "null", "none")
+def _columns_of(
+    words: Iterable[str], kind: str, given: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """The words that say each of our columns, our own first.
+
+    Raises ValueError for one that may mean a column that no word says, nor is `given` otherwise.
+    """
+    said: dict[str, list[str]] = {}
+    order = {name: place for place, name in enumerate(_CALLED["name"])}
+    others = []
+    for word in sorted(words, key=lambda word: (word not in _COLUMNS, order.get(word.lower(), 0))):
+        if (meant := _meaning(word)) is None:
+            others.append(word)
+        else:
+            said.setdefault(meant[0], []).append(word)
+    missing = [column for column in _COLUMNS if column not in said and column not in given]
+    for word in others:
+        if likely := _likely(word, missing):
+            raise ValueError(
+                f"{kind} {shown(word)} is unknown; did you mean {' or '.join(map(shown, likely))}? "
+                "Rename it, or leave it out"
+            )
+    return said
+
+
+def _likely(word: str, missing: Sequence[str]) -> list[str]:
+    """Which of the missing columns a word may mean that is none."""
+    letters = letters_of(word)
+    letters = _SHORT.get(letters, letters)
+    likely = [
+        column
+        for part, columns in _LIKELY.items()
+        if part in letters
+        for column in columns
+        if column in missing
+    ]
+    return likely[:2] or get_close_matches(word.lower(), missing, n=1, cutoff=_CLOSE)
+
+
+def _said(row: Row, column: str, word: str) -> str:
+    """What a row says of our column, in our unit, where it is called `word`."""
+    if column == "name":
+        return row.cells[word]
+    _, factor = _meaning(word) or ("", 1.0)
+    if factor == 1.0 or row.absent(word):
+        return row.with_point(word)
+    return repr(row.number(word) * factor)
 
 
 def _site(row: Row, number: str) -> Site:
     name = row.name("name") if "name" in row.cells else number
     given: dict[str, Any] = {
         column: row.number(column)
-        for column in _COLUMNS[1:]
-        if column in _NEEDED or row.cells.get(column, "").lower() not in _UNKNOWN
+        for column in _NUMBERS
+        if column in row.cells and (column in _NEEDED or not row.absent(column))
     }
     try:
         return Site(name, **given)

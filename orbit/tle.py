@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from math import inf
 from typing import Literal
 
 from orbit.files import lines_of
@@ -95,13 +96,17 @@ _FIELDS: dict[str, tuple[_Code | _Quantity, ...]] = {
     "2": (
         _Code("eccentricity", 27, 33, _ECCENTRICITY, "not seven digits"),
         _Quantity("inclination", 9, 16, 0, 180),
-        _Quantity("right ascension of the node", 18, 25, 0, 360),
-        _Quantity("argument of perigee", 35, 42, 0, 360),
-        _Quantity("mean anomaly", 44, 51, 0, 360),
+        _Quantity("right ascension of the node", 18, 25, -inf, inf),
+        _Quantity("argument of perigee", 35, 42, -inf, inf),
+        _Quantity("mean anomaly", 44, 51, -inf, inf),
         # The slowest of SGP4's own verification set makes a turn in 100 000 days.
         _Quantity("mean motion", 53, 63, 1e-5, 18),
     ),
 }
+
+
+_TURNS = ((18, 25), (35, 42), (44, 51))
+"""Columns of the angles that count modulo 360: those of node, perigee and anomaly."""
 
 
 def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite | ElementError]:
@@ -211,7 +216,7 @@ def _satellite(entry: list[_Line]) -> Satellite:
 
 
 def _in_full(text: str) -> str:
-    """A line of 69 columns with zeros for the blanks that SGP4's own reader would stumble over."""
+    """A line of 69 columns that SGP4's own reader takes: zeros for blanks, angles below 360."""
     text = text[:_LENGTH].ljust(_LENGTH - 1)
     if text[0] == "1":
         rates = "".join(map(_zeros, (text[44:52], text[53:61])))
@@ -220,6 +225,10 @@ def _in_full(text: str) -> str:
         )
     else:
         text = f"{text[:26]}{text[26:33].replace(' ', '0')}{text[33:]}"
+        for first, last in _TURNS:
+            angle_deg = float(text[first - 1 : last])
+            if not 0.0 <= angle_deg <= 360.0:
+                text = f"{text[: first - 1]}{angle_deg % 360.0:8.4f}{text[last:]}"
     return f"{text[: _LENGTH - 1]}{_tally(text)}"
 
 

@@ -96,6 +96,8 @@ _DATES = tuple(
 )
 # A name of UTC that no other zone follows: UTC+2 and GMT-5 are others.
 _UTC = re.compile(r"(?:UTC|GMT)(?! ?[+-] ?0*[1-9])|\b(?:ZULU|Z)\b")
+# Other scales, which are seconds ahead of UTC.
+_OTHER_SCALE = re.compile(r"(?<![a-z])(?:TAI|GPST?|TT|TDT|TDB)(?![a-z])", re.IGNORECASE)
 _UNIX = re.compile(r"unix|posix|epoch", re.IGNORECASE)
 _MOST_SECONDS = 1e11
 """Counts from 1970 above it are in milliseconds."""
@@ -113,8 +115,13 @@ def parse_instant(text: str, column: str) -> datetime:
     14:02:03, 2026-234T14:02:03), with Z, UTC or an offset after it; without one where the header of
     the column says UTC (as STK's UTCG). Seconds since 1970 where it says unix, posix or epoch.
     Raises ValueError for anything else, a time without zone among it: guessing one would shift all
-    contacts.
+    contacts; and for all times below a header of another scale, as TAI or GPS.
     """
+    if (scale := _OTHER_SCALE.search(_apart(column))) and not says_utc(column):
+        raise ValueError(
+            f"{column} {text!r}: the header says {scale[0].upper()}, which is not UTC whatever the "
+            f"cell says; give the times in UTC, and say so in the header"
+        )
     plain = re.sub(r" ?(?:UTC|GMT|Zulu|z)$", "Z", text)
     try:
         when = _from_parts(plain) or _from_count(plain, column) or datetime.fromisoformat(plain)
@@ -135,6 +142,11 @@ def parse_instant(text: str, column: str) -> datetime:
     if not _YEARS[0] <= when.year < _YEARS[1]:
         raise ValueError(f"{column} {text!r} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
     return when.astimezone(UTC)
+
+
+def _apart(header: str) -> str:
+    """A header with blanks between its words, as of riseTai or rise_tai."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", header)
 
 
 class _WrongDate(ValueError):

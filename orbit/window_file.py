@@ -5,24 +5,18 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import nan
+from math import inf, nan
 from os import PathLike, fspath
 from sys import intern
 from typing import Any
 
 import numpy as np
 
-from orbit.checks import shown, within
-from orbit.files import Table, TableError, near, read_text
+from orbit.checks import FloatArray, IntArray, shown, within
+from orbit.files import TableError, near, read_text
 from orbit.isl import IslWindows
+from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
 from orbit.utc import parse_instant, utc
-from orbit.window_table import (
-    OnBad,
-    WindowRow,
-    header_factor,
-    parse_window_table,
-    unit_of,
-)
 from orbit.windows import Columns, ContactWindows, sorted_windows
 
 # Geometry that a row may give, and its range.
@@ -40,22 +34,24 @@ _LONGEST_S = 1e9
 _ROUNDING = timedelta(milliseconds=1)
 # Durations may be rounded to whole seconds, or to the last digit that is written.
 _DURATION_ROUNDING_S = 1.0
+SECOND = "%Y-%m-%dT%H:%M:%SZ"
+"""Form of a time (UTC) in messages."""
 SATELLITE = "satellite"
 """Name of the one satellite of a table that names none."""
 
 
-def _name(row: WindowRow, column: str) -> str:
+def _name(row: Row, column: str) -> str:
     return intern(row.name(column))  # one object for all rows that say the same
 
 
-def _instant(row: WindowRow, column: str) -> datetime | None:
+def _instant(row: Row, column: str) -> datetime | None:
     return None if row.absent(column) else parse_instant(row.cells[column], column)
 
 
-def _in(low: float, high: float, unit: str) -> Callable[[WindowRow, str], float]:
+def _in(low: float, high: float, unit: str) -> Callable[[Row, str], float]:
     """Reads a quantity in a range, nan where there is none."""
 
-    def read(row: WindowRow, column: str) -> float:
+    def read(row: Row, column: str) -> float:
         if row.absent(column):
             return nan
         return within(row.in_unit(column, unit)[0], low, high, column)
@@ -63,7 +59,7 @@ def _in(low: float, high: float, unit: str) -> Callable[[WindowRow, str], float]
     return read
 
 
-def _duration(row: WindowRow, column: str) -> tuple[float, float]:
+def _duration(row: Row, column: str) -> tuple[float, float]:
     """Seconds, and how far they may be rounded; nan where there are none."""
     if row.absent(column):
         return nan, nan
@@ -71,14 +67,14 @@ def _duration(row: WindowRow, column: str) -> tuple[float, float]:
     return within(lasts_s, 0.0, _LONGEST_S, column), max(last_digit_s, _DURATION_ROUNDING_S)
 
 
-def _count(row: WindowRow, column: str) -> int:
+def _count(row: Row, column: str) -> int:
     text = "0" if row.absent(column) else row.cells[column]
     if not re.fullmatch(r"\d{1,6}", text):
         raise ValueError(f"culminations {shown(text)} is not a count; give 0 or a whole number")
     return int(text)
 
 
-def _flag(row: WindowRow, column: str) -> bool:
+def _flag(row: Row, column: str) -> bool:
     text = row.cells[column]
     if row.absent(column):
         return False
@@ -87,7 +83,7 @@ def _flag(row: WindowRow, column: str) -> bool:
     return _FLAG_WORDS[text.lower()]
 
 
-_READ: dict[str, Callable[[WindowRow, str], Any]] = {
+_READ: dict[str, Callable[[Row, str], Any]] = {
     "satellite": _name, "site": _name, "rise_utc": _instant, "culminate_utc": _instant,
     "set_utc": _instant, "duration_s": _duration,
     **{name: _in(*limits, unit_of(name)) for name, limits in GEOMETRY.items()},
@@ -100,9 +96,7 @@ _ABSENT = {
 }  # fmt: skip
 
 
-def _window(
-    row: WindowRow, columns: Mapping[str, str], absent: Mapping[str, Any]
-) -> dict[str, Any]:
+def _window(row: Row, columns: Mapping[str, str], absent: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of `ContactWindows`, with names and instants, of a row.
 
     Our column `name` is called `columns[name]` there; of those that it has not it is `absent`.
@@ -139,13 +133,16 @@ def _window(
 class WindowFile:
     """Contact windows of a file; their indices point into `satellites` and `sites`.
 
-    Both lists are sorted by name; times count from `start` (UTC).
+    Both lists are sorted by name; times count from `start` (UTC). `first_rise_s` and `last_set_s`
+    are those of each site (S,) in the file, also of windows that end by the start.
     """
 
     satellites: list[str]
     sites: list[str]
     start: datetime
     windows: ContactWindows
+    first_rise_s: FloatArray
+    last_set_s: FloatArray
 
 
 def read_windows(
@@ -218,7 +215,9 @@ def _parse(
     """Windows of a table; it may lack the columns for those of ours that are `optional`."""
     asked = {theirs for ours, theirs in columns.items() if ours not in optional}
     asked.add(columns.get("rise_utc", "rise_utc"))
-    table = parse_window_table(text, source, asked.issubset, on_bad)
+    needed = [columns.get(ours, ours) for ours in OF_PASSES]
+    called_so = [*KNOWN, "cluster", *columns.values()]
+    table = parse_table(text, source, called_so, asked.issubset, needed, on_bad)
     there = {
         ours: theirs
         for ours, theirs in columns.items()
@@ -236,10 +235,31 @@ def _parse(
     for kind, of_kind in known.items():
         index = {name: number for number, name in enumerate(of_kind)}
         found[kind] = [index[name] for name in found[kind]]
-    left = _since_zero({name: np.array(values) for name, values in found.items()})
+    every = {name: np.array(values) for name, values in found.items()}
+    ends_s = ends_by_site(every["site"], every["rise_s"], every["set_s"], len(known["site"]))
+    left = _since_zero(every)
     if not left["set_s"].size:
-        raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")
-    return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]))
+        raise table.error(all_before(zero, ends_s[0].min(), ends_s[1].max()))
+    return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]), *ends_s)
+
+
+def ends_by_site(
+    site: IntArray, rise_s: FloatArray, set_s: FloatArray, sites: int
+) -> tuple[FloatArray, FloatArray]:
+    """First rise and last set (s) at each of so many sites, of windows by the index of theirs."""
+    first_rise_s, last_set_s = np.full(sites, inf), np.full(sites, -inf)
+    np.minimum.at(first_rise_s, site, rise_s)
+    np.maximum.at(last_set_s, site, set_s)
+    return first_rise_s, last_set_s
+
+
+def all_before(start: datetime, first_s: float, last_s: float) -> str:
+    """Say that a file's windows are over by the start, when they are, and which start would fit."""
+    first, last = (start + timedelta(seconds=float(time_s)) for time_s in (first_s, last_s))
+    return (
+        f"all windows end before start {start:{SECOND}}: they are from {first:{SECOND}} to "
+        f"{last:{SECOND}}; start at {first:{SECOND}}"
+    )
 
 
 def _good_rows(
@@ -251,7 +271,6 @@ def _good_rows(
     first_bad = ""
     rise = called["rise_utc"]
     for row in table.rows:
-        assert isinstance(row, WindowRow)
         if row.cells[rise] == rise and not called.keys() >= {"satellite", "site"}:
             raise row.error(
                 "the header comes again, and the rows below it may be of another satellite or "
@@ -272,7 +291,7 @@ def _good_rows(
     if not lines:
         if first_bad:
             raise table.error(f"no good row is left; the first bad one: {first_bad}")
-        raise table.error("no rows found; give a header line and one row or more below it")
+        raise table.error(NO_ROWS)
     return found, lines
 
 

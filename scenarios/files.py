@@ -60,7 +60,7 @@ def read_text(path: Path, kind: str = "YAML file", most: int = MAX_BYTES) -> str
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise no_file(label(path), f"is not text; save the {kind} as UTF-8")
+        raise no_file(label(path), f"is not text; save the {kind} as UTF-8, not packed")
     return text
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Field, Tag
 
 from learning.declarations import Later
 from scenarios.errors import wrong
@@ -160,7 +160,10 @@ Inclination = Annotated[
 NoInclination = Annotated[
     Annotated[float | None, Field(ge=0, le=180), Tag("other")] | _SUN, _SUN_OR_NUMBER, _INCLINATION
 ]
-Angle = Annotated[float, Field(ge=0, lt=360)]
+# The second division is for -1e-20, which is 360.0 after the first.
+Angle = Annotated[
+    float, Field(ge=-1e9, le=1e9), AfterValidator(lambda angle_deg: angle_deg % 360.0 % 360.0)
+]
 
 
 class _Made(WithGeometry):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 import threading
 import time
@@ -155,24 +154,22 @@ def _plain(value: Any) -> Any:
 # Times as a user writes them on the command line.
 
 
-UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.ASCII)
-
-
 def parse_seconds(option: str, text: str) -> float:
-    """Return the seconds of ``36h``, ``2d``, ``90min``, ``5400s`` or ``5400``.
+    """Return the seconds of ``36h``, ``2d``, ``1h 30min``, ``5400s`` or ``5400``.
 
     Raises InputError, which names the ``option``, for anything else, and for no time at all.
     """
-    found = _TIME.fullmatch(text.strip())
-    if found is None or found[2] not in UNITS_S:
+    from orbit.tables import spelt_duration
+
+    found = spelt_duration(text if text.strip()[-1:].isalpha() else f"{text}s")
+    if found is None:
         raise InputError.of_option(
             f"{option} {text}",
             Code.WRONG_VALUE,
             "is not a time",
             Other(said="write it like 36h, 2d, 90min, or 5400 (seconds)"),
         )
-    time_s = float(found[1]) * UNITS_S[found[2]]
+    time_s = found[0]
     if not (0.0 < time_s < math.inf):
         raise InputError.of_option(f"{option} {text}", Code.WRONG_VALUE, "must be above 0")
     return time_s

@@ -44,7 +44,7 @@ def of_scenario(world: World) -> ContactList:
         served.start,
         served.span_s,
         served.flown,
-        _warnings(served.doubts),
+        _warnings((*served.doubts, *world.sites.left_out)),
         _revolutions_per_day(served.satellites),
         np.array([numbers.max(initial=-1) + 1 for numbers in sessions]),
         (served.clients, served.windows),
@@ -90,7 +90,9 @@ def of_elements(
             Code.WRONG_VALUE,
             "should be degrees from 0 to below 90",
         )
-    places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
+    unused: list[str] = []
+    places = [_site(text) for text in sites]
+    places += orbit.read_sites(sites_file, unused.append) if sites_file else []
     names = [place.name for place in places]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:  # the list could not tell them apart
@@ -118,7 +120,10 @@ def of_elements(
         begin,
         (end - begin).total_seconds(),
         windows,
-        (*left_out, *_warnings([*partly, *map(_by_options, orbit.doubts(satellites, begin, end))])),
+        (
+            *left_out,
+            *_warnings([*unused, *partly, *map(_by_options, orbit.doubts(satellites, begin, end))]),
+        ),
         _revolutions_per_day(satellites),
     )
 

@@ -20,6 +20,7 @@ from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
 from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
+from sim.plan.windows import other_dates
 from sim.world.world import World
 from statements import Code, Lower, Statement, statement_of
 
@@ -194,8 +195,12 @@ def _of_file(
         )
     index = np.array([number[name] for name in file.satellites])
     ends = np.sort(index[np.stack([file.windows.a, file.windows.b], axis=1)], axis=1)
-    wanted = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1])
-    wanted &= file.windows.start_s < span_s
+    linked = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1])
+    wanted = linked & (file.windows.start_s < span_s)
+    if linked.any() and not wanted.any():
+        of_pairs = file.windows.where(linked)
+        ends_s = float(of_pairs.start_s.min()), float(of_pairs.end_s.max())
+        raise InputError(other_dates("link.isl.windows", file.start, span_s, *ends_s))
     if not wanted.any():
         one, other = (satellites[k].name for k in pairs[0])
         raise InputError(

@@ -15,7 +15,7 @@ from sim.errors import InputError
 from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.isl_planning import acquisition_doubts, find_isls
-from sim.plan.windows import Find, WindowQuery
+from sim.plan.windows import Find, WindowQuery, other_dates
 from sim.world.fleet import (
     SatelliteOfFile,
 )
@@ -184,22 +184,14 @@ def _of_file(world: World) -> WorldPasses:
     file = read.file
     names = [node.name for node in world.sites.nodes]
     satellites = world.fleet.of_file
-    windows, numbers = _renumbered(file, satellites, names)
+    uncut, numbers = _renumbered(file, satellites, names)
     days = world.stop.days
-    span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
-    numbers = numbers[windows.rise_s < span_s]
-    windows = windows.where(windows.rise_s < span_s)
+    span_s = float(uncut.set_s.max(initial=0.0)) if days is None else days * 86400.0
+    numbers = numbers[uncut.rise_s < span_s]
+    windows = uncut.where(uncut.rise_s < span_s)
     kind = "station" if world.topology.in_orbit else "cluster"
     if not len(windows):
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "orbit",
-                f"no window is left for the {kind}s {', '.join(names)} in the first "
-                f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
-                f"are {some(file.sites, 10)}; orbit.names says which is which",
-            )
-        )
+        raise InputError(_no_window(file, uncut, names, kind, span_s))
     windows = replace(
         windows,
         set_s=np.minimum(windows.set_s, span_s),
@@ -235,6 +227,26 @@ def _of_file(world: World) -> WorldPasses:
         uncut=windows,
         doubts=(*([doubt] if unused else []), *read.left_out),
         pieces=pieces,
+    )
+
+
+def _no_window(
+    file: orbit.WindowFile, named: orbit.ContactWindows, names: list[str], kind: str, span_s: float
+) -> Statement:
+    """Return why no window is left: those that are ``named`` have another date, or none is."""
+    there = [number for number, name in enumerate(file.sites) if name in names]
+    if len(named):
+        ends_s = float(named.rise_s.min()), float(named.set_s.max())
+        return other_dates("orbit", file.start, span_s, *ends_s)
+    if there and (last_s := float(file.last_set_s[there].max())) <= 0.0:
+        first_s = float(file.first_rise_s[there].min())
+        return other_dates("orbit", file.start, span_s, first_s, last_s)
+    return Statement.of(
+        Code.WRONG_VALUE,
+        "orbit",
+        f"no window is left for the {kind}s {', '.join(names)} in the first "
+        f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
+        f"are {some(file.sites, 10)}; orbit.names says which is which",
     )
 
 

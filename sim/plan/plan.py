@@ -153,6 +153,7 @@ def make_plan(
             *served.outages.doubts,
             *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
+            *world.sites.left_out,
         ),
         sync_delay_s=getattr(world.orbit, "sync_delay_s", None) or 0.0,
         constellation=served.constellation,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
+from orbit.window_file import SECOND
 from sim.errors import InputError
 from sim.plan.remedies import longer_run
 from sim.plan.service import ServedPasses
@@ -49,7 +51,7 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
             continue
         gap = figures.longest_gap_s[site] / 3600
         if not len(windows):
-            why, helps = _never_seen(served, site, longer, of_file=of_file)
+            why, helps = _never_seen(world, served, site, longer, of_file=of_file)
             text = "{client!r}: {why} (longest gap {longest_gap_h:.1f} h)"
             values = {"client": name, "why": why, "longest_gap_h": gap}
             raise InputError(Statement.of(Code.NEVER_SEEN, key, text, *helps, **values))
@@ -73,7 +75,7 @@ def _less_out(world: World) -> list[Remedy]:
 
 
 def _never_seen(
-    served: ServedPasses, site: int, longer: Sequence[Remedy], *, of_file: bool
+    world: World, served: ServedPasses, site: int, longer: Sequence[Remedy], *, of_file: bool
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why a client is never seen, and what helps."""
     days = f"{served.span_s / 86400:g} days"
@@ -88,8 +90,7 @@ def _never_seen(
     if served.topology.in_orbit and not served.places:
         return f"no window has it with a station of ground.stations in {days}", []
     if not served.places:
-        helps = [Other(said="call a site of the windows like it")]
-        return f"no window has this site in {days}", helps
+        return _none_of_file(world.fleet.windows.file, served.clients[site], days)
     places = served.places if served.topology.in_orbit else served.places[site : site + 1]
     own = {place.min_elevation_deg for place in places}
     mask_deg = min(served.min_elevation_deg if deg is None else deg for deg in own)
@@ -117,6 +118,17 @@ def _never_seen(
         )
         return why, [Other(said="raise the inclination or the altitude"), *lower, move]
     return f"{never} in {days}", [*lower, *(() if _stand_still(served) else longer), move]
+
+
+def _none_of_file(file: orbit.WindowFile, name: str, days: str) -> tuple[str, Sequence[Remedy]]:
+    """Return why a site has no window of a file in the run: its name is none there, or the date."""
+    never = f"no window has this site in {days}"
+    if name not in file.sites:
+        return never, [Other(said="call a site of the windows like it")]
+    ends_s = (of[file.sites.index(name)] for of in (file.first_rise_s, file.last_set_s))
+    first, last = (f"{file.start + timedelta(seconds=float(s)):{SECOND}}" for s in ends_s)
+    fits = Other(said="choose start and stop.days so that they lie in the run")
+    return f"{never}: in the file they are from {first} to {last}", [fits]
 
 
 SIDEREAL_RAD_MIN = 2 * np.pi / (86164.0905 / 60)

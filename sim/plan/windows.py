@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orbit
+from orbit.window_file import SECOND
+from statements import Code, Set, Statement
 
 Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
 """Windows, and a line about each satellite whose elements fail at times."""
@@ -43,3 +45,23 @@ def find_windows(query: WindowQuery) -> Windows:
     if whole is not None:
         raise orbit.ElementError(str(whole))
     return windows, tuple(map(str, failures))
+
+
+def other_dates(
+    key: str, start: datetime, span_s: float, first_s: float, last_s: float
+) -> Statement:
+    """Say that a file's windows do not lie in the run, when they do, and which start would fit.
+
+    They are from ``first_s`` to ``last_s`` after its start.
+    """
+    first, last = (f"{start + timedelta(seconds=time_s):{SECOND}}" for time_s in (first_s, last_s))
+    return Statement.of(
+        Code.WRONG_VALUE,
+        key,
+        "none of its windows is in the {days:g} days from {start}; they are from {first} to {last}",
+        Set("start", first),
+        days=span_s / 86_400,
+        start=f"{start:{SECOND}}",
+        first=first,
+        last=last,
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import scenarios
-from orbit.files import Row, parse_table, read_text
+from orbit.files import read_text
+from orbit.tables import Row, parse_table
 from scenarios import Scenario
 from scenarios.faults import BEGINS, ENDS, PlannedOutage
 from scenarios.scenario import dated_outage_problems
@@ -55,7 +56,9 @@ class PlannedOutages:
 
     def _of_file(self) -> Iterator[ListedOutage]:
         path = scenarios.outages_file(self.scenario)
-        table = parse_table(read_text(path), str(path), MOST_ROWS)
+        table = parse_table(
+            read_text(path), str(path), COLUMNS, _is_header, COLUMNS, most_rows=MOST_ROWS
+        )
         if unknown := sorted(set(table.columns) - set(COLUMNS)):
             raise table.error(
                 f"unknown column {unknown[0]!r:.60}; the columns are {', '.join(COLUMNS)}"
@@ -70,6 +73,10 @@ class PlannedOutages:
             for problem in dated_outage_problems((outage,), start, orbit):
                 raise listed.refused(problem.text, problem.code, key=str(problem.path[-1]))
             yield listed
+
+
+def _is_header(cells: Collection[str]) -> bool:
+    return not set(COLUMNS).isdisjoint(cells)
 
 
 def _keys_of(row: Row) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import asin, cos, radians, sin, sqrt
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,8 +128,7 @@ class Sites:
         """The stations that are used, by name; InputError for a file that has too few of them."""
         ground = self.scenario.ground
         if ground.stations is None:
-            path = scenarios.stations_file(self.scenario)
-            read = orbit.read_sites(path)
+            read = self._read("ground.stations_path", scenarios.stations_file(self.scenario))
             stations = [Station.model_construct(**place_keys(site)) for site in read]
             if (ground.stations_used or 0) > len(stations):
                 few = f"got {ground.stations_used}; there are {len(stations)} stations in "
@@ -265,7 +265,7 @@ class Sites:
 
     def _sites_of_file(self, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
         """Sites of a cluster's file in its order, and the numbers in canonical order."""
-        sites = orbit.read_sites(scenarios.places_file(self.scenario, index))
+        sites = self._read("ground.clusters", scenarios.places_file(self.scenario, index))
         cluster = self.scenario.ground.clusters[index]
         for site in sites:
             if site.horizon is not None:
@@ -281,6 +281,24 @@ class Sites:
                 )
         rows = [(*place_keys(site).values(),) for site in sites]
         return sites, places_order(rows, cluster.kinds)
+
+    def _read(self, key: str, path: Path) -> list[orbit.Site]:
+        """Return the sites of a file that a key names, and keep what of it is not used."""
+
+        def leave(columns: str) -> None:
+            doubt = Statement.doubt(Code.LEFT_OUT, key, "{columns}", columns=columns)
+            self._left_out[path] = doubt
+
+        return orbit.read_sites(path, leave)
+
+    @property
+    def left_out(self) -> tuple[Statement, ...]:
+        """A line for each file of places, as far as read, with columns that are not used."""
+        return tuple(self._left_out.values())
+
+    @cached_property
+    def _left_out(self) -> dict[Path, Statement]:
+        return {}
 
     def _site(self, node: GroundNode) -> orbit.Site:
         # The schema asks for both wherever a satellite has to see them.

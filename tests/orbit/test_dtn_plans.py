@@ -130,6 +130,10 @@ ITEMS = (
     ({"source": None}, "source is missing"),
     ({"owlt": "far"}, "owlt 'far' is not a number"),
     ({"startTime": True}, "startTime True is not a number"),
+    ({"endTime": 1787401155000}, "endTime 1787401155000 is beyond 2156 .* in milliseconds, give s"),
+    ({"startTime": "1787400783000.5"}, "startTime '1787400783000.5' is beyond 2156 in seconds"),
+    ({"startTime": 1787400783, "endTime": 1787401155000000}, "endTime 1787401155000000 is beyond"),
+    ({"startTime": 1787400783, "endTime": 9e9}, "endTime 9000000000.0 is beyond 2156"),
 )
 
 
@@ -141,9 +145,26 @@ def test_a_wrong_contact_of_hdtn_is_told_by_its_line(change, words):
     assert len(orbit.parse_contact_plan(text, "p", START, None, [].append).line) == 2
 
 
+AS_CSV = "give passes as a CSV table with the columns satellite, site, rise_utc, set_utc"
+PASSES = (
+    [{"start": "2026-08-22T12:13:03Z", "end": "2026-08-22T12:19:15Z", "ground_station": 1}],
+    {"contactList": [{"startTime": 1, "endTime": 2, "groundStation": "A", "satelliteArn": "x"}]},
+    [{"startTime": 1787400783, "endTime": 1787401155, "groundStation": "A"}],
+    {"results": [{"rise": "2026-08-22T12:13:03Z", "set": "2026-08-22T12:19:15Z"}]},
+)
+
+
 def test_what_is_no_plan_and_names_that_no_node_has_are_refused():
     for text, words in (
-        ("{", "p:1: no JSON"),
+        ("{", "p:1: broken JSON at line 1, column 2: Expecting property name"),
+        (
+            f"{json.dumps(HDTN[0])}\n{json.dumps(HDTN[1])}",
+            "p:2: JSON lines, a value in each line; p",
+        ),
+        *(
+            (json.dumps(passes), f"p:1: JSON without a list of contacts .*{AS_CSV}")
+            for passes in PASSES
+        ),
         (
             "a contact +1 +2 1 2 5\na contact 2026/08/22-12:00:00 2026/08/22-12:10:00 1 2 5",
             "p:1: cou",

@@ -1,6 +1,10 @@
 """Element sets: two-line elements and OMM, what is read of them, and what is refused."""
 
+import bz2
+import gzip
 import json
+import lzma
+import zipfile
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
@@ -77,6 +81,10 @@ def _apart_mm(one, other):
 
 CSV = _csv([ISS])
 HEAD, ROW = CSV.splitlines()
+GERMAN = [
+    HEAD.replace(",", ";"),
+    ROW.replace(",", ";").replace(".", ",").replace("46,122", "46.122"),
+]
 KVN = "CCSDS_OMM_VERS = 2.0\nCOMMENT by hand\n" + "".join(
     f"{key} = {value}\n" for key, value in ISS.items()
 )
@@ -113,6 +121,14 @@ WAYS = {
         {"info": {"satname": NAME}, "tle": f"{ONE}\r\n{TWO}"}
     ),
     "json, lists of lines": json.dumps([[NAME, ONE, TWO]]),
+    "csv, a tab, small letters": CSV.replace(",", "\t").replace(HEAD, HEAD.lower()),
+    "csv, index, semicolons, decimal commas": "".join(
+        f"{index};{line}\n" for index, line in zip(("", "0"), GERMAN, strict=True)
+    ),
+    "csv, words": CSV.replace(HEAD, HEAD.title().replace("_", " ")),
+    "csv, a cell in two lines": f'note,{HEAD}\n"of\ntoday",{ROW}\n',
+    "csv of lines, semicolons": f"name;line1;line2\n{NAME};{ONE};{TWO}\n",
+    "gpredict": f"[Satellite]\nVERSION=1.1\nNAME={NAME}\nNICKNAME=I\nTLE1={ONE}\nTLE2={TWO}\n",
     "csv of lines": f"name,line1,line2\n{NAME},{ONE},{TWO}\n",
     "xml, units": _xml([ISS]).replace("<INCLINATION>", '<INCLINATION units="DEG">'),
 }
@@ -209,6 +225,44 @@ def test_a_semi_major_axis_gives_the_mean_motion_by_keplers_third_law():
     assert read.revolutions_per_day == pytest.approx(ISS["MEAN_MOTION"], rel=1e-6)
 
 
+@pytest.mark.parametrize("write", [json.dumps, _csv, _xml])
+@pytest.mark.parametrize("turns", [-2, 1, 30])
+def test_node_perigee_and_anomaly_are_taken_modulo_360_and_no_other_angle(write, turns):
+    angles = ("RA_OF_ASC_NODE", "ARG_OF_PERICENTER", "MEAN_ANOMALY")
+    turned = {key: ISS[key] + 360 * turns for key in angles}
+    (whole,), (read,) = (orbit.parse_satellites(write([f])) for f in (ISS, ISS | turned))
+    assert _apart_mm(whole, read) < 1 and 0 <= read.model.nodeo < 2 * np.pi
+    for wrong in ({"INCLINATION": ISS["INCLINATION"] + 360}, {"RA_OF_ASC_NODE": "1e999"}):
+        _assert_refused(write([ISS | wrong]), "", f"{next(iter(wrong))} ")
+
+
+def test_angles_of_lines_are_taken_modulo_360_too():
+    told = orbit.parse_satellites(f"{ONE}\n{TWO}")[0]
+    for first, text in ((18, "691.8814"), (18, "-28.1186"), (35, "432.6488"), (44, "-72.4661")):
+        (read,) = orbit.parse_satellites(_with(TWO, first, text))
+        assert _apart_mm(told, read) < 1 and 0 <= read.model.nodeo < 2 * np.pi
+
+
+def test_satellites_of_gpredict_may_follow_each_other_in_a_file():
+    texts = [f"[Satellite]\nNAME={n}\nTLE1={ONE}\nTLE2={TWO}\n" for n in "AB"]
+    assert [read.name for read in orbit.parse_satellites("".join(texts))] == ["A", "B"]
+    _assert_refused(texts[0].replace("TLE2", "TLE3"), ":2 (A): ", "line 2")
+
+
+PACKED = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_a_packed_file_is_told_by_its_form(tmp_path, form):
+    path = tmp_path / "packed.dat"
+    path.write_bytes(PACKED[form](LINES.encode()))
+    for read in (orbit.read_satellites, orbit.read_sites, orbit.read_windows):
+        refused(rf"packed\.dat:1: is {form} instead of text; unpack it", read, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("iss.tle", LINES)
+    refused(r"packed\.dat:1: is a zip archive", orbit.read_satellites, path)
+
+
 def test_messages_of_a_text_follow_each_other_and_one_that_is_broken_is_left_out():
     bad = KVN.replace("51.6331", "251.6331")
     for head in ("", "CCSDS_OMM_VERS = 2.0\n"):
@@ -277,7 +331,7 @@ def _assert_refused(text, place, words):
         (_with(TWO, 3, "25545"), ":2 (25544): catalogue number 25545 follows line 1 of 25544"),
         (_with(ONE, 3, "I5544"), ":1: catalogue number 'I5544' is neither"),
         (_with(TWO, 9, "5x.6331 "), "inclination '5x.6331 ' is not a decimal"),
-        (_with(TWO, 18, "400.0000"), "right ascension of the node 400.0000 is outside 0 to 360"),
+        (_with(TWO, 9, "400.0000"), "inclination 400.0000 is outside 0 to 180"),
         (_with(TWO, 53, "18.50000248"), "mean motion 18.50000248 is outside 1e-05 to 18"),
         (_with(TWO, 27, "0 06317"), "eccentricity '0 06317' is not seven digits"),
         (_with(ONE, 19, "x6"), "epoch year 'x6' is not two digits"),
@@ -294,14 +348,15 @@ def _assert_refused(text, place, words):
         ("", ":1: no elements found; give two-line elements, or OMM as JSON, CSV, XML or KVN"),
         ('{"count": 0, "results": []}', ":1: no elements found; give two-line elements"),
         (json.dumps([SATNOGS | {"tle1": ""}]), f" entry 1 ({NAME}): line 1 is ''; give line 1 of"),
-        ("OBJECT_NAME;EPOCH\nA;2026", ":1: columns are not separated by commas; save the table"),
-        (f"name;line1;line2\nA;{ONE};{TWO}", ":1: columns are not separated by commas; save the"),
-        (f"{HEAD.lower()}\n{ROW}", "EPOCH, NORAD_CAT_ID, "),
-        (f"{HEAD.lower()}\n{ROW}", "are missing; rename the unknown field 'epoch'"),
+        (
+            _json(dict.fromkeys(ISS)).replace("EPOCH", "epoch").replace("null", "1"),
+            "EPOCH is missi",
+        ),
         ("No GP data found\n", ":1: no element sets, it starts with 'No GP data found'"),
         ('{"error": "rate limit"}', " entry 1: an answer in place of elements, 'rate limit'"),
         ("[1]", " entry 1: is int instead of an object"),
         ("[\n{", ":2: broken JSON at line 2, column 2: "),
+        (f"{json.dumps(ISS)}\n{json.dumps(DEEP)}\n", ":2: JSON lines, a value in each line; put"),
         ("[" * 100000, ":1: JSON that cannot be read: "),
         ("<ndm>\n<omm>", ":2: broken XML: no element found: line 2, column 5"),
         ("<gpx></gpx>", ":1: XML of <gpx> instead of <ndm> or <omm>"),
@@ -317,9 +372,9 @@ def _assert_refused(text, place, words):
         (f"{KVN}MEAN_ELEMENT_THEORY = DSST\n", "MEAN_ELEMENT_THEORY 'DSST' is not SGP4; get"),
         ('<!DOCTYPE b [<!ENTITY a "x">]><omm>&a;</omm>', ":1: XML with a DOCTYPE or"),
         (_omm(ISS).replace("<BSTAR>", '<BSTAR units="rad">'), "BSTAR is in 'rad'"),
-        (f"{HEAD}\n{ROW},3\n", ":2: 13 columns where the header has 12"),
-        (f'{HEAD}\n{ROW}\n"', ":3: broken CSV: "),
-        (f"{HEAD},BSTAR\n{ROW},1\n", ":1: a column is given twice"),
+        (f"{HEAD}\n{ROW},3\n", ":2: cells in the row: 13, in the header: 12; give every"),
+        (f'{HEAD}\n{ROW}\n"', ":3: unexpected end of data; check the quotation marks"),
+        (f"{HEAD},BSTAR\n{ROW},1\n", ":1: column 'BSTAR' comes twice; keep one of them"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_place_and_remedy(text, words):

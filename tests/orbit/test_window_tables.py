@@ -61,12 +61,26 @@ def test_a_time_that_says_no_day_or_no_hour_is_refused(time):
     refused(r"t\.csv:2: .* is not a time; write it like 2026-", _first, _table("rise_utc", time))
 
 
+@pytest.mark.parametrize("header", ["AOS (TAI)", "rise_gps", "riseTai", "GPST", "Start [TT]"])
+def test_a_header_of_another_scale_is_refused_whatever_zone_the_cells_have(header):
+    for end in ("", "Z", " UTC", "+00:00"):
+        time = f"2026-03-29T20:56:12{end}"
+        words = r"t\.csv:2: .* the header says (TAI|GPS|GPST|TT), which is not UTC .* give the ti"
+        refused(words, _first, _table(header, time), columns={"rise_utc": header})
+    for other in ("tail rise_utc", "GPS rise (UTC)", "attempt [Z]"):
+        found = orbit.parse_windows(_table(other, FORMS[0]), columns={"rise_utc": other})
+        assert found.start == RISE
+
+
 DURATIONS = (
     ("duration_min", "6", 360.0), ("Duration (min)", "6.5", 390.0), ("Dur [minutes]", "6", 360),
     ("Duration (sec)", "360.5", 360.5), ("Dur (hr)", "0.1", 360.0), ("durationHours", ".1", 360),
     ("duration_ms", "360000", 360.0), ("Duration", "360", 360.0), ("Dauer", "6 min", 360.0),
     ("Duration", "0:06:00.5", 360.5), ("Duration", "00:06:01", 361), ("Dur (mm:ss)", "6:01", 361),
     ("Duration", "0 days 00:06:01", 361), ("Duration", "PT6M1S", 361), ("pass minutes", "6", 360),
+    ("Duration", "6m 12s", 372.0), ("Duration", "6m12.5s", 372.5), ("Duration (s)", "6m", 360.0),
+    ("Duration", "1h 02m", 3720.0), ("Duration", "1 hr 2 min 3 sec", 3723.0), ("D", "PT1H", 3600),
+    ("Duration", "P1DT0H1M", 86460.0), ("Duration", "1 d 2 h", 93600.0),
 )  # fmt: skip
 
 
@@ -76,8 +90,11 @@ def test_a_duration_is_in_the_unit_of_its_header(header, cell, seconds):
     assert _first(text, columns={"duration_s": header})["set_s"] == pytest.approx(seconds, abs=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["0:10:75", "0:75:00", "7:01:99", "0 days 00:06:60"])
-def test_a_duration_with_sixty_seconds_or_minutes_is_refused(cell):
+@pytest.mark.parametrize(
+    "cell",
+    ["0:10:75", "0:75:00", "7:01:99", "0 days 00:06:60", "12s 6m", "6m 6m", "6m 12", "6x 1s"],
+)
+def test_a_duration_of_no_such_time_is_refused(cell):
     text = f"site,rise_utc,Duration\nA,2026-03-29T20:56:12,{cell}\n"
     words = rf"t\.csv:2: Duration '{cell}'"
     refused(words, _first, text, columns={"duration_s": "Duration"})

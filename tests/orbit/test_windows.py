@@ -161,12 +161,11 @@ TABLES = {
         ("latitude_deg,name\n1,x", 1, "column 'longitude_deg' is missing; add it"),
         ("latitude_deg\n1", 1, "column 'longitude_deg' is missing; add it"),
         ("latitude_deg,longitude_deg,latitude_deg\n1,2,1", 1, "'latitude_deg' comes twice"),
-        ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas; save the table with"),
-        (NAMED + '"a\nb",1,2', 3, "characters that cannot be shown"),
+        (NAMED + '"a\nb",1,2', 2, "characters that cannot be shown"),
         (PLACE + "1,x", 2, "longitude_deg 'x' is not a number"),
         (PLACE + "1_0,2", 2, "latitude_deg '1_0' is not a number"),
         (PLACE + "1,2,3", 2, "cells in the row: 3, in the header: 2"),
-        (NAMED + '"a,1,2\nb,3,4', 3, "check the quotation marks"),
+        (NAMED + '"a,1,2\nb,3,4', 2, "check the quotation marks"),
         (PLACE + "\0", 1, "a binary file, and only CSV is read; save the table as CSV"),
     ],
 }  # fmt: skip
@@ -325,3 +324,144 @@ def test_points_of_geojson_are_sites(tmp_path):
         path.write_text(wrong)
         with pytest.raises(ValueError, match=re.escape(said)):
             orbit.read_sites(path)
+
+
+WORDS = (
+    ("minElevation", "25", "min_elevation_deg", 25.0),
+    ("min_elevation", "25", "min_elevation_deg", 25.0),
+    ("Elevation Mask", "25", "min_elevation_deg", 25.0),
+    ("el_min_deg", "25", "min_elevation_deg", 25.0),
+    ("min elevation (rad)", "0.5", "min_elevation_deg", np.degrees(0.5)),
+    ("altitude", "4200", "altitude_m", 4200.0),
+    ("alt", "4200.7", "altitude_m", 4200.7),
+    ("altitudeKm", "4.2", "altitude_m", 4200.0),
+    ("Altitude [ft]", "100", "altitude_m", 30.48),
+)
+UNCLEAR = (
+    ("elevation", "'min_elevation_deg' or 'altitude_m'"),
+    ("elevation_m", "'min_elevation_deg' or 'altitude_m'"),
+    ("Elev", "'min_elevation_deg' or 'altitude_m'"),
+    ("el", "'min_elevation_deg' or 'altitude_m'"),
+    ("height", "'altitude_m'"),
+    ("MASL", "'altitude_m'"),
+    ("antenna_height_m", "'altitude_m'"),
+    ("mask", "'min_elevation_deg'"),
+    ("minHorizon", "'min_elevation_deg'"),
+    ("alt_above_ground_altitude", "'altitude_m'"),
+    ("min_elevaton_dgr", "'min_elevation_deg' or 'altitude_m'"),
+    ("altitude (parsec)", "'altitude_m'"),
+    ("Namee", "'name'"),
+)
+
+
+def _feature(properties, at=(11.6, 48.1), **more):
+    point = {"type": "Point", "coordinates": at}
+    return {"type": "Feature", "geometry": point, "properties": properties, **more}
+
+
+def _geojson(tmp_path, *features):
+    path = tmp_path / "places.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+@pytest.mark.parametrize(("word", "said", "column", "value"), WORDS)
+def test_a_word_for_altitude_or_mask_is_read_where_it_is_clear(tmp_path, word, said, column, value):
+    for text in (said, float(said)):
+        (site,) = orbit.read_sites(_geojson(tmp_path, _feature({"name": "M", word: text})))
+        assert getattr(site, column) == pytest.approx(value, rel=1e-15)
+    table = _written(tmp_path, f"name,LAT,Longitude,{word}\nM,48.1,11.6,{said}\n")
+    assert orbit.read_sites(table) == [site]
+
+
+@pytest.mark.parametrize(("word", "meant"), UNCLEAR)
+def test_a_word_that_may_be_altitude_or_mask_is_refused_by_name(tmp_path, word, meant):
+    words = rf"'{re.escape(word)}' is unknown; did you mean {meant}\? Rename it, or leave it out"
+    for path in (
+        _geojson(tmp_path, _feature({word: "12"})),
+        _written(tmp_path, f"lat,lon,{word}\n48.1,11.6,12\n"),
+    ):
+        refused(rf"{path.name}:(1|feature:1): .*{words}", orbit.read_sites, path)
+
+
+def test_what_a_feature_says_of_other_things_is_passed_over_and_of_one_thing_twice_refused(
+    tmp_path,
+):
+    other = {"provider": "AWS", "bands": ["S"], "altitudeMode": "clampToGround", "el_bias_deg": 0.1}
+    high = (11.6, 48.1, 520.0)
+    told = _feature({"name": "M", "el_min_deg": 5, "el_max_deg": 85, "height": None, **other}, high)
+    site = orbit.Site("M", 48.1, 11.6, 520.0, 5.0)
+    assert orbit.read_sites(_geojson(tmp_path, told)) == [site]
+    same = _feature({"name": "M", "altitude_km": 0.52, "altitude": "520.0", "elmask": 5}, high)
+    assert orbit.read_sites(_geojson(tmp_path, same)) == [site]
+    for more, words in (
+        ({"altitude": 521}, "altitude_m 521 is not the third coordinate, 520.0; keep one of them"),
+        ({"minElevation": 6}, "min_elevation_deg . is another property's .; keep one of them"),
+    ):
+        twice = _feature(same["properties"] | more, high)
+        refused(rf"places\.geojson:feature:1: {words}", orbit.read_sites, _geojson(tmp_path, twice))
+    wrong = _geojson(tmp_path, _feature({"minElevation": "ten"}))
+    refused("feature:1: min_elevation_deg 'ten' is not a number", orbit.read_sites, wrong)
+    table = _written(tmp_path, "lat,lon,alt,altitude_m\n48.1,11.6,1,2\n")
+    refused(r"csv:1: columns 'altitude_m' and 'alt' both say altitude_m", orbit.read_sites, table)
+
+
+def test_a_feature_alone_is_a_place_with_its_title_or_id_for_a_name(tmp_path):
+    path = tmp_path / "one.json"
+    for feature, name in (
+        (_feature({"name": "N", "title": "T", "id": 7}, id="F"), "N"),
+        (_feature({"title": "T", "id": 7}), "T"),
+        (_feature({"id": 7}, id="F"), "7"),
+        (_feature(None, id="F"), "F"),
+        (_feature({}), "0"),
+    ):
+        path.write_text(json.dumps(feature))
+        assert orbit.read_sites(path) == [orbit.Site(name, 48.1, 11.6)]
+    path.write_text("\n".join([json.dumps(_feature({}))] * 2))
+    refused(r"one\.json:2: JSON lines, a value in each line; put", orbit.read_sites, path)
+
+
+TABLES_OF_PLACES = {
+    "index": ",name,latitude_deg,longitude_deg,altitude_m\n0,M,48.1,11.6,500\n1,N,-3,1,\n",
+    "semicolons": "\ufeffname;latitude_deg;longitude_deg;altitude_m\nM;48,1;11,6;5e2\nN;-3;1;\n",
+    "tabs": "Name\tLatitude_deg\tLongitude Deg\tALTITUDE_M\nM\t48.1\t11.6\t500\nN\t-3\t1\t\n",
+    "short": "name,lat,lon,alt\nM,48.1,11.6,500\nN,-3,1,nan\n",
+    "km": 'name,lat,lng,"altitude (km)"\nM,48.1,11.6,0.5\nN,-3,1,\n',
+    "report": "Stations\n\nname  lat  lon  alt\n----  ---\nM  48.1  11.6  500\nN  -3  1  -\n",
+}
+
+
+@pytest.mark.parametrize("text", TABLES_OF_PLACES.values(), ids=TABLES_OF_PLACES)
+def test_places_are_read_from_every_table_that_windows_are_read_from(tmp_path, text):
+    told = [orbit.Site("M", 48.1, 11.6, 500.0), orbit.Site("N", -3.0, 1.0)]
+    assert orbit.read_sites(_written(tmp_path, text)) == told
+
+
+def test_further_columns_of_places_are_told_once_and_not_refused(tmp_path):
+    text = 'name,country,lat,lon,band\nM,"D\nE",48.1,11.6,S\nN,F,47,2,X\n'
+    told = []
+    sites = orbit.read_sites(_written(tmp_path, text), on_unused=told.append)
+    assert [site.name for site in sites] == ["M", "N"]
+    assert [line.partition("table.csv:")[2] for line in told] == [
+        "1: columns that say nothing of a place are left out: 'country', 'band'"
+    ]
+
+
+def test_a_header_that_is_missing_is_named_with_its_columns(tmp_path):
+    needs = "the header line is missing, as .* add one above it, with the columns "
+    for text in ("0,Tokyo,35.7,139.7,0\n", "Tokyo;35,7;139,7\n", "1\n2\n"):
+        words = rf"table\.csv:1: {needs}name, latitude_deg, longitude_deg"
+        refused(words, orbit.read_sites, _written(tmp_path, text))
+    for text in (f"{ROW}{ROW}", f"S1;{ROW}".replace(",", ";"), "0 1\n0 4\n"):
+        words = rf"table\.csv:1: {needs}satellite, site, rise_utc, set_utc"
+        refused(words, orbit.read_windows, _written(tmp_path, text))
+        words = rf"table\.csv:1: {needs}a, b, start_utc, end_utc"
+        refused(words, orbit.read_isl_windows, _written(tmp_path, text))
+
+
+def test_swapped_coordinates_are_told(tmp_path):
+    hint = r"latitude_deg 118.2 is outside -90 to 90; .*, or swap it with longitude_deg 34 "
+    refused(hint, orbit.Site, "M", 118.2, 34.0)
+    refused(hint, orbit.read_sites, _written(tmp_path, "lat,lon\n118.2,34.0\n"))
+    refused(hint, orbit.read_sites, _geojson(tmp_path, _feature({}, (34.0, 118.2))))
+    refused("latitude_deg 118.2 is outside -90 to 90; give .* there$", orbit.Site, "M", 118.2, 99)

@@ -56,6 +56,17 @@ def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source, key):
         assert refused(source, counted | {key: wrong}).startswith(f"{key}: got ")
 
 
+ANGLES = [(source, key) for source, key in NUMBERS if SPOTS[source, key].get("maximum") == 1e9]
+ANGLES = [at for at in ANGLES if at[1].endswith("_deg") and "shells" not in at[1]]
+
+
+@pytest.mark.parametrize(("source", "key"), ANGLES)
+def test_an_angle_of_node_perigee_or_anomaly_is_taken_modulo_360(source, key):
+    for given, same in ((480, 120), (-240, 120), (360, 0), (593.25, 233.25), (-1e-20, 0)):
+        assert read(source, {key: given}) == read(source, {key: same})
+    assert len(ANGLES) == 7
+
+
 @pytest.mark.parametrize(("source", "key"), CHOICES)
 def test_another_word_than_the_choices_is_answered_with_the_nearest(source, key):
     choices = SPOTS[source, key]["enum"]

@@ -95,6 +95,11 @@ def test_sites_and_omm_elements_come_from_files_too(leomix, elements, tmp_path):
         rows = {row.split()[0]: row.split()[1:] for row in done.out.splitlines()[1:4]}
         assert list(rows) == ["60,20", "Here", "There"]
         assert rows["60,20"] == rows["Here"] != rows["There"]
+    text = "\tName\tband\tlat\tlon\n0\tHere\tS\t60\t20\n"
+    (tmp_path / "sites.csv").write_text(text)
+    again = leomix("contacts", "--tle", elements, *SPAN, "--summary", *more[:2])
+    assert again.out.splitlines()[1].split()[1:] == rows["Here"]
+    assert again.err.count("sites.csv:1: columns that say nothing of a place are left out") == 1
 
 
 def test_batches_make_the_same_file(monkeypatch, elements, tmp_path, leomix):

@@ -334,6 +334,8 @@ REFUSED = [
     ("36h", "stop.days=2", "--at 129600 s: cluster 'South' has had its last contact by"),
     ("20h", "stop.cycles=2", "stop.cycles: 4 cycles are complete by then; raise it"),
     ("37h", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
+    ("1d 12h 60m", "compute.power_w=3", "ends at 129600 s; name an earlier time"),
+    ("1,000", "compute.power_w=3", "--at 1,000: is not a time; write it like 36h"),
     ("soon", "compute.power_w=3", "--at soon: is not a time; write it like 36h"),
 ]
 

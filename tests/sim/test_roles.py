@@ -12,7 +12,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit.learning import METHODS
-from tests.kit.network import InputError, one_pass, satellites_of, server_of
+from tests.kit.network import InputError, make_plan, one_pass, satellites_of, server_of
 from tests.kit.results import summary_text
 
 WINDOWS = """\
@@ -218,6 +218,10 @@ def test_stations_of_a_file_are_those_that_are_listed(tmp_path):
     assert listed.manifest["trace_sha256"] == read.manifest["trace_sha256"]
     stored = scenarios.from_dict(read.manifest["scenario"])
     assert sim.run(stored).manifest["trace_sha256"] == read.manifest["trace_sha256"]
+    (tmp_path / "s.csv").write_text("Name,country,lat,lon\nKiruna,SE,67.9,21.1\nB,GH,1,2\n")
+    plan = make_plan(scenarios.load(path))
+    said = [str(doubt) for doubt in plan.doubts if "s.csv:1: " in str(doubt)]
+    assert len(said) == 1 and "are left out: 'country'" in said[0]
     used["stations_used"] = 3
     path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
     with pytest.raises(InputError, match=r"ground.stations_used: got 3; there are 2 stations"):

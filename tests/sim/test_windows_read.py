@@ -130,3 +130,87 @@ def test_a_table_of_one_place_needs_no_column_for_it_and_bad_rows_are_left_out(l
     found = orbit.read_windows(tmp_path / "o.csv")
     assert (found.satellites, found.sites) == (["ISS"], ["Bern"])
     assert found.windows.set_s.tolist() == [390.0, 7500.0]
+
+
+PASS = "satellite,site,rise_utc,set_utc\nS,A,{0}-08-22T12:13:03Z,{0}-08-22T12:19:15Z\n"
+LATER = "S,B,2026-08-22T12:13:03Z,2026-08-22T12:19:15Z\n"
+PLAN = "a contact {0}/08/22-12:13:03 {0}/08/22-12:19:15 1 2 1000\n"
+BY_DATE = [
+    ("w.csv", PASS.format(2027), "2027", "orbit: none of its windows is in the 1 days from 2026-"),
+    ("w.csv", PASS.format(2025), "2025", "all windows end before start 2026-08-22T12:00:00Z"),
+    ("w.csv", PASS.format(2025) + LATER, "2025", "orbit: none of its windows is in the 1 days"),
+    (
+        "p.ionrc",
+        PLAN.format(2027),
+        "2027",
+        "orbit: none of its windows is in the 1 days from 2026-",
+    ),
+    (
+        "p.ionrc",
+        PLAN.format(2025),
+        "2025",
+        "orbit: none of its windows is in the 1 days from 2026-",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "year", "said"), BY_DATE)
+def test_windows_of_another_date_are_told_with_their_dates_and_a_start(
+    leomix, tmp_path, name, text, year, said
+):
+    (tmp_path / name).write_text(text)
+    path = tmp_path / "s.yaml"
+    names = ", names: {1: S, 2: A}" if name == "p.ionrc" else ""
+    path.write_text(
+        f"start: 2026-08-22T12:00:00Z\nstop: {{days: 1}}\norbit: {{source: contacts, path: {name}"
+        f"{names}}}\nground: {{clusters: [{{name: A}}]}}\nlink: {{preset: paper}}\n"
+        "compute: {seconds_per_round: 60}\nlearning: {method: fedavg, train: false}\n"
+    )
+    done = leomix("contacts", path)
+    assert done.status == 2 and done.err.count("\n") == 1 and "orbit.names" not in done.err
+    assert (
+        said in done.err
+        and f"they are from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z" in done.err
+    )
+    fits = leomix("contacts", path, "--set", f"start={year}-08-22T12:13:03Z")
+    assert (fits.status, fits.out.count("2:13:03")) == (
+        0,
+        1,
+    ) and f"{year}-08-22T12:13:03Z" in done.err
+
+
+@pytest.mark.parametrize("year", [2025, 2027])
+def test_a_cluster_whose_windows_have_another_date_is_told_when_they_are(year):
+    keys = BASE | {"ground": {"clusters": [{"name": "A"}, {"name": "B"}]}, "stop": {"days": 1}}
+    windows = PASS.format(year) + LATER
+    keys |= {"start": FLOWN["start"], "orbit": {"source": "contacts", "windows": windows}}
+    dates = f"from {year}-08-22T12:13:03Z to {year}-08-22T12:19:15Z"
+    with pytest.raises(ValueError, match=f"'A': no window has this site .* {dates} .*; choose st"):
+        lm.plan(scenarios.from_dict(keys | {"link": {"preset": "paper"}}))
+
+
+LINKED = """\
+start: 2026-08-22T00:00:00Z
+stop: {days: 0.1}
+roles: {server: stations, clients: satellites}
+orbit: {source: walker, satellites: 4, planes: 2, altitude_km: 1200, inclination_deg: 53}
+ground: {stations: [{name: S, latitude_deg: 48, longitude_deg: 11}]}
+link: {preset: physical, isl: {between_planes: all, rate_mbps: 1, windows: links.txt}}
+compute: {seconds_per_round: 60}
+learning: {method: fedavg, train: false, model: {kind: vector-mlp}}
+"""
+
+
+@pytest.mark.parametrize("form", ["csv", "ion"])
+def test_links_of_another_date_are_told_with_their_dates(leomix, tmp_path, form):
+    pair = "P01-S01", "P02-S01"
+    for year, said in ((2031, "they are from 2031-"), (2019, "they are from 2019-")):
+        row = "{0},{1},{2}-08-22T12:13:03Z,{2}-08-22T12:19:15Z\n".format(*pair, year)
+        text = f"a,b,start_utc,end_utc\n{row}"
+        if form == "ion":
+            text = PLAN.format(year).replace(" 1 2 ", " {} {} ".format(*pair))
+        (tmp_path / "links.txt").write_text(text)
+        (tmp_path / "s.yaml").write_text(LINKED)
+        done = leomix("contacts", tmp_path / "s.yaml", "--isl")
+        assert done.status == 2 and said in done.err and "12:13:03Z" in done.err, done.err
+        assert f"start{': ' if year > 2026 else ' at '}{year}-08-22T12:13:03Z" in done.err

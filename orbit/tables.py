@@ -1,36 +1,64 @@
-"""Tables of windows as tools write them: separators, lines above the header, units, durations."""
+"""Tables as tools write them: separators, lines above the header, spellings, units, durations."""
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from math import isfinite, nan, pi
 
 import numpy as np
 
 from orbit.checks import shown
-from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, Row, Table, TableError
+from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, TableError
 
 OnBad = Callable[[TableError], None]
 """Is told of each row that is left out."""
 
+OF_PASSES = ("satellite", "site", "rise_utc", "set_utc")
+"""Columns that a table of passes has at least."""
 _SEPARATORS = (",", ";", "\t")
 _BLANKS = re.compile(r"\s{2,}")
 _MOST_ABOVE = 50
 """Lines above a header that are looked through for it."""
 _RULE = re.compile(r"\s*[-=]{2}[-=\s]*")
 """The line of dashes that reports draw below a header."""
+_DATUM = re.compile(r"[+-]?\.?\d[\d\s.,:/+TZ-]*(?:e[+-]?\d+)?", re.IGNORECASE)
+"""A number or a time, which no column is called."""
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _ABSENT = frozenset(("", "null", "none", "nan", "nat", "n/a", "na", "-", "--"))
 _NO_NAME = frozenset(("", "null", "none", "nan"))
 
 
 @dataclass(frozen=True)
-class WindowRow(Row):
-    """A row whose cells may be absent, in other units, or with a decimal comma."""
+class _Line:
+    source: str
+    line: int
 
+    def error(self, message: str) -> TableError:
+        """The error to raise for this line."""
+        return TableError(f"{self.source}:{self.line}: {message}")
+
+
+@dataclass(frozen=True)
+class Table(_Line):
+    """A header line with its columns, and the rows below it, read on demand."""
+
+    columns: tuple[str, ...]
+    rows: "Iterator[Row]"
+
+
+@dataclass(frozen=True)
+class Row(_Line):
+    """The cells of a row (without blanks around them) by column.
+
+    They may be absent, in other units, or have a decimal comma.
+    """
+
+    cells: dict[str, str]
     decimal_comma: bool = False
 
     def absent(self, column: str) -> bool:
@@ -39,20 +67,29 @@ class WindowRow(Row):
 
     def name(self, column: str) -> str:
         """A cell that must name something."""
-        if self.cells[column].lower() in _NO_NAME:
+        text = self.cells[column]
+        if text.lower() in _NO_NAME:
             raise self.error(f"{column} is empty; give a name, or leave the whole column out")
-        return super().name(column)
+        if not text.isprintable():
+            what = f"{text!r:.60} has characters that cannot be shown"
+            raise self.error(f"{column} {what}; retype it")
+        return text
 
     def number(self, column: str) -> float:
         """A finite number as it is written, without its unit."""
         return self._read(column, self.cells[column])
 
+    def with_point(self, column: str) -> str:
+        """A cell with a decimal point, where it is a number with a decimal comma."""
+        return self._with_point(self.cells[column])
+
+    def _with_point(self, text: str) -> str:
+        is_comma = self.decimal_comma and _DECIMAL_COMMA.fullmatch(text)
+        return text.replace(",", ".") if is_comma else text
+
     def _read(self, column: str, text: str) -> float:
-        plain = text
-        if self.decimal_comma and re.fullmatch(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", text):
-            plain = text.replace(",", ".")
         try:
-            value = float(plain)
+            value = float(self._with_point(text))
         except ValueError:
             value = nan
         if not isfinite(value) or "_" in text:
@@ -82,10 +119,9 @@ class WindowRow(Row):
             raise self.error(f"{column} {shown(self.cells[column])}: {error}") from None
 
     def _duration(self, column: str, text: str) -> tuple[float, float] | None:
-        """Seconds of 0:07:01, 7:01 below a header that says which, 0 days 00:07:01, or PT7M1S."""
-        if match := _ISO_DURATION.fullmatch(text):
-            numbers = [float(part or 0) for part in match.groups()]
-            return float(np.dot(numbers, (86_400.0, 3600.0, 60.0, 1.0))), 1.0
+        """Seconds of 0:07:01, 7:01 below a header that says which, 0 days 00:07:01, or 7m 1s."""
+        if spelt := spelt_duration(text, decimal_comma=self.decimal_comma):
+            return spelt
         match = _SEXAGESIMAL.fullmatch(text)
         if match is None:
             return None
@@ -105,12 +141,12 @@ class WindowRow(Row):
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
 _SEXAGESIMAL = re.compile(r"(?:(\d+) days?,? \+?)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d*)?))?")
-_ISO_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?")
+_PART_OF_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]+)[\s,]*")
 
 
 # Units of other tools, as factors to ours.
 
-_UNITS: dict[str, dict[str, float]] = {
+UNITS: dict[str, dict[str, float]] = {
     "s": {
         **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
         **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
@@ -149,13 +185,29 @@ _CLOCK_FORM = re.compile(r"d?d?:?h{1,2}:m{1,2}(:s{1,2})?(\.s+)?|m{1,2}:s{1,2}|mi
 def _factor_of(name: str, unit: str) -> float:
     """The factor from a unit by its name to one of ours; ValueError for another one."""
     plain = " ".join(name.lower().rstrip(".").split())
-    found = _UNITS[unit].get(plain)
+    found = UNITS[unit].get(plain)
     if found is None:
         raise ValueError(
             f"{name!r} is no unit of {_MEANING[unit]} that is known; use {_EXAMPLES[unit]}, and "
             "name the unit in the header"
         )
     return found
+
+
+def spelt_duration(text: str, *, decimal_comma: bool = False) -> tuple[float, float] | None:
+    """Seconds of 372.1 s, 6m 12s, 1 h 02 min or PT6M12S, and one of their last digit; else None."""
+    plain = re.sub(r"^p(\d+d)?t(?=\d)", lambda days: days[1] or "", text.strip().lower())
+    if decimal_comma:
+        plain = re.sub(r"(?<=\d),(?=\d)", ".", plain)
+    parts = _PART_OF_DURATION.findall(plain)
+    units = {**UNITS["s"], "m": 60.0}
+    scales = [units.get(unit, nan) for _, unit in parts]
+    in_order = all(longer > shorter for longer, shorter in pairwise([*scales, 0.0]))
+    if not parts or not in_order or _PART_OF_DURATION.sub("", plain):
+        return None
+    numbers = [number for number, _ in parts]
+    decimals = len(numbers[-1].partition(".")[2])
+    return float(np.dot(np.array(numbers, float), scales)), 10.0**-decimals * scales[-1]
 
 
 def header_factor(header: str, unit: str) -> float:
@@ -168,7 +220,7 @@ def header_factor(header: str, unit: str) -> float:
         inside = bracket[1].strip()
         is_form = unit == "s" and _CLOCK_FORM.fullmatch(inside.lower())
         return 1.0 if is_form or not inside else _factor_of(inside, unit)
-    known = _UNITS[unit]
+    known = UNITS[unit]
     if unit == "km_s":
         plain = re.sub(r"[ _]+", "_", header.lower())
         ends = [name for name in known if re.search(rf"(^|[_ ]){re.escape(name)}$", plain)]
@@ -179,7 +231,7 @@ def header_factor(header: str, unit: str) -> float:
         return known[last]
     found = {known[word] for word in words if word in known and len(word) > 1}
     # A lonely "min" is the least one of other quantities.
-    others = {name for kind, names in _UNITS.items() if kind != unit for name in names} - {"min"}
+    others = {name for kind, names in UNITS.items() if kind != unit for name in names} - {"min"}
     if len(found) > 1 or (not found and last in others):
         raise ValueError(
             f"its header does not tell the unit; name it like {_bare(header)} ({unit}), with "
@@ -193,6 +245,11 @@ def _bare(header: str) -> str:
 
 
 # Rows of a text.
+
+
+def letters_of(name: str) -> str:
+    """A name without case and separators: that of rise_utc, Rise UTC and riseUtc is one."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 @dataclass(frozen=True)
@@ -210,37 +267,69 @@ class _Form:
         reader = csv.reader([line], delimiter=self.separator, strict=True, skipinitialspace=True)
         return [cell.strip() for cell in next(reader)]
 
+    def has_cells(self, line: str, count: int) -> bool:
+        """Whether a line is a row of so many cells."""
+        try:
+            return len(self.cells(line)) == count
+        except csv.Error:
+            return False
 
-def parse_window_table(
+    def columns(self, line: str, names: Collection[str]) -> list[str]:
+        """The cells of a header; those that are one of `names` but for its spelling are that."""
+        cells = [" ".join(cell.split()) for cell in self.cells(line)]
+        missing = {letters_of(name): name for name in names if name not in cells}
+        return [cell if cell in names else missing.pop(letters_of(cell), cell) for cell in cells]
+
+
+def header_of(
+    line: str, names: Collection[str], is_header: Callable[[Collection[str]], bool]
+) -> tuple[_Form, list[str]] | None:
+    """How a line separates its columns and what they are called, if it `is_header`."""
+    for separator in (*_SEPARATORS, None):
+        form = _Form(separator)
+        with suppress(csv.Error):
+            if is_header(cells := form.columns(line, names)):
+                return form, cells
+    return None
+
+
+def parse_table(
     text: str,
     source: str,
+    names: Collection[str],
     is_header: Callable[[Collection[str]], bool],
+    needed: Sequence[str] = (),
     on_bad: OnBad | None = None,
+    most_rows: int = MOST_ROWS,
 ) -> Table:
     """The header of a table and its rows, on demand; blank lines and # comments are skipped.
 
     Columns are separated by commas, semicolons, tabs, or two blanks and more, whichever the header
-    has. It is the first line that `is_header`, or the first line of all: reports have lines above,
-    and a line of dashes below it.
-    Raises TableError for a broken quotation, no row, a column twice, and for each row of another
-    length, or tells `on_bad` of it.
+    has; those that are called like one of `names` but for case and separators have that name, and
+    one without a name, as the index of pandas, is no column. The header is the first line that
+    `is_header`, or the first line of all: reports have lines above, and a line of dashes below it.
+    Raises TableError for a broken quotation, no row, a header that is missing (it has the columns
+    `needed`), a column twice, and for each row of another length, or tells `on_bad` of it; its rows
+    do behind `most_rows`.
     """
     lines = _numbered(text.removeprefix("\ufeff"), source)
     above = list(islice(lines, _MOST_ABOVE))
-    if not above:
-        raise TableError(f"{source}:1: no rows found; give a header line and one row or more below")
-    place, form, header = _header(above, is_header, source)
+    place, form, header = _header(above, is_header, names, source, needed)
     below = above[place + 1 :]
     if below and _RULE.fullmatch(below[0][1]):
         below = below[1:]
-    table = Table(
-        source, above[place][0], tuple(header),
-        _rows(chain(below, lines), source, form, header, on_bad),
-    )  # fmt: skip
-    twice = next((name for name, times in Counter(header).items() if name and times > 1), None)
+    first = list(islice(chain(below, lines), 1))
+    rows = _rows(chain(first, below[1:], lines), source, form, header, on_bad, most_rows)
+    table = Table(source, above[place][0], tuple(filter(None, header)), rows)
+    twice = next((name for name, times in Counter(table.columns).items() if times > 1), None)
     if twice is not None:
         raise table.error(f"column {shown(twice)} comes twice; keep one of them")
+    if not first:
+        raise table.error(NO_ROWS)
     return table
+
+
+NO_ROWS = "no rows found; give a header line and one row or more below it"
 
 
 def _numbered(text: str, source: str) -> Iterator[tuple[int, str]]:
@@ -253,7 +342,7 @@ def _numbered(text: str, source: str) -> Iterator[tuple[int, str]]:
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
             continue
         whole = pending + line.strip("\r\n")
-        # Only a header is broken into lines inside its quotation marks.
+        # A header that is broken into lines inside its quotation marks is one line.
         if first and whole.count('"') % 2 and len(whole) <= LONGEST_ROW:
             pending = whole + " "
             continue
@@ -265,30 +354,56 @@ def _numbered(text: str, source: str) -> Iterator[tuple[int, str]]:
 
 
 def _header(
-    lines: list[tuple[int, str]], is_header: Callable[[Collection[str]], bool], source: str
+    lines: list[tuple[int, str]],
+    is_header: Callable[[Collection[str]], bool],
+    names: Collection[str],
+    source: str,
+    needed: Sequence[str],
 ) -> tuple[int, _Form, list[str]]:
     """Which of the lines is the header, how it separates columns, and their names."""
     for place, (_, line) in enumerate(lines):
-        for separator in (*_SEPARATORS, None):
-            try:
-                cells = _names(_Form(separator).cells(line))
-            except csv.Error:
-                continue
-            if is_header(cells):
-                return place, _Form(separator), cells
+        if header := header_of(line, names, is_header):
+            return place, *header
+    if not lines:
+        raise TableError(f"{source}:1: {NO_ROWS}")
     number, line = lines[0]
     separator = max(_SEPARATORS, key=line.count)
     form = _Form(separator if separator in line or not _BLANKS.search(line.strip()) else None)
     try:
-        return 0, form, _names(form.cells(line))
+        cells = form.columns(line, names)
     except csv.Error as error:
+        raise TableError(f"{source}:{number}: {error}; {_QUOTES}") from None
+    if any(map(_DATUM.fullmatch, cells)):
         raise TableError(
-            f"{source}:{number}: {error}; check the quotation marks of this row"
-        ) from None
+            f"{source}:{number}: the header line is missing, as {shown(line)} has no names of "
+            f"columns; add one above it, with the columns {', '.join(needed)}"
+        )
+    return 0, form, cells
 
 
-def _names(cells: list[str]) -> list[str]:
-    return [" ".join(cell.split()) for cell in cells]
+_QUOTES = "check the quotation marks of this row"
+
+
+def _joined(lines: Iterator[tuple[int, str]], form: _Form, width: int) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers; those that a quotation spans are one where that is a row."""
+    ahead: deque[tuple[int, str]] = deque()
+    while (first := ahead.popleft() if ahead else next(lines, None)) is not None:
+        number, line = first
+        if line.count('"') % 2:
+            parts = [line]
+            length = len(line)
+            for following in chain(tuple(ahead), lines):
+                if len(parts) > len(ahead):
+                    ahead.append(following)
+                parts.append(following[1])
+                length += len(following[1]) + 1
+                if following[1].count('"') % 2 or length > LONGEST_ROW:
+                    break
+            if form.has_cells("\n".join(parts), width):
+                line = "\n".join(parts)
+                for _ in parts[1:]:
+                    ahead.popleft()
+        yield number, line
 
 
 def _rows(
@@ -297,13 +412,12 @@ def _rows(
     form: _Form,
     header: list[str],
     on_bad: OnBad | None,
+    most_rows: int,
 ) -> Iterator[Row]:
     decimal_comma = form.separator != ","
-    count = 0
-    for number, line in lines:
-        count += 1
-        if count > MOST_ROWS:
-            raise TableError(f"{source}:{number}: more than {MOST_ROWS} rows; give a part of it")
+    for count, (number, line) in enumerate(_joined(lines, form, len(header)), 1):
+        if count > most_rows:
+            raise TableError(f"{source}:{number}: more than {most_rows} rows; give a part of it")
         problem = ""
         cells: list[str] = []
         if len(line) > LONGEST_ROW:
@@ -312,7 +426,7 @@ def _rows(
             try:
                 cells = form.cells(line)
             except csv.Error as error:
-                problem = f"{error}; check the quotation marks of this row"
+                problem = f"{error}; {_QUOTES}"
         if not problem and not any(cells):
             continue
         if not problem and len(cells) > len(header) and not any(cells[len(header) :]):
@@ -324,7 +438,7 @@ def _rows(
             )
         if not problem:
             named = dict(zip(header, cells, strict=True))
-            yield WindowRow(source, number, named, decimal_comma)
+            yield Row(source, number, named, decimal_comma)
         elif on_bad is None:
             raise TableError(f"{source}:{number}: {problem}")
         else:
