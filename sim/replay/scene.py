@@ -20,7 +20,7 @@ import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints
 from orbit.utc import Start
-from sim.analysis.judged import Judged, judged_by, judged_together
+from sim.analysis.judged import Judged, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
 from sim.errors import InputError
@@ -116,7 +116,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     colours = _colours(list(runs.values()))
-    judged = judged_together(judged_by(run.manifest) for run in runs.values())
+    judged = judged_together(run.summary for run in runs.values())
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": _clock_end_s(end_s, unit_s),
@@ -135,6 +135,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
         ),
         "judged_by": judged,
+        "figure": _called(judged, [run.summary for run in runs.values()]),
         "runs": [
             _of_run(label, run, own, sky, end_s, unit_s)
             | {"learnt": _learnt(run, judged, end_s, unit_s)}
@@ -401,6 +402,14 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     )
     late = np.where(served, np.maximum(start - rise, 0), NOT_SERVED)
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
+
+
+def _called(judged: Judged, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the figure is called by which runs are judged."""
+    if judged == Judged.ACCURACY:
+        return "Accuracy"
+    tokens = any(summary["accuracy_final"] is not None for summary in runs)
+    return "Loss of the next token (nats)" if tokens else "Loss"
 
 
 def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, str]:
