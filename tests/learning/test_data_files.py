@@ -8,6 +8,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from learning.data import data_files, load_samples
 from tests.kit.learning import (
@@ -18,6 +20,7 @@ from tests.kit.learning import (
     ModelConfig,
     Question,
     Text,
+    channels_first,
     read_jsonl,
 )
 
@@ -254,7 +257,6 @@ def packed(**members):
     return file.getvalue()
 
 
-SIGNED = IMAGES / 255 - 0.5
 ONE_NAN = np.where(np.arange(60) == 7, np.nan, 0.5)[:, None]
 OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
 PICKLE, NUMPY = b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00junk"
@@ -274,11 +276,8 @@ ARRAYS = [
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
     ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
-    (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
-    (r"x\[0\] holds .* divide by the largest value$", xy(IMAGES.astype("f4"))),
-    (r"x\[0\] holds -.* 0 to 1 .*: subtract the least value, then div", xy(SIGNED)),
     (
-        r"x\[7\] holds nan; .* in 0 to 1 .*: fill what is not finite, or",
+        r"x\[7\] holds nan; it must be finite, .*: fill what is not finite, or",
         xy(np.where(np.isnan(ONE_NAN)[..., None, None], ONE_NAN[..., None, None], IMAGES / 255)),
     ),
     (r"x\[7\] holds nan; it must be finite, as float32 too: fill what is not", xy(ONE_NAN)),
@@ -288,20 +287,36 @@ ARRAYS = [
     ),
     (r"x\[0\] holds 1e\+300; .* divide by the largest magnitude", xy(np.full((60, 2), 1e300))),
     (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
-    ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
+    (r"put channels last, .*: x = np.moveaxis\(x, 1, -1\)", xy(IMAGES.transpose(0, 3, 1, 2))),
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
 ]
 WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
 
 
-@pytest.mark.parametrize("images", [IMAGES / 255 - 0.5, IMAGES.astype("f4"), -IMAGES * 3.1])
-def test_what_a_refusal_of_values_advises_brings_them_into_range(images, tmp_path):
-    file = write(tmp_path / "data.npz", xy(images))
-    said = refused("must be finite", "npz", path=file)
-    if "subtract the least" in said:
-        images = images - images.min()
-    load("npz", path=write(tmp_path / "mended.npz", xy(images / images.max())))
+@pytest.mark.parametrize("images", [IMAGES / 64 - 2, IMAGES.astype("f4"), -IMAGES * 3.1])
+def test_numbers_of_images_stay_as_they_are(images, tmp_path):
+    samples = load("npz", path=write(tmp_path / "data.npz", split(x=images)))
+    np.testing.assert_array_equal(samples.test["a"].x, np.moveaxis(images, -1, 1)[40:].astype("f4"))
+
+
+@given(st.tuples(*[st.integers(1, 14)] * 3))
+@example((4, 16, 16))
+@example((2, 16, 20))
+@example((13, 64, 64))
+def test_images_with_bands_first_are_refused_and_what_is_advised_is_taken(shape):
+    images = np.zeros((2, *shape), np.uint8)
+    if not shape[0] < min(shape[1:]):
+        assert channels_first("x", images).shape == (2, shape[2], *shape[:2])
+        return
+    with pytest.raises(ValueError, match="put channels last") as refusal:
+        channels_first("x", images)
+    bands, rows, columns = shape
+    mended = [np.moveaxis(images, 1, -1)]
+    assert ("np.swapaxes(x, 1, 2)" in str(refusal.value)) == (rows != columns)
+    assert channels_first("x", mended[0]).shape == (2, bands, rows, columns)
+    if rows != columns:
+        assert channels_first("x", np.swapaxes(images, 1, 2)).shape == (2, columns, rows, bands)
 
 
 @pytest.mark.parametrize(("kind", "message", "rows"), WRONG)
