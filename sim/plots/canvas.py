@@ -26,10 +26,6 @@ class Run(Protocol):
         """The manifest."""
 
     @property
-    def summary(self) -> Mapping[str, Any]:
-        """Its figures."""
-
-    @property
     def critical_path(self) -> CriticalPath:
         """Where the simulated time went."""
 
