@@ -255,7 +255,7 @@ Fingerprint = tuple[str, int, int]
 """Path, bytes and time of the last change, ns, of a file."""
 Fingerprints = tuple[Fingerprint, ...]
 
-MOST_ENTRIES = 20_000
+MOST_ENTRIES = 200_000
 """Most files and folders in a folder of data or weights; more are half a disk, named by mistake."""
 
 

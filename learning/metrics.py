@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
@@ -41,6 +42,8 @@ class Score(TypedDict):
 
 VALIDATED = ("validation_accuracy", "validation_loss")
 """Figures of a score that are means over validation samples; all others are over test samples."""
+LOSSES = ("loss", "validation_loss")
+"""Losses of the model that is trained."""
 COUNTS = ("samples", "validation_samples")
 """Numbers of test and of validation samples in a score."""
 FIGURE_WEIGHTS = "figure_weights"
@@ -72,10 +75,10 @@ def figures_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def pooled_figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of all clusters' samples together, from a score of each cluster.
 
-    A figure is a mean over the clusters that have it.
+    A figure is a mean over the clusters that have it (:func:`having`).
     """
     pooled: dict[str, Any] = {
-        figure: _mean([(row.get(figure), _weight(row, figure)) for row in rows])
+        figure: _mean(having(figure, [(row.get(figure), _weight(row, figure)) for row in rows]))
         for figure in figures_in(rows)
     }
     for count in COUNTS:
@@ -90,9 +93,19 @@ def _weight(row: Mapping[str, Any], figure: str) -> float:
     return row.get(FIGURE_WEIGHTS, {}).get(figure, samples)
 
 
-def _mean(values: list[tuple[float | None, float]]) -> float | None:
-    """Mean by weight of what was measured, None if nothing was."""
+def having(figure: str, values: Iterable[tuple[float | None, float]]) -> list[tuple[float, float]]:
+    """Return the values of a figure that count in its mean, of pairs of a value and its weight.
+
+    What is no number is left out, as of a class of which a cluster has no samples, unless nothing
+    else is there; not so of a loss, of which it says that training diverged.
+    """
     found = [(value, weight) for value, weight in values if value is not None and weight]
+    numbers = [pair for pair in found if not math.isnan(pair[0])]
+    return found if figure in LOSSES else numbers or found
+
+
+def _mean(found: Sequence[tuple[float, float]]) -> float | None:
+    """Mean by weight of what was measured, None if nothing was."""
     total = sum(weight for _, weight in found)
     return sum(value * weight for value, weight in found) / total if total else None
 

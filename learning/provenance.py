@@ -15,7 +15,7 @@ from learning.files import SOURCE, files_under, fingerprints_under, source_finge
 from learning.settings import LearningConfig
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
-READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")
+READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets", "pillow")
 SETTINGS = (
     "ATEN_CPU_CAPABILITY",
     "CUBLAS_WORKSPACE_CONFIG",

@@ -284,12 +284,19 @@ class Data(Settings):
         str,
         setting("name of the data set, or MODULE:FUNCTION for a custom one", min_length=1),
     ] = "digits"
-    path: Annotated[Text, setting("file of the data set, for kinds that are read from one")] = None
+    path: Annotated[
+        Text, setting("file or folder of the data set, for kinds that are read from one")
+    ] = None
     paths: Annotated[
         dict[str, str],
         AfterValidator(FrozenDict),
-        setting("one file per cluster, by the cluster's name, in place of path"),
+        setting("one file or folder per cluster, by the cluster's name, in place of path"),
     ] = NO_ENTRIES
+    size: Annotated[
+        int,
+        setting("height and width to which images of files are scaled, pixels", ge=1, le=4096),
+        Later(),
+    ] = 32
     columns: Annotated[Columns, setting("names of the columns, where they differ")] = Columns()
     tokens: Annotated[int, setting("longest text that is kept, tokens", ge=2, le=1_000_000)] = 128
     objective: Annotated[

@@ -150,8 +150,11 @@ def _unknown_key(place: _Place) -> Statement:
     near = [".".join(above) + path for path in below if path.replace(".", "_") == said][:1]
     near = near or get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
     if not near:
-        # From the end, so that of keys with one name the shallowest, or the first, is suggested.
-        paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
+        # From the end, so that of keys with one name the shallowest, or the first, is suggested;
+        # within a section from that one: a key of the same name means something else elsewhere.
+        section = "".join(above[:1]) + "." if place.path[1:] else ""
+        known = (path for path in _all_keys(Scenario) if path.startswith(section))
+        paths = sorted(known, key=lambda path: path.count("."))
         elsewhere = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
         near = [elsewhere[name] for name in get_close_matches(key, elsewhere, n=1, cutoff=0.85)]
     if near:

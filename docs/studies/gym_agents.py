@@ -72,7 +72,7 @@ Policy = Callable[[np.ndarray], np.ndarray]
 
 def trained_kj(run: sim.Result) -> float:
     """Return the energy of all training until the target, with so many watts for each device."""
-    rounds = (one.device_rounds for one in run.evaluations if one.accuracy >= TARGET)
+    rounds = (one.device_rounds for one in run.evaluations if one.is_at(TARGET))
     return float(next(rounds, None) or math.inf) * ROUND_S * POWER_W / 1e3
 
 

@@ -147,6 +147,7 @@ OF_TEXTS = ("tokens", "objective")
 DATA_KEYS = {
     "digits": (*SHARING, *SET_ASIDE),
     "digit-images": (*SHARING, *SET_ASIDE),
+    "images": (*SHARING, "path", "paths", "size", "test_fraction", *READING),
     "jsonl": (*SHARING, *FILES, *OF_TEXTS),
     "npz": (*SHARING, *FILES),
     "hf": (*SHARING, *FILES, *OF_TEXTS),

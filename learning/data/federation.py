@@ -48,10 +48,10 @@ def cluster_domains(
     elif by_domain and table.domains is not None:
         splits, device = _by_domain(table, config)
     elif by_domain and split is not None:
-        raise ValueError(
-            f"learning.data.split.kind: {table.file} has no domains; name their column in "
-            "learning.data.columns.domain, or use another kind"
-        )
+        helps = "name their column in learning.data.columns.domain, or use another kind"
+        if config.data.kind == "images":  # which has no columns
+            helps = "use another kind, or paths, with a folder for each cluster"
+        raise ValueError(f"learning.data.split.kind: {table.file} has no domains; {helps}")
     else:
         whole_file = _split(table, np.arange(len(table.labels)), config, "", table.file)
         splits = _pooled([whole_file], table.file, config)

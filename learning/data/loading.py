@@ -22,6 +22,7 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
         "digits": "learning.data.embedded:digits",
         "digit-images": "learning.data.embedded:digit_images",
         "hf": "learning.data.texts:hf",
+        "images": "learning.data.images:images",
         "jsonl": "learning.data.texts:jsonl",
         "npz": "learning.data.npz:npz",
         "synthetic": "learning.data.embedded:synthetic",

@@ -20,7 +20,7 @@ from learning.data.table import Table, check_label, class_numbers, cluster_files
 from learning.hardware import free_bytes
 from learning.settings import LearningConfig
 
-#: What was read: uint8 or floating point, (n, d) or (n, C, H, W).
+#: What was read: uint8, of which 255 is 1, or floating point, (n, d) or (n, C, H, W).
 Pixels = NDArray[Any]
 BRIGHTEST = np.float32(255)
 LARGEST = float(np.finfo(np.float32).max)
@@ -55,42 +55,46 @@ def rows_in(arrays: Sequence[tuple[str, Pixels]]) -> Callable[[Rows], NDArray[np
 def channels_first(name: str, array: NDArray[Any]) -> Pixels:
     """Return vectors (n, d) as they are, and images of both forms as (n, C, H, W).
 
-    Raises :class:`ValueError` for another type or shape, and for values out of range: images of
-    floating-point numbers lie in 0..1, and vectors are finite, as float32 too.
+    Raises :class:`ValueError` for another type or shape, for images whose channels seem to come
+    first, and for floating-point numbers that are not finite, as float32 too.
     """
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise ValueError(f"{name} is {array.dtype}; save it as uint8, or as float in 0 to 1")
+        raise ValueError(f"{name} is {array.dtype}; save it as uint8 (0 to 255), or as float")
     if array.ndim not in (2, 3, 4) or 0 in array.shape[1:]:
         raise ValueError(
             f"{name} has shape {array.shape}; it must be (n, H, W, C) or (n, H, W) of images, or "
             "(n, d) of vectors"
         )
-    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] > 4:
-        raise ValueError(f"{name} has shape {array.shape}; put channels last: (n, H, W, C)")
+    if array.ndim == 4 and (said := _bands_first(*array.shape[1:])):
+        raise ValueError(f"{name} has shape {array.shape}; {said}")
     if array.dtype.kind == "f":
-        lowest, highest = (-LARGEST, LARGEST) if array.ndim == 2 else (0.0, 1.0)
-        # written so that what is not a number fails too
-        wrong = ~((lowest <= array) & (array <= highest))
+        wrong = ~(np.abs(array) <= LARGEST)  # written so that what is not a number fails too
         if wrong.any():
             row = int(wrong.reshape(len(array), -1).any(1).argmax())
             value = array[row][wrong[row]][0]
-            raise ValueError(f"{name}[{row}] holds {value}; {_in_range(array)}")
+            helps = "divide by the largest magnitude"
+            if not np.isfinite(array).all():
+                helps = "fill what is not finite, or remove its rows"
+            raise ValueError(
+                f"{name}[{row}] holds {value}; it must be finite, as float32 too: {helps}"
+            )
     if array.ndim == 3:
         return array[:, None]
     return np.moveaxis(array, -1, 1)
 
 
-def _in_range(array: Pixels) -> str:
-    """Say in what range values must lie, and what brings those of ``array`` there."""
-    image = array.ndim > 2
-    must = "it must be finite" + (" and in 0 to 1 (or uint8)" if image else ", as float32 too")
-    if not np.isfinite(array).all():
-        return f"{must}: fill what is not finite, or remove its rows"
-    if not image:
-        return f"{must}: divide by the largest magnitude"
-    if array.min() < 0.0:
-        return f"{must}: subtract the least value, then divide by the largest of what results"
-    return f"{must}: divide by the largest value"
+def _bands_first(height: int, width: int, channels: int) -> str:
+    """Say what to do about images whose first axis is shorter than both others; "" of all others.
+
+    These are bands where the others are alike; else nobody can tell them from low images of many.
+    """
+    if height >= min(width, channels):
+        return ""
+    last = "put channels last, (n, H, W, C): x = np.moveaxis(x, 1, -1)"
+    if width == channels:
+        return last
+    low = f"{height} x {width} pixels of {channels} channels"
+    return f"{last}; or, if these are {low}, turn them: x = np.swapaxes(x, 1, 2)"
 
 
 #: Name of the array of labels and of that of domains, where the configuration gives none.

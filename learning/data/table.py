@@ -126,6 +126,11 @@ def cluster_files(config: LearningConfig) -> list[str]:
     files = [paths[cluster] for cluster in config.clusters] if paths else list(data.named)
     for path in files if data.kind in FILES_ONLY else ():
         if Path(path).exists():  # a missing file is reported where it is opened
+            if data.kind == "npz" and Path(path).is_dir():
+                raise ValueError(
+                    f"{path}: is a folder; name a regular file, or set learning.data.kind to "
+                    "images for a folder of images per class"
+                )
             check_regular(path)
     return files
 

@@ -18,6 +18,7 @@ from learning.training.device_state import folded
 from learning.training.task import Task
 from learning.values.lazy import LARGE_BYTES
 from learning.values.operation import operation
+from learning.values.store import bytes_of
 
 
 @operation()
@@ -68,5 +69,4 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
         return True
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
-    bits = (t.contiguous().reshape(-1).view(torch.uint8) for t in (one, other))
-    return torch.equal(*bits)
+    return torch.equal(bytes_of(one), bytes_of(other))

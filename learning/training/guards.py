@@ -16,6 +16,7 @@ from learning.models.stacked import finite_rows
 from learning.training.state import moved_in_model, moved_in_state
 from learning.training.task import changes_in_place
 from learning.values.operation import operation
+from learning.values.store import bytes_of
 
 if TYPE_CHECKING:
     from learning.models.stacked import Tensors
@@ -150,6 +151,6 @@ class Frozen:
 
 def fingerprint(tensor: Tensor) -> bytes:
     """Return a hash of a tensor's numbers, shape and format."""
-    flat: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
     about = f"{tuple(tensor.shape)} {tensor.dtype}".encode()
+    flat = bytes_of(tensor).cpu().numpy()
     return hashlib.blake2b(flat, digest_size=16, key=hashlib.blake2b(about).digest()).digest()

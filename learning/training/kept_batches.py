@@ -13,7 +13,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from learning.architecture.kinds import text_shape
@@ -21,7 +20,7 @@ from learning.data.samples import InputSpec
 from learning.models.blocks import BlockModel
 from learning.settings import ModelConfig
 from learning.values.reuse import EMBEDDED, Cache
-from learning.values.store import packed, unpacked
+from learning.values.store import bytes_of, packed, unpacked
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -86,8 +85,7 @@ class KeptBatches:
 
 def _add(digest: _Hash, name: str, tensor: Tensor) -> None:
     digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-    flat = tensor.detach().contiguous().flatten()
-    digest.update(flat.view(torch.uint8).numpy().data)
+    digest.update(bytes_of(tensor).numpy().data)
 
 
 def _unpacked(data: bytes, rows: int) -> Embedded:

@@ -28,6 +28,7 @@ from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
 from learning.values.operation import operation
 from learning.values.reuse import Cache
+from learning.values.store import bytes_of
 
 
 def before_rounds(config: LearningConfig) -> LearningConfig:
@@ -383,20 +384,13 @@ def test_labels(task: Task) -> dict[str, Any]:
         labels = test.y.cpu().numpy()
         counts += np.bincount(labels, minlength=classes)
         # The first and the last sample tell an order of pixels, or a domain, from another one.
-        ends = (_bytes_of(test.x[place]) for place in (0, -1) if len(labels))
+        ends = (bytes_of(test.x[place]).cpu().numpy().tobytes() for place in (0, -1) if len(labels))
         apart[labels.tobytes(), *ends] = len(labels)
     return {
         "choices": classes,
         "samples": counts.tolist(),
         "distinct": sum(apart.values()),
     }
-
-
-def _bytes_of(tensor: Tensor) -> bytes:
-    """Return the bytes of a tensor, also of a type that NumPy does not know."""
-    flat: Any = tensor.contiguous().reshape(-1).view(torch.uint8).cpu().numpy()
-    found: bytes = flat.tobytes()
-    return found
 
 
 @operation()

@@ -171,6 +171,16 @@ def _aligned(tensor: Any) -> Any:
     return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
 
 
+def bytes_of(tensor: Any) -> Any:
+    """Return the numbers of a tensor as uint8 (n,): of any format, shape and strides."""
+    import torch
+
+    flat = tensor.detach().reshape(-1)
+    if flat.stride(0) != 1:  # also of one number, which torch takes for contiguous in any case
+        flat = flat.clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8)
+
+
 def as_file(tensors: Tensors) -> bytes:
     """Return ``tensors`` as the bytes of a safetensors file: the same ones for the same tensors."""
     # Stacked states share memory between devices (expand): a file has a copy for each.
@@ -200,8 +210,6 @@ def _written(tensors: Mapping[str, Rows]) -> Iterator[Any]:
     It would copy all numbers three times on the way: a server's model of many gigabytes could not
     be kept beside itself.
     """
-    import torch
-
     order = list(FORMATS)
     kinds = {
         name: str(rows.parts[0].dtype).removeprefix("torch.") for name, rows in tensors.items()
@@ -220,4 +228,4 @@ def _written(tensors: Mapping[str, Rows]) -> Iterator[Any]:
     yield text
     for name in names:
         for part in tensors[name].parts:
-            yield part.cpu().contiguous().view(torch.uint8).numpy()
+            yield bytes_of(part.cpu()).numpy()

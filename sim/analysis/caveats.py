@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.loss_course import STILL
-from sim.analysis.targets import Evaluation
+from sim.analysis.targets import Evaluation, accuracies
 from sim.facts.status import COMPLETE, INTERRUPTED
 from statements import Code, Other, Statement, filled
 
@@ -71,14 +71,15 @@ class NothingLearnt:
     ``start``, ``best`` and ``final`` are means over its runs; ``samples`` are those of the test set
     of one run, and ``chance`` is the rise that these samples cannot tell from none at 95 %. The
     losses are those of start, end and best, None where they are not known. Runs that are
-    ``judged`` by their loss are those whose loss at the end is not below that at the start.
+    ``judged`` by their loss are those whose loss at the end is not below that at the start; of
+    these the accuracies are None where nothing measures one.
     ``guessed`` is the accuracy of a constant answer, None where it is not known: an accuracy that
     is above that at the start, and not above this by more than chance, is no better than a guess.
     """
 
-    start: float
-    best: float
-    final: float
+    start: float | None
+    best: float | None
+    final: float | None
     samples: int
     chance: float
     loss_start: float | None
@@ -96,8 +97,8 @@ class NothingLearnt:
         """
         if self.judged == Judged.LOSS:
             return bool(_change(self.loss_start, self.loss_best) < -STILL)
-        by_guess = max(self.start, self.guessed or 0.0)
-        return self.best - by_guess > max(self.chance, NOTICED)
+        by_guess = max(self.start or 0.0, self.guessed or 0.0)
+        return (self.best or 0.0) - by_guess > max(self.chance, NOTICED)
 
     @property
     def loss_fell(self) -> bool | None:
@@ -112,7 +113,7 @@ class NothingLearnt:
             return "what was learnt was lost again"
         if self.judged == Judged.LOSS:
             return "nothing was learnt"
-        if self.final - self.start > self.chance:
+        if (self.final or 0.0) - (self.start or 0.0) > self.chance:
             return "nothing was learnt beyond a constant answer"
         if self.loss_fell:
             return "the accuracy has not risen beyond noise"
@@ -126,6 +127,9 @@ class NothingLearnt:
     @property
     def _course(self) -> str:
         """The same as a template of the fields."""
+        if self.judged == Judged.LOSS and self.final is None:
+            loss = "{loss_start:.4g} at the start, {loss_best:.4g} at best"
+            return f"loss {loss}, {{loss_final:.4g}} at the end"
         if self.judged == Judged.LOSS:
             loss = "{loss_start:.3f} at the start, {loss_best:.3f} at best"
             return f"loss of the next token {loss}, {{loss_final:.3f}} nats at the end"
@@ -154,7 +158,8 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
         yield timing_only(group)
         return
     curves = [run.evaluations for run in runs]
-    judged, guess = judged_by(runs[0].manifest), guess_of(runs[0].manifest)
+    judged = judged_by(runs[0].manifest, next(filter(None, curves), ()))
+    guess = guess_of(runs[0].manifest)
     if found := nothing_learnt(curves, judged, guess):
         yield Caveat(group, found.said)
 
@@ -179,18 +184,19 @@ def nothing_learnt(
     samples = [final.samples for _, final in pairs if final.samples]
     if not pairs or len(samples) < len(curves) or any(first.hours > 0.0 for first, _ in pairs):
         return None
-    if any(not 0.0 <= one.accuracy <= 1.0 for pair in pairs for one in pair):
+    if any(not 0.0 <= accuracy <= 1.0 for pair in pairs for accuracy in accuracies(pair)):
         return None  # no share of samples, as of a Flower app that gives percent
     variances = [
-        sum(one.accuracy * (1.0 - one.accuracy) for one in pair) / count
+        sum(accuracy * (1.0 - accuracy) for accuracy in accuracies(pair)) / count
         for pair, count in zip(pairs, samples, strict=True)
     ]
     chance = QUANTILE * math.sqrt(math.fsum(variances)) / len(pairs)
-    start, final = (mean(pair[place].accuracy for pair in pairs) for place in (0, 1))
+    start, final = (_mean_if_known([pair[place].accuracy for pair in pairs]) for place in (0, 1))
     guessed = None if guess is None or judged != Judged.ACCURACY else guess.share
-    if judged == Judged.ACCURACY and final - max(start, guessed or 0.0) > chance:
+    by_guess = max(start or 0.0, guessed or 0.0)
+    if judged == Judged.ACCURACY and (final or 0.0) - by_guess > chance:
         return None
-    best = mean(max(one.accuracy for one in curve) for curve in curves)
+    best = _mean_if_known([max(accuracies(curve), default=None) for curve in curves])
     first, last = (_mean_if_known([pair[place].loss for pair in pairs]) for place in (0, 1))
     each = [[one.loss for one in curve if one.loss is not None] for curve in curves]
     lowest = _mean_if_known([min(losses, default=None) for losses in each])
@@ -203,8 +209,13 @@ def nothing_learnt(
 
 
 def _change(before: float | None, after: float | None) -> float:
-    """Return by which share of a loss another one is larger; nan where one is not known, or 0."""
-    return after / before - 1.0 if before and after is not None else math.nan
+    """Return by which share of a loss another one is larger, of 0 inf; nan where one is unknown."""
+    if before is None or after is None:
+        return math.nan
+    if before == 0.0:
+        return math.copysign(math.inf, after) if after else 0.0
+    # The same as a quotient where losses are positive; a loss of one's own need not be.
+    return (after / before - 1.0) * math.copysign(1.0, before)
 
 
 def _mean_if_known(values: Sequence[float | None]) -> float | None:

@@ -213,7 +213,7 @@ def compare_groups(
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``judged_by`` is the figure that comes first: the accuracy, or the loss of runs that learn each
-    next token, which have no targets but those that they name.
+    next token or measure no accuracy, which have no targets but those that they name.
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
     the figures have ``TARGETS`` beside them. The ``shared_target`` is the one of tests, verdicts,
     tables and pictures: ``target``, else the highest that all runs have reached, or half, or any.
@@ -226,7 +226,8 @@ def compare_groups(
     runs = [run for group in groups for run in group.runs]
     deadline = common_deadline(runs, deadline_days)
     asked = sorted({level for run in runs for level in given(run.manifest)})
-    judged = judged_together(run.summary.get("judged_by") for run in runs)
+    judged = judged_together(run.summary for run in runs)
+    tokens = any(run.summary.get("accuracy_final") is not None for run in runs)
     curves = [run.evaluations for run in runs] if judged == Judged.ACCURACY else ()
     chosen = asked or levels(curves)
     if target is not None:
@@ -246,7 +247,7 @@ def compare_groups(
     drawn = any(run.manifest.get("drawn") is not False for run in runs)
     measured = [
         one.asked_as(timed.get(one.measure.column), drawn=drawn)
-        for one in _measured(groups, chosen, deadline, untrained, unended, judged)
+        for one in _measured(groups, chosen, deadline, untrained, unended, judged, tokens=tokens)
     ]
     found = GroupTests.of(measured, tested)
     words = Words(more_seeds=more_seeds)
@@ -367,6 +368,8 @@ def _measured(
     untrained: Collection[str],
     unended: Mapping[str, Standing],
     judged: Judged,
+    *,
+    tokens: bool,
 ) -> list[Measured]:
     """Return all figures by which one group may be better than another, if some group has them."""
 
@@ -379,7 +382,8 @@ def _measured(
     def to_target(key: str, target: float) -> Callable[[Any], float | None]:
         return lambda run: (first_reached(run.evaluations, target) or {}).get(key)
 
-    wanted = {key: of_run(key) for key, figure in figures_of(judged).items() if figure.best}
+    figures = figures_of(judged, tokens=tokens)
+    wanted = {key: of_run(key) for key, figure in figures.items() if figure.best}
     for target in targets:
         for key in TO_TARGETS:
             spent = key.removesuffix("_to")
@@ -391,7 +395,7 @@ def _measured(
             for group in groups
         }
         known = {x for own in by_seed.values() for x in own.values() if math.isfinite(x)}
-        measure = measure_of(column, judged)
+        measure = measure_of(column, judged, tokens=tokens)
         nothing_sent = measure.unit == BYTES and known == {0.0}
         if (known and not nothing_sent) or column.startswith("hours_to_"):
             lacking = {**_lacking(groups, measure, untrained), **unended}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import SUSTAINED, Comparison
-from sim.analysis.figures import TO_TARGETS, figures_of, in_one_unit
+from sim.analysis.figures import TO_TARGETS, figures_of_all, in_one_unit
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.judged import Judged
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
@@ -42,7 +42,7 @@ def figure_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return how each group has what some group has, by the head of the figure."""
     groups = comparison["groups"]
     rows = {"seeds": [str(group["runs"]) for group in groups]}
-    for key, listed in figures_of(comparison["judged_by"]).items():
+    for key, listed in figures_of_all(comparison).items():
         own = [group[key] for group in groups]
         least = any(one["max"] for one in own) if key in ONLY_WHERE_ANY else 1
         if listed.head and least and any(one["min"] is not None for one in own):
@@ -60,7 +60,7 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     """
     groups = comparison["groups"]
     rows = {}
-    for key, listed in figures_of(comparison["judged_by"]).items():
+    for key, listed in figures_of_all(comparison).items():
         own = [group[key] for group in groups]
         if listed.head and _has_interval(own):
             figure = in_one_unit(listed, (one["median"] for one in own))
@@ -266,7 +266,7 @@ def rows_of_tests(
     ``clock`` is the unit of times, with its hours.
     """
     shared = comparison["shared_target"]
-    figures = figures_of(comparison["judged_by"])
+    figures = figures_of_all(comparison)
     names = {
         **{key: (figures[key].head, "{:+.3f}") for key in (ACCURACY, TO_DEADLINE, LOSS)},
         HOURS: (f"{clock[0]} to {shared}", "{:+.2f}"),

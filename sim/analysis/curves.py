@@ -115,6 +115,7 @@ def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
     known = ~np.isnan(values)
     seeds = known.sum(axis=0)
     mean = np.nansum(values, axis=0) / seeds
+    bounds = bounds.unless_broken(np.nanmin(values), np.nanmax(values))
     low, high = _interval(values, mean, seeds, bounds)
     ends = np.array([curve.end for curve in curves])
     ended = (known & (ends[:, None] < x)).sum(axis=0)
@@ -250,9 +251,10 @@ def _last_of_each(x: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 def clusters_measured(tables: Mapping[str, pa.Table]) -> list[str]:
-    """Return the clusters on whose samples evaluations have measured an accuracy, by name."""
+    """Return the clusters on whose samples evaluations have an accuracy or a loss, by name."""
     names: set[str] = set()
-    for piece in pieces_of(tables, "metrics", ["cluster", "accuracy"]):
-        rows = plain(piece.filter(pc.is_valid(piece["accuracy"])))
+    for piece in pieces_of(tables, "metrics", ["cluster", "accuracy", "loss"]):
+        measured = pc.or_(pc.is_valid(piece["accuracy"]), pc.is_valid(piece["loss"]))
+        rows = plain(piece.filter(measured))
         names.update(pc.unique(rows["cluster"].drop_null()).to_pylist())
     return sorted(names)

@@ -183,7 +183,7 @@ def diagnosed(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Di
 
 def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Learnt:
     curve = evaluations(pooled_metrics(tables), manifest)
-    judged, guess = judged_by(manifest), guess_of(manifest)
+    judged, guess = judged_by(manifest, curve), guess_of(manifest)
     nothing = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     updates, aggregates, refused = _used(tables)
     used = bool(updates or aggregates) or _needs_no_update(manifest)
@@ -194,7 +194,7 @@ def _learnt(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Lear
     steps = steps_of(manifest)
     taken = None if steps is None else (rounds + at_server) * steps
     batch = manifest["scenario"]["learning"]["batch_size"]
-    figures = [one.loss if judged == Judged.LOSS else one.accuracy for one in curve]
+    figures = [one.figure(judged) for one in curve]
     known = [one for one in figures if one is not None]
     losses = [one.loss for one in curve if one.loss is not None]
     best = min(known, default=None) if judged == Judged.LOSS else max(known, default=None)
@@ -246,14 +246,15 @@ def _needs_no_update(manifest: Mapping[str, Any]) -> bool:
 def _is_a_guess(curve: Sequence[Evaluation], judged: Judged, guess: Guess | None) -> bool:
     """Whether the accuracy at the end is that of a constant answer, where no start is known."""
     share = None if guess is None or judged != Judged.ACCURACY else guess.share
-    return bool(curve) and share is not None and curve[-1].accuracy - share <= noise_of(curve)
+    final = curve[-1].accuracy if curve else None
+    return share is not None and final is not None and final - share <= noise_of(curve)
 
 
 def noise_of(curve: Sequence[Evaluation]) -> float:
     """Return by how much the accuracy at the end may be off by chance of the samples, at 95 %."""
     final = curve[-1].accuracy
     samples = curve[-1].samples
-    if not samples or not 0.0 <= final <= 1.0:  # unknown, or no share of samples
+    if not samples or final is None or not 0.0 <= final <= 1.0:  # unknown, or no share of samples
         return 0.0
     return QUANTILE * math.sqrt(final * (1.0 - final) / samples)
 

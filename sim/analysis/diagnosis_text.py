@@ -54,8 +54,8 @@ def course_text(learnt: Learnt) -> str:
     if learnt.course is Course.AT_CHANCE:
         guess = learnt.guess
         if learnt.judged == Judged.LOSS:
-            of = "" if guess is None else f"; a uniform guess has {_figure(guess.loss_nats)}"
-            return f"{name} did not fall ({final} nats{of})"
+            of = "" if guess is None else f" nats; a uniform guess has {_figure(guess.loss_nats)}"
+            return f"{name} did not fall ({final}{of})"
         share = None if guess is None else guess.share
         of = "" if share is None else f"; a constant answer is right about {share:.3f}"
         return f"{name} stayed at chance ({final}{of})"

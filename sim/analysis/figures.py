@@ -1,7 +1,7 @@
 """Figures that are known of runs and groups of runs, as ``figures.yaml`` lists them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from scenarios.parsing import shipped_table
@@ -67,6 +67,8 @@ FIGURES = figures_listed("of_groups")
 """What is known of a group of runs, in the order in which text and pages show it."""
 OF_TOKENS = figures_listed("of_tokens")
 """Those of runs that learn each next token, in place of those of the same keys."""
+OF_LOSSES = figures_listed("of_losses")
+"""Those of runs that are judged by a loss of their own, likewise."""
 OF_POINTS = figures_listed("of_points")
 """Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
 TO_TARGETS = figures_listed("to_targets")
@@ -91,17 +93,35 @@ def in_one_unit(figure: Figure, values: Iterable[float | None]) -> Figure:
     return figure._replace(head=f"{head} ({name})", unit=unit, form=three_digits)
 
 
-def figures_of(judged: str) -> dict[str, Figure]:
-    """Return what is known of a group of runs that are judged by this, in the order of showing."""
-    return {**OF_TOKENS, **FIGURES, **OF_TOKENS} if judged == Judged.LOSS else FIGURES
+def figures_of(judged: str, *, tokens: bool = True) -> dict[str, Figure]:
+    """Return what is known of a group of runs that are judged by this, in the order of showing.
+
+    ``tokens`` says that a loss by which they are judged is that of next tokens.
+    """
+    if judged != Judged.LOSS:
+        return FIGURES
+    first = OF_TOKENS if tokens else OF_LOSSES
+    return {**first, **FIGURES, **first}
 
 
-def figure_listed(column: str, judged: str = Judged.ACCURACY) -> Figure | None:
+def figures_of_all(comparison: Mapping[str, Any]) -> dict[str, Figure]:
+    """Return what is known of the groups of a comparison, in the order of showing."""
+    return figures_of(comparison["judged_by"], tokens=of_tokens(comparison))
+
+
+def of_tokens(comparison: Mapping[str, Any]) -> bool:
+    """Return whether groups that are judged by the loss learn next tokens: these have both."""
+    return any(group["accuracy_final"]["min"] is not None for group in comparison["groups"])
+
+
+def figure_listed(
+    column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True
+) -> Figure | None:
     """Return a figure by its key or its column of a sweep; None where ``figures.yaml`` has none."""
     for key, figure in TO_TARGETS.items():
         if column.startswith(f"{key}_") or column == key:
             return figure
-    return figures_of(judged).get(column) or OF_POINTS.get(column)
+    return figures_of(judged, tokens=tokens).get(column) or OF_POINTS.get(column)
 
 
 def bounds_of(column: str) -> Bounds:

@@ -128,7 +128,7 @@ def _times(measure: Measure, one: float, other: float) -> float:
         one, other = 1.0 - one, 1.0 - other
     small, large = sorted((one, other))
     if small <= 0.0:
-        return math.inf if large > 0.0 else 1.0
+        return math.inf if large > small else 1.0
     return large / small
 
 

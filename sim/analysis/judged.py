@@ -1,12 +1,14 @@
-"""By which figure learning is judged: the accuracy, or the loss where each next token is learnt.
+"""By which figure learning is judged: the accuracy, or the loss.
 
-A model of texts is right about a share of tokens only, which hardly moves while its loss falls.
+The loss judges where each next token is learnt, as a model of texts is right about a share of
+tokens only, which hardly moves while its loss falls; and where there is a loss and no accuracy, as
+of a regression. Of next tokens both are known, of other runs that the loss judges no accuracy is.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class Judged(StrEnum):
@@ -14,7 +16,8 @@ class Judged(StrEnum):
 
     ACCURACY = "accuracy"
     LOSS = "loss"
-    """Of the next token, in nats; the accuracy is the share of tokens held for the likeliest."""
+    """Of the next token, in nats, beside the share of tokens held for the likeliest; or any other
+    loss, alone."""
 
     @property
     def on_validation(self) -> str:
@@ -40,24 +43,43 @@ def followed(scores: Mapping[str, Any], judged: Judged, *, of_validation: bool, 
     samples. Empty where nothing is measured.
     """
     key, of = ("validation_", "validation ") if of_validation else ("", "")
-    names = {"loss": f"{of}loss", "accuracy": "tokens right"}
-    shown = names if judged == Judged.LOSS else {"accuracy": f"{of}accuracy"}
-    values = {name: scores.get(key + figure) for figure, name in shown.items()}
-    return ", ".join(f"{k} {v:.{digits}f}" for k, v in values.items() if v is not None)
+    accuracy, loss = scores.get(f"{key}accuracy"), scores.get(f"{key}loss")
+    shown = {f"{of}loss": loss, "tokens right": accuracy}
+    if judged == Judged.ACCURACY and accuracy is not None:
+        shown = {f"{of}accuracy": accuracy}
+    return ", ".join(f"{k} {v:.{digits}f}" for k, v in shown.items() if v is not None)
 
 
-def by_objective(objective: str | None) -> Judged:
-    """Return by what runs are judged that have this ``learning.data.objective``."""
-    return Judged.LOSS if objective == "next_token" else Judged.ACCURACY
+class Measured(Protocol):
+    """What is needed of an evaluation."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy, None of a run that measures a loss alone."""
 
 
-def judged_by(manifest: Mapping[str, Any]) -> Judged:
-    """Return by what the run of a manifest is judged."""
+def by_objective(objective: str | None, curve: Sequence[Measured] = ()) -> Judged:
+    """Return by what a run is judged that has this ``learning.data.objective`` and evaluations."""
+    alone = bool(curve) and curve[0].accuracy is None
+    return Judged.LOSS if objective == "next_token" or alone else Judged.ACCURACY
+
+
+def judged_by(manifest: Mapping[str, Any], curve: Sequence[Measured]) -> Judged:
+    """Return by what the run of a manifest, with these evaluations, is judged."""
     data = manifest.get("scenario", {}).get("learning", {}).get("data", {})
-    return by_objective(data.get("objective"))
+    return by_objective(data.get("objective"), curve)
 
 
-def judged_together(each: Iterable[str | None]) -> Judged:
-    """Return by what several runs are judged beside each other: by the loss if each of them is."""
-    found = set(each)
+def is_measured(figures: Mapping[str, Any]) -> bool:
+    """Return whether a run, of which these are the figures, has an accuracy or a loss."""
+    return any(figures.get(f"{judged}_final") is not None for judged in Judged)
+
+
+def judged_together(runs: Iterable[Mapping[str, Any]]) -> Judged:
+    """Return by what several runs are judged beside each other: by the loss if each of them is.
+
+    Of each run these are the figures. Runs that have measured nothing do not count, if others have.
+    """
+    every = [*runs]
+    found = {run.get("judged_by") for run in [*filter(is_measured, every)] or every}
     return Judged.LOSS if found == {Judged.LOSS} else Judged.ACCURACY

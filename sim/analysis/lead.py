@@ -47,6 +47,13 @@ class Bounds:
         """What the difference of two such figures cannot be below and above."""
         return Bounds(self.least - self.most, self.most - self.least)
 
+    def unless_broken(self, least: float, most: float) -> "Bounds":
+        """Return the bounds, none where values from ``least`` to ``most`` break them.
+
+        Those of a loss are for entropies and squares; one's own may be negative.
+        """
+        return self if self.least <= least and most <= self.most else Bounds()
+
     def clipped(self, low: float, high: float) -> tuple[float, float]:
         """Return the ends of an interval that overlaps the bounds, each within them."""
         return max(low, self.least), min(high, self.most)
@@ -67,6 +74,7 @@ def interval(values: Sequence[float], bounds: Bounds = NO_BOUNDS) -> tuple[float
 
     quantile = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2))
     half = quantile * stdev(values) / math.sqrt(len(values))
+    bounds = bounds.unless_broken(min(values), max(values))
     return bounds.clipped(mean(values) - half, mean(values) + half)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sim.analysis.figures import TO_TARGETS, Figure, figures_of, in_one_unit
+from sim.analysis.figures import TO_TARGETS, Figure, figures_of_all, in_one_unit
+from sim.analysis.judged import Judged
 from sim.analysis.measure import RISING
 from sim.analysis.over_seeds import on_logarithms
 from sim.facts.status import COMPLETE
@@ -58,7 +59,7 @@ class MainFigures(NamedTuple):
 def main_figures(comparison: Mapping[str, Any]) -> MainFigures:
     """Return what a comparison shows first; each row begins with the number of its group."""
     groups = comparison["groups"]
-    figures, learnt = figures_of(comparison["judged_by"]), f"{comparison['judged_by']}_final"
+    figures, learnt = figures_of_all(comparison), f"{comparison['judged_by']}_final"
     columns: dict[str, tuple[str, Figure, list[Mapping[str, Any]]]] = {}
     order = [one["figure"] for one in comparison["verdicts"]]
     timed = sorted(FIRST, key=lambda key: order.index(key) if key in order else len(order))
@@ -117,7 +118,7 @@ def _place(cells: Sequence[Cell], *, lowest_first: bool) -> float:
 
 def unreached(group: Mapping[str, Any]) -> str:
     """Return what stands of a group of which no seed has reached a target."""
-    if group["accuracy_final"]["min"] is None:
+    if all(group[f"{judged}_final"]["min"] is None for judged in Judged):
         return "not trained"
     return "never" if group["status"] == COMPLETE else "not yet"
 

@@ -55,9 +55,12 @@ class Measure:
         )
 
 
-def measure_of(column: str, judged: str = Judged.ACCURACY) -> Measure:
-    """Return the measure of a column; raise KeyError if nothing is better by it."""
-    figure = figure_listed(column, judged)
+def measure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Measure:
+    """Return the measure of a column; raise KeyError if nothing is better by it.
+
+    ``tokens`` says that a loss by which runs are judged is that of next tokens.
+    """
+    figure = figure_listed(column, judged, tokens=tokens)
     if figure is None or not figure.best:
         raise KeyError(column)
     heads = (f"{key}_" for key in TO_TARGETS)

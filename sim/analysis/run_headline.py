@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sim.analysis.caveats import Ended, caveats_of
-from sim.analysis.judged import Judged
+from sim.analysis.judged import Judged, is_measured
 from sim.analysis.verdict_text import limit_lines
 from sim.formatting import counted, data_size, seconds
 from statements import Code, Statement, sentence
@@ -36,18 +36,27 @@ def _came_out(summary: Mapping[str, Any], notes: Sequence[Statement]) -> str:
     days = f"{summary['hours'] / 24:.2f} days"
     for said in notes:
         return _timed(summary, days) if said.code is Code.TIMING_ONLY else sentence(said)
+    if not is_measured(summary):
+        return f"{days}, in which neither an accuracy nor a loss was measured"
     if summary["accuracy_final"] is None:
-        return f"{days} without an evaluation"
+        return _went("the loss", summary, "loss", days=days, form=".4g")
     if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
         loss = _went("the loss of the next token", summary, "loss", " nats", days)
         return f"{loss}. {_went('The share of tokens right', summary, 'accuracy')}"
     return _went("the accuracy", summary, "accuracy", days=days)
 
 
-def _went(what: str, summary: Mapping[str, Any], key: str, unit: str = "", days: str = "") -> str:
+def _went(
+    what: str,
+    summary: Mapping[str, Any],
+    key: str,
+    unit: str = "",
+    days: str = "",
+    form: str = ".3f",
+) -> str:
     """Say how a figure went from the start to the end, in so many days where these are told."""
     before, after = summary[f"{key}_start"], summary[f"{key}_final"]
-    start, final = f"{before:.3f}", f"{after:.3f}"
+    start, final = f"{before:{form}}", f"{after:{form}}"
     if start == final:
         return f"{what} stays at {final}{unit}" + (days and f" for {days}")
     went = "rises" if after > before else "falls"

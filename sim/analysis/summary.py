@@ -14,7 +14,7 @@ from sim.analysis import experts, targets
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.inference import answer_figures
-from sim.analysis.judged import Judged, judged_by
+from sim.analysis.judged import Judged, is_measured, judged_by
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
@@ -54,9 +54,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
     events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
-    measured = learning["accuracy_final"] is not None
     assigned = tables["assignments"]
-    split = experts.by_cluster(assigned) if measured else assigned.slice(0, 0)
+    split = experts.by_cluster(assigned) if is_measured(learning) else assigned.slice(0, 0)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
@@ -97,9 +96,9 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
 def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)
-    judged = judged_by(manifest)
+    judged = judged_by(manifest, curve)
     chosen = targets.by_validation(curve, judged)
-    best = max((evaluation.accuracy for evaluation in curve), default=None)
+    best = max(targets.accuracies(curve), default=None)
     lowest = max((one.loss for one in curve), key=Judged.LOSS.merit, default=None)
     final = curve[-1] if curve else None
     wanted = targets.of_run(curve, manifest)

@@ -29,11 +29,12 @@ class Evaluation(NamedTuple):
 
     ``accuracy`` and ``loss`` are of test samples; ``validation`` and ``validation_loss`` are the
     accuracy and the loss on the samples that ``learning.data.validation`` sets aside. These, the
-    loss, what was spent and how many test ``samples`` there were are None where they are not known;
+    loss, what was spent and how many test ``samples`` there were are None where they are not known,
+    and so is the accuracy of all evaluations of a run that measures a loss alone;
     a sample on which several clusters are tested counts once, as its luck is that of all of them.
     """
 
-    accuracy: float
+    accuracy: float | None
     loss: float | None
     cycles: int
     hours: float
@@ -43,6 +44,14 @@ class Evaluation(NamedTuple):
     validation: float | None = None
     samples: int | None = None
     validation_loss: float | None = None
+
+    def is_at(self, target: float) -> bool:
+        """Return whether the accuracy is at a target, or above."""
+        return self.accuracy is not None and self.accuracy >= target
+
+    def figure(self, judged: str) -> float | None:
+        """Return the figure of test samples by which runs are judged."""
+        return self.loss if judged == Judged.LOSS else self.accuracy
 
     def validated(self, judged: str) -> float | None:
         """Return the figure of validation samples by which runs are judged."""
@@ -66,7 +75,9 @@ def evaluations(
 
     apart = ["validation_accuracy", "samples", "validation_loss"]
     columns = ["accuracy", "loss", "cycle", "time_s", *apart]
-    rows = pooled.select(columns).filter(pc.is_valid(pooled["accuracy"])).to_pylist()
+    has_accuracy = pooled["accuracy"].null_count < len(pooled)
+    measured = pooled["accuracy" if has_accuracy else "loss"]
+    rows = pooled.select(columns).filter(pc.is_valid(measured)).to_pylist()
     spent = None if manifest is None else manifest.get("spent")
     steps = None if manifest is None else steps_of(manifest)
     if guess is None and manifest is not None:
@@ -99,6 +110,11 @@ def evaluations(
     ]
 
 
+def accuracies(curve: Sequence[Evaluation]) -> list[float]:
+    """Return the accuracies of a curve, none of one that has a loss alone."""
+    return [one.accuracy for one in curve if one.accuracy is not None]
+
+
 def steps_of(manifest: Mapping[str, Any]) -> int | None:
     """Return the gradient steps of a round; None where only the method knows what a round is."""
     if manifest.get("own_learning"):
@@ -127,7 +143,7 @@ def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] 
 
     It is reached on test samples.
     """
-    return next((_spent(one) for one in curve if one.accuracy >= target), None)
+    return next((_spent(one) for one in curve if one.is_at(target)), None)
 
 
 def first_sustained(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
@@ -140,8 +156,8 @@ def first_sustained(curve: Sequence[Evaluation], target: float) -> dict[str, Any
     for place, one in enumerate(curve[: 1 - WINDOW]):
         window = curve[place : place + WINDOW]
         # The sum of distances, since the mean of equal accuracies may be less in its last digit.
-        over = fsum(evaluation.accuracy - target for evaluation in window)
-        if one.accuracy >= target and over >= 0.0:
+        over = fsum(value - target for value in accuracies(window))
+        if one.is_at(target) and over >= 0.0:
             return _spent(one)
     return None
 
@@ -197,9 +213,9 @@ def of_run(curve: Sequence[Evaluation], manifest: Mapping[str, Any]) -> tuple[fl
     """
     if own := given(manifest):
         return own
-    if judged_by(manifest) != Judged.ACCURACY:
+    if judged_by(manifest, curve) != Judged.ACCURACY:
         return ()
-    best = max((evaluation.accuracy for evaluation in curve), default=0.0)
+    best = max(accuracies(curve), default=0.0)
     return TARGETS if best >= TARGETS[0] else (*levels([curve]), *TARGETS)
 
 
@@ -222,7 +238,7 @@ def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     These are the highest few multiples of 5 %, or of 2 or 1 % where the runs lie closer together,
     and the highest that all runs have reached. Runs that measured nothing do not count.
     """
-    known = [[evaluation.accuracy for evaluation in curve] for curve in curves if curve]
+    known = [own for curve in curves if (own := accuracies(curve))]
     if not known:
         return ()
     start = max(curve[0] for curve in known)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
-from sim.analysis.targets import Evaluation
+from sim.analysis.targets import Evaluation, accuracies
 from sim.errors import InputError
 from statements import Code, Other
 
@@ -33,12 +33,13 @@ def time_averaged(curve: Sequence[Evaluation], until_hours: float) -> float | No
     The accuracy is that of the latest evaluation: it is held until the next one, and the last one
     until the end. None where it is not known from the start on, or where no time passes.
     """
-    if not curve or curve[0].hours > 0.0 or until_hours <= 0.0:
+    if not curve or curve[0].hours > 0.0 or until_hours <= 0.0 or curve[0].accuracy is None:
         return None
     seen = [evaluation for evaluation in curve if evaluation.hours < until_hours]
     edges = [*(evaluation.hours for evaluation in seen), until_hours]
     lasted = (end - begin for begin, end in pairwise(edges))
-    return math.fsum(e.accuracy * h for e, h in zip(seen, lasted, strict=True)) / until_hours
+    held = zip(accuracies(seen), lasted, strict=True)
+    return math.fsum(accuracy * hours for accuracy, hours in held) / until_hours
 
 
 def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -> float | None:
@@ -47,7 +48,7 @@ def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -
     None where no run has an accuracy, or one of them ended at once. Raises InputError for a
     deadline that is not above 0, or that one of the runs does not cover.
     """
-    spans = [float(run.summary["hours"]) for run in runs if run.evaluations]
+    spans = [float(run.summary["hours"]) for run in runs if accuracies(run.evaluations)]
     if given_days is None:
         return min(spans, default=0.0) or None
     if not 0.0 < given_days < math.inf:

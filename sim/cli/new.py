@@ -65,7 +65,7 @@ def _rounds_of(path: Path) -> str:
 
     learning = scenarios.load(path).learning
     keys: dict[str, Any] = {"learning.train": False}
-    if learning.data.kind == "npz":  # the file, which says how large images are, is still to come
+    if learning.data.kind == "images":  # the folder, which says what they are, is still to come
         keys["learning.data"] = {"kind": "digit-images"}
     found = {}
     for method in (learning.method, OTHER):

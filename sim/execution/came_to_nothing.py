@@ -134,7 +134,7 @@ def _nothing_learnt(
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled_metrics(tables), None, guess)
-    judged = by_objective(built.learner.config.data.objective)
+    judged = by_objective(built.learner.config.data.objective, curve)
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None

@@ -16,6 +16,7 @@ from sim.execution.identity import BuildSequence, changed_checkpoints, changed_c
 from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within
+from sim.formatting import MOST_LISTED, as_yaml, some
 from statements import Code, Other
 
 
@@ -63,11 +64,13 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 Other(said="name another folder, or put the old code back"),
             )
         if builds.fork is not None or before.get("scenario") != builds.scenario_json:
+            kept, asked = (_by_key(one) for one in (before.get("scenario"), builds.scenario_json))
             raise InputError.of_file(
                 place,
                 Code.WRONG_FILE,
-                "holds a run of another scenario",
+                "holds a run of another scenario{changed}",
                 Other(said="name another folder"),
+                changed=listed([some(changes(kept, asked), MOST_LISTED)] if kept != asked else []),
             )
         if changed := changed_checkpoints(before, builds):
             raise InputError.of_file(
@@ -85,6 +88,21 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
             Other(said="name another folder"),
         )
     return before
+
+
+LONGEST_VALUE = 40
+"""Characters of a value that a refusal repeats."""
+
+
+def _by_key(value: Any, key: str = "") -> dict[str, str]:
+    """Return the values of a stored scenario as text, by dotted key."""
+    if not isinstance(value, dict | list) or not value:
+        text = as_yaml(value)
+        return {key: text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]!r}..."}
+    found: dict[str, str] = {}
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        found |= _by_key(inner, f"{key}.{name}" if key else str(name))
+    return found
 
 
 @contextmanager

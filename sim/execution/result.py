@@ -18,7 +18,7 @@ from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, g
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.diagnosis import Diagnosis, diagnosed, has_trained
 from sim.analysis.inference import gating_pattern
-from sim.analysis.judged import Judged
+from sim.analysis.judged import Judged, is_measured
 from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
@@ -277,9 +277,13 @@ class Result:
         summary = self.summary
         parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
         parts.append(f"{summary['cycles']} cycles")
-        if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
+        if not is_measured(summary):
+            pass
+        elif summary["accuracy_final"] is None:
+            parts.append(f"loss {summary['loss_final']:.4g}")
+        elif summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
             parts.append(f"loss {summary['loss_final']:.3f} nats a token")
-        elif summary["accuracy_final"] is not None:
+        else:
             parts.append(f"accuracy {summary['accuracy_final']:.3f}")
         parts += [str(summary["status"])] if summary["status"] != COMPLETE else []
         parts += [] if self.folder is None else [str(self.folder)]
@@ -289,7 +293,7 @@ class Result:
         """Return the figures of the summary, and a picture of what was learnt if known."""
         from jinja2 import Environment
 
-        picture = self.summary["accuracy_final"] is not None and _learnt(self)
+        picture = is_measured(self.summary) and _learnt(self)
         rows = summary_rows(self.summary)
         spent = self.critical_path.spent
         rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []

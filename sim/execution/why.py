@@ -367,7 +367,7 @@ class _Besides:
         self._result = result
         self._asked = asked
         self._until_s = time.monotonic() + asked.max_wall_s
-        self._judged = judged_by(result.manifest)
+        self._judged = judged_by(result.manifest, result.evaluations)
 
     @property
     def _noise(self) -> float:
@@ -532,10 +532,7 @@ class _Besides:
         hours = math.inf if longer or reference else ends_s / 3600
         here = evaluation_at(self._result.evaluations)
         there = evaluation_at(result.evaluations, hours)
-        figures = [
-            None if one is None else one.loss if self._judged == Judged.LOSS else one.accuracy
-            for one in (here, there)
-        ]
+        figures = [None if one is None else one.figure(self._judged) for one in (here, there)]
         gain = None
         if None not in figures:
             gain = self._judged.merit(figures[1]) - self._judged.merit(figures[0])
@@ -566,7 +563,8 @@ class _Besides:
         if self._judged == Judged.LOSS:
             return evaluation.loss is not None and not is_a_guess(evaluation.loss, guess.loss_nats)
         noise = max(LEAST_RISE, noise_of([evaluation]))
-        return guess.share is None or evaluation.accuracy - guess.share > noise
+        accuracy = evaluation.accuracy or 0.0
+        return guess.share is None or accuracy - guess.share > noise
 
     def _batch(self, what: str) -> int:
         """Return the samples of a step: of all devices where all samples are in one place."""

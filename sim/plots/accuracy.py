@@ -14,7 +14,15 @@ from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_s
 from sim.analysis.curves import What as Curve
 from sim.analysis.figures import bounds_of
 from sim.analysis.lead import FEWEST
-from sim.analysis.targets import TARGETS, evaluations, given, levels, named, shared_target
+from sim.analysis.targets import (
+    TARGETS,
+    accuracies,
+    evaluations,
+    given,
+    levels,
+    named,
+    shared_target,
+)
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, unit_for
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
@@ -288,9 +296,9 @@ def accuracy(
 def _shared(runs: Sequence[Run]) -> float | None:
     """Return the target at which a comparison of the runs compares times; None without any."""
     each = (evaluations(pooled_metrics(run.tables), run.manifest) for run in runs)
-    curves = [found for found in each if found]
+    curves = [found for found in each if accuracies(found)]
     asked = {target for run in runs for target in given(run.manifest)}
-    best = [max(one.accuracy for one in curve) for curve in curves]
+    best = [max(accuracies(curve)) for curve in curves]
     reached = {
         named(target): sum(accuracy >= target for accuracy in best)
         for target in sorted(asked) or levels(curves)

@@ -31,12 +31,12 @@ def in_words(key: str) -> str:
     return f"{first} {last}".replace("_", " ").strip()
 
 
-def figure_of(column: str, judged: str = Judged.ACCURACY) -> Figure:
-    """Return the figure that a column of a sweep's rows has."""
+def figure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Figure:
+    """Return the figure that a column of a sweep's rows has, of points that are judged by this."""
     if column.startswith("hours_to_"):
         days = TO_TARGETS["hours_to"]
         return days._replace(head=f"{days.head} to {column.removeprefix('hours_to_')} accuracy")
-    known = OF_POINTS.get(column) or figures_of(judged).get(column)
+    known = OF_POINTS.get(column) or figures_of(judged, tokens=tokens).get(column)
     return known or Figure(in_words(column), "{:.3g}".format)
 
 

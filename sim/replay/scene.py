@@ -23,6 +23,7 @@ from orbit.utc import Start
 from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
+from sim.analysis.targets import evaluations
 from sim.errors import InputError
 from sim.plots.canvas import Run
 from sim.plots.colours import colour, of_method
@@ -116,7 +117,8 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     colours = _colours(list(runs.values()))
-    judged = judged_together(judged_by(run.manifest) for run in runs.values())
+    measured = [_final(run) for run in runs.values()]
+    judged = judged_together(measured)
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": _clock_end_s(end_s, unit_s),
@@ -135,6 +137,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
             [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
         ),
         "judged_by": judged,
+        "figure": _called(judged, measured),
         "runs": [
             _of_run(label, run, own, sky, end_s, unit_s)
             | {"learnt": _learnt(run, judged, end_s, unit_s)}
@@ -401,6 +404,25 @@ def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]
     )
     late = np.where(served, np.maximum(start - rise, 0), NOT_SERVED)
     return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
+
+
+def _final(run: Run) -> dict[str, Any]:
+    """Return by what a run is judged, and its figures at the end."""
+    curve = evaluations(pooled_metrics(run.tables), None)
+    end = curve[-1:]
+    return {
+        "judged_by": judged_by(run.manifest, curve),
+        "accuracy_final": next((one.accuracy for one in end), None),
+        "loss_final": next((one.loss for one in end), None),
+    }
+
+
+def _called(judged: Judged, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the figure is called by which runs are judged."""
+    if judged == Judged.ACCURACY:
+        return "Accuracy"
+    tokens = any(summary["accuracy_final"] is not None for summary in runs)
+    return "Loss of the next token (nats)" if tokens else "Loss"
 
 
 def _learnt(run: Run, judged: Judged, end_s: float, unit_s: float) -> dict[str, str]:

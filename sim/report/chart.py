@@ -49,9 +49,12 @@ OF_TOKENS: dict[What, tuple[str, str]] = {
 
 def measures_of(groups: Sequence[Group]) -> dict[What, tuple[str, str]]:
     """Return what the chart of some groups offers, what it shows first first."""
-    runs = (run for group in groups for run in group.runs)
-    judged = judged_together(run.summary.get("judged_by") for run in runs)
-    return {**OF_TOKENS, **MEASURES, **OF_TOKENS} if judged == Judged.LOSS else MEASURES
+    runs = [run.summary for group in groups for run in group.runs]
+    if judged_together(runs) != Judged.LOSS:
+        return MEASURES
+    if all(summary.get("accuracy_final") is None for summary in runs):
+        return {"loss": MEASURES["loss"], **MEASURES}
+    return {**OF_TOKENS, **MEASURES, **OF_TOKENS}
 
 
 MOST_GROUPS = 12

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.figures import Figure
-from sim.analysis.judged import judged_together
+from sim.analysis.judged import Judged, judged_together
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of
 from sim.sweep.differences import Row
@@ -32,13 +32,14 @@ DRAWN = (
 
 def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
     """Return the figures of which some row has a value, by their columns."""
-    judged = judged_together(
-        rows["judged_by"].to_pylist() if "judged_by" in rows.column_names else ()
-    )
+    judging = {"judged_by", *(f"{judged}_final" for judged in Judged)} & {*rows.column_names}
+    every_row = rows.select(sorted(judging)).to_pylist()
+    judged = judged_together(every_row)
+    tokens = any(row.get("accuracy_final") is not None for row in every_row)
     learnt = f"{judged}_final"
     every = dict.fromkeys((learnt, *DRAWN, f"hours_to_{target}", "hours", "wall_s"))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    return {name: figure_of(name, judged) for name in every if name in known}
+    return {name: figure_of(name, judged, tokens=tokens) for name in every if name in known}
 
 
 def drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[str, Any]:

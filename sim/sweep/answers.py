@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.analysis.caveats import Caveat, timing_only
 from sim.analysis.comparison import Comparison
-from sim.analysis.judged import judged_together
+from sim.analysis.judged import is_measured, judged_together
 from sim.analysis.labels import labels_of
 from sim.analysis.lead import Figures
 from sim.analysis.measure import Measure, measure_of, measures_of_time
@@ -210,15 +210,16 @@ def best_target(done: Sequence[Row]) -> str | None:
 
 def measures(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
-    if all(row["accuracy_final"] is None for row in done):
+    if not any(map(is_measured, done)):
         methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
         rounds = all(row.get("round_mean_s") is not None for row in done)
         return measures_of_time(methods, rounds=rounds)
-    judged = judged_together(row.get("judged_by") for row in done)
+    judged = judged_together(done)
+    tokens = any(row["accuracy_final"] is not None for row in done)
     target = best_target(done)
     columns = [f"{judged}_final", *([f"hours_to_{target}"] if target else [])]
     columns += [c for c in ("uplink_bytes", "isl_bytes") if any(row.get(c) for row in done)]
-    return [measure_of(column, judged) for column in columns]
+    return [measure_of(column, judged, tokens=tokens) for column in columns]
 
 
 def leading(rows: Sequence[Row], found: SweepAnswers) -> Sequence[Row]:

@@ -34,7 +34,7 @@ def with_common_target(sweep: Sweep, runs: Mapping[str, Any]) -> pa.Table:
     own = [f"hours_to_{target}" for target in targets_of(rows)]
     if any(all(row[name] is not None and row[name] > 0.0 for row in done) for name in own):
         return rows
-    if judged_together(run.summary.get("judged_by") for run in known) != Judged.ACCURACY:
+    if judged_together(run.summary for run in known) != Judged.ACCURACY:
         return rows
     common = [
         level

@@ -11,6 +11,7 @@ import pyarrow as pa
 import yaml
 
 from scenarios.parsing import shipped_table
+from sim.analysis.judged import is_measured
 from sim.analysis.rows import Standing
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
@@ -90,7 +91,7 @@ def missing_status(row: Mapping[str, Any], column: str = "") -> Standing:
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
         of_target = target != column
         of_model = of_target or column.startswith(("accuracy", "loss"))
-        if of_model and row.get("accuracy_final") is None:
+        if of_model and not is_measured(row):
             return Standing.NOT_TRAINED
         asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
         is_asked = asked is None or target in map(named, asked)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sim.analysis.comparison_text import MEAN, mean_text, spread
 from sim.analysis.figures import bounds_of
-from sim.analysis.judged import Judged, judged_together
+from sim.analysis.judged import Judged, is_measured, judged_together
 from sim.analysis.over_seeds import OverSeeds, over_seeds
 from sim.analysis.targets import shared_target
 from sim.facts.status import COMPLETE
@@ -66,7 +66,7 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
         lines.append([*(_value(group[0][key]) for key in keys), count])
         for key, shown in columns.values():
             values = [math.inf if row[key] is None else row[key] for row in done]
-            if values and "_to_" in key and all(row["accuracy_final"] is None for row in done):
+            if values and "_to_" in key and not any(map(is_measured, done)):
                 lines[-1].append("not trained")
             else:
                 lines[-1].append(shown(over_seeds(values, bounds_of(key))) if values else "-")
@@ -114,7 +114,7 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     share = _form("{:.3f}".format)
     number = _form("{:g}".format)
     done = [row for row in rows if row["status"] == COMPLETE]
-    judged = judged_together(row.get("judged_by") for row in done)
+    judged = judged_together(done)
     (head, key), *others = LEARNT[judged].items()
     columns: Columns = {head: (key, share)}
     if len({row["seed"] for row in rows}) > 1:
@@ -125,7 +125,7 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
         columns[f"cycles to {t}"] = f"cycles_to_{t}", _form("{:g}".format, never="never")
         columns[f"days to {t}"] = f"hours_to_{t}", _form("{:.1f}".format, 24.0, never="never")
     columns["cycles"] = "cycles", number
-    if all(row["accuracy_final"] is None for row in rows):
+    if not any(map(is_measured, rows)):
         columns["mean round"] = "round_mean_s", _form(seconds)
     columns["served"] = "contacts_served", number
     for head, name, form in SPENT:

@@ -26,6 +26,7 @@ from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client, shipped_digits
 from learning.data.federation import federate, mix_domains
+from learning.data.npz import channels_first
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.text_rows import Question, Text, TextTable, read_rows

@@ -8,6 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
 
 from learning.data import data_files, load_samples
 from tests.kit.learning import (
@@ -17,7 +20,9 @@ from tests.kit.learning import (
     LearningConfig,
     ModelConfig,
     Question,
+    Split,
     Text,
+    channels_first,
     read_jsonl,
 )
 
@@ -254,7 +259,6 @@ def packed(**members):
     return file.getvalue()
 
 
-SIGNED = IMAGES / 255 - 0.5
 ONE_NAN = np.where(np.arange(60) == 7, np.nan, 0.5)[:, None]
 OBJECTS = np.array([{"a": 1}] * 60, dtype=object)
 PICKLE, NUMPY = b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00junk"
@@ -274,11 +278,8 @@ ARRAYS = [
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
     ("y is float64; save whole numbers", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
-    (r"x\[0\] holds .* in 0 to 1 .or uint8.", xy(IMAGES.astype("f4"))),
-    (r"x\[0\] holds .* divide by the largest value$", xy(IMAGES.astype("f4"))),
-    (r"x\[0\] holds -.* 0 to 1 .*: subtract the least value, then div", xy(SIGNED)),
     (
-        r"x\[7\] holds nan; .* in 0 to 1 .*: fill what is not finite, or",
+        r"x\[7\] holds nan; it must be finite, .*: fill what is not finite, or",
         xy(np.where(np.isnan(ONE_NAN)[..., None, None], ONE_NAN[..., None, None], IMAGES / 255)),
     ),
     (r"x\[7\] holds nan; it must be finite, as float32 too: fill what is not", xy(ONE_NAN)),
@@ -288,20 +289,36 @@ ARRAYS = [
     ),
     (r"x\[0\] holds 1e\+300; .* divide by the largest magnitude", xy(np.full((60, 2), 1e300))),
     (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
-    ("put channels last", xy(IMAGES.transpose(0, 3, 1, 2))),
+    (r"put channels last, .*: x = np.moveaxis\(x, 1, -1\)", xy(IMAGES.transpose(0, 3, 1, 2))),
     ("holds no samples", xy(IMAGES[:0], LABELS[:0])),
     ("one and the same label; a classifier needs two", xy(y=LABELS * 0)),
 ]
 WRONG = [("jsonl", *row) for row in LINES] + [("npz", *row) for row in ARRAYS]
 
 
-@pytest.mark.parametrize("images", [IMAGES / 255 - 0.5, IMAGES.astype("f4"), -IMAGES * 3.1])
-def test_what_a_refusal_of_values_advises_brings_them_into_range(images, tmp_path):
-    file = write(tmp_path / "data.npz", xy(images))
-    said = refused("must be finite", "npz", path=file)
-    if "subtract the least" in said:
-        images = images - images.min()
-    load("npz", path=write(tmp_path / "mended.npz", xy(images / images.max())))
+@pytest.mark.parametrize("images", [IMAGES / 64 - 2, IMAGES.astype("f4"), -IMAGES * 3.1])
+def test_numbers_of_images_stay_as_they_are(images, tmp_path):
+    samples = load("npz", path=write(tmp_path / "data.npz", split(x=images)))
+    np.testing.assert_array_equal(samples.test["a"].x, np.moveaxis(images, -1, 1)[40:].astype("f4"))
+
+
+@given(st.tuples(*[st.integers(1, 14)] * 3))
+@example((4, 16, 16))
+@example((2, 16, 20))
+@example((13, 64, 64))
+def test_images_with_bands_first_are_refused_and_what_is_advised_is_taken(shape):
+    images = np.zeros((2, *shape), np.uint8)
+    if not shape[0] < min(shape[1:]):
+        assert channels_first("x", images).shape == (2, shape[2], *shape[:2])
+        return
+    with pytest.raises(ValueError, match="put channels last") as refusal:
+        channels_first("x", images)
+    bands, rows, columns = shape
+    mended = [np.moveaxis(images, 1, -1)]
+    assert ("np.swapaxes(x, 1, 2)" in str(refusal.value)) == (rows != columns)
+    assert channels_first("x", mended[0]).shape == (2, bands, rows, columns)
+    if rows != columns:
+        assert channels_first("x", np.swapaxes(images, 1, 2)).shape == (2, columns, rows, bands)
 
 
 @pytest.mark.parametrize(("kind", "message", "rows"), WRONG)
@@ -360,3 +377,136 @@ def test_saved_splits_are_kept_and_a_folder_of_files_is_as_jsonl_of_its_rows(dat
     ):
         refused(message, "hf", path=path, columns=COLUMNS)
     assert offline == datasets.config.HF_HUB_OFFLINE
+
+
+# Images in a folder for each class, as torchvision's ImageFolder has them.
+
+
+def photograph(path, pixels, **how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **how)
+
+
+def album(root, classes=("ant", "bee"), count=10, size=(8, 8, 3)):
+    """A class each of darker and of brighter images; returns all of them by their path."""
+    made = {}
+    for number, name in enumerate(classes):
+        for place in range(count):
+            pixels = RNG.integers(80 * number, 80 * number + 80, size, np.uint8)
+            photograph(root / name / f"{place}.png", pixels)
+            made[root / name / f"{place}.png"] = pixels
+    return made
+
+
+def test_images_are_read_from_a_folder_for_each_class(tmp_path):
+    made = album(tmp_path / "photos", ("bee", "10", "ant"))
+    (tmp_path / "photos" / "ant" / ".DS_Store").write_bytes(b"no image")
+    (tmp_path / "photos" / ".hidden").mkdir()
+    (tmp_path / "photos" / "LICENSE").write_text("of all")
+    samples = load("images", path=str(tmp_path / "photos"), size=8)
+    assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == ("image", (3, 8, 8), 3)
+    classes = {features(pixels).tobytes(): path.parent.name for path, pixels in made.items()}
+    seen = []
+    for part in [*trained(samples), samples.test["a"]]:
+        for image, label in zip(part.x, part.y, strict=True):
+            seen.append(classes[image.tobytes()])
+            assert ["10", "ant", "bee"][label] == seen[-1]  # sorted as texts
+    assert len(seen) == 30 and len(samples.test["a"].y) == 6
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_folders_of_train_and_test_are_the_split(tmp_path, test):
+    album(tmp_path / "train")
+    held_out = album(tmp_path / test, count=3)
+    samples = load("images", path=str(tmp_path), size=8)
+    tested = {image.tobytes() for image in samples.test["b"].x}
+    assert tested == {features(pixels).tobytes() for pixels in held_out.values()}
+    assert sum(len(part.y) for part in trained(samples)) == 20
+
+
+def test_the_order_of_a_file_system_changes_nothing(tmp_path):
+    """Files that are made in another order come in another one from many file systems."""
+    made = album(tmp_path / "a")
+    for path, pixels in sorted(made.items(), reverse=True):
+        photograph(tmp_path / "b" / path.relative_to(tmp_path / "a"), pixels)
+    one, other = (load("images", path=str(tmp_path / name), size=8) for name in "ab")
+    for part, same in zip(trained(one), trained(other), strict=True):
+        np.testing.assert_array_equal(part.x, same.x)
+        np.testing.assert_array_equal(part.y, same.y)
+
+
+GREY = np.linspace(0, 255, 64).reshape(8, 8)
+
+
+def test_grey_images_have_one_channel_and_sixteen_bits_their_whole_range(tmp_path):
+    for name, pixels in {"8": GREY.astype("u1"), "16": (GREY * 257).astype("u2")}.items():
+        for place in range(8):
+            photograph(tmp_path / "grey" / name / f"{place}.png", pixels)
+    samples = load("images", path=str(tmp_path / "grey"), size=8)
+    assert samples.spec.shape == (1, 8, 8)
+    for image in samples.test["a"].x:
+        assert np.abs(image[0] - GREY / 255).max() < 1 / 255
+    photograph(tmp_path / "grey" / "8" / "colour.png", np.stack([GREY.astype("u1")] * 3, axis=-1))
+    assert load("images", path=str(tmp_path / "grey"), size=4).spec.shape == (3, 4, 4)
+
+
+def test_images_of_any_shape_are_scaled_to_one(tmp_path):
+    album(tmp_path, size=(40, 20, 3))
+    halves = np.zeros((40, 20, 3), np.uint8)
+    halves[:20] = 255
+    photograph(tmp_path / "ant" / "halves.bmp", halves)
+    samples = load("images", path=str(tmp_path), size=4)
+    images = np.concatenate([part.x for part in [*trained(samples), samples.test["a"]]])
+    assert images.shape == (21, 3, 4, 4)
+    [found] = [image for image in images if image[:, 0].min() == 1.0 and image[:, 3].max() == 0.0]
+    assert (found[:, 1] > found[:, 2]).all()
+
+
+PNG = "PNG"
+CLASSES = {"ant/0.png": PNG, "bee/0.png": PNG}
+SPLIT = {"train/ant/0.png": PNG, "test/ant/0.png": PNG}
+NO_ALBUM = [
+    ("photos: cannot be read .No such file or directory.; name a folder", {}),
+    ("photos: holds no folders; put the images of each class", {"0.png": PNG}),
+    ("photos/cat: holds no images; add some, or remove", {**CLASSES, "cat/.hidden.png": PNG}),
+    ("photos/ant/b.txt: is no image .* .none of .*JPEG", {**CLASSES, "ant/b.txt": b"text"}),
+    ("photos/ant/b.png: is no image that can be read", {**CLASSES, "ant/b.png": 60}),
+    ("photos/bee/b.tif: .*floating-point numbers: .* npz", {**CLASSES, "bee/b.tif": "TIFF"}),
+    ("holds 'train', 'test' and 'val'; keep 'train' and one of", {**SPLIT, "val/ant/0.png": PNG}),
+    ("holds 'train', 'test' and 'ant'; keep", {**SPLIT, "ant/0.png": PNG}),
+    ("photos/test/cat/0.png: label 'cat' is in no train", {**SPLIT, "test/cat/0.png": PNG}),
+    ("photos/test: holds no folders; put the images", {"train/ant/0.png": PNG, "test/0.png": PNG}),
+    ("one and the same label; a classifier needs two", SPLIT | {"train/ant/1.png": PNG}),
+]
+
+
+@pytest.mark.parametrize(("message", "files"), NO_ALBUM)
+def test_what_is_wrong_in_a_folder_of_images_is_said_in_one_line(message, files, tmp_path):
+    for name, what in files.items():
+        path = tmp_path / "photos" / name
+        pixels = RNG.random((8, 8)).astype("f4") if what == "TIFF" else IMAGES[0]
+        photograph(path, pixels, format=what if what == "TIFF" else PNG)
+        if isinstance(what, bytes):
+            path.write_bytes(what)
+        elif isinstance(what, int):  # cut off
+            path.write_bytes(path.read_bytes()[:what])
+    few = {"clusters": "a", "devices": 1, "trial_samples": 1}
+    refused(message, "images", path=str(tmp_path / "photos"), **few)
+
+
+def test_a_folder_of_images_is_no_npz_and_has_no_columns_or_domains(tmp_path):
+    album(tmp_path / "photos")
+    folder = str(tmp_path / "photos")
+    refused("photos: is a folder; .* set learning.data.kind to images", "npz", path=folder)
+    file = write(tmp_path / "f.npz", split())
+    refused(
+        "f.npz: cannot be read .Not a directory.; .* has learning.data.kind: npz",
+        "images",
+        path=file,
+    )
+    domains = Split(kind="domains")
+    refused("has no domains; use another kind, or paths", "images", path=folder, split=domains)
+    album(tmp_path / "more")
+    both = {"a": folder, "b": str(tmp_path / "more")}
+    samples = load("images", paths=both, size=8)
+    assert {d for part in trained(samples, "b") for d in part.domain.tolist()} == {1}

@@ -98,6 +98,16 @@ def test_what_is_not_finite_is_refused_by_name():
             average(task, server, {"a": trained}, who, True)
 
 
+def test_views_of_images_keep_to_their_own_range():
+    """From 0 to 1 of bytes; what is normalised has darker pixels than 0 in its views too."""
+    images = torch.linspace(-1.5, 1.5, 4 * 64).reshape(4, 1, 8, 8)
+    rng = np.random.default_rng(0)
+    seen = view(images, rng)
+    assert seen.min() < -1 and seen.max() > 1
+    bytes_of = (images > 0).float()
+    assert (view(bytes_of, rng).min(), view(bytes_of, rng).max()) == (0, 1)
+
+
 @pytest.mark.parametrize("radius", [4.0, 0.01])
 def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
     task = task_of()

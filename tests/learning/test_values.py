@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import math
 import pkgutil
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
@@ -200,6 +201,35 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
     assert len(kit.packed({"w": torch.randn(100, 100).expand(50, 100, 100)})) < 2 * 100 * 100 * 4
     with pytest.raises(ValueError, match="no value"):
         kit.unpacked(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
+
+
+DTYPES = [torch.bool, torch.uint8, torch.int16, torch.int32, torch.int64]
+DTYPES += [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+FORMS = {
+    "plain": lambda t: t,
+    "a row for each of one": lambda t: t[None].expand(1, *t.shape),
+    "a row for each of three": lambda t: t[None].expand(3, *t.shape),
+    "expanded last": lambda t: t[..., None].expand(*t.shape, 2),
+    "every second": lambda t: t[..., ::2] if t.dim() else t,
+    "one of every second": lambda t: t[..., ::2][..., :1] if t.dim() else t,
+    "turned": lambda t: t.mT if t.dim() > 1 else t,
+    "with a gradient": lambda t: t.requires_grad_() if t.is_floating_point() else t,
+}
+
+
+@given(
+    st.sampled_from(DTYPES),
+    st.lists(st.integers(0, 4), max_size=3),
+    st.sampled_from(list(FORMS)),
+    st.sampled_from(list(FORMS)),
+)
+@example(torch.int64, [], "a row for each of one", "plain")
+def test_tensors_of_every_format_and_form_come_back_as_they_are(dtype, shape, form, again):
+    whole = (torch.arange(math.prod(shape)) - 5).reshape(shape).to(dtype)
+    tensor = FORMS[again](FORMS[form](whole))
+    for back in (kit.unpacked(kit.packed({"t": tensor})), kit.unpacked(kit.as_file({"t": tensor}))):
+        assert (back["t"].dtype, back["t"].shape) == (tensor.dtype, tensor.shape)
+        assert back["t"].tolist() == tensor.tolist()
 
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():

@@ -7,6 +7,7 @@ import re
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image
 
 import scenarios
 import sim
@@ -155,7 +156,10 @@ def write_rows(folder, form):
         rng = np.random.default_rng(3)
         y = rng.integers(0, 3, 200)
         x = rng.integers(0, 60, (200, 8, 8, 3)) + 180 * np.eye(3, dtype=int)[y][:, None, None]
-        np.savez(folder / "my.npz", x=x.astype(np.uint8), y=y)
+        for row, (image, label) in enumerate(zip(x.astype(np.uint8), y, strict=True)):
+            path = folder / "photos" / "rgb"[label] / f"{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
         return
     with (folder / "my.jsonl").open("w") as file:
         for _ in range(200):
@@ -183,7 +187,7 @@ FORMS.remove(("choice", "plain"))
 def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kind, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = leomix("new", "mine", "--data", form, "--model", kind)
-    file = "my.npz" if form == "images" else "my.jsonl"
+    file = "photos" if form == "images" else "my.jsonl"
     assert (done.status, done.err, file in done.out) == (0, "", True)
     missing = leomix("validate", "mine.yaml")
     wanted = rf"learning\.data\.path: {file}: no such file[:;] put your data there"
@@ -228,13 +232,18 @@ REAL = [
 ]
 
 
+NPZ = {"kind": "kind: npz", "size": ""}
+"""Lines of a file of arrays in place of those of a folder of images."""
+
+
 @pytest.mark.slow(reason="trains on 5,000 real texts or images: up to a minute each")
 @pytest.mark.parametrize(("form", "kind", "file", "least", "days"), REAL)
 def test_a_template_learns_real_data_as_they_are(leomix, tmp_path, form, kind, file, least, days):
     mine = tmp_path / "mine.yaml"
     path = data_file(file)
     assert leomix("new", mine, "--data", form, "--model", kind).status == 0
-    mine.write_text(re.sub(r"path: my\.\w+", f"path: {path}", mine.read_text()))
+    text = re.sub(r"path: (my\.jsonl|photos)", f"path: {path}", mine.read_text())
+    mine.write_text(re.sub(r"kind: images|size: 32.*", lambda m: NPZ[m[0][:4]], text))
     keys = ["--set", f"stop.days={days}", "--quiet", "--no-cache", "--json"]
     done = leomix("run", mine, *keys, "-o", tmp_path / "out")
     assert json.loads(done.out)["accuracy_final"] > least, done

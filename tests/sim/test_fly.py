@@ -469,6 +469,7 @@ def test_a_number_of_any_library_is_the_accuracy_alone(fly, value):
 
 def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(fly):
     some = '"own": None if len(data) == 10 else 2, **({"auc": 0.8} if len(data) == 10 else {})'
+    some += ', "recall": float("nan") if len(data) == 10 else 0.25'
     own = f'{{"accuracy": 0.5, "validation_loss": 0.25, {some}}}'
     assert fly(small(figures=own)).status == 0
     metrics = pd.read_parquet("run/metrics.parquet")
@@ -480,6 +481,7 @@ def test_a_figure_that_a_cluster_lacks_is_an_empty_cell_and_no_part_of_the_mean(
     assert (pooled.auc == 0.8).all() and (own_a.auc == 0.8).all() and own_b.auc.isna().all()
     assert (pooled.validation_loss == 0.25).all()
     assert (pooled.own == 2).all() and own_a.own.isna().all()
+    assert (pooled.recall == 0.25).all() and own_a.recall.isna().all()
     assert (pooled.samples == 40).all()
 
 

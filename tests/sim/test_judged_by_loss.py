@@ -1,18 +1,22 @@
-"""Runs that learn each next token are judged by their loss: on pages, in comparisons, in sweeps."""
+"""Runs of next tokens, or without an accuracy, are judged by their loss, wherever shown."""
 
 import json
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+import scenarios
 import sim
 from sim.report import report
 from sim.sweep import read_sweep
 from tests.kit.next_words import next_words, scenario
 from tests.kit.replay import numbers, scene
 from tests.kit.results import Judged, Progress
+from tests.kit.small import SLOTS
 from tests.kit.sweeps import Candidate, Tried, Tuning
 
 
@@ -185,3 +189,115 @@ def test_a_kit_for_a_paper_shows_the_loss_of_several_run_folders(leomix, folders
     losses = [group["loss_final"]["mean"] for group in compared["groups"]]
     assert table.loss_final_mean.tolist() == pytest.approx(losses)
     assert "Cite where" in (tmp_path / "paper/references.bib").read_text()
+
+
+# A line is fitted: there is a loss, and nothing to be right or wrong about.
+REGRESSION = """
+import numpy as np
+
+def start(context):
+    return {"w": np.zeros(3)}
+
+def data(context):
+    x = np.random.default_rng(context.seed).normal(size=(20, 3))
+    return {"x": x, "y": x @ np.array([1.0, -2.0, 0.5])}
+
+def test_data(context):
+    x = np.random.default_rng(7).normal(size=(20, 3))
+    return {"x": x, "y": x @ np.array([1.0, -2.0, 0.5])}
+
+def train(weights, data, context):
+    x, y, w = data["x"], data["y"], weights["w"]
+    for _ in range(context.config["steps"]):
+        w = w - 0.02 * x.T @ (x @ w - y) / len(y)
+    return {"w": w}, len(y)
+
+def evaluate(weights, data, context):
+    r = data["x"] @ weights["w"] - data["y"]
+    mean = float((r**2).mean())
+    return {"loss": mean + context.config.get("added", 0.0), "rmse": mean**0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def regressions(tmp_path_factory):
+    """Runs of two numbers of steps with three seeds each; more steps learn more."""
+    place = tmp_path_factory.mktemp("regression")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.syspath_prepend(place)
+        (place / "fits_a_line.py").write_text(REGRESSION)
+        folders = []
+        for steps in (1, 20):
+            for seed in (1, 2, 3):
+                options = {"code": "fits_a_line:train", "config": {"steps": steps}}
+                method = {"method": "sim.fly.functions:Functions", "options": options}
+                made = scenarios.from_dict({**SLOTS, "seed": seed, "learning": method})
+                sim.run(made, place / f"run-{steps}-{seed}")
+                folders.append(place / f"run-{steps}-{seed}")
+    return folders
+
+
+def test_a_run_with_a_loss_alone_is_a_measured_run(leomix, regressions):
+    result = sim.load(regressions[0])
+    rows = result.metrics[result.metrics.scope == "global"]
+    first, last = rows.loss.iloc[0], rows.loss.iloc[-1]
+    summary = result.summary
+    assert summary["judged_by"] == "loss" and last < first
+    assert (summary["loss_start"], summary["loss_final"]) == (first, last)
+    assert summary["accuracy_final"] is None and summary["accuracy_mean"] is None
+    assert [one.loss for one in result.evaluations] == rows.loss.tolist()
+    said = f"The loss falls from {first:.4g} to {last:.4g}"
+    shown = dict(line.split(maxsplit=1) for line in leomix("show", regressions[0]).out.splitlines())
+    assert shown["The"].startswith(said.removeprefix("The "))
+    assert shown["loss"] == f"{first:.4g} -> {last:.4g}" and "accuracy" not in shown
+    page = report(regressions[:1], regressions[0] / "page.html").read_text()
+    words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert f"<h1>{said}" in words and ">Loss over time<" in words
+    assert "next token" not in words and "Accuracy" not in words
+    assert f"loss {last:.4g}" in repr(result)
+    learnt = scene({"it": result})
+    assert (learnt["judged_by"], learnt["figure"]) == ("loss", "Loss")
+    assert sum(numbers(learnt["runs"][0]["learnt"]["value"])) == round(1e6 * last)
+
+
+def test_runs_with_a_loss_alone_are_compared_by_it(leomix, regressions, tmp_path):
+    compared = json.loads(leomix("compare", *regressions, "--json").out)
+    assert compared["judged_by"] == "loss"
+    finals = [sim.load(folder).summary["loss_final"] for folder in regressions]
+    means = [np.mean(finals[:3]), np.mean(finals[3:])]
+    assert [group["loss_final"]["mean"] for group in compared["groups"]] == pytest.approx(means)
+    [verdict] = compared["verdicts"]
+    assert (verdict["figure"], verdict["best"]) == ("loss_final", ["steps=20"])
+    assert {row["figure"] for row in compared["rows"]} >= {"loss_final"}
+    text = leomix("compare", *regressions, "--all").out
+    assert "final loss" in text and "accuracy" not in text and "token" not in text
+    page = report(regressions, tmp_path / "page.html").read_text()
+    assert re.search("<h1>steps=20 cuts the final loss from ", page)
+    done = leomix("report", *regressions, "-o", tmp_path / "p.html", "--paper", tmp_path / "paper")
+    assert done.status == 0, done
+    table = pd.read_csv(tmp_path / "paper/tables/results.csv")
+    assert table.loss_final_mean.tolist() == pytest.approx(means)
+    assert "accuracy_final_mean" not in table
+
+
+@pytest.mark.process
+def test_a_sweep_is_judged_by_a_loss_alone_which_may_be_negative(leomix, regressions, monkeypatch):
+    monkeypatch.chdir(regressions[0].parent)
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    options = {"code": "fits_a_line:train", "config": {"steps": 1, "added": -9.0}}
+    learning = {"method": "sim.fly.functions:Functions", "options": options}
+    with open("negative.yaml", "w", encoding="utf-8") as file:
+        yaml.safe_dump({**SLOTS, "learning": learning}, file)
+    vary = ("-p", "learning.options.config.steps=1,20", "-p", "seed=1,2,3")
+    done = leomix("sweep", "negative.yaml", *vary, "-o", "negative", "--quiet")
+    assert done.status == 0, done
+    [heads] = [line.split() for line in done.out.splitlines() if line.startswith("steps ")]
+    assert heads[:4] == ["steps", "runs", "loss", "mean"] and "accuracy" not in done.out
+    points = read_sweep("negative")
+    assert max(points.rows["loss_final"].to_pylist()) < 0.0
+    for group in json.loads(leomix("compare", *points.folders, "--json").out)["groups"]:
+        own = group["loss_final"]
+        assert own["low"] < own["mean"] < own["high"] < 0.0
+    page = report([regressions[0].parent / "negative"], "negative.html").read_text()
+    assert re.search("<h1>steps=20: final loss -[0-9.]+ against -[0-9.]+ with steps=1", page)

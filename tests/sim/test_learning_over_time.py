@@ -99,6 +99,11 @@ def top_two(logits, labels):
     return (np.argsort(logits, axis=1)[:, -2:] == labels[:, None]).any(axis=1).mean()
 
 
+def if_odd(logits, labels):
+    hits = int((logits.argmax(1) == labels).sum())
+    return hits if hits % 2 else float("nan")
+
+
 def broken(logits, labels):
     return 1 / 0
 
@@ -122,6 +127,16 @@ def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
     sim.run(slots(learning=learning), tmp_path / "cut", resume=True)
     assert held(tmp_path / "cut") == held(tmp_path / "run")
     assert sim.load(tmp_path / "cut").metrics.equals(rows)
+
+
+def test_a_figure_of_ones_own_is_a_mean_over_the_clusters_that_have_it():
+    rows = sim.run(slots(learning={"metrics": [f"{HERE}:if_odd"]})).metrics
+    of_clusters = rows[rows.scope == "cluster"].groupby("time_s").if_odd
+    missing = of_clusters.apply(lambda own: int(own.isna().sum()))
+    assert 1 in set(missing)
+    # Clusters have as many test samples each; pandas leaves out what is no number.
+    pooled = rows[rows.scope == "global"].set_index("time_s").if_odd
+    np.testing.assert_allclose(pooled, of_clusters.mean())
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def view(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return one random view of each sample: images (n, C, H, W) in 0..1, or vectors (n, d)."""
+    """Return one random view of each sample: images (n, C, H, W), or vectors (n, d)."""
     if x.dim() == 4:
         return _image_view(x, rng)
     noise = _as(x, NOISE * rng.standard_normal(x.shape))
@@ -268,13 +268,14 @@ def view(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
     count, channels = x.shape[:2]
+    ends = x.amin().clamp(max=0), x.amax().clamp(min=1)  # 0 and 1, unless images are normalised
     x = _cropped(x, rng, SMALLEST_PART.get(channels, SMALLEST_PART[3]), mirror=channels == 3)
     bright, contrast = (
         _as(x, rng.uniform(1 - STRENGTH, 1 + STRENGTH, (count, 1, 1, 1))) for _ in range(2)
     )
-    x = (x * bright).clamp(0, 1)
+    x = (x * bright).clamp(*ends)
     mean = x.mean((1, 2, 3), keepdim=True)
-    x = (mean + contrast * (x - mean)).clamp(0, 1)
+    x = (mean + contrast * (x - mean)).clamp(*ends)
     if channels == 3:
         grey = (x * _as(x, np.array(LUMA)).view(1, 3, 1, 1)).sum(1, keepdim=True)
         is_grey = _as(x, rng.random((count, 1, 1, 1)) < GREY_SHARE)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, cast
 
-from learning.metrics import FIGURE_WEIGHTS, Score, is_share
+from learning.metrics import FIGURE_WEIGHTS, Score, having, is_share
 from sim.engine.evaluation import TAKEN
 from sim.formatting import listed
 from statements import Code, Other, Statement
@@ -96,7 +96,9 @@ class Figures:
             means: dict[str, tuple[float | None, float]] = {
                 name: (value, float(not number)) for name, value in self.server.items()
             }
-            means |= {name: _mean(of, nodes) for name, (_, _, of) in by_name.items()}
+            for name, (_, _, of) in by_name.items():
+                figure = "loss" if name == main["loss"] else name
+                means[name] = _mean(figure, [of[node] for node in nodes if node in of])
             row: dict[str, Any] = {
                 "cluster": cluster,
                 "accuracy": None,
@@ -173,11 +175,9 @@ class Figures:
         return dict(sorted(found.items()))
 
 
-def _mean(
-    of: Mapping[int, tuple[float, float]], nodes: Sequence[int]
-) -> tuple[float | None, float]:
+def _mean(figure: str, values: Sequence[tuple[float, float]]) -> tuple[float | None, float]:
     """Return the mean of a figure over some nodes, and the sum of their weights."""
-    found = [of[node] for node in nodes if node in of and of[node][1]]
+    found = having(figure, values)
     total = sum(weight for _, weight in found)
     if not found:
         return None, 0.0

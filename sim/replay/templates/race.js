@@ -38,7 +38,7 @@ class Race {
 
   get caption() {
     const ticks = this.world.runs.some(run => run.aggregations.time.length) ? "; marks at the foot are aggregations" : "";
-    const what = this.measured ? `${this.world.judged === "loss" ? "Loss of the next token (nats)" : "Accuracy"} over simulated ${this.time[0]}: a step at each evaluation` : `${this.unit[0]} moved over simulated ${this.time[0]}, all directions together`;
+    const what = this.measured ? `${this.world.figure} over simulated ${this.time[0]}: a step at each evaluation` : `${this.unit[0]} moved over simulated ${this.time[0]}, all directions together`;
     return what + ticks;
   }
 

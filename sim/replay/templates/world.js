@@ -109,7 +109,7 @@ class Run {
     return Object.keys(this.bytes.ways).reduce((sum, way) => sum + this.moved(way, time), 0);
   }
 
-  // The accuracy, or the loss by which runs of next tokens are judged.
+  // The accuracy, or the loss by which runs are judged.
   learnt(time) {
     return valueAt(this.steps, time);
   }
@@ -137,6 +137,7 @@ class World {
     const pairs = packed => Object.assign(Spans.of(packed, unit), {a: unpacked(packed.a), b: unpacked(packed.b)});
     this.links = pairs(data.links);
     this.judged = data.judged_by;
+    this.figure = data.figure;
     this.runs = data.runs.map(run => new Run(run, this.contacts, unit, pairs));
     this.shadows = Object.assign(Spans.of(data.shadows, unit), {battery: unpacked(data.shadows.battery)});
     this.busy = this.#busy();

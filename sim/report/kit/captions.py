@@ -18,7 +18,7 @@ from sim.report.kit.tables import KINDS, is_ratio, paired
 
 CURVES = {
     "accuracy": "Accuracy of the server's model",
-    "loss": "Loss of the server's model on the next token (nats)",
+    "loss": "Loss of the server's model",
     "cycles": "Complete cycles",
     "sent_bytes": "Bytes on the air (all directions together)",
 }
@@ -55,7 +55,9 @@ RANGES = (
 
 def of_curves(what: What, over: Over, groups: Sequence[Group], targets: Sequence[str]) -> Said:
     """Return what a figure of curves shows, and how it was averaged."""
-    caption = f"{CURVES[what]} over {OVER[over]}: {mean_of(groups)}"
+    tokens = any(run.summary["accuracy_final"] is not None for g in groups for run in g.runs)
+    of = " on the next token (nats)" if what == "loss" and tokens else ""
+    caption = f"{CURVES[what]}{of} over {OVER[over]}: {mean_of(groups)}"
     words = ["A value holds until the next one is measured"]
     if banded := any(len(group.runs) >= FEWEST for group in groups):
         caption += "; band: 95 % interval"
@@ -101,7 +103,8 @@ def of_results(comparison: Comparison, groups: Sequence[Group], missing: str, cl
     ``missing`` says which points a sweep lacks. Times are in the unit ``clock``.
     """
     known = comparison["groups"]
-    trained = any(group["accuracy_final"]["mean"] is not None for group in known)
+    learnt = f"{comparison['judged_by']}_final"
+    trained = any(group[learnt]["mean"] is not None for group in known)
     words = [RANGES] if _has_intervals(groups) else []
     if trained and (target := comparison["shared_target"]):
         words.append(_times(f"{_upper(clock.name)} to {target}", clock))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.analysis.comparison import NO_RESULT, Comparison, Group, flat
-from sim.analysis.figures import figures_of
+from sim.analysis.figures import figures_of_all
 from sim.analysis.judged import Judged
 from sim.analysis.labels import METHOD, labels_of
 from sim.analysis.over_seeds import on_logarithms
@@ -93,7 +93,7 @@ def _figures(
     learnt = f"{judged}_final"
     trained = any(group[learnt]["mean"] is not None for group in groups)
     column = learnt if trained else TIMED
-    figure = figures_of(judged)[column]
+    figure = figures_of_all(comparison)[column]
     head = figure.head
     means = [_ends(group[column], figure.unit) for group in groups]
     yield column.replace("_", "-"), head, f"{head[0].upper()}{head[1:]}", "", means

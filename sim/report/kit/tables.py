@@ -13,7 +13,14 @@ import pyarrow as pa
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison
 from sim.analysis.curves import Steps
-from sim.analysis.figures import FIGURES, TO_TARGETS, Figure, bounds_of, figures_of
+from sim.analysis.figures import (
+    FIGURES,
+    TO_TARGETS,
+    Figure,
+    bounds_of,
+    figures_of_all,
+    of_tokens,
+)
 from sim.analysis.judged import Judged
 from sim.analysis.main_figures import TRAFFIC, spent_by, unreached
 from sim.analysis.over_seeds import on_logarithms, over_seeds
@@ -118,9 +125,9 @@ def results(comparison: Comparison, clock: Unit) -> Table:
     """
     groups = comparison["groups"]
     judged = Judged(comparison["judged_by"])
-    known = figures_of(judged)
-    trained = any(group["accuracy_final"]["mean"] is not None for group in groups)
-    first = LEARNT[judged] if trained else _known(groups, TIMED)
+    known = figures_of_all(comparison)
+    trained = any(group[f"{judged}_final"]["mean"] is not None for group in groups)
+    first = _known(groups, LEARNT[judged] if trained else TIMED)
     took = [k for k in spent_by(groups) if k not in WHERE_KNOWN or _known(groups, [k])]
     columns = [_figure(comparison, key, known[key], clock) for key in first]
     if trained and (shared := comparison["shared_target"]):
@@ -229,7 +236,8 @@ def _table(name: str, groups: Sequence[Mapping[str, Any]], columns: Sequence[Col
 def _figure(comparison: Comparison, key: str, figure: Figure, clock: Unit) -> Column:
     values = [group[key] for group in comparison["groups"]]
     best = _best(comparison, key)
-    heads = HEADS | OF_TOKENS if comparison["judged_by"] == Judged.LOSS else HEADS
+    by_tokens = comparison["judged_by"] == Judged.LOSS and of_tokens(comparison)
+    heads = HEADS | OF_TOKENS if by_tokens else HEADS
     top, bottom = heads.get(key, (figure.head, ""))
     units = {"bytes": (BYTES, "B"), "J": (JOULES, "J")}.get(figure.measured_in)
     if units is None:
