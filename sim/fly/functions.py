@@ -19,7 +19,7 @@ from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.methods.surface import Traits
 from learning.metrics import Score
-from learning.own.code import files_of
+from learning.own.code import RunningCode, files_of
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
     Chain,
@@ -116,6 +116,7 @@ class Functions(OwnLearning):
             )
         self.code = UserCode(self.options.code, self.options.call_limit_s)
         self.code.check()
+        self.learner.replies.code = RunningCode([self.options.code])
         self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
         self.memory: dict[int, Tree] = {}
         self.server_memory: Tree = frozen({})

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from configparser import ConfigParser
-from importlib.util import find_spec
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +237,72 @@ def test_another_network_calls_nobody_again(fly):
     del sys.modules["softmax"]
     assert fly(SOFTMAX.replace("0.5 *", "0.4 *"), out="three").status == 0
     assert len(calls()) == 5 * 3
+
+
+USES = """
+import numpy as np
+{outside}
+
+def start(context):
+    return np.zeros(4)
+
+def data(context):
+    return np.arange(8.0).reshape(2, 4) + context.client
+
+def test_data(context):
+    return np.ones((2, 4))
+
+def train(weights, data, context):
+    {inside}
+    return step(weights, data), 2
+
+def evaluate(weights, data, context):
+    return {{"loss": float(weights.sum())}}
+"""
+COMMON = "import sys; sys.path.insert(0, FOLDER)"
+IMPORTED = {
+    "edited package": ("lab/edited", "from edited.steps import step", "pass"),
+    "its own import": ("lab/edited_too", "from edited_too import step", "pass"),
+    "path": ("common/steps", f"{COMMON}; from steps import step", "pass"),
+    "late path": ("common/steps", "", f"{COMMON}; from steps import step"),
+    "name": ("algos/steps", "import importlib as i", "step = i.import_module('algos.' + 'steps').step"),
+    "namespace": ("spaced/inner/steps", "from spaced.inner.steps import step", "pass"),
+}
+"""Where the module lies that makes a step, and how the functions come to it."""
+
+
+@pytest.mark.parametrize("how", IMPORTED)
+def test_code_that_is_edited_is_called_again_wherever_it_lies(fly, place, monkeypatch, how):
+    lies, outside, inside = IMPORTED[how]
+    steps = place / (f"{lies}/steps.py" if "edited" in lies else f"{lies}.py")
+    steps.parent.mkdir(parents=True)
+    if "edited" in lies:  # as pip installs a package that is to be edited
+        (steps.parent / "__init__.py").write_text("from . import steps\nstep = steps.step\n")
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, EditedPackage(steps.parent)])
+    code = USES.format(outside=outside, inside=inside).replace("FOLDER", repr(str(steps.parent)))
+
+    def flown(step, out, *options):
+        steps.write_text(f"def step(weights, data):\n    return weights + {step} * data.mean(0)\n")
+        forget(place)
+        assert fly(code, *options, out=out).status == 0
+        return load_file(f"{out}/model/model.safetensors")["weights"]
+
+    first, edited, again = flown(1, "one"), flown(2, "two"), flown(2, "three")
+    assert np.array_equal(edited, 2 * first) and np.array_equal(again, edited)
+    assert json.loads(Path("three/manifest.json").read_text())["trainings_reused"] > 0
+
+
+class EditedPackage:
+    """Finds one package in its folder, as the finder of one that is installed to be edited."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.folder.name:
+            return None
+        init = self.folder / "__init__.py"
+        return spec_from_file_location(name, init, submodule_search_locations=[str(self.folder)])
 
 
 def test_what_holds_of_every_method_holds_of_functions(place):
