@@ -259,13 +259,54 @@ def train(weights, data, context):
 def evaluate(weights, data, context):
     return {{"loss": float(weights.sum())}}
 """
+KEEPS = """
+class Unlike:
+    def __init__(self, x):
+        self.x = x
+    def __array__(self, *_, **__):
+        raise TypeError("no array")
+    def __deepcopy__(self, _):
+        raise TypeError("no copy")
+"""
+HELD = {"array": "{}", "dict": "dict(x={})", "tensor": "T({})", "object": "Unlike({})"}
+TAKEN = {"array": "data", "dict": "data['x']", "tensor": "data.numpy()", "object": "data.x"}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_data_that_a_function_changes_are_those_of_the_next_call_unchanged(fly, place, held):
+    inside = f"data = {TAKEN[held]}; data *= 0.5; step = lambda w, x: w + x.mean(0)"
+    code = USES.format(outside=f"from torch import from_numpy as T{KEEPS}", inside=inside)
+    code = code.replace(
+        "np.arange(8.0).reshape(2, 4) + context.client",
+        HELD[held].format("np.arange(8.0).reshape(2, 4) + context.client"),
+    )
+    code = code.replace("np.ones((2, 4))", HELD[held].format("np.ones((2, 4))"))
+    code = code.replace("float(weights.sum())", f"float({TAKEN[held]}.sum())").replace(
+        '    return {"loss"', f'    x = {TAKEN[held]}; x += 1\n    return {{"loss"'
+    )
+    clients = np.arange(5.0)  # of equal weight, each with the mean of its own rows
+    wanted = (np.arange(8.0).reshape(2, 4).mean(0) + clients.mean()) / 2
+    for out in ("first", "again"):
+        assert fly(code, out=out).status == 0
+        rounds = pd.read_parquet(f"{out}/events.parquet").query("kind == 'aggregate'").shape[0]
+        [found] = load_file(f"{out}/model/model.safetensors").values()
+        assert rounds > 1 and np.allclose(found, rounds * wanted, atol=1e-12)
+        metrics = pd.read_parquet(f"{out}/metrics.parquet")
+        assert metrics.loss.unique().tolist() == [16.0]  # 2 x 4 ones, and one added to each
+        forget(place)
+
+
 COMMON = "import sys; sys.path.insert(0, FOLDER)"
 IMPORTED = {
     "edited package": ("lab/edited", "from edited.steps import step", "pass"),
     "its own import": ("lab/edited_too", "from edited_too import step", "pass"),
     "path": ("common/steps", f"{COMMON}; from steps import step", "pass"),
     "late path": ("common/steps", "", f"{COMMON}; from steps import step"),
-    "name": ("algos/steps", "import importlib as i", "step = i.import_module('algos.' + 'steps').step"),
+    "name": (
+        "algos/steps",
+        "import importlib as i",
+        "step = i.import_module('algos.' + 'steps').step",
+    ),
     "namespace": ("spaced/inner/steps", "from spaced.inner.steps import step", "pass"),
 }
 """Where the module lies that makes a step, and how the functions come to it."""
