@@ -184,7 +184,11 @@ def _files_of(module: str, *, running: bool = False) -> dict[str, Path]:
             continue
         found[name] = path
         others = _imports(path, name, fingerprints_under([str(path)]))
-        more = (own for one in asked_for.get(name, ()) for own in _with_parents(one)) if running else ()
+        more = (
+            (own for one in asked_for.get(name, ()) for own in _with_parents(one))
+            if running
+            else ()
+        )
         for other in (*others, *more):
             if other not in seen and other.partition(".")[0] not in OURS:
                 seen.add(other)

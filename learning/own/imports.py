@@ -70,10 +70,8 @@ class OwnModules(MetaPathFinder):
 def _note(name: str, frame: FrameType | None) -> None:
     """Keep that code of the user's, wherever it is among these frames, has asked for a module."""
     while frame is not None:
-        asking = frame.f_globals.get("__name__")
-        if isinstance(asking, str) and asking.partition(".")[0] not in OURS:
-            if is_own_file(frame.f_code.co_filename):
-                asked_for[asking].add(name)
+        if _name(frame.f_globals) not in OURS and is_own_file(frame.f_code.co_filename):
+            asked_for[str(frame.f_globals.get("__name__"))].add(name)
         frame = frame.f_back
 
 

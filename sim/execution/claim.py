@@ -15,7 +15,7 @@ from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
 from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
-from sim.files import check_not_a_pipe, check_out, check_within
+from sim.files import check_not_a_pipe, check_out, check_within, from_here
 from statements import Code, Other
 
 
@@ -29,14 +29,14 @@ def check_place(place: Path, *, resume: bool) -> None:
         return
     if not resume:
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "is not empty",
             Other(said="name another folder, or go on with its run by --resume"),
         )
     if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.NO_FILE,
             "holds no run that could be resumed",
             Other(said="name another folder"),
@@ -56,28 +56,28 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
     if before["identity"] != builds.identity:
         if changed := changed_code(before.get("code", {}), builds.code):
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run from before {', '.join(changed)} changed",
                 Other(said="name another folder, or put the old code back"),
             )
         if builds.fork is not None or before.get("scenario") != builds.scenario_json:
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 "holds a run of another scenario",
                 Other(said="name another folder"),
             )
         if changed := changed_checkpoints(before, builds):
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run from before {', '.join(changed)} changed",
                 Other(said="name another folder, or put the old files back"),
             )
         changed = changes(before.get("versions", {}), versions())
         raise InputError.of_file(
-            place,
+            from_here(place),
             Code.WRONG_FILE,
             "holds a run that would not be the same now, as the finding of its "
             f"contacts, or a file that it names, has changed{listed(changed)}",
@@ -95,7 +95,7 @@ def locked(place: Path | None) -> Iterator[None]:
     if place is None:
         yield
         return
-    busy = f"-o {place}: another process is running in it; wait for it"
+    busy = f"-o {from_here(place)}: another process is running in it; wait for it"
     is_new = not place.exists()
     try:
         with ExitStack() as held:
@@ -118,7 +118,7 @@ def _make(place: Path) -> None:
         if files.of_the_disk(error):
             raise
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be made ({why})",
             Other(said="name another folder"),
@@ -130,7 +130,7 @@ def check_writable(place: Path) -> None:
     """Raise InputError for a folder that may not be written to."""
     if not os.access(place, os.W_OK):
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be written to",
             Other(said="name another folder"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.caveats import Caveat, timing_only
+from sim.analysis.caveats import Caveat, other_versions, timing_only
 from sim.analysis.comparison import Comparison
 from sim.analysis.judged import judged_together
 from sim.analysis.labels import labels_of
@@ -147,7 +147,9 @@ def answers(
         why = () if each else tuple(_apart_from_last(groups, answer, runs))
         found.append(FigureAnswer(answer, each, why))
     untrained = bool(done) and not asked[0].figure.learnt
-    caveats = (timing_only("every point"),) if untrained else ()
+    differ = other_versions(run.manifest for run in runs.values())
+    every = [*([timing_only("").said] if untrained else []), *([differ] if differ else [])]
+    caveats = tuple(Caveat("every point", said) for said in every)
     said = tuple(_said(rows, runs))
     return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said)
 

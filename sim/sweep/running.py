@@ -18,7 +18,7 @@ from sim.execution import claim
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.live import LIVE
 from sim.facts.status import COMPLETE, INTERRUPTED
-from sim.files import trouble_text
+from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
 from sim.sweep.doubts import doubt_lines
@@ -109,7 +109,9 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
     is_new = there is There.NOTHING
     options.check_engine()
     if changed := sweep_folder.changed_since(place, request.about):
-        print(f"note: {place}: {changed.text}", file=sys.stderr)
+        print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
+    if there is There.PART:
+        sweep_folder.check_versions(place)
     sweep_folder.claim(place, request.about, there=there, part=options.part)
     try:
         with (
@@ -119,6 +121,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
+            if sweeping.left:
+                sweep_folder.check_versions(place)
             if doubts:
                 for doubt in doubt_lines(sweeping.left, cache=options.cache):
                     print(f"warning: {doubt}", file=sys.stderr, flush=True)
@@ -209,7 +213,7 @@ class Sweeping:
                 # The points are kept, and what is known of them can still be shown.
                 self.trouble = trouble_text(error)
         if stopped:
-            raise Interrupted(f"go on with: --resume -o {self.place}")
+            raise Interrupted(f"go on with: --resume -o {from_here(self.place)}")
 
     @property
     def kept(self) -> bool:

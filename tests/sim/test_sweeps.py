@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -334,6 +336,53 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
     before = len(place.runs())
     assert place.sweep(*POINTS, "--resume").returncode == 0
     assert (place.rows(), len(place.runs())) == (plain.rows(), before)
+
+
+@process
+def test_a_disk_that_is_full_at_the_end_is_told_once_and_the_points_are_shown(place, monkeypatch):
+    def full(table, path, **_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.parquet.write_table", full)
+        done = place.sweep(*POINTS, "--quiet")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "No space left on device" in done.stderr
+    assert "sweep sha256" in done.stdout
+    assert place.sweep(*POINTS, "--resume").returncode == 0
+
+
+@process
+@pytest.mark.parametrize("named", [True, False])
+def test_code_that_goes_to_another_folder_takes_no_results_there(place, tmp_path, named):
+    away = tmp_path / "elsewhere"
+    away.mkdir()
+    with (place.folder / "watched_method.py").open("a") as code:
+        code.write(f"os.chdir({str(away)!r})\n")
+    told = ["-o", "out"] if named else []
+    running = place.start("-p", "stop.cycles=1,2", "-p", "seed=3", *told)
+    out, err = running.communicate(timeout=100)
+    assert running.returncode == 0, err
+    folder = place.folder / ("out" if named else "runs/sweep-tiny")
+    assert [path.name for path in away.iterdir()] == ["runs.txt"]  # the code's own
+    assert read_sweep(folder).rows["status"].to_pylist() == ["complete"] * 2
+    assert str(folder) in out  # from where it went
+
+
+@process
+def test_points_of_other_versions_are_not_mixed(plain, runs, tmp_path):
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    about = place.folder / "out" / "sweep.json"
+    said = json.loads(about.read_text())
+    assert said["made_with"]["numpy"] and len(said["made_with"]["leomix's source"]) == 8
+    said["made_with"]["numpy"] = "1.0"
+    about.write_text(json.dumps(said))
+    assert place.sweep(*POINTS, "--resume").returncode == 0  # nothing is left to be run
+    shutil.rmtree(read_sweep(place.folder / "out").folders[0])
+    for points in (["-p", "stop.cycles=1:5:1", "-o", "out"], POINTS):
+        done = place.sweep(*points, "--resume")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"numpy 1.0 -> {np.__version__}; put those back, or sweep into" in done.stderr
 
 
 @process
