@@ -184,8 +184,8 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     if name is None:
         raise _no_file(scenario, key, f"is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
-    beside = source is not None and not yours
-    path = scenario.paths_from / (source.parent / name if beside else local_path(scenario, name))
+    beside = local_path(scenario, name) if yours or source is None else source.parent / name
+    path = scenario.paths_from / beside
     if not os.path.isfile(path):  # False for names that are too long, too
         where = "relative paths start at the scenario file's folder"
         if yours:

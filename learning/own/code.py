@@ -119,9 +119,17 @@ class RunningCode:
             if path is None or _content(name, path) != digest:
                 changed.append(name)
         if not changed:
-            for module in self._modules:
-                asked_for[module] |= before["part"].keys()
+            for path in filter(None, map(self._file_now, self._modules)):
+                asked_for[str(path)] |= before["part"].keys()
         return changed
+
+    def differing(self, before: Mapping[str, str]) -> list[str]:
+        """Return which modules do not have the :meth:`digests` that they had ``before``.
+
+        Of one that is not imported yet, and that nobody knows to find, that is not known.
+        """
+        now = ((name, self._file_now(name)) for name in before)
+        return [name for name, path in now if path and _content(name, path) != before[name]]
 
     def _part(self) -> Seen:
         files: dict[str, Path] = {}
@@ -184,11 +192,8 @@ def _files_of(module: str, *, running: bool = False) -> dict[str, Path]:
             continue
         found[name] = path
         others = _imports(path, name, fingerprints_under([str(path)]))
-        more = (
-            (own for one in asked_for.get(name, ()) for own in _with_parents(one))
-            if running
-            else ()
-        )
+        late = asked_for.get(str(path), ()) if running else ()
+        more = (own for name in late for own in _with_parents(name))
         for other in (*others, *more):
             if other not in seen and other.partition(".")[0] not in OURS:
                 seen.add(other)
@@ -212,8 +217,9 @@ def _folder_of(module: str) -> Path | None:
 def _running_file(name: str) -> Path | None:
     """Return the file of a module of the user's that this process has imported; else None."""
     file = getattr(sys.modules.get(name), "__file__", None)
-    own = isinstance(file, str) and name.partition(".")[0] not in {*OURS, "__main__"}
-    return Path(file) if own and is_own_file(file) and Path(file).is_file() else None
+    if not isinstance(file, str) or name.partition(".")[0] in {*OURS, "__main__"}:
+        return None
+    return Path(file) if is_own_file(file) and Path(file).is_file() else None
 
 
 def _found_file(name: str, folder: Path, but_for: str = "") -> Path | None:

@@ -30,17 +30,20 @@ HANDED_ON = "LEOMIX_OWN_MODULES"
 PATH = tuple(sys.path)
 """Where Python looked for modules before code of the user's could change that."""
 asked_for: defaultdict[str, set[str]] = defaultdict(set)
-"""Modules that were imported while code of a module of the user's ran, by the name of that one."""
+"""Modules that were imported while code of a file of the user's ran, by the path of that."""
 INSTALLED = ("site-packages", "dist-packages")
 """Folders of packages that are known by their versions."""
+LIBRARY = {get_path("stdlib"), get_path("platstdlib")}
+"""Folders of Python's own library."""
 
 
 @cache
 def is_own_file(file: str) -> bool:
     """Whether a file of Python code is the user's: no library's, and not installed as a package."""
     path = Path(file)
-    library = any(path.is_relative_to(get_path(name)) for name in ("stdlib", "platstdlib"))
-    return path.is_absolute() and not library and not any(one in path.parts for one in INSTALLED)
+    if not path.is_absolute() or any(folder in path.parts for folder in INSTALLED):
+        return False
+    return not any(path.is_relative_to(folder) for folder in LIBRARY)
 
 
 class OwnModules(MetaPathFinder):
@@ -70,8 +73,8 @@ class OwnModules(MetaPathFinder):
 def _note(name: str, frame: FrameType | None) -> None:
     """Keep that code of the user's, wherever it is among these frames, has asked for a module."""
     while frame is not None:
-        if _name(frame.f_globals) not in OURS and is_own_file(frame.f_code.co_filename):
-            asked_for[str(frame.f_globals.get("__name__"))].add(name)
+        if is_own_file(frame.f_code.co_filename):
+            asked_for[frame.f_code.co_filename].add(name)
         frame = frame.f_back
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from sim.analysis.caveats import Caveat, caveats_of, other_versions
 from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.judged import Judged, judged_together
-from sim.analysis.labels import CODE, labels_of
+from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.lead import Case
 from sim.analysis.main_figures import SPENT
 from sim.analysis.measure import Measure, measure_of, measures_of_time
@@ -114,7 +113,7 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     for key, alike in members.items():
         by_code: dict[str, list[Any]] = {}
         for run in alike:
-            by_code.setdefault(code_of(run.manifest), []).append(run)
+            by_code.setdefault(code_label(run.manifest), []).append(run)
         for code, own in by_code.items():
             repeats = _repeats(own)
             for number, each in enumerate(repeats, 1):
@@ -125,15 +124,6 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     groups.sort(key=lambda group: order[id(group[1][0])])
     labels = _labels([own for own, _ in groups], [each[0].summary["status"] for _, each in groups])
     return [Group(label, tuple(each)) for label, (_, each) in zip(labels, groups, strict=True)]
-
-
-def code_of(manifest: Mapping[str, Any]) -> str:
-    """Return a short digest of the user's own code that took part in a run; "" for none."""
-    modules = manifest.get("own_modules", manifest.get("code"))
-    if not modules:
-        return ""
-    text = json.dumps(modules, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _repeats(runs: Sequence[Any]) -> list[list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,6 +32,15 @@ SAY_LITTLE = ("min", "max", "mean", "used", "per", "of", "count", "number")
 """Words of keys that are left out where labels are too long."""
 
 Settings = Mapping[str, Any]
+
+
+def code_label(manifest: Mapping[str, Any]) -> str:
+    """Return a short digest of the user's own code that took part in a run; "" for none."""
+    modules = manifest.get("own_modules", manifest.get("code"))
+    if not modules:
+        return ""
+    text = json.dumps(modules, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 class _Form(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import is_stray
+from learning.own.code import RunningCode
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
@@ -82,6 +83,14 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
             "holds a run that would not be the same now, as the finding of its "
             f"contacts, or a file that it names, has changed{listed(changed)}",
             Other(said="name another folder"),
+        )
+    own = RunningCode(builds.code)
+    if changed := own.differing(before.get("own_modules", {})):
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            f"holds a run from before {', '.join(changed)} changed",
+            Other(said="name another folder, or put the old code back"),
         )
     return before
 

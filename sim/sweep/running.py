@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from learning.own.code import RunningCode
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution import claim
-from sim.execution.folder import POINTS, SWEEP
+from sim.execution.folder import POINTS, SWEEP, read_manifest
 from sim.execution.live import LIVE
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.files import from_here, trouble_text
@@ -162,11 +163,11 @@ class Sweeping:
 
     def collect(self) -> None:
         """Find out how the points ended that were run before, or by others."""
-        for digest in dict.fromkeys(point.digest for point in self.points):
+        for digest, point in {point.digest: point for point in self.points}.items():
             place = self.place / POINTS / digest
             if digest not in self.outcomes and place.is_dir():
                 found = outcome_in(place, digest)
-                if found is not None:
+                if found is not None and not _of_other_code(point, place):
                     self.outcomes[digest] = found
                     if (place / LIVE).exists():  # its process was killed when it was complete
                         with contextlib.suppress(InputError, SimulationError), claim.locked(place):
@@ -229,3 +230,9 @@ class Sweeping:
         with sweep_folder.locked(self.place, "rows", patience_s):
             self.collect()
             sweep_folder.write_rows(self.place, self.rows(), self.options.part)
+
+
+def _of_other_code(point: Point, place: Path) -> bool:
+    """Whether code of the user's has changed since a point was run, that no scenario names."""
+    own = read_manifest(place).get("own_modules", {}) if point.code else {}
+    return bool(own) and bool(RunningCode(point.code).differing(own))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from configparser import ConfigParser
 from importlib.util import find_spec, spec_from_file_location
@@ -331,6 +332,55 @@ def test_code_that_is_edited_is_called_again_wherever_it_lies(fly, place, monkey
     first, edited, again = flown(1, "one"), flown(2, "two"), flown(2, "three")
     assert np.array_equal(edited, 2 * first) and np.array_equal(again, edited)
     assert json.loads(Path("three/manifest.json").read_text())["trainings_reused"] > 0
+
+
+def test_runs_of_other_code_are_compared_as_groups_of_their_own(fly, place, leomix):
+    code = USES.format(
+        outside="import importlib as i", inside="step = i.import_module('rules' + '.steps').step"
+    )
+    steps = place / "rules" / "steps.py"
+    steps.parent.mkdir()
+    known = {}
+    for run in ("one 1", "one 2", "one 1 again", "two 1"):
+        version, seed, *_ = run.split()
+        step = {"one": 1, "two": 2}[version]
+        steps.write_text(f"def step(weights, data):\n    return weights + {step} * data.mean(0)\n")
+        forget(place)
+        assert fly(code, "--seed", seed, out=run).status == 0
+        known.setdefault(version, []).append(json.loads(Path(run, "manifest.json").read_text()))
+    one, again, two = (known[v][n]["own_modules"] for v, n in (("one", 0), ("one", 2), ("two", 0)))
+    assert known["one"][2]["trainings"] == 0  # so that nothing has imported the steps
+    assert one == again and one.keys() == two.keys() == {"softmax", "rules.steps"}
+    said = "run: holds a run from before rules.steps changed; name another folder, or put the old"
+    Path("one 1").rename("run")
+    assert said in fly(code, "--seed", "1", "--resume").err
+    Path("run").rename("one 1")
+    runs = ["one 1", "two 1", "one 2", "one 1 again"]
+    found = json.loads(leomix("compare", *runs, "--json").out)
+    groups = [(group["label"], group["seeds"]) for group in found["groups"]]
+    assert [seeds for _, seeds in groups] == [[1, 2], [1]]
+    assert all(re.fullmatch("code=[0-9a-f]{8}", label) for label, _ in groups)
+    assert len(dict(groups)) == 2
+    for label, _ in groups:
+        assert label in leomix("compare", *runs).out
+    assert f"own code       {groups[0][0].removeprefix('code=')}" in leomix("show", "one 1").out
+
+
+def test_a_run_of_the_same_seed_with_another_trace_is_no_further_seed(runs, tmp_path):
+    folders = [runs.copy("slots", tmp_path / name) for name in ("one", "two", "three")]
+    for folder, trace in zip(folders[1:], ("0" * 64, None), strict=True):
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["trace_sha256"] = trace or manifest["trace_sha256"]
+        manifest["versions"]["numpy"] = "1.0"
+        path.write_text(json.dumps(manifest))
+    found = sim.compare(folders)
+    assert [(one["label"], one["seeds"]) for one in found["groups"]] == [
+        ("repeat=1", [3]),
+        ("repeat=2", [3]),
+    ]
+    versions = [one for one in found["limits"] if one["code"] == "other_versions"]
+    assert len(versions) == 1 and f"numpy 1.0 or {np.__version__}" in versions[0]["text"]
 
 
 class EditedPackage:

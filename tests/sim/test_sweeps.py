@@ -499,6 +499,28 @@ def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_p
     assert rows() == before  # found where they were
 
 
+@process
+def test_points_whose_code_was_imported_by_its_name_run_again_when_that_changes(tmp_path):
+    place = Place(tmp_path)
+    by_name = "__import__('importlib').import_module('wide').WIDTH"
+    (tmp_path / "by_name.py").write_text(f"WIDTH = {by_name}\n")
+    (tmp_path / "one.py").write_text(NET.format(sizes="by_name"))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS | {"learning": {}}))
+    keys = ["learning.method=fedavg", "learning.train=false", "learning.model.kind=one:net"]
+    line = ["sweep", "tiny.yaml", *(part for key in keys for part in ("--set", key))]
+    line += ["-p", "stop.cycles=1", "-o", "out", "--quiet"]
+    found = []
+    for width in (8, 16):
+        (tmp_path / "wide.py").write_text(f"WIDTH = {width}\n")
+        forget(tmp_path)
+        done = place.typed(*line, *(["--resume"] if found else []))
+        assert done.returncode == 0, done.stderr
+        [row] = pq.read_table(tmp_path / "out" / "sweep.parquet").to_pylist()
+        found.append(row["uplink_bytes"])
+    assert found[1] > 1.5 * found[0] > 0
+    assert "holds a run from before wide changed" in done.stderr  # and is set aside
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
