@@ -184,7 +184,8 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     if name is None:
         raise _no_file(scenario, key, f"is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
-    path = Path(local_path(scenario, name) if yours or source is None else source.parent / name)
+    beside = local_path(scenario, name) if yours or source is None else source.parent / name
+    path = scenario.paths_from / beside
     if not os.path.isfile(path):  # False for names that are too long, too
         where = "relative paths start at the scenario file's folder"
         if yours:
@@ -220,8 +221,8 @@ def local_path(scenario: "Scenario", name: str) -> str:
     """
     if name.startswith(HUB) or scenario.source_path is None:
         return name
-    beside = scenario.source_path.parent / name
-    return str(beside if beside.exists() else Path(name))
+    beside = scenario.paths_from / scenario.source_path.parent / name
+    return str(beside if beside.exists() else scenario.paths_from / name)
 
 
 # What a scenario file may not ask for by itself, because somebody else may have written it: Python

@@ -134,6 +134,7 @@ class Scenario(Section):
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())
+    _read_in: Path | None = PrivateAttr(default=None)
 
     @property
     def source_path(self) -> Path | None:
@@ -143,6 +144,15 @@ class Scenario(Section):
     def remember_source(self, path: Path | None, origin: Origin) -> None:
         """Keep the file, if any, and the lines that the scenario has just been read from."""
         self._source_path, self._origin = path, origin
+        self._read_in = Path.cwd()
+
+    @property
+    def paths_from(self) -> Path:
+        """Where relative paths count from: the folder in which it was read, also after a move."""
+        try:
+            return Path() if self._read_in in (None, Path.cwd()) else self._read_in
+        except OSError:  # the current folder has been removed
+            return self._read_in or Path()
 
     def place_of(self, path: KeyPath) -> Place | None:
         """Return where a key was given, or one that it lies in; None where it was not."""

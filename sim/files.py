@@ -70,7 +70,15 @@ def trouble_text(error: OSError) -> str:
     return "; ".join([": ".join([*path, what]), *cure])
 
 
-# Where a run or a sweep goes whose folder was not named.
+# Where a run or a sweep goes, and how that is told: code of the user's may go to another folder.
+
+
+def from_here(place: Path) -> Path:
+    """Return a path as it is named from the current folder: relative if it lies below that."""
+    try:
+        return place.relative_to(Path.cwd())
+    except (ValueError, OSError):  # the current folder may have been removed
+        return place
 
 
 def free_folder(base: Path) -> Path:
@@ -137,7 +145,7 @@ def check_out(place: Path) -> None:
     """Raise InputError for an ``-o`` that is no folder, or a link to nothing."""
     if os.path.lexists(place) and not place.is_dir():
         raise InputError.of_option(
-            f"-o {place}", Code.WRONG_FILE, "is a file", Other(said="name a folder")
+            f"-o {from_here(place)}", Code.WRONG_FILE, "is a file", Other(said="name a folder")
         )
 
 

@@ -93,6 +93,8 @@ class Code(StrEnum):
     NOT_DRAWN = "not_drawn"
     """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"
+    OTHER_VERSIONS = "other_versions"
+    """Runs that stand beside each other, and were made with different programs."""
 
     # Why a run took so long, and why it learnt no more.
     FEW_PASSES = "few_passes"

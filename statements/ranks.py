@@ -48,7 +48,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     ),
     Rank.LIMIT: (
         *(Code.STOPPED_EARLY, Code.NOTHING_LEARNT, Code.TIMING_ONLY, Code.BEYOND_THEORY),
-        *(Code.NO_CAUSE, Code.NOT_DRAWN, Code.FEW_SEEDS),
+        *(Code.NO_CAUSE, Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_VERSIONS),
     ),
 }
 RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}

@@ -4,6 +4,8 @@ The current folder is not where Python looks for modules: somebody else's files 
 package that misses an optional one, ``pytz``, would run a file that is called like it. A module is
 found there if the user has named it, or if a module asks that was found there itself, at once or
 later, as in a function. Packages never find anything there.
+
+Which modules the user's code has asked for is kept, by whatever name or path it found them.
 """
 
 from __future__ import annotations
@@ -11,17 +13,37 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from sysconfig import get_path
+from types import FrameType, ModuleType
 
 OURS = frozenset({"channel", "learning", "leomix", "orbit", "scenarios", "sim", "statements"})
 """Packages of leomix."""
 HANDED_ON = "LEOMIX_OWN_MODULES"
 """Environment variable that hands the folders of own modules, as JSON, to processes of these."""
+PATH = tuple(sys.path)
+"""Where Python looked for modules before code of the user's could change that."""
+asked_for: defaultdict[str, set[str]] = defaultdict(set)
+"""Modules that were imported while code of a file of the user's ran, by the path of that."""
+INSTALLED = ("site-packages", "dist-packages")
+"""Folders of packages that are known by their versions."""
+LIBRARY = {get_path("stdlib"), get_path("platstdlib")}
+"""Folders of Python's own library."""
+
+
+@cache
+def is_own_file(file: str) -> bool:
+    """Whether a file of Python code is the user's: no library's, and not installed as a package."""
+    path = Path(file)
+    if not path.is_absolute() or any(folder in path.parts for folder in INSTALLED):
+        return False
+    return not any(path.is_relative_to(folder) for folder in LIBRARY)
 
 
 class OwnModules(MetaPathFinder):
@@ -35,6 +57,8 @@ class OwnModules(MetaPathFinder):
         self, name: str, path: Sequence[str] | None, _target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """Return where a module lies; None for one of a package, which knows its own place."""
+        if self is _BEFORE_ALL:
+            _note(name, sys._getframe(1))  # noqa: SLF001 (there is no other way to know)
         if path is not None:
             return None
         folder = self._found.get(_asking()) or self.named.get(name)
@@ -44,6 +68,14 @@ class OwnModules(MetaPathFinder):
             known = json.loads(os.environ.get(HANDED_ON, "{}"))
             os.environ[HANDED_ON] = json.dumps({**known, name: folder})
         return spec
+
+
+def _note(name: str, frame: FrameType | None) -> None:
+    """Keep that code of the user's, wherever it is among these frames, has asked for a module."""
+    while frame is not None:
+        if is_own_file(frame.f_code.co_filename):
+            asked_for[frame.f_code.co_filename].add(name)
+        frame = frame.f_back
 
 
 def _asking() -> str:
@@ -64,8 +96,10 @@ _BEFORE_ALL, _BEHIND_ALL = OwnModules(), OwnModules()
 def import_own(module: str) -> ModuleType:
     """Import a module that the user has named; it may lie in the current folder."""
     top = module.partition(".")[0]
-    if top not in OURS:
-        _take({top: str(Path.cwd())})
+    here = str(Path.cwd())
+    is_moved = top in _BEHIND_ALL.named and PathFinder.find_spec(top, [here]) is None
+    if top not in OURS and not is_moved:  # code of the user's may have gone to another folder
+        _take({top: here})
     return import_module(module)
 
 
@@ -73,6 +107,13 @@ def _take(folders: dict[str, str]) -> None:
     _BEHIND_ALL.named |= folders
     if _BEHIND_ALL not in sys.meta_path:
         sys.meta_path.append(_BEHIND_ALL)
+    watch_imports()
+
+
+def watch_imports() -> None:
+    """Keep from now on what code of the user's asks for, in ``asked_for``."""
+    if _BEFORE_ALL not in sys.meta_path:
+        sys.meta_path.insert(0, _BEFORE_ALL)
 
 
 if HANDED_ON in os.environ:
@@ -82,12 +123,28 @@ if HANDED_ON in os.environ:
 def take_file(path: Path) -> None:
     """Let a file that the user has named be imported by its stem, whatever else is called so."""
     _BEFORE_ALL.named[path.stem] = str(path.resolve().parent)
-    if _BEFORE_ALL not in sys.meta_path:
-        sys.meta_path.insert(0, _BEFORE_ALL)
+    watch_imports()
 
 
 def find_own(top: str) -> ModuleSpec | None:
     """Return where :func:`import_own` would find a module outside packages; it is not imported."""
     before = _BEFORE_ALL.named.get(top)
     first = [] if before is None else [before]
-    return PathFinder.find_spec(top, [*first, *sys.path, str(Path.cwd())])
+    last = _BEHIND_ALL.named.get(top, "")
+    found = PathFinder.find_spec(top, [*first, *sys.path, os.getcwd(), last])
+    return found if found is not None and found.origin is not None else find_on_path(top) or found
+
+
+@cache
+def find_on_path(top: str) -> ModuleSpec | None:
+    """Return where a module outside packages is found by what was installed, or is on ``PATH``."""
+    found = PathFinder.find_spec(top, PATH)
+    if found is not None and found.origin is not None:
+        return found
+    for finder in sys.meta_path:  # those of packages that are installed to be edited
+        find = None if finder is PathFinder else getattr(finder, "find_spec", None)
+        if find is not None and not isinstance(finder, OwnModules):
+            spec: ModuleSpec | None = find(top, None)
+            if spec is not None:
+                return spec
+    return found

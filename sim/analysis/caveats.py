@@ -1,7 +1,7 @@
 """What a reader has to know before the figures: untrained, nothing learnt, ended early."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Protocol
@@ -62,6 +62,23 @@ def ended_early(*manifests: Mapping[str, Any]) -> Statement | None:
     helps = [Other(said="it goes on with --resume")] if status == INTERRUPTED else []
     values = {"status": status, "days": days, "of_days": of_days}
     return Statement.note(Code.STOPPED_EARLY, "stop", text, *helps, **values)
+
+
+def other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that were made with different versions; None where all had the same.
+
+    What a run of an earlier version does not tell is not compared.
+    """
+    known: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, number in manifest.get("versions", {}).items():
+            known.setdefault(name, set()).add(str(number))
+    differ = [f"{name} {' or '.join(sorted(one))}" for name, one in known.items() if len(one) > 1]
+    if not differ:
+        return None
+    text = "these runs were made with different versions: {versions}"
+    helps = Other(said="run those of the older ones anew to rule that out as a cause")
+    return Statement.note(Code.OTHER_VERSIONS, "", text, helps, versions=", ".join(differ))
 
 
 @dataclass(frozen=True)

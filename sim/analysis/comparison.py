@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.caveats import Caveat, caveats_of
+from sim.analysis.caveats import Caveat, caveats_of, other_versions
 from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.judged import Judged, judged_together
-from sim.analysis.labels import labels_of
+from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.lead import Case
 from sim.analysis.main_figures import SPENT
 from sim.analysis.measure import Measure, measure_of, measures_of_time
@@ -94,6 +94,8 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
 
     Groups are in the order in which they came. A run that was done twice counts once. A fork is
     not of the group of runs that had its keys from the start, nor of forks from another time on.
+    Runs with other code of the user's are another group, and so is a run of the same seed with
+    another trace, whatever the reason is: it is no further seed.
     """
     plain: list[dict[str, Any]] = [
         {key: None if key in NO_RESULT else value for key, value in values.items()}
@@ -106,13 +108,39 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
         # By what they say in full: long values may look alike when they are cut.
         key = json.dumps([values, run.summary["status"]], sort_keys=True, default=str)
         settings[key] = values
-        alike = members.setdefault(key, [])
-        # A run that was done twice has the same trace.
-        own = run.summary["seed"], run.summary["trace_sha256"]
-        if all((r.summary["seed"], r.summary["trace_sha256"]) != own for r in alike):
-            alike.append(run)
-    labels = _labels(settings, {key: each[0].summary["status"] for key, each in members.items()})
-    return [Group(labels[key], tuple(found)) for key, found in members.items()]
+        members.setdefault(key, []).append(run)
+    groups: list[tuple[dict[str, Any], list[Any]]] = []
+    for key, alike in members.items():
+        by_code: dict[str, list[Any]] = {}
+        for run in alike:
+            by_code.setdefault(code_label(run.manifest), []).append(run)
+        for code, own in by_code.items():
+            repeats = _repeats(own)
+            for number, each in enumerate(repeats, 1):
+                told = {CODE: code} if len(by_code) > 1 else {}
+                again = {"repeat": number} if len(repeats) > 1 else {}
+                groups.append((settings[key] | told | again, each))
+    order = {id(run): number for number, run in enumerate(runs)}
+    groups.sort(key=lambda group: order[id(group[1][0])])
+    labels = _labels([own for own, _ in groups], [each[0].summary["status"] for _, each in groups])
+    return [Group(label, tuple(each)) for label, (_, each) in zip(labels, groups, strict=True)]
+
+
+def _repeats(runs: Sequence[Any]) -> list[list[Any]]:
+    """Return runs so that no two of a seed are together, but for those of equal traces: one stays.
+
+    Runs that were done twice have the same trace.
+    """
+    repeats: list[list[Any]] = [[]]
+    for run in runs:
+        seed, trace = run.summary["seed"], run.summary["trace_sha256"]
+        of_seed = [own.summary for each in repeats for own in each if own.summary["seed"] == seed]
+        if trace in [own["trace_sha256"] for own in of_seed]:
+            continue
+        if len(of_seed) == len(repeats):
+            repeats.append([])
+        repeats[len(of_seed)].append(run)
+    return repeats
 
 
 def _before_forks(fork: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
@@ -136,17 +164,15 @@ def _whole_time(time_s: float) -> str:
     return "".join(f"{value:.12g}{unit}" for value, unit in parts if value).replace(".", ",")
 
 
-def _labels(
-    settings: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str]
-) -> dict[str, str]:
+def _labels(settings: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> list[str]:
     """Return the labels of groups by what they set; those that are not complete say so."""
-    different = {json.dumps(own, sort_keys=True, default=str): own for own in settings.values()}
+    keys = [json.dumps(own, sort_keys=True, default=str) for own in settings]
+    different = dict(zip(keys, settings, strict=True))
     labels = dict(zip(different, labels_of(list(different.values())), strict=True))
-    found = {}
-    for key, own in settings.items():
-        status = "" if statuses[key] == COMPLETE else f" ({statuses[key]})"
-        found[key] = f"{labels[json.dumps(own, sort_keys=True, default=str)]}{status}"
-    return found
+    return [
+        labels[key] if status == COMPLETE else f"{labels[key]} ({status})"
+        for key, status in zip(keys, statuses, strict=True)
+    ]
 
 
 TESTED = {
@@ -240,6 +266,8 @@ def compare_groups(
     unended = _unended(groups)
     shared, by_all = _shared(groups, rows, names, unended, target)
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
+    if differ := other_versions(run.manifest for run in runs):
+        caveats = (*caveats, *(Caveat(group.label, differ) for group in groups))
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}
     common = {} if shared is None else {f"hours_to_{shared}": HOURS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,12 +24,23 @@ LETTERS = 4
 VARIANT = "variant"
 """The column of the names of variants, among the keys of a sweep."""
 METHOD = "learning.method"
+CODE = "code"
+"""A digest of the user's own code, where runs of the same keys had another one."""
 FIRST = (VARIANT, METHOD)
 """Keys whose values stand first, and by themselves."""
 SAY_LITTLE = ("min", "max", "mean", "used", "per", "of", "count", "number")
 """Words of keys that are left out where labels are too long."""
 
 Settings = Mapping[str, Any]
+
+
+def code_label(manifest: Mapping[str, Any]) -> str:
+    """Return a short digest of the user's own code that took part in a run; "" for none."""
+    modules = manifest.get("own_modules", manifest.get("code"))
+    if not modules:
+        return ""
+    text = json.dumps(modules, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 class _Form(NamedTuple):
@@ -57,7 +69,8 @@ def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> lis
     for form in FORMS:
         named = _needed(settings, differing) if form.needed_only else differing
         heads = _heads(named, every, form)
-        if len(named) == 1 and all(_is_name(own.get(named[0])) for own in settings):
+        alone = len(named) == 1 and named[0] != CODE
+        if alone and all(_is_name(own.get(named[0])) for own in settings):
             labels = [form.value("", own[named[0]]) for own in settings]
         else:
             labels = [_label(own, named, heads, form) for own in settings]

@@ -15,6 +15,7 @@ from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.inference import answer_figures
 from sim.analysis.judged import Judged, is_measured, judged_by
+from sim.analysis.labels import code_label
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
@@ -58,6 +59,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     split = experts.by_cluster(assigned) if is_measured(learning) else assigned.slice(0, 0)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
+        "own_code": code_label(manifest),
         **learning,
         "client": client_word(manifest),
         "hours": manifest.get("simulated_s", 0.0) / 3600,

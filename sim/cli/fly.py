@@ -61,16 +61,19 @@ def fly_command(
     max_wall_s = limits.max_wall_s
     if resume and out is None:
         raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
+    here = Path.cwd()  # code of the user's may go to another folder
     loaded = scenario_of(path, network.scenario, overrides.by_key())
     if network.save is not None:
         from sim.world.world import World
 
-        _save(World(loaded), network.save)
+        _save(World(loaded), here / network.save)
         return
     name = loaded.source_path.stem if loaded.source_path else "scenario"
-    place = out or free_folder(Path("runs") / f"{path.stem}-{name}-{loaded.seed}")
+    usual = here / "runs" / f"{path.stem}-{name}-{loaded.seed}"
+    place = free_folder(usual) if out is None else here / out
     start = partial(run, loaded, place, resume, cache=not limits.no_cache)
-    Execution(start, loaded, place, max_wall_s, tensorboard).carry_out(shown)
+    boards = tensorboard and here / tensorboard
+    Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
 
 
 def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
@@ -135,10 +138,10 @@ def _save(world: World, path: Path) -> None:
     import yaml
 
     from sim.execution.identity import portable
-    from sim.files import write_text
+    from sim.files import from_here, write_text
 
     write_text(path, yaml.safe_dump(portable(world), sort_keys=False))
-    print(path)
+    print(from_here(path))
 
 
 def _module(path: Path) -> str:

@@ -41,14 +41,16 @@ def run_command(
     from sim.files import free_folder
 
     max_wall_s = limits.max_wall_s
+    here = Path.cwd()  # code of the user's may go to another folder
     loaded = scenarios.load(scenario, overrides.by_key())
     if resume and out is None:
         raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
     name = loaded.source_path.stem if loaded.source_path else "scenario"
-    usual = Path("runs") / f"{name}-{loaded.learning.method}-{loaded.seed}"
-    place = out or free_folder(usual)
+    usual = here / "runs" / f"{name}-{loaded.learning.method}-{loaded.seed}"
+    place = free_folder(usual) if out is None else here / out
     start = partial(run, loaded, place, resume, cache=not limits.no_cache)
-    Execution(start, loaded, place, max_wall_s, tensorboard).carry_out(shown)
+    boards = tensorboard and here / tensorboard
+    Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
 
 
 @spread_out
@@ -77,7 +79,7 @@ def fork_command(
     overrides = options.overrides_of(set_)
     if resume and out is None:
         raise InputError.of_option("--resume", Code.MISSING, "name the fork's folder with -o DIR")
-    place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
+    place = (out or free_folder(run.with_name(f"{run.resolve().name}-fork"))).absolute()
     with as_written([run]):
         parent = Parent(run)
         parent.check_time(at_s)
@@ -88,7 +90,7 @@ def fork_command(
 
 @dataclass(frozen=True)
 class Execution:
-    """A run or fork to be carried out into ``place``; curves go to ``tensorboard/NAME``.
+    """A run or fork to be carried out into an absolute ``place``; curves to ``tensorboard/NAME``.
 
     ``start`` takes the observers and returns the result.
     """
@@ -104,6 +106,7 @@ class Execution:
         from sim.analysis.text import summary_text
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
+        from sim.files import from_here
         from sim.world.world import World
 
         boards = self._boards()
@@ -118,15 +121,16 @@ class Execution:
             summary = result.summary
             text = summary_text(result)
         output.warn(warnings)
-        elsewhere = f"leomix show {self.place}"
+        named = from_here(self.place)
+        elsewhere = f"leomix show {named}"
         with output.showing("the run is complete, its summary", elsewhere, json_=shown.json_):
             if shown.json_:
-                output.print_json({**summary, "folder": str(self.place)})
+                output.print_json({**summary, "folder": str(named)})
             else:
-                print(f"{text}\n{'run folder':<14} {self.place}", flush=True)
+                print(f"{text}\n{'run folder':<14} {named}", flush=True)
         output.warn(notes)
         if progress.shown and not shown.json_:
-            print(f"next: leomix report {self.place}", file=sys.stderr)
+            print(f"next: leomix report {named}", file=sys.stderr)
         nothing = summary["came_to_nothing"]
         # A short run may learn nothing beyond noise, and what never arrives is what a run for its
         # timing may be for: neither is a failure.

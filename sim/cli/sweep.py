@@ -133,6 +133,7 @@ def sweep_command(
 
 def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
+    from sim.files import from_here
     from sim.sweep.rows import printed_rows
     from sim.sweep.text import cells_text, reuse_text, sha256_text, table_text
 
@@ -141,7 +142,8 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
     for line in _remaining(done, rows, keys):
         print(line, file=sys.stderr)
     ended = "has ended" if done.left or done.trouble else "is complete"
-    elsewhere = f"leomix report {done.place}"
+    named = from_here(done.place)
+    elsewhere = f"leomix report {named}"
     with output.showing(f"the sweep {ended}, its table", elsewhere, json_=as_json):
         if as_json:
             output.print_json(printed_rows(rows))
@@ -152,7 +154,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
             "cells": cells_text(compared, keys),
             "trainings": reuse_text(rows),
             "sweep sha256": sha256_text(rows),
-            "sweep folder": str(done.place) if done.kept else "",
+            "sweep folder": str(named) if done.kept else "",
         }
         for head, text in below.items():
             if text:
@@ -170,7 +172,7 @@ def _finding(done: Sweeping, rows: pa.Table) -> tuple[list[str], pa.Table]:
     from sim.sweep.common_target import MOST_RUNS, with_common_target
     from sim.sweep.side_by_side import side_by_side
 
-    if not done.kept:
+    if not done.kept or done.trouble:  # what was written is not there, or of before
         return [], rows
     sweep = read_sweep(done.place)
     runs = runs_of(sweep)
@@ -183,14 +185,16 @@ def _finding(done: Sweeping, rows: pa.Table) -> tuple[list[str], pa.Table]:
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:
     """Say which points have failed, what is left to be done, and how to go on."""
+    from sim.files import from_here
     from sim.sweep.text import failures_text, no_room
 
-    again = f"go on with: --resume -o {done.place}"
+    place = from_here(done.place)
+    again = f"go on with: --resume -o {place}"
     yield from failures_text(rows, keys)
     if not done.kept:
         yield f"none of {len(done.tasks)} points is done; mend what failed: nothing is kept"
     elif done.left:
-        mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
+        mend = f"free space on the disk of {place}" if no_room(rows) else "mend what failed"
         left = f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then {again}"
         yield f"{left} (past failures with --keep-going)"
     if done.trouble:

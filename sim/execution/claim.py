@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import is_stray
+from learning.own.code import RunningCode
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
@@ -15,7 +16,7 @@ from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
 from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
-from sim.files import check_not_a_pipe, check_out, check_within
+from sim.files import check_not_a_pipe, check_out, check_within, from_here
 from sim.formatting import MOST_LISTED, as_yaml, some
 from statements import Code, Other
 
@@ -31,14 +32,14 @@ def check_place(place: Path, *, resume: bool) -> None:
         return
     if not resume:
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "is not empty",
             Other(said="name another folder, or go on with its run by --resume"),
         )
     if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.NO_FILE,
             "holds no run that could be resumed",
             Other(said="name another folder"),
@@ -58,7 +59,7 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
     if before["identity"] != builds.identity:
         if changed := changed_code(before.get("code", {}), builds.code):
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run from before {', '.join(changed)} changed",
                 Other(said="name another folder, or put the old code back"),
@@ -66,7 +67,7 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
         if builds.fork is not None or before.get("scenario") != builds.scenario_json:
             kept, asked = (_by_key(one) for one in (before.get("scenario"), builds.scenario_json))
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 "holds a run of another scenario{changed}",
                 Other(said="name another folder"),
@@ -74,18 +75,26 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
             )
         if changed := changed_checkpoints(before, builds):
             raise InputError.of_file(
-                place,
+                from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run from before {', '.join(changed)} changed",
                 Other(said="name another folder, or put the old files back"),
             )
         changed = changes(before.get("versions", {}), versions())
         raise InputError.of_file(
-            place,
+            from_here(place),
             Code.WRONG_FILE,
             "holds a run that would not be the same now, as the finding of its "
             f"contacts, or a file that it names, has changed{listed(changed)}",
             Other(said="name another folder"),
+        )
+    own = RunningCode(builds.code)
+    if changed := own.differing(before.get("own_modules", {})):
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            f"holds a run from before {', '.join(changed)} changed",
+            Other(said="name another folder, or put the old code back"),
         )
     return before
 
@@ -114,7 +123,7 @@ def locked(place: Path | None) -> Iterator[None]:
     if place is None:
         yield
         return
-    busy = f"-o {place}: another process is running in it; wait for it"
+    busy = f"-o {from_here(place)}: another process is running in it; wait for it"
     is_new = not place.exists()
     try:
         with ExitStack() as held:
@@ -139,7 +148,7 @@ def _make(place: Path) -> None:
         if files.of_the_disk(error):
             raise
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be made ({why})",
             Other(said="name another folder"),
@@ -151,7 +160,7 @@ def check_writable(place: Path) -> None:
     """Raise InputError for a folder that may not be written to."""
     if not os.access(place, os.W_OK):
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "cannot be written to",
             Other(said="name another folder"),

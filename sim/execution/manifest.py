@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
+from learning.own.code import RunningCode
 from learning.provenance import SETTINGS, processor
+from scenarios.files import named_code
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.charges import charge_ends
@@ -43,6 +45,7 @@ def manifest_of(
     end_s = simulation.end_s
     method = simulation.method
     own = method if isinstance(method, OwnLearning) else None
+    modules = RunningCode(named_code(scenario)).digests()
     return {
         "name": builds.name,
         "status": status,
@@ -56,6 +59,7 @@ def manifest_of(
         "identity": builds.identity,
         **fork,
         **({"code": builds.code} if builds.code else {}),
+        **({"own_modules": modules} if modules else {}),
         **({"checkpoints": builds.checkpoints} if builds.checkpoints else {}),
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from learning.learner import Learner
 from sim.execution.manifest import determinism_of
 from sim.execution.versions import changes, versions
-from sim.process.installation import HOME, PACKAGES
-
-SOURCE = "leomix's source"
-"""One version of leomix has several between releases."""
 
 
 def saved_with(learner: Learner) -> dict[str, str]:
@@ -22,16 +16,7 @@ def saved_with(learner: Learner) -> dict[str, str]:
     instructions = {f"instructions {name}": "used" for name in decides.pop("instructions")}
     settings = decides.pop("settings")
     known = {name: value for name, value in decides.items() if value is not None}
-    return {**versions(), SOURCE: _source(), **known, **instructions, **settings}
-
-
-@functools.cache
-def _source() -> str:
-    """Return a digest of all modules of leomix."""
-    digest = hashlib.blake2b(digest_size=4)
-    for path in sorted(path for name in PACKAGES for path in (HOME / name).rglob("*.py")):
-        digest.update(f"{path.relative_to(HOME).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
+    return {**versions(), **known, **instructions, **settings}
 
 
 def replay_differs(

@@ -53,7 +53,7 @@ from sim.execution.run_cache import RunCache
 from sim.execution.warnings import warnings_of
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.files import write_text
+from sim.files import from_here, write_text
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
 from statements import Code, Other, Statement
@@ -78,9 +78,9 @@ def run(
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
     """
-    place = None if out is None else Path(out)
+    place = None if out is None else Path(out).absolute()
     if place is not None:
-        claim.check_place(place, resume=resume)
+        claim.check_place(from_here(place), resume=resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
@@ -360,7 +360,7 @@ class Run(Observer):
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"
         if self.place is None:
             return at
-        return f"{at}; go on with: --resume -o {self.place}"
+        return f"{at}; go on with: --resume -o {from_here(self.place)}"
 
     def _result(self, ended: str, error: str = "", code: Code | None = None) -> Result:
         tables = tables_so_far(self.built, self.simulation, self._clients)

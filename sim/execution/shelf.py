@@ -50,7 +50,7 @@ def cache_folder() -> Path | None:
     if os.environ.get(VARIABLE, "").lower() == "off":
         return None
     if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
     elif sys.platform == "darwin":

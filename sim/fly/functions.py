@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
@@ -18,7 +19,7 @@ from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.methods.surface import Traits
 from learning.metrics import Score, is_share
-from learning.own.code import files_of
+from learning.own.code import RunningCode, files_of
 from learning.own.raised import ANYTHING
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
@@ -115,9 +116,11 @@ class Functions(OwnLearning):
             )
         self.code = UserCode(self.options.code, self.options.call_limit_s)
         self.code.check()
+        self.learner.replies.code = RunningCode([self.options.code])
         self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
         self.memory: dict[int, Tree] = {}
         self.server_memory: Tree = frozen({})
+        self._data_contexts: dict[tuple[str, int | None], Context] = {}
         self.parts: dict[str, Part] = {}
         self.arrived: list[str] = []
         self.contact_ends_s: dict[str, float] = {}
@@ -177,32 +180,37 @@ class Functions(OwnLearning):
             raise self.code.wrong("start", context, str(error)) from None
 
     @cached_property
-    def _data(self) -> Mapping[tuple[str, int | None], Any]:
+    def _data(self) -> dict[tuple[str, int | None], Any]:
         """Data of the devices, and test data of the clusters (device None), as they were made."""
+        found: dict[tuple[str, int | None], Any] = {}
         if not self.code.has("data"):
             samples = load_samples(self.learner.config)
-            found: dict[tuple[str, int | None], Any] = {}
             for name, parts in samples.shards.items():
                 found |= {(name, number): (part.x, part.y) for number, part in enumerate(parts)}
             found |= {(name, None): (own.x, own.y) for name, own in samples.test.items()}
-            return found
-        made: dict[tuple[str, int | None], Any] = {}
-        return made
+        return found
 
     def _data_of(self, cluster: str, device: int | None) -> Any:
         """Return the data of a device, or the test data of a cluster, made when first needed."""
-        if not self.code.has("data"):
-            return self._data[cluster, device]
-        known = cast("dict[tuple[str, int | None], Any]", self._data)
+        known = self._data
         if (cluster, device) not in known:
             use = "test_data" if device is None else "data"
-            context = self._context(cluster, device, use)
-            made = self.code.call(use, context=context).value
+            context = self._data_contexts[cluster, device] = self._context(cluster, device, use)
+            made = self.code.call(use, context=replace(context)).value
             if any(isinstance(part, Iterator) for part in _parts_of(made)):
                 what = "an iterator, which has nothing left after one round; give a list"
                 raise self.code.wrong(use, context, what)
             known[cluster, device] = made
         return known[cluster, device]
+
+    def _copy_of_data(self, cluster: str, device: int | None) -> Any:
+        """Return data that the user's function may change; what cannot be copied is made anew."""
+        try:
+            return deepcopy(self._data_of(cluster, device))
+        except ANYTHING:  # data are of any library
+            context = self._data_contexts[cluster, device]
+            use = "test_data" if device is None else "data"
+            return self.code.call(use, context=replace(context)).value
 
     def _asked(self, use: str, context: Context, data: Any, make: Any) -> Any:
         """Return the tree of a call: it is known by its code, what it is given, and its context.
@@ -227,10 +235,11 @@ class Functions(OwnLearning):
         data = self._data_of(me.name, device)
 
         def make() -> Tree:
-            given = trees.unpacked(trees.packed(self.weights))  # the user's function may change it
+            # The user's function may change what it is given.
+            given = trees.unpacked(trees.packed(self.weights)), self._copy_of_data(me.name, device)
 
             def call() -> Called:
-                return self.code.call(self.code.trains, given, data, context=context)
+                return self.code.call(self.code.trains, *given, context=context)
 
             flops = 0.0
             if self.options.time == "counted":
@@ -282,8 +291,8 @@ class Functions(OwnLearning):
         data = self._data_of(cluster, None)
 
         def make() -> Tree:
-            given = trees.unpacked(trees.packed(self.weights))
-            said = self.code.call("evaluate", given, data, context=context).value
+            given = trees.unpacked(trees.packed(self.weights)), self._copy_of_data(cluster, None)
+            said = self.code.call("evaluate", *given, context=context).value
             figures = said if isinstance(said, Mapping) else {"accuracy": said}
             try:
                 there = {str(name): one for name, one in figures.items() if one is not None}

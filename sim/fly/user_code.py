@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from learning.own.code import running_code_digest
+from learning.own.code import packages_of, running_code_digest
 from learning.own.imports import import_own
 from learning.own.raised import ANYTHING
 from learning.values.replies import key_of
@@ -126,20 +125,8 @@ class UserCode:
 
     @cached_property
     def digest(self) -> str:
-        """A key that names the code: the file, what it imports beside it, and the packages."""
-        found = [[name, _version(name)] for name in sorted(self._imports())]
-        return key_of(running_code_digest(self._place), found)
-
-    def _imports(self) -> set[str]:
-        """Names of the packages that the file imports."""
-        tree = ast.parse(Path(str(self._module.__file__)).read_bytes())
-        named: list[str] = []
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                named += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                named.append(node.module)
-        return {name.partition(".")[0] for name in named} | {"numpy"}
+        """A key that names the code: the file, what it imports, and the packages."""
+        return key_of(running_code_digest(self._place), packages(self._place))
 
     def call(self, name: str, *values: Any, context: Context) -> Called:
         """Call a function under the context's seed.
@@ -193,6 +180,11 @@ SIGNATURES = {
     "aggregate": "aggregate(weights, updates, context) -> weights of the same shapes",
 }
 """What the functions are called with, and what they return."""
+
+
+def packages(place: str) -> list[list[str]]:
+    """Return the packages that the code of ``MODULE:NAME`` imports, each with its version."""
+    return [[name, _version(name)] for name in sorted({*packages_of(place), "numpy"})]
 
 
 def _version(package: str) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.caveats import Caveat, timing_only
+from sim.analysis.caveats import Caveat, other_versions, timing_only
 from sim.analysis.comparison import Comparison
 from sim.analysis.judged import is_measured, judged_together
-from sim.analysis.labels import labels_of
+from sim.analysis.labels import code_label, labels_of
 from sim.analysis.lead import Figures
 from sim.analysis.measure import Measure, measure_of, measures_of_time
 from sim.analysis.pair_tests import PairTests, pair_tests
@@ -32,7 +32,7 @@ from sim.sweep.folder import Sweep
 from sim.sweep.points import labelled
 from sim.sweep.rows import missing_status, said_of
 from sim.sweep.text import combinations_in
-from statements import as_json
+from statements import Code, Other, Statement, as_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,9 +147,32 @@ def answers(
         why = () if each else tuple(_apart_from_last(groups, answer, runs))
         found.append(FigureAnswer(answer, each, why))
     untrained = bool(done) and not asked[0].figure.learnt
-    caveats = (timing_only("every point"),) if untrained else ()
+    differ = other_versions(run.manifest for run in runs.values())
+    mixed = [own for own in map(_other_code, _runs_in(groups, runs)) if own]
+    every = [
+        *([timing_only("").said] if untrained else []),
+        *([differ] if differ else []),
+        *mixed[:1],
+    ]
+    caveats = tuple(Caveat("every point", said) for said in every)
     said = tuple(_said(rows, runs))
     return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said)
+
+
+def _runs_in(groups: Mapping[str, Sequence[Row]], runs: Runs) -> Iterator[list[Result]]:
+    """Yield the runs of each combination that were looked into."""
+    for group in groups.values():
+        yield [runs[row["folder"]] for row in group if row.get("folder", "") in runs]
+
+
+def _other_code(runs: Sequence[Result]) -> Statement | None:
+    """Return the note of runs of one combination with other code of the user's; else None."""
+    codes = sorted({code_label(run.manifest) for run in runs})
+    if len(codes) < 2:
+        return None
+    text = "points of one combination were run with other code of yours: {codes}"
+    helps = Other(said="sweep again into another folder")
+    return Statement.note(Code.OWN_CODE, "", text, helps, codes=" and ".join(codes))
 
 
 def _tests_beside(beside: Comparison, settings: Mapping[str, Mapping[str, Any]]) -> PairTests:

@@ -8,13 +8,15 @@ This module needs Dask, which is not always installed.
 import asyncio
 import logging
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from distributed import Client, Security, Worker
@@ -23,10 +25,13 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
+from sim.execution.versions import versions
 from sim.facts.status import CRASHED, FAILED, INTERRUPTED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.local_engine import kill_points, run_point, stop_points
 from statements import Code
+
+T = TypeVar("T")
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""
@@ -58,27 +63,29 @@ class DaskEngine(Engine):
 
         def submit(point: Point) -> Any:
             key = f"leomix-{point.digest}-{uuid4().hex}"
-            return threads.submit(run_point, asdict(point), str(folder), cache=cache, key=key)
+            how = {"cache": cache, "made_with": versions(), "key": key}
+            return threads.submit(run_point, asdict(point), str(folder), **how)
 
         with connected(self._scheduler) as client:
             self._client = client
             threads = client.get_executor(pure=False)
             # A sweep that was killed may have left some of them running.
-            self._on_workers(kill_points, places)
+            with suppress(OSError):
+                client.run(kill_points, places, on_error="ignore")
             client.register_plugin(KillOnClose(places, name))
             try:
                 yield submit
             finally:
                 if not self.lost:
-                    with suppress(OSError):
-                        client.unregister_worker_plugin(name)
-                        threads.shutdown(wait=False)
+                    self._asked(client.unregister_worker_plugin, name)
+                    threads.shutdown(wait=False)
 
     def _threads(self) -> int:
         """How many points the workers can run at the same time; says so if that is none."""
         threads = 0
-        with suppress(OSError):  # a lost scheduler is noticed by its futures
-            threads = sum(self._client.nthreads().values())
+        known = self._asked(self._client.nthreads)
+        if known is not None:  # a lost scheduler is noticed by its futures
+            threads = sum(known.values())
             if threads:
                 self._idle_since = time.monotonic()
             elif time.monotonic() - self._idle_since > PATIENCE_S:
@@ -87,7 +94,7 @@ class DaskEngine(Engine):
         return max(self._least, threads)
 
     def _save(self, places: Sequence[Path]) -> None:
-        self._on_workers(stop_points, places)
+        self._asked(self._client.run, stop_points, list(places), on_error="ignore")
 
     def _outcome(self, digest: str, future: Future[dict[str, Any]]) -> Outcome:
         if future.cancelled():  # the first that is lost means that all are
@@ -103,10 +110,23 @@ class DaskEngine(Engine):
             return Outcome(digest, CRASHED, text)
         return Outcome(digest, FAILED, f"a worker cannot run it: {' '.join(str(error).split())}")
 
-    def _on_workers(self, what: Any, places: Sequence[Path]) -> None:
-        """Let every worker do ``what`` to points that it runs."""
-        with suppress(OSError):
-            self._client.run(what, list(places), on_error="ignore")
+    def _asked(self, what: Callable[..., T], *given: Any, **how: Any) -> T | None:
+        """Return what the scheduler answers, None where it is gone, or silent for CONNECT_S.
+
+        Who waits for its answer without end cannot be stopped, as by a second Ctrl-C.
+        """
+        answers = SimpleQueue[T | None]()
+
+        def ask() -> None:
+            answer = None
+            with suppress(Exception):  # of the network, or of Dask itself
+                answer = what(*given, **how)
+            answers.put(answer)
+
+        threading.Thread(target=ask, daemon=True).start()
+        with suppress(Empty):
+            return answers.get(timeout=CONNECT_S)
+        return None
 
 
 class KillOnClose(WorkerPlugin):  # type: ignore[misc]  # Dask does not say its type

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.execution.folder import POINTS
 from sim.facts.status import COMPLETE, REFUSED
-from sim.files import folder_bytes
+from sim.files import folder_bytes, from_here
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Outcome, Point
@@ -65,7 +65,7 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
         *_foreseen(lookout, len(left)),
         *_compared(costs),
-        f"folder    {place}",
+        f"folder    {from_here(place)}",
         f"estimate  {estimate}",
     ]
     return "\n".join(lines), status

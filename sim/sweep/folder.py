@@ -19,8 +19,9 @@ from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, is_sweep
 from sim.execution.identity import changed_code
 from sim.execution.live import Heartbeat
+from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
-from sim.files import check_out, check_within, written
+from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
@@ -177,7 +178,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
     if there is None:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
             raise InputError.of_option(
-                f"-o {place}",
+                f"-o {from_here(place)}",
                 Code.WRONG_FILE,
                 "is not empty, and holds no sweep",
                 Other(said="name another folder"),
@@ -189,7 +190,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
         values = {**(other.get("values") or {}), "seed": other.get("seed")}
         said = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "holds another sweep, or its scenario has changed: {said} is not among these points",
             Other(said="name another folder"),
@@ -200,7 +201,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
         is_this = known.keys() == asked.keys()  # whatever its code says by now
         is_all = is_this or holds is There.ALL
         raise InputError.of_option(
-            f"-o {place}",
+            f"-o {from_here(place)}",
             Code.WRONG_FILE,
             "holds this sweep already" if is_all else "holds {known} of these {asked} points",
             Other(said=f"{'go on with it' if is_all else 'extend that sweep'} by --resume"),
@@ -235,12 +236,25 @@ def claim(place: Path, about: Mapping[str, Any], *, there: There, part: str) -> 
     with ExitStack() as held:
         if there is There.PART:
             for lock in place.glob(".of-*.lock"):
-                busy = f"-o {place}: is being swept by another process; extend it after that"
-                held.enter_context(files.locked(lock, busy))
+                held.enter_context(files.locked(lock, f"{_busy(place)}; extend it after that"))
         if there is not There.ALL:
             with written(place / SWEEP, part) as path:
                 path.write_text(json.dumps(about, indent=1), encoding="utf-8")
     (place / POINTS).mkdir(exist_ok=True)
+
+
+def check_versions(place: Path) -> None:
+    """Raise InputError where the points of a sweep were run with other versions than are here."""
+    before = (read_about(place) or {}).get("made_with", {})
+    now = versions()
+    if changed := changes(before, now if before else {}):
+        raise InputError.of_option(
+            f"-o {from_here(place)}",
+            Code.OTHER_VERSIONS,
+            "was begun with other versions, and its points would not be comparable: {changed}",
+            Other(said="put those back, or sweep into another folder"),
+            changed=", ".join(changed),
+        )
 
 
 def give_up_if_unused(place: Path) -> None:
@@ -299,13 +313,12 @@ def among(place: Path, parts: int) -> Iterator[None]:
     Raises InputError while it is swept in another number of shards: points would be run twice.
     """
     own = place / f".of-{parts}.lock"
-    with files.locked(
-        own, f"-o {place}: is being swept by another process", PATIENCE_S, shared=True
-    ):
+    with files.locked(own, _busy(place), PATIENCE_S, shared=True):
         for other in sorted({*place.glob(".of-*.lock")} - {own}):
             number = other.name.removeprefix(".of-").removesuffix(".lock")
-            busy = f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
-            with files.locked(other, f"{busy}use as many, or wait for them"):
+            shards = f"is being swept in {number} shards at this moment, not {parts}"
+            busy = f"-o {from_here(place)}: {shards}; use as many, or wait for them"
+            with files.locked(other, busy):
                 pass
         yield
 
@@ -322,5 +335,8 @@ def beats(place: Path) -> list[Path]:
 
 def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:
     """Return what holds the lock of a ``part`` of the folder, as :func:`sim.files.locked` does."""
-    busy = f"-o {place}: is being swept by another process"
-    return files.locked(place / f".{part}.lock", busy, patience_s)
+    return files.locked(place / f".{part}.lock", _busy(place), patience_s)
+
+
+def _busy(place: Path) -> str:
+    return f"-o {from_here(place)}: is being swept by another process"

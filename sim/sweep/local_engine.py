@@ -19,10 +19,13 @@ from typing import Any
 import scenarios
 from learning.architecture.kinds import kind_of
 from learning.methods.base import METHODS
+from sim.errors import InputError, failure_code
 from sim.execution.folder import is_sweep
+from sim.execution.versions import check_versions
 from sim.facts.status import CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.worker_process import LOG, Holds, WorkerProcess
+from statements import refused_json
 
 RETRIED = (FAILED, CRASHED, INTERRUPTED)
 """How a point may end that is tried once more, unless the sweep is to stop."""
@@ -210,13 +213,23 @@ _running: dict[Path, PointRunner] = {}
 _pools: dict[tuple[Path, Holds, int], ProcessPool] = {}
 
 
-def run_point(fields: dict[str, Any], folder: str, *, cache: bool) -> dict[str, Any]:
-    """Run the point with these fields on a Dask worker; return the fields of its outcome."""
+def run_point(
+    fields: dict[str, Any], folder: str, *, cache: bool, made_with: dict[str, str]
+) -> dict[str, Any]:
+    """Run the point with these fields on a Dask worker; return the fields of its outcome.
+
+    The sweep is ``made_with`` versions that have to be those of the worker.
+    """
     point = Point(**fields)
     place = Path(folder)
     if not is_sweep(place.parent):
         error = f"{place.parent} is not on {gethostname()}; workers must share the file system"
         return asdict(Outcome(point.digest, REFUSED, error))
+    try:
+        check_versions(made_with)
+    except InputError as error:
+        code, said = failure_code(error), refused_json(error)
+        return asdict(Outcome(point.digest, REFUSED, str(error), code=code, said=said))
     return asdict(PointRunner(point, place, cache=cache).run())
 
 

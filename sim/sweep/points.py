@@ -15,6 +15,7 @@ from scenarios.loading import Read
 from sim.analysis.labels import METHOD, VARIANT
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, point_identity
+from sim.execution.versions import versions
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
@@ -212,6 +213,7 @@ class SweepPlan:
             "samples": self.samples,
             "replications": self.replications,
             "keys": list(points[0].values),
+            "made_with": versions(),
             "points": [asdict(point) for point in points],
         }
 

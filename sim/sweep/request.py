@@ -156,7 +156,8 @@ class SweepRequest:
     many: bool = False
 
     def __post_init__(self) -> None:
-        """Make the points, first of all their number."""
+        """Make the points, first of all their number; the folder before code of the user's runs."""
+        _ = self.place
         if self.plan.count > MOST_POINTS and not self.many:
             raise InputError(
                 Statement.of(
@@ -188,7 +189,7 @@ class SweepRequest:
     def place(self) -> Path:
         """The sweep's folder: the one that was named, else the first free ``runs/sweep-NAME``."""
         usual = Path("runs") / f"sweep-{Path(self.plan.scenario).stem}"
-        return self.options.out or free_folder(usual)
+        return (self.options.out or free_folder(usual)).absolute()
 
     @cached_property
     def about(self) -> dict[str, Any]:

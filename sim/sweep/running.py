@@ -13,12 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from learning.own.code import RunningCode
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution import claim
-from sim.execution.folder import POINTS, SWEEP
+from sim.execution.folder import POINTS, SWEEP, read_manifest
 from sim.execution.live import LIVE
 from sim.facts.status import COMPLETE, INTERRUPTED
-from sim.files import trouble_text
+from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
 from sim.sweep.doubts import doubt_lines
@@ -109,7 +110,9 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
     is_new = there is There.NOTHING
     options.check_engine()
     if changed := sweep_folder.changed_since(place, request.about):
-        print(f"note: {place}: {changed.text}", file=sys.stderr)
+        print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
+    if there is There.PART:
+        sweep_folder.check_versions(place)
     sweep_folder.claim(place, request.about, there=there, part=options.part)
     try:
         with (
@@ -119,6 +122,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
+            if sweeping.left:
+                sweep_folder.check_versions(place)
             if doubts:
                 for doubt in doubt_lines(sweeping.left, cache=options.cache):
                     print(f"warning: {doubt}", file=sys.stderr, flush=True)
@@ -158,11 +163,11 @@ class Sweeping:
 
     def collect(self) -> None:
         """Find out how the points ended that were run before, or by others."""
-        for digest in dict.fromkeys(point.digest for point in self.points):
+        for digest, point in {point.digest: point for point in self.points}.items():
             place = self.place / POINTS / digest
             if digest not in self.outcomes and place.is_dir():
                 found = outcome_in(place, digest)
-                if found is not None:
+                if found is not None and not _of_other_code(point, place):
                     self.outcomes[digest] = found
                     if (place / LIVE).exists():  # its process was killed when it was complete
                         with contextlib.suppress(InputError, SimulationError), claim.locked(place):
@@ -209,7 +214,7 @@ class Sweeping:
                 # The points are kept, and what is known of them can still be shown.
                 self.trouble = trouble_text(error)
         if stopped:
-            raise Interrupted(f"go on with: --resume -o {self.place}")
+            raise Interrupted(f"go on with: --resume -o {from_here(self.place)}")
 
     @property
     def kept(self) -> bool:
@@ -225,3 +230,9 @@ class Sweeping:
         with sweep_folder.locked(self.place, "rows", patience_s):
             self.collect()
             sweep_folder.write_rows(self.place, self.rows(), self.options.part)
+
+
+def _of_other_code(point: Point, place: Path) -> bool:
+    """Whether code of the user's has changed since a point was run, that no scenario names."""
+    own = read_manifest(place).get("own_modules", {}) if point.code else {}
+    return bool(own) and bool(RunningCode(point.code).differing(own))

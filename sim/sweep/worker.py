@@ -2,7 +2,8 @@
 
 `python -m sim.sweep.worker` is started by
 :class:`sim.sweep.worker_process.WorkerProcess`. What a
-run prints goes to stderr, so that stdout holds answers only. When stdin ends, the supervisor has no
+run prints goes to stderr, so that stdout holds answers only, and what it reads is empty, so that
+stdin holds tasks only. When stdin ends, the supervisor has no
 more points, or is gone: the worker exits at once.
 """
 
@@ -13,11 +14,10 @@ import json
 import math
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -38,6 +38,7 @@ from sim.execution.identity import changed_code, code_of, point_identity
 from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
+from sim.execution.versions import check_versions
 from sim.facts.observer import Observer
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
@@ -52,13 +53,14 @@ from statements import Code, Other, Statement, refused_json
 class Inbox(Observer):
     """What has come in: tasks to be done, and whether their points are to be stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
         self.tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._stopped = False
 
     def listen(self) -> None:
         """Take in lines until there are no more; then end the process, whatever it does."""
-        for line in sys.stdin:
+        for line in self._lines:
             said = json.loads(line)
             if said == STOP:
                 if self._stopped:  # every point that runs here is stopped: that is said once each
@@ -101,9 +103,12 @@ def main() -> None:
     collect_seldom()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
+    asked = os.fdopen(os.dup(0), encoding="utf-8")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # what a run starts would read its tasks
     # Between points there is nothing to save; the supervisor says when to end.
     ignore_signals()
-    inbox = Inbox()
+    inbox = Inbox(asked)
     threading.Thread(target=inbox.listen, daemon=True).start()
     company = CooperativeRuns()
     while True:
@@ -115,6 +120,7 @@ def main() -> None:
                     Point(**task["point"]),
                     Path(task["folder"]),
                     cache=task["cache"],
+                    made_with=task["made_with"],
                     observers=(inbox, stop),
                     limit_s=task["limit_s"],
                 )
@@ -144,15 +150,23 @@ def _let_go() -> None:
 
 
 def attempt(
-    point: Point, folder: Path, *, cache: bool, observers: Sequence[Observer], limit_s: float | None
+    point: Point,
+    folder: Path,
+    *,
+    cache: bool,
+    made_with: Mapping[str, str],
+    observers: Sequence[Observer],
+    limit_s: float | None,
 ) -> Outcome:
     """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
 
-    ``observers`` may raise Interrupted. With ``limit_s`` the point is only tried for so long, and
+    The sweep is ``made_with`` versions that have to be those of this process. ``observers`` may
+    raise Interrupted. With ``limit_s`` the point is only tried for so long, and
     the figures are those of ``measured``. What is wrong with the point, or fails, is in the
     outcome; no such error is raised.
     """
     try:
+        check_versions(made_with)
         if limit_s is not None:
             return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
         result, note = _result(point, folder / point.digest, cache=cache, observers=observers)

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from sim.execution.versions import versions
 from sim.facts.status import CRASHED
 from sim.process.installation import HOME
 from sim.sweep.engine import Outcome, Point
@@ -87,7 +88,13 @@ class WorkerProcess:
         ended = SimpleQueue[Outcome | None]()
         self._running[point.digest] = ended
         self._send(
-            {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
+            {
+                "point": asdict(point),
+                "folder": str(folder),
+                "cache": cache,
+                "made_with": versions(),
+                "limit_s": limit_s,
+            }
         )
         if self._is_gone:  # perhaps nobody has seen the point among those that run
             ended.put(None)

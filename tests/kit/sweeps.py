@@ -6,6 +6,7 @@ from sim.cli.app import command_line, status
 from sim.errors import Interrupted
 from sim.execution import identity
 from sim.export.formats import FORMATS
+from sim.process.installation import HOME, PACKAGES
 from sim.sweep import local_engine
 from sim.sweep.answers import answers
 from sim.sweep.answers_text import first_lines, sweep_headline, sweep_limits, sweep_lines

@@ -1,6 +1,7 @@
 """Sweeps on a real Dask scheduler with two workers: what a lost worker or scheduler costs."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Outcome, Point, run_point
+from tests.kit.sweeps import HOME, PACKAGES, Outcome, Point, run_point
 
 pytestmark = pytest.mark.process
 POINTS = ["-p", "stop.cycles=2:4:1", "--replications", 2, "--quiet"]
@@ -147,6 +148,43 @@ def test_what_is_done_outlives_the_scheduler(tmp_path, expected):
     assert len(place.runs()) == begun + statuses.count("missing")
 
 
+def test_a_second_ctrl_c_ends_a_sweep_whose_scheduler_is_silent(tmp_path):
+    cluster = Cluster(tmp_path)
+    try:
+        with marked(cluster.place, "slow"):
+            running = cluster.place.start(*POINTS, "-o", "out", *cluster.asked)
+            wait_until(lambda: len(cluster.place.runs()) >= 2, "two points are begun")
+            cluster.scheduler.send_signal(signal.SIGSTOP)
+            for _ in range(2):
+                running.send_signal(signal.SIGINT)
+                time.sleep(2.0)
+            _, err = running.communicate(timeout=40)
+    finally:
+        cluster.scheduler.send_signal(signal.SIGCONT)
+        cluster.close()
+    assert (running.returncode, "Traceback" in err) == (130, False)
+    assert err.splitlines()[-1] == "leomix: interrupted: stopped at once"
+
+
+def test_a_worker_with_another_source_is_refused(tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    for name in PACKAGES:
+        shutil.copytree(HOME / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (clone / "orbit" / "__init__.py").open("a") as file:
+        file.write("# another one\n")
+    monkeypatch.setenv("PYTHONPATH", str(clone))
+    cluster = Cluster(tmp_path)
+    monkeypatch.delenv("PYTHONPATH")
+    try:
+        done = cluster.place.sweep(*POINTS, "-o", "out", *cluster.asked)
+    finally:
+        cluster.close()
+    assert done.returncode == 1
+    assert "has other versions than the sweep: leomix's source" in done.stderr
+    assert "numpy" not in done.stderr and cluster.place.runs() == []
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
 def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path, address):
     # In a process of its own: Dask says some things only when it ends.
@@ -166,6 +204,7 @@ def test_an_extra_or_a_folder_that_is_missing_is_named(tmp_path, monkeypatch):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert '[cluster]"' in done.stderr
     point = Point(0, "abc", "tiny.yaml", {}, {}, 0, 3)
-    outcome = Outcome(**run_point(asdict(point), str(tmp_path / "points"), cache=False))
+    how = {"cache": False, "made_with": {}}
+    outcome = Outcome(**run_point(asdict(point), str(tmp_path / "points"), **how))
     assert outcome.status == "refused"
     assert "workers must share the file system" in outcome.error

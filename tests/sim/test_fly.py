@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
-from importlib.util import find_spec
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,162 @@ def test_another_network_calls_nobody_again(fly):
     del sys.modules["softmax"]
     assert fly(SOFTMAX.replace("0.5 *", "0.4 *"), out="three").status == 0
     assert len(calls()) == 5 * 3
+
+
+USES = """
+import numpy as np
+{outside}
+
+def start(context):
+    return np.zeros(4)
+
+def data(context):
+    return np.arange(8.0).reshape(2, 4) + context.client
+
+def test_data(context):
+    return np.ones((2, 4))
+
+def train(weights, data, context):
+    {inside}
+    return step(weights, data), 2
+
+def evaluate(weights, data, context):
+    return {{"loss": float(weights.sum())}}
+"""
+KEEPS = """
+class Unlike:
+    def __init__(self, x):
+        self.x = x
+    def __array__(self, *_, **__):
+        raise TypeError("no array")
+    def __deepcopy__(self, _):
+        raise TypeError("no copy")
+"""
+HELD = {"array": "{}", "dict": "dict(x={})", "tensor": "T({})", "object": "Unlike({})"}
+TAKEN = {"array": "data", "dict": "data['x']", "tensor": "data.numpy()", "object": "data.x"}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_data_that_a_function_changes_are_those_of_the_next_call_unchanged(fly, place, held):
+    inside = f"data = {TAKEN[held]}; data *= 0.5; step = lambda w, x: w + x.mean(0)"
+    code = USES.format(outside=f"from torch import from_numpy as T{KEEPS}", inside=inside)
+    code = code.replace(
+        "np.arange(8.0).reshape(2, 4) + context.client",
+        HELD[held].format("np.arange(8.0).reshape(2, 4) + context.client"),
+    )
+    code = code.replace("np.ones((2, 4))", HELD[held].format("np.ones((2, 4))"))
+    code = code.replace("float(weights.sum())", f"float({TAKEN[held]}.sum())").replace(
+        '    return {"loss"', f'    x = {TAKEN[held]}; x += 1\n    return {{"loss"'
+    )
+    clients = np.arange(5.0)  # of equal weight, each with the mean of its own rows
+    wanted = (np.arange(8.0).reshape(2, 4).mean(0) + clients.mean()) / 2
+    for out in ("first", "again"):
+        assert fly(code, out=out).status == 0
+        rounds = pd.read_parquet(f"{out}/events.parquet").query("kind == 'aggregate'").shape[0]
+        [found] = load_file(f"{out}/model/model.safetensors").values()
+        assert rounds > 1 and np.allclose(found, rounds * wanted, atol=1e-12)
+        metrics = pd.read_parquet(f"{out}/metrics.parquet")
+        assert metrics.loss.unique().tolist() == [16.0]  # 2 x 4 ones, and one added to each
+        forget(place)
+
+
+COMMON = "import sys; sys.path.insert(0, FOLDER)"
+IMPORTED = {
+    "edited package": ("lab/edited", "from edited.steps import step", "pass"),
+    "its own import": ("lab/edited_too", "from edited_too import step", "pass"),
+    "path": ("common/steps", f"{COMMON}; from steps import step", "pass"),
+    "late path": ("common/steps", "", f"{COMMON}; from steps import step"),
+    "name": (
+        "algos/steps",
+        "import importlib as i",
+        "step = i.import_module('algos.' + 'steps').step",
+    ),
+    "namespace": ("spaced/inner/steps", "from spaced.inner.steps import step", "pass"),
+}
+"""Where the module lies that makes a step, and how the functions come to it."""
+
+
+@pytest.mark.parametrize("how", IMPORTED)
+def test_code_that_is_edited_is_called_again_wherever_it_lies(fly, place, monkeypatch, how):
+    lies, outside, inside = IMPORTED[how]
+    steps = place / (f"{lies}/steps.py" if "edited" in lies else f"{lies}.py")
+    steps.parent.mkdir(parents=True)
+    if "edited" in lies:  # as pip installs a package that is to be edited
+        (steps.parent / "__init__.py").write_text("from . import steps\nstep = steps.step\n")
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, EditedPackage(steps.parent)])
+    code = USES.format(outside=outside, inside=inside).replace("FOLDER", repr(str(steps.parent)))
+
+    def flown(step, out, *options):
+        steps.write_text(f"def step(weights, data):\n    return weights + {step} * data.mean(0)\n")
+        forget(place)
+        assert fly(code, *options, out=out).status == 0
+        return load_file(f"{out}/model/model.safetensors")["weights"]
+
+    first, edited, again = flown(1, "one"), flown(2, "two"), flown(2, "three")
+    assert np.array_equal(edited, 2 * first) and np.array_equal(again, edited)
+    assert json.loads(Path("three/manifest.json").read_text())["trainings_reused"] > 0
+
+
+def test_runs_of_other_code_are_compared_as_groups_of_their_own(fly, place, leomix):
+    code = USES.format(
+        outside="import importlib as i", inside="step = i.import_module('rules' + '.steps').step"
+    )
+    steps = place / "rules" / "steps.py"
+    steps.parent.mkdir()
+    known = {}
+    for run in ("one 1", "one 2", "one 1 again", "two 1"):
+        version, seed, *_ = run.split()
+        step = {"one": 1, "two": 2}[version]
+        steps.write_text(f"def step(weights, data):\n    return weights + {step} * data.mean(0)\n")
+        forget(place)
+        assert fly(code, "--seed", seed, out=run).status == 0
+        known.setdefault(version, []).append(json.loads(Path(run, "manifest.json").read_text()))
+    one, again, two = (known[v][n]["own_modules"] for v, n in (("one", 0), ("one", 2), ("two", 0)))
+    assert known["one"][2]["trainings"] == 0  # so that nothing has imported the steps
+    assert one == again and one.keys() == two.keys() == {"softmax", "rules.steps"}
+    said = "run: holds a run from before rules.steps changed; name another folder, or put the old"
+    Path("one 1").rename("run")
+    assert said in fly(code, "--seed", "1", "--resume").err
+    Path("run").rename("one 1")
+    runs = ["one 1", "two 1", "one 2", "one 1 again"]
+    found = json.loads(leomix("compare", *runs, "--json").out)
+    groups = [(group["label"], group["seeds"]) for group in found["groups"]]
+    assert [seeds for _, seeds in groups] == [[1, 2], [1]]
+    assert all(re.fullmatch("code=[0-9a-f]{8}", label) for label, _ in groups)
+    assert len(dict(groups)) == 2
+    for label, _ in groups:
+        assert label in leomix("compare", *runs).out
+    assert f"own code       {groups[0][0].removeprefix('code=')}" in leomix("show", "one 1").out
+
+
+def test_a_run_of_the_same_seed_with_another_trace_is_no_further_seed(runs, tmp_path):
+    folders = [runs.copy("slots", tmp_path / name) for name in ("one", "two", "three")]
+    for folder, trace in zip(folders[1:], ("0" * 64, None), strict=True):
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["trace_sha256"] = trace or manifest["trace_sha256"]
+        manifest["versions"]["numpy"] = "1.0"
+        path.write_text(json.dumps(manifest))
+    found = sim.compare(folders)
+    assert [(one["label"], one["seeds"]) for one in found["groups"]] == [
+        ("repeat=1", [3]),
+        ("repeat=2", [3]),
+    ]
+    versions = [one for one in found["limits"] if one["code"] == "other_versions"]
+    assert len(versions) == 1 and f"numpy 1.0 or {np.__version__}" in versions[0]["text"]
+
+
+class EditedPackage:
+    """Finds one package in its folder, as the finder of one that is installed to be edited."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.folder.name:
+            return None
+        init = self.folder / "__init__.py"
+        return spec_from_file_location(name, init, submodule_search_locations=[str(self.folder)])
 
 
 def test_what_holds_of_every_method_holds_of_functions(place):

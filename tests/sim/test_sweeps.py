@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -337,6 +339,53 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
 
 
 @process
+def test_a_disk_that_is_full_at_the_end_is_told_once_and_the_points_are_shown(place, monkeypatch):
+    def full(table, path, **_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.parquet.write_table", full)
+        done = place.sweep(*POINTS, "--quiet")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "No space left on device" in done.stderr
+    assert "sweep sha256" in done.stdout
+    assert place.sweep(*POINTS, "--resume").returncode == 0
+
+
+@process
+@pytest.mark.parametrize("named", [True, False])
+def test_code_that_goes_to_another_folder_takes_no_results_there(place, tmp_path, named):
+    away = tmp_path / "elsewhere"
+    away.mkdir()
+    with (place.folder / "watched_method.py").open("a") as code:
+        code.write(f"os.chdir({str(away)!r})\n")
+    told = ["-o", "out"] if named else []
+    running = place.start("-p", "stop.cycles=1,2", "-p", "seed=3", *told)
+    out, err = running.communicate(timeout=100)
+    assert running.returncode == 0, err
+    folder = place.folder / ("out" if named else "runs/sweep-tiny")
+    assert [path.name for path in away.iterdir()] == ["runs.txt"]  # the code's own
+    assert read_sweep(folder).rows["status"].to_pylist() == ["complete"] * 2
+    assert str(folder) in out  # from where it went
+
+
+@process
+def test_points_of_other_versions_are_not_mixed(plain, runs, tmp_path):
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    about = place.folder / "out" / "sweep.json"
+    said = json.loads(about.read_text())
+    assert said["made_with"]["numpy"] and len(said["made_with"]["leomix's source"]) == 8
+    said["made_with"]["numpy"] = "1.0"
+    about.write_text(json.dumps(said))
+    assert place.sweep(*POINTS, "--resume").returncode == 0  # nothing is left to be run
+    shutil.rmtree(read_sweep(place.folder / "out").folders[0])
+    for points in (["-p", "stop.cycles=1:5:1", "-o", "out"], POINTS):
+        done = place.sweep(*points, "--resume")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"numpy 1.0 -> {np.__version__}; put those back, or sweep into" in done.stderr
+
+
+@process
 def test_a_broken_point_folder_is_set_aside_and_run_again(runs, plain, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
     before = place.rows()
@@ -448,6 +497,28 @@ def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_p
     (tmp_path / "two_sizes.py").write_text("WIDTH = 8\n")
     assert leomix(*line, "--quiet", "--resume")[0] == 0
     assert rows() == before  # found where they were
+
+
+@process
+def test_points_whose_code_was_imported_by_its_name_run_again_when_that_changes(tmp_path):
+    place = Place(tmp_path)
+    by_name = "__import__('importlib').import_module('wide').WIDTH"
+    (tmp_path / "by_name.py").write_text(f"WIDTH = {by_name}\n")
+    (tmp_path / "one.py").write_text(NET.format(sizes="by_name"))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS | {"learning": {}}))
+    keys = ["learning.method=fedavg", "learning.train=false", "learning.model.kind=one:net"]
+    line = ["sweep", "tiny.yaml", *(part for key in keys for part in ("--set", key))]
+    line += ["-p", "stop.cycles=1", "-o", "out", "--quiet"]
+    found = []
+    for width in (8, 16):
+        (tmp_path / "wide.py").write_text(f"WIDTH = {width}\n")
+        forget(tmp_path)
+        done = place.typed(*line, *(["--resume"] if found else []))
+        assert done.returncode == 0, done.stderr
+        [row] = pq.read_table(tmp_path / "out" / "sweep.parquet").to_pylist()
+        found.append(row["uplink_bytes"])
+    assert found[1] > 1.5 * found[0] > 0
+    assert "holds a run from before wide changed" in done.stderr  # and is set aside
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ class Flower(OwnLearning):
         self.devices_of = {one.name: one.devices for one in world.clusters}
         self.asking = Asking(own.time, own.call_limit_s)
         self.app = FlowerApp(Path(own.app).resolve(), own.config, len(self.places), world.seed)
+        self.learner.replies.code = self.app.code
         self.stage = Stage(own.call_limit_s)
         self.stage.told = self._told
         self.grid = SimulatedGrid(self.stage, self.app.nodes, patient=own.timeout == "none")
