@@ -9,6 +9,7 @@ from typing import Any
 
 import channel
 from channel import Link, snr_db
+from channel.budget import system_temperature_k
 from scenarios.ground import Station
 from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
@@ -21,7 +22,7 @@ LOWEST_ALTITUDE_M = 160e3
 HIGHEST_SNR_DB = 120.0
 """More than any radio has: values of a link beyond it are taken to be wrong."""
 
-_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
+_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere", "system_temperature_k"}
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 
@@ -40,7 +41,8 @@ def ground_radios(world: World) -> list[Radios]:
     @cache
     def under(side: str, dish_m: float | None, air: channel.SlantAttenuation | None) -> Radio:
         values = with_dish(resolved[side], dish_m)
-        link = si_link(values, mask_deg, resolved["environment"], air)
+        system_k = None if side == "uplink" or air is None else _system_temperature_k(values)
+        link = si_link(values, mask_deg, resolved["environment"], air, system_k)
         snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
         if snr > HIGHEST_SNR_DB:
             raise ValueError(
@@ -67,6 +69,7 @@ def si_link(
     min_elevation_deg: float,
     environment: Any = None,
     attenuation: channel.SlantAttenuation | None = None,
+    system_k: float | None = None,
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
@@ -79,6 +82,7 @@ def si_link(
         frequency_hz=frequency_hz,
         bandwidth_hz=values["bandwidth_mhz"] * 1e6,
         attenuation=attenuation,
+        system_temperature_k=system_k,
         environment=around,
         fixed_rate_bps=None if fixed_mbps is None else fixed_mbps * 1e6,
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
@@ -87,6 +91,18 @@ def si_link(
         **gains_dbi,
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+USUAL_SYSTEM_K = 290.0
+"""Noise of a receiver on the ground of which nothing but a G/T is known."""
+
+
+def _system_temperature_k(values: Mapping[str, Any]) -> float:
+    """Return the noise temperature of a receiver on the ground under a clear sky."""
+    if "g_over_t_db_k" in values:
+        return float(values.get("system_temperature_k", USUAL_SYSTEM_K))
+    parts = values["noise_figure_db"], values["antenna_temperature_k"]
+    return float(system_temperature_k(*parts))
 
 
 def with_dish(values: Mapping[str, Any], dish_m: float | None) -> Mapping[str, Any]:

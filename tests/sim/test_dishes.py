@@ -101,6 +101,50 @@ def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(
             assert rate_mbps == pytest.approx(5.900855 / 1.2 * width_hz / 1e6, rel=1e-9)
 
 
+SINGAPORE = {"name": "Singapore", "latitude_deg": 1.35, "longitude_deg": 103.82}
+RECEIVERS = [
+    ({"dish_m": 5, "band": "X"}, {}, 150.0),
+    ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {}, 90.0),
+    ({"dish_m": 5, "band": "X"}, {"noise_figure_db": 1, "antenna_temperature_k": 60}, 135.1),
+    ({"dish_m": 5, "band": "X"}, {"g_over_t_db_k": 27.5}, 150.0),
+    ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {"g_over_t_db_k": 27.5}, 90.0),
+    (None, {"frequency_ghz": 8.2125, "g_over_t_db_k": 27.5}, 290.0),
+    (None, {"frequency_ghz": 8.2125}, 1453.4),
+]
+
+
+@pytest.mark.parametrize(("station", "receiver", "system_k"), RECEIVERS)
+def test_rain_warms_a_receiver_below_it_and_none_above_it(
+    station, receiver, system_k, leomix, tmp_path
+):
+    """At each elevation, in the budget as along a pass, by ITU-R P.618, section 3."""
+    pytest.importorskip("itur")
+    rain = {"atmosphere": "itu", "exceedance_pct": 0.01, "rate": "shannon"}
+    link = {
+        "preset": "physical" if station is None else "station",
+        "station": station,
+        "uplink": rain,
+        "downlink": rain | receiver | {"delivery": "unicast"},
+    }
+    mine = of(link=link, ground={"stations": [SINGAPORE]}, orbit={"min_elevation_deg": 10})
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine.model_dump(mode="json")))
+    leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv")
+    leomix("link", tmp_path / "mine.yaml", "--contact", 0, "-o", tmp_path / "pass.csv")
+    for file in ("budget.csv", "pass.csv"):
+        table = pandas.read_csv(tmp_path / file)
+        assert table.g_over_t_db_k.nunique() == 1 and table.downlink_rain_loss_db.min() > 1
+        gas = 10 ** (-table.downlink_atmospheric_loss_db / 10)
+        wet = 10 ** (-(table.downlink_atmospheric_loss_db + table.downlink_rain_loss_db) / 10)
+        lost_db = 10 * np.log10(1 + (275 - 2.7) * (gas - wet) / system_k)
+        clear_db = table.downlink_g_over_t_db_k + lost_db
+        assert clear_db.max() - clear_db.min() < 1e-3
+        if "g_over_t_db_k" in receiver:
+            assert clear_db.mean() == pytest.approx(27.5, abs=1e-3)
+    # What the pass carries in a run is what its rows carry.
+    carried = np.trapezoid(table.downlink_rate_mbps, table.time_s)
+    assert table.downlink_delivered_mbit.iloc[-1] == pytest.approx(carried, rel=0.01)
+
+
 def test_a_station_may_have_a_dish_of_its_own(leomix, tmp_path):
     """Half of the diameter is a quarter of the power, and six decibels less."""
     first, other = TWO_POLAR["ground"]["stations"]
