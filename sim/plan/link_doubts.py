@@ -20,6 +20,7 @@ from sim.formatting import some
 from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
+from sim.plan.remedies import less_rain
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
 from sim.world.world import World
@@ -155,7 +156,7 @@ def _weak_links(
     for place, link in enumerate(links):
         if link is None:
             continue
-        doubts = [*_too_weak(f"link.{side}", link, best[place], terms[place])]
+        doubts = [*_too_weak(world, side, link, best[place], terms[place])]
         for doubt in doubts:
             weak.setdefault(str(doubt), (doubt, []))[1].append(served.grounded[place])
         if link.rate == "fixed" and served.places and not doubts:
@@ -166,17 +167,24 @@ def _weak_links(
     yield from _beyond_its_margin(world, side, served, fixed)
 
 
-def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[Statement]:
+def _too_weak(
+    world: World, side: str, link: Link, best: BestSight, terms: Terms
+) -> Iterator[Statement]:
     """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
+    key = f"link.{side}"
     if terms["rate_mbps"] == 0.0:
-        yield Statement.doubt(
-            Code.WEAK_LINK,
-            key,
-            "nothing gets through, as the SNR is {snr_db:.1f} dB at its best, {lacking_db:.1f} dB "
-            "less than the receiver needs",
-            snr_db=terms["snr_db"],
-            lacking_db=-terms["margin_db"],
+        text = "nothing gets through, as the SNR is {snr_db:.1f} dB at its best, {lacking_db:.1f} "
+        text += "dB less than the receiver needs"
+        values = {"snr_db": terms["snr_db"], "lacking_db": -terms["margin_db"]}
+        remedies: list[Remedy] = []
+        clear_mbps = (
+            0.0 if link.attenuation is None else _terms([_dry(link)], [best])[0]["rate_mbps"]
         )
+        if clear_mbps > 0.0:
+            text += "; {rain_db:.1f} dB are rain, and a clear sky carries {clear_mbps:.4g} Mbit/s"
+            values |= {"rain_db": terms["rain_loss_db"], "clear_mbps": clear_mbps}
+            remedies += less_rain(world, side)
+        yield Statement.doubt(Code.WEAK_LINK, key, text, *remedies, **values)
     elif link.rate == "fixed":
         if link.required_snr_db == -np.inf:
             margin_db = terms["margin_db"]
@@ -193,6 +201,13 @@ def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[S
                 snr_db=terms["snr_db"],
                 lacking_db=-margin_db,
             )
+
+
+def _dry(link: Link) -> Link:
+    """Return a link through the same air without its rain."""
+    air = link.attenuation
+    assert air is not None
+    return replace(link, attenuation=replace(air, rain_db=np.zeros_like(air.rain_db)))
 
 
 MOST_LOOKED_AT = 240

@@ -14,6 +14,7 @@ from scenarios.ground import Station
 from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
+from sim.links.rate_points import HORIZON_DEG
 from sim.world.world import World
 from statements import Code, Other, Statement
 
@@ -62,6 +63,25 @@ def ground_radios(world: World) -> list[Radios]:
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
     return [(radio(first, place), radio(second, place)) for place in world.sites.nodes]
+
+
+def carries_at_mask(world: World, direction: str) -> bool:
+    """Whether a link carries anything at its mask, so that lower down there may be more to carry.
+
+    That is of the satellite that comes nearest, over any of the places.
+    """
+    if world.roles.relay or not world.orbit.has_geometry:
+        return False
+    models = [satellite.model for satellite in world.fleet.satellites]
+    lowest_m = 1e3 * min((m.a * (1 - m.ecco) - 1) * m.radiusearthkm for m in models)
+    way = ("downlink", "uplink") if world.topology.in_orbit else ("uplink", "downlink")
+    links = [both[way.index(direction)] for both in ground_radios(world)]
+    for link in {radio.link for radio in links if radio is not None}:
+        elevation_deg = max(link.min_elevation_deg, HORIZON_DEG)
+        range_m = channel.slant_range_m(lowest_m, elevation_deg)
+        if channel.rate_bps(link, elevation_deg, range_m) > 0.0:
+            return True
+    return False
 
 
 def si_link(
