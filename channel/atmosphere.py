@@ -73,11 +73,28 @@ class SlantAttenuation:
         """Loss by rain in dB; elevations of any shape, ValueError for those outside (0, 90]."""
         return self._interpolated(elevation_deg, self.rain_db)
 
+    def rain_noise_k(self, elevation_deg: ArrayLike) -> Floats:
+        """How much warmer than a clear sky the sky is in this rain, in K; elevations as above.
+
+        ITU-R P.618-14, section 3: behind an attenuation of A dB an antenna sees a sky of
+        T_mr (1 - 10^(-A/10)) + 2.7 K 10^(-A/10) with T_mr = 275 K. This is that of gas and rain
+        less that of gas alone.
+        """
+        clear = 10.0 ** (-self.gas_loss_db(elevation_deg) / 10.0)
+        through_rain = 10.0 ** (-self.rain_loss_db(elevation_deg) / 10.0)
+        return (RADIATING_K - COSMIC_K) * clear * (1.0 - through_rain)
+
     def _interpolated(self, elevation_deg: ArrayLike, losses_db: Floats) -> Floats:
         elevation = above_horizon(elevation_deg)
         rows = self.elevation_deg
         length = _path_length(np.maximum(elevation, rows[0]))
         return np.asarray(np.interp(-length, -_path_length(rows), losses_db))[()]
+
+
+RADIATING_K: Final = 275.0
+"""Mean temperature at which air and rain radiate, where none is known of the place (P.618)."""
+COSMIC_K: Final = 2.7
+"""Temperature of the sky behind them."""
 
 
 def _path_length(elevation_deg: Floats) -> Floats:

@@ -55,17 +55,23 @@ def g_over_t_db_k(
 ) -> Floats:
     """Receiver figure of merit G/T in dB/K: gain over the system noise temperature.
 
-    T_sys = T_a + T0 (F - 1) with T0 = 290 K and F the noise figure as a ratio, all referred to the
-    antenna port (equal to the form of TR 38.821, section 6.1.3.1). Raises ValueError for a noise
-    figure below 0 dB, a negative antenna temperature or a noiseless receiver (T_sys = 0).
+    Equal to the form of TR 38.821, section 6.1.3.1. Errors are those of `system_temperature_k`.
     """
     gain = finite("rx_gain_dbi", rx_gain_dbi)
+    return gain - 10.0 * np.log10(system_temperature_k(noise_figure_db, antenna_temperature_k))
+
+
+def system_temperature_k(noise_figure_db: ArrayLike, antenna_temperature_k: ArrayLike) -> Floats:
+    """System noise temperature T_a + T0 (F - 1) in K, referred to the antenna port.
+
+    T0 is 290 K, F the noise figure as a ratio. Raises ValueError for a noise figure below 0 dB, a
+    negative antenna temperature or a noiseless receiver (0 K).
+    """
     noise_factor = 10.0 ** (not_negative("noise_figure_db", noise_figure_db) / 10.0)
     antenna = not_negative("antenna_temperature_k", antenna_temperature_k)
     system_k = antenna + REFERENCE_TEMPERATURE_K * (noise_factor - 1.0)
     allowed = "more than 0: give an antenna temperature or a noise figure"
-    checked("system temperature in K", system_k, lambda x: x > 0, allowed)
-    return gain - 10.0 * np.log10(system_k)
+    return checked("system temperature in K", system_k, lambda x: x > 0, allowed)
 
 
 def noise_bandwidth_dbhz(bandwidth_hz: ArrayLike) -> Floats:

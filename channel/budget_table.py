@@ -13,7 +13,13 @@ from channel.checks import Floats, above_horizon, positive
 from channel.efficiency import modcod_thresholds_db
 from channel.environment import CLEAR_PATH, OUT_OF_SIGHT
 from channel.link import Link
-from channel.signal import path_losses_db, received_signal, signal_rate_bps, total_loss_db
+from channel.signal import (
+    g_over_t_under_rain_db_k,
+    path_losses_db,
+    received_signal,
+    signal_rate_bps,
+    total_loss_db,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -36,10 +42,11 @@ def link_budget_terms(
         snr_db = c_over_n0_dbhz - noise_bandwidth_dbhz
         margin_db = snr_db - required_snr_db
 
-    (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only. The sums
-    hold below the mask too, where the rate is 0. A link with a fixed path_gain_db shows its loss in
-    the free-space column. For required_snr_db see `channel.budget_table`. Rates and efficiencies
-    are means over the link's duty.
+    (TR 38.821, section 6.1.3.1). rain_loss_db is there with an attenuation table only, and
+    g_over_t_db_k is that under its rain (`Link.system_temperature_k`). The sums hold below the mask
+    too, where the rate is 0. A link with a fixed path_gain_db shows its loss in the free-space
+    column. For required_snr_db see `channel.budget_table`. Rates and efficiencies are means over
+    the link's duty.
 
     With an environment the budget is that of a device in sight, with median shadowing and median K.
     Further columns then say what that leaves out: line_of_sight_probability, nlos_clutter_loss_db,
@@ -52,8 +59,9 @@ def link_budget_terms(
     elevation, distance_m = _rows(elevation_deg, altitude_m, slant_range_m)
     above_horizon(elevation)
     losses_db = path_losses_db(link, elevation, distance_m, CLEAR_PATH)
+    g_over_t_db_k = g_over_t_under_rain_db_k(link, elevation)
     density_dbhz = budget.carrier_over_n0_dbhz(
-        link.eirp_dbw, link.g_over_t_db_k, total_loss_db(losses_db)
+        link.eirp_dbw, g_over_t_db_k, total_loss_db(losses_db)
     )
     bandwidth_dbhz = budget.noise_bandwidth_dbhz(link.bandwidth_hz)
     signal = received_signal(link, elevation, distance_m)
@@ -64,7 +72,7 @@ def link_budget_terms(
         "slant_range_km": distance_m / 1000.0,
         "eirp_dbw": link.eirp_dbw,
         **losses_db,
-        "g_over_t_db_k": link.g_over_t_db_k,
+        "g_over_t_db_k": g_over_t_db_k,
         "noise_bandwidth_dbhz": bandwidth_dbhz,
         "c_over_n0_dbhz": density_dbhz,
         "snr_db": density_dbhz - bandwidth_dbhz,

@@ -51,6 +51,9 @@ class Link:
     zenith_attenuation_db, atmosphere: gases straight up, and their law over the elevation,
         "cosecant" or "inverse_elevation" (see `atmospheric_attenuation_db`).
     attenuation: gases and rain from a table over the elevation, in the place of those two.
+    system_temperature_k: > 0, the noise of the whole receiver under a clear sky, as in its G/T; the
+        rain of attenuation adds its own (see `g_over_t_under_rain_db_k`). None for a receiver that
+        looks down on the rain, which is as warm as the ground.
     scintillation_loss_db: None is the table of the environment, 0 without one.
     clutter_loss_db, shadowing_margin_db: constants; with an environment its tables stand for them.
     other_losses_db: implementation, polarisation, pointing.
@@ -95,6 +98,7 @@ class Link:
     _: KW_ONLY
     atmosphere: Atmosphere = "cosecant"
     attenuation: SlantAttenuation | None = None
+    system_temperature_k: float | None = None
     scintillation_loss_db: float | None = None
     clutter_loss_db: float = 0.0
     shadowing_margin_db: float = 0.0
@@ -155,6 +159,10 @@ def _check_losses(link: Link) -> None:
     if link.attenuation is not None:
         _instance(link, "attenuation", SlantAttenuation, "a SlantAttenuation")
         _untouched(link, ("zenith_attenuation_db", "atmosphere"), "attenuation is given")
+    else:
+        _untouched(link, ("system_temperature_k",), "without attenuation there is no rain")
+    if link.system_temperature_k is not None:
+        positive("system_temperature_k", link.system_temperature_k)
     if link.path_gain_db is not None:
         allowed = "less than 0 dB, a loss written as a gain such as -160; None is free space"
         checked("path_gain_db", finite("path_gain_db", link.path_gain_db), lambda x: x < 0, allowed)

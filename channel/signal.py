@@ -89,13 +89,27 @@ def signal_after_loss(
 
     The factor is one number where it is the link's own.
     """
-    snr = unchecked_density_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
+    g_over_t_db_k = g_over_t_under_rain_db_k(link, elevation_deg)
+    snr = unchecked_density_dbhz(link.eirp_dbw, g_over_t_db_k, loss_db)
     snr -= 10.0 * np.log10(link.bandwidth_hz)
     factor = fixed_k_factor(link)
     if factor is not None:
         return snr, factor
     assert link.environment is not None  # whose tables give it
     return snr, rician_k_linear(link.environment, elevation_deg, path)
+
+
+def g_over_t_under_rain_db_k(link: Link, elevation_deg: Floats) -> float | Floats:
+    """The receiver's G/T in dB/K: less than under a clear sky where rain warms what it sees.
+
+    It falls by 10 log10(1 + dT / T) for rain that is dT warmer than the clear sky (see
+    `channel.SlantAttenuation.rain_noise_k`) and a receiver of T = link.system_temperature_k. One
+    number where no rain does.
+    """
+    if link.attenuation is None or link.system_temperature_k is None:
+        return link.g_over_t_db_k
+    warmer = link.attenuation.rain_noise_k(elevation_deg) / link.system_temperature_k
+    return link.g_over_t_db_k - np.asarray(10.0 * np.log10(1.0 + warmer))
 
 
 def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None = None) -> Floats:

@@ -7,6 +7,9 @@ from itertools import pairwise
 from math import floor
 from typing import Any
 
+import numpy as np
+from sgp4.api import WGS72, Satrec
+
 from orbit.earth import timescale
 from orbit.history import sets_of
 from orbit.satellite import Satellite, as_satellite
@@ -28,7 +31,8 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 
     Satellites that share a name or a catalogue number; element sets that are more than 7 days from
     their epoch somewhere in the span (orbits made from scratch do not age); leap seconds in the
-    span, which SGP4 does not count; and a span that leaves the UT1 table which Skyfield carries.
+    span, which SGP4 does not count; a span that leaves the UT1 table which Skyfield carries; and
+    orbits so low that a satellite would fall soon, which nothing drags.
     Raises ValueError unless `end` is later than `start`, and for anything but satellites.
     """
     span_s(start, end)
@@ -44,6 +48,7 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
         *_old(given, first, last),
         *_leaps(first, last),
         *_beyond_ut1(first, last),
+        *_undragged(given, last - first),
     ]
 
 
@@ -157,6 +162,58 @@ def _beyond_ut1(start: datetime, end: datetime) -> Iterator[Statement]:
             first_day=f"{first:%Y-%m-%d}",
             last_day=f"{last:%Y-%m-%d}",
         )
+
+
+DRAG_BELOW_KM = 300.0
+"""Height of a perigee below which a satellite without propulsion lives for months at most."""
+USUAL_BSTAR = 5e-4
+"""Drag term of small satellites, per Earth radius."""
+_LEAST_SPAN = timedelta(days=1)
+_LONGEST_DAYS = 365.0
+_FALLEN_KM = 100.0
+
+
+def _undragged(satellites: list[Satellite], span: timedelta) -> Iterator[Statement]:
+    heights_km = [
+        ((one.model.a * (1 - one.model.ecco) - 1) * one.model.radiusearthkm, number)
+        for number, one in enumerate(satellites)
+        if one.model.bstar == 0.0
+    ]
+    low = [one for one in heights_km if one[0] < DRAG_BELOW_KM]
+    if not low or span < _LEAST_SPAN:
+        return
+    height_km, number = min(low)
+    days = _life_days(satellites[number])
+    lives = f"{days:.1f}" if days < 10 else f"{days:.0f}"
+    if days < _LONGEST_DAYS:
+        yield Statement.doubt(
+            Code.UNSUPPORTED,
+            "",
+            f"nothing drags {{count}} of {{satellites}} satellites that come below "
+            f"{DRAG_BELOW_KM:g} km: {{name}}, at {{height_km:.0f}} km, would fall after about "
+            f"{lives} days by SGP4 with a usual drag term B* of {USUAL_BSTAR:g}",
+            Other(said="raise the orbit"),
+            Other(said="take elements with B*, or source keplerian with bstar"),
+            count=len(low),
+            satellites=len(satellites),
+            height_km=height_km,
+            name=satellites[number].name,
+            days=days,
+        )
+
+
+def _life_days(satellite: Satellite) -> float:
+    """Days until SGP4 has a satellite of usual drag fall, to a tenth; infinity for a year."""
+    model = satellite.model
+    dragged = Satrec()
+    shape = model.ecco, model.argpo, model.inclo, model.mo, model.no_kozai, model.nodeo
+    dragged.sgp4init(WGS72, "i", 0, 0.0, USUAL_BSTAR, 0.0, 0.0, *shape)
+    day = np.arange(0.0, _LONGEST_DAYS, 0.1)
+    start = np.full(len(day), dragged.jdsatepoch)
+    error, position_km, _ = dragged.sgp4_array(start, dragged.jdsatepochF + day)
+    down_km = np.linalg.norm(position_km, axis=1) - model.radiusearthkm
+    fallen = (error != 0) | (down_km < _FALLEN_KM)
+    return float(day[fallen.argmax()]) if fallen.any() else np.inf
 
 
 def _midnight(day: float) -> datetime:

@@ -59,6 +59,8 @@ def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
         for whole, parts in BUDGET_FORMS.items():
             out.update(parts if whole in keys else ())
             out.update(() if keys.keys().isdisjoint(parts) else (whole,))
+        if link.station is None and "g_over_t_db_k" in keys:
+            out.add("system_temperature_k")  # that of the preset's receiver
         out.update(dish for gain, dish in DISHES.items() if gain in keys or gain in out)
         if link.environment is not None:
             out.add("scintillation_loss_db")  # there is a table for it
@@ -86,11 +88,11 @@ def _preset(link: "Link", side: Side, given: LinkValues) -> LinkValues:
     values["total_bandwidth_mhz"] = given.get("bandwidth_mhz", band["bandwidth_mhz"])
     if side == "uplink":
         return values | {"tx_dish_m": dish.dish_m}
-    usual_k = values.pop("system_temperature_k")
-    system_k = dish.system_temperature_k
+    if dish.system_temperature_k is not None:
+        values["system_temperature_k"] = dish.system_temperature_k
     # The whole noise of the station is in one figure: the receiver adds none to it.
-    noise = {"antenna_temperature_k": usual_k if system_k is None else system_k}
-    return values | noise | {"noise_figure_db": 0.0, "rx_dish_m": dish.dish_m}
+    noise = {"antenna_temperature_k": values["system_temperature_k"], "noise_figure_db": 0.0}
+    return values | noise | {"rx_dish_m": dish.dish_m}
 
 
 def _given(side: "LinkSide") -> LinkValues:
@@ -154,6 +156,11 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
         by="with atmosphere 'itu', which computes it",
     ),
     unused(
+        "system_temperature_k",
+        when=lambda facts: facts["atmosphere"] != "itu" or "g_over_t_db_k" not in facts,
+        by="where no rain warms a receiver of which G/T alone is given",
+    ),
+    unused(
         "required_snr_db",
         when=lambda facts: facts["rate"] == "modcod",
         by="with rate 'modcod', whose table has what each mode requires",
@@ -203,7 +210,10 @@ def _of_the_dish(link: "Link", directions: Mapping[Side, LinkDirection]) -> Iter
     if link.station is None or link.station.system_temperature_k is None:
         return
     own: LinkValues = directions["downlink"].given if "downlink" in directions else {}
-    rival = next((key for key in ("g_over_t_db_k", "antenna_temperature_k") if key in own), None)
+    rivals = ["g_over_t_db_k", "antenna_temperature_k"]
+    if own.get("atmosphere") == "itu":
+        rivals.remove("g_over_t_db_k")  # its rain warms a receiver of this temperature
+    rival = next((key for key in rivals if key in own), None)
     if rival is not None or "downlink" not in directions:
         by = "without a downlink" if rival is None else f"with downlink.{rival} {own[rival]:g}"
         key = ("station", "system_temperature_k")

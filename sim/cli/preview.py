@@ -15,6 +15,7 @@ from sim.formatting import counted, data_size, duration, some, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
+from sim.plan.radios import carries_at_mask
 from sim.plan.remedies import faster_links, less_to_carry, lower_mask
 from statements import remedies_text
 
@@ -226,7 +227,7 @@ def _passes(built: Build) -> Iterator[str]:
             shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
         line = f"a pass of median length carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
-        advice = "" if all_fit else f"; {_what_helps(built, way, own)}"
+        advice = "" if all_fit else f"; {_what_helps(built, way, own, name)}"
         fits = f"; {', '.join(shown)}" if shown else ""
         yield f"{line} for the device with the weakest link (in {name}){fits}{advice}"
 
@@ -263,12 +264,12 @@ def _passes_taken(passes: int) -> str:
     return "one pass" if passes else "never fits"
 
 
-def _what_helps(built: Build, way: Way, direction: str) -> str:
-    """Name keys that let a pass carry more in a direction, and those of what goes this way."""
+def _what_helps(built: Build, way: Way, direction: str, client: str) -> str:
+    """Name keys that let a pass of a client carry more in a direction, and what goes this way."""
     world, lora = built.world, built.learner.config.model.lora
     helps = [
         *faster_links(world, {direction}),
-        *lower_mask(world),
+        *(lower_mask(world, client) if carries_at_mask(world, direction) else ()),
         *less_to_carry(world, lora, way),
     ]
     return remedies_text(helps)

@@ -202,12 +202,18 @@ def needs_on_accelerator(built: Build) -> list[Need]:
     return [need for need in _learning(built) if need.what not in ON_HOST]
 
 
+def _cycles(built: Build) -> int:
+    """Return the cycles of the clients that are served at all; the others change no model."""
+    served = (len(built.plan.sessions(cluster)) for cluster in built.plan.clusters)
+    return built.cycles or min(filter(None, served), default=1)
+
+
 def _footprint(built: Build) -> Footprint:
     """Return the parts of what training takes, by what the method is like."""
     method = built.method
     waiting, again = _waiting(built)
     federation = Federation(
-        built.cycles,
+        _cycles(built),
         own_experts=method.traits.splits_experts,
         in_turn=not issubclass(method, Rounds),
         waiting=waiting,
@@ -258,7 +264,7 @@ def _learning(built: Build) -> Iterator[Need]:
         MODEL: (parameters, smaller),
         KERNELS: ("one for each shape, of the last ones", (Set("learning.precision", "float32"),)),
         LOADING: (f"{parameters} as their files keep them", smaller),
-        ADDED: (f"new versions of experts, in {built.cycles} cycles, of {parameters}", smaller),
+        ADDED: (f"new versions of experts, in {_cycles(built)} cycles, of {parameters}", smaller),
         MERGED: (f"while an update of {parameters} is added to it, and after that", smaller),
         STATES: (
             f"{sum(config.devices)} devices that train {found.trained} parameters each",

@@ -100,7 +100,9 @@ def came_to_nothing(
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
-            over_mesh or _why(_where_to_look(_there(tables, "drop", "fault"))),
+            over_mesh
+            or _why_unserved(built)
+            or _why(_where_to_look(_there(tables, "drop", "fault"))),
             way=Way.TO_SERVER if over_mesh else None,
         )
     if over_mesh:
@@ -114,6 +116,20 @@ def came_to_nothing(
 def _why(text: str, *remedies: Remedy, **values: Any) -> Statement:
     """Return why a run came to nothing."""
     return Statement.doubt(Code.CAME_TO_NOTHING, "", text, *remedies, **values)
+
+
+def _why_unserved(built: Build) -> Statement | None:
+    """Say that there are clients for whom a round waits in vain; None where all are served."""
+    said = next((one for one in built.plan.doubts if one.code is Code.NEVER_SERVED), None)
+    if said is None:
+        return None
+    return _why(
+        "{unserved} of {clients} clients are never served, and a round that waits for all of them "
+        "does not end",
+        *said.remedies,
+        unserved=said.values["unserved"],
+        clients=said.values["clients"],
+    )
 
 
 def _aggregated(tables: Mapping[str, pa.Table]) -> bool:

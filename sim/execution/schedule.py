@@ -42,7 +42,8 @@ def plan(scenario: Scenario | Mapping[str, Any] | str | Path) -> Schedule:
     """Return the :class:`sim.Schedule` of a scenario, or of the one of that name, path or mapping.
 
     The whole scenario is checked as for a run, and nothing is run. Raises InputError (or the
-    ValueError of a room) for wrong input, and for clients that are never seen or never served.
+    ValueError of a room) for wrong input, and for clients that are never seen, or that nothing
+    could serve.
     """
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import ceil, floor, log10
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import channel
 from channel import Link
-from learning.requests.cluster import Ints
+from learning.requests.cluster import Floats, Ints
 from orbit import Site
+from orbit.contact_views import contact_views
+from orbit.sites import site_frames
 from orbit.windows import groups
 from sim.formatting import some
 from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
+from sim.links.rate_points import HORIZON_DEG
+from sim.plan.remedies import less_rain
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
 from sim.world.world import World
-from statements import Code, Give, Lower, Set, Statement
+from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
 
 
 class BestSight(NamedTuple):
@@ -41,7 +46,8 @@ def link_doubts(
 ) -> Iterator[Statement]:
     """Yield a doubt on each cluster wider than the beam, and on links too weak at their best.
 
-    A rate that follows Shannon is doubted where it is beyond all modems while it serves. Stations
+    A fixed rate is doubted where the link has less than it needs for a part of the time in view, a
+    rate that follows Shannon where it is beyond all modems while it serves. Stations
     are treated as clusters are, and those that see no satellite are named too.
     """
     if served.topology.relay:
@@ -50,7 +56,24 @@ def link_doubts(
     names = served.grounded
     sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
     windows_of = groups(served.window_places, len(names))
-    # Whoever is out in each of its passes is seen all the same.
+    yield from _unseen_stations(served)
+    best = [_best(served, windows) for windows in windows_of]
+    given = served.pieces is not None  # a contact plan tells the rates
+    links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
+    if width_deg is not None:
+        for site, name in enumerate(names):
+            nearest_km = best[site].slant_range_m / 1e3
+            yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
+    for side, of_side in zip(sides, zip(*links, strict=True), strict=True):
+        yield from _weak_links(world, side, served, of_side, best)
+    serving = [_best_in_service(served, windows) for windows in windows_of]
+    for side, own in zip(sides, zip(*links, strict=True), strict=True):
+        yield from _too_fast(f"link.{side}", names, own, serving)
+
+
+def _unseen_stations(served: ServedPasses) -> Iterator[Statement]:
+    """Stations that no satellite passes; one that is out in each of its passes is seen."""
+    names = served.grounded
     passes_of = groups(served.pass_places, len(names))
     unseen = ", ".join(name for name, own in zip(names, passes_of, strict=True) if not len(own))
     if unseen and served.topology.in_orbit:
@@ -61,26 +84,6 @@ def link_doubts(
             names=unseen,
             days=served.span_s / 86400,
         )
-    best = [_best(served, windows) for windows in windows_of]
-    given = served.pieces is not None  # a contact plan tells the rates
-    links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
-    terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
-    weak: dict[str, tuple[Statement, list[str]]] = {}
-    for site, name in enumerate(names):
-        if width_deg is not None:
-            nearest_km = best[site].slant_range_m / 1e3
-            yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
-        for side, link, of_side in zip(sides, links[site], terms, strict=True):
-            if link is None:
-                continue
-            for doubt in _too_weak(f"link.{side}", link, best[site], of_side[site]):
-                weak.setdefault(str(doubt), (doubt, []))[1].append(name)
-    for doubt, over in weak.values():
-        values = {**doubt.values, "names": ", ".join(over)}
-        yield replace(doubt, text=f"{doubt.text} (over {{names}})", values=values)
-    serving = [_best_in_service(served, windows) for windows in windows_of]
-    for side, own in zip(sides, zip(*links, strict=True), strict=True):
-        yield from _too_fast(f"link.{side}", names, own, serving)
 
 
 def _best(served: ServedPasses, windows: Ints) -> BestSight:
@@ -139,17 +142,49 @@ def _too_wide(
         )
 
 
-def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[Statement]:
+def _weak_links(
+    world: World,
+    side: str,
+    served: ServedPasses,
+    links: Sequence[Link | None],
+    best: Sequence[BestSight],
+) -> Iterator[Statement]:
+    """Links of a direction that are too weak at their best, or lower in the sky."""
+    weak: dict[str, tuple[Statement, list[str]]] = {}
+    fixed: dict[int, Link] = {}
+    terms = _terms(links, best)
+    for place, link in enumerate(links):
+        if link is None:
+            continue
+        doubts = [*_too_weak(world, side, link, best[place], terms[place])]
+        for doubt in doubts:
+            weak.setdefault(str(doubt), (doubt, []))[1].append(served.grounded[place])
+        if link.rate == "fixed" and served.places and not doubts:
+            fixed[place] = link
+    for doubt, over in weak.values():
+        values = {**doubt.values, "names": ", ".join(over)}
+        yield replace(doubt, text=f"{doubt.text} (over {{names}})", values=values)
+    yield from _beyond_its_margin(world, side, served, fixed)
+
+
+def _too_weak(
+    world: World, side: str, link: Link, best: BestSight, terms: Terms
+) -> Iterator[Statement]:
     """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
+    key = f"link.{side}"
     if terms["rate_mbps"] == 0.0:
-        yield Statement.doubt(
-            Code.WEAK_LINK,
-            key,
-            "nothing gets through, as the SNR is {snr_db:.1f} dB at its best, {lacking_db:.1f} dB "
-            "less than the receiver needs",
-            snr_db=terms["snr_db"],
-            lacking_db=-terms["margin_db"],
+        text = "nothing gets through, as the SNR is {snr_db:.1f} dB at its best, {lacking_db:.1f} "
+        text += "dB less than the receiver needs"
+        values = {"snr_db": terms["snr_db"], "lacking_db": -terms["margin_db"]}
+        remedies: list[Remedy] = []
+        clear_mbps = (
+            0.0 if link.attenuation is None else _terms([_dry(link)], [best])[0]["rate_mbps"]
         )
+        if clear_mbps > 0.0:
+            text += "; {rain_db:.1f} dB are rain, and a clear sky carries {clear_mbps:.4g} Mbit/s"
+            values |= {"rain_db": terms["rain_loss_db"], "clear_mbps": clear_mbps}
+            remedies += less_rain(world, side)
+        yield Statement.doubt(Code.WEAK_LINK, key, text, *remedies, **values)
     elif link.rate == "fixed":
         if link.required_snr_db == -np.inf:
             margin_db = terms["margin_db"]
@@ -166,6 +201,120 @@ def _too_weak(key: str, link: Link, best: BestSight, terms: Terms) -> Iterator[S
                 snr_db=terms["snr_db"],
                 lacking_db=-margin_db,
             )
+
+
+def _dry(link: Link) -> Link:
+    """Return a link through the same air without its rain."""
+    air = link.attenuation
+    assert air is not None
+    return replace(link, attenuation=replace(air, rain_db=np.zeros_like(air.rain_db)))
+
+
+MOST_LOOKED_AT = 240
+"""Of more windows, as many that are evenly spread tell the share of the time in view."""
+LOOKS = 48
+"""Looks in each of them, each in the middle of as much time."""
+LEAST_SHARE = 0.005
+"""Of the time in view: less is no doubt."""
+
+
+def _beyond_its_margin(
+    world: World, side: str, served: ServedPasses, links: Mapping[int, Link]
+) -> Iterator[Statement]:
+    """A fixed rate that counts while the link has less than it needs, at some elevations.
+
+    ``links`` are those of places by their number, all of them with a margin at their best.
+    """
+    windows = np.flatnonzero(np.isin(served.window_places, [*links]))
+    if not len(windows):
+        return
+    if len(windows) > MOST_LOOKED_AT:
+        windows = windows[np.linspace(0, len(windows) - 1, MOST_LOOKED_AT).astype(np.intp)]
+    lasts_s = (served.windows.set_s - served.windows.rise_s)[windows]
+    elevation_deg, range_m = _looks(served, windows)
+    short = np.zeros(elevation_deg.shape, bool)
+    margin_db = np.full(elevation_deg.shape, np.inf)
+    needed_db = -np.inf
+    carried_mbps = np.inf
+    for place, link in links.items():
+        here = served.window_places[windows] == place
+        if not here.any():
+            continue
+        lowest_deg = max(link.min_elevation_deg, HORIZON_DEG)  # AOS and LOS lie on the mask
+        sight = np.maximum(elevation_deg[here], lowest_deg), range_m[here]
+        snr_db = channel.snr_db(link, *sight)
+        needs_db = _fixed_rate_needs_db(link, sight[0])
+        margin_db[here] = snr_db - needs_db
+        short[here] = (snr_db >= link.required_snr_db) & (snr_db < needs_db)
+        if short[here].any():
+            needed_db = max(needed_db, float(needs_db.max()))
+            follows = replace(
+                link, rate="ergodic", fixed_rate_bps=None, required_snr_db=-np.inf, duty=1.0
+            )
+            least_bps = channel.rate_bps(follows, *sight)[short[here]].min()
+            carried_mbps = min(carried_mbps, float(least_bps) / 1e6)
+    share = float(lasts_s @ short.mean(axis=1)) / float(lasts_s.sum())
+    if share < LEAST_SHARE:
+        return
+    over = np.unique(served.window_places[windows][short.any(axis=1)])
+    needed_db = ceil(10 * needed_db) / 10
+    yield Statement.doubt(
+        Code.WEAK_LINK,
+        f"link.{side}.fixed_rate_mbps",
+        "the margin is negative for {share:.0%} of the time in view, down to -{lacking_db:.1f} dB; "
+        "a fixed rate counts there too, unless required_snr_db is {needed_db:.1f} (over {names})",
+        *_within_its_margin(world, side, carried_mbps, needed_db),
+        share=share,
+        lacking_db=-float(margin_db[short].min()),
+        needed_db=needed_db,
+        names=some([served.grounded[place] for place in over], MOST_NAMED),
+    )
+
+
+def _within_its_margin(
+    world: World, side: str, carried_mbps: float, needed_db: float
+) -> Iterator[Remedy]:
+    """Yield what takes away the time in which a fixed rate lacks margin, or the lack."""
+    given: Any = getattr(world.link, side)
+    now_mbps = world.resolved_link[side]["fixed_rate_mbps"]
+    key = f"link.{side}.required_snr_db"
+    if given.required_snr_db is not None:
+        yield Raise(key, now=given.required_snr_db, to=needed_db)
+    elif given.fading is None and given.rician_k_db is None:  # neither is used beside it
+        yield Give(key, like=needed_db)
+    digits = 1 - floor(log10(carried_mbps))
+    least_mbps = floor(carried_mbps * 10**digits) / 10**digits
+    yield Lower(f"link.{side}.fixed_rate_mbps", now=now_mbps, to=least_mbps)
+
+
+def _looks(served: ServedPasses, windows: Ints) -> tuple[Floats, Floats]:
+    """Elevations and ranges (m), (N, LOOKS), in the middle of even parts of windows (N,)."""
+    masks_deg = [place.min_elevation_deg for place in served.places]
+    frames = [
+        site_frames([place], served.min_elevation_deg if mask_deg is None else mask_deg)
+        for place, mask_deg in zip(served.places, masks_deg, strict=True)
+    ]
+    satellites = [served.satellites[number] for number in served.window_satellites[windows]]
+    rise_s, set_s = served.windows.rise_s[windows], served.windows.set_s[windows]
+    places = served.window_places[windows]
+    views = contact_views(satellites, served.start, rise_s, set_s, frames, places)
+    shares = (np.arange(LOOKS) + 0.5) / LOOKS
+    times_s = rise_s[:, np.newaxis] + (set_s - rise_s)[:, np.newaxis] * shares
+    elevation_deg, range_km = views.place(
+        np.repeat(np.arange(len(windows)), LOOKS), times_s.ravel()
+    )
+    return elevation_deg.reshape(times_s.shape), range_km.reshape(times_s.shape) * 1e3
+
+
+def _fixed_rate_needs_db(link: Link, elevation_deg: Floats) -> Floats:
+    """SNR at which the capacity is the fixed rate, whatever the receiver's threshold.
+
+    It follows the elevation where an environment says how a link fades there.
+    """
+    rows_deg = np.arange(1.0, 91.0) if link.environment is not None else np.array([90.0])
+    unlimited = replace(link, required_snr_db=-np.inf)
+    terms = channel.link_budget_terms(unlimited, rows_deg, slant_range_m=PAPER_ALTITUDE_M)
+    return np.interp(elevation_deg, rows_deg, terms["required_snr_db"])
 
 
 MOST_BPS_HZ = 6.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from sim.world.fleet import (
 )
 from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.world import World
-from statements import Code, Other, Statement
+from statements import Code, Other, Remove, Statement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,10 +169,29 @@ def _of_orbit(world: World, find: Find, sites: list[orbit.Site]) -> WorldPasses:
         min_elevation_deg=mask_deg,
         doubts=(
             *(doubt.below("orbit") for doubt in orbit.doubts(satellites, start, end)),
+            *_unused_mask(world),
             *(_failed(failure) for failure in failures),
             *world.fleet.left_out,
         ),
     )
+
+
+def _unused_mask(world: World) -> Iterator[Statement]:
+    """Say that a mask was given that no place has, as each has one of its own."""
+    mask_deg = world.orbit.min_elevation_deg
+    usual_deg = type(world.orbit).model_fields["min_elevation_deg"].default
+    sites = world.sites.to_draw
+    if mask_deg != usual_deg and all(site.min_elevation_deg is not None for site in sites):
+        yield Statement.doubt(
+            Code.UNUSED,
+            "orbit.min_elevation_deg",
+            "{mask_deg:g} is not used, as all places on the ground have masks of their own "
+            "(min_elevation_deg of {names})",
+            Remove(),
+            Other(said="remove that of a place"),
+            mask_deg=mask_deg,
+            names=some([site.name for site in sites], 3),
+        )
 
 
 def _of_file(world: World) -> WorldPasses:

@@ -124,7 +124,7 @@ def make_plan(
     *,
     all_served: bool = True,
 ) -> Plan:
-    """Return the plan; raise InputError for a cluster that is never seen or never served.
+    """Return the plan; raise InputError for a cluster that is never seen, or cannot be served.
 
     ``find`` looks for the windows, ``before`` says what faults held until a fork. Of planes whose
     rings the method needs (``needs_isl``) one satellite has to be served, and none where it needs
@@ -135,9 +135,10 @@ def make_plan(
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
     over_links = isls if world.topology.route == "mesh" else None
     by_passes = over_links is None or world.topology.access
+    unserved: list[Statement] = []
     if all_served and "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
-        check_served(world, served, rings)
+        unserved += check_served(world, served, rings)
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
@@ -151,6 +152,7 @@ def make_plan(
         doubts=(
             *served.doubts,
             *served.outages.doubts,
+            *unserved,
             *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
             *world.sites.left_out,

@@ -9,10 +9,12 @@ from typing import Any
 
 import channel
 from channel import Link, snr_db
+from channel.budget import system_temperature_k
 from scenarios.ground import Station
 from scenarios.link_rules import DISHES
 from sim.errors import InputError, as_input
 from sim.links.beam import Radio, Radios, Sharing
+from sim.links.rate_points import HORIZON_DEG
 from sim.world.world import World
 from statements import Code, Other, Statement
 
@@ -21,7 +23,7 @@ LOWEST_ALTITUDE_M = 160e3
 HIGHEST_SNR_DB = 120.0
 """More than any radio has: values of a link beyond it are taken to be wrong."""
 
-_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
+_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere", "system_temperature_k"}
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 
@@ -40,7 +42,8 @@ def ground_radios(world: World) -> list[Radios]:
     @cache
     def under(side: str, dish_m: float | None, air: channel.SlantAttenuation | None) -> Radio:
         values = with_dish(resolved[side], dish_m)
-        link = si_link(values, mask_deg, resolved["environment"], air)
+        system_k = None if side == "uplink" or air is None else _system_temperature_k(values)
+        link = si_link(values, mask_deg, resolved["environment"], air, system_k)
         snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
         if snr > HIGHEST_SNR_DB:
             raise ValueError(
@@ -62,11 +65,31 @@ def ground_radios(world: World) -> list[Radios]:
     return [(radio(first, place), radio(second, place)) for place in world.sites.nodes]
 
 
+def carries_at_mask(world: World, direction: str) -> bool:
+    """Whether a link carries anything at its mask, so that lower down there may be more to carry.
+
+    That is of the satellite that comes nearest, over any of the places.
+    """
+    if world.roles.relay or not world.orbit.has_geometry:
+        return False
+    models = [satellite.model for satellite in world.fleet.satellites]
+    lowest_m = 1e3 * min((m.a * (1 - m.ecco) - 1) * m.radiusearthkm for m in models)
+    way = ("downlink", "uplink") if world.topology.in_orbit else ("uplink", "downlink")
+    links = [both[way.index(direction)] for both in ground_radios(world)]
+    for link in {radio.link for radio in links if radio is not None}:
+        elevation_deg = max(link.min_elevation_deg, HORIZON_DEG)
+        range_m = channel.slant_range_m(lowest_m, elevation_deg)
+        if channel.rate_bps(link, elevation_deg, range_m) > 0.0:
+            return True
+    return False
+
+
 def si_link(
     values: Mapping[str, Any],
     min_elevation_deg: float,
     environment: Any = None,
     attenuation: channel.SlantAttenuation | None = None,
+    system_k: float | None = None,
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
     fixed_mbps = values.get("fixed_rate_mbps")
@@ -79,6 +102,7 @@ def si_link(
         frequency_hz=frequency_hz,
         bandwidth_hz=values["bandwidth_mhz"] * 1e6,
         attenuation=attenuation,
+        system_temperature_k=system_k,
         environment=around,
         fixed_rate_bps=None if fixed_mbps is None else fixed_mbps * 1e6,
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
@@ -87,6 +111,18 @@ def si_link(
         **gains_dbi,
         atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
+
+
+USUAL_SYSTEM_K = 290.0
+"""Noise of a receiver on the ground of which nothing but a G/T is known."""
+
+
+def _system_temperature_k(values: Mapping[str, Any]) -> float:
+    """Return the noise temperature of a receiver on the ground under a clear sky."""
+    if "g_over_t_db_k" in values:
+        return float(values.get("system_temperature_k", USUAL_SYSTEM_K))
+    parts = values["noise_figure_db"], values["antenna_temperature_k"]
+    return float(system_temperature_k(*parts))
 
 
 def with_dish(values: Mapping[str, Any], dish_m: float | None) -> Mapping[str, Any]:

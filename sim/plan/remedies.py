@@ -10,16 +10,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from channel.settings import EXCEEDANCE_PCT
 from learning.settings import Lora
 from scenarios.link import Isl
 from sim.facts.directions import Way
+from sim.formatting import some
 from sim.plan.isl import fixed_isl_rate_bps
 from sim.world.world import World
 from statements import Lower, Other, Raise, Remedy, Set
 
 
 def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
-    """Yield what raises the rate of links: power or EIRP, or the rate itself."""
+    """Yield what raises the rate of links: power or EIRP, the rate itself, or less rain."""
     if "isl" in directions:
         assert world.link.isl is not None
         yield faster_isls(world.link.isl)
@@ -36,6 +38,8 @@ def faster_links(world: World, directions: Collection[str]) -> Iterator[Remedy]:
     dish = world.link.station
     if dish is not None and any("aperture_efficiency" in resolved[side] for side in directions):
         yield Raise("link.station.dish_m", now=dish.dish_m)
+    for direction in sorted(directions):
+        yield from less_rain(world, direction)
 
 
 def faster_isls(isl: Isl) -> Remedy:
@@ -66,11 +70,33 @@ def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) ->
     return remedy("learning.step_size", now=world.learning.step_size)
 
 
-def lower_mask(world: World) -> Iterator[Lower]:
-    """Yield a lower mask, where there is one to lower."""
+MOST_NAMED = 3
+
+
+def lower_mask(world: World, place: str = "") -> Iterator[Lower | Other]:
+    """Yield a lower mask, where there is one to lower: the orbit's, unless places have their own.
+
+    With the name of a ``place`` on the ground it is the mask there.
+    """
+    nodes = world.sites.nodes
+    here = [node for node in nodes if node.name == place] or nodes
+    own = [node.name for node in here if node.min_elevation_deg is not None]
     mask_deg = getattr(world.orbit, "min_elevation_deg", None) or 0.0
-    if mask_deg > 0.0 and not world.roles.relay:
-        yield Lower("orbit.min_elevation_deg", now=mask_deg)
+    if len(own) < len(here):
+        if mask_deg > 0.0:
+            yield Lower("orbit.min_elevation_deg", now=mask_deg)
+    elif own and world.sites.lowest_mask_deg > 0.0:
+        yield Other(said=f"lower min_elevation_deg of {some(own, MOST_NAMED)}")
+
+
+def less_rain(world: World, direction: str) -> Iterator[Raise]:
+    """Yield what lets less rain fall, where a link has that of ITU-R models."""
+    values: Any = world.resolved_link.get(direction)
+    if isinstance(values, Mapping) and values.get("atmosphere") == "itu":
+        now_pct = values["exceedance_pct"]
+        if now_pct < EXCEEDANCE_PCT.high:
+            to_pct = min(10 * now_pct, EXCEEDANCE_PCT.high)
+            yield Raise(f"link.{direction}.exceedance_pct", now=now_pct, to=to_pct)
 
 
 def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:
@@ -98,7 +124,8 @@ def more_passes(world: World) -> Iterator[Remedy]:
     if (stations := world.ground.stations_used) is not None:
         yield Raise("ground.stations_used", now=stations, to=2 * stations)
     for lower in lower_mask(world):
-        yield lower if lower.now is None else replace(lower, to=lower.now / 2)
+        halved = isinstance(lower, Lower) and lower.now is not None
+        yield replace(lower, to=lower.now / 2) if halved else lower
 
 
 def more_service(world: World) -> Iterator[Remedy]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,17 +12,21 @@ import orbit
 from learning.requests.cluster import Ints
 from orbit.window_file import SECOND
 from sim.errors import InputError
+from sim.formatting import counted, some
 from sim.plan.remedies import longer_run
 from sim.plan.service import ServedPasses
 from sim.world.world import World
 from statements import Code, Lower, Other, Raise, Remedy, Set, Statement
 
 
-def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[str]] = ()) -> None:
-    """Raise InputError for a cluster that is never seen or never served.
+def check_served(
+    world: World, served: ServedPasses, rings: Iterable[Sequence[str]] = ()
+) -> Iterator[Statement]:
+    """Yield a doubt on clients for which beams or antennas are too few: they are never served.
 
-    In slots every cluster is seen and served, unless its satellites are out in all windows. Over
-    links, one member of each of the ``rings`` is enough.
+    Raise InputError for a cluster that nothing could serve: it is never seen, or is out or in view
+    for too short a time. In slots every cluster is seen and served, unless its satellites are out
+    in all windows. Over links, one member of each of the ``rings`` is enough.
     """
     source: Any = world.orbit
     longer = [*longer_run(world)]
@@ -37,6 +41,7 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
     key = "roles.clients" if served.topology.in_orbit else "ground.clusters"
     passes = np.bincount(served.uncut.site, minlength=len(served.clients)).tolist()
+    crowded_out: list[int] = []
     for site, name in enumerate(served.clients):
         if name in carried:
             continue
@@ -55,13 +60,40 @@ def check_served(world: World, served: ServedPasses, rings: Iterable[Sequence[st
             text = "{client!r}: {why} (longest gap {longest_gap_h:.1f} h)"
             values = {"client": name, "why": why, "longest_gap_h": gap}
             raise InputError(Statement.of(Code.NEVER_SEEN, key, text, *helps, **values))
-        services = windows[service.served[windows]]
-        if not len(services):
-            why, helps = _why_never_served(world, served, windows)
-            text = "{client!r}: seen {windows} times, but never served (longest gap "
-            text += "{longest_gap_h:.1f} h): {why}"
-            values = {"client": name, "why": why, "longest_gap_h": gap, "windows": len(windows)}
-            raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+        if service.served[windows].any():
+            continue
+        unusable = _why_not_servable(world, served, windows)
+        if unusable is None:
+            crowded_out.append(site)
+            continue
+        why, helps = unusable
+        text = "{client!r}: seen {windows} times, but never served (longest gap "
+        text += "{longest_gap_h:.1f} h): {why}"
+        values = {"client": name, "why": why, "longest_gap_h": gap, "windows": len(windows)}
+        raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+    if crowded_out:
+        yield _crowded_out(world, served, crowded_out)
+
+
+MOST_NAMED = 10
+
+
+def _crowded_out(world: World, served: ServedPasses, clients: Sequence[int]) -> Statement:
+    """Say that clients are seen and never served, as beams or antennas always serve others."""
+    windows = np.concatenate([served.windows_of_clients[client] for client in clients])
+    why, helps = _why_others_are_served(world, served, windows)
+    return Statement.doubt(
+        Code.NEVER_SERVED,
+        "roles.clients" if served.topology.in_orbit else "ground.clusters",
+        f"{{unserved}} of {{clients}} clients {'is' if len(clients) == 1 else 'are'} seen "
+        f"({counted(len(windows), 'time')}), but never served ({{names}}): {{why}}",
+        *helps,
+        unserved=len(clients),
+        clients=len(served.clients),
+        windows=len(windows),
+        names=some([served.clients[client] for client in clients], MOST_NAMED),
+        why=why,
+    )
 
 
 def _less_out(world: World) -> list[Remedy]:
@@ -158,10 +190,10 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
     return float(np.degrees(reach)) + 0.3
 
 
-def _why_never_served(
+def _why_not_servable(
     world: World, served: ServedPasses, windows: Ints
-) -> tuple[str, Sequence[Remedy]]:
-    """Return why a client that is seen is never served, and what helps."""
+) -> tuple[str, Sequence[Remedy]] | None:
+    """Return why none of a client's windows can be served, and what helps; None where one can."""
     source: Any = world.orbit
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
@@ -189,6 +221,14 @@ def _why_never_served(
                 if own_s == world.ground.acquisition_s
                 else [Other(said="lower acquisition_s of the stations")],
             )
+    return None
+
+
+def _why_others_are_served(
+    world: World, served: ServedPasses, windows: Ints
+) -> tuple[str, Sequence[Remedy]]:
+    """Return why windows that can be served are not, and what helps."""
+    source: Any = world.orbit
     beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
     beams = "link.isl.terminals" if served.topology.relay else beams
     more: list[Remedy] = [Raise(beams)]

@@ -24,7 +24,7 @@ OTHER = {
     "attenuation": SlantAttenuation([5.0, 90.0], [2.0, 0.2], [5.0, 0.5]), "clutter_loss_db": 3.0,
     "shadowing_margin_db": 4.0, "environment": channel.propagation_scenario("rural", 2e9),
     "outage_probability": 0.3, "rolloff": 0.35, "required_snr_db": 2.0, "duty": 0.5,
-    "modcods": "dvb-s2x", "max_efficiency_bps_hz": 0.5,
+    "modcods": "dvb-s2x", "max_efficiency_bps_hz": 0.5, "system_temperature_k": 150.0,
 }  # fmt: skip
 AIR = SlantAttenuation([90.0], [0.1], [1.0])
 URBAN = channel.propagation_scenario("urban", 2e9)

@@ -210,6 +210,29 @@ def test_elements_far_from_the_span_are_named_with_their_age():
         assert all(re.search(words, str(line)) and "\n" not in str(line) for line in lines)
 
 
+@pytest.mark.parametrize("propagation", ["sgp4", "secular_j2"])
+@pytest.mark.parametrize("altitude_km", [180.0, 200.0, 250.0])
+def test_a_low_orbit_without_drag_says_how_long_a_satellite_would_live(altitude_km, propagation):
+    """As SGP4 itself ends it, with B* 0.0005: in days at 180 km, in months at 250 km."""
+
+    def low(bstar=0.0, propagation="sgp4"):
+        keys = {"semi_major_axis_km": orbit.circular_axis_km(altitude_km), "inclination_deg": 53.0}
+        keys |= {"bstar": bstar, "propagation": propagation}
+        return orbit.keplerian_satellite("low", START, **keys)
+
+    model = low(5e-4).model
+    days = np.arange(0.0, 200.0, 0.25)
+    error, place_km, _ = model.sgp4_array(
+        np.full(len(days), model.jdsatepoch), model.jdsatepochF + days
+    )
+    falls = (error != 0) | (np.linalg.norm(place_km, axis=1) < 6478.0)
+    [said] = orbit.doubts([MADE, low(propagation=propagation)], START, START + 30 * DAY)
+    assert "drag" in str(said) and f"low, at {altitude_km:.0f} km" in str(said)
+    assert said.values["days"] == pytest.approx(days[falls.argmax()], rel=0.1, abs=0.3)
+    assert not orbit.doubts([low(propagation=propagation)], START, START + 0.5 * DAY)
+    assert not orbit.doubts([low(5e-4)], START, START + 30 * DAY)
+
+
 def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     refused("satellites: a Satellite is no list of sat", orbit.doubts, ISS, START, START + DAY)
     # UTC had leap seconds at the end of June 2012, of June 2015 and of December 2016.

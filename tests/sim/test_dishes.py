@@ -14,6 +14,8 @@ import yaml
 import orbit
 import scenarios
 import sim
+from sim.plan.remedies import lower_mask
+from sim.world.world import World
 from statements import Code
 from tests.kit.network import InputError, decisive, ground_radios, make_plan, portable
 from tests.kit.small import merged
@@ -37,6 +39,9 @@ TWO_POLAR = {
     "learning": {"train": False, "method": "fedavg", "model": {"kind": "vector-mlp"}},
 }
 """Twenty-four satellites of an operator over two polar stations of 13 m."""
+
+
+STATIONS = TWO_POLAR["ground"]["stations"]
 
 
 def of(**changes):
@@ -99,6 +104,110 @@ def test_the_budget_of_a_dish_in_s_band_is_that_by_hand_to_a_tenth_of_a_decibel(
             # has 7.8 at 10 degrees down and 15 overhead up.
             rate_mbps = row[column.format("rate_mbps")]
             assert rate_mbps == pytest.approx(5.900855 / 1.2 * width_hz / 1e6, rel=1e-9)
+
+
+SINGAPORE = {"name": "Singapore", "latitude_deg": 1.35, "longitude_deg": 103.82}
+RECEIVERS = [
+    ({"dish_m": 5, "band": "X"}, {}, 150.0),
+    ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {}, 90.0),
+    ({"dish_m": 5, "band": "X"}, {"noise_figure_db": 1, "antenna_temperature_k": 60}, 135.1),
+    ({"dish_m": 5, "band": "X"}, {"g_over_t_db_k": 27.5}, 150.0),
+    ({"dish_m": 5, "band": "X", "system_temperature_k": 90}, {"g_over_t_db_k": 27.5}, 90.0),
+    (None, {"frequency_ghz": 8.2125, "g_over_t_db_k": 27.5}, 290.0),
+    (None, {"frequency_ghz": 8.2125}, 1453.4),
+]
+
+
+@pytest.mark.parametrize(("station", "receiver", "system_k"), RECEIVERS)
+def test_rain_warms_a_receiver_below_it_and_none_above_it(
+    station, receiver, system_k, leomix, tmp_path
+):
+    """At each elevation, in the budget as along a pass, by ITU-R P.618, section 3."""
+    pytest.importorskip("itur")
+    rain = {"atmosphere": "itu", "exceedance_pct": 0.01, "rate": "shannon"}
+    link = {
+        "preset": "physical" if station is None else "station",
+        "station": station,
+        "uplink": rain,
+        "downlink": rain | receiver | {"delivery": "unicast"},
+    }
+    mine = of(link=link, ground={"stations": [SINGAPORE]}, orbit={"min_elevation_deg": 10})
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine.model_dump(mode="json")))
+    leomix("link", tmp_path / "mine.yaml", "-o", tmp_path / "budget.csv")
+    leomix("link", tmp_path / "mine.yaml", "--contact", 0, "-o", tmp_path / "pass.csv")
+    for file in ("budget.csv", "pass.csv"):
+        table = pandas.read_csv(tmp_path / file)
+        assert table.g_over_t_db_k.nunique() == 1 and table.downlink_rain_loss_db.min() > 1
+        gas = 10 ** (-table.downlink_atmospheric_loss_db / 10)
+        wet = 10 ** (-(table.downlink_atmospheric_loss_db + table.downlink_rain_loss_db) / 10)
+        lost_db = 10 * np.log10(1 + (275 - 2.7) * (gas - wet) / system_k)
+        clear_db = table.downlink_g_over_t_db_k + lost_db
+        assert clear_db.max() - clear_db.min() < 1e-3
+        if "g_over_t_db_k" in receiver:
+            assert clear_db.mean() == pytest.approx(27.5, abs=1e-3)
+    # What the pass carries in a run is what its rows carry.
+    carried = np.trapezoid(table.downlink_rate_mbps, table.time_s)
+    assert table.downlink_delivered_mbit.iloc[-1] == pytest.approx(carried, rel=0.01)
+
+
+def test_rain_that_lets_nothing_through_is_named_and_a_lower_mask_is_not(leomix, tmp_path):
+    """Ka band in the tropics: 40 dB and more at every elevation in a thousandth of the year."""
+    pytest.importorskip("itur")
+    rain = {"atmosphere": "itu", "exceedance_pct": 0.1}
+    link = {"station": {"dish_m": 5, "band": "Ka"}, "downlink": rain, "uplink": rain}
+    flown = {"inclination_deg": 53, "min_elevation_deg": 10}
+    ground = {"stations": [SINGAPORE]}
+    keys = {"link": link, "ground": ground, "orbit": flown, "stop": {"days": 0.5}}
+    mine = merged(TWO_POLAR, keys)
+    (tmp_path / "mine.yaml").write_text(json.dumps(mine))
+    done = leomix("validate", tmp_path / "mine.yaml")
+    assert "never fits" in done.out and "lower orbit.min_elevation_deg" not in done.out
+    [said] = re.findall(r"link.downlink: nothing gets through.*", done.err)
+    assert "raise link.downlink.exceedance_pct (0.1) to 1" in said
+    clear_mbps = float(re.search(r"a clear sky carries ([\d.]+) Mbit/s", said)[1])
+    # In a sky without rain it carries that where a satellite stands highest, or a better mode.
+    dry = merged(mine, {"link": {"downlink": {"atmosphere": "cosecant", "exceedance_pct": None}}})
+    (tmp_path / "dry.yaml").write_text(json.dumps(dry))
+    leomix("link", tmp_path / "dry.yaml", "-o", tmp_path / "dry.csv")
+    rates_mbps = pandas.read_csv(tmp_path / "dry.csv").downlink_rate_mbps
+    assert rates_mbps.min() <= clear_mbps <= rates_mbps.max() + 1.0
+    # A little rain, in which the link carries something at the mask: lower ones carry more.
+    little = ("--set", "link.downlink.exceedance_pct=5", "--set", "link.station.band=X")
+    large = ("--set", "learning.model={kind: payload, size_mb: 100000}")
+    shown = leomix("validate", tmp_path / "mine.yaml", *little, *large)
+    assert "lower orbit.min_elevation_deg" in shown.out, shown
+
+
+@pytest.mark.parametrize(("general_deg", "told"), [(40, True), (3, True), (10, False)])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_mask_that_no_station_has_is_told(general_deg, told, in_file, tmp_path):
+    stations = [one | {"min_elevation_deg": 5 + 5 * n} for n, one in enumerate(STATIONS)]
+    ground = {"stations": stations}
+    if in_file:
+        frame = pandas.DataFrame(stations)
+        frame.to_csv(tmp_path / "stations.csv", index=False)
+        ground = {"stations": None, "stations_path": str(tmp_path / "stations.csv")}
+
+    def unused(**ground):
+        plan = make_plan(of(ground=ground, orbit={"min_elevation_deg": general_deg}))
+        return [str(doubt) for doubt in plan.doubts if doubt.code is Code.UNUSED]
+
+    said = unused(**ground)
+    assert len(said) == told
+    assert all("orbit.min_elevation_deg" in line and "Svalbard" in line for line in said)
+    assert not unused(stations=[STATIONS[0], stations[1]])
+
+
+def test_a_mask_is_advised_where_it_is_the_one_that_holds():
+    def advised(*masks_deg):
+        pairs = zip(STATIONS, masks_deg, strict=True)
+        stations = [one | {"min_elevation_deg": deg} for one, deg in pairs]
+        world = World(of(ground={"stations": stations}))
+        return [remedy.words("") for remedy in lower_mask(world)]
+
+    assert advised(None, 20) == ["lower orbit.min_elevation_deg (5)"]
+    assert advised(10, 20) == ["lower min_elevation_deg of Inuvik, Svalbard"]
+    assert advised(0, 0) == []
 
 
 def test_a_station_may_have_a_dish_of_its_own(leomix, tmp_path):

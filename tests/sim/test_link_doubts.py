@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import channel
+import orbit as geometry
 import sim
 from statements import Code
 from tests.kit.network import ground_radios, make_plan
@@ -80,7 +81,8 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt():
     assert doubt.startswith(f"link.uplink: the fixed rate needs {lacks_db:.1f} dB more")
     enough = 0.36 * np.log2(1 + 10 ** (OVERHEAD_DB / 10))
     assert doubts_of(uplink={**FIXED, "fixed_rate_mbps": 1.01 * enough})
-    assert not doubts_of(uplink={**FIXED, "fixed_rate_mbps": 0.99 * enough})
+    [partly] = doubts_of(uplink={**FIXED, "fixed_rate_mbps": 0.99 * enough})
+    assert partly.startswith("link.uplink.fixed_rate_mbps: the margin is negative for ")
     # A threshold does not hide it, and a downlink is doubted by itself.
     loud = {"rate": "fixed", "fixed_rate_mbps": 5000.0}
     for link in ({"uplink": {**loud, "required_snr_db": -10.0}}, {"downlink": loud}):
@@ -88,6 +90,49 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt():
         assert doubt.startswith(f"link.{next(iter(link))}: the fixed rate needs ")
     # The paper's rate is none.
     assert not make_plan(slots()).doubts
+
+
+def seconds_below(plan, needed_db, least_db=-np.inf):
+    """Of all contacts with North the seconds, those below an SNR, and the least margin there."""
+    every_s = below_s = least = 0.0
+    for contact in plan.contacts:
+        satellite, [site] = plan.sky.satellites[contact.satellite], plan.sky.places["North"]
+        span_s = contact.rise_s, contact.set_s
+        seen = geometry.contact_geometry(satellite, [site], plan.start, *span_s, 10.0, 1.0)
+        losses_db = 5.2 + 0.035 / np.sin(np.radians(seen.elevation_deg[0]))
+        range_m = seen.slant_range_km[0] * 1e3
+        snr_db = channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, range_m, losses_db)
+        short = (snr_db < needed_db) & (snr_db >= least_db)
+        every_s += span_s[1] - span_s[0]
+        below_s += short.mean() * (span_s[1] - span_s[0])
+        least = min([least, *(snr_db[short] - needed_db)])
+    return every_s, below_s, least
+
+
+@pytest.mark.parametrize(("rate_mbps", "threshold_db"), [(0.3, None), (0.6, None), (0.3, -2.5)])
+def test_a_fixed_rate_tells_for_which_share_of_the_time_its_margin_is_negative(
+    rate_mbps, threshold_db
+):
+    """Without fading 2^(R/B) - 1 is needed, at each second of each contact."""
+    needed_db = 10 * np.log10(2.0 ** (rate_mbps / 0.36) - 1)
+    link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": rate_mbps}}
+    link["uplink"] |= {"fading": "none"} if threshold_db is None else {}
+    link["uplink"] |= {} if threshold_db is None else {"required_snr_db": threshold_db}
+    north = [{"name": "North", "latitude_deg": 60, "longitude_deg": 20, "devices": 1}]
+    keys = {"stop": {"days": 1}, "ground": {"clusters": north}}
+    plan = make_plan(orbit(**keys, link=link))
+    [said] = [doubt for doubt in plan.doubts if doubt.code is Code.WEAK_LINK]
+    least_db = -np.inf if threshold_db is None else threshold_db
+    every_s, below_s, least = seconds_below(plan, needed_db, least_db)
+    assert 0 < said.values["share"] == pytest.approx(below_s / every_s, abs=0.02)
+    assert said.values["lacking_db"] == pytest.approx(-least, abs=0.15)
+    assert "required_snr_db" in str(said) and str(said).count("North") == 1
+    for remedy in said.remedies:
+        changed = remedy.overrides({})
+        [(key, value)] = changed.items()
+        mended = {**link["uplink"], key.rpartition(".")[2]: value}
+        again = make_plan(orbit(**keys, link={"uplink": mended})).doubts
+        assert Code.WEAK_LINK not in [doubt.code for doubt in again], remedy
 
 
 @cache

@@ -64,7 +64,6 @@ CASES = {
         "never_served",
     ),
     "out in all of its windows": (on_ground(faults=OUT), "never_served"),
-    "beam of a satellite that never sets": (on_ground(orbit=GEO, ground=TWO), "never_served"),
     "no satellite over a station": (over_ring(**FAR, link={}), "never_seen"),
     "no pass of a mesh": (over_ring(**FAR), "never_reached"),
     "a mesh of devices": (
@@ -105,6 +104,69 @@ def test_a_refusal_that_says_never_says_so_by_its_code(case):
     with pytest.raises(sim.InputError) as refused:
         sim.run(scenarios.from_dict(said))
     assert refused.value.code == code, str(refused.value)
+
+
+# Twelve planes of a star, each with a satellite that comes to the pole as all others do.
+CROWD = over_ring(
+    stop={"days": 0.5},
+    orbit={
+        **{"source": "walker", "pattern": "star", "satellites": 12, "planes": 12},
+        **{"altitude_km": 550, "inclination_deg": 97.6, "priority": "highest_elevation"},
+    },
+    ground={"stations": [PLACE | {"latitude_deg": 78.2}], "antennas": 1},
+    link={},
+)
+
+
+def test_a_fleet_that_outgrows_its_dish_is_warned_of_and_runs(leomix, tmp_path):
+    plan = make_plan(scenarios.from_dict(CROWD))
+    seen, served = set(), set()
+    for contact in plan.contacts:
+        seen.add(contact.cluster.name)
+        served |= {contact.cluster.name} if contact.served else set()
+    unserved = sorted(seen - served)
+    assert len(seen) == 12 and 1 <= len(unserved) < 11
+    [said] = [doubt for doubt in plan.doubts if doubt.code == "never_served"]
+    assert said.values["unserved"] == len(unserved) and said.values["clients"] == 12
+    assert all(name in str(said) for name in unserved)
+    times = sum(contact.cluster.name in unserved for contact in plan.contacts)
+    assert f"seen ({times} times), but never served" in str(said)
+    assert said.remedies[0].key == "ground.antennas"
+    enough = CROWD | {"ground": CROWD["ground"] | {"antennas": 12}}
+    assert not make_plan(scenarios.from_dict(enough)).doubts
+
+    (tmp_path / "fleet.yaml").write_text(json.dumps(CROWD))
+    for command in (("validate",), ("contacts", "--graph", "ion")):
+        done = leomix(command[0], tmp_path / "fleet.yaml", *command[1:])
+        assert done.status == 0 and "never served" in done.err
+    found = leomix("capacity", tmp_path / "fleet.yaml", "--json")
+    rows = {row["name"]: row for row in json.loads(found.out)["rows"]}
+    assert [name for name in sorted(seen) if not rows[name]["served_a_day"]] == unserved
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedavg-sat", "fedbuff", "synchronous"])
+def test_a_round_that_waits_for_who_is_never_served_says_so_at_the_end(method):
+    """Methods without such rounds go on with the updates that arrive."""
+    result = sim.run(scenarios.from_dict(CROWD | {"learning": LEARNING | {"method": method}}))
+    codes = [said.code for said in result.warnings]
+    assert codes.count("never_served") == 1
+    came_to_nothing = [said for said in result.warnings if said.code == "came_to_nothing"]
+    assert bool(came_to_nothing) == method.startswith("fedavg")
+    for said in came_to_nothing:
+        assert "12 clients are never served, and a round that waits for all" in str(said)
+        assert "raise ground.antennas" in str(said)
+    served = result.tables["contacts"].to_pandas().groupby("cluster").served.sum()
+    assert len(served) == 12 and served.min() == 0
+
+
+@pytest.mark.parametrize("method", ["emsfl", "fedbuff", "aligned"])
+def test_clusters_that_are_more_than_the_beams_run_too(method):
+    learning = {"train": False, "method": method, "model": {"kind": "vector-moe", "experts": 2}}
+    crowd = on_ground(orbit=GEO, ground=TWO, learning=learning, stop={"days": 0.2})
+    result = sim.run(scenarios.from_dict(crowd))
+    [said] = [one for one in result.warnings if one.code == "never_served"]
+    assert "1 of 2 clients is seen (1 time), but never served (Z): 'Y' keeps its beam" in str(said)
+    assert "came_to_nothing" not in [one.code for one in result.warnings]
 
 
 def test_where_no_satellite_passes_a_station_links_are_not_advised():
