@@ -201,6 +201,11 @@ class Simulation:
         return self._actors.have_ended
 
     @property
+    def rounds(self) -> int:
+        """How many rounds the server has completed."""
+        return self._progress.rounds
+
+    @property
     def ended_because(self) -> str:
         """Why the method has ended the run, empty if it has not."""
         return self._progress.ended_because
