@@ -203,7 +203,8 @@ def test_rounds_follow_each_other_where_contact_never_ends(fly):
         done = fly(SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=out, **said)
         assert done.err == (
             "warning: orbit.max_session_s: A, B are in contact for all of 1 days; each 60 min of "
-            "it counts as a session, and rounds follow each other\n"
+            "it counts as a session, and rounds follow each other; the model is tested once in "
+            "60 min: give learning.evaluate_every_hours, to test it more often, like 0.1\n"
         )
         events = pd.read_parquet(f"{out}/events.parquet")
         ends_s = events[events.kind == "aggregate"].time_s

@@ -153,6 +153,40 @@ def test_what_a_session_carries_is_told_of_a_part_and_not_of_the_run(
     assert "(19.24 kB): one session" in shown and "a pass of" not in shown
 
 
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({}, "once in 60 min, in which a device trains up to 4 rounds: give learning.evaluate_"),
+        ({"every": 0.5}, "once in 30 min, in which a device trains up to 2 rounds"),
+        ({"every": 9}, "once in 60 min, in which a device trains up to 4 rounds"),
+        ({"part_s": 1200}, "once in 20 min: give learning.evaluate_every_hours, "),
+        ({"train": False}, ""),
+    ],
+    ids=str,
+)
+def test_contact_without_end_says_how_often_the_model_is_tested(keys, says):
+    """A round takes 15 min. What is said is what the run does."""
+    learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+    learning |= {"train": keys.get("train", True), "evaluate_every_hours": keys.get("every")}
+    orbit = GEO | {"max_session_s": keys.get("part_s")}
+    scenario = under(orbit, stop={"days": 0.2}, learning=learning)
+    told = []
+
+    class Told(sim.Observer):
+        def doubted(self, doubts):
+            told.extend(doubts)
+
+    result = sim.run(scenario, observers=[Told()])
+    (said,) = [str(doubt) for doubt in told if doubt.code is Code.LONG_SESSION]
+    tested = said.partition("; the model is tested ")[2]
+    assert tested.startswith(says) and bool(tested) == bool(says), said
+    assert ("evaluate_every_hours" in tested) == ("give learning" in says)
+    times_s = result.metrics.time_s.unique()
+    if says and "every" not in keys:
+        minutes = float(re.search(r"once in (\d+) min", tested)[1])
+        assert np.diff(times_s).max() == pytest.approx(60 * minutes)
+
+
 def test_an_upload_that_all_of_a_contact_without_end_cannot_carry_is_foreseen(leomix, tmp_path):
     """1 kbit/s are 21.6 MB in two days, in whatever parts; what takes half of that is spared."""
     file = tmp_path / "geo.json"
