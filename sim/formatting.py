@@ -34,10 +34,16 @@ SHORT_S = 2 * 86400.0
 def how_far(time_s: float, span_s: float | None, cycle: int, cycles: int | None) -> str:
     """Say how far a run has come in simulated time and in cycles, of how many where it is known."""
     short = span_s is not None and span_s < SHORT_S
-    unit, unit_s = ("hour", 3600.0) if short else ("day", 86400.0)
-    of = "" if span_s is None else f" of {span_s / unit_s:.1f}"
+    unit, unit_s = ("h", 3600.0) if short else ("days", 86400.0)
+    of = "" if span_s is None else f" of {round(span_s / unit_s, 2):g}"
     of_cycles = "" if cycles is None else f" of {cycles}"
-    return f"{unit} {time_s / unit_s:.1f}{of}, cycle {cycle}{of_cycles}"
+    counted_cycles = f", cycle {cycle}{of_cycles}" if cycle or of_cycles else ""
+    return f"{time_s / unit_s:.2f}{of} {unit}{counted_cycles}"
+
+
+def time_left_s(took_s: float, share: float) -> float:
+    """Return how long what is left takes, where a share of all has taken so long."""
+    return took_s * (1.0 - share) / share
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -239,17 +245,16 @@ LOOK_EVERY_S = 1.0
 class Bar:
     """Shows what takes long on stderr, unless ``quiet``: a bar with a text, or lines.
 
-    The bar is drawn on a terminal that can draw one (``shown``). It is ``width`` characters wide;
-    ``rest`` adds the remaining time. Elsewhere the text is a line every STILL_EVERY_S. A thread
-    looks after both, so that they go on while a computation does.
+    The bar is drawn on a terminal that can draw one (``shown``). It is ``width`` characters wide.
+    Elsewhere the text is a line every STILL_EVERY_S. A thread looks after both, so that they go on
+    while a computation does.
     """
 
-    def __init__(self, *, quiet: bool, width: int = 40, rest: bool = False) -> None:
+    def __init__(self, *, quiet: bool, width: int = 40) -> None:
         dumb = os.environ.get("TERM") == "dumb"
         self.quiet = quiet
         self.shown = not quiet and sys.stderr.isatty() and not dumb
         self._width = width
-        self._rest = rest
         self._bar: Any = None
         self._said = ""
         self._began = self._last_line = time.monotonic()
@@ -266,11 +271,9 @@ class Bar:
 
     def _draw(self, text: str, total: float | None) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         columns = [BarColumn(self._width), TextColumn("{task.description}")]
-        if self._rest:
-            columns.append(TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(file=obeyed(sys.stderr)), transient=True)
         self._bar.start()
         # Until it stops, rich prints what is printed above the bar, and obeys it.
@@ -310,7 +313,11 @@ class Bar:
         now = time.monotonic()
         if not self.shown and now - self._last_line >= STILL_EVERY_S:
             self._last_line = now
-            print(f"{self._said}, for {duration(now - self._began)}", file=sys.stderr)
+            print(self.line(now), file=sys.stderr)
+
+    def line(self, now: float) -> str:
+        """Return what a line says."""
+        return f"{self._said}, for {duration(now - self._began)}"
 
     def __enter__(self) -> Self:
         return self

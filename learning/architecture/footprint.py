@@ -176,7 +176,7 @@ class _Samples(NamedTuple):
 
         samples = load_samples(config)
         tests = (*samples.test.values(), *samples.validation.values())
-        distinct = {id(one): len(one.y) for one in tests}
+        distinct = {id(one.x): len(one.y) for one in tests}
         shards = [sum(len(part.y) for part in own) for own in samples.shards.values()]
         return cls(
             largest_test=max(len(one.y) for one in tests),

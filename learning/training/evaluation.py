@@ -24,58 +24,61 @@ from learning.training.task import Samples, Task, in_batches, rows_like
 from learning.values.operation import operation
 
 
-@operation(version=2)
+@operation(version=3)
 def evaluate(
     task: Task, server: Tensors, only: tuple[int, ...] | None = None, metrics: Sequence[str] = ()
 ) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
-    It is validated too, where there are validation sets; one that clusters share is run once. With
-    ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
+    It is validated too, where there are validation sets. Samples that clusters share are run once.
+    With ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
     names of :mod:`learning.metrics`, which each score has too.
     """
     steep = looking_at_gradients(metrics)
     gradients = gradients_at(task, server) if steep else {}
     model = task.model(server, only)
     names = task.config.clusters
-    tests = {f"tests of {name}": task.test[name] for name in names}
+    form = task.spec.form
+    plain = [name for name in metrics if name not in steep]
     with torch.inference_mode():
-        named = zip(names, _answers(task, model, tests), tests.values(), strict=True)
-        form = task.spec.form
-        plain = [name for name in metrics if name not in steep]
+        found = _answers(task, model, "tests", task.test)
         scores = [
-            _score(form, cluster, found, test.y, plain)
-            | _figures(steep, gradients.get(cluster, ()))
-            for cluster, found, test in named
+            _score(form, name, found[name], task.test[name].y, plain)
+            | _figures(steep, gradients.get(name, ()))
+            for name in names
         ]
         if not task.validation:
             return scores
         # In batches of their own: those of the tests, and with them the bits, stay what they were.
-        first: dict[int, str] = {}
-        for name in names:
-            first.setdefault(id(task.validation[name]), name)
-        apart = {f"validation of {name}": task.validation[name] for name in first.values()}
-        pairs = zip(first, _answers(task, model, apart), apart.values(), strict=True)
-        found = {
-            key: as_validation(_score(form, "", given, kept.y, ())) for key, given, kept in pairs
-        }
+        found = _answers(task, model, "validation", task.validation)
         return [
-            score | found[id(task.validation[name])]
+            score | as_validation(_score(form, "", found[name], task.validation[name].y, ()))
             for name, score in zip(names, scores, strict=True)
         ]
 
 
-def _answers(task: Task, model: nn.Module, sets: Mapping[str, Samples]) -> Sequence[Tensor]:
-    """Return the answers (n, C) of a model to each of some sets of samples, by name."""
+def _answers(
+    task: Task, model: nn.Module, what: str, sets: Mapping[str, Samples]
+) -> Mapping[str, Tensor]:
+    """Return a model's answers (n, C) to ``what`` each of the task's clusters has in ``sets``.
+
+    Clusters whose samples are the same object have the same answers.
+    """
+    first: dict[int, str] = {}
+    for name, own in sets.items():
+        first.setdefault(id(own.x), name)
+    answered = list(dict.fromkeys(first[id(sets[name].x)] for name in task.config.clusters))
     parts = [
         part
-        for name, own in sets.items()
-        for part in in_parts(embedded(task, model, {}, name, own.x))
+        for name in answered
+        for part in in_parts(embedded(task, model, {}, f"{what} of {name}", sets[name].x))
     ]
     found = [answers(model, part) for part in _together(parts)]
     # Losses are summed in at least single precision: sixteen bits would round them.
     given = torch.cat([in_single(part) for part in found])
-    return torch.split(given, [len(own.y) for own in sets.values()])
+    each = torch.split(given, [len(sets[name].y) for name in answered])
+    of_first = dict(zip(answered, each, strict=True))
+    return {name: of_first[first[id(sets[name].x)]] for name in task.config.clusters}
 
 
 def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:

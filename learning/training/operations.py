@@ -18,7 +18,7 @@ DECLARED = (
         version=2,
         guarded="the update of {cluster!r}",
     ),
-    Operation("learning.training.evaluation:evaluate", version=2),
+    Operation("learning.training.evaluation:evaluate", version=3),
     Operation(
         "learning.training.local:train",
         trains=True,

@@ -26,7 +26,7 @@ from learning.architecture.footprint import (
 )
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
-from learning.data.samples import LABELLED, TEXTS, Form, InputSpec, join
+from learning.data.samples import LABELLED, TEXTS, Form, InputSpec, SampleArrays, join
 from learning.models.build import (
     failure,
     fill,
@@ -290,7 +290,6 @@ def build_task(config: LearningConfig) -> Task:
     take, an empty shard, and a broken checkpoint.
     """
     samples = load_samples(config)
-    apart = {id(arrays.x): to_tensors(arrays, config) for arrays in samples.validation.values()}
     model = make_shapes(config.model, samples.spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
@@ -316,7 +315,7 @@ def build_task(config: LearningConfig) -> Task:
         name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
         for name, parts in samples.shards.items()
     }
-    test = {name: to_tensors(arrays, config) for name, arrays in samples.test.items()}
+    test = _shared(samples.test, config)
     for name, shard in shards.items():
         _check_features(config, samples.spec, f"train of {name!r}", shard.samples.x)
         _check_features(config, samples.spec, f"test of {name!r}", test[name].x)
@@ -334,9 +333,16 @@ def build_task(config: LearningConfig) -> Task:
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
-        validation={name: apart[id(arrays.x)] for name, arrays in samples.validation.items()},
+        validation=_shared(samples.validation, config),
         sources=sources,
     )
+
+
+def _shared(sets: Mapping[str, SampleArrays], config: LearningConfig) -> dict[str, Samples]:
+    """Return samples as tensors, by cluster; features that clusters share stay one object."""
+    made = {name: to_tensors(arrays, config) for name, arrays in sets.items()}
+    first = {id(arrays.x): made[name].x for name, arrays in reversed([*sets.items()])}
+    return {name: own._replace(x=first[id(sets[name].x)]) for name, own in made.items()}
 
 
 def _check_features(config: LearningConfig, spec: InputSpec, what: str, x: Tensor) -> None:

@@ -103,11 +103,10 @@ class Lent:
 class Task:
     """Everything that training needs besides server models and device states.
 
-    ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name; clusters that share a
-    validation set hold the same object, and there is none where nothing is set aside for it.
-    ``initial`` are the weights before
-    anything is tuned, by stored name: backbone, and experts and gates as far as there are any;
-    ``sources`` say what those of checkpoints were read from.
+    ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name. Clusters that share test
+    or validation samples hold the same ``x``; nothing may be set aside for validation. ``initial``
+    are the weights before anything is tuned, by stored name: backbone, and experts and gates as far
+    as there are any; ``sources`` say what those of checkpoints were read from.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``

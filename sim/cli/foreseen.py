@@ -56,8 +56,9 @@ def _uploads(built: Build) -> Iterator[Statement]:
     held = experts[:1] if built.method.needs.experts else experts
     size_bytes = sizes.upload_bytes(held, gate=not built.method.needs.experts)
     most_bytes, passes = 0.0, 0
-    for _, session, count in usual_passes(plan):
-        best_bytes = float(session.to_server.curve.capacity_bits.max()) / 8.0
+    for _, sessions, usual in usual_passes(plan):
+        bits = sessions.carried_bits(usual, Way.TO_SERVER, sessions.start_s(usual))
+        best_bytes, count = float(np.max(bits)) / 8.0, len(sessions)
         # What is twice as long as a pass of median length is not rare: twice is spared.
         if 2.0 * best_bytes * count >= size_bytes:
             return

@@ -12,7 +12,7 @@ from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import counted, data_size, duration, some, table
-from sim.plan.contacts import PlannedSession
+from sim.plan.contact_columns import PlannedSessions
 from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
@@ -147,21 +147,21 @@ MOST_LOOKED_AT = 20
 """Clusters whose passes are compared with the payloads."""
 
 
-def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
-    """Yield some clusters, each with its session of median length and how many it has.
+def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
+    """Yield some clusters, each with its sessions and the number of one of median length.
 
-    The session's links are closed when the next one is asked for.
+    The links of that session are closed when the next one is asked for.
     """
     for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.passes(cluster) if plan.topology.in_orbit else plan.sessions(cluster)
+        sessions = plan.sessions(cluster)
         if not len(sessions):
             continue
         order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
-        session = sessions[order[len(order) // 2]]
+        usual = order[len(order) // 2]
         try:
-            yield cluster, session, len(sessions)
+            yield cluster, sessions, usual
         finally:
-            session.close()
+            sessions[usual].close()
 
 
 def _contacts(built: Build) -> Iterator[str]:
@@ -195,26 +195,35 @@ def _to_satellite(plan: Plan) -> str:
 def _passes(built: Build) -> Iterator[str]:
     """Say for each way what a pass of median length carries for a device, and what fits into it.
 
-    Of some clusters that with the least; a pass of median length, and the poorest device there.
-    The direction is named as the transfers table does.
+    Of some clusters that with the least; a pass of median length, and the poorest device there. Of
+    contact that does not end, a session is a part, and counts as a pass. The direction is named as
+    the transfers table does.
     """
     sizes = built.learner.architecture
     plan = built.plan
     everything = list(range(sizes.experts))
-    least = dict[Way, tuple[float, str]]()
-    for cluster, session, _ in usual_passes(plan):
+    least = dict[Way, tuple[float, str, str, str]]()
+    for cluster, sessions, usual in usual_passes(plan):
+        start_s = sessions.start_s(usual)
+        lasts = duration(sessions.end_s(usual) - start_s)
+        what, name = f"a pass of median length ({lasts})", "pass"
+        if sessions.repeats(usual):
+            given = plan.longest_session_s is not None
+            why = "as orbit.max_session_s says" if given else "as contact does not end"
+            what, name = f"a session ({lasts}, {why})", "session"
         for way in Way:
-            beam = session.beam(way)
+            beam = sessions[usual].beam(way)
             if beam is not None:
-                bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
-                found = bits / 8.0, cluster.name
+                bits = float(np.min(sessions.carried_bits(usual, way, start_s)))
+                carried_bytes = bits / beam.crowding(cluster.devices) / 8.0
+                found = carried_bytes, cluster.name, what, name
                 least[way] = min(least.get(way, found), found)
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
     if built.method.traits.own_learning:
         parts = {}
     elif not everything:
         parts = {"the model": (everything, True)}
-    for way, (carried, name) in least.items():
+    for way, (carried, cluster_name, usual_text, unit) in least.items():
         # Factors go down as large as they come up, for each change that a device has missed.
         factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
         size_of = sizes.upload_bytes if factors else sizes.download_bytes
@@ -224,12 +233,12 @@ def _passes(built: Build) -> Iterator[str]:
             size = size_of(experts, gate=gate)
             passes = ceil(size / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
-            shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
-        line = f"a pass of median length carries {data_size(carried)} {plan.topology.toward(way)}"
+            shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes, unit)}")
+        line = f"{usual_text} carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
         advice = "" if all_fit else f"; {_what_helps(built, way, own, name)}"
         fits = f"; {', '.join(shown)}" if shown else ""
-        yield f"{line} for the device with the weakest link (in {name}){fits}{advice}"
+        yield f"{line} for the device with the weakest link (in {cluster_name}){fits}{advice}"
 
 
 def _over_mesh(built: Build) -> Iterator[str]:
@@ -257,11 +266,11 @@ def _over_mesh(built: Build) -> Iterator[str]:
         )
 
 
-def _passes_taken(passes: int) -> str:
-    """Say how many passes a payload takes; 0 stands for never."""
+def _passes_taken(passes: int, unit: str) -> str:
+    """Say how many passes or sessions a payload takes; 0 stands for never."""
     if passes > 1:
-        return f"{passes:,} passes"
-    return "one pass" if passes else "never fits"
+        return f"{passes:,} {unit}{'es' if unit == 'pass' else 's'}"
+    return f"one {unit}" if passes else "never fits"
 
 
 def _what_helps(built: Build, way: Way, direction: str, client: str) -> str:

@@ -1,17 +1,17 @@
-"""The bar of a run: evaluations, and the simulated time in between."""
+"""The bar of a run: how far it has come, what is left, and what its model came to."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.judged import by_objective, followed
 from sim.cli.output import warn
-from sim.engine.progress import span_s
+from sim.execution.live import share_done
 from sim.facts.observer import Observer
-from sim.formatting import Bar, how_far
+from sim.formatting import STILL_EVERY_S, Bar, counted, duration, how_far, seconds, time_left_s
 from sim.world.world import World
 from statements import Statement
 
@@ -20,19 +20,17 @@ REFRESH_S = 0.1
 
 
 class Progress(Bar, Observer):
-    """Shows a run's evaluations, and the simulated time in between."""
+    """Shows how far a run has come, how long the rest takes, and what its model came to."""
 
     def __init__(self, world: World, *, quiet: bool) -> None:
-        super().__init__(quiet=quiet, width=20, rest=True)
-        self._cycles = world.stop.cycles
-        self._span_s = span_s(world)
-        self._cycle = 0
-        self._cycle_s = 0.0
-        self._data = world.learning.data
+        super().__init__(quiet=quiet, width=20)
+        self._world = world
+        self._so_far: Callable[[], Mapping[str, Any]] | None = None
         self._measured = ""
         self._next_look = -math.inf
         self.doubts: tuple[Statement, ...] = ()
-        self._first: tuple[float, float] | None = None
+        self._first: float | None = None
+        self._latest = 0.0
         self.start("getting ready")
 
     def doubted(self, doubts: Sequence[Statement]) -> None:
@@ -40,40 +38,60 @@ class Progress(Bar, Observer):
         self.doubts += tuple(doubts)
         warn(doubts)
 
+    def follows(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Ask this from the first event on how far the run has come."""
+        self._so_far = so_far
+
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Show an evaluation: what it measured of all clusters together, which is the first row."""
         pooled = rows[0]
-        time_s = pooled["time_s"]
-        if pooled["cycle"] > self._cycle:
-            self._cycle = pooled["cycle"]
-            self._cycle_s = time_s
-        judged, validates = by_objective(self._data.objective), self._data.validation > 0
-        self._measured = followed(pooled, judged, of_validation=validates, digits=3)
+        data = self._world.learning.data
+        judged, validates = by_objective(data.objective), data.validation > 0
+        if pooled["time_s"] > 0.0:
+            self._measured = followed(pooled, judged, of_validation=validates, digits=3)
         self._next_look = -math.inf
-        self.event(0, time_s)
 
     def event(self, number: int, time_s: float) -> None:
-        """Show the simulated time: after every event, so it must be cheap."""
-        if self.quiet or (now := time.monotonic()) < self._next_look:
+        """Show how far the run is: after every event, so it must be cheap."""
+        self._latest = now = time.monotonic()
+        self._first = self._first or now
+        if self.shown and now >= self._next_look:
+            self._next_look = now + REFRESH_S
+            self._show(now)
+
+    def look_after(self) -> None:
+        """Show how far the run is while a computation goes on."""
+        self._show(time.monotonic())
+        super().look_after()
+
+    def line(self, now: float) -> str:
+        """Return how far the run is, or for how long it has been made ready."""
+        return super().line(now) if self._first is None else self._said
+
+    def _show(self, now: float) -> None:
+        if self._so_far is None or self._first is None:
             return
-        self._next_look = now + REFRESH_S
-        self._first = self._first or (now, time_s)
-        end_s = self._end_s()
-        share = None if end_s is None else time_s / end_s
-        self.update(self._text(time_s, now), share, None if end_s is None else 1.0)
+        beat = self._so_far()
+        share = share_done(beat)
+        text = self._text(beat, now - self._first, now - self._latest)
+        self.update(text, share, None if share is None else 1.0)
 
-    def _end_s(self) -> float | None:
-        """When the run will end: its span, or sooner if cycles go on coming as they have."""
-        ends_s = [] if self._span_s is None else [self._span_s]
-        if self._cycles is not None and self._cycle:
-            ends_s.append(self._cycle_s * self._cycles / self._cycle)
-        return min(ends_s, default=None)
+    def _text(self, beat: Mapping[str, Any], took_s: float, still_s: float) -> str:
+        """Say how far a run has come in ``took_s``, whose last event was ``still_s`` ago."""
+        rounds, share = beat["rounds"], share_done(beat)
+        parts = [how_far(beat["time_s"], beat["span_s"], beat["cycle"], beat["cycles"])]
+        parts += [counted(rounds, "round")] if rounds else []
+        if share and took_s > 0.0:
+            about = "about" if self._world.stop.accuracy is None else "at most"
+            pace = f" at {_pace(took_s / rounds)} a round" if rounds else ""
+            parts.append(f"{about} {duration(time_left_s(took_s, share))} left{pace}")
+        if still_s > STILL_EVERY_S:
+            parts.append(f"no event for {duration(still_s)}")
+        tested = self._measured
+        if not tested and self._world.learning.train:
+            tested = f"first test at {beat['next_test_s'] / 3600:.2f} h"
+        return "; ".join(part for part in (", ".join(parts), tested) if part)
 
-    def _text(self, time_s: float, now: float) -> str:
-        parts = [how_far(time_s, self._span_s, self._cycle, self._cycles)]
-        if self._measured:
-            parts.append(self._measured)
-        began, from_s = self._first or (now, time_s)
-        if now > began:
-            parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")
-        return ", ".join(parts)
+
+def _pace(round_s: float) -> str:
+    return duration(round_s) if round_s >= 0.1 else seconds(round_s)

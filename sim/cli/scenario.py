@@ -102,7 +102,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
         built.new_method()  # one of the user's own may fail
     bar.update("counting rounds of training")
     cost = cost_of(built, pace=pace)
-    looked.lines += [] if cost is None else [f"in all {cost.text}"]
+    looked.lines += [] if cost is None else [cost.text]
     return cost
 
 

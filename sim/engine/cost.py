@@ -29,7 +29,7 @@ from learning.values.handle import Handle
 from sim.engine.memory import bytes_of, counts_of, needs_of, peak_of
 from sim.engine.rehearsal import Rehearsal, rehearsed
 from sim.errors import SimulationError
-from sim.formatting import counted, data_size, duration, seconds
+from sim.formatting import counted, data_size, duration, percent, seconds
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -44,8 +44,6 @@ CLUSTERS = 4
 """How many clusters train in a round that is timed: small models of several are trained at once."""
 PARTS_S = 1.0
 """Computing of a rehearsal that tells which parts of the model are trained."""
-LEAST_SHARE = 0.02
-"""The share of a run that tells what all of it takes; less of it does not."""
 MOST_AT_ONCE = 4
 """How many rounds of one training are timed at most: what a training takes besides is spread."""
 TIMES = 3
@@ -70,36 +68,41 @@ class Pace:
 class Cost:
     """What a run takes: rounds, memory of this machine, and the ``pace`` of training if known.
 
-    ``trains`` says whether it trains anything. Of data that are not there memory is not known.
+    ``trains`` says whether it trains anything, ``most_rounds`` after how many rounds it ends if the
+    scenario says so. Of data that are not there memory is not known.
     """
 
     rehearsal: Rehearsal
     memory_bytes: float | None
     trains: bool
     pace: Pace | None = None
+    most_rounds: int | None = None
 
     @property
-    def rounds(self) -> int:
-        """Rounds that devices and the server train."""
-        return self.rehearsal.device_rounds + self.rehearsal.server_rounds
+    def rounds(self) -> int | None:
+        """Rounds that devices and the server train; None if unknown."""
+        whole = self.rehearsal.whole
+        return None if whole is None else whole.device_rounds + whole.server_rounds
 
     @property
     def training_s(self) -> float | None:
         """Seconds of training and evaluations; None where they are not known."""
         if not self.trains:
             return 0.0
-        if self.pace is None:
+        whole = self.rehearsal.whole
+        if self.pace is None or whole is None:
             return None
-        evaluations_s = self.rehearsal.evaluations * self.pace.evaluation_s
-        rounds_s = self.rehearsal.computed_rounds * self.pace.round_s
+        evaluations_s = whole.evaluations * self.pace.evaluation_s
+        rounds_s = whole.computed_rounds * self.pace.round_s
         return self.pace.once_s + rounds_s + evaluations_s
 
     @property
     def wall_s(self) -> float | None:
         """Seconds of a run behind its plan: of what is simulated and trained; None if unknown."""
-        if self.training_s is None or self.rehearsal.share < LEAST_SHARE:
+        whole = self.rehearsal.whole
+        if self.training_s is None or whole is None:
             return None
-        return self.rehearsal.simulated_s + self.training_s
+        return whole.simulated_s + self.training_s
 
     @property
     def counts_text(self) -> str:
@@ -110,26 +113,39 @@ class Cost:
 
     @property
     def rounds_text(self) -> str:
-        """Say how many rounds are trained, and of how much of the run that was counted."""
-        found = self.rehearsal
-        about = "" if found.share == 1.0 else "about "
+        """Say how many rounds are trained, and of how much of the run that was counted.
+
+        Where that was too little, it says so, and what bounds the rounds.
+        """
+        share = self.rehearsal.share
+        whole = self.rehearsal.whole
+        if whole is None:
+            most = self.most_rounds
+            bound = "stop.rounds bounds its rounds" if most is None else f"stop.rounds is {most}"
+            return (
+                f"not estimated. Rehearsing {duration(self.rehearsal.simulated_s)} reached "
+                f"{percent(share) if share else '< 0.01%'} of the run; {bound}"
+            )
+        about = "" if share == 1.0 else "about "
         parts = []
-        if found.device_rounds or not found.server_rounds:
-            parts.append(f"{about}{_many(found.device_rounds, 'device round')}")
-        if found.server_rounds:
-            parts.append(f"{about}{_many(found.server_rounds, 'round')} at the server")
+        if whole.device_rounds or not whole.server_rounds:
+            parts.append(f"{about}{_many(whole.device_rounds, 'device round')}")
+        if whole.server_rounds:
+            parts.append(f"{about}{_many(whole.server_rounds, 'round')} at the server")
         text = " and ".join(parts)
-        return text if found.share == 1.0 else f"{text} (counted in {found.share:.0%} of the run)"
+        return text if share == 1.0 else f"{text} (counted in {share:.0%} of the run)"
 
     @property
     def pace_text(self) -> str:
         """Say how long a round and an evaluation take, and how sure that is; "" if not known."""
         if self.pace is None:
             return ""
+        whole = self.rehearsal.whole
+        many = "" if whole is None else f"{whole.evaluations} evaluations of "
+        evaluation = f"{many}{seconds(self.pace.evaluation_s)}{'' if many else ' an evaluation'}"
         once = f", {seconds(self.pace.once_s)} once" if self.pace.once_s else ""
         return (
-            f"{seconds(self.pace.round_s)} a round, {self.rehearsal.evaluations} evaluations of "
-            f"{seconds(self.pace.evaluation_s)}{once}; within a factor of {FACTOR}"
+            f"{seconds(self.pace.round_s)} a round, {evaluation}{once}; within a factor of {FACTOR}"
         )
 
     @property
@@ -137,13 +153,15 @@ class Cost:
         """Say all of it in a line."""
         if not self.trains:
             took = "none of which is trained here"
-        elif self.training_s is None:
-            took = "not timed"
-        else:
+        elif self.training_s is not None:
             took = f"about {duration(self.training_s)} of training here ({self.pace_text})"
+        else:
+            took = self.pace_text or "not timed"
         memory = self.memory_bytes
         needs = "" if memory is None else f"; about {data_size(memory)} of memory"
-        return f"{self.rounds_text}, {took}{needs}"
+        if self.rounds is None:
+            return f"training: {self.rounds_text}; {took}{needs}"
+        return f"in all {self.rounds_text}, {took}{needs}"
 
 
 def _many(number: int, name: str) -> str:
@@ -165,7 +183,8 @@ def cost_of(built: Build, *, pace: Pace | None = None) -> Cost | None:
     memory_bytes = None
     with suppress(ValueError):
         memory_bytes = bytes_of(peak_of(needs_of(built, counts_of(built))))
-    return Cost(rehearsal, memory_bytes, built.learner.trains, pace)
+    rounds = built.scenario.stop.rounds
+    return Cost(rehearsal, memory_bytes, built.learner.trains, pace, rounds)
 
 
 def pace_of(built: Build) -> Pace | None:

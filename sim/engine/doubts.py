@@ -66,11 +66,15 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
     given_s = plan.longest_session_s
     if endless:
         part_s = PART_S if given_s is None else given_s
+        often = Give(EVALUATE_EVERY, what="to test it more often", like=part_s / 36_000)
+        hourly = built.learner.measures and not built.scenario.learning.evaluate_every_hours
         yield Statement.note(
             Code.LONG_SESSION,
             "orbit.max_session_s",
             f"{{clients}} {_are(endless)} in contact for all of {{days:g}} days; each "
-            f"{duration(part_s)} of it counts as a session, and rounds follow each other",
+            f"{duration(part_s)} of it counts as a session, and rounds follow each other"
+            f"{_tested(built, part_s)}",
+            *([often] if hourly else []),
             clients=some(endless, MOST_NAMED),
             days=plan.stop_s / 86400,
             part_s=part_s,
@@ -88,6 +92,25 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
             clients=some(names, MOST_NAMED),
             longest_s=longest_s,
         )
+
+
+EVALUATE_EVERY = "learning.evaluate_every_hours"
+
+
+def _tested(built: Build, part_s: float) -> str:
+    """Say how often a run in parts of ``part_s`` tests its model, by time and by rounds."""
+    if not built.learner.measures:
+        return ""
+    hours = built.scenario.learning.evaluate_every_hours
+    every_s = part_s if hours is None else min(part_s, 3600.0 * hours)
+    text = f"; the model is tested once in {duration(every_s)}"
+    if built.method.traits.own_learning:  # whose rounds cost what nobody knows before
+        return text
+    experts = list(range(built.learner.architecture.experts))
+    cost = built.learner.round_cost(experts, experts, gate=True)
+    fastest_s = min(float(np.min(compute.round_s(cost))) for compute in built.compute)
+    rounds = int(whole_rounds(np.asarray(every_s), fastest_s))
+    return f"{text}, in which a device trains up to {rounds:,} rounds" if rounds > 1 else text
 
 
 def _are(names: Sequence[str]) -> str:

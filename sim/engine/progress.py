@@ -89,6 +89,13 @@ class Progress:
         if reached or self._ended_early:
             self._clock.stop()
 
+    @property
+    def next_evaluation_s(self) -> float:
+        """When a cycle is complete next, or an evaluation comes between cycles; inf for never."""
+        every_s = 3600 * (self._world.learning.evaluate_every_hours or math.inf)
+        ends_s = self._cycle_ends_s[self.cycle : self.cycle + 1]
+        return min(*ends_s, every_s * (self._clock.now // every_s + 1), math.inf)
+
     def end(self, why: str) -> None:
         """End the run when all that happens now has happened, as the method wishes."""
         self.ended_because = self.ended_because or why

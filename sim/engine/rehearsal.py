@@ -6,6 +6,7 @@ learnt or the run ends at an accuracy. So its counts are those of the run, or wh
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
 
 LIMIT_S = 3.0
 """Computing of a rehearsal; what a longer run takes is told by the part that was rehearsed."""
+LEAST_SHARE = 0.02
+"""The share of a run that tells what all of it takes; less of it does not."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
     """How many rounds devices train, and a server by itself, and how often a model is evaluated.
 
-    They are counted over a ``share`` of the run's simulated time, and told for all of it, as are
-    the seconds of computing that all takes but the training, ``simulated_s``. ``asked``
-    has the rounds of each part that devices had to train in that share.
+    They were counted over a ``share`` of the run, which took ``simulated_s`` seconds of computing.
+    ``asked`` has the rounds of each part that devices had to train in that share.
     """
 
     device_rounds: int
@@ -45,13 +47,27 @@ class Rehearsal:
     evaluations: int
     share: float = 1.0
     simulated_s: float = 0.0
-    asked: Mapping[Asked, int] = field(default_factory=dict)
+    asked: Mapping[Asked, float] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> Rehearsal | None:
+        """What all of the run takes, by this share; None where that is too little to tell."""
+        if self.share == 1.0:
+            return self
+        if self.share < LEAST_SHARE:
+            return None
+        return Rehearsal(
+            device_rounds=round(self.device_rounds / self.share),
+            server_rounds=round(self.server_rounds / self.share),
+            evaluations=round(self.evaluations / self.share),
+            simulated_s=self.simulated_s / self.share,
+            asked={part: rounds / self.share for part, rounds in self.asked.items()},
+        )
 
     @property
     def computed_rounds(self) -> int:
         """Rounds that are computed: not those behind a last contact, of which nobody hears."""
-        asked = round(sum(self.asked.values()) / self.share)
-        return (asked or self.device_rounds) + self.server_rounds
+        return (round(sum(self.asked.values())) or self.device_rounds) + self.server_rounds
 
 
 def rehearsed(built: Build, limit_s: float = LIMIT_S) -> Rehearsal:
@@ -71,15 +87,15 @@ def rehearsed(built: Build, limit_s: float = LIMIT_S) -> Rehearsal:
     finally:
         untrained.learner.asked = None
     if watch.broken_off:
-        share = min(1.0, max(timing.clock.now / end_of(built), 1e-6))
+        rounds = built.scenario.stop.rounds or math.inf
+        share = min(1.0, max(timing.clock.now / end_of(built), timing.rounds / rounds))
     every = timing.clients.by_name.values()
-    device_rounds = sum(int(client.devices.rounds.sum()) for client in every)
     return Rehearsal(
-        device_rounds=round(device_rounds / share),
-        server_rounds=round(timing.method.server_rounds / share),
-        evaluations=round(watch.evaluations / share),
+        device_rounds=sum(int(client.devices.rounds.sum()) for client in every),
+        server_rounds=timing.method.server_rounds,
+        evaluations=watch.evaluations,
         share=share,
-        simulated_s=(time.process_time() - began_s) / share,
+        simulated_s=time.process_time() - began_s,
         asked=asked,
     )
 

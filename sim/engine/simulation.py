@@ -201,6 +201,16 @@ class Simulation:
         return self._actors.have_ended
 
     @property
+    def rounds(self) -> int:
+        """How many rounds the server has completed."""
+        return self._progress.rounds
+
+    @property
+    def next_evaluation_s(self) -> float:
+        """When the model is evaluated next, at the end of the plan at the latest."""
+        return min(self._progress.next_evaluation_s, self.build.plan.stop_s)
+
+    @property
     def ended_because(self) -> str:
         """Why the method has ended the run, empty if it has not."""
         return self._progress.ended_because

@@ -169,7 +169,7 @@ def shown(folder: Path) -> Path | None:
 
 MOST_BYTES = 100_000
 """Of a sign of life; one has some hundred."""
-NUMBERS = ("time_s", "span_s", "cycle", "cycles", "accuracy")
+NUMBERS = ("time_s", "span_s", "cycle", "cycles", "rounds", "most_rounds", "accuracy")
 MOST = 1e18
 
 
@@ -221,3 +221,10 @@ def _no_beat(path: Path, why: str) -> InputError:
 def run_beat(folder: Path) -> dict[str, Any] | None:
     """Return the sign of life of the run in a folder; None where none goes on."""
     return beat_of(folder / LIVE / BEAT)
+
+
+def share_done(beat: Mapping[str, Any]) -> float | None:
+    """Return which share a run has done of its time, cycles or rounds; None if nothing says it."""
+    spans = (("time_s", "span_s"), ("cycle", "cycles"), ("rounds", "most_rounds"))
+    pairs = [(beat.get(done) or 0, all_) for done, of in spans if (all_ := beat.get(of))]
+    return max((min(done / all_, 1.0) for done, all_ in pairs), default=None)

@@ -196,6 +196,8 @@ class Run(Observer):
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)
+            for observer in self._observers:
+                observer.follows(self._so_far)
             with run_log(self.place):
                 log_start(self.built.world, self.simulation.journal.event)
                 result = self._executed()
@@ -347,7 +349,10 @@ class Run(Observer):
             "span_s": span_s(self.built.world),
             "cycle": self._cycle,
             "cycles": scenario.stop.cycles,
+            "rounds": self.simulation.rounds,
+            "most_rounds": scenario.stop.rounds,
             "accuracy": self._accuracy,
+            "next_test_s": self.simulation.next_evaluation_s,
         }
 
     def _shown(self) -> tuple[Mapping[str, pa.Table], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 import scenarios
 from scenarios import Scenario
+from scenarios.parsing import apply_overrides
 from sim.engine.setup import build
 from sim.errors import InputError
 from sim.files import check_file, write_text
@@ -38,15 +40,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def plan(scenario: Scenario | Mapping[str, Any] | str | Path) -> Schedule:
+def plan(
+    scenario: Scenario | Mapping[str, Any] | str | Path,
+    overrides: Mapping[str, Any] | None = None,
+) -> Schedule:
     """Return the :class:`sim.Schedule` of a scenario, or of the one of that name, path or mapping.
 
-    The whole scenario is checked as for a run, and nothing is run. Raises InputError (or the
-    ValueError of a room) for wrong input, and for clients that are never seen, or that nothing
-    could serve.
+    ``overrides`` replaces keys by dotted name, as for ``leomix.load``. The whole scenario is
+    checked as for a run, and nothing is run. Raises InputError (or the ValueError of a room) for
+    wrong input, for overrides of a scenario that is loaded already, and for clients that are never
+    seen, or that nothing could serve.
     """
     if isinstance(scenario, str | Path):
-        scenario = scenarios.load(scenario)
+        scenario = scenarios.load(scenario, overrides)
+    elif isinstance(scenario, Mapping):
+        keys = deepcopy(dict(scenario))
+        apply_overrides(keys, overrides or {})
+        scenario = scenarios.from_dict(keys)
+    elif overrides:
+        raise InputError(
+            Statement.of(
+                Code.CONFLICT,
+                "",
+                "overrides change a scenario by name, path or mapping; this one is loaded already",
+                Other(said="give them to leomix.load"),
+            )
+        )
     elif not isinstance(scenario, Scenario):
         scenario = scenarios.from_dict(scenario)
     return Schedule(scenario, build(scenario).plan)

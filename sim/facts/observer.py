@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,14 @@ class Observer:
 
         As text each doubt is one line. What is known before data and model are made comes first;
         then what it may cost to train so much; then what is doubtful of a module of one's own.
+        """
+
+    def follows(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Called once, before anything is simulated, with what tells how far the run has come.
+
+        Any thread may call it. It returns ``time_s`` and ``cycle``, what they may come to at most
+        (``span_s`` and ``cycles``), the ``rounds`` of the server and ``most_rounds``, the latest
+        ``accuracy``, and when the model is tested next, ``next_test_s``; None is not known.
         """
 
     def started(self, start: datetime) -> None:

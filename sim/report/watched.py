@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.execution.folder import MANIFEST, read_manifest
-from sim.execution.live import ask, beat_of, run_beat, shown
+from sim.execution.live import ask, beat_of, run_beat, share_done, shown
 from sim.facts.status import COMPLETE, FAILED
 from sim.formatting import counted, duration, how_far, some
 from sim.report import run_page, sweep_page
@@ -103,9 +103,8 @@ class WatchedRun(Watched):
         if not all(key in beat for key in keys):
             return State("getting ready", since=_since([beat]))
         time_s, span_s, cycle, cycles = (beat[key] for key in keys)
-        shares = [done / of for done, of in ((time_s, span_s), (cycle, cycles)) if of]
         text = how_far(time_s, span_s, cycle, cycles)
-        return State(text, max(shares, default=None), _since([beat]))
+        return State(text, share_done(beat), _since([beat]))
 
     def is_new(self) -> bool:
         """Ask the run for its tables; return whether there are newer ones."""

@@ -112,7 +112,7 @@ def _compared(costs: Mapping[str, Cost]) -> Iterator[str]:
     """Say what a point of each method takes, and which ones train very many times as much."""
     for method, cost in costs.items():
         yield f"cost      {method or 'a point'}: {cost.counts_text}"
-    rounds = {method: cost.rounds for method, cost in costs.items() if cost.trains and cost.rounds}
+    rounds = {m: number for m, cost in costs.items() if cost.trains and (number := cost.rounds)}
     if not rounds:
         return
     fewest = min(rounds, key=lambda method: rounds[method])

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from sim.execution.live import run_beat
+from sim.execution.live import run_beat, share_done
 from sim.facts.status import COMPLETE, INTERRUPTED
-from sim.formatting import STILL_EVERY_S, Bar, duration, how_far, some
+from sim.formatting import STILL_EVERY_S, Bar, duration, how_far, some, time_left_s
 from sim.sweep.engine import Engine, Outcome, Point
 from sim.sweep.points import contender, labelled
 
@@ -77,7 +77,7 @@ class SweepProgress(Bar):
 
     def _running(self) -> list[tuple[str, float]]:
         """Return what points that run have come to, and their share of simulated time."""
-        running = [(_share(beat), point, beat) for point, beat in self._beats()]
+        running = [(share_done(beat) or 0.0, point, beat) for point, beat in self._beats()]
         behind = sorted(running, key=lambda one: one[0])[:MOST_RUNNING]
         behind.sort(key=lambda one: one[1].number)  # so that lines keep their places
         return [(_line(point, beat), share) for share, point, beat in behind]
@@ -134,9 +134,8 @@ class SweepProgress(Bar):
     def _rest_s(self, now: float, *, is_slow: bool) -> float:
         """Return how long what is left may take; not above 0 where that is not known."""
         points, took_s = len(self._method), now - self._began
-        if shares := sum(_share(beat) for _, beat in self._beats()):
-            done = len(self._ends) + shares
-            return took_s * (points - done) / done
+        if shares := sum(share_done(beat) or 0.0 for _, beat in self._beats()):
+            return time_left_s(took_s, (len(self._ends) + shares) / points)
         # Where nothing has ended for long, it takes as long as if a point had ended now.
         mean_s = self._mean_s([*self._ends[:-1], now] if is_slow else self._ends)
         return mean_s * math.ceil(points / self._engine.at_once) - took_s
@@ -146,12 +145,6 @@ class SweepProgress(Bar):
         places = self._engine.at_once
         # The sum of all ends less the sum of all begins, as those of one place follow each other.
         return sum(end - self._began for end in ends[-places:]) / len(ends)
-
-
-def _share(beat: dict[str, Any]) -> float:
-    """Return which share of its simulated time a run has done; 0 where that is not known."""
-    spans = [(beat.get("time_s"), beat.get("span_s")), (beat.get("cycle"), beat.get("cycles"))]
-    return max((min(done / of, 1.0) for done, of in spans if done and of), default=0.0)
 
 
 def _line(point: Point, beat: dict[str, Any]) -> str:

@@ -30,7 +30,8 @@ from learning.own.code import running_code_digest
 from learning.own.raised import ANYTHING
 from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
-from sim.engine.cost import LEAST_SHARE, pace_of
+from sim.engine.cost import pace_of
+from sim.engine.rehearsal import LEAST_SHARE
 from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved

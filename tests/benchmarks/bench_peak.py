@@ -165,13 +165,15 @@ def seconds(scenario: str, keys: dict[str, Any]) -> tuple[float, ...]:
     pace = cost.pace_of(build(loaded))
     told = cost.cost_of(build(loaded), pace=pace)
     assert pace is not None and told is not None and told.training_s is not None
+    whole = told.rehearsal.whole
+    assert whole is not None
     TASKS.forget()  # what is computed once counts for the run, too
     with watching(PARTS, process_time) as watch:
         sim.run(loaded)
     took = watch.seconds
     return (
-        *(pace.round_s, took["rounds"] / told.rehearsal.computed_rounds),
-        *(pace.evaluation_s, took["evaluations"] / told.rehearsal.evaluations),
+        *(pace.round_s, took["rounds"] / whole.computed_rounds),
+        *(pace.evaluation_s, took["evaluations"] / whole.evaluations),
         *(told.training_s, sum(took.values())),
     )
 

@@ -49,6 +49,8 @@ SILENT = {
 def test_what_a_rate_is_said_to_do_is_what_it_does():
     """Of each rate: does it grow without an end, have levels of its own, look at fading?"""
     assert set(RATES) == set(get_args(Rate))
+    without = set(RATES) - set(FORMS)
+    assert not without, f"FORMS: add a link of these rates, each under its name: {without}"
     elevation_deg, range_m = np.linspace(10, 90, 801), np.linspace(2e6, 6e5, 801)
     for rate, law in RATES.items():
         link = FORMS[rate]
@@ -65,6 +67,7 @@ def test_what_a_rate_is_said_to_do_is_what_it_does():
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Link)])
 def test_a_field_changes_the_budget_or_is_refused(field):
+    assert field in OTHER, f"OTHER: add {field} with a value that no link in FORMS has"
     for form, base in FORMS.items():
         value = OTHER[field]
         value = "shannon" if getattr(base, field) == value == "modcod" else value

@@ -2,7 +2,7 @@
 
 from scenarios.scenario import Stop
 from sim.cli.estimate import estimated_s
-from sim.engine.cost import Took, cost_of, kinds_of, pace_of
+from sim.engine.cost import Cost, Pace, Took, cost_of, kinds_of, pace_of
 from sim.engine.cost import _timed as timed
 from sim.engine.rehearsal import rehearsed
 from sim.engine.setup import build

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from learning.data import DATASETS, Dataset, Domain, Encoding, load_samples
 from tests.kit import learning as kit
@@ -289,6 +290,42 @@ def test_too_few_samples_for_devices_behind_a_validation_set_are_refused_with_it
         load_samples(replace(CONFIG, devices=(40,) * 4, data=plain))
 
 
+def some_share_a_test(config, shared):
+    """Digits, of which the ``shared`` clusters have the test of the last of them."""
+    made = DATASETS.find("digits")(config)
+    domains = dict(zip(config.clusters, made.domains, strict=True))
+    of_all = [domains[name].test for name in shared][-1:]
+    domains |= {name: replace(domains[name], test=of_all[0]) for name in shared}
+    return replace(made, domains=list(domains.values()))
+
+
+@pytest.mark.parametrize("model", ["vector-mlp", "vector-moe"])
+@pytest.mark.parametrize("shared", [("a", "b", "c"), ("b", "d"), ()])
+def test_samples_that_clusters_share_are_tested_once(shared, model):
+    """Counted as the model is run with them; the scores are those of each cluster alone."""
+    kind = f"{__name__}:{some_share_a_test.__name__}"
+    data = kit.Data(kind, validation=0.2, arguments=kit.FrozenDict(shared=shared))
+    experts = 0 if model == "vector-mlp" else 2
+    config = replace(CONFIG, data=data, model=kit.ModelConfig(model, experts=experts))
+    task = training.build_task(config)
+    server = training.start_model(task)
+    run = [0]
+
+    def count(module, given, _):
+        if isinstance(module, type(task.model(server))):
+            run[0] += len(given[0])
+
+    with nn.modules.module.register_module_forward_hook(count):
+        scores = training.evaluation.evaluate(task, server)
+    sizes = [len(task.test[name].y) for name in config.clusters if name not in shared[1:]]
+    kept = {id(part.x): len(part.y) for part in task.validation.values()}
+    assert run[0] == sum(sizes) + sum(kept.values())
+    for score in scores:  # experts round otherwise in another batch
+        (alone,) = training.evaluation.evaluate(task.tested_in(score["cluster"]), server)
+        assert score.pop("cluster") == alone.pop("cluster")
+        assert score == pytest.approx(alone, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["digits", "digit-images"])
 def test_figures_of_the_test_set_are_the_same_bits_with_a_validation_set_beside_it(kind):
     data = kit.Data(kind, validation=0.3)
@@ -300,6 +337,7 @@ def test_figures_of_the_test_set_are_the_same_bits_with_a_validation_set_beside_
     for found, said in zip(both, alone, strict=True):
         assert {key: found[key] for key in said} == said
         assert found["validation_samples"] == (105 if kind == "digits" else 420)
-    # a set that clusters share is one object, which is run once
-    assert len({id(part) for part in task.validation.values()}) == (4 if kind == "digits" else 1)
+    # features that clusters share are one object, which is run once
+    for sets in (task.test, task.validation):
+        assert len({id(part.x) for part in sets.values()}) == (4 if kind == "digits" else 1)
     assert len({score["validation_loss"] for score in both}) == (4 if kind == "digits" else 1)

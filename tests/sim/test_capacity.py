@@ -49,9 +49,8 @@ def changed(scenario, changes):
     return scenarios.from_dict(scenario | changes)
 
 
-def operations(scenario, **changes):
-    keys = {key.replace("__", "."): value for key, value in changes.items()}
-    return face.plan(face.load(scenario, keys) if changes else scenario).operations
+def operations(scenario):
+    return face.plan(scenario).operations
 
 
 def shape(table):
@@ -350,6 +349,26 @@ def test_a_report_of_others_is_left_alone(leomix, path, tmp_path):
     page.write_text("<p>mine</p>")
     done = leomix("capacity", path, "--report", page)
     assert (done.status, page.read_text()) == (2, "<p>mine</p>")
+
+
+def test_a_plan_takes_overrides_as_load_does(path):
+    """Of a name, a path and a mapping; a scenario that is loaded says where they go."""
+    keys = {"stop.days": 0.375, "orbit.altitude_km": "700"}
+    loaded = face.load(str(path), keys)
+    volumes = face.plan(loaded).sessions
+    for given in (str(path), path, json.loads(path.read_text())):
+        schedule = face.plan(given, keys)
+        assert schedule.stop_s == 0.375 * 86_400.0
+        assert schedule.sessions.equals(volumes)
+    assert face.plan("paper-slots", overrides={"seed": 5}).scenario.seed == 5
+    for given, wrong, said in (
+        (loaded, keys, "give them to leomix.load"),
+        (path, {"orbit.altitude": 700}, "orbit.altitude: is not a known key"),
+        (json.loads(path.read_text()), {"": 1}, "--set '': is not a key"),
+    ):
+        with pytest.raises(ValueError, match=said) as refused:
+            face.plan(given, wrong)
+        assert "\n" not in str(refused.value)
 
 
 def test_the_largest_file_of_a_day_is_that_of_a_whole_day():

@@ -12,7 +12,18 @@ import scenarios
 import sim
 from statements import Code
 from tests.kit import small
-from tests.kit.costs import Point, Stop, Watch, build, cost_of, pace_of, rehearsed, tried
+from tests.kit.costs import (
+    Cost,
+    Pace,
+    Point,
+    Stop,
+    Watch,
+    build,
+    cost_of,
+    pace_of,
+    rehearsed,
+    tried,
+)
 from tests.kit.folders import cut
 
 PLAIN = {"learning.model": {"kind": "vector-mlp"}, "learning.rounds.per_gap_max": 3}
@@ -47,9 +58,38 @@ def test_a_rehearsal_counts_the_rounds_and_evaluations_of_the_run(method):
 def test_a_rehearsal_that_is_broken_off_is_told_for_the_whole_run():
     built = build(scenarios.load("circular", {"learning.train": False, "stop.days": 40}))
     whole = rehearsed(built, limit_s=600.0)
-    part = rehearsed(built, limit_s=0.05)
+    part = rehearsed(built, limit_s=0.1)
     assert 0.0 < part.share < 1.0
-    assert part.device_rounds == pytest.approx(whole.device_rounds, rel=0.3)
+    assert part.device_rounds < whole.device_rounds and whole == whole.whole
+    assert part.whole.device_rounds == pytest.approx(whole.device_rounds, rel=0.3)
+
+
+@pytest.mark.parametrize("most", [None, 40])
+def test_of_too_little_of_a_run_nothing_is_estimated(most):
+    """No rounds, evaluations or seconds; a run of few rounds is told by those it has done."""
+    keys = {"stop.days": 40, "learning.model": {"kind": "vector-mlp"}, "stop.rounds": most}
+    built = build(scenarios.load("circular", keys | {"learning.method": "fedavg"}))
+    nothing = rehearsed(built, limit_s=0.0)
+    cost = Cost(nothing, 1e6, trains=True, pace=Pace(0.17, 1.58), most_rounds=most)
+    assert (nothing.share < 0.02, nothing.whole) == (True, None)
+    assert (cost.rounds, cost.training_s, cost.wall_s) == (None, None, None)
+    for text in (cost.text, cost.counts_text, cost.rounds_text):
+        reached = (
+            r"not estimated\. Rehearsing \S+ s reached (< )?0\.\d\d% of the run; stop\.rounds "
+        )
+        assert re.search(reached, text), text
+        assert not re.search("about [^1]|device round|evaluations|in all", text), text
+    assert ("stop.rounds is 40" in cost.text) == (most == 40)
+
+
+def test_a_run_that_ends_by_rounds_is_told_by_those_that_were_rehearsed():
+    keys = {"stop.days": 100, "stop.rounds": 60, "learning.method": "fedavg", **PLAIN}
+    built = build(scenarios.load("circular", keys))
+    whole = rehearsed(built, limit_s=60.0)
+    limits_s = (0.02 * 1.5**n for n in range(20))
+    part = next(one for limit_s in limits_s if (one := rehearsed(built, limit_s)).whole)
+    assert part.share < 1.0
+    assert part.whole.device_rounds == pytest.approx(whole.device_rounds, rel=0.5)
 
 
 @pytest.mark.slow(reason="trains a CNN for some seconds, with three methods")

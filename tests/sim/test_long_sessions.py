@@ -1,5 +1,8 @@
 """Sessions that never end, or last for hours: rounds follow each other, or it is said."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -128,6 +131,72 @@ def test_a_round_begins_as_the_one_before_ends():
     assert len(later) > 100
     # A round begins with its download, at once when the last update of the one before is there.
     np.testing.assert_array_equal(begins_s[later], ups[later - 1])
+
+
+@pytest.mark.parametrize("days", [0.5, 2])
+@pytest.mark.parametrize(("part_s", "says"), [(None, "does not end"), (1800, "max_session_s says")])
+def test_what_a_session_carries_is_told_of_a_part_and_not_of_the_run(
+    leomix, tmp_path, days, part_s, says
+):
+    """8 Mbit/s are 1 MB a second, however long the run is."""
+    file = tmp_path / "geo.json"
+    keys = {
+        "stop": {"days": days},
+        "link": {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 8}},
+    }
+    scenario = under(GEO | {"max_session_s": part_s}, **keys).model_dump(mode="json")
+    file.write_text(json.dumps(scenario))
+    shown = leomix("validate", file).out
+    minutes, gb = (60, "3.60") if part_s is None else (30, "1.80")
+    said = rf"a session \({minutes} min, as [a-z._ ]*{says}\) carries {gb} GB to the server"
+    assert len(re.findall(said, shown)) == 1, shown
+    assert "(19.24 kB): one session" in shown and "a pass of" not in shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({}, "once in 60 min, in which a device trains up to 4 rounds: give learning.evaluate_"),
+        ({"every": 0.5}, "once in 30 min, in which a device trains up to 2 rounds"),
+        ({"every": 9}, "once in 60 min, in which a device trains up to 4 rounds"),
+        ({"part_s": 1200}, "once in 20 min: give learning.evaluate_every_hours, "),
+        ({"train": False}, ""),
+    ],
+    ids=str,
+)
+def test_contact_without_end_says_how_often_the_model_is_tested(keys, says):
+    """A round takes 15 min. What is said is what the run does."""
+    learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+    learning |= {"train": keys.get("train", True), "evaluate_every_hours": keys.get("every")}
+    orbit = GEO | {"max_session_s": keys.get("part_s")}
+    scenario = under(orbit, stop={"days": 0.2}, learning=learning)
+    told = []
+
+    class Told(sim.Observer):
+        def doubted(self, doubts):
+            told.extend(doubts)
+
+    result = sim.run(scenario, observers=[Told()])
+    (said,) = [str(doubt) for doubt in told if doubt.code is Code.LONG_SESSION]
+    tested = said.partition("; the model is tested ")[2]
+    assert tested.startswith(says) and bool(tested) == bool(says), said
+    assert ("evaluate_every_hours" in tested) == ("give learning" in says)
+    times_s = result.metrics.time_s.unique()
+    if says and "every" not in keys:
+        minutes = float(re.search(r"once in (\d+) min", tested)[1])
+        assert np.diff(times_s).max() == pytest.approx(60 * minutes)
+
+
+def test_an_upload_that_all_of_a_contact_without_end_cannot_carry_is_foreseen(leomix, tmp_path):
+    """1 kbit/s are 21.6 MB in two days, in whatever parts; what takes half of that is spared."""
+    file = tmp_path / "geo.json"
+    link = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 0.001}}
+    for size_mb, doubted in ((100, True), (40, False)):
+        learning = {"method": "fedavg", "train": False}
+        learning["model"] = {"kind": "payload", "size_mb": size_mb}
+        scenario = under(GEO, link=link, learning=learning)
+        file.write_text(json.dumps(scenario.model_dump(mode="json")))
+        assert ("no upload can reach" in leomix("validate", file).err) == doubted
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedbuff"])

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+import scenarios
+import sim
 from tests.kit import small
 from tests.kit.results import Progress
 from tests.kit.sweeps import Holds, LocalEngine, Outcome, Point, SweepProgress
@@ -25,16 +27,17 @@ def on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
-def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(
+def test_a_terminal_shows_time_cycle_rounds_and_rest_and_then_what_is_next(
     leomix, tmp_path, monkeypatch
 ):
     on_a_terminal(monkeypatch)
     monkeypatch.chdir(tmp_path)
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", leomix(*RUN).err)
-    days = [float(day) for day in re.findall(r"day (\d+\.\d) of 40\.0, cycle \d+, .*? h/s", said)]
+    told = r"(\d+\.\d\d) of 40 days, cycle \d+, \d+ rounds?, about \S+ \w+ left at \S+ m?s a round"
+    days = [float(day) for day in re.findall(told, said)]
     assert days == sorted(days)
     assert any(0.0 < day < 40.0 for day in days)
-    assert re.search(r"\d+:\d\d:\d\d", said)
+    assert "h/s" not in said and "first test" not in said
     assert said.strip().endswith("next: leomix report runs/circular-emsfl-enhanced-1")
     short = [*RUN, "--set", "stop.days=1"]
     assert "next:" not in leomix(*short, "--json", "-o", "json").err
@@ -43,23 +46,61 @@ def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(
     assert leomix(*short, "-o", "dumb").err == ""
 
 
-def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts(
-    monkeypatch, capsys
-):
-    on_a_terminal(monkeypatch)
-    with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
+def so_far(time_s, cycle=0, rounds=0, **most):
+    """How far a run has come that is tested every hour."""
+    most = {"span_s": 6 * 3600.0, "cycles": None, "most_rounds": None} | most
+    next_s = 3600.0 * (time_s // 3600.0 + 1.0)
+    return {"time_s": time_s, "cycle": cycle, "rounds": rounds, "next_test_s": next_s, **most}
+
+
+@pytest.mark.parametrize(
+    ("beat", "took_s", "said"),
+    [
+        (
+            so_far(1296.0, rounds=20),
+            12.0,
+            "0.36 of 6 h, 20 rounds, about 3 min left at 0.6 s a round; first test at 1.00 h",
+        ),
+        (so_far(1296.0), 12.0, "0.36 of 6 h, about 3 min left; first test at 1.00 h"),
+        (
+            so_far(7200.0, 2, 5, most_rounds=10),
+            600.0,
+            "2.00 of 6 h, cycle 2, 5 rounds, about 10 min left at 2 min a round; first test at "
+            "3.00 h",
+        ),
+        (
+            so_far(7200.0, 1, 5, cycles=4, span_s=None),
+            1e-3,
+            "0.08 days, cycle 1 of 4, 5 rounds, about 0.0 s left at 200 us a round; first test at "
+            "3.00 h",
+        ),
+        (
+            so_far(864e2, span_s=864e3),
+            3600.0,
+            "1.00 of 10 days, about 9.0 h left; first test at 25.00 h",
+        ),
+        (so_far(0.0, span_s=None), 5.0, "0.00 days; first test at 1.00 h"),
+    ],
+)
+def test_a_run_says_how_far_it_is_what_is_left_and_when_it_is_tested(beat, took_s, said):
+    with Progress(small.slots(stop={"cycles": 4}), quiet=True) as bar:
+        assert bar._text(beat, took_s, 0.0) == said
         bar.measured(evaluated(0.0, 0, 0.25))
+        assert bar._text(beat, took_s, 0.0) == said  # of a model that has learnt nothing yet
         bar.measured(evaluated(900.0, 1, 0.5))
-        bar.event(1, 1200.0)
-        # Two slots and an idle one, four times, are two hours; one took 900 s, so four take 3600.
-        said = bar._bar.tasks[0].description
-        assert "hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500" in said
-        assert bar._bar.tasks[0].completed == pytest.approx(900.0 / 3600.0)
-    with Progress(small.orbit(stop={"days": 10, "cycles": 4}), quiet=False) as bar:
-        bar.measured(evaluated(43_200.0, 0, 0.1))
-        assert bar._bar.tasks[0].completed == pytest.approx(0.05)
-        bar.measured(evaluated(86_400.0, 2, 0.2))  # two cycles a day: two days for four, not ten
-        assert bar._bar.tasks[0].completed == pytest.approx(0.5)
+        assert bar._text(beat, took_s, 0.0) == f"{said.partition(';')[0]}; accuracy 0.500"
+        assert ", no event for 7 min; " in bar._text(beat, took_s, 400.0)
+
+
+def test_the_sooner_of_days_cycles_and_rounds_counts(monkeypatch, capsys):
+    on_a_terminal(monkeypatch)
+    shares = {}
+    for most in ({"cycles": 4}, {"span_s": 7200.0}, {"most_rounds": 9}):
+        with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
+            bar.follows(lambda most=most: so_far(1080.0, 1, 3, **most))
+            bar.event(1, 1080.0)
+            shares |= dict.fromkeys(most, bar._bar.tasks[0].completed)
+    assert shares == pytest.approx({"cycles": 0.25, "span_s": 0.15, "most_rounds": 1 / 3})
     capsys.readouterr()
 
 
@@ -68,16 +109,44 @@ def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, 
     for name, seconds in (("STILL_EVERY_S", 0.3), ("LOOK_EVERY_S", 0.05)):
         monkeypatch.setattr(f"sim.formatting.{name}", seconds)
     with Progress(small.slots(stop={"cycles": 4}), quiet=False) as shown:
-        shown.measured(evaluated(900.0, 1, 0.5))
+        time.sleep(0.5)
+        shown.follows(lambda: so_far(1296.0, rounds=20))
+        shown.event(1, 1296.0)
         time.sleep(1.0)
-    lines = capsys.readouterr().err.splitlines()
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"getting ready, for 0\.[3-9] s", first)
     assert 2 <= len(lines) <= 4
-    assert lines[0].startswith("hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500")
-    assert re.search(r", for 0\.[3-9] s$", lines[0]), lines
+    assert len({*lines}) == len(lines)  # what is left changes even if nothing happens
+    told = r"0\.36 of 6 h, 20 rounds, about \d.* left at .* a round; first test at 1\.00 h"
+    assert all(re.fullmatch(told, line) for line in lines), lines
     with Progress(small.slots(), quiet=True) as shown:
-        shown.measured(evaluated(900.0, 1, 0.5))
+        shown.follows(lambda: so_far(1296.0))
+        shown.event(1, 900.0)
         time.sleep(0.5)
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_run_says_of_itself_is_when_it_is_tested_and_how_many_rounds_it_has_done():
+    """In a run that is tested every hour and at its cycles, against its own tables."""
+    told = []
+
+    class Asks(sim.Observer):
+        def follows(self, so_far):
+            self.so_far = so_far
+
+        def event(self, number, time_s):
+            told.append(dict(self.so_far()))
+
+    keys = {"learning.method": "fedavg", "learning.model": {"kind": "vector-mlp"}}
+    keys |= {"learning.evaluate_every_hours": 1, "stop.days": 1}
+    result = sim.run(scenarios.load("circular", keys), observers=[Asks()])
+    tested_s = result.metrics.time_s.unique()
+    ends_s = result.events[result.events.kind == "aggregate"].time_s.to_numpy()
+    assert len(told) > 20 and len(ends_s) > 1
+    for beat in told[1:-1]:
+        assert (ends_s < beat["time_s"]).sum() <= beat["rounds"] <= (ends_s <= beat["time_s"]).sum()
+        later_s = tested_s[tested_s >= beat["time_s"]]
+        assert beat["next_test_s"] in later_s[:2]
 
 
 def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_known():
@@ -177,7 +246,7 @@ def test_a_sweep_on_a_terminal_has_a_line_for_each_point_that_runs(tmp_path, mon
         lines = [(task.description, task.completed) for task in shown._bar.tasks[1:]]
         assert len(lines) == 6
         assert lines[0] == (
-            "learning.method=fedavg, seed 4, day 2.5 of 8.0, cycle 2, accuracy 0.500",
+            "learning.method=fedavg, seed 4, 2.50 of 8 days, cycle 2, accuracy 0.500",
             pytest.approx(2.5 / 8.0),
         )
         assert lines[-1] == ("learning.method=fedavg, seed 9, starting", 0.0)
