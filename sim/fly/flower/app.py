@@ -233,8 +233,8 @@ class FlowerApp:
         else:
             body = _records(said["reply"])
             try:
-                for named in ("", weighted_by):
-                    weight_of(body, named)
+                for counted_by in ("", weighted_by):
+                    weight_of(body, counted_by)
             except ValueError as error:
                 raise ValueError(
                     f"{self.folder}: the client with partition {self.partition_of(node)} replies "
