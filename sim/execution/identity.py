@@ -111,7 +111,7 @@ def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
     for name in (options.get("server"), options.get("client")):
         if "app" in options and isinstance(name, str):
             module = name.partition(":")[0].partition(".")[0]
-            take_file(Path(options["app"]).resolve() / f"{module}.py")
+            take_file(Path(str(options["app"])).resolve() / f"{module}.py")
     found = {name: digest(name) for name in named_code(world.scenario)}
     return {name: digest for name, digest in found.items() if digest}
 

@@ -231,8 +231,8 @@ class FlowerApp:
         else:
             body = _records(said["reply"])
             try:
-                for named in ("", weighted_by):
-                    weight_of(body, named)
+                for weight in ("", weighted_by):
+                    weight_of(body, weight)
             except ValueError as error:
                 raise ValueError(
                     f"{self.folder}: the client with partition {self.partition_of(node)} replies "
