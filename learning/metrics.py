@@ -42,8 +42,6 @@ class Score(TypedDict):
 
 VALIDATED = ("validation_accuracy", "validation_loss")
 """Figures of a score that are means over validation samples; all others are over test samples."""
-LOSSES = ("loss", "validation_loss")
-"""Losses of the model that is trained."""
 COUNTS = ("samples", "validation_samples")
 """Numbers of test and of validation samples in a score."""
 FIGURE_WEIGHTS = "figure_weights"
@@ -97,11 +95,11 @@ def having(figure: str, values: Iterable[tuple[float | None, float]]) -> list[tu
     """Return the values of a figure that count in its mean, of pairs of a value and its weight.
 
     What is no number is left out, as of a class of which a cluster has no samples, unless nothing
-    else is there; not so of a loss, of which it says that training diverged.
+    else is there; not so of a loss, by its name, of which it says that training diverged.
     """
     found = [(value, weight) for value, weight in values if value is not None and weight]
     numbers = [pair for pair in found if not math.isnan(pair[0])]
-    return found if figure in LOSSES else numbers or found
+    return found if "loss" in figure.lower() else numbers or found
 
 
 def _mean(found: Sequence[tuple[float, float]]) -> float | None:

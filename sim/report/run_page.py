@@ -108,14 +108,10 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
 
 
 class Answered(NamedTuple):
-    """Why a run took so long and learnt no more: the finding, and the rows behind it.
-
-    It was ``tried`` where ``leomix why`` has looked for what helps.
-    """
+    """Why a run took so long and learnt no more: the finding, and the rows behind it."""
 
     finding: str
     rows: Sequence[tuple[str, str]]
-    tried: bool
 
 
 def why_of(run: Result, folder: Path) -> Answered | None:
@@ -129,13 +125,13 @@ def why_of(run: Result, folder: Path) -> Answered | None:
         return None
     told = read_why(folder, run.manifest)
     if told is None:
-        return Answered(finding_text(found), rows_of(found), tried=False)
+        return Answered(finding_text(found), rows_of(found))
     causes = [Statement.told(cause) for cause in told["causes"]]
     held = [Held(cause, 0.0) for cause in causes if cause.code is not Code.NO_CAUSE]
     rows = rows_of(
         replace(found, held=held), told["tried"], told["bounds"], told.get("refused", "")
     )
-    return Answered(told["finding"], rows, tried=bool(told["tried"]))
+    return Answered(told["finding"], rows)
 
 
 def notices(run: Result) -> list[str]:

@@ -103,7 +103,7 @@ def test_the_key_that_helps_is_tried_and_its_effect_is_that_of_the_run(leomix, p
     assert f"a run from the start with {key}=" in shown.splitlines()[0]
     assert f"reached {final:.3f}" in shown.splitlines()[0]
     page = report([folder], folder.with_name(f"{code}.html")).read_text()
-    assert f"reached {final:.3f}" in page and "What helps is not tried" not in page
+    assert f"reached {final:.3f}" in page
 
 
 def spoilt(data, step_size):

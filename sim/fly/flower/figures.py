@@ -97,8 +97,7 @@ class Figures:
                 name: (value, float(not number)) for name, value in self.server.items()
             }
             for name, (_, _, of) in by_name.items():
-                figure = "loss" if name == main["loss"] else name
-                means[name] = _mean(figure, [of[node] for node in nodes if node in of])
+                means[name] = _mean(name, [of[node] for node in nodes if node in of])
             row: dict[str, Any] = {
                 "cluster": cluster,
                 "accuracy": None,
