@@ -18,17 +18,16 @@ from orbit.utc import DAY_S, Start
 
 def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
     """Rows below a header line of field names; blank rows and comments are skipped."""
-    bad: list[TableError] = []
     try:
-        table = parse_table(text, source, USED, are_fields, (), bad.append)
-        for row in table.rows:
-            yield from (ElementError(str(bad.pop(0))) for _ in tuple(bad))
+        for row in parse_table(text, source, USED, are_fields).entries:
+            if isinstance(row, TableError):
+                yield ElementError(str(row))
+                continue
             numbers = _QUANTITIES.keys() & row.cells.keys()
             fields = row.cells | {key: row.with_point(key) for key in numbers}
             yield Record(f"{row.source}:{row.line}", fields, {})
     except TableError as error:
-        bad.append(error)
-    yield from (ElementError(str(error)) for error in bad)
+        yield ElementError(str(error))
 
 
 def are_fields(cells: Collection[str]) -> bool:

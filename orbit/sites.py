@@ -247,7 +247,7 @@ def read_sites(
     else:
         table = _table(text, fspath(path), on_unused or (lambda _: None))
     sites: dict[str, Site] = {}
-    for count, row in enumerate(table.rows):
+    for count, row in enumerate(table.rows()):
         bare, horizon = _without_horizon(row)
         site = _site(bare, str(count))
         if horizon is not None:
@@ -300,9 +300,9 @@ def _table(text: str, path: str, on_unused: Callable[[str], None]) -> Table:
         on_unused(str(table.error(f"columns that say nothing of a place are left out: {columns}")))
     rows = (
         replace(row, cells={column: _said(row, column, words[0]) for column, words in said.items()})
-        for row in table.rows
+        for row in table.rows()
     )
-    return replace(table, rows=rows)
+    return replace(table, entries=rows)
 
 
 def _points(text: str, path: str) -> Table:

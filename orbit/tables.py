@@ -45,10 +45,21 @@ class _Line:
 
 @dataclass(frozen=True)
 class Table(_Line):
-    """A header line with its columns, and the rows below it, read on demand."""
+    """A header line with its columns, and the rows below it, or what is wrong with them."""
 
     columns: tuple[str, ...]
-    rows: "Iterator[Row]"
+    entries: "Iterator[Row | TableError]"
+    """Read on demand."""
+
+    def rows(self, on_bad: OnBad | None = None) -> "Iterator[Row]":
+        """The rows; raises TableError for one that is wrong, or tells `on_bad` of it."""
+        for entry in self.entries:
+            if isinstance(entry, Row):
+                yield entry
+            elif on_bad is None:
+                raise entry
+            else:
+                on_bad(entry)
 
 
 @dataclass(frozen=True)
@@ -299,7 +310,6 @@ def parse_table(
     names: Collection[str],
     is_header: Callable[[Collection[str]], bool],
     needed: Sequence[str] = (),
-    on_bad: OnBad | None = None,
     most_rows: int = MOST_ROWS,
 ) -> Table:
     """The header of a table and its rows, on demand; blank lines and # comments are skipped.
@@ -308,9 +318,8 @@ def parse_table(
     has; those that are called like one of `names` but for case and separators have that name, and
     one without a name, as the index of pandas, is no column. The header is the first line that
     `is_header`, or the first line of all: reports have lines above, and a line of dashes below it.
-    Raises TableError for a broken quotation, no row, a header that is missing (it has the columns
-    `needed`), a column twice, and for each row of another length, or tells `on_bad` of it; its rows
-    do behind `most_rows`.
+    Raises TableError for a broken quotation in it, no row, a header that is missing (it has the
+    columns `needed`), and a column twice; its rows do behind `most_rows`.
     """
     lines = _numbered(text.removeprefix("\ufeff"), source)
     above = list(islice(lines, _MOST_ABOVE))
@@ -319,7 +328,7 @@ def parse_table(
     if below and _RULE.fullmatch(below[0][1]):
         below = below[1:]
     first = list(islice(chain(below, lines), 1))
-    rows = _rows(chain(first, below[1:], lines), source, form, header, on_bad, most_rows)
+    rows = _rows(chain(first, below[1:], lines), source, form, header, most_rows)
     table = Table(source, above[place][0], tuple(filter(None, header)), rows)
     twice = next((name for name, times in Counter(table.columns).items() if times > 1), None)
     if twice is not None:
@@ -407,42 +416,30 @@ def _joined(lines: Iterator[tuple[int, str]], form: _Form, width: int) -> Iterat
 
 
 def _rows(
-    lines: Iterator[tuple[int, str]],
-    source: str,
-    form: _Form,
-    header: list[str],
-    on_bad: OnBad | None,
-    most_rows: int,
-) -> Iterator[Row]:
-    decimal_comma = form.separator != ","
+    lines: Iterator[tuple[int, str]], source: str, form: _Form, header: list[str], most_rows: int
+) -> Iterator[Row | TableError]:
     for count, (number, line) in enumerate(_joined(lines, form, len(header)), 1):
         if count > most_rows:
             raise TableError(f"{source}:{number}: more than {most_rows} rows; give a part of it")
-        problem = ""
-        cells: list[str] = []
         if len(line) > LONGEST_ROW:
-            problem = f"a row of more than {LONGEST_ROW} characters; give a shorter one"
-        else:
-            try:
-                cells = form.cells(line)
-            except csv.Error as error:
-                problem = f"{error}; {_QUOTES}"
-        if not problem and not any(cells):
+            what = f"a row of more than {LONGEST_ROW} characters; give a shorter one"
+            yield TableError(f"{source}:{number}: {what}")
             continue
-        if not problem and len(cells) > len(header) and not any(cells[len(header) :]):
+        try:
+            cells = form.cells(line)
+        except csv.Error as error:
+            yield TableError(f"{source}:{number}: {error}; {_QUOTES}")
+            continue
+        if not any(cells[len(header) :]):
             cells = cells[: len(header)]  # separators at the end
-        if not problem and len(cells) != len(header):
-            problem = (
-                f"cells in the row: {len(cells)}, in the header: {len(header)}; "
-                "give every column its cell, empty if need be"
-            )
-        if not problem:
-            named = dict(zip(header, cells, strict=True))
-            yield Row(source, number, named, decimal_comma)
-        elif on_bad is None:
-            raise TableError(f"{source}:{number}: {problem}")
-        else:
-            on_bad(TableError(f"{source}:{number}: {problem}"))
+        if len(cells) == len(header):
+            if any(cells):
+                named = dict(zip(header, cells, strict=True))
+                yield Row(source, number, named, decimal_comma=form.separator != ",")
+        elif any(cells):
+            what = f"cells in the row: {len(cells)}, in the header: {len(header)}"
+            remedy = "give every column its cell, empty if need be"
+            yield TableError(f"{source}:{number}: {what}; {remedy}")
 
 
 def unit_of(column: str) -> str:

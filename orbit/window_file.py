@@ -217,7 +217,7 @@ def _parse(
     asked.add(columns.get("rise_utc", "rise_utc"))
     needed = [columns.get(ours, ours) for ours in OF_PASSES]
     called_so = [*KNOWN, "cluster", *columns.values()]
-    table = parse_table(text, source, called_so, asked.issubset, needed, on_bad)
+    table = parse_table(text, source, called_so, asked.issubset, needed)
     there = {
         ours: theirs
         for ours, theirs in columns.items()
@@ -270,7 +270,7 @@ def _good_rows(
     found = defaultdict[str, list[Any]](list)
     first_bad = ""
     rise = called["rise_utc"]
-    for row in table.rows:
+    for row in table.rows(on_bad):
         if row.cells[rise] == rise and not called.keys() >= {"satellite", "site"}:
             raise row.error(
                 "the header comes again, and the rows below it may be of another satellite or "

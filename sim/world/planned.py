@@ -64,7 +64,7 @@ class PlannedOutages:
                 f"unknown column {unknown[0]!r:.60}; the columns are {', '.join(COLUMNS)}"
             )
         start, orbit = self.scenario.start, self.scenario.orbit
-        for row in table.rows:
+        for row in table.rows():
             try:
                 outage = scenarios.planned_outage(_keys_of(row))
             except scenarios.ScenarioError as error:
