@@ -144,7 +144,7 @@ _SHAPE: dict[str, Any] = {
     "trainings_reused?": (_COUNT, None),
     "scenario": {
         "roles?": {"server": _TEXT, "clients": _TEXT},
-        "orbit": {},
+        "orbit": {"source": _TEXT},
         "compute": {},
         "learning": {
             "batch_size": _COUNT,
