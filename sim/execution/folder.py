@@ -51,7 +51,7 @@ DAMAGE = (
 
 LONGEST_TEXT = 10_000
 """Letters of a text in a manifest: names and warnings have fewer by far."""
-_TEXT, _NUMBER, _COUNT, _ANY = str, float, int, object
+_TEXT, _NUMBER, _COUNT = str, float, int
 
 
 def _check_status(status: object) -> None:
@@ -143,14 +143,16 @@ _SHAPE: dict[str, Any] = {
     "trainings?": (_COUNT, None),
     "trainings_reused?": (_COUNT, None),
     "scenario": {
-        "orbit": {},
+        "roles?": {"server": _TEXT, "clients": _TEXT},
+        "orbit": {"source": _TEXT},
         "compute": {},
         "learning": {
-            "batch_size": _ANY,
-            "step_size": _ANY,
-            "steps_per_round": _ANY,
+            "batch_size": _COUNT,
+            "step_size": (_NUMBER, None),
+            "steps_per_round": _COUNT,
+            "targets?": ([_NUMBER], None),
             "options": {},
-            "model": {"checkpoints": _ANY},
+            "model": {"checkpoints": ([_TEXT], None)},
             "data": {},
         },
     },
