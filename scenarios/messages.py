@@ -147,8 +147,8 @@ def _unknown_key(place: _Place) -> Statement:
         text = f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
         inner = (path for model in place.chosen for path in _all_keys(model))
         lists = [path.rpartition(".")[0] for path in inner if path.endswith(f".{key}")]
-        above = ".".join(map(str, place.path[:-1]))
-        text += f"; give it in {above}.{lists[0].rstrip('[]')}" if lists else ""
+        section = ".".join(map(str, place.path[:-1]))
+        text += f"; give it in {section}.{lists[0].rstrip('[]')}" if lists else ""
         return Statement.of(Code.UNUSED, place.path, text)
     here = sorted({name for model in place.chosen for name in keys_of(model)})
     said = key.lower().replace("-", "_")
