@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from channel.checks import Floats, above_horizon, between, not_negative
-from channel.settings import EXCEEDANCE_PCT, Atmosphere, Range
+from channel.settings import EXCEEDANCE_PCT, ITU_FREQUENCY_GHZ, Atmosphere, Range
 
 COSECANT_FLOOR_DEG: Final = 5.0
 """Below this elevation the flat layers behind the cosecant law do not describe the Earth."""
@@ -135,7 +135,8 @@ def itu_attenuation(
     latitude = _scalar("latitude_deg", latitude_deg, Range(-90.0, 90.0))
     longitude = _scalar("longitude_deg", longitude_deg, Range(-180.0, 180.0))
     altitude_km = _scalar("altitude_m", altitude_m, ITU_ALTITUDE_M) / 1000.0
-    frequency_ghz = _scalar("frequency_hz", frequency_hz, Range(1e9, 55e9)) / 1e9
+    allowed_hz = Range(1e9 * ITU_FREQUENCY_GHZ.low, 1e9 * ITU_FREQUENCY_GHZ.high)
+    frequency_ghz = _scalar("frequency_hz", frequency_hz, allowed_hz) / 1e9
     share_pct = _scalar("exceedance_pct", exceedance_pct, EXCEEDANCE_PCT)
     try:
         with np.errstate():  # its import turns numpy's division warnings off for everyone

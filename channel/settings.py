@@ -35,6 +35,8 @@ APERTURE_EFFICIENCY: Final = 0.6
 """Share of a dish's aperture that counts, where nothing else is known: G = 0.6 (pi D f / c)^2."""
 EFFICIENCY_BPS_HZ: Final = Range(0.434841, 30)
 """Caps of a rate that follows Shannon, from the lowest mode of DVB-S2X (QPSK 2/9) on."""
+ITU_FREQUENCY_GHZ: Final = Range(1.0, 55.0)
+"""Carriers for which the models of ITU-R that are used here hold together."""
 EXCEEDANCE_PCT: Final = Range(0.001, 5)
 """Share of a year in which rain is exceeded, for which ITU-R P.618 holds."""
 

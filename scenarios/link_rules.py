@@ -8,6 +8,7 @@ from channel.settings import (
     BANDS_GHZ,
     BUDGET_FORMS,
     FADED_RATES,
+    ITU_FREQUENCY_GHZ,
     REPLACED_BY_ENVIRONMENT,
     SHANNON_RATES,
     USED_BY_ONE_RATE,
@@ -242,6 +243,13 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Statement]:
     rate = facts["rate"]
     band_mhz = facts["bandwidth_mhz"]
     total_mhz = facts["total_bandwidth_mhz"]
+    frequency_ghz = float(facts["frequency_ghz"])
+    allowed = ITU_FREQUENCY_GHZ
+    if facts["atmosphere"] == "itu" and not allowed.low <= frequency_ghz <= allowed.high:
+        text = f"got {frequency_ghz:g}; atmosphere 'itu' has models for {allowed.low:g} to "
+        others = Set("atmosphere", "cosecant", ("inverse_elevation",))
+        text += f"{allowed.high:g} GHz"
+        yield wrong(("frequency_ghz",), text, Code.UNSUPPORTED, others)
     if rate == "outage" and facts["fading"] == "none":
         remedy = Set("fading", "rayleigh", ("rician",))
         yield wrong(

@@ -136,12 +136,19 @@ def _models_in(annotation: Any) -> Sections:
 
 
 def _unknown_key(place: _Place) -> Statement:
-    """Name the sources that have the key, else the nearest key, else all keys here."""
+    """Name the sources that have the key, and where this one has it, else the nearest key.
+
+    Else all keys here.
+    """
     key = str(place.path[-1])
     others = [s for model in place.siblings if key in keys_of(model) for s in _sources(model)]
     if others:
         owners = " and ".join(", ".join(others).rsplit(", ", 1))
         text = f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
+        inner = (path for model in place.chosen for path in _all_keys(model))
+        lists = [path.rpartition(".")[0] for path in inner if path.endswith(f".{key}")]
+        section = ".".join(map(str, place.path[:-1]))
+        text += f"; give it in {section}.{lists[0].rstrip('[]')}" if lists else ""
         return Statement.of(Code.UNUSED, place.path, text)
     here = sorted({name for model in place.chosen for name in keys_of(model)})
     said = key.lower().replace("-", "_")
@@ -242,7 +249,8 @@ def _limits(field: FieldInfo | None, detail: Any) -> str:
 
 
 def _meaning(field: FieldInfo | None) -> str:
-    description = "value" if field is None else field.description or "value"
+    described = "" if field is None else field.description or ""
+    description = described.partition(";")[0] or "value"
     limits = _limits(field, {})
     return f"{description} ({limits})" if limits else description
 

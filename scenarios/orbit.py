@@ -144,7 +144,15 @@ class OmmOrbit(_Elements):
 # Sources with orbits made from scratch: one satellite by its elements, or a Walker pattern.
 
 
-Altitude = Annotated[float, Field(ge=160, le=2000, description="altitude above the equator, km")]
+ALTITUDE = "altitude above the equator, km"
+Altitude = Annotated[
+    float,
+    Field(
+        ge=160,
+        le=2000,
+        description=f"{ALTITUDE}; source keplerian has semi_major_axis_km for higher orbits",
+    ),
+]
 _SUN = Annotated[Literal["sun-synchronous"], Tag("sun-synchronous")]
 _SUN_OR_NUMBER = word_or(
     "sun-synchronous",
@@ -261,7 +269,7 @@ class Shell(_Pattern):
         None, "what names of its satellites begin with; null for its number"
     )
     altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = setting(
-        None, "altitude above the equator, km"
+        None, f"{ALTITUDE}; semi_major_axis_km in its place for higher orbits"
     )
     semi_major_axis_km: Annotated[float | None, Field(ge=6500, le=60_000)] = setting(
         None, "semi-major axis in place of altitude_km, km"
@@ -306,7 +314,7 @@ class WalkerOrbit(_Made, _Pattern):
 
     source: Literal["walker"] = Field(description="Walker constellation")
     altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = setting(
-        None, "altitude above the equator, km"
+        None, f"{ALTITUDE}; orbit.shells have semi_major_axis_km for higher orbits"
     )
     inclination_deg: NoInclination = None
     satellites: NoSize = setting(None, "number of satellites in all planes")
@@ -336,7 +344,8 @@ class WalkerOrbit(_Made, _Pattern):
     def _one_pattern(self) -> Iterator[Statement]:
         for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
             if getattr(self, key) is None:
-                meaning = WalkerOrbit.model_fields[key].description
+                described = WalkerOrbit.model_fields[key].description or ""
+                meaning = described.partition(";")[0]
                 yield wrong((key,), f"is missing; give the {meaning}, or shells", Code.MISSING)
 
     def _several_patterns(self, shells: tuple[Shell, ...]) -> Iterator[Statement]:

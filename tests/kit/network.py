@@ -60,7 +60,7 @@ from sim.network.training import Training
 from sim.plan import budget as budgets
 from sim.plan import contact_columns as planning
 from sim.plan import plan as plans
-from sim.plan import radios, service
+from sim.plan import radios, remedies, service
 from sim.plan import windows as finding
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
@@ -96,6 +96,7 @@ budget = _of(budgets.budget)
 compute_of = _of(compute.compute_of)
 ground_radios = _of(radios.ground_radios)
 learner_of = _of(learning_task.learner_of)
+lower_mask = _of(remedies.lower_mask)
 make_plan = _of(plans.make_plan)
 method_of = _of(setup.method_of)
 one_pass = _of(budgets.one_pass)

@@ -146,6 +146,12 @@ OF_ORBITS = [
     ("walker", {"phasing": 2}, ""),
     ("walker", {"phasing": 3}, "phasing: got 3; must be below planes, 3"),
     ("walker", {"altitude_km": None}, "altitude_km: is missing; give the altitude above the equa"),
+    ("circular", {"altitude_km": 2001}, "altitude_km: got 2001; must be >= 160 and <= 2000 "
+     "(altitude above the equator, km; source keplerian has semi_major_axis_km for higher"),
+    ("walker", {"altitude_km": 23222}, "altitude_km: got 23222; must be >= 160 and <= 2000 "
+     "(altitude above the equator, km; orbit.shells have semi_major_axis_km for higher orbits)"),
+    ("walker", {"semi_major_axis_km": 29600}, "semi_major_axis_km: is not used by source 'walker' "
+     "(it belongs to keplerian); give it in orbit.shells"),
     ("walker", {"shells": [SHELL]}, "altitude_km: is not used with shells; give it in each of t"),
     ("walker", {**SHELLS}, ""),
     ("walker", {**SHELLS, "pattern": "star"}, "pattern: is not used with shells; give it in eac"),

@@ -14,10 +14,15 @@ import yaml
 import orbit
 import scenarios
 import sim
-from sim.plan.remedies import lower_mask
-from sim.world.world import World
 from statements import Code
-from tests.kit.network import InputError, decisive, ground_radios, make_plan, portable
+from tests.kit.network import (
+    InputError,
+    decisive,
+    ground_radios,
+    lower_mask,
+    make_plan,
+    portable,
+)
 from tests.kit.small import merged
 
 TWO_POLAR = {
@@ -202,8 +207,8 @@ def test_a_mask_is_advised_where_it_is_the_one_that_holds():
     def advised(*masks_deg):
         pairs = zip(STATIONS, masks_deg, strict=True)
         stations = [one | {"min_elevation_deg": deg} for one, deg in pairs]
-        world = World(of(ground={"stations": stations}))
-        return [remedy.words("") for remedy in lower_mask(world)]
+        said = lower_mask(of(ground={"stations": stations}))
+        return [remedy.words("") for remedy in said]
 
     assert advised(None, 20) == ["lower orbit.min_elevation_deg (5)"]
     assert advised(10, 20) == ["lower min_elevation_deg of Inuvik, Svalbard"]
