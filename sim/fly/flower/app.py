@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.own.code import files_of
+from learning.own.code import RunningCode, files_of, running_code_digest
 from learning.own.raised import ANYTHING
 from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
@@ -28,7 +28,7 @@ from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
 from sim.fly.unrepeatable import parsed, unrepeatable
-from sim.fly.user_code import MOST_EXAMPLES, TooLong, seeded, within
+from sim.fly.user_code import MOST_EXAMPLES, TooLong, packages, seeded, within
 from statements import Code, Statement
 
 prepare()
@@ -112,6 +112,7 @@ class FlowerApp:
             ) from None
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+        self.code = RunningCode(parts.values())
         with seeded(seed):
             self.server = self._loaded(parts["serverapp"])
             self.client = self._loaded(parts["clientapp"])
@@ -150,12 +151,13 @@ class FlowerApp:
 
     @cached_property
     def digest(self) -> str:
-        """A key that names the app's code, its configuration, and flwr."""
+        """A key that names the app's code and what it imports, its configuration, and flwr."""
         each = [
             [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
             for path in code_below(self.folder)
         ]
-        return key_of(each, self._config, version("flwr"))
+        code = [[running_code_digest(place), packages(place)] for place in self._parts.values()]
+        return key_of(each, code, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[Statement]:
         """Yield what in the app's code takes real time, or is not repeated."""
