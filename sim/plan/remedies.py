@@ -124,8 +124,10 @@ def more_passes(world: World) -> Iterator[Remedy]:
     if (stations := world.ground.stations_used) is not None:
         yield Raise("ground.stations_used", now=stations, to=2 * stations)
     for lower in lower_mask(world):
-        halved = isinstance(lower, Lower) and lower.now is not None
-        yield replace(lower, to=lower.now / 2) if halved else lower
+        if isinstance(lower, Lower) and lower.now is not None:
+            yield replace(lower, to=lower.now / 2)
+        else:
+            yield lower
 
 
 def more_service(world: World) -> Iterator[Remedy]:
