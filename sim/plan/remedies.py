@@ -125,8 +125,9 @@ def more_passes(world: World) -> Iterator[Remedy]:
         yield Raise("ground.stations_used", now=stations, to=2 * stations)
     for lower in lower_mask(world):
         if isinstance(lower, Lower) and lower.now is not None:
-            lower = replace(lower, to=lower.now / 2)
-        yield lower
+            yield replace(lower, to=lower.now / 2)
+        else:
+            yield lower
 
 
 def more_service(world: World) -> Iterator[Remedy]:
