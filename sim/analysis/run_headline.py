@@ -37,7 +37,7 @@ def _came_out(summary: Mapping[str, Any], notes: Sequence[Statement]) -> str:
     for said in notes:
         return _timed(summary, days) if said.code is Code.TIMING_ONLY else sentence(said)
     if summary["accuracy_final"] is None:
-        return f"{days} without an evaluation"
+        return f"{days} without an evaluation of what was learnt"
     if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
         loss = _went("the loss of the next token", summary, "loss", " nats", days)
         return f"{loss}. {_went('The share of tokens right', summary, 'accuracy')}"
