@@ -164,7 +164,14 @@ def missing(option: str, extra: str, error: ImportError) -> InputError:
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; what was finished is saved and can be resumed."""
+    """The run was asked to stop; what was finished is saved and can be resumed.
+
+    Unless ``in_haste``, its model is evaluated once more for who looks at what there is by now.
+    """
+
+    def __init__(self, why: str = "", *, in_haste: bool = False) -> None:
+        super().__init__(why)
+        self.in_haste = in_haste
 
 
 def custom_line(error: BaseException) -> str:

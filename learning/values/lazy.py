@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -62,6 +64,7 @@ class Values:
     saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
     which a run has from its files: those are kept by name. Trainings that were asked for and can be
     computed already are computed by ``batching`` with one that is needed, if that is given.
+    After ``trains_until_s``, a monotonic time, a training that is needed raises TimeoutError.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
@@ -73,6 +76,7 @@ class Values:
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
         self.batching: Batching | None = None
+        self.trains_until_s = math.inf
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
@@ -211,6 +215,8 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed, with trainings that wait if it is one."""
+        if handle.operation.trains and time.monotonic() > self.trains_until_s:
+            raise TimeoutError(f"no time is left for {handle.operation.name!r}")
         batching = self.batching if handle.operation.trains else None
         if batching is not None and batching.joins(handle, handle):
             self._compute_joined(batching, handle)

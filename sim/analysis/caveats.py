@@ -201,6 +201,8 @@ def nothing_learnt(
     samples = [final.samples for _, final in pairs if final.samples]
     if not pairs or len(samples) < len(curves) or any(first.hours > 0.0 for first, _ in pairs):
         return None
+    if any(len(curve) < 2 for curve in curves):
+        return None  # what was trained since the start was not evaluated
     if any(not 0.0 <= accuracy <= 1.0 for pair in pairs for accuracy in accuracies(pair)):
         return None  # no share of samples, as of a Flower app that gives percent
     variances = [

@@ -457,7 +457,9 @@ def _to_deadline(run: Any, deadline: float | None) -> float | None:
 
     It is None of a run whose accuracy is not known.
     """
-    return None if deadline is None else time_averaged(run.evaluations, deadline)
+    if deadline is None or run.summary["accuracy_final"] is None:
+        return None
+    return time_averaged(run.evaluations, deadline)
 
 
 def _row(group: Group, targets: Sequence[float], deadline: float | None) -> dict[str, Any]:

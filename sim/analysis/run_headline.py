@@ -37,7 +37,9 @@ def _came_out(summary: Mapping[str, Any], notes: Sequence[Statement]) -> str:
     for said in notes:
         return _timed(summary, days) if said.code is Code.TIMING_ONLY else sentence(said)
     if not is_measured(summary):
-        return f"{days}, in which neither an accuracy nor a loss was measured"
+        if summary["accuracy_start"] is None and summary["loss_start"] is None:
+            return f"{days}, in which neither an accuracy nor a loss was measured"
+        return f"{days} without an evaluation of what was learnt"
     if summary["accuracy_final"] is None:
         return _went("the loss", summary, "loss", days=days, form=".4g")
     if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:

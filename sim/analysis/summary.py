@@ -99,10 +99,12 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)
     judged = judged_by(manifest, curve)
-    chosen = targets.by_validation(curve, judged)
-    best = max(targets.accuracies(curve), default=None)
-    lowest = max((one.loss for one in curve), key=Judged.LOSS.merit, default=None)
-    final = curve[-1] if curve else None
+    # What was evaluated at the start alone says nothing of what was learnt.
+    since = curve if any(one.hours > 0.0 for one in curve) else []
+    chosen = targets.by_validation(since, judged)
+    best = max(targets.accuracies(since), default=None)
+    lowest = max((one.loss for one in since), key=Judged.LOSS.merit, default=None)
+    final = since[-1] if since else None
     wanted = targets.of_run(curve, manifest)
     crossed = {targets.named(one): targets.first_reached(curve, one) for one in wanted}
     guess = guess_of(manifest)
@@ -116,7 +118,7 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": None if final is None else final.accuracy,
         "accuracy_best": best if chosen is None else chosen.accuracy,
-        "accuracy_mean": time_averaged(curve, manifest.get("simulated_s", 0.0) / 3600),
+        "accuracy_mean": time_averaged(since, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
         "loss_final": None if final is None else final.loss,
         "loss_best": lowest if chosen is None else chosen.loss,
@@ -135,7 +137,7 @@ def _nothing_learnt(
     curve: Sequence[targets.Evaluation], judged: Judged, guess: Guess | None
 ) -> dict[str, Any] | None:
     """Return what came of a training in which nothing was learnt; None if something was."""
-    found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
+    found = nothing_learnt([curve], judged, guess)
     if found is None:
         return None
     known = {name: value for name, value in vars(found).items() if name != "group"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, dataclass, field, fields
+import time
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +47,18 @@ class Evaluator:
     _last: tuple[float, int] | None = None
     _accuracy: float = math.nan
     _own: list[dict[str, Any]] = field(default_factory=list)
+    took_s: float = 0.0
+    """Seconds of computing that the latest evaluation took; 0 if none was computed here."""
+
+    def beside(self, facts: Facts) -> Evaluator:
+        """Return one that has computed what an evaluation measures now, and tells ``facts`` alone.
+
+        The journal of the run does not know of it, either.
+        """
+        journal = Journal()
+        if self._method.learner.measures:
+            journal.answer("server", "evaluation", 0.0, self._scores)
+        return replace(self, _journal=Journal(journal.entries), _facts=facts)
 
     def evaluate(self, time_s: float, cycle: int) -> float:
         """Tell of one evaluation and return the global accuracy (nan: timing only).
@@ -100,7 +113,9 @@ class Evaluator:
 
     def _scores(self) -> list[Score]:
         """Return what the method measures now."""
+        began_s = time.monotonic()
         rows = self._method.scores()
+        self.took_s = time.monotonic() - began_s
         if not _are_scores(rows):
             raise SimulationError(
                 "what the method's `scores` returned are no scores: each row needs cluster, "

@@ -101,9 +101,9 @@ class Progress:
         self.ended_because = self.ended_because or why
         self._clock.after_this_instant("end", self._clock.stop)
 
-    def conclude(self, end_s: float) -> None:
-        """Evaluate the model that a run ends with."""
-        self._evaluator.evaluate(end_s, self.cycle)
+    def conclude(self, end_s: float, evaluator: Evaluator | None = None) -> None:
+        """Evaluate the model that a run ends with, by its own evaluator or another one."""
+        (evaluator or self._evaluator).evaluate(end_s, self.cycle)
         self._note_spending(end_s)
 
     def periodic(self, stop_s: float) -> Process:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from learning.own.raised import ANYTHING
@@ -153,6 +154,15 @@ class Simulation:
         self._progress.follow(self.clients.planned)
         stage.announce(self.clock, self._facts)
         stage.evaluate_periodically(self.clock, self._progress)
+
+    def evaluated_beside(self) -> Callable[[], None]:
+        """Compute what an evaluation of the model as it is measures; return what tells of it.
+
+        The tables alone are told of it, and neither observers, invariants nor the journal, so that
+        a run that goes on does not know of it.
+        """
+        evaluator = self.evaluator.beside(Facts(self.trace))
+        return partial(self._progress.conclude, self.clock.now, evaluator)
 
     @property
     def end_s(self) -> float:

@@ -116,8 +116,8 @@ def stop_on_interrupt(
     """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``.
 
     Unless it is ``patient``, an event that takes longer than PATIENCE_S after a signal is broken
-    off. A second signal ends it at once; where that does not get through in ``grace_s`` (GRACE_S),
-    the process ends.
+    off, and a run that ends at one evaluates its model. A second signal ends it at once; where that
+    does not get through in ``grace_s`` (GRACE_S), the process ends.
     """
     asked = False
     over = threading.Event()
@@ -141,9 +141,9 @@ def stop_on_interrupt(
         def event(self, number: int, time_s: float) -> None:
             if asked:
                 over.set()
-                raise Interrupted("stopped")
+                raise Interrupted("stopped", in_haste=patient)
             if time.monotonic() > until:
-                raise Interrupted("its wall time is over: stopped")
+                raise Interrupted("its wall time is over: stopped", in_haste=patient)
 
     try:
         with on_signals(ask):

@@ -15,6 +15,7 @@ import scenarios
 from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
+from learning.own.raised import ANYTHING
 from learning.requests.decide import Agent
 from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
@@ -43,6 +44,7 @@ from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.checkpoint import JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import BuildSequence
+from sim.execution.interrupt import PATIENCE_S
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
@@ -233,6 +235,7 @@ class Run(Observer):
         except Interrupted as why:
             with claim.as_run_failure(self.place):
                 self._save()
+                self._evaluate_beside(why)
                 self._write(self._result(status.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
@@ -267,6 +270,32 @@ class Run(Observer):
             self._keep_failed(lacking, Code.NO_MEMORY)
             raise SimulationError(lacking, Code.NO_MEMORY) from None
         return result
+
+    def _evaluate_beside(self, why: Interrupted) -> None:
+        """Evaluate the model of an interrupted run for its tables, if that is soon done.
+
+        What is trained for that is saved; the run goes on as if nothing else had been. In a replay
+        the model is that of a time before the checkpoint.
+        """
+        simulation = self.simulation
+        learner = self.built.learner
+        is_replay = self._event < simulation.journal.event
+        is_long = simulation.evaluator.took_s > PATIENCE_S
+        if self.place is None or why.in_haste or not learner.measures or is_replay or is_long:
+            return
+        learner.values.trains_until_s = time.monotonic() + PATIENCE_S
+        tell = None
+        try:
+            tell = simulation.evaluated_beside()
+        except KeyboardInterrupt:
+            raise Interrupted(self._how_to_resume("stopped at once")) from None
+        except ANYTHING as error:  # of a method of one's own, too; its run has not failed by it
+            LOG.info("not evaluated when it was interrupted: %s", error)
+        finally:
+            learner.values.trains_until_s = math.inf
+        self._save()
+        if tell is not None:
+            tell()
 
     @property
     def _replayed(self) -> str:

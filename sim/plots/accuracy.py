@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from learning.requests.cluster import Floats
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
 from sim.analysis.curves import What as Curve
 from sim.analysis.figures import bounds_of
@@ -167,6 +168,7 @@ class _Pen:
             x = curve.x / self.unit.scale
             behind(self.axes, line=label, run=run, **{across: x, self.what: curve.values})
         if len(each) == 1:
+            self._mark_end(each[0].x, each[0].values, look)
             return drawn[0]
         band = over_seeds(each, bounds_of(f"{self.what}_final"))
         band = band if self.most is None else band.thinned(self.most)
@@ -178,7 +180,13 @@ class _Pen:
             self.axes.fill_between(x, band.low, band.high, step="post", linewidth=0, **shade)
         shown = {across: x, self.what: band.mean}
         behind(self.axes, line=label, mean_of=len(each), **shown, **ends)
+        self._mark_end(band.x, band.mean, look)
         return line
+
+    def _mark_end(self, x: Floats, values: Floats, look: Look) -> None:
+        """Mark the last value, which as the end of a step has no width."""
+        last = x[-1] / self.unit.scale, values[-1]
+        self.axes.scatter(*last, s=12.0, color=colour(look.hue), zorder=3, clip_on=False)
 
 
 def _name_values(axes: Axes, what: Curve, most: float) -> None:

@@ -30,4 +30,6 @@ def still(chart: Chart) -> Picture:
         line = chart.lines[curve.line]
         x = np.append(chart.scaled(curve.band.x, view.over), end)
         shapes.append(frame.steps(x, mean, f"mean hue-{line.hue}", line.dash))
+        # As the end of a step the last value has no width.
+        shapes.append(frame.dots(x[-2:-1], mean[-1:], f"hue-{line.hue}"))
     return frame.picture(shapes)

@@ -81,7 +81,7 @@ class Inbox(Observer):
     def event(self, number: int, time_s: float) -> None:
         """End the run if that was asked for."""
         if self._stopped:
-            raise Interrupted("stopped on request")
+            raise Interrupted("stopped on request", in_haste=True)
 
 
 GRACE_S = 30.0
@@ -285,7 +285,7 @@ class _Watch(Observer):
             self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
             self._reached = now
         if now - self._first > self._limit_s:
-            raise Interrupted("that is enough")
+            raise Interrupted("that is enough", in_haste=True)
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Take down how far the run has come, in time and in cycles."""

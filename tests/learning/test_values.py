@@ -71,6 +71,19 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
             ask()
 
 
+def test_a_training_for_which_there_is_no_time_is_left_and_what_was_trained_is_there():
+    values = Numbers()
+    trained = Operation(ONE.place, trains=True)
+    known, unknown = values.make(trained), values.make(TRAIN, values.make(ONE))
+    values.force(known)
+    values.trains_until_s = 0.0
+    assert values.force(values.make(ADD, known, known))["x"].item() == 2
+    with pytest.raises(TimeoutError, match="no time is left for 'train'"):
+        values.force(unknown)
+    values.trains_until_s = math.inf
+    assert values.force(unknown)["x"].item() == 2.25
+
+
 def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
     first = Numbers()
     second = Numbers()

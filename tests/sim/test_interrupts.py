@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import scenarios
 import sim
-from tests.kit.folders import cut, held
+from tests.kit.folders import Each, cut, held
 from tests.kit.processes import wait_until
 from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
@@ -43,6 +44,105 @@ def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
     for text in ("soon", "0"):
         refused = leomix("run", "paper-slots", "-o", tmp_path / "none", "--max-wall", text)
         assert (refused.status, f"--max-wall {text}:" in refused.err) == (2, True)
+
+
+ONE_BELOW = {
+    "start": "2026-08-22T12:00:00Z",
+    "stop": {"days": 0.1},
+    "orbit": {"source": "keplerian", "semi_major_axis_km": 42164, "inclination_deg": 0.05},
+    "ground": {
+        "clusters": [{"name": "A", "latitude_deg": 10, "longitude_deg": 165, "devices": 2}],
+    },
+    "compute": {"seconds_per_round": 60},
+    "learning": {"step_size": 0.3, "rounds": {"per_gap_max": 3}},
+}
+"""A client that is always in contact: a model is tested once an hour."""
+
+
+def at_time(time_s, *, in_haste=False):
+    """Interrupt a run at its first event from a time on."""
+
+    def stop(now_s):
+        if now_s >= time_s:
+            raise sim.Interrupted("asked for", in_haste=in_haste)
+
+    return [Each(stop, of_time=True)]
+
+
+def evaluated(result):
+    pooled = result.metrics[result.metrics.scope == "global"]
+    return dict(zip(pooled.time_s, zip(pooled.accuracy, pooled.loss, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedbuff", "local"])
+def test_an_interrupted_run_is_evaluated_for_its_tables_alone(method, tmp_path):
+    """As an undisturbed run would be at that time; the resumed run knows nothing of it."""
+    learning = {"method": method, "model": {"kind": "vector-mlp"}}
+    scenario = scenarios.from_dict(merged(ONE_BELOW, {"learning": learning}))
+    whole = sim.run(scenario, tmp_path / "whole")
+    place, told = tmp_path / "run", []
+
+    class Told(sim.Observer):
+        def evaluated(self, time_s, cycle, accuracy):
+            told.append(time_s)
+
+    with pytest.raises(sim.Interrupted, match="--resume"):
+        sim.run(scenario, place, observers=[*at_time(1500.0), Told()])
+    begun, ended = evaluated(sim.load(place))
+    assert (begun, told) == (0.0, [0.0]) and 1500.0 <= ended < 3600.0
+    often = merged(ONE_BELOW, {"learning": learning | {"evaluate_every_hours": ended / 3600}})
+    same = evaluated(sim.run(scenarios.from_dict(often)))
+    assert evaluated(sim.load(place))[ended] == pytest.approx(same[ended], rel=1e-6)
+    resumed = sim.run(scenario, place, resume=True)
+    assert resumed.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
+    assert resumed.manifest["spent"] == whole.manifest["spent"]
+    assert ended not in evaluated(resumed)
+    assert held(place) == held(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("why", ["in haste", "it takes long", "it fails"])
+def test_of_a_run_that_was_evaluated_at_its_start_alone_nothing_is_said(
+    why, leomix, tmp_path, monkeypatch
+):
+    """No verdict, no level and no final figure; the interruption is said as ever."""
+    if why == "it takes long":
+        monkeypatch.setattr("sim.execution.running.PATIENCE_S", -1.0)
+    learning = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+    learning |= {"metrics": [f"{__name__}:fails_later"]} if why == "it fails" else {}
+    scenario = scenarios.from_dict(merged(ONE_BELOW, {"learning": learning}))
+    folders = [tmp_path / name for name in "ab"]
+    for folder, time_s in zip(folders, (1500.0, 2000.0), strict=True):
+        CALLS.clear()
+        with pytest.raises(sim.Interrupted, match=r"asked for at 0\.\d\d h; go on with"):
+            sim.run(scenario, folder, observers=at_time(time_s, in_haste=why == "in haste"))
+        assert list(evaluated(sim.load(folder))) == [0.0]
+    summary = sim.load(folders[0]).summary
+    assert {value for key, value in summary.items() if key.endswith("_final")} == {None}
+    shown = leomix("show", folders[0])
+    assert shown.out.startswith(
+        "Interrupted after 0.02 of 0.1 days: it goes on with --resume. 0.02"
+    )
+    assert "at the start, not evaluated since" in shown.out
+    for done in (shown, leomix("compare", *folders), leomix("compare", folders[0])):
+        assert done.status == 0, done.err
+        assert not VERDICT.search(done.out), done.out
+    assert leomix("report", folders[0]).status == 0
+    page = (folders[0] / "report.html").read_text()
+    assert not VERDICT.search(re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL))
+    assert "evaluated a first time" in leomix("why", folders[0], "--no-try").err
+
+
+VERDICT = re.compile(
+    "(?i)learnt beyond|risen|at best|stays at|rises|is best|ahead of|time-averaged"
+)
+CALLS = []
+
+
+def fails_later(logits, labels):
+    CALLS.append(len(labels))
+    if len(CALLS) > 1:
+        raise ValueError("not now")
+    return 0.0
 
 
 # -- processes that are asked to end

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -158,7 +159,10 @@ def test_of_several_seeds_the_mean_is_drawn_with_its_interval(runs):
     half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / np.sqrt(3)
     assert edges.max() == pytest.approx(mean.max() + half, abs=1e-6)
     assert edges.min() == pytest.approx(max(0.0, mean.min() - half), abs=1e-6)
-    assert not comparison.accuracy({"two": each[:2]}).collections
+    two = comparison.accuracy({"two": each[:2]})
+    assert not [one for one in two.collections if isinstance(one, PolyCollection)]
+    [[x, y]] = axes.collections[-1].get_offsets()  # the end of the last step, which has no width
+    assert (x, y) == pytest.approx((axes.lines[3].get_xdata()[-1], mean[-1]))
 
 
 def rescored(run, by):

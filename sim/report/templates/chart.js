@@ -236,6 +236,12 @@ for (const box of document.querySelectorAll(".curves")) {
     for (const curve of curves) inside.append(make("path", {
       d: path(curve.x, curve.mean, curve.end), "stroke-dasharray": DASHES[line(curve).dash % 4],
       class: `mean hue-${line(curve).hue}${state.near !== null && state.near !== curve.line ? " far" : ""}`}));
+    // As the end of a step the last value has no width.
+    for (const curve of curves) {
+      const x = curve.x[curve.x.length - 1], y = curve.mean[curve.x.length - 1];
+      if (x >= state.from && x <= state.to && Number.isFinite(y)) svg.append(make("circle", {
+        cx: frame.x(x), cy: frame.y(y), r: 3, class: `here hue-${line(curve).hue}`}));
+    }
     if (targeted() && state.target) svg.append(...targetDots());
     if (room.labelled) svg.append(...labels(curves));
     svg.append(make("g", {class: "cursor"}));
