@@ -341,7 +341,9 @@ def build_task(config: LearningConfig) -> Task:
 def _shared(sets: Mapping[str, SampleArrays], config: LearningConfig) -> dict[str, Samples]:
     """Return samples as tensors, by cluster; features that clusters share stay one object."""
     made = {name: to_tensors(arrays, config) for name, arrays in sets.items()}
-    first = {id(arrays.x): made[name].x for name, arrays in reversed([*sets.items()])}
+    first: dict[int, Tensor] = {}
+    for name, own in made.items():
+        first.setdefault(id(sets[name].x), own.x)
     return {name: own._replace(x=first[id(sets[name].x)]) for name, own in made.items()}
 
 
