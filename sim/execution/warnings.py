@@ -43,11 +43,7 @@ keeps it from them: more than now, and more than the 1 / C that any draw has und
 few trial samples the shares of an even gate differ by less."""
 
 UNIFORM = 0.25
-"""How far from 1 (uniform data) towards C (all at home) the mean density ratio has to lie.
-
-On the digits of docs/annex/results.md EMS-FL loses below it, with 40 % of the data at home in four
-clusters, and still gains above it, with 70 %.
-"""
+"""How far from 1 (uniform data) towards C (all at home) the mean density ratio has to lie."""
 
 
 def warnings_of(
@@ -172,8 +168,8 @@ def _conditions(assignments: pa.Table, method: Method) -> Iterator[Statement]:
             Code.NO_ADVANTAGE,
             "",
             "own gate mass {start:.2f} at the start, {end:.2f} at the end: the gate sends much of "
-            "a cluster's data to experts that others train, so that EMS-FL has little to gain over "
-            "the synchronous baseline here",
+            "a cluster's data to experts that others train, so that EMS-FL may gain less over the "
+            "synchronous baseline",
             start=ends["start"].own_mass,
             end=ends["end"].own_mass,
         )
