@@ -35,7 +35,7 @@ from sim.trace.tables import pieces_of, pooled_metrics
 from statements import Code, Lower, Other, Remedy, Remove, Set, Statement
 
 LOW_MASS = 0.8
-"""Own gate mass below which a cluster's data mostly goes to experts that others train."""
+"""Own gate mass below which much of a cluster's data goes to experts that others train."""
 
 AWAY = 0.1
 """How much more of the gate's mass is on own experts if all are at home, where it is the draw that
