@@ -50,6 +50,8 @@ class Progress(Bar, Observer):
         if pooled["time_s"] > 0.0:
             self._measured = followed(pooled, judged, of_validation=validates, digits=3)
         self._next_look = -math.inf
+        if not self.quiet:
+            self._show(time.monotonic())
 
     def event(self, number: int, time_s: float) -> None:
         """Show how far the run is: after every event, so it must be cheap."""

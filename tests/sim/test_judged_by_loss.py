@@ -69,9 +69,12 @@ def test_a_bar_shows_the_loss_first(place):
             shown.append(text)
 
     apart = {"validation_loss": 2.5, "validation_accuracy": 0.25}
+    at = {"time_s": 900.0, "span_s": 3600.0, "cycle": 1, "cycles": 4, "rounds": 0}
     with Bar(scenario(place), quiet=False) as bar:
+        bar.follows(lambda: {**at, "most_rounds": None, "next_test_s": 1800.0})
+        bar.event(1, 900.0)
         bar.measured([{"time_s": 900.0, "cycle": 1, "loss": 3.25, "accuracy": 0.125, **apart}])
-    assert "cycle 1 of 4, loss 3.250, tokens right 0.125" in shown[-1]
+    assert "cycle 1 of 4" in shown[-1] and shown[-1].endswith("; loss 3.250, tokens right 0.125")
 
 
 def test_a_comparison_ranks_by_the_loss(leomix, folders):

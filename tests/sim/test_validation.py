@@ -219,7 +219,7 @@ def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by
         result = sim.run(plain(share), tmp_path, observers=[bar])
     rows = pooled(result)
     last = rows[said.replace(" ", "_")].iloc[-1]
-    assert f", {said} {last:.3f}" in shown[-1]
+    assert f"; {said} {last:.3f}" in shown[-1]
     logged = (tmp_path / "run.log").read_text()
     assert f"cycle 8: {said} {last:.4f}" in logged
 
