@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -200,7 +200,10 @@ _NEEDED = ("latitude_deg", "longitude_deg")
 # What others call our columns, but for case, separators and units; of names, the first that is
 # there.
 _CALLED = {
-    "name": ("name", "title", "id"),
+    "name": (
+        *("name", "title", "site", "sitename", "station", "stationname", "groundstation"),
+        *("label", "id"),
+    ),
     "latitude_deg": ("latitude", "lat"),
     "longitude_deg": ("longitude", "lon", "lng", "long"),
     "altitude_m": ("altitude", "alt"),
@@ -210,16 +213,25 @@ _CALLED = {
         *("elevationmask", "elevmask", "elmask", "maskelevation", "elevationmaskangle"),
     ),
 }
-_SHORT = {"el": "elev", **dict.fromkeys(("hae", "msl", "asl", "amsl", "masl"), "height")}
+_SHORT = {
+    **dict.fromkeys(("el", "ele", "elv"), "elev"),
+    **dict.fromkeys(("hae", "msl", "asl", "amsl", "masl"), "height"),
+}
 _LIKELY = {
     "elev": ("min_elevation_deg", "altitude_m"),
-    **dict.fromkeys(("mask", "horizon"), ("min_elevation_deg",)),
+    **dict.fromkeys(
+        ("mask", "horizon", "cutoff", "minangle", "minimumangle"), ("min_elevation_deg",)
+    ),
     **dict.fromkeys(("altitude", "height"), ("altitude_m",)),
     **{column.removesuffix("_deg"): (column,) for column in _NEEDED},
 }
 """What a word may mean that holds one of these, if it is none of those."""
 _CLOSE = 0.8
 """Similarity, by difflib, from which on a word is a misspelt one of our columns."""
+_UNIT_BEHIND = re.compile(r"[+-]?[\d.,]+\s*([^\d\s.,]+)")
+"""A cell with a unit."""
+_ROUNDED_DEG = 0.1
+"""By which properties may differ from coordinates: they are for people."""
 MOST_SITES = 100_000
 """Places of a file: their windows would not fit into memory."""
 
@@ -227,22 +239,23 @@ MOST_SITES = 100_000
 def read_sites(
     path: str | PathLike[str], on_unused: Callable[[str], None] | None = None
 ) -> list[Site]:
-    """Sites of a table in UTF-8, in its order, or the points of a file .geojson (RFC 7946).
+    """Sites of a table in UTF-8, in its order, or the points of GeoJSON (RFC 7946).
 
     The header names the columns: latitude_deg, longitude_deg, and if wanted name (else "0", "1",
     ... by row), altitude_m (else 0) and min_elevation_deg (else none; so are empty cells of these
     two). Other spellings and units are read where they are clear, as Lat, altitude_km and
     minElevation; a column that may mean one of these is refused, and `on_unused` is told once of
     those that mean something else. Separators, blank lines and comments are as of `read_windows`.
-    In GeoJSON, a FeatureCollection or one Feature, the columns are properties of the points, the
-    name may be title or id, and the altitude the third coordinate; null counts as absent.
+    In GeoJSON, a FeatureCollection, a list of Features or one, the columns are properties of the
+    points, the name may be title or id, and the altitude the third coordinate; null counts as
+    absent. The content decides, not the file's name.
 
     Raises TableError (a ValueError) that starts `file:line:` for such a column, or a missing one, a
     cell that is not a number or out of the ranges of `Site`, a name that comes twice, or no site;
     OSError when the file cannot be read. Of GeoJSON errors name the feature by its number, from 1.
     """
     text = read_text(path)
-    if fspath(path).lower().endswith((".geojson", ".json")):
+    if text.lstrip().startswith(("{", "[")):
         table = _points(text, fspath(path))
     else:
         table = _table(text, fspath(path), on_unused or (lambda _: None))
@@ -270,6 +283,8 @@ def _without_horizon(row: Row) -> tuple[Row, Horizon | None]:
     text = row.cells.get("min_elevation_deg", "")
     if len(text.split()) < 2 and not {";", ":", "["} & set(text):
         return row, None
+    if row.decimal_comma and not text.startswith("["):
+        text = text.replace(",", ".")
     try:
         horizon = Horizon.of(horizon_of_text(text, "min_elevation_deg"))
     except ValueError as error:
@@ -294,7 +309,8 @@ def _table(text: str, path: str, on_unused: Callable[[str], None]) -> Table:
             raise table.error(f"columns {both} both say {column}; keep one of them")
     for column in _NEEDED:
         if column not in said:
-            raise table.error(f"column {column!r} is missing; add it")
+            there = shown(" ".join(table.columns))
+            raise table.error(f"column {column!r} is missing; add it, or rename it in {there}")
     if others := [word for word in table.columns if _meaning(word) is None]:
         columns = ", ".join(map(shown, others))
         on_unused(str(table.error(f"columns that say nothing of a place are left out: {columns}")))
@@ -310,24 +326,45 @@ def _points(text: str, path: str) -> Table:
     source = f"{path}:feature"
     try:
         whole = json.loads(text)
-        features = [whole] if whole.get("type") == "Feature" else whole["features"]
+        if isinstance(whole, list):
+            features = whole
+        else:
+            features = [whole] if whole.get("type") == "Feature" else whole["features"]
         geometries = [feature.get("geometry") or {} for feature in features]
         points = [
             geometry.get("coordinates") if geometry.get("type", "Point") == "Point" else None
             for geometry in geometries
         ]
-        given = [
-            {"id": feature.get("id"), **(feature.get("properties") or {})} for feature in features
-        ]
+        given = [_said_of(feature) for feature in features]
     except json.JSONDecodeError as error:
         raise TableError(f"{path}:{error.lineno}: {no_json(error, text)}") from None
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         problem = "no GeoJSON with a list of features that are points"
         raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
+    if features and not any(geometries) and isinstance(whole, list):
+        problem = "a JSON list of other things than GeoJSON has"
+        raise TableError(
+            f"{path}:1: {problem}; give a CSV file with the columns {', '.join(_COLUMNS)}, or "
+            "GeoJSON's features"
+        )
     if not 0 < len(features) <= MOST_SITES:
         raise TableError(f"{path}:1: has {len(features)} features; give 1 to {MOST_SITES}")
     numbered = enumerate(zip(points, given, strict=True), 1)
     return Table(source, 1, _COLUMNS, (_point(source, *point) for point in numbered))
+
+
+def _said_of(feature: dict[str, Any]) -> dict[str, Any]:
+    """What a feature says beside its geometry; words inside of others follow these."""
+    beside = {
+        word: value
+        for word, value in feature.items()
+        if word not in ("type", "geometry", "bbox", "properties")
+    }
+    said = {}
+    for word, value in {**beside, **(feature.get("properties") or {})}.items():
+        inner = value if isinstance(value, dict) else {}
+        said |= {f"{word} {part}": text for part, text in inner.items()} or {word: value}
+    return said
 
 
 def _point(source: str, number: int, point: tuple[Any, dict[str, Any]]) -> Row:
@@ -353,6 +390,8 @@ def _point(source: str, number: int, point: tuple[Any, dict[str, Any]]) -> Row:
     cells = {"name": str(number - 1), **at}
     for column in said:
         if column in _NEEDED:  # the coordinates say it
+            for word in said[column]:
+                _check_agrees(row, column, word, at)
             continue
         for word in said[column][:1] if column == "name" else said[column]:
             text = _said(row, column, word)
@@ -361,6 +400,20 @@ def _point(source: str, number: int, point: tuple[Any, dict[str, Any]]) -> Row:
                 raise row.error(f"{column} {text} {other} {cells[column]}; keep one of them")
             cells[column] = text
     return replace(row, cells=cells)
+
+
+def _check_agrees(row: Row, column: str, word: str, at: Mapping[str, str]) -> None:
+    """Refuse a property that says another angle than the coordinates; it may be rounded."""
+    try:
+        angles_deg = float(_said(row, column, word)), float(at[column])
+    except ValueError:
+        return
+    if abs((angles_deg[0] - angles_deg[1] + 180) % 360 - 180) > _ROUNDED_DEG:
+        text, coordinate = row.cells[word], at[column]
+        raise row.error(
+            f"{shown(word)} {text} is not that of the coordinates, {coordinate} (GeoJSON has the "
+            "longitude first); keep one of them"
+        )
 
 
 def _same(text: str, other: str) -> bool:
@@ -400,7 +453,9 @@ def _columns_of(
     said: dict[str, list[str]] = {}
     order = {name: place for place, name in enumerate(_CALLED["name"])}
     others = []
-    for word in sorted(words, key=lambda word: (word not in _COLUMNS, order.get(word.lower(), 0))):
+    for word in sorted(
+        words, key=lambda word: (word not in _COLUMNS, order.get(letters_of(word), 0))
+    ):
         if (meant := _meaning(word)) is None:
             others.append(word)
         else:
@@ -419,14 +474,9 @@ def _likely(word: str, missing: Sequence[str]) -> list[str]:
     """Which of the missing columns a word may mean that is none."""
     letters = letters_of(word)
     letters = _SHORT.get(letters, letters)
-    likely = [
-        column
-        for part, columns in _LIKELY.items()
-        if part in letters
-        for column in columns
-        if column in missing
-    ]
-    return likely[:2] or get_close_matches(word.lower(), missing, n=1, cutoff=_CLOSE)
+    meant = (columns for part, columns in _LIKELY.items() if part in letters)
+    likely = dict.fromkeys(column for columns in meant for column in columns if column in missing)
+    return [*likely][:2] or get_close_matches(word.lower(), missing, n=1, cutoff=_CLOSE)
 
 
 def _said(row: Row, column: str, word: str) -> str:
@@ -434,6 +484,10 @@ def _said(row: Row, column: str, word: str) -> str:
     if column == "name":
         return row.cells[word]
     _, factor = _meaning(word) or ("", 1.0)
+    unit, ours = ("km", 1000.0) if column == "altitude_m" else ("deg", 1.0)
+    behind = _UNIT_BEHIND.fullmatch(row.cells[word])
+    if behind and behind[1].lower() in UNITS[unit]:
+        return repr(row.in_unit(word, unit)[0] * ours)
     if factor == 1.0 or row.absent(word):
         return row.with_point(word)
     return repr(row.number(word) * factor)

@@ -24,6 +24,11 @@ _SEPARATORS = (",", ";", "\t")
 _BLANKS = re.compile(r"\s{2,}")
 _MOST_ABOVE = 50
 """Lines above a header that are looked through for it."""
+_NO_TABLE = {
+    "JSON": re.compile(r"\s*(\{|\[\s*(\{|$))"),
+    "XML or a web page": re.compile(r"\s*<[?!\w]"),
+}
+"""How texts begin that are no tables."""
 _RULE = re.compile(r"\s*[-=]{2}[-=\s]*")
 """The line of dashes that reports draw below a header."""
 _DATUM = re.compile(r"[+-]?\.?\d[\d\s.,:/+TZ-]*(?:e[+-]?\d+)?", re.IGNORECASE)
@@ -376,6 +381,9 @@ def _header(
     if not lines:
         raise TableError(f"{source}:1: {NO_ROWS}")
     number, line = lines[0]
+    if form := next((form for form, begin in _NO_TABLE.items() if begin.match(line)), None):
+        columns = f" with the columns {', '.join(needed)}" if needed else ""
+        raise TableError(f"{source}:{number}: {form} instead of a table; give a table{columns}")
     separator = max(_SEPARATORS, key=line.count)
     form = _Form(separator if separator in line or not _BLANKS.search(line.strip()) else None)
     try:

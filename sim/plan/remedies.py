@@ -94,9 +94,8 @@ def less_rain(world: World, direction: str) -> Iterator[Raise]:
     values: Any = world.resolved_link.get(direction)
     if isinstance(values, Mapping) and values.get("atmosphere") == "itu":
         now_pct = values["exceedance_pct"]
-        if now_pct < EXCEEDANCE_PCT.high:
-            to_pct = min(10 * now_pct, EXCEEDANCE_PCT.high)
-            yield Raise(f"link.{direction}.exceedance_pct", now=now_pct, to=to_pct)
+        if now_pct < EXCEEDANCE_PCT.high:  # how far it has to go depends on place and band
+            yield Raise(f"link.{direction}.exceedance_pct", now=now_pct)
 
 
 def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:

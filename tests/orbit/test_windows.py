@@ -289,7 +289,7 @@ def test_points_of_geojson_are_sites(tmp_path):
         orbit.Site("A", 47.0, 8.5, 500.0, 5.0),
         orbit.Site("B", -33.0, -70.0),
     ]
-    said = {"Name": "C", "ALTITUDE_M": "120", "latitude_deg": 1, "description": "dish"}
+    said = {"Name": "C", "ALTITUDE_M": "120", "latitude_deg": 47, "description": "dish"}
     here = {"type": "Point", "coordinates": [8.5, 47.0]}
     path.write_text(json.dumps({"features": [{"geometry": here, "properties": said}]}))
     assert orbit.read_sites(path) == [orbit.Site("C", 47.0, 8.5, 120.0)]
@@ -308,6 +308,7 @@ def test_points_of_geojson_are_sites(tmp_path):
         (json.dumps({"features": [{"geometry": None}]}), "feature:1: is no point"),
         (json.dumps({"features": [{"geometry": {"coordinates": [8, None]}}]}), "1: is no point"),
         ("[1]", "stations.geojson:1: no GeoJSON with a list of features"),
+        ('[{"lat": 1, "lon": 2}]', "1: a JSON list of other things than GeoJSON has; give a CSV"),
         ("[" * 100_000, "stations.geojson:1: no GeoJSON with a list of features"),
         (json.dumps({"features": []}), "stations.geojson:1: has 0 features"),
         (json.dumps({"features": [{"geometry": {"coordinates": [1]}}]}), "feature:1: is no point"),
@@ -337,11 +338,19 @@ WORDS = (
     ("altitudeKm", "4.2", "altitude_m", 4200.0),
     ("Altitude [ft]", "100", "altitude_m", 30.48),
 )
+WITH_UNITS = (
+    ("minElevation", "25 deg", "min_elevation_deg", 25.0),
+    ("min_elevation_deg", "25°", "min_elevation_deg", 25.0),
+    ("alt", "4.2 km", "altitude_m", 4200.0),
+)
 UNCLEAR = (
     ("elevation", "'min_elevation_deg' or 'altitude_m'"),
     ("elevation_m", "'min_elevation_deg' or 'altitude_m'"),
     ("Elev", "'min_elevation_deg' or 'altitude_m'"),
     ("el", "'min_elevation_deg' or 'altitude_m'"),
+    ("ele", "'min_elevation_deg' or 'altitude_m'"),
+    ("cutoff_angle", "'min_elevation_deg'"),
+    ("horizon_mask", "'min_elevation_deg'"),
     ("height", "'altitude_m'"),
     ("MASL", "'altitude_m'"),
     ("antenna_height_m", "'altitude_m'"),
@@ -374,6 +383,14 @@ def test_a_word_for_altitude_or_mask_is_read_where_it_is_clear(tmp_path, word, s
     assert orbit.read_sites(table) == [site]
 
 
+@pytest.mark.parametrize(("word", "said", "column", "value"), WITH_UNITS)
+def test_a_cell_of_a_place_may_have_its_unit_behind_it(tmp_path, word, said, column, value):
+    (site,) = orbit.read_sites(_geojson(tmp_path, _feature({"name": "M", word: said})))
+    assert getattr(site, column) == pytest.approx(value, rel=1e-15)
+    table = _written(tmp_path, f"name,lat,lon,{word}\nM,48.1°,11.6 deg,{said}\n")
+    assert orbit.read_sites(table) == [site]
+
+
 @pytest.mark.parametrize(("word", "meant"), UNCLEAR)
 def test_a_word_that_may_be_altitude_or_mask_is_refused_by_name(tmp_path, word, meant):
     words = rf"'{re.escape(word)}' is unknown; did you mean {meant}\? Rename it, or leave it out"
@@ -400,6 +417,14 @@ def test_what_a_feature_says_of_other_things_is_passed_over_and_of_one_thing_twi
     ):
         twice = _feature(same["properties"] | more, high)
         refused(rf"places\.geojson:feature:1: {words}", orbit.read_sites, _geojson(tmp_path, twice))
+    inner = _geojson(tmp_path, _feature({"name": "M", "antenna": {"min_elevation": 5}}))
+    refused("'antenna min_elevation' is unknown; did you mean", orbit.read_sites, inner)
+    beside = _geojson(tmp_path, _feature({"name": "M"}, high, min_elevation_deg=5))
+    assert orbit.read_sites(beside) == [site]
+    angles = {"name": "M", "el_min_deg": 5, "lat": 48.14, "lng": 371.6, "longitude": "11 E"}
+    assert orbit.read_sites(_geojson(tmp_path, _feature(angles, high))) == [site]
+    swapped = _geojson(tmp_path, _feature({"lat": 11.6, "lon": 48.1}))
+    refused("'lat' 11.6 is not that of the coordinates, 48.1 ", orbit.read_sites, swapped)
     wrong = _geojson(tmp_path, _feature({"minElevation": "ten"}))
     refused("feature:1: min_elevation_deg 'ten' is not a number", orbit.read_sites, wrong)
     table = _written(tmp_path, "lat,lon,alt,altitude_m\n48.1,11.6,1,2\n")
@@ -411,12 +436,15 @@ def test_a_feature_alone_is_a_place_with_its_title_or_id_for_a_name(tmp_path):
     for feature, name in (
         (_feature({"name": "N", "title": "T", "id": 7}, id="F"), "N"),
         (_feature({"title": "T", "id": 7}), "T"),
+        (_feature({"id": 7, "station_name": "S"}), "S"),
         (_feature({"id": 7}, id="F"), "7"),
         (_feature(None, id="F"), "F"),
         (_feature({}), "0"),
     ):
         path.write_text(json.dumps(feature))
         assert orbit.read_sites(path) == [orbit.Site(name, 48.1, 11.6)]
+    path.write_text(json.dumps([_feature({"name": "A"}), _feature({})]))
+    assert [site.name for site in orbit.read_sites(path)] == ["A", "1"]
     path.write_text("\n".join([json.dumps(_feature({}))] * 2))
     refused(r"one\.json:2: JSON lines, a value in each line; put", orbit.read_sites, path)
 
@@ -435,6 +463,18 @@ TABLES_OF_PLACES = {
 def test_places_are_read_from_every_table_that_windows_are_read_from(tmp_path, text):
     told = [orbit.Site("M", 48.1, 11.6, 500.0), orbit.Site("N", -3.0, 1.0)]
     assert orbit.read_sites(_written(tmp_path, text)) == told
+
+
+def test_the_content_of_a_file_of_places_decides_its_form(tmp_path):
+    table, points = tmp_path / "places.json", tmp_path / "places.csv"
+    table.write_text("name,lat,lon\nM,48.1,11.6\n")
+    points.write_text(json.dumps(_feature({"name": "M"})))
+    assert orbit.read_sites(table) == orbit.read_sites(points) == [orbit.Site("M", 48.1, 11.6)]
+    for text, form in (('[{"start": 1}]', "JSON"), ("<?xml?>\n<GSs>\n", "XML or a web page")):
+        words = rf"table\.csv:1: {form} instead of a table; give a table with the columns "
+        refused(f"{words}satellite, site", orbit.read_windows, _written(tmp_path, text))
+        refused(f"{words}a, b, start", orbit.read_isl_windows, _written(tmp_path, text))
+    refused(f"{words}name, lat", orbit.read_sites, _written(tmp_path, text))
 
 
 def test_further_columns_of_places_are_told_once_and_not_refused(tmp_path):

@@ -168,7 +168,8 @@ def test_rain_that_lets_nothing_through_is_named_and_a_lower_mask_is_not(leomix,
     done = leomix("validate", tmp_path / "mine.yaml")
     assert "never fits" in done.out and "lower orbit.min_elevation_deg" not in done.out
     [said] = re.findall(r"link.downlink: nothing gets through.*", done.err)
-    assert "raise link.downlink.exceedance_pct (0.1) to 1" in said
+    # How far up it has to go is not known: ten times as much may still carry nothing.
+    assert said.endswith("raise link.downlink.exceedance_pct (0.1)")
     clear_mbps = float(re.search(r"a clear sky carries ([\d.]+) Mbit/s", said)[1])
     # In a sky without rain it carries that where a satellite stands highest, or a better mode.
     dry = merged(mine, {"link": {"downlink": {"atmosphere": "cosecant", "exceedance_pct": None}}})
