@@ -153,10 +153,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _interrupt_again(unraisable: Any) -> None:
     """Interrupt anew where Python has caught an interrupt itself, as in a callback of an import."""
-    if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        threading.Timer(0.01, _thread.interrupt_main).start()  # now it would be caught again
-    else:
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
+        return
+    delay_s = 0.01  # now it would be caught again
+    while True:
+        try:
+            threading.Timer(delay_s, _thread.interrupt_main).start()
+            return
+        except KeyboardInterrupt:  # on a busy machine it comes before this has returned, and is lost
+            delay_s *= 2
 
 
 def _open_streams() -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from learning.files import checksum_of, read_object
 from learning.own.raised import cause_of
+from scenarios.errors import ScenarioError
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, RUNNING
@@ -324,10 +325,20 @@ def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
 @contextmanager
 def as_written(folders: Sequence[Path]) -> Iterator[None]:
     """Turn the errors of a damaged, foreign or much older folder into InputError."""
+    names = ", ".join(map(str, dict.fromkeys(folders)))
     try:
         yield
+    except ScenarioError as error:
+        if error.place not in (None, Place()):  # what is given with the command
+            raise
+        raise InputError.of_file(
+            names,
+            Code.WRONG_FILE,
+            "the scenario in its manifest cannot be used ({why})",
+            Other(said="run the scenario anew"),
+            why=str(error),
+        ) from error
     except DAMAGE as error:
-        names = ", ".join(map(str, folders))
         raise InputError.of_file(
             names,
             Code.WRONG_FILE,

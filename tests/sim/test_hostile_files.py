@@ -699,6 +699,17 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
         assert found.err.startswith(line) and len(found.err) < len(line) + 150
 
 
+@pytest.mark.parametrize("line", ["report {}", "export {} --to profile", "export {} --to czml"])
+def test_an_odd_scenario_in_a_manifest_is_refused_by_its_folder(leomix, runs, tmp_path, line):
+    file = runs.copy("orbit-timing", tmp_path) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["scenario"]["orbit"]["min_contact_s"] = LONG
+    file.write_text(json.dumps(manifest))
+    found = leomix(*line.format(file.parent).split())
+    refused(found, f"leomix: {file.parent}: the scenario", "min_contact_s", "run the scenario anew")
+    assert len(found.err) < 500
+
+
 @pytest.mark.parametrize(("old", "new"), NOT_OURS, ids=lambda text: text[:50])
 @pytest.mark.quick(3)
 def test_a_manifest_that_is_not_ours_is_one_line(leomix, runs, tmp_path, old, new):

@@ -218,6 +218,11 @@ def call_back():
     seen = weakref.ref(thing, lambda _: Interrupt().__set_name__(None, None))
     del thing
 
+def start_slowly():
+    import threading
+    start = threading.Thread.start
+    threading.Thread.start = lambda thread: (start(thread), time.sleep(0.05))
+
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r}:
@@ -232,6 +237,7 @@ HOW = {
     "amid an import": "Interrupt().__set_name__(None, None)",
     "amid a class": "type('Made', (), {'one': Interrupt()})",
     "amid a callback": "call_back()",
+    "amid a callback of a busy machine": "start_slowly(); call_back()",
 }
 """Where Python makes another exception of it, or swallows it."""
 
