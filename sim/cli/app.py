@@ -161,7 +161,7 @@ def _interrupt_again(unraisable: Any) -> None:
         try:
             threading.Timer(delay_s, _thread.interrupt_main).start()
             return
-        except KeyboardInterrupt:  # on a busy machine it comes before this has returned, and is lost
+        except KeyboardInterrupt:  # it came too soon, as on a busy machine, and would be lost
             delay_s *= 2
 
 
