@@ -375,7 +375,9 @@ def _header(
     needed: Sequence[str],
 ) -> tuple[int, _Form, list[str]]:
     """Which of the lines is the header, how it separates columns, and their names."""
-    for place, (_, line) in enumerate(lines):
+    for place, (number, line) in enumerate(lines):
+        if len(line) > LONGEST_ROW:
+            raise TableError(f"{source}:{number}: {TOO_LONG}")
         if header := header_of(line, names, is_header):
             return place, *header
     if not lines:
@@ -399,6 +401,7 @@ def _header(
 
 
 _QUOTES = "check the quotation marks of this row"
+TOO_LONG = f"a row of more than {LONGEST_ROW} characters; give a shorter one"
 
 
 def _joined(lines: Iterator[tuple[int, str]], form: _Form, width: int) -> Iterator[tuple[int, str]]:
@@ -430,8 +433,7 @@ def _rows(
         if count > most_rows:
             raise TableError(f"{source}:{number}: more than {most_rows} rows; give a part of it")
         if len(line) > LONGEST_ROW:
-            what = f"a row of more than {LONGEST_ROW} characters; give a shorter one"
-            yield TableError(f"{source}:{number}: {what}")
+            yield TableError(f"{source}:{number}: {TOO_LONG}")
             continue
         try:
             cells = form.cells(line)
