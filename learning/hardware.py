@@ -89,6 +89,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return torchs or isinstance(error, MemoryError)
 
 
+def beyond_memory(needed: int) -> str:
+    """Say how much of the CPU's free memory so many bytes would be; "" where they fit into it."""
+    free = free_bytes("cpu")
+    if free is None or needed <= free:
+        return ""
+    return f"{needed / 2**30:.1f} GiB of {free / 2**30:.1f} free"
+
+
 def free_bytes(device: str) -> int | None:
     """Return the free memory of ``cpu`` or ``cuda`` in bytes, None where it is not known.
 

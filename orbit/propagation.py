@@ -17,7 +17,7 @@ from orbit.earth import EARTH_RADIUS_KM, EarthRotation, earth_rotation
 from orbit.history import History
 from orbit.satellite import Satellite
 from orbit.secular_j2 import SecularJ2
-from orbit.utc import DAY_S, Start
+from orbit.utc import DAY_S, Start, to_second
 
 
 class Source(Protocol):
@@ -51,7 +51,7 @@ def propagate(
     if error.any():
         first = int(np.flatnonzero(error)[0])
         raise ValueError(
-            f"SGP4 fails for {satellite.name!r} at {_text(start.utc(float(time_s[first])))}: "
+            f"SGP4 fails for {satellite.name!r} at {to_second(start.utc(float(time_s[first])))}: "
             f"{error_reason(int(error[first]))}; stay nearer to the epoch "
             f"{satellite.epoch:%Y-%m-%d}"
         )
@@ -176,8 +176,8 @@ class Failure:
         consequence = "it has no contacts there" if self.whole else "its contacts are cut there"
         last_utc = self.first_utc + timedelta(seconds=self.last_s - self.first_s)
         return (
-            f"SGP4 fails for {self.name!r} from {_text(self.first_utc)} to "
-            f"{_text(last_utc)} ({self.reason}), so {consequence}; use elements of a date "
+            f"SGP4 fails for {self.name!r} from {to_second(self.first_utc)} to "
+            f"{to_second(last_utc)} ({self.reason}), so {consequence}; use elements of a date "
             "nearer the span, or leave the satellite out"
         )
 
@@ -228,13 +228,9 @@ def failure(
     code = int(in_teme(satellite, start, np.array([tried_s]))[0][0])
     reason = error_reason(code) if code else "it failed on the way from the epoch"
     if good and good.fails_before and good.fails_after:
-        works = [_text(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
+        works = [to_second(start.utc(time_s)) for time_s in (good.first_s, good.last_s)]
         reason += f"; it works from {works[0]} to {works[1]}"
     return Failure(index, satellite.name, first_s, last_s, good is None, reason, start.utc(first_s))
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def fails_on_the_way(satellite: Satellite, start: Start, span_s: float) -> bool:

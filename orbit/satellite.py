@@ -9,7 +9,7 @@ from datetime import datetime
 from math import tau
 from typing import Any, Protocol, Self
 
-from orbit.utc import of_julian_date
+from orbit.utc import of_julian_date, to_second
 
 _DAY_MIN = 1440.0
 _LONGEST_NAME = 60
@@ -47,7 +47,7 @@ class Satellite:
 
     def __repr__(self) -> str:
         """One line, without the model."""
-        epoch = f"{self.epoch:%Y-%m-%dT%H:%M:%SZ}"
+        epoch = to_second(self.epoch)
         return f"Satellite({self.name!r}, norad_id={self.norad_id}, epoch={epoch})"
 
 

@@ -30,6 +30,11 @@ def utc(value: datetime, what: str) -> datetime:
     return value.astimezone(UTC)
 
 
+def to_second(moment: datetime, later_s: float = 0.0) -> str:
+    """The form of a time (UTC), some seconds after a moment, in messages: 2026-08-22T14:02:03Z."""
+    return f"{moment + timedelta(seconds=float(later_s)):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def of_julian_date(day: float, fraction: float = 0.0) -> datetime:
     """The instant of a Julian date (UTC) in two parts, to the nearest microsecond."""
     days = timedelta(days=day - _JULIAN_DAY_OF_UNIX_ZERO)

@@ -16,7 +16,7 @@ from orbit.checks import FloatArray, IntArray, shown, within
 from orbit.files import TableError, near, read_text
 from orbit.isl import IslWindows
 from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
-from orbit.utc import parse_instant, utc
+from orbit.utc import parse_instant, to_second, utc
 from orbit.windows import Columns, ContactWindows, sorted_windows
 
 # Geometry that a row may give, and its range.
@@ -34,8 +34,6 @@ _LONGEST_S = 1e9
 _ROUNDING = timedelta(milliseconds=1)
 # Durations may be rounded to whole seconds, or to the last digit that is written.
 _DURATION_ROUNDING_S = 1.0
-SECOND = "%Y-%m-%dT%H:%M:%SZ"
-"""Form of a time (UTC) in messages."""
 SATELLITE = "satellite"
 """Name of the one satellite of a table that names none."""
 
@@ -255,10 +253,10 @@ def ends_by_site(
 
 def all_before(start: datetime, first_s: float, last_s: float) -> str:
     """Say that a file's windows are over by the start, when they are, and which start would fit."""
-    first, last = (start + timedelta(seconds=float(time_s)) for time_s in (first_s, last_s))
+    first, last = (to_second(start, time_s) for time_s in (first_s, last_s))
     return (
-        f"all windows end before start {start:{SECOND}}: they are from {first:{SECOND}} to "
-        f"{last:{SECOND}}; start at {first:{SECOND}}"
+        f"all windows end before start {to_second(start)}: they are from {first} to {last}; "
+        f"start at {first}"
     )
 
 

@@ -15,7 +15,7 @@ from learning.data.npz import BRIGHTEST
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import Table, check_label, class_numbers, cluster_files
 from learning.files import files_under
-from learning.hardware import free_bytes
+from learning.hardware import beyond_memory
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
@@ -36,9 +36,10 @@ def images(config: LearningConfig) -> Dataset:
     grey: then they have one. Raises :class:`ValueError` that names the folder or the file.
     """
     size = config.data.size
-    found = [_files(folder) for folder in cluster_files(config)]
+    folders = cluster_files(config)
+    found = [_files(folder) for folder in folders]
     paths = [path for own in found for path, _, _ in own]
-    tables = [_table(folder, own) for folder, own in zip(cluster_files(config), found, strict=True)]
+    tables = [_table(folder, own) for folder, own in zip(folders, found, strict=True)]
     numbers, classes = class_numbers(tables)
     domains = cluster_domains(tables, numbers, config)
     channels = 1 if all(_mode(path) in GREY_MODES for path in paths) else 3
@@ -118,11 +119,9 @@ def _folders(root: Path) -> Mapping[str, Path]:
 
 
 def _check_memory(paths: Sequence[Path], count: int, shape: tuple[int, int, int]) -> None:
-    needed, free = 4 * count * int(np.prod(shape)), free_bytes("cpu")
-    if free is not None and needed > free:
-        gib = f"{needed / 2**30:.1f} GiB of {free / 2**30:.1f}"
+    if share := beyond_memory(4 * count * int(np.prod(shape))):
         raise ValueError(
-            f"learning.data.size: {count} images like {paths[0]} take {gib} free; lower it, or "
+            f"learning.data.size: {count} images like {paths[0]} take {share}; lower it, or "
             "learning.data.train_samples"
         )
 

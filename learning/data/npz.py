@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import Table, check_label, class_numbers, cluster_files, column_names
-from learning.hardware import free_bytes
+from learning.hardware import beyond_memory
 from learning.settings import LearningConfig
 
 #: What was read: uint8, of which 255 is 1, or floating point, (n, d) or (n, C, H, W).
@@ -195,13 +195,11 @@ def _read(path: str, wanted: set[str]) -> Arrays:
             named = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
             entries = {name: entry for name, entry in named.items() if name in wanted}
             needed = sum(entry.file_size for entry in entries.values())
-            free = free_bytes("cpu")
             times = needed // max(os.path.getsize(path), 1)
             if needed > SPARE_BYTES and times > MOST_TIMES:
                 raise ValueError(f"its arrays are {times} times its size")
-            if free is not None and needed > free:
-                gib = f"{needed / 2**30:.1f} GiB of {free / 2**30:.1f}"
-                raise ValueError(f"its arrays take {gib} free")
+            if share := beyond_memory(needed):
+                raise ValueError(f"its arrays take {share}")
             return {name: _array(archive, name, entry) for name, entry in entries.items()}
     except OSError as error:
         raise ValueError(

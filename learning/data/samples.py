@@ -23,7 +23,7 @@ class SampleArrays(NamedTuple):
     ``x`` by form:
 
     - ``vector``: float32 (n, d);
-    - ``image``: float32 (n, C, H, W) in 0..1;
+    - ``image``: float32 (n, C, H, W);
     - ``text``: int64 (n, T), token ids, padded with -1;
     - ``choices``: int64 (n, O, 2, T); ``[..., 0, :]`` are the token ids of a question and one of
       its options, padded with -1, and ``[..., 1, :]`` is 1 where a token belongs to the option.

@@ -13,6 +13,7 @@ import numpy as np
 import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints, Mask
+from orbit.utc import to_second
 from scenarios.link import Isl
 from sim.devices.intervals import Intervals
 from sim.devices.outages import Outages
@@ -208,7 +209,7 @@ def _of_file(
                 Code.WRONG_VALUE,
                 "link.isl.windows",
                 f"none is between satellites that are to be linked, like {one!r} and "
-                f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}",
+                f"{other!r}, within {span_s / 86_400:g} days from {to_second(file.start)}",
             )
         )
     kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)

@@ -11,6 +11,7 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
+from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import some
 from sim.plan.contacts import LAST_BITS_S
@@ -264,7 +265,7 @@ def _no_window(
         Code.WRONG_VALUE,
         "orbit",
         f"no window is left for the {kind}s {', '.join(names)} in the first "
-        f"{span_s / 86400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}; the sites there "
+        f"{span_s / 86400:g} days from {to_second(file.start)}; the sites there "
         f"are {some(file.sites, 10)}; orbit.names says which is which",
     )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Ints
-from orbit.window_file import SECOND
+from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import counted, some
 from sim.plan.remedies import longer_run
@@ -157,8 +156,9 @@ def _none_of_file(file: orbit.WindowFile, name: str, days: str) -> tuple[str, Se
     never = f"no window has this site in {days}"
     if name not in file.sites:
         return never, [Other(said="call a site of the windows like it")]
-    ends_s = (of[file.sites.index(name)] for of in (file.first_rise_s, file.last_set_s))
-    first, last = (f"{file.start + timedelta(seconds=float(s)):{SECOND}}" for s in ends_s)
+    number = file.sites.index(name)
+    ends_s = file.first_rise_s[number], file.last_set_s[number]
+    first, last = (to_second(file.start, time_s) for time_s in ends_s)
     fits = Other(said="choose start and stop.days so that they lie in the run")
     return f"{never}: in the file they are from {first} to {last}", [fits]
 

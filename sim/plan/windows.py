@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orbit
-from orbit.window_file import SECOND
+from orbit.utc import to_second
 from statements import Code, Set, Statement
 
 Windows = tuple[orbit.ContactWindows, tuple[str, ...]]
@@ -54,14 +54,14 @@ def other_dates(
 
     They are from ``first_s`` to ``last_s`` after its start.
     """
-    first, last = (f"{start + timedelta(seconds=time_s):{SECOND}}" for time_s in (first_s, last_s))
+    first, last = (to_second(start, time_s) for time_s in (first_s, last_s))
     return Statement.of(
         Code.WRONG_VALUE,
         key,
         "none of its windows is in the {days:g} days from {start}; they are from {first} to {last}",
         Set("start", first),
         days=span_s / 86_400,
-        start=f"{start:{SECOND}}",
+        start=to_second(start),
         first=first,
         last=last,
     )
