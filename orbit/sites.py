@@ -360,7 +360,7 @@ def _said_of(feature: dict[str, Any]) -> dict[str, Any]:
         for word, value in feature.items()
         if word not in ("type", "geometry", "bbox", "properties")
     }
-    said = {}
+    said: dict[str, Any] = {}
     for word, value in {**beside, **(feature.get("properties") or {})}.items():
         inner = value if isinstance(value, dict) else {}
         said |= {f"{word} {part}": text for part, text in inner.items()} or {word: value}

@@ -383,9 +383,9 @@ def _header(
     if not lines:
         raise TableError(f"{source}:1: {NO_ROWS}")
     number, line = lines[0]
-    if form := next((form for form, begin in _NO_TABLE.items() if begin.match(line)), None):
+    if other := next((name for name, begin in _NO_TABLE.items() if begin.match(line)), None):
         columns = f" with the columns {', '.join(needed)}" if needed else ""
-        raise TableError(f"{source}:{number}: {form} instead of a table; give a table{columns}")
+        raise TableError(f"{source}:{number}: {other} instead of a table; give a table{columns}")
     separator = max(_SEPARATORS, key=line.count)
     form = _Form(separator if separator in line or not _BLANKS.search(line.strip()) else None)
     try:
