@@ -58,8 +58,7 @@ def outcome(folder, environment, start, name="walker", keys=KEYS):
 
 @pytest.fixture(scope="module")
 def at_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    return outcome(folder, {}, folder)
+    return outcome(tmp_path_factory.mktemp("home"), {}, tmp_path_factory.mktemp("start"))
 
 
 @pytest.mark.process

@@ -41,10 +41,10 @@ def loaded_with(opened, text, *, is_there=True):
 
 
 def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browser, watched, runs):
-    assert watched.write(State("day 0.5 of 1.5, cycle 2", since="since 12:00 UTC"))
+    assert watched.write(State("0.50 of 1.5 days, cycle 2", since="since 12:00 UTC"))
     opened = Tab(browser, watched.path, viewport=DESKTOP)
     page = opened.page
-    assert "This run has gone on since 12:00 UTC: day 0.5 of 1.5" in page.inner_text("main")
+    assert "This run has gone on since 12:00 UTC: 0.50 of 1.5 days" in page.inner_text("main")
     page.locator("section > details > summary").last.click()
     page.get_by_role("button", name="Next contact").click()
     elapsed = page.locator(".replay .elapsed").inner_text()
@@ -54,8 +54,8 @@ def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browse
     other = next(value for value in values if value != usual)
     target.select_option(other)
     page.evaluate("scrollTo(0, 700)")
-    assert watched.write(State("day 0.7 of 1.5, cycle 3", since="since 12:00 UTC"))
-    loaded_with(opened, "day 0.7 of 1.5, cycle 3")
+    assert watched.write(State("0.70 of 1.5 days, cycle 3", since="since 12:00 UTC"))
+    loaded_with(opened, "0.70 of 1.5 days, cycle 3")
     assert page.locator("section > details").last.evaluate("one => one.open")
     assert page.locator(".replay .elapsed").inner_text() == elapsed
     assert target.input_value() == other
@@ -78,7 +78,7 @@ def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browse
 
 
 def test_a_page_that_is_not_written_any_more_says_so(browser, watched):
-    assert watched.write(State("day 0.5 of 1.5, cycle 2", since="since 12:00 UTC"))
+    assert watched.write(State("0.50 of 1.5 days, cycle 2", since="since 12:00 UTC"))
     text = watched.path.read_text()
     written = text.partition('data-written="')[2].partition('"')[0]
     old = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
