@@ -172,8 +172,9 @@ class Actors:
                 reply = None
             elif isinstance(request, Lasting):
                 reply = yield from self._answer(actor, client, request)
-                if isinstance(request, requests.NextContact) and reply is None:
-                    contacts_left = False
+                if isinstance(request, requests.NextContact | requests.TrainUntilContact):
+                    waited_for = reply if isinstance(request, requests.NextContact) else reply[1]
+                    contacts_left = contacts_left and waited_for is not None
             else:
                 raise SimulationError(f"{request!r} is not a request{asking_line(protocol)}")
 

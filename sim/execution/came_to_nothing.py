@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
@@ -123,9 +124,11 @@ def _why_unserved(built: Build) -> Statement | None:
     said = next((one for one in built.plan.doubts if one.code is Code.NEVER_SERVED), None)
     if said is None:
         return None
+    waits = "and a round that waits for all of them does not end"
+    if issubclass(built.method, Asynchronous):
+        waits = "and what others bring does not fill the server's buffer of updates"
     return _why(
-        "{unserved} of {clients} clients are never served, and a round that waits for all of them "
-        "does not end",
+        f"{{unserved}} of {{clients}} clients are never served, {waits}",
         *said.remedies,
         unserved=said.values["unserved"],
         clients=said.values["clients"],

@@ -334,6 +334,10 @@ def test_a_method_to_whom_no_contact_is_left_is_advised_a_longer_run(monkeypatch
     monkeypatch.setattr(Hasty, "script", endless)
     result = sim.run(slots(learning={"method": "hasty", "train": False}))
     assert "No training was asked for" in result.manifest["came_to_nothing"]["why"]
+    trains = [seam.TrainUntilContact(COST)] * 1000
+    monkeypatch.setattr(Hasty, "script", trains)
+    result = sim.run(slots(learning={"method": "hasty", "train": False}))
+    assert "No upload began before the end" in result.manifest["came_to_nothing"]["why"]
 
 
 @pytest.mark.parametrize(

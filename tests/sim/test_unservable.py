@@ -159,6 +159,13 @@ def test_a_round_that_waits_for_who_is_never_served_says_so_at_the_end(method):
     assert len(served) == 12 and served.min() == 0
 
 
+def test_a_buffer_that_is_not_filled_is_told_as_one():
+    learning = LEARNING | {"method": "fedbuff", "options": {"buffer_size": 1000}}
+    result = sim.run(scenarios.from_dict(CROWD | {"learning": learning}))
+    [said] = [said for said in result.warnings if said.code == "came_to_nothing"]
+    assert "does not fill the server's buffer" in str(said) and "waits for all" not in str(said)
+
+
 @pytest.mark.parametrize("method", ["emsfl", "fedbuff", "aligned"])
 def test_clusters_that_are_more_than_the_beams_run_too(method):
     learning = {"train": False, "method": method, "model": {"kind": "vector-moe", "experts": 2}}
