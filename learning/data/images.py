@@ -22,6 +22,8 @@ from learning.settings import LearningConfig
 TRAIN = "train"
 TESTS = ("test", "val")
 """Folders of a split: the one that is trained on, and those that the other may be called."""
+OTHER_WORDS = ("training", "testing", "valid", "validation")
+"""What people call such folders, too."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What is read; other formats of Pillow run programs, or are no photographs."""
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
@@ -77,6 +79,14 @@ def _files(folder: str) -> Files:
             "images for each class (a file of arrays has learning.data.kind: npz)"
         ) from None
     split = [name for name in (TRAIN, *TESTS) if name in parts]
+    words = {TRAIN, *TESTS, *OTHER_WORDS}
+    if not parts.keys() <= {TRAIN, *TESTS} or TRAIN not in parts:
+        alike = [name for name in parts if name.lower() in words]
+        if len(alike) == len(parts) > 1 and all(map(_folders, parts.values())):
+            raise ValueError(
+                f"{folder}: holds {' and '.join(map(repr, alike))}, which seem to be a split; "
+                f"call them '{TRAIN}' and {' or '.join(map(repr, TESTS))}, or name one of them"
+            )
     if TRAIN not in split or not _folders(parts[TRAIN]):  # a class may be called so
         return _of_classes(root, is_test=None)
     if others := [name for name in parts if name not in split[:2]]:
