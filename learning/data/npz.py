@@ -68,7 +68,9 @@ def channels_first(name: str, array: NDArray[Any]) -> Pixels:
     if array.ndim == 4 and (said := _bands_first(*array.shape[1:])):
         raise ValueError(f"{name} has shape {array.shape}; {said}")
     if array.dtype.kind == "f":
-        wrong = ~(np.abs(array) <= LARGEST)  # written so that what is not a number fails too
+        wrong = ~np.isfinite(array)
+        if array.dtype.itemsize > np.dtype(np.float32).itemsize:
+            wrong |= np.abs(array) > LARGEST
         if wrong.any():
             row = int(wrong.reshape(len(array), -1).any(1).argmax())
             value = array[row][wrong[row]][0]

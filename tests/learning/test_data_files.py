@@ -287,6 +287,7 @@ ARRAYS = [
         r"x\[7\] holds inf; it must be finite, .*: fill what is not finite",
         xy(np.where(np.isnan(ONE_NAN), np.inf, 0.5)),
     ),
+    (r"x\[7\] holds inf; it must be", xy(np.where(np.isnan(ONE_NAN), np.inf, 0.5).astype("f2"))),
     (r"x\[0\] holds 1e\+300; .* divide by the largest magnitude", xy(np.full((60, 2), 1e300))),
     (r"x has shape \(60,\); it must be", xy(LABELS.astype("u1"))),
     (r"put channels last, .*: x = np.moveaxis\(x, 1, -1\)", xy(IMAGES.transpose(0, 3, 1, 2))),
