@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -165,13 +166,15 @@ def _nothing_learnt(
     own_learning = built.method.traits.own_learning
     smaller = other_step_size(built.world, Lower, own_learning=own_learning)
     larger = other_step_size(built.world, Raise, own_learning=own_learning)
-    if found.loss_start is not None and all(one.loss == found.loss_start for one in curve):
+    first = found.loss_start
+    is_finite = first is not None and math.isfinite(first)
+    if is_finite and all(one.loss == first for one in curve):
         return CameToNothing(
             "nothing was learnt",
             _why(
                 "The loss is {loss:.4g} from start to end, so that the updates moved nothing",
                 larger,
-                loss=found.loss_start,
+                loss=first,
             ),
             used=True,
         )

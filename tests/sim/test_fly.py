@@ -1058,3 +1058,10 @@ def test_versions_of_flower_that_were_not_tested_are_refused(place, leomix, monk
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert f"app: flwr {release} is installed" in outcome.err
     assert f'pip install "{allowed}"' in outcome.err
+
+
+def test_a_loss_that_is_infinite_from_the_start_is_not_taken_for_updates_that_move_nothing(fly):
+    step = "step = lambda weights, data: weights + 1"
+    code = USES.format(outside="", inside=step).replace("float(weights.sum())", "float('inf')")
+    said = fly(code).err
+    assert "Loss inf at the start" in said and "raise the step size" not in said
