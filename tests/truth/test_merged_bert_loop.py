@@ -76,7 +76,7 @@ class Case:
             },
         }  # fmt: skip
         if self.method == "emsfl-enhanced":
-            learning |= {"gate_tuning_cycles": UNMASKED, "resplit_cycles": 0}
+            learning |= {"gate_tuning_cycles": UNMASKED, "options": {"resplit_cycles": 0}}
         clusters = [{"name": name, "devices": count} for name, count in DEVICES.items()]
         return in_slots(SEED, CYCLES, clusters, learning)
 
