@@ -89,6 +89,8 @@ class Case:
                 "gate_loss": "origin",
             },
         }  # fmt: skip
+        if self.method.startswith("emsfl"):
+            learning["options"] = {"resplit_cycles": 0}
         if self.method == "emsfl-enhanced":
             learning["gate_tuning_cycles"] = self.unmasked
         return in_slots(SEED, CYCLES, clusters, learning)
