@@ -110,8 +110,8 @@ def isls_of_plan(contacts: ContactsOfPlan, satellites: Collection[str]) -> IslFi
     there &= (contacts.source != contacts.target) & (contacts.rate_bps > 0)
     used = there & (contacts.end_s > 0)
     if there.any() and not used.any():
-        ends_s = contacts.start_s[there].min(), contacts.end_s[there].max()
-        raise ValueError(all_before(contacts.start, *ends_s))
+        first_s, last_s = contacts.start_s[there].min(), contacts.end_s[there].max()
+        raise ValueError(all_before(contacts.start, first_s, last_s))
     if not used.any():
         some = ", ".join(contacts.nodes[:10])
         raise ValueError(f"no contact of the plan is between two satellites; its nodes are {some}")

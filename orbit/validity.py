@@ -206,8 +206,21 @@ def _life_days(satellite: Satellite) -> float:
     """Days until SGP4 has a satellite of usual drag fall, to a tenth; infinity for a year."""
     model = satellite.model
     dragged = Satrec()
-    shape = model.ecco, model.argpo, model.inclo, model.mo, model.no_kozai, model.nodeo
-    dragged.sgp4init(WGS72, "i", 0, 0.0, USUAL_BSTAR, 0.0, 0.0, *shape)
+    dragged.sgp4init(
+        WGS72,
+        "i",
+        0,
+        0.0,
+        USUAL_BSTAR,
+        0.0,
+        0.0,
+        model.ecco,
+        model.argpo,
+        model.inclo,
+        model.mo,
+        model.no_kozai,
+        model.nodeo,
+    )
     day = np.arange(0.0, _LONGEST_DAYS, 0.1)
     start = np.full(len(day), dragged.jdsatepoch)
     error, position_km, _ = dragged.sgp4_array(start, dragged.jdsatepochF + day)

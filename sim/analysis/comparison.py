@@ -251,23 +251,16 @@ def compare_groups(
     """
     runs = [run for group in groups for run in group.runs]
     deadline = common_deadline(runs, deadline_days)
-    asked = sorted({level for run in runs for level in given(run.manifest)})
     judged = judged_together(run.summary for run in runs)
     tokens = any(run.summary.get("accuracy_final") is not None for run in runs)
-    curves = [run.evaluations for run in runs] if judged == Judged.ACCURACY else ()
-    chosen = asked or levels(curves)
-    if target is not None:
-        chosen = sorted({*chosen, float(target)})
-    every = asked or sorted({*chosen, *TARGETS})
+    chosen, every = _levels(runs, judged, target)
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
     names = [named(level) for level in chosen]
     unended = _unended(groups)
     shared, by_all = _shared(groups, rows, names, unended, target)
-    caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
-    if differ := other_versions(run.manifest for run in runs):
-        caveats = (*caveats, *(Caveat(group.label, differ) for group in groups))
+    caveats = _caveats(groups)
     untrained = [caveat.group for caveat in caveats if caveat.said.code is Code.TIMING_ONLY]
     timed = _timed(runs) if len(untrained) == len(groups) else {}
     common = {} if shared is None else {f"hours_to_{shared}": HOURS}
@@ -333,6 +326,26 @@ def _shared(
     reached = {name: sum(row["cycles_to"][name]["reached"] for row in ended) for name in names}
     shared = target or shared_target(reached, sum(1 for run in runs if run.evaluations))
     return shared, shared is not None and reached[shared] == len(runs)
+
+
+def _levels(
+    runs: Sequence[Any], judged: Judged, target: str | None
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the targets of a comparison, and all levels that it has figures of."""
+    asked = sorted({level for run in runs for level in given(run.manifest)})
+    curves = [run.evaluations for run in runs] if judged == Judged.ACCURACY else ()
+    chosen = asked or levels(curves)
+    if target is not None:
+        chosen = sorted({*chosen, float(target)})
+    return chosen, asked or sorted({*chosen, *TARGETS})
+
+
+def _caveats(groups: Sequence[Group]) -> tuple[Caveat, ...]:
+    """Return what limits the runs of each group, and that versions differ between them."""
+    caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
+    if differ := other_versions(run.manifest for group in groups for run in group.runs):
+        return (*caveats, *(Caveat(group.label, differ) for group in groups))
+    return caveats
 
 
 def _unended(groups: Sequence[Group]) -> dict[str, Standing]:

@@ -30,10 +30,8 @@ from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
 
-EDGE_S = 1e-6
-"""How exactly the edges of contacts are known: what ends by less before one ends with it."""
-SHORTEST_WAIT_S = 1e-6
-"""Waiting for less is rounding."""
+SHORTEST_S = 1e-6
+"""Waiting for less is rounding, and what ends by less before a contact ends with it."""
 
 LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
 """What is said of a part that was sent in vain."""
@@ -205,7 +203,7 @@ class Transfer:
                 raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
             delay_s = session.delay_s(np.where(there, sent.end_s, session.start_s))
             self.end_s = np.where(there, sent.end_s + delay_s, np.inf)
-        is_last = sent.los_s > session.end_s - EDGE_S
+        is_last = sent.los_s > session.end_s - SHORTEST_S
         self.los_s = np.where(is_last, session.end_s, sent.los_s)
 
     def _leave(self, presence: Presence, asked: Mask) -> None:
@@ -230,7 +228,7 @@ class Transfer:
         could_s = np.maximum(self.arrival_s, self.sent.opens_s)
         begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
         waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
-        late = int((waited_s > SHORTEST_WAIT_S).sum())
+        late = int((waited_s > SHORTEST_S).sum())
         if late:
             contact = self.usable.at(endpoint.clock.now)
             endpoint.facts.emit(

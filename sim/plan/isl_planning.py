@@ -200,8 +200,8 @@ def _of_file(
     wanted = linked & (file.windows.start_s < span_s)
     if linked.any() and not wanted.any():
         of_pairs = file.windows.where(linked)
-        ends_s = float(of_pairs.start_s.min()), float(of_pairs.end_s.max())
-        raise InputError(other_dates("link.isl.windows", file.start, span_s, *ends_s))
+        first_s, last_s = float(of_pairs.start_s.min()), float(of_pairs.end_s.max())
+        raise InputError(other_dates("link.isl.windows", file.start, span_s, first_s, last_s))
     if not wanted.any():
         one, other = (satellites[k].name for k in pairs[0])
         raise InputError(

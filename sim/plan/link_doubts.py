@@ -241,9 +241,9 @@ def _beyond_its_margin(
         if not here.any():
             continue
         lowest_deg = max(link.min_elevation_deg, HORIZON_DEG)  # AOS and LOS lie on the mask
-        sight = np.maximum(elevation_deg[here], lowest_deg), range_m[here]
-        snr_db = channel.snr_db(link, *sight)
-        needs_db = _fixed_rate_needs_db(link, sight[0])
+        seen_deg, away_m = np.maximum(elevation_deg[here], lowest_deg), range_m[here]
+        snr_db = channel.snr_db(link, seen_deg, away_m)
+        needs_db = _fixed_rate_needs_db(link, seen_deg)
         margin_db[here] = snr_db - needs_db
         short[here] = (snr_db >= link.required_snr_db) & (snr_db < needs_db)
         if short[here].any():
@@ -251,7 +251,7 @@ def _beyond_its_margin(
             follows = replace(
                 link, rate="ergodic", fixed_rate_bps=None, required_snr_db=-np.inf, duty=1.0
             )
-            least_bps = channel.rate_bps(follows, *sight)[short[here]].min()
+            least_bps = channel.rate_bps(follows, seen_deg, away_m)[short[here]].min()
             carried_mbps = min(carried_mbps, float(least_bps) / 1e6)
     share = float(lasts_s @ short.mean(axis=1)) / float(lasts_s.sum())
     if share < LEAST_SHARE:

@@ -256,8 +256,8 @@ def _no_window(
     """Return why no window is left: those that are ``named`` have another date, or none is."""
     there = [number for number, name in enumerate(file.sites) if name in names]
     if len(named):
-        ends_s = float(named.rise_s.min()), float(named.set_s.max())
-        return other_dates("orbit", file.start, span_s, *ends_s)
+        first_s, last_s = float(named.rise_s.min()), float(named.set_s.max())
+        return other_dates("orbit", file.start, span_s, first_s, last_s)
     if there and (last_s := float(file.last_set_s[there].max())) <= 0.0:
         first_s = float(file.first_rise_s[there].min())
         return other_dates("orbit", file.start, span_s, first_s, last_s)

@@ -121,8 +121,8 @@ def _system_temperature_k(values: Mapping[str, Any]) -> float:
     """Return the noise temperature of a receiver on the ground under a clear sky."""
     if "g_over_t_db_k" in values:
         return float(values.get("system_temperature_k", USUAL_SYSTEM_K))
-    parts = values["noise_figure_db"], values["antenna_temperature_k"]
-    return float(system_temperature_k(*parts))
+    figure_db, antenna_k = values["noise_figure_db"], values["antenna_temperature_k"]
+    return float(system_temperature_k(figure_db, antenna_k))
 
 
 def with_dish(values: Mapping[str, Any], dish_m: float | None) -> Mapping[str, Any]:

@@ -185,8 +185,9 @@ class _Pen:
 
     def _mark_end(self, x: Floats, values: Floats, look: Look) -> None:
         """Mark the last value, which as the end of a step has no width."""
-        last = x[-1] / self.unit.scale, values[-1]
-        self.axes.scatter(*last, s=12.0, color=colour(look.hue), zorder=3, clip_on=False)
+        last = x[-1] / self.unit.scale
+        ink = colour(look.hue)
+        self.axes.scatter(last, values[-1], s=12.0, color=ink, zorder=3, clip_on=False)
 
 
 def _name_values(axes: Axes, what: Curve, most: float) -> None:

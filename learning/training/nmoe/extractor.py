@@ -268,14 +268,17 @@ def view(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
     count, channels = x.shape[:2]
-    ends = x.amin().clamp(max=0), x.amax().clamp(min=1)  # 0 and 1, unless images are normalised
+    low, high = (
+        x.amin().clamp(max=0),
+        x.amax().clamp(min=1),
+    )  # 0 and 1, unless images are normalised
     x = _cropped(x, rng, SMALLEST_PART.get(channels, SMALLEST_PART[3]), mirror=channels == 3)
     bright, contrast = (
         _as(x, rng.uniform(1 - STRENGTH, 1 + STRENGTH, (count, 1, 1, 1))) for _ in range(2)
     )
-    x = (x * bright).clamp(*ends)
+    x = (x * bright).clamp(low, high)
     mean = x.mean((1, 2, 3), keepdim=True)
-    x = (mean + contrast * (x - mean)).clamp(*ends)
+    x = (mean + contrast * (x - mean)).clamp(low, high)
     if channels == 3:
         grey = (x * _as(x, np.array(LUMA)).view(1, 3, 1, 1)).sum(1, keepdim=True)
         is_grey = _as(x, rng.random((count, 1, 1, 1)) < GREY_SHARE)
