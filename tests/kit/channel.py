@@ -1,15 +1,18 @@
 """Inner names of ``channel`` that tests use."""
 
-from channel.atmosphere import atmospheric_attenuation_db
-from channel.capacity import tabulated_capacity
-from channel.efficiency import (
-    MODCODS,
-    MODES,
-    modcod_efficiency_bps_hz,
-    modcod_thresholds_db,
-    outage_gain,
+from tests.kit.late import late
+
+__getattr__ = late(
+    globals(),
+    {
+        "channel.atmosphere": "atmospheric_attenuation_db",
+        "channel.capacity": "tabulated_capacity",
+        "channel.efficiency": (
+            "MODCODS MODES modcod_efficiency_bps_hz modcod_thresholds_db outage_gain"
+        ),
+        "channel.environment": "excess_loss_db line_of_sight rician_k_linear",
+        "channel.link_curve": "between_smooth_cells cell_middle_rates",
+        "channel.settings": "RATES Rate",
+        "channel.signal": "has_zenith_kink",
+    },
 )
-from channel.environment import excess_loss_db, line_of_sight, rician_k_linear
-from channel.link_curve import between_smooth_cells, cell_middle_rates
-from channel.settings import RATES, Rate
-from channel.signal import has_zenith_kink

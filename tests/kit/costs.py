@@ -1,11 +1,17 @@
 """Inner names of ``sim`` that tell what a run takes before it."""
 
-from scenarios.scenario import Stop
-from sim.cli.estimate import estimated_s
-from sim.engine.cost import Cost, Pace, Took, cost_of, kinds_of, pace_of
-from sim.engine.cost import _timed as timed
-from sim.engine.rehearsal import rehearsed
-from sim.engine.setup import build
-from sim.sweep.engine import Point
-from sim.sweep.worker import _Watch as Watch
-from sim.sweep.worker_process import tried
+from tests.kit.late import late
+
+__getattr__ = late(
+    globals(),
+    {
+        "scenarios.scenario": "Stop",
+        "sim.cli.estimate": "estimated_s",
+        "sim.engine.cost": "Cost Pace Took cost_of kinds_of pace_of timed=_timed",
+        "sim.engine.rehearsal": "rehearsed",
+        "sim.engine.setup": "build",
+        "sim.sweep.engine": "Point",
+        "sim.sweep.worker": "Watch=_Watch",
+        "sim.sweep.worker_process": "tried",
+    },
+)

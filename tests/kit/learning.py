@@ -1,72 +1,74 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning import Data, LearningConfig, ModelConfig, files
-from learning import hardware as memory
-from learning.architecture import kinds
-from learning.architecture.costs import architecture, as_sent
-from learning.architecture.footprint import (
-    ADDED,
-    MERGED,
-    MODEL,
-    PRETRAINING,
-    PRETRAINING_BYTES,
-    STATES,
-    STEP,
-    Federation,
-    footprint,
-    pretrained_at_once,
-)
-from learning.architecture.nmoe_costs import sizes_of
-from learning.architecture.nmoe_kinds import extractor_of
-from learning.architecture.text_memory import TextMemory
-from learning.clients import ClusterState, merging
-from learning.clients.merging import aggregate
-from learning.clients.round_trip import NoContactLeft, RoundTrip
-from learning.clients.updates import ServerModel, Update
-from learning.data import tokenizer
-from learning.data.embedded import digits, draw_client, shipped_digits
-from learning.data.federation import federate, mix_domains
-from learning.data.npz import channels_first
-from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
-from learning.data.samples import InputSpec, SampleArrays
-from learning.data.text_rows import Question, Text, TextTable, read_rows
+from learning.data.text_rows import TextTable, read_rows
 from learning.data.texts import json_rows
-from learning.declarations import FrozenDict, naming_values
-from learning.hardware import compute_devices
-from learning.invariants import Violation, check_shares
-from learning.learner import Learner
-from learning.methods.asynchronous import FedBuff
-from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
-from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
-from learning.methods.fedavg_sat import FedAvgSat
-from learning.methods.fedprox import proximal
-from learning.methods.fedspace import FedSpace
-from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture
-from learning.methods.nmoe.method import NMoE
-from learning.methods.options import NoOptions, read_options
-from learning.methods.synchronous import Synchronous
-from learning.models.custom import measured_tensors
-from learning.own.code import code_digest, running_code_digest
-from learning.policies import alignment, model_splitting
-from learning.policies.problem import asked, even_bounds
-from learning.provenance import environment, why_not_cacheable
 from learning.requests import *
-from learning.requests import masks, ring
-from learning.requests.cluster import WAITS_FOR_ALL
-from learning.requests.facts import INJECTED
-from learning.requests.payload import TensorSize
-from learning.requests.peers import outcome_of
-from learning.rng import stream
-from learning.settings import Columns, Lora, Optimizer, Pretraining, Schedule, Split
-from learning.training import operations
-from learning.training.computing import TASKS, Stacking, TaskApply
-from learning.training.nmoe import operations as nmoe_operations
-from learning.training.nmoe.answers import local_shares, pattern_row
-from learning.values.company import CooperativeRuns, together
-from learning.values.handle import Handle
-from learning.values.lazy import Values
-from learning.values.operation import Operation
-from learning.values.store import FolderStore, Tensors, as_file, packed, unpacked
+from tests.kit.late import late
+
+__getattr__ = late(
+    globals(),
+    {
+        "learning": "Data LearningConfig ModelConfig",
+        "learning.architecture.costs": "architecture as_sent",
+        "learning.architecture.footprint": (
+            "ADDED Federation MERGED MODEL PRETRAINING PRETRAINING_BYTES STATES STEP "
+            "footprint pretrained_at_once"
+        ),
+        "learning.architecture.kinds": "kinds=.",
+        "learning.architecture.nmoe_costs": "sizes_of",
+        "learning.architecture.nmoe_kinds": "extractor_of",
+        "learning.architecture.text_memory": "TextMemory",
+        "learning.clients": "ClusterState",
+        "learning.clients.merging": "aggregate merging=.",
+        "learning.clients.round_trip": "NoContactLeft RoundTrip",
+        "learning.clients.updates": "ServerModel Update",
+        "learning.data.embedded": "digits draw_client shipped_digits",
+        "learning.data.federation": "federate mix_domains",
+        "learning.data.npz": "channels_first",
+        "learning.data.partition": "class_parts dirichlet_parts share_devices split_rows",
+        "learning.data.samples": "InputSpec SampleArrays",
+        "learning.data.text_rows": "Question Text",
+        "learning.data.tokenizer": "tokenizer=.",
+        "learning.declarations": "FrozenDict naming_values",
+        "learning.files": "files=.",
+        "learning.hardware": "compute_devices memory=.",
+        "learning.invariants": "Violation check_shares",
+        "learning.learner": "Learner",
+        "learning.methods.asynchronous": "FedBuff",
+        "learning.methods.base": "ExpertRegistry METHODS NOBODY Protocol",
+        "learning.methods.emsfl": "EmsFl EnhancedEmsFl Splitting",
+        "learning.methods.fedavg_sat": "FedAvgSat",
+        "learning.methods.fedprox": "proximal",
+        "learning.methods.fedspace": "FedSpace",
+        "learning.methods.nmoe.inference": "Asked HEADER_BYTES Query grouped mixture",
+        "learning.methods.nmoe.method": "NMoE",
+        "learning.methods.options": "NoOptions read_options",
+        "learning.methods.synchronous": "Synchronous",
+        "learning.models.custom": "measured_tensors",
+        "learning.own.code": "code_digest running_code_digest",
+        "learning.policies.alignment": "alignment=.",
+        "learning.policies.model_splitting": "model_splitting=.",
+        "learning.policies.problem": "asked even_bounds",
+        "learning.provenance": "environment why_not_cacheable",
+        "learning.requests.cluster": "WAITS_FOR_ALL",
+        "learning.requests.facts": "INJECTED",
+        "learning.requests.masks": "masks=.",
+        "learning.requests.payload": "TensorSize",
+        "learning.requests.peers": "outcome_of",
+        "learning.requests.ring": "ring=.",
+        "learning.rng": "stream",
+        "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split",
+        "learning.training.computing": "Stacking TASKS TaskApply",
+        "learning.training.nmoe.answers": "local_shares pattern_row",
+        "learning.training.nmoe.operations": "nmoe_operations=.",
+        "learning.training.operations": "operations=.",
+        "learning.values.company": "CooperativeRuns together",
+        "learning.values.handle": "Handle",
+        "learning.values.lazy": "Values",
+        "learning.values.operation": "Operation",
+        "learning.values.store": "FolderStore Tensors as_file packed unpacked",
+    },
+)
 
 
 def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:

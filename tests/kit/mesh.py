@@ -189,9 +189,9 @@ def compare_with_earliest(plan: Plan, replies: Sequence[Replied]) -> int:
     for name, at_s, upload, receipt in sorted(replies, key=lambda one: one[1]):
         # One that is still on its way holds up the next of its client: it asks later.
         begin_s = max(at_s, ready_s.get(name, 0.0))
-        ends = (name, plan.server) if upload else (plan.server, name)
-        soonest_s = earliest(plan, *ends, begin_s)
-        surely_s = earliest(plan, *ends, begin_s, early_s=LONGEST_WAY_S)
+        first, last = (name, plan.server) if upload else (plan.server, name)
+        soonest_s = earliest(plan, first, last, begin_s)
+        surely_s = earliest(plan, first, last, begin_s, early_s=LONGEST_WAY_S)
         if not receipt.done[0]:
             never += 1
             assert surely_s is None and receipt.reason == "no route before the end"

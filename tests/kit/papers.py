@@ -1,10 +1,17 @@
 """Inner names of ``sim`` that tests use: papers, their registry, and how entries are shown."""
 
-from learning.registry import installed
-from sim.papers.drawings import NARROW, predictions
-from sim.papers.flyovers import flyovers, tallied
-from sim.papers.forms import FORMS, PaperRun
-from sim.papers.paper import VERDICTS, Predicted, read_paper
-from sim.papers.registry import PAPERS, SHIPPED, paper_of
-from sim.papers.reproducing import Reproduction
-from sim.papers.visits import visits
+from tests.kit.late import late
+
+__getattr__ = late(
+    globals(),
+    {
+        "learning.registry": "installed",
+        "sim.papers.drawings": "NARROW predictions",
+        "sim.papers.flyovers": "flyovers tallied",
+        "sim.papers.forms": "FORMS PaperRun",
+        "sim.papers.paper": "Predicted VERDICTS read_paper",
+        "sim.papers.registry": "PAPERS SHIPPED paper_of",
+        "sim.papers.reproducing": "Reproduction",
+        "sim.papers.visits": "visits",
+    },
+)

@@ -5,46 +5,55 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.checks.invariants import Invariants
-from sim.checks.staleness import WAITING, Versions
-from sim.engine import memory as limits
-from sim.engine.journal import Journal, checksum
-from sim.engine.memory import bytes_of, counts_of, end_of, needs_of, peak_of
+from sim.engine.memory import bytes_of, counts_of, needs_of, peak_of
 from sim.engine.setup import build
 from sim.errors import InvariantError
-from sim.execution import cache as shared_cache
-from sim.execution import folder, window_cache
-from sim.execution.cache import contents
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
-from sim.execution.conformance import check_method
-from sim.execution.cut_offers import cut_doubts
-from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
-from sim.execution.identity import fingerprint
-from sim.execution.log import LOG
-from sim.execution.replaying import replay_differs
-from sim.execution.result import Result
-from sim.execution.shelf import KEPT, Namespace, Shelf, cache_folder
-from sim.facts.coded import Coded
-from sim.facts.directions import Way
 from sim.facts.events import Event
-from sim.facts.learning import ModelAggregated
-from sim.facts.row import Row, columns_of
-from sim.facts.stream import Facts
-from sim.facts.tables import TABLES, columns_of_table
+from sim.facts.row import columns_of
 from sim.facts.transfers import TransferRow
-from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
-from sim.network.hop_rows import HopRows
-from sim.network.leg_log import LegLog, MovedRows
-from sim.network.legs import Moved, Trained
-from sim.network.mesh import Mesh
-from sim.trace.arrow import array
-from sim.trace.digest import digests, json_digest, on_grid, stamps_on_grid
-from sim.trace.parquet import write_table
-from sim.trace.recorder import BLOCK, Trace
-from sim.trace.schema import COLUMNS, KINDS, OPTIONAL, UNDIGESTED, UNDIGESTED_COLUMNS
-from sim.trace.tables import Tables
-from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
+from sim.network.books import Books, Sums, check_balance
+from sim.world.topology import Topology
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
+from tests.kit.late import late
+
+__getattr__ = late(
+    globals(),
+    {
+        "sim.checks.invariants": "Invariants",
+        "sim.checks.staleness": "Versions WAITING",
+        "sim.engine.journal": "Journal checksum",
+        "sim.engine.memory": "end_of limits=.",
+        "sim.execution.cache": "contents shared_cache=.",
+        "sim.execution.checkpoint": "CHECKPOINT Checkpoint JOURNAL",
+        "sim.execution.conformance": "check_method",
+        "sim.execution.cut_offers": "cut_doubts",
+        "sim.execution.folder": "RUN_LOG folder=. read_manifest read_tables write_tables",
+        "sim.execution.identity": "fingerprint",
+        "sim.execution.log": "LOG",
+        "sim.execution.replaying": "replay_differs",
+        "sim.execution.result": "Result",
+        "sim.execution.shelf": "KEPT Namespace Shelf cache_folder",
+        "sim.execution.window_cache": "window_cache=.",
+        "sim.facts.coded": "Coded",
+        "sim.facts.directions": "Way",
+        "sim.facts.learning": "ModelAggregated",
+        "sim.facts.row": "Row",
+        "sim.facts.stream": "Facts",
+        "sim.facts.tables": "TABLES columns_of_table",
+        "sim.network.books": "Booked PayloadKey books_of",
+        "sim.network.hop_rows": "HopRows",
+        "sim.network.leg_log": "LegLog MovedRows",
+        "sim.network.legs": "Moved Trained",
+        "sim.network.mesh": "Mesh",
+        "sim.trace.arrow": "array",
+        "sim.trace.digest": "digests json_digest on_grid stamps_on_grid",
+        "sim.trace.parquet": "write_table",
+        "sim.trace.recorder": "BLOCK Trace",
+        "sim.trace.schema": "COLUMNS KINDS OPTIONAL UNDIGESTED UNDIGESTED_COLUMNS",
+        "sim.trace.tables": "Tables",
+        "sim.world.topology": "GROUND_CLIENTS SATELLITE_CLIENTS",
+    },
+)
 
 SATELLITE_SERVER = Topology("satellites", "satellite")
 

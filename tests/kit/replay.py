@@ -10,20 +10,26 @@ from skyfield.api import EarthSatellite
 from skyfield.framelib import itrs
 
 import orbit
-from sim.analysis.thinning import joined
-from sim.files import packaged
-from sim.plots.canvas import data_behind
-from sim.replay import faults as failures
-from sim.replay import scene as scenes
-from sim.replay import traffic
-from sim.replay.batteries import Held, straightened
-from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of
-from sim.replay.packing import packed, steps
-from sim.replay.replay import Replay
-from sim.replay.scene import scene, share_sky
-from sim.replay.still import sun_below_deg
 from sim.world.world import World
+from tests.kit.late import late
 from tests.kit.skies import START, TIMESCALE
+
+__getattr__ = late(
+    globals(),
+    {
+        "sim.analysis.thinning": "joined",
+        "sim.files": "packaged",
+        "sim.plots.canvas": "data_behind",
+        "sim.replay.batteries": "Held straightened",
+        "sim.replay.faults": "failures=.",
+        "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",
+        "sim.replay.packing": "packed steps",
+        "sim.replay.replay": "Replay",
+        "sim.replay.scene": "scene scenes=. share_sky",
+        "sim.replay.still": "sun_below_deg",
+        "sim.replay.traffic": "traffic=.",
+    },
+)
 
 
 def flying_of(scenario: Any) -> list[orbit.Satellite]:

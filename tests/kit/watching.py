@@ -11,26 +11,20 @@ from typing import Any
 import pytest
 
 from sim.execution import live
-from sim.execution.live import Live, ask, run_beat, shown
+from sim.execution.live import ask, shown
 from sim.report import watch, watched
-from sim.report.watch import Pages
-from sim.report.watched import State, WatchedRun, WatchedSweep
-from sim.sweep.so_far import SoFar
 from tests.kit.folders import Each
+from tests.kit.late import late
 
-__all__ = [
-    "Live",
-    "Pages",
-    "SoFar",
-    "State",
-    "WatchedRun",
-    "WatchedSweep",
-    "asking",
-    "hurried",
-    "once_each",
-    "run_beat",
-    "shown",
-]
+__getattr__ = late(
+    globals(),
+    {
+        "sim.execution.live": "Live run_beat",
+        "sim.report.watch": "Pages",
+        "sim.report.watched": "State WatchedRun WatchedSweep",
+        "sim.sweep.so_far": "SoFar",
+    },
+)
 
 
 @contextmanager
