@@ -194,8 +194,6 @@ def _in_full(
     return lines
 
 
-IN_HOURS = ("hours", 1.0)
-"""The unit of times to targets, and its hours."""
 MEANS = "means over the seeds, with 95 % intervals (Student's t) from three seeds on:"
 TEST_HEADS = ("seeds", "mean, or ratio [95 %]", "p (t)", "p (Holm)", "p (Wilcoxon)")
 """Heads of what a test has found, behind its group and its figure."""
@@ -234,10 +232,6 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
     return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
 
 
-SAME = " [the same with each seed]"
-"""What stands behind a figure in the place of an interval without a width."""
-
-
 def mean_text(
     figure: Mapping[str, float | None],
     unknown: str = "-",
@@ -251,46 +245,36 @@ def mean_text(
     if figure["low"] is None or figure["high"] is None:
         return text
     if math.isclose(figure["low"], figure["high"], **CLOSE):
-        return f"{text}{SAME}"
+        return f"{text} [the same with each seed]"
     return f"{text} [{form(figure['low'] / unit)}..{form(figure['high'] / unit)}]"
 
 
-def rows_of_tests(
-    comparison: Mapping[str, Any],
-    clock: tuple[str, float] = IN_HOURS,
-    tests: Sequence[Mapping[str, Any]] | None = None,
-) -> list[list[str]]:
-    """Return what the tests of a comparison have found, a row for each that could be made.
-
-    They are those against its reference, or the ``tests`` that are given, which name both groups.
-    ``clock`` is the unit of times, with its hours.
-    """
+def rows_of_tests(comparison: Mapping[str, Any]) -> list[list[str]]:
+    """Return what the tests of a comparison have found, a row for each that could be made."""
     shared = comparison["shared_target"]
     figures = figures_of_all(comparison)
     names = {
         **{key: (figures[key].head, "{:+.3f}") for key in (ACCURACY, TO_DEADLINE, LOSS)},
-        HOURS: (f"{clock[0]} to {shared}", "{:+.2f}"),
+        HOURS: (f"hours to {shared}", "{:+.2f}"),
     }
     rows = []
-    for test in comparison["tests"] if tests is None else tests:
+    for test in comparison["tests"]:
         if test["difference"] is not None:
-            both = test["group"] if tests is None else f"{test['group']}, {test['against']}"
             name, form = names.get(test["figure"], (test["figure"].replace("_", " "), "{:+g}"))
             ratio = test["ratio"] is not None
-            unit = clock[1] if name == names[HOURS][0] else 1.0
-            found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format, unit)
+            found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format)
             values = [p_text(test[key]) for key in ("t_p", "t_p_holm", "wilcoxon_p")]
             name += ", ratio" if ratio else ""
-            rows.append([both, name, str(test["pairs"]), found, *values])
+            rows.append([test["group"], name, str(test["pairs"]), found, *values])
     return rows
 
 
-def _of_pairs(test: Mapping[str, Any], form: Callable[[float], str], unit: float) -> str:
+def _of_pairs(test: Mapping[str, Any], form: Callable[[float], str]) -> str:
     """Show a mean difference with its interval; of two pairs, which have none, with both."""
     if test["low"] is not None:
-        return mean_text({**test, "mean": test["difference"]}, form=form, unit=unit)
-    ends = list(dict.fromkeys(form(test[key] / unit) for key in ("min", "max")))
-    return f"{form(test['difference'] / unit)} ({' and '.join(ends)})"
+        return mean_text({**test, "mean": test["difference"]}, form=form)
+    ends = list(dict.fromkeys(form(test[key]) for key in ("min", "max")))
+    return f"{form(test['difference'])} ({' and '.join(ends)})"
 
 
 def _ratio_of_pairs(test: Mapping[str, Any]) -> str:

@@ -273,19 +273,18 @@ def _upper(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def caveat_lines(caveats: Sequence[Caveat], groups: int) -> list[str]:
-    """Say what has to be known before the figures, once for all groups of which it is true."""
-    return [
-        _upper(sentence(said)) if len(of) == groups else f"{listed(of)}: {sentence(said)}"
-        for said, of in _by_statement(caveats).items()
-    ]
-
-
 def caveats_beside(
     limits: Collection[Statement], caveats: Sequence[Caveat], groups: int
 ) -> list[str]:
-    """Say of groups what has to be known and does not stand among the ``limits`` of a headline."""
-    return caveat_lines([one for one in caveats if one.said not in limits], groups)
+    """Say what has to be known and does not stand among the ``limits`` of a headline.
+
+    It is said once for all groups of which it is true.
+    """
+    others = _by_statement([one for one in caveats if one.said not in limits])
+    return [
+        _upper(sentence(said)) if len(of) == groups else f"{listed(of)}: {sentence(said)}"
+        for said, of in others.items()
+    ]
 
 
 def _by_statement(caveats: Sequence[Caveat]) -> dict[Statement, list[str]]:

@@ -39,6 +39,7 @@ from sim.cli import (
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
+from sim.cli.removed import check_removed
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
@@ -278,6 +279,7 @@ def status(arguments: list[str] | None) -> int:
 def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
+        check_removed(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()

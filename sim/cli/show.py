@@ -112,23 +112,15 @@ def report_command(
     ] = 0.0,
     figures: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="write each figure, and its data as CSV, there too"),
+        typer.Option(
+            metavar="DIR",
+            help="write each figure there too, as PDF and SVG, and its data and tables as CSV",
+        ),
     ] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="svg|pdf", help="form of the figures")
-    ] = "svg",
     still: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="write a still of the replay at that minute: svg, pdf, png"
-        ),
-    ] = None,
-    paper: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="write figures, tables, captions and references for a paper there too: "
-            "a new or empty folder; of three seeds or more",
         ),
     ] = None,
 ) -> None:
@@ -139,13 +131,8 @@ def report_command(
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
-        path = report(runs, out, map_minute, figures, form, still, paper)
+        path = report(runs, out, map_minute, figures, still)
     print(path)
-    if paper is not None:
-        from sim.sweep.folder import points_missing
-
-        warn(points_missing(runs))
-        print(paper / "paper.tex")
 
 
 Folder = Annotated[

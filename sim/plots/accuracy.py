@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
-from sim.analysis.curves import What as Curve
 from sim.analysis.figures import bounds_of
 from sim.analysis.lead import FEWEST
 from sim.analysis.targets import (
@@ -26,7 +25,7 @@ from sim.analysis.targets import (
 )
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, unit_for
-from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
+from sim.plots.canvas import Drawn, Run, behind, new_axes, unit_of
 from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
@@ -43,8 +42,6 @@ What = Literal["accuracy", "loss"]
 """What is drawn of a model."""
 MARKED_EVERY = 0.14
 """Distance of the markers of a line, as a share of the picture's diagonal."""
-CURVES: dict[Curve, str] = {"cycles": "complete cycles", "sent_bytes": "data sent"}
-"""Names of curves beside the axis, where they are not called like that."""
 OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
 """How thin the line of one seed is beside the mean of several."""
 OPACITY = 0.15
@@ -87,41 +84,24 @@ def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Step
     return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster, spent)
 
 
-class Manner(NamedTuple):
-    """How curves are drawn, where it is not fixed.
-
-    ``seeds`` says that each seed of several has a thin line. ``most`` is how many steps of a curve
-    are drawn, None for all. ``clock`` is the unit of time, by default one that suits the last
-    value. With ``all_targets`` the axis reaches to targets beyond what is shown, too.
-    """
-
-    seeds: bool = True
-    most: int | None = None
-    clock: Unit | None = None
-    all_targets: bool = False
-
-
 def draw_curves(
     curves: Mapping[str, Sequence[Steps]],
     methods: Sequence[str | None],
     axes: Axes | None = None,
     over: Over = "time",
-    what: Curve = "accuracy",
+    what: What = "accuracy",
     targets: Sequence[float] = (),
-    manner: Manner | None = None,
 ) -> Axes:
     """Draw what is known of each label, and the targets among what is shown, with their names.
 
     Each label has the curves of its seeds. Of several the mean is drawn, from three on with its
-    95 % interval as a band. ``methods`` has the method of each label, if it has one; ``manner`` is
-    what may be drawn in another way.
+    95 % interval as a band. ``methods`` has the method of each label, if it has one.
     """
-    manner = manner or Manner()
     axes = axes or new_axes()
     every = [curve for each in curves.values() for curve in each]
-    unit = _unit(over, max(curve.end for curve in every), manner.clock)
+    unit = _unit(over, max(curve.end for curve in every))
     opacity = OPACITY * min(1.0, MOST_BANDS / len(curves))
-    pen = _Pen(axes, unit, what, opacity, manner.seeds, manner.most)
+    pen = _Pen(axes, unit, what, opacity)
     names: list[str] = []
     lines: list[Artist] = []
     looks = zip(looks_of(methods), curves.items(), strict=True)
@@ -136,9 +116,9 @@ def draw_curves(
             lines.append(pen.draw(label, each, look, marked))
     if len(curves) > 1:
         legend(axes, lines, names)
-    _draw_targets(axes, targets if what == "accuracy" else (), whole=manner.all_targets)
+    _draw_targets(axes, targets if what == "accuracy" else ())
     axes.set_xlabel(unit.axis)
-    _name_values(axes, what, max(float(curve.values.max()) for curve in every))
+    axes.set_ylabel(what)
     return axes
 
 
@@ -148,10 +128,8 @@ class _Pen:
 
     axes: Axes
     unit: _Unit
-    what: Curve
+    what: What
     opacity: float
-    seeds: bool
-    most: int | None
 
     def draw(self, label: str, each: Sequence[Steps], look: Look, marked: dict[str, Any]) -> Artist:
         """Draw the curves of some seeds, and of several their mean; return the line of it."""
@@ -159,19 +137,16 @@ class _Pen:
         if all(len(curve.x) == 1 for curve in each):  # a run that sends nothing, over bytes
             marked = {**marked, "markevery": 1}
         style = {"drawstyle": "steps-post", **look.line}
+        thin = OF_SEED if len(each) > 1 else marked
         drawn: list[Artist] = []
         for run, curve in enumerate(each):
-            if self.seeds or len(each) == 1:
-                few = curve if self.most is None else curve.thinned(self.most)
-                thin = OF_SEED if len(each) > 1 else marked
-                drawn += self.axes.plot(few.x / self.unit.scale, few.values, **style, **thin)
             x = curve.x / self.unit.scale
+            drawn += self.axes.plot(x, curve.values, **style, **thin)
             behind(self.axes, line=label, run=run, **{across: x, self.what: curve.values})
         if len(each) == 1:
             self._mark_end(each[0].x, each[0].values, look)
             return drawn[0]
         band = over_seeds(each, bounds_of(f"{self.what}_final"))
-        band = band if self.most is None else band.thinned(self.most)
         x = band.x / self.unit.scale
         [line] = self.axes.plot(x, band.mean, **style, **marked)
         ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
@@ -190,16 +165,6 @@ class _Pen:
         self.axes.scatter(last, values[-1], s=12.0, color=ink, zorder=3, clip_on=False)
 
 
-def _name_values(axes: Axes, what: Curve, most: float) -> None:
-    """Name the axis of the values; those of bytes are written in a unit that ``most`` holds."""
-    name = CURVES.get(what, what)
-    if what == "sent_bytes":
-        unit, scale = unit_for(most, BYTES, "B")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value / scale:g}")
-        name = f"{name} ({unit})"
-    axes.set_ylabel(name)
-
-
 class _Unit(NamedTuple):
     """The name of an axis with its unit, the unit's size, and the column of what is drawn over."""
 
@@ -208,12 +173,12 @@ class _Unit(NamedTuple):
     column: str
 
 
-def _unit(over: Over, last: float, clock: Unit | None = None) -> _Unit:
+def _unit(over: Over, last: float) -> _Unit:
     """Return the unit of an axis that ends at ``last``: seconds, cycles, bytes or joules."""
     if over == "cycle":
         return _Unit("complete cycles", 1.0, "complete_cycles")
     if over == "time":
-        time = clock or unit_of(last)
+        time = unit_of(last)
         return _Unit(f"simulated {time.name}", time.seconds, f"simulated_{time.name}")
     units, least, name, column = SPENT[over]
     unit, scale = unit_for(last, units, least)
@@ -231,16 +196,12 @@ LABEL_PT = 8.0
 """Height of the name of a target, in points."""
 
 
-def _draw_targets(axes: Axes, targets: Sequence[float], *, whole: bool = False) -> None:
+def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
     """Draw the targets among what is shown as thin lines; their names stand right of the axes.
 
     There they cover no curve and no axis. Names of targets that lie close together are moved apart.
-    With ``whole`` what is shown reaches to each target.
     """
     low, high = axes.get_ylim()
-    if whole and targets:
-        room = 0.03 * (high - low)  # a line of its own, not on the axis
-        low, high = min(low, min(targets) - room), max(high, max(targets) + room)
     figure = axes.get_figure(root=True)
     height_in = 1.0 if figure is None else figure.get_figheight()
     height_pt = 72.0 * height_in * axes.get_position().height

@@ -1,7 +1,7 @@
-"""Figures as files, for papers: matplotlib axes, and the data behind them as CSV."""
+"""Figures as files: matplotlib axes as PDF and SVG, the data behind them and tables as CSV."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +12,21 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from scenarios import ScenarioError
+from sim.analysis.comparison import flat
 from sim.errors import InputError
 from sim.plots.canvas import data_behind
-from sim.report.pgf import pgf
 from sim.trace.plain_tables import without_formulas, write_batches
 
 SIZE_IN = (4.6, 3.2)
 """Of a drawing, unless it has a size of its own."""
+FORMS = ("pdf", "svg")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The folder in which each drawing is a file beside its data; without one there are none."""
+    """The folder of a page's drawings and tables as files; without one there are none."""
 
     folder: Path | None = None
-    form: str = "svg"
 
     def filed(
         self,
@@ -35,37 +35,34 @@ class Figures:
         size_in: tuple[float, float] | None = None,
         **options: Any,
     ) -> str:
-        """Draw into a file, and return nothing to show: the page has pictures of its own.
+        """Draw into files, and return nothing to show: the page has pictures of its own.
 
         ``draw`` gets the ``axes`` to draw on, and the ``options``; ``name`` is the name of the
         files. The same drawing gives the same bytes.
         """
-        with suppress(InputError, ScenarioError):  # there is nothing to draw
-            self._write(name, draw, size_in, options)
+        if self.folder is not None:
+            with suppress(InputError, ScenarioError):  # there is nothing to draw
+                drawing, data = drawn(FORMS, draw, size_in, **options)
+                for form, written in drawing.items():
+                    (self.folder / f"{name}.{form}").write_bytes(written)
+                _write_csv(data, self.folder / f"{name}.csv")
         return ""
 
-    def _write(
-        self,
-        name: str,
-        draw: Callable[..., object],
-        size_in: tuple[float, float] | None,
-        options: Any,
-    ) -> None:
-        if self.folder is None:
-            return
-        drawing, data = drawn([self.form], draw, size_in, **options)
-        (self.folder / f"{name}.{self.form}").write_bytes(drawing[self.form])
-        write_csv(data, self.folder / f"{name}.csv")
+    def tabled(self, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Write the rows of a table as CSV, and return nothing to show, as :meth:`filed` does.
+
+        What a row holds by name within a column has columns of its own, such as ``by_seed.3``.
+        """
+        if self.folder is not None and rows:
+            each = [flat(row) for row in rows]
+            names = dict.fromkeys(column for row in each for column in row)
+            table = pa.table({column: [row.get(column) for row in each] for column in names})
+            _write_csv(table, self.folder / f"{name}.csv")
+        return ""
 
 
-def write_csv(data: pa.Table, path: Path) -> None:
-    """Write the data behind a drawing."""
+def _write_csv(data: pa.Table, path: Path) -> None:
     write_batches(without_formulas(data).to_batches(), path)
-
-
-def paper(form: str, draw: Callable[..., object], **options: Any) -> bytes:
-    """Return a drawing for a paper as a file: svg, pdf or png."""
-    return drawn([form], draw, **options)[0][form]
 
 
 PNG_DPI = 300
@@ -77,15 +74,14 @@ def drawn(
     forms: Sequence[str],
     draw: Callable[..., object],
     size_in: tuple[float, float] | None = None,
-    look: str = "sim.report.paper",
     **options: Any,
 ) -> tuple[dict[str, bytes], pa.Table]:
-    """Return a drawing as files of some forms (svg, pdf, pgf, png), and the data behind it.
+    """Return a drawing as files of some forms (svg, pdf, png), and the data behind it.
 
-    ``draw`` gets the ``axes`` to draw on, and the ``options``. ``look`` is a style of matplotlib.
-    The files have no date: the same drawing gives the same bytes.
+    ``draw`` gets the ``axes`` to draw on, and the ``options``. The files have no date: the same
+    drawing gives the same bytes.
     """
-    with style.context(look):
+    with style.context("sim.report.figures"):
         figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
         axes = figure.subplots()
         draw(axes=axes, **options)
@@ -93,8 +89,6 @@ def drawn(
 
 
 def _file(figure: Figure, form: str) -> bytes:
-    if form == "pgf":
-        return pgf(figure).encode()
     out = io.BytesIO()
     undated = {DATES[form]: None} if form in DATES else {}
     figure.savefig(out, format=form, metadata=undated, dpi=PNG_DPI if form == "png" else "figure")

@@ -86,7 +86,7 @@ class Shown:
 def html(page: Page, figures: Figures) -> str:
     """Return ``page`` as one HTML file: styles, script and drawings are inside, nothing is fetched.
 
-    Drawings go into files too, where ``figures`` says.
+    Drawings and tables go into files too, where ``figures`` says.
 
     Its content security policy allows its styles and scripts alone, by their hashes.
     """
@@ -104,6 +104,7 @@ def html(page: Page, figures: Figures) -> str:
         "policy": lambda: content_policy([style], list(shown.scripts.values())),
         "shown": shown,
         "filed": figures.filed,
+        "tabled": figures.tabled,
         "chart_data": data_of,
         "still": still,
         "dashes": DASHES,

@@ -10,9 +10,7 @@ from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
-from sim.report.figures import Figures
-from sim.report.figures import paper as drawn_for_paper
-from sim.report.kit import write_kit
+from sim.report.figures import Figures, drawn
 from sim.report.page import MARK, Page, html
 from sim.sweep import Sweep
 from sim.sweep.folder import run_folders
@@ -49,19 +47,16 @@ def report(
     out: str | Path | None = None,
     map_minute: float = 0.0,
     figures: str | Path | None = None,
-    form: str = "svg",
     still: str | Path | None = None,
-    paper: str | Path | None = None,
 ) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
     ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
-    figure as a file of this ``form``, svg or pdf, those of the page's chart too, and for the data
-    behind each as CSV; files of the same names are replaced. ``still`` is a file (svg, pdf or png)
-    for the still of one run's replay at that minute. ``paper`` is a new or empty folder for a kit
-    of a paper: figures of one column, tables, captions and references, of runs with three seeds or
-    more. The same folders give the same bytes.
+    figure as PDF and SVG, those of the page's chart too, with the data behind each as CSV, and for
+    the tables of a comparison as CSV; files of the same names are replaced. ``still`` is a file
+    (svg, pdf or png) for the still of one run's replay at that minute. The same folders give the
+    same bytes.
     Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
     and for a file that is not a report or cannot be written.
     """
@@ -71,18 +66,14 @@ def report(
             "report", Code.MISSING, "name at least one folder of a run or sweep"
         )
     path = checked(places, None if out is None else Path(out))
-    if form not in ("svg", "pdf"):
-        raise InputError.of_option(f"--format {form}", Code.WRONG_VALUE, "must be svg or pdf")
     taken = None if still is None else Path(still)
     picture = b"" if taken is None else _still(places, taken, map_minute)
     page = _page(places, map_minute)
-    if paper is not None:
-        write_kit(places, Path(paper))
     into = None if figures is None else Path(figures)
     try:
         if into is not None:
             into.mkdir(parents=True, exist_ok=True)
-        text = html(page, Figures(into, form))
+        text = html(page, Figures(into))
     except OSError as error:
         raise InputError.of_option(
             f"--figures {into}",
@@ -119,7 +110,8 @@ def _still(places: Sequence[Path], path: Path, minute: float) -> bytes:
             "only the report of one run has one",
             Other(said="leave it out"),
         )
-    return drawn_for_paper(path.suffix[1:], load(places[0]).replay().still, minute=minute)
+    form = path.suffix[1:]
+    return drawn([form], load(places[0]).replay().still, minute=minute)[0][form]
 
 
 def write_page(path: Path, text: str) -> None:

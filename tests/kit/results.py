@@ -46,7 +46,6 @@ __getattr__ = late(
         "sim.plots.names": "name",
         "sim.plots.sweep": "heat_map lines",
         "sim.plots.views": "broken circle east reach",
-        "sim.report.latex": "escaped",
         "sim.report.timeline": "spans=.",
     },
 )

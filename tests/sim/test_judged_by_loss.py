@@ -181,17 +181,13 @@ def test_accuracies_are_no_targets_of_tokens(leomix, place, key):
     assert done.err.count("\n") == 1
 
 
-def test_a_kit_for_a_paper_shows_the_loss_of_several_run_folders(leomix, folders, tmp_path):
-    done = leomix("report", *folders, "-o", tmp_path / "page.html", "--paper", tmp_path / "paper")
-    assert done.status == 0 and done.out.splitlines()[-1] == str(tmp_path / "paper/paper.tex")
-    drawn = sorted(path.stem for path in (tmp_path / "paper/figures").glob("*.pgf"))
-    assert drawn == ["loss-final-over-step-size", "loss-over-bytes", "loss-over-time"]
-    table = pd.read_csv(tmp_path / "paper/tables/results.csv")
-    compared = json.loads(leomix("compare", *folders, "--json").out)
-    assert table.group.tolist() == [group["label"] for group in compared["groups"]]
-    losses = [group["loss_final"]["mean"] for group in compared["groups"]]
-    assert table.loss_final_mean.tolist() == pytest.approx(losses)
-    assert "Cite where" in (tmp_path / "paper/references.bib").read_text()
+def test_figures_in_files_show_the_loss_of_several_run_folders(leomix, folders, tmp_path):
+    report(folders, tmp_path / "page.html", figures=tmp_path / "figures")
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.pdf")}
+    assert {"loss-over-bytes", "loss-over-time"} <= drawn
+    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index(["figure", "label"])["mean"]
+    for group in json.loads(leomix("compare", *folders, "--json").out)["groups"]:
+        assert rows["loss_final", group["label"]] == pytest.approx(group["loss_final"]["mean"])
 
 
 # A line is fitted: there is a loss, and nothing to be right or wrong about.
@@ -275,13 +271,11 @@ def test_runs_with_a_loss_alone_are_compared_by_it(leomix, regressions, tmp_path
     assert {row["figure"] for row in compared["rows"]} >= {"loss_final"}
     text = leomix("compare", *regressions, "--all").out
     assert "final loss" in text and "accuracy" not in text and "token" not in text
-    page = report(regressions, tmp_path / "page.html").read_text()
+    page = report(regressions, tmp_path / "page.html", figures=tmp_path / "figures").read_text()
     assert re.search("<h1>steps=20 cuts the final loss from ", page)
-    done = leomix("report", *regressions, "-o", tmp_path / "p.html", "--paper", tmp_path / "paper")
-    assert done.status == 0, done
-    table = pd.read_csv(tmp_path / "paper/tables/results.csv")
-    assert table.loss_final_mean.tolist() == pytest.approx(means)
-    assert "accuracy_final_mean" not in table
+    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index("figure")
+    assert sorted(rows.loc["loss_final", "mean"], reverse=True) == pytest.approx(means)
+    assert "accuracy_final" not in rows.index
 
 
 @pytest.mark.process

@@ -1,0 +1,25 @@
+"""Commands and options that there are no more, and what to do now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.errors import InputError
+from statements import Code, Other
+
+REMOVED = {
+    "report --format": "report --figures DIR writes each figure as PDF and as SVG",
+    "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
+    "which pandas.DataFrame.style.to_latex makes LaTeX",
+}
+
+
+def check_removed(arguments: Sequence[str]) -> None:
+    """Raise InputError for a command, or an option of one, that there is no more."""
+    command = next(iter(arguments), "")
+    options = (f"{command} {word.partition('=')[0]}" for word in arguments[1:])
+    for name in (command, *options):
+        if name in REMOVED:
+            raise InputError.of_option(
+                f"leomix {name}", Code.UNSUPPORTED, "is gone", Other(said=REMOVED[name])
+            )
