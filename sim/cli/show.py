@@ -133,6 +133,10 @@ def report_command(
         bar.start("writing the report")
         path = report(runs, out, map_minute, figures, still)
     print(path)
+    if figures is not None:
+        from sim.sweep.folder import points_missing
+
+        warn(points_missing(runs))
 
 
 Folder = Annotated[

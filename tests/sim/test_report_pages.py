@@ -465,7 +465,7 @@ def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_
 
 
 def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
-    sweep, runs, tmp_path
+    leomix, sweep, runs, tmp_path
 ):
     page = Seen(report([sweep, runs["slots"]], tmp_path / "c.html"))
     assert len(page.tables["runs-1"]) == 1 + 12 + 1
@@ -477,6 +477,9 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     page = Seen(report([tmp_path / "sweep"]))
     assert page.tables["failed-1"][1][-2:] == ["failed", "its <disk> is full"]
     assert "1 of 12 points are not complete." in page.text
+    into = ("-o", tmp_path / "c.html", "--figures", tmp_path / "figures")
+    told = leomix("report", tmp_path / "sweep", runs["slots"], *into)
+    assert told.err.count("warning: 1 of 12 points of sweep are not complete.") == 1
 
 
 @pytest.mark.wide
