@@ -268,10 +268,8 @@ def view(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
     count, channels = x.shape[:2]
-    low, high = (
-        x.amin().clamp(max=0),
-        x.amax().clamp(min=1),
-    )  # 0 and 1, unless images are normalised
+    # 0 and 1, unless images are normalised.
+    low, high = x.amin().clamp(max=0), x.amax().clamp(min=1)
     x = _cropped(x, rng, SMALLEST_PART.get(channels, SMALLEST_PART[3]), mirror=channels == 3)
     bright, contrast = (
         _as(x, rng.uniform(1 - STRENGTH, 1 + STRENGTH, (count, 1, 1, 1))) for _ in range(2)
