@@ -34,11 +34,11 @@ from sim.cli import (
     specialise,
     sweep,
     tune,
-    watch,
     why,
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
+from sim.cli.removed import check_removed
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
@@ -85,7 +85,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "why": why.why_command,
     "compare": show.compare_command,
     "report": show.report_command,
-    "watch": watch.watch_command,
     "export": show.export_command,
     "answer": answer.answer_command,
     "cite": show.cite_command,
@@ -278,6 +277,7 @@ def status(arguments: list[str] | None) -> int:
 def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
+        check_removed(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()
