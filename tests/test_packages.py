@@ -44,8 +44,8 @@ def test_each_package_is_one_that_is_released():
 READ_BY_WHAT_TELLS = {
     *("sim.execution.folder", "sim.execution.live", "sim.execution.model", "sim.execution.result"),
     *("sim.execution.run_learner", "sim.execution.why"),
-    *("sim.sweep.folder", "sim.sweep.points", "sim.sweep.rows", "sim.sweep.so_far"),
-    *("sim.sweep.text", "sim.facts", "sim.process", "sim.trace"),
+    *("sim.sweep.folder", "sim.sweep.points", "sim.sweep.rows", "sim.sweep.text"),
+    *("sim.facts", "sim.process", "sim.trace"),
 }
 """What pages and answers take beside each other: run folders, rows of sweeps, tables."""
 

@@ -34,7 +34,6 @@ from sim.cli import (
     specialise,
     sweep,
     tune,
-    watch,
     why,
 )
 from sim.cli.exits import ExitCode
@@ -86,7 +85,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "why": why.why_command,
     "compare": show.compare_command,
     "report": show.report_command,
-    "watch": watch.watch_command,
     "export": show.export_command,
     "answer": answer.answer_command,
     "cite": show.cite_command,

@@ -11,6 +11,7 @@ REMOVED = {
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
+    "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
 }
 
 
@@ -20,6 +21,4 @@ def check_removed(arguments: Sequence[str]) -> None:
     options = (f"{command} {word.partition('=')[0]}" for word in arguments[1:])
     for name in (command, *options):
         if name in REMOVED:
-            raise InputError.of_option(
-                f"leomix {name}", Code.UNSUPPORTED, "is gone", Other(said=REMOVED[name])
-            )
+            raise InputError.of_option(name, Code.UNSUPPORTED, "is gone", Other(said=REMOVED[name]))

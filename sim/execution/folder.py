@@ -17,7 +17,8 @@ from learning.own.raised import cause_of
 from scenarios.errors import ScenarioError
 from sim.errors import InputError, helped
 from sim.execution.checkpoint import CHECKPOINT
-from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, RUNNING
+from sim.execution.live import LIVE
+from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
@@ -56,7 +57,7 @@ _TEXT, _NUMBER, _COUNT = str, float, int
 
 
 def _check_status(status: object) -> None:
-    if status not in (COMPLETE, FAILED, INTERRUPTED, RUNNING):
+    if status not in (COMPLETE, FAILED, INTERRUPTED):
         raise ValueError(f"should be {COMPLETE}, {FAILED} or {INTERRUPTED}, got {shown(status)}")
 
 
@@ -252,12 +253,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 f"or name one of its points, {folder / POINTS}/..."
             ),
         )
-    if (folder / CHECKPOINT).exists() and not path.exists():
+    has_begun = (folder / CHECKPOINT).exists() or (folder / LIVE).exists()
+    if has_begun and not path.exists():
         raise InputError.of_file(
             folder,
             Code.WRONG_FILE,
-            "the run in it has not ended (it was killed, or still goes on)",
-            Other(said=f"finish it: leomix run SCENARIO --resume -o {folder}"),
+            "the run in it has not ended, and has no tables yet",
+            Other(
+                said="wait for it (its progress line and --tensorboard show how far it is); if it "
+                f"was killed, finish it: leomix run SCENARIO --resume -o {folder}"
+            ),
         )
     if not path.is_file():
         raise InputError.of_file(folder, Code.NO_FILE, f"no run folder (it has no {MANIFEST})")

@@ -1,8 +1,6 @@
-"""What a run or a sweep shows while it goes on: a sign of life, and a run's tables when asked for.
+"""The sign of life of what goes on: how far it has come, in a file that is written anew.
 
-``RUN/.live`` is there as long as the run goes on, or after its process was killed. Whoever watches
-asks for the tables by a file; they come at the next event of the clock, as a run folder of its own.
-A run that nobody watches writes its sign of life alone.
+``RUN/.live`` is there as long as the run goes on, or after its process was killed.
 """
 
 from __future__ import annotations
@@ -11,33 +9,21 @@ import json
 import math
 import shutil
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import pyarrow as pa
-
 from learning.files import check_size
 from sim.errors import InputError
-from sim.execution.folder import write_manifest, write_tables
-from sim.files import check_within
 from statements import Code, Other
 
 LIVE = ".live"
-"""In a run folder: what is shown while the run goes on."""
+"""In a run folder: its sign of life."""
 BEAT = "beat.json"
-ASKED = "asked"
 BEAT_S = 2.0
 """Seconds between two signs of life."""
-LOOK_S = 0.25
-"""Seconds between two looks at whether somebody asks."""
-SHARE = 0.02
-"""Share of its time that a run spends on tables for who watches, at most."""
-KEPT = 2
-"""Folders of tables that are kept: somebody may still read the one before the newest."""
 
 Says = Callable[[], Mapping[str, Any]]
 """Returns, as JSON, how far something has come."""
@@ -68,16 +54,9 @@ class Heartbeat:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
-    def look(self) -> None:
-        """Do what else is to be done every LOOK_S, in the thread of this."""
-
     def _go_on(self) -> None:
-        written_at = time.monotonic()
-        while not self._over.wait(LOOK_S):
-            self.look()
-            if time.monotonic() - written_at >= BEAT_S:
-                self._write()
-                written_at = time.monotonic()
+        while not self._over.wait(BEAT_S):
+            self._write()
 
     def _write(self) -> None:
         self._number += 1
@@ -90,17 +69,11 @@ class Heartbeat:
 
 
 class Live(Heartbeat):
-    """What the run in a folder shows while this is entered; nothing of it stays.
-
-    ``is_asked`` says that somebody asks for its tables, and that they may be written again by now.
-    """
+    """The sign of life of the run in a folder while this is entered; nothing of it stays."""
 
     def __init__(self, folder: Path) -> None:
         self._place = folder / LIVE
         super().__init__(self._place / BEAT)
-        self.is_asked = False
-        self._number_shown = 0
-        self._rests_until = 0.0
 
     def __enter__(self) -> Self:
         with suppress(OSError):
@@ -110,61 +83,6 @@ class Live(Heartbeat):
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         shutil.rmtree(self._place, ignore_errors=True)
-
-    def look(self) -> None:
-        """See whether somebody asks."""
-        if not self.is_asked and time.monotonic() >= self._rests_until:
-            self.is_asked = (self._place / ASKED).exists()
-
-    def show(self, make: Callable[[], tuple[Mapping[str, pa.Table], dict[str, Any]]]) -> None:
-        """Write the tables and the manifest that ``make`` returns, if disk and memory allow it.
-
-        The time that this takes is SHARE of what passes until the next time, at most.
-        """
-        began = time.monotonic()
-        try:
-            with suppress(OSError, MemoryError):
-                (self._place / ASKED).unlink(missing_ok=True)
-                self._show(*make())
-        finally:
-            now = time.monotonic()
-            self._rests_until = now + (now - began) * (1.0 / SHARE - 1.0)
-            self.is_asked = False
-
-    def _show(self, tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> None:
-        self._number_shown += 1
-        part = self._place / f".{self._number_shown}.part"
-        try:
-            write_tables(part, tables)
-            write_manifest(part, manifest)
-            part.rename(self._place / str(self._number_shown))
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(self._place / str(self._number_shown - KEPT), ignore_errors=True)
-
-
-# For who watches.
-
-
-def ask(folder: Path) -> bool:
-    """Ask the run in a folder for its tables; return whether it can be asked.
-
-    Raises InputError where a link would have that written elsewhere.
-    """
-    path = folder / LIVE / ASKED
-    check_within(folder, path)
-    try:
-        path.touch()
-    except OSError:
-        return False
-    return True
-
-
-def shown(folder: Path) -> Path | None:
-    """Return the run folder that holds the newest tables of a run that goes on, if any."""
-    place = folder / LIVE
-    numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()]
-    return place / str(max(numbers)) if numbers else None
 
 
 MOST_BYTES = 100_000

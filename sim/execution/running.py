@@ -166,7 +166,6 @@ class Run(Observer):
         self._observers = observers
         self._cycle = 0
         self._accuracy: float | None = None
-        self._live = live
         if live is not None:
             live.says = self._so_far
 
@@ -319,7 +318,7 @@ class Run(Observer):
             raise SimulationError(lost, failure_code(trouble)) from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Keep how far the run has come, for who asks."""
+        """Keep how far the run has come, for its sign of life."""
         self._cycle = cycle
         self._accuracy = None if math.isnan(accuracy) else accuracy
 
@@ -332,10 +331,8 @@ class Run(Observer):
             LOG.info("evaluated at %.2f h, cycle %s: %s", hours, cycle, said)
 
     def event(self, number: int, time_s: float) -> None:
-        """Check a replay, save what is due, and show what somebody asks for."""
+        """Check a replay, and save what is due."""
         self._event = number
-        if self._live is not None and self._live.is_asked:
-            self._live.show(self._shown)
         if not self._is_replayed:
             return
         simulation = self.simulation
@@ -383,12 +380,6 @@ class Run(Observer):
             "accuracy": self._accuracy,
             "next_test_s": self.simulation.next_evaluation_s,
         }
-
-    def _shown(self) -> tuple[Mapping[str, pa.Table], dict[str, Any]]:
-        """Return what there is by now for who watches."""
-        result = self._result(status.RUNNING)
-        self._count_reuse(result.manifest)
-        return result.tables, result.manifest
 
     def _how_to_resume(self, why: str) -> str:
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"

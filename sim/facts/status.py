@@ -1,7 +1,5 @@
-"""How a run, or a point of a sweep, has ended, or that it goes on."""
+"""How a run, or a point of a sweep, has ended."""
 
-RUNNING = "running"
-"""It goes on."""
 COMPLETE = "complete"
 """It came to its end."""
 FAILED = "failed"

@@ -30,19 +30,10 @@ MOST_ROWS = 500
 
 
 @dataclass(frozen=True)
-class Renewed:
-    """That a page is written anew every so many seconds, and when it was written (ISO 8601)."""
-
-    every_s: float
-    written_utc: str
-
-
-@dataclass(frozen=True)
 class Page:
     """A whole report: a template of ``sim/report/templates``, and what its sections show.
 
-    ``title`` answers in a sentence, ``kind`` says of what, ``subtitle`` what was simulated. A page
-    that is ``renewed`` loads itself again.
+    ``title`` answers in a sentence, ``kind`` says of what, ``subtitle`` what was simulated.
     """
 
     template: str
@@ -51,7 +42,6 @@ class Page:
     subtitle: str
     context: Mapping[str, Any]
     notices: Sequence[str] = ()
-    renewed: Renewed | None = None
 
 
 @dataclass
@@ -98,7 +88,6 @@ def html(page: Page, figures: Figures) -> str:
         "title": page.title,
         "subtitle": page.subtitle,
         "notices": page.notices,
-        "renewed": page.renewed,
         "mark": MARK,
         "style": style,
         "policy": lambda: content_policy([style], list(shown.scripts.values())),

@@ -23,6 +23,7 @@ from sim.errors import InputError
 from sim.execution.folder import read_why
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE, INTERRUPTED
+from sim.formatting import how_far
 from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.plots.views import check_map, longest_service
@@ -140,13 +141,19 @@ def notices(run: Result) -> list[str]:
     error = run.manifest.get("error")
     if status == COMPLETE:
         return []
+    simulated_s = run.manifest["simulated_s"]
+    if status == INTERRUPTED:
+        stop = run.manifest["scenario"].get("stop", {})
+        span_s = None if stop.get("days") is None else stop["days"] * 86400.0
+        far = how_far(simulated_s, span_s, run.summary["cycles"], stop.get("cycles"))
+        return [
+            f"This run is not finished: it was interrupted at {far}. What follows is what it had "
+            f"by then; leomix run SCENARIO --resume -o {run.folder} goes on with it."
+        ]
     why = f": {error}" if error else ""
-    hours = run.manifest["simulated_s"] / 3600
-    resumed = f"; leomix run SCENARIO --resume -o {run.folder} goes on with it"
-    more = resumed if status == INTERRUPTED else ""
+    hours = simulated_s / 3600
     return [
-        f"This run is {status}{why}. What follows is what it had by {hours:.2f} h of "
-        f"simulation{more}."
+        f"This run is {status}{why}. What follows is what it had by {hours:.2f} h of simulation."
     ]
 
 

@@ -19,7 +19,7 @@ from sim.sweep.answers import answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
 from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
-from sim.sweep.rows import missing_status
+from sim.sweep.rows import MISSING, missing_status
 from sim.sweep.side_by_side import groups_of, labels_in
 from sim.sweep.text import but_the_seed, sha256_text
 
@@ -54,7 +54,6 @@ def page_of(sweep: Sweep) -> Page:
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     explored = None if several and names else _explored(sweep, rows, drawn, groups)
     headline, *limits = first_lines(found, beside)
-    missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}",
@@ -82,8 +81,23 @@ def page_of(sweep: Sweep) -> Page:
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
-        notices=[missing] if len(done) < len(rows) else [],
+        notices=notices(every),
     )
+
+
+def notices(rows: Sequence[Row]) -> list[str]:
+    """Return what a reader has to know first: that not all points are complete."""
+    ended = [row["status"] for row in rows if row["status"] != MISSING]
+    complete = ended.count(COMPLETE)
+    if len(ended) < len(rows):
+        failed = len(ended) - complete
+        more = f", {failed} failed" if failed else ""
+        return [
+            f"This sweep is not finished: {complete} of {len(rows)} points are complete{more}. "
+            "What follows is of these."
+        ]
+    missing = len(rows) - complete
+    return [f"{missing} of {len(rows)} points are not complete."] if missing else []
 
 
 def _facets(

@@ -1,6 +1,7 @@
 """The sweep folder: claimed for one sweep, and read; `sweep.parquet` has one row per point."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ from sim.analysis.notebook import framed
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP, is_sweep
 from sim.execution.identity import changed_code
-from sim.execution.live import Heartbeat
 from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
 from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml
-from sim.sweep.engine import Point
-from sim.sweep.rows import sweep_sha256
+from sim.sweep.engine import Outcome, Point
+from sim.sweep.rows import MISSING, outcome_in, outcomes_of, rows_table, sweep_sha256
 from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
 from statements import Code, Other
@@ -32,7 +32,6 @@ from statements import Code, Other
 ROWS = "sweep.parquet"
 RESUME = "go on with it by leomix sweep --resume"
 """What helps where rows are missing or broken: they are written anew, and no point is run again."""
-BEAT_ENDING = ".beat.json"
 SCHEMA = "1"
 
 
@@ -80,26 +79,58 @@ class Sweep:
 
 
 def read_sweep(folder: str | Path) -> Sweep:
-    """Return the sweep in a folder; raise InputError if there is none, or it has no rows yet."""
+    """Return the sweep in a folder, with the rows of all points that have ended by now.
+
+    Raises InputError if there is none, or none of its points has ended.
+    """
     place = Path(folder)
     about = read_about(place)
     if about is None:
         raise InputError.of_file(place, Code.NO_FILE, f"no folder of a sweep (it has no {SWEEP})")
-    path = place / ROWS
-    if not path.exists():
+    points = about["points"]
+    rows = _read_rows(place, len(points))
+    known = set() if rows is None else _ended(rows)
+    newer = _ended_since(place, {str(point.get("digest")) for point in points} - known)
+    is_short = rows is not None and len(rows) < len(points)
+    if newer or is_short:  # rows are written seldom, and before the points of an extended sweep
+        before = {} if rows is None else outcomes_of(rows)
+        rows = rows_table([Point(**point) for point in points], before | newer)
+    if rows is None:
         raise InputError.of_file(
             place,
             Code.NO_FILE,
-            f"has no {ROWS} yet",
-            Other(said=RESUME),
+            "none of the sweep's points has ended yet",
+            Other(said=f"wait for the first; if its process was killed, {RESUME}"),
         )
-    rows = described(path, RESUME)[0]
-    if not 0 < rows <= len(about["points"]):
-        many = "more rows than points" if rows else "no rows"
+    return Sweep(place, about, rows)
+
+
+def _read_rows(place: Path, most: int) -> pa.Table | None:
+    """Return the rows that were written last; None where none were yet."""
+    path = place / ROWS
+    if not path.exists():
+        return None
+    count = described(path, RESUME)[0]
+    if not 0 < count <= most:
+        many = "more rows than points" if count else "no rows"
         raise InputError.of_file(
             path, Code.BROKEN_FILE, "has {many}", Other(said=RESUME), many=many
         )
-    return Sweep(place, about, pa.concat_tables(read_groups(path, RESUME)))
+    return pa.concat_tables(read_groups(path, RESUME))
+
+
+def _ended(rows: pa.Table) -> set[str]:
+    """Return the digests of the points that have ended by their rows."""
+    pairs = zip(rows["digest"].to_pylist(), rows["status"].to_pylist(), strict=True)
+    return {digest for digest, status in pairs if status != MISSING}
+
+
+def _ended_since(place: Path, digests: Iterable[str]) -> dict[str, Outcome]:
+    """Return how those of some points have ended whose folders say it."""
+    folders = place / POINTS
+    begun = set(os.listdir(folders)) if folders.is_dir() else set()
+    found = {digest: outcome_in(folders / digest, digest) for digest in begun.intersection(digests)}
+    return {digest: outcome for digest, outcome in found.items() if outcome is not None}
 
 
 def points_missing(folders: Iterable[Path]) -> Iterator[str]:
@@ -321,16 +352,6 @@ def among(place: Path, parts: int) -> Iterator[None]:
             with files.locked(other, busy):
                 pass
         yield
-
-
-def beat(place: Path, part: str) -> Heartbeat:
-    """Return the sign of life of a ``part`` of the sweep in a folder."""
-    return Heartbeat(place / f".{part}{BEAT_ENDING}")
-
-
-def beats(place: Path) -> list[Path]:
-    """Return the signs of life of all parts of a sweep that go on, or whose process was killed."""
-    return sorted(place.glob(f".shard-*{BEAT_ENDING}"))
 
 
 def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:

@@ -118,7 +118,6 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
         with (
             sweep_folder.among(place, options.shard[1]),
             sweep_folder.locked(place, options.part) as lock,
-            sweep_folder.beat(place, options.part),
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()

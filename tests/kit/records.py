@@ -29,6 +29,7 @@ __getattr__ = late(
         "sim.execution.cut_offers": "cut_doubts",
         "sim.execution.folder": "RUN_LOG folder=. read_manifest read_tables write_tables",
         "sim.execution.identity": "fingerprint",
+        "sim.execution.live": "run_beat",
         "sim.execution.log": "LOG",
         "sim.execution.replaying": "replay_differs",
         "sim.execution.result": "Result",

@@ -249,6 +249,7 @@ SETS = {
 WRONG = [
     (["run", "/nonexistent.yaml"], "nonexistent"),
     (["rnu", "quickstart"], "rnu"),
+    (["watch", "runs/a"], "watch: is gone; report shows a sweep that is under way"),
     (["contacts"], "--tle"),
     ([*ELEMENTS, *SPAN, "10"], "LAT,LON"),
     (["run", "quickstart", "--resume"], "-o"),

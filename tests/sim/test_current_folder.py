@@ -59,10 +59,10 @@ def in_one_process(folder, lines):
 COMMANDS = """
 list; schema; cache; reproduce; contacts quickstart; link quickstart; validate s.yaml
 validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
-compare run timed; report run; watch run
+compare run timed; report run
 fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; cite run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
-sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; watch sweep; compare sweep
+sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; compare sweep
 new mine.yaml
 tune s.yaml --set learning.data.validation=0.2 -p learning.step_size=0.1,0.2 -o tune --quiet
 """

@@ -23,9 +23,10 @@ import yaml
 from hypothesis import settings
 
 import scenarios
+import sim
 from sim.sweep import sweep
 from tests.kit.learning import files
-from tests.kit.watching import hurried
+from tests.kit.records import run_beat
 from tests.soak import fuzz, fuzz_forms
 
 SLOTS = """\
@@ -355,8 +356,6 @@ def swept(runs, place):
 
 
 BEGAN = '{"began_utc": "2026-08-22T00:00:00+00:00"'
-BEATS = {"run": ".live/beat.json", "sweep": ".shard-1-of-1.beat.json"}
-BEATS["point"] = "points/0/.live/beat.json"
 ODD = {
     "a pipe": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
@@ -374,39 +373,17 @@ ODD |= {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", BEATS)
 @pytest.mark.parametrize("what", ODD)
-@pytest.mark.quick(12)
-def test_what_is_no_sign_of_life_is_refused_by_its_name(leomix, runs, tmp_path, place, what):
-    folder = runs.copy("slots-timing", tmp_path) if place == "run" else swept(runs, tmp_path)
-    beat = folder / BEATS[place]
-    if place == "point":
-        (folder / "sweep.parquet").unlink()
-        (folder / BEATS["sweep"]).write_text(BEGAN + "}")
-        digest = json.loads((folder / "sweep.json").read_text())["points"][0]["digest"]
-        beat = folder / BEATS[place].replace("/0/", f"/{digest}/")
-    beat.parent.mkdir(exist_ok=True)
+def test_what_is_no_sign_of_life_is_refused_by_its_name(tmp_path, what):
+    beat = tmp_path / ".live" / "beat.json"
+    beat.parent.mkdir()
     ODD[what](beat)
-    with hurried(silent_s=0.0 if place == "point" else 60.0):
-        refused(leomix("watch", folder), f"{beat}: is no sign of life of a run (", "remove it")
+    with pytest.raises(sim.InputError, match=r"is no sign of life of a run .*; remove it") as told:
+        run_beat(tmp_path)
+    assert str(told.value).startswith(str(beat))
 
 
-@pytest.mark.parametrize("link", [".live", ".live/asked"])
-def test_who_watches_a_run_writes_nothing_out_of_its_folder(leomix, runs, tmp_path, link):
-    run = runs.copy("slots-timing", tmp_path)
-    (run / "manifest.json").unlink()
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    live = outside if link == ".live" else run / ".live"
-    live.mkdir(exist_ok=True)
-    (live / "beat.json").write_text(BEGAN + "}")
-    (run / link).symlink_to(outside if link == ".live" else outside / "asked")
-    with hurried(silent_s=0.2):
-        refused(leomix("watch", run), f"{run / '.live'}", "a link leads out of")
-    assert not (outside / "asked").exists()
-
-
-@pytest.mark.parametrize("command", ["report", "watch", "compare", "export"])
+@pytest.mark.parametrize("command", ["report", "compare", "export"])
 @pytest.mark.parametrize("what", ["rows", "points"])
 def test_a_sweep_without_rows_is_refused(leomix, runs, tmp_path, command, what):
     folder = swept(runs, tmp_path)

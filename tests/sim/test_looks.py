@@ -1,4 +1,4 @@
-"""Whoever looks at a run while it goes on (a save, a stop, `watch`) changes nothing of it.
+"""Whoever looks at a run while it goes on (a save, a stop) changes nothing of it.
 
 A resumed run is compared with what was saved by the digest of its trace at an event. That must be
 what it would be if nobody had looked before.
@@ -111,7 +111,7 @@ class Looked:
         simulation = self._run.simulation
         if number in self._numbers:
             simulation.digest()
-        if number - 1 in self._numbers:  # as `watch` does
+        if number - 1 in self._numbers:  # as a stop does
             simulation.tables()
             simulation.energy()
         if number.bit_count() == 1:

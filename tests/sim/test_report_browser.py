@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 from scipy import stats
 
+import sim
 from sim.report import report
 from tests.kit.browser import DESKTOP, PHONE, Tab
 from tests.kit.small import SLOTS
@@ -302,3 +303,15 @@ def test_paper_and_pages_without_scripts_have_a_picture_or_say_where_the_rows_ar
     page.emulate_media(media="screen")
     assert not page.locator("#timeline .still").is_visible()
     assert page.locator("#timeline canvas").is_visible()
+
+
+def test_a_comparison_in_a_notebook_draws_its_chart(browser, runs, tmp_path):
+    found = sim.compare([runs["orbit"], runs["orbit-timing"]])
+    (tmp_path / "cell.html").write_text(f"<p>A cell</p>{found._repr_html_()}", encoding="utf-8")
+    opened = Tab(browser, tmp_path / "cell.html", viewport=DESKTOP)
+    frame = opened.page.frame_locator("iframe")
+    assert frame.locator(".chart svg path").count()
+    frame.get_by_role("button", name="Next contact").click()
+    assert frame.locator(".replay").get_attribute("data-serving")
+    assert opened.said == []
+    opened.context.close()

@@ -17,8 +17,7 @@ same files as one that nobody disturbed. The forms:
   is then resumed with more points than it was begun with;
 - ``agents``: kill -9 at any moment of an episode of Gymnasium, which begins anew; up to there it
   has observed what it observes again;
-- ``watched``: kill -9 of a run beside which ``watch`` and ``report`` write its page: a page, or one
-  line;
+- ``reported``: kill -9 of a run beside which ``report`` writes its page: a page, or one line;
 - ``fly``: kill -9 at any moment of runs of functions of the user's and, where flwr is installed, of
   a Flower app, without the cache; two undisturbed runs of each have one result;
 - ``signals``: any signal that may end a process;
@@ -85,7 +84,7 @@ WEIGHTS = "run of checkpoints"
 TUNED = "tuning"
 EXTENDED = "extended sweep"
 PLAYED = "episode"
-WATCHED = "watched run"
+REPORTED = "reported run"
 FUNCTIONS = "functions"
 APP = "Flower app"
 FLOWN = (FUNCTIONS, APP) if find_spec("flwr") else (FUNCTIONS,)
@@ -125,7 +124,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     TUNED: merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
     EXTENDED: TIMING,
     PLAYED: merged(ORBIT, {"learning": {"method": "select"}}),
-    WATCHED: TRAINED,
+    REPORTED: TRAINED,
     FUNCTIONS: {
         **UNTRAINED,
         "stop": {"cycles": 40},
@@ -275,46 +274,33 @@ def ended(
     phase, begins_s = chance.choice(kind.phases)
     computed_s = computed_until(process, partial(phase, place))
     until_s = computed_s + chance.uniform(0.0, kind.ends_s - begins_s)
-    looking = look_at(place) if kind.name == WATCHED else []
+    page = place.parent / "report.html"
+    reporting = report_on(place, page) if kind.name == REPORTED else None
     computed_until(process, lambda: False, until_s)
     time.sleep(chance.uniform(0.0, TICK_S))
     process.send_signal(number)
     status = process.wait(timeout=MOST_S)
-    for page, one in looking:
-        check_shown(one, page)
+    if reporting is not None:
+        check_shown(reporting, page)
     if (observed := place / OBSERVED).exists():
         whole = observed.read_text().rpartition("\n")[0]
         assert kind.result[0].startswith(whole), f"{kind.name}: another episode up to {number.name}"
     return number.name, status
 
 
-Looking = tuple[Path, subprocess.Popen[str]]
-"""A page, and the process that writes it."""
-
-
-def look_at(place: Path) -> list[Looking]:
-    """Begin to watch a run, and to report on it."""
-    leomix = [sys.executable, "-m", "sim"]
-    looking = []
-    for verb, *rest in (("watch", "--every", "1"), ("report",)):
-        page = place.parent / f"{verb}.html"
-        page.unlink(missing_ok=True)
-        line = [*leomix, verb, str(place), "-o", str(page), *rest]
-        pipe = subprocess.PIPE
-        looking.append((page, subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True)))
-    return looking
+def report_on(place: Path, page: Path) -> subprocess.Popen[str]:
+    """Begin to write the page of a run."""
+    page.unlink(missing_ok=True)
+    line = [sys.executable, "-m", "sim", "report", str(place), "-o", str(page)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def check_shown(process: subprocess.Popen[str], page: Path) -> None:
-    """Raise AssertionError unless there is a whole page, or one line that says why there is none.
-
-    Above the line in which `watch` says how the run has ended stand those on how far it had come.
-    """
+    """Raise AssertionError unless there is a whole page, or one line that says why not."""
     out, err = process.communicate(timeout=MOST_S)
     told = f"{process.args} ended with {process.returncode}: {out}{err}"
-    assert process.returncode in (0, 1, 2, 3), told
-    progress = "watch" in process.args
-    assert "Traceback" not in err and (progress or len(err.splitlines()) <= 1), told
+    assert process.returncode in (0, 2), told
+    assert "Traceback" not in err and len(err.splitlines()) <= 1, told
     if page.exists():
         assert page.read_text().rstrip().endswith("</html>"), told
     else:
@@ -463,9 +449,9 @@ def played(work: Path, count: int, seed: int) -> Iterator[str]:
     return told(campaign(work, count // 10, seed, (PLAYED,)), "killed", "begun anew")
 
 
-def watched(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 a run while others show it."""
-    return told(campaign(work, count // 5, seed, (WATCHED,)), "killed under two pages")
+def reported(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 a run while its page is written."""
+    return told(campaign(work, count // 5, seed, (REPORTED,)), "killed under a page")
 
 
 def flown(work: Path, count: int, seed: int) -> Iterator[str]:
@@ -529,7 +515,7 @@ FORMS: dict[str, Form] = {
     "weights": weighted,
     "sweeps": sweeping,
     "agents": played,
-    "watched": watched,
+    "reported": reported,
     "fly": flown,
     "signals": signalled,
     "again": again,
