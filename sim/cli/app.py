@@ -39,13 +39,13 @@ from sim.cli import (
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
-from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
+from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
 from sim.process.beginning import raise_when_interrupted
 from sim.process.garbage import collect_seldom
 from sim.process.terminal import drop_unwritten, escaped_streams
-from statements import refused_json
+from statements import Code, Other, refused_json
 
 app = typer.Typer(
     name="leomix",
@@ -88,16 +88,19 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "watch": watch.watch_command,
     "export": show.export_command,
     "answer": answer.answer_command,
-    "cite": show.cite_command,
     "reproduce": reproduce.reproduce_command,
     "new": new.new_command,
     "fetch-model": fetch.fetch_model_command,
     "specialise": specialise.specialise_command,
-    "check-method": about.check_method_command,
-    "cache": about.cache_command,
-    "schema": about.schema_command,
     "doctor": about.doctor_command,
 }
+REMOVED = {
+    "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
+    "check-method": "call leomix.testing.check_method in Python",
+    "cite": "leomix show says how to cite leomix",
+    "schema": "run leomix list --schema",
+}
+"""Commands of earlier versions, and what to do now."""
 
 
 class WithLegend(TyperCommand):
@@ -278,6 +281,7 @@ def status(arguments: list[str] | None) -> int:
 def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
+        _check_removed(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()
@@ -308,6 +312,12 @@ def _status(given: list[str], *, as_json: bool) -> int:
         return _interrupted(str(error))
     # Typer makes this status of an interrupt that no command has met.
     return _interrupted() if code == ExitCode.INTERRUPTED else code or ExitCode.DONE
+
+
+def _check_removed(given: list[str]) -> None:
+    if given and given[0] in REMOVED:
+        now = Other(said=REMOVED[given[0]])
+        raise InputError.of_option(given[0], Code.UNSUPPORTED, "is no command any more", now)
 
 
 @contextmanager

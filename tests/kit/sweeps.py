@@ -9,7 +9,8 @@ __getattr__ = late(
     globals(),
     {
         "learning.hardware": "only",
-        "sim.cli.app": "command_line status",
+        "sim.cli.app": "REMOVED command_line status",
+        "sim.cli.show": "CITATION",
         "sim.errors": "Interrupted",
         "sim.export.formats": "FORMATS",
         "sim.process.installation": "HOME PACKAGES",

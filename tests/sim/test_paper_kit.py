@@ -154,7 +154,6 @@ def test_captions_and_references_say_what_was_compared_and_how(leomix, swept, ki
     assert len(set(trained)) > 1 and all(f"{words} (" in said for words in trained)
     assert "scenario small, 3 cycles, orbit slots" in said and "with leomix 0." in said
     references = (kit / "references.bib").read_text()
-    assert leomix("cite", swept).out == f"{references}\n"
     cited = set(re.findall(r"^@\w+\{(\w+),", references, re.M))
     assert cited == {"leomix", "emsfl", "fedavg", "digits"}
     macros = (kit / "captions.tex").read_text()
