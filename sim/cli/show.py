@@ -162,7 +162,7 @@ Format = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv, parquet (the tables), perfetto, czml, tensorboard, mlflow, "
+        help="csv, parquet (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
         "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),

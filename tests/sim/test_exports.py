@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -88,9 +90,7 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     (tmp_path / "r" / "checkpoint").mkdir(parents=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    for name in [name for name in sys.modules if name.split(".")[0] == "perfetto"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "perfetto", None)
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
     halted = runs.copy("slots", tmp_path)
     manifest = {**json.loads((halted / "manifest.json").read_text()), "status": "interrupted"}
     (halted / "manifest.json").write_text(json.dumps(manifest))
@@ -109,7 +109,8 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         (bare, "peft", place, "model/model.safetensors: is missing; to export the weights, run it"),
         (halted, "peft", place, "the run is interrupted; finish it first"),
         (slots_, "czml", place, "has no satellites to draw"),
-        (slots_, "perfetto", place, '[perfetto]"'),
+        (slots_, "mlflow", place, "--to mlflow: is no export format any more; examples/mlflow_log"),
+        (slots_, "tensorboard", place, '[tensorboard]"'),
     ):
         outcome = leomix("export", run, "--to", to, "-o", out)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1), outcome
@@ -195,7 +196,7 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
     assert said == f"{tmp_path}: 1 of 3 points are not complete\n"
     rows = [["-30", "'=1+1", "complete"], ["0", "", "complete"], ["", "'-p: wrong", "failed"]]
     assert cells(tmp_path / "e" / "sweep.csv") == [[*columns], *rows]
-    refused = leomix("export", tmp_path, "--to", "perfetto")
+    refused = leomix("export", tmp_path, "--to", "tensorboard")
     assert refused.status == 2
     assert "is a sweep" in refused.err
     pq.write_table(pa.table({"status": ["complete"] * 4}), tmp_path / "sweep.parquet")
@@ -281,24 +282,16 @@ def test_a_board_that_cannot_be_written_costs_no_run(leomix, tmp_path, monkeypat
     assert not (tmp_path / "other").exists()
 
 
-def test_mlflow_gets_curves_and_keys_once(leomix, runs, tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="needs the extra leomix[mlflow]")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert "experiment leomix" in exported(leomix, runs["slots"], "mlflow", tmp_path / "m")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'm' / 'mlflow.db'}")
-    exported(leomix, runs["slots"], "mlflow", tmp_path / "again")
-    client = mlflow.MlflowClient()
-    result = runs.result("slots")
-    experiment = client.get_experiment_by_name("leomix")
-    assert str(tmp_path / "m") in experiment.artifact_location
-    [run] = client.search_runs([experiment.experiment_id])
-    assert run.data.tags["trace_sha256"] == result.manifest["trace_sha256"]
-    assert run.data.params["learning.method"] == "emsfl"
-    rows = result.metrics[result.metrics.scope == "global"]
-    for figure in ("accuracy", "loss"):
-        history = client.get_metric_history(run.info.run_id, f"{figure}/global")
-        assert [point.value for point in history] == rows[figure].tolist()
-        assert [point.step for point in history] == rows.cycle.tolist()
+def test_an_example_logs_the_metrics_of_a_run_to_mlflow(runs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow := MagicMock())
+    monkeypatch.setattr(sys, "argv", ["mlflow_log.py", str(runs["slots"])])
+    runpy.run_path(str(ROOT / "examples/mlflow_log.py"), run_name="__main__")
+    logged = [(call.kwargs["step"], call.args[0]) for call in mlflow.log_metrics.call_args_list]
+    metrics = runs.result("slots").metrics.query("scope == 'global'")
+    assert logged == [
+        (row.cycle, {"accuracy": row.accuracy, "loss": row.loss}) for row in metrics.itertuples()
+    ]
+    mlflow.log_params.assert_called_once_with({"method": "emsfl", "seed": 3})
 
 
 # -- PEFT: start model and adapter make the final model
