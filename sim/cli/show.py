@@ -133,7 +133,7 @@ def report_command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="write figures, tables, captions and references for a paper there too: "
+            help="write figures, tables and captions for a paper there too: "
             "a new or empty folder; of three seeds or more",
         ),
     ] = None,

@@ -60,7 +60,7 @@ def report(
     figure as a file of this ``form``, svg or pdf, those of the page's chart too, and for the data
     behind each as CSV; files of the same names are replaced. ``still`` is a file (svg, pdf or png)
     for the still of one run's replay at that minute. ``paper`` is a new or empty folder for a kit
-    of a paper: figures of one column, tables, captions and references, of runs with three seeds or
+    of a paper: figures of one column, tables and captions, of runs with three seeds or
     more. The same folders give the same bytes.
     Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
     and for a file that is not a report or cannot be written.

@@ -191,7 +191,6 @@ def test_a_kit_for_a_paper_shows_the_loss_of_several_run_folders(leomix, folders
     assert table.group.tolist() == [group["label"] for group in compared["groups"]]
     losses = [group["loss_final"]["mean"] for group in compared["groups"]]
     assert table.loss_final_mean.tolist() == pytest.approx(losses)
-    assert "Cite where" in (tmp_path / "paper/references.bib").read_text()
 
 
 # A line is fitted: there is a loss, and nothing to be right or wrong about.

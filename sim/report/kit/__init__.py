@@ -1,4 +1,4 @@
-"""A kit for papers: figures, tables, captions and references of runs over seeds."""
+"""A kit for papers: figures, tables and captions of runs over seeds."""
 
 from sim.report.kit.write import write_kit
 

@@ -1,4 +1,4 @@
-"""The kit for a paper: a folder of figures, tables, captions and references that LaTeX takes."""
+"""The kit for a paper: a folder of figures, tables and captions that LaTeX takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.citations import citations
 from sim.analysis.comparison import Comparison, Group, compare_groups, group_runs
 from sim.analysis.curves import MEASURED, Over, Steps, What, curve_of
 from sim.analysis.judged import Judged
@@ -93,7 +92,7 @@ def _check_place(place: Path) -> None:
 
 
 def write_kit(folders: Sequence[Path], place: Path) -> None:
-    """Write figures, tables, captions, references and an example of a paper into ``place``.
+    """Write figures, tables, captions and an example of a paper into ``place``.
 
     It is of one sweep, or of several runs and sweeps: groups of runs that differ in their seed
     alone. Everything appears at the end, or nothing does, and the same folders give the same bytes.
@@ -229,7 +228,6 @@ class _Kit:
         (place / "captions.tex").write_text(_macros(said, settings), encoding="utf-8")
         (place / "captions.md").write_text(_markdown(said, settings), encoding="utf-8")
         self._write_scenarios(place / "scenarios")
-        (place / "references.bib").write_text(citations(self.manifests), encoding="utf-8")
         (place / "paper.tex").write_text(self._paper(figures, made), encoding="utf-8")
 
     def _write_scenarios(self, place: Path) -> None:
