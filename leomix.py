@@ -74,9 +74,27 @@ _HOME_OF = {
 }
 _MODULES = {"gym": "sim.gym"}
 
+
+class _Testing(ModuleType):
+    """``leomix.testing``: Python finds it where it is registered, as ``os.path``; it is lazy."""
+
+    __all__ = ("Finding", "check_method")
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.__all__:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(_package("sim.execution.conformance"), name)
+
+    def __dir__(self) -> list[str]:
+        return sorted(self.__all__)
+
+
+testing = _Testing("leomix.testing", "What must hold of every method, for the tests of your own.")
+sys.modules[testing.__name__] = testing
+
 __all__ = [
     "channel", "compare", "export", "fork", "gym", "learning", "load", "orbit", "plan", "report",
-    "run", "scenarios", "sim", "sweep", "tune",
+    "run", "scenarios", "sim", "sweep", "testing", "tune",
 ]  # fmt: skip
 
 

@@ -132,6 +132,15 @@ def test_leomix_hands_on_what_a_user_needs(tmp_path):
 
 
 @pytest.mark.process
+def test_leomix_testing_is_imported_by_its_name_without_torch_and_pytest():
+    script = "import leomix.testing as face\nfrom leomix.testing import *\nimport sys\n"
+    script += "assert face.check_method is check_method and face.Finding is Finding\n"
+    script += "print(*{'torch', 'pytest'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "\n"), done.stderr
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["leomix", "sim"])
 def test_a_module_that_is_run_is_the_command(module):
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True)

@@ -116,7 +116,7 @@ class Method(ABC):
 
     ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each other have
     different ones. ``alone_is_sgd`` claims that with one device the server's model is that of
-    central training, as ``leomix check-method`` tries. A class says both for itself alone.
+    central training, as ``leomix.testing`` tries. A class says both for itself alone.
     ``registers``: names that its options may take, by what these are called (`leomix list` shows
     them).
 

@@ -51,7 +51,7 @@ class Traits:
     ``uploads_whole`` says why clients cannot leave out what they have not changed
     (``learning.upload: changed``); empty if they can.
 
-    ``trial_kind`` is the kind of model that ``leomix check-method`` tries it with, where it takes
+    ``trial_kind`` is the kind of model that ``leomix.testing`` tries it with, where it takes
     none of the usual ones.
     """
 

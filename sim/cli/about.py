@@ -1,4 +1,4 @@
-"""`leomix list`, `schema`, `doctor`, `check-method` and `cache`."""
+"""`leomix list` and `doctor`."""
 
 import os
 import re
@@ -9,12 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from sim.cli.exits import ExitCode
-from sim.cli.options import Json
 from sim.cli.output import print_json
 
 
-def list_command() -> None:
+def list_command(
+    *,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="print the JSON schema of scenarios, for editors")
+    ] = False,
+) -> None:
     """List the shipped scenarios, and the known methods, models, data sets and policies."""
+    if schema:
+        print_json(schema_of_files())
+        return
     from learning import method_names
     from learning.architecture.kinds import KINDS
     from learning.data import DATASETS
@@ -39,11 +46,6 @@ def list_command() -> None:
     print(f"processors (compute.processor): {', '.join(rates)}")
 
 
-def schema_command() -> None:
-    """Print the JSON schema of scenario files, for editors."""
-    print_json(schema_of_files())
-
-
 def schema_of_files() -> dict[str, Any]:
     """Return the schema of scenario files with the names and options of what is shipped."""
     from learning.architecture.kinds import KINDS
@@ -57,7 +59,7 @@ def schema_of_files() -> dict[str, Any]:
 
 
 def doctor_command() -> None:
-    """Check this installation: import names, files here that shadow packages, versions, CUDA."""
+    """Check this installation: import names, shadowing files, versions, devices, the cache."""
     from learning.hardware import describe
     from sim.execution.versions import installed, versions
     from sim.process.installation import HOME, PACKAGES, foreign_packages, is_clone
@@ -70,9 +72,27 @@ def doctor_command() -> None:
     here = Path.cwd()
     if is_clone(here) and here != HOME:
         own = [*own, f"{here} is a clone of leomix: Python, started in it, takes it, not {HOME}"]
-    print("\n".join([*lines, *missing, *own, describe()]))
+    try:
+        cache = cache_line()
+    except ValueError as error:  # LEOMIX_CACHE names something else
+        cache = str(error)
+        complaints.append(cache)
+    print("\n".join([*lines, *missing, *own, describe(), cache]))
     if complaints or missing:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def cache_line() -> str:
+    """Say where the cache is, how large, and how to empty it; ValueError for what is no cache."""
+    from sim.execution.cache import BOUND_BYTES, size_bytes
+    from sim.execution.shelf import VARIABLE, cache_folder
+    from sim.formatting import data_size
+
+    folder = cache_folder()
+    if folder is None:
+        return f"cache: off, by {VARIABLE}=off"
+    size = f"{data_size(size_bytes(folder))} of {data_size(BOUND_BYTES)} at most"
+    return f"cache: {folder}, {size}; to empty it, delete the folder"
 
 
 def shadows() -> Iterator[str]:
@@ -91,47 +111,3 @@ def shadows() -> Iterator[str]:
         place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
         if place is not None and HOME not in place.parents:
             yield f"{place}: has the name of a package that leomix imports, {name}; rename it"
-
-
-def check_method_command(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="a name, or MODULE:CLASS")],
-) -> None:
-    """Try on tiny runs what must hold of every method; exit 1 for one of which it does not."""
-    from sim.execution.conformance import check_method
-
-    failed = False
-    for finding in check_method(method):
-        print(finding, flush=True)
-        failed = failed or finding.outcome == "failed"
-    if failed:
-        raise typer.Exit(ExitCode.FAILED)
-
-
-def cache_command(
-    *,
-    clear: Annotated[bool, typer.Option("--clear", help="remove all of it")] = False,
-    json_: Json = False,
-) -> None:
-    """Show what runs share: results of training, embedded texts, contact windows (LEOMIX_CACHE)."""
-    from datetime import UTC, datetime
-
-    from sim.execution.cache import clear_cache, contents
-    from sim.execution.shelf import cache_folder
-    from sim.formatting import data_size, table
-
-    folder = cache_folder()
-    if folder is None:
-        print("off, by LEOMIX_CACHE=off")
-        return
-    found = clear_cache(folder) if clear else contents(folder)
-    if json_:
-        print_json({**found, "cleared": clear})
-        return
-    rows = []
-    for kind, row in found["kinds"].items():
-        used_s = row["last_used_s"]
-        used = "-" if used_s is None else f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
-        rows.append([kind, f"{row['entries']:,}", data_size(row["bytes"]), used])
-    end = "removed" if clear else f"of {data_size(found['bound_bytes'])} at most"
-    print(f"folder  {found['folder']}\nsize    {data_size(found['bytes'])} {end}")
-    print(table(["", "entries", "size", "last used"], rows))

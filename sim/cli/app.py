@@ -87,14 +87,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": show.report_command,
     "export": show.export_command,
     "answer": answer.answer_command,
-    "cite": show.cite_command,
     "reproduce": reproduce.reproduce_command,
     "new": new.new_command,
     "fetch-model": fetch.fetch_model_command,
     "specialise": specialise.specialise_command,
-    "check-method": about.check_method_command,
-    "cache": about.cache_command,
-    "schema": about.schema_command,
     "doctor": about.doctor_command,
 }
 

@@ -8,9 +8,13 @@ from sim.errors import InputError
 from statements import Code, Other
 
 REMOVED = {
+    "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
+    "check-method": "call leomix.testing.check_method in Python",
+    "cite": "leomix show says how to cite leomix",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
+    "schema": "run leomix list --schema",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
 }
 

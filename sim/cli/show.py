@@ -13,6 +13,11 @@ from statements import Code, by_rank, in_turn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
+CITATION = (
+    "The leomix developers (2026). leomix: a co-simulator of networks and learning for federated "
+    "mixtures of experts through low-Earth-orbit satellites"
+)
+"""How to cite leomix, as CITATION.cff says it; the version is that of the run."""
 
 
 def show_command(run: RunFolder, *, json_: Json = False) -> None:
@@ -32,6 +37,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
             doubts, notes = in_turn(found.warnings)
             warn(doubts)
             print(summary_text(found))
+            print(f"{'cite':<14} {CITATION}. Version {found.manifest['versions']['leomix']}.")
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
@@ -147,7 +153,7 @@ Format = Annotated[
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help="csv, parquet (the tables), perfetto, czml, tensorboard, mlflow, "
+        help="csv, parquet (the tables), perfetto, czml, tensorboard, "
         "peft (trained experts), dense (each as a Llama), "
         "profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
@@ -183,14 +189,3 @@ def export_command(
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))
-
-
-def cite_command(runs: RunsOrSweeps) -> None:
-    """Print BibTeX of what runs, or the points of sweeps, rest on: methods, orbits, links, data."""
-    from sim.analysis.citations import citations
-    from sim.execution.folder import as_written, read_manifest
-    from sim.sweep.folder import points_missing, run_folders
-
-    with as_written(runs):
-        print(citations([read_manifest(folder) for folder in run_folders(runs)]))
-        warn(points_missing(runs))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from learning.files import read_regular
 from sim.errors import InputError
@@ -15,7 +15,6 @@ from sim.execution.shelf import (
     PART,
     TAG,
     VARIABLE,
-    is_cache,
     may_become_cache,
 )
 from sim.files import write_text
@@ -54,8 +53,8 @@ def entries(root: Path) -> Iterator[Entry]:
                     yield Entry(path, size, stat.st_mtime)
 
 
-def contents(root: Path) -> dict[str, Any]:
-    """Return entries, bytes and last use (Unix time) by kind; InputError for what is no cache."""
+def size_bytes(root: Path) -> int:
+    """Return what the cache takes of the disk; InputError for what is no cache."""
     if root.exists() and not root.is_dir():
         raise InputError.of_file(
             root, Code.WRONG_FILE, "is no folder", Other(said=f"let {VARIABLE} name one")
@@ -67,17 +66,7 @@ def contents(root: Path) -> dict[str, Any]:
             f"is no leomix cache (it has no {TAG} of it)",
             Other(said=f"let {VARIABLE} name one that is, or a new folder"),
         )
-    kinds: dict[str, dict[str, Any]] = {
-        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KEPT.values()
-    }
-    for entry in entries(root):
-        if entry.path.suffix != PART:
-            row = kinds[KEPT[entry.path.suffix]]
-            row["entries"] += 1
-            row["bytes"] += entry.size_bytes
-            row["last_used_s"] = max(entry.used_s, row["last_used_s"] or 0.0)
-    size = sum(row["bytes"] for row in kinds.values())
-    return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
+    return sum(entry.size_bytes for entry in entries(root) if entry.path.suffix != PART)
 
 
 def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
@@ -112,23 +101,6 @@ def trim(root: Path, bound_bytes: int) -> int:
         _remove(entry.path)
         size -= entry.size_bytes
     return size
-
-
-def clear_cache(root: Path) -> dict[str, Any]:
-    """Remove all that is the cache's and return what that was; InputError for what is no cache."""
-    before = contents(root)
-    for entry in list(entries(root)):
-        entry.path.unlink(missing_ok=True)
-    if is_cache(root):
-        for part in FOLDERS:
-            for folder, _, _ in os.walk(root / part, topdown=False):
-                with suppress(OSError):  # what is not ours stays, and so does its folder
-                    Path(folder).rmdir()
-        for name in (TALLY, TAG):
-            (root / name).unlink(missing_ok=True)
-        with suppress(OSError):
-            root.rmdir()
-    return before
 
 
 def _remove(path: Path) -> None:

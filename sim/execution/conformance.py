@@ -1,9 +1,9 @@
-"""What must hold of every method, tried on tiny runs: `leomix check-method` and our own tests."""
+"""What must hold of every method, tried on tiny runs: the face of it is ``leomix.testing``."""
 
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
@@ -18,7 +18,7 @@ from learning import Method
 from learning.clients.cluster import ClusterState
 from learning.clients.merging import merge
 from learning.clients.updates import ServerModel
-from learning.methods.base import GlobalModelMethod, find_method
+from learning.methods.base import METHODS, GlobalModelMethod, find_method
 from learning.methods.options import read_options
 from learning.own.raised import ANYTHING
 from learning.requests import Work
@@ -26,13 +26,14 @@ from scenarios.parsing import shipped_table
 from sim.engine.learning_facts import SAMPLES
 from sim.engine.learning_task import learner_of
 from sim.engine.setup import build, method_of
-from sim.errors import InputError, Interrupted, InvariantError
+from sim.errors import InputError, Interrupted, InvariantError, as_input
 from sim.execution.checkpoint import JOURNAL
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.facts.observer import Observer
 from sim.files import packaged
 from sim.world.world import World
+from statements import Code
 
 TRIALS: dict[str, Any] = shipped_table(packaged("sim.execution", "trials.yaml"))
 """The tiny scenario that methods are tried in, and sections that take the place of its own."""
@@ -67,23 +68,30 @@ class Finding:
         return f"{self.outcome:<8} {self.name}{': ' if self.why else ''}{self.why}"
 
 
-def check_method(name: str, options: Mapping[str, Any] | None = None) -> Iterator[Finding]:
-    """Try each of ``PROPERTIES`` on a method, by its name or as MODULE:CLASS.
+def check_method(
+    method: str | type[Method], options: Mapping[str, Any] | None = None
+) -> list[Finding]:
+    """Try on tiny runs what must hold of every method; return a Finding for each property.
 
+    ``method`` is a name, ``MODULE:CLASS`` or a class; ``options`` are its ``learning.options``.
     Raises InputError for a method that is not there, or that takes none of the tiny scenarios.
     """
     with tempfile.TemporaryDirectory(prefix="leomix-check-") as folder:
-        trial = _Trial(name, options or {}, Path(folder))
-        for text, holds in PROPERTIES.items():
-            try:
-                holds(trial)
-            except _Skipped as why:
-                yield Finding(text, "skipped", str(why))
-            except ANYTHING as error:  # a method may raise anything
-                kind = "" if isinstance(error, _Failed) else f"{type(error).__name__}: "
-                yield Finding(text, "failed", f"{kind}{error}")
-            else:
-                yield Finding(text, "ok")
+        trial = _Trial(_name_of(method), options or {}, Path(folder))
+        return [trial.finding(text, holds) for text, holds in PROPERTIES.items()]
+
+
+def _name_of(method: str | type[Method]) -> str:
+    """Return the name that scenarios have for a method; a class is registered under its own."""
+    if isinstance(method, str):
+        with as_input("learning.method"):
+            return METHODS.known(method)
+    name = f"{method.__module__}:{method.__qualname__}"
+    try:
+        METHODS.add(name)(method)
+    except TypeError as error:
+        raise InputError.of_option("check_method", Code.WRONG_VALUE, str(error)) from None
+    return name
 
 
 class _Trial:
@@ -114,6 +122,17 @@ class _Trial:
             sizes = {"hidden": 16, "expert_hidden": 8}
             self.said["learning"]["model"] = {"kind": method.traits.trial_kind, **sizes}
         return method_of(World(scenarios.from_dict(self.said)))[0]
+
+    def finding(self, name: str, holds: "Callable[[_Trial], None]") -> Finding:
+        """Return what came of a property."""
+        try:
+            holds(self)
+        except _Skipped as why:
+            return Finding(name, "skipped", str(why))
+        except ANYTHING as error:  # a method may raise anything
+            kind = "" if isinstance(error, _Failed) else f"{type(error).__name__}: "
+            return Finding(name, "failed", f"{kind}{error}")
+        return Finding(name, "ok")
 
     @property
     def in_orbit(self) -> bool:

@@ -24,20 +24,11 @@ PART = ".part"
 """How files end that are not finished."""
 SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 """First line of the tag by which backups know a cache (bford.info/cachedir)."""
-TEXT = (
-    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
-)
+TEXT = f"{SIGNATURE}\n# Results that leomix keeps between runs: the folder may be deleted.\n"
 
 MODEL, WINDOWS = ".model", ".windows"
-KEPT = {
-    TENSORS: "trainings",
-    NUMBER: "numbers",
-    REPLY: "replies",
-    MODEL: "models",
-    WINDOWS: "contact windows",
-    EMBEDDED: "embedded texts",
-}
-"""What is kept, by how its files end: nothing else is counted, trimmed or cleared."""
+KEPT = (TENSORS, NUMBER, REPLY, MODEL, WINDOWS, EMBEDDED)
+"""How files end of what is kept: nothing else is counted or trimmed."""
 RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER = "results", "windows", "embedded"
 FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER)
 """The folders of all namespaces."""

@@ -30,7 +30,6 @@ FORMATS: Register[Writer] = Register(
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
         "tensorboard": "sim.export.curves:write_tensorboard",
-        "mlflow": "sim.export.curves:write_mlflow",
         "peft": "sim.export.adapters:write_adapters",
         "dense": "sim.export.dense:write_dense",
         "profile": "sim.export.tables:write_profiles",
@@ -39,8 +38,10 @@ FORMATS: Register[Writer] = Register(
 """The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
-EXTRAS = ("perfetto", "tensorboard", "mlflow")
+EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
+REMOVED = {"mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow"}
+"""Formats of earlier versions, and what to do now."""
 PART = ".export.part"
 """In a folder that was there: what is being written into it. No other program has this name."""
 
@@ -66,6 +67,11 @@ def export(
     unknown format, for a folder that is not a run or lacks what is asked for, and where ``out`` is
     not empty.
     """
+    if to in REMOVED and to not in FORMATS.names():
+        now = Other(said=REMOVED[to])
+        raise InputError.of_option(
+            f"--to {to}", Code.UNSUPPORTED, "is no export format any more", now
+        )
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
     source = read_sweep(folder) if is_sweep(folder) else _loaded(folder, checkpoints)

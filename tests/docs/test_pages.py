@@ -18,7 +18,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
 from tests.kit.learning import METHODS
 from tests.kit.papers import SHIPPED, paper_of
 from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
-from tests.kit.sweeps import FORMATS, command_line, status
+from tests.kit.sweeps import CITATION, FORMATS, command_line, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -144,6 +144,8 @@ def test_the_citation_has_the_version_of_the_packages():
     packages.read(ROOT / "setup.cfg")
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert cited["version"] == packages["metadata"]["version"]
+    author, year = cited["authors"][0]["name"], cited["date-released"].year
+    assert f"{author} ({year}). {cited['title']}" == CITATION
 
 
 def first_cells(page):

@@ -6,7 +6,6 @@ __getattr__ = late(
     globals(),
     {
         "sim.analysis.caveats": "nothing_learnt",
-        "sim.analysis.citations": "citations",
         "sim.analysis.comparison_text": "comparison_text mean_text",
         "sim.analysis.critical_path": "CriticalPath Spent critical_path",
         "sim.analysis.curves": "Steps clusters_measured curve_of curve_over_seeds=over_seeds",

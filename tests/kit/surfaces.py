@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/surfaces"
 FACES = ["leomix", "orbit", "channel", "scenarios", "statements", "sim", "sim.export", "sim.sweep"]
 FACES += ["learning", *(f"learning.{face}" for face in ("clients", "data", "models", "policies"))]
-FACES += ["learning.requests"]
+FACES += ["learning.requests", "leomix.testing"]
 ABOUT = ("description", "title", "properties", "required", "additionalProperties", "items", "$ref")
 TIMING = {"learning.train": False, "stop.days": 0.5}
 """Of `plain-fedavg`: half a day, in which nothing is trained."""

@@ -10,6 +10,8 @@ __getattr__ = late(
     {
         "learning.hardware": "only",
         "sim.cli.app": "command_line status",
+        "sim.cli.removed": "REMOVED",
+        "sim.cli.show": "CITATION",
         "sim.errors": "Interrupted",
         "sim.export.formats": "FORMATS",
         "sim.process.installation": "HOME PACKAGES",

@@ -27,11 +27,12 @@ from tests.kit.records import (
     Namespace,
     Shelf,
     cache_folder,
-    contents,
     read_manifest,
     shared_cache,
+    size_bytes,
     window_cache,
 )
+from tests.kit.results import data_size
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options
@@ -183,7 +184,7 @@ def test_two_processes_at_once_and_one_without_torch(cache, runs):
     last = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     assert {line[0] for line in (*said, last)} == {plain["trace_sha256"]}
     assert last[1:] == ["0", "False"]
-    assert contents(cache)["kinds"]["trainings"]["entries"] == plain["trainings"]
+    assert len(list(cache.rglob("*.tensors"))) == plain["trainings"]
     assert not list(cache.rglob("*.part"))
 
 
@@ -235,7 +236,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
     assert shared_cache.trim(tmp_path, 4 * 8192) == shared_cache.trim(tmp_path, 10**9) == 4 * 8192
-    assert contents(tmp_path)["bytes"] == 4 * 8192
+    assert size_bytes(tmp_path) == 4 * 8192
     left = sorted(path.name for path in folder.iterdir())
     assert left == [".new.part", *(f"{age}.tensors" for age in (0, 1, 2, 5))]
     (folder / ".new.part").unlink()
@@ -243,15 +244,12 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KEPT)
-def test_whatever_is_kept_is_counted_trimmed_and_cleared(tmp_path, kind):
+def test_whatever_is_kept_is_counted_and_trimmed(tmp_path, kind):
     root = tmp_path / "cache"
-    for away in (lambda: shared_cache.trim(root, 0), lambda: shared_cache.clear_cache(root)):
-        Namespace(Shelf(root), "results", "c").keep(kind, "k", 3, lambda: b"own")
-        kinds = contents(root)["kinds"].items()
-        assert [kept for kept, row in kinds if row["entries"]] == [KEPT[kind]]
-        away()
-        assert not list(root.rglob(f"*{kind}"))
-    assert not root.exists()
+    Namespace(Shelf(root), "results", "c").keep(kind, "k", 3, lambda: b"own")
+    assert size_bytes(root) > 0
+    shared_cache.trim(root, 0)
+    assert (size_bytes(root), list(root.rglob(f"*{kind}"))) == (0, [])
     with pytest.raises(ValueError, match="no kind of what a shelf keeps"):
         Namespace(Shelf(root), "results").keep(f"{kind}s", "k", 3, lambda: b"own")
 
@@ -265,44 +263,35 @@ def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cac
             shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
             if wrong is None:
                 shared_cache.keep_within_bound(tmp_path, 8192, bound)
-                assert contents(tmp_path)["bytes"] <= int(tally.read_text()) <= bound
+                assert size_bytes(tmp_path) <= int(tally.read_text()) <= bound
         tally.write_text(wrong or "")
         for _ in range(11):
             shared_cache.keep_within_bound(tmp_path, 8192, bound)
-        assert contents(tmp_path)["bytes"] <= bound
+        assert size_bytes(tmp_path) <= bound
     with limited(cache_bytes=100_000):
-        assert cached(slots())["cache"]["kept_bytes"] > 0 < contents(cache)["bytes"] <= 100_000
+        assert cached(slots())["cache"]["kept_bytes"] > 0 < size_bytes(cache) <= 100_000
 
 
-def test_the_command_shows_and_clears(leomix, cache, tmp_path):
-    assert json.loads(leomix("cache", "--json").out)["bytes"] == 0
+def test_doctor_says_where_the_cache_is_and_how_large(leomix, cache, tmp_path):
+    assert f"cache: {cache}, 0 B of " in leomix("doctor").out
     (tmp_path / "s.yaml").write_text(json.dumps(slots().model_dump(mode="json")))
     for place, more, known in (("a", [], False), ("b", [], True), ("c", ["--no-cache"], False)):
         line = ["run", tmp_path / "s.yaml", "-o", tmp_path / place, "--quiet", *more]
         assert ("known from other runs" in leomix(*line).out) is known
-    found = contents(cache)
+    assert len(list(cache.rglob("*.tensors"))) == read_manifest(tmp_path / "a")["trainings"]
     on_disk = sum(path.stat().st_size for path in cache.rglob("*.*"))
-    assert found["kinds"]["trainings"]["entries"] == read_manifest(tmp_path / "a")["trainings"]
-    assert time.time() - found["kinds"]["numbers"]["last_used_s"] < 3600
-    assert on_disk < found["bytes"] < on_disk + 4096 * 200
-    assert str(cache) in leomix("cache").out
-    alien = next(cache.glob("results/*")) / "notes.txt"
-    alien.write_text("somebody else's")
-    assert leomix("cache", "--clear").status == 0
-    assert [path for path in cache.rglob("*") if path.is_file()] == [alien]
+    assert on_disk < size_bytes(cache) < on_disk + 4096 * 200
+    assert f"{cache}, {data_size(size_bytes(cache))} of 5" in leomix("doctor").out
+    assert "delete" in (cache / "CACHEDIR.TAG").read_text()
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/", ""])
-def test_what_is_no_cache_is_told_and_not_cleared(leomix, tmp_path, monkeypatch, place):
-    own = tmp_path / "results" / "a.number"
-    own.parent.mkdir()
-    own.write_text("1")
+def test_what_is_no_cache_is_told(leomix, tmp_path, monkeypatch, place):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.number").write_text("1")
     monkeypatch.setenv("LEOMIX_CACHE", place or str(tmp_path))
-    for line in (["cache"], ["cache", "--clear"]):
-        outcome = leomix(*line)
-        assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-        assert outcome.err.startswith(f"leomix: {place or tmp_path}: is no ")
-    assert own.exists()
+    done = leomix("doctor")
+    assert (done.status, f"\n{place or tmp_path}: is no " in done.out) == (1, True)
 
 
 # -- contact windows

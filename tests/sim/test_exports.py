@@ -3,12 +3,13 @@
 import csv
 import json
 import os
-import re
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-import yaml
 from peft import PeftModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -28,7 +28,6 @@ from sim.export import TensorBoard
 from tests.kit.folders import cut
 from tests.kit.learning import InputSpec
 from tests.kit.records import COLUMNS, OPTIONAL
-from tests.kit.results import citations
 from tests.kit.small import slots
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
@@ -91,9 +90,7 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     (tmp_path / "r" / "checkpoint").mkdir(parents=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    for name in [name for name in sys.modules if name.split(".")[0] == "perfetto"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "perfetto", None)
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
     halted = runs.copy("slots", tmp_path)
     manifest = {**json.loads((halted / "manifest.json").read_text()), "status": "interrupted"}
     (halted / "manifest.json").write_text(json.dumps(manifest))
@@ -112,7 +109,8 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         (bare, "peft", place, "model/model.safetensors: is missing; to export the weights, run it"),
         (halted, "peft", place, "the run is interrupted; finish it first"),
         (slots_, "czml", place, "has no satellites to draw"),
-        (slots_, "perfetto", place, '[perfetto]"'),
+        (slots_, "mlflow", place, "--to mlflow: is no export format any more; examples/mlflow_log"),
+        (slots_, "tensorboard", place, '[tensorboard]"'),
     ):
         outcome = leomix("export", run, "--to", to, "-o", out)
         assert (outcome.status, outcome.err.count("\n")) == (2, 1), outcome
@@ -198,7 +196,7 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
     assert said == f"{tmp_path}: 1 of 3 points are not complete\n"
     rows = [["-30", "'=1+1", "complete"], ["0", "", "complete"], ["", "'-p: wrong", "failed"]]
     assert cells(tmp_path / "e" / "sweep.csv") == [[*columns], *rows]
-    refused = leomix("export", tmp_path, "--to", "perfetto")
+    refused = leomix("export", tmp_path, "--to", "tensorboard")
     assert refused.status == 2
     assert "is a sweep" in refused.err
     pq.write_table(pa.table({"status": ["complete"] * 4}), tmp_path / "sweep.parquet")
@@ -284,24 +282,16 @@ def test_a_board_that_cannot_be_written_costs_no_run(leomix, tmp_path, monkeypat
     assert not (tmp_path / "other").exists()
 
 
-def test_mlflow_gets_curves_and_keys_once(leomix, runs, tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="needs the extra leomix[mlflow]")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert "experiment leomix" in exported(leomix, runs["slots"], "mlflow", tmp_path / "m")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'm' / 'mlflow.db'}")
-    exported(leomix, runs["slots"], "mlflow", tmp_path / "again")
-    client = mlflow.MlflowClient()
-    result = runs.result("slots")
-    experiment = client.get_experiment_by_name("leomix")
-    assert str(tmp_path / "m") in experiment.artifact_location
-    [run] = client.search_runs([experiment.experiment_id])
-    assert run.data.tags["trace_sha256"] == result.manifest["trace_sha256"]
-    assert run.data.params["learning.method"] == "emsfl"
-    rows = result.metrics[result.metrics.scope == "global"]
-    for figure in ("accuracy", "loss"):
-        history = client.get_metric_history(run.info.run_id, f"{figure}/global")
-        assert [point.value for point in history] == rows[figure].tolist()
-        assert [point.step for point in history] == rows.cycle.tolist()
+def test_an_example_logs_the_metrics_of_a_run_to_mlflow(runs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow := MagicMock())
+    monkeypatch.setattr(sys, "argv", ["mlflow_log.py", str(runs["slots"])])
+    runpy.run_path(str(ROOT / "examples/mlflow_log.py"), run_name="__main__")
+    logged = [(call.kwargs["step"], call.args[0]) for call in mlflow.log_metrics.call_args_list]
+    metrics = runs.result("slots").metrics.query("scope == 'global'")
+    assert logged == [
+        (row.cycle, {"accuracy": row.accuracy, "loss": row.loss}) for row in metrics.itertuples()
+    ]
+    mlflow.log_params.assert_called_once_with({"method": "emsfl", "seed": 3})
 
 
 # -- PEFT: start model and adapter make the final model
@@ -346,7 +336,7 @@ def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_pa
         assert (before - expected).abs().max() > 1e-3
 
 
-def test_profiles_obey_the_budget_and_citations_name_what_a_run_used(leomix, runs, tmp_path):
+def test_profiles_obey_the_budget(leomix, runs, tmp_path):
     run = runs["orbit-timing"]
     exported(leomix, run, "profile", tmp_path / "profiles")
     contacts = pq.read_table(run / "contacts.parquet").to_pandas()
@@ -360,26 +350,3 @@ def test_profiles_obey_the_budget_and_citations_name_what_a_run_used(leomix, run
         # EIRP and G/T are the same along a pass.
         level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
         assert level_db == pytest.approx(level_db[0], abs=1e-9)
-    cited = set(re.findall(r"^@\w+\{(\w+),", leomix("cite", run).out, re.M))
-    assert {"leomix", "sgp4", "skyfield"} < cited and not {"nmoe", "dvbs2"} & cited
-
-
-def test_citations_know_published_data_by_the_names_of_their_files_and_name_all_others(runs):
-    manifest = runs.result("slots").manifest
-
-    def cited(*paths):
-        data = {"kind": "npz", "path": paths[0], "paths": dict(enumerate(paths[1:]))}
-        learning = manifest["scenario"]["learning"] | {"data": data}
-        return citations([{**manifest, "scenario": manifest["scenario"] | {"learning": learning}}])
-
-    text = cited("elsewhere/CIFAR10.npz", "glue_rte.jsonl", "own.jsonl")
-    keys = set(re.findall(r"^@\w+\{(\w+),", text, re.M))
-    assert {"cifar10", "glue"} < keys and not {"mmlu", "digits"} & keys
-    assert "Cite where own.jsonl comes from" in text and text.count("Cite where") == 1
-    released = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert f"year   = {{{released['date-released'].year}}}" in text
-    assert released["authors"][0]["name"] in text
-    every = (ROOT / "sim/analysis/citations.bib").read_text()
-    for entry in re.findall(r"^@\w+\{.*?^\}", every, re.M | re.S):
-        assert all(re.search(rf"\b{name}\s*=", entry) for name in ("author", "title", "year"))
-        assert re.search(r"\b(url|doi)\s*=|\bURL,$", entry, re.M)

@@ -133,7 +133,7 @@ def test_new_writes_a_scenario_and_the_schema_for_editors(leomix, tmp_path, monk
     text = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
     schema = json.loads((tmp_path / named[1]).read_text())
-    assert schema == json.loads(leomix("schema").out)
+    assert schema == json.loads(leomix("list", "--schema").out)
     check = jsonschema.Draft202012Validator(schema)
     for name in scenarios.shipped():
         said = scenarios.load(name).model_dump(mode="json")

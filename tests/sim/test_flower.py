@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from leomix.testing import check_method
 from safetensors.numpy import load_file
 
 import sim
 from tests.kit.imported import forget
-from tests.kit.records import check_method
 from tests.kit.small import ORBIT, SLOTS
 
 pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")
@@ -983,7 +983,7 @@ def test_files_that_are_not_of_the_app_are_not_read(fly):
 def test_an_app_is_repeated_and_resumed_to_the_bit(fly):
     assert fly(SERVER, CLIENT, *FOREVER).status == 0
     named = {"app": str(Path("app").resolve()), "timeout": "none"}
-    findings = list(check_method("sim.fly.flower.method:Flower", named))
+    findings = check_method("sim.fly.flower.method:Flower", named)
     assert [finding for finding in findings if finding.outcome == "failed"] == []
     tried = {finding.name for finding in findings if finding.outcome == "ok"}
     assert {"a run is repeated to the bit", "a resumed run is the uninterrupted one"} <= tried

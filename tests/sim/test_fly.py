@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from leomix.testing import check_method
 from safetensors.numpy import load_file
 
 import scenarios
@@ -24,7 +25,6 @@ from tests.docs.pages import DOCS, ROOT, steps
 from tests.kit.fly import arrays_of, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
-from tests.kit.records import check_method
 from tests.kit.small import NEAR, ORBIT, SLOTS
 
 SOFTMAX = """
@@ -223,7 +223,7 @@ def test_what_holds_of_every_method_holds_of_many_rounds_in_a_contact(place):
     (place / "softmax.py").write_text(SOFTMAX)
     sys.path.insert(0, str(place))
     options = {"code": "softmax:train", "rounds_per_contact": "many"}
-    findings = list(check_method("sim.fly.functions:Functions", options))
+    findings = check_method("sim.fly.functions:Functions", options)
     assert [f for f in findings if f.outcome == "failed"] == []
 
 
@@ -402,7 +402,7 @@ def test_what_holds_of_every_method_holds_of_functions(place):
     """It is repeated and resumed to the bit, and the order of clusters does not matter."""
     (place / "softmax.py").write_text(SOFTMAX)
     sys.path.insert(0, str(place))
-    findings = list(check_method("sim.fly.functions:Functions", {"code": "softmax:train"}))
+    findings = check_method("sim.fly.functions:Functions", {"code": "softmax:train"})
     assert [f for f in findings if f.outcome == "failed"] == []
     tried = {finding.name for finding in findings if finding.outcome == "ok"}
     assert "a resumed run is the uninterrupted one" in tried

@@ -396,7 +396,7 @@ def test_a_sweep_without_rows_is_refused(leomix, runs, tmp_path, command, what):
     refused(leomix(command, folder, *more), f"{path}: has no {what}; ")
 
 
-@pytest.mark.parametrize("command", ["report", "compare", "export", "cite"])
+@pytest.mark.parametrize("command", ["report", "compare", "export"])
 def test_rows_that_were_cut_short_are_written_anew_and_no_run_is_done_again(
     leomix, runs, tmp_path, command
 ):
@@ -669,7 +669,7 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
         held[last] = value
     file.write_text(json.dumps(manifest))
     line = f"leomix: {file}: {said}" if path in said else f"leomix: {file}: {path}: {said}"
-    for command in ("show", "compare", "report", "cite", "export"):
+    for command in ("show", "compare", "report", "export"):
         more = ["--to", "csv"] if command == "export" else []
         found = leomix(command, file.parent, *more)
         refused(found, "; the run has to be done again")

@@ -252,7 +252,7 @@ def test_an_interrupt_during_the_start_is_told(name, how):
     assert done.stderr == "leomix: interrupted: nothing was saved\n"
 
 
-READ = ["list", "schema", "--help", "contacts quickstart", "show {}", "show {} --json", "cite {}"]
+READ = ["list", "list --schema", "--help", "contacts quickstart", "show {}", "show {} --json"]
 READ += ["compare {0} {0}", "validate paper-slots", "run paper-slots --set stop.cycles=1 --json"]
 
 

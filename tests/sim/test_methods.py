@@ -11,13 +11,13 @@ import re
 
 import numpy as np
 import pytest
+from leomix.testing import check_method
 
 import learning
 import sim
 from tests.kit import learning as seam
 from tests.kit.learning import METHODS
 from tests.kit.network import build
-from tests.kit.records import check_method
 from tests.kit.scripted import SCRIPTED, play
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
@@ -226,7 +226,7 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
 @pytest.mark.parametrize("name", METHODS.shipped)
 def test_shipped_methods_keep_what_check_method_tries(name):
     """Bytes conserved, resumed equal, any order of clusters, alone as SGD, the same times."""
-    found = list(check_method(name))
+    found = check_method(name)
     assert len(found) == 11
     assert not [str(finding) for finding in found if finding.outcome == "failed"]
     skipped = {finding.name for finding in found if finding.outcome == "skipped"}
@@ -249,20 +249,18 @@ class Toy(seam.Synchronous):
         self.weights = self.learner.start()
 
 
-def test_check_method_says_what_does_not_hold(leomix):
-    done = leomix("check-method", f"{__name__}:Toy")
-    failed = {line[9:].split(":")[0]: line for line in done.out.splitlines() if line[0] == "f"}
-    assert (
-        done.status == 1
-        and "events of the two runs differ" in failed["a run is repeated to the bit"]
-    )
-    assert " rounds of SGD" in failed["one client alone is central SGD"]
-    assert "is that of the start" in failed["training moves the server's model"]
-    refused = failed["uploads that are corrupted or not finite are survived"]
-    assert "'NoneType'" in refused
-    assert "(test_methods.py:" in refused
-    assert "ok       bytes, clocks and versions are conserved" in done.out
-    assert leomix("check-method", "nosuch").status == 2
+def test_check_method_says_what_does_not_hold():
+    found = {finding.name: finding for finding in check_method(Toy)}
+    why = {name: finding.why for name, finding in found.items() if finding.outcome == "failed"}
+    assert "events of the two runs differ" in why["a run is repeated to the bit"]
+    assert " rounds of SGD" in why["one client alone is central SGD"]
+    assert "is that of the start" in why["training moves the server's model"]
+    refused = why["uploads that are corrupted or not finite are survived"]
+    assert "'NoneType'" in refused and "(test_methods.py:" in refused
+    assert str(found["bytes, clocks and versions are conserved"]).startswith("ok       bytes")
+    for wrong, said in (("nosuch", "'nosuch'"), ("nosuch:Toy", "nosuch:Toy"), (dict, "dict")):
+        with pytest.raises(sim.InputError, match=said):
+            check_method(wrong)
 
 
 def test_the_toy_of_the_docstring_prints_what_it_says():

@@ -52,7 +52,7 @@ WORLDS = {
     ),
     "cache": World(
         "run small.yaml -o first --quiet",
-        ("run small.yaml --quiet -o run", "cache", "cache --clear"),
+        ("run small.yaml --quiet -o run", "doctor"),
         is_own=True,
     ),
 }
