@@ -35,10 +35,10 @@ from sim.cli import (
     sweep,
     tune,
     watch,
-    why,
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
+from sim.cli.removed import check_removed
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of, listed
@@ -82,7 +82,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,
-    "why": why.why_command,
     "compare": show.compare_command,
     "report": show.report_command,
     "watch": watch.watch_command,
@@ -278,6 +277,7 @@ def status(arguments: list[str] | None) -> int:
 def _status(given: list[str], *, as_json: bool) -> int:
     try:
         raise_when_interrupted()
+        check_removed(given)
         with _interrupts():
             code = command_line()(given or ["--help"], "leomix", standalone_mode=False)
         sys.stdout.flush()

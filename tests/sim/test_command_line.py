@@ -256,6 +256,7 @@ WRONG = [
     (["run", "paper-slots", "--set", TIMING, "--set", "stop.accuracy=0.5"], "stop.accuracy"),
     (["validate", "quickstart", "--set", "learning.data.kind=foo", "--set", TIMING], "data.kind"),
     (["show", "/tmp"], "manifest.json"),
+    (["why", "runs/a"], "why: is gone; show RUN says what held the run back"),
     (
         ["validate", "walker", "--set", "orbit.serving=single", "--set", "orbit.satellite=02-S03"],
         "which are P02-S03, ",
