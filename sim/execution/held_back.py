@@ -76,7 +76,7 @@ def held_back(run: Result) -> Statement | None:
     nothing = run.summary["came_to_nothing"]
     shares = _shares(run)
     up, down = _sent(run)
-    if not shares or not (up.rows or down.rows) or (nothing and not nothing["used"]):
+    if not shares or not (up.rows or down.rows) or (nothing and not nothing.get("used")):
         return None
     part = max(shares, key=lambda name: shares[name])
     text = "{share:.1%} of the critical path went into {part}"
@@ -103,8 +103,10 @@ def _shares(run: Result) -> Mapping[str, float]:
     shares: defaultdict[str, float] = defaultdict(float)
     for part, share in rounds.items():
         shares[OF_ROUNDS[part]] += share
+    if shares:
+        return shares
     cycles = run.critical_path.spent.shares
-    return shares or {OF_CYCLES[part]: share for part, share in cycles.items()}
+    return {OF_CYCLES[part]: share for part, share in cycles.items()}
 
 
 def _sent(run: Result) -> tuple[Sent, Sent]:
