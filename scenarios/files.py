@@ -4,7 +4,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,20 +232,6 @@ def local_path(scenario: "Scenario", name: str) -> str:
 
 ALLOW_CODE = "LEOMIX_ALLOW_CODE"
 """Environment variable that, when 1, lets scenario files name Python code."""
-
-
-@contextmanager
-def code_allowed() -> Iterator[None]:
-    """Let scenarios, and processes that begin within, name Python code, as the variable does."""
-    before = os.environ.get(ALLOW_CODE)
-    os.environ[ALLOW_CODE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ALLOW_CODE]
-        else:
-            os.environ[ALLOW_CODE] = before
 
 
 _MAY_BE_CODE = ("method", "model.kind", "sized_as.kind", "data.kind", "metrics", "options")

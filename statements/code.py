@@ -85,6 +85,9 @@ class Code(StrEnum):
     """A round, or a program, that had not ended when the run was over."""
     SILENT_DEVICE = "silent_device"
     FAULT = "fault"
+    HELD_BACK = "held_back"
+    """What most of a run's critical path went into."""
+
     # What limits the meaning of what was found.
     STOPPED_EARLY = "stopped_early"
     NOTHING_LEARNT = "nothing_learnt"
@@ -95,24 +98,6 @@ class Code(StrEnum):
     FEW_SEEDS = "few_seeds"
     OTHER_VERSIONS = "other_versions"
     """Runs that stand beside each other, and were made with different programs."""
-
-    # Why a run took so long, and why it learnt no more.
-    FEW_PASSES = "few_passes"
-    SHORT_PASSES = "short_passes"
-    """Passes that are too short for a payload: it takes several, or never gets through."""
-    LONG_QUEUES = "long_queues"
-    """Clients in view that wait for a beam or an antenna."""
-    LONG_ROUNDS = "long_rounds"
-    """Devices that compute for most of the time of a round."""
-    LARGE_STEP = "large_step"
-    SMALL_STEP = "small_step"
-    FEW_STEPS = "few_steps"
-    MISSING_CLASS = "missing_class"
-    """A class of the tests of which no client, or none that got through, has a sample."""
-    UNLIKE_CLIENTS = "unlike_clients"
-    """Clients whose data differ, so that their updates do not add up to one model."""
-    NO_CAUSE = "no_cause"
-    """Nothing that is known held a run back."""
 
     # This machine.
     NO_MEMORY = "no_memory"

@@ -33,9 +33,8 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
         Code.SPLIT_NETWORK,
     ),
     Rank.HELD_BACK: (
-        *(Code.LEARNS_LITTLE, Code.FEW_PASSES, Code.SHORT_PASSES, Code.LONG_QUEUES),
-        *(Code.LONG_ROUNDS, Code.LARGE_STEP, Code.SMALL_STEP, Code.FEW_STEPS, Code.MISSING_CLASS),
-        *(Code.UNLIKE_CLIENTS, Code.SLOW_TRAINING, Code.MANY_ROUNDS, Code.NO_ADVANTAGE),
+        *(Code.HELD_BACK, Code.LEARNS_LITTLE, Code.SLOW_TRAINING, Code.MANY_ROUNDS),
+        Code.NO_ADVANTAGE,
         *(Code.WEAK_LINK, Code.NARROW_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
         *(Code.LONG_SESSION, Code.NO_EXAMPLES),
     ),
@@ -48,7 +47,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     ),
     Rank.LIMIT: (
         *(Code.STOPPED_EARLY, Code.NOTHING_LEARNT, Code.TIMING_ONLY, Code.BEYOND_THEORY),
-        *(Code.NO_CAUSE, Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_VERSIONS),
+        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_VERSIONS),
     ),
 }
 RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}

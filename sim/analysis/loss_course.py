@@ -25,16 +25,11 @@ class LossCourse(StrEnum):
     EXPLODED = "rose"
     STILL = "did not move"
     STEADY = "fell steadily"
-    COLLAPSED = "came to that of a guess and stayed"
-    """Of a model that gives one answer to all: it fell at once, or to and fro, and no further."""
     OTHER = "fell"
 
 
-def loss_course(losses: Sequence[float], uniform: float | None) -> LossCourse | None:
-    """Return how ``losses`` in order of time went; None of fewer than two.
-
-    ``uniform`` is that of a uniform guess, None where it is not known; all are in nats.
-    """
+def loss_course(losses: Sequence[float]) -> LossCourse | None:
+    """Return how ``losses`` in order of time went; None of fewer than two."""
     if len(losses) < 2:
         return None
     first, last = losses[0], losses[-1]
@@ -52,8 +47,6 @@ def loss_course(losses: Sequence[float], uniform: float | None) -> LossCourse | 
         lowest = min(lowest, loss)
     if steady and moved[(len(moved) - 1) // 2] - last >= LATE * fell > 0.0:
         return LossCourse.STEADY
-    if len(moved) > 2 and is_a_guess(last, uniform):
-        return LossCourse.COLLAPSED
     return LossCourse.OTHER
 
 

@@ -5,11 +5,14 @@ from typing import Any
 
 from sim.analysis.run_headline import Done, headline_of_run
 from sim.formatting import counted, data_size, filled, table
+from statements import Statement, sentence
 
 
-def summary_text(run: Done) -> str:
-    """Show what a run has shown, and below it its summary, one figure per line."""
-    lines = (f"{name:<14} {value}" for name, value in summary_rows(run.summary))
+def summary_text(run: Done, held_back: Statement | None = None) -> str:
+    """Show what a run has shown, what held it back, and its summary, one figure per line."""
+    rows = [] if held_back is None else [("held back", sentence(held_back))]
+    rows += summary_rows(run.summary)
+    lines = (f"{name:<14} {value}" for name, value in rows)
     return "\n".join([f"{headline_of_run(run)}.", *lines])
 
 

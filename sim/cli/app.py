@@ -34,7 +34,6 @@ from sim.cli import (
     specialise,
     sweep,
     tune,
-    why,
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
@@ -82,7 +81,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,
-    "why": why.why_command,
     "compare": show.compare_command,
     "report": show.report_command,
     "export": show.export_command,

@@ -16,6 +16,7 @@ REMOVED = {
     "which pandas.DataFrame.style.to_latex makes LaTeX",
     "schema": "run leomix list --schema",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
+    "why": "show RUN says what held the run back, and which key to change",
 }
 
 

@@ -9,7 +9,7 @@ import typer
 from sim.cli.options import Json, RunFolder, RunFolders
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from statements import Code, by_rank, in_turn
+from statements import Code, as_json, by_rank, in_turn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -21,7 +21,7 @@ CITATION = (
 
 
 def show_command(run: RunFolder, *, json_: Json = False) -> None:
-    """Show the summary of a run."""
+    """Show the summary of a run, and what held it back, with the key to change."""
     from sim.analysis.text import pattern_text, summary_text
     from sim.execution.folder import as_written
     from sim.execution.result import load
@@ -32,11 +32,13 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
             alone = found.compared
             rows = {key: alone[key] for key in ("headline", "limits", "caveats", "rows")}
             rows["said"] = found.manifest.get("said", [])
+            held_back = found.held_back
+            rows["held_back"] = None if held_back is None else as_json(held_back)
             print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
             doubts, notes = in_turn(found.warnings)
             warn(doubts)
-            print(summary_text(found))
+            print(summary_text(found, found.held_back))
             print(f"{'cite':<14} {CITATION}. Version {found.manifest['versions']['leomix']}.")
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:

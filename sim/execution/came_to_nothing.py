@@ -15,7 +15,6 @@ from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
-from sim.analysis.held_samples import held_samples
 from sim.analysis.judged import by_objective
 from sim.analysis.loss_course import LossCourse, is_a_guess, loss_course
 from sim.analysis.targets import evaluations
@@ -35,7 +34,7 @@ from sim.plan.remedies import (
     other_step_size,
     shorter_rounds,
 )
-from sim.trace.arrow import array
+from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of, pooled_metrics
 from statements import Code, Give, Lower, Other, Raise, Remedy, Statement
@@ -158,9 +157,7 @@ def _nothing_learnt(
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None
-    clients = {"clients": tables["clients"]} if "clients" in tables else {}
-    held = held_samples(clients, guess)
-    if held is not None and held.nowhere.is_all:
+    if _none_is_tested(tables.get("clients"), guess):
         text = "Clients have no sample of any class of the tests"
         return CameToNothing(found.what, _why(text, SAMPLES), used=True)
     own_learning = built.method.traits.own_learning
@@ -184,7 +181,7 @@ def _nothing_learnt(
         more = [Raise("learning.rounds.per_contact", now=rounds)]
     longer = [*longer_run(built.world)]
     uniform = None if guess is None else guess.loss_nats
-    went = loss_course([one.loss for one in curve if one.loss is not None], uniform)
+    went = loss_course([one.loss for one in curve if one.loss is not None])
     guessed = is_a_guess(found.loss_final, uniform)
     too_little = went in (LossCourse.STILL, LossCourse.STEADY)
     risen = found.loss_fell is False or went is LossCourse.EXPLODED
@@ -199,6 +196,14 @@ def _nothing_learnt(
     if guessed:
         course += ", where that of a uniform guess is {uniform:.4g}"
     return CameToNothing(found.what, _why(course, *helps, uniform=uniform), used=True)
+
+
+def _none_is_tested(clients: pa.Table | None, guess: Guess | None) -> bool:
+    """Whether clients have samples, and of no class of the tests: nothing learnt can show then."""
+    if clients is None or guess is None or not any(guess.samples):
+        return False
+    held = as_numpy(clients["class"])[as_numpy(clients["samples"]) > 0]
+    return len(held) > 0 and not np.isin(held, np.flatnonzero(guess.samples)).any()
 
 
 def _there(tables: Mapping[str, pa.Table], *kinds: str) -> str:

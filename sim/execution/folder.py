@@ -28,8 +28,6 @@ from statements import Code, Other, Place, Statement, shown
 NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
-WHY = Path("why", "why.json")
-"""In a run folder: why it took so long and learnt no more, as it was found last."""
 SWEEP = "sweep.json"
 """In a sweep folder: what the sweep is."""
 POINTS = "points"
@@ -277,18 +275,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if wrong is not None:
         raise InputError(replace(wrong, remedies=(Other(said=AGAIN),)), Place(file=str(path)))
     return manifest
-
-
-def read_why(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what ``leomix why`` found last of the run in a folder; None where it found nothing.
-
-    None too where it is of another run, or cannot be read: it can be found again.
-    """
-    try:
-        found = read_object(folder / WHY)
-    except (OSError, ValueError):
-        return None
-    return found if found.get("trace_sha256") == manifest["trace_sha256"] else None
 
 
 def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:

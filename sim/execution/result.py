@@ -16,7 +16,6 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.diagnosis import Diagnosis, diagnosed, has_trained
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
 from sim.analysis.round_paths import RoundPaths, round_paths
@@ -26,6 +25,7 @@ from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
 from sim.errors import InputError, as_input
 from sim.execution.folder import read_manifest, read_tables
+from sim.execution.held_back import held_back
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
@@ -231,40 +231,12 @@ class Result:
         return round_paths(self.tables, self.manifest)
 
     @cached_property
-    def diagnosis(self) -> Diagnosis:
-        """Why the run took so long and learnt no more, by what was recorded of it.
+    def held_back(self) -> Statement | None:
+        """What most of the critical path went into, and the keys that shorten that.
 
-        Raises InputError for a run that trained nothing, or ended before anything says what it had
-        learnt.
+        None where nothing was sent, or neither a round nor a cycle was complete.
         """
-        self.check_trained()
-        return diagnosed(self.tables, self.manifest)
-
-    def check_trained(self) -> None:
-        """Raise InputError for a run without learning to explain: it trained nothing, or ended
-        before that was evaluated.
-        """
-        place = "the run" if self.folder is None else str(self.folder)
-        if not self.manifest["scenario"]["learning"].get("train", True):
-            raise InputError.of_file(
-                place,
-                Code.NOT_RECORDED,
-                "trained nothing: it says when models move, and not what they learn",
-                Other(said="run it with --set learning.train=true"),
-            )
-        if self.manifest["status"] == COMPLETE:
-            return
-        lacks = "" if has_trained(self.tables) else "the server used a first update"
-        if not lacks and all(one.hours == 0.0 for one in self.evaluations):
-            lacks = "what it learnt was evaluated a first time"
-        if lacks:
-            folder = "FOLDER" if self.folder is None else self.folder
-            raise InputError.of_file(
-                place,
-                Code.NOT_RECORDED,
-                f"ended before {lacks}",
-                Other(said=f"go on with it: leomix run SCENARIO --resume -o {folder}"),
-            )
+        return held_back(self)
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

@@ -144,16 +144,6 @@ def more_service(world: World) -> Iterator[Remedy]:
 SAMPLES = Other(said="give clients samples of all classes")
 
 
-def alike_clients(world: World) -> Iterator[Remedy]:
-    """Yield what gives all clients samples of all classes: each an even draw of them."""
-    data = world.learning.data
-    if data.split is not None:
-        if data.split.kind != "iid":
-            yield Set("learning.data.split", {"over": data.split.over, "kind": "iid"})
-    elif data.partition != "even":
-        yield Set("learning.data.partition", "even")
-
-
 def more_links(world: World) -> Iterator[Remedy]:
     """Yield what lets more satellites have links to each other."""
     isl = world.link.isl
@@ -169,12 +159,12 @@ def more_links(world: World) -> Iterator[Remedy]:
         yield Raise("link.isl.terminals", now=isl.terminals)
 
 
-def longer_run(world: World, times: int | None = None) -> Iterator[Remedy]:
-    """Yield what lets a run go on for longer, so many ``times``: what ends it as it is."""
+def longer_run(world: World) -> Iterator[Remedy]:
+    """Yield what lets a run go on for longer: what ends it as it is."""
     for key in ("days", "cycles"):
         value = getattr(world.scenario.stop, key)
         if value is not None:
-            yield Raise(f"stop.{key}", now=value, to=None if times is None else times * value)
+            yield Raise(f"stop.{key}", now=value)
 
 
 def shorter_rounds(world: World) -> Iterator[Remedy]:

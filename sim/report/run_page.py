@@ -1,26 +1,19 @@
 """The page of one run."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow.compute as pc
 
 import scenarios
 from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
-from sim.analysis.diagnosis import Held
-from sim.analysis.diagnosis_text import finding_text, rows_of
 from sim.analysis.rounds import client_word
 from sim.analysis.run_headline import headline_of_run, limits_of_run, sent
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
-from sim.errors import InputError
-from sim.execution.folder import read_why
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import how_far
@@ -42,7 +35,7 @@ from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 from sim.world.scenery import scenery_of
-from statements import Code, Statement, in_turn
+from statements import in_turn
 
 
 def page(folder: Path, map_minute: float = 0.0) -> Page:
@@ -100,39 +93,12 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             "MOST_LINES": MOST_LINES,
             "minute": map_minute,
             "lanes_of": timeline,
-            "why": why_of(run, folder),
+            "held_back": run.held_back,
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
         notices=notices(run),
     )
-
-
-class Answered(NamedTuple):
-    """Why a run took so long and learnt no more: the finding, and the rows behind it."""
-
-    finding: str
-    rows: Sequence[tuple[str, str]]
-
-
-def why_of(run: Result, folder: Path) -> Answered | None:
-    """Return why a run took so long and learnt no more; None of one that trained nothing.
-
-    Runs beside it count where ``leomix why`` has made them.
-    """
-    try:
-        found = run.diagnosis
-    except InputError:
-        return None
-    told = read_why(folder, run.manifest)
-    if told is None:
-        return Answered(finding_text(found), rows_of(found))
-    causes = [Statement.told(cause) for cause in told["causes"]]
-    held = [Held(cause, 0.0) for cause in causes if cause.code is not Code.NO_CAUSE]
-    rows = rows_of(
-        replace(found, held=held), told["tried"], told["bounds"], told.get("refused", "")
-    )
-    return Answered(told["finding"], rows)
 
 
 def notices(run: Result) -> list[str]:

@@ -267,8 +267,11 @@ def test_a_small_whole_number_is_lowered_to_one_and_not_to_none():
     assert [Lower("a").overrides({"a": n}) for n in (250, 20, 3)] == [{"a": 25}, {"a": 2}, {"a": 1}]
 
 
-APPLIED_IN = {"sim/test_flower.py": {Code.LOST_REPLIES}}
-"""Tests that apply remedies of codes which take an app; those of causes `leomix why` tries."""
+APPLIED_IN = {
+    "sim/test_flower.py": {Code.LOST_REPLIES},
+    "sim/test_held_back.py": {Code.HELD_BACK},
+}
+"""Tests that apply remedies of codes which take an app, or a whole run."""
 NOT_APPLIED = {Code.INCOMPLETE, Code.NEVER_CARRIED}
 """Of these no small scenario is known that a remedy mends; the list only gets shorter."""
 

@@ -33,9 +33,10 @@ FORMS = ("pdf", "svg", "csv")
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 SECTIONS = {
-    "slots": "summary why curves replay figures why-figures timeline time updates clients "
+    "slots": "summary held-back curves replay figures timeline time updates clients "
     "assignment scenario",
-    "orbit": "summary curves replay figures timeline time updates contact assignment scenario",
+    "orbit": "summary held-back curves replay figures timeline time updates contact assignment "
+    "scenario",
 }
 """Of runs; a section that would be empty is left out."""
 
@@ -172,16 +173,17 @@ def test_names_stay_text(runs, tmp_path):
 
 def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, pages):
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
-    headline, *figures = leomix("show", runs["slots"]).out.splitlines()
+    headline, back, *figures = leomix("show", runs["slots"]).out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
     for line in figures:
         assert " ".join(line[15:].split()) in facts
+    assert back[15:] in pages["slots"].sections["held-back"]
     manifest = read_manifest(runs["orbit-timing"])
     tables = read_tables(runs["orbit-timing"])
     spent = critical_path(tables, manifest["simulated_s"]).spent
     # Devices of that run train as long as there is no contact: it is training that takes longest.
-    said = f"it trained for {spent.training_s / spent.total_s:.1%} of the time"
-    assert said in pages["orbit"].sections["summary"]
+    said = f"{spent.training_s / spent.total_s:.1%} of the critical path went into training"
+    assert said in pages["orbit"].sections["held-back"]
 
 
 def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, pages, tmp_path):

@@ -107,3 +107,25 @@ def test_what_all_clusters_are_tested_on_counts_once():
     assert sum(result.manifest["tests"]["samples"]) == 4 * 397
     assert {one.samples for one in result.evaluations} == {397}
     assert "of 397 test samples 0.043 could be chance" in result.summary["came_to_nothing"]["why"]
+
+
+@pytest.mark.parametrize("step_size", [30.0, 1e-5])
+def test_where_no_tested_class_is_trained_on_no_step_size_is_advised(step_size):
+    learning = {"method": "fedavg", "step_size": step_size, "model": {"kind": "vector-mlp"}}
+    learning["data"] = {"kind": "tests.kit.spoilt:untested"}
+    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 2, "learning": learning}))
+    assert result.summary["came_to_nothing"]["why"] == (
+        "Clients have no sample of any class of the tests: give clients samples of all classes"
+    )
+
+
+def test_unscaled_inputs_are_a_matter_of_the_step_size():
+    """The loss falls, from far above that of a guess to that of a guess: it is no learning."""
+    learning = {"method": "fedavg", "step_size": 2.0, "model": {"kind": "vector-mlp"}}
+    learning["data"] = {"kind": "tests.kit.spoilt:unscaled"}
+    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 4, "learning": learning}))
+    summary = result.summary
+    assert summary["loss_start"] > 1.5 * summary["loss_final"]
+    assert summary["came_to_nothing"]["why"].endswith(
+        "that of a uniform guess is 2.303: lower learning.step_size (2)"
+    )

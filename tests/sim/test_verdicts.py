@@ -26,7 +26,6 @@ from tests.kit.results import (
     answer_text,
     headline,
     measure_of,
-    noise_of,
     nothing_learnt,
     over_seeds,
     pair_tests,
@@ -519,10 +518,9 @@ def test_nothing_is_said_of_the_start_where_there_was_nothing_to_measure_then():
     assert nothing_learnt([level, later]) is None
 
 
-def test_accuracies_in_percent_are_no_shares_and_have_no_noise():
+def test_accuracies_in_percent_are_no_shares():
     """As an app of somebody else's may report them."""
     assert nothing_learnt([curve((55.0, 55.0))]) is None
-    assert noise_of(curve((55.0, 55.0))) == 0.0
 
 
 def curve(ends):
