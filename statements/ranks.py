@@ -26,7 +26,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.NO_RESULT: (
         *(Code.CAME_TO_NOTHING, Code.NOTHING_ARRIVED, Code.INVARIANT, Code.NO_ROOM),
         *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
-        *(Code.NEVER_LINKED, Code.NEVER_CARRIED, Code.DEVICE_MEMORY, Code.DIVERGING),
+        *(Code.NEVER_LINKED, Code.DEVICE_MEMORY, Code.DIVERGING),
     ),
     Rank.LOST: (
         *(Code.CUT_TRANSFERS, Code.LOST_REPLIES, Code.SILENT_DEVICE, Code.FAULT, Code.INCOMPLETE),
@@ -36,7 +36,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
         *(Code.LEARNS_LITTLE, Code.FEW_PASSES, Code.SHORT_PASSES, Code.LONG_QUEUES),
         *(Code.LONG_ROUNDS, Code.LARGE_STEP, Code.SMALL_STEP, Code.FEW_STEPS, Code.MISSING_CLASS),
         *(Code.UNLIKE_CLIENTS, Code.SLOW_TRAINING, Code.MANY_ROUNDS, Code.NO_ADVANTAGE),
-        *(Code.WEAK_LINK, Code.NARROW_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
+        *(Code.WEAK_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
         *(Code.LONG_SESSION, Code.NO_EXAMPLES),
     ),
     Rank.GIVEN: (

@@ -28,7 +28,6 @@ from sim.devices.phase import Computing
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
-from sim.engine.mesh_messages import check_messages
 from sim.errors import as_input, located
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
@@ -176,7 +175,6 @@ def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: Pl
     ):
         method.check_clients(plan.clusters, options)
     check_reach(world, plan, options)
-    check_messages(world, plan, method, learner)
     return Build(
         world,
         plan,

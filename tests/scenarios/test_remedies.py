@@ -170,7 +170,6 @@ DOUBTED: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
     (Code.LONG_SESSION, {**merged(ORBIT, BELOW), "orbit": MEO, **PLAIN}, {}),
     (Code.UNUSED, SATELLITES, {}),
     (Code.SPLIT_NETWORK, merged(merged(SATELLITES, MESH), PAIRS), {}),
-    (Code.NARROW_LINK, merged(SATELLITES, MESH), {"link.isl.rate_mbps": 1e-5}),
     (Code.LATE_ACQUISITION, SATELLITES, {"link.isl.acquisition_s": 1500}),
     (Code.NEVER_LINKED, merged(NMOE, {"link": {"sidelink": None, "relay": "none"}}),
      {"learning.options.gate": "fedgate", "learning.options.inference_samples": 4}),
@@ -269,7 +268,7 @@ def test_a_small_whole_number_is_lowered_to_one_and_not_to_none():
 
 APPLIED_IN = {"sim/test_flower.py": {Code.LOST_REPLIES}}
 """Tests that apply remedies of codes which take an app; those of causes `leomix why` tries."""
-NOT_APPLIED = {Code.INCOMPLETE, Code.NEVER_CARRIED}
+NOT_APPLIED = {Code.INCOMPLETE}
 """Of these no small scenario is known that a remedy mends; the list only gets shorter."""
 
 

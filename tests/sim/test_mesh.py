@@ -1,7 +1,6 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
 import itertools
-import re
 
 import networkx
 import numpy as np
@@ -632,7 +631,7 @@ def test_payloads_without_bytes_arrive_and_have_no_rows(scenario):
     assert not len(run.transfers)
 
 
-def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carry(
+def test_validate_tells_who_reaches_the_server_and_a_forecast_what_links_and_passes_carry(
     leomix, scenario, tmp_path
 ):
     rate_mbps = 0.5
@@ -640,11 +639,6 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
     (tmp_path / "ringed.yaml").write_text(yaml.safe_dump(loaded.model_dump(mode="json")))
     told = leomix("validate", tmp_path / "ringed.yaml").out
     plan = make_plan(loaded)
-    hours = plan.stop_s / 3600.0
-    seconds = sum(c.end_s - c.start_s for c in plan.contacts if c.served)
-    said = re.search(r"all passes carry about ([0-9.]+) ([TG])B per hour to the server", told)
-    unit = {"T": 1e12, "G": 1e9}[said[2]]
-    assert float(said[1]) * unit == pytest.approx(seconds * 1e9 / 8 / hours, rel=0.001)
     assert "all 66 satellites reach the server" in told
     outlooks = {}
 
