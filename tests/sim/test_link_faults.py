@@ -325,8 +325,7 @@ def test_a_quorum_is_a_share_in_whole_numbers(percent, of):
 @given(st.data(), SOME_AWAY, st.integers(1, 4), st.sampled_from(POLICIES))
 def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, policy):
     rates = [data.draw(st.floats(1.0, 50.0)) for _ in spells]
-    sharing = data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
-    radio = band(data.draw(st.integers(1, 3)), sharing)
+    radio = band(data.draw(st.integers(1, 3)))
     contacts = [contact(n, 100.0 * n, 100.0 * n + 40, rates, None, radio, radio)
                 for n in range(count)]  # fmt: skip
     closings = [WAITS_FOR_ALL, Quorum(share=0.5), Quorum(deadline_s=17.0)]

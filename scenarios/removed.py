@@ -1,0 +1,15 @@
+"""Keys, and values of keys, that scenarios no longer have, and what to write instead."""
+
+from statements import KeyPath
+
+REMOVED: dict[str, str] = {
+    "link.downlink.sharing: rounds": "write fixed_subchannel",
+    "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
+}
+"""By key, or key and value; lists are left out of keys, as in ``ground.stations.name``."""
+
+
+def instead_of(path: KeyPath, value: object = None) -> str | None:
+    """Return what to write in place of a key, or of a value that it has; None if it is not gone."""
+    key = ".".join(part for part in path if isinstance(part, str))
+    return REMOVED.get(key) or REMOVED.get(f"{key}: {value}")
