@@ -3,6 +3,9 @@
 from statements import KeyPath
 
 REMOVED: dict[str, str] = {
+    "faults.uploads.late": "for slow devices, write faults.stragglers",
+    "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
+    "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
     "link.downlink.sharing: rounds": "write fixed_subchannel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
 }

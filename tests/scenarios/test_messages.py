@@ -125,6 +125,9 @@ def test_a_wrong_command_is_told_with_what_to_do(said, command, line):
 
 
 REMOVED = [
+    ("faults.uploads.late", 0.3, "for slow devices, write faults.stragglers"),
+    ("faults.uploads.late_minutes", 5, "for slow devices, write faults.stragglers"),
+    ("faults.uploads.not_finite", 0.1, "for updates that are lost, write faults.uploads.corrupted"),
     ("link.downlink", {"delivery": "unicast", "sharing": "rounds"}, "write fixed_subchannel"),
     ("link.uplink.sharing", "rounds", "write fixed_subchannel or equal_share"),
 ]
