@@ -6,6 +6,8 @@ REMOVED: dict[str, str] = {
     "faults.uploads.late": "for slow devices, write faults.stragglers",
     "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
     "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
+    "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
+    "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
     "link.downlink.sharing: rounds": "write fixed_subchannel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
 }
