@@ -10,6 +10,7 @@ REMOVED: dict[str, str] = {
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
     "link.downlink.sharing: rounds": "write fixed_subchannel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
+    "orbit.sets: nearest": "write latest, and split the run by dates",
 }
 """By key, or key and value; lists are left out of keys, as in ``ground.stations.name``."""
 
@@ -17,4 +18,4 @@ REMOVED: dict[str, str] = {
 def instead_of(path: KeyPath, value: object = None) -> str | None:
     """Return what to write in place of a key, or of a value that it has; None if it is not gone."""
     key = ".".join(part for part in path if isinstance(part, str))
-    return REMOVED.get(key) or REMOVED.get(f"{key}: {value}")
+    return REMOVED.get(f"{key}: {value}" if isinstance(value, str) else key) or REMOVED.get(key)

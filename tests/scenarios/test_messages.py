@@ -130,6 +130,7 @@ REMOVED = [
     ("faults.uploads.not_finite", 0.1, "for updates that are lost, write faults.uploads.corrupted"),
     ("ground.slew_deg_s", 5, "write ground.acquisition_s, with the time of a turn in it"),
     ("link.downlink", {"delivery": "unicast", "sharing": "rounds"}, "write fixed_subchannel"),
+    ("orbit.sets", "nearest", "write latest, and split the run by dates"),
     ("link.uplink.sharing", "rounds", "write fixed_subchannel or equal_share"),
 ]
 
@@ -137,4 +138,4 @@ REMOVED = [
 @pytest.mark.parametrize(("key", "value", "instead"), REMOVED)
 def test_what_scenarios_no_longer_have_is_told_with_what_to_write_instead(key, value, instead):
     with pytest.raises(ValueError, match=rf"{key}.*(is gone|no longer a key); {instead}$"):
-        scenarios.load("circular", {key: value})
+        scenarios.load("quickstart", {key: value})
