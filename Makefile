@@ -115,8 +115,8 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
-	$(BIN)/python docs/studies/mesh.py iridium stated:100 every every 1 10 100
-	$(BIN)/python docs/studies/mesh.py walker stated:100 every every 1 10 100
+	$(BIN)/python docs/studies/mesh.py iridium stated:100 every every 1 10
+	$(BIN)/python docs/studies/mesh.py walker stated:100 every every 1 10
 	$(BIN)/python docs/studies/mesh.py iridium 100:10 every every 100
 	$(BIN)/python docs/studies/mesh.py walker 100:10 every every 100
 	$(BIN)/python docs/studies/mesh.py check

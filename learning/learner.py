@@ -21,7 +21,6 @@ from learning.hardware import compute_devices
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Ints, Mask
-from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
@@ -68,7 +67,6 @@ class Learner:
         train: bool = True,
         sized_as: ModelConfig | None = None,
         counted_micro_batch: int | None = None,
-        corruption: CorruptUpdates | None = None,
         metrics: tuple[str, ...] = (),
         skips_unchanged: bool = False,
         own_learning: bool = False,
@@ -77,7 +75,6 @@ class Learner:
         self.sized_by = sized_by(self.config, sized_as, counted_micro_batch)
         self.measures = train
         self.trains = train and not own_learning
-        self.corruption = CorruptUpdates() if corruption is None else corruption
         self.metrics = metrics
         self.skips_unchanged = skips_unchanged
         self.architecture: Architecture = architecture(self.sized_by)
@@ -103,7 +100,6 @@ class Learner:
             step_size=rules.step_size,
             gate_step_size_ratio=rules.gate_step_size_ratio,
         )
-        self.corruption = rules.corruption
         values.use(*self._settings())
 
     @property
@@ -458,28 +454,9 @@ class LocalLoss:
         self.arguments = arguments
 
 
-# Faults that a scenario asks for in updates.
-
-
-@dataclass(frozen=True)
-class CorruptUpdates:
-    """Which updates are corrupted: a ``share`` of them, drawn from streams of ``seed``."""
-
-    seed: int = 0
-    share: float = 0.0
-
-    def hit(self, cluster: str, number: int, devices: int) -> Mask:
-        """Return whose update (K,) is corrupted among those that a cluster sends ``number``th."""
-        if self.share == 0.0:
-            return np.zeros(devices, bool)
-        draws = stream(self.seed, "not finite", cluster, number).random(devices)
-        return np.asarray(draws < self.share)
-
-
 @dataclass(frozen=True)
 class LearningRules:
-    """What a fork may change of learning: step sizes, and which updates are made not finite."""
+    """What a fork may change of learning: step sizes."""
 
     step_size: float
     gate_step_size_ratio: float
-    corruption: CorruptUpdates

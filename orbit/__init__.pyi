@@ -23,12 +23,11 @@ from .element_files import parse_satellites as parse_satellites
 from .element_files import read_elements as read_elements
 from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
+from .element_sets import one_each as one_each
 from .elements import Elements as Elements
 from .elements import keplerian_satellite as keplerian_satellite
 from .heights import geocentric_radius_km as geocentric_radius_km
 from .heights import radius_over_km as radius_over_km
-from .history import one_each as one_each
-from .history import sets_of as sets_of
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows

@@ -1,9 +1,8 @@
 """The search for contacts of satellites and sites: `contact_windows` and `find_contacts`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
@@ -12,7 +11,6 @@ import numpy as np
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
-from orbit.history import History
 from orbit.look_angles import LookAngles, looks_from
 from orbit.masked_passes import above_horizons
 from orbit.passes import Passes, find_passes, refined
@@ -77,13 +75,8 @@ def contact_windows(
     pieces = []
     recent = []
     failures = []
-    histories = [k for k, one in enumerate(models) if isinstance(one.model, History)]
-    single = np.setdiff1d(np.arange(len(models)), histories)
-    found_of = chain(
-        (search.history(k) for k in histories),
-        (search.block(*block) for block in _blocks(models, single, len(sites), search.span_s)),
-    )
-    for found, failed in found_of:
+    for block in _blocks(models, np.arange(len(models)), len(sites), search.span_s):
+        found, failed = search.block(*block)
         recent += found
         failures += failed
         if sum(len(piece["rise_s"]) for piece in recent) > _JOIN:
@@ -160,37 +153,6 @@ class _AccessSearch:
                 failures.append(failure(int(index), model, self.start, self.span_s, good))
         return pieces, failures
 
-    def history(self, index: int) -> tuple[list[Columns], list[Failure]]:
-        """Windows of one satellite of several element sets, and where these fail."""
-        history: History = self.satellites[index].model
-        pieces = []
-        failed = []
-        turns_s = []
-        sets = 0
-        for one, first_s, last_s in history.parts(self.start.utc(0.0), self.span_s):
-            sets += 1
-            turns_s.append(first_s)
-            begin = Start.of(self.start.utc(first_s))
-            part = replace(self, satellites=[one], start=begin, span_s=last_s - first_s)
-            for block in _blocks([one], np.array([0]), len(self.frames.sin_mask), part.span_s):
-                found, failures = part.block(*block)
-                pieces += [
-                    _later(columns, first_s) | {"satellite": columns["satellite"] + index}
-                    for columns in found
-                ]
-                failed += [
-                    replace(
-                        met,
-                        satellite=index,
-                        first_s=met.first_s + first_s,
-                        last_s=met.last_s + first_s,
-                    )
-                    for met in failures
-                ]
-        if not all(met.whole for met in failed) or len(failed) < sets:
-            failed = [replace(met, whole=False) for met in failed]
-        return [_spliced(joined(pieces), turns_s[1:])] if pieces else [], failed
-
     def _windows(
         self, ephemeris: SampledEphemeris, members: IntArray, few: int, good: Stretch
     ) -> Iterator[Columns]:
@@ -215,65 +177,6 @@ class _AccessSearch:
             fails_at_start = passes.clipped_start & np.bool_(good.fails_before)
             columns["sgp4_error"] = fails_at_start | passes.clipped_end & np.bool_(good.fails_after)
             yield columns
-
-
-def _later(columns: Columns, seconds: float) -> Columns:
-    """Windows whose times count from so many seconds earlier."""
-    times = ("rise_s", "culminate_s", "set_s")
-    return columns | {name: columns[name] + seconds for name in times}
-
-
-# Starts are whole microseconds.
-_SAME_S = 2e-6
-
-
-def _spliced(columns: Columns, turns_s: Sequence[float]) -> Columns:
-    """Windows of one satellite, those joined that are open when one set follows another."""
-    order = np.lexsort((columns["rise_s"], columns["site"]))
-    rows = [
-        dict(zip(columns, row, strict=True))
-        for row in zip(*(columns[c][order] for c in columns), strict=True)
-    ]
-    kept: list[dict[str, Any]] = []
-    for row in rows:
-        at_turn = any(abs(row["rise_s"] - turn_s) <= _SAME_S for turn_s in turns_s)
-        last = kept[-1] if kept else None
-        if (
-            last
-            and at_turn
-            and last["site"] == row["site"]
-            and (abs(last["set_s"] - row["rise_s"]) <= _SAME_S)
-        ):
-            kept[-1] = _one_window(last, row)
-        else:
-            kept.append(row)
-    for row in kept:
-        for flag, edge in (("clipped_start", "rise_s"), ("clipped_end", "set_s")):
-            at_turn = any(abs(row[edge] - turn_s) <= _SAME_S for turn_s in turns_s)
-            row[flag] = row[flag] and not at_turn
-    return {
-        name: np.array([row[name] for row in kept], column.dtype)
-        for name, column in columns.items()
-    }
-
-
-def _one_window(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """A window that goes on as another."""
-    higher = max(first, second, key=lambda row: row["max_elevation_deg"])
-    of_set = {name: value for name, value in second.items() if name.startswith("set_")}
-    of_top = {name: value for name, value in higher.items() if name.startswith("culminate_")}
-    return (
-        first
-        | of_set
-        | of_top
-        | {
-            "max_elevation_deg": higher["max_elevation_deg"],
-            "min_slant_range_km": min(first["min_slant_range_km"], second["min_slant_range_km"]),
-            "culminations": first["culminations"] + second["culminations"],
-            "clipped_end": second["clipped_end"],
-            "sgp4_error": first["sgp4_error"] | second["sgp4_error"],
-        }
-    )
 
 
 _AS_OF_PASSES = (

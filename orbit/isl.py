@@ -15,7 +15,6 @@ from orbit.contacts import as_satellites, complain, moments, named
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
 from orbit.files import near
-from orbit.history import sets_of
 from orbit.pair_sight import Limb, PairSamples
 from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch
@@ -82,7 +81,7 @@ def isl_windows(
     """
     import pandas as pd
 
-    models = _each_of_one_set(satellites)
+    models = as_satellites(satellites)
     found = find_isls(models, start, end, pairs, grazing_km, max_range_km)
     for doubt in doubts(models, start, end):
         warn(str(doubt), OrbitWarning, stacklevel=2)
@@ -118,7 +117,7 @@ def find_isls(
     unknown or one satellite twice, a perigee that is below the grazing height, a
     `max_range_km` that is not positive, and times as `contact_windows`.
     """
-    models = _each_of_one_set(satellites)
+    models = as_satellites(satellites)
     since = Start.of(start)
     lasts_s = span_s(start, end)
     search = _Search(models, since, _limb(models, grazing_km, max_range_km))
@@ -145,17 +144,6 @@ def find_isls(
     )
     order = np.lexsort((columns["b"], columns["a"], columns["start_s"]))
     return IslWindows(**{name: columns[name][order] for name in columns})
-
-
-def _each_of_one_set(satellites: Sequence[Any]) -> list[Satellite]:
-    models = as_satellites(satellites)
-    several = next((one.name for one in models if len(sets_of(one)) > 1), None)
-    if several is not None:
-        raise ValueError(
-            f"windows between satellites are found with one element set each, and {several!r} has "
-            "several; take the latest ones (orbit.sets: latest)"
-        )
-    return models
 
 
 def _limb(models: Sequence[Satellite], grazing_km: float, max_range_km: float | None) -> Limb:

@@ -14,7 +14,6 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM, EarthRotation, earth_rotation
-from orbit.history import History
 from orbit.satellite import Satellite
 from orbit.secular_j2 import SecularJ2
 from orbit.utc import DAY_S, Start, to_second
@@ -79,7 +78,7 @@ def of_all(
     from sgp4.api import SatrecArray
 
     models = [satellite.model for satellite in satellites]
-    if not any(isinstance(model, SecularJ2 | History) for model in models):
+    if not any(isinstance(model, SecularJ2) for model in models):
         return SatrecArray(models).sgp4(day, fraction)
     each = [model.sgp4_array(day, fraction) for model in models]
     error, position, velocity = map(np.stack, zip(*each, strict=True))

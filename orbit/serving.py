@@ -16,8 +16,6 @@ Priority = Literal["least_recently_served", "highest_elevation", "longest_waitin
 HandOver = Literal["longest_remaining", "highest_elevation"]
 Elevation = Callable[[int, float], float]
 """Elevation (deg) of the satellite of a window, by index, at a time in seconds since the start."""
-Turn = Callable[[int, float, int, float], float]
-"""Seconds in which a beam turns from where a window's satellite is at a time to another at its."""
 _Asking = tuple[float, int, int]
 """When the last service of a site ended, the site, and the window for which it asks a beam."""
 
@@ -26,7 +24,7 @@ _Asking = tuple[float, int, int]
 class Service:
     """Arrays over the windows (W,). start_s and end_s are nan where a window was not served.
 
-    From start_s on bits flow: a beam has then turned to the site and acquired it, for `setup_s`
+    From start_s on bits flow: a beam has then acquired the site, for `setup_s`
     from when the site got it (nan as start_s). `waited_s` is how
     long the cluster was in view but had no beam of any satellite, from the rise to when one turned
     to it or to when the rest became too short; `wait_from_s` when that began, nan without a wait.
@@ -49,7 +47,6 @@ def serve(
     min_contact_s: float = 0.0,
     elevation_deg: Elevation | None = None,
     acquisition_s: float | Sequence[float] = 0.0,
-    turn_s: Turn | None = None,
 ) -> Service:
     """Share out `beams` beams of every satellite; a site has one satellite at a time.
 
@@ -66,9 +63,7 @@ def serve(
 
     Once a beam is pointed at a site, `acquisition_s` (of each satellite, or one for all) passes to
     the first bit, and the service begins then; a window that is open at the start of the plan has
-    been acquired. With `turn_s` a beam that was busy turns first, from where its last service
-    ended; it does so while it is idle, too, as passes are known beforehand. What lasts for
-    `min_contact_s` is the rest after that.
+    been acquired. What lasts for `min_contact_s` is the rest after that.
 
     A service lasts to the set of its window, unless with `priority` least_recently_served (and not
     with longest_waiting, which has the same order) a site finds all beams busy that has waited for
@@ -96,10 +91,6 @@ def serve(
         scheduler = _BeamScheduler(
             part, limits, min_contact_s, setup_s[some], takes_over=takes_over
         )
-        if turn_s is not None:
-            scheduler.turn_by(
-                lambda one, at_s, other, to_s: turn_s(int(some[one]), at_s, int(some[other]), to_s)
-            )
         if elevation_deg is not None:
             elevation = lru_cache(maxsize=10_000)(elevation_deg)
             if priority == "highest_elevation":
@@ -181,7 +172,6 @@ class _BeamScheduler:
         self.end_s = [nan] * len(windows)
         self.priority_key: Elevation | None = None
         self.handover_key: Elevation = self._last_to_set
-        self._turn_s: Turn | None = None
         self._setup_s = setup_s.tolist()
         self._serves_at_once = not setup_s.any()
         self._open_at_start = windows.clipped_start.tolist()
@@ -194,7 +184,6 @@ class _BeamScheduler:
         self._rise_s = windows.rise_s.tolist()
         self._set_s = windows.set_s.tolist()
         self._free = [beams[satellite] or 0 for satellite in satellites]
-        self._idle: list[list[int]] = [[] for _ in satellites]
         self._held: list[list[int]] = [[] for _ in satellites]
         self._asking: list[list[_Asking]] = [[] for _ in satellites]
         self._in_view: list[list[int]] = [[] for _ in sites]
@@ -202,11 +191,6 @@ class _BeamScheduler:
         self._last_end_s = [-inf] * len(sites)
         self._before_s: dict[int, float] = {}
         self._events: list[tuple[float, int]] = []
-
-    def turn_by(self, turn_s: Turn) -> None:
-        """Let beams take time to turn."""
-        self._turn_s = turn_s
-        self._serves_at_once = False
 
     def run(self) -> None:
         """Go through all events in order of time; at equal times services end first."""
@@ -278,7 +262,7 @@ class _BeamScheduler:
             if self._before_s[holder] > ask[0]
             and self.start_s[holder] < now_s
             and self.start_s[holder] + self._min_contact_s <= now_s
-            and self._reaches(ask[2], holder, now_s)
+            and self._reaches(ask[2], now_s)
         ]
         return min(pairs)[-1] if pairs else None
 
@@ -288,38 +272,14 @@ class _BeamScheduler:
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _first_bit_s(self, window: int, now_s: float) -> float:
-        """When bits would flow in a window if a beam began now with turning to it."""
+        """When bits would flow in a window if a beam were pointed at it now."""
         if self._open_at_start[window] and now_s <= self._rise_s[window]:
             return now_s
-        beam = self._nearest(window, now_s)
-        pointed_s = (
-            now_s if beam is None else self._pointed_s(beam, self.end_s[beam], window, now_s)
-        )
-        return max(now_s, pointed_s) + float(self._setup_s[window])
+        return now_s + float(self._setup_s[window])
 
-    def _nearest(self, window: int, now_s: float) -> int | None:
-        """The last window of the idle beam that is pointed soonest; None for one that never was.
-
-        None, too, where no beam is free, or where turning takes no time.
-        """
-        satellite = self._satellite[window]
-        idle = self._idle[satellite]
-        if self._turn_s is None or not idle or len(idle) < self._free[satellite]:
-            return None
-        return min(
-            idle, key=lambda last: (self._pointed_s(last, self.end_s[last], window, now_s), last)
-        )
-
-    def _pointed_s(self, last: int, from_s: float, window: int, now_s: float) -> float:
-        """When the beam of a window is pointed at another's satellite, if it turns from a time."""
-        return (
-            from_s if self._turn_s is None else from_s + self._turn_s(last, from_s, window, now_s)
-        )
-
-    def _reaches(self, window: int, holder: int, now_s: float) -> bool:
-        """Whether enough of a window is left once the beam of a holder has turned to it."""
-        pointed_s = self._pointed_s(holder, now_s, window, now_s)
-        left_s: float = self._set_s[window] - pointed_s - self._setup_s[window]
+    def _reaches(self, window: int, now_s: float) -> bool:
+        """Whether enough of a window is left once the beam of another has acquired it."""
+        left_s: float = self._set_s[window] - now_s - self._setup_s[window]
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _ask(self, window: int, changed: set[int]) -> None:
@@ -351,11 +311,8 @@ class _BeamScheduler:
     def _begin(self, window: int, now_s: float) -> None:
         site = self._site[window]
         satellite = self._satellite[window]
-        beam = self._nearest(window, now_s)
         self.begun_s[window] = now_s
         self.start_s[window] = self._first_bit_s(window, now_s)
-        if beam is not None:
-            self._idle[satellite].remove(beam)
         self._in_view[site].remove(window)
         self._free[satellite] -= 1
         self._held[satellite].append(window)
@@ -370,8 +327,6 @@ class _BeamScheduler:
         satellite = self._satellite[window]
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[satellite] += 1
-        if self._turn_s is not None:
-            self._idle[satellite].append(window)
         self._held[satellite].remove(window)
         self._serving[site] = None
         del self._before_s[window]

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from math import floor
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 from sgp4.api import WGS72, Satrec
 
 from orbit.earth import timescale
-from orbit.history import sets_of
 from orbit.satellite import Satellite, as_satellite
 from orbit.utc import of_julian_date, span_s, utc
 from statements import Code, Other, Set, Statement
@@ -81,7 +79,7 @@ def _same_numbers(satellites: list[Satellite]) -> Iterator[Statement]:
             f"{{norad_id}} comes {often}{more}, and {several} element sets of one satellite count "
             f"as {several}",
             Other(said="keep one of them"),
-            Set("sets", "nearest"),
+            Set("sets", "latest"),
             norad_id=number,
             count=count,
         )
@@ -123,11 +121,8 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
 
 
 def _age(satellite: Satellite, start: datetime, end: datetime) -> timedelta:
-    """The longest time in the span from the epoch, or from the nearest one of several."""
-    epochs = [one.epoch for one in sets_of(satellite)]
-    middles = [one + (other - one) / 2 for one, other in pairwise(epochs)]
-    times = [start, end, *(middle for middle in middles if start < middle < end)]
-    return max(min(abs(time - epoch) for epoch in epochs) for time in times)
+    """The longest time in the span from the epoch."""
+    return max(abs(time - satellite.epoch) for time in (start, end))
 
 
 def _leaps(start: datetime, end: datetime) -> Iterator[Statement]:

@@ -44,19 +44,9 @@ class Packets(Section):
 
 
 class Uploads(Section):
-    """Uploads of one device that go wrong as a whole, or begin late."""
+    """Uploads of one device that go wrong as a whole."""
 
     corrupted: float = setting(0.0, "share that the satellite's checksum refuses", ge=0, le=0.9)
-    not_finite: float = setting(0.0, "share of updates that are not finite", ge=0, le=0.9)
-    late: float = setting(0.0, "share that begins late", ge=0, le=1)
-    late_minutes: float = setting(10.0, "mean delay of one that begins late, minutes", gt=0, le=1e6)
-
-    def problems(self) -> Iterator[Statement]:
-        """A delay of what is never late."""
-        if "late_minutes" in self.model_fields_set and "late" not in self.model_fields_set:
-            yield wrong(
-                ("late_minutes",), "is not used without late; set late too, like 0.05", Code.UNUSED
-            )
 
 
 WHO = ("satellite", "station", "cluster", "link")

@@ -12,7 +12,7 @@ from scenarios.errors import refuse, wrong
 from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
 from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
-from statements import Code, KeyPath, Lower, Raise, Remove, Set, Statement
+from statements import Code, KeyPath, Lower, Raise, Remove, Statement
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """Keys that give the devices of a cluster; it has one of them."""
@@ -175,7 +175,6 @@ Antennas = Annotated[
 
 
 MOST_ACQUISITION_S = 1e6
-MOST_SLEW_DEG_S = 1000
 MOST_STATIONS = 10_000
 """Stations up to which a scenario lists them, or takes them from a file."""
 
@@ -192,11 +191,6 @@ class Station(GroundNode):
         "time to the first bit of an antenna that is pointed, s; null for ground.acquisition_s",
         ge=0,
         le=MOST_ACQUISITION_S,
-    )
-    slew_deg_s: Annotated[Positive, Later()] = setting(
-        None,
-        "rate at which its antennas turn, degrees/s; null for ground.slew_deg_s",
-        le=MOST_SLEW_DEG_S,
     )
 
 
@@ -228,22 +222,6 @@ class Ground(Section):
         ge=0,
         le=MOST_ACQUISITION_S,
     )
-    slew_deg_s: Annotated[Positive, Later()] = setting(
-        None,
-        "rate at which a station's antenna turns to another satellite, in azimuth and elevation at "
-        "once, degrees/s; null: at once",
-        le=MOST_SLEW_DEG_S,
-    )
-
-    def problems(self) -> Iterator[Statement]:
-        """Antennas that turn where each pass has one of its own."""
-        if self.antennas == UNLIMITED and self.slew_deg_s is not None:
-            limited = [station.antennas for station in self.stations or ()]
-            if all(antennas in (None, UNLIMITED) for antennas in limited):
-                text = "is not used with antennas 'unlimited', of which every pass has its own"
-                yield wrong(
-                    ("slew_deg_s",), text, Code.UNUSED, Set("antennas", 1), Remove("slew_deg_s")
-                )
 
 
 def _counted(kinds: Any) -> int | None:
@@ -264,13 +242,10 @@ def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
             bare = without_geometry(
-                node, orbit.source, "min_elevation_deg", "places", "places_path", "slew_deg_s"
+                node, orbit.source, "min_elevation_deg", "places", "places_path"
             )
             for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
-    if not orbit.has_geometry:
-        for problem in without_geometry(ground, orbit.source, "slew_deg_s"):
-            yield problem.below("ground")
     for index, cluster in enumerate(ground.clusters):
         for number, kind in enumerate(cluster.kinds or ()):
             if (kind.lora_rank or 0) > (rank or 0):

@@ -115,8 +115,8 @@ class LinkSide(Section):
 class Uplink(LinkSide):
     """Device to satellite."""
 
-    sharing: Literal["fixed_subchannel", "equal_share", "rounds"] | None = setting(
-        None, "how devices share the beam: a queue, equal bandwidths, or turns"
+    sharing: Literal["fixed_subchannel", "equal_share"] | None = setting(
+        None, "how devices share the beam: a queue, or equal bandwidths"
     )
 
 
@@ -126,10 +126,10 @@ class Downlink(LinkSide):
     delivery: Literal["broadcast", "unicast"] | None = setting(
         None, "one transmission to a whole cluster, or one to each device"
     )
-    sharing: Literal["fixed_subchannel", "rounds"] | None = setting(
+    sharing: Literal["fixed_subchannel"] | None = setting(
         None,
-        "how unicast shares the beam: a queue, or turns; equal bandwidths would share "
-        "the satellite's power too",
+        "how unicast shares the beam: a queue; equal bandwidths would share the satellite's power "
+        "too",
     )
 
 

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from learning.declarations import Settings, keys_of
+from scenarios.removed import instead_of
 from scenarios.scenario import Scenario
 from statements import Code, KeyPath, Refused, Statement, shown
 
@@ -69,7 +70,12 @@ def _problem(detail: Any) -> Statement:
     if detail["type"].startswith("union_tag"):
         path = (*place.path, "source")
         return Statement.of(Code.WRONG_VALUE, path, _which_source(detail["input"], place))
-    if detail["type"] in _UNKNOWN_KEY:
+    unknown_key = detail["type"] in _UNKNOWN_KEY
+    if instead := instead_of(place.path, detail["input"]):
+        what = "is no longer a key" if unknown_key else f"{shown(detail['input'])} is gone"
+        code = Code.UNKNOWN_KEY if unknown_key else Code.WRONG_VALUE
+        return Statement.of(code, place.path, f"{what}; {instead}")
+    if unknown_key:
         return _unknown_key(place)
     if detail["type"] == "missing":
         text = f"is missing; give the {_meaning(place.field)}"

@@ -351,11 +351,10 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Statement]:
             text = f"is not used with roles.server {roles.server!r}"
             also = Other(said="set roles.server: stations and roles.clients: satellites")
             yield wrong(("ground", key), text, Code.UNUSED, also, Remove(f"ground.{key}"))
-    fields = Ground.model_fields
-    for key in ("acquisition_s", "slew_deg_s"):
-        if getattr(ground, key) != fields[key].default:
-            text = f"is not used with roles.server {roles.server!r}, which has no stations"
-            yield wrong(("ground", key), text, Code.UNUSED, Remove(f"ground.{key}"))
+    if ground.acquisition_s:
+        text = f"is not used with roles.server {roles.server!r}, which has no stations"
+        remedy = Remove("ground.acquisition_s")
+        yield wrong(("ground", "acquisition_s"), text, Code.UNUSED, remedy)
 
 
 def _satellites_learn(

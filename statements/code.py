@@ -33,7 +33,6 @@ class Code(StrEnum):
     NEVER_SERVED = "never_served"
     NEVER_REACHED = "never_reached"
     NEVER_LINKED = "never_linked"
-    NEVER_CARRIED = "never_carried"
 
     # Orbits and files: contacts are less certain than they look, or not all there.
     AMBIGUOUS = "ambiguous"
@@ -50,8 +49,6 @@ class Code(StrEnum):
     HIGH_EFFICIENCY = "high_efficiency"
     """A rate beyond what modems carry in a hertz."""
     WEAK_LINK = "weak_link"
-    NARROW_LINK = "narrow_link"
-    """Links that are open for a shorter time than a message takes."""
     SPLIT_NETWORK = "split_network"
     LATE_ACQUISITION = "late_acquisition"
 
@@ -112,7 +109,7 @@ class Code(StrEnum):
 
 NO_CONTACT = frozenset({Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED})
 """What says that somebody has no way to the server."""
-UNSERVABLE = NO_CONTACT | {Code.NEVER_LINKED, Code.NEVER_CARRIED}
+UNSERVABLE = NO_CONTACT | {Code.NEVER_LINKED}
 """What says that a scenario is well-formed, and can never be served: a result of a sweep."""
 
 

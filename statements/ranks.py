@@ -26,7 +26,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.NO_RESULT: (
         *(Code.CAME_TO_NOTHING, Code.NOTHING_ARRIVED, Code.INVARIANT, Code.NO_ROOM),
         *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
-        *(Code.NEVER_LINKED, Code.NEVER_CARRIED, Code.DEVICE_MEMORY, Code.DIVERGING),
+        *(Code.NEVER_LINKED, Code.DEVICE_MEMORY, Code.DIVERGING),
     ),
     Rank.LOST: (
         *(Code.CUT_TRANSFERS, Code.LOST_REPLIES, Code.SILENT_DEVICE, Code.FAULT, Code.INCOMPLETE),
@@ -35,7 +35,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.HELD_BACK: (
         *(Code.HELD_BACK, Code.LEARNS_LITTLE, Code.SLOW_TRAINING, Code.MANY_ROUNDS),
         Code.NO_ADVANTAGE,
-        *(Code.WEAK_LINK, Code.NARROW_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
+        *(Code.WEAK_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
         *(Code.LONG_SESSION, Code.NO_EXAMPLES),
     ),
     Rank.GIVEN: (

@@ -19,7 +19,7 @@ FAULTS = {
     "outages": {"per_day": 4, "mean_hours": 0.5},
     "churn": {"mean_present_hours": 12, "mean_away_hours": 3},
     "packets": {"loss": 0.02},
-    "uploads": {"corrupted": 0.2, "late": 0.3, "late_minutes": 2},
+    "uploads": {"corrupted": 0.3},
 }
 UNTRAINED = {"train": False}
 BATTERIES = {

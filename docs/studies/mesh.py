@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from textwrap import fill
 from typing import Any
 
 import scenarios
@@ -47,8 +46,6 @@ STATIONS = ("1", "13")
 DAYS = {"passes": 14, "rings": 3, "grid": 3, "all": 1}
 """How long is simulated at most."""
 
-WIDTH = 100
-
 CHECKED = 5
 """How many rounds `check` compares."""
 
@@ -65,10 +62,7 @@ LEARNING: Keys = {
 
 
 def run_of(cell: Cell, others: Keys) -> sim.Result:
-    """Run FedAvg in a cell of the table, with other keys.
-
-    Raises InputError for a run that is refused.
-    """
+    """Run FedAvg in a cell of the table, with other keys."""
     constellation, rates, stations, links, megabytes = cell
     passes, _, link_mbps = rates.partition(":")
     isl = ROWS[links]
@@ -128,23 +122,15 @@ def table(constellation: str, rates: str, stations: str, links: str, *megabytes:
     print(
         f"{'stations':<10}{'links':<8}{'MB':>4}{'days':>9}  {'most of the time':<33}  over, or for"
     )
-    refusals = []
     for number in STATIONS if stations == "every" else [stations]:
         for row in ROWS if links == "every" else [links]:
             for size in megabytes:
                 print(f"{number:<10}{row:<8}{size:>4}", end="")
-                try:
-                    run = run_of((constellation, rates, number, row, size), timing(rounds))
-                except sim.InputError as refused:
-                    refusals.append(str(refused))
-                    print(f"{'refused':>9}", flush=True)
-                    continue
+                run = run_of((constellation, rates, number, row, size), timing(rounds))
                 found = run.summary["rounds"]
                 is_over = found is not None and found["count"] == rounds
                 days = f"{run.summary['hours'] / 24:.2f}" if is_over else f"> {DAYS[row]}"
                 print(f"{days:>9}  {limiting(run)}".rstrip(), flush=True)
-    if refusals:
-        print(fill(f"\nrefused: {refusals[0]}", WIDTH, replace_whitespace=False))
 
 
 def timing(rounds: int) -> Keys:

@@ -13,7 +13,7 @@ import numpy as np
 from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, differ, same
 from learning.clients.payload_sizes import PayloadSizes
-from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
+from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrived
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
@@ -47,7 +47,6 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import Asked, LocalRounds, TrainedPart
-from learning.values.handle import Handle
 from learning.values.held import Held
 
 
@@ -127,7 +126,6 @@ class ClusterState:
         self._nothing: Floats = same(k, 0.0)
         self._through = self._nothing
         self._contact_id: Ints | None = None
-        self._arrivals = 0
         self.parts: ChangedParts | None = None
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
@@ -529,10 +527,7 @@ class ClusterState:
         """
         if self.staged is None or not is_anybody(done):
             return done
-        handle, done = yield from self._arrives(self.staged.handle, done)
-        if handle is not self.staged.handle:
-            self.staged = replace(self.staged, handle=handle)
-        return done
+        return (yield from arrived(self.learner, self.staged.handle, done))
 
     def update(self, who: Mask, among: Mask | None = None) -> Update | None:
         """Return the updates of ``who`` to be aggregated some time; None if there are none.
@@ -557,18 +552,14 @@ class ClusterState:
         if self.state is None or not is_anybody(done):
             return None
         offered = self.learner.offer(self.state, [], gate=True)
-        handle, done = yield from self._arrives(offered, done)
+        done = yield from arrived(self.learner, offered, done)
         rounds = self.rounds - self._rounds_before
         eligible = either(self.eligible, done)
-        sent = PendingUpdate(handle, (), gate=True, name=parts_named([], gate=True))
+        sent = PendingUpdate(offered, (), gate=True, name=parts_named([], gate=True))
         if not done.any():
             return None
         contact_id = receipt.contact_id
         return Update(self.name, sent, done, eligible, self.version, rounds, contact_id)
-
-    def _arrives(self, offered: Handle, done: Mask) -> Generator[Request, Any, tuple[Handle, Mask]]:
-        self._arrivals += 1
-        return arrival(self.learner, self.name, self._arrivals - 1, offered, done)
 
 
 def _replaced(values: Ints, who: Mask, by: Ints) -> Ints:

@@ -10,10 +10,9 @@ import numpy as np
 
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure
-from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
+from learning.requests.facts import Cause, Note, Range, update_refused
 from learning.requests.masks import is_everybody
 from learning.requests.request import Request
-from learning.training import operations
 from learning.values.handle import Handle
 
 
@@ -90,43 +89,26 @@ class Update:
         return scale * own / own[self.eligible].sum()
 
 
-def refuse_broken(
-    learner: Learner, offered: Handle, done: Mask, corrupted: Mask | None = None
-) -> Generator[Request, Any, Mask]:
-    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name.
-
-    Those that were ``corrupted`` (K,) are known not to be, in a timing-only run too.
-    """
+def refuse_broken(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
+    """Return those of ``done`` (K,) whose offered tensors are finite; refuse the others by name."""
     if not np.count_nonzero(done):
         return done
-    known: list[int] = [] if corrupted is None else np.flatnonzero(corrupted).tolist()
-    for device in known:
-        yield Note("fault", detail=injected_text(Cause.SPOILT, device), cause=Cause.SPOILT)
-    found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
+    found = yield Measure("not finite", lambda: learner.not_finite(offered), [])
     refused = [device for device in found if done[device]]
     for device in refused:
-        spoilt = device in known
-        cause = None if spoilt else Cause.UPDATE_NOT_FINITE
-        yield Note("drop", detail=update_refused(device, spoilt=spoilt), cause=cause)
+        detail = update_refused(device, spoilt=False)
+        yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
     kept = done.copy()
     if refused:
         kept[refused] = False
     return kept
 
 
-def arrival(
-    learner: Learner, cluster: str, number: int, offered: Handle, done: Mask
-) -> Generator[Request, Any, tuple[Handle, Mask]]:
-    """Return what arrives of ``offered`` as arrival ``number`` of a cluster, and whose is finite.
-
-    The scenario may want some of ``done`` (K,) corrupted on their way.
-    """
-    if not learner.measures and learner.corruption.share == 0.0:  # nothing is looked at
-        return offered, done
-    corrupted = learner.corruption.hit(cluster, number, len(done)) & done
-    if np.count_nonzero(corrupted):
-        offered = learner.make(operations.guards.corrupt, offered, who=corrupted)
-    return offered, (yield from refuse_broken(learner, offered, done, corrupted))
+def arrived(learner: Learner, offered: Handle, done: Mask) -> Generator[Request, Any, Mask]:
+    """Return whose uploads of ``done`` (K,) are finite: all of them where nothing is trained."""
+    if not learner.measures:
+        return done
+    return (yield from refuse_broken(learner, offered, done))
 
 
 # Server models on their way down to the devices of a cluster, each in the version it began in.

@@ -32,11 +32,9 @@ class Cause(StrEnum):
     SLOW = "slow device"
     RESENT = "packets sent again"
     CORRUPTED = "corrupted upload"
-    SPOILT = "update that is not finite"
-    LATE = "late upload"
 
     UPDATE_NOT_FINITE = "not finite"
-    """The server refuses what training made, not what the scenario spoilt."""
+    """The server refuses what training made."""
     MEMORY = "memory"
     """A device lacks the memory for what it was to train."""
 
@@ -58,11 +56,6 @@ INJECTED: dict[Cause, tuple[str, str]] = {
         "injected: {} of {} packets of {} sent again",
     ),
     Cause.CORRUPTED: ("corrupted uploads", f"{{}} refused: {Reason.CORRUPTED}"),
-    Cause.SPOILT: (
-        "updates that were not finite",
-        "injected: update of device {} is not finite",
-    ),
-    Cause.LATE: ("late uploads", "injected: upload of {} late by {:.1f} s"),
 }
 """Faults that the scenario asked for (``faults:``): what several are called, the text of one."""
 
@@ -74,7 +67,7 @@ def injected_text(cause: Cause, *values: object) -> str:
 
 
 def update_refused(device: int, *, spoilt: bool) -> str:
-    """The server refuses an update; the remedy is left out where the scenario ``spoilt`` it."""
+    """The server refuses an update; the remedy is left out where an app ``spoilt`` it."""
     remedy = "" if spoilt else "; lower learning.step_size if this goes on"
     return f"update of device {device} refused: not finite{remedy}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +35,16 @@ class Send:
     clusters, if the scenario relays. Messages of one directed link wait for each other in a queue.
     The reply comes when the message is there, or when it is known that it never will be: at once
     for somebody who is out of reach now, as :class:`Reach` says, unless it is to ``wait`` for the
-    next window of a link between satellites. By ``route`` earliest it goes from satellite to
-    satellite, over the windows that bring it there first and that no other such message has booked;
-    to the :data:`SERVER` over the pass of any of them, and where ``link.relay`` is ``store``, over
-    the ground to others too. What is for the source itself is there at once. A message in a pass,
-    also one for the server by its own satellite's, travels as part of a payload called ``relay``.
-    With ``link.isl.route: earliest`` every message between satellites takes the earliest route
-    over links, whatever it says itself, and shares them with uploads and downloads.
+    next window of a link between satellites. What is for the source itself is there at once. A
+    message in a pass, also one for the server by its own satellite's, travels as part of a payload
+    called ``relay``. With ``link.isl.route: earliest`` every message between satellites takes the
+    earliest route over links and passes, and shares them with uploads and downloads.
     """
 
     source: Node
     target: Node
     payload: Payload
     wait: bool = False
-    route: Literal["direct", "earliest"] = "direct"
 
 
 class Journey(NamedTuple):

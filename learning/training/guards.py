@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
     from learning.models.stacked import Tensors
     from learning.training.task import Task
     from learning.values.operation import Operation
-
-
-@operation()
-def corrupt(_task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
-    """Return what is offered (K, ...), all NaN for the devices in ``who``."""
-    rows = [device for device, hit in enumerate(who) if hit]
-    corrupted = {name: tensor.clone() for name, tensor in offered.items()}
-    for tensor in corrupted.values():
-        tensor[rows] = math.nan
-    return corrupted
 
 
 @operation()

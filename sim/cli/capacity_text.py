@@ -129,7 +129,7 @@ class Capacity:
             sum(row.setup_hours_a_day for row in self.servers),
             sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
         )
-        turning = "" if isnan(lost) else f" besides {lost:.1f} h of turning and acquiring"
+        turning = "" if isnan(lost) else f" besides {lost:.1f} h of acquiring"
         busy = f"busy {each:.1f} of 24 h{turning}"
         return f"{carry}; {whose} {self.limit} are the limit: {busy}, {share}."
 

@@ -46,9 +46,7 @@ class OverSites:
     ] = None
     sets: Annotated[
         str | None,
-        typer.Option(
-            metavar="WHICH", help="of several sets of a satellite: nearest in time, or latest"
-        ),
+        typer.Option(metavar="WHICH", help="of several sets of a satellite: latest"),
     ] = None
 
     @property

@@ -13,7 +13,6 @@ from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import counted, data_size, duration, some, table
 from sim.plan.contact_columns import PlannedSessions
-from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
 from sim.plan.remedies import faster_links, less_to_carry, lower_mask
@@ -242,28 +241,15 @@ def _passes(built: Build) -> Iterator[str]:
 
 
 def _over_mesh(built: Build) -> Iterator[str]:
-    """Say what links and passes carry in an hour, and how soon a client reaches the server."""
+    """Say how soon satellites reach the server over links and passes."""
     plan = built.plan
     assert plan.mesh is not None
-    sizes = built.learner.architecture
-    everything = list(range(sizes.experts))
     begins_s = np.sort([sessions.start_s(0) for sessions in plan.mesh.values()])
     own = sum(len(plan.passes(cluster)) > 0 for cluster in plan.clusters)
     yield (
         f"over links and passes, all {len(plan.mesh)} satellites reach the server, the last one "
         f"first after {duration(float(begins_s[-1]))}; {own} have passes of their own"
     )
-    for way, per_hour in bytes_per_hour(plan).items():
-        if not np.isfinite(per_hour):
-            continue
-        size_of = sizes.upload_bytes if way is Way.TO_SERVER else sizes.download_bytes
-        size = size_of(everything, gate=True)
-        models = f": {per_hour / size:,.0f} models of {data_size(size)} in an hour"
-        yield (
-            f"all passes carry about {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
-            f"{data_size(per_hour / len(plan.mesh))} for each satellite"
-            f"{'' if built.method.traits.own_learning else models}"
-        )
 
 
 def _passes_taken(passes: int, unit: str) -> str:

@@ -14,7 +14,6 @@ from learning.requests.cluster import Floats, Ints
 from scenarios.link import Isl
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
-from sim.engine.mesh_messages import narrow_link_doubts
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration, listed, some
 from sim.plan.long_sessions import PART_S, lasts_all_of
@@ -42,7 +41,6 @@ def doubts_of(built: Build) -> tuple[Statement, ...]:
         *_session_doubts(built),
         *_isl_doubts(built),
         *_split_doubts(built),
-        *narrow_link_doubts(built.world, built.plan, built.method, built.learner),
         *_reach_doubts(built),
         *_memory_doubts(built),
     )

@@ -9,7 +9,7 @@ from learning.architecture.kinds import kind_of, plain_kind
 from learning.data.table import BESIDE, missing_file
 from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
-from learning.learner import CorruptUpdates, Learner
+from learning.learner import Learner
 from learning.methods.base import find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
@@ -65,7 +65,6 @@ def learner_of(world: World) -> Learner:
             train=learning.train,
             sized_as=named,
             counted_micro_batch=None if counted is None else counted.micro_batch,
-            corruption=corruption_of(world),
             metrics=metrics,
             skips_unchanged=learning.upload == "changed",
             own_learning=method.traits.own_learning,
@@ -76,12 +75,6 @@ def learner_of(world: World) -> Learner:
         if refused.path[:1] != ("learning",):
             refused = statement_of(error, "learning")
         raise InputError(refused, world.scenario.place_of(refused.path)) from None
-
-
-def corruption_of(world: World) -> CorruptUpdates:
-    """Return which updates of a scenario are to be not finite."""
-    uploads = world.faults.uploads
-    return CorruptUpdates(world.seed, 0.0 if uploads is None else uploads.not_finite)
 
 
 def _metrics(world: World) -> tuple[str, ...]:

@@ -27,8 +27,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.phase import Computing
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
-from sim.engine.learning_task import corruption_of, learner_of
-from sim.engine.mesh_messages import check_messages
+from sim.engine.learning_task import learner_of
 from sim.errors import as_input, located
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
@@ -96,7 +95,6 @@ class Build:
         return LearningRules(
             learning.step_size,
             learning.gate_step_size_ratio,
-            corruption_of(self.world),
         )
 
     def client_rules(self) -> dict[str, Rules]:
@@ -176,7 +174,6 @@ def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: Pl
     ):
         method.check_clients(plan.clusters, options)
     check_reach(world, plan, options)
-    check_messages(world, plan, method, learner)
     return Build(
         world,
         plan,

@@ -74,12 +74,9 @@ class WindowCache:
 
 def key_of(query: WindowQuery) -> str:
     """Digest what windows are found from, the program that finds them, and its machine."""
-    sets = [one for satellite in query.satellites for one in orbit.sets_of(satellite)]
-    elements = [[getattr(one.model, name) for name in ELEMENTS] for one in sets]
+    elements = [[getattr(one.model, name) for name in ELEMENTS] for one in query.satellites]
     decisive = {
-        "names": [
-            [s.name, s.norad_id, s.model.operationmode, *_more_sets(s)] for s in query.satellites
-        ],
+        "names": [[s.name, s.norad_id, s.model.operationmode] for s in query.satellites],
         "sites": [astuple(site) for site in query.sites],
         "span": [query.start.isoformat(), query.end.isoformat()],
         "mask": query.min_elevation_deg,
@@ -88,12 +85,6 @@ def key_of(query: WindowQuery) -> str:
         "machine": [platform.system(), platform.machine(), *processor()],
     }
     return json_digest(decisive, binary=np.array(elements, np.float64).tobytes())
-
-
-def _more_sets(satellite: orbit.Satellite) -> list[int]:
-    """How many element sets a satellite has, if several."""
-    sets = len(orbit.sets_of(satellite))
-    return [sets] if sets > 1 else []
 
 
 def _packed(found: Windows) -> bytes:

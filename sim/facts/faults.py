@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -88,21 +87,6 @@ class PacketsResent(Fault):
     def text(self) -> str:
         """Say how many."""
         return injected_text(Cause.RESENT, self.again, self.packets, self.payload)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class UploadsLate(Fault):
-    """The upload of a payload began late at each of N devices, by ``late_s`` (N,)."""
-
-    of_cause: ClassVar[Cause | None] = Cause.LATE
-
-    payload: str
-    late_s: Sequence[float]
-
-    def text(self) -> Coded:
-        """Say of each device how late."""
-        texts = [injected_text(Cause.LATE, self.payload, late_s) for late_s in self.late_s]
-        return Coded(np.arange(len(texts)), texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from learning.requests.cluster import Floats, Mask
 from sim.links.processor_sharing import RateSegment
 from sim.links.sharing import everywhere
 
-Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]
+Sharing = Literal["fixed_subchannel", "equal_share", "broadcast"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,6 @@ class Beam:
         radio = self.radio
         if radio is None or sharing <= radio.channels:
             return RateSegment(self.curve)
-        if radio.sharing == "rounds":  # everybody has the sub-channel, by turns
-            return RateSegment(self.curve, radio.channels / sharing)
         if self.narrow is None:
             return RateSegment(self.reach(sharing))
         curve, until_s = self.narrow(radio.narrowed(sharing), now_s, who)

@@ -15,16 +15,14 @@ from sim.links.sharing import Allocation
 
 @dataclass(frozen=True, eq=False)
 class RateSegment:
-    """Rates of devices (K rows) until a time: a ``share`` of a curve."""
+    """Rates of devices (K rows) until a time."""
 
     curve: LinkCurve
-    share: float = 1.0
     until_s: float = np.inf
 
     def sent_bits(self, start_s: Floats | float, end_s: Floats | float) -> Floats:
         """Bits (K,) between two times."""
-        sent = self.curve.delivered_bits(end_s) - self.curve.delivered_bits(start_s)
-        return self.share * sent
+        return self.curve.delivered_bits(end_s) - self.curve.delivered_bits(start_s)
 
 
 SegmentOf = Callable[[int, float, Mask], RateSegment]
@@ -67,7 +65,7 @@ def shared(
             continue
         # They send until a device comes, goes or is through.
         segment = segment_of(int(np.count_nonzero(sharing)), now_s, sharing)
-        wanted = np.where(sharing, left / segment.share, 0.0)
+        wanted = np.where(sharing, left, 0.0)
         through_s = segment.curve.completion_time_s(wanted, now_s)
         through_s = np.where(sharing, through_s, np.inf)
         # A device that needs less than a tick of the clock takes one, so that time goes on.

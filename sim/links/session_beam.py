@@ -145,4 +145,4 @@ def _crowding(radio: Radio | None, senders: int) -> float:
     if radio is None:
         return 1.0
     turns = max(1.0, senders / radio.channels)
-    return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
+    return turns if radio.sharing == "equal_share" else float(ceil(turns))

@@ -37,14 +37,13 @@ class LegFaults:
 
     Of so many ``packets`` (K,) so many are ``resent``: of what is sent, ``air_share`` (K,) is not
     packets sent again. ``corrupted`` (K,) marks what goes over the link as a whole and is then
-    refused, ``late_s`` (K,) says by how much a device begins later than it is ready.
+    refused.
     """
 
     packets: Ints | None = None
     resent: Ints | None = None
     air_share: Floats | None = None
     corrupted: Mask | None = None
-    late_s: Floats | None = None
 
 
 FLAWLESS = LegFaults()
@@ -89,7 +88,7 @@ class LinkFaults:
         return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
 
     def draw(self, asked: Sending, beam: SessionBeam | None, now_s: float) -> LegFaults:
-        """Decide which packets of a leg are lost, which uploads begin late or are corrupted.
+        """Decide which packets of a leg are lost, which uploads are corrupted.
 
         A leg without a ``beam`` takes no time, and loses nothing.
         """
@@ -97,7 +96,7 @@ class LinkFaults:
         leg = (self._cluster.name, asked.payload, asked.way, round(asked.session_s))
         number = self._legs[leg]
         self._legs[leg] += 1
-        packets = resent = air_share = corrupted = late_s = None
+        packets = resent = air_share = corrupted = None
         if held.packets is not None and beam is not None:
             loss = held.packets.loss
             draws = stream(held.seed, "packets", *leg, number)
@@ -107,14 +106,12 @@ class LinkFaults:
             resent = again(draws, np.where(asked.who, packets, 0), loss)
             air_share = packets / np.maximum(packets + resent, 1)
         if held.uploads is not None and asked.way is Way.TO_SERVER:
-            uploads = held.uploads
             draws = stream(held.seed, "uploads", *leg, number)
-            # A row for each device, so that the draws of those before a new one stay.
-            refused, late, delay = draws.random((len(asked.who), 3)).T
-            delay_s = -np.log1p(-delay) * uploads.late_minutes * 60.0
-            corrupted = asked.who & (refused < uploads.corrupted) & (asked.left_bytes > 0)
-            late_s = np.where(late < uploads.late, delay_s, 0.0)
-        return LegFaults(packets, resent, air_share, corrupted, late_s)
+            # A row for each device, so that the draws of those before a new one stay. The first of
+            # its three numbers decides; without the others, old runs would meet other faults.
+            refused = draws.random((len(asked.who), 3))[:, 0]
+            corrupted = asked.who & (refused < held.uploads.corrupted) & (asked.left_bytes > 0)
+        return LegFaults(packets, resent, air_share, corrupted)
 
 
 def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:

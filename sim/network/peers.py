@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from learning.requests.peers import (
     Arrival,
     LinkWindow,
     NextLink,
-    Node,
     Reach,
     Send,
 )
@@ -32,9 +30,7 @@ from sim.network.mesh_reach import MeshReach
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay, Relaying
-from sim.network.timetable import timetable
 from sim.plan.isl import IslPlan
-from sim.routing.graph import ContactGraph
 
 
 class Peers:
@@ -67,7 +63,6 @@ class Peers:
         self._mesh = mesh
         self._sidelinks: Sidelinks | None = None
         self._isls: IslPlan | None = None
-        self._graph: tuple[IslPlan, ContactGraph] | None = None
         self._over_links: MeshReach | None = None
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
@@ -92,11 +87,8 @@ class Peers:
         isls = self._isls
         source = send.source.cluster
         target = send.target.cluster
-        names = () if isls is None else isls.names
         if self._mesh is not None:
             return (yield from self._mesh.exchange(send))
-        if send.route == "earliest" and source in names and target in (*names, SERVER.cluster):
-            return (yield from self._forward(send))
         if SERVER in (send.source, send.target):
             return (yield from self.relay.send(send))
         if links is not None and links.exists(send.source, send.target):
@@ -110,28 +102,6 @@ class Peers:
             far = Reason.OUT_OF_RANGE if why is Reason.NO_RELAY and links is not None else why
             return Arrival(delivered=False, time_s=self._clock.now, reason=far)
         return (yield from self.relay.send(send))
-
-    def _forward(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
-        """Carry a message hop by hop, each when it is due, over time that no other has booked."""
-        isls = self._isls
-        assert isls is not None  # else nobody sends over one
-        if self._graph is None or self._graph[0] is not isls:
-            stores = self.relay.policy == "store"
-            self._graph = isls, timetable(isls, self.relay.sessions, stores=stores)
-        nodes = [*(Node(name, 0) for name in isls.names), SERVER]
-        graph = self._graph[1]
-        bits = 8.0 * float(send.payload.bytes)
-        source = nodes.index(send.source)
-        hops = graph.route(source, nodes.index(send.target), bits, self._clock.now)
-        graph.book(hops or ())
-        arrival = Arrival(delivered=False, time_s=self._clock.now, reason=Reason.NO_ROUTE)
-        for hop in hops or ():
-            yield self._clock.at(max(hop.begin_s, self._clock.now))
-            step = replace(send, source=nodes[hop.source], target=nodes[hop.target], wait=True)
-            arrival = yield from self._carry(replace(step, route="direct"))
-            if not arrival.delivered:
-                break
-        return arrival
 
     def under(self, sidelinks: Sidelinks | None, isls: IslPlan | None, relaying: Relaying) -> None:
         """Carry by other links and another relay what is sent from now on."""

@@ -15,7 +15,7 @@ from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
-from sim.facts.faults import PacketsResent, UploadsLate
+from sim.facts.faults import PacketsResent
 from sim.facts.transfers import Outcome, in_tables
 from sim.facts.waits import SubChannelBusy
 from sim.links.session_beam import SessionBeam, Transmission
@@ -163,8 +163,6 @@ class Transfer:
             begins_s = self.session.start_s
             sending = Sending(self.way, self.name, begins_s, self.who, self.left, self.personal)
             self.struck = endpoint.faults.draw(sending, self.beam, endpoint.clock.now)
-            if self.struck.late_s is not None:
-                self.arrival_s = self.arrival_s + self.struck.late_s
         in_time = self.who & (self.arrival_s <= session.end_s)
         arrival_s = session.in_service_s(self.arrival_s)
         self.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)
@@ -567,7 +565,7 @@ class Transfer:
         )
 
     def _tell_faults(self, endpoint: Endpoint, moved: Floats, now_s: float) -> None:
-        """Tell of packets that were sent again while bytes (K,) moved, and of who began late."""
+        """Tell of packets that were sent again while bytes (K,) moved."""
         if self.struck is FLAWLESS:
             return
         contact_id = None if self.session is None else self.session.at(now_s).contact_id
@@ -583,18 +581,5 @@ class Transfer:
                         payload=self.name,
                         again=again,
                         packets=int(np.rint(self.struck.packets * share).sum()),
-                    )
-                )
-        if self.struck.late_s is not None:
-            late = np.flatnonzero(self.who & (self.struck.late_s > 0) & (self.ready_s <= now_s))
-            if len(late):
-                endpoint.facts.emit(
-                    UploadsLate(
-                        time_s=self.ready_s[late],
-                        cluster=endpoint.cluster.name,
-                        device=late,
-                        contact_id=contact_id,
-                        payload=self.name,
-                        late_s=self.struck.late_s[late].tolist(),
                     )
                 )

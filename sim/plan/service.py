@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats, Ints
-from orbit.serving import Turn
 from orbit.windows import groups
 from sim.devices.chance import FaultsUntilFork
 from sim.devices.outages import Outages, outages_of
@@ -19,7 +18,6 @@ from sim.plan.outage_cuts import Look, cut
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
-from sim.world.sites import Pointing
 from sim.world.world import World
 
 
@@ -97,7 +95,7 @@ def served_passes(
     by_plane = world.roles.clients == "planes"
     passes = passes.with_satellites_as_clients(planes if by_plane else ())
     sites = world.sites
-    return _served(passes, world.orbit, outages, sites.antennas, sites.pointing)
+    return _served(passes, world.orbit, outages, sites.antennas, sites.acquisition_s)
 
 
 def served_feeder_passes(world: World, outages: Outages, find: Find = find_windows) -> ServedPasses:
@@ -106,7 +104,7 @@ def served_feeder_passes(world: World, outages: Outages, find: Find = find_windo
     A satellite has one link to a station at a time, and none in ``outages`` of one of the two.
     """
     passes = feeder_passes_of(world, find)
-    return _served(passes, world.orbit, outages, world.sites.antennas, world.sites.pointing)
+    return _served(passes, world.orbit, outages, world.sites.antennas, world.sites.acquisition_s)
 
 
 def _working(
@@ -138,15 +136,15 @@ def _served(
     source: Any,
     outages: Outages,
     capacity: int | Sequence[int | None] | None,
-    pointing: Pointing | None = None,
+    acquisition_s: Sequence[float] | None = None,
     *,
     passes_alone: bool = False,
 ) -> ServedPasses:
     """Share the servers by the rules of ``orbit:`` outside of ``outages``.
 
     ``capacity`` is the beams of each satellite, or the antennas of each station: None for any
-    number. ``pointing`` says how these turn, None that they do at once. ``passes_alone`` are a
-    session each, whatever follows.
+    number. ``acquisition_s`` is the time that those of each station take to the first bit, None
+    where they take none. ``passes_alone`` are a session each, whatever follows.
     """
     look = _look(passes) if passes.places else None
     windows, numbers = _working(passes, outages, look)
@@ -162,8 +160,7 @@ def _served(
         hand_over=source.hand_over or "longest_remaining",
         min_contact_s=source.min_contact_s,
         elevation_deg=None if look is None else elevation_deg,
-        acquisition_s=0.0 if pointing is None else pointing.acquisition_s,
-        turn_s=None if look is None else _turn(windows, numbers, look, pointing),
+        acquisition_s=0.0 if acquisition_s is None else acquisition_s,
     )
     if passes.topology.in_orbit:
         service = one_at_a_time(windows, service)
@@ -183,35 +180,6 @@ def _served(
             tuple(capacity) if isinstance(capacity, Sequence) else (capacity,) * len(passes.servers)
         ),
     )
-
-
-def _turn(
-    windows: orbit.ContactWindows, numbers: Ints, look: Look, pointing: Pointing | None
-) -> Turn | None:
-    """Return how long an antenna turns from one satellite to another, None if always at once.
-
-    It has an axis for the azimuth, which goes the shorter way round, and one for the elevation;
-    both turn at once, and at the same rate.
-    """
-    if pointing is None or not any(pointing.slew_deg_s):
-        return None
-
-    @lru_cache(maxsize=10_000)
-    def direction_deg(number: int, time_s: float) -> tuple[float, float]:
-        elevation_deg, azimuth_deg, *_ = look(int(numbers[number]), np.array([time_s]))[:, 0]
-        return float(elevation_deg), float(azimuth_deg)
-
-    def turn_s(one: int, at_s: float, other: int, to_s: float) -> float:
-        rate_deg_s = pointing.slew_deg_s[windows.satellite[one]]
-        if rate_deg_s is None:
-            return 0.0
-        up_deg, around_deg = (
-            abs(a - b)
-            for a, b in zip(direction_deg(one, at_s), direction_deg(other, to_s), strict=True)
-        )
-        return max(up_deg, min(around_deg, 360.0 - around_deg)) / rate_deg_s
-
-    return turn_s
 
 
 def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:

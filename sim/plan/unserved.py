@@ -203,9 +203,9 @@ def _why_not_servable(
             f"its longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
-    pointing = world.sites.pointing if served.topology.in_orbit else None
-    if pointing is not None and not served.topology.relay:
-        acquisition_s = np.array(pointing.acquisition_s)[served.windows.satellite[windows]]
+    acquisition_of = world.sites.acquisition_s if served.topology.in_orbit else None
+    if acquisition_of is not None and not served.topology.relay:
+        acquisition_s = np.array(acquisition_of)[served.windows.satellite[windows]]
         lasts_s = (served.windows.set_s - served.windows.rise_s)[windows]
         # A pass that is open at the start has been acquired.
         setup_s = np.where(served.windows.clipped_start[windows], 0.0, acquisition_s)

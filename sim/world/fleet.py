@@ -29,7 +29,7 @@ class SatelliteOfFile:
     norad_id: int = 0
 
 
-SETS = Set("orbit.sets", "nearest", ("latest",))
+SETS = Set("orbit.sets", "latest")
 S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
 Checksum = Literal["verify", "ignore"]
 

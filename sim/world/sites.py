@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -33,13 +33,6 @@ EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
 """Farthest that a device may be from its cluster's place, the schema's bound of radius_km."""
 Mask = float | tuple[tuple[float, float], ...] | None
-
-
-class Pointing(NamedTuple):
-    """How each server points at a client: time to the first bit, and rate (None: at once)."""
-
-    acquisition_s: Sequence[float]
-    slew_deg_s: Sequence[float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,18 +151,15 @@ class Sites:
         return [None if antennas == UNLIMITED else int(antennas) for antennas in counts]
 
     @property
-    def pointing(self) -> Pointing | None:
-        """How the antennas of each station turn to a satellite; None where no station serves."""
+    def acquisition_s(self) -> list[float] | None:
+        """How long an antenna of each station takes to the first bit; None where none serves."""
         if self.scenario.roles.relay:
             return None
         ground = self.scenario.ground
-        return Pointing(
-            [
-                ground.acquisition_s if station.acquisition_s is None else station.acquisition_s
-                for station in self.stations
-            ],
-            [station.slew_deg_s or ground.slew_deg_s for station in self.stations],
-        )
+        return [
+            ground.acquisition_s if station.acquisition_s is None else station.acquisition_s
+            for station in self.stations
+        ]
 
     @cached_property
     def lowest_mask_deg(self) -> float:

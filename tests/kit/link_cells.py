@@ -42,8 +42,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "air of the paper": {"atmosphere": "inverse_elevation"},
     "computed air": {"atmosphere": "itu", "exceedance_pct": 1.0},
     "path gain": GAIN, "shannon over a path gain": {**GAIN, "rate": "shannon"},
-    "turns": {"sharing": "rounds"}, "equal shares": {"sharing": "equal_share"},
-    "unicast": UNICAST, "unicast turns": {**UNICAST, "sharing": "rounds"},
+    "equal shares": {"sharing": "equal_share"},
+    "unicast": UNICAST,
 }  # fmt: skip
 
 WINDOWS = """\
@@ -69,9 +69,9 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 FEWER = {
     "country": ("plain", "parts", "outage", "modcod", "fixed that locks", "unicast"),
-    "slots": ("plain", "parts", "fixed in fading", "turns", "unicast"),
+    "slots": ("plain", "parts", "fixed in fading", "equal shares", "unicast"),
     "windows": ("plain", "fixed", "no lock"),
-    "slots of the paper": ("plain", "figures", "shannon", "outage", "modcod", "unicast turns"),
+    "slots of the paper": ("plain", "figures", "shannon", "outage", "modcod", "unicast"),
 }
 """Forms that are run beside those in the sky; the scenario refuses or accepts in all of them."""
 
@@ -181,7 +181,8 @@ def refusals(place: str, side: str, more: dict[str, Any]) -> set[str]:
 def values(side: str, key: str, said: dict[str, Any] = NUMBERS) -> list[Any]:
     """All choices of a key, or the number that is said of it."""
     forms = KEYS[side][key].get("anyOf", ())
-    return [word for form in forms for word in form.get("enum", ())] or [said[key]]
+    choices = (form.get("enum", [form["const"]] if "const" in form else ()) for form in forms)
+    return [word for words in choices for word in words] or [said[key]]
 
 
 def cells(place: str, side: str, form: str) -> Iterator[tuple[str, Any, set[str]]]:

@@ -62,8 +62,6 @@ __getattr__ = late(
         "sim.plan.contact_columns": "ContactColumns planning=.",
         "sim.plan.contacts": "ContactLinks PlannedContact PlannedSession",
         "sim.plan.isl_pairs": "ring_planes",
-        "sim.plan.mesh_limits": "too_large",
-        "sim.plan.mesh_volume": "SAMPLED bytes_per_hour",
         "sim.plan.outage_cuts": "cut",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",

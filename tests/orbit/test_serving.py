@@ -157,44 +157,37 @@ def test_without_a_limit_every_pass_counts_by_itself():
     assert session_numbers(windows, service, None).tolist() == [0, -1, 0, 1]
 
 
-def test_a_beam_turns_before_it_acquires_and_does_so_while_it_is_idle():
-    """It turns by 20 s, or by 5 s between the last two, and then acquires for 3 s."""
+def test_a_beam_acquires_before_the_first_bit():
+    """For 3 s, from when it has the site."""
     rows = [(0, 0, 0, 100), (0, 1, 50, 200), (0, 2, 190, 300), (0, 3, 304, 400), (0, 4, 380, 420)]
     windows = windows_of(rows)
-
-    def turn_s(one, at_s, other, to_s):
-        assert at_s == windows.set_s[one] and to_s >= windows.rise_s[other]
-        return 5.0 if (one, other) == (3, 4) else 20.0
-
-    rules = {"priority": "longest_waiting", "acquisition_s": 3.0, "turn_s": turn_s}
+    rules = {"priority": "longest_waiting", "acquisition_s": 3.0}
     service = orbit.serve(windows, **rules)
-    # Never used before, it is pointed at the first; 4 s before the fourth rises it was idle.
-    assert service.start_s.tolist() == [3.0, 123.0, 223.0, 323.0, 408.0]
+    assert service.start_s.tolist() == [3.0, 103.0, 203.0, 307.0, 403.0]
     assert service.end_s.tolist() == [100.0, 200.0, 300.0, 400.0, 420.0]
-    # It waits while the beam is busy with others, and not while it is turned to it.
+    # It waits while the beam is busy with others, and not while it is acquired.
     assert service.waited_s.tolist() == [0.0, 50.0, 10.0, 0.0, 20.0]
-    # What would be left of the last one, 12 s, is too short; a second beam need not turn to it.
-    short = orbit.serve(windows, **rules, min_contact_s=13.0)
+    # What would be left of the last one, 17 s, is too short, unless there is a second beam.
+    short = orbit.serve(windows, **rules, min_contact_s=18.0)
     assert short.served.tolist() == [True] * 4 + [False]
-    two = orbit.serve(windows, 2, **rules, min_contact_s=13.0)
-    assert two.start_s.tolist() == [3.0, 53.0, 193.0, 307.0, 383.0]
-    # Without a limit each pass has a beam of its own; what is open at the start is acquired.
-    assert orbit.serve(windows, None, **rules).start_s.tolist() == [3.0, 53.0, 193.0, 307.0, 383.0]
+    for beams in (2, None):
+        free = orbit.serve(windows, beams, **rules, min_contact_s=18.0)
+        assert free.start_s.tolist() == [3.0, 53.0, 193.0, 307.0, 383.0]
     opened = replace(windows, clipped_start=windows.rise_s == 0.0)
-    for beams in (1, None):
+    for beams in (1, None):  # what is open at the start is acquired
         assert orbit.serve(opened, beams, **rules).start_s[0] == 0.0
 
 
 def test_no_beam_is_taken_over_for_what_it_would_not_reach():
-    """The second site waited longer; of its 28 s, 21 for turning leave the 7 that it must have."""
-    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 160), (0, 1, 120, 148)])
+    """The second site waited longer; of its 28 s, 21 to acquire leave the 7 that it must have."""
+    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 200), (0, 1, 140, 168)])
 
-    def served(turning_s):
-        taken = orbit.serve(windows, min_contact_s=7.0, turn_s=lambda *_: turning_s)
+    def served(acquisition_s):
+        taken = orbit.serve(windows, min_contact_s=7.0, acquisition_s=acquisition_s)
         return taken.end_s.tolist()
 
-    assert served(21.0) == [60.0, 120.0, 148.0]
-    np.testing.assert_array_equal(served(22.0), [60.0, 160.0, np.nan])
+    assert served(21.0) == [60.0, 140.0, 168.0]
+    np.testing.assert_array_equal(served(22.0), [60.0, 200.0, np.nan])
 
 
 def test_rules_that_cannot_be_are_refused():

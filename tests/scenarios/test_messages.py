@@ -122,3 +122,20 @@ def test_a_wrong_file_is_told_with_what_to_do(said, command, file, right, wrong,
 def test_a_wrong_command_is_told_with_what_to_do(said, command, line):
     found = said(command)
     assert substance(found) == substance(line), f"tests/golden_messages.yaml: it says: {found}"
+
+
+REMOVED = [
+    ("faults.uploads.late", 0.3, "for slow devices, write faults.stragglers"),
+    ("faults.uploads.late_minutes", 5, "for slow devices, write faults.stragglers"),
+    ("faults.uploads.not_finite", 0.1, "for updates that are lost, write faults.uploads.corrupted"),
+    ("ground.slew_deg_s", 5, "write ground.acquisition_s, with the time of a turn in it"),
+    ("link.downlink", {"delivery": "unicast", "sharing": "rounds"}, "write fixed_subchannel"),
+    ("orbit.sets", "nearest", "write latest, and split the run by dates"),
+    ("link.uplink.sharing", "rounds", "write fixed_subchannel or equal_share"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "instead"), REMOVED)
+def test_what_scenarios_no_longer_have_is_told_with_what_to_write_instead(key, value, instead):
+    with pytest.raises(ValueError, match=rf"{key}.*(is gone|no longer a key); {instead}$"):
+        scenarios.load("quickstart", {key: value})

@@ -170,7 +170,6 @@ DOUBTED: list[tuple[Code, dict[str, Any], dict[str, Any]]] = [
     (Code.LONG_SESSION, {**merged(ORBIT, BELOW), "orbit": MEO, **PLAIN}, {}),
     (Code.UNUSED, SATELLITES, {}),
     (Code.SPLIT_NETWORK, merged(merged(SATELLITES, MESH), PAIRS), {}),
-    (Code.NARROW_LINK, merged(SATELLITES, MESH), {"link.isl.rate_mbps": 1e-5}),
     (Code.LATE_ACQUISITION, SATELLITES, {"link.isl.acquisition_s": 1500}),
     (Code.NEVER_LINKED, merged(NMOE, {"link": {"sidelink": None, "relay": "none"}}),
      {"learning.options.gate": "fedgate", "learning.options.inference_samples": 4}),
@@ -272,7 +271,7 @@ APPLIED_IN = {
     "sim/test_held_back.py": {Code.HELD_BACK},
 }
 """Tests that apply remedies of codes which take an app, or a whole run."""
-NOT_APPLIED = {Code.INCOMPLETE, Code.NEVER_CARRIED}
+NOT_APPLIED = {Code.INCOMPLETE}
 """Of these no small scenario is known that a remedy mends; the list only gets shorter."""
 
 

@@ -22,7 +22,7 @@ ROUNDS = [(None, False), (1, False), (3, False), (0, False), (3, True)]
 @st.composite
 def conversations(draw):
     """Sessions of mostly one contact, served from its rise on or later, and chains over them."""
-    sharing = draw(st.sampled_from(["fixed_subchannel", "fixed_subchannel", "rounds", "broadcast"]))
+    sharing = draw(st.sampled_from(["fixed_subchannel", "fixed_subchannel", "broadcast"]))
     radios = [draw(st.sampled_from([None, band(1, sharing), band(3, sharing)])) for _ in range(2)]
     contacts = []
     end_s = draw(st.floats(0.0, 1e6))

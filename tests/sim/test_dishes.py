@@ -11,7 +11,6 @@ import pandas
 import pytest
 import yaml
 
-import orbit
 import scenarios
 import sim
 from statements import Code
@@ -266,9 +265,9 @@ def test_carriers_radios_and_bands_of_a_dish_can_be_ones_own():
 
 
 @cache
-def plan_of(acquisition_s=0.0, slew_deg_s=None, preset="station", **orbit_keys):
+def plan_of(acquisition_s=0.0, preset="station", **orbit_keys):
     link = {"station": None, "preset": "physical"} if preset == "physical" else {}
-    ground = {"acquisition_s": acquisition_s, "slew_deg_s": slew_deg_s}
+    ground = {"acquisition_s": acquisition_s}
     return make_plan(of(ground=ground, orbit=orbit_keys, link=link))
 
 
@@ -319,38 +318,8 @@ def test_who_is_never_acquired_is_told_so():
     assert "antennas" not in str(refused.value)
 
 
-def turned_deg(satellite, place, start, time_s):
-    """Elevation and azimuth of a satellite, by rotating its position to the horizon of a place."""
-    angles = orbit.look_angles(satellite, place, start, np.array([time_s]))
-    return float(angles.elevation_deg[0, 0]), float(angles.azimuth_deg[0, 0])
-
-
-def test_a_dish_turns_at_its_rate_in_azimuth_and_elevation_at_once():
-    plan = plan_of(acquisition_s=10.0, slew_deg_s=1.5)
-    turned = 0
-    for name, own in services(plan).items():
-        [place] = plan.sky.places[name]
-        for before, after in pairwise(own):
-            directions = [
-                turned_deg(plan.sky.satellites[contact.member], place, plan.start, time_s)
-                for contact, time_s in (
-                    (before, before.end_s),
-                    (after, max(before.end_s, after.rise_s)),
-                )
-            ]
-            (low, west), (high, east) = directions
-            around = abs((east - west + 180.0) % 360.0 - 180.0)
-            ready_s = before.end_s + max(abs(high - low), around) / 1.5
-            expected_s = max(ready_s, before.end_s, after.rise_s) + 10.0
-            # A pass that rose while the dish was idle may have been asked for at another instant.
-            assert after.start_s == pytest.approx(expected_s, abs=1e-3)
-            turned += ready_s > max(before.end_s, after.rise_s) + 20.0
-    assert turned > 10
-
-
 def test_nothing_moves_before_the_first_bit():
-    keys = {"acquisition_s": 45.0, "slew_deg_s": 2.0}
-    result = sim.run(of(ground=keys))
+    result = sim.run(of(ground={"acquisition_s": 45.0}))
     service = result.contacts[["contact_id", "service_start_s", "service_end_s"]]
     moved = result.transfers.merge(service, on="contact_id")
     assert len(moved) > 50
@@ -360,7 +329,7 @@ def test_nothing_moves_before_the_first_bit():
 
 def test_each_station_may_have_dishes_of_its_own():
     fast, slow = TWO_POLAR["ground"]["stations"]
-    own = [fast | {"acquisition_s": 5.0}, slow | {"slew_deg_s": 1.0}]
+    own = [fast | {"acquisition_s": 5.0}, slow]
     plan = make_plan(of(ground={"stations": own, "acquisition_s": 20.0}))
     waits = {
         name: min(c.start_s - c.rise_s for c in contacts if c.rise_s > 0.0)
@@ -392,7 +361,6 @@ def test_a_rate_beyond_all_modems_is_doubted_once_a_direction_and_capped():
 KEYS = (
     "dish_m",
     "acquisition_s",
-    "slew_deg_s",
     "modcods",
     "max_efficiency_bps_hz",
     "max_session_s",

@@ -332,7 +332,7 @@ def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_
     """Of an update that is refused; who lacks the memory takes no part, and n counts the others."""
     refused = isinstance(lacks, str)
     whole = scenario("fedavg", {"weights": lacks} if refused else {}).model_dump(mode="json")
-    more = {"faults": {"uploads": {"not_finite": 0.4}}}
+    more = {"faults": {"uploads": {"corrupted": 0.4}}}
     if not refused:
         more = {"ground": {"clusters": [{"name": "A", "devices": 2}, lacks]}}
     said = scenarios.from_dict({**whole, **more})

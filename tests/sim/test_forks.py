@@ -56,7 +56,7 @@ FAULTS = {
     "churn": {"mean_present_hours": 3, "mean_away_hours": 1},
     "stragglers": {"share": 0.5, "slowdown": 2},
     "packets": {"loss": 0.2, "bytes": 100},
-    "uploads": {"corrupted": 0.2, "not_finite": 0.2, "late": 0.3, "late_minutes": 2},
+    "uploads": {"corrupted": 0.3},
 }
 ROUGH = {"train": False, "aggregation": {"when": "quorum", "quorum": 0.6}}
 LAST = windows(("S1", "A", 5, 15), ("S1", "B", 20, 30), ("S1", "A", 40, 50))
@@ -132,9 +132,9 @@ LATER = {
     "stop cycles": {"stop.cycles": "5"},
     "churn": {"faults.churn": "{mean_present_hours: 3, mean_away_hours: 1}"},
     "outages": {"faults.outages": "{per_day: 8, mean_hours: 1}"},
-    "packets": {"faults.packets.loss": "0.2", "faults.uploads.late": "0.3"},
+    "packets": {"faults.packets.loss": "0.2"},
     "stragglers": {"faults.stragglers": "{share: 0.5, slowdown: 1.5}"},
-    "corrupted": {"faults.uploads.corrupted": "0.5", "faults.uploads.not_finite": "0.3"},
+    "corrupted": {"faults.uploads.corrupted": "0.5"},
     "aggregation": {"learning.aggregation": "{when: quorum, quorum: 0.5}"},
     "rounds": {"learning.rounds.per_contact": "fill", "learning.rounds.per_gap_max": "5"},
     "evaluation": {"learning.evaluate_every_hours": "3"},
@@ -229,7 +229,7 @@ ENDING = {
     "churn": ({"mean_present_hours": 0.5, "mean_away_hours": 0.2}, {"absence of a device"}),
     "stragglers": ({"share": 0.5, "slowdown": 2}, {"slow device"}),
     "packets": ({"loss": 0.5, "bytes": 10}, {"packets sent again"}),
-    "uploads": ({"corrupted": 0.3, "late": 0.5}, {"corrupted upload", "late upload"}),
+    "uploads": ({"corrupted": 0.3}, {"corrupted upload"}),
 }
 """Each kind of fault, and why rows of the events table tell of it."""
 

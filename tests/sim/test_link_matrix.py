@@ -47,9 +47,7 @@ def tried(form):
     """Keys and values that a form accepts, but those that it has anyway."""
     has = scenarios.resolved_link(scenario_of(*form[:2], FORMS[form[2]]))[form[1]]
     for key, value, refused in cells(*form):
-        # With a rate that is fixed, equal bandwidths and turns give everybody the same.
-        alike = {value, has.get(key)} == {"rounds", "equal_share"} and has["rate"] == "fixed"
-        if not (refused or alike or has.get(key) == value):
+        if not (refused or has.get(key) == value):
             yield key, value
 
 

@@ -1,7 +1,6 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
 import itertools
-import re
 
 import networkx
 import numpy as np
@@ -533,8 +532,6 @@ def test_what_a_satellite_passes_on_drains_its_battery(by_range):
         ({"learning.rounds.per_contact": "fill"}, "learning.rounds.per_contact: got 'fill'"),
         ({"link.isl.between_planes": "none"}, "link.isl.route: got 'earliest', and no satellites"),
         ({"link.isl.terminals": 0}, "link.isl.terminals: got 0; must be >= 1"),
-        ({"link.downlink.fixed_rate_mbps": 1e-5}, "link.isl.route: a model of .* never gets"),
-        ({"link.uplink.fixed_rate_mbps": 1e-5}, "never gets to the clients .uplink. for 'P0"),
         ({"ground.stations": [{"name": "Far", "latitude_deg": 0, "longitude_deg": 0,
                                "min_elevation_deg": 89.9}]}, "never"),
     ],
@@ -562,8 +559,6 @@ def test_a_half_that_is_never_connected_is_named(scenario):
     both = [*rows, (*sorted((others[-1], lost)), 0, 1)]
     keys = {WINDOWS: windows_text(both), "stop.days": days}
     assert build(scenario(keys)).plan.mesh
-    with pytest.raises(InputError, match=r"link.isl.route: a model of .* never gets to"):
-        build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
 
 
 def test_links_that_never_join_all_satellites_are_doubted(scenario):
@@ -632,7 +627,7 @@ def test_payloads_without_bytes_arrive_and_have_no_rows(scenario):
     assert not len(run.transfers)
 
 
-def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carry(
+def test_validate_tells_who_reaches_the_server_and_a_forecast_what_links_and_passes_carry(
     leomix, scenario, tmp_path
 ):
     rate_mbps = 0.5
@@ -640,11 +635,6 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
     (tmp_path / "ringed.yaml").write_text(yaml.safe_dump(loaded.model_dump(mode="json")))
     told = leomix("validate", tmp_path / "ringed.yaml").out
     plan = make_plan(loaded)
-    hours = plan.stop_s / 3600.0
-    seconds = sum(c.end_s - c.start_s for c in plan.contacts if c.served)
-    said = re.search(r"all passes carry about ([0-9.]+) ([TG])B per hour to the server", told)
-    unit = {"T": 1e12, "G": 1e9}[said[2]]
-    assert float(said[1]) * unit == pytest.approx(seconds * 1e9 / 8 / hours, rel=0.001)
     assert "all 66 satellites reach the server" in told
     outlooks = {}
 

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-import scenarios
-from tests.kit.learning import SERVER, Node, Payload, Send
-from tests.kit.network import ContactGraph, ContactPlan, Hop, make_plan
-from tests.kit.scripted import at, replies
+from tests.kit.network import ContactGraph, ContactPlan, Hop
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
 """The plan of nasa/HDTN's cgrTutorial.json: both ways, a light time of 1 s, 1 Mbit/s."""
@@ -174,53 +171,3 @@ def test_search_among_all_links_of_forty_satellites_asks_few_of_them():
         assert graph.route(source, target, 8e9, rng.uniform(0.0, 0.9 * two_days_s))
         each.append(len(asked))
     assert max(each) < 400 < len(a) / 90
-
-
-def test_messages_go_over_links_and_passes_at_times_of_their_own():
-    """Each comes as early as the plan lets it, behind those that were sent before it.
-
-    A third is for the server, where other satellites are sooner than the message's own.
-    """
-    changes = {"stop.days": 0.5, "learning.train": False, "link.isl.rate_mbps": 1}
-    changes |= {"learning.method": "scripted", "link.downlink.fixed_rate_mbps": 2}
-    scenario = scenarios.load("flystack-isl", changes)
-    plan = make_plan(scenario)
-    links = plan.isls
-    contacts = [c for c in plan.contacts if c.served]
-    up = [links.names.index(c.cluster.name) for c in contacts]
-    ground = len(links.names)
-    timetable = ContactPlan(
-        ground + 1,
-        np.append(links.a, up),
-        np.append(links.b, [ground] * len(up)),
-        np.append(links.start_s, [c.start_s for c in contacts]),
-        np.append(links.end_s, [c.end_s for c in contacts]),
-        np.repeat([1e6, 2e6], [len(links), len(up)]),
-        np.append(links.max_range_km * 1e3 / 299_792_458.0, np.full(len(up), 0.01)),
-    )
-    graph = ContactGraph(timetable)
-    nodes = [*(Node(name, 0) for name in links.names), SERVER]
-    rng = np.random.default_rng(5)
-    tasks = []
-    said = []
-    for number in range(18):
-        source, target = (int(k) for k in rng.permutation(ground)[:2])
-        target = target if number % 3 else ground
-        size = float(rng.integers(1, 12)) * 1e6
-        at_s = 1000.0 * (number // 3)
-        message = Send(nodes[source], nodes[target], Payload(f"m{number}", size), route="earliest")
-        tasks.append(at(at_s, message))
-        said.append(graph.route(source, target, 8 * size, at_s) or [])
-        graph.book(said[-1])
-    huge = Send(nodes[0], nodes[25], Payload("huge", 1e12), route="earliest")
-    found, run = replies(scenario, *tasks, at(0.0, huge), by="P01-S01")
-    for arrival, hops in zip(found, said, strict=False):
-        assert hops and arrival.delivered
-        # Of the delays the search has the longest of each window, or of a pass.
-        assert arrival.time_s == pytest.approx(hops[-1].arrival_s, abs=0.03)
-    assert not found[-1].delivered and found[-1].reason == "no route before the end"
-    by_others = [hops for hops in said if hops[-1].target == ground and len(hops) > 1]
-    assert len(by_others) > 3
-    moved = run.transfers[run.transfers.outcome == "delivered"]
-    assert len(moved) == sum(map(len, said)) > 30
-    assert set(moved.direction) == {"isl", "downlink"}  # from space to the ground

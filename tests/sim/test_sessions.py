@@ -32,7 +32,7 @@ def test_the_delay_is_that_of_the_contact_in_use():
         assert told.ends(0) == told.ends(1) == [end_s]
 
 
-FITS = {"fixed_subchannel": (7, 5, 5, 2), "rounds": (7, 6, 5, 2), "equal_share": (7, 6, 5, 2)}
+FITS = {"fixed_subchannel": (7, 5, 5, 2), "equal_share": (7, 6, 5, 2)}
 """Rounds of 10 s that 100 s hold in front of an upload, by sharing, of 2, 3, 4 and 6 devices."""
 
 

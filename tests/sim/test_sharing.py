@@ -258,10 +258,6 @@ CHAINS = {
                            [None, [30, 15]], None),
     # On a crowded beam the steps of a chain in one direction follow each other.
     "queue": (here([8] * 3, band(1)), TWO, [[4, 8, 12], [18, 24, 30]], None),
-    "turns": (here([8] * 3, band(1, "rounds")), TWO, [[12] * 3, [30] * 3], None),
-    # Until one is through: 6 bytes by 9 s; the two that are left have a sub-channel of their own.
-    "fewer turns": (here([8] * 3, band(2, "rounds")), upload(np.array([6.0, 10, 12])),
-                    [[9, 13, 15]], None),
     # The radio itself is asked for a narrower band: a half of its 1 kbit/s each.
     "fewer shares": (here([1e3] * 2, band(1, "equal_share")), upload(np.array([500.0, 1500])),
                      [[8, 16]], None),

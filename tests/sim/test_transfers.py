@@ -210,9 +210,9 @@ def conversations(draw):
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     k = draw(st.integers(1, 4))
     sessions = draw(st.integers(1, 4))
-    sharing = draw(st.sampled_from(["fixed_subchannel", "rounds", "equal_share"]))
+    sharing = draw(st.sampled_from(["fixed_subchannel", "equal_share"]))
     up = draw(st.sampled_from([None, band(1, sharing), band(2, sharing)]))
-    delivery = draw(st.sampled_from(["broadcast", "fixed_subchannel", "rounds"]))
+    delivery = draw(st.sampled_from(["broadcast", "fixed_subchannel"]))
     down = draw(st.sampled_from([None, band(1, delivery)]))
     contacts = []
     at_s = 0.0

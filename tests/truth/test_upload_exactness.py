@@ -44,11 +44,10 @@ LINKS = {
     "urban, down to the horizon": {"environment": "urban", "mask_deg": 0.0},
     "a wide cluster": {"radius_km": 400.0},
     "fixed_subchannel": {"uplink": CROWD},
-    "rounds": {"uplink": CROWD | {"sharing": "rounds"}},
     "equal_share": {"uplink": CROWD | {"sharing": "equal_share"}},
     "equal_share modcod": {"uplink": CROWD | {"sharing": "equal_share", "rate": "modcod"}},
 }
-CROWDED = ("fixed_subchannel", "rounds", "equal_share", "equal_share modcod")
+CROWDED = ("fixed_subchannel", "equal_share", "equal_share modcod")
 
 
 @cache
@@ -219,14 +218,13 @@ def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name):
 
 @pytest.mark.parametrize("name", CROWDED)
 def test_three_devices_in_one_place_share_a_sub_channel(name):
-    """One after the other, each a third of the time, or a third of the band at thrice the density.
+    """One after the other, or each a third of the band at thrice the density.
 
     Also more power or bandwidth is never later then.
     """
     passes = passes_of(name, 0.0)
     alone = passes.truth(0, band_share=1 / 3 if "equal" in name else 1.0)
-    each = {"fixed_subchannel": np.arange(1.0, 4.0), "rounds": np.full(3, 3.0)}
-    times = each.get(name, np.ones(3))
+    times = np.arange(1.0, 4.0) if name == "fixed_subchannel" else np.ones(3)
     for fraction in (0.05, 0.3, 0.6, 0.95):
         bits = fraction * alone.capacity_bits / times[-1]
         told = passes.talk(upload(bits / 8))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.clients.round_trip import RoundTrip
+from learning.clients.updates import arrived
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
@@ -114,7 +115,7 @@ class ExtractorStage:
             descent=options.descent,
             share=share,
         )
-        who = yield from system.arrived(me, trained, who)
+        who = yield from arrived(system.learner, trained, who)
         if who.any():
             self.trained[me.name], self.senders[me.name] = trained, who
             self.contacts[me.name] = done.contact_id

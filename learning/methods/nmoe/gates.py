@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learning.clients.updates import refuse_broken
+from learning.clients.updates import arrived, refuse_broken
 from learning.methods.base import Protocol
 from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
@@ -190,7 +190,7 @@ class GateTrainer(ABC):
         who = rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
         learner = system.learner
-        check = system.arrived(me, trained, who) if sent else refuse_broken(learner, trained, who)
+        check = arrived(learner, trained, who) if sent else refuse_broken(learner, trained, who)
         finite = yield from check
         gates[me.name] = self.kept(finite, who, trained, gates[me.name])
         return finite

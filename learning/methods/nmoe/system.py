@@ -12,7 +12,6 @@ from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
-from learning.clients.updates import arrival
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.surface import Needs, Traits
@@ -54,7 +53,6 @@ class Networked(Method):
         self.gates: dict[str, Handle] = {}
         self.samples: dict[str, Ints] = {}
         self.reach: dict[str, Mask] = {}
-        self.arrivals: dict[str, int] = {}
         self._tested: Handle | None = None
         self._validated: Handle | None = None
 
@@ -173,14 +171,6 @@ class Networked(Method):
         """Count a new version at the satellite and return its row of the events."""
         self.aggregated(())
         return Aggregated(self.version, f"{key} {detail}")
-
-    def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
-        """Return those of ``who`` whose uploads are finite; refuse the others by name."""
-        if who.any():
-            number = self.arrivals.get(me.name, 0)
-            self.arrivals[me.name] = number + 1
-            _, who = yield from arrival(self.learner, me.name, number, trained, who)
-        return who
 
     def in_order(self, by_cluster: Mapping[str, Handle]) -> dict[str, Handle]:
         """Return the values of the clusters that have one, in canonical order."""

@@ -1,0 +1,21 @@
+"""Keys, and values of keys, that scenarios no longer have, and what to write instead."""
+
+from statements import KeyPath
+
+REMOVED: dict[str, str] = {
+    "faults.uploads.late": "for slow devices, write faults.stragglers",
+    "faults.uploads.late_minutes": "for slow devices, write faults.stragglers",
+    "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
+    "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
+    "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
+    "link.downlink.sharing: rounds": "write fixed_subchannel",
+    "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
+    "orbit.sets: nearest": "write latest, and split the run by dates",
+}
+"""By key, or key and value; lists are left out of keys, as in ``ground.stations.name``."""
+
+
+def instead_of(path: KeyPath, value: object = None) -> str | None:
+    """Return what to write in place of a key, or of a value that it has; None if it is not gone."""
+    key = ".".join(part for part in path if isinstance(part, str))
+    return REMOVED.get(f"{key}: {value}" if isinstance(value, str) else key) or REMOVED.get(key)
