@@ -126,11 +126,6 @@ class Downlink(LinkSide):
     delivery: Literal["broadcast", "unicast"] | None = setting(
         None, "one transmission to a whole cluster, or one to each device"
     )
-    sharing: Literal["fixed_subchannel"] | None = setting(
-        None,
-        "how unicast shares the beam: a queue; equal bandwidths would share the satellite's power "
-        "too",
-    )
 
 
 # `link.sidelink:` - the direct links between devices on the ground; all keys are optional.

@@ -188,7 +188,7 @@ _UNUSED: Final[tuple[Rule[Facts], ...]] = (
     only_with("fading", "rician", "rician_k_db"),
     only_with("rate", "fixed", "fixed_rate_mbps"),
     *(only_with("rate", rate, key) for key, rate in USED_BY_ONE_RATE.items()),
-    only_with("delivery", "unicast", "sharing", "total_bandwidth_mhz"),
+    only_with("delivery", "unicast", "total_bandwidth_mhz"),
 )
 
 

@@ -8,7 +8,7 @@ REMOVED: dict[str, str] = {
     "faults.uploads.not_finite": "for updates that are lost, write faults.uploads.corrupted",
     "ground.slew_deg_s": "write ground.acquisition_s, with the time of a turn in it",
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
-    "link.downlink.sharing: rounds": "write fixed_subchannel",
+    "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
     "orbit.sets: nearest": "write latest, and split the run by dates",
 }

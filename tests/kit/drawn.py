@@ -385,8 +385,7 @@ def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
 def _band() -> st.SearchStrategy[Mapping]:
     """Sub-channels for one to three devices at a time."""
     total = st.integers(1, 3).map(lambda channels: float(channels))
-    sharing = st.just("fixed_subchannel")
-    return all_of(bandwidth_mhz=st.just(1.0), total_bandwidth_mhz=total, sharing=sharing)
+    return all_of(bandwidth_mhz=st.just(1.0), total_bandwidth_mhz=total)
 
 
 @st.composite

@@ -113,4 +113,6 @@ def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
         for size in re.findall(r"the model \((.*?)\)", fits):
             rows = moved[moved.toward == toward]
             assert {data_size(each) for each in rows.payload_bytes} <= {size}
-    assert {receivers for receivers, *_ in said} >= {"server"}
+    # What all passes of a mesh carry is not said: its contacts may be in use for others.
+    is_mesh = re.search(r"\broute: (?!null)", file.read_text())
+    assert is_mesh or {receivers for receivers, *_ in said} >= {"server"}

@@ -184,9 +184,10 @@ def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path
 
 
 def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
-    about = {"keys": ["orbit.raan_deg"], "points": [{}] * 3}
+    about = {"keys": ["orbit.raan_deg"], "points": [{"digest": name} for name in "abc"]}
     (tmp_path / "sweep.json").write_text(json.dumps(about))
     columns = {
+        "digest": ["a", "b", "c"],
         "orbit.raan_deg": [-30, 0, None],
         "error": ["=1+1", None, "-p: wrong"],
         "status": ["complete", "complete", "failed"],
@@ -194,7 +195,11 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "sweep.parquet")
     said = exported(leomix, tmp_path, "csv", tmp_path / "e")
     assert said == f"{tmp_path}: 1 of 3 points are not complete\n"
-    rows = [["-30", "'=1+1", "complete"], ["0", "", "complete"], ["", "'-p: wrong", "failed"]]
+    rows = [
+        ["a", "-30", "'=1+1", "complete"],
+        ["b", "0", "", "complete"],
+        ["c", "", "'-p: wrong", "failed"],
+    ]
     assert cells(tmp_path / "e" / "sweep.csv") == [[*columns], *rows]
     refused = leomix("export", tmp_path, "--to", "tensorboard")
     assert refused.status == 2
@@ -235,7 +240,8 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, 
     [summary] = events.Tensors("summary")
     lines = summary.tensor_proto.string_val[0].decode().splitlines()
     # Indented lines are a block of code in Markdown: nothing in them is markup.
-    shown = leomix("show", runs["slots"]).out.splitlines()
+    *shown, cited = leomix("show", runs["slots"]).out.splitlines()
+    assert cited.startswith("cite ")
     assert lines[1:] == [f"    {line}" for line in shown]
     untrained = exported(leomix, runs["slots-timing"], "tensorboard", tmp_path / "u")
     assert untrained.endswith("has no accuracy (learning.train was false)\n")

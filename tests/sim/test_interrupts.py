@@ -129,7 +129,6 @@ def test_of_a_run_that_was_evaluated_at_its_start_alone_nothing_is_said(
     assert leomix("report", folders[0]).status == 0
     page = (folders[0] / "report.html").read_text()
     assert not VERDICT.search(re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL))
-    assert "evaluated a first time" in leomix("why", folders[0], "--no-try").err
 
 
 VERDICT = re.compile(
