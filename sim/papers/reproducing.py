@@ -276,7 +276,7 @@ class Reproduction:
         assert show is not None  # check has seen it
         asked = self.asked[show.runs]
         runs = self._made(asked)
-        with style.context("sim.report.paper"):
+        with style.context("sim.report.figures"):
             if asked.lacks:
                 shown = FORMS.find(TIMING)(runs)
             else:

@@ -47,7 +47,9 @@ def test_every_method_goes_on_through_all_faults_at_once(method, closing):
     assert texts(result, "aggregate")
     told = texts(result, "fault", "injected: ") + texts(result, "drop", "corrupted in transit")
     assert len(told) == sum(counts.values())
-    assert bool(texts(result, "wait", f"{closing['when']} reached")) == (closing["when"] != "all")
+    # A buffer of updates that come together is full before its deadline.
+    waits = closing["when"] != "all" and (method, closing["when"]) != ("fedbuff", "deadline")
+    assert bool(texts(result, "wait", f"{closing['when']} reached")) == waits
 
 
 def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):

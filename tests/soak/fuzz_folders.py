@@ -52,7 +52,7 @@ WORLDS = {
     ),
     "cache": World(
         "run small.yaml -o first --quiet",
-        ("run small.yaml --quiet -o run", "doctor"),
+        ("run small.yaml --quiet -o run",),
         is_own=True,
     ),
 }
