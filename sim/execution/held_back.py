@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+import scenarios
+from sim.analysis.critical_path import CriticalPath
 from sim.analysis.methods import known_method
-from sim.analysis.round_paths import Part
+from sim.analysis.round_paths import Part, RoundPaths
 from sim.analysis.spans import names_of_clients
 from sim.analysis.traffic import COUNTED, Sent
 from sim.formatting import data_size
@@ -28,8 +31,34 @@ from sim.trace.tables import pieces_of
 from sim.world.world import World
 from statements import Code, Remedy, Statement
 
-if TYPE_CHECKING:
-    from sim.execution.result import Result
+
+class Ended(Protocol):
+    """What a result tells of its run."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Its manifest."""
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """Its tables by name."""
+
+    @property
+    def scenario(self) -> scenarios.Scenario:
+        """The scenario that was run."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The run in a few figures."""
+
+    @property
+    def critical_path(self) -> CriticalPath:
+        """Where its simulated time went, by cycle."""
+
+    @property
+    def round_paths(self) -> RoundPaths | None:
+        """Where its simulated time went, by round."""
+
 
 SECONDS_A_DAY = 86400.0
 MANY_PASSES = 2.0
@@ -66,7 +95,7 @@ OF_ROUNDS = {
 """What the critical path of rounds goes into."""
 
 
-def held_back(run: Result) -> Statement | None:
+def held_back(run: Ended) -> Statement | None:
     """Return what most of a run's critical path went into, and the keys that shorten that.
 
     The path is that of its rounds; of a run without any, that of its cycles. None where neither a
@@ -97,7 +126,7 @@ def held_back(run: Result) -> Statement | None:
     return Statement.note(Code.HELD_BACK, "", text, *_remedies(run, part, slow), **values)
 
 
-def _shares(run: Result) -> Mapping[str, float]:
+def _shares(run: Ended) -> Mapping[str, float]:
     """Return what the critical path went into, in shares of it; empty where there is none."""
     rounds = {} if run.round_paths is None else run.round_paths.shares
     shares: defaultdict[str, float] = defaultdict(float)
@@ -109,7 +138,7 @@ def _shares(run: Result) -> Mapping[str, float]:
     return {OF_CYCLES[part]: share for part, share in cycles.items()}
 
 
-def _sent(run: Result) -> tuple[Sent, Sent]:
+def _sent(run: Ended) -> tuple[Sent, Sent]:
     """Return what was sent to the server, and to clients."""
     up, down = Sent(), Sent()
     for transfers in pieces_of(run.tables, "transfers", COUNTED):
@@ -118,14 +147,14 @@ def _sent(run: Result) -> tuple[Sent, Sent]:
     return up, down
 
 
-def _passes_a_day(run: Result) -> float:
+def _passes_a_day(run: Ended) -> float:
     """Return the served passes of a client in a day, the mean over clients."""
     served = pc.sum(run.tables["contacts"]["served"]).as_py() or 0
     clients = len(names_of_clients(run.tables, run.manifest))
     return float(served / clients / (run.manifest["simulated_s"] / SECONDS_A_DAY))
 
 
-def _remedies(run: Result, part: str, slow: Sent | None) -> list[Remedy]:
+def _remedies(run: Ended, part: str, slow: Sent | None) -> list[Remedy]:
     """Return what shortens a part; nothing where files of the scenario are gone.
 
     A part that is ``slow`` takes its time by the size of what was sent.
@@ -139,7 +168,7 @@ def _remedies(run: Result, part: str, slow: Sent | None) -> list[Remedy]:
         return []
 
 
-def _helps(world: World, run: Result, part: str) -> Iterable[Remedy]:
+def _helps(world: World, run: Ended, part: str) -> Iterable[Remedy]:
     """Return what shortens a part that is not a matter of bytes."""
     if world.orbit.source == "slots":  # in which a round lasts a slot
         return ()
@@ -161,7 +190,7 @@ def _quicker_isls(world: World) -> Iterator[Remedy]:
         yield faster_isls(world.link.isl)
 
 
-def _fills_gaps(world: World, run: Result) -> bool:
+def _fills_gaps(world: World, run: Ended) -> bool:
     """Whether devices train until the next contact: quicker ones train more, and not shorter."""
     method = known_method(run.manifest["method"])
     in_gaps = method is not None and method.traits.trains_in_gaps
