@@ -94,6 +94,7 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
 	$(BIN)/python docs/studies/resplit.py 5
+	$(BIN)/python docs/studies/realistic_link.py
 	$(BIN)/python docs/studies/gain.py 5 docs/annex/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/annex/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
