@@ -25,7 +25,7 @@ demo: install ## four ways to learn through one satellite, three seeds each: a t
 	$(BIN)/leomix report $(RUNS)
 	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"
 
-test: install ## run the quick tests (about four minutes on two cores; WHICH="not slow or pages" for those of CI)
+test: install ## run the quick tests (about six minutes on two cores; WHICH="not slow or pages" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
 
 lint: install ## ruff, mypy and the import rules of the house
