@@ -91,11 +91,12 @@ NUMBERS = ("time_s", "span_s", "cycle", "cycles", "rounds", "most_rounds", "accu
 MOST = 1e18
 
 
-def beat_of(path: Path) -> dict[str, Any] | None:
-    """Return the sign of life in a file; None where there is none, or half of one.
+def run_beat(folder: Path) -> dict[str, Any] | None:
+    """Return the sign of life of the run in a folder; None where there is none, or half of one.
 
     Raises InputError, by its name, for a file that is something else.
     """
+    path = folder / LIVE / BEAT
     try:
         check_size(path, MOST_BYTES)
         text = path.read_text(encoding="utf-8")
@@ -112,7 +113,7 @@ def beat_of(path: Path) -> dict[str, Any] | None:
     if not isinstance(said, dict) or not said:
         raise _no_beat(path, "it is no JSON object")
     try:
-        # As it is said of several parts since when they go on, each says it with its time zone.
+        # Runs of a sweep may go on at machines of several time zones.
         began = datetime.fromisoformat(said["began_utc"])
         if began.tzinfo is None:
             raise ValueError("no time zone")
@@ -134,11 +135,6 @@ def _no_beat(path: Path, why: str) -> InputError:
         Other(said="remove it"),
         why=why,
     )
-
-
-def run_beat(folder: Path) -> dict[str, Any] | None:
-    """Return the sign of life of the run in a folder; None where none goes on."""
-    return beat_of(folder / LIVE / BEAT)
 
 
 def share_done(beat: Mapping[str, Any]) -> float | None:

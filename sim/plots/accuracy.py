@@ -161,8 +161,8 @@ class _Pen:
     def _mark_end(self, x: Floats, values: Floats, look: Look) -> None:
         """Mark the last value, which as the end of a step has no width."""
         last = x[-1] / self.unit.scale
-        ink = colour(look.hue)
-        self.axes.scatter(last, values[-1], s=12.0, color=ink, zorder=3, clip_on=False)
+        end = colour(look.hue)
+        self.axes.scatter(last, values[-1], s=12.0, color=end, zorder=3, clip_on=False)
 
 
 class _Unit(NamedTuple):
