@@ -271,7 +271,7 @@ def _first_failure(
     for first in range(0, intervals + 1, _PIECE):
         # One sample more on the left: the last good one may belong to the piece before.
         place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
-        time_s = from_s + copysign(step_s, to_s - from_s) * place
+        time_s = np.asarray(from_s + copysign(step_s, to_s - from_s) * place, np.float64)
         bad = np.flatnonzero(in_teme(satellite, start, time_s)[0])
         if bad.size:
             return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])
