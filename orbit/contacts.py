@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
@@ -15,6 +16,7 @@ from orbit.look_angles import LookAngles, looks_from
 from orbit.masked_passes import above_horizons
 from orbit.passes import Passes, find_passes, refined
 from orbit.propagation import (
+    LEAST_INTERVALS,
     ExactStates,
     Failure,
     Source,
@@ -145,8 +147,12 @@ class _AccessSearch:
             model = self.satellites[index]
             good = good_stretch(model, self.start, self.span_s, finer_s)
             if good:
+                # Evenly up to the failure: beyond it there is nothing.
+                lasts_s = good.last_s - good.first_s
+                even_s = lasts_s / max(LEAST_INTERVALS, ceil(lasts_s / finer_s))
+                even_s = float(np.nextafter(even_s, np.inf))
                 ephemeris = sampled_ephemeris(
-                    [model], self.start, good.first_s, good.last_s, finer_s
+                    [model], self.start, good.first_s, good.last_s, even_s
                 )
                 pieces += self._windows(ephemeris, np.array([index]), few, good)
             if good != whole:
@@ -164,6 +170,7 @@ class _AccessSearch:
                     ephemeris, self.frames, *visible_candidates(ephemeris, self.frames, sites)
                 ),
                 "least",
+                good.last_s,
             )
             source: Source = ephemeris
             if self.refine == "sgp4":

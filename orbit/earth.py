@@ -73,7 +73,8 @@ class EarthRotation:
     """Greenwich angle over time, linear between UTC midnights.
 
     UT1 is tabulated daily, so the midnights are where its slope changes. `knots_s` are seconds
-    since the start, `angle_rad` the unwrapped angle there, `rate_rad_s` its mean rate.
+    since the start, `angle_rad` the unwrapped angle there, `rate_rad_s` its rate on the first day:
+    later ones differ by some hundred-millionths, and no bit is to depend on how many there are.
     """
 
     knots_s: FloatArray
@@ -117,7 +118,7 @@ def _rotation(start: Start, first_day: int, days: int) -> EarthRotation:
         np.arange(first_day, first_day + days + 1, dtype=np.float64) * DAY_S - start.second_of_day
     )
     knots_s.flags.writeable = False
-    return EarthRotation(knots_s, angle, float(angle[-1] - angle[0]) / (days * DAY_S))
+    return EarthRotation(knots_s, angle, float(angle[1] - angle[0]) / DAY_S)
 
 
 @lru_cache(maxsize=64)

@@ -69,7 +69,8 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     step_s = sampling_step_s(satellite)
     begin_s = 0.0
     end_s = lasts_s
-    grid_s = np.linspace(begin_s, end_s, ceil(lasts_s / step_s) + 1)
+    # The last step may reach beyond the end, so that no bit of an edge depends on it.
+    grid_s = step_s * np.arange(ceil(lasts_s / step_s) + 1, dtype=np.float64)
     height, rate, _ = _limb_test(satellite, start, grid_s)
     if np.isnan(height).any() or fails_on_the_way(satellite, start, lasts_s):
         good = good_stretch(satellite, start, lasts_s, step_s)
@@ -105,8 +106,9 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     dark = np.append(height, _limb_test(satellite, start, low_s)[0])[order] < 0
     edges = np.flatnonzero(dark[1:] != dark[:-1])
     edge_s = roots(slice(0, 2), edges, dark[edges])
+    edge_s = edge_s[edge_s < end_s]
     first_s = [begin_s] if dark[0] else []
-    last_s = [end_s] if dark[-1] else []
+    last_s = [end_s] if (len(first_s) + len(edge_s)) % 2 else []
     enter_s, leave_s = np.concatenate([first_s, edge_s, last_s]).reshape(-1, 2).T
     return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
 

@@ -94,9 +94,11 @@ class SampledEphemeris(Ephemeris):
 def sampled_ephemeris(
     satellites: Sequence[Satellite], start: Start, first_s: float, last_s: float, step_s: float
 ) -> SampledEphemeris:
-    """SGP4 for all satellites from `first_s` to `last_s`, at most `step_s` apart."""
+    """SGP4 for all satellites every `step_s` from `first_s` on, to `last_s` or just beyond it.
+
+    No bit of a sample depends on `last_s`.
+    """
     intervals = max(LEAST_INTERVALS, ceil((last_s - first_s) / step_s))
-    step_s = (last_s - first_s) / intervals
     time_s = first_s + step_s * np.arange(-OVERHANG, intervals + OVERHANG + 1, dtype=np.float64)
     error, position, velocity = of_all(
         satellites, np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
@@ -117,7 +119,7 @@ def sampled_ephemeris(
     differences(state[:3], _SECOND, out=node[2])
     velocity_defect = node[1] / step_s
     np.subtract(state[3:, :, inner], velocity_defect, out=velocity_defect)
-    grid_s = np.linspace(first_s, last_s, intervals + 1)
+    grid_s = time_s[inner]
     return SampledEphemeris(
         np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count), np.full(count, step_s),
         node.reshape(3, 3, -1), intervals + 1, velocity_defect.reshape(3, -1), failing,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import combinations, pairwise
-from math import inf, tau
+from itertools import combinations
+from math import ceil, inf, tau
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -228,39 +228,65 @@ class _Search:
         members, index = np.unique(np.stack([one, other]), return_inverse=True)
         step_s = min(sampling_step_s(self.satellites[k]) for k in members) / _FINER
         block_s = min(period_s, step_s * (100 + _KEPT // len(members)))
-        edges_s = np.append(np.arange(first_s, last_s - _TOUCH_S, block_s), last_s)
-        blocks = len(edges_s) - 1
+        blocks = max(1, ceil((last_s - _TOUCH_S - first_s) / block_s))
         every = index.reshape(2, -1)
+        times = _REPEATS if block_s == period_s else 1
 
         def search(number: int, pairs: IntArray) -> Columns:
-            first_s = float(edges_s[number])
-            last_s = float(edges_s[number + 1])
-            return self._found(members, pairs, first_s, last_s, step_s)
+            begin_s = first_s + number * block_s
+            end_s = first_s + (number + 1) * block_s
+            # What is copied, or lies between others, is searched whole: the end cuts the copies.
+            until_s = min(end_s, last_s) if times == 1 or blocks == 1 else end_s
+            return self._found(members, pairs, begin_s, until_s, step_s)
 
-        times = _REPEATS if block_s == period_s else 1
+        def cut(columns: Columns) -> Columns:
+            """Without what opens after the end; what goes on there has the ranges until then."""
+            begun = columns["start_s"] < last_s - _TOUCH_S
+            kept = {name: values[begun] for name, values in columns.items()}
+            late = np.flatnonzero(kept["end_s"] > last_s)
+            if late.size:
+                pairs = np.searchsorted(members, np.stack([kept["a"][late], kept["b"][late]]))
+                begin_s = first_s + (blocks - 1) * block_s
+                until_end = self._found(members, pairs, begin_s, last_s, step_s)
+                going_on = {n: v[until_end["clipped_end"]] for n, v in until_end.items()}
+                pair = going_on["a"] * len(self.satellites) + going_on["b"]
+                wanted = kept["a"][late] * len(self.satellites) + kept["b"][late]
+                order = np.argsort(pair)
+                place = order[
+                    np.minimum(np.searchsorted(pair, wanted, sorter=order), len(order) - 1)
+                ]
+                same = pair[place] == wanted
+                for name in ("min_range_km", "max_range_km"):
+                    kept[name][late[same]] = going_on[name][place[same]]
+                kept["clipped_end"][late] = True
+                kept["end_s"][late] = last_s
+            return kept
+
         models = [self.satellites[k].model for k in members]
-        if times == 1 or all(isinstance(model, SecularJ2) for model in models):
+        if times == 1 or blocks == 1 or all(isinstance(model, SecularJ2) for model in models):
             pieces = []
-            for number in {*range(0, blocks, times), blocks - 1}:
-                copies = max(1, min(times, blocks - 1 - number))
+            for number in range(0, blocks, times):
+                copies = min(times, blocks - number)
                 pieces.append(_repeated(search(number, every), period_s, copies))
-            return _merged(joined(pieces), first_s, last_s)
+            return _merged(cut(joined(pieces)), first_s, last_s)
         turn_rad = max(abs(model.argpdot) for model in models) * period_s / 60
-        times = max(1, int(_PERIGEE_TURN / max(turn_rad, _PERIGEE_TURN / times)))
-        last = blocks - 1  # which is no whole period
-        searched = [*range(0, last - 1, times), *([last - 1] if last else ()), last]
-        pieces = [search(last, every)]
-        before = search(searched[0], every)
-        for begin, end in pairwise(searched[:-1]):
+        times = max(2, int(_PERIGEE_TURN / max(turn_rad, _PERIGEE_TURN / times)))
+        pieces = []
+        before = search(0, every)
+        for begin in range(0, blocks, times):
+            end = begin + times
             after = search(end, every)
             pieces += _between(search, (begin, before), (end, after), every, members, period_s)
             before = after
-        return _merged(joined([*pieces, before]), first_s, last_s)
+        return _merged(cut(joined(pieces)), first_s, last_s)
 
     def _found(
         self, members: IntArray, pairs: IntArray, first_s: float, last_s: float, step_s: float
     ) -> Columns:
-        """Columns of IslWindows of pairs (2, n) of members, cut at both times."""
+        """Columns of IslWindows of pairs (2, n) of members, cut at both times.
+
+        No bit of a window that ends before `last_s` depends on it.
+        """
         models = [self.satellites[k] for k in members]
         ephemeris = sampled_ephemeris(models, self.start, first_s, last_s, step_s)
         lifted = self.limb.lifted([*ephemeris.node[:2].reshape(2, 3, len(models), -1)])
@@ -269,7 +295,7 @@ class _Search:
         for begin in range(0, pairs.shape[1], few):
             some = pairs[:, begin : begin + few]
             samples = PairSamples(ephemeris, self.limb, lifted, *some)
-            passes = find_passes(samples, "both")
+            passes = find_passes(samples, "both", last_s)
             one, other = some[:, passes.site]
             times_s = passes.rise_s, passes.closest_s, passes.farthest_s, passes.set_s
             states = [(ephemeris.states(one, t), ephemeris.states(other, t)) for t in times_s]

@@ -146,31 +146,60 @@ class Passes(Rows):
     clipped_end: BoolArray
 
 
-def find_passes(samples: Sights, ranges: Literal["none", "least", "both"] = "none") -> Passes:
+def find_passes(
+    samples: Sights,
+    ranges: Literal["none", "least", "both"] = "none",
+    until_s: float | None = None,
+) -> Passes:
     """All passes: from each upward crossing of the mask (or first sample) to the next downward one.
 
-    ``closest_s`` and ``farthest_s`` are the rise where ``ranges`` does not ask for them.
+    ``closest_s`` and ``farthest_s`` are the rise where ``ranges`` does not ask for them. Those that
+    have risen by `until_s`, a time within the samples, are clipped there.
     """
     extrema = elevation_extrema(samples)
     opens, closes = _open_and_close(samples, extrema)
     peaks = extrema.where(extrema.visible & extrema.is_peak)
+    if until_s is not None:
+        opens, closes = _clipped(samples, opens, closes, until_s)
+        peaks = peaks.where(samples.time_s(peaks.left, peaks.x) < until_s)
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
     rise_s = samples.time_s(opens.left, opens.x)
+    set_s = samples.time_s(closes.left, closes.x)
+    if until_s is not None:
+        set_s[closes.clipped] = until_s
     inside = samples.visible[:-1] | samples.visible[1:]
     inside[peaks.left] = True
+    highest_s, sine = _highest(samples, peaks, pass_of, opens, closes)
     passes = Passes(
         *samples.pair(opens.left),
         rise_s,
-        *_highest(samples, peaks, pass_of, opens, closes),
+        np.minimum(highest_s, set_s),
+        sine,
         rise_s if ranges == "none" else _best_range_s(samples, inside, opens, closes, 1),
         rise_s if ranges != "both" else _best_range_s(samples, inside, opens, closes, -1),
-        samples.time_s(closes.left, closes.x),
+        set_s,
         np.bincount(pass_of, minlength=len(opens.left)),
         opens.clipped,
         closes.clipped,
     )
     # A touch of the mask at a single instant is not a window.
     return passes.where(passes.set_s - passes.rise_s >= SHORTEST_S)
+
+
+def _clipped(samples: Sights, opens: _Ends, closes: _Ends, until_s: float) -> tuple[_Ends, _Ends]:
+    """Where those passes open and close that have risen before a time within the samples."""
+    risen = samples.time_s(opens.left, opens.x) < until_s
+    opens = opens.where(risen)
+    closes = closes.where(risen)
+    late = samples.time_s(closes.left, closes.x) >= until_s
+    zero = np.zeros(len(late))
+    opened_s = samples.time_s(opens.left, zero)
+    steps = (until_s - opened_s) / (samples.time_s(opens.left, zero + 1.0) - opened_s)
+    whole = steps.astype(np.int64)
+    left = np.where(late, np.minimum(opens.left + whole, closes.left), closes.left)
+    # Behind the last sample there is no step.
+    late &= ~(closes.clipped & (left == closes.left))
+    return opens, _Ends(left, np.where(late, steps - whole, closes.x), closes.clipped | late)
 
 
 def _highest(
@@ -186,6 +215,9 @@ def _highest(
         at_end = ends.left[ends.clipped]
         height, square = (values[0][at_end] for values in vars(samples.seen).values())
         sine[row, ends.clipped] = height / np.sqrt(square)
+        between = np.flatnonzero(ends.clipped & (ends.x > 0.0))
+        line = samples.arcs(ends.left[between])(np.arange(len(between)), ends.x[between], 1)
+        sine[row, between] = line.sin_elevation
         time_s[row, ends.clipped] = samples.time_s(at_end, ends.x[ends.clipped])
     highest = sine.argmax(axis=0), np.arange(len(opens.left))
     return time_s[highest], sine[highest]

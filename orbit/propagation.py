@@ -7,7 +7,7 @@ the first error on the way from the epoch is never trusted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
+from math import ceil, copysign
 from typing import Protocol
 
 import numpy as np
@@ -255,21 +255,22 @@ def _reach_s(
             bad_s = middle_s
         else:
             good_s = middle_s
-    return good_s
+    return min(good_s, limit_s) if limit_s > from_s else max(good_s, limit_s)
 
 
 def _first_failure(
     satellite: Satellite, start: Start, from_s: float, to_s: float, step_s: float
 ) -> tuple[float, float] | None:
-    """The last good and the first bad of even samples at most `step_s` apart, if one is bad.
+    """The last good and the first bad of samples every `step_s`, if one is bad on the way.
 
-    The first sample counts as good: with nothing before it, it is both.
+    The last sample may lie beyond `to_s`, so that no other depends on it. The first one counts as
+    good: with nothing before it, it is both.
     """
     intervals = max(1, ceil(abs(to_s - from_s) / step_s))
     for first in range(0, intervals + 1, _PIECE):
         # One sample more on the left: the last good one may belong to the piece before.
         place = np.arange(max(first - 1, 0), min(first + _PIECE, intervals + 1))
-        time_s = from_s + (to_s - from_s) * (place / intervals)
+        time_s = np.asarray(from_s + copysign(step_s, to_s - from_s) * place, np.float64)
         bad = np.flatnonzero(in_teme(satellite, start, time_s)[0])
         if bad.size:
             return float(time_s[max(bad[0] - 1, 0)]), float(time_s[bad[0]])

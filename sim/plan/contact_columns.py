@@ -24,7 +24,8 @@ class ContactColumns:
     ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
     beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
     made when it is first asked for, and kept: of a constellation most are not served, and nobody
-    asks for them. Contacts that are ``given`` have numbers of their own. Where satellites or planes
+    asks for them. None are ``cut_by_stop`` where that is None. Contacts
+    that are ``given`` have numbers of their own. Where satellites or planes
     are clients, ``flying`` are indices in the ``fleet``, whose names contacts have as ``member``.
     ``link_source`` makes the links of each.
     """
@@ -48,6 +49,7 @@ class ContactColumns:
     given: bool = False
     fleet: Sequence[str] = ()
     flying: Ints | None = None
+    cut_by_stop: Mask | None = None
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -78,6 +80,7 @@ class ContactColumns:
             wait_from_s=np.array([c.wait_from_s for c in contacts], np.float64),
             setup_s=np.full(len(contacts), np.nan),
             link_source=GivenLinks(contacts),
+            cut_by_stop=np.array([c.cut_by_stop for c in contacts], np.bool_),
             given=True,
             fleet=fleet,
             flying=np.array([fleet_index[c.member] for c in contacts]) if any(fleet) else None,
@@ -112,6 +115,7 @@ class ContactColumns:
                 end_s=float(self.end_s[number]),
                 links=self.links_of(number),
                 wait_from_s=float(self.wait_from_s[number]),
+                cut_by_stop=self.cut_by_stop is not None and bool(self.cut_by_stop[number]),
                 member="" if self.flying is None else self.fleet[self.flying[number]],
             )
         return self._made[number]

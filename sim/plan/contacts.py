@@ -86,7 +86,8 @@ class PlannedContact:
     ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never): to the set, or to
     when another cluster takes the beam over. ``wait_from_s`` is when it began to wait for one (nan
     if it did not). ``session`` is -1 for a contact that is not served. ``member`` names the
-    satellite that has it where satellites or planes are the clients.
+    satellite that has it where satellites or planes are the clients. Where the end of the run cuts
+    it (``cut_by_stop``), its links are those of the whole.
     """
 
     contact_id: int
@@ -105,6 +106,7 @@ class PlannedContact:
     links: ContactLinks
     wait_from_s: float = np.nan
     member: str = ""
+    cut_by_stop: bool = False
 
 
 # A planned session: contacts of one cluster that a method takes for one.
@@ -166,7 +168,8 @@ class PlannedSession:
         """Whether there is one contact, served from its rise to its set."""
         first = self.contacts[0]
         alone = len(self.contacts) == 1
-        return alone and first.start_s == first.rise_s and first.end_s == first.set_s
+        served = first.start_s == first.rise_s and first.end_s == first.set_s
+        return alone and served and not first.cut_by_stop
 
     def delay_s(self, time_s: Floats) -> Floats:
         """Seconds that a signal takes between each device and its satellite at its time (K,)."""

@@ -62,11 +62,18 @@ def budget_of(isl: Isl) -> IslBudget | None:
 
 
 def rate_curve(
-    rate_bps: Callable[[Floats], Floats], from_s: float, until_s: float
+    rate_bps: Callable[[Floats], Floats], from_s: float, until_s: float, end_s: float = inf
 ) -> channel.LinkCurve:
-    """Return the curve of rates at times (T,): even points, with the true bits between them."""
+    """Return the curve of rates at times (T,): even points, with the true bits between them.
+
+    After ``end_s`` it goes on only as far as the bits until then need points.
+    """
     points = max(MOST_POINTS, ceil((until_s - from_s) / SAMPLED_S)) + 1
+    step_s = (until_s - from_s) / (points - 1)
     time_s = np.linspace(from_s, until_s, points)
+    if end_s < until_s:
+        points = min(points, max(0, ceil((end_s - from_s) / step_s)) + MOST_POINTS)
+        time_s = time_s[:points]
     return channel.LinkCurve(time_s, bit_preserving(rate_bps(time_s), np.array([points])))
 
 
@@ -78,7 +85,7 @@ class IslPlan:
     ``end_s``, at ``fixed_bps`` or by the ``budget``: one of the two is given. ``range_km`` returns
     the range between two satellites at a time, or at times (T,). ``within`` marks pairs of one
     plane. ``rings`` are the names of each plane's ring, around; planes are in the order of their
-    nodes. ``doubts`` are on what became of windows.
+    nodes. ``doubts`` are on what became of windows. Those that are open at ``stop_s`` go on.
     """
 
     names: tuple[str, ...]
@@ -94,6 +101,7 @@ class IslPlan:
     budget: IslBudget | None = None
     rings: tuple[tuple[str, ...], ...] = ()
     doubts: tuple[Statement, ...] = ()
+    stop_s: float = inf
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -175,12 +183,15 @@ class IslPlan:
             sent_s = begin_s + bits / fixed_bps
             return (sent_s, bits) if sent_s <= end_s else (inf, (end_s - begin_s) * fixed_bps)
         span_s = 2.0 * bits / float(self._rates_bps(window, np.array([begin_s]))[0])
+        goes_on = end_s >= self.stop_s  # its points must not depend on when the run stops
         while True:  # nearly always once: rates do not halve before a message is through
-            latest_s = min(begin_s + span_s, end_s)
-            curve = rate_curve(partial(self._rates_bps, window), begin_s, latest_s)
+            latest_s = begin_s + span_s if goes_on else min(begin_s + span_s, end_s)
+            curve = rate_curve(partial(self._rates_bps, window), begin_s, latest_s, end_s)
             sent_s = float(curve.completion_time_s(bits))
-            if sent_s < inf or latest_s == end_s:
+            if sent_s <= end_s:
                 return sent_s, float(curve.capacity_bits)
+            if latest_s >= end_s:
+                return inf, float(curve.delivered_bits(end_s))
             span_s *= 2.0
 
     def all_sent_s(self, windows: Ints, begin_s: Floats, bits: Floats) -> Floats:

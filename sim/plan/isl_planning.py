@@ -61,6 +61,7 @@ def isl_plan(
         fixed_bps=fixed_isl_rate_bps(isl),
         budget=budget_of(isl),
         rings=tuple(tuple(names[member] for member in plane) for plane in planes),
+        stop_s=span_s,
     )
     doubts = tuple(_outages_of_no_link(plan, outages))
     plan, opens = _without_outages(plan, ~windows.clipped_start, outages)

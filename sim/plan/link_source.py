@@ -309,7 +309,7 @@ class PassLinks:
     def _pass(self, number: int) -> Pass:
         """Return the window of a contact with what is drawn for its devices."""
         place = self._served.window_places[number]
-        windows = self._served.windows
+        windows = self._served.whole
         return Pass(
             satellite=self._served.satellites[self._served.window_satellites[number]],
             place=self._places[place],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,6 +38,22 @@ def cut(
     of, begin_s, end_s = pieces(windows.rise_s, windows.set_s, which, out)
     order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))
     return _clipped(windows, of[order], begin_s[order], end_s[order], look), of[order]
+
+
+def cut_at(windows: orbit.ContactWindows, end_s: float, look: Look | None) -> orbit.ContactWindows:
+    """Cut windows that have risen by a time and set later, as `cut` does; without ``look`` as far
+    as they are known."""
+    if not (windows.set_s > end_s).any():
+        return windows
+    sets_s = np.minimum(windows.set_s, end_s)
+    if look is None:
+        return replace(
+            windows,
+            set_s=sets_s,
+            culminate_s=np.minimum(windows.culminate_s, end_s),
+            clipped_end=windows.clipped_end | (windows.set_s > end_s),
+        )
+    return _clipped(windows, np.arange(len(windows)), windows.rise_s, sets_s, look)
 
 
 def pieces(

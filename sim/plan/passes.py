@@ -32,7 +32,8 @@ class WorldPasses:
     ``servers`` are satellites, ``clients`` what lies on the ground; or satellites and planes are
     the clients of stations, or of another satellite: ``topology`` says which. In ``uncut`` the
     columns ``satellite`` and ``site`` are indices into ``servers`` and ``clients``, whichever these
-    are; ``flying`` is the satellite of each pass where satellites are clients. ``norad_ids`` are
+    are; those that the end of the span cuts are whole. ``flying`` is the satellite of each pass
+    where satellites are clients. ``norad_ids`` are
     those of the servers.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
     are about all of them. ``pieces`` are the rates of each pass where a contact plan tells them.
@@ -212,12 +213,6 @@ def _of_file(world: World) -> WorldPasses:
     kind = "station" if world.topology.in_orbit else "cluster"
     if not len(windows):
         raise InputError(_no_window(file, uncut, names, kind, span_s))
-    windows = replace(
-        windows,
-        set_s=np.minimum(windows.set_s, span_s),
-        culminate_s=np.minimum(windows.culminate_s, span_s),
-        clipped_end=windows.clipped_end | (windows.set_s > span_s),
-    )
     pieces = None if read.pieces is None else [read.pieces[k] for k in numbers.tolist()]
     for one in pieces or ():
         if (longest_s := max(one.delay_s)) > LAST_BITS_S:

@@ -220,6 +220,7 @@ def _contacts(
         wait_from_s=served.service.wait_from_s,
         setup_s=served.service.setup_s,
         link_source=links,
+        cut_by_stop=served.whole.set_s > windows.set_s,
         fleet=served.fleet,
         flying=served.window_satellites if served.topology.in_orbit else None,
     )

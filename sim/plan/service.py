@@ -14,7 +14,7 @@ from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
 from sim.devices.chance import FaultsUntilFork
 from sim.devices.outages import Outages, outages_of
-from sim.plan.outage_cuts import Look, cut
+from sim.plan.outage_cuts import Look, cut, cut_at
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
@@ -25,6 +25,8 @@ from sim.world.world import World
 class ServedPasses(WorldPasses):
     """Passes cut into ``windows`` in which both ends work, and which of them are served.
 
+    ``whole`` are the same windows where the end of the span does not cut them: the service and the
+    links follow from these, so that they are the same in a longer run.
     ``pass_numbers`` are those of the passes of which windows are pieces, cut by ``outages``.
     ``sessions`` numbers the services of each cluster, -1 for windows that are not
     served. A ``constellation`` serves with any of its satellites, or stations with any of them.
@@ -32,6 +34,7 @@ class ServedPasses(WorldPasses):
     """
 
     outages: Outages
+    whole: orbit.ContactWindows
     windows: orbit.ContactWindows
     pass_numbers: Ints
     service: orbit.Service
@@ -68,8 +71,8 @@ class ServedPasses(WorldPasses):
         return orbit.ContactWindows(**{name: column[order] for name, column in columns.items()})
 
     def window_s(self, number: int) -> tuple[float, float]:
-        """Rise and set of a window."""
-        return float(self.windows.rise_s[number]), float(self.windows.set_s[number])
+        """Rise and set of a whole window."""
+        return float(self.whole.rise_s[number]), float(self.whole.set_s[number])
 
     def service_s(self, number: int) -> tuple[float, float]:
         """Begin and end of the service in a window, nan if there is none."""
@@ -122,6 +125,7 @@ def _served_in_slots(passes: WorldPasses, outages: Outages) -> ServedPasses:
     return ServedPasses(
         **vars(passes),
         outages=outages,
+        whole=windows,
         windows=windows,
         pass_numbers=numbers,
         service=orbit.serve(windows),
@@ -147,14 +151,18 @@ def _served(
     where they take none. ``passes_alone`` are a session each, whatever follows.
     """
     look = _look(passes) if passes.places else None
-    windows, numbers = _working(passes, outages, look)
+    whole, numbers = _working(passes, outages, look)
+    # An outage may leave a piece of a pass that begins after the end.
+    begun = whole.rise_s < passes.span_s
+    whole, numbers = whole.where(begun), numbers[begun]
+    seen = None if look is None else lambda number, time_s: look(int(numbers[number]), time_s)
 
     def elevation_deg(number: int, time_s: float) -> float:
-        assert look is not None
-        return float(look(int(numbers[number]), np.array([time_s]))[0, 0])
+        assert seen is not None
+        return float(seen(number, np.array([time_s]))[0, 0])
 
     service = orbit.serve(
-        windows,
+        whole,
         capacity,
         priority=source.priority,
         hand_over=source.hand_over or "longest_remaining",
@@ -163,10 +171,13 @@ def _served(
         acquisition_s=0.0 if acquisition_s is None else acquisition_s,
     )
     if passes.topology.in_orbit:
-        service = one_at_a_time(windows, service)
+        service = one_at_a_time(whole, service)
+    service = _until(service, passes.span_s)
+    windows = cut_at(whole, passes.span_s, seen)
     return ServedPasses(
         **vars(passes),
         outages=outages,
+        whole=whole,
         windows=windows,
         pass_numbers=numbers,
         service=service,
@@ -187,6 +198,20 @@ def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:
     default = source.session is None if in_orbit else source.serving == "single"
     each_contact = source.session == "contact" or default
     return None if each_contact else source.hand_over_gap_s or 0.0
+
+
+def _until(service: orbit.Service, end_s: float) -> orbit.Service:
+    """Return what of a service is before the end."""
+    begun = service.start_s < end_s
+    waits = service.wait_from_s < end_s
+    return replace(
+        service,
+        served=service.served & begun,
+        start_s=np.where(begun, service.start_s, np.nan),
+        end_s=np.where(begun, np.minimum(service.end_s, end_s), np.nan),
+        wait_from_s=np.where(waits, service.wait_from_s, np.nan),
+        setup_s=np.where(begun, service.setup_s, np.nan),
+    )
 
 
 MOMENT_S = 0.01
