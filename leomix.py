@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import scenarios as scenarios
     import sim as sim
     import sim.gym as gym
-    from sim import compare, fork, run
+    from sim import compare, run
     from sim.execution.schedule import plan
     from sim.export import export
     from sim.report import report
@@ -65,7 +65,6 @@ PACKAGES: tuple[str, ...] = _OURS.PACKAGES
 _HOME_OF = {
     "compare": "sim",
     "export": "sim.export",
-    "fork": "sim",
     "plan": "sim.execution.schedule",
     "report": "sim.report",
     "run": "sim",
@@ -93,7 +92,7 @@ testing = _Testing("leomix.testing", "What must hold of every method, for the te
 sys.modules[testing.__name__] = testing
 
 __all__ = [
-    "channel", "compare", "export", "fork", "gym", "learning", "load", "orbit", "plan", "report",
+    "channel", "compare", "export", "gym", "learning", "load", "orbit", "plan", "report",
     "run", "scenarios", "sim", "sweep", "testing", "tune",
 ]  # fmt: skip
 
@@ -127,7 +126,9 @@ def __getattr__(name: str) -> Any:
     elif name in _HOME_OF:
         value = getattr(_package(_HOME_OF[name]), name)
     else:
-        raise AttributeError(f"module 'leomix' has no attribute {name!r}")
+        now = _package("sim.cli.removed").REMOVED.get(name)  # as of the command of that name
+        gone = f"module 'leomix' has no attribute {name!r}"
+        raise AttributeError(gone if now is None else f"leomix.{name}: is gone; {now}")
     globals()[name] = value
     return value
 

@@ -6,8 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -25,7 +24,7 @@ from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
 from learning.training.recipe import Asked, LocalRounds, TrainedPart
-from learning.values.handle import Apply, Handle
+from learning.values.handle import Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
 from learning.values.operation import Operation, operation_of, place_of
@@ -87,20 +86,11 @@ class Learner:
     @cached_property
     def values(self) -> Values:
         """Results by key; the configuration, with the compute device, is part of every key."""
-        values = Values(*self._settings(), keep=self.trains)
+        context = json.dumps(naming_values(self._placed()), sort_keys=True)
+        values = Values(TaskApply(cache(self._own_task)), context, keep=self.trains)
         values.known = lambda: dict(self.task.initial)
         values.batching = Stacking()
         return values
-
-    def under(self, rules: LearningRules) -> None:
-        """Go on under other rules; results that were asked for before keep theirs."""
-        values = self.values
-        self.config = dataclasses.replace(
-            self.config,
-            step_size=rules.step_size,
-            gate_step_size_ratio=rules.gate_step_size_ratio,
-        )
-        values.use(*self._settings())
 
     @property
     def stand_in(self) -> dict[str, Any] | None:
@@ -189,15 +179,8 @@ class Learner:
         self._shared_files = found["files"]
         return found
 
-    def _settings(self) -> tuple[Apply, str]:
-        """Return how operations are applied as configured now, and the name of these settings."""
-        config = self._placed()
-        context = json.dumps(naming_values(config), sort_keys=True)
-        return TaskApply(cache(partial(self._task_of, config))), context
-
-    def _task_of(self, config: LearningConfig) -> Task:
-        task = self.task.under(config)
-        return task if self.batches is None else task.keeping(self.batches)
+    def _own_task(self) -> Task:
+        return self.task if self.batches is None else self.task.keeping(self.batches)
 
     def make(
         self,
@@ -452,11 +435,3 @@ class LocalLoss:
         self.place = place_of(function)
         self.memories = memories
         self.arguments = arguments
-
-
-@dataclass(frozen=True)
-class LearningRules:
-    """What a fork may change of learning: step sizes."""
-
-    step_size: float
-    gate_step_size_ratio: float

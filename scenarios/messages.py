@@ -72,7 +72,7 @@ def _problem(detail: Any) -> Statement:
         return Statement.of(Code.WRONG_VALUE, path, _which_source(detail["input"], place))
     unknown_key = detail["type"] in _UNKNOWN_KEY
     if instead := instead_of(place.path, detail["input"]):
-        what = "is no longer a key" if unknown_key else f"{shown(detail['input'])} is gone"
+        what = "is gone" if unknown_key else f"{shown(detail['input'])} is gone"
         code = Code.UNKNOWN_KEY if unknown_key else Code.WRONG_VALUE
         return Statement.of(code, place.path, f"{what}; {instead}")
     if unknown_key:

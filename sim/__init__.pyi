@@ -6,7 +6,6 @@ from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
 from .errors import InvariantError as InvariantError
 from .errors import SimulationError as SimulationError
-from .execution.forks import fork as fork
 from .execution.result import Result as Result
 from .execution.result import compare as compare
 from .execution.result import load as load

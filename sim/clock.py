@@ -74,10 +74,6 @@ class Timeline(simpy.Environment):
             error: Any = event.value
             raise error
 
-    def pass_to(self, time_s: float) -> None:
-        """Let it be ``time_s`` without an event."""
-        self.time_s = time_s
-
 
 class Moment(simpy.Event):
     """An event that happens at a given time, at which something may be called with it."""
@@ -151,12 +147,6 @@ class Clock:
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
         self._timeline.process(self._guard(name, process))
-
-    def pass_to(self, time_s: float) -> None:
-        """Let the clock show ``time_s``; whatever happens before that has happened."""
-        if not self._timeline.peek() >= time_s >= self.now:
-            raise violated(MONOTONE, f"the clock shows {self.now} s and is to show {time_s} s")
-        self._timeline.pass_to(time_s)
 
     def stop(self) -> None:
         """End the run after the current event."""

@@ -14,7 +14,7 @@ import numpy as np
 from learning.clients.cluster import ClusterState
 from learning.clients.merging import Moved, Weighted, changes_in, merge_all
 from learning.clients.updates import ServerModel, Update
-from learning.learner import Learner, LearningRules, LocalLoss
+from learning.learner import Learner, LocalLoss
 from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared
 from learning.own.raised import ANYTHING
@@ -211,11 +211,6 @@ class Method(ABC):
         counts = yield Measure("samples", self.learner.samples, alike)
         pairs = zip(clusters, counts, strict=True)
         return {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
-
-    def under(self, world: World, rules: LearningRules) -> None:
-        """Go on in another world and under other rules: a run has reached a fork."""
-        self.world = world
-        self.learner.under(rules)
 
     @property
     def memory_copies(self) -> int:

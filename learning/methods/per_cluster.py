@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from learning.learner import LearningRules
 from learning.methods.base import Method, Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.surface import Traits
@@ -60,13 +59,6 @@ class PerCluster(Method):
     def cluster(self, me: Cluster) -> Protocol:
         """Take part in the rounds of the cluster."""
         return self.rounds[me.name].cluster(me)
-
-    def under(self, world: World, rules: LearningRules) -> None:
-        """Go on in another world and under other rules, in all clusters."""
-        super().under(world, rules)
-        for rounds in self.rounds.values():
-            (one,) = rounds.world.clusters
-            rounds.world = replace(world, clusters=(one,))
 
     @property
     def models(self) -> list[Handle]:

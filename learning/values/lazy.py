@@ -57,18 +57,19 @@ class Values:
     """Makes handles, and computes them when they are forced.
 
     ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
-    ``context`` names everything that all operations depend on (model, data, seed, settings). Both
-    may be replaced; handles made before keep theirs. With ``keep=False`` (timing-only runs) nothing
-    can be forced, and a key is the number of a handle. ``store`` holds values of this run from
-    before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
-    saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
-    which a run has from its files: those are kept by name. Trainings that were asked for and can be
-    computed already are computed by ``batching`` with one that is needed, if that is given.
-    After ``trains_until_s``, a monotonic time, a training that is needed raises TimeoutError.
+    ``context`` names everything that all operations depend on (model, data, seed, settings).
+    With ``keep=False`` (timing-only runs) nothing can be forced, and a key is the number of a
+    handle. ``store`` holds values of this run from before it was resumed, ``cache`` those of any
+    run; ``reuse`` counts the trainings that they saved. Neither holds copies of large tensors that
+    are the same objects as some of ``known``, which a run has from its files: those are kept by
+    name. Trainings that were asked for and can be computed already are computed by ``batching``
+    with one that is needed, if that is given. After ``trains_until_s``, a monotonic time, a
+    training that is needed raises TimeoutError.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
-        self.use(apply, context)
+        self._apply = apply
+        self._context = hashlib.blake2b(context.encode(), digest_size=16)
         self.keep = keep
         self.store: FolderStore | None = None
         self.cache: Cache | None = None
@@ -80,11 +81,6 @@ class Values:
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
-
-    def use(self, apply: Apply, context: str) -> None:
-        """Make values with other settings, which ``context`` names, from now on."""
-        self._apply = apply
-        self._context = hashlib.blake2b(context.encode(), digest_size=16)
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""

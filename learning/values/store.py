@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from learning.files import (
     check_header,
-    checksum,
     checksum_of,
     read_regular,
     sync_folder,
@@ -59,19 +57,6 @@ class FolderStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
         self.checksums[key] = write_pieces(self._path(key), pieces, durable=False)
-
-    def take(self, other: FolderStore) -> None:
-        """Copy the values of another store, which may change meanwhile.
-
-        Raises ValueError, by its file, for one that has changed.
-        """
-        for key, known in sorted(other.checksums.items()):
-            path = other._path(key)
-            with suppress(FileNotFoundError):  # that store has deleted it
-                data = read_regular(path)
-                if checksum(data) != known:
-                    raise broken(path, "it has changed since it was written, or was cut short")
-                self._write(key, [data])
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""

@@ -92,15 +92,13 @@ def at_path(summary: Mapping[str, Any], path: Sequence[str]) -> float | None:
 def group_runs(runs: Sequence[Any]) -> list[Group]:
     """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
 
-    Groups are in the order in which they came. A run that was done twice counts once. A fork is
-    not of the group of runs that had its keys from the start, nor of forks from another time on.
+    Groups are in the order in which they came. A run that was done twice counts once.
     Runs with other code of the user's are another group, and so is a run of the same seed with
     another trace, whatever the reason is: it is no further seed.
     """
     plain: list[dict[str, Any]] = [
         {key: None if key in NO_RESULT else value for key, value in values.items()}
-        | dict(_before_forks(run.manifest.get("fork")))
-        for run, values in ((run, flat(run.manifest["scenario"])) for run in runs)
+        for values in (flat(run.manifest["scenario"]) for run in runs)
     ]
     members: dict[str, list[Any]] = {}
     settings: dict[str, dict[str, Any]] = {}
@@ -141,27 +139,6 @@ def _repeats(runs: Sequence[Any]) -> list[list[Any]]:
             repeats.append([])
         repeats[len(of_seed)].append(run)
     return repeats
-
-
-def _before_forks(fork: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
-    """Yield what keys were until a run was forked, each by a name of its own.
-
-    A run that has only been given another end is what it would have been with that end.
-    """
-    while fork is not None:
-        until = _whole_time(fork["at_s"])
-        for key, value in flat(fork["was"]).items():
-            if not key.startswith("stop."):
-                yield f"{key}_till_{until}", "none" if value is None else value
-        fork = fork.get("of")
-
-
-def _whole_time(time_s: float) -> str:
-    """Return a time such as 8h or 2h30min, in full and without the dots of a key."""
-    minutes, seconds = divmod(time_s, 60.0)
-    hours, minutes = divmod(minutes, 60.0)
-    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
-    return "".join(f"{value:.12g}{unit}" for value, unit in parts if value).replace(".", ",")
 
 
 def _labels(settings: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> list[str]:

@@ -88,7 +88,6 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "density_ratio": experts.density_ratio(split),
         **answer_figures(tables),
         "alignment": experts.alignment_figures(assigned),
-        "fork": manifest.get("fork"),
         "came_to_nothing": manifest.get("came_to_nothing"),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),

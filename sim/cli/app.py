@@ -71,7 +71,6 @@ THREADS_S = 3.0
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
-    "fork": run.fork_command,
     "fly": fly.fly_command,
     "sweep": sweep.sweep_command,
     "tune": tune.tune_command,

@@ -60,7 +60,7 @@ def output(help_: str) -> Any:
 
 
 def go_on(what: str) -> Any:
-    """Return the option ``--resume`` of a command that makes a run, a fork or a sweep."""
+    """Return the option ``--resume`` of a command that makes a run or a sweep."""
     return typer.Option("--resume", help=f"go on with the {what} in -o")
 
 

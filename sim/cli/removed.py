@@ -11,6 +11,8 @@ REMOVED = {
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
+    "fork": "to extend a run, raise its stop and --resume it; a change at a date is an outage of "
+    "that date (faults.planned)",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",

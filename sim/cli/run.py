@@ -1,4 +1,4 @@
-"""`leomix run` and `fork`."""
+"""`leomix run`."""
 
 from __future__ import annotations
 
@@ -53,44 +53,9 @@ def run_command(
     Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
 
 
-@spread_out
-def fork_command(
-    run: options.RunFolder,
-    at: Annotated[
-        str, typer.Option(metavar="TIME", help="simulated time: 36h, 2d, 90min, 5400 (seconds)")
-    ],
-    set_: options.SetKeys = None,
-    out: Annotated[Path | None, options.output("run folder; default RUN_DIR-fork")] = None,
-    *,
-    resume: Annotated[bool, options.go_on("fork")] = False,
-    limits: options.Limits,
-    tensorboard: options.Board = None,
-    shown: options.Shown,
-) -> None:
-    """Go on with a run from some time on with keys of its scenario changed."""
-    import scenarios
-    from sim.execution.folder import as_written
-    from sim.execution.forks import Parent, changed, fork
-    from sim.files import free_folder
-    from sim.formatting import parse_seconds
-
-    max_wall_s = limits.max_wall_s
-    at_s = parse_seconds("--at", at)
-    overrides = options.overrides_of(set_)
-    if resume and out is None:
-        raise InputError.of_option("--resume", Code.MISSING, "name the fork's folder with -o DIR")
-    place = (out or free_folder(run.with_name(f"{run.resolve().name}-fork"))).absolute()
-    with as_written([run]):
-        parent = Parent(run)
-        parent.check_time(at_s)
-        scenario = scenarios.from_stored(changed(parent.stored, overrides), {})
-    start = partial(fork, run, at_s, overrides, place, resume, cache=not limits.no_cache)
-    Execution(start, scenario, place, max_wall_s, tensorboard).carry_out(shown)
-
-
 @dataclass(frozen=True)
 class Execution:
-    """A run or fork to be carried out into an absolute ``place``; curves to ``tensorboard/NAME``.
+    """A run to be carried out into an absolute ``place``; curves to ``tensorboard/NAME``.
 
     ``start`` takes the observers and returns the result.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,37 +38,22 @@ def drawn_intervals(
     return Intervals(begin_s, end_s).between(0.0, until_s)
 
 
-@dataclass(frozen=True)
-class FaultsUntilFork:
-    """What held until a fork: another scenario's faults, up to ``at_s``."""
-
-    world: World
-    at_s: float
-
-
 def drawn_spells(
     kind: str,
     world: World,
     names: Sequence[tuple[str | int, ...]],
     span_s: float,
-    before: FaultsUntilFork | None,
 ) -> list[Intervals]:
-    """Draw spells of a ``kind`` from a stream for each name; until the fork those of ``before``.
+    """Draw spells of a ``kind`` from a stream for each name.
 
     That is "outages" or "churn", a section of ``faults:``.
     """
-    intervals = [NO_INTERVALS] * len(names)
     rule = getattr(world.faults, kind)
-    if rule is not None:
-        means_s = (  # from the end of one to the begin of the next, and how long one lasts
-            (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
-            if kind == "outages"
-            else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
-        )
-        intervals = [drawn_intervals(stream(world.seed, *name), *means_s, span_s) for name in names]
-    if before is None:
-        return intervals
-    early = drawn_spells(kind, before.world, names, span_s, None)
-    at_s = before.at_s
-    pairs = zip(early, intervals, strict=True)
-    return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
+    if rule is None:
+        return [NO_INTERVALS] * len(names)
+    means_s = (  # from the end of one to the begin of the next, and how long one lasts
+        (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
+        if kind == "outages"
+        else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
+    )
+    return [drawn_intervals(stream(world.seed, *name), *means_s, span_s) for name in names]

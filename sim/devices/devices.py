@@ -38,17 +38,16 @@ class Devices:
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
-        self._kept_under = computing
         self._paced: Pace | None = None
 
     @property
     def compute(self) -> Compute:
-        """How fast they compute now."""
+        """How fast they compute."""
         return self.computing.compute
 
     @property
     def presence(self) -> Presence | None:
-        """When they are present, by the rules of now; None for always."""
+        """When they are present; None for always."""
         return self.computing.presence
 
     @property
@@ -64,11 +63,11 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return self._pace(cost, self.computing).excluded.copy()
+        return self._pace(cost).excluded.copy()
 
     def round_of_one_s(self, cost: Cost) -> float:
         """Return the time of a round of the only device, as :attr:`Pace.alone_s`."""
-        return self._pace(cost, self.computing).alone_s
+        return self._pace(cost).alone_s
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
@@ -79,8 +78,9 @@ class Devices:
         self.open_s = np.zeros_like(self.open_s)
 
     def phase(self, cost: Cost, who: Mask, from_s: float, most_rounds: int | None = None) -> Phase:
-        """Return a disconnected phase that begins at ``from_s``, under the rules of now."""
-        return Phase(cost, who, from_s, self.computing, most_rounds)
+        """Return a disconnected phase that begins at ``from_s``."""
+        limit = self.compute.per_gap_max if most_rounds is None else most_rounds
+        return Phase(cost, who, from_s, most_rounds, limit)
 
     def gap(self, phase: Phase, to_s: float) -> Gap:
         """Return what a disconnected phase holds by ``to_s``, without counting it.
@@ -97,12 +97,12 @@ class Devices:
                 kept_s=float(self._kept_s[0]),
                 round_s=alone_s,
             )
-        compute = phase.computing.compute
-        presence = phase.computing.presence
+        compute = self.compute
+        presence = self.presence
         round_s = compute.round_s(phase.cost)
-        one_s = phase.computing.pace_s(round_s)
-        kept_s, open_s = self._kept(phase)
-        able = phase.who & ~self._pace(phase.cost, phase.computing).excluded
+        one_s = self.computing.pace_s(round_s)
+        kept_s = self._kept_s
+        able = phase.who & ~self._pace(phase.cost).excluded
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
         ready_s = np.maximum(phase.from_s, self.free_s)
@@ -120,12 +120,12 @@ class Devices:
         if limit is not None:
             left_s = np.where(rounds < limit, left_s, 0.0)
         left_s = np.where(left_s < ROUNDING * one_s, 0.0, left_s)
-        end_s = self._after_s(begin_s, work_s, presence)
+        end_s = self.after_s(begin_s, work_s)
         end_s = np.minimum(end_s, np.maximum(to_s, begin_s))
         if presence is not None:
             begin_s = np.minimum(presence.returns_s(begin_s), end_s)
-        ended_s = rounds * round_s + (self.open_s - open_s)
-        open_s = np.where(able, left_s / one_s * round_s, open_s)
+        ended_s = rounds * round_s
+        open_s = np.where(able, left_s / one_s * round_s, self.open_s)
         if in_slots:  # they may hold more rounds than there is time to compute
             computed_s = ended_s + open_s - self.open_s
             ended_s -= np.maximum(computed_s - _present_s(presence, ready_s, to_s), 0.0)
@@ -146,56 +146,38 @@ class Devices:
         """
         if not np.count_nonzero(phase.who):
             return None
-        able = phase.who & ~self._pace(phase.cost, phase.computing).excluded
-        compute = phase.computing.compute
+        able = phase.who & ~self._pace(phase.cost).excluded
+        compute = self.compute
         rounds = 1 if compute.per_contact is None else compute.per_contact
         if phase.limit is not None:
             rounds = min(rounds, phase.limit)
         if not (rounds and np.count_nonzero(able)):
             return phase.from_s + LONGEST_WAIT_S
         begin_s = np.maximum(phase.from_s, self.free_s)
-        work_s = rounds * compute.round_s(phase.cost) - self._kept(phase)[0]
-        ends_s = self._after_s(begin_s, np.maximum(work_s, 0.0), phase.computing.presence)[able]
+        work_s = rounds * compute.round_s(phase.cost) - self._kept_s
+        ends_s = self.after_s(begin_s, np.maximum(work_s, 0.0))[able]
         return float(min(ends_s.max(), max(ends_s.min(), phase.from_s + LONGEST_WAIT_S)))
 
     def _alone_s(self, phase: Phase) -> float:
         """Return the time of a round if one device takes part, as in `Pace`; else 0."""
-        if self.battery is not None or phase.computing is not self._kept_under:
+        if self.battery is not None or not phase.who[0]:
             return 0.0
-        return self._pace(phase.cost, phase.computing).alone_s if phase.who[0] else 0.0
+        return self._pace(phase.cost).alone_s
 
-    def _pace(self, cost: Cost, computing: Computing) -> Pace:
+    def _pace(self, cost: Cost) -> Pace:
         """Return what rounds take of the devices; they are nearly always those of before."""
         pace = self._paced
-        if pace is None or pace.cost is not cost or pace.computing is not computing:
-            pace = self._paced = computing.pace(cost, self.cluster.devices)
+        if pace is None or pace.cost is not cost:
+            pace = self._paced = self.computing.pace(cost, self.cluster.devices)
         return pace
-
-    def _kept(self, phase: Phase) -> tuple[Floats, Floats]:
-        """Return the time kept for a phase, and what is computed of the rounds it belongs to (K,).
-
-        Where a fork has changed how long a round takes, so much of it stays done as was done.
-        """
-        before = self._kept_under
-        now = phase.computing
-        if now is before:
-            return self._kept_s, self.open_s
-        before_s = before.compute.round_s(phase.cost)
-        now_s = now.compute.round_s(phase.cost)
-        kept_s = self._kept_s * (now.pace_s(now_s) / before.pace_s(before_s))
-        open_s = self.open_s * (now_s / before_s)
-        return kept_s, open_s
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
-        return self._after_s(from_s, work_s, self.presence)
-
-    def _after_s(self, from_s: Floats, work_s: Floats, presence: Presence | None) -> Floats:
         if self.battery is not None:
             return np.array([self.battery.after_s(float(from_s[0]), float(work_s[0]))])
-        if presence is None:
+        if self.presence is None:
             return from_s + work_s
-        return presence.after_s(from_s, work_s)
+        return self.presence.after_s(from_s, work_s)
 
     def end_phase(self, phase: Phase, to_s: float) -> Gap:
         """End a disconnected phase at ``to_s``: count what it held, and return it."""
@@ -205,7 +187,6 @@ class Devices:
             from_s = float(np.maximum(phase.from_s, self.free_s)[0])
             self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
         self._kept_s = gap.kept_s
-        self._kept_under = phase.computing
         self.open_s = gap.open_s
         some = gap.rounds > 0
         if np.count_nonzero(some):
@@ -229,7 +210,7 @@ class Devices:
         return self.battery.share_at(at_s, from_s, float(gap.end_s[0]) if all_done else at_s)
 
     def _lacks_memory(self, phase: Phase) -> bool:
-        return bool(self._pace(phase.cost, phase.computing).excluded[0])
+        return bool(self._pace(phase.cost).excluded[0])
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

@@ -8,7 +8,7 @@ in none of these figures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,6 @@ class Use:
     computed_s: Floats
     sending_s: Floats
     peer_s: Floats | float = 0.0
-
-    def since(self, before: Use) -> Use:
-        """Return what was done since there was ``before``."""
-        return Use(*(getattr(self, f.name) - getattr(before, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +78,6 @@ def energy_of(
         if transmitter.power_w is None
         else air_s * transmitter.power_w + float(np.sum(use.peer_s * np.array(transmitter.peer_w))),
     }
-
-
-def added(before: dict[str, Any], since: dict[str, Any]) -> dict[str, Any]:
-    """Return time and energy of a cluster's devices over two spans; None for what is not known."""
-    spent = [key for key in before if key not in ("cluster", "devices")]
-    return before | {key: total([before, since], key) for key in spent}
 
 
 SPENT = ("device_rounds", "training_j", "transmit_j")

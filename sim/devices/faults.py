@@ -10,9 +10,9 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from scenarios.faults import Packets, Uploads
-from sim.devices.chance import FaultsUntilFork, drawn_spells
+from sim.devices.chance import drawn_spells
 from sim.devices.intervals import Intervals
-from sim.devices.outages import NO_OUTAGES, Outages
+from sim.devices.outages import Outages
 from sim.world.world import World
 
 
@@ -86,8 +86,7 @@ class Faults:
     """The faults of one run.
 
     ``outages`` by name, ``churn`` and ``slowdown`` (K,) of devices by cluster: of those alone to
-    whom it happens. ``packets`` and ``uploads`` say what holds for legs planned from ``from_s`` on,
-    ``before`` what held until then.
+    whom it happens. ``packets`` and ``uploads`` say what fails on links.
     """
 
     seed: int
@@ -96,36 +95,21 @@ class Faults:
     slowdown: Mapping[str, Floats]
     packets: Packets | None = None
     uploads: Uploads | None = None
-    from_s: float = 0.0
-    before: Faults | None = None
-
-    def at(self, time_s: float) -> Faults:
-        """Return what holds at a time: this, or what held before a fork."""
-        return self.before if self.before is not None and time_s < self.from_s else self
 
 
 def faults_of(
-    world: World,
-    clusters: Sequence[Cluster],
-    outages: Outages,
-    span_s: float,
-    before: FaultsUntilFork | None = None,
+    world: World, clusters: Sequence[Cluster], outages: Outages, span_s: float
 ) -> Faults | None:
     """Return the faults of a run over ``span_s``; None where nothing can fail.
 
-    ``outages`` are those of :func:`sim.devices.outages.outages_of`. With ``before``, what that
-    scenario says holds until its ``at_s``, and from then on this one: the intervals of both are cut
-    there and put together.
+    ``outages`` are those of :func:`sim.devices.outages.outages_of`.
     """
-    past = None
-    if before is not None:
-        past = faults_of(before.world, clusters, NO_OUTAGES, span_s)
     kinds = type(world.faults).model_fields
-    if past is None and not any(getattr(world.faults, kind) for kind in kinds):
+    if not any(getattr(world.faults, kind) for kind in kinds):
         return None
     seed = world.seed
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
-    away = {c: drawn_spells("churn", world, each, span_s, before) for c, each in names.items()}
+    away = {c: drawn_spells("churn", world, each, span_s) for c, each in names.items()}
     return Faults(
         seed=seed,
         outages=outages,
@@ -135,8 +119,6 @@ def faults_of(
         slowdown=slowdown_of(world, clusters),
         packets=world.faults.packets,
         uploads=world.faults.uploads,
-        from_s=0.0 if before is None else before.at_s,
-        before=past or (None if before is None else Faults(seed, NO_OUTAGES, {}, {})),
     )
 
 

@@ -28,15 +28,6 @@ class Intervals:
         """Return begin and end of each, in order."""
         return list(zip(self.begin_s.tolist(), self.end_s.tolist(), strict=True))
 
-    def then(self, later: Intervals) -> Intervals:
-        """Return these and later ones; two that touch become one."""
-        if len(self.end_s) and len(later.begin_s) and self.end_s[-1] == later.begin_s[0]:
-            begin_s = np.concatenate([self.begin_s, later.begin_s[1:]])
-            return Intervals(begin_s, np.concatenate([self.end_s[:-1], later.end_s]))
-        return Intervals(
-            np.concatenate([self.begin_s, later.begin_s]), np.concatenate([self.end_s, later.end_s])
-        )
-
 
 NO_INTERVALS = Intervals(np.zeros(0), np.zeros(0))
 

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from learning.requests.cluster import Ints
-from sim.devices.chance import FaultsUntilFork, drawn_spells
+from sim.devices.chance import drawn_spells
 from sim.devices.intervals import NO_INTERVALS, Intervals, union
 from sim.formatting import listed as listed_names
 from sim.formatting import some
@@ -81,34 +81,15 @@ def _pairs(ends: Ends, one: Ints, other: Ints) -> tuple[Ints, list[tuple[str, st
     return which, [(ends[0][first], ends[1][second]) for first, second in pairs]
 
 
-NO_OUTAGES = Outages()
-
-
-def outages_of(
-    world: World,
-    satellites: Sequence[str],
-    start: datetime,
-    span_s: float,
-    before: FaultsUntilFork | None = None,
-) -> Outages:
+def outages_of(world: World, satellites: Sequence[str], start: datetime, span_s: float) -> Outages:
     """Return the outages of a run over ``span_s`` from its ``start``.
 
-    Each of the ``satellites``, by name, fails by chance. Until a fork what ``before`` says holds.
+    Each of the ``satellites``, by name, fails by chance.
     Raises InputError for a planned outage of nobody, or that begins before the run.
     """
-    spells = drawn_spells(
-        "outages", world, [("outage", name) for name in satellites], span_s, before
-    )
+    spells = drawn_spells("outages", world, [("outage", name) for name in satellites], span_s)
     drawn = {name: out for name, out in zip(satellites, spells, strict=True) if len(out.begin_s)}
     planned, doubts = _planned(world, satellites, start, span_s)
-    if before is not None:
-        early, _ = _planned(before.world, satellites, start, span_s)
-        planned = {
-            who: early.get(who, NO_INTERVALS)
-            .between(0.0, before.at_s)
-            .then(planned.get(who, NO_INTERVALS).between(before.at_s, np.inf))
-            for who in dict.fromkeys((*early, *planned))
-        }
     planned = {who: out for who, out in planned.items() if len(out.begin_s)}
     nodes: dict[str, list[Intervals]] = defaultdict(list)
     for name, out in drawn.items():

@@ -14,11 +14,7 @@ from sim.devices.faults import Presence
 
 @dataclass(frozen=True, eq=False)
 class Computing:
-    """How fast the devices of a cluster compute, and when they are present (None: always).
-
-    It never changes: a fork gives the devices another one, and a disconnected phase keeps the one
-    that was in force when it began.
-    """
+    """How fast the devices of a cluster compute, and when they are present (None: always)."""
 
     compute: Compute
     presence: Presence | None = None
@@ -41,19 +37,18 @@ class Computing:
         plain = self.presence is None and self.compute.pace_s is None
         if devices == 1 and plain and not excluded[0]:
             alone_s = float(np.broadcast_to(self.compute.round_s(cost), 1)[0])
-        return Pace(cost, self, excluded, alone_s)
+        return Pace(cost, excluded, alone_s)
 
 
 @dataclass(frozen=True, eq=False)
 class Pace:
-    """What rounds of one ``cost`` take of devices under the rules of ``computing``.
+    """What rounds of one ``cost`` take of devices.
 
     ``excluded`` (K,) lack the memory. ``alone_s`` is the time of a round of the only device, if it
     is always present and its rounds follow on each other; 0 where that is not so.
     """
 
     cost: Cost
-    computing: Computing
     excluded: Mask
     alone_s: float
 
@@ -62,20 +57,15 @@ class Pace:
 class Phase:
     """A disconnected phase: rounds of one ``cost``, asked of the devices in ``who`` (K,).
 
-    It lasts from ``from_s`` until the next contact, under the rules of ``computing``, and holds at
-    most so many rounds per device (None: as many as fit, or as ``learning.rounds`` allows).
+    It lasts from ``from_s`` until the next contact, and is asked for ``most_rounds`` per device
+    (None: as many as fit). ``limit`` is that, or else what ``learning.rounds`` allows.
     """
 
     cost: Cost
     who: Mask
     from_s: float
-    computing: Computing
     most_rounds: int | None = None
-
-    @property
-    def limit(self) -> int | None:
-        """The most rounds per device, if anything limits them."""
-        return self.computing.compute.per_gap_max if self.most_rounds is None else self.most_rounds
+    limit: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Client: all that one cluster owns in a run, under rules that a fork replaces."""
+"""Client: all that one cluster owns in a run, under its rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from learning.requests.cluster import (
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.devices import Devices
-from sim.devices.energy import PeerUse, Use, added, energy_of
+from sim.devices.energy import PeerUse, Use, energy_of
 from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
 from sim.network.access_link import AccessLink
@@ -58,7 +58,7 @@ class Client:
         news: Signal | None = None,
     ) -> None:
         self.cluster = cluster
-        self.rules = rules
+        self._transmitter = rules.transmitter
         self._clock = clock
         self.sessions = ClusterSessions(clock, cluster, rules.sessions, news)
         self.devices = Devices(cluster, rules.computing, battery)
@@ -67,7 +67,6 @@ class Client:
         self.link = ServiceLink(self.sessions, self.endpoint)
         self._over_mesh = False
         self._phases: dict[str, Phase] = {}
-        self._settled: tuple[Use, dict[str, Any]] | None = None
         self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
 
     def join(self, mesh: Mesh) -> None:
@@ -78,16 +77,6 @@ class Client:
     def join_from_ground(self, mesh: Mesh, passes: PlannedSessions, server: str) -> None:
         """Send and get over passes, and over a mesh between the satellites and the server."""
         self.link = AccessLink(self.sessions, passes, self.endpoint, mesh=mesh, server=server)
-
-    def under(self, rules: Rules) -> None:
-        """Go on under other rules; what is under way ends by those under which it began.
-
-        Raises InputError where an actor knows already that no contact is left.
-        """
-        self.rules = rules
-        self.sessions.replan(rules.sessions)
-        self.devices.computing = rules.computing
-        self.link.under(rules)
 
     # What the method asks of the cluster.
 
@@ -211,29 +200,11 @@ class Client:
             before, row = self._last_at_rest
             if at_rest.same(before):
                 return row
-        row = self._energy_by(self._use(end_s, peers))
+        use, power_w = self._use(end_s, peers), self.devices.compute.power_w
+        row = energy_of(self.cluster, use, power_w, self._transmitter)
         if at_rest is not None:
             self._last_at_rest = at_rest, row
         return row
-
-    def keep_spent(self, end_s: float, peers: PeerUse, then: Rules) -> None:
-        """Settle what was spent by ``end_s``, if powers are others under the rules of ``then``."""
-        now_w = np.asarray(self.rules.computing.compute.power_w, float)
-        then_w = np.asarray(then.computing.compute.power_w, float)
-        same_w = np.array_equal(now_w, then_w, equal_nan=True)
-        if self.rules.transmitter != then.transmitter or not same_w:
-            row = self.energy(end_s, peers)
-            self._settled = self._use(end_s, peers), row
-        self._last_at_rest = None
-
-    def _energy_by(self, use: Use) -> dict[str, Any]:
-        power_w = self.devices.compute.power_w
-        transmitter = self.rules.transmitter
-        if self._settled is None:
-            return energy_of(self.cluster, use, power_w, transmitter)
-        use_before, row_before = self._settled
-        since = energy_of(self.cluster, use.since(use_before), power_w, transmitter)
-        return added(row_before, since)
 
     def _use(self, end_s: float, peers: PeerUse) -> Use:
         """What the devices have done by now, in disconnected phases that go on too."""

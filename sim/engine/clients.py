@@ -10,7 +10,6 @@ from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
 from sim.engine.client import Client
-from sim.errors import InputError
 from sim.facts.directions import Way
 from sim.facts.stream import Facts
 from sim.network.books import Booked
@@ -22,11 +21,10 @@ from sim.network.mesh import Mesh, Shortfall
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
-from sim.network.peers import Peers
+from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
-from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -89,23 +87,23 @@ class Clients:
         return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
-        relaying = build.scenario.link.relay
         sessions = {name: client.sessions for name, client in self.by_name.items()}
         devices = {name: client.devices for name, client in self.by_name.items()}
         links = {name: client.link for name, client in self.by_name.items()}
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
-        peers = Peers(
+        return Peers(
             clock,
-            build.plan.clusters,
+            build.plan,
             Nodes(clock, devices, links),
             facts,
-            over_sidelinks=LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
-            over_isls=LinkQueue(clock, "isl", facts, self.payloads, endpoints),
-            relay=Relay(clock, sessions, links, relaying),
+            queues=Queues(
+                LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
+                LinkQueue(clock, "isl", facts, self.payloads, endpoints),
+            ),
+            relay=Relay(clock, sessions, links, build.scenario.link.relay),
+            sidelinks=build.sidelinks,
             mesh=self._mesh,
         )
-        peers.under(build.sidelinks, build.plan.isls, relaying)
-        return peers
 
     def open_sessions(self) -> None:
         """Let sessions open that begin at the start, in the order of the table of contacts.
@@ -132,29 +130,6 @@ class Clients:
     def tell_edges(self, by_s: float) -> None:
         """Tell which contacts have opened and closed by a time."""
         self._edges.tell(by_s)
-
-    def under(self, build: Build, now_s: float) -> None:
-        """Go on by another build; what is under way ends by the rules under which it began.
-
-        Raises InputError where an actor knows already that no contact is left.
-        """
-        if self._mesh is not None:
-            raise InputError(
-                Statement.of(
-                    Code.UNSUPPORTED,
-                    "",
-                    "a run over link.isl.route: earliest cannot be forked, as its "
-                    "messages are booked ahead",
-                    Other(said="start another run"),
-                )
-            )
-        rules = build.client_rules()
-        for name, client in self.by_name.items():
-            client.keep_spent(now_s, self._spent(name, now_s), rules[name])
-        for name, client in self.by_name.items():
-            client.under(rules[name])
-        self._edges.follow(build.plan.contacts, now_s)
-        self.peers.under(build.sidelinks, build.plan.isls, build.scenario.link.relay)
 
     def settle(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""

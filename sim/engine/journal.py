@@ -51,13 +51,6 @@ class Journal:
         """
         return event == self.event and bool(self.digest) and digest() != self.digest
 
-    def until(self, time_s: float) -> Journal:
-        """Return what was known before ``time_s``; a fork may go on otherwise from there."""
-        entries = {key: said for key, said in self.entries.items() if said[0] < time_s}
-        if self.time_s < time_s:
-            return Journal(entries, self.event, self.time_s, self.digest, self.saved_with)
-        return Journal(entries)
-
     def said(self) -> dict[str, Any]:
         """Return the journal as JSON, with a checksum of what it says."""
         said = {name: getattr(self, name) for name in PARTS}

@@ -10,10 +10,8 @@ from learning.methods.base import Method
 from sim.clock import Clock, Process
 from sim.devices.energy import Spending
 from sim.engine.evaluation import Evaluator
-from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
 from sim.world.world import World
-from statements import Code, Raise, Statement
 
 
 class Progress:
@@ -22,7 +20,7 @@ class Progress:
     A cycle is complete when each cluster has been served once more. The model is
     evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
     is given, and at the end. ``ended_because`` says why the method has ended the run, empty if it
-    has not. The run ends early when ``stop`` of the ``world`` says so; a fork sets another one.
+    has not. The run ends early when ``stop`` of the ``world`` says so.
     ``energy`` returns what each cluster has spent so far.
     """
 
@@ -46,7 +44,7 @@ class Progress:
         self._cycle_ends_s: Sequence[float] = ()
 
     def follow(self, plan: Sequence[PlannedSessions]) -> None:
-        """Count cycles by the sessions of each cluster, from now on by those of another plan."""
+        """Count cycles by the sessions of each cluster."""
         cycles = min(map(len, plan))
         ends_s = [sessions.ends_s[:cycles] for sessions in plan]
         self._cycle_ends_s = [max(of_all_s) for of_all_s in zip(*ends_s, strict=True)]
@@ -57,17 +55,15 @@ class Progress:
 
         The plan knows when: what ends then ends before anything else.
         """
-        ends_s = self._cycle_ends_s
-        if len(ends_s) <= self.cycle:
-            return
+        if self.cycle < len(self._cycle_ends_s):
+            self._clock.call_at(
+                "cycle", self._cycle_ends_s[self.cycle], self._complete_cycle, first=True
+            )
 
-        def complete() -> None:
-            if ends_s is self._cycle_ends_s:  # else another plan says when
-                self.cycle += 1
-                self._clock.after_this_instant("evaluation", self.evaluate)
-                self._expect_cycle()
-
-        self._clock.call_at("cycle", ends_s[self.cycle], complete, first=True)
+    def _complete_cycle(self) -> None:
+        self.cycle += 1
+        self._clock.after_this_instant("evaluation", self.evaluate)
+        self._expect_cycle()
 
     def aggregated(self) -> None:
         """Count an aggregation; a run that stops after so many rounds is evaluated then."""
@@ -110,21 +106,8 @@ class Progress:
         """Evaluate every so many seconds beside the cycles, if the scenario asks for it."""
         every_s = 3600 * (self._world.learning.evaluate_every_hours or math.inf)
         for number in range(1, int(stop_s / every_s) + 1):
-            if number * every_s >= self._clock.now:  # else before a fork
-                yield self._clock.at(number * every_s)
-                self._clock.after_this_instant("evaluation", self.evaluate)
-
-    def switch(self, world: World) -> None:
-        """Go on in another world; raise InputError where it would have ended by now."""
-        self._world = world
-        if not self._ended_early:
-            return
-        limit = world.stop.rounds
-        by_rounds = limit is not None and self.rounds >= limit
-        key, done = ("rounds", self.rounds) if by_rounds else ("cycles", self.cycle)
-        text = f"{{done}} {key} are complete by then"
-        refused = Statement.of(Code.WRONG_VALUE, f"stop.{key}", text, Raise(), done=done)
-        raise InputError(refused)
+            yield self._clock.at(number * every_s)
+            self._clock.after_this_instant("evaluation", self.evaluate)
 
     @property
     def _ended_early(self) -> bool:

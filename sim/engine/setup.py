@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from learning.learner import Learner, LearningRules
+from learning.learner import Learner
 from learning.methods.base import (
     GlobalModelMethod,
     Method,
@@ -21,7 +21,6 @@ from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from sim.devices.battery import Power, supplies_of
-from sim.devices.chance import FaultsUntilFork
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.phase import Computing
@@ -37,7 +36,7 @@ from sim.plan.windows import Find, find_windows
 from sim.world.world import World
 from statements import Statement
 
-PlanOf = Callable[[World, Find, FaultsUntilFork | None, Sequence[str]], Plan]
+PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
 
 @dataclass(frozen=True)
@@ -88,17 +87,8 @@ class Build:
         """What is doubtful of a module of one's own: data and model are made to find it."""
         return self.learner.doubts
 
-    @property
-    def learning_rules(self) -> LearningRules:
-        """What holds for the learning, until a fork."""
-        learning = self.scenario.learning
-        return LearningRules(
-            learning.step_size,
-            learning.gate_step_size_ratio,
-        )
-
     def client_rules(self) -> dict[str, Rules]:
-        """Return what holds for each client, until a fork, by the name of its cluster."""
+        """Return what holds for each client, by the name of its cluster."""
         churn = {} if self.plan.faults is None else self.plan.faults.churn
         closing = self.known.closing
         return {
@@ -144,26 +134,20 @@ class Build:
             return made(kind, self.scenario.learning.method, known, self.options)
 
 
-def build(
-    scenario: Scenario,
-    find: Find = find_windows,
-    before: FaultsUntilFork | None = None,
-    plan_of: PlanOf = make_plan,
-) -> Build:
+def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = make_plan) -> Build:
     """Check that orbit, channel and learning accept the scenario; return what a run needs.
 
-    ``find`` looks for the contact windows. ``before`` says what faults held until a fork.
-    ``plan_of`` makes the plan, or has it. Raises InputError, or the ValueError of one of the three,
-    with one line for everything that is wrong.
+    ``find`` looks for the contact windows, ``plan_of`` makes the plan, or has it. Raises
+    InputError, or the ValueError of one of the three, with one line for everything that is wrong.
     """
     with located(scenario):
-        return _built(World(scenario), find, before, plan_of)
+        return _built(World(scenario), find, plan_of)
 
 
-def _built(world: World, find: Find, before: FaultsUntilFork | None, plan_of: PlanOf) -> Build:
+def _built(world: World, find: Find, plan_of: PlanOf) -> Build:
     method, options, learner = method_of(world)
     check_plan(world, CONTACT_BYTES)
-    plan = plan_of(world, find, before, method.needs.isl)
+    plan = plan_of(world, find, method.needs.isl)
     name = world.learning.method
     with (
         as_input(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from learning.requests.decide import Agent
 from sim.checks.invariants import Invariants
 from sim.clock import Clock
 from sim.engine.actors import Actors
+from sim.engine.announcements import announce
 from sim.engine.clients import Clients
 from sim.engine.decisions import Decisions
 from sim.engine.evaluation import Evaluator
@@ -20,26 +20,24 @@ from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Waiting
 from sim.engine.progress import Progress
-from sim.engine.stages import Stage, stages_of
-from sim.errors import InputError, Interrupted, SimulationError, at_option
+from sim.errors import Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
 from sim.facts.observer import Followers, Observer
 from sim.facts.stream import Facts
 from sim.network.leg_log import LegLog
 from sim.trace.recorder import Trace
 from sim.trace.tables import Tables
-from statements import Code
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
 
 
 class Simulation:
-    """One run of a build, which at each of the ``switches`` goes on as another build.
+    """One run of a build.
 
-    ``switches`` are times and builds, in order. ``journal`` answers what an interrupted run has
-    measured already, ``trace`` records what happens, and ``observers`` follow the run. A ``player``
-    decides in place of the method's own agent.
+    ``journal`` answers what an interrupted run has measured already, ``trace`` records what
+    happens, and ``observers`` follow the run. A ``player`` decides in place of the method's own
+    agent.
     """
 
     def __init__(
@@ -48,7 +46,6 @@ class Simulation:
         journal: Journal,
         trace: Trace,
         observers: Sequence[Observer] = (),
-        switches: Sequence[tuple[float, Build]] = (),
         player: Agent | None = None,
     ) -> None:
         self.build = build
@@ -57,12 +54,9 @@ class Simulation:
         self.trace = trace
         self.journal = journal
         self._observers = observers
-        self._stages = stages_of(build, switches)
         self._ended_at_s: float | None = None
         plan = build.plan
-        # The plan of the last build holds all contacts of the run.
-        last_plan = self._stages[-1].build.plan
-        self.invariants = Invariants(last_plan, method.learner, lambda: self.end_s)
+        self.invariants = Invariants(plan, method.learner, lambda: self.end_s)
         # Invariants come last, so that a row that violates one is recorded and shown first.
         self._facts = Facts(trace, Followers(observers), self.invariants)
         self._log = LegLog(self._facts, plan.topology)
@@ -94,11 +88,7 @@ class Simulation:
         return self.journal.answer(actor, request.name, self.clock.now, request.compute)
 
     def run(self) -> None:
-        """Run to the end.
-
-        A fork comes before everything else at its time. Raises InputError where the run has ended
-        by then, or has gone too far for the new build.
-        """
+        """Run to the end."""
         for observer in self._observers:
             observer.started(self.build.plan.start)
         try:
@@ -107,26 +97,12 @@ class Simulation:
         except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
             # Of a method of one's own, or of a journal that holds something else than it asked.
             raise self.clock.failed("the start", error) from error
-        first, *later = self._stages
-        first.announce(self.clock, self._facts)
+        announce(self.build.plan, self.clock, self._facts)
         self.clients.open_sessions()
         self._progress.follow(self.clients.planned)
         self._actors.start()
-        first.evaluate_periodically(self.clock, self._progress)
-        for stage in later:
-            self.clock.run(math.nextafter(stage.from_s, -math.inf), self._event)
-            if self.clock.stopped:
-                raise InputError.of_option(
-                    f"--at {stage.from_s:g} s",
-                    Code.WRONG_VALUE,
-                    "the run ends at {now:g} s",
-                    now=self.clock.now,
-                )
-            self.clock.pass_to(stage.from_s)
-            try:
-                self._begin(stage)
-            except InputError as error:
-                raise at_option(f"--at {stage.from_s:g} s", error) from None
+        if self.build.scenario.learning.evaluate_every_hours:
+            self.clock.start("evaluation", self._progress.periodic(self.build.plan.stop_s))
         self.clock.run(self.build.plan.stop_s, self._event)
         self._finish()
 
@@ -144,16 +120,6 @@ class Simulation:
         self.clients.tell_hops()
         if self.clock.events:  # a run may end before anything happens
             self.clients.tell_edges(self.end_s)
-
-    def _begin(self, stage: Stage) -> None:
-        """Go on as another build; what is under way ends by the rules under which it began."""
-        self.build = build = stage.build
-        self.method.under(build.known, build.learning_rules)
-        self._progress.switch(build.world)
-        self.clients.under(build, self.clock.now)
-        self._progress.follow(self.clients.planned)
-        stage.announce(self.clock, self._facts)
-        stage.evaluate_periodically(self.clock, self._progress)
 
     def evaluated_beside(self) -> Callable[[], None]:
         """Compute what an evaluation of the model as it is measures; return what tells of it.

@@ -1,1 +1,1 @@
-"""One run: its folder, resume, forks, cache, manifest and result."""
+"""One run: its folder, resume, cache, manifest and result."""

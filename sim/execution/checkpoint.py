@@ -52,20 +52,15 @@ class Checkpoint:
         self._saved_at = time.monotonic()
         self.is_resumed = False
 
-    def load(self, values: Values, known: Journal, others: Path | None = None) -> Journal:
-        """Return the saved journal and serve tensors by key.
+    def load(self, values: Values) -> Journal:
+        """Return the saved journal, an empty one if there is none, and serve tensors by key.
 
-        If there is none, the journal is what is ``known``, with copies of the tensors in the
-        checkpoint ``others``. Raises InputError for a journal that is broken, or of another run,
-        and for any other file that has changed since it was saved.
+        Raises InputError for a journal that is broken, or of another run, and for any other file
+        that has changed since it was saved.
         """
         if not self._file.exists():
             values.store = self._store
-            if others is not None and (others / JOURNAL).exists():
-                _, _, checksums = read_journal(others / JOURNAL)
-                with _usable(others):
-                    self._store.take(FolderStore(others / VALUES, checksums))
-            return known
+            return Journal()
         journal, state, checksums = read_journal(self._file)
         values.store = self._store = FolderStore(self.folder / VALUES, checksums)
         with _usable(self.folder):
@@ -154,13 +149,11 @@ def _usable(folder: Path) -> Iterator[None]:
 def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
     """Return the journal in a file, all keys of it, and the checksums of the values by key.
 
-    Raises InputError if it is broken. The journal of a complete run has no values.
+    Raises InputError if it is broken.
     """
     try:
         state = read_object(path)
         journal = Journal.of(state)
-        if path.parent.name != CHECKPOINT:
-            return journal, state, {}
         about = {key: state[key] for key in ("identity", "values")}
         if state["checksum_of_these"] != json_digest(about):
             raise ValueError("has changed since it was written")
@@ -194,6 +187,4 @@ def _is_checksum(item: tuple[str, Any]) -> bool:
 
 def how_to_restart(folder: Path) -> str:
     """Return what to do where the journal in ``folder`` cannot be used."""
-    if folder.name != CHECKPOINT:  # of a complete run
-        return "the run's tables do not depend on it; to fork the run, run it anew elsewhere"
     return f"remove {folder} and --resume begins anew"

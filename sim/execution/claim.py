@@ -13,7 +13,7 @@ from sim import files
 from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
 from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
-from sim.execution.identity import BuildSequence, changed_checkpoints, changed_code
+from sim.execution.identity import NamedBuild, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within, from_here
@@ -46,7 +46,7 @@ def check_place(place: Path, *, resume: bool) -> None:
         )
 
 
-def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None:
+def manifest_before(place: Path, named: NamedBuild) -> dict[str, Any] | None:
     """Return the manifest in a run folder, if any; InputError if it is of another run."""
     if not (place / MANIFEST).exists():
         return None
@@ -56,16 +56,16 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
         if not (place / CHECKPOINT / JOURNAL).exists():
             raise
         return None  # the checkpoint can do without
-    if before["identity"] != builds.identity:
-        if changed := changed_code(before.get("code", {}), builds.code):
+    if before["identity"] != named.identity:
+        if changed := changed_code(before.get("code", {}), named.code):
             raise InputError.of_file(
                 from_here(place),
                 Code.WRONG_FILE,
                 f"holds a run from before {', '.join(changed)} changed",
                 Other(said="name another folder, or put the old code back"),
             )
-        if builds.fork is not None or before.get("scenario") != builds.scenario_json:
-            kept, asked = (_by_key(one) for one in (before.get("scenario"), builds.scenario_json))
+        if before.get("scenario") != named.scenario_json:
+            kept, asked = (_by_key(one) for one in (before.get("scenario"), named.scenario_json))
             raise InputError.of_file(
                 from_here(place),
                 Code.WRONG_FILE,
@@ -73,7 +73,7 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
                 Other(said="name another folder"),
                 changed=listed([some(changes(kept, asked), MOST_LISTED)] if kept != asked else []),
             )
-        if changed := changed_checkpoints(before, builds):
+        if changed := changed_checkpoints(before, named):
             raise InputError.of_file(
                 from_here(place),
                 Code.WRONG_FILE,
@@ -88,7 +88,7 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
             f"contacts, or a file that it names, has changed{listed(changed)}",
             Other(said="name another folder"),
         )
-    own = RunningCode(builds.code)
+    own = RunningCode(named.code)
     if changed := own.differing(before.get("own_modules", {})):
         raise InputError.of_file(
             from_here(place),

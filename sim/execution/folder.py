@@ -77,8 +77,6 @@ def _check_said(said: object) -> None:
         raise ValueError("is no warning or note of leomix")
 
 
-_FORK: dict[str, Any] = {"at_s": _NUMBER, "was": {}}
-_FORK["of?"] = (_FORK, None)
 _SHAPE: dict[str, Any] = {
     "name?": _TEXT,
     "status": _check_status,
@@ -93,7 +91,6 @@ _SHAPE: dict[str, Any] = {
     "identity": _TEXT,
     "trace_sha256": _TEXT,
     "checksums?": {},
-    "fork?": (_FORK, None),
     "code?": {},
     "checkpoints?": {},
     "computed_device_s?": _NUMBER,
@@ -268,10 +265,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = read_object(path)
     except ValueError as error:
         raise helped(error, "do the run again") from None
-    try:
-        wrong = next(_wrong(manifest, _SHAPE), None)
-    except RecursionError:
-        wrong = Statement.of(Code.BROKEN_FILE, "fork", "is nested too deep")
+    if manifest.get("fork") is not None:
+        raise InputError.of_file(
+            folder,
+            Code.WRONG_FILE,
+            "is a fork of another run, and forks are gone",
+            Other(said="run its scenario anew"),
+        )
+    wrong = next(_wrong(manifest, _SHAPE), None)
     if wrong is not None:
         raise InputError(replace(wrong, remedies=(Other(said=AGAIN),)), Place(file=str(path)))
     return manifest

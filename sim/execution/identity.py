@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from operator import getitem
 from pathlib import Path
@@ -17,7 +17,6 @@ from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest, running_code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
-from sim.engine.journal import Journal
 from sim.engine.setup import Build
 from sim.trace.digest import json_digest
 from sim.world.sites import Sites, place_keys
@@ -171,40 +170,22 @@ def _of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-Fork = dict[str, Any]
-"""What the manifest of a fork stores of its parent, as JSON."""
-
-
 @dataclass(frozen=True)
-class BuildSequence:
-    """The build that a run begins with, and ``switches``: when it switches to which other one.
+class NamedBuild:
+    """A build under the ``name`` of its run, with digests of what decides the run."""
 
-    ``name`` is the run's name. ``fork`` is what the manifest stores of a parent. What is known of
-    the time before the fork are measurements (``journal``) and tensors (in the checkpoint
-    ``saved``).
-    """
-
-    first: Build
-    switches: tuple[tuple[float, Build], ...] = ()
+    build: Build
     name: str = "scenario"
-    fork: Fork | None = None
-    journal: Journal = field(default_factory=Journal)
-    saved: Path | None = None
-
-    @property
-    def last(self) -> Build:
-        """The build that the run ends with, and whose plan holds all contacts of the run."""
-        return self.switches[-1][1] if self.switches else self.first
 
     @cached_property
     def scenario_json(self) -> dict[str, Any]:
-        """The scenario that the run ends with, as JSON that needs no file beside it."""
-        return portable(self.last.world)
+        """The scenario, as JSON that needs no file beside it."""
+        return portable(self.build.world)
 
     @cached_property
     def code(self) -> Code:
-        """Digests of the code of one's own that the run ends with, as this process has it."""
-        return code_of(self.last.world, running_code_digest)
+        """Digests of the code of one's own, as this process has it."""
+        return code_of(self.build.world, running_code_digest)
 
     @cached_property
     def checkpoints(self) -> dict[str, str]:
@@ -214,16 +195,15 @@ class BuildSequence:
 
     @cached_property
     def identity(self) -> str:
-        """A digest of scenario, contacts, code of one's own, and what a fork goes on from."""
-        contacts = self.last.plan.contacts
+        """A digest of scenario, contacts and code of one's own."""
+        contacts = self.build.plan.contacts
         named, satellite = np.unique(contacts.satellite, return_inverse=True)
         satellites = [contacts.satellites[place] for place in named.tolist()]
-        earlier = [] if self.fork is None else [earlier_of(self.fork)]
         code = [self.code] if self.code else []
         # Of a constellation there are many contacts: as text they take longer than to find them.
         columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
         return json_digest(
-            [decisive(self.last.world, self.scenario_json), satellites, *earlier, *code],
+            [decisive(self.build.world, self.scenario_json), satellites, *code],
             binary=b"".join(column.tobytes() for column in columns),
         )
 
@@ -233,13 +213,7 @@ def changed_code(before: Code, now: Code) -> list[str]:
     return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
 
 
-def changed_checkpoints(manifest: Mapping[str, Any], builds: BuildSequence) -> list[str]:
+def changed_checkpoints(manifest: Mapping[str, Any], named: NamedBuild) -> list[str]:
     """Return the checkpoints whose files are not those that the run of a manifest has read."""
     before = manifest.get("checkpoints", {})
-    return [name for name, now in builds.checkpoints.items() if before.get(name, now) != now]
-
-
-def earlier_of(fork: Fork) -> list[Any]:
-    """Return when each fork began and what it changed, from the first parent on."""
-    before = [] if fork["of"] is None else earlier_of(fork["of"])
-    return [*before, [fork["at_s"], fork["was"]]]
+    return [name for name, now in named.checkpoints.items() if before.get(name, now) != now]

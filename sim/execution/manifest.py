@@ -16,7 +16,7 @@ from scenarios.files import named_code
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.charges import charge_ends
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import NamedBuild
 from sim.execution.versions import versions
 from sim.network.books import books_of
 from sim.trace.digest import digests
@@ -24,7 +24,7 @@ from statements import Statement, as_json
 
 
 def manifest_of(
-    builds: BuildSequence,
+    named: NamedBuild,
     simulation: Simulation,
     tables: Mapping[str, pa.Table],
     status: str,
@@ -36,8 +36,7 @@ def manifest_of(
 
     It may have come to ``nothing``. What a user is warned of stands there in words.
     """
-    built = builds.last
-    fork = {} if builds.fork is None else {"fork": builds.fork}
+    built = named.build
     scenario = built.scenario
     sizes = built.learner.architecture
     whole, timing = digests(tables)
@@ -47,7 +46,7 @@ def manifest_of(
     own = method if isinstance(method, OwnLearning) else None
     modules = RunningCode(named_code(scenario)).digests()
     return {
-        "name": builds.name,
+        "name": named.name,
         "status": status,
         "method": scenario.learning.method,
         "seed": scenario.seed,
@@ -56,11 +55,10 @@ def manifest_of(
         **({} if own is None else {"own_learning": True, "counts": dict(own.counts())}),
         **({"ended_by_method": why} if (why := simulation.ended_because) else {}),
         **more,
-        "identity": builds.identity,
-        **fork,
-        **({"code": builds.code} if builds.code else {}),
+        "identity": named.identity,
+        **({"code": named.code} if named.code else {}),
         **({"own_modules": modules} if modules else {}),
-        **({"checkpoints": builds.checkpoints} if builds.checkpoints else {}),
+        **({"checkpoints": named.checkpoints} if named.checkpoints else {}),
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,
         "spent": simulation.spending,
@@ -79,7 +77,7 @@ def manifest_of(
         **said_of(warnings),
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
-        "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it
+        "scenario": named.scenario_json,  # at the end, where a reader of the file looks for it
     }
 
 

@@ -43,7 +43,7 @@ from sim.execution import claim
 from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.checkpoint import JOURNAL, Checkpoint, how_to_restart
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
 from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
@@ -92,12 +92,11 @@ def run(
         else:
             built = build(scenario, shared.windows.find, plan_of=shared.plans.of)
         name = scenario.source_path.stem if scenario.source_path else "scenario"
-        builds = BuildSequence(built, name=name)
-        return run_builds(builds, place, checkpoint_every_s, shared, observers)
+        return run_build(NamedBuild(built, name), place, checkpoint_every_s, shared, observers)
 
 
-def run_builds(
-    builds: BuildSequence,
+def run_build(
+    named: NamedBuild,
     place: Path | None,
     checkpoint_every_s: float,
     cache: RunCache | None,
@@ -107,25 +106,22 @@ def run_builds(
     with claim.locked(place), collected_seldom():
         if place is not None:
             with claim.as_run_failure(place):
-                before = claim.manifest_before(place, builds)
+                before = claim.manifest_before(place, named)
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
-                Checkpoint(place, builds.identity).remove()
+                Checkpoint(place, named.identity).remove()
                 return stored(place, before)
             claim.check_writable(place)
         with nullcontext() if place is None else Live(place) as live:
-            return Run(builds, place, checkpoint_every_s, cache, observers, live).execute()
+            return Run(named, place, checkpoint_every_s, cache, observers, live).execute()
 
 
 class Run(Observer):
-    """One execution of a sequence of builds; ``built`` is the one that it ends with.
-
-    A ``player`` decides in place of the method's own agent.
-    """
+    """One execution of a build; a ``player`` decides in place of the method's own agent."""
 
     def __init__(
         self,
-        builds: BuildSequence,
+        named: NamedBuild,
         place: Path | None,
         checkpoint_every_s: float,
         cache: RunCache | None = None,
@@ -133,31 +129,28 @@ class Run(Observer):
         live: Live | None = None,
         player: Agent | None = None,
     ) -> None:
-        self.builds = builds
-        self.built = builds.last
+        self.named = named
+        self.built = built = named.build
         self.place = place
         self.cache = cache
-        first = builds.first
         if cache is not None:
-            cache.serve(first.learner)
+            cache.serve(built.learner)
         self.checkpoint: Checkpoint | None = None
-        journal = builds.journal.until(math.inf)  # its own: builds may be run more than once
+        journal = Journal()
         if place is not None:
             with claim.as_run_failure(place):
                 self._is_new = claim.is_free(place)
-                self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
-                journal = self.checkpoint.load(first.learner.values, journal, builds.saved)
-                first.learner.replies.folder = self.checkpoint.replies
+                self.checkpoint = Checkpoint(place, named.identity, checkpoint_every_s)
+                journal = self.checkpoint.load(built.learner.values)
+                built.learner.replies.folder = self.checkpoint.replies
         # Where nothing is measured there are no checkpoints, and no digests to compare.
-        measures = first.learner.measures or self.built.learner.measures
-        self._is_replayed = measures or bool(journal.digest)
+        self._is_replayed = built.learner.measures
         trace = Trace(
             None if place is None else place / claim.SPILLED,
             replayed=place is None or self._is_replayed,
         )
         followers = (self, *observers)
-        switches = builds.switches
-        self.simulation = Simulation(first, journal, trace, followers, switches, player)
+        self.simulation = Simulation(built, journal, trace, followers, player)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
@@ -339,7 +332,7 @@ class Run(Observer):
         if simulation.journal.differs(number, simulation.digest):
             before = simulation.journal.saved_with
             raise SimulationError(
-                replay_differs(number, before, self._with, self.place, list(self.builds.code))
+                replay_differs(number, before, self._with, self.place, list(self.named.code))
             )
         if self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
@@ -394,7 +387,7 @@ class Run(Observer):
         nothing = came_to_nothing(tables, self.built, self.simulation, guess) if complete else None
         warnings = warnings_of(tables, self.built, nothing, self.simulation) if complete else []
         manifest = manifest_of(
-            self.builds,
+            self.named,
             self.simulation,
             tables,
             ended,
@@ -429,7 +422,7 @@ class Run(Observer):
                 results = None if self.cache is None else self.cache.results
                 write_final_model(place, self.built, self.simulation, results)
             if complete and learner.measures:
-                # For forks, wherever the run was saved on its way.
+                # Everything that was measured, wherever the run was saved on its way.
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
         self._count_reuse(manifest)  # now that the last of it is done

@@ -69,9 +69,7 @@ def export(
     """
     if to in REMOVED and to not in FORMATS.names():
         now = Other(said=REMOVED[to])
-        raise InputError.of_option(
-            f"--to {to}", Code.UNSUPPORTED, "is no export format any more", now
-        )
+        raise InputError.of_option(f"--to {to}", Code.UNSUPPORTED, "is gone", now)
     with as_input(option=f"--to {to}"):
         writer = FORMATS.find(to)
     source = read_sweep(folder) if is_sweep(folder) else _loaded(folder, checkpoints)

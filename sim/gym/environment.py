@@ -21,7 +21,7 @@ from learning.requests.decide import Observation
 from scenarios import Scenario
 from sim.engine.setup import build
 from sim.errors import InputError, as_input
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import NamedBuild
 from sim.execution.result import Result
 from sim.execution.window_cache import WindowCache
 from sim.facts.observer import Observer
@@ -70,13 +70,13 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         self._weights = weights_of(reward, trains=loaded.learning.train)
         self._scenario = _measuring(loaded) if self._weights.accuracy else loaded
         self._windows = WindowCache(None)
-        self._builds: OrderedDict[int, BuildSequence] = OrderedDict()
+        self._builds: OrderedDict[int, NamedBuild] = OrderedDict()
         self._seeds = _whole_numbers(seeds)
         self._turn = 0
         self._seed = self._scenario.seed
         self._episode: Episode | None = None
         self.result: Result | None = None
-        self.clients = tuple(cluster.name for cluster in self._built().first.plan.clusters)
+        self.clients = tuple(cluster.name for cluster in self._built().build.plan.clusters)
         self.action_space = spaces.MultiBinary(len(self.clients) + 1)
         self.observation_space = spaces.Box(0.0, 1.0, (size(len(self.clients)),), np.float32)
 
@@ -166,12 +166,12 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         self._turn += 1
         return seed
 
-    def _built(self) -> BuildSequence:
+    def _built(self) -> NamedBuild:
         """Return the build of the present seed: with its plan and its links, of all its runs."""
         found = self._builds.get(self._seed)
         if found is None:
             scenario = self._scenario.model_copy(update={"seed": self._seed})
-            found = BuildSequence(build(scenario, self._windows.find), name="gym")
+            found = NamedBuild(build(scenario, self._windows.find), "gym")
             self._builds[self._seed] = found
         self._builds.move_to_end(self._seed)
         while len(self._builds) > KEPT_BUILDS:

@@ -14,7 +14,7 @@ from greenlet import getcurrent, greenlet
 from learning.requests.decide import Decision, Observation
 from learning.values.reuse import Reuse
 from sim.errors import Interrupted
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import NamedBuild
 from sim.execution.result import Result
 from sim.execution.running import Run
 from sim.facts.observer import Observer
@@ -26,10 +26,10 @@ class Episode:
     ``result`` is that of the run when it has ended. It goes on in the thread that began it alone.
     """
 
-    def __init__(self, builds: BuildSequence, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, named: NamedBuild, observers: Sequence[Observer] = ()) -> None:
         # What is counted is of one run, also where several have the same build.
-        builds.first.learner.values.reuse = Reuse()
-        run = Run(builds, None, math.inf, observers=observers, player=self._ask)
+        named.build.learner.values.reuse = Reuse()
+        run = Run(named, None, math.inf, observers=observers, player=self._ask)
         self.simulation = run.simulation
         self.result: Result | None = None
         self._run = greenlet(run.execute)

@@ -17,20 +17,12 @@ from sim.plan.contact_columns import ContactColumns
 
 
 class Edges:
-    """Tells once of each contact that opens or closes, when it is asked what has happened by now.
-
-    It follows the contacts of one plan, and from a fork on those of another.
-    """
+    """Tells once of each contact that opens or closes, when asked what has happened by now."""
 
     def __init__(self, facts: Facts, contacts: ContactColumns) -> None:
         self._facts = facts
         self._contacts = contacts
         self._told_s = -math.inf
-
-    def follow(self, contacts: ContactColumns, from_s: float) -> None:
-        """Tell of what happens from now on by another plan."""
-        self.tell(math.nextafter(from_s, -math.inf))
-        self._contacts = contacts
 
     def tell(self, by_s: float) -> None:
         """Tell of what has happened by a time, and was not told of yet."""

@@ -43,8 +43,8 @@ class Shared:
 class Endpoint:
     """What the steps of one client's chains share, whichever chain they are of.
 
-    Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; the rules
-    of now, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
+    Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; its
+    rules, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
     which the devices have sent to the server. It ``has_fast_path`` where it is that of one device
     that is always there, and nothing fails or waits. Some is ``shared`` with other clients.
     """
@@ -66,21 +66,9 @@ class Endpoint:
         self.payloads = shared.payloads
         self._measure = shared.measure
         self.ledger = Ledger(devices.cluster.devices, shared.topology)
-        self.faults = self._drawn_by(rules)
+        self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
-        self.has_fast_path = self._has_nothing_special()
-
-    def _drawn_by(self, rules: Rules) -> LinkFaults | None:
-        return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
-
-    def under(self, rules: Rules) -> None:
-        """Plan later steps by other rules; what is planned ends as it was planned."""
-        before = self.faults
-        self.faults = self._drawn_by(rules)
-        if self.faults is not None and before is not None:
-            self.faults.continue_from(before)
-        self.rules = rules
         self.has_fast_path = self._has_nothing_special()
 
     @property

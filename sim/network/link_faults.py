@@ -64,19 +64,14 @@ class LinkFaults:
         self._legs: Counter[tuple[object, ...]] = Counter()
         self._messages: Counter[tuple[object, ...]] = Counter()
 
-    def continue_from(self, before: LinkFaults) -> None:
-        """Continue the numbering of the legs after those of the earlier faults."""
-        self._legs = before._legs.copy()
-        self._messages = before._messages.copy()
-
-    def repeats(self, now_s: float) -> float:
-        """How many times a packet is sent on the average, by what holds now."""
-        packets = self._faults.at(now_s).packets
+    def repeats(self) -> float:
+        """How many times a packet is sent on the average."""
+        packets = self._faults.packets
         return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
 
-    def packets_of(self, payload: Payload, target: Node, now_s: float) -> tuple[int, int]:
+    def packets_of(self, payload: Payload, target: Node) -> tuple[int, int]:
         """Packets of a message to another satellite, and how many of them are sent again."""
-        held = self._faults.at(now_s)
+        held = self._faults
         size = float(payload.bytes)
         if held.packets is None or not size:
             return 1, 0
@@ -87,12 +82,12 @@ class LinkFaults:
         packets = np.ceil(np.array([size / held.packets.bytes])).astype(np.int64)
         return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
 
-    def draw(self, asked: Sending, beam: SessionBeam | None, now_s: float) -> LegFaults:
+    def draw(self, asked: Sending, beam: SessionBeam | None) -> LegFaults:
         """Decide which packets of a leg are lost, which uploads are corrupted.
 
         A leg without a ``beam`` takes no time, and loses nothing.
         """
-        held = self._faults.at(now_s)
+        held = self._faults
         leg = (self._cluster.name, asked.payload, asked.way, round(asked.session_s))
         number = self._legs[leg]
         self._legs[leg] += 1

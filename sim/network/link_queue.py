@@ -140,9 +140,8 @@ class LinkQueue:
         """Share of what is sent of a message that is not packets sent again."""
         if not self._between_satellites or endpoint.faults is None:
             return 1.0
-        now_s = self._clock.now
-        packets, again = endpoint.faults.packets_of(send.payload, send.target, now_s)
-        self._facts.resent(send, again, packets, now_s)
+        packets, again = endpoint.faults.packets_of(send.payload, send.target)
+        self._facts.resent(send, again, packets, self._clock.now)
         return packets / (packets + again)
 
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -29,41 +29,47 @@ from sim.network.mesh import Mesh
 from sim.network.mesh_reach import MeshReach
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
-from sim.network.relay import Relay, Relaying
-from sim.plan.isl import IslPlan
+from sim.network.relay import Relay
+from sim.plan.plan import Plan
+
+
+class Queues(NamedTuple):
+    """The queues of messages over links between devices, and of those between satellites."""
+
+    over_sidelinks: LinkQueue
+    over_isls: LinkQueue
 
 
 class Peers:
     """Answers to whom devices can send, and carries what they send.
 
-    ``sidelinks`` and ``isls`` are links between devices, and between satellites (None for none),
-    each kind with the queues of its messages; ``relay`` says whom others reach over the satellites.
+    ``sidelinks`` are links between devices (None for none), the ``plan`` has those between
+    satellites, and each kind has its queue; ``relay`` says whom others reach over the satellites.
     Where there is a ``mesh``, it carries all messages of satellites.
     """
 
     def __init__(
         self,
         clock: Clock,
-        clusters: Sequence[Cluster],
+        plan: Plan,
         nodes: Nodes,
         facts: MessageFacts,
         *,
-        over_sidelinks: LinkQueue,
-        over_isls: LinkQueue,
+        queues: Queues,
         relay: Relay,
+        sidelinks: Sidelinks | None = None,
         mesh: Mesh | None = None,
     ) -> None:
         self._clock = clock
-        self._clusters = clusters
+        self._clusters = plan.clusters
         self.nodes = nodes
         self._facts = facts
-        self._over_sidelinks = over_sidelinks
-        self._over_isls = over_isls
+        self._queues = queues
         self.relay = relay
         self._mesh = mesh
-        self._sidelinks: Sidelinks | None = None
-        self._isls: IslPlan | None = None
-        self._over_links: MeshReach | None = None
+        self._sidelinks = sidelinks
+        self._isls = isls = plan.isls
+        self._over_links = None if mesh is None or isls is None else MeshReach(isls)
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -93,22 +99,15 @@ class Peers:
             return (yield from self.relay.send(send))
         if links is not None and links.exists(send.source, send.target):
             always = links.openings(send.source, send.target)
-            return (yield from self._over_sidelinks.send(send, always))
+            return (yield from self._queues.over_sidelinks.send(send, always))
         if isls is not None and isls.windows(source, target).size:
             windows = isls.openings(source, target, self._clock.now)
-            return (yield from self._over_isls.send(send, windows))
+            return (yield from self._queues.over_isls.send(send, windows))
         why = self.relay.unreachable(source, target)
         if why:  # of devices without a relay the sidelinks that there are do not reach
             far = Reason.OUT_OF_RANGE if why is Reason.NO_RELAY and links is not None else why
             return Arrival(delivered=False, time_s=self._clock.now, reason=far)
         return (yield from self.relay.send(send))
-
-    def under(self, sidelinks: Sidelinks | None, isls: IslPlan | None, relaying: Relaying) -> None:
-        """Carry by other links and another relay what is sent from now on."""
-        self._sidelinks = sidelinks
-        self._isls = isls
-        self._over_links = None if self._mesh is None or isls is None else MeshReach(isls)
-        self.relay.policy = relaying
 
     def next_link(self, asked: NextLink) -> LinkWindow | None:
         """Return the window between two satellites that is open, or opens next; None for none."""
@@ -119,19 +118,18 @@ class Peers:
         """What the devices of a cluster have done by a time for other devices."""
         computing = self.nodes.computing
         serving_s = self.nodes.computed_s(cluster, by_s) if computing else None
-        queues = self._over_sidelinks, self._over_isls
-        over_sidelinks_s, over_isls_s = (queue.sending_s(cluster, by_s) for queue in queues)
+        over_sidelinks_s, over_isls_s = (queue.sending_s(cluster, by_s) for queue in self._queues)
         return PeerUse(serving_s, (over_sidelinks_s, over_isls_s))
 
     def settle_all(self, end_s: float) -> None:
         """Write which messages are still under way, as far as they got, when the run has ended."""
-        self._over_sidelinks.settle_all(end_s)
-        self._over_isls.settle_all(end_s)
+        for queue in self._queues:
+            queue.settle_all(end_s)
 
     def booked(self) -> Iterator[Booked]:
         """Yield the accounts of the payloads of all messages."""
-        yield from self._over_sidelinks.booked()
-        yield from self._over_isls.booked()
+        for queue in self._queues:
+            yield from queue.booked()
 
     def reach(self, cluster: Cluster, asked: Reach) -> Mask:
         """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.

@@ -62,18 +62,18 @@ class Relay:
         self._clock = clock
         self.sessions = sessions
         self._links = links
-        self.policy = policy
+        self._policy = policy
         self._waiting: dict[Access, list[_Message]] = {}
         self._payloads: dict[Access, int] = {}
 
     def unreachable(self, source: str, target: str) -> Reason:
         """Say why devices of one cluster cannot reach those of another now, if they cannot."""
         ends = self.sessions[source], self.sessions[target]
-        if self.policy == "none":
+        if self._policy == "none":
             return Reason.NO_RELAY
         if any(sessions.over for sessions in ends):
             return Reason.NO_CONTACT_LEFT
-        if self.policy == "contact" and not all(sessions.is_open for sessions in ends):
+        if self._policy == "contact" and not all(sessions.is_open for sessions in ends):
             return Reason.NOT_IN_CONTACT
         return Reason.NONE
 

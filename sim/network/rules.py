@@ -1,4 +1,4 @@
-"""Rules: what holds for one client from a time on, as a build says; they never change."""
+"""Rules: what holds for one client, as a build says."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from sim.plan.contact_columns import PlannedSessions
 class Rules:
     """What holds for one client: its sessions, how its devices compute and send, what fails.
 
-    A fork gives every client new rules. A chain that goes on then, and a disconnected phase, end by
-    the rules under which they began. ``closing`` says whom a chain with uploads waits for,
+    ``closing`` says whom a chain with uploads waits for,
     ``cut_transfers`` what becomes of a transfer that a contact cuts off, ``faults`` what goes wrong
     on the link (None: nothing).
     """

@@ -13,7 +13,6 @@ from sim.devices.energy import Use
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
-from sim.network.rules import Rules
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names
 
@@ -28,12 +27,6 @@ class ServiceLink:
         self.endpoint = endpoint
         self._sessions = sessions
         self._going_on: list[Chain] = []
-
-    def under(self, rules: Rules) -> None:
-        """Plan later chains by other rules; those under way end as they were planned."""
-        for chain in self._going_on:
-            chain.in_arrays()  # by the rules under which it began
-        self.endpoint.under(rules)
 
     @property
     def busy(self) -> bool:

@@ -16,10 +16,8 @@ import simpy
 
 from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
-from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import LAST_BITS_S, PlannedSession
-from statements import Code, Other, Statement
 
 Wanted = Callable[[], bool]
 """Whether an actor would use a session that begins now."""
@@ -69,7 +67,7 @@ class ClusterSessions:
         self._begun = 0
         self._open: int | None = None
         self._contact: int | None = None
-        self._expected: object | None = None  # the event at which the next session begins
+        self._expected = False  # whether an event is to come at which the next session begins
         self._waiting: list[_Waiter] = []
         self._handed_out: dict[str, int] = {}
         self._handed_s: dict[str, float] = {}
@@ -89,14 +87,14 @@ class ClusterSessions:
 
     # Edges of contacts: looked up, or as events.
 
-    def _come_to_now(self, *, this_instant: bool = True) -> None:
+    def _come_to_now(self) -> None:
         """Open the session that goes on now, if no event did; its next edge is one from now on.
 
-        ``this_instant`` counts what begins now, unless the event for it is still to come.
+        What begins now counts, unless the event for it is still to come.
         """
         if self._open is not None:
             return
-        self._count_begun(this_instant=this_instant and self._expected is None)
+        self._count_begun(this_instant=not self._expected)
         if not self._begun:
             return
         planned, now_s, latest = self.planned, self._clock.now, self._begun - 1
@@ -139,18 +137,15 @@ class ClusterSessions:
             self._wake(self._waiting, None)
             return
         start_s = starts_s[self._begun]
-        if self._expected is not None or not (self._waiting or start_s == self._clock.now):
+        if self._expected or not (self._waiting or start_s == self._clock.now):
             return
-        self._expected = expected = object()
+        self._expected = True
+        self._at(start_s, self._begin_expected)
 
-        def begin() -> None:
-            if expected is not self._expected:  # another one comes instead
-                return
-            self._expected = None
-            if self._open is None:  # else that ends now, and then this one begins
-                self._begins()
-
-        self._at(start_s, begin)
+    def _begin_expected(self) -> None:
+        self._expected = False
+        if self._open is None:  # else that ends now, and then this one begins
+            self._begins()
 
     def _begins(self) -> None:
         """Open a session for those who wait and want it; let the others wait for the next one."""
@@ -177,7 +172,7 @@ class ClusterSessions:
 
     def _expect_again(self) -> None:
         """Expect the next session behind those that nobody wanted, which have passed by."""
-        if self._open is not None or self._expected is not None:
+        if self._open is not None or self._expected:
             return
         self._begun = bisect_left(self.planned.starts_s, self._clock.now, self._begun)
         for one in self._waiting:
@@ -260,46 +255,6 @@ class ClusterSessions:
         else:
             self._expect_again_in(waiter)
 
-    def replan(self, sessions: PlannedSessions) -> None:
-        """Take over a plan that begins with the sessions that have begun.
-
-        Raises InputError where an actor knows already that no contact is left.
-        """
-        self._come_to_now(this_instant=False)
-        waits_for_s = self._next_s
-        if self.planned.starts_s[: self._begun] != sessions.starts_s[: self._begun]:
-            raise InputError(
-                Statement.of(
-                    Code.UNSUPPORTED,
-                    "",
-                    "cluster {client!r} has a session in parts by then (one that lasts all of the "
-                    "run, or orbit.max_session_s), and the plan from then on has other parts",
-                    Other(said="start another run"),
-                    client=self.cluster.name,
-                )
-            )
-        self.planned = sessions
-        if not self._none_left and self.exhausted:
-            raise InputError(
-                Statement.of(
-                    Code.WRONG_VALUE,
-                    "",
-                    "cluster {client!r} has had its last contact by then",
-                    Other(said="name a time before its last one begins"),
-                    client=self.cluster.name,
-                )
-            )
-        if waits_for_s != self._next_s:
-            self._expected = None
-        # What is open is ended first.
-        if self._open is None:
-            self.expect()
-
-    @property
-    def _next_s(self) -> float | None:
-        """When the first session begins that is to come; None for none."""
-        return None if self._none_left else self.planned.start_s(self._begun)
-
     @property
     def _none_left(self) -> bool:
         """Whether all sessions have begun that events or looks have come to."""
@@ -341,7 +296,7 @@ class ClusterSessions:
         What was asked for in an earlier one has come to its end in this one.
         """
         place = self._open
-        if place is None and self._expected is None:  # looked up, as nobody uses it
+        if place is None and not self._expected:  # looked up, as nobody uses it
             begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
             if begun >= 0 and self._clock.now < self.planned.end_s(begun):
                 place = begun
@@ -358,7 +313,7 @@ class ClusterSessions:
             return due() if due is not None else None
         if self._open is not None and self._handed_out.get(actor) != self._open:
             return self._clock.now
-        return self._next_s
+        return None if self._none_left else self.planned.start_s(self._begun)
 
     def current_contact_id(self) -> int | None:
         """Return which contact is open, or was and its last bits have just arrived.

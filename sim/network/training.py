@@ -210,7 +210,7 @@ def _latest_s(
         capacity_bits = alone.delivered_bits(latest_s)
     bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), (k,)) * 8
     if endpoint.faults is not None:
-        bits = bits * endpoint.faults.repeats(endpoint.clock.now)
+        bits = bits * endpoint.faults.repeats()
     senders = int(everybody(behind.who, k).sum())
     spare_bits = np.maximum(capacity_bits - bits * session.to_server.crowding(senders), 0.0)
     return np.minimum(latest_s, alone.completion_time_s(spare_bits))

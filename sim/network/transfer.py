@@ -162,7 +162,7 @@ class Transfer:
             assert self.session is not None  # of which it is a part
             begins_s = self.session.start_s
             sending = Sending(self.way, self.name, begins_s, self.who, self.left, self.personal)
-            self.struck = endpoint.faults.draw(sending, self.beam, endpoint.clock.now)
+            self.struck = endpoint.faults.draw(sending, self.beam)
         in_time = self.who & (self.arrival_s <= session.end_s)
         arrival_s = session.in_service_s(self.arrival_s)
         self.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import orbit
 from learning.requests.cluster import Cluster
-from sim.devices.chance import FaultsUntilFork
 from sim.devices.faults import Faults, faults_of
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, feeder_plan
@@ -55,9 +54,9 @@ class Plan:
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
     they do, or "" where they do to stations, over the passes of the ``feeder``. A session lasts at
-    most ``longest_session_s`` (None: unless it lasts all of the run, any time); before
-    a fork the plan had ``span_before_s``. Each of the servers, which are the ``satellites`` of the
-    contacts, serves so many clients ``at_a_time``, None for any number.
+    most ``longest_session_s`` (None: unless it lasts all of the run, any time). Each of the
+    servers, which are the ``satellites`` of the contacts, serves so many clients ``at_a_time``,
+    None for any number.
     """
 
     start: datetime
@@ -75,7 +74,6 @@ class Plan:
     server: str = ""
     feeder: FeederPlan | None = None
     longest_session_s: float | None = None
-    span_before_s: float = math.inf
     at_a_time: tuple[int | None, ...] = ()
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
@@ -85,12 +83,7 @@ class Plan:
         """
         if self.mesh is not None:
             return self.mesh[cluster.name]
-        return in_parts(self.passes(cluster), self.longest_session_s, self.shortest_span_s)
-
-    @property
-    def shortest_span_s(self) -> float:
-        """The span of this plan, or of one before a fork whose sessions have begun."""
-        return min(self.stop_s, self.span_before_s)
+        return in_parts(self.passes(cluster), self.longest_session_s, self.stop_s)
 
     @property
     def longest_gap_s(self) -> float:
@@ -119,18 +112,17 @@ class Plan:
 def make_plan(
     world: World,
     find: Find = find_windows,
-    before: FaultsUntilFork | None = None,
     needs_isl: Sequence[str] = (),
     *,
     all_served: bool = True,
 ) -> Plan:
     """Return the plan; raise InputError for a cluster that is never seen, or cannot be served.
 
-    ``find`` looks for the windows, ``before`` says what faults held until a fork. Of planes whose
+    ``find`` looks for the windows. Of planes whose
     rings the method needs (``needs_isl``) one satellite has to be served, and none where it needs
     links between planes, or where not ``all_served`` need be.
     """
-    served = served_passes(world, find, before)
+    served = served_passes(world, find)
     clusters = world.sites.clusters
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
     over_links = isls if world.topology.route == "mesh" else None
@@ -161,7 +153,7 @@ def make_plan(
         constellation=served.constellation,
         topology=served.topology,
         sky=_sky(served, devices),
-        faults=faults_of(world, clusters, served.outages, served.span_s, before),
+        faults=faults_of(world, clusters, served.outages, served.span_s),
         isls=isls,
         mesh=None if over_links is None else _mesh(world, contacts, over_links, feeder),
         server=_server(world),

@@ -12,7 +12,6 @@ import numpy as np
 import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
-from sim.devices.chance import FaultsUntilFork
 from sim.devices.outages import Outages, outages_of
 from sim.plan.outage_cuts import Look, cut, cut_at
 from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
@@ -79,16 +78,11 @@ class ServedPasses(WorldPasses):
         return float(self.service.start_s[number]), float(self.service.end_s[number])
 
 
-def served_passes(
-    world: World, find: Find = find_windows, before: FaultsUntilFork | None = None
-) -> ServedPasses:
-    """Return who sees and who serves whom in a scenario; ``find`` looks for the windows.
-
-    ``before`` says what faults held until a fork.
-    """
+def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
+    """Return who sees and who serves whom in a scenario; ``find`` looks for the windows."""
     check_plan(world, WINDOW_BYTES)
     passes = passes_of(world, find)
-    outages = outages_of(world, passes.servers, passes.start, passes.span_s, before)
+    outages = outages_of(world, passes.servers, passes.start, passes.span_s)
     if world.orbit.source == "slots":
         return _served_in_slots(passes, outages)
     if not world.topology.in_orbit:

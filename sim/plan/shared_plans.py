@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from learning.rng import Draws, draws_so_far, note_drawn
-from sim.devices.chance import FaultsUntilFork
 from sim.plan.plan import Plan, make_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
@@ -31,13 +30,10 @@ class Plans:
         self,
         world: World,
         find: Find = find_windows,
-        before: FaultsUntilFork | None = None,
         needs_isl: Sequence[str] = (),
     ) -> Plan:
         """Return the plan as :func:`sim.plan.plan.make_plan` does."""
         self.was_kept = False
-        if before is not None:
-            return make_plan(world, find, before, needs_isl)
         alike = world.scenario.model_dump_json(exclude=set(APART))
         key = alike, str(world.scenario.source_path), tuple(needs_isl)
         if self.of_last is not None and key == self._key:
@@ -47,5 +43,5 @@ class Plans:
         else:
             self.of_last = None  # frees its memory before another one takes some
             self._draws = draws_so_far() or Draws()
-            self._key, self.of_last = key, make_plan(world, find, None, needs_isl)
+            self._key, self.of_last = key, make_plan(world, find, needs_isl)
         return self.of_last

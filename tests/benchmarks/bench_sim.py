@@ -17,7 +17,7 @@ from stopwatch import timed, watching
 import scenarios
 import sim
 from sim.engine.setup import build
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import NamedBuild
 from sim.execution.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
@@ -97,7 +97,7 @@ def bare_timeouts(count: int) -> float:
 def many_cities() -> None:
     """Print plan and run times, rows, and the ratio to SimPy alone."""
     planned_s, built = timed(lambda: build(scenario(cities(CITIES, DEVICES), DAYS)))
-    took_s, result = timed(lambda: Run(BuildSequence(built), None, 10.0).execute())
+    took_s, result = timed(lambda: Run(NamedBuild(built), None, 10.0).execute())
     rows = sum(len(table) for table in result.tables.values())
     plain = bare_timeouts(rows)
     print(f"{CITIES} cities x {DEVICES} devices, {DAYS} days: {len(built.plan.contacts)} contacts")

@@ -60,7 +60,7 @@ def test_the_tutorial_shows_what_its_cells_return(site):
 FOUND = {
     "acquisition_s": "scenarios.html#stations",
     "learning.step_size": "scenarios.html#keys-learning",
-    "leomix fork": "commands.html#leomix-fork",
+    "leomix capacity": "commands.html#leomix-capacity",
     "gateway": "glossary.html#places-and-contacts",
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import scenarios
 from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer
 from tests.kit import learning as seam
-from tests.kit.network import BuildSequence, Run, build
+from tests.kit.network import NamedBuild, Run, build
 from tests.kit.small import merged
 
 NMOE: dict[str, Any] = {
@@ -57,7 +57,7 @@ def options(**changes: Any) -> dict[str, Any]:
 
 def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:
     """The method as a run leaves it, and the result of the run."""
-    run = Run(BuildSequence(build(scenario)), None, checkpoint_every_s=10.0)
+    run = Run(NamedBuild(build(scenario)), None, checkpoint_every_s=10.0)
     return run.simulation.method, run.execute()
 
 

@@ -171,7 +171,7 @@ def talk(
     clock = network.Clock()
     trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = network.Faults(1, network.NO_OUTAGES, churn, {}, **faults) if churn or faults else None
+    struck = network.Faults(1, network.Outages(), churn, {}, **faults) if churn or faults else None
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
     facts = Facts(trace)
     log = network.LegLog(facts)

@@ -224,10 +224,6 @@ def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
     for folder in (tmp_path / "s", *sorted((tmp_path / "s/points").iterdir())):
         assert "One seed" not in leomix("compare", folder).out
     assert said in leomix("compare", tmp_path / "s").out
-    parent = next((tmp_path / "s/points").iterdir())
-    fork = ("fork", parent, "--at", "2h", "--set", "compute.seconds_per_round=600", "--quiet")
-    assert leomix(*fork, "-o", tmp_path / "fork").status == 0
-    assert said in leomix("compare", parent, tmp_path / "fork").out
 
 
 @pytest.mark.parametrize("status", ["missing", "refused", "failed"])

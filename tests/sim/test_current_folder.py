@@ -60,7 +60,7 @@ COMMANDS = """
 list; list --schema; reproduce; contacts quickstart; link quickstart; validate s.yaml
 validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
 compare run timed; report run
-fork timed --at 700s --set compute.seconds_per_round=100 -o fork --quiet; show run --json; show run
+show run --json; show run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
 sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; compare sweep
 new mine.yaml

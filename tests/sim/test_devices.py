@@ -56,27 +56,6 @@ def test_what_a_gap_cuts_off_goes_on_in_the_next_one():
     assert rounds_in(devices, (600.0, 2400.0)) == [[3]]
 
 
-@pytest.mark.parametrize(
-    ("long_s", "short_s", "in_slots"), [(40.0, 20.0, False), (20.0, 8.0, True), (50.0, 30.0, True)]
-)
-def test_a_fork_that_changes_how_long_a_round_takes_leaves_of_it_what_was_done(
-    long_s, short_s, in_slots
-):
-    """Three quarters of a round stay three quarters, and the time that was computed stays too."""
-    devices = devices_of(seconds_per_round=40.0, pace_s=long_s if in_slots else None)
-    assert rounds_in(devices, (0.0, 0.75 * long_s)) == [[0]]
-    before_s = 0.75 * min(40.0, long_s)
-    assert devices.computed_s.tolist() == [before_s]
-    faster = compute(seconds_per_round=20.0, pace_s=short_s if in_slots else None)
-    devices.computing = network.Computing(faster)
-    # It was busy until the next contact: nothing is complete at once.
-    assert rounds_in(devices, (100.0, 100.0)) == [[0]]
-    assert devices.computed_s.tolist() == [before_s]
-    assert rounds_in(devices, (200.0, 200.0 + 0.2 * short_s)) == [[0]]
-    assert rounds_in(devices, (300.0, 300.0 + 0.05 * short_s)) == [[1]]
-    assert devices.computed_s.tolist() == pytest.approx([before_s + 0.25 * min(20.0, short_s)])
-
-
 @CHEAP
 @given(
     st.lists(SECONDS, min_size=1, max_size=4),

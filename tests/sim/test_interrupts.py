@@ -395,11 +395,10 @@ def test_a_folder_that_may_not_be_written_to_is_wrong_input(leomix, disk, tmp_pa
     cut(slots(learning={"train": False}), stopped, 12)
     line = ("run", written(tmp_path, TIMED), "--quiet", "--no-cache", "-o")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    fork = ("fork", runs["slots-timing"], "--at", "600", "--quiet", "-o", disk / "fork")
     sweep = ("sweep", line[1], "-p", "seed=1,2", "--quiet", "-o", disk / "sweep")
     again = (*line, stopped, "--resume")
     report = ("report", complete)
-    for command in ((*line, disk / "new"), again, report, fork, sweep):
+    for command in ((*line, disk / "new"), again, report, sweep):
         status, _, err = leomix(*command)
         assert (status, err.count("\n"), str(disk) in err) == (2, 1, True), (command, err)
     assert leomix(*line, complete, "--resume").status == 0  # there is nothing to write

@@ -238,17 +238,6 @@ def test_a_session_of_many_satellites_that_never_ends_goes_on():
     assert result.transfers.contact_id.nunique() > 10  # over handovers
 
 
-def test_a_fork_goes_on_in_a_session_that_never_ends(tmp_path):
-    sim.run(under(GEO), tmp_path / "whole")
-    fork = sim.fork(tmp_path / "whole", 86400.0, {"stop.days": 3}, tmp_path / "fork")
-    before = sim.load(tmp_path / "whole").transfers
-    assert fork.manifest["status"] == "complete"
-    early = before[before.end_s < 86400].shape[0]
-    assert (fork.transfers.end_s < 86400).sum() == early
-    # A session that has begun ends as it was planned, where the run did.
-    assert 1.99 * 86400 < fork.transfers.end_s.max() <= 2 * 86400
-
-
 @given(st.data())
 def test_parts_are_the_whole_and_none_is_too_long(data):
     sizes = st.integers(1, 40_000)

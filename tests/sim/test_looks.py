@@ -19,13 +19,13 @@ import scenarios
 from tests.kit.folders import Each
 from tests.kit.learning import Payload, Upload
 from tests.kit.network import (
-    BuildSequence,
     Clients,
     Contacts,
     Edges,
     HopKinds,
     HopLog,
     MeshMessage,
+    NamedBuild,
     PayloadList,
     Route,
     Run,
@@ -103,7 +103,7 @@ class Looked:
     def __init__(self, built, numbers=()):
         self.digests = []
         self._numbers = frozenset(numbers)
-        run = self._run = Run(BuildSequence(built), None, 10.0, observers=[Each(self.look)])
+        run = self._run = Run(NamedBuild(built), None, 10.0, observers=[Each(self.look)])
         self.manifest = run.execute().manifest
         self.digests.append(run.simulation.digest())
 

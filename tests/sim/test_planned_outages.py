@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -246,17 +247,16 @@ def test_a_timetable_of_slots_has_outages_by_name():
     assert plan.cycles == 3
 
 
-def test_a_run_that_is_forked_on_monday_has_a_failure_on_tuesday(tmp_path):
+def test_until_a_dated_outage_begins_a_run_is_the_one_without_it():
     timing = {"learning": {"train": False, "method": "synchronous"}}
-    parent = sim.run(orbit(**timing), tmp_path / "parent")
-    planned = "[{cluster: North, from_hours: 20, to_hours: 30}]"
-    late = sim.fork(tmp_path / "parent", 18 * 3600.0, {"faults.planned": planned})
+    planned = [{"cluster": "North", "from_hours": 20, "to_hours": 30}]
+    whole, late = (sim.run(orbit(**timing, faults=f)) for f in ({}, {"planned": planned}))
     rise_s, north = (late.contacts[key] for key in ("rise_s", "cluster"))
     assert not ((north == "North") & (rise_s >= 20 * 3600) & (rise_s < 30 * 3600)).any()
-    whole = parent.contacts
-    kept = whole[(whole.rise_s < 18 * 3600)].rise_s
-    assert late.contacts[late.contacts.rise_s < 18 * 3600].rise_s.tolist() == kept.tolist()
     assert (late.events.cause == "planned outage").sum() == 1
+    for name, time in (("contacts", "set_s"), ("transfers", "end_s"), ("metrics", "time_s")):
+        before = [run.tables[name].filter(pc.field(time) < 20 * 3600) for run in (whole, late)]
+        assert before[0].num_rows > 2 and before[0].equals(before[1]), name
 
 
 CSV = """# from the operator

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import leomix
 import sim
 import sim.export
 from tests.kit import tiny_checkpoints as tiny
@@ -274,12 +273,9 @@ def test_a_cut_run_stores_no_frozen_weights_and_ends_as_if_never_cut(both, place
     after = sim.run(scenario(place), folder, resume=True)
     assert after.manifest["trace_sha256"] == run.manifest["trace_sha256"]
     assert held(folder) == held(run.folder)
-    fork = leomix.fork(run.folder, run.manifest["simulated_s"] / 2, {}, place / "fork")
-    assert fork.manifest["trace_sha256"] == run.manifest["trace_sha256"]
-    assert same(fork.model(), run.model())
 
 
-def test_neither_resume_nor_fork_takes_a_changed_checkpoint(both, place, tmp_path):
+def test_no_resume_takes_a_changed_checkpoint(both, place, tmp_path):
     """It is named; and nothing is trained."""
     folder = cut(copied(place, tmp_path), tmp_path / "cut", both[0].manifest["events"] // 2)
     done = sim.run(scenario(tmp_path), tmp_path / "done").folder
@@ -292,8 +288,6 @@ def test_neither_resume_nor_fork_takes_a_changed_checkpoint(both, place, tmp_pat
             sim.run(scenario(tmp_path), run, resume=True)
         assert str(caught.value).startswith(f"{run}: holds a run from before {file.parent} changed")
         assert "\n" not in str(caught.value)
-    with pytest.raises(sim.InputError, match=f"the same run now: {file.parent} has changed"):
-        sim.fork(done, 700.0, {}, tmp_path / "fork")
 
 
 def test_a_cache_keeps_what_was_trained_and_gives_the_same_folder(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from tests.kit.folders import cut, limited
-from tests.kit.network import BuildSequence, Run, build
+from tests.kit.network import NamedBuild, Run, build
 from tests.kit.records import (
     BLOCK,
     COLUMNS,
@@ -191,7 +191,7 @@ def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
     scenario = orbit(stop={"days": 3}, link=link, learning=learning)
     found = []
     for legs in (1, 7, 10**9):
-        run = Run(BuildSequence(build(scenario)), None, 10.0)
+        run = Run(NamedBuild(build(scenario)), None, 10.0)
         with limited(legs_of_a_block=legs):
             tables = run.execute().tables
         found.append((digests(tables), run.simulation.digest()))

@@ -39,7 +39,7 @@ class World(NamedTuple):
 WORLDS = {
     "run": World(
         RUN,
-        (*SHOW, *EXPORT, *TRAINED, "fork run --at 600 -o out --quiet --no-cache"),
+        (*SHOW, *EXPORT, *TRAINED),
         ("page.html", "out", "run/report.html", "run/export/csv", "run/.report.html.part"),
     ),
     "timing": World(f"{RUN} --set learning.train=false", (*SHOW, *EXPORT)),
