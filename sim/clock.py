@@ -153,9 +153,14 @@ class Clock:
         self.stopped = True
 
     @property
+    def next_s(self) -> float:
+        """When the next event is, inf if there is none."""
+        return self._timeline.peek()
+
+    @property
     def exhausted(self) -> bool:
         """Whether nothing is left that could happen."""
-        return self._timeline.peek() == math.inf
+        return self.next_s == math.inf
 
     def run(self, until_s: float, each_event: Callable[[int], None]) -> None:
         """Process events up to and including ``until_s``; call ``each_event`` after each one.
@@ -180,7 +185,10 @@ class Clock:
 
     def _guard(self, name: str, process: Process) -> Process:
         try:
-            return (yield from process)
+            yield from process
+            # That it has ended is no event: a process that has less to tell, as the run ends
+            # sooner, would shift the numbers of all that follow.
+            yield self.event()
         except KeyboardInterrupt as interrupt:
             self._broken = interrupt
             raise

@@ -267,6 +267,7 @@ class EnhancedEmsFl(EmsFl):
 
     colour = "#009e73"
     Options: ClassVar[type] = EnhancedOptions
+    traits: ClassVar[Traits] = replace(EmsFl.traits, tunes_at_the_end=True)
 
     def mask(self, cycle: int) -> str | None:
         """Return the mask of the options, and None in the last cycles.

@@ -34,7 +34,9 @@ class Traits:
     where it takes steps on whole matrices, ``download`` where the server's changes are of any rank.
     With ``trains_at_server`` devices need no memory. With ``trains_in_gaps`` devices train as many
     rounds between two contacts as there is time for, up to ``learning.rounds.per_gap_max``; so they
-    do where its option ``gap_option`` is ``gaps``. With ``own_learning`` it learns by itself, and
+    do where its option ``gap_option`` is ``gaps``. With ``tunes_at_the_end`` the last
+    ``learning.gate_tuning_cycles`` cycles before the stop are others than those before them, so
+    that a run cannot be extended. With ``own_learning`` it learns by itself, and
     the scenario's model is not made (:class:`~learning.methods.own_learning.OwnLearning`).
 
     Rounds: ``waits_for_all`` where it cannot do without any device, so that
@@ -62,6 +64,7 @@ class Traits:
     uses_optimizer: bool = True
     trains_at_server: bool = False
     trains_in_gaps: bool = False
+    tunes_at_the_end: bool = False
     gap_option: str = ""
     own_learning: bool = False
     waits_for_all: bool = False

@@ -72,6 +72,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
         **_over_mesh(tables, manifest),
+        "kept_bytes": manifest.get("kept_bytes"),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),

@@ -82,7 +82,7 @@ class Progress:
             self._note_spending(self._clock.now)
         wanted = self._world.stop.accuracy
         reached = wanted is not None and accuracy >= wanted
-        if reached or self._ended_early:
+        if reached or self.is_over:
             self._clock.stop()
 
     @property
@@ -110,7 +110,8 @@ class Progress:
             self._clock.after_this_instant("evaluation", self.evaluate)
 
     @property
-    def _ended_early(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether as many cycles or rounds are complete as the run is to have."""
         stop = self._world.stop
         if stop.cycles is not None and self.cycle >= stop.cycles:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ class Simulation:
         self.journal = journal
         self._observers = observers
         self._ended_at_s: float | None = None
+        self._last_known_s = math.inf
         plan = build.plan
         self.invariants = Invariants(plan, method.learner, lambda: self.end_s)
         # Invariants come last, so that a row that violates one is recorded and shown first.
@@ -87,8 +89,8 @@ class Simulation:
             return request.default
         return self.journal.answer(actor, request.name, self.clock.now, request.compute)
 
-    def run(self) -> None:
-        """Run to the end."""
+    def run(self, before_end: Callable[[], None] = lambda: None) -> None:
+        """Run to the end; call ``before_end`` when time is over and nothing is concluded yet."""
         for observer in self._observers:
             observer.started(self.build.plan.start)
         try:
@@ -99,11 +101,15 @@ class Simulation:
             raise self.clock.failed("the start", error) from error
         announce(self.build.plan, self.clock, self._facts)
         self.clients.open_sessions()
-        self._progress.follow(self.clients.planned)
+        planned = self.clients.planned
+        last_ones_s = [own.start_s(len(own) - 1) for own in planned if len(own) > 1]
+        self._last_known_s = min(last_ones_s, default=math.inf)
+        self._progress.follow(planned)
         self._actors.start()
         if self.build.scenario.learning.evaluate_every_hours:
             self.clock.start("evaluation", self._progress.periodic(self.build.plan.stop_s))
         self.clock.run(self.build.plan.stop_s, self._event)
+        before_end()
         self._finish()
 
     def _event(self, number: int) -> None:
@@ -129,6 +135,14 @@ class Simulation:
         """
         evaluator = self.evaluator.beside(Facts(self.trace))
         return partial(self._progress.conclude, self.clock.now, evaluator)
+
+    @property
+    def is_near_its_end(self) -> bool:
+        """Whether what happens next may rest on when the run stops.
+
+        That is from when the first client begins the last of its sessions: it may ask for the next.
+        """
+        return self._progress.is_over or self.clock.next_s >= self._last_known_s
 
     @property
     def end_s(self) -> float:

@@ -1,11 +1,13 @@
 """What a run is resumed from: its journal, and the tensors that are still in use, by key."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,13 @@ from sim.trace.digest import json_digest
 from statements import Code, Other, sentence, statement_of
 
 CHECKPOINT = "checkpoint"
+EXTENSION = "extension"
+"""What a complete run keeps, to be extended from: a checkpoint from before it felt its end."""
 JOURNAL = "journal.json"
 VALUES = "values"
 REPLIES = "replies"
+ABOUT = ("identity", "besides_stop", "stop", "values")
+"""What is said of a checkpoint beside its journal."""
 KEY = re.compile("[0-9a-f]+")
 """Names of values: anything else could lead out of their folder."""
 
@@ -32,6 +38,7 @@ KEY = re.compile("[0-9a-f]+")
 class Checkpoint:
     """The resumable state of a run in ``folder``, saved every so many seconds.
 
+    It is ``of`` a run, by its ``identity``, by what that is ``besides_stop``, and by its ``stop``.
     A method that learns by itself keeps its results in the folder ``replies`` as they are made.
 
     Of runs that go on by turns in one process each one saves the more seldom: all together they
@@ -39,18 +46,26 @@ class Checkpoint:
 
     The journal on the disk refers only to values that exist: they are written before it, and
     removed after the next journal. A folder with a checkpoint belongs to a run that continues, or
-    was interrupted. One that ``is_resumed`` was there before.
+    was interrupted. One that ``is_resumed`` was there before; that of a run with an earlier stop
+    ``is_handed_over``, until it is saved again.
     """
 
-    def __init__(self, folder: Path, identity: str, every_s: float = 10.0) -> None:
-        self.folder = folder / CHECKPOINT
+    def __init__(
+        self,
+        folder: Path,
+        of: Mapping[str, Any],
+        every_s: float = 10.0,
+        name: str = CHECKPOINT,
+    ) -> None:
+        self.folder = folder / name
         self._file = self.folder / JOURNAL
         self._store = FolderStore(self.folder / VALUES)
         self.replies = self.folder / REPLIES
-        self._identity = identity
+        self._of = of
         self._every_s = every_s
         self._saved_at = time.monotonic()
         self.is_resumed = False
+        self.is_handed_over = False
 
     def load(self, values: Values) -> Journal:
         """Return the saved journal, an empty one if there is none, and serve tensors by key.
@@ -66,7 +81,7 @@ class Checkpoint:
         with _usable(self.folder):
             self._store.check()
             check_replies(self.replies)
-        if state.get("identity") != self._identity:
+        if state.get("identity") != self._of["identity"]:
             noted = {name: one for name, one in versions().items() if name in journal.saved_with}
             changed = changes({name: journal.saved_with[name] for name in noted}, noted)
             raise InputError.of_file(
@@ -77,6 +92,7 @@ class Checkpoint:
                 Other(said="name another folder"),
             )
         self.is_resumed = True
+        self.is_handed_over = bool(state.get("is_handed_over"))
         return journal
 
     def begin(self, journal: Journal) -> None:
@@ -84,6 +100,24 @@ class Checkpoint:
         if not self._file.exists():
             self._store.sync()
             self._write(journal, self._store.checksums)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been saved."""
+        return self._file.exists()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its files on the disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def take_replies(self, other: Checkpoint) -> None:
+        """Keep the replies that another checkpoint has by now."""
+        if other.replies.is_dir():
+            self.replies.mkdir(parents=True, exist_ok=True)
+            for path in other.replies.glob("[!.]*"):
+                with suppress(FileExistsError):
+                    (self.replies / path.name).hardlink_to(path)
 
     @property
     def is_due(self) -> bool:
@@ -123,9 +157,30 @@ class Checkpoint:
 
     def _write(self, journal: Journal, checksums: dict[str, str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        about = {"identity": self._identity, "values": checksums}
-        state = {**about, "checksum_of_these": json_digest(about), **journal.said()}
-        write_text(self._file, json.dumps(state))
+        _write(self._file, {**self._of, "values": checksums}, journal)
+
+
+def _write(file: Path, about: Mapping[str, Any], journal: Journal, **more: Any) -> None:
+    state = {**about, "checksum_of_these": json_digest(about), **journal.said(), **more}
+    write_text(file, json.dumps(state))
+
+
+def hand_over(folder: Path, to: Mapping[str, Any]) -> None:
+    """Give what the run in a folder has kept, else what it saved last, to one with a later stop."""
+    kept, saved = folder / EXTENSION, folder / CHECKPOINT
+    source = kept if (kept / JOURNAL).exists() else saved
+    if (source / JOURNAL).exists():
+        journal, _, checksums = read_journal(source / JOURNAL)
+        _write(source / JOURNAL, {**to, "values": checksums}, journal, is_handed_over=True)
+    if source is kept:
+        shutil.rmtree(saved, ignore_errors=True)
+        kept.rename(saved)
+
+
+def run_of(folder: Path) -> dict[str, Any]:
+    """Return which run the checkpoint in a folder is of; empty if there is none."""
+    file = folder / CHECKPOINT / JOURNAL
+    return read_journal(file)[1] if file.exists() else {}
 
 
 def has_saved(folder: Path) -> bool:
@@ -154,7 +209,7 @@ def read_journal(path: Path) -> tuple[Journal, dict[str, Any], dict[str, str]]:
     try:
         state = read_object(path)
         journal = Journal.of(state)
-        about = {key: state[key] for key in ("identity", "values")}
+        about = {key: state[key] for key in ABOUT}
         if state["checksum_of_these"] != json_digest(about):
             raise ValueError("has changed since it was written")
         values = state["values"]

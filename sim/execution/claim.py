@@ -11,7 +11,8 @@ from learning.files import is_stray
 from learning.own.code import RunningCode
 from sim import files
 from sim.errors import InputError, SimulationError, failure_code
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL
+from sim.execution.checkpoint import CHECKPOINT, EXTENSION, JOURNAL
+from sim.execution.extension import is_of_another_stop
 from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
 from sim.execution.identity import NamedBuild, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
@@ -47,7 +48,10 @@ def check_place(place: Path, *, resume: bool) -> None:
 
 
 def manifest_before(place: Path, named: NamedBuild) -> dict[str, Any] | None:
-    """Return the manifest in a run folder, if any; InputError if it is of another run."""
+    """Return the manifest in a run folder, if any; InputError if it is of another run.
+
+    One that differs by its stop alone is returned.
+    """
     if not (place / MANIFEST).exists():
         return None
     try:
@@ -56,7 +60,7 @@ def manifest_before(place: Path, named: NamedBuild) -> dict[str, Any] | None:
         if not (place / CHECKPOINT / JOURNAL).exists():
             raise
         return None  # the checkpoint can do without
-    if before["identity"] != named.identity:
+    if before["identity"] != named.identity and not is_of_another_stop(before, named):
         if changed := changed_code(before.get("code", {}), named.code):
             raise InputError.of_file(
                 from_here(place),
@@ -181,7 +185,13 @@ SPILLED = ".spilled"
 """Folder of rows that have left memory; useless without the process that wrote them."""
 LOCK = ".run.lock"
 """Held by the process that runs in the folder."""
-WITHIN = ("", "model", "checkpoint", "checkpoint/values", "checkpoint/replies")
+CHECKPOINTS = (CHECKPOINT, EXTENSION)
+WITHIN = (
+    "",
+    "model",
+    *CHECKPOINTS,
+    *(f"{name}/{inner}" for name in CHECKPOINTS for inner in ("values", "replies")),
+)
 
 
 def is_leftover(path: Path) -> bool:

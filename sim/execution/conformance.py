@@ -27,7 +27,7 @@ from sim.engine.learning_facts import SAMPLES
 from sim.engine.learning_task import learner_of
 from sim.engine.setup import build, method_of
 from sim.errors import InputError, Interrupted, InvariantError, as_input
-from sim.execution.checkpoint import JOURNAL
+from sim.execution.checkpoint import EXTENSION, JOURNAL
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.facts.observer import Observer
@@ -307,7 +307,8 @@ def _timing(trial: _Trial) -> None:
     try:
         trial.same("timing_sha256", learning={**trial.said["learning"], "train": False})
     except _Failed:
-        entries = json.loads((trial.folder / "whole" / JOURNAL).read_text())["entries"]
+        journal = trial.folder / "whole" / EXTENSION / JOURNAL
+        entries = json.loads(journal.read_text())["entries"]
         measured = {key.split(" ", 1)[1] for key in entries} - {"evaluation", "not finite", SAMPLES}
         if not measured:
             raise

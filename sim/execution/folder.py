@@ -89,6 +89,7 @@ _SHAPE: dict[str, Any] = {
     "events?": _COUNT,
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,
+    "besides_stop?": _TEXT,
     "trace_sha256": _TEXT,
     "checksums?": {},
     "code?": {},
@@ -137,6 +138,7 @@ _SHAPE: dict[str, Any] = {
     "warnings?": [_TEXT],
     "said?": [_check_said],
     "versions?": {},
+    "kept_bytes?": _COUNT,
     "trainings?": (_COUNT, None),
     "trainings_reused?": (_COUNT, None),
     "scenario": {

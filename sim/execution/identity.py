@@ -193,6 +193,24 @@ class NamedBuild:
         named = self.scenario_json["learning"]["model"]["checkpoints"]
         return {name: fingerprint(name) for name in named}
 
+    @property
+    def stop(self) -> dict[str, Any]:
+        """When the run stops, as JSON."""
+        stop: dict[str, Any] = self.scenario_json["stop"]
+        return stop
+
+    @cached_property
+    def besides_stop(self) -> str:
+        """A digest of scenario and code of one's own, but for when the run stops."""
+        what = decisive(self.build.world, self.scenario_json)
+        del what["stop"]
+        return json_digest([what, self.code])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a checkpoint says of its run, as JSON."""
+        return {"identity": self.identity, "besides_stop": self.besides_stop, "stop": self.stop}
+
     @cached_property
     def identity(self) -> str:
         """A digest of scenario, contacts and code of one's own."""

@@ -56,6 +56,7 @@ def manifest_of(
         **({"ended_by_method": why} if (why := simulation.ended_because) else {}),
         **more,
         "identity": named.identity,
+        "besides_stop": named.besides_stop,
         **({"code": named.code} if named.code else {}),
         **({"own_modules": modules} if modules else {}),
         **({"checkpoints": named.checkpoints} if named.checkpoints else {}),

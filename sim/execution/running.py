@@ -1,6 +1,5 @@
 """Run: build, simulate, check, write the run folder."""
 
-import json
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,10 +38,10 @@ from sim.errors import (
     as_input,
     failure_code,
 )
-from sim.execution import claim
+from sim.execution import claim, extension
 from sim.execution import folder as run_folder
 from sim.execution.came_to_nothing import came_to_nothing
-from sim.execution.checkpoint import JOURNAL, Checkpoint, how_to_restart
+from sim.execution.checkpoint import EXTENSION, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
 from sim.execution.live import Live
@@ -55,7 +54,7 @@ from sim.execution.run_cache import RunCache
 from sim.execution.warnings import warnings_of
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.files import from_here, write_text
+from sim.files import from_here
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
 from statements import Code, Other, Statement
@@ -69,10 +68,13 @@ def run(
     observers: Sequence[Observer] = (),
     checkpoint_every_s: float = 10.0,
     cache: bool = False,
+    keep: bool = True,
 ) -> Result:
     """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 
-    With ``out`` the run folder is written there, and the run can be resumed after an interruption.
+    With ``out`` the run folder is written there, and the run can be resumed after an interruption,
+    or with a later ``stop``: it is then extended, to what an undisturbed run with that stop gives.
+    With ``keep`` a complete run keeps a checkpoint for that; else it is trained from the start.
     ``observers`` follow every evaluation and every event (see :class:`sim.Observer`). ``cache``
     lets runs share what they train and the contact windows that they find (see
     :mod:`sim.execution.run_cache`); traces are the same with and without.
@@ -87,12 +89,21 @@ def run(
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
     with drawing():
-        if shared is None:
-            built = build(scenario)
-        else:
-            built = build(scenario, shared.windows.find, plan_of=shared.plans.of)
-        name = scenario.source_path.stem if scenario.source_path else "scenario"
-        return run_build(NamedBuild(built, name), place, checkpoint_every_s, shared, observers)
+
+        def built() -> NamedBuild:
+            if shared is None:
+                one = build(scenario)
+            else:
+                one = build(scenario, shared.windows.find, plan_of=shared.plans.of)
+            return NamedBuild(
+                one, scenario.source_path.stem if scenario.source_path else "scenario"
+            )
+
+        how = (place, checkpoint_every_s, shared, observers)
+        try:
+            return run_build(built(), *how, keep=keep)
+        except extension.GoesAnotherWay:
+            return run_build(built(), *how, keep=keep)
 
 
 def run_build(
@@ -101,19 +112,34 @@ def run_build(
     checkpoint_every_s: float,
     cache: RunCache | None,
     observers: Sequence[Observer],
+    *,
+    keep: bool,
 ) -> Result:
-    """Return the result of a run as :func:`run` does, out of its folder if it is there."""
+    """Return the result of a run as :func:`run` does, out of its folder if it is there.
+
+    Raises GoesAnotherWay where an extended run has to be built and run anew.
+    """
     with claim.locked(place), collected_seldom():
         if place is not None:
             with claim.as_run_failure(place):
                 before = claim.manifest_before(place, named)
+                if extension.begin(place, named, before):
+                    before = None
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
-                Checkpoint(place, named.identity).remove()
+                Checkpoint(place, named.about).remove()
                 return stored(place, before)
             claim.check_writable(place)
         with nullcontext() if place is None else Live(place) as live:
-            return Run(named, place, checkpoint_every_s, cache, observers, live).execute()
+            one = Run(named, place, checkpoint_every_s, cache, observers, live, keep=keep)
+            try:
+                return one.execute()
+            except (SimulationError, InputError) as error:
+                saved = one.checkpoint
+                if saved is None or not (saved.is_handed_over and one.replays):
+                    raise
+                saved.remove()
+                raise extension.GoesAnotherWay from error
 
 
 class Run(Observer):
@@ -128,6 +154,8 @@ class Run(Observer):
         observers: Sequence[Observer] = (),
         live: Live | None = None,
         player: Agent | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self.named = named
         self.built = built = named.build
@@ -136,11 +164,14 @@ class Run(Observer):
         if cache is not None:
             cache.serve(built.learner)
         self.checkpoint: Checkpoint | None = None
+        self._kept: Checkpoint | None = None
         journal = Journal()
         if place is not None:
             with claim.as_run_failure(place):
                 self._is_new = claim.is_free(place)
-                self.checkpoint = Checkpoint(place, named.identity, checkpoint_every_s)
+                self.checkpoint = Checkpoint(place, named.about, checkpoint_every_s)
+                if keep:
+                    self._kept = Checkpoint(place, named.about, name=EXTENSION)
                 journal = self.checkpoint.load(built.learner.values)
                 built.learner.replies.folder = self.checkpoint.replies
         # Where nothing is measured there are no checkpoints, and no digests to compare.
@@ -218,7 +249,7 @@ class Run(Observer):
 
     def _executed(self) -> Result:
         try:
-            self.simulation.run()
+            self.simulation.run(self._keep)
             clients = self.simulation.clients
             self.simulation.invariants.conclude(clients.booked(), clients.payloads.listed())
             result = self._result(status.COMPLETE)
@@ -290,6 +321,11 @@ class Run(Observer):
             tell()
 
     @property
+    def replays(self) -> bool:
+        """Whether all that it has done so far was known from its checkpoint."""
+        return bool(self._replayed)
+
+    @property
     def _replayed(self) -> str:
         """Name the journal for messages, as long as the run is replayed from it."""
         if self.checkpoint is None or not self.checkpoint.is_resumed:
@@ -337,23 +373,37 @@ class Run(Observer):
         if self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
                 self._save()
+        if simulation.is_near_its_end:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Save, once, what a run with a later stop can go on from."""
+        kept, saved = self._kept, self.checkpoint
+        if kept is None or saved is None or kept.is_there or not self.built.learner.measures:
+            return
+        if self._event < self.simulation.journal.event:
+            return  # what is replayed has been kept, or the run is cut behind it
+        with claim.as_run_failure(self.place):
+            kept.take_replies(saved)
+            self._save_to(kept)
 
     def _save(self) -> None:
         """Save where there is anything that need not be done again: timing is only replayed."""
-        learner = self.built.learner
-        simulation = self.simulation
-        if self.checkpoint is None or not learner.measures:
+        if self.checkpoint is None or not self.built.learner.measures:
             return
-        saved = self.checkpoint.save(
+        if self._save_to(self.checkpoint):
+            LOG.info("checkpoint saved at event %s", self._event)
+
+    def _save_to(self, checkpoint: Checkpoint) -> bool:
+        simulation = self.simulation
+        return checkpoint.save(
             self._event,
             simulation.clock.now,
             simulation.journal,
             simulation.digest,
-            learner.values,
+            self.built.learner.values,
             self._with,
         )
-        if saved:
-            LOG.info("checkpoint saved at event %s", self._event)
 
     @cached_property
     def _with(self) -> dict[str, str]:
@@ -412,19 +462,16 @@ class Run(Observer):
 
     def _write(self, result: Result) -> None:
         manifest = result.manifest
-        learner = self.built.learner
         place = self.place
         complete = manifest["status"] == status.COMPLETE
         if place is not None:
             run_folder.write_tables(place, result.tables)
+            if complete and self._kept is not None and self._kept.is_there:
+                manifest["kept_bytes"] = self._kept.size_bytes
             if complete:
                 manifest["checksums"] = run_folder.checksums(place, result.tables)
                 results = None if self.cache is None else self.cache.results
                 write_final_model(place, self.built, self.simulation, results)
-            if complete and learner.measures:
-                # Everything that was measured, wherever the run was saved on its way.
-                journal = Journal(self.simulation.journal.entries)
-                write_text(place / JOURNAL, json.dumps(journal.said()))
         self._count_reuse(manifest)  # now that the last of it is done
         result.warnings.extend(self._doubts)
         if self.cache is not None:

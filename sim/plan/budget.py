@@ -332,7 +332,8 @@ def one_pass(world: World, number: int) -> Budget:
     own_deg = site.min_elevation_deg
     mask_deg = served.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = served.window_s(number)
-    seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, set_s, mask_deg)
+    until_s = float(served.windows.set_s[number])  # the end of the run may cut the pass
+    seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, until_s, mask_deg)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(served.windows.min_slant_range_km[number])
     radios = ground_radios(world)

@@ -212,9 +212,10 @@ def _result(
             )
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
+    go_on = partial(run, scenario, place, resume=True, observers=observers, cache=cache, keep=False)
     resumed = has_saved(place)
     try:
-        return run(scenario, place, resume=True, observers=observers, cache=cache), ""
+        return go_on(), ""
     except (InputError, SimulationError) as error:
         # Anew only where that may help; a disk that is full would be filled further.
         in_the_way = began if isinstance(error, InputError) else resumed
@@ -223,7 +224,7 @@ def _result(
         aside = free_folder(place.with_name(f"{place.name}.aside"))  # an earlier one may be there
         place.replace(aside)
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {aside}"
-    return run(scenario, place, resume=True, observers=observers, cache=cache), note
+    return go_on(), note
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,90 @@
+"""A run that is extended: one with a later stop goes on where one with an earlier stop has been."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sim.errors import InputError
+from sim.execution.checkpoint import hand_over, run_of
+from sim.execution.folder import MANIFEST
+from sim.execution.identity import NamedBuild
+from sim.execution.result import stored
+from sim.facts.status import COMPLETE
+from sim.files import from_here
+from statements import Code, Other
+
+
+class GoesAnotherWay(Exception):
+    """What was kept is not how a run with the later stop begins: it is gone, and is done anew."""
+
+
+LIMITS = ("days", "cycles", "rounds")
+"""Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
+
+
+def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> bool:
+    """Make the folder of a run with an earlier stop that of this one; return whether it was one.
+
+    ``before`` is its manifest, if it came to write one. Raises InputError where it stops later, or
+    could not be what this run would have been by then.
+    """
+    of = run_of(place) if before is None else before
+    if not is_of_another_stop(of, named):
+        return False
+    was = of["stop"] if before is None else of["scenario"]["stop"]
+    _check_later(place, was, named.stop)
+    _check_not_tuned(place, named)
+    if before is not None and before["status"] == COMPLETE:
+        _check_not_enough(place, before, named.stop)
+    hand_over(place, named.about)
+    (place / MANIFEST).unlink(missing_ok=True)
+    return True
+
+
+def is_of_another_stop(of: Mapping[str, Any], named: NamedBuild) -> bool:
+    """Whether a run differs from another by its stop alone."""
+    if of.get("identity", named.identity) == named.identity:
+        return False
+    return bool(of.get("besides_stop") == named.besides_stop)
+
+
+def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for key in (*LIMITS, "accuracy"):
+        before, after = was[key], now[key]
+        if after is not None and (before is None or after < before):
+            raise InputError.of_file(
+                from_here(place),
+                Code.WRONG_FILE,
+                "holds a run that stops later: at stop.{key} {before}, and not at {after}",
+                Other(said="name another folder"),
+                key=key,
+                before="null" if before is None else before,
+                after=after,
+            )
+
+
+def _check_not_tuned(place: Path, named: NamedBuild) -> None:
+    cycles = named.build.scenario.learning.gate_tuning_cycles
+    if named.build.method.traits.tunes_at_the_end and cycles:
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            f"holds a run whose last {cycles} cycles are tuned, counted back from its stop",
+            Other(said="run it anew in another folder, or with learning.gate_tuning_cycles=0"),
+        )
+
+
+def _check_not_enough(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    wanted = now["accuracy"]
+    if wanted is None or wanted != before["scenario"]["stop"]["accuracy"]:
+        return
+    run = stored(place, dict(before))
+    *_, last = run.evaluations
+    found = last.validation if run.scenario.learning.data.validation else last.accuracy
+    if found is not None and found >= wanted:
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            f"holds a run that has reached stop.accuracy {wanted:g}",
+            Other(said="raise that, or leave it out"),
+        )
