@@ -266,6 +266,14 @@ def _resumes(trial: _Trial) -> None:
         raise _Failed("the weights of the two runs differ")
 
 
+def _extends(trial: _Trial) -> None:
+    if trial.method.traits.tunes_at_the_end:
+        raise _Skipped("the method counts its last cycles back from the stop")
+    stop = trial.said["stop"]
+    trial.run("shorter", stop={**stop, "cycles": stop["cycles"] - 1})
+    trial.same(name="shorter", resume=True)
+
+
 def _order(trial: _Trial) -> None:
     backwards = {key: nodes[::-1] for key, nodes in trial.said["ground"].items()}
     trial.same(ground=backwards, **(_windows(PASSES[::-1]) if trial.in_orbit else {}))
@@ -326,6 +334,7 @@ PROPERTIES: dict[str, Callable[[_Trial], None]] = {
     "uploads that are corrupted or not finite are survived": _refused,
     "a run is repeated to the bit": _Trial.same,
     "a resumed run is the uninterrupted one": _resumes,
+    "an extended run is the one with the later stop": _extends,
     "the order of clusters does not matter": _order,
     "one client alone is central SGD": _alone,
     "a timing-only run has the same times": _timing,

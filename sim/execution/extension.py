@@ -31,8 +31,7 @@ def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> b
     of = run_of(place) if before is None else before
     if not is_of_another_stop(of, named):
         return False
-    was = of["stop"] if before is None else of["scenario"]["stop"]
-    _check_later(place, was, named.stop)
+    _check_later(place, _stop_of(of), named.stop)
     _check_not_tuned(place, named)
     if before is not None and before["status"] == COMPLETE:
         _check_not_enough(place, before, named.stop)
@@ -42,10 +41,15 @@ def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> b
 
 
 def is_of_another_stop(of: Mapping[str, Any], named: NamedBuild) -> bool:
-    """Whether a run differs from another by its stop alone."""
-    if of.get("identity", named.identity) == named.identity:
+    """Whether a run, as its manifest or its checkpoint has it, differs by its stop alone."""
+    if not of or of.get("besides_stop") != named.besides_stop:
         return False
-    return bool(of.get("besides_stop") == named.besides_stop)
+    return _stop_of(of) != named.stop
+
+
+def _stop_of(of: Mapping[str, Any]) -> dict[str, Any]:
+    stop: dict[str, Any] = of["stop"] if "stop" in of else of["scenario"]["stop"]
+    return stop
 
 
 def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()
-        Checkpoint(Path(place), "bench").save(1, 0.0, Journal(), Trace().digest, learner.values, {})
+        Checkpoint(Path(place), {}).save(1, 0.0, Journal(), Trace().digest, learner.values, {})
         spent_s = time.process_time() - began
         kept = sum(file.stat().st_size for file in Path(place).rglob("*") if file.is_file())
     found = {

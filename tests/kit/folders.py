@@ -15,6 +15,7 @@ from learning import files, hardware, provenance
 from learning.training import kept_batches
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
+from sim.execution.checkpoint import EXTENSION
 from sim.network import leg_log
 from sim.trace import parquet, recorder, spilled, tables
 
@@ -47,9 +48,12 @@ def limited(**limits: Any) -> Iterator[None]:
 
 
 def held(place: Path) -> dict[str, bytes]:
-    """Bytes of the tables, the model and the journal of a run; of other files the name."""
+    """Bytes of the tables, the model and the journal of a run; of other files the name.
+
+    Without what it keeps to be extended from: that has the tensors that were computed by then.
+    """
     exact = (".parquet", ".safetensors", ".json")
-    found = [path for path in place.rglob("*") if path.is_file()]
+    found = [path for path in place.rglob("*") if path.is_file() and EXTENSION not in path.parts]
     return {
         str(path.relative_to(place)): path.read_bytes()
         if path.suffix in exact and path.name != "manifest.json"

@@ -24,7 +24,7 @@ __getattr__ = late(
         "sim.engine.journal": "Journal checksum",
         "sim.engine.memory": "end_of limits=.",
         "sim.execution.cache": "shared_cache=. size_bytes",
-        "sim.execution.checkpoint": "CHECKPOINT Checkpoint JOURNAL",
+        "sim.execution.checkpoint": "ABOUT CHECKPOINT Checkpoint JOURNAL",
         "sim.execution.cut_offers": "cut_doubts",
         "sim.execution.folder": "RUN_LOG folder=. read_manifest read_tables write_tables",
         "sim.execution.identity": "fingerprint",

@@ -46,11 +46,6 @@ def to(scenario, stop):
     return scenarios.from_dict({**scenario.model_dump(mode="json"), "stop": stop})
 
 
-def told(folder):
-    """What a run folder holds, but for what it keeps to be extended from."""
-    return {name: what for name, what in held(folder).items() if not name.startswith("extension")}
-
-
 @pytest.mark.parametrize(("name", "earlier", "later"), CASES)
 def test_it_is_the_run_with_the_later_stop(name, earlier, later, tmp_path):
     scenario = MADE[name]()
@@ -60,7 +55,7 @@ def test_it_is_the_run_with_the_later_stop(name, earlier, later, tmp_path):
     assert first["simulated_s"] < whole["simulated_s"] or first["events"] < whole["events"]
     for digest in ("trace_sha256", "timing_sha256", "identity"):
         assert after[digest] == whole[digest] != first[digest]
-    assert told(tmp_path / "run") == told(tmp_path / "whole")
+    assert held(tmp_path / "run") == held(tmp_path / "whole")
     if name == "experts of each cluster":
         assert 0 < after["trainings"] < whole["trainings"]
 
@@ -77,7 +72,7 @@ def test_it_may_be_interrupted_and_extended_again(tmp_path):
     for folder in ("run", "killed"):
         after = sim.run(to(scenario, {"cycles": 6}), tmp_path / folder, resume=True).manifest
         assert after["trace_sha256"] == whole["trace_sha256"]
-        assert told(tmp_path / folder) == told(tmp_path / "whole")
+        assert held(tmp_path / folder) == held(tmp_path / "whole")
 
 
 REFUSED = [

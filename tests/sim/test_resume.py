@@ -19,6 +19,7 @@ from learning import register
 from tests.kit.folders import Each, cut, held
 from tests.kit.learning import CooperativeRuns, NextContact, Synchronous, Values, together
 from tests.kit.records import (
+    ABOUT,
     CHECKPOINT,
     JOURNAL,
     RUN_LOG,
@@ -128,7 +129,7 @@ def test_contacts_that_other_versions_find_are_no_other_scenario(has_manifest, t
     file = place / CHECKPOINT / JOURNAL
     state = json.loads(file.read_text())
     state["saved_with"]["numpy"] = "1.0"
-    about = {"identity": "of other contacts", "values": state["values"]}
+    about = {key: state[key] for key in ABOUT} | {"identity": "of other contacts"}
     state |= about | {"checksum_of_these": json_digest(about), "checksum": checksum(state)}
     file.write_text(json.dumps(state))
     said |= {"identity": "of other contacts", "versions": {**said["versions"], "numpy": "1.0"}}
@@ -389,7 +390,7 @@ def test_runs_of_one_process_save_together_as_often_as_one_does(tmp_path, monkey
     saved = []
 
     def member(number):
-        checkpoint = Checkpoint(tmp_path / str(number), "", every_s=10.0)
+        checkpoint = Checkpoint(tmp_path / str(number), {}, every_s=10.0)
         for _ in range(120):
             nonlocal now_s
             now_s += 1.0

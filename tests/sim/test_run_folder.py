@@ -27,6 +27,7 @@ from tests.kit.folders import Each, cut, held, limited
 from tests.kit.learning import memory
 from tests.kit.network import build
 from tests.kit.records import (
+    ABOUT,
     CHECKPOINT,
     JOURNAL,
     LOG,
@@ -112,7 +113,7 @@ def test_an_odd_journal_is_refused_by_its_name(stopped, tmp_path, what):
         odd = changes["entries"]
         changes["entries"] = {key: [when, odd] for key, (when, _) in said["entries"].items()}
     said |= changes
-    about = {key: said[key] for key in ("identity", "values")}
+    about = {key: said[key] for key in ABOUT}
     said |= {"checksum": checksum(said), "checksum_of_these": json_digest(about)}
     path.write_text(json.dumps(said))
     (tmp_path / "mine.safetensors").write_text("mine")
