@@ -38,9 +38,12 @@ def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tm
     names = ("contacts", "transfers", "events", "metrics", "assignments", "updates", "clients")
     tables = {f"{name}.parquet" for name in names}
     model = {f"model/{n}" for n in ("model.safetensors", "model.json", "payloads.json")}
-    assert files == {*tables, *model, "journal.json", "manifest.json", "run.log"}
+    kept = {name for name in files if name.startswith("extension/")}
+    assert files - kept == {*tables, *model, "manifest.json", "run.log"}
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["status"] == "complete"
+    assert manifest["kept_bytes"] == sum((run / name).stat().st_size for name in kept) > 0
+    assert "in extension/, for --resume with a later stop" in leomix("show", run).out
     assert len(manifest["trace_sha256"]) == len(manifest["timing_sha256"]) == 64
     config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), batch_size=4)
     rows = pq.read_table(run / "metrics.parquet").to_pylist()

@@ -55,7 +55,9 @@ def stopped(runs, tmp_path):
 
 
 def scoreless(data):
-    said = json.loads(data.replace(b'"accuracy": ', b'"accuracy": [], "was": ', 1))
+    about, entries = data.split(b'"entries"')
+    entries = entries.replace(b'"accuracy": ', b'"accuracy": [], "was": ', 1)
+    said = json.loads(about + b'"entries"' + entries)
     return json.dumps({**said, "checksum": checksum(said)}).encode()
 
 
