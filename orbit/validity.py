@@ -12,7 +12,7 @@ from sgp4.api import WGS72, Satrec
 from orbit.earth import timescale
 from orbit.satellite import Satellite, as_satellite
 from orbit.utc import of_julian_date, span_s, utc
-from statements import Code, Other, Set, Statement
+from statements import Code, Other, Statement
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
@@ -78,8 +78,7 @@ def _same_numbers(satellites: list[Satellite]) -> Iterator[Statement]:
             "",
             f"{{norad_id}} comes {often}{more}, and {several} element sets of one satellite count "
             f"as {several}",
-            Other(said="keep one of them"),
-            Set("sets", "latest"),
+            Other(said="keep one of them, as orbit.one_each does"),
             norad_id=number,
             count=count,
         )

@@ -110,9 +110,6 @@ class _Elements(WithGeometry):
         None, "name or catalogue number, for a file of several satellites"
     )
 
-    sets: Annotated[Literal["latest"] | None, Later()] = setting(
-        None, "several sets of one satellite: the latest; null: refused"
-    )
     skip_bad: Annotated[bool, Later()] = setting(
         default=False, meaning="whether bad element sets are left out, with a warning"
     )

@@ -10,7 +10,7 @@ REMOVED: dict[str, str] = {
     "ground.stations.slew_deg_s": "write acquisition_s, with the time of a turn in it",
     "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
-    "orbit.sets: nearest": "write latest, and split the run by dates",
+    "orbit.sets": "leave it out: of a satellite's sets the latest before the start counts",
 }
 """By key, or key and value; lists are left out of keys, as in ``ground.stations.name``."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -136,92 +135,73 @@ ROUNDING = 1e-9
 
 
 class Contacts:
-    """The plan's contacts by number; those that were cut into pieces stand in several places."""
+    """The plan's contacts by number."""
 
     def __init__(self, plan: Plan) -> None:
         self._columns = plan.contacts
-        self._places: defaultdict[int, list[int]] = defaultdict(list)
-        if plan.contacts.given:  # with numbers of their own
-            for place in np.flatnonzero(plan.contacts.served).tolist():
-                self._places[plan.contacts[place].contact_id].append(place)
 
-    def _pieces(self, contact_id: int) -> list[int]:
-        """Return the places of a contact; raise InvariantError for one that is not served."""
+    def _check_served(self, contact_id: int) -> None:
+        """Raise InvariantError for a contact that is not served."""
         contacts = self._columns
-        found = self._places.get(contact_id)
-        if not contacts.given and 0 <= contact_id < len(contacts) and contacts.served[contact_id]:
-            found = [contact_id]
-        if found is None:
+        if not (0 <= contact_id < len(contacts) and contacts.served[contact_id]):
             raise violated(INSIDE, f"contact {contact_id} is not served, but something is in it")
-        return found
 
-    def places(self, contact_ids: Ints) -> Ints:
-        """Return where contacts, or their first pieces, stand in the plan; errors as of one."""
+    def _check_all_served(self, contact_ids: Ints) -> None:
+        """Raise InvariantError where one of these is not served."""
         contacts = self._columns
-        if not contacts.given:
-            known = (contact_ids >= 0) & (contact_ids < len(contacts))
-            if everywhere(known) and everywhere(contacts.served[contact_ids]):
-                return contact_ids
-        return np.array([self._pieces(number)[0] for number in contact_ids.tolist()], np.int64)
+        known = (contact_ids >= 0) & (contact_ids < len(contacts))
+        if not (everywhere(known) and everywhere(contacts.served[contact_ids])):
+            for number in contact_ids.tolist():
+                self._check_served(number)
 
     def ends(self, contact_ids: Ints) -> list[tuple[str, str]]:
         """Return the names of the satellite and of the place of each contact."""
-        return self._columns.ends(self.places(contact_ids))
+        self._check_all_served(contact_ids)
+        return self._columns.ends(contact_ids)
 
     def of(self, contact_id: int) -> PlannedContact:
-        """Return a contact, or its first piece."""
-        return self._columns[self._pieces(contact_id)[0]]
+        """Return a contact."""
+        self._check_served(contact_id)
+        return self._columns[contact_id]
 
     def session_end_s(self, contact_id: int) -> float:
         """Return when the session of a contact ends."""
-        return float(self._columns.session_end_s[self._pieces(contact_id)[0]])
+        self._check_served(contact_id)
+        return float(self._columns.session_end_s[contact_id])
 
     def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
         columns = self._columns
-        places = self.places(np.array([leg.contact_id for leg in rows.legs], np.int64))
+        numbers = np.array([leg.contact_id for leg in rows.legs], np.int64)
+        self._check_all_served(numbers)
         names = [cluster.name for cluster in columns.clusters]
-        for number, cluster in enumerate(columns.cluster[places].tolist()):
+        for number, cluster in enumerate(columns.cluster[numbers].tolist()):
             if names[cluster] != rows.legs[number].cluster:
                 what = f"{rows.named(int(rows.first[number]))} names a contact of"
                 raise violated(INSIDE, f"{what} {names[cluster]}")
-        in_pieces = []
-        if columns.given:
-            pieces_of = [self._pieces(leg.contact_id) for leg in rows.legs]
-            in_pieces = [number for number, pieces in enumerate(pieces_of) if len(pieces) > 1]
-        spans_s = np.stack([columns.start_s[places], columns.end_s[places]], axis=1)
-        outside = ~_inside(rows, slice(None), spans_s, rows.leg)
-        for number in in_pieces:
-            mine = slice(*rows.first[number : number + 2].tolist())
-            pieces = map(self._columns.__getitem__, self._pieces(rows.legs[number].contact_id))
-            tried = [_inside(rows, mine, np.array([[p.start_s, p.end_s]]), 0) for p in pieces]
-            outside[mine] = False if any(map(everywhere, tried)) else ~tried[-1]
+        spans_s = np.stack([columns.start_s[numbers], columns.end_s[numbers]], axis=1)
+        outside = ~_inside(rows, spans_s)
         if np.count_nonzero(outside):
             row = worst(outside)
             leg = rows.legs[rows.leg[row]]
             span = "{:.3f} s to {:.3f} s".format(*spans_s[rows.leg[row]])
-            if rows.leg[row] in in_pieces:
-                span = "in pieces"
             raise violated(INSIDE, f"{rows.named(row)}, contact {leg.contact_id} is {span}")
 
     def connect(self, contact_ids: Ints) -> None:
         """Look at contacts that open: their service lasts."""
-        places = self.places(contact_ids)
-        if self._columns.given:
-            pieces = (self._pieces(number) for number in contact_ids.tolist())
-            places = np.array([place for each in pieces for place in each], np.int64)
-        spans_s = self._columns.start_s[places], self._columns.end_s[places]
-        short = ~(np.isfinite(spans_s[1]) & (spans_s[1] > spans_s[0]))
+        self._check_all_served(contact_ids)
+        start_s, end_s = self._columns.start_s[contact_ids], self._columns.end_s[contact_ids]
+        short = ~(np.isfinite(end_s) & (end_s > start_s))
         if np.count_nonzero(short):
-            piece = self._columns[int(places[worst(short)])]
-            span = f"from {piece.start_s} s to {piece.end_s} s"
-            raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
+            row = worst(short)
+            span = f"from {start_s[row]} s to {end_s[row]} s"
+            raise violated(DURATIONS, f"contact {contact_ids[row]} is served {span}")
 
 
-def _inside(rows: MovedRows, some: slice, spans_s: Floats, number: Ints | int) -> Mask:
-    """Rows within services ``spans_s`` (S, 2), by number; last bits may be on their way."""
+def _inside(rows: MovedRows, spans_s: Floats) -> Mask:
+    """Rows within the services ``spans_s`` (S, 2) of their legs; last bits may be on their way."""
     start_s, end_s = spans_s.T
     slack_s = ROUNDING * np.maximum(end_s, 1.0)
-    last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + (end_s + slack_s)[number]
-    begun = rows.start_s[some] >= (start_s - slack_s)[number]
-    return begun & (rows.end_s[some] <= last_s)
+    last_s = np.where(rows.delivered, LAST_BITS_S, 0.0) + (end_s + slack_s)[rows.leg]
+    begun = rows.start_s >= (start_s - slack_s)[rows.leg]
+    return begun & (rows.end_s <= last_s)

@@ -21,7 +21,7 @@ from sim.plan.isl_planning import find_isls
 from sim.plan.service import served_passes
 from sim.trace.instants import iso, utc
 from sim.world.world import World
-from statements import Code, Other, Set, Statement
+from statements import Code, Other, Statement
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -55,13 +55,12 @@ def of_scenario(world: World) -> ContactList:
 class ElementFile:
     """A file of elements, and how it is read.
 
-    Bad elements are left out if ``skip_bad``; ``sets`` is None where each set is a satellite.
+    Bad elements are left out if ``skip_bad``.
     """
 
     path: Path
     skip_bad: bool
     checksum: Any
-    sets: Any
 
 
 def of_elements(
@@ -103,7 +102,7 @@ def of_elements(
             Other(said="give each place a name of its own"),
             twice=twice,
         )
-    satellites, left_out = _read(file)
+    satellites, left_out = _read(file, begin)
     own_names = orbit.own_names(satellites)
     satellites = [replace(s, name=name) for s, name in zip(satellites, own_names, strict=True)]
     failures: list[orbit.Failure] = []
@@ -122,7 +121,7 @@ def of_elements(
         windows,
         (
             *left_out,
-            *_warnings([*unused, *partly, *map(_by_options, orbit.doubts(satellites, begin, end))]),
+            *_warnings([*unused, *partly, *orbit.doubts(satellites, begin, end)]),
         ),
         _revolutions_per_day(satellites),
     )
@@ -174,29 +173,17 @@ def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:
     return median(s.revolutions_per_day for s in satellites) if satellites else None
 
 
-def _by_options(doubt: Statement) -> Statement:
-    """Return a doubt on orbits whose remedies are options, as there is no scenario with keys."""
-    helps = (
-        Other(said=f"give --{one.key} {one.value}") if isinstance(one, Set) else one
-        for one in doubt.remedies
-    )
-    return replace(doubt, remedies=tuple(helps))
-
-
 def _warnings(doubts: Sequence[Statement | str]) -> tuple[str, ...]:
     return tuple(f"warning: {doubt}" for doubt in doubts)
 
 
-def _read(file: ElementFile) -> tuple[list[orbit.Satellite], list[str]]:
-    """Satellites of a file, and a complaint for each entry left out."""
+def _read(file: ElementFile, start: datetime) -> tuple[list[orbit.Satellite], list[str]]:
+    """Satellites of a file as known at the start, and a complaint for each entry left out."""
     with as_input(option="--checksum"):
         orbit.check_checksum(file.checksum)
     good, bad = orbit.read_elements(file.path, file.checksum)
     left_out = _left_out(bad, len(good) + len(bad), file)
-    if file.sets is not None:
-        with as_input(option="--sets"):
-            good = orbit.one_each(good, file.sets)
-    return good, left_out
+    return orbit.one_each(good, start), left_out
 
 
 def _left_out(bad: list[str], total: int, file: ElementFile) -> list[str]:

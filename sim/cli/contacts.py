@@ -44,10 +44,6 @@ class OverSites:
         str | None,
         typer.Option(metavar="WHETHER", help="wrong or missing checksums: verify, or ignore"),
     ] = None
-    sets: Annotated[
-        str | None,
-        typer.Option(metavar="WHICH", help="of several sets of a satellite: latest"),
-    ] = None
 
     @property
     def given(self) -> bool:
@@ -59,7 +55,7 @@ class OverSites:
         from sim.cli.contact_search import ElementFile, of_elements
 
         return of_elements(
-            ElementFile(elements, skip_bad, self.checksum or "verify", self.sets),
+            ElementFile(elements, skip_bad, self.checksum or "verify"),
             self.site or [],
             self.sites,
             self.start,
@@ -179,8 +175,7 @@ def contacts_command(
         raise InputError.of_option(
             "contacts",
             Code.CONFLICT,
-            "--site, --sites, --start, --days, --min-elevation, --checksum and "
-            "--sets go with --tle",
+            "--site, --sites, --start, --days, --min-elevation and --checksum go with --tle",
         )
     if tle is not None and set_:
         raise InputError.of_option("contacts", Code.CONFLICT, "--set goes with a SCENARIO")

@@ -11,6 +11,7 @@ REMOVED = {
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
+    "contacts --sets": "leave it out: of a satellite's sets the latest before --start counts",
     "fork": "to extend a run, raise its stop and --resume it; a change at a date is an outage of "
     "that date (faults.planned)",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",

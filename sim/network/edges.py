@@ -39,7 +39,7 @@ class Edges:
                     kind(
                         time_s=time_s[new],
                         cluster=Coded(contacts.cluster[new], clusters),
-                        contact_id=contacts.ids_of(new),
+                        contact_id=new,
                         satellite=Coded(contacts.satellite[new], satellites),
                     )
                 )

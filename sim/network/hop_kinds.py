@@ -31,7 +31,6 @@ class HopKinds:
     def __init__(self, plan: Plan, isls: IslPlan) -> None:
         self._links = len(isls)
         self._server = len(isls.names)
-        self._contacts = plan.contacts
         self._feeder = plan.feeder
         gateways = () if plan.feeder is None else plan.feeder.stations
         self.nodes = (*isls.names, SERVER_NAME, *gateways)
@@ -68,5 +67,5 @@ class HopKinds:
         """Return the number of each hop's contact with the server, or ``OVER_LINK``."""
         ids = np.full(len(contact), OVER_LINK)
         passes = self.is_with_server(contact)
-        ids[passes] = self._contacts.ids_of(contact[passes] - self._links)
+        ids[passes] = contact[passes] - self._links
         return ids

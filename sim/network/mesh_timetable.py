@@ -121,7 +121,7 @@ class MeshTimetable:
         contact = self._numbers[route.row[-1]]
         if contact < self._links:
             contact = self._numbers[route.row[0]]
-        return self._contacts.id_of(contact - self._links)
+        return int(contact - self._links)
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.

@@ -13,7 +13,7 @@ from orbit.windows import groups
 from sim.facts.directions import Way
 from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
-from sim.plan.link_source import GivenLinks, LinkSource
+from sim.plan.link_source import LinkSource
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -24,10 +24,8 @@ class ContactColumns:
     ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
     beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
     made when it is first asked for, and kept: of a constellation most are not served, and nobody
-    asks for them. None are ``cut_by_stop`` where that is None. Contacts
-    that are ``given`` have numbers of their own. Where satellites or planes
-    are clients, ``flying`` are indices in the ``fleet``, whose names contacts have as ``member``.
-    ``link_source`` makes the links of each.
+    asks for them. Where satellites or planes are clients, ``flying`` are indices in the ``fleet``,
+    whose names contacts have as ``member``. ``link_source`` makes the links of each.
     """
 
     satellites: Sequence[tuple[str, int | None]]
@@ -45,47 +43,11 @@ class ContactColumns:
     end_s: Floats
     wait_from_s: Floats
     setup_s: Floats
+    cut_by_stop: Mask
     link_source: LinkSource
-    given: bool = False
     fleet: Sequence[str] = ()
     flying: Ints | None = None
-    cut_by_stop: Mask | None = None
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, contacts: Sequence[PlannedContact]) -> ContactColumns:
-        """Return the columns of contacts that are there, numbered from 0 in their order."""
-        satellites = list(dict.fromkeys((c.satellite, c.norad_id) for c in contacts))
-        satellite_index = {satellite: index for index, satellite in enumerate(satellites)}
-        clusters = {c.cluster.name: c.cluster for c in contacts}
-        cluster_index = {name: index for index, name in enumerate(clusters)}
-        fleet = sorted({c.member for c in contacts})
-        fleet_index = {name: index for index, name in enumerate(fleet)}
-        return cls(
-            satellites=satellites,
-            clusters=list(clusters.values()),
-            satellite=np.array(
-                [satellite_index[c.satellite, c.norad_id] for c in contacts], np.int64
-            ),
-            cluster=np.array([cluster_index[c.cluster.name] for c in contacts], np.int64),
-            session=np.array([c.session for c in contacts], np.int64),
-            rise_s=np.array([c.rise_s for c in contacts], np.float64),
-            culminate_s=np.array([c.culminate_s for c in contacts], np.float64),
-            set_s=np.array([c.set_s for c in contacts], np.float64),
-            max_elevation_deg=np.array([c.max_elevation_deg for c in contacts], np.float64),
-            min_slant_range_km=np.array([c.min_slant_range_km for c in contacts], np.float64),
-            served=np.array([c.served for c in contacts], np.bool_),
-            start_s=np.array([c.start_s for c in contacts], np.float64),
-            end_s=np.array([c.end_s for c in contacts], np.float64),
-            wait_from_s=np.array([c.wait_from_s for c in contacts], np.float64),
-            setup_s=np.full(len(contacts), np.nan),
-            link_source=GivenLinks(contacts),
-            cut_by_stop=np.array([c.cut_by_stop for c in contacts], np.bool_),
-            given=True,
-            fleet=fleet,
-            flying=np.array([fleet_index[c.member] for c in contacts]) if any(fleet) else None,
-            _made=dict(enumerate(contacts)),
-        )
 
     def __len__(self) -> int:
         """The number of contacts."""
@@ -115,7 +77,7 @@ class ContactColumns:
                 end_s=float(self.end_s[number]),
                 links=self.links_of(number),
                 wait_from_s=float(self.wait_from_s[number]),
-                cut_by_stop=self.cut_by_stop is not None and bool(self.cut_by_stop[number]),
+                cut_by_stop=bool(self.cut_by_stop[number]),
                 member="" if self.flying is None else self.fleet[self.flying[number]],
             )
         return self._made[number]
@@ -129,19 +91,9 @@ class ContactColumns:
         return self.link_source.figures(numbers)
 
     def named(self, number: int) -> tuple[int, str, int]:
-        """Return the id, the satellite and the session of a contact, without making it."""
+        """Return number, satellite and session of a contact, without making it."""
         satellite, _ = self.satellites[self.satellite[number]]
-        return self.id_of(number), satellite, int(self.session[number])
-
-    def id_of(self, number: int) -> int:
-        """Return the id of a contact, without making it."""
-        return self._made[number].contact_id if self.given else number
-
-    def ids_of(self, numbers: Ints) -> Ints:
-        """Return the ids of contacts, without making them."""
-        if not self.given:
-            return numbers
-        return np.array([self.id_of(number) for number in numbers.tolist()], np.int64)
+        return number, satellite, int(self.session[number])
 
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
         """Return who flies and who is seen from: names of the satellite and the place of contacts.
@@ -295,7 +247,7 @@ class PlannedSessions:
 
     def id_of(self, place: int) -> int:
         """Return the number of a contact, without making it."""
-        return self.contacts.id_of(int(self.numbers[place]))
+        return int(self.numbers[place])
 
     def named(self, place: int) -> tuple[int, str, int]:
         """Return number, satellite and session of a contact, without making it."""

@@ -33,8 +33,7 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     contacts = plan.contacts
     served = contacts.served & (contacts.start_s < end_s)
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
-    if contacts.cut_by_stop is not None:
-        part |= served & contacts.cut_by_stop
+    part |= served & contacts.cut_by_stop
     # In a constellation the links of what is not served are not worth computing.
     known = served if plan.topology.in_orbit else contacts.served | (not plan.constellation)
     figures = _figures(contacts, np.flatnonzero(known))

@@ -35,7 +35,7 @@ from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
 from sim.links.steady_way import SteadyWay
-from sim.plan.contacts import ContactLinks, PlannedContact
+from sim.plan.contacts import ContactLinks
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 from sim.world.sites import distance_km
@@ -76,20 +76,6 @@ def link_source(
     if served.topology.in_orbit and all(map(is_steady, radios)):
         return FixedRateLinks(served, clusters, radios)
     return PassLinks(world, served, clusters, radios, devices)
-
-
-@dataclass(frozen=True, eq=False)
-class GivenLinks:
-    """The links of contacts that are there."""
-
-    contacts: Sequence[PlannedContact]
-
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        return self.contacts[number].links
-
-    def figures(self, numbers: Ints) -> None:
-        """Return None: each contact has its own."""
 
 
 @dataclass(frozen=True, eq=False)

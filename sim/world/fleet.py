@@ -17,7 +17,7 @@ from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
 from sim.errors import InputError
 from sim.formatting import some
 from sim.world.start import given_start, start_of
-from statements import Code, Other, Remove, Set, Statement
+from statements import Code, Other, Remove, Statement
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class SatelliteOfFile:
     norad_id: int = 0
 
 
-SETS = Set("orbit.sets", "latest")
 S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
 Checksum = Literal["verify", "ignore"]
 
@@ -172,7 +171,8 @@ class Fleet:
         if not found:
             what = f"no good elements are left of {len(bad)}; the first: {bad[0]}"
             raise InputError(Statement.of(Code.BROKEN_FILE, "orbit.skip_bad", what))
-        return found if source.sets is None else orbit.one_each(found, source.sets)
+        start = given_start(self.scenario.start, self.scenario.seed)
+        return orbit.one_each(found, start)  # by default the start is the latest epoch
 
     @cached_property
     def _elements(self) -> orbit.ScannedElements:
@@ -245,15 +245,13 @@ def _left_out(bad: Sequence[str]) -> Iterator[Statement]:
 def _told_apart(found: Sequence[S]) -> list[S]:
     """Return satellites with names of their own: equal ones get the catalogue number added.
 
-    Raises InputError for two of a name that have no number, or the same one.
+    Raises InputError for two of a name that have no number.
     """
     told = [replace(s, name=name) for s, name in zip(found, orbit.own_names(found), strict=True)]
     if not told:
         return told
     twice, times = Counter(satellite.name for satellite in told).most_common(1)[0]
     if times > 1:  # traces could not tell them apart
-        if any(satellite.norad_id for satellite in told if satellite.name == twice):
-            raise InputError(_several_sets("orbit", times, twice))
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
@@ -265,11 +263,6 @@ def _told_apart(found: Sequence[S]) -> list[S]:
     return told
 
 
-def _several_sets(key: str, count: int, name: str) -> Statement:
-    text = "{count} element sets are those of {name!r}"
-    return Statement.of(Code.AMBIGUOUS, key, text, SETS, count=count, name=name)
-
-
 def _meant(found: Sequence[S], wanted: str, key: str) -> S:
     """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
     number = orbit.catalogue_number(wanted)
@@ -279,8 +272,6 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
         if wanted in (satellite.name, _label(satellite))
         or (number and satellite.norad_id == number)
     ]
-    if len({satellite.norad_id for satellite in meant} | {0}) == 2 and len(meant) > 1:
-        raise InputError(_several_sets(key, len(meant), wanted))
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
         raise InputError(

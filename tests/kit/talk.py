@@ -102,6 +102,37 @@ def passes(
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
+@dataclass(frozen=True)
+class GivenLinks:
+    """The links of contacts that are there."""
+
+    contacts: Sequence[network.PlannedContact]
+
+    def links(self, number: int) -> network.ContactLinks:
+        return self.contacts[number].links
+
+    def figures(self, numbers: object) -> None:
+        """None: each contact has its own."""
+
+
+def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactColumns:
+    """Contacts of one cluster, by number."""
+    assert [c.contact_id for c in contacts] == list(range(len(contacts)))
+    satellites = list(dict.fromkeys((c.satellite, c.norad_id) for c in contacts))
+    names = ("session", "rise_s", "culminate_s", "set_s", "max_elevation_deg",
+             "min_slant_range_km", "served", "start_s", "end_s", "wait_from_s",
+             "cut_by_stop")  # fmt: skip
+    return network.ContactColumns(
+        satellites=satellites,
+        clusters=[contacts[0].cluster],
+        satellite=np.array([satellites.index((c.satellite, c.norad_id)) for c in contacts]),
+        cluster=np.zeros(len(contacts), np.int64),
+        setup_s=np.full(len(contacts), np.nan),
+        link_source=GivenLinks(contacts),
+        **{name: np.array([getattr(c, name) for c in contacts]) for name in names},
+    )
+
+
 def upload(size: Any, version: Any = 1, **more: Any) -> list[seam.Upload]:
     return [seam.Upload(seam.Payload("a", size, version), **more)]
 
@@ -172,7 +203,7 @@ def talk(
     trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = network.Faults(1, network.Outages(), churn, {}, **faults) if churn or faults else None
-    plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
+    plan = plan or network.Plan(START, 1e6, (cluster,), columns_of(contacts))
     facts = Facts(trace)
     log = network.LegLog(facts)
     antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster))

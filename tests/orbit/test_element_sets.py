@@ -12,10 +12,15 @@ def made(days, number=1):
     return orbit.Satellite("S", number, epoch, one.model)
 
 
-def test_sets_are_told_by_number_or_name_and_the_latest_stands_for_its_satellite():
+def test_the_latest_set_before_the_start_stands_for_its_satellite():
+    """Before the first, the first; satellites are told by number, those without one all stay."""
     sets = [made(0), made(1.5), made(1)]
     nameless = [made(days, number=0) for days in (0, 1)]
     other = made(0, number=2)
-    found = orbit.one_each([*sets, other, *nameless])
-    assert found == [sets[1], other, nameless[1]] and found[0].model is sets[1].model
-    refused("sets 'nearest' is unknown; write 'latest'", orbit.one_each, sets, "nearest")
+    for days, which in ((None, 1), (2, 1), (1.5, 1), (1.4, 2), (1, 2), (0.5, 0), (-1, 0)):
+        start = None if days is None else START + timedelta(days=days)
+        found = orbit.one_each([*sets, other, *nameless], start)
+        assert found == [sets[which], other, *nameless], days
+    refused("has no time zone", orbit.one_each, sets, START.replace(tzinfo=None))
+    corrected = [made(0), made(0)]
+    assert orbit.one_each(corrected) == corrected[1:]

@@ -222,13 +222,10 @@ FROM_DEVICES = merged(OVER_BERN, {
     "link": {"isl": {"rate_mbps": 10, "within_plane": "ring", "route": "earliest"},
              "feeder": {"rate_mbps": 10}},
 })  # fmt: skip
-ELEMENTS = scenarios.element_file(scenarios.load("quickstart")).read_text()
-TWICE = {"source": "tle", "elements": ELEMENTS * 2, "serving": "any"}
 UNSERVED: list[tuple[Code, dict[str, Any], int]] = [
     (Code.NEVER_SERVED, {"orbit": {**IN_ORBIT, "min_contact_s": 5000}}, 1),
     (Code.NEVER_SERVED, {"faults": {"outages": {"per_day": 3, "mean_hours": 50}}}, 3),
     (Code.NEVER_REACHED, FROM_DEVICES, 1),
-    (Code.AMBIGUOUS, {"orbit": TWICE, "start": None}, 1),
 ]
 
 

@@ -233,15 +233,12 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
     assert (done.status, done.err.count("warning")) == (0, 0)
     named = found[["satellite", "norad_id"]].drop_duplicates().sort_values("norad_id")
     assert named.to_numpy().tolist() == [["DEB (71)", 71], ["DEB (72)", 72]]
-    # Two sets of one satellite: each, with a word about it, or the latest.
-    file.write_text(tle(one, 71) + tle(two, 71))
-    each = leomix(*line)
-    count = "71 comes twice, and two element sets of one satellite count as two"
-    assert f"{count}: keep one of them, or give --sets latest\n" in each.err
-    latest = leomix(*line, "--sets", "latest")
-    assert latest.err == "" and 0 < latest.out.count("DEB") < each.out.count("DEB")
-    gone = leomix(*line, "--sets", "nearest")
-    assert gone.status == 2 and "write 'latest', and split a longer run by dates" in gone.err
+    # Of two sets of one satellite the latest before the start.
+    listed = []
+    for text in (tle(one, 71) + tle(two, 71), tle(one, 71)):
+        file.write_text(text)
+        listed.append(leomix(*line))
+    assert listed[0].err == "" and listed[0].out == listed[1].out
 
 
 GOOD = [*SPAN, "--site", "60,20"]

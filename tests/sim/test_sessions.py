@@ -14,7 +14,18 @@ from tests.kit import network
 from tests.kit.learning import Payload, Train, Upload
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, START, band, compute, contact, cut, download, talk, upload
+from tests.kit.talk import (
+    COST,
+    START,
+    band,
+    columns_of,
+    compute,
+    contact,
+    cut,
+    download,
+    talk,
+    upload,
+)
 
 
 def test_the_delay_is_that_of_the_contact_in_use():
@@ -178,7 +189,7 @@ def watched(contacts, times_s, wants, signal=None):
     """
     clock = network.Clock()
     cluster = contacts[0].cluster
-    plan = network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
+    plan = network.Plan(START, 1e6, (cluster,), columns_of(contacts))
     sessions = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
     states = []
     got = {name: [] for name in wants}
