@@ -1,4 +1,7 @@
-"""The directive `keys`: every key of a scenario by its whole name, from the schema of editors."""
+"""The directive `keys`: every key of a scenario by its whole name, from the schema of editors.
+
+In each section the common keys come first, the advanced ones in a table of their own.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from scenarios.common_keys import COMMON
 from sim.cli.about import schema_of_files
 
 HEAD = ("key", "meaning, default and values")
@@ -34,9 +38,16 @@ class Keys(Directive):
 
 
 def section(name: str, rows: list[Row]) -> nodes.Node:
-    """Return a section with the table of its keys."""
+    """Return a section with the tables of its keys."""
     whole = nodes.section(ids=[f"keys-{name.replace(' ', '-')}"], names=[f"keys {name}"])
-    whole += [nodes.title(text=name), table(rows)]
+    whole += nodes.title(text=name)
+    common = [row for row in rows if row[0].replace("[]", "") in COMMON]
+    advanced = [row for row in rows if row not in common]
+    for title, some in (("", common), ("Advanced", advanced)):
+        if some and title:
+            whole += nodes.rubric(text=title)
+        if some:
+            whole += table(some)
     return whole
 
 

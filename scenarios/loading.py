@@ -1,6 +1,6 @@
 """From a file, a mapping or a shipped name to a validated Scenario."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from scenarios.common_keys import COMMON
 from scenarios.errors import Origin, ScenarioError, wrong
 from scenarios.faults import PlannedOutage
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
@@ -108,7 +109,8 @@ def schema(
     ``options`` are what methods take under `learning.options`, by method: dataclasses. ``names``
     are those that editors offer, by section and key (`Model.kind`): methods, kinds of models.
 
-    It knows keys, units, ranges and defaults. What contradicts something else, and other names of
+    It knows keys, units, ranges, defaults, and of each key whether it is common or advanced (its
+    ``rank``). What contradicts something else, and other names of
     methods, models and data sets, only :func:`load` and a run know.
     """
     from scenarios.messages import EditorSchema
@@ -127,7 +129,30 @@ def schema(
         when = chosen if method == plain else {**chosen, "required": ["method"]}
         then = {"properties": {"options": {"$ref": f"#/$defs/{own['title']}"}}}
         learning.setdefault("allOf", []).append({"if": when, "then": then})
+    _rank_common("", found, found["$defs"])
+    for section in (found, *found["$defs"].values()):
+        for key in section.get("properties", {}).values():
+            key.setdefault("rank", "advanced")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _rank_common(section: str, form: dict[str, Any], known: Mapping[str, dict[str, Any]]) -> None:
+    """Write, in place, which keys in ``form`` and below it are common."""
+    for name, key in form.get("properties", {}).items():
+        path = f"{section}.{name}".removeprefix(".")
+        if path in COMMON:
+            key["rank"] = "common"
+        for reference in _references(key):
+            _rank_common(path, known[reference], known)
+
+
+def _references(form: Any) -> Iterator[str]:
+    """Yield the names of the sections that a value may be, or a list may hold."""
+    for key, inner in form.items() if isinstance(form, dict) else enumerate(form):
+        if key == "$ref":
+            yield inner.rpartition("/")[2]
+        elif isinstance(inner, dict | list):
+            yield from _references(inner)
 
 
 def _parsed(text: str, name: str) -> Document:

@@ -1,6 +1,6 @@
 """pydantic's findings in the words of a scenario file, the nearest known key, JSON Schema."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from learning.declarations import Settings, keys_of
+from scenarios.common_keys import COMMON
 from scenarios.removed import instead_of
 from scenarios.scenario import Scenario
 from statements import Code, KeyPath, Refused, Statement, shown
@@ -173,8 +174,18 @@ def _unknown_key(place: _Place) -> Statement:
     if near:
         text = "is not a known key; did you mean {near!r}?"
         return Statement.of(Code.UNKNOWN_KEY, place.path, text, near=near[0])
-    allowed = f"allowed here: {', '.join(here)}" if here else "nothing is allowed here"
+    known = _by_rank(place.path[:-1], here)
+    allowed = f"allowed here: {known}" if here else "nothing is allowed here"
     return Statement.of(Code.UNKNOWN_KEY, place.path, f"is not a known key; {allowed}")
+
+
+def _by_rank(section: KeyPath, names: Iterable[str]) -> str:
+    """List the keys of a section, the common ones first."""
+    above = [part for part in section if isinstance(part, str)]
+    ranks: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        ranks[".".join([*above, name]) not in COMMON].append(name)
+    return "; advanced: ".join(", ".join(rank) for rank in ranks if rank)
 
 
 def _abbreviated(said: str, here: list[str]) -> list[str]:

@@ -53,6 +53,21 @@ def test_every_key_is_described_once_with_its_default():
     assert referred == SCHEMA["$defs"].keys()
 
 
+def test_every_key_has_a_rank_and_few_are_common():
+    ranks = {("orbit" if of in ORBITS else of, key, value["rank"]) for of, key, value in KEYS}
+    assert {rank for *_, rank in ranks} == {"common", "advanced"}
+    common = {(section, key) for section, key, rank in ranks if rank == "common"}
+    assert {("orbit", "altitude_km"), ("Uplink", "tx_power_dbm")} < common
+    assert len(common) <= 110 and not {("orbit", "checksum"), ("Uplink", "rolloff")} & common
+
+
+def test_a_refusal_names_the_common_keys_first():
+    with pytest.raises(scenarios.ScenarioError) as refused:
+        scenarios.load("circular", {"compute.zzz": 1})
+    assert "allowed here: memory_gib, power_w, processor" in str(refused.value)
+    assert str(refused.value).endswith("tflops; advanced: battery")
+
+
 # -- docs/scenarios.md
 
 

@@ -141,6 +141,10 @@ def test_new_writes_a_scenario_and_the_schema_for_editors(leomix, tmp_path, monk
         said["learning"]["options"]["threshol"] = 0.2
         assert not check.is_valid(said), name
     jsonschema.Draft202012Validator(schema).validate(parse_yaml(text).value)
+    sections = [schema, *schema["$defs"].values()]
+    ranked = [(key, of) for one in sections for key, of in one.get("properties", {}).items()]
+    common = {key for key, of in ranked if of["rank"] == "common"}
+    assert set(re.findall(r"^ *(?:- \{)?([a-z_]+):", text, re.MULTILINE)) <= common
     again = leomix("new", "mine")
     assert (again.status, again.err.count("\n")) == (2, 1)
     assert (tmp_path / "mine.yaml").read_text(encoding="utf-8") == text
