@@ -130,6 +130,7 @@ REMOVED = [
     ("faults.uploads.not_finite", 0.1, "for updates that are lost, write faults.uploads.corrupted"),
     ("ground.slew_deg_s", 5, "write ground.acquisition_s, with the time of a turn in it"),
     ("learning.data.partition", "even", r"write split: \{over: devices, kind: iid\}"),
+    ("learning.upload", "changed", "leave it out: a client sends all of a payload"),
     ("link.downlink.sharing", "rounds", "leave it out: unicast waits in line for a sub-channel"),
     ("orbit.sets", "nearest", "write latest, and split the run by dates"),
     ("link.uplink.sharing", "rounds", "write fixed_subchannel or equal_share"),
