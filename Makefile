@@ -129,7 +129,7 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	else echo "fly: needs the extra leomix[flower]"; fi
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
-	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.partition=even; \
+	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.split=null; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 5 4; \
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi

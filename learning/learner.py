@@ -47,7 +47,6 @@ class Learner:
     Server models and device states are :class:`~learning.values.handle.Handle`; a device state
     holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
     finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
-    it ``skips_unchanged``, devices upload only the parts that their training has changed. Where
     changes go down cut to ranks, ``cut_to_ranks`` has the model that they add up to, by server
     model and rank.
 
@@ -67,7 +66,6 @@ class Learner:
         sized_as: ModelConfig | None = None,
         counted_micro_batch: int | None = None,
         metrics: tuple[str, ...] = (),
-        skips_unchanged: bool = False,
         own_learning: bool = False,
     ) -> None:
         self.config = resolved_task(config)
@@ -75,7 +73,6 @@ class Learner:
         self.measures = train
         self.trains = train and not own_learning
         self.metrics = metrics
-        self.skips_unchanged = skips_unchanged
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
         self.batches: Cache | None = None
@@ -363,23 +360,6 @@ class Learner:
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
         return list(self.number(operations.guards.not_finite, state))
-
-    def changed_parts(
-        self, offered: Handle, state: Held, *, since_download: bool
-    ) -> list[list[int]]:
-        """Return which parts (experts, and E for what is shared) each device has changed.
-
-        ``offered`` is what :meth:`offer` makes of ``state``, which is forced.
-        """
-        return list(
-            self.number(
-                operations.unchanged.changed_parts,
-                offered,
-                *state.parents,
-                versions=state.versions,
-                since_download=since_download,
-            )
-        )
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""

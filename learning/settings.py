@@ -25,11 +25,10 @@ from learning.declarations import (
     Settings,
     Steps,
     Text,
-    given_keys,
     setting,
     used_with_kind,
 )
-from statements import Code, Set, Statement
+from statements import Code, Remove, Set, Statement
 
 WORDS = "words"
 """The tokenizer that needs no file: words by their hashes."""
@@ -254,11 +253,14 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Split(Settings):
-    """How all samples are split over the clients or clusters of a run."""
+    """How samples are split over the clients or clusters of a run, or within each cluster."""
 
     over: Annotated[
-        Literal["clients", "clusters"],
-        setting("all devices of the run, or clusters, whose devices share"),
+        Literal["clients", "clusters", "devices"],
+        setting(
+            "all devices of the run; or clusters, whose devices share; or the devices of each "
+            "cluster, which keeps its own domain"
+        ),
     ] = "clients"
     kind: Annotated[
         Literal["iid", "dirichlet", "shards", "quantity", "domains"],
@@ -274,6 +276,19 @@ class Split(Settings):
         setting("shards of one label each, with kind shards"),
         used_with_kind("shards", example="2"),
     ] = None
+
+    def conflicts(self) -> Iterator[Statement]:
+        """Yield a kind that does not tell the devices of one cluster apart."""
+        yield from super().conflicts()
+        if self.over == "devices" and self.kind in ("quantity", "domains"):
+            text = "got {kind!r}, which is not used with over 'devices'"
+            instead = Set("kind", "iid", ("dirichlet", "shards"))
+            yield Statement.of(Code.UNUSED, "kind", text, instead, kind=self.kind)
+
+    @property
+    def keeps_domains(self) -> bool:
+        """Whether the samples of a cluster are of its own domain."""
+        return self.over == "devices" or self.kind == "domains"
 
 
 @dataclass(frozen=True)
@@ -312,18 +327,9 @@ class Data(Settings):
         float,
         setting("share of a cluster's samples that come from its own domain", gt=0, le=1),
     ] = 1.0
-    partition: Annotated[
-        Literal["even", "dirichlet", "classes"],
-        setting("how a cluster's samples go to its devices"),
-    ] = "even"
-    dirichlet_alpha: Annotated[
-        float, setting("concentration, with partition dirichlet", gt=0, le=1e6)
-    ] = 0.5
-    classes_per_device: Annotated[
-        int, setting("labels per device, with partition classes", ge=1, le=100_000)
-    ] = 2
     split: Annotated[
-        Split | None, setting("split of all samples; null for domains and partition as above")
+        Split | None,
+        setting("split of the samples; null for a domain per cluster, shared by its devices"),
     ] = None
     trial_samples: Annotated[
         Count,
@@ -347,13 +353,13 @@ class Data(Settings):
     ] = 0.0
 
     def conflicts(self) -> Iterator[Statement]:
-        """Yield keys of a cluster's own split beside ``split``, which takes their place."""
+        """Yield a share of the own domain beside a split that looks at no domains."""
         yield from super().conflicts()
-        replaced = "own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device"
-        for name in () if self.split is None else replaced:
-            if name in given_keys(self):
-                text = "cannot be combined with learning.data.split; keep one of them"
-                yield Statement.of(Code.UNUSED, name, text)
+        if self.own_domain_fraction < 1 and self.split and self.split.over != "devices":
+            text = "is not used with a split over {over!r}"
+            remedies = Set("split.over", "devices"), Remove()
+            over = self.split.over
+            yield Statement.of(Code.UNUSED, "own_domain_fraction", text, *remedies, over=over)
 
     @property
     def named(self) -> tuple[str, ...]:

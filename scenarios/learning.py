@@ -10,7 +10,6 @@ from pydantic import Field, PlainSerializer, Tag, model_validator
 from learning.declarations import (
     NO_ENTRIES,
     Arguments,
-    Later,
     Positive,
     Settings,
     Steps,
@@ -70,11 +69,6 @@ class Course(Settings):
         ),
     ] = True
     rounds: Annotated[Rounds, setting("schedule of local rounds")] = Rounds()
-    upload: Annotated[
-        Literal["all", "changed"],
-        setting("parts that a client uploads: all, or those that its training has changed"),
-        Later(),
-    ] = "all"
     gate_tuning_cycles: Annotated[
         int, setting("last cycles, which tune the gate too", ge=0, le=1_000_000)
     ] = 2

@@ -1,6 +1,6 @@
 """pydantic's findings in the words of a scenario file, the nearest known key, JSON Schema."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -51,7 +51,12 @@ def first_problem(error: ValidationError) -> tuple[Statement, int]:
         if not (detail["type"] == "too_short" and detail["input"])
     ]
     first = min(details, key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
-    return _problem(first), sum(len(_of_our_rules(detail)) or 1 for detail in details)
+    beside = {
+        str(detail["loc"][-1]): detail["input"]
+        for detail in details
+        if detail["type"] in _UNKNOWN_KEY and detail["loc"][:-1] == first["loc"][:-1]
+    }
+    return _problem(first, beside), sum(len(_of_our_rules(detail)) or 1 for detail in details)
 
 
 def _of_our_rules(detail: Any) -> tuple[Statement, ...]:
@@ -60,7 +65,7 @@ def _of_our_rules(detail: Any) -> tuple[Statement, ...]:
     return cause.statements if isinstance(cause, Refused) else ()
 
 
-def _problem(detail: Any) -> Statement:
+def _problem(detail: Any, beside: Mapping[str, object]) -> Statement:
     loc = detail["loc"]
     # pydantic's mark for a wrong key instead of a wrong value; a user's key may have this name too.
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
@@ -72,7 +77,7 @@ def _problem(detail: Any) -> Statement:
         path = (*place.path, "source")
         return Statement.of(Code.WRONG_VALUE, path, _which_source(detail["input"], place))
     unknown_key = detail["type"] in _UNKNOWN_KEY
-    if instead := instead_of(place.path, detail["input"]):
+    if instead := instead_of(place.path, detail["input"], beside):
         what = "is gone" if unknown_key else f"{shown(detail['input'])} is gone"
         code = Code.UNKNOWN_KEY if unknown_key else Code.WRONG_VALUE
         return Statement.of(code, place.path, f"{what}; {instead}")

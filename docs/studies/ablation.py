@@ -40,7 +40,6 @@ CYCLES = Measure(f"cycles to {TARGET:.2f}", cycles_to(TARGET), "{:.1f}", ratios=
 SHARES = (1.0, 0.7)
 CONTACT, GAP = "learning.rounds.per_contact", "learning.rounds.per_gap_max"
 SYNCHRONOUS = {"learning.method": "synchronous"}
-CHANGED = {"learning.upload": "changed"}
 UNBUFFERED = {
     "learning.method": "fedbuff",
     "learning.options.buffer_size": 1,
@@ -51,9 +50,8 @@ EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1, **ONE_DRAW}
 LADDER: Mapping[str, Keys] = {
     "synchronous, as in the paper": {**SYNCHRONOUS, CONTACT: 1},
     "+ 4 rounds per visit": {**SYNCHRONOUS, CONTACT: PER_VISIT},
-    "+ unchanged parts not sent": {**SYNCHRONOUS, **CHANGED, CONTACT: PER_VISIT},
     # In slots, a gap has time for as many rounds per slot as a contact.
-    "+ rounds between contacts": {**UNBUFFERED, **CHANGED, CONTACT: 2, GAP: PER_VISIT},
+    "+ rounds between contacts": {**UNBUFFERED, CONTACT: 2, GAP: PER_VISIT},
     "+ own experts only (emsfl)": {"learning.method": "emsfl", **EMSFL},
     "+ mask (emsfl-enhanced)": {"learning.method": "emsfl-enhanced", **EMSFL},
 }

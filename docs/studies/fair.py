@@ -76,18 +76,13 @@ UNBUFFERED = {
     "learning.options.buffer_size": 1,
     "learning.options.staleness": "constant",
 }
-CHANGED = {"learning.upload": "changed"}
 IN_GAPS = {"learning.options.trains": "gaps"}
 CONTENDERS: dict[str, dict[str, Any]] = {
     "emsfl-enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
     "emsfl": {"learning.method": "emsfl", **ONE_DRAW},
     "synchronous": {"learning.method": "synchronous"},
-    "synchronous, changed": {"learning.method": "synchronous", **CHANGED},
     "fedbuff": UNBUFFERED,
-    "fedbuff, changed": {**UNBUFFERED, **CHANGED},
     "fedavg": {"learning.method": "fedavg", **IN_GAPS},
-    "fedavg, changed": {"learning.method": "fedavg", **IN_GAPS, **CHANGED},
-    "model per city, changed": {"learning.method": "fedavg-per-cluster", **IN_GAPS, **CHANGED},
     "model per city, own expert": {
         "learning.method": "fedavg-per-cluster",
         "learning.model.experts": 1,
@@ -95,9 +90,9 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     },
     "local": {"learning.method": "local"},
 }
-"""`changed`: parts that a client has not changed are not sent. `own expert`: a city's model is one
-dense model, of the size of one expert with the backbone, and nothing else is loaded."""
-IN_CONTACT = ("synchronous", "synchronous, changed")
+"""`own expert`: a city's model is one dense model, of the size of one expert with the backbone, and
+nothing else is loaded."""
+IN_CONTACT = ("synchronous",)
 """Those that train in contacts only."""
 IN_BOTH = ("emsfl-enhanced", "emsfl", "local")
 """Those that train in contacts and in gaps; all others train in gaps only."""
@@ -110,13 +105,11 @@ TASKS = {
             "synchronous",
             "fedbuff",
             "fedavg",
-            "model per city, changed",
             "model per city, own expert",
         ),
     ),
 }
-"""Shares of its own domain in a city's samples, and who is compared. Where samples are shared,
-every city changes all experts, so that leaving out unchanged parts saves next to nothing."""
+"""Shares of its own domain in a city's samples, and who is compared."""
 PAPER = "synchronous, as in the paper"
 OF_THE_PAPER = {PAPER: {"learning.method": "synchronous", "learning.rounds.per_contact": 1}}
 OWN = "emsfl-enhanced"

@@ -138,7 +138,7 @@ def has_fixed_experts(model: Model) -> bool:
     )
 
 
-SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device", "split")
+SHARING = ("own_domain_fraction", "split")
 SET_ASIDE = ("trial_samples", "validation")
 READING = ("train_samples", "test_samples", *SET_ASIDE)
 FILES = ("path", "paths", "columns", "test_fraction", *READING)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from copy import copy
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, differ, same
 from learning.clients.payload_sizes import PayloadSizes
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrived
@@ -22,9 +19,7 @@ from learning.requests.cluster import (
     Floats,
     Ints,
     Mask,
-    Measure,
     Receipt,
-    Step,
     Train,
     TrainUntilContact,
     Upload,
@@ -71,10 +66,6 @@ class ClusterState:
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
     ``offers_models``, an offer is the base with the changes.
-
-    With ``learning.upload: changed`` a device sends the ``parts`` of its offer that it has changed.
-    In a chain that trains before it sends, they are known from the beginning: of a copy of the
-    devices that goes ahead of them.
     """
 
     def __init__(
@@ -126,11 +117,8 @@ class ClusterState:
         self._nothing: Floats = same(k, 0.0)
         self._through = self._nothing
         self._contact_id: Ints | None = None
-        self.parts: ChangedParts | None = None
-        if learner.skips_unchanged:
-            self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._parts = Parts(experts)
-        self._sizes = PayloadSizes(learner, copies, self._ranks, self._parts)
+        self._sizes = PayloadSizes(learner, copies, self._ranks)
         self._foreseen: Held | None = None
 
     @property
@@ -388,8 +376,6 @@ class ClusterState:
         if self.state is None or not is_anybody(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
-        if self.parts is not None:
-            self.parts.offered(Compared(fresh, self.state, offered, tuple(experts), gate))
         if self.offers_models:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
@@ -427,14 +413,7 @@ class ClusterState:
             return Payload(name, 0.0)
         staged = self.staged
         version = self.offered_version
-        return self._sizes.upload(
-            name, self._held, staged.experts, version, gate=staged.gate, sends=self._sends
-        )
-
-    @property
-    def _sends(self) -> Mask | None:
-        """Parts (K, E + 1) that devices send of the updates on their way; None for all."""
-        return None if self.parts is None else self.parts.sends
+        return self._sizes.upload(name, self._held, staged.experts, version, gate=staged.gate)
 
     def upload(
         self,
@@ -445,58 +424,14 @@ class ClusterState:
         gate: bool = True,
         who: Mask | None = None,
         carry: bool = True,
-        trained: TrainedPart | None = None,
     ) -> Upload:
-        """Ask for the upload of what will be trained on ``model``, in the same chain.
-
-        ``trained`` is what the chain trains, by default what is uploaded.
-        """
+        """Ask for the upload of what will be trained on ``model``, in the same chain."""
         version = model.payload.version
         payload = self._sizes.upload(name, self._held, experts, version, gate=gate)
-        if self.parts is None:
-            return Upload(payload, who, carry)
-        part = TrainedPart(experts, gate) if trained is None else trained
-        self.parts.forget_foreseen()
-        sized = partial(self._foresee, payload, experts, part, gate=gate)
-        return Upload(payload, who, carry, sized)
-
-    def _foresee(
-        self,
-        payload: Payload,
-        experts: Sequence[int],
-        part: TrainedPart,
-        before: Sequence[tuple[Step, Work | Receipt]],
-        *,
-        gate: bool,
-    ) -> Generator[Measure, Any, Payload]:
-        """Return an upload of what will have changed once the ``part`` is trained.
-
-        ``before`` are the steps before it in its chain, with the replies that they will get.
-        """
-        ahead = copy(self)
-        for step, reply in before:
-            match step, reply:
-                case Download(), Receipt():
-                    ahead.receive(reply)
-                case Train(), Work():
-                    ahead.train(reply, part.experts, gate=part.gate, mask=part.mask)
-        if self.parts is None or ahead.state is None:
-            return payload
-        offered = self.learner.offer(ahead.state, experts, gate=gate)
-        offer = Compared(self.everybody, ahead.state, offered, tuple(experts), gate)
-        sends = yield from self.parts.foresee(offer)
-        return self._sizes.upload(
-            payload.name, self._held, experts, payload.version, gate=gate, sends=sends
-        )
-
-    def find_changed(self) -> Generator[Request, Any, None]:
-        """Measure what devices have changed of updates that were not sent yet."""
-        if self.parts is not None:
-            yield from self.parts.measure(self.pending)
+        return Upload(payload, who, carry)
 
     def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
-        yield from self.find_changed()
         receipt = yield Upload(self.payload(name), self.pending, carry)
         return (yield from self.arrived(receipt))
 
@@ -540,9 +475,8 @@ class ClusterState:
         rounds = self.rounds - self._rounds_before_offered
         eligible = either(self.eligible if among is None else among, who)
         version = self.offered_version
-        return Update(
-            self.name, self.staged, who, eligible, version, rounds, self._contact_id, self._sends
-        )
+        contact_id = self._contact_id
+        return Update(self.name, self.staged, who, eligible, version, rounds, contact_id)
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
         """Return the finite gates of ``done``, trained since a download; None without any.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, same
+from learning.clients.holdings import NOT_HELD, HeldExperts, Ranks, same
 from learning.learner import Learner
-from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints
 from learning.requests.payload import Payload
 
 
@@ -18,12 +18,11 @@ class PayloadSizes:
     A payload has ``copies`` sets of the tensors that it names.
     """
 
-    def __init__(self, learner: Learner, copies: int, ranks: Ranks, parts: Parts) -> None:
+    def __init__(self, learner: Learner, copies: int, ranks: Ranks) -> None:
         self._architecture = learner.architecture
         self._lora = learner.config.model.lora
         self._copies = copies
         self._ranks = ranks
-        self._parts = parts
 
     def download_bytes(
         self,
@@ -67,28 +66,22 @@ class PayloadSizes:
         version: int | Ints,
         *,
         gate: bool,
-        sends: Mask | None = None,
     ) -> Payload:
         """Return what devices send up of those of ``experts`` that they hold, and of the gate.
 
-        Of these they send the parts ``sends`` (K, E + 1), by default all. Where they send different
-        ones, the list of tensors is that of a device that sends most.
+        Where they send different ones, the list of tensors is that of a device that sends most.
         """
         sizes = self._architecture
         copies = self._copies
-        asked = self._parts.marked(experts, gate=gate)
-        whole = sends is None or not (asked & ~sends).any()
-        if whole and held.alike and self._ranks.common is not None:
+        if held.alike and self._ranks.common is not None:
             tensors, size = sizes.upload(experts, gate=gate, rank=self._ranks.common)
             return Payload(name, copies * size, version, tensors * copies)
         ranks: list[int] = self._ranks.each.tolist()
-        parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
-        sent_experts = held.mask[:, list(experts)] & parts[:, list(experts)]
+        sent_experts = held.mask[:, list(experts)]
         each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
-        sent = sent_experts.sum(axis=1) * each + parts[:, -1] * sizes.upload_bytes([], gate=gate)
+        sent = sent_experts.sum(axis=1) * each + sizes.upload_bytes([], gate=gate)
         device = sent.argmax()
         most = np.array(experts, np.int64)[sent_experts[device]].tolist()
-        shared = bool(parts[device, -1])
-        tensors = sizes.upload_tensors(most, gate=shared, rank=ranks[device]) * copies
+        tensors = sizes.upload_tensors(most, gate=gate, rank=ranks[device]) * copies
         return Payload(name, copies * sent, version, tensors)

@@ -52,8 +52,7 @@ class Update:
     ``eligible`` (K,) are the devices that can take part, whose samples all count for the weights.
     ``version`` (K,) is the server's that each stems from, ``rounds`` (K,) the local rounds that the
     device has trained since it downloaded that, ``contact_id`` (K,) the contact in which its last
-    bit was sent (None where that is not known). ``sends`` (K, E + 1) are the experts, and behind
-    them what is shared, that a device has changed (None where that is not looked at).
+    bit was sent (None where that is not known).
     """
 
     cluster: str
@@ -63,7 +62,6 @@ class Update:
     version: Ints
     rounds: Ints
     contact_id: Ints | None = None
-    sends: Mask | None = None
 
     def behind(self, server_version: int) -> Ints:
         """Return how many versions behind the server each of the devices in it is."""

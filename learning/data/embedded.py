@@ -34,12 +34,12 @@ Features = NDArray[np.float32]
 def digits(config: LearningConfig) -> Dataset:
     """Return the digits as 64 pixels in 0..1, permuted by domain.
 
-    Where all samples are split by anything else than domains, they are one task in one order. 1400
-    images are split disjointly, 397 test images are seen by all. Raises :class:`ValueError` for
-    more than 20 clusters, where a domain would have too few images to learn from.
+    Where clusters do not keep their domains, they are one task in one order. 1400 images are split
+    disjointly, 397 test images are seen by all. Raises :class:`ValueError` for more than 20
+    clusters, where a domain would have too few images to learn from.
     """
     split = config.data.split
-    one_task = split is not None and split.kind != "domains"
+    one_task = split is not None and not split.keeps_domains
 
     def permuted(x: Features, index: int) -> Features:
         if one_task:

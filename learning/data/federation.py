@@ -26,15 +26,15 @@ def cluster_domains(
 
     Several tables are one per cluster. In one table with domains, the sorted distinct domains go to
     the clusters in contiguous groups. In one without, the train rows are shuffled and split
-    evenly, and the test rows are seen by all; so they are with a split that does not look at
-    domains. ``classes`` are the class of each row by table.
+    evenly, and the test rows are seen by all; so they are with a split that does not keep domains.
+    ``classes`` are the class of each row by table.
 
     Raises :class:`ValueError` for a split by domains of data that have none.
     """
     y = np.concatenate(classes)
     table = tables[0]
     split = config.data.split
-    by_domain = split is None or split.kind == "domains"
+    by_domain = split is None or split.keeps_domains
     device: Rows | None = None
     if config.data.paths:
         splits: list[tuple[Rows, ...]] = []
@@ -47,7 +47,7 @@ def cluster_domains(
             splits = _pooled(splits, table.file, config)
     elif by_domain and table.domains is not None:
         splits, device = _by_domain(table, config)
-    elif by_domain and split is not None:
+    elif split is not None and split.kind == "domains":
         helps = "name their column in learning.data.columns.domain, or use another kind"
         if config.data.kind == "images":  # which has no columns
             helps = "use another kind, or paths, with a folder for each cluster"
@@ -145,8 +145,8 @@ Held = tuple[SampleArrays, Rows | None]
 def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     """Split ``dataset``: cluster ``c`` holds mostly domain ``c``, its devices parts of that.
 
-    With ``config.data.split`` all samples are split over clients or clusters instead. Some
-    ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
+    With a split over clients or clusters (``config.data.split``) all samples are split instead.
+    Some ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
     distribution, are known to the server and are in no shard. Where the server needs none
     (:func:`needs_trial`) the devices hold all samples, and a model is tried on some of them. What
     ``config.data.validation`` sets aside is in no shard, and no trial data. Raises
@@ -231,10 +231,10 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     data = config.data
     trains = [domain.train for domain in domains]
     split = data.split
-    plain = (data.own_domain_fraction, data.partition) == (1.0, "even")
-    if split is None and plain and all(domain.device is not None for domain in domains):
+    whole = data.own_domain_fraction == 1.0
+    if split is None and whole and all(domain.device is not None for domain in domains):
         split = Split(kind="domains")
-    if split is None or (split.kind, split.over) == ("domains", "clusters"):
+    if split is None or (split.keeps_domains and split.over != "clients"):
         mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
         return [(samples, None) for samples in mixed]
     if split.kind == "domains":

@@ -118,8 +118,8 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
     """Return the rows (n_d,) of each device; every sample goes to exactly one device.
 
     ``y`` (n,) are the labels of the cluster's samples. Every device gets at least one. Draws come
-    from a stream of the cluster's own. Raises :class:`ValueError` for more devices than samples
-    and where a partition is impossible.
+    from a stream of the cluster's own. Without a split over ``devices`` all get as many. Raises
+    :class:`ValueError` for more devices than samples and where a split is impossible.
     """
     count = len(y)
     data = config.data
@@ -137,19 +137,16 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
             f"cluster {cluster!r}: {count} samples are left for {devices} devices{behind}"
             f"{besides(data)}; {', '.join(helps[:-1])}{', or ' if helps[1:] else ''}{helps[-1]}"
         )
-    rng = stream(config.seed, "partition", cluster)
-    if data.partition == "even":
+    split = data.split
+    if split is None or split.over != "devices" or split.kind == "iid":
         return np.array_split(np.arange(count), devices)
-    if data.partition == "dirichlet":
-        return dirichlet_parts(y, devices, data.dirichlet_alpha, rng)
-    if data.partition == "classes":
-        try:
-            return class_parts(y, devices, data.classes_per_device, rng)
-        except ValueError as error:
-            raise ValueError(f"cluster {cluster!r}: {error}") from None
-    raise ValueError(
-        f"learning.data.partition: got {data.partition!r}; must be even, dirichlet or classes"
-    )
+    rng = stream(config.seed, "partition", cluster)
+    if split.alpha is not None:  # kind dirichlet
+        return dirichlet_parts(y, devices, split.alpha, rng)
+    try:
+        return class_parts(y, devices, split.classes or 1, rng)
+    except ValueError as error:
+        raise ValueError(f"cluster {cluster!r}: {error}") from None
 
 
 def dirichlet_parts(y: Rows, devices: int, alpha: float, rng: np.random.Generator) -> list[Rows]:
@@ -160,8 +157,6 @@ def dirichlet_parts(y: Rows, devices: int, alpha: float, rng: np.random.Generato
     device's shares are thus the ones it drew. A device that got nothing takes one sample of the
     device that has most.
     """
-    if not 0 < alpha < np.inf:
-        raise ValueError(f"learning.data.dirichlet_alpha: got {alpha}; must be above 0, finite")
     shares = rng.dirichlet(np.full(len(np.unique(y)), alpha), size=devices)
     owner = _by_shares(y, shares)
     sizes = np.bincount(owner, minlength=devices)
@@ -185,7 +180,7 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
     if not 1 <= per_device <= len(sizes) or not len(sizes) <= wanted <= most.sum():
         raise ValueError(
             f"{devices} devices with {per_device} labels each cannot share {sizes.sum()} samples "
-            f"of {len(sizes)} labels; change learning.data.classes_per_device, or the number of "
+            f"of {len(sizes)} labels; change learning.data.split.classes, or the number of "
             "devices or of samples"
         )
     # Devices that hold each label: places beyond the first go one by one to the label with most

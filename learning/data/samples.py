@@ -68,7 +68,7 @@ class Domain:
     """One data modality: samples to train on, and its test set.
 
     ``device`` (n,) says which of the cluster's devices each train sample comes from, by its number;
-    None where the data do not say. It holds the sample, unless a split or partition is asked for.
+    None where the data do not say. It holds the sample, unless a split is asked for.
     """
 
     train: SampleArrays

@@ -248,18 +248,12 @@ class Method(ABC):
         self.registry.changed(experts, changes)
 
     def changes_in(self, updates: Sequence[Update]) -> Ints:
-        """Return how many changes ``updates`` are to each expert (E,), or ranks that are stacked.
-
-        What nobody has changed counts as none, where that is looked at.
-        """
+        """Return how many changes ``updates`` are to each expert (E,), or stacked ranks."""
         total: Ints = np.zeros(len(self.changes), np.int64)
         if not len(total):
             return total
         for update in updates:
-            who = update.who
-            if update.sends is not None:
-                who = who[:, None] & update.sends[:, :-1]
-            total = total + changes_in(self.learner, update.cluster, who)
+            total = total + changes_in(self.learner, update.cluster, update.who)
         return total
 
     def conclude(self) -> Protocol:
@@ -273,8 +267,6 @@ class GlobalModelMethod(Method):
     ``weights`` is that model, ``experts`` counts its experts through, and ``server`` is what
     devices download now.
     """
-
-    traits: ClassVar[Traits] = Traits(uploads_whole="")
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

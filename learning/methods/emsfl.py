@@ -40,7 +40,6 @@ from learning.requests.facts import Cause, Note, parts_named
 from learning.requests.reasons import Reason
 from learning.requests.request import Request
 from learning.rng import stream
-from learning.training.recipe import TrainedPart
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -124,8 +123,7 @@ class EmsFl(GlobalModelMethod):
             name = parts_named(held, gate=True)
         model = devices.download(name, self.server, held)
         train = devices.train_round(mine, gate=True, mask=mask)
-        trained = TrainedPart(mine, gate=True, mask=mask)
-        gate = devices.upload("gate", model, [], carry=False, trained=trained)
+        gate = devices.upload("gate", model, [], carry=False)
         down, work, up = yield Chain((model, train, gate))
         devices.receive(down)
         devices.train(work, mine, gate=True, mask=mask)

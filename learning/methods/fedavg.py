@@ -34,7 +34,6 @@ from learning.requests.cluster import (
 from learning.requests.facts import Note
 from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
 from learning.requests.request import Request
-from learning.training.recipe import TrainedPart
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -131,8 +130,7 @@ class FedAvg(Rounds):
         cost = self.cost(devices.holds)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
         mask = None if devices.holds_alike else "-inf"
-        trained = TrainedPart(experts, gate=True, mask=mask)
-        upload = devices.upload("model", model, experts, who=todo, trained=trained)
+        upload = devices.upload("model", model, experts, who=todo)
         down, work, up = yield Chain((model, train, upload))
         if is_everybody(work.excluded):
             self.absent.add(devices.name)
@@ -308,7 +306,6 @@ class InGaps(InContacts):
         yield from method.trained(devices, devices.has_unsent(method.experts, gate=True))
         devices.offer(method.experts, gate=True)
         if devices.pending.any():
-            yield from devices.find_changed()
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from method.keep(devices, number, receipt)
 

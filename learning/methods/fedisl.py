@@ -83,7 +83,6 @@ class FedIsl(FedAvg):
         FedAvg.traits,
         waits_for_all=True,
         uses_isl=("within_plane",),
-        uploads_whole="what goes over links between satellites is a sum",
     )
     alone_is_sgd: ClassVar[bool] = False
     ends_by_own_rule: ClassVar[bool] = True

@@ -29,7 +29,6 @@ class OwnLearning(Method):
         own_learning=True,
         uses_lora=False,
         uses_optimizer=False,
-        uploads_whole="it learns by itself",
     )
 
     @abstractmethod

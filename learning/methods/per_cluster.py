@@ -41,7 +41,7 @@ class PerCluster(Method):
 
     colour = "#56b4e9"
     Options: ClassVar[type] = FedAvgOptions
-    traits: ClassVar[Traits] = Traits(gap_option=FedAvg.traits.gap_option, uploads_whole="")
+    traits: ClassVar[Traits] = Traits(gap_option=FedAvg.traits.gap_option)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -29,9 +29,7 @@ class Local(Method):
     """
 
     colour = "#8c6bb1"
-    traits: ClassVar[Traits] = Traits(
-        sends_nothing=True, uploads_whole="it sends nothing", trains_in_gaps=True
-    )
+    traits: ClassVar[Traits] = Traits(sends_nothing=True, trains_in_gaps=True)
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -93,7 +91,6 @@ class Centralised(GlobalModelMethod):
     traits: ClassVar[Traits] = replace(
         GlobalModelMethod.traits,
         sends_nothing=True,
-        uploads_whole="it sends nothing",
         trains_at_server=True,
     )
     Options: ClassVar[type] = CentralisedOptions

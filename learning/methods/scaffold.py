@@ -57,7 +57,6 @@ class Scaffold(FedAvg):
     traits: ClassVar[Traits] = replace(
         FedAvg.traits,
         payload_copies=2,
-        uploads_whole="control variates change in every round",
         uses_optimizer=False,
         lora_refused="rank",
     )

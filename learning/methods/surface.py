@@ -50,8 +50,6 @@ class Traits:
     what it sends from one client to another may take any route over links. ``payload_copies`` is
     how many sets of tensors like the model's each payload holds: 2 with a control variate beside
     the model. With ``offers_models`` updates are whole models, else what has changed.
-    ``uploads_whole`` says why clients cannot leave out what they have not changed
-    (``learning.upload: changed``); empty if they can.
 
     ``trial_kind`` is the kind of model that ``leomix.testing`` tries it with, where it takes
     none of the usual ones.
@@ -76,7 +74,6 @@ class Traits:
     sends_over_mesh: bool = False
     payload_copies: int = 1
     offers_models: bool = False
-    uploads_whole: str = "it makes payloads of its own"
     trial_kind: str = ""
 
 

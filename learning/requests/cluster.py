@@ -9,7 +9,7 @@ each other is in :mod:`learning.requests.peers`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
@@ -33,9 +33,6 @@ class Cluster:
     devices: int
     plane: str = ""
 
-
-Sizing = Callable[[Sequence[tuple["Step", "Work | Receipt"]]], Generator["Measure", Any, Payload]]
-"""Says how large a payload is, from the steps of a chain before it and their replies."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -159,17 +156,11 @@ class Upload:
 
     Lasts until all are through or the contact ends. What is missing then is carried over to the
     next upload of the same payload name and version, or given up where ``carry`` is False.
-
-    In a chain the bytes may depend on what the steps before it make. ``sized`` then gets these with
-    the replies that they will get, if the chain is not closed before, and returns a protocol that
-    asks for :class:`Measure` only. That returns the payload with its bytes, of which ``payload``
-    has the most that there can be.
     """
 
     payload: Payload
     who: Mask | None = None
     carry: bool = True
-    sized: Sizing | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no payload."""

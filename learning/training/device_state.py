@@ -112,7 +112,7 @@ def load_gate(
     own = State.of(own_tensors)
     after = map_tensors(lambda tensor: tensor, own)
     models = [model_of(model) for model in servers]
-    for key, before in bases_of(task, own, models, versions[-1:]).items():
+    for key, before in _bases_of(task, own, models, versions[-1:]).items():
         base = rows_of(who, task.as_run(server[key.stored]), before)
         for part in (after.trained, after.base):
             if key in part:
@@ -282,7 +282,7 @@ def assembled_state(
     """
     models = [model_of(whole(task, server) if folds else server) for server in servers]
     state = State(dict(own.trained), {}, {} if folds else own.pending, own.optimizer)
-    for key, base in bases_of(task, own, models, versions).items():
+    for key, base in _bases_of(task, own, models, versions).items():
         if not key.factor and is_whole(task, key.stored):
             state.trained.setdefault(key, base)
         elif folds:
@@ -298,7 +298,7 @@ def of_one_model(task: Task, devices: int) -> list[list[int]]:
     return [[0] * devices for _ in (*task.all_experts, "what is shared")]
 
 
-def bases_of(
+def _bases_of(
     task: Task, own: State, models: Sequence[Parameters], versions: Versions
 ) -> Parameters:
     """Return the bases (K, ...) of what is held.
@@ -328,7 +328,7 @@ def _bases_of_whole(
     """Return the bases (K, ...) of what is trained without factors."""
     as_whole = task.config.model.lora.rank is None
     models = [model_of(server) for server in servers]
-    return bases_of(task, own, models, versions if as_whole else versions[-1:])
+    return _bases_of(task, own, models, versions if as_whole else versions[-1:])
 
 
 def _free_number(pending: Mapping[int, Parameters], who: Sequence[bool]) -> int:

@@ -43,6 +43,5 @@ if TYPE_CHECKING:
     from learning.training import server_optimizers as server_optimizers
     from learning.training import start as start
     from learning.training import task as task
-    from learning.training import unchanged as unchanged
 else:
     __getattr__ = deferred("learning.training", DECLARED, globals())

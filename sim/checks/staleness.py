@@ -215,10 +215,7 @@ class Versions:
 
 def _empty(step: Download | Upload, reply: Receipt) -> Mask:
     """Which transfers (K,) that are through had no bytes."""
-    size = step.payload.bytes
-    if isinstance(step, Upload) and step.sized is not None:
-        size = reply.delivered_bytes + reply.left_bytes
-    return reply.done & np.equal(size, 0)
+    return reply.done & np.equal(step.payload.bytes, 0)
 
 
 def _of(version: int | Ints, device: Ints) -> Ints:

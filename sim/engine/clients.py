@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from learning.requests.cluster import Measure, Signal
+from learning.requests.cluster import Signal
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
@@ -34,8 +34,7 @@ class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
     ``payloads`` are those that any of them has sent or got. ``news`` is to be given when the
-    server's model is another one. ``measure`` answers what a cluster asks
-    about tensors.
+    server's model is another one.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Clients:
         clock: Clock,
         facts: Facts,
         log: LegLog,
-        measure: Callable[[str, Measure], Any],
     ) -> None:
         self.payloads = PayloadList()
         plan = build.plan
@@ -55,7 +53,6 @@ class Clients:
             log=log,
             synchronisation=Synchronisation(plan.sync_delay_s),
             payloads=self.payloads,
-            measure=measure,
         )
         self.news = Signal()
         self.by_name: dict[str, Client] = {}

@@ -389,11 +389,6 @@ def _refuses_factors(key: str, first: str, *others: str) -> Rule[MethodCase]:
     )
 
 
-def _skips(case: MethodCase) -> bool:
-    """Whether clients leave out what they have not changed."""
-    return case.learning.upload == "changed"
-
-
 OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
     unused(
         "learning.model.*",
@@ -431,33 +426,6 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         f"{MOST_BY_GRADIENT:,} parameters; this model has {{trained_parameters:,}}",
         remedies=(Remove(),),
         code=Code.UNSUPPORTED,
-    ),
-    Rule(
-        keys=("learning.upload",),
-        when=lambda case: _skips(case) and not case.learning.train,
-        text="which parts have changed is only known if they are trained",
-        remedies=(Set("", "all"),),
-    ),
-    Rule(
-        keys=("learning.upload",),
-        when=lambda case: _skips(case) and bool(case.method.traits.uploads_whole),
-        text="{name} leaves out no parts: {method.traits.uploads_whole}",
-        remedies=(Set("", "all"),),
-    ),
-    Rule(
-        keys=("learning.upload",),
-        when=lambda case: _skips(case) and case.method.traits.payload_copies > 1,
-        text="{name} sends {method.traits.payload_copies} sets of tensors, and changes of the "
-        "model's alone are known",
-        remedies=(Set("", "all"),),
-    ),
-    Rule(
-        keys=("learning.upload",),
-        when=lambda case: (
-            _skips(case) and case.has_factors and case.learning.lora.aggregate == "average"
-        ),
-        text="means of factors count those of devices that have changed nothing, too",
-        remedies=(Set("", "all"), Set("learning.lora.aggregate", "merge")),
     ),
     Rule(
         keys=("learning.aggregation",),

@@ -66,7 +66,6 @@ def learner_of(world: World) -> Learner:
             sized_as=named,
             counted_micro_batch=None if counted is None else counted.micro_batch,
             metrics=metrics,
-            skips_unchanged=learning.upload == "changed",
             own_learning=method.traits.own_learning,
         )
     except ValueError as error:

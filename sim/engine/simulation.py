@@ -70,7 +70,7 @@ class Simulation:
             evaluator=self.evaluator,
             energy=self.energy,
         )
-        self.clients = Clients(build, clock, self._facts, self._log, self._measure)
+        self.clients = Clients(build, clock, self._facts, self._log)
         self._actors = Actors(
             clock,
             method,

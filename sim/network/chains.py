@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Download, Floats, Mask, Quorum, Step, Train, Upload
+from learning.requests.cluster import Floats, Mask, Quorum, Step, Train, Upload
 from sim.facts.directions import Way
 from sim.facts.waits import ChainClosed
 from sim.network.direct import DirectTransfer
@@ -103,7 +102,7 @@ class Chain:
             else:
                 way = way_of(step)
                 leg = Transfer.plan(
-                    self._sized(step, endpoint),
+                    step,
                     endpoint,
                     self.session,
                     ready_s,
@@ -112,14 +111,6 @@ class Chain:
                 )
             ready_s = leg.next_ready_s
             self._planned.append(leg)
-
-    def _sized(self, step: Upload | Download, endpoint: Endpoint) -> Upload | Download:
-        """Return a transfer with the bytes that its payload has behind the steps before it."""
-        if isinstance(step, Download) or step.sized is None:
-            return step
-        replies = [leg.foreseen for leg in self._planned]
-        sizing = step.sized(list(zip(self.steps, replies, strict=False)))
-        return replace(step, payload=endpoint.measured(sizing), sized=None)
 
     def transfers(self, way: Way) -> list[Transfer]:
         """Return its transfers that go one way, which others ask for as often as they plan."""

@@ -52,7 +52,7 @@ class DirectTransfer:
         if len(steps) != 1 or session is None or len(session.contacts) > 1:
             return None
         step = steps[0]
-        if isinstance(step, Train) or (isinstance(step, Upload) and step.sized is not None):
+        if isinstance(step, Train):
             return None
         way = way_of(step)
         if not endpoint.has_fast_path or endpoint.ledger.is_open(way, step.payload.name):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Cost, Floats, Mask, Measure
-from learning.requests.payload import Payload
+from learning.requests.cluster import Cluster, Cost, Floats, Mask
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.facts.faults import MemoryLacks
@@ -28,8 +25,7 @@ class Shared:
     """What the clients of a run have in common.
 
     ``topology`` says where they and their server are; what happens goes to ``facts``, what legs
-    came to by way of the ``log``. ``measure`` answers what is asked about tensors in the name of a
-    cluster.
+    came to by way of the ``log``.
     """
 
     topology: Topology
@@ -37,7 +33,6 @@ class Shared:
     log: LegLog
     synchronisation: Synchronisation
     payloads: PayloadList
-    measure: Callable[[str, Measure], Any]
 
 
 class Endpoint:
@@ -64,7 +59,6 @@ class Endpoint:
         self.log = shared.log
         self.synchronisation = shared.synchronisation
         self.payloads = shared.payloads
-        self._measure = shared.measure
         self.ledger = Ledger(devices.cluster.devices, shared.topology)
         self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
@@ -85,17 +79,6 @@ class Endpoint:
             and self.rules.computing.presence is None
             and self.devices.battery is None
         )
-
-    def measured(self, protocol: Generator[Measure, Any, Payload]) -> Payload:
-        """Return the payload that a protocol makes of what it asks to be measured."""
-        answer = None
-        while True:
-            try:
-                request = protocol.send(answer)
-            except StopIteration as end:
-                payload: Payload = end.value
-                return payload
-            answer = self._measure(self.cluster.name, request)
 
     def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
         """Tell which devices cannot hold what they were to train; of each once."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Download, Receipt, Sizing, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
 from learning.requests.masks import EVERYBODY, NOBODY
 from learning.requests.reasons import Reason
 from sim.network.endpoint import Endpoint
@@ -60,8 +60,6 @@ class MeshLink(ServiceLink):
                     work = _no_work()
                 replies.append(work)
                 continue
-            if isinstance(step, Upload) and step.sized is not None:
-                step = self._sized(step, step.sized, list(zip(steps, replies, strict=False)))
             if not asked:
                 replies.append(_not_sent(step, Reason.NONE))
                 continue
@@ -74,10 +72,6 @@ class MeshLink(ServiceLink):
         # Nothing cuts the rounds short: there is no contact in which they have to end.
         whole = replace(step, partial=False) if step.partial else step
         return (yield from super().chain([whole]))[0]  # type: ignore[return-value]
-
-    def _sized(self, step: Upload, sizing: Sizing, before: list[tuple[Step, Reply]]) -> Upload:
-        """Return an upload with the bytes that its payload has behind the steps before it."""
-        return replace(step, payload=self.endpoint.measured(sizing(before)), sized=None)
 
     def _carry(self, step: Upload | Download) -> Generator[simpy.Event, Any, Receipt]:
         clock = self.endpoint.clock

@@ -122,12 +122,6 @@ class Training:
         return np.where(self.excluded, np.inf, self.end_s)
 
     @property
-    def foreseen(self) -> Work:
-        """What it will be replied to by, unless its chain is closed before."""
-        ends = self.trains & np.isfinite(self.end_s)
-        return Work(np.where(ends, self.rounds, 0), self.end_s, self.excluded)
-
-    @property
     def through_s(self) -> Floats:
         """When each device (K,) has done what was asked of it; inf for never."""
         return np.where(self.who, self.end_s, np.inf)

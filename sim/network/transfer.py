@@ -260,13 +260,6 @@ class Transfer:
         return None
 
     @property
-    def foreseen(self) -> Receipt:
-        """What it will be replied to by, unless its chain is closed before."""
-        done = self.who & np.isfinite(self.through_s)
-        through = np.where(done, self.size, self.before)
-        return Receipt(done, np.where(done, self.end_s, np.inf), through, self.size - through)
-
-    @property
     def next_ready_s(self) -> Floats:
         """When each device (K,) is ready for the next step; inf for never."""
         ready_s = self._among(self.end_s, self.ready_s)

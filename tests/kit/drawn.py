@@ -429,8 +429,6 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
     traits = federated.find_method(method).traits
     if traits.waits_for_all:
         learning.pop("aggregation", None)
-    if train and not traits.uploads_whole:
-        learning |= draw(some(upload=st.just("changed")))
     learning["options"] = dict(draw(OPTIONS.get(method, st.just({}))))
     return learning
 

@@ -40,7 +40,7 @@ TEN: dict[str, Any] = merged(NMOE, {
     "learning": {
         "steps_per_round": 10, "batch_size": 32, "step_size": 0.1, "gate_step_size_ratio": 1.0,
         "model": {"kind": "vector-nmoe", "hidden": 256, "expert_hidden": 16},
-        "data": {"kind": "digits", "partition": "classes"},
+        "data": {"kind": "digits", "split": {"over": "devices", "kind": "shards", "classes": 2}},
         "options": {"extractor": "none", "expert_rounds": 20, "gate_rounds": 20},
     },
 })  # fmt: skip

@@ -224,7 +224,6 @@ def talk(
         log=log,
         synchronisation=network.Synchronisation(delay_s),
         payloads=network.PayloadList(),
-        measure=lambda cluster, request: request.compute(),
     )
     endpoint = network.Endpoint(clock, devices, rules, shared)
     link = network.ServiceLink(antenna, endpoint)

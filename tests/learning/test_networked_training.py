@@ -168,7 +168,8 @@ def test_fedsc_follows_the_clients_objective():
 @pytest.mark.parametrize("by_samples", [True, False])
 def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all_data(by_samples):
     """A step of all, at the last alpha. Each batch of a client stands for as much of its data."""
-    data = kit.Data(kind="digits", partition="dirichlet", trial_samples=1)
+    split = kit.Split("devices", "dirichlet", 0.5)
+    data = kit.Data(kind="digits", split=split, trial_samples=1)
     task = task_of(replace(VECTOR, data=data, steps_per_round=1))
     sizes = {name: task.shards[name].sizes for name in "ab"}
     assert max(sizes["b"]) > 2 * min(sizes["a"])

@@ -103,14 +103,15 @@ def each_once(parts, count):
 
 
 LABELS = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
-PARTITIONS = st.sampled_from(["even", "dirichlet"])
+EVEN = kit.Split("devices")
+OWN_LABELS = st.floats(1e-12, 1e6).map(lambda alpha: kit.Split("devices", "dirichlet", alpha))
 
 
-@given(LABELS, st.data(), PARTITIONS, st.floats(1e-12, 1e6), st.integers(0, 99))
-def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, partition, alpha, seed):
+@given(LABELS, st.data(), st.one_of(st.none(), st.just(EVEN), OWN_LABELS), st.integers(0, 99))
+def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, split, seed):
     devices = data.draw(st.integers(1, len(y)))
-    how = kit.Data(partition=partition, dirichlet_alpha=alpha)
-    parts = kit.share_devices(y, "a", devices, replace(CONFIG, seed=seed, data=how))
+    how = replace(CONFIG, seed=seed, data=kit.Data(split=split))
+    parts = kit.share_devices(y, "a", devices, how)
     assert len(parts) == devices and min(map(len, parts)) >= 1
     assert each_once(parts, len(y))
 
@@ -158,9 +159,16 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
     assert np.bincount([int(y[rows[0]]) for rows in parts]).tolist() == [6, 3, 1]
 
 
-@pytest.mark.parametrize("partition", ["even", "dirichlet", "classes"])
-def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
-    config = replace(CONFIG, data=kit.Data(partition=partition), devices=(5, 6, 5, 7))
+WITHIN = {
+    "iid": EVEN,
+    "dirichlet": kit.Split("devices", "dirichlet", 0.5),
+    "shards": kit.Split("devices", "shards", classes=2),
+}
+
+
+@pytest.mark.parametrize("kind", WITHIN)
+def test_parts_depend_on_the_seed_and_on_no_other_cluster(kind):
+    config = replace(CONFIG, data=kit.Data(split=WITHIN[kind]), devices=(5, 6, 5, 7))
     mine = load_samples(config)
     theirs = load_samples(replace(config, devices=(5, 7, 5, 7)))
     for one, other in zip(held(mine, *"acd"), held(theirs, *"acd"), strict=True):
@@ -261,9 +269,9 @@ def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixe
     assert np.array_equal(np.sort(domains["b"].x), np.sort(whole.x))
 
 
-def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
-    by_domain = kit.Data(split=kit.Split(over="clusters", kind="domains"))
-    mine = load_samples(replace(CONFIG, data=by_domain))
+@pytest.mark.parametrize("split", [EVEN, kit.Split(over="clusters", kind="domains")])
+def test_an_even_split_of_own_domains_is_what_there_is_without_a_split(split):
+    mine = load_samples(replace(CONFIG, data=kit.Data(split=split)))
     plain = load_samples(CONFIG)
     for one, other in zip(held(mine, *"abcd"), held(plain, *"abcd"), strict=True):
         assert np.array_equal(one.x, other.x) and np.array_equal(one.domain, other.domain)
@@ -305,9 +313,7 @@ def all_numbers(samples):
         ("with 1 clusters it lies in 1 to 1", {"own_domain_fraction": 0.5}, "a", 1),
         ("1 to 20 clusters", {}, "abcdefghijklmnopqrstu", 1),
         ("the digit images serve 1 to 1400", {"kind": "digit-images"}, "a" * 1401, 1),
-        ("of 10 labels; change", {"partition": "classes", "classes_per_device": 1}, "abcd", 5),
-        ("dirichlet_alpha: got 0.0", {"partition": "dirichlet", "dirichlet_alpha": 0.0}, "abcd", 1),
-        ("'random'; must be even, dirichlet or classes", {"partition": "random"}, "abcd", 1),
+        ("of 10 labels; change", {"split": kit.Split("devices", "shards", classes=1)}, "abcd", 5),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, clusters, devices):

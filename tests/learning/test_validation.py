@@ -26,6 +26,7 @@ SPLITS = {
     "domains": kit.Split(kind="domains"),
     "over clusters": kit.Split("clusters"),
     "domains over clusters": kit.Split("clusters", "domains"),
+    "within clusters": kit.Split("devices", "dirichlet", 0.5),
 }
 
 
@@ -83,7 +84,7 @@ def tasks(draw):
         test = kit.SampleArrays(tested, tested % 3, np.full(5, index))
         device = rng.permutation(np.arange(size) % count) if names_devices else None
         domains.append(Domain(train, test, device))
-    how = draw(st.sampled_from([{}, {"partition": "dirichlet"}, {"own_domain_fraction": 0.6},
+    how = draw(st.sampled_from([{}, {"own_domain_fraction": 0.6},
                                 *({"split": split} for split in SPLITS.values())]))  # fmt: skip
     share = draw(st.floats(0.02, 0.6))
     data = kit.Data(trial_samples=draw(st.integers(1, 4)), validation=share, **how)
@@ -236,8 +237,15 @@ def digest(config):
 
 BEFORE = {
     "digits": (kit.Data(), "b02aa69a51a84556"),
-    "mixed": (kit.Data(own_domain_fraction=0.7, partition="dirichlet"), "26477d7bf1d549c4"),
+    "mixed": (
+        kit.Data(own_domain_fraction=0.7, split=SPLITS["within clusters"]),
+        "26477d7bf1d549c4",
+    ),
     "dirichlet": (kit.Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
+    "classes": (
+        kit.Data("digit-images", split=kit.Split("devices", "shards", classes=10)),
+        "cbc0e005941eca34",
+    ),
     "clusters": (kit.Data(split=kit.Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
 }
 """Digests of federations from before there was a validation split."""

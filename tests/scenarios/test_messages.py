@@ -129,6 +129,8 @@ REMOVED = [
     ("faults.uploads.late_minutes", 5, "for slow devices, write faults.stragglers"),
     ("faults.uploads.not_finite", 0.1, "for updates that are lost, write faults.uploads.corrupted"),
     ("ground.slew_deg_s", 5, "write ground.acquisition_s, with the time of a turn in it"),
+    ("learning.data.partition", "even", r"write split: \{over: devices, kind: iid\}"),
+    ("learning.upload", "changed", "leave it out: a client sends all of a payload"),
     ("link.downlink.sharing", "rounds", "leave it out: unicast waits in line for a sub-channel"),
     ("orbit.sets", "latest", "leave it out: .* the latest before the start counts"),
     ("link.uplink.sharing", "rounds", "write fixed_subchannel or equal_share"),
@@ -139,3 +141,20 @@ REMOVED = [
 def test_what_scenarios_no_longer_have_is_told_with_what_to_write_instead(key, value, instead):
     with pytest.raises(ValueError, match=rf"{key}.*is gone; {instead}$"):
         scenarios.load("quickstart", {key: value})
+
+
+@pytest.mark.parametrize(
+    ("data", "split"),
+    [
+        ({"partition": "classes"}, "kind: shards, classes: 2"),
+        ({"partition": "classes", "classes_per_device": 3}, "kind: shards, classes: 3"),
+        ({"classes_per_device": 3}, "kind: shards, classes: 3"),
+        ({"partition": "dirichlet", "dirichlet_alpha": 0.1}, "kind: dirichlet, alpha: 0.1"),
+        ({"partition": "dirichlet"}, "kind: dirichlet, alpha: 0.5"),
+        ({"dirichlet_alpha": 0.1}, "kind: dirichlet, alpha: 0.1"),
+    ],
+)
+def test_a_partition_is_told_as_the_split_that_does_the_same(data, split):
+    with pytest.raises(ValueError, match=rf"write split: \{{over: devices, {split}\}}") as refusal:
+        scenarios.load("quickstart", {f"learning.data.{key}": value for key, value in data.items()})
+    assert "\n" not in str(refusal.value)

@@ -245,7 +245,7 @@ PASSES = merged(SATELLITES, {
     "link": {"isl": {"between_planes": "all", "within_plane": "none", "route": "earliest"},
              "uplink": {"rate": "fixed", "fixed_rate_mbps": 1.4e-4}},
     "orbit": {"satellites": 6, "planes": 6, "phasing": 1, "altitude_km": 700},
-    "learning": {"train": True, "method": "fedasync", "upload": "changed"},
+    "learning": {"method": "fedasync"},
 })  # fmt: skip
 
 

@@ -201,8 +201,10 @@ OF_LEARNING = [
     ("slots", {"data.split.kind": "shards", "data.split.classes": 2, "data.split.alpha": 1},
      "data.split.alpha: is not used with kind 'shards'; set learning.data.split.kind: dirichle"),
     ("slots", {"data.split": {}, "data.own_domain_fraction": 0.5},
-     "data.own_domain_fraction: cannot be combined with learning.data.split; keep one of them"),
-    ("slots", {"data.split": {}, "data.partition": "even", "data.dirichlet_alpha": 0.5}, ""),
+     "data.own_domain_fraction: is not used with a split over 'clients'; set learning.data.spl"),
+    ("slots", {"data.split.over": "devices", "data.own_domain_fraction": 0.5}, ""),
+    ("slots", {"data.split": {"over": "devices", "kind": "quantity", "alpha": 1}},
+     "data.split.kind: got 'quantity', which is not used with over 'devices'; set it to iid or"),
 ]  # fmt: skip
 OF_LINKS = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},

@@ -358,7 +358,6 @@ def test_a_run_without_any_download_warns_though_its_uploads_arrive(scenario):
     """A pass carries less than a model up; clients of `fedasync` train what they began with."""
     slow = {
         "learning.method": "fedasync", "link.uplink.fixed_rate_mbps": 1.4e-4, "stop.days": 0.1,
-        "learning.upload": "changed", "learning.train": True,  # then sizes are not checked before
     }  # fmt: skip
     run = sim.run(scenario(slow))
     dropped = run.events[run.events.kind == "drop"]

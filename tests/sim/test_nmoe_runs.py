@@ -28,6 +28,7 @@ N, D, C, NUMBER = 5, 8, 10, 4
 VECTOR = ("vector-nmoe", "digits")
 IMAGE = ("image-nmoe", "digit-images")
 FOUR = {"clusters": [{"name": "A", "devices": 4}]}
+LABELS = {"over": "devices", "kind": "dirichlet", "alpha": 0.5}
 
 
 # -- a whole run against plain PyTorch, batch by batch, on shards of unequal size
@@ -119,7 +120,7 @@ def mean(copies, weights):
 def test_a_run_is_plain_training(loss, kind, largest, tmp_path):
     learning = {
         "precision": "float64", "steps_per_round": 2, "step_size": 0.1, "gate_step_size_ratio": 0.5,
-        "model": {"kind": kind[0]}, "data": {"kind": kind[1], "partition": "dirichlet"},
+        "model": {"kind": kind[0]}, "data": {"kind": kind[1], "split": LABELS},
     }  # fmt: skip
     said = {"extractor_step_size_ratio": 0.8, "momentum": 0.5, "largest_gradient": largest}
     pairs = loss == "fedsc" and largest == 0.0

@@ -102,7 +102,6 @@ def test_sizes_in_a_sweep_are_points_of_their_own(tmp_path):
         ({"precision": "bfloat16"}, "learning.precision: is not used by kind 'payload'"),
         ({"lora": {"rank": 3}}, "learning.lora.rank: is not used by 'payload', which has no exp"),
         ({"method": "emsfl"}, "learning.model.kind 'payload' has none; set it to fedavg"),
-        ({"upload": "changed"}, "which parts have changed is only known if they are trained"),
         ({"model": {"size_mb": 5, "hidden": 8}}, "learning.model.hidden: is not used by kind 'pay"),
         ({"model": {"kind": "payload"}}, "learning.model.size_mb: is missing; kind 'payload'"),
         ({"model": {"kind": "vector-mlp", "size_mb": 5}},

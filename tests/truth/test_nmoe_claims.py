@@ -12,9 +12,9 @@ from tests.kit.small_nmoe import TEN, nmoe, options
 SLOW = pytest.mark.slow(reason="trains ten clients for tens of rounds")
 
 
-def ten(partition, **said):
+def ten(data, **said):
     """The last measurement of the toy of the notes."""
-    learning = {"data": {"partition": partition}, **options(**said)}
+    learning = {"data": data, **options(**said)}
     return last(sim.run(nmoe(TEN, learning=learning)))
 
 
@@ -44,7 +44,7 @@ QUICK = [("fedgate", 20, 0.75, 1.0, {}), ("local", 0, 0.0, 0.12, {})]
 )
 def test_two_classes_a_client(gate, rounds, least, most, more):
     """One expert of two classes each: only a federated gate finds them all."""
-    row = ten("classes", gate=gate, gate_rounds=rounds, **more)
+    row = ten({}, gate=gate, gate_rounds=rounds, **more)
     assert least <= row.f1 <= most
     if gate in ("fedgate", "rollgate", "rangate"):
         one_in_ten(row)
@@ -53,7 +53,7 @@ def test_two_classes_a_client(gate, rounds, least, most, more):
 @SLOW
 @pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local", "central"])
 def test_of_iid_clients_every_way_does_well(gate):
-    row = ten("even", gate=gate)
+    row = ten({"split": None}, gate=gate)
     assert row.f1 >= (0.9 if gate == "central" else 0.8)
     if "gate" in gate:
         one_in_ten(row)

@@ -49,7 +49,6 @@ class NMoE(Networked):
     colour = "#8c6bb1"
     traits: ClassVar[Traits] = replace(
         Networked.traits,
-        uploads_whole="every client sends only what it trains",
         trial_kind="vector-nmoe",
         uses_isl=("within_plane", "between_planes"),
         sends_over_mesh=True,
