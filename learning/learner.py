@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -24,7 +23,7 @@ from learning.requests.cluster import Cost, Ints, Mask
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
-from learning.training.recipe import Asked, LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Apply, Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
@@ -80,7 +79,6 @@ class Learner:
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
         self.batches: Cache | None = None
-        self.asked: Counter[Asked] | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 

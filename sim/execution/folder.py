@@ -88,6 +88,7 @@ _SHAPE: dict[str, Any] = {
     "simulated_s": _NUMBER,
     "error?": _TEXT,
     "wall_s?": (_NUMBER, None),
+    "peak_memory_bytes?": (_COUNT, None),
     "events?": _COUNT,
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,

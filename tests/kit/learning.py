@@ -10,14 +10,10 @@ __getattr__ = late(
     {
         "learning": "Data LearningConfig ModelConfig",
         "learning.architecture.costs": "architecture as_sent",
-        "learning.architecture.footprint": (
-            "ADDED Federation MERGED MODEL PRETRAINING PRETRAINING_BYTES STATES STEP "
-            "footprint pretrained_at_once"
-        ),
+        "learning.architecture.footprint": "footprint pretrained_at_once",
         "learning.architecture.kinds": "kinds=.",
         "learning.architecture.nmoe_costs": "sizes_of",
         "learning.architecture.nmoe_kinds": "extractor_of",
-        "learning.architecture.text_memory": "TextMemory",
         "learning.clients": "ClusterState",
         "learning.clients.merging": "aggregate merging=.",
         "learning.clients.round_trip": "NoContactLeft RoundTrip",
