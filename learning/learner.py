@@ -14,7 +14,6 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved, resolved_task
-from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.metrics import place_outside
@@ -190,7 +189,7 @@ class Learner:
     def _settings(self) -> tuple[Apply, str]:
         """Return how operations are applied as configured now, and the name of these settings."""
         config = self._placed()
-        context = json.dumps(naming_values(config), sort_keys=True)
+        context = json.dumps(dataclasses.asdict(config), sort_keys=True)
         return TaskApply(cache(partial(self._task_of, config))), context
 
     def _task_of(self, config: LearningConfig) -> Task:

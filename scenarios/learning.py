@@ -10,7 +10,6 @@ from pydantic import Field, PlainSerializer, Tag, model_validator
 from learning.declarations import (
     NO_ENTRIES,
     Arguments,
-    Later,
     Positive,
     Settings,
     Steps,
@@ -73,7 +72,6 @@ class Course(Settings):
     upload: Annotated[
         Literal["all", "changed"],
         setting("parts that a client uploads: all, or those that its training has changed"),
-        Later(),
     ] = "all"
     gate_tuning_cycles: Annotated[
         int, setting("last cycles, which tune the gate too", ge=0, le=1_000_000)

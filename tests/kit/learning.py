@@ -25,7 +25,7 @@ __getattr__ = late(
         "learning.data.samples": "InputSpec SampleArrays",
         "learning.data.text_rows": "Question Text",
         "learning.data.tokenizer": "tokenizer=.",
-        "learning.declarations": "FrozenDict naming_values",
+        "learning.declarations": "FrozenDict",
         "learning.files": "files=.",
         "learning.hardware": "compute_devices memory=.",
         "learning.invariants": "Violation check_shares",

@@ -48,7 +48,7 @@ __getattr__ = late(
         "sim.trace.digest": "digests json_digest on_grid stamps_on_grid",
         "sim.trace.parquet": "write_table",
         "sim.trace.recorder": "BLOCK Trace",
-        "sim.trace.schema": "COLUMNS KINDS OPTIONAL UNDIGESTED UNDIGESTED_COLUMNS",
+        "sim.trace.schema": "COLUMNS KINDS OPTIONAL",
         "sim.trace.tables": "Tables",
         "sim.world.topology": "GROUND_CLIENTS SATELLITE_CLIENTS",
     },
