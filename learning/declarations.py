@@ -5,7 +5,7 @@ A section is a class; each of its keys has a meaning, limits, and rules with oth
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar, get_type_hints
 
@@ -36,14 +36,6 @@ class UsedWith:
 def used_with_kind(*kinds: str, example: str | None = None) -> UsedWith:
     """Return the declaration that a key is used with some kinds only."""
     return UsedWith("kind", kinds, example)
-
-
-@dataclass(frozen=True)
-class Later:
-    """Declares that a key came later: where it has its default, nothing is named by it.
-
-    What was named before there was such a key (points of sweeps, runs, results) is still named so.
-    """
 
 
 class Settings:
@@ -124,31 +116,6 @@ def given_keys(section: Settings) -> set[str]:
 def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
     """Return the values that a section gives to the keys of ``keys``, which it has all."""
     return {name: getattr(section, name) for name in keys_of(keys)}
-
-
-def leave_out_later(section: Settings | BaseModel, values: dict[str, Any]) -> None:
-    """Take the keys that are :class:`Later`, and have their defaults, out of ``values``, in place.
-
-    These are the values of a section, and of the sections in it, as JSON; some may be left out.
-    """
-    for name, key in keys_of(type(section)).items():
-        value = getattr(section, name)
-        if Later() in key.metadata and value == key.default:
-            values.pop(name, None)
-            continue
-        listed = isinstance(value, tuple)
-        held = values.get(name) if listed else [values.get(name)]
-        for one, inner in zip(value if listed else [value], held or (), strict=False):
-            if isinstance(one, Settings | BaseModel) and isinstance(inner, dict):
-                leave_out_later(one, inner)
-
-
-def naming_values(section: Settings) -> dict[str, Any]:
-    """Return the values of a section that name what is made with it, as JSON."""
-    declared: Any = section
-    values = asdict(declared)
-    leave_out_later(section, values)
-    return values
 
 
 Value = TypeVar("Value")

@@ -72,6 +72,7 @@ def _cuda_devices() -> int:
 
 
 MEMINFO = Path("/proc/meminfo")
+STATUS = Path("/proc/self/status")
 STATM = Path("/proc/self/statm")
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -114,6 +115,16 @@ def free_bytes(device: str) -> int | None:
     if most is not None and pages:
         available.append(max(most - int(pages[0]) * PAGESIZE, 0))
     return min((*available, *_left_in_groups()), default=None)
+
+
+def peak_bytes() -> int | None:
+    """Return the most memory that this process has held, None where that is not known.
+
+    Unlike that of ``getrusage``, it is not what the process held that started it.
+    """
+    lines = _text(STATUS).splitlines()
+    peaks = (int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    return next(peaks, None)
 
 
 MOST_KERNELS = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved, resolved_task
-from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.metrics import place_outside
@@ -23,7 +21,7 @@ from learning.requests.cluster import Cost, Ints, Mask
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.computing import TASKS, Stacking, TaskApply, built_task
-from learning.training.recipe import Asked, LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
@@ -76,14 +74,13 @@ class Learner:
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
         self.batches: Cache | None = None
-        self.asked: Counter[Asked] | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
     @cached_property
     def values(self) -> Values:
         """Results by key; the configuration, with the compute device, is part of every key."""
-        context = json.dumps(naming_values(self._placed()), sort_keys=True)
+        context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
         values = Values(TaskApply(cache(self._own_task)), context, keep=self.trains)
         values.known = lambda: dict(self.task.initial)
         values.batching = Stacking()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
-from learning.declarations import naming_values
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
 from learning.settings import LearningConfig
 
@@ -57,7 +57,7 @@ def why_not_cacheable(config: LearningConfig) -> str:
 def environment(config: LearningConfig) -> dict[str, Any]:
     """Return, as JSON, what every result of the task depends on: files, program, machine."""
     return {
-        "config": naming_values(config),
+        "config": asdict(config),
         "files": fingerprints_under(config.named),
         "source": SOURCE,
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},

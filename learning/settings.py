@@ -18,7 +18,6 @@ from learning.declarations import (
     Count,
     Decay,
     FrozenDict,
-    Later,
     Many,
     Positive,
     Samples,
@@ -119,7 +118,6 @@ class Sizes(Settings):
     moe_layers: Annotated[
         Many,
         setting("last layers of a text model that have experts; null for all of its layers"),
-        Later(),
     ] = None
     heads: Annotated[int, setting("attention heads of a text model", ge=1, le=10_000)] = 4
     kv_heads: Annotated[int, setting("key and value heads of a text model", ge=1, le=10_000)] = 4
@@ -137,14 +135,12 @@ class Sizes(Settings):
     experts_per_checkpoint: Annotated[
         int,
         setting("equal experts that each dense model becomes", ge=1, le=100_000),
-        Later(),
     ] = 1
 
     size_mb: Annotated[
         float | None,
         setting("bytes of a payload without weights, MB", gt=0, le=1e6),
         used_with_kind(PAYLOAD, example="50"),
-        Later(),
     ] = None
     gflops_per_sample: Annotated[
         float | None,
@@ -154,7 +150,6 @@ class Sizes(Settings):
             le=1e9,
         ),
         used_with_kind(PAYLOAD),
-        Later(),
     ] = None
 
     @model_validator(mode="before")
@@ -214,14 +209,13 @@ class Pretraining(Settings):
     backbone_steps: Annotated[Steps, setting("dense start model; 0 for random weights")] = None
     expert_steps: Annotated[Steps, setting("each expert, on its home domain")] = None
     gate_steps: Annotated[Steps, setting("gate, on all trial data")] = None
-    gate_batch: Annotated[Count, setting("samples in a step of the gate"), Later()] = 64
+    gate_batch: Annotated[Count, setting("samples in a step of the gate")] = 64
     gate_loss: Annotated[
         Literal["task", "origin"],
         setting(
             "what the gate is trained by: the task and each sample's origin, with gradients "
             "through all experts; or the origin alone, which needs none"
         ),
-        Later(),
     ] = "task"
 
 
@@ -310,14 +304,12 @@ class Data(Settings):
     size: Annotated[
         int,
         setting("height and width to which images of files are scaled, pixels", ge=1, le=4096),
-        Later(),
     ] = 32
     columns: Annotated[Columns, setting("names of the columns, where they differ")] = Columns()
     tokens: Annotated[int, setting("longest text that is kept, tokens", ge=2, le=1_000_000)] = 128
     objective: Annotated[
         Objective,
         setting("what is learnt of texts: the label or right option, or each next token"),
-        Later(),
     ] = "label"
     arguments: Annotated[
         Arguments,
@@ -349,7 +341,6 @@ class Data(Settings):
         setting(
             "share of the training samples that is set aside to choose settings by", ge=0, lt=1
         ),
-        Later(),
     ] = 0.0
 
     def conflicts(self) -> Iterator[Statement]:

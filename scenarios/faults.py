@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, field_validator
 
-from learning.declarations import Later
 from scenarios.errors import wrong
 from scenarios.section import Count, Instant, Section, Text, setting
 from statements import Code, Give, Statement
@@ -116,10 +115,10 @@ def _as_given(planned: tuple[PlannedOutage, ...]) -> list[dict[str, Any]]:
 class Faults(Section):
     """Faults of satellites, devices and links; each kind by chance has its own random streams."""
 
-    planned: Annotated[tuple[PlannedOutage, ...], PlainSerializer(_as_given), Later()] = setting(
+    planned: Annotated[tuple[PlannedOutage, ...], PlainSerializer(_as_given)] = setting(
         (), "list of outages on a date, which planners know", strict=False, max_length=10_000
     )
-    planned_path: Annotated[Text, Later()] = setting(
+    planned_path: Text = setting(
         None, "CSV file of such outages; relative paths start at the scenario file's folder"
     )
     outages: Outages | None = setting(None, "satellites that fail and recover")

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
-from learning.declarations import Later
 from scenarios.compute import DeviceCompute
 from scenarios.errors import refuse, wrong
 from scenarios.mask import MaskOrHorizon
@@ -183,10 +182,10 @@ class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
     antennas: Antennas | None = setting(None, "satellites at a time; null for ground.antennas")
-    dish_m: Annotated[Positive, Later()] = setting(
+    dish_m: Positive = setting(
         None, "diameter of its dishes, m; null for link.station.dish_m", le=100
     )
-    acquisition_s: Annotated[float | None, Later()] = setting(
+    acquisition_s: float | None = setting(
         None,
         "time to the first bit of an antenna that is pointed, s; null for ground.acquisition_s",
         ge=0,
@@ -216,7 +215,7 @@ class Ground(Section):
     antennas: Antennas = setting(
         1, "satellites that a station serves at a time; unlimited: every pass counts"
     )
-    acquisition_s: Annotated[float, Later()] = setting(
+    acquisition_s: float = setting(
         0.0,
         "time from when a station's antenna is pointed at a satellite to the first bit, s",
         ge=0,

@@ -24,7 +24,6 @@ from channel.settings import (
     Modcods,
     Rate,
 )
-from learning.declarations import Later
 from scenarios.errors import wrong
 from scenarios.ground import Ground
 from scenarios.orbit import Orbit
@@ -95,10 +94,10 @@ class LinkSide(Section):
         ge=ROLLOFF.low,
         le=ROLLOFF.high,
     )
-    modcods: Annotated[Modcods | None, Later()] = setting(
+    modcods: Modcods | None = setting(
         None, "modes of DVB-S2 alone, or those of DVB-S2X too; with rate modcod"
     )
-    max_efficiency_bps_hz: Annotated[float | None, Later()] = setting(
+    max_efficiency_bps_hz: float | None = setting(
         None,
         "cap of rate ergodic, shannon or outage, bit/s/Hz, from that of the lowest mode of DVB-S2X "
         "(QPSK 2/9) on; null for none",
@@ -342,7 +341,7 @@ class Link(Section):
     preset: Literal["paper", "physical", "station"] = setting(
         "physical", "values that the keys below start from"
     )
-    station: Annotated[Dish | None, Later()] = setting(
+    station: Dish | None = setting(
         None, "the dish of the stations; with preset station, which needs it"
     )
     environment: EnvironmentName | None = setting(
@@ -372,7 +371,7 @@ class Link(Section):
         None, "device to device: null for none, or keys of its radio ({} for its defaults)"
     )
     isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
-    feeder: Annotated[Feeder | None, Later()] = setting(
+    feeder: Feeder | None = setting(
         None, "station to satellite, where devices reach stations over satellites; null: none"
     )
     relay: Literal["none", "contact", "store"] = setting(

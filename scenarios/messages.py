@@ -179,8 +179,8 @@ def _unknown_key(place: _Place) -> Statement:
     if near:
         text = "is not a known key; did you mean {near!r}?"
         return Statement.of(Code.UNKNOWN_KEY, place.path, text, near=near[0])
-    known = _by_rank(place.path[:-1], here)
-    allowed = f"allowed here: {known}" if here else "nothing is allowed here"
+    names = _by_rank(place.path[:-1], here)
+    allowed = f"allowed here: {names}" if here else "nothing is allowed here"
     return Statement.of(Code.UNKNOWN_KEY, place.path, f"is not a known key; {allowed}")
 
 

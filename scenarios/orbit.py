@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Tag
 
-from learning.declarations import Later
 from scenarios.errors import wrong
 from scenarios.section import (
     NAME,
@@ -58,7 +57,7 @@ class WithService(OrbitSource):
     session: Literal["joined", "contact"] | None = setting(
         None, "contacts joined over the hand-over gap, or each its own; null for joined"
     )
-    max_session_s: Annotated[float | None, Later()] = setting(
+    max_session_s: float | None = setting(
         None,
         "longest session, s: one that lasts longer is several, in which rounds follow each other; "
         "null for any, and 3600 where one lasts all of the run",
@@ -110,7 +109,7 @@ class _Elements(WithGeometry):
         None, "name or catalogue number, for a file of several satellites"
     )
 
-    skip_bad: Annotated[bool, Later()] = setting(
+    skip_bad: bool = setting(
         default=False, meaning="whether bad element sets are left out, with a warning"
     )
 
@@ -415,12 +414,12 @@ class ContactsOrbit(WithService):
     columns: WindowColumns = setting(
         WindowColumns(), "what the file's columns are called in the file"
     )
-    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000), Later()] = setting(
+    names: Annotated[dict[_AnyName, _AnyName] | None, Field(max_length=100_000)] = setting(
         None,
         "names of satellites and places, by those in the file: {'Zürich (ETH)': Zurich}; null: as "
         "there",
     )
-    skip_bad: Annotated[bool, Later()] = setting(
+    skip_bad: bool = setting(
         default=False, meaning="whether bad rows of the file are left out, with a warning"
     )
 

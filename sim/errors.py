@@ -25,7 +25,7 @@ from statements import (
 
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
-ESTIMATE = "leomix validate --estimate tells what a run takes"
+ESTIMATE = "leomix validate tells what a run takes"
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -41,7 +41,7 @@ from learning.requests.masks import (
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
-from learning.training.recipe import Asked, LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.held import Held
 
 
@@ -323,9 +323,6 @@ class ClusterState:
         self.excluded = work.excluded
         if self.state is None:
             return
-        if self.learner.asked is not None:
-            part = Asked(self.name, tuple(experts), gate, mask, int(work.rounds.max()))
-            self.learner.asked[part] += int(work.rounds.sum())
         self.state = self._trained(work, experts, gate=gate, mask=mask)
         self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds

@@ -19,7 +19,6 @@ from transformers import DynamicCache, MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
 from learning.architecture.kinds import text_shape
-from learning.architecture.text_memory import LOGITS_AT_ONCE
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
 from learning.models.blocks import BlockModel, check_vocabulary, recompute
@@ -27,6 +26,9 @@ from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
 from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
+
+LOGITS_AT_ONCE = 1 << 24
+"""Logits of next tokens that are computed together, about, where they are not kept: 64 MiB."""
 
 
 class MixtralMoE(BlockModel):

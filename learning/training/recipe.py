@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.settings import LearningConfig, Optimizer, Schedule
@@ -92,19 +91,6 @@ class TrainedPart:
     gate: bool
     mask: str | None = None
     reach: Sequence[Sequence[bool]] | Mask | None = None
-
-
-class Asked(NamedTuple):
-    """What devices of a ``cluster`` are asked to train, as in :class:`TrainedPart`.
-
-    They train so many ``rounds`` at once, or fewer.
-    """
-
-    cluster: str
-    experts: tuple[int, ...]
-    gate: bool
-    mask: str | None
-    rounds: int
 
 
 Devices = Sequence[bool] | Mask

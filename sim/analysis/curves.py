@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.lead import FEWEST, LEVEL, NO_BOUNDS, Bounds
-from sim.analysis.traffic import ON_AIR, on_air
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
@@ -201,9 +200,9 @@ def _cycles(pooled: pa.Table) -> tuple[Floats, Floats]:
 
 def _sent(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
     """Return when transfers ended, and the bytes that had been on the air by then, all ways."""
-    pieces = list(pieces_of(tables, "transfers", ["end_s", *ON_AIR]))
+    pieces = list(pieces_of(tables, "transfers", ["end_s", "on_air_bytes"]))
     end_s = np.concatenate([as_numpy(piece["end_s"]) for piece in pieces])
-    sent = np.concatenate([as_numpy(on_air(piece)) for piece in pieces])
+    sent = np.concatenate([as_numpy(piece["on_air_bytes"]) for piece in pieces])
     order = np.argsort(end_s, kind="stable")
     x = np.concatenate([[0.0], end_s[order]])
     by_then = np.concatenate([[0.0], np.cumsum(sent[order], dtype=float)])

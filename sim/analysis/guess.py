@@ -44,7 +44,7 @@ class Guess:
 def guess_of(manifest: Mapping[str, Any]) -> Guess | None:
     """Return what a guess is worth in the tests of a run.
 
-    None where it is not recorded: of a run of before, or one whose method trains by itself.
+    None where it is not recorded: of one whose method trains by itself.
     """
     found = manifest.get("tests")
     if not found:

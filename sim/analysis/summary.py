@@ -19,7 +19,6 @@ from sim.analysis.labels import code_label
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
-from sim.analysis.traffic import ON_AIR, on_air
 from sim.facts.directions import DIRECTIONS
 from sim.facts.energy import total
 from sim.trace.arrow import array, as_numpy
@@ -40,7 +39,15 @@ JOULES_PER_KWH = 3.6e6
 
 COUNTED_OF_EVENTS = ("time_s", "kind", "cluster", "rounds", "cause", "clusters")
 """Columns of the events that figures are made of."""
-MOVED = ("direction", "payload", "payload_bytes", *ON_AIR, "outcome", "message")
+MOVED = (
+    "direction",
+    "payload",
+    "payload_bytes",
+    "on_air_bytes",
+    "delivered_bytes",
+    "outcome",
+    "message",
+)
 """Columns of the transfers that figures of traffic are made of."""
 
 
@@ -269,7 +276,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
             there = array(says(transfers, "direction", direction))
-            moved[direction] += _sum(on_air(transfers).filter(there))
+            moved[direction] += _sum(transfers.column("on_air_bytes").filter(there))
             if direction == "downlink":
                 received += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)

@@ -10,18 +10,8 @@ import pyarrow.compute as pc
 
 from sim.trace.sorting import says
 
-ON_AIR = ("on_air_bytes", "delivered_bytes")
-"""Columns of the transfers that traffic is made of."""
 COUNTED = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
 """Columns of the transfers that :class:`Sent` counts."""
-
-
-def on_air(transfers: pa.Table) -> pa.ChunkedArray:
-    """Return the bytes that were sent for each transfer: they add up to the traffic.
-
-    Run folders of before have no such column: of these it is what each receiver got.
-    """
-    return pc.coalesce(transfers["on_air_bytes"], transfers["delivered_bytes"])
 
 
 @dataclass

@@ -40,7 +40,7 @@ def new_command(
     """Write a first scenario of your own, with comments at what to edit."""
     learning = _learning(data, model)
     path, schema = write_scenario(name, learning)
-    takes = f"takes: {_rounds_of(path)}; leomix validate tells how long they take here"
+    takes = "leomix validate tells what memory it takes, and how long a local round takes here"
     if not learning["file"]:
         print(f"wrote {path}, which runs as it is, and {schema} for editors that complete keys")
         print(f"next:  leomix run {path}")
@@ -51,28 +51,6 @@ def new_command(
     print(f"next:  put your data at {path.with_name(learning['file'])}, or their path at [4]")
     print(f"then:  leomix validate {path}, and leomix run {path}")
     print(takes)
-
-
-OTHER = "fedbuff"
-"""A method that trains in the gaps between contacts, beside the one that is written."""
-
-
-def _rounds_of(path: Path) -> str:
-    """Say how many rounds a scenario trains with its method, and with another one."""
-    import scenarios
-    from sim.engine.cost import cost_of
-    from sim.engine.setup import build
-
-    learning = scenarios.load(path).learning
-    keys: dict[str, Any] = {"learning.train": False}
-    if learning.data.kind == "images":  # the folder, which says what they are, is still to come
-        keys["learning.data"] = {"kind": "digit-images"}
-    found = {}
-    for method in (learning.method, OTHER):
-        cost = cost_of(build(scenarios.load(path, {**keys, "learning.method": method})))
-        if cost is not None:
-            found[method] = cost.rounds_text
-    return ", ".join(f"{rounds} with {method}" for method, rounds in found.items())
 
 
 def _learning(data: str | None, model: str | None) -> dict[str, Any]:

@@ -18,6 +18,8 @@ REMOVED = {
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
     "schema": "run leomix list --schema",
+    "validate --estimate": "leomix validate tells the memory and the pace of training by itself; "
+    "leomix sweep SCENARIO -p seed=1 --dry-run tries a run and tells its time and disk",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
     "why": "show RUN says what held the run back, and which key to change",
 }

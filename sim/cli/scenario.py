@@ -16,7 +16,6 @@ from sim.formatting import Bar
 from statements import Statement, as_json, by_rank
 
 if TYPE_CHECKING:
-    from sim.engine.cost import Cost
     from sim.engine.setup import Build
 
 
@@ -50,9 +49,6 @@ def validate_command(
     scenario: ScenarioName,
     set_: SetKeys = None,
     *,
-    estimate: Annotated[
-        bool, typer.Option("--estimate", help="also tell memory and time, by a trial of seconds")
-    ] = False,
     json_: Json = False,
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
@@ -64,46 +60,39 @@ def validate_command(
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
         built = build(scenarios.load(scenario, overrides))
-        cost = _look(built, overrides, looked, bar)
-    if estimate:
-        from sim.cli.estimate import estimate_text  # which simulates
-
-        looked.lines += ["", estimate_text(built, scenario, overrides, cost)]
+        _look(built, overrides, looked, bar)
     looked.show()
 
 
-def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> Cost | None:
-    """Look at what a run would do, and try a few steps of it; return what it costs, if known."""
+def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> None:
+    """Look at what a run would do, and try a few steps of it."""
     from sim.cli.foreseen import foreseen
     from sim.cli.preview import plan_text
     from sim.cli.training_doubts import as_shipped, learning_doubts, missing_data
     from sim.engine import memory
     from sim.engine.doubts import doubts_before
+    from sim.engine.pace import pace_of
 
     lacking = missing_data(built.world, built.learner)
     try:
-        memory.check(built)
+        looked.doubt(memory.doubts(built))
     except InputError as error:  # what it would be is shown all the same, but not tried
         looked.too_large = error
     looked.doubt([*doubts_before(built), *foreseen(built), *lacking])
     looked.lines.append(plan_text(built))
+    if not lacking:
+        looked.lines.append(memory.text(built))
     if as_shipped(built.world, overrides):
-        return None
-    from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
-
-    pace = None
+        return
     if built.learner.trains and not lacking and looked.too_large is None:
         bar.update("trying a few steps of training")  # with a module of one's own seconds
         looked.doubt([*learning_doubts(built)])
-        pace = pace_of(built)
+        if pace := pace_of(built):
+            looked.lines.append(pace.text)
     elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])
     elif not built.learner.trains:
         built.new_method()  # one of the user's own may fail
-    bar.update("counting rounds of training")
-    cost = cost_of(built, pace=pace)
-    looked.lines += [] if cost is None else [cost.text]
-    return cost
 
 
 def link_command(

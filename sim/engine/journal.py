@@ -70,8 +70,7 @@ class Journal:
                 int(said["event"]),
                 float(said["time_s"]),
                 str(said["digest"]),
-                # Those of before there was this part are of complete runs, and never compared.
-                {name: str(one) for name, one in said.get("saved_with", {}).items()},
+                {name: str(one) for name, one in said["saved_with"].items()},
             )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"is no journal ({type(error).__name__}: {error})") from None

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,10 +22,12 @@ from sim.execution.live import LIVE
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED
 from sim.files import naming, write_text, written
 from sim.trace.parquet import AGAIN, LARGE, described, plain_schema, reading, write_table
-from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
+from sim.trace.schema import COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Place, Statement, shown
 
+OLDEST = (0, 2)
+"""The first version, major and minor, whose folders are read."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
@@ -86,6 +89,7 @@ _SHAPE: dict[str, Any] = {
     "simulated_s": _NUMBER,
     "error?": _TEXT,
     "wall_s?": (_NUMBER, None),
+    "peak_memory_bytes?": (_COUNT, None),
     "events?": _COUNT,
     "tests?": ({"choices": _COUNT, "samples": [_COUNT]}, None),
     "identity": _TEXT,
@@ -267,6 +271,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = read_object(path)
     except ValueError as error:
         raise helped(error, "do the run again") from None
+    _check_version(path, manifest)
     if manifest.get("fork") is not None:
         raise InputError.of_file(
             folder,
@@ -278,6 +283,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if wrong is not None:
         raise InputError(replace(wrong, remedies=(Other(said=AGAIN),)), Place(file=str(path)))
     return manifest
+
+
+def _check_version(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise InputError for a manifest of a version that wrote run folders in another way."""
+    versions = manifest.get("versions")
+    made = str(versions.get("leomix", "")) if isinstance(versions, dict) else ""
+    release = re.match(r"(\d+)\.(\d+)", made)
+    if release is not None and tuple(map(int, release.groups())) < OLDEST:
+        raise InputError.of_file(
+            path,
+            Code.OTHER_VERSIONS,
+            "is of leomix {made}, whose run folders this version does not read",
+            Other(said="do the run again"),
+            made=made,
+        )
 
 
 def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
@@ -300,10 +320,7 @@ def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
                     Other(said="get the run folder again from its source, or do the run again"),
                 )
         found = {field.name: field.type for field in schema}
-        absent = {column: COLUMNS[name][column] for column in APPENDED.get(name, ())}
-        lacking = [
-            column for column, kind in COLUMNS[name].items() if (absent | found).get(column) != kind
-        ]
+        lacking = [column for column, kind in COLUMNS[name].items() if found.get(column) != kind]
         if lacking:
             raise InputError.of_file(
                 path,

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 
 import scenarios
-from learning.declarations import leave_out_later
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own.code import code_digest, running_code_digest
 from learning.own.imports import take_file
@@ -83,16 +82,8 @@ OUTSIDE = ("description",)
 
 
 def decisive(world: World, stored: dict[str, Any]) -> dict[str, Any]:
-    """Return all of ``stored`` that changes a run; files that it names count by what they hold.
-
-    Keys that came later count where they are given.
-    """
+    """Return all of ``stored`` that changes a run; files that it names count by what they hold."""
     kept = deepcopy({key: value for key, value in stored.items() if key not in OUTSIDE})
-    leave_out_later(world.scenario, kept)
-    listed = kept["ground"]["stations"]
-    if world.ground.stations is None and listed:  # those of a file
-        for station, keys in zip(world.sites.stations, listed, strict=True):
-            leave_out_later(station, keys)
     _rename(kept["learning"], world, fingerprint)
     return kept
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import scenarios
 from learning.files import sync_folder
-from learning.hardware import is_out_of_memory
+from learning.hardware import is_out_of_memory, peak_bytes
 from learning.invariants import Violation
 from learning.own.raised import ANYTHING
 from learning.requests.decide import Agent
@@ -203,8 +203,7 @@ class Run(Observer):
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
             built = self.built
-            memory.check(built, self.place)
-            self._doubted(doubts_of(built))
+            self._doubted((*memory.doubts(built, self.place), *doubts_of(built)))
             learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
@@ -446,6 +445,7 @@ class Run(Observer):
             error=error,
             **({} if code is None else {"error_code": code.value}),
             wall_s=round(time.monotonic() - self._began, 3),
+            peak_memory_bytes=peak_bytes(),
             events=self._event,
             tests=self._tests,
             **self._drawn(),

@@ -16,7 +16,6 @@ class ChargeRow(Row):
     table: ClassVar[str] = "charges"
     order: ClassVar[tuple[str, ...]] = ("cluster", "time_s")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
     cluster: Text = field(metadata=column("client whose battery it is"))
     time_s: Real = field(metadata=column("when"))

@@ -68,8 +68,6 @@ class Event(Row):
         ColumnKind.TEXT,
         "why, in words to count by",
         behind="detail",
-        appended=True,
-        undigested=True,
     )
     def cause(self) -> Text:
         """One of :class:`~learning.requests.facts.Cause`."""

@@ -30,54 +30,44 @@ class MetricsRow(Row):
     )
     loss: Real = field(default=None, metadata=column("mean loss", learned=True))
     samples: Whole = field(metadata=column("test samples", learned=True))
-    f1: Real = field(
-        default=None, metadata=column("mean macro F1 of the clients", learned=True, appended=True)
-    )
+    f1: Real = field(default=None, metadata=column("mean macro F1 of the clients", learned=True))
     local_ratio: Real = field(
         default=None,
-        metadata=column("samples that go to the own expert first", learned=True, appended=True),
+        metadata=column("samples that go to the own expert first", learned=True),
     )
     local_count_share: Real = field(
         default=None,
-        metadata=column("own expert among all selected ones", learned=True, appended=True),
+        metadata=column("own expert among all selected ones", learned=True),
     )
     local_weight_share: Real = field(
         default=None,
-        metadata=column("weight of the own expert", learned=True, appended=True),
+        metadata=column("weight of the own expert", learned=True),
     )
     local_reach_ratio: Real = field(
         default=None,
         metadata=column(
             "local_ratio among the experts within reach",
             learned=True,
-            appended=True,
-            undigested=True,
         ),
     )
     reach_accuracy: Real = field(
         default=None,
-        metadata=column(
-            "accuracy by the experts within reach", learned=True, appended=True, undigested=True
-        ),
+        metadata=column("accuracy by the experts within reach", learned=True),
     )
     validation_accuracy: Real = field(
         default=None,
         metadata=column(
             "share of validation samples that are right",
             learned=True,
-            appended=True,
-            undigested=True,
         ),
     )
     validation_loss: Real = field(
         default=None,
-        metadata=column(
-            "mean loss of validation samples", learned=True, appended=True, undigested=True
-        ),
+        metadata=column("mean loss of validation samples", learned=True),
     )
     validation_samples: Whole = field(
         default=None,
-        metadata=column("validation samples", learned=True, appended=True, undigested=True),
+        metadata=column("validation samples", learned=True),
     )
 
 
@@ -91,15 +81,13 @@ class AssignmentRow(Row):
     time_s: Real = field(metadata=column("when they were given"))
     cycle: Whole = field(metadata=column("complete cycles by then"))
     cluster: Text = field(metadata=column("to which cluster"))
-    device: Whole = field(
-        metadata=column("to which device of it; null: to the cluster", appended=True)
-    )
+    device: Whole = field(metadata=column("to which device of it; null: to the cluster"))
     expert: Whole = field(metadata=column("number of the expert"))
     relevance: Real = field(metadata=column("what the assignment goes by", learned=True))
     probability: Real = field(metadata=column("chance, or share of the gate", learned=True))
     assigned: Flag = field(metadata=column("whether it is the client's now", learned=True))
     samples: Whole = field(
-        metadata=column("samples that it served since the last time", learned=True, appended=True)
+        metadata=column("samples that it served since the last time", learned=True)
     )
     expert_class: Text = field(metadata=column("shared, domain or seldom", learned=True))
 
@@ -111,12 +99,11 @@ class ClientRow(Row):
     table: ClassVar[str] = "clients"
     order: ClassVar[tuple[str, ...]] = ("cluster", "device", "class")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
-    cluster: Text = field(metadata=column("whose device"))
-    device: Whole = field(metadata=column("number of the device in its cluster"))
-    label: Whole = field(metadata=column("number of the class", name="class"))
-    samples: Whole = field(metadata=column("training samples of the class"))
+    cluster: Text = field(metadata=column("whose device", learned=True))
+    device: Whole = field(metadata=column("number of the device in its cluster", learned=True))
+    label: Whole = field(metadata=column("number of the class", name="class", learned=True))
+    samples: Whole = field(metadata=column("training samples of the class", learned=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,7 +113,6 @@ class UpdateRow(Row):
     table: ClassVar[str] = "updates"
     order: ClassVar[tuple[str, ...]] = ("time_s", "cluster", "device")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
     time_s: Real = field(metadata=column("when it was used"))
     cluster: Text = field(metadata=column("whose device"))
@@ -135,8 +121,8 @@ class UpdateRow(Row):
     version_base: Whole = field(metadata=column("server's version that it stems from"))
     version_server: Whole = field(metadata=column("server's version that it entered"))
     staleness: Whole = field(metadata=column("versions between these two"))
-    weight: Real = field(metadata=column("factor of its change in the server's model"))
-    samples: Whole = field(metadata=column("training samples of the device"))
+    weight: Real = field(metadata=column("its factor in the server's model", learned=True))
+    samples: Whole = field(metadata=column("training samples of the device", learned=True))
     contact_id: Whole = field(metadata=column("contact in which it got through"))
     payload: Text = field(metadata=column("name of the payload"))
 
@@ -160,7 +146,7 @@ class InferenceRow(Row):
     outcome: Text = field(metadata=column("local, complete, renormalised, fallback or failed"))
     correct: Whole = field(
         default=None,
-        metadata=column("samples answered correctly", learned=True, appended=True, undigested=True),
+        metadata=column("samples answered correctly", learned=True),
     )
 
 
@@ -174,7 +160,6 @@ class AnswerRow(Row):
     table: ClassVar[str] = "answers"
     order: ClassVar[tuple[str, ...]] = ("time_s", "cluster", "device", "batch", "expert")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
     time_s: Real = field(metadata=column("when the request was sent"))
     cluster: Text = field(metadata=column("of whose device"))
@@ -222,8 +207,6 @@ class ModelAggregated(Event):
         ColumnKind.INT,
         "clients that have brought an update, where it ends a round of them",
         behind="cause",
-        appended=True,
-        undigested=True,
     )
     def clusters(self) -> int | None:
         """Clusters in the round, of those that the text counts; None where it counts none."""
@@ -233,8 +216,6 @@ class ModelAggregated(Event):
         ColumnKind.INT,
         "least staleness of its updates",
         behind="clusters",
-        appended=True,
-        undigested=True,
     )
     def staleness_low(self) -> int | None:
         """None where no transfer shows the version of each update."""
@@ -244,8 +225,6 @@ class ModelAggregated(Event):
         ColumnKind.INT,
         "greatest staleness of its updates",
         behind="staleness_low",
-        appended=True,
-        undigested=True,
     )
     def staleness_high(self) -> int | None:
         """None where no transfer shows the version of each update."""

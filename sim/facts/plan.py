@@ -30,7 +30,6 @@ class ContactRow(Row):
     uplink_capacity_bytes_per_device: Real = field(
         metadata=column(
             "what the device with the poorest link can upload while served, alone, to a satellite",
-            digested_with=("downlink_capacity_bytes_per_device", "isl_capacity_bytes_per_device"),
         )
     )
     served: Flag = field(metadata=column("whether a beam served the client"))
@@ -40,17 +39,11 @@ class ContactRow(Row):
     residual_doppler_hz: Real = field(
         metadata=column("largest shift left where the centre's is compensated")
     )
-    station: Text = field(
-        metadata=column("access point of a flying client", appended=True, undigested=True)
-    )
-    capacity_direction: Text = field(
-        metadata=column("direction toward the server", appended=True, undigested=True)
-    )
-    downlink_capacity_bytes_per_device: Real = field(
-        metadata=column("the same to a station", appended=True, undigested=True)
-    )
+    station: Text = field(metadata=column("access point of a flying client"))
+    capacity_direction: Text = field(metadata=column("direction toward the server"))
+    downlink_capacity_bytes_per_device: Real = field(metadata=column("the same to a station"))
     isl_capacity_bytes_per_device: Real = field(
-        metadata=column("the same over a link between satellites", appended=True, undigested=True)
+        metadata=column("the same over a link between satellites")
     )
 
 
@@ -61,7 +54,6 @@ class IslWindowRow(Row):
     table: ClassVar[str] = "isl_windows"
     order: ClassVar[tuple[str, ...]] = ("start_s", "a", "b")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
     a: Text = field(metadata=column("one satellite"))
     b: Text = field(metadata=column("the other one"))
@@ -78,7 +70,6 @@ class FeederWindowRow(Row):
     table: ClassVar[str] = "feeder_windows"
     order: ClassVar[tuple[str, ...]] = ("start_s", "satellite")
     optional: ClassVar[bool] = True
-    undigested: ClassVar[bool] = True
 
     satellite: Text = field(metadata=column("name of the satellite"))
     station: Text = field(metadata=column("gateway that it has the link to"))

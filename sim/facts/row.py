@@ -1,7 +1,7 @@
 """Fact and Row: something that happened, and the fact that is a row of a table.
 
-The class of a row is the schema of its table: names, types and order of the columns, and what the
-digests and older run folders need to know of them.
+The class of a row is the schema of its table: names, types and order of the columns, and which of
+them are learnt.
 """
 
 from __future__ import annotations
@@ -39,11 +39,8 @@ None is null in all of them. Where rows of a whole table differ in what is null,
 class Column:
     """A column of a table; its unit is in its name, and ``*_s`` are seconds since the run's start.
 
-    ``learned`` columns are learning results; all others are timing. ``undigested`` ones are left
-    out of both digests, so that those of runs from before they were there stay the same.
-    ``appended`` ones may be missing in the folder of an older run, and are read as null. Where a
-    column is null, digests have the value of the first column of ``digested_with`` that is not: it
-    was here before it had a column of its own. ``attribute`` is that of the row that holds values.
+    ``learned`` columns are learning results; all others are timing. ``attribute`` is that of the
+    row that holds values.
     """
 
     name: str
@@ -51,23 +48,11 @@ class Column:
     kind: ColumnKind
     doc: str
     learned: bool = False
-    appended: bool = False
-    undigested: bool = False
-    digested_with: tuple[str, ...] = ()
 
 
-def column(
-    doc: str,
-    *,
-    name: str | None = None,
-    learned: bool = False,
-    appended: bool = False,
-    undigested: bool = False,
-    digested_with: tuple[str, ...] = (),
-) -> Mapping[str, Any]:
+def column(doc: str, *, name: str | None = None, learned: bool = False) -> Mapping[str, Any]:
     """Return the metadata of a field that is a column, by its own name or another: see `Column`."""
-    flags = {"learned": learned, "appended": appended, "undigested": undigested}
-    return {"column": {"doc": doc, "name": name, "digested_with": digested_with, **flags}}
+    return {"column": {"doc": doc, "name": name, "learned": learned}}
 
 
 class ComputedColumn(property):
@@ -78,13 +63,13 @@ class ComputedColumn(property):
 
 
 def computed(
-    kind: ColumnKind, doc: str, *, behind: str, appended: bool = False, undigested: bool = False
+    kind: ColumnKind, doc: str, *, behind: str
 ) -> Callable[[Callable[[Any], Any]], ComputedColumn]:
     """Make a property a column of the table, right ``behind`` another one."""
 
     def declare(read: Callable[[Any], Any]) -> ComputedColumn:
         made = ComputedColumn(read)
-        made.about = {"kind": kind, "doc": doc, "appended": appended, "undigested": undigested}
+        made.about = {"kind": kind, "doc": doc}
         made.behind = behind
         return made
 
@@ -102,9 +87,8 @@ class Row(Fact):
 
     Its fields with a ``column`` are columns of the table, which has those of all its kinds of rows.
     Rows of a table are sorted by ``order``; those that tie stay as they were written. An
-    ``optional`` table is stored only if it has rows; digests leave out an ``undigested`` one.
-    Rows of one ``stream`` are digested in the order in which they come; rows of different streams
-    must not tie.
+    ``optional`` table is stored only if it has rows. Rows of one ``stream`` are digested in the
+    order in which they come; rows of different streams must not tie.
     """
 
     __slots__ = ()
@@ -112,7 +96,6 @@ class Row(Fact):
     table: ClassVar[str]
     order: ClassVar[tuple[str, ...]]
     optional: ClassVar[bool] = False
-    undigested: ClassVar[bool] = False
 
     @property
     def stream(self) -> str:

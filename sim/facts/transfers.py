@@ -58,9 +58,7 @@ class TransferRow(Row):
     device: Whole = field(metadata=column("number of the device in its cluster"))
     peer: Text = field(default=None, metadata=column("receiver of a message, CLUSTER/DEVICE"))
     direction: Text = field(metadata=column("by geometry: uplink, downlink, sidelink or isl"))
-    toward: Text = field(
-        metadata=column("receiver: server, client or peer", appended=True, undigested=True)
-    )
+    toward: Text = field(metadata=column("receiver: server, client or peer"))
     payload: Text = field(metadata=column("name of the payload"))
     version: Whole = field(metadata=column("version of the payload"))
     payload_bytes: Real = field(metadata=column("size of the whole payload"))
@@ -70,15 +68,11 @@ class TransferRow(Row):
     outcome: Text = field(metadata=column("delivered, carried or dropped"))
     message: Whole = field(
         default=None,
-        metadata=column(
-            "message over the mesh; its rows are its hops", appended=True, undigested=True
-        ),
+        metadata=column("message over the mesh; its rows are its hops"),
     )
     on_air_bytes: Real = field(
         metadata=column(
             "sent for this row; of a broadcast with one of its receivers, 0 with the others",
-            appended=True,
-            undigested=True,
         ),
     )
 

@@ -19,7 +19,7 @@ class Waited(Event):
 
     until_s: Real = field(
         default=None,
-        metadata=column("end of a wait for the server's state", appended=True, undigested=True),
+        metadata=column("end of a wait for the server's state"),
     )
 
 

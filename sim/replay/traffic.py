@@ -9,7 +9,6 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.thinning import joined
-from sim.analysis.traffic import ON_AIR, on_air
 from sim.facts.directions import DIRECTIONS, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
@@ -124,8 +123,9 @@ def counted(tables: Mapping[str, pa.Table], time_s: Floats) -> Counted:
     """
     found = {way: np.zeros(len(time_s)) for way in DIRECTIONS}
     used = dict.fromkeys(DIRECTIONS, False)
-    for rows in pieces_of(tables, "transfers", ["direction", "start_s", "end_s", *ON_AIR]):
-        start_s, end_s, size = map(as_numpy, (rows["start_s"], rows["end_s"], on_air(rows)))
+    numbers = ("start_s", "end_s", "on_air_bytes")
+    for rows in pieces_of(tables, "transfers", ["direction", *numbers]):
+        start_s, end_s, size = (as_numpy(rows[name]) for name in numbers)
         for way in DIRECTIONS:
             own = says(rows, "direction", way)
             used[way] |= bool(own.any())

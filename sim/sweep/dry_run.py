@@ -6,12 +6,10 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from sim.engine.cost import FACTOR, Cost, Pace, cost_of
 from sim.execution.folder import POINTS
 from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes, from_here
@@ -50,21 +48,18 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     lookout = _Lookout()
     lookout.look(left)
     ready = [point for point in left if point.number not in lookout.refused]
-    costs: dict[str, Cost] = {}
     if not left:
         estimate, status = "nothing is left to be done", COMPLETE
     elif not ready:
         estimate, status = "none: all points are refused", REFUSED
     else:
-        costs = _costs_of(ready)
-        estimate, status = Estimate(sweeping, ready, costs).made()
+        estimate, status = Estimate(sweeping, ready).made()
     lines = [
         f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
         *_foreseen(lookout, len(left)),
-        *_compared(costs),
         f"folder    {from_here(place)}",
         f"estimate  {estimate}",
     ]
@@ -85,45 +80,6 @@ def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     yield from doubted[:SHOWN]
     if len(doubted) > SHOWN:
         yield f"warning   and {len(doubted) - SHOWN} more like these"
-
-
-def _costs_of(points: Sequence[Point]) -> dict[str, Cost]:
-    """Return what the first point of each method takes, as far as there is time to count it."""
-    import scenarios
-    from sim.engine.setup import build
-
-    costs = {}
-    until_s = time.monotonic() + LOOK_S
-    for point in _first_of_each_method(points):
-        if time.monotonic() > until_s:
-            break
-        with suppress(ValueError):  # which the trial tells
-            cost = cost_of(build(scenarios.load(point.scenario, point.overrides)))
-            if cost is not None:
-                costs[contender(point)] = cost
-    return costs
-
-
-MANY_TIMES = 100
-"""How many times the rounds of another method are worth a warning."""
-
-
-def _compared(costs: Mapping[str, Cost]) -> Iterator[str]:
-    """Say what a point of each method takes, and which ones train very many times as much."""
-    for method, cost in costs.items():
-        yield f"cost      {method or 'a point'}: {cost.counts_text}"
-    rounds = {m: number for m, cost in costs.items() if cost.trains and (number := cost.rounds)}
-    if not rounds:
-        return
-    fewest = min(rounds, key=lambda method: rounds[method])
-    for method, number in rounds.items():
-        times = number / rounds[fewest]
-        if times >= MANY_TIMES:
-            yield (
-                f"warning   {method} trains {times:,.0f} times as many rounds as {fewest} "
-                f"({number:,} and {rounds[fewest]:,}): bound them by "
-                "learning.rounds.per_gap_max or per_contact"
-            )
 
 
 class _Lookout:
@@ -218,24 +174,18 @@ class Taken:
     """What one point of a method takes, and where that is known from; or why it is not known."""
 
     wall_s: float = 0.0
-    size_bytes: float | None = 0.0
+    size_bytes: float = 0.0
     source: str = ""
     unknown: str = ""
-
-
-def _and_size(size_bytes: float | None) -> str:
-    return "" if size_bytes is None else f" and {data_size(size_bytes)}"
 
 
 class Estimate:
     """What the points that are ``left`` will take: by those that are complete, else by a trial.
 
     Of each method it is the median of the complete points, or its first point, which is tried.
-    ``costs`` of a point of each method get the pace of the trial.
     """
 
-    def __init__(self, sweeping: Sweeping, left: Sequence[Point], costs: dict[str, Cost]) -> None:
-        self._costs = costs
+    def __init__(self, sweeping: Sweeping, left: Sequence[Point]) -> None:
         self._place = sweeping.place
         self._left = left
         self._holds = sweeping.options.holds()
@@ -283,19 +233,9 @@ class Estimate:
         """Return what a trial of a method's first point has shown; see ``measured``."""
         share = figures["share"]
         number = self._firsts[method].number
-        cost = self._costs.get(method)
-        if cost is not None and figures["pace"] is not None:
-            cost = self._costs[method] = replace(cost, pace=Pace(**figures["pace"]))
         if not math.isfinite(figures["wall_s"]):
-            tried_s = figures["tried_s"]
-            little = f"{tried_s:.0f} s of {self._first(method)} came to {share:.1%} of it"
-            if cost is None or cost.wall_s is None:
-                return Taken(unknown=f"{little}, too little to tell")
-            return Taken(
-                wall_s=figures["before_s"] + max(cost.wall_s, tried_s),
-                size_bytes=None,
-                source=f"by its {cost.rounds_text}, within a factor of {FACTOR}, as {little}",
-            )
+            little = f"{figures['tried_s']:.0f} s of {self._first(method)} came to {share:.1%}"
+            return Taken(unknown=f"{little} of it, too little to tell")
         return Taken(
             wall_s=figures["wall_s"],
             size_bytes=figures["size_bytes"],
@@ -308,23 +248,16 @@ class Estimate:
             return f"none: {'; '.join(unknown)}"
         counts = {method: self._counts[method] for method in known}
         wall_s = sum(taken.wall_s * counts[method] for method, taken in known.items())
-        sizes = [
-            (taken.size_bytes, counts[method])
-            for method, taken in known.items()
-            if taken.size_bytes is not None
-        ]
-        size_bytes = sum(size * many for size, many in sizes)
+        size_bytes = sum(taken.size_bytes * counts[method] for method, taken in known.items())
         busy = min(len(self._holds), len(self._left))
         about = "at least" if unknown else "about"
         total = f"{about} {duration(wall_s / busy)} with {busy} at a time, "
-        least = "at least " if sizes and len(sizes) < len(known) else ""
-        disk = f"{least}{data_size(size_bytes)}" if sizes else "not known how much"
-        total += f"{disk} on disk"
+        total += f"{data_size(size_bytes)} on disk"
         if unknown:
             total += f" for {sum(counts.values())} of {len(self._left)} points"
         sources = [
-            f"{duration(taken.wall_s)}{_and_size(taken.size_bytes)} a point{self._of(method)}, "
-            f"{taken.source}"
+            f"{duration(taken.wall_s)} and {data_size(taken.size_bytes)} a "
+            f"point{self._of(method)}, {taken.source}"
             for method, taken in known.items()
         ]
         return f"{total}: {'; '.join([*sources, *unknown])}"

@@ -30,9 +30,6 @@ from learning.own.code import running_code_digest
 from learning.own.raised import ANYTHING
 from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
-from sim.engine.cost import pace_of
-from sim.engine.rehearsal import LEAST_SHARE
-from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import changed_code, code_of, point_identity
@@ -231,6 +228,8 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+LEAST_SHARE = 0.02
+"""The share of a run that tells what all of it takes; less of it does not."""
 LEAST_ACCOUNTED = 0.5
 """The part of a trial's time that has to be that of the share which was run."""
 
@@ -348,10 +347,8 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     ``wall_s`` and ``size_bytes`` are those of all of it, inf where too little was run to tell; it
     came to ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since, and ended
     ``tried_s`` behind it. A short point is run twice, as the first time pays for what a worker
-    imports once. ``pace`` is that of training.
+    imports once.
     """
-    from resource import RUSAGE_SELF, getrusage
-
     scenario = scenarios.load(point.scenario, point.overrides)
     trains = scenario.learning.train
     began = time.monotonic()
@@ -364,7 +361,6 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
         watch.ended(share)
         if watch.share < 1.0 or time.monotonic() - began >= limit_s:
             break
-    pace = pace_of(build(scenario)) if trains else None
     share = watch.share
     known = watch.is_telling
     # What is saved to go on from is not there at the end.
@@ -376,8 +372,6 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
         "share": share,
         "wall_s": watch.before_s + watch.behind_s / share if known else math.inf,
         "size_bytes": size_bytes / share if known else math.inf,
-        "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
-        "pace": None if pace is None else asdict(pace),
     }
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
-from sim.trace.schema import COLUMNS, DIGESTED_WITH, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
+from sim.trace.schema import COLUMNS, LEARNED
 from sim.trace.sorting import is_text
 from sim.trace.tables import DigestTexts, Tables, pieces_of
 
@@ -24,15 +23,12 @@ MARK = 16
 def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
     """Return the digest of all tables, and that of their timing, without what was learnt.
 
-    Those of ``UNDIGESTED`` and ``UNDIGESTED_COLUMNS`` are left out. Tables are read once, piece by
-    piece; how they are cut does not count.
+    Tables are read once, piece by piece; how they are cut does not count.
     """
     whole = hashlib.sha256()
     timing = hashlib.sha256()
-    for name in sorted(set(tables) - set(UNDIGESTED)):
+    for name in sorted(tables):
         for column, (all_of_it, timed) in _columns_of(tables, name).items():
-            if column in UNDIGESTED_COLUMNS.get(name, ()):
-                continue
             whole.update(f"{name}.{column}:{all_of_it}\n".encode())
             if column not in LEARNED.get(name, ()) and column in COLUMNS[name]:
                 timing.update(f"{name}.{column}:{timed}\n".encode())
@@ -142,11 +138,7 @@ class ColumnDigests:
 
     def add(self, piece: pa.Table) -> None:
         """Go on with a piece of the table."""
-        for column, own in zip(piece.column_names, piece.columns, strict=True):
-            values = own
-            if column in DIGESTED_WITH and own.null_count:
-                others = [name for name in DIGESTED_WITH[column] if name in piece.column_names]
-                values = pc.coalesce(own, *(piece[name] for name in others))
+        for column, values in zip(piece.column_names, piece.columns, strict=True):
             kind = values.type
             has_grid = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
             if column not in self._found:

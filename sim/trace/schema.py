@@ -25,25 +25,6 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 ORDER: dict[str, tuple[str, ...]] = {name: kinds[0].order for name, kinds in TABLES.items()}
 OPTIONAL = tuple(name for name, kinds in TABLES.items() if kinds[0].optional)
 """Tables that are written only where they have rows."""
-UNDIGESTED = tuple(name for name, kinds in TABLES.items() if kinds[0].undigested)
-"""Tables that the digests leave out: those of runs from before there were any stay the same."""
-UNDIGESTED_COLUMNS = {
-    name: tuple(column.name for column in columns if column.undigested)
-    for name, columns in _COLUMNS.items()
-}
-"""Columns that they leave out: what these say follows from others, or was added later."""
-DIGESTED_WITH = {
-    column.name: column.digested_with
-    for columns in _COLUMNS.values()
-    for column in columns
-    if column.digested_with
-}
-"""Columns whose values digests have in place of null ones, by the column with the nulls."""
-APPENDED = {
-    name: tuple(column.name for column in columns if column.appended)
-    for name, columns in _COLUMNS.items()
-}
-"""Columns that only some runs fill; a folder of before they were there is read without them."""
 LEARNED = {
     name: tuple(column.name for column in columns if column.learned)
     for name, columns in _COLUMNS.items()

@@ -10,7 +10,7 @@ from sim.errors import InputError
 from sim.formatting import data_size
 from sim.trace.arrow import ROW_BYTES, array
 from sim.trace.parquet import coded_groups, described, plain, read_groups
-from sim.trace.schema import APPENDED, COLUMNS
+from sim.trace.schema import COLUMNS
 from sim.trace.sorting import says
 from statements import Code, Other
 
@@ -38,7 +38,7 @@ class Tables(Mapping[str, pa.Table]):
             return table
         if name not in self.small:
             _check_memory(self.files[name])
-        table = pa.concat_tables(_completed(name, group) for group in read_groups(self.files[name]))
+        table = pa.concat_tables(read_groups(self.files[name]))
         if name in self.small:
             self._held[name] = table
         return table
@@ -69,15 +69,7 @@ class Tables(Mapping[str, pa.Table]):
             yield _chosen(whole, columns)
             return
         for group in coded_groups(self.files[name], columns):
-            yield _chosen(_completed(name, group), columns)
-
-
-def _completed(name: str, table: pa.Table) -> pa.Table:
-    """Add the columns, empty, that were not there yet when the table was written."""
-    for column in APPENDED.get(name, ()):
-        if column not in table.column_names:
-            table = table.append_column(column, pa.nulls(len(table), COLUMNS[name][column]))
-    return table
+            yield _chosen(group, columns)
 
 
 def _chosen(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:

@@ -42,7 +42,6 @@ EXPERTS = [0, 1, 2]
 TOKENS = 16
 BATCH = 2
 RANK = 1
-PARTS = (kit.MODEL, kit.ADDED, kit.STATES, kit.STEP)
 
 
 def main() -> None:
@@ -126,7 +125,6 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
         "model": _bytes({**task.backbone, **own}),
         "plain step": _plain_step(task, own),
         "cycles": cycles(),
-        "estimate": kit.footprint(learner.config, kit.Federation(2)).of(*PARTS),
         **result,
         "checkpoint": kept,
     }

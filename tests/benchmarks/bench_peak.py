@@ -1,4 +1,4 @@
-"""Peak memory, and seconds, of runs against what `leomix validate --estimate` says of them.
+"""Peak memory of runs against what `leomix validate` says of them.
 
 `python tests/benchmarks/bench_peak.py` runs small scenarios that need no files, each in a process
 of its own, and prints the estimate and the peak of the process, in MB, and their ratio. With
@@ -6,22 +6,14 @@ of its own, and prints the estimate and the peak of the process, in MB, and thei
 settings that are cut short: three Llama checkpoints of one shape, and files of questions. With
 `--encoder FOLDER --tasks FILE FILE FILE FILE` it runs `paper-exp2-real` in seven. Words behind
 `--only` pick settings by their names.
-
-`--seconds` prints CPU seconds in place of memory: those of one local round, and of one evaluation,
-by the estimate and in the run, and those of all training and evaluations. The estimate does not
-time rounds of large models; here it does.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from math import inf
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import process_time
 from typing import Any
 
 import yaml
@@ -30,9 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from real_weights import with_weights
 
 import scenarios
-from tests.benchmarks.stopwatch import leomix, watching
-from tests.kit.learning import TASKS
-from tests.kit.records import memory_bytes
+from tests.benchmarks.stopwatch import leomix
+from tests.kit.records import build, limits
 
 CUT = {
     "stop.cycles": 1,
@@ -90,14 +81,6 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "plain-fedavg": ("plain-fedavg", {"stop.days": 0.5}),
     "paper-exp1-small": ("paper-exp1-small", {"stop.cycles": 1}),
 }
-PARTS = {
-    "rounds": ("learning.training.local:train",),
-    "evaluations": (
-        "learning.training.evaluation:evaluate",
-        "learning.training.references:evaluate",
-    ),
-}
-"""Where a run spends the seconds that the estimate has a pace for."""
 Setting = tuple[str, dict[str, Any]]
 
 
@@ -105,7 +88,6 @@ def main() -> None:
     """Print a row for each setting."""
     parser = with_weights()
     parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--seconds", action="store_true")
     asked = parser.parse_args()
     settings = dict(SMALL)
     if asked.weights:
@@ -113,7 +95,7 @@ def main() -> None:
     if asked.encoder:
         settings |= of("paper-exp2-real", ENCODER, asked.encoder, asked.tasks)
     chosen = {n: own for n, own in settings.items() if not asked.only or n in asked.only}
-    (print_seconds if asked.seconds else print_peaks)(chosen)
+    print_peaks(chosen)
 
 
 def of(
@@ -143,44 +125,9 @@ def print_peaks(settings: Mapping[str, Setting]) -> None:
         print(row, flush=True)
 
 
-def print_seconds(settings: Mapping[str, Setting]) -> None:
-    """Print CPU seconds: of the estimate, and of the run."""
-    heads = ("a round", "run", "evaluation", "run", "all", "run", "ratio")
-    print(f"{'setting':<26}" + "".join(f"{head:>12}" for head in heads))
-    for name, (scenario, keys) in settings.items():
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            found = alone.submit(seconds, scenario, keys).result()
-        cells = [f"{figure:>12.3f}" for figure in (*found, found[-2] / found[-1])]
-        print(f"{name:<26}{''.join(cells)}", flush=True)
-
-
-def seconds(scenario: str, keys: dict[str, Any]) -> tuple[float, ...]:
-    """Return CPU seconds of a round, of an evaluation, and of all of them: estimate, and run."""
-    import sim
-    from sim.engine import cost
-    from sim.engine.setup import build
-
-    cost.MOST_FLOPS = inf
-    loaded = scenarios.load(scenario, keys)
-    pace = cost.pace_of(build(loaded))
-    told = cost.cost_of(build(loaded), pace=pace)
-    assert pace is not None and told is not None and told.training_s is not None
-    whole = told.rehearsal.whole
-    assert whole is not None
-    TASKS.forget()  # what is computed once counts for the run, too
-    with watching(PARTS, process_time) as watch:
-        sim.run(loaded)
-    took = watch.seconds
-    return (
-        *(pace.round_s, took["rounds"] / whole.computed_rounds),
-        *(pace.evaluation_s, took["evaluations"] / whole.evaluations),
-        *(told.training_s, sum(took.values())),
-    )
-
-
 def measured(scenario: str, keys: dict[str, Any]) -> tuple[float, float, float]:
     """Return the estimate and the peak of a run, in MB, and how long it took."""
-    estimate_mb = memory_bytes(scenarios.load(scenario, keys)) / 1e6
+    estimate_mb = limits.memory_bytes(build(scenarios.load(scenario, keys))) / 1e6
     said = [word for key, value in keys.items() for word in ("--set", f"{key}={text(value)}")]
     with TemporaryDirectory() as place:
         words = ("run", scenario, *said, "-o", Path(place) / "run", "--quiet", "--no-cache")

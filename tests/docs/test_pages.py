@@ -17,7 +17,7 @@ import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
 from tests.kit.learning import METHODS
 from tests.kit.papers import SHIPPED, paper_of
-from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
+from tests.kit.records import COLUMNS, KINDS
 from tests.kit.sweeps import CITATION, FORMATS, command_line, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -127,16 +127,9 @@ def test_the_page_of_the_run_folder_names_the_columns_of_every_table():
         assert columns == named[table], f"docs/run-folder.md: name these columns of {table}"
 
 
-def test_the_page_of_the_run_folder_names_kinds_of_events_and_what_digests_leave_out():
-    undigested = {*UNDIGESTED, *(name for names in UNDIGESTED_COLUMNS.values() for name in names)}
-    for start, names in (
-        ("Kinds of events: ", {*KINDS}),
-        ("`trace_sha256` covers all values in final order, except ", undigested),
-    ):
-        listed = re.search(rf"^- {start}([^.]+)\.", RUN_FOLDER, re.MULTILINE)[1]
-        assert set(re.findall(r"`(\w+)`", listed)) == names, (
-            f"docs/run-folder.md: list behind '{start}'"
-        )
+def test_the_page_of_the_run_folder_names_kinds_of_events():
+    listed = re.search(r"^- Kinds of events: ([^.]+)\.", RUN_FOLDER, re.MULTILINE)[1]
+    assert set(re.findall(r"`(\w+)`", listed)) == {*KINDS}, "docs/run-folder.md: list all kinds"
 
 
 def test_the_citation_has_the_version_of_the_packages():

@@ -6,9 +6,7 @@ __getattr__ = late(
     globals(),
     {
         "scenarios.scenario": "Stop",
-        "sim.cli.estimate": "estimated_s",
-        "sim.engine.cost": "Cost Pace Took cost_of kinds_of pace_of timed=_timed",
-        "sim.engine.rehearsal": "rehearsed",
+        "sim.engine.pace": "pace_of",
         "sim.engine.setup": "build",
         "sim.sweep.engine": "Point",
         "sim.sweep.worker": "Watch=_Watch",

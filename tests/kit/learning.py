@@ -10,14 +10,10 @@ __getattr__ = late(
     {
         "learning": "Data LearningConfig ModelConfig",
         "learning.architecture.costs": "architecture as_sent",
-        "learning.architecture.footprint": (
-            "ADDED Federation MERGED MODEL PRETRAINING PRETRAINING_BYTES STATES STEP "
-            "footprint pretrained_at_once"
-        ),
+        "learning.architecture.footprint": "footprint pretrained_at_once",
         "learning.architecture.kinds": "kinds=.",
         "learning.architecture.nmoe_costs": "sizes_of",
         "learning.architecture.nmoe_kinds": "extractor_of",
-        "learning.architecture.text_memory": "TextMemory",
         "learning.clients": "ClusterState",
         "learning.clients.merging": "aggregate merging=.",
         "learning.clients.round_trip": "NoContactLeft RoundTrip",
@@ -29,7 +25,7 @@ __getattr__ = late(
         "learning.data.samples": "InputSpec SampleArrays",
         "learning.data.text_rows": "Question Text",
         "learning.data.tokenizer": "tokenizer=.",
-        "learning.declarations": "FrozenDict naming_values",
+        "learning.declarations": "FrozenDict",
         "learning.files": "files=.",
         "learning.hardware": "compute_devices memory=.",
         "learning.invariants": "Violation check_shares",

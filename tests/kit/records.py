@@ -5,8 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.engine.memory import bytes_of, counts_of, needs_of, peak_of
-from sim.engine.setup import build
 from sim.errors import InvariantError
 from sim.facts.events import Event
 from sim.facts.row import columns_of
@@ -22,7 +20,8 @@ __getattr__ = late(
         "sim.checks.invariants": "Invariants",
         "sim.checks.staleness": "Versions WAITING",
         "sim.engine.journal": "Journal checksum",
-        "sim.engine.memory": "end_of limits=.",
+        "sim.engine.memory": "limits=.",
+        "sim.engine.setup": "build",
         "sim.execution.cache": "shared_cache=. size_bytes",
         "sim.execution.checkpoint": "ABOUT CHECKPOINT Checkpoint JOURNAL",
         "sim.execution.cut_offers": "cut_doubts",
@@ -49,7 +48,7 @@ __getattr__ = late(
         "sim.trace.digest": "digests json_digest on_grid stamps_on_grid",
         "sim.trace.parquet": "write_table",
         "sim.trace.recorder": "BLOCK Trace",
-        "sim.trace.schema": "COLUMNS KINDS OPTIONAL UNDIGESTED UNDIGESTED_COLUMNS",
+        "sim.trace.schema": "COLUMNS KINDS OPTIONAL",
         "sim.trace.tables": "Tables",
         "sim.world.topology": "GROUND_CLIENTS SATELLITE_CLIENTS",
     },
@@ -100,14 +99,3 @@ def transfer(**columns: Any) -> TransferRow:
     """Transfers with these columns; those that are not given are null."""
     null = {column.attribute: None for column in columns_of(TransferRow)}
     return TransferRow(**null | columns)
-
-
-def memory_bytes(scenario: Any) -> float:
-    """What a run of a scenario takes at its peak, by estimate."""
-    built = build(scenario)
-    return bytes_of(peak_of(needs_of(built, counts_of(built))))
-
-
-def needs_by_name(built: Any) -> dict[str, float]:
-    """What a run takes of memory, by what it is for."""
-    return {need.what: need.bytes for need in needs_of(built, counts_of(built))}

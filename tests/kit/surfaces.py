@@ -28,7 +28,7 @@ import sim.facts
 from channel import Link
 from channel import settings as links
 from learning import requests
-from learning.declarations import Later, Settings, UsedWith, keys_of
+from learning.declarations import Settings, UsedWith, keys_of
 from learning.methods.base import METHODS
 from learning.methods.surface import Needs, Traits
 from learning.registry import Register
@@ -52,7 +52,6 @@ FACES += ["learning.requests", "leomix.testing"]
 ABOUT = ("description", "title", "properties", "required", "additionalProperties", "items", "$ref")
 TIMING = {"learning.train": False, "stop.days": 0.5}
 """Of `plain-fedavg`: half a day, in which nothing is trained."""
-FLAGS = ("learned", "appended", "undigested")
 NOT_HERE = ("flower", "gym")
 """What is missing without an extra."""
 
@@ -108,10 +107,8 @@ def tables() -> Iterator[Entry]:
     """List the tables of a run folder, their columns, the kinds of events, and the facts."""
     for table in TABLES:
         for column in columns_of_table(table):
-            flags = [
-                flag for flag in ("learned", "appended", "undigested") if getattr(column, flag)
-            ]
-            yield Entry(f"{table}.{column.name}", " ".join([column.kind.value, *flags]))
+            learned = " learned" if column.learned else ""
+            yield Entry(f"{table}.{column.name}", f"{column.kind.value}{learned}")
     for enum in (EventKind, Cause):
         yield Entry(enum.__name__, "|".join(sorted(enum)))
     for module in iter_modules(sim.facts.__path__, "sim.facts."):
@@ -156,8 +153,6 @@ def rules() -> Iterator[Entry]:
                 if isinstance(rule, UsedWith):
                     used = f"with {rule.key} {'|'.join(rule.values)}"
                     yield Entry(f"{section.__name__}.{key}", used)
-                elif isinstance(rule, Later):
-                    yield Entry(f"{section.__name__}.{key}", "later")
 
 
 def _all_rules() -> Iterator[Rule[Any]]:

@@ -4,7 +4,6 @@ import json
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 import sim
 from tests.kit import small
 from tests.kit.learning import Download, Payload
-from tests.kit.results import data_size, summarise
+from tests.kit.results import data_size
 from tests.kit.talk import band, contact, download, seen, talk
 
 RATE_BPS = 8.0
@@ -98,15 +97,3 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     assert f"{air} down (received: {got})" in (folder / "report.html").read_text()
     compared = json.loads(leomix("compare", folder, "--json").out)
     assert compared["groups"][0]["downlink_bytes"]["median"] == result.summary["downlink_bytes"]
-
-
-def test_a_folder_of_before_has_its_bytes(run):
-    """Older rows do not tell of broadcasts: what each device got is what there is."""
-    result, _ = run
-    table = result.tables["transfers"]
-    nulls = pa.nulls(len(table), pa.float64())
-    place = table.column_names.index("on_air_bytes")
-    older = {**result.tables, "transfers": table.set_column(place, "on_air_bytes", nulls)}
-    found = summarise(older, result.manifest)
-    assert found["downlink_bytes"] == found["downlink_received_bytes"]
-    assert found["downlink_bytes"] == result.summary["downlink_received_bytes"]

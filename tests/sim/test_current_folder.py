@@ -58,7 +58,8 @@ def in_one_process(folder, lines):
 
 COMMANDS = """
 list; list --schema; reproduce; contacts quickstart; link quickstart; validate s.yaml
-validate s.yaml --estimate; run s.yaml -o run --quiet; run timed.yaml -o timed --quiet
+validate s.yaml; sweep s.yaml -p seed=1 --dry-run; run s.yaml -o run --quiet
+run timed.yaml -o timed --quiet
 compare run timed; report run
 show run --json; show run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html

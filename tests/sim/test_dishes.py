@@ -16,11 +16,9 @@ import sim
 from statements import Code
 from tests.kit.network import (
     InputError,
-    decisive,
     ground_radios,
     lower_mask,
     make_plan,
-    portable,
 )
 from tests.kit.small import merged
 
@@ -356,25 +354,3 @@ def test_a_rate_beyond_all_modems_is_doubted_once_a_direction_and_capped():
     for mended in ({"rate": "modcod"}, {"rate": "shannon", "max_efficiency_bps_hz": 4.9}):
         left = make_plan(of(link=dict.fromkeys(shannon, mended))).doubts
         assert not [doubt for doubt in left if doubt.code is Code.HIGH_EFFICIENCY]
-
-
-KEYS = (
-    "dish_m",
-    "acquisition_s",
-    "modcods",
-    "max_efficiency_bps_hz",
-    "max_session_s",
-)
-
-
-def test_keys_that_came_later_name_a_run_only_where_they_are_given(tmp_path):
-    """Of stations that a scenario lists, and of those of a file."""
-    (tmp_path / "stations.csv").write_text("name,latitude_deg,longitude_deg\nInuvik,68.3,-133.5\n")
-    plain = {"link": {"preset": "physical", "station": None}}
-    of_file = {"stations": None, "stations_path": str(tmp_path / "stations.csv")}
-    for ground in ({}, {"ground": of_file}):
-        scenario = of(**plain, **ground)
-        named = json.dumps(decisive(scenario, portable(scenario)))
-        assert '"stations"' in named and not [key for key in KEYS if f'"{key}"' in named]
-        later = of(**plain, ground={**ground.get("ground", {}), "acquisition_s": 30.0})
-        assert '"acquisition_s": 30.0' in json.dumps(decisive(later, portable(later)))

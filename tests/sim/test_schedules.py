@@ -18,7 +18,6 @@ import scenarios
 import sim
 from leomix import plan as leomix_plan
 from tests.kit.network import ContactPlan, make_plan, satellites_of
-from tests.kit.records import digests
 from tests.kit.results import data_size
 from tests.kit.small import OVER_GRID
 
@@ -348,16 +347,3 @@ def test_validate_says_what_passes_carry_while_they_are_served(leomix):
     for satellite, size in least.items():
         [row] = re.findall(rf"^ *{re.escape(satellite)} +(.*)$", out, re.M)
         assert row.endswith(f"  {data_size(size)}")
-
-
-def test_what_passes_carry_is_under_its_direction_and_digests_are_as_before():
-    """Folders of before had it as that of uplinks, whatever its direction, and the same digests."""
-    run = sim.run(scenarios.load("flystack", {"stop.days": 0.1, "learning.train": False}))
-    contacts = run.tables["contacts"]
-    columns = [f"{way}_capacity_bytes_per_device" for way in ("uplink", "downlink", "isl")]
-    up, down, isl = (contacts[name] for name in columns)
-    assert up.null_count == isl.null_count == len(contacts) > down.null_count
-    place = contacts.column_names.index(columns[0])
-    older = contacts.set_column(place, columns[0], down).drop_columns(columns[1:])
-    before = {**run.tables, "contacts": older}
-    assert digests(before)[0] == run.manifest["trace_sha256"]

@@ -1,5 +1,7 @@
 """Figures and pictures of networked experts and of client-expert alignment, from tables by hand."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +13,7 @@ from scipy import stats
 
 import sim
 from tests.kit import results, small
-from tests.kit.records import COLUMNS, Result, folder
+from tests.kit.records import COLUMNS, Result
 
 
 def table(name, rows):
@@ -105,11 +107,18 @@ def test_alignment_figures_are_means_over_rounds():
     assert {key: found[key] for key in wanted} == pytest.approx(wanted)
 
 
-def test_a_folder_of_before_the_new_columns_is_read(runs, tmp_path):
+def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
+    """Of an earlier version by its manifest, and of this one that lacks a column."""
     place = runs.copy("slots-timing", tmp_path)
-    for name, new in (("metrics", "f1"), ("assignments", "device")):
-        pq.write_table(sim.load(place).tables[name].drop_columns([new]), place / f"{name}.parquet")
-        assert set(folder.read_tables(place)[name].column_names) == set(COLUMNS[name])
+    metrics = sim.load(place).tables["metrics"].drop_columns(["f1"])
+    pq.write_table(metrics, place / "metrics.parquet")
+    manifest = json.loads((place / "manifest.json").read_text())
+    del manifest["checksums"]
+    for version, says in (("0.2.0", "it has no 'f1'"), ("0.1.0", "is of leomix 0.1.0, whose run")):
+        manifest["versions"]["leomix"] = version
+        (place / "manifest.json").write_text(json.dumps(manifest))
+        done = leomix("show", place)
+        assert (done.status, done.err.count("\n"), says in done.err) == (2, 1, True), done
 
 
 def test_seconds_are_shown_in_a_unit_that_can_be_read():

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,10 +12,8 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.kit import sweeps
-from tests.kit.folders import without_checksums
 from tests.kit.learning import METHODS
-from tests.kit.network import decisive, learner_of, portable
+from tests.kit.network import learner_of
 from tests.kit.results import Evaluation, Judged, Progress, by_validation, validation_at
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
@@ -224,7 +221,7 @@ def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by
     assert f"cycle 8: {said} {last:.4f}" in logged
 
 
-# -- what else there is: sweeps, names of runs, older runs
+# -- what else there is: sweeps, methods that do not validate
 
 
 def test_points_of_a_sweep_have_their_validation_accuracy(leomix, tmp_path):
@@ -237,28 +234,6 @@ def test_points_of_a_sweep_have_their_validation_accuracy(leomix, tmp_path):
     assert rows[1]["validation_best"] >= rows[1]["validation_final"]
     one = sim.load(out / rows[1]["folder"])
     assert one.validation_at() == rows[1]["validation_final"]
-
-
-def test_the_key_names_a_run_only_where_it_is_given():
-    known, given, other = (plain(share) for share in (0.0, 0.2, 0.3))
-    names = [decisive(s, portable(s)) for s in (known, given, other)]
-    assert "validation" not in json.dumps(names[0])
-    assert names[1]["learning"]["data"].pop("validation") == 0.2
-    assert names[1] == names[0]
-    assert len({sweeps.point_identity(s).digest for s in (known, given, other)}) == 3
-
-
-def test_a_run_from_before_there_were_validation_sets_is_read(run, tmp_path):
-    old = without_checksums(shutil.copytree(run.folder, tmp_path / "old"))
-    path = old / "metrics.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(COLUMNS), path)
-    manifest = json.loads((old / "manifest.json").read_text())
-    del manifest["scenario"]["learning"]["data"]["validation"]
-    (old / "manifest.json").write_text(json.dumps(manifest))
-    read = sim.load(old)
-    assert read.metrics[COLUMNS].isna().all().all()
-    assert read.summary["accuracy_best"] == pooled(run).accuracy.max()
-    assert read.summary["validation_best"] is None
 
 
 class Silent(METHODS.find("fedavg")):
