@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 import sim
@@ -105,6 +106,19 @@ def test_alignment_figures_are_means_over_rounds():
         "fitness_last": 0.65,
     }
     assert {key: found[key] for key in wanted} == pytest.approx(wanted)
+
+
+@given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
+def test_figures_of_load(load):
+    found = results.variation(load), results.peak(load), results.jain_index(load)
+    if not load.any():
+        assert found == (0.0, 1.0, 1.0)
+        return
+    numbers = load.tolist()
+    mean = sum(numbers) / len(numbers)
+    squares = sum(x * x for x in numbers)
+    jain = sum(numbers) ** 2 / (len(numbers) * squares)
+    assert found == pytest.approx((float(stats.variation(load)), max(numbers) / mean, jain))
 
 
 def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
