@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learning.policies.problem import Problem
 from learning.requests.cluster import Cost, Floats, Ints, Mask, Outlook
@@ -39,28 +38,6 @@ def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floa
     All other pairs keep their fitness: those not assigned, and those assigned but not used.
     """
     return np.asarray(np.where(samples > 0, (1 - beta) * before + beta * scored, before))
-
-
-# Load of the experts: how evenly they are given to clients, and how evenly they are used.
-
-
-Load = NDArray[np.float64] | NDArray[np.int64]
-
-
-def variation(load: Load) -> float:
-    """Coefficient of variation of the experts' ``load`` (E,): std / mean, ddof 0; 0 if unused."""
-    return float(np.std(load) / np.mean(load)) if np.any(load) else 0.0
-
-
-def peak(load: Load) -> float:
-    """Largest load over the mean of ``load`` (E,), 1 for even use; 1 if unused."""
-    return float(np.max(load) / np.mean(load)) if np.any(load) else 1.0
-
-
-def jain_index(load: Load) -> float:
-    """Jain's index of ``load`` (E,): (sum l)^2 / (E sum l^2), from 1/E to 1; 1 if unused."""
-    squares = len(load) * float(np.sum(np.square(load, dtype=np.float64)))
-    return float(np.sum(load)) ** 2 / squares if squares else 1.0
 
 
 def deficit(assignments: Ints) -> Floats:

@@ -7,11 +7,32 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from learning.policies import model_splitting
-from learning.policies.alignment import jain_index, peak, variation
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import array, as_numpy
+
+# Load of the experts: how evenly they are given to clients, and how evenly they are used.
+
+
+Load = NDArray[np.float64] | NDArray[np.int64]
+
+
+def variation(load: Load) -> float:
+    """Coefficient of variation of the experts' ``load`` (E,): std / mean, ddof 0; 0 if unused."""
+    return float(np.std(load) / np.mean(load)) if np.any(load) else 0.0
+
+
+def peak(load: Load) -> float:
+    """Largest load over the mean of ``load`` (E,), 1 for even use; 1 if unused."""
+    return float(np.max(load) / np.mean(load)) if np.any(load) else 1.0
+
+
+def jain_index(load: Load) -> float:
+    """Jain's index of ``load`` (E,): (sum l)^2 / (E sum l^2), from 1/E to 1; 1 if unused."""
+    squares = len(load) * float(np.sum(np.square(load, dtype=np.float64)))
+    return float(np.sum(load)) ** 2 / squares if squares else 1.0
 
 
 def by_cluster(assignments: pa.Table) -> pa.Table:

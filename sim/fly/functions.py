@@ -21,6 +21,7 @@ from learning.methods.surface import Traits
 from learning.metrics import Score, is_share
 from learning.own.code import RunningCode, files_of
 from learning.own.raised import ANYTHING
+from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
     Chain,
@@ -48,7 +49,6 @@ from sim.fly.call_options import CallOptions
 from sim.fly.memories import frozen, thawed
 from sim.fly.sample_count import sample_count
 from sim.fly.trees import Tree
-from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import MOST_EXAMPLES, Called, Context, UserCode
 from sim.formatting import listed
 from statements import Code, Other, Set, Statement

@@ -50,12 +50,6 @@ def grid_step_s(
     return np.maximum(widest_s, lasts_s / MOST_POINTS)
 
 
-def grid_points(nearest_km: float | Floats, lasts_s: float | Floats, *, fine: bool) -> Ints:
-    """Points of a device's link curve in each contact, before those of jumps."""
-    cells = np.ceil(lasts_s / grid_step_s(nearest_km, lasts_s, fine=fine))
-    return np.asarray(cells, np.int64) + 1
-
-
 @dataclass(frozen=True, eq=False)
 class GroundPlace:
     """A cluster on the ground: its centre, its devices (K), and the radios of all of these.

@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
-from learning.policies.alignment import variation
 from sim.analysis.answers import latencies
-from sim.analysis.experts import Alignment, alignments, by_cluster
+from sim.analysis.experts import Alignment, alignments, by_cluster, variation
 from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
 from sim.plots.canvas import behind

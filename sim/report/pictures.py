@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 import scenarios
-from learning.policies.alignment import variation
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.experts import Alignment, splits
+from sim.analysis.experts import Alignment, splits, variation
 from sim.analysis.inference import gating_pattern
 from sim.analysis.rounds import round_ends_s
 from sim.analysis.samples import SamplesByClass

@@ -6,8 +6,6 @@ __getattr__ = late(
     globals(),
     {
         "scenarios.scenario": "Stop",
-        "sim.engine.pace": "pace_of",
-        "sim.engine.setup": "build",
         "sim.sweep.engine": "Point",
         "sim.sweep.worker": "Watch=_Watch",
         "sim.sweep.worker_process": "tried",

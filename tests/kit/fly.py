@@ -9,7 +9,7 @@ __getattr__ = late(
         "sim.fly.project": "check_project",
         "sim.fly.simulated_time": "replace_time",
         "sim.fly.trees": "arrays_of mean",
-        "sim.fly.unrepeatable": "writing",
+        "learning.own.unrepeatable": "writing",
         "sim.process.garbage": "Traffic",
     },
 )

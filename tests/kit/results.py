@@ -9,7 +9,7 @@ __getattr__ = late(
         "sim.analysis.comparison_text": "comparison_text mean_text",
         "sim.analysis.critical_path": "CriticalPath Spent critical_path",
         "sim.analysis.curves": "Steps clusters_measured curve_of curve_over_seeds=over_seeds",
-        "sim.analysis.experts": "alignment_figures",
+        "sim.analysis.experts": "alignment_figures jain_index peak variation",
         "sim.analysis.figures": "Figure",
         "sim.analysis.inference": "gating_pattern inference_figures utilisation",
         "sim.analysis.judged": "Judged",

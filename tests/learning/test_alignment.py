@@ -8,8 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from scipy.stats import variation as scipy_variation
 from torch.nn import functional
 
 from tests.kit import learning as kit
@@ -37,19 +35,6 @@ def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
     first = alignment.first_fitness(5, 4, seed=3)
     assert np.abs(first - 0.5).max() <= 1e-6
     assert len(set(first.ravel().tolist())) == 20  # so that no two pairs are alike
-
-
-@given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
-def test_figures_of_load(load):
-    found = alignment.variation(load), alignment.peak(load), alignment.jain_index(load)
-    if not load.any():
-        assert found == (0.0, 1.0, 1.0)
-        return
-    numbers = load.tolist()
-    mean = sum(numbers) / len(numbers)
-    squares = sum(x * x for x in numbers)
-    jain = sum(numbers) ** 2 / (len(numbers) * squares)
-    assert found == pytest.approx((float(scipy_variation(load)), max(numbers) / mean, jain))
 
 
 def test_the_deficit_says_who_has_fallen_behind():

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
-from tests.kit.learning import alignment
+from tests.kit import results
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, fixed, merged, slots
@@ -136,11 +136,9 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
     served = [r["samples"].sum(axis=0) for r in rounds[1:]]
     figures = result.summary["alignment"]
     assert figures["assignment_variation"] == pytest.approx(
-        np.mean([alignment.variation(x) for x in loads])
+        np.mean([results.variation(x) for x in loads])
     )
-    assert figures["jain_index"] == pytest.approx(
-        np.mean([alignment.jain_index(x) for x in served])
-    )
+    assert figures["jain_index"] == pytest.approx(np.mean([results.jain_index(x) for x in served]))
     if "balanced" in policy:
         assert all(load.max() - load.min() <= 1 for load in loads)
 

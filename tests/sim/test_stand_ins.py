@@ -8,7 +8,7 @@ import scenarios
 import sim
 from statements import Set
 from tests.kit.network import build, doubts_of
-from tests.kit.records import counts_of, limits
+from tests.kit.records import limits
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
 
@@ -121,7 +121,7 @@ def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
 
 def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not():
     plain, sized = (build(slots(learning={"sized_as": large})) for large in (None, MIXTRAL))
-    needed, known = (limits.needs_of(one, counts_of(one)) for one in (plain, sized))
+    needed, known = (limits.needs_of(one) for one in (plain, sized))
     assert known == needed
     assert sized.learner.architecture.expert_bytes > 500 * plain.learner.architecture.expert_bytes
     everything = sized.learner.round_cost(range(2), range(2), gate=True).memory_bytes / 2**30

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 import sim
@@ -107,13 +108,26 @@ def test_alignment_figures_are_means_over_rounds():
     assert {key: found[key] for key in wanted} == pytest.approx(wanted)
 
 
+@given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
+def test_figures_of_load(load):
+    found = results.variation(load), results.peak(load), results.jain_index(load)
+    if not load.any():
+        assert found == (0.0, 1.0, 1.0)
+        return
+    numbers = load.tolist()
+    mean = sum(numbers) / len(numbers)
+    squares = sum(x * x for x in numbers)
+    jain = sum(numbers) ** 2 / (len(numbers) * squares)
+    assert found == pytest.approx((float(stats.variation(load)), max(numbers) / mean, jain))
+
+
 def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
     """Of an earlier version by its manifest, and of this one that lacks a column."""
     place = runs.copy("slots-timing", tmp_path)
     metrics = sim.load(place).tables["metrics"].drop_columns(["f1"])
     pq.write_table(metrics, place / "metrics.parquet")
     manifest = json.loads((place / "manifest.json").read_text())
-    del manifest["checksums"]
+    manifest.pop("checksums", None)
     for version, says in (("0.2.0", "it has no 'f1'"), ("0.1.0", "is of leomix 0.1.0, whose run")):
         manifest["versions"]["leomix"] = version
         (place / "manifest.json").write_text(json.dumps(manifest))

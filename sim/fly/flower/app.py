@@ -22,12 +22,12 @@ import numpy as np
 
 from learning.own.code import RunningCode, files_of, running_code_digest
 from learning.own.raised import ANYTHING
+from learning.own.unrepeatable import parsed, unrepeatable
 from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
 from sim.fly.project import check_project
-from sim.fly.unrepeatable import parsed, unrepeatable
 from sim.fly.user_code import MOST_EXAMPLES, TooLong, packages, seeded, within
 from statements import Code, Statement
 
