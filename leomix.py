@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sim.execution.schedule import plan
     from sim.export import export
     from sim.report import report
-    from sim.sweep import sweep, tune
+    from sim.sweep import sweep
 
 
 def _installation() -> ModuleType:
@@ -70,9 +70,12 @@ _HOME_OF = {
     "report": "sim.report",
     "run": "sim",
     "sweep": "sim.sweep",
-    "tune": "sim.sweep",
 }
 _MODULES = {"gym": "sim.gym"}
+_REMOVED = {
+    "tune": "call leomix.sweep, then leomix.compare(folder, best_by='validation').chosen",
+}
+"""Names that there are no more, and what to do now."""
 
 
 class _Testing(ModuleType):
@@ -94,7 +97,7 @@ sys.modules[testing.__name__] = testing
 
 __all__ = [
     "channel", "compare", "export", "fork", "gym", "learning", "load", "orbit", "plan", "report",
-    "run", "scenarios", "sim", "sweep", "testing", "tune",
+    "run", "scenarios", "sim", "sweep", "testing",
 ]  # fmt: skip
 
 
@@ -126,6 +129,8 @@ def __getattr__(name: str) -> Any:
         value = _package(_MODULES.get(name, name))
     elif name in _HOME_OF:
         value = getattr(_package(_HOME_OF[name]), name)
+    elif name in _REMOVED:
+        raise AttributeError(f"leomix.{name} is gone: {_REMOVED[name]}")
     else:
         raise AttributeError(f"module 'leomix' has no attribute {name!r}")
     globals()[name] = value

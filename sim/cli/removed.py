@@ -15,6 +15,8 @@ REMOVED = {
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
     "schema": "run leomix list --schema",
+    "tune": "run sweep with --set learning.data.validation=0.2, then compare SWEEP "
+    "--best-by validation -o chosen.yaml",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
     "why": "show RUN says what held the run back, and which key to change",
 }

@@ -324,30 +324,6 @@ def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp
     assert any(one.status for one in ends)
 
 
-@pytest.mark.parametrize("link", ["rung-1", ".chosen.yaml.part"])
-@pytest.mark.quick(1)
-def test_a_tuning_writes_nothing_out_of_its_folder(leomix, tmp_path, link):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "mine").write_text("mine")
-    place = tmp_path / "tuned"
-    place.mkdir()
-    (place / link).symlink_to(outside if link == "rung-1" else outside / "mine")
-    line = [
-        "tune",
-        "paper-slots",
-        "--set",
-        "stop.cycles=1",
-        "--set",
-        "learning.data.validation=0.2",
-    ]
-    line += ["-p", "learning.step_size=0.1", "--quiet", "-o", place]
-    found = leomix(*line)
-    if link == "rung-1":
-        refused(found, str(place / link), "a link leads out of")
-    assert [(one.name, one.read_text()) for one in outside.iterdir()] == [("mine", "mine")]
-
-
 def swept(runs, place):
     """A copy of a sweep of two points that train nothing."""
     keys, timed = {"seed": "1,2"}, {"stop.cycles": 1, "learning.train": False}
