@@ -12,8 +12,8 @@ from sim.engine.memory import Need, bytes_of, counts_of, needs_of, peak_of
 from sim.engine.setup import Build
 from sim.errors import SimulationError
 from sim.formatting import data_size, duration
-from sim.sweep.engine import Outcome, Point
-from sim.sweep.worker_process import tried
+from sim.sweep.point import Outcome, Point
+from sim.sweep.trial import tried
 
 TRIAL_S = 5.0
 """Seconds behind its first event that a run is tried for."""

@@ -10,8 +10,8 @@ __getattr__ = late(
         "sim.engine.cost": "Cost Pace Took cost_of kinds_of pace_of timed=_timed",
         "sim.engine.rehearsal": "rehearsed",
         "sim.engine.setup": "build",
-        "sim.sweep.engine": "Point",
+        "sim.sweep.point": "Point",
         "sim.sweep.worker": "Watch=_Watch",
-        "sim.sweep.worker_process": "tried",
+        "sim.sweep.trial": "tried",
     },
 )
