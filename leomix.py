@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sim.execution.schedule import plan
     from sim.export import export
     from sim.report import report
-    from sim.sweep import sweep, tune
+    from sim.sweep import sweep
 
 
 def _installation() -> ModuleType:
@@ -69,9 +69,14 @@ _HOME_OF = {
     "report": "sim.report",
     "run": "sim",
     "sweep": "sim.sweep",
-    "tune": "sim.sweep",
 }
 _MODULES = {"gym": "sim.gym"}
+_REMOVED = {
+    "fork": "call leomix.run(scenario, folder, resume=True) with a later stop; what changes at a "
+    "date stands under faults.planned",
+    "tune": "call leomix.sweep, then leomix.compare(folder, best_by='validation').chosen",
+}
+"""Names that there are no more, and what to do now."""
 
 
 class _Testing(ModuleType):
@@ -93,7 +98,7 @@ sys.modules[testing.__name__] = testing
 
 __all__ = [
     "channel", "compare", "export", "gym", "learning", "load", "orbit", "plan", "report",
-    "run", "scenarios", "sim", "sweep", "testing", "tune",
+    "run", "scenarios", "sim", "sweep", "testing",
 ]  # fmt: skip
 
 
@@ -126,7 +131,7 @@ def __getattr__(name: str) -> Any:
     elif name in _HOME_OF:
         value = getattr(_package(_HOME_OF[name]), name)
     else:
-        now = _package("sim.cli.removed").REMOVED.get(name)  # as of the command of that name
+        now = _REMOVED.get(name)
         gone = f"module 'leomix' has no attribute {name!r}"
         raise AttributeError(gone if now is None else f"leomix.{name}: is gone; {now}")
     globals()[name] = value

@@ -7,10 +7,10 @@ from .errors import Interrupted as Interrupted
 from .errors import InvariantError as InvariantError
 from .errors import SimulationError as SimulationError
 from .execution.result import Result as Result
-from .execution.result import compare as compare
 from .execution.result import load as load
 from .execution.running import run as run
 from .execution.schedule import Schedule as Schedule
 from .facts.observer import Observer as Observer
 from .routing.graph import ContactGraph as ContactGraph
 from .routing.graph import ContactPlan as ContactPlan
+from .sweep.best import compare as compare

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count
@@ -184,26 +183,20 @@ def check_within(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def locked(
-    path: Path, busy: str, patience_s: float = 0.0, *, shared: bool = False
-) -> Iterator[int]:
-    """Hold the lock on a file, which is made if need be; yield its descriptor.
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock on a file, which is made if need be.
 
-    Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
-    The system lets go of it when the last process that has inherited the descriptor is gone. Who
-    is the last to hold it removes the file.
+    Raises InputError with the text ``busy`` if another process has it. The system lets go of it
+    when the process is gone. Who is the last to hold it removes the file.
     """
-    until = time.monotonic() + patience_s
     try:
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                while not _try_lock(descriptor, shared=shared):
-                    if time.monotonic() >= until:
-                        raise InputError(busy)
-                    time.sleep(0.05)
+                if not _try_lock(descriptor):
+                    raise InputError(busy)
                 if _is_at(path, descriptor):  # or it was removed before it was locked
-                    yield descriptor
+                    yield
                     break
             finally:
                 os.close(descriptor)
@@ -220,17 +213,17 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Remove the file of a lock that no process holds, not even one that has inherited it."""
+    """Remove the file of a lock that no process holds."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDWR)
         try:
-            if _try_lock(descriptor, shared=False) and _is_at(path, descriptor):
+            if _try_lock(descriptor) and _is_at(path, descriptor):
                 path.unlink()
         finally:
             os.close(descriptor)
 
 
-def _try_lock(descriptor: int, *, shared: bool) -> bool:
+def _try_lock(descriptor: int) -> bool:
     """Lock an open file, and return whether no other process is in the way.
 
     Where the system or the file system has no locks, that is up to the user.
@@ -240,7 +233,7 @@ def _try_lock(descriptor: int, *, shared: bool) -> bool:
     except ImportError:
         return True
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return not isinstance(error, BlockingIOError)
     return True

@@ -129,7 +129,7 @@ def test_leomix_hands_on_what_a_user_needs(tmp_path):
         leomix.sweep("paper-slots", {"start": ["a,b"]}, overrides=fixed)
     with pytest.raises(AttributeError, match="'leomix' has no attribute 'nothing'"):
         leomix.nothing  # noqa: B018
-    with pytest.raises(AttributeError, match=r"^leomix\.fork: is gone; .*--resume"):
+    with pytest.raises(AttributeError, match=r"^leomix\.fork: is gone; .*resume=True"):
         leomix.fork  # noqa: B018
 
 

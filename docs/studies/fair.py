@@ -47,9 +47,7 @@ from by_seed import (
 
 import leomix
 from learning.provenance import processor
-from sim.facts.status import COMPLETE
-from sim.sweep.folder import read_sweep
-from sim.sweep.tuning import Tried
+from sim.sweep.best import Choice
 
 SCENARIO = "quickstart-8b"
 STEP_SIZES = (0.03, 0.1, 0.3, 1.0)
@@ -167,26 +165,28 @@ class Task:
         found: dict[str, dict[str, Any]] = {}
         for name, contenders, rounds in groups(self.names):
             keys = {"learning.step_size": STEP_SIZES}
-            tuning = leomix.tune(
+            swept = leomix.sweep(
                 SCENARIO,
                 keys | ({"learning.rounds": rounds} if rounds else {}),
                 out=self.place / name,
                 overrides={
                     **self.fixed,
+                    "stop.days": DAYS,
                     "seed": TUNED_ON,
                     "learning.data.validation": 0.2,
                 },
                 variants=contenders,
-                at_days=DAYS,
                 replications=TUNING_SEEDS,
                 jobs=self.jobs,
                 resume=(self.place / name).exists(),
+                keep_going=True,
             )
-            found |= tuning.chosen
-            spent = energy_of(self.place / name)
-            for best in (one for one in tuning.tried if one.is_chosen):
-                print(chosen_row(best, tuning.tried, spent))
-            for notice in tuning.notices():
+            choice = leomix.compare(swept.folder, best_by="validation", at_days=DAYS)
+            found |= choice.chosen
+            spent = leomix.compare(swept.folder, best_by="energy_j")
+            for row in chosen_rows(choice, spent):
+                print(row)
+            for notice in choice.notices():
                 print(f"note: {notice}", file=sys.stderr)
         return {name: found[name] for name in (*self.names, *OF_THE_PAPER)}
 
@@ -250,33 +250,26 @@ def groups(names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], list[
     yield "tuned-paper", OF_THE_PAPER, []
 
 
-def energy_of(folder: Path) -> dict[str, float]:
-    """Return the MJ that a setting spends, in the mean over seeds, by the name of its candidate."""
-    sweep = folder / "rung-1"
-    spent: dict[str, list[float]] = {}
-    for row in read_sweep(sweep).rows.to_pylist():
-        if row["status"] == COMPLETE:
-            joule = leomix.load(sweep / row["folder"]).summary["energy_j"]
-            spent.setdefault(row["variant"], []).append(joule / 1e6)
-    return {name: mean(values) for name, values in spent.items()}
+def chosen_rows(choice: Choice, spent: Choice) -> Iterator[str]:
+    """Yield a row on each chosen setting, and on those that its seeds do not tell from it.
 
-
-def chosen_row(best: Tried, tried: Sequence[Tried], spent: Mapping[str, float]) -> str:
-    """Return a row on a chosen setting, and on those that its seeds do not tell from it."""
-    who = best.candidate.contender
-    values = [value for value in best.accuracies.values() if value is not None]
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    own = [one for one in tried if one.candidate.contender == who]
-    level = [one for one in own if one.mean >= best.mean - error]
-    joules = [spent[one.candidate.name] for one in level]
-    rounds = best.candidate.keys.get("learning.rounds", {"per_contact": 1, "per_gap_max": 0})
-    contact = 0 if who not in (*IN_CONTACT, *IN_BOTH, PAPER) else rounds["per_contact"]
-    gap = 0 if who in (*IN_CONTACT, PAPER) else rounds["per_gap_max"]
-    ends = f"{min(joules):.2f} to {max(joules):.2f}"
-    return (
-        f"{who:<30}{best.candidate.keys['learning.step_size']:>10g}{contact:>12}{gap:>8}"
-        f"{f'{len(level)} of {len(own)}':>10}{ends:>16}"
-    )
+    ``spent`` has the energy of the same settings, in the same order.
+    """
+    joules = {one.label: mean(one.known) / 1e6 for one in spent.tried if one.known}
+    for best in (one for one in choice.tried if one.is_chosen):
+        who = best.name
+        error = stdev(best.known) / math.sqrt(len(best.known)) if len(best.known) > 1 else 0.0
+        own = [one for one in choice.tried if one.name == who]
+        least = choice.basis.merit(best.figures) - error
+        level = [joules[one.label] for one in own if choice.basis.merit(one.figures) >= least]
+        rounds = best.keys.get("learning.rounds", {"per_contact": 1, "per_gap_max": 0})
+        contact = 0 if who not in (*IN_CONTACT, *IN_BOTH, PAPER) else rounds["per_contact"]
+        gap = 0 if who in (*IN_CONTACT, PAPER) else rounds["per_gap_max"]
+        ends = f"{min(level):.2f} to {max(level):.2f}"
+        yield (
+            f"{who:<30}{best.keys['learning.step_size']:>10g}{contact:>12}{gap:>8}"
+            f"{f'{len(level)} of {len(own)}':>10}{ends:>16}"
+        )
 
 
 def print_by_instructions(tables: Mapping[str, Table]) -> None:

@@ -10,7 +10,7 @@ from a question which of six subjects it is of. `cifar10-60` is CIFAR-10 by SGD 
 place of 20.
 
 Settings of each method are chosen on validation samples, for each split, with seeds of their own
-(`leomix.tune`); then the methods are run with seeds 0, 1, ... (`leomix.sweep`). Both keep their run
+(`leomix.compare`, `best_by`); then the methods are run with seeds 0, 1, ... All keep their run
 folders in the folder, and continue what is there. Figures are the last accuracy on all test
 samples, its difference to that of the reference with the same seeds, each with its 95 % interval
 over seeds, and the gradient steps of a client (of the server, if centralised). Step sizes after the
@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ from sim.analysis.figures import bounds_of
 from sim.analysis.lead import Asked
 from sim.analysis.over_seeds import over_seeds, pair_of
 from sim.analysis.pair_tests import SIGNIFICANT, pair_tests
-from sim.sweep.tuning import Tuning
+from sim.sweep.best import Choice
 
 Keys = Mapping[str, Any]
 """Values by dotted key of a scenario."""
@@ -242,7 +243,7 @@ PREPARED = {
 """What returns the file of each task; it is given a folder to write it into."""
 
 
-def tuned(scenario: Path, task: Task, group: Group, split: str, folder: Path) -> list[Tuning]:
+def tuned(scenario: Path, task: Task, group: Group, split: str, folder: Path) -> list[Choice]:
     """Choose the step size of each method of a group, then the other keys of some."""
     import leomix
 
@@ -252,9 +253,9 @@ def tuned(scenario: Path, task: Task, group: Group, split: str, folder: Path) ->
         for name, more in group.methods.items()
     }
 
-    def among(grid: Keys, variants: Mapping[str, Keys]) -> Tuning:
+    def among(grid: Keys, variants: Mapping[str, Keys]) -> Choice:
         place = "-".join([group.title, split, *grid]).replace(",", "").replace(" ", "-")
-        return leomix.tune(
+        swept = leomix.sweep(
             scenario,
             grid,
             folder / "tuned" / place,
@@ -262,8 +263,10 @@ def tuned(scenario: Path, task: Task, group: Group, split: str, folder: Path) ->
             variants=variants,
             replications=TUNING_SEEDS,
             resume=True,
+            keep_going=True,
             cache=False,
         )
+        return leomix.compare(swept.folder, best_by="validation")
 
     by_step = {name: keys for name, keys in own.items() if name not in group.others}
     tunings = [among({STEP: task.steps[group.title]}, by_step)]
@@ -352,26 +355,26 @@ def print_table(
             )
 
 
-def chosen_of(group: Group, tunings: Sequence[Tuning]) -> dict[str, Keys]:
+def chosen_of(group: Group, tunings: Sequence[Choice]) -> dict[str, Keys]:
     """Return the keys of each method of a group, in the group's order."""
     chosen = {name: keys for tuning in tunings for name, keys in tuning.chosen.items()}
     return {name: chosen[name] for name in group.methods}
 
 
-def print_tried(tunings: Mapping[tuple[str, str], Sequence[Tuning]]) -> None:
+def print_tried(tunings: Mapping[tuple[str, str], Sequence[Choice]]) -> None:
     """Print the mean validation accuracy of each setting, by group and split, and all notices."""
     last = TUNING_SEED + TUNING_SEEDS - 1
     print(f"\nvalidation accuracy, mean of seeds {TUNING_SEED} to {last}")
     for (title, split), own in tunings.items():
         for tried in (tuning.tried for tuning in own):
-            contenders = dict.fromkeys(one.candidate.contender for one in tried)
-            of_first = [one for one in tried if one.candidate.contender == next(iter(contenders))]
-            [(key, _)] = of_first[0].candidate.settings.items()
-            values = (f"{one.candidate.settings[key]:>8g}" for one in of_first)
+            contenders = dict.fromkeys(one.name for one in tried)
+            of_first = [one for one in tried if one.name == next(iter(contenders))]
+            [(key, _)] = of_first[0].settings.items()
+            values = (f"{one.settings[key]:>8g}" for one in of_first)
             head = f"{title}, {split}, {key.rpartition('.')[-1]}"
             print(f"\n{head:<44}" + "".join(values))
             for name in contenders:
-                means = (f"{one.mean:>8.3f}" for one in tried if one.candidate.contender == name)
+                means = (f"{fmean(one.known):>8.3f}" for one in tried if one.name == name)
                 print(f"{name:<44}" + "".join(means))
     print()
     for (title, split), own in tunings.items():

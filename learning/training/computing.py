@@ -11,9 +11,7 @@ from learning.files import Fingerprints
 from learning.hardware import give_memory_back, keep_few_kernels
 from learning.recent import Recent
 from learning.settings import LearningConfig
-from learning.values.company import together
 from learning.values.handle import Handle
-from learning.values.lazy import Made
 from learning.values.operation import Operation
 from learning.values.store import Tensors
 
@@ -89,7 +87,7 @@ class TaskApply:
 
 
 class Stacking:
-    """Trainings of :mod:`learning.training.joint`, of one run or of several in one process."""
+    """Trainings of :mod:`learning.training.joint`, of one run."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
         """Whether a training is of a small model, with no term added, and as long as the needed.
@@ -104,19 +102,14 @@ class Stacking:
             return False
         return "local_loss" not in handle.arguments and is_stackable(handle.apply.task_of())
 
-    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
-        """Return what was made of trainings whose parents are computed.
-
-        As in the cache, what is made outside leomix is not shared between runs.
-        """
-        from learning.training.joint import Request, train_each_once
+    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
+        """Return what was made of trainings whose parents are computed."""
+        from learning.training.joint import Request, train_all
 
         requests = []
         for handle in handles:
             assert isinstance(handle.apply, TaskApply)  # or it would not join
             tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
             task = handle.apply.ready_task()
-            key = handle.key if shares and not handle.foreign else ""
-            operation, arguments = handle.operation, handle.arguments
-            requests.append(Request(key, operation, task, tensors, arguments))
-        return together(train_each_once, requests)
+            requests.append(Request(handle.operation, task, tensors, handle.arguments))
+        return train_all(requests)

@@ -1,4 +1,4 @@
-"""Trainings of several clusters, runs or seeds as one, to the same bits as each alone.
+"""Trainings of several clusters as one, to the same bits as each alone.
 
 Steps of small models cost more in calls than in arithmetic. Trainings that do not depend on each
 other, of one :class:`Form`, are therefore stacked, as the devices of a cluster are; what the
@@ -34,7 +34,6 @@ from learning.training.recipe import CONSTANT
 from learning.training.replay import TIMES
 from learning.training.state import State, flatten
 from learning.training.task import Task
-from learning.values.lazy import Made
 from learning.values.operation import Operation
 
 MEMORY_SHARE = 0.25
@@ -42,12 +41,8 @@ MEMORY_SHARE = 0.25
 
 
 class Request(NamedTuple):
-    """A training that is asked for: :func:`learning.training.local.train`, and what it gets.
+    """A training that is asked for: :func:`learning.training.local.train`, and what it gets."""
 
-    Those of one ``key`` have one result; it is empty where that is not known.
-    """
-
-    key: str
     operation: Operation
     task: Task
     tensors: Sequence[Tensors]
@@ -95,17 +90,6 @@ def is_stackable(task: Task) -> bool:
         and recipe.micro_batch is None
         and not task.others
     )
-
-
-def train_each_once(requests: Sequence[Request]) -> list[Made]:
-    """Return what was made for each request in their order: of those of one key for the first."""
-    first: dict[object, int] = {}
-    for number, request in enumerate(requests):
-        first.setdefault(request.key or number, number)
-    own = list(first.values())
-    tensors = dict(zip(own, train_all([requests[number] for number in own]), strict=True))
-    numbers = [first[request.key or number] for number, request in enumerate(requests)]
-    return [Made(tensors[of], of != number) for number, of in enumerate(numbers)]
 
 
 def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
@@ -158,7 +142,7 @@ def _is_as_alone(some: list[_Training]) -> bool:
 
 
 def _training_of(request: Request) -> _Training:
-    _, operation, task, tensors, arguments = request
+    operation, task, tensors, arguments = request
     guard = Guard(operation, task, tensors, arguments)
     named = operation.grouped(arguments)
     local, part = named["local"], named["part"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count, islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -33,24 +33,14 @@ def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
     return operation.foreign or next(here, "")
 
 
-class Made(NamedTuple):
-    """Tensors of a training, and whether they were computed ``for_another`` run with the same."""
-
-    tensors: Tensors
-    for_another: bool
-
-
 class Batching(Protocol):
     """How trainings that do not depend on each other are computed as one, to the same tensors."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
         """Whether a training may be computed with one that is needed now, or with others at all."""
 
-    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
-        """Return what was made of trainings that join; the parents of each are computed.
-
-        If it ``shares``, what several runs ask for at the same time is computed for one of them.
-        """
+    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
+        """Return what was made of trainings that join; the parents of each are computed."""
 
 
 class Values:
@@ -238,15 +228,12 @@ class Values:
     def _compute_all(self, batching: Batching, handles: Sequence[Handle]) -> None:
         """Compute trainings together; an error names the first of them."""
         try:
-            found = batching.compute(handles, shares=self.cache is not None)
+            found = batching.compute(handles)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handles[0].operation.name!r}")
             raise
-        for handle, made in zip(handles, found, strict=True):
-            if made.for_another:
-                self._take(handle, made.tensors)
-            else:
-                self._made(handle, made.tensors)
+        for handle, tensors in zip(handles, found, strict=True):
+            self._made(handle, tensors)
 
     def _joining(self, batching: Batching, needed: Handle) -> Iterator[Handle]:
         """Yield the trainings that wait for no other, and may be computed with the ``needed``."""

@@ -24,11 +24,6 @@ class Judged(StrEnum):
         """How the figure is called where it is of validation samples."""
         return "validation loss" if self == Judged.LOSS else "validation accuracy"
 
-    @property
-    def best(self) -> str:
-        """How its best value is called."""
-        return "lowest" if self == Judged.LOSS else "highest"
-
     def merit(self, figure: float | None) -> float:
         """Return what is the greater the better a figure is; -inf if it is None or no number."""
         if figure is None or math.isnan(figure):

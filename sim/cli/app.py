@@ -33,7 +33,6 @@ from sim.cli import (
     show,
     specialise,
     sweep,
-    tune,
 )
 from sim.cli.exits import ExitCode
 from sim.cli.output import answers, json_alone, one_line, print_json
@@ -73,7 +72,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fly": fly.fly_command,
     "sweep": sweep.sweep_command,
-    "tune": tune.tune_command,
     "contacts": contacts.contacts_command,
     "link": scenario.link_command,
     "capacity": capacity.capacity_command,

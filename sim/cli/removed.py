@@ -18,6 +18,12 @@ REMOVED = {
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
     "schema": "run leomix list --schema",
+    "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
+    "sweep --scheduler": "write --dask ADDRESS",
+    "sweep --shard": "start the same line with --join -o DIR as often as there are machines: each "
+    "process takes the next point",
+    "tune": "run sweep with --set learning.data.validation=0.2, then compare SWEEP "
+    "--best-by validation -o chosen.yaml",
     "validate --estimate": "leomix validate tells the memory and the pace of training by itself; "
     "leomix sweep SCENARIO -p seed=1 --dry-run tries a run and tells its time and disk",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",

@@ -110,7 +110,7 @@ class Execution:
         from sim.facts.status import FAILED
 
         try:
-            with stop_on_interrupt(self.max_wall_s, patient=False) as stop:
+            with stop_on_interrupt(self.max_wall_s) as stop:
                 return self.start(observers=(*observers, stop))
         except SimulationError as error:
             known = earlier.get("status") == FAILED and "error_code" in earlier

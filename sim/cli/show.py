@@ -1,12 +1,13 @@
 """`leomix show`, `compare`, `report` and `export`."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sim.cli.options import Json, RunFolder, RunFolders
+from sim.cli.options import Json, RunFolder, RunFolders, spread_out
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from statements import Code, as_json, by_rank, in_turn
@@ -61,10 +62,41 @@ InFull = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class BestBy:
+    """By what the best settings of a sweep are chosen, when, and where they are written."""
+
+    best_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE",
+            help="choose settings for each variant or method of a sweep: by validation samples, or "
+            "by a column of sweep.parquet",
+        ),
+    ] = None
+    at: Annotated[
+        float | None,
+        typer.Option(metavar="DAYS", help="validate after so many days; default: the first end"),
+    ] = None
+    chosen: Annotated[
+        Path | None,
+        typer.Option("-o", metavar="FILE.yaml", help="write what is chosen, as variants"),
+    ] = None
+
+
+@spread_out
 def compare_command(
-    runs: RunFolders, *, deadline: Deadline = None, in_full: InFull = False, json_: Json = False
+    runs: RunFolders,
+    *,
+    deadline: Deadline = None,
+    in_full: InFull = False,
+    best: BestBy,
+    json_: Json = False,
 ) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
+    if best.best_by is not None or best.at is not None or best.chosen is not None:
+        _choose(runs, deadline, best, json_=json_)
+        return
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare, warnings_in
@@ -99,6 +131,30 @@ def compare_command(
             print(comparison_text(compared, in_full=in_full))
             for run in runs:
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
+
+
+def _choose(runs: list[Path], deadline: float | None, asked: BestBy, *, json_: bool) -> None:
+    """Choose settings of a sweep, and show what was tried."""
+    from sim.execution.folder import as_written
+    from sim.sweep.best import compare
+
+    if asked.best_by is None:
+        raise InputError.of_option(
+            "-o" if asked.at is None else "--at", Code.CONFLICT, "goes with --best-by"
+        )
+    with as_written(runs):
+        found = compare(runs, deadline, best_by=asked.best_by, at_days=asked.at)
+    for line in found.notices():
+        print(f"note: {line}", file=sys.stderr)
+    if asked.chosen is not None:
+        found.write(asked.chosen)
+    if json_:
+        print_json(found.as_json())
+        return
+    print(found.text)
+    if asked.chosen is not None:
+        print(f"chosen keys    {asked.chosen}")
+        print(f"use them       leomix sweep {found.scenario} --variants {asked.chosen}")
 
 
 RunsOrSweeps = Annotated[

@@ -60,38 +60,37 @@ class Varied:
 
 @dataclass(frozen=True)
 class Processes:
-    """Where a sweep is run: its folder, processes and engine, what goes on, and which part."""
+    """Where a sweep is run: its folder, its processes, and what goes on."""
 
     out: Annotated[Path | None, options.output("default runs/sweep-NAME")] = None
     jobs: options.Jobs = 1
     devices: Annotated[
         str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
     ] = ""
-    engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local"
-    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")] = (
-        None
-    )
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="run points on the workers of this Dask scheduler"),
+    ] = None
     resume: Annotated[bool, options.go_on("sweep")] = False
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="go on with other points when one has failed")
     ] = False
-    shard: Annotated[
-        str | None, typer.Option(metavar="i/N", help="run only the i-th of N parts")
-    ] = None
+    join: Annotated[
+        bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
+    ] = False
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
-        from sim.sweep.request import SweepOptions, shard, workers
+        from sim.sweep.request import SweepOptions, workers
 
         return SweepOptions(
             out=self.out,
             workers=workers(self.jobs),
             devices=tuple(self.devices.split(",")) if self.devices else (),
-            engine=self.engine,
-            scheduler=self.scheduler,
+            dask=self.dask,
             resume=self.resume,
             keep_going=self.keep_going,
-            shard=shard(self.shard),
+            join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
         )
@@ -128,7 +127,8 @@ def sweep_command(
     _show(done, as_json=shown.json_)
     left = len(done.left)
     if left or done.trouble:  # rows that could not be written leave something to be done
-        raise typer.Exit(ExitCode.PARTLY if left < len(done.tasks) else ExitCode.FAILED)
+        some = left < len(done.tasks) or done.is_out_of_time
+        raise typer.Exit(ExitCode.PARTLY if some else ExitCode.FAILED)
 
 
 def _show(done: Sweeping, *, as_json: bool) -> None:

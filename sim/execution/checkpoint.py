@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import read_object
-from learning.values.company import at_once
 from learning.values.lazy import Values
 from learning.values.replies import check_replies
 from learning.values.store import FolderStore
@@ -121,8 +120,8 @@ class Checkpoint:
 
     @property
     def is_due(self) -> bool:
-        """Whether the interval has passed since the last save, for each run of a company."""
-        return time.monotonic() - self._saved_at >= self._every_s * at_once()
+        """Whether the interval has passed since the last save."""
+        return time.monotonic() - self._saved_at >= self._every_s
 
     def save(
         self,

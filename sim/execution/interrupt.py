@@ -103,26 +103,18 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def ignore_signals() -> None:
-    """Ignore those signals from now on; processes that are forked do not."""
-    numbers = filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP))
-    _replaced.append({number: signal.signal(number, signal.SIG_IGN) for number in numbers})
-
-
 @contextmanager
-def stop_on_interrupt(
-    max_wall_s: float = math.inf, grace_s: float | None = None, *, patient: bool = True
-) -> Iterator[Observer]:
+def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
     """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``.
 
-    Unless it is ``patient``, an event that takes longer than PATIENCE_S after a signal is broken
-    off, and a run that ends at one evaluates its model. A second signal ends it at once; where that
-    does not get through in ``grace_s`` (GRACE_S), the process ends.
+    An event that takes longer than PATIENCE_S after a signal is broken off, and a run that ends at
+    one evaluates its model. A second signal ends it at once; where that does not get through in
+    GRACE_S, the process ends.
     """
     asked = False
     over = threading.Event()
     until = time.monotonic() + max_wall_s
-    last = threading.Timer(GRACE_S if grace_s is None else grace_s, os._exit, (INTERRUPTED,))
+    last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
     watch = threading.Thread(target=_break_off, args=(over,), daemon=True)
     last.daemon = True
 
@@ -130,8 +122,7 @@ def stop_on_interrupt(
         nonlocal asked
         if not asked:
             asked = True
-            if not patient:
-                watch.start()
+            watch.start()
             return
         if not last.is_alive():
             last.start()
@@ -141,9 +132,9 @@ def stop_on_interrupt(
         def event(self, number: int, time_s: float) -> None:
             if asked:
                 over.set()
-                raise Interrupted("stopped", in_haste=patient)
+                raise Interrupted("stopped")
             if time.monotonic() > until:
-                raise Interrupted("its wall time is over: stopped", in_haste=patient)
+                raise Interrupted("its wall time is over: stopped")
 
     try:
         with on_signals(ask):

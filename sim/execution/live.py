@@ -1,6 +1,7 @@
 """The sign of life of what goes on: how far it has come, in a file that is written anew.
 
-``RUN/.live`` is there as long as the run goes on, or after its process was killed.
+``RUN/.live`` is there as long as the run goes on, or after its process was killed. Claims on the
+points of a sweep are renewed in the same way.
 """
 
 from __future__ import annotations
@@ -51,8 +52,6 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
 
     def _go_on(self) -> None:
         while not self._over.wait(BEAT_S):

@@ -1,5 +1,6 @@
 from .answers import answers_of as answers_of
+from .best import Choice as Choice
+from .best import compare as compare
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
 from .running import sweep as sweep
-from .tuning import tune as tune

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sim.formatting import some
-from sim.sweep.engine import Point
+from sim.sweep.point import Point
 from sim.sweep.points import labelled
 from statements import Code, Other, Place, Statement, by_rank, line
 

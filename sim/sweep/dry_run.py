@@ -15,12 +15,12 @@ from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes, from_here
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
-from sim.sweep.engine import Outcome, Point
+from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
 from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
-from sim.sweep.worker_process import tried
+from sim.sweep.trial import tried
 from statements import Statement, by_rank, code_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     sweep_folder.check_claim(place, request.about, resume=True)
     sweeping = Sweeping(place, points, request.options)
     sweeping.collect()
-    own = request.options.own(points)
     left = sweeping.left
     lookout = _Lookout()
     lookout.look(left)
@@ -55,7 +54,7 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     else:
         estimate, status = Estimate(sweeping, ready).made()
     lines = [
-        f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
+        f"points    {len(points)}: {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
@@ -188,7 +187,7 @@ class Estimate:
     def __init__(self, sweeping: Sweeping, left: Sequence[Point]) -> None:
         self._place = sweeping.place
         self._left = left
-        self._holds = sweeping.options.holds()
+        self._visible = sweeping.options.visible()
         self._counts = Counter(map(contender, left))
         self._firsts = {contender(point): point for point in _first_of_each_method(left)}
         self._done: dict[str, list[Outcome]] = {}
@@ -209,7 +208,7 @@ class Estimate:
             if time.monotonic() > until_s:
                 unknown.append(f"{self._first(method)} was not tried")
                 continue
-            outcome = tried(self._firsts[method], holds=self._holds[0])
+            outcome = tried(self._firsts[method], device=self._visible[0])
             if outcome.error:
                 return f"none: {self._first(method)} fails: {outcome.error}", outcome.status
             taken = self._as_tried(method, outcome.figures)
@@ -249,7 +248,7 @@ class Estimate:
         counts = {method: self._counts[method] for method in known}
         wall_s = sum(taken.wall_s * counts[method] for method, taken in known.items())
         size_bytes = sum(taken.size_bytes * counts[method] for method, taken in known.items())
-        busy = min(len(self._holds), len(self._left))
+        busy = min(len(self._visible), len(self._left))
         about = "at least" if unknown else "about"
         total = f"{about} {duration(wall_s / busy)} with {busy} at a time, "
         total += f"{data_size(size_bytes)} on disk"

@@ -2,30 +2,34 @@
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from learning.files import read_object
-from sim import files
+from learning.own.code import RunningCode
 from sim.analysis.notebook import framed
 from sim.errors import InputError
-from sim.execution.folder import POINTS, SWEEP, is_sweep
+from sim.execution.folder import POINTS, SWEEP, is_sweep, read_manifest
 from sim.execution.identity import changed_code
 from sim.execution.versions import changes, versions
 from sim.facts.status import COMPLETE
 from sim.files import check_out, check_within, from_here, written
 from sim.formatting import as_yaml
-from sim.sweep.engine import Outcome, Point
+from sim.sweep.claims import CLAIMS, link_new
+from sim.sweep.point import Outcome, Point
 from sim.sweep.rows import MISSING, outcome_in, outcomes_of, rows_table, sweep_sha256
-from sim.sweep.worker_process import LOG
+from sim.sweep.trial import LOG
 from sim.trace.parquet import described, read_groups
 from statements import Code, Other
 
@@ -203,7 +207,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
     """Return what ``place`` holds of this sweep; raise InputError if it holds anything else."""
     check_out(place)
     runs = (place / POINTS / str(point["digest"]) for point in about["points"])
-    for path in (place / POINTS, place / LOG, *place.glob(".*"), *runs):
+    for path in (place / POINTS, place / CLAIMS, place / LOG, *place.glob(".*"), *runs):
         check_within(place, path)
     there = read_about(place) if place.is_dir() else None
     if there is None:
@@ -256,22 +260,35 @@ def _digests(about: Mapping[str, Any]) -> list[Any]:
     return [[p.get("digest"), p.get("values"), p.get("replication")] for p in about["points"]]
 
 
-def claim(place: Path, about: Mapping[str, Any], *, there: There, part: str) -> None:
-    """Make ``place`` the folder of this sweep, where it is not yet.
+SHARED_S = 60.0
+"""Seconds until a file that is there is seen on all machines."""
+
+
+def await_sweep(place: Path) -> None:
+    """Wait for the sweep that another process has begun in a folder, as far as that is seen."""
+    until = time.monotonic() + SHARED_S
+    while not (place / SWEEP).exists() and time.monotonic() < until:
+        if not any((place / name).exists() for name in (POINTS, CLAIMS)):
+            return
+        time.sleep(0.5)
+
+
+def claim(place: Path, about: Mapping[str, Any], *, there: There) -> bool:
+    """Make ``place`` the folder of this sweep; False if another process was faster with a new one.
 
     If there are more points now, or code of one's own has changed, the rest of the sweep is what
-    it was. Shards of a sweep write the same, each by its own temporary name, ``part``. Raises
-    InputError where a sweep that is to be changed is under way.
+    it was: processes that work on it read what it is anew.
     """
     place.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        if there is There.PART:
-            for lock in place.glob(".of-*.lock"):
-                held.enter_context(files.locked(lock, f"{_busy(place)}; extend it after that"))
-        if there is not There.ALL:
-            with written(place / SWEEP, part) as path:
-                path.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    (place / POINTS).mkdir(exist_ok=True)
+    text = json.dumps(about, indent=1)
+    if there is There.NOTHING and not link_new(place / SWEEP, text):
+        return False
+    if there is There.PART:
+        with written(place / SWEEP, f"{gethostname()}-{os.getpid()}") as path:
+            path.write_text(text, encoding="utf-8")
+    for name in (POINTS, CLAIMS):
+        (place / name).mkdir(exist_ok=True)
+    return True
 
 
 def check_versions(place: Path) -> None:
@@ -292,8 +309,22 @@ def give_up_if_unused(place: Path) -> None:
     """Take a claim back if no point has left anything in the folder."""
     with suppress(OSError):  # a point that has left something, too
         (place / POINTS).rmdir()
+        shutil.rmtree(place / CLAIMS, ignore_errors=True)
         for name in (ROWS, SWEEP):
             (place / name).unlink(missing_ok=True)
+
+
+def remove_empty_log(place: Path) -> None:
+    """Remove the log of runs if nothing is in it."""
+    with suppress(OSError):
+        if not (place / LOG).stat().st_size:
+            (place / LOG).unlink()
+
+
+def is_of_other_code(point: Point, run: Path) -> bool:
+    """Whether code of the user's has changed since a point was run, that no scenario names."""
+    own = read_manifest(run).get("own_modules", {}) if point.code else {}
+    return bool(own) and bool(RunningCode(point.code).differing(own))
 
 
 @dataclass(frozen=True)
@@ -326,38 +357,8 @@ def changed_since(place: Path, about: Mapping[str, Any]) -> ChangedCode | None:
     return ChangedCode(tuple(names), len(pairs)) if pairs else None
 
 
-def write_rows(place: Path, rows: pa.Table, part: str) -> None:
+def write_rows(place: Path, rows: pa.Table) -> None:
     """Write ``sweep.parquet``."""
     named = rows.replace_schema_metadata({"leomix_schema": SCHEMA})
-    with written(place / ROWS, part) as path:
+    with written(place / ROWS, f"{gethostname()}-{os.getpid()}") as path:
         pq.write_table(named, path, compression="zstd")
-
-
-PATIENCE_S = 5.0
-"""How long to wait for the workers of a supervisor that was killed to be gone."""
-
-
-@contextmanager
-def among(place: Path, parts: int) -> Iterator[None]:
-    """Hold the folder together with other shards of as many ``parts``.
-
-    Raises InputError while it is swept in another number of shards: points would be run twice.
-    """
-    own = place / f".of-{parts}.lock"
-    with files.locked(own, _busy(place), PATIENCE_S, shared=True):
-        for other in sorted({*place.glob(".of-*.lock")} - {own}):
-            number = other.name.removeprefix(".of-").removesuffix(".lock")
-            shards = f"is being swept in {number} shards at this moment, not {parts}"
-            busy = f"-o {from_here(place)}: {shards}; use as many, or wait for them"
-            with files.locked(other, busy):
-                pass
-        yield
-
-
-def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:
-    """Return what holds the lock of a ``part`` of the folder, as :func:`sim.files.locked` does."""
-    return files.locked(place / f".{part}.lock", _busy(place), patience_s)
-
-
-def _busy(place: Path) -> str:
-    return f"-o {from_here(place)}: is being swept by another process"

@@ -17,8 +17,8 @@ from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, point_identity
 from sim.execution.versions import versions
 from sim.formatting import as_yaml
-from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
+from sim.sweep.point import Point
 from sim.sweep.specs import Span, Spec, Steps, refuse
 from sim.sweep.variants import Axes
 from sim.world.world import World

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sim.execution.live import run_beat, share_done
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import STILL_EVERY_S, Bar, duration, how_far, some, time_left_s
-from sim.sweep.engine import Engine, Outcome, Point
+from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 
 LINE_EVERY_S = 5.0
@@ -29,19 +29,17 @@ SLOW = 2.0
 class SweepProgress(Bar):
     """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
 
-    ``engine`` knows how many of them run at once. The bar has a line for each point that runs, as
-    far as the points' folders in ``place`` tell.
+    So many run ``at_once``. The bar has a line for each point that runs, as far as the ``folders``
+    tell in which they do, by digest: who knows of them fills them in.
     """
 
-    def __init__(
-        self, points: Sequence[Point], engine: Engine, *, quiet: bool, place: Path | None = None
-    ) -> None:
+    def __init__(self, points: Sequence[Point], at_once: int, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
-        self._place = place
+        self.folders: Mapping[str, Path] = {}
         self._unended = {point.digest: point for point in points}
         self._method = {point.digest: contender(point) for point in points}
         self._left = Counter(self._method.values())
-        self._engine = engine
+        self._at_once = at_once
         self._done = self._failed = 0
         self._known = set[str]()
         self._ends: list[float] = []
@@ -84,9 +82,9 @@ class SweepProgress(Bar):
 
     def _beats(self) -> list[tuple[Point, dict[str, Any]]]:
         """Return the points that run, each with the sign of life of its run."""
-        if self._place is None:
-            return []
-        found = ((one, run_beat(self._place / digest)) for digest, one in self._unended.items())
+        folders = self.folders
+        running = [(one, folders[d]) for d, one in self._unended.items() if d in folders]
+        found = ((one, run_beat(folder)) for one, folder in running)
         return [(point, beat) for point, beat in found if beat is not None]
 
     def _show(self, every_s: float) -> None:
@@ -138,11 +136,11 @@ class SweepProgress(Bar):
             return time_left_s(took_s, (len(self._ends) + shares) / points)
         # Where nothing has ended for long, it takes as long as if a point had ended now.
         mean_s = self._mean_s([*self._ends[:-1], now] if is_slow else self._ends)
-        return mean_s * math.ceil(points / self._engine.at_once) - took_s
+        return mean_s * math.ceil(points / self._at_once) - took_s
 
     def _mean_s(self, ends: Sequence[float]) -> float:
         """Return how long a point takes in the mean: each began when a place became free."""
-        places = self._engine.at_once
+        places = self._at_once
         # The sum of all ends less the sum of all begins, as those of one place follow each other.
         return sum(end - self._began for end in ends[-places:]) / len(ends)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,48 +13,34 @@ from typing import Any
 from learning.hardware import only, seen_without
 from sim.errors import InputError, missing
 from sim.files import free_folder
-from sim.sweep.engine import Engine, Point
-from sim.sweep.local_engine import LocalEngine
+from sim.sweep.crew import Crew
+from sim.sweep.point import Point
 from sim.sweep.points import SweepPlan
-from sim.sweep.worker_process import Holds
 from statements import Code, Other, Statement
-
-ENGINES = ("local", "dask")
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
+    """Where and how a sweep is run; ``dask`` is the address of a scheduler."""
 
     out: Path | None
     workers: int = 1
     devices: tuple[str, ...] = ()
-    engine: str = "local"
-    scheduler: str | None = None
+    dask: str | None = None
     resume: bool = False
+    join: bool = False
     keep_going: bool = False
-    shard: tuple[int, int] = (0, 1)
     cache: bool = True
     max_wall_s: float = math.inf
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        if self.engine not in ENGINES:
+        if self.devices and self.dask is not None:
             raise InputError.of_option(
-                f"--engine {self.engine}", Code.WRONG_VALUE, f"must be one of {', '.join(ENGINES)}"
-            )
-        if (self.scheduler is not None) != (self.engine == "dask"):
-            raise InputError(
-                Statement.of(Code.CONFLICT, "", "--engine dask and --scheduler ADDRESS go together")
-            )
-        if self.devices and self.engine == "dask":
-            raise InputError.of_option(
-                "--devices",
-                Code.CONFLICT,
-                "goes with --engine local; Dask's workers have their own",
+                "--devices", Code.CONFLICT, "does not go with --dask, whose workers have their own"
             )
         self._check_devices()
-        for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
+        for option, meant in (("--resume", self.resume), ("--join", self.join)):
             if meant and self.out is None:
                 raise InputError.of_option(
                     f"{option}", Code.MISSING, "name the sweep's folder with -o DIR"
@@ -76,42 +61,34 @@ class SweepOptions:
                     f"--devices {device}", Code.WRONG_VALUE, "{text}", text=text
                 )
 
-    @property
-    def part(self) -> str:
-        """A name of the shard, for files that shards must not share."""
-        return f"shard-{self.shard[0] + 1}-of-{self.shard[1]}"
-
-    def own(self, points: Sequence[Point]) -> list[Point]:
-        """Return the points of this shard."""
-        number, parts = self.shard
-        return [point for point in points if point.number % parts == number]
-
-    def check_engine(self) -> None:
-        """Raise InputError if the engine cannot be had, before anything is written for it."""
-        if self.scheduler is None:
+    def check_dask(self) -> None:
+        """Raise InputError if no scheduler can be had, before anything is written for it."""
+        if self.dask is None:
             return
         try:
             import distributed  # noqa: F401
 
-            from sim.sweep.dask_engine import connected
+            from sim.sweep.dask_crew import connected
         except ImportError as error:
-            raise missing("--engine dask", "cluster", error) from None
-        with connected(self.scheduler):
+            raise missing("--dask", "cluster", error) from None
+        with connected(self.dask):
             pass
 
-    def new_engine(self, lock: int) -> Engine:
-        """Return the engine of a sweep whose ``lock`` workers of this machine are to hold."""
-        if self.scheduler is not None:
-            from sim.sweep.dask_engine import DaskEngine
+    def crew(self, place: Path) -> Crew:
+        """Return the processes that are to work on the sweep in a folder."""
+        flags = ["--keep-going"] if self.keep_going else []
+        flags += [] if self.cache else ["--no-cache"]
+        if self.dask is None:
+            return Crew(place, flags, self.visible())
+        from sim.sweep.dask_crew import DaskCrew
 
-            return DaskEngine(self.scheduler, self.workers)
-        return LocalEngine(self.holds(lock))
+        return DaskCrew(place, flags, self.dask, self.workers)
 
-    def holds(self, lock: int | None = None) -> list[Holds]:
-        """Return what each process of this machine holds: devices in turn, at least one each."""
-        visible: list[str | None] = [*map(only, self.devices)] or [None]
-        count = max(self.workers, len(visible))
-        return [Holds(lock, visible[number % len(visible)]) for number in range(count)]
+    def visible(self) -> list[str | None]:
+        """Return the devices that each process of this machine sees: in turn, at least one each."""
+        named: list[str | None] = [*map(only, self.devices)] or [None]
+        count = max(self.workers, len(named))
+        return [named[number % len(named)] for number in range(count)]
 
 
 def workers(jobs: int) -> int:
@@ -125,19 +102,6 @@ def workers(jobs: int) -> int:
     if hasattr(os, "sched_getaffinity"):  # a job system may have narrowed the cores
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def shard(text: str | None) -> tuple[int, int]:
-    """Return number (from 0) and parts of ``i/N``, where i is 1 to N; all of it without a text."""
-    if text is None:
-        return 0, 1
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
-    number, parts = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= number <= parts:
-        raise InputError.of_option(
-            f"--shard {text}", Code.WRONG_VALUE, "should be i/N with i from 1 to N, like 2/8"
-        )
-    return number - 1, parts
 
 
 MOST_POINTS = 10_000

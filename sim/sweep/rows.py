@@ -20,7 +20,7 @@ from sim.execution.result import Result, load
 from sim.facts.coded import Vocabulary
 from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.files import packaged
-from sim.sweep.engine import Outcome, Point
+from sim.sweep.point import Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
 from statements import NO_CONTACT
@@ -69,6 +69,23 @@ def figures_of(run: Result) -> dict[str, Any]:
     to_targets = columns_to(given(run.manifest) or TARGETS)
     names = (*to_targets, *DECIDED, *FOLLOWING, *MACHINE_COLUMNS)
     return {name: known.get(name) for name in names}
+
+
+_VALUES: Mapping[pa.DataType, tuple[type, ...]] = {
+    INT: (int,),
+    FLOAT: (int, float),
+    TEXT: (str,),
+    FLAG: (bool,),
+}
+
+
+def check_figures(figures: Mapping[str, Any]) -> None:
+    """Raise ValueError for figures that do not fit into the columns of a row."""
+    for name, value in figures.items():
+        heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
+        kind = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or next(heads, None)
+        if kind is None or not (value is None or isinstance(value, _VALUES[kind])):
+            raise ValueError(f"{name} is no figure of a point, or no number")
 
 
 def outcome_in(place: Path, digest: str) -> Outcome | None:

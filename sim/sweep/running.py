@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,26 +14,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from learning.own.code import RunningCode
-from sim.errors import InputError, Interrupted, SimulationError
-from sim.execution import claim
-from sim.execution.folder import POINTS, SWEEP, read_manifest
-from sim.execution.live import LIVE
-from sim.facts.status import COMPLETE, INTERRUPTED
+from sim.errors import Interrupted
+from sim.execution.folder import POINTS, SWEEP
+from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
+from sim.facts.status import COMPLETE
 from sim.files import from_here, trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
+from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
+from sim.sweep.crew import Crew
 from sim.sweep.doubts import doubt_lines
-from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
-from sim.sweep.folder import Sweep, There, read_sweep
+from sim.sweep.folder import Sweep, There, is_of_other_code, read_sweep
+from sim.sweep.point import Outcome, Point
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
 from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.rows import outcome_in, rows_table
 from sim.sweep.specs import read_spec
 from sim.sweep.variants import Axes
-from sim.sweep.worker_process import LOG
-from statements import UNSERVABLE
 
 
 def sweep(  # noqa: PLR0913 (a documented signature)
@@ -103,81 +102,83 @@ def run_sweep(request: SweepRequest, *, quiet: bool, doubts: bool) -> Sweeping:
 
     ``quiet`` shows no progress; ``doubts`` about the points are said on stderr.
     """
-    options = request.options
-    place = request.place
-    may_be_there = options.resume or options.shard[1] > 1
-    there = sweep_folder.check_claim(place, request.about, resume=may_be_there)
-    is_new = there is There.NOTHING
-    options.check_engine()
-    if changed := sweep_folder.changed_since(place, request.about):
-        print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
-    if there is There.PART:
-        sweep_folder.check_versions(place)
-    sweep_folder.claim(place, request.about, there=there, part=options.part)
+    options, place = request.options, request.place
+    options.check_dask()
+    is_new = _made(request) is There.NOTHING
     try:
-        with (
-            sweep_folder.among(place, options.shard[1]),
-            sweep_folder.locked(place, options.part) as lock,
-        ):
-            sweeping = Sweeping(place, request.points, options)
-            sweeping.collect()
-            if sweeping.left:
-                sweep_folder.check_versions(place)
-            if doubts:
-                for doubt in doubt_lines(sweeping.left, cache=options.cache):
-                    print(f"warning: {doubt}", file=sys.stderr, flush=True)
-            try:
-                engine = options.new_engine(lock)
-                left, folders = sweeping.left, place / POINTS
-                with SweepProgress(left, engine, quiet=quiet, place=folders) as progress:
-                    sweeping.run(engine, progress)
-            finally:
-                log = place / LOG
-                if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
-                    log.unlink(missing_ok=True)  # of several shards others may be writing to it
+        sweeping = Sweeping(place, request.points, options)
+        sweeping.collect()
+        left = sweeping.left
+        if left:
+            sweep_folder.check_versions(place)
+        if doubts:
+            for doubt in doubt_lines(left, cache=options.cache):
+                print(f"warning: {doubt}", file=sys.stderr, flush=True)
+        sweeping.reopen()
+        sweeping.run(quiet=quiet)
         return sweeping
     finally:
         # What came to nothing is not in the way of the corrected command.
-        if is_new and options.shard[1] == 1:
-            sweep_folder.give_up_if_unused(place)
+        if not options.join:
+            sweep_folder.remove_empty_log(place)
+            if is_new:
+                sweep_folder.give_up_if_unused(place)
 
 
+def _made(request: SweepRequest) -> There:
+    """Make the folder that of the sweep; return what was there before."""
+    place, about = request.place, request.about
+    goes_on = request.options.resume or request.options.join
+    if request.options.join:
+        sweep_folder.await_sweep(place)
+    while True:  # once more if another process has made it meanwhile
+        there = sweep_folder.check_claim(place, about, resume=goes_on)
+        if changed := sweep_folder.changed_since(place, about):
+            print(f"note: {from_here(place)}: {changed.text}", file=sys.stderr)
+        if there is There.PART:
+            sweep_folder.check_versions(place)
+        if sweep_folder.claim(place, about, there=there):
+            return there
+
+
+LOOK_EVERY_S = 0.5
+"""Seconds between two looks at the claims."""
+WAIT_S = 0.05
+"""Seconds between two looks at the processes."""
 ROWS_EVERY_S = 5.0
 """Seconds between two writings of the rows."""
-
-COLLECTING_S = 600.0
-"""Seconds to wait for other shards that collect all rows."""
 
 
 @dataclass
 class Sweeping:
-    """One sweep, or one shard of it; ``trouble`` says what could not be written, if anything."""
+    """A sweep that a command works on; ``trouble`` says what could not be written, if anything."""
 
     place: Path
     points: Sequence[Point]
     options: SweepOptions
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     trouble: str = ""
-    _written_at: float = 0.0
+    is_out_of_time: bool = False
 
     def collect(self) -> None:
-        """Find out how the points ended that were run before, or by others."""
+        """Find out how points ended before: by their folders, and by claims where these are."""
+        held = Claims(self.place).look()
         for digest, point in {point.digest: point for point in self.points}.items():
+            told = held[digest].outcome if digest in held else None
+            if self.options.join and told is not None:
+                self.outcomes[digest] = told
+                continue
             place = self.place / POINTS / digest
-            if digest not in self.outcomes and place.is_dir():
-                found = outcome_in(place, digest)
-                if found is not None and not _of_other_code(point, place):
-                    self.outcomes[digest] = found
-                    if (place / LIVE).exists():  # its process was killed when it was complete
-                        with contextlib.suppress(InputError, SimulationError), claim.locked(place):
-                            pass
+            found = outcome_in(place, digest) if place.is_dir() else None
+            if found is not None and not is_of_other_code(point, place):
+                is_same = told is not None and told.status == found.status
+                self.outcomes[digest] = told if told is not None and is_same else found
 
     @cached_property
     def tasks(self) -> list[Point]:
-        """Own points that have a run: of equal ones the first, whichever shard owns it."""
+        """The points that have a run: of equal ones the first."""
         first = {point.digest: point for point in reversed(self.points)}
-        own = self.options.own(self.points)
-        return [point for point in own if first[point.digest] is point]
+        return [point for point in self.points if first[point.digest] is point]
 
     @property
     def left(self) -> list[Point]:
@@ -185,35 +186,71 @@ class Sweeping:
         done = {digest for digest, one in self.outcomes.items() if one.status == COMPLETE}
         return [point for point in self.tasks if point.digest not in done]
 
-    def run(self, engine: Engine, on_outcome: Callable[[Outcome], None]) -> None:
+    def reopen(self) -> None:
+        """Let what has failed be run again, or is broken; a process that joins leaves it to users.
+
+        Else each of those that join would try it once more.
+        """
+        claims = Claims(self.place)
+        held = {} if self.options.join else claims.look()
+        for point in self.left:
+            claim = held.get(point.digest)
+            if claim is not None and claim.state == ENDED:
+                claims.take(point.digest, claim.number + 1, state=RELEASED)
+
+    def run(self, *, quiet: bool) -> None:
         """Run what is left and keep the rows; raise Interrupted if it was asked to stop."""
         left = self.left
-        options = self.options
-        self._written_at = time.monotonic()
+        follows = _Follows(Claims(self.place), {point.digest for point in left})
+        stopped = ""
         try:
-            ended = engine.run(left, (self.place / POINTS).resolve(), cache=options.cache)
-            with asking_to_stop(engine, options.max_wall_s) as asked, contextlib.closing(ended):
-                for outcome in ended:
-                    self.outcomes[outcome.digest] = outcome
-                    on_outcome(outcome)
-                    if time.monotonic() - self._written_at >= ROWS_EVERY_S:
-                        # Where this cannot be, or another shard is at it, the last time will tell.
-                        with contextlib.suppress(OSError, InputError):
-                            self._keep_rows(0.0)
-                        self._written_at = time.monotonic()
-                    ended_well = outcome.status in (COMPLETE, INTERRUPTED)
-                    # What can never be served is a result, not a mistake.
-                    if not (ended_well or options.keep_going or outcome.code in UNSERVABLE):
-                        engine.held = True
-                stopped = asked()
+            if left:
+                stopped = self._worked(left, follows, quiet=quiet)
         finally:
+            self._take_in(follows)
             try:
-                self._keep_rows(COLLECTING_S)
+                self._keep_rows()
             except OSError as error:
                 # The points are kept, and what is known of them can still be shown.
                 self.trouble = trouble_text(error)
-        if stopped:
+        self.is_out_of_time = stopped == OUT_OF_TIME
+        if stopped and not self.is_out_of_time:
             raise Interrupted(f"go on with: --resume -o {from_here(self.place)}")
+
+    def _worked(self, left: Sequence[Point], follows: _Follows, *, quiet: bool) -> str:
+        """Have processes work on it; return why they were stopped, or ""."""
+        with self.options.crew(self.place) as crew:
+            at_once = min(crew.at_once, len(left))
+            with SweepProgress(left, at_once, quiet=quiet) as progress:
+                with _asking_to_stop(crew, self.options.max_wall_s) as asked:
+                    self._wait(crew, follows, progress)
+                for line in crew.refusals():
+                    print(f"note: {line}", file=sys.stderr)
+                self._take_in(follows, progress)
+        return asked()
+
+    def _wait(self, crew: Crew, follows: _Follows, progress: SweepProgress) -> None:
+        """Wait until no process works any more; take in what ends, and keep the rows."""
+        looked = written = time.monotonic()
+        while crew.goes_on(follows.claimed):
+            time.sleep(WAIT_S)
+            now = time.monotonic()
+            if now - looked >= LOOK_EVERY_S:
+                looked = now
+                self._take_in(follows, progress)
+            if now - written >= ROWS_EVERY_S:
+                written = now
+                with suppress(OSError):  # where this cannot be, the last time will tell
+                    self._keep_rows()
+
+    def _take_in(self, follows: _Follows, progress: SweepProgress | None = None) -> None:
+        """Take in what has ended by now."""
+        for outcome in follows.ended():
+            self.outcomes[outcome.digest] = outcome
+            if progress is not None:
+                progress(outcome)
+        if progress is not None:
+            progress.folders = follows.folders
 
     @property
     def kept(self) -> bool:
@@ -224,14 +261,73 @@ class Sweeping:
         """Return the rows of all points."""
         return rows_table(self.points, self.outcomes)
 
-    def _keep_rows(self, patience_s: float) -> None:
-        """Write the rows, one shard after the other: none overwrites those of another."""
-        with sweep_folder.locked(self.place, "rows", patience_s):
-            self.collect()
-            sweep_folder.write_rows(self.place, self.rows(), self.options.part)
+    def _keep_rows(self) -> None:
+        """Write the rows of all points that there are by now, again if one has ended meanwhile.
+
+        So the last of several processes that write them at the same time has all of them.
+        """
+        claims = Claims(self.place)
+        before: dict[str, Claim] | None = None
+        while (now := _ended_in(claims)) != before:
+            before = now
+            told = {digest: claim.outcome for digest, claim in now.items()}
+            known = {digest: one for digest, one in told.items() if one is not None}
+            said = sweep_folder.read_about(self.place) or {}
+            points = [Point(**one) for one in said.get("points", ())] or self.points
+            sweep_folder.write_rows(self.place, rows_table(points, known | self.outcomes))
 
 
-def _of_other_code(point: Point, place: Path) -> bool:
-    """Whether code of the user's has changed since a point was run, that no scenario names."""
-    own = read_manifest(place).get("own_modules", {}) if point.code else {}
-    return bool(own) and bool(RunningCode(point.code).differing(own))
+def _ended_in(claims: Claims) -> dict[str, Claim]:
+    return {digest: one for digest, one in claims.look().items() if one.state == ENDED}
+
+
+class _Follows:
+    """What becomes of some points, as claims tell: each that ends is told once."""
+
+    def __init__(self, claims: Claims, digests: set[str]) -> None:
+        self._claims = claims
+        self._left = digests
+        self.claimed = 0
+        self.folders: dict[str, Path] = {}
+
+    def ended(self) -> Iterator[Outcome]:
+        """Yield how points have ended since the last time."""
+        held = self._claims.look()
+        self.claimed = sum(claim.number for claim in held.values())
+        own = {digest: held[digest] for digest in self._left if digest in held}
+        self.folders = {
+            digest: self._claims.scratch(one) for digest, one in own.items() if one.state == RUNNING
+        }
+        for digest, one in own.items():
+            if one.state == ENDED and one.outcome is not None:
+                self._left.discard(digest)
+                yield one.outcome
+
+
+OUT_OF_TIME = "wall time is over"
+
+
+@contextmanager
+def _asking_to_stop(crew: Crew, max_wall_s: float) -> Iterator[Callable[[], str]]:
+    """Stop the processes on a signal and after ``max_wall_s``; yield what tells why, or ""."""
+    why = ""
+
+    def stop(said: str) -> None:
+        nonlocal why
+        why = said
+        print(f"{why}: what runs is being saved; {BROKEN_OFF.format(PATIENCE_S)}", file=sys.stderr)
+        crew.stop()
+
+    def ask() -> None:
+        if why:
+            raise Interrupted("stopped at once")
+        stop("stopping")
+
+    last = threading.Timer(min(max_wall_s, threading.TIMEOUT_MAX), stop, (OUT_OF_TIME,))
+    last.daemon = True
+    with on_signals(ask):
+        last.start()
+        try:
+            yield lambda: why
+        finally:
+            last.cancel()

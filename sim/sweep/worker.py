@@ -1,173 +1,61 @@
-"""A worker process: attempts points, answers in JSON lines.
+"""How a point is run, once: what it is refused by or fails by is its outcome.
 
-`python -m sim.sweep.worker` is started by
-:class:`sim.sweep.worker_process.WorkerProcess`. What a
-run prints goes to stderr, so that stdout holds answers only, and what it reads is empty, so that
-stdin holds tasks only. When stdin ends, the supervisor has no
-more points, or is gone: the worker exits at once.
+``python -m sim.sweep.worker`` tries the point of its command line for some seconds, in a folder.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import os
 import signal
-import threading
+import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import scenarios
 from learning.own.code import running_code_digest
 from learning.own.raised import ANYTHING
-from learning.values.company import CooperativeRuns
 from scenarios.scenario import Stop
 from sim.errors import InputError, Interrupted, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import changed_code, code_of, point_identity
-from sim.execution.interrupt import PATIENCE_S, ignore_signals, stop_on_interrupt
+from sim.execution.interrupt import PATIENCE_S
 from sim.execution.result import Result
 from sim.execution.running import run
-from sim.execution.versions import check_versions
 from sim.facts.observer import Observer
 from sim.facts.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes, free_folder
-from sim.process.garbage import collect_seldom
-from sim.sweep.engine import Outcome, Point
+from sim.sweep.point import Outcome, Point
 from sim.sweep.rows import figures_of
-from sim.sweep.worker_process import STOP
 from sim.world.world import World
 from statements import Code, Other, Statement, refused_json
 
 
-class Inbox(Observer):
-    """What has come in: tasks to be done, and whether their points are to be stopped."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = lines
-        self.tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self._stopped = False
-
-    def listen(self) -> None:
-        """Take in lines until there are no more; then end the process, whatever it does."""
-        for line in self._lines:
-            said = json.loads(line)
-            if said == STOP:
-                if self._stopped:  # every point that runs here is stopped: that is said once each
-                    continue
-                self._stopped = True
-                threading.Thread(target=_stop_and_break_off, daemon=True).start()
-            else:
-                self.tasks.put(said)
-        os._exit(0)
-
-    def waiting(self) -> Iterator[dict[str, Any]]:
-        """Yield the tasks that have come in by now."""
-        with suppress(Empty):
-            while True:
-                yield self.tasks.get_nowait()
-
-    def event(self, number: int, time_s: float) -> None:
-        """End the run if that was asked for."""
-        if self._stopped:
-            raise Interrupted("stopped on request", in_haste=True)
-
-
-GRACE_S = 30.0
-"""Seconds that a training which is broken off may take to end; else the process does."""
-
-
-def _stop_and_break_off() -> None:
-    """Interrupt the point that runs; if it still trains after some time, break the training off.
-
-    Between points the signals are ignored. What was saved last is whole, and trainings that have
-    ended are in the store.
-    """
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(PATIENCE_S)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def main() -> None:
-    """Run the points that come until there are no more, those that come together as one company."""
-    collect_seldom()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what else is printed to stdout goes to stderr
-    asked = os.fdopen(os.dup(0), encoding="utf-8")
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)  # what a run starts would read its tasks
-    # Between points there is nothing to save; the supervisor says when to end.
-    ignore_signals()
-    inbox = Inbox(asked)
-    threading.Thread(target=inbox.listen, daemon=True).start()
-    company = CooperativeRuns()
-    while True:
-        first = inbox.tasks.get()
-        with stop_on_interrupt(grace_s=GRACE_S) as stop:
-
-            def done(task: dict[str, Any], stop: Observer = stop) -> None:
-                outcome = attempt(
-                    Point(**task["point"]),
-                    Path(task["folder"]),
-                    cache=task["cache"],
-                    made_with=task["made_with"],
-                    observers=(inbox, stop),
-                    limit_s=task["limit_s"],
-                )
-                print(json.dumps(asdict(outcome)), file=answers, flush=True)
-                _let_go()
-
-            company.begin(partial(done, first))
-            while company:
-                try:
-                    for task in inbox.waiting():
-                        company.begin(partial(done, task))
-                    company.go_on()
-                except KeyboardInterrupt:  # a training is broken off
-                    company.interrupt()
-
-
-def _let_go() -> None:
-    """Free the memory of points that are over.
-
-    The parts of a run refer to each other, and the plan of a constellation takes hundreds of
-    megabytes: the collector, which counts objects and not bytes, would come too late. What the
-    first point has imported stays, and is not looked through each time.
-    """
-    gc.collect()
-    if not gc.get_freeze_count():
-        gc.freeze()
-
-
 def attempt(
     point: Point,
-    folder: Path,
+    place: Path,
     *,
-    cache: bool,
-    made_with: Mapping[str, str],
-    observers: Sequence[Observer],
-    limit_s: float | None,
+    cache: bool = False,
+    observers: Sequence[Observer] = (),
+    limit_s: float | None = None,
 ) -> Outcome:
-    """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
+    """Run ``point`` in the folder ``place``, going on where an earlier attempt was stopped.
 
-    The sweep is ``made_with`` versions that have to be those of this process. ``observers`` may
-    raise Interrupted. With ``limit_s`` the point is only tried for so long, and
+    ``observers`` may raise Interrupted. With ``limit_s`` the point is only tried for so long, and
     the figures are those of ``measured``. What is wrong with the point, or fails, is in the
     outcome; no such error is raised.
     """
     try:
-        check_versions(made_with)
         if limit_s is not None:
-            return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
-        result, note = _result(point, folder / point.digest, cache=cache, observers=observers)
+            return Outcome(point.digest, COMPLETE, figures=measured(point, place, limit_s))
+        result, note = _result(point, place, cache=cache, observers=observers)
         figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
     except (Interrupted, SimulationError, ValueError) as error:
@@ -218,9 +106,11 @@ def _result(
         in_the_way = began if isinstance(error, InputError) else resumed
         if not in_the_way or isinstance(error.__cause__, OSError):
             raise
-        aside = free_folder(place.with_name(f"{place.name}.aside"))  # an earlier one may be there
+        # An earlier one may be there.
+        aside = free_folder(place.with_name(f"{point.digest}.aside"))
         place.replace(aside)
-        note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {aside}"
+        ready = place.with_name(point.digest)
+        note = f"{ready}: cannot be resumed ({_one_line(error)}); moved to {aside}"
     return go_on(), note
 
 
@@ -373,6 +263,15 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
         "wall_s": watch.before_s + watch.behind_s / share if known else math.inf,
         "size_bytes": size_bytes / share if known else math.inf,
     }
+
+
+def main() -> None:
+    """Try a point, and print its outcome as JSON."""
+    fields, folder, limit_s = json.loads(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what else is printed to stdout goes to stderr
+    outcome = attempt(Point(**fields), folder, limit_s=limit_s)
+    print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

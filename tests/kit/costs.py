@@ -6,8 +6,8 @@ __getattr__ = late(
     globals(),
     {
         "scenarios.scenario": "Stop",
-        "sim.sweep.engine": "Point",
+        "sim.sweep.point": "Point",
         "sim.sweep.worker": "Watch=_Watch",
-        "sim.sweep.worker_process": "tried",
+        "sim.sweep.trial": "tried",
     },
 )

@@ -58,7 +58,6 @@ __getattr__ = late(
         "learning.training.nmoe.answers": "local_shares pattern_row",
         "learning.training.nmoe.operations": "nmoe_operations=.",
         "learning.training.operations": "operations=.",
-        "learning.values.company": "CooperativeRuns together",
         "learning.values.handle": "Handle",
         "learning.values.lazy": "Values",
         "learning.values.operation": "Operation",

@@ -103,10 +103,9 @@ def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, m
             for parent in (parent for state in found for parent in state.own.parents):
                 learner.values.force(parent)
         widest.clear()
-        found = Stacking().compute(handles, shares=False)
-        for expected, (tensors, for_another) in zip(alone, found, strict=True):
+        found = Stacking().compute(handles)
+        for expected, tensors in zip(alone, found, strict=True):
             assert all(torch.equal(expected[name], tensors[name]) for name in expected)
-            assert not for_another
         # A gate that knows where it masks is one of its cluster: the two seeds are left.
         assert max(widest) == (2 if form == "a gate of two" else width)
         assert all(all(widths.is_as_alone.values()) for widths in joint._WIDTHS.values())
@@ -143,23 +142,3 @@ def test_an_error_of_a_training_that_waits_is_raised_when_it_is_needed():
         assert all(torch.equal(tensors[name], made[name]) for name in tensors)
     with pytest.raises(ValueError, match="expert 9 is not held"):
         learner.values.force(broken)
-
-
-def test_what_two_runs_ask_for_at_the_same_time_is_trained_once(monkeypatch):
-    handles = []
-    for config in (CONFIG, CONFIG, replace(CONFIG, seed=2)):
-        learner, found = trainings(config, {"mask": "-inf"})
-        learner.values.batching = None
-        handles.append(found[0].own.parents[0])
-        for parent in handles[-1].parents:
-            learner.values.force(parent)
-    counts = []
-    train_all = joint.train_all
-    monkeypatch.setattr(
-        joint, "train_all", lambda some: counts.append(len(some)) or train_all(some)
-    )
-    first, same, other = Stacking().compute(handles, shares=True)
-    assert (first.for_another, same.for_another, other.for_another) == (False, True, False)
-    assert all(torch.equal(first.tensors[name], same.tensors[name]) for name in first.tensors)
-    Stacking().compute(handles, shares=False)
-    assert counts == [2, 3]

@@ -65,7 +65,8 @@ show run --json; show run
 export run --to csv; export run --to perfetto; export run --to peft; report run timed -o both.html
 sweep timed.yaml -p seed=1,2 -o sweep --quiet; report sweep; compare sweep
 new mine.yaml
-tune s.yaml --set learning.data.validation=0.2 -p learning.step_size=0.1,0.2 -o tune --quiet
+sweep s.yaml --set learning.data.validation=0.2 -p learning.step_size=0.1,0.2 -o tried --quiet
+compare tried --best-by validation -o chosen.yaml
 """
 
 

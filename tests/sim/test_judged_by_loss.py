@@ -12,12 +12,12 @@ import yaml
 import scenarios
 import sim
 from sim.report import report
-from sim.sweep import read_sweep
+from sim.sweep import read_sweep, sweep
 from tests.kit.next_words import next_words, scenario
 from tests.kit.replay import numbers, scene
-from tests.kit.results import Judged, Progress
+from tests.kit.results import Bounds, Progress
 from tests.kit.small import SLOTS
-from tests.kit.sweeps import Candidate, Tried, Tuning
+from tests.kit.sweeps import Basis, Choice, Tried
 
 
 @pytest.fixture(scope="module")
@@ -120,54 +120,47 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
 
 
 @pytest.mark.process
-def test_tuning_chooses_the_lowest_validation_loss(leomix, place, monkeypatch):
+def test_the_lowest_validation_loss_is_the_best(leomix, place, monkeypatch):
     """Steps so short that the shares of tokens right are equal: the loss alone tells them apart."""
     monkeypatch.chdir(place)
     made = scenario(place).model_dump(mode="json")
     made["learning"]["data"]["validation"] = 0.2
     (place / "apart.yaml").write_text(json.dumps(made))
-    line = ["tune", "apart.yaml", "-p", "learning.step_size=0.0001,0.001,0.003", "--quiet"]
-    line += ["--at", f"{4800 / 86400}", "--halving"]
-    done = leomix(*line, "-o", "tuned", "--json")
+    swept = sweep("apart.yaml", {"learning.step_size": [0.0001, 0.001, 0.003]}, "apart")
+    assert len(set(swept.rows["validation_final"].to_pylist()[:2])) == 1  # else anything would do
+    done = leomix("compare", "apart", "--best-by", "validation", "-o", "chosen.yaml", "--json")
     assert done.status == 0, done
     assert "ties with" not in done.err
     assert "learning.step_size=0.003 is the greatest value" in done.err
     found = json.loads(done.out)
-    assert found["judged_by"] == "loss"
-    assert found["chosen"]["synchronous"]["learning.step_size"] == 0.003
-    assert [round(one["days"] * 86400) for one in found["tried"]] == [2400, 4800, 4800]
-    final = found["tried"][1:]
-    assert final[0]["validation_mean"] == final[1]["validation_mean"]  # else anything would do
-    for one, folder in zip(final, read_sweep(place / "tuned" / "rung-2").folders, strict=True):
+    assert found["chosen"] == {"all": {"learning.step_size": 0.003}}
+    for one, folder in zip(found["tried"], swept.folders, strict=True):
         rows = pd.read_parquet(folder / "metrics.parquet")
         losses = rows[rows.scope == "global"].sort_values("time_s").validation_loss
-        assert one["validation_loss_by_seed"] == {"3": losses.iloc[-1]}
-        assert one["validation_loss_mean"] == losses.iloc[-1]
+        assert one["mean"] == losses.iloc[-1]
         summary = sim.load(folder).summary
         assert summary["validation_loss_best"] == losses.min()
         shown = " ".join(leomix("show", folder).out.split())
         assert f"validation loss {losses.iloc[-1]:.3f} nats at the end, {losses.min():.3f}" in shown
-    file = (place / "tuned" / "chosen.yaml").read_text()
+    file = (place / "chosen.yaml").read_text()
     assert file.startswith(
-        "# Chosen by `leomix tune apart.yaml`: the lowest validation loss after "
+        "# Chosen by `leomix compare apart --best-by validation`: the lowest validation loss after "
     )
-    text = leomix(*line, "-o", "tuned", "--resume").out
-    assert "validation loss (nats)" in text and "accuracy" not in text
-    assert re.search("^chosen by +lowest validation loss$", text, re.MULTILINE)
+    text = leomix("compare", "apart", "--best-by", "validation").out
+    assert "lowest validation loss" in text and "accuracy" not in text
 
 
-def test_equal_and_missing_losses_are_told_and_the_missing_are_the_worst(tmp_path):
+def test_equal_and_missing_losses_are_told_and_the_missing_are_not_chosen(tmp_path):
     def tried(step, loss, *, is_chosen=False):
-        candidate = Candidate("A", {"step": step}, {})
-        losses = {1: 2.0, 2: loss}
-        return Tried(candidate, 1.0, {1: step, 2: 0.5}, is_chosen, losses, Judged.LOSS)
+        return Tried("A", {"step": step}, {}, {1: 2.0, 2: loss}, is_chosen)
 
+    basis = Basis("validation", "validation loss", rising=False, bounds=Bounds(0.0, math.inf))
     chosen, level, failed = tried(2, 1.0, is_chosen=True), tried(1, 1.0), tried(3, None)
-    assert chosen.merit == level.merit == -1.5 and failed.merit == -math.inf
-    assert failed.mean > chosen.mean > level.mean  # the accuracies say otherwise
-    assert list(Tuning(tmp_path, [chosen, level, failed], Judged.LOSS).notices()) == [
+    merits = [basis.merit(one.figures) for one in (chosen, level, failed)]
+    assert merits == [-1.5, -1.5, -math.inf]
+    assert list(Choice(tmp_path, "s", basis, [chosen, level, failed]).notices()) == [
         "A step=2 ties with A step=1; the first one was taken",
-        "A step=3: has no validation loss with seed 2: see its run's log",
+        "A step=3: has no validation loss with seed 2, and cannot be chosen",
     ]
 
 

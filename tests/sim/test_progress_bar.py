@@ -11,7 +11,7 @@ import scenarios
 import sim
 from tests.kit import small
 from tests.kit.results import Progress
-from tests.kit.sweeps import Holds, LocalEngine, Outcome, Point, SweepProgress
+from tests.kit.sweeps import Outcome, Point, SweepProgress
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=40", "--no-cache"]
 
@@ -156,7 +156,7 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
         for number, method in enumerate(methods)
     ]
-    with SweepProgress(points, LocalEngine([Holds()]), quiet=True) as shown:
+    with SweepProgress(points, 1, quiet=True) as shown:
         shown._began -= 20.0
         shown(Outcome("d0", "complete"))
         assert shown._text() == "1 of 6 points done, 5 left, at least 100 s"
@@ -177,7 +177,7 @@ def test_a_sweep_shows_what_its_methods_have_come_to_and_which_takes_long():
         for number, method in enumerate(methods)
     ]
     ends = [(0.9, 20.0), (0.8, 30.0), (0.7, 300.0)]
-    with SweepProgress(points, LocalEngine([Holds()]), quiet=True) as shown:
+    with SweepProgress(points, 1, quiet=True) as shown:
         for number, (accuracy, wall_s) in enumerate(ends):
             figures = {"accuracy_final": accuracy, "wall_s": wall_s}
             shown(Outcome(f"d{number}", "complete", figures=figures))
@@ -191,9 +191,7 @@ def test_a_sweep_shows_what_its_methods_have_come_to_and_which_takes_long():
 def test_points_that_run_at_once_end_together():
     """Six points of 20 s, four at a time: the second two begin when the first four have ended."""
     points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(6)]
-    engine = LocalEngine([Holds()])
-    engine.at_once = 4
-    with SweepProgress(points, engine, quiet=True) as shown:
+    with SweepProgress(points, 4, quiet=True) as shown:
         passed(shown, 20.0)
         for number in range(4):
             shown(Outcome(f"d{number}", "complete"))
@@ -205,16 +203,15 @@ def test_points_that_run_at_once_end_together():
 
 
 def test_the_time_left_counts_what_running_points_have_done(tmp_path):
-    """Twelve points share one process: four have ended after 12 s, eight are half done."""
+    """Twelve points run at once: four have ended after 12 s, eight are half done."""
     points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(12)]
-    engine = LocalEngine([Holds()])
-    engine.at_once = 12
     for number in range(4, 12):
         place = tmp_path / f"d{number}" / ".live"
         place.mkdir(parents=True)
         beat = {"began_utc": BEGAN, "beat": 1, "time_s": 43_200, "span_s": 86_400}
         (place / "beat.json").write_text(json.dumps(beat))
-    with SweepProgress(points, engine, quiet=True, place=tmp_path) as shown:
+    with SweepProgress(points, 12, quiet=True) as shown:
+        shown.folders = {point.digest: tmp_path / point.digest for point in points}
         passed(shown, 12.0)
         for number in range(4):
             shown(Outcome(f"d{number}", "complete"))
@@ -241,7 +238,8 @@ def test_a_sweep_on_a_terminal_has_a_line_for_each_point_that_runs(tmp_path, mon
         days = 0.5 * (8 - number)
         runs(number, time_s=days * 86400, span_s=8 * 86400, cycle=2, cycles=None, accuracy=0.5)
     runs(8)
-    with SweepProgress(points, LocalEngine([Holds()]), quiet=False, place=tmp_path) as shown:
+    with SweepProgress(points, 1, quiet=False) as shown:
+        shown.folders = {point.digest: tmp_path / point.digest for point in points}
         shown.look_after()
         lines = [(task.description, task.completed) for task in shown._bar.tasks[1:]]
         assert len(lines) == 6

@@ -17,14 +17,12 @@ import scenarios
 import sim
 from learning import register
 from tests.kit.folders import Each, cut, held
-from tests.kit.learning import CooperativeRuns, NextContact, Synchronous, Values, together
+from tests.kit.learning import NextContact, Synchronous
 from tests.kit.records import (
     ABOUT,
     CHECKPOINT,
     JOURNAL,
     RUN_LOG,
-    Checkpoint,
-    Journal,
     checksum,
     fingerprint,
     json_digest,
@@ -382,35 +380,3 @@ def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_pat
         found.append(fingerprint(str(folder.parent)))
     assert found[0] == found[1] and len(set(found)) == 3
     assert fingerprint("owner/name") == "owner/name"
-
-
-def test_runs_of_one_process_save_together_as_often_as_one_does(tmp_path, monkeypatch):
-    now_s = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now_s)
-    saved = []
-
-    def member(number):
-        checkpoint = Checkpoint(tmp_path / str(number), {}, every_s=10.0)
-        for _ in range(120):
-            nonlocal now_s
-            now_s += 1.0
-            if checkpoint.is_due:
-                assert checkpoint.save(1, 0.0, Journal(), str, Values(dict, "", keep=False), {})
-                saved.append(number)
-            together(list, [number])
-
-    def run(members):
-        saved.clear()
-        company = CooperativeRuns()
-        begun_s = now_s
-        for number in range(members):
-            company.begin(lambda number=number: member(number))
-        while company:
-            company.go_on()
-        return [saved.count(number) for number in range(members)], now_s - begun_s
-
-    alone, time_s = run(1)
-    assert alone == [time_s / 10.0]
-    each, time_s = run(4)
-    assert sum(each) == pytest.approx(time_s / 10.0, abs=4)
-    assert max(each) - min(each) <= 1

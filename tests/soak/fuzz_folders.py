@@ -47,7 +47,7 @@ WORLDS = {
     "sweep": World(
         SWEEP,
         ("report run", *EXPORT[:2], f"{SWEEP} --resume", f"{SWEEP} --dry-run"),
-        ("run/workers.log", "run/report.html", "run/.rows.lock"),
+        ("run/workers.log", "run/report.html"),
         True,
     ),
     "cache": World(

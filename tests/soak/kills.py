@@ -13,7 +13,7 @@ same files as one that nobody disturbed. The forms:
   in orbit, where contacts open before others and close behind them;
 - ``weights``: kill -9 behind a checkpoint of a run that starts from checkpoints of Llama's form:
   those of ``--weights``, of one shape, or small random ones;
-- ``sweeps``: kill -9 at any moment of a tuning with halving on two processes, and of a sweep that
+- ``sweeps``: kill -9 at any moment of a sweep that trains, on two processes, and of a sweep that
   is then resumed with more points than it was begun with;
 - ``agents``: kill -9 at any moment of an episode of Gymnasium, which begins anew; up to there it
   has observed what it observes again;
@@ -81,7 +81,7 @@ MESH = "iridium-isl over a mesh"
 EXPERTS = "nmoe-orbit"
 IN_ORBIT = (FLYSTACK, MESH, EXPERTS)
 WEIGHTS = "run of checkpoints"
-TUNED = "tuning"
+VALIDATED = "sweep that validates"
 EXTENDED = "extended sweep"
 PLAYED = "episode"
 REPORTED = "reported run"
@@ -121,7 +121,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         },
     ),
     EXPERTS: shipped("nmoe-orbit", {}),
-    TUNED: merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
+    VALIDATED: merged(SLOTS, {"learning": {"data": {"validation": 0.2}}}),
     EXTENDED: TIMING,
     PLAYED: merged(ORBIT, {"learning": {"method": "select"}}),
     REPORTED: TRAINED,
@@ -147,8 +147,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 VERBS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep", *POINTS),
     EXTENDED: ("sweep", *POINTS),
-    TUNED: ("tune", "-p", "learning.step_size=0.001,0.01,0.05,0.5", "--at", "0.05", "--halving",
-            "-j", "2"),
+    VALIDATED: ("sweep", "-p", "learning.step_size=0.001,0.01,0.05,0.5", "-j", "2"),
     PLAYED: ("agent",),
     **dict.fromkeys(FLOWN, ("run", "--no-cache")),
 }  # fmt: skip
@@ -335,7 +334,7 @@ def computed_until(
     Return how many seconds it and its workers have computed by then.
     """
     computed_s = 0.0
-    has_workers = not {"sweep", "tune"}.isdisjoint(process.args)
+    has_workers = "sweep" in process.args
     until = time.monotonic() + MOST_S
     while process.poll() is None and computed_s < most_s and not happened():
         assert time.monotonic() < until, "a process that hangs"
@@ -375,8 +374,6 @@ def result(place: Path) -> tuple[Any, ...]:
         load_file(path)
     if (place / OBSERVED).exists():
         return ((place / OBSERVED).read_text(),)
-    if rungs := sorted(place.glob("rung-*")):
-        return ((place / "chosen.yaml").read_text(), *map(result, rungs))
     if (place / "sweep.json").exists():
         rows = pq.ParquetFile(place / "sweep.parquet").read()
         return tuple(map(str, rows.drop_columns(list(MACHINE_COLUMNS)).to_pylist()))
@@ -387,8 +384,9 @@ def result(place: Path) -> tuple[Any, ...]:
 
 
 def files(place: Path) -> frozenset[str]:
-    """Names of all files below a folder."""
-    return frozenset(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file())
+    """Names of all files below a folder, but claims: each owner of a point has one."""
+    names = (str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+    return frozenset(name for name in names if not name.startswith("claims/"))
 
 
 # The forms of the campaign, each of which says what came out.
@@ -440,8 +438,8 @@ def of_checkpoints(work: Path, folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def sweeping(work: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill -9 a tuning, and a sweep that has more points when it goes on."""
-    return told(campaign(work, count // 5, seed, (TUNED, EXTENDED)), "killed")
+    """Kill -9 a sweep that trains, and a sweep that has more points when it goes on."""
+    return told(campaign(work, count // 5, seed, (VALIDATED, EXTENDED)), "killed")
 
 
 def played(work: Path, count: int, seed: int) -> Iterator[str]:

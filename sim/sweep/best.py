@@ -1,0 +1,412 @@
+"""Which settings do best: of each variant or method of a sweep, by the mean over its seeds.
+
+By validation samples, all runs are compared after the same simulated time: test samples decide
+nothing. That is their accuracy, or the loss where runs are judged by it (``sim.analysis.judged``).
+By a figure, which is a column of the sweep's rows, each run is taken as it ended.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any, overload
+
+import yaml
+
+from sim.analysis.comparison import Comparison
+from sim.analysis.comparison_text import mean_text
+from sim.analysis.figures import bounds_of, figure_listed
+from sim.analysis.judged import Judged, judged_together
+from sim.analysis.labels import METHOD, VARIANT
+from sim.analysis.lead import Bounds
+from sim.analysis.measure import RISING
+from sim.analysis.over_seeds import over_seeds
+from sim.analysis.targets import evaluation_at
+from sim.errors import InputError
+from sim.execution import result
+from sim.execution.folder import is_sweep, read_manifest
+from sim.facts.status import COMPLETE
+from sim.files import write_text
+from sim.formatting import as_yaml, last_parts, table
+from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.rows import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS
+from sim.sweep.text import failures_text
+from sim.trace.schema import FLOAT, INT
+from statements import Code, Other
+
+VALIDATION = "validation"
+"""What settings are chosen by where no figure is named."""
+ALL = "all"
+"""Whose settings are chosen where neither variants nor methods are swept."""
+OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
+"""Sections that decide what is learnt from, by whom, and until when: nothing to choose among."""
+LESS_IS_BETTER = re.compile(r"(^|_)(loss|bytes|j|s|hours|idle|cycles_to)(_|$)")
+"""How columns are called of losses, data, energies and times, where no figure says what is best."""
+OF_SERVICE = ("service_hours", "in_view_hours", "median_contact_s")
+"""Times of which more is better."""
+OF_TESTS = ("accuracy_", "loss_", *TO_TARGETS)
+"""How columns begin that are of test samples."""
+BOUNDS = {Judged.ACCURACY: Bounds(0.0, 1.0), Judged.LOSS: Bounds(0.0, math.inf)}
+"""What validation figures cannot be below and above."""
+ROUNDING = 1.0 + 1e-12
+"""A time in days may be less than the same one in hours, in its last digit."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """By what settings are compared: its ``name``, whether more is better, and when, in hours."""
+
+    figure: str
+    name: str
+    rising: bool
+    bounds: Bounds
+    hours: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What the best has: "highest validation accuracy after 2.00 days"."""
+        when = "" if self.hours is None else f" after {self.hours / 24:.2f} days"
+        return f"{'highest' if self.rising else 'lowest'} {self.name}{when}"
+
+    def merit(self, figures: Mapping[int, float | None]) -> float:
+        """Return what is the greater the better; -inf where a seed has no figure."""
+        known = [value for value in figures.values() if value is not None]
+        if not known or len(known) < len(figures):
+            return -math.inf
+        return mean(known) if self.rising else -mean(known)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A combination: of which variant or method, what of it is swept, and all keys that it sets.
+
+    ``figures`` are by seed, None where a run has none.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    keys: Mapping[str, Any]
+    figures: Mapping[int, float | None]
+    is_chosen: bool = False
+
+    @property
+    def label(self) -> str:
+        """A name that no other combination has."""
+        heads = last_parts(list(self.settings))
+        said = zip(heads, self.settings.values(), strict=True)
+        return " ".join([self.name, *(f"{head}={as_yaml(own)}" for head, own in said)])
+
+    @property
+    def known(self) -> list[float]:
+        """The figures that there are."""
+        return [value for value in self.figures.values() if value is not None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen of a sweep, among all that was ``tried``, and by what."""
+
+    sweep: Path
+    scenario: str
+    basis: Basis
+    tried: Sequence[Tried]
+
+    @property
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """The keys of the best combination of each variant or method, as variants of a sweep."""
+        return {one.name: dict(one.keys) for one in self.tried if one.is_chosen}
+
+    def over_seeds(self, one: Tried) -> dict[str, float | None]:
+        """Return the mean of what was tried over its seeds, and its interval."""
+        if not one.known:
+            return dict.fromkeys(("mean", "low", "high"))
+        return over_seeds(one.known, self.basis.bounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``compare --json`` has it."""
+        return {
+            "chosen": self.chosen,
+            "tried": [
+                {
+                    "name": one.name,
+                    "keys": dict(one.keys),
+                    **{key: self.over_seeds(one)[key] for key in ("mean", "low", "high")},
+                    "seeds": len(one.known),
+                }
+                for one in self.tried
+            ],
+        }
+
+    def notices(self) -> Iterator[str]:
+        """Say where the grid may be too narrow, and which combinations tie or lack seeds."""
+        if self.basis.figure.startswith(OF_TESTS):
+            yield (
+                f"{self.basis.figure} is of test samples: they no longer tell how good the chosen "
+                "settings are; --best-by validation leaves them out"
+            )
+        for best in (one for one in self.tried if one.is_chosen):
+            own = [one for one in self.tried if one.name == best.name]
+            yield from _ends(best, own)
+            merit = self.basis.merit(best.figures)
+            level = [o for o in own if o is not best and self.basis.merit(o.figures) == merit]
+            if level:
+                names = ", ".join(one.label for one in level)
+                yield f"{best.label} ties with {names}; the first one was taken"
+        for one in self.tried:
+            if lacking := [seed for seed, value in one.figures.items() if value is None]:
+                without = f"no {self.basis.name} with seed {', '.join(map(str, lacking))}"
+                yield f"{one.label}: has {without}, and cannot be chosen"
+
+    @property
+    def text(self) -> str:
+        """What was chosen, and below it what was tried, a line each."""
+        lines = []
+        for one in self.tried:
+            count = f"{len(one.known)}"
+            if len(one.known) < len(one.figures):
+                count += f" of {len(one.figures)}"
+            shown = mean_text(self.over_seeds(one), form="{:.4g}".format)
+            lines.append([one.label, count, shown, "chosen" if one.is_chosen else ""])
+        best = "; ".join(
+            f"{one.label} ({mean(one.known):.4g})" for one in self.tried if one.is_chosen
+        )
+        heads = ["", "seeds", f"{self.basis.name} [95 %]", ""]
+        return f"{best}: {self.basis.text}.\n{table(heads, lines)}"
+
+    def write(self, path: Path) -> None:
+        """Write the chosen keys as a file of variants, with how they were chosen."""
+        seeds = max(len(one.figures) for one in self.tried)
+        write_text(
+            path,
+            f"# Chosen by `leomix compare {self.sweep.name} --best-by {self.basis.figure}`: the "
+            f"{self.basis.text},\n# in the mean of {seeds} seed{'s' * (seeds != 1)}, from "
+            f"{len(self.tried)} combinations.\n"
+            + yaml.dump(self.chosen, Dumper=_WithoutAnchors, sort_keys=False, allow_unicode=True),
+        )
+
+
+class _WithoutAnchors(yaml.SafeDumper):
+    """Write a value wherever it stands: a file of variants may have no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _ends(best: Tried, own: Sequence[Tried]) -> Iterator[str]:
+    """Say which values of the best are the least or greatest that were tried."""
+    for key, value in best.settings.items():
+        values = {one.settings[key] for one in own if _is_number(one.settings[key])}
+        if not _is_number(value) or len(values) < 2:
+            continue
+        for which, end in (("least", min(values)), ("greatest", max(values))):
+            if value == end:
+                yield (
+                    f"{best.name}: {key}={as_yaml(value)} is the {which} value that was tried; "
+                    "a better one may lie beyond it"
+                )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Folders = str | Path | Sequence[str | Path]
+
+
+@overload
+def compare(folders: Folders, deadline_days: float | None = None) -> Comparison: ...
+
+
+@overload
+def compare(
+    folders: Folders,
+    deadline_days: float | None = None,
+    *,
+    best_by: str,
+    at_days: float | None = None,
+) -> Choice: ...
+
+
+def compare(
+    folders: Folders,
+    deadline_days: float | None = None,
+    *,
+    best_by: str | None = None,
+    at_days: float | None = None,
+) -> Comparison | Choice:
+    """Compare the runs in folders, or choose among the combinations of the sweep in a folder.
+
+    Runs that differ in their seed only are one group. Returns a Comparison: ``rows`` is a pandas
+    table with one row per figure and group, ``headline`` says in one sentence what was found, and
+    as a mapping it is what ``compare --json`` prints. In a notebook it shows itself as the page of
+    the report.
+
+    With ``best_by``, ``validation`` or a column of the sweep's rows, returns a Choice: ``chosen``
+    has the keys of the best combination by variant or method, ``tried`` all combinations, and
+    ``write(path)`` writes a file of variants. By validation, runs are compared after ``at_days``,
+    or at the earliest end of one of them.
+    Raises InputError for a folder without a run, and for a time that not all runs cover.
+    """
+    several = [folders] if isinstance(folders, str | Path) else list(folders)
+    if best_by is None:
+        if at_days is not None:
+            raise InputError.of_option("--at", Code.CONFLICT, "goes with --best-by")
+        return result.compare(several, deadline_days)
+    if len(several) != 1 or not is_sweep(Path(several[0])):
+        raise InputError.of_option(
+            "--best-by", Code.UNSUPPORTED, "takes the folder of one sweep, and no others"
+        )
+    if deadline_days is not None:
+        raise InputError.of_option(
+            "--deadline", Code.CONFLICT, "does not go with --best-by", Other(said="use --at DAYS")
+        )
+    return best_of(read_sweep(several[0]), best_by, at_days)
+
+
+def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
+    """Return the best combination of each variant (else method, else of all) of a sweep."""
+    _check_keys(sweep)
+    rows = sweep.rows.to_pylist()
+    done = [row for row in rows if row["status"] == COMPLETE]
+    if not done:
+        why = f"none of the sweep's points is complete; {failures_text(sweep.rows, sweep.keys)[0]}"
+        raise InputError.of_file(sweep.folder, Code.NOT_RECORDED, "{why}", why=why)
+    if best_by == VALIDATION:
+        basis = _by_validation(sweep, done, at_days)
+        found = {row["folder"]: _validated(sweep, row, basis) for row in done}
+    else:
+        basis = _by_column(sweep, best_by, at_days)
+        found = {row["folder"]: _if_finite(row[best_by]) for row in done}
+    tried = _tried(sweep, [found.get(row["folder"]) for row in rows])
+    best: dict[str, Tried] = {}
+    for one in tried:
+        merit = basis.merit(one.figures)
+        if merit > -math.inf and (
+            one.name not in best or merit > basis.merit(best[one.name].figures)
+        ):
+            best[one.name] = one
+    if without := [name for name in dict.fromkeys(o.name for o in tried) if name not in best]:
+        failed = failures_text(sweep.rows, sweep.keys)
+        raise InputError.of_file(
+            sweep.folder,
+            Code.NOT_RECORDED,
+            "{names}: no combination has a {figure} with every seed; {why}",
+            names=", ".join(without),
+            figure=basis.name,
+            why=failed[0] if failed else "see the logs of the runs",
+        )
+    return Choice(
+        sweep.folder,
+        str(sweep.about.get("scenario", "")),
+        basis,
+        [replace(one, is_chosen=one is best[one.name]) for one in tried],
+    )
+
+
+def _check_keys(sweep: Sweep) -> None:
+    """Refuse swept keys that decide what is learnt from: figures of these are of other tasks."""
+    for key in sweep.keys:
+        if any(key == part or key.startswith(f"{part}.") for part in OF_THE_DATA):
+            cure = "use --replications N" if key == "seed" else "set it for all by --set"
+            raise InputError.of_option(
+                f"--best-by: {key}",
+                Code.UNSUPPORTED,
+                "is swept, and decides what is learnt from, by whom or until when",
+                Other(said=f"{cure}, and sweep other keys"),
+            )
+
+
+def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None) -> Basis:
+    manifest = read_manifest(sweep.folder / done[0]["folder"])
+    if not (manifest["scenario"]["learning"]["data"] or {}).get("validation"):
+        raise InputError.of_option(
+            "--best-by validation",
+            Code.UNSUPPORTED,
+            "the runs have no validation samples",
+            Other(said="sweep anew with --set learning.data.validation=0.2"),
+        )
+    end = min(row["hours"] for row in done)
+    if at_days is not None and not 0.0 < at_days < math.inf:
+        raise InputError.of_option(f"--at {at_days:g}", Code.WRONG_VALUE, "must be above 0 days")
+    hours = end if at_days is None else 24.0 * at_days
+    if hours > end * ROUNDING:
+        raise InputError.of_option(
+            f"--at {at_days:g}",
+            Code.WRONG_VALUE,
+            "a run that is compared ends after {days} days",
+            Other(said="name that time, or leave --at out"),
+            days=f"{end / 24:.6g}",
+        )
+    judged = judged_together(done)
+    rising = judged != Judged.LOSS
+    return Basis(VALIDATION, judged.on_validation, rising, BOUNDS[judged], hours)
+
+
+def _validated(sweep: Sweep, row: Mapping[str, Any], basis: Basis) -> float | None:
+    """Return the validation figure of a run by the hours of a basis."""
+    assert basis.hours is not None  # of validation
+    curve = result.load(sweep.folder / row["folder"]).evaluations
+    found = evaluation_at(curve, basis.hours * ROUNDING)
+    if found is None:
+        return None
+    return _if_finite(found.validated(Judged.ACCURACY if basis.rising else Judged.LOSS))
+
+
+def _if_finite(figure: float | None) -> float | None:
+    """Return a figure, but None of a training that has diverged: its mean would tell nothing."""
+    return figure if figure is not None and math.isfinite(figure) else None
+
+
+def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
+    if at_days is not None:
+        raise InputError.of_option(
+            "--at", Code.CONFLICT, "goes with --best-by validation; a column is of the run's end"
+        )
+    kinds = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}
+    numbers = [
+        name
+        for name in sweep.rows.column_names
+        if kinds.get(name) in (INT, FLOAT) or name.startswith(tuple(TO_TARGETS))
+    ]
+    if column not in numbers:
+        raise InputError.of_option(
+            f"--best-by {column}",
+            Code.WRONG_VALUE,
+            "must be validation, or one of {columns}",
+            columns=", ".join(numbers),
+        )
+    figure = figure_listed(column)
+    if figure is not None and figure.best:
+        rising = figure.best in RISING
+    else:
+        rising = column in OF_SERVICE or not LESS_IS_BETTER.search(column)
+    return Basis(column, column, rising, bounds_of(column))
+
+
+def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Tried]:
+    """Return the combinations of a sweep with the figures of its points, in the grid's order."""
+    who = next((key for key in (VARIANT, METHOD) if key in sweep.keys), None)
+    variants: Mapping[str, Mapping[str, Any]] = sweep.about.get("variants", {})
+    found: dict[str, Tried] = {}
+    seeds: dict[str, dict[int, float | None]] = {}
+    for point, figure in zip(sweep.points, figures, strict=True):
+        label = as_yaml(point.values)
+        seeds.setdefault(label, {})[point.seed] = figure
+        found.setdefault(label, _of_values(point.values, who, variants))
+    return [replace(one, figures=seeds[label]) for label, one in found.items()]
+
+
+def _of_values(
+    values: Mapping[str, Any], who: str | None, variants: Mapping[str, Mapping[str, Any]]
+) -> Tried:
+    """Return the combination of a point with these swept values, without figures."""
+    settings = {key: value for key, value in values.items() if key != who}
+    if who is None:
+        return Tried(ALL, settings, settings, {})
+    name = values[who]
+    own = variants[name] if who == VARIANT else {METHOD: name}
+    return Tried(as_yaml(name), settings, {**own, **settings}, {})

@@ -1,0 +1,261 @@
+"""Claims on the points of a sweep: files by which any number of processes share them out.
+
+``claims/DIGEST.N`` is the N-th claim on a point, and the highest N holds. It is made by a hard
+link, which is atomic on local disks and on NFS: of those who want it one gets it. Nobody removes or
+overwrites the claim of another. Its owner writes it anew as a sign of life. Who waits regards an
+owner as dead when that has not changed for LEASE_S by the own clock; clocks are never compared. An
+owner of this very system is dead as soon as its process is gone.
+
+An owner that was stopped for longer than a lease finds the next claim, and drops what it has done.
+It works in a folder of its own, ``points/.DIGEST.N``; a point is complete by one rename to
+``points/DIGEST``, which only the first can do. No lock is used: on NFS it holds nobody off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from learning.files import read_object
+from sim.execution.folder import POINTS
+from sim.execution.live import Heartbeat
+from sim.sweep.point import Outcome
+from sim.sweep.rows import check_figures
+
+CLAIMS = "claims"
+"""Folder of the claims in that of a sweep."""
+LEASE_S = 60.0
+"""Seconds without a sign of life after which an owner counts as dead; NFS may show it 60 s late."""
+RUNNING, RELEASED, ENDED = "running", "released", "ended"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: whose it is, what has become of it, and how many owners have died of its point."""
+
+    digest: str
+    number: int
+    state: str
+    owner: Mapping[str, Any]
+    deaths: int = 0
+    beat: int = 0
+    outcome: Outcome | None = None
+
+    @property
+    def is_of_the_dead(self) -> bool:
+        """Whether its owner was a process of this very system, and is gone."""
+        here = _system()
+        is_here = bool(here["boot"]) and all(self.owner.get(key) == here[key] for key in here)
+        return is_here and _began(self.owner.get("pid")) != self.owner.get("began")
+
+    def said(self) -> dict[str, Any]:
+        """Return what its file says."""
+        outcome = None if self.outcome is None else asdict(self.outcome)
+        return {
+            "state": self.state,
+            "owner": self.owner,
+            "deaths": self.deaths,
+            "outcome": outcome,
+        }
+
+
+@cache
+def _system() -> dict[str, str]:
+    """Return what names this system: processes of another one cannot be looked for here."""
+    found = {"host": socket.gethostname(), "boot": "", "space": ""}
+    with suppress(OSError):
+        found["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        found["space"] = os.readlink("/proc/self/ns/pid")  # containers number processes anew
+    return found
+
+
+def _began(pid: object) -> str | None:
+    """Return when a process of this system began, as its clock ticks; None if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    state, *rest = text.rpartition(")")[2].split()
+    return None if state == "Z" else rest[18]
+
+
+@dataclass
+class Claims:
+    """The claims of all processes on the points of the sweep in a folder, as this one sees them."""
+
+    place: Path
+    _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    _ended: dict[str, Claim] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self.place / CLAIMS
+
+    def look(self) -> dict[str, Claim]:
+        """Return the claim that holds on each point that has one; each that ended is read once."""
+        latest: dict[str, int] = {}
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.folder):
+                digest, _, end = name.rpartition(".")
+                if digest and not name.startswith(".") and end.isdecimal():
+                    latest[digest] = max(int(end), latest.get(digest, 0))
+        found = {}
+        for digest, number in latest.items():
+            known = self._ended.get(digest)
+            if known is None or known.number != number:
+                known = self._read(digest, number)
+                if known.state == ENDED:
+                    self._ended[digest] = known
+            found[digest] = known
+        return found
+
+    def _read(self, digest: str, number: int) -> Claim:
+        try:
+            said = read_object(self._path(digest, number))
+            outcome = None if said.get("outcome") is None else Outcome(**said["outcome"])
+            if outcome is not None:
+                check_figures(outcome.figures)
+            return Claim(
+                digest,
+                number,
+                str(said["state"]),
+                dict(said["owner"]),
+                int(said.get("deaths", 0)),
+                int(said.get("beat", 0)),
+                outcome,
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return Claim(digest, number, RUNNING, {})  # half of one: its lease will tell
+
+    def _path(self, digest: str, number: int) -> Path:
+        return self.folder / f"{digest}.{number}"
+
+    def is_dead(self, claim: Claim) -> bool:
+        """Whether the owner of a claim is gone, or has given no sign of life for a lease."""
+        if claim.is_of_the_dead:
+            return True
+        now = time.monotonic()
+        before = self._seen.get(claim.digest)
+        if before is None or before[:2] != (claim.number, claim.beat):
+            self._seen[claim.digest] = claim.number, claim.beat, now
+            return False
+        return now - before[2] > LEASE_S
+
+    def take(
+        self,
+        digest: str,
+        number: int,
+        *,
+        state: str = RUNNING,
+        deaths: int = 0,
+        outcome: Outcome | None = None,
+    ) -> Claim | None:
+        """Make the next claim on a point; None if another process was faster."""
+        owner = {**_system(), "pid": os.getpid(), "began": _began(os.getpid())}
+        claim = Claim(digest, number, state, owner, deaths, outcome=outcome)
+        return claim if link_new(self._path(digest, number), json.dumps(claim.said())) else None
+
+    def is_lost(self, claim: Claim) -> bool:
+        """Whether another process has the next claim on a point of one's own."""
+        return self._path(claim.digest, claim.number + 1).exists()
+
+    @contextmanager
+    def renewed(self, claim: Claim) -> Iterator[threading.Event]:
+        """Give signs of life while this is entered; yield what is set once the claim is lost."""
+        lost = threading.Event()
+
+        def says() -> dict[str, Any]:
+            with suppress(OSError):
+                if self.is_lost(claim):
+                    lost.set()
+                for other in self.look().values():  # for how long others have been still
+                    if other.state == RUNNING and other.digest != claim.digest:
+                        self.is_dead(other)
+            return claim.said()
+
+        with Heartbeat(self._path(claim.digest, claim.number), says):
+            yield lost
+
+    def release(self, claim: Claim) -> None:
+        """Let others go on with a point of one's own at once."""
+        self._put(claim, state=RELEASED)
+
+    def end(self, claim: Claim, outcome: Outcome) -> None:
+        """Say how a point of one's own has ended."""
+        self._put(claim, state=ENDED, outcome=asdict(outcome))
+
+    def _put(self, claim: Claim, **changed: Any) -> None:
+        path = self._path(claim.digest, claim.number)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps({**claim.said(), **changed}), encoding="utf-8")
+        part.replace(path)
+
+    def scratch(self, claim: Claim) -> Path:
+        """Return the folder in which the owner of a claim works."""
+        return self.place / POINTS / f".{claim.digest}.{claim.number}"
+
+    def inherit(self, claim: Claim) -> None:
+        """Take over what is there of a point: a run that failed, or what an owner has saved.
+
+        The folder of an owner that may go on is left to it, and its checkpoint is copied.
+        """
+        mine = self.scratch(claim)
+        ready = self.place / POINTS / claim.digest
+        if ready.is_dir():
+            ready.rename(mine)
+            return
+        for number in range(claim.number - 1, 0, -1):
+            left = self.place / POINTS / f".{claim.digest}.{number}"
+            if not left.is_dir():
+                continue
+            before = self._read(claim.digest, number)
+            with suppress(OSError):
+                if before.state != RUNNING or before.is_of_the_dead:
+                    left.rename(mine)
+                else:
+                    shutil.copytree(left / "checkpoint", mine / "checkpoint")
+            return
+
+    def publish(self, claim: Claim) -> bool:
+        """Make what was done that of the point; False if another process was first."""
+        scratch = self.scratch(claim)
+        try:
+            if scratch.is_dir():
+                scratch.rename(self.place / POINTS / claim.digest)
+        except OSError:
+            self.drop(claim)
+            return False
+        # What earlier owners have left; one that was stopped, and goes on, finds nothing there.
+        for number in range(1, claim.number):
+            left = self.place / POINTS / f".{claim.digest}.{number}"
+            shutil.rmtree(left, ignore_errors=True)
+        return True
+
+    def drop(self, claim: Claim) -> None:
+        """Remove what was done under a claim."""
+        shutil.rmtree(self.scratch(claim), ignore_errors=True)
+
+
+def link_new(path: Path, text: str) -> bool:
+    """Write a file that is not there yet, whole or not at all; False if it is there."""
+    part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        # Of NFS the answer to a link that was made may be lost, and the second try then fails.
+        return part.stat().st_nlink == 2
+    finally:
+        part.unlink()
+    return True

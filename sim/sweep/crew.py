@@ -1,0 +1,101 @@
+"""The processes that work on a sweep for one command: of this machine, or of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from sim.process.installation import HOME
+from sim.sweep.join import CANNOT
+from sim.sweep.trial import LOG, THREADS
+
+
+def started(place: Path, flags: Sequence[str], device: str | None = None) -> subprocess.Popen[str]:
+    """Start a process that works on the sweep in a folder, in a session of its own.
+
+    Ctrl-C does not reach it. It ends with this process, which holds the other end of its stdin. Of
+    CUDA devices it sees those that ``CUDA_VISIBLE_DEVICES`` names ``device``, with None all.
+    """
+    # It looks into the working directory only if leomix itself lies there.
+    path = [] if Path.cwd() == HOME else ["-P"]
+    own = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+    with open(place / LOG if place.is_dir() else os.devnull, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *path, "-m", "sim.sweep.join", str(place), *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **own, **dict.fromkeys(THREADS, "1")},
+            start_new_session=True,
+            text=True,
+        )
+
+
+class Crew:
+    """Processes of this machine; one that dies is replaced while the others get on."""
+
+    def __init__(self, place: Path, flags: Sequence[str], devices: Sequence[str | None]) -> None:
+        self._place = place
+        self._flags = flags
+        self._devices = devices
+        self._barren = 0
+        self._claimed = -1
+        self.is_stopped = False
+        self.at_once = len(devices)
+
+    def __enter__(self) -> Self:
+        self._running = [self._started(device) for device in self._devices]
+        return self
+
+    def _started(self, device: str | None) -> subprocess.Popen[str]:
+        return started(self._place, self._flags, device)
+
+    def goes_on(self, claimed: int) -> bool:
+        """Whether any of them works; ``claimed`` counts the claims that were made until now."""
+        for number, process in enumerate(self._running):
+            code = process.poll()
+            if code in (None, 0, CANNOT) or self.is_stopped:
+                continue
+            # One that dies again and again without having taken a point would do so for ever.
+            self._barren = self._barren + 1 if claimed == self._claimed else 0
+            self._claimed = claimed
+            if self._barren < len(self._devices):
+                self._running[number] = self._started(self._devices[number])
+        return any(process.poll() is None for process in self._running)
+
+    def stop(self) -> None:
+        """Have points saved, given back and ended."""
+        self.is_stopped = True
+        for process in self._running:
+            process.terminate()
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            end(process)
+
+    def refusals(self) -> list[str]:
+        """Return why processes cannot work on the sweep, each line once."""
+        said = [one.stdout.read() for one in self._running if one.poll() == CANNOT and one.stdout]
+        return list(dict.fromkeys(line.strip() for line in said))
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a process, and what it has started, now."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process now, and wait for it."""
+    kill(process)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,267 @@
+"""A process that works on a sweep: it takes the next point until all have ended.
+
+Any number of them, on any machines that share the folder, work on one sweep; each may come and go
+at any time. ``python -m sim.sweep.join FOLDER`` is one. What a run prints goes to the log; why a
+process cannot work goes to stdout, a line. When its stdin ends, who has started it is
+gone, and it ends at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from sim.errors import InputError, Interrupted, SimulationError
+from sim.execution.folder import POINTS, SWEEP
+from sim.execution.interrupt import INTERRUPTED as STATUS_OF_SIGNALS
+from sim.execution.interrupt import PATIENCE_S, on_signals
+from sim.execution.versions import check_versions
+from sim.facts.observer import Observer
+from sim.facts.status import COMPLETE, CRASHED, FAILED, INTERRUPTED
+from sim.files import trouble_text
+from sim.process.garbage import collect_seldom
+from sim.sweep.claims import ENDED, RELEASED, RUNNING, Claim, Claims
+from sim.sweep.folder import SHARED_S, is_of_other_code, read_about
+from sim.sweep.point import Outcome, Point, by_start
+from sim.sweep.rows import outcome_in
+from sim.sweep.worker import attempt
+from statements import UNSERVABLE, Code
+
+LOOK_S = 0.5
+"""Seconds between two looks where others run all that is left."""
+MOST_DEATHS = 3
+"""How many processes may die of a point until it has crashed."""
+ATTEMPTS = 2
+"""How often a process tries a point that fails."""
+GRACE_S = 30.0
+"""Seconds that a training which is broken off may take to end; else the process does."""
+CANNOT = 2
+"""Exit status of a process that may not, or cannot, work on the sweep."""
+
+
+class Stop(Observer):
+    """Ends a run on a signal, or when its claim was lost; a training that does not end is broken.
+
+    What was saved last is whole, and trainings that have ended are in the store.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.lost = threading.Event()
+
+    def ask(self) -> None:
+        """Stop; who asks again breaks off what is computed."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        threading.Thread(target=_break_off, daemon=True).start()
+
+    def event(self, number: int, time_s: float) -> None:
+        """End the run if that was asked for."""
+        if self.asked:
+            raise Interrupted("stopped on request", in_haste=True)
+        if self.lost.is_set():
+            raise Interrupted("taken over by another process", in_haste=True)
+
+
+def _break_off() -> None:
+    time.sleep(PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE_S)
+    os._exit(STATUS_OF_SIGNALS)
+
+
+class Joined:
+    """One process that works on the sweep in a folder."""
+
+    def __init__(self, place: Path, stop: Stop, *, cache: bool, keep_going: bool) -> None:
+        self._place = place
+        self._stop = stop
+        self._cache = cache
+        self._keep_going = keep_going
+        self._claims = Claims(place)
+        self._points: Sequence[Point] = ()
+        self._read_at: tuple[int, int] | None = None
+        self._start = ""
+
+    def work(self) -> None:
+        """Take points until all have ended, or it is to stop."""
+        while not self._stop.asked:
+            self._look_at_sweep()
+            held = self._claims.look()
+            ours = [held[point.digest] for point in self._points if point.digest in held]
+            if not self._keep_going and any(map(is_failure, ours)):
+                return
+            if all(claim.state == ENDED for claim in ours) and len(ours) == len(self._points):
+                return
+            if not self._take_one(held):
+                time.sleep(LOOK_S)
+
+    def _look_at_sweep(self) -> None:
+        """Read what the sweep is, again if it was extended meanwhile."""
+        about = (self._place / SWEEP).stat()
+        if self._read_at != (about.st_ino, about.st_mtime_ns):
+            self._read_at = about.st_ino, about.st_mtime_ns
+            said = read_about(self._place)
+            assert said is not None  # it was there
+            check_versions(said.get("made_with", {}))
+            every = [Point(**one) for one in said["points"]]
+            first = {point.digest: point for point in reversed(every)}
+            self._points = by_start(sorted(first.values(), key=lambda point: point.number))
+
+    def _take_one(self, held: Mapping[str, Claim]) -> bool:
+        """Claim a point and run it; False if there is none to be had."""
+        free = [
+            (point, before)
+            for point in self._points
+            if (before := held.get(point.digest)) is None or self._is_free(before)
+        ]
+        begun = {point.start for point in self._points if point.digest in held}
+
+        def rank(pair: tuple[Point, Claim | None]) -> int:
+            """Those of the dead, of the data at hand, of data that nobody has, and all others."""
+            point, before = pair
+            kinds = (before is not None, point.start == self._start, point.start not in begun)
+            return next((place for place, it_is in enumerate(kinds) if it_is), len(kinds))
+
+        for point, before in sorted(free, key=rank):
+            deaths = 0 if before is None else before.deaths + (before.state == RUNNING)
+            number = 1 if before is None else before.number + 1
+            if deaths >= MOST_DEATHS:
+                text = f"its process was ended {deaths} times (out of memory?)"
+                crashed = Outcome(point.digest, CRASHED, text, attempts=deaths)
+                self._claims.take(point.digest, number, state=ENDED, outcome=crashed)
+                return True
+            claim = self._claims.take(point.digest, number, deaths=deaths)
+            if claim is not None:
+                self._start = point.start
+                self._run(point, claim)
+                return True
+        return False
+
+    def _is_free(self, claim: Claim) -> bool:
+        if claim.state == RELEASED:
+            return True
+        return claim.state == RUNNING and self._claims.is_dead(claim)
+
+    def _run(self, point: Point, claim: Claim) -> None:
+        claims = self._claims
+        ready = self._place / POINTS / point.digest
+        known = outcome_in(ready, point.digest) if ready.is_dir() else None
+        if known is not None and known.status == COMPLETE and not is_of_other_code(point, ready):
+            claims.end(claim, known)  # its owner died behind the rename, or it is of before
+            return
+        claims.inherit(claim)
+        with claims.renewed(claim) as self._stop.lost:
+            outcome = self._attempted(point, claim)
+        if claims.is_lost(claim):
+            print(f"point {point.number} was taken over", file=sys.stderr)
+            claims.drop(claim)
+        elif outcome.status == INTERRUPTED:
+            claims.release(claim)
+            self._stop.asked = True  # or it would take the point again, and again
+        else:
+            try:
+                claims.publish(claim)
+                claims.end(claim, outcome)
+            except OSError as error:
+                why = outcome.error or trouble_text(error)
+                raise SimulationError(f"point {point.number}: {why}") from error
+        _let_go()
+
+    def _attempted(self, point: Point, claim: Claim) -> Outcome:
+        """Return how a point ended, which is tried once more where it fails."""
+        notes = []
+        outcome = Outcome(point.digest, INTERRUPTED)
+        for tried in range(claim.deaths + 1, max(claim.deaths + 1, ATTEMPTS) + 1):
+            outcome = attempt(
+                point, self._claims.scratch(claim), cache=self._cache, observers=[self._stop]
+            )
+            notes += [outcome.note] if outcome.note else []
+            outcome = replace(outcome, attempts=tried, note="; ".join(notes))
+            if outcome.status != FAILED or self._stop.lost.is_set():
+                break
+        return outcome
+
+
+def is_failure(claim: Claim) -> bool:
+    """Whether a point has failed; what can never be served is a result, not a mistake."""
+    outcome = claim.outcome
+    if claim.state != ENDED or outcome is None:
+        return False
+    return outcome.status != COMPLETE and outcome.code not in UNSERVABLE
+
+
+def _let_go() -> None:
+    """Free the memory of points that are over.
+
+    The parts of a run refer to each other, and the plan of a constellation takes hundreds of
+    megabytes: the collector, which counts objects and not bytes, would come too late. What the
+    first point has imported stays, and is not looked through each time.
+    """
+    gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()
+
+
+def _check_shared(place: Path) -> None:
+    """Raise InputError where the sweep's folder is not seen within SHARED_S."""
+    until = time.monotonic() + SHARED_S
+    while not (place / SWEEP).exists():
+        # A listing makes a network file system ask anew.
+        if time.monotonic() > until or not place.parent.is_dir():
+            host = socket.gethostname()
+            text = "is not on {host}; machines must share the file system"
+            raise InputError.of_file(place, Code.NO_FILE, text, host=host)
+        with suppress(OSError):
+            os.listdir(place)
+        time.sleep(LOOK_S)
+
+
+def _end_with(asked: IO[bytes]) -> None:
+    """End the process, and what it has started, when who has started it does."""
+    asked.read()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(STATUS_OF_SIGNALS)
+
+
+def main() -> None:
+    """Work on the sweep in a folder until all of its points have ended."""
+    collect_seldom()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what else is printed to stdout goes to stderr
+    asked = os.fdopen(os.dup(0), "rb")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # what a run starts finds nothing to read
+    threading.Thread(target=_end_with, args=(asked,), daemon=True).start()
+    place, flags = Path(sys.argv[1]), sys.argv[2:]
+    stop = Stop()
+    code = 0
+    with on_signals(stop.ask):
+        try:
+            _check_shared(place)
+            cache, keep_going = "--no-cache" not in flags, "--keep-going" in flags
+            Joined(place, stop, cache=cache, keep_going=keep_going).work()
+        except (InputError, SimulationError, OSError) as error:
+            said = trouble_text(error) if isinstance(error, OSError) else str(error)
+            print(" ".join(said.split()), file=answers, flush=True)
+            code = CANNOT
+        except KeyboardInterrupt:
+            code = STATUS_OF_SIGNALS
+        sys.stderr.flush()
+        os._exit(code)  # libraries are not taken apart, which takes a second
+
+
+if __name__ == "__main__":
+    main()

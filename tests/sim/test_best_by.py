@@ -1,0 +1,237 @@
+"""`leomix compare --best-by`: the best by validation samples or by a column; what it refuses."""
+
+import json
+import runpy
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import leomix
+import scenarios
+from sim.sweep import compare, sweep
+from tests.kit import small
+from tests.kit.network import InputError
+from tests.kit.sweeps import HOME
+
+STEPS = [0.001, 0.05, 0.5]
+pytestmark = pytest.mark.process  # a sweep runs its points in processes
+METHODS = ["emsfl", "synchronous"]
+VALIDATED = {"learning.data.validation": 0.2}
+KEYS = {"learning.method": METHODS, "learning.step_size": STEPS}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tuned") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(small.SLOTS))
+    return path
+
+
+@pytest.fixture(scope="module")
+def swept(file, tmp_path_factory):
+    """Three step sizes of two methods with two seeds."""
+    out = tmp_path_factory.mktemp("tuned") / "out"
+    return sweep(file, KEYS, out, overrides=VALIDATED, replications=2)
+
+
+@pytest.fixture
+def short(file, tmp_path):
+    """A sweep of some keys, which trains for one cycle at most."""
+
+    def made(keys, **more):
+        more = {"stop.cycles": 1, **VALIDATED, **more}
+        return sweep(file, keys, tmp_path / "short", overrides=more).folder
+
+    return made
+
+
+def validated(folder, until_s=float("inf")):
+    """The pooled validation accuracy of a run at a time, by its table alone."""
+    rows = pd.read_parquet(folder / "metrics.parquet")
+    rows = rows[(rows.scope == "global") & (rows.time_s <= until_s)]
+    return rows.sort_values("time_s").validation_accuracy.iloc[-1]
+
+
+def means(swept, until_s=float("inf")):
+    """The mean over seeds by method and step size."""
+    rows = swept.rows.to_pandas()
+    rows["figure"] = [validated(folder, until_s) for folder in swept.folders]
+    return rows.groupby(["learning.method", "learning.step_size"]).figure.mean()
+
+
+def test_the_best_mean_on_validation_samples_is_chosen_for_each_method(swept):
+    found = compare(swept.folder, best_by="validation")
+    expected = means(swept)
+    for method in METHODS:
+        own = expected[method]
+        assert own.max() > own.min()  # else any choice would do
+        best = {"learning.method": method, "learning.step_size": own.idxmax()}
+        assert found.chosen[method] == best
+    for row in found.as_json()["tried"]:
+        assert row["mean"] == pytest.approx(expected[tuple(row["keys"].values())], abs=1e-12)
+        assert (row["name"], row["seeds"]) == (row["keys"]["learning.method"], 2)
+    ends = [line for line in found.notices() if "value that was tried" in line]
+    assert len(ends) == sum(keys["learning.step_size"] != 0.05 for keys in found.chosen.values())
+
+
+def test_runs_are_compared_at_one_time_and_not_where_each_has_ended(swept):
+    """After a third of the time, the same runs have another order than at their ends."""
+    end_s = 3600 * min(swept.rows["hours"].to_pylist())
+    found = compare(swept.folder, best_by="validation", at_days=end_s / 3 / 86400)
+    expected = means(swept, end_s / 3)
+    got = {tuple(one.keys.values()): one.known for one in found.tried}
+    assert {key: sum(both) / 2 for key, both in got.items()} == pytest.approx(dict(expected))
+    assert not expected.equals(means(swept))
+    with pytest.raises(InputError, match="a run that is compared ends after"):
+        compare(swept.folder, best_by="validation", at_days=2 * end_s / 86400)
+
+
+def test_the_chosen_keys_are_variants_and_overrides(swept, file, leomix, tmp_path):
+    path = tmp_path / "chosen.yaml"
+    done = leomix("compare", swept.folder, "--best-by", "validation", "-o", path, "--json")
+    assert done.status == 0, done
+    found = json.loads(done.out)
+    assert found["chosen"] == compare(swept.folder, best_by="validation").chosen
+    assert {frozenset(row) for row in found["tried"]} == {
+        frozenset({"name", "keys", "mean", "low", "high", "seeds"})
+    }
+    again = sweep(file, {}, tmp_path / "s", variants=path, overrides={"stop.cycles": 1})
+    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in again.points]
+    expected = [(keys["learning.method"], keys["learning.step_size"])
+                for keys in found["chosen"].values()]  # fmt: skip
+    assert [(one.method, one.step_size) for one in loaded] == expected
+    run = ["run", str(file), "--set", f"@{path}:synchronous", "--set", "stop.cycles=1", "--json"]
+    done = leomix(*run, "-o", tmp_path / "r")
+    assert (done.status, json.loads(done.out)["method"]) == (0, "synchronous")
+    told = leomix(*run[:2], "--set", f"@{path}")
+    assert told.status == 2 and "name one of emsfl, synchronous" in told.err
+
+
+def test_what_is_printed_has_no_figure_of_test_samples(swept, leomix):
+    out = leomix("compare", swept.folder, "--best-by", "validation").out
+    tests = swept.rows["accuracy_final"].to_pylist()
+    assert "highest validation accuracy after" in out and "final accuracy" not in out
+    shown = {word for word in out.split() if word.startswith("0.")}
+    assert shown and not shown & {f"{figure:.4g}" for figure in tests}
+
+
+def test_by_a_column_less_is_better_of_what_is_spent_and_test_samples_are_named(swept, leomix):
+    rows = swept.rows.to_pandas().groupby(["learning.method", "learning.step_size"])
+    for column, best in (("loss_final", "idxmin"), ("accuracy_final", "idxmax")):
+        found = compare(swept.folder, best_by=column)
+        for method in METHODS:
+            expected = getattr(rows[column].mean()[method], best)()
+            assert found.chosen[method]["learning.step_size"] == expected
+        assert any("is of test samples" in line for line in found.notices())
+    found = compare(swept.folder, best_by="uplink_bytes")
+    assert "emsfl step_size=0.001 ties with" in "\n".join(found.notices())  # the first of equals
+    assert {keys["learning.step_size"] for keys in found.chosen.values()} == {STEPS[0]}
+    done = leomix("compare", swept.folder, "--best-by", "uplink")
+    assert done.status == 2 and "must be validation, or one of" in done.err
+
+
+def test_a_combination_without_all_seeds_is_named_and_not_chosen(swept, tmp_path):
+    best = compare(swept.folder, best_by="validation").chosen["emsfl"]["learning.step_size"]
+    shutil.copytree(swept.folder, tmp_path / "copy")
+    path = tmp_path / "copy/sweep.parquet"
+    rows = pq.read_table(path).to_pandas()
+    gone = (rows["learning.method"] == "emsfl") & (rows["learning.step_size"] == best)
+    rows.loc[gone & (rows.replication == 1), ["status", "error"]] = "failed", "a trial"
+    table = pq.read_table(path)
+    for name in ("status", "error"):
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.schema.field(name), [rows[name].to_list()])
+    pq.write_table(table, path)
+    found = compare(tmp_path / "copy", best_by="validation")
+    assert found.chosen["emsfl"]["learning.step_size"] != best
+    [line] = [line for line in found.notices() if "cannot be chosen" in line]
+    assert line.startswith(f"emsfl step_size={best:g}: has no validation accuracy with seed ")
+
+
+def test_chosen_mappings_are_written_as_a_sweep_reads_them(file, short, tmp_path):
+    """Both methods choose the same one: YAML would refer to it by an anchor, which is refused."""
+    rounds = [{"per_contact": 2, "per_gap_max": 2}]
+    found = compare(short({"learning.method": METHODS, "learning.rounds": rounds}),
+                    best_by="validation")  # fmt: skip
+    found.write(tmp_path / "chosen.yaml")
+    more = {**VALIDATED, "stop.cycles": 1}
+    again = sweep(file, {}, tmp_path / "s", variants=tmp_path / "chosen.yaml", overrides=more)
+    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in again.points]
+    assert [(one.method, one.rounds.per_contact) for one in loaded] == [(m, 2) for m in METHODS]
+
+
+def test_without_methods_and_variants_it_chooses_among_all(short):
+    found = leomix.compare(short({"learning.step_size": [0.05, 0.5]}), best_by="validation")
+    assert list(found.chosen) == ["all"] and list(found.chosen["all"]) == ["learning.step_size"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "more", "line"),
+    [
+        ({"learning.step_size": [0.1]}, {"learning.data.validation": 0.0}, "no validation samples"),
+        ({"learning.data.own_domain_fraction": [0.5, 1]}, {}, "decides what is learnt from"),
+        ({"seed": [1, 2]}, {}, "use --replications"),
+        ({"learning.step_size": [0.1]}, {"learning.train": False}, "no combination has a valid"),
+    ],
+)
+def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line):
+    done = leomix("compare", short(keys, **more), "--best-by", "validation")
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, ""), done
+    assert line in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--best-by", "validation", "--at", "0"], "above 0 days"),
+        (["--best-by", "hours", "--at", "1"], "goes with --best-by validation"),
+        (["--at", "1"], "goes with --best-by"),
+        (["-o", "chosen.yaml"], "goes with --best-by"),
+        (["--best-by", "validation", "--deadline", "1"], "use --at"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(swept, leomix, options, line):
+    done = leomix("compare", swept.folder, *options)
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert line in done.err
+    run = swept.folders[0]
+    assert "takes the folder of one sweep" in leomix("compare", run, "--best-by", "hours").err
+
+
+def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path):
+    with pytest.raises(InputError, match="is a Scenario; give its name or path, and what you"):
+        sweep(scenarios.load(file), {"learning.step_size": STEPS}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tuning_is_answered_by_what_there_is_now(leomix):
+    done = leomix("tune", "quickstart", "-p", "learning.step_size=0.1,0.2")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "compare SWEEP --best-by validation" in done.err
+    with pytest.raises(AttributeError, match="best_by='validation'"):
+        sys.modules["leomix"].tune  # noqa: B018
+
+
+def test_the_example_gives_optuna_what_each_run_has_on_validation_samples(
+    file, tmp_path, monkeypatch
+):
+    """A stand-in for Optuna tries two step sizes."""
+    study = SimpleNamespace(best_params={}, best_value=None, values=[])
+
+    def optimize(objective, n_trials):
+        for number in range(n_trials):
+            trial = SimpleNamespace(number=number, suggest_int=lambda *_: 1)
+            trial.suggest_float = lambda *_, log, step=STEPS[number]: step
+            study.values.append(objective(trial))
+
+    study.optimize = optimize
+    optuna = SimpleNamespace(create_study=lambda direction: study, Trial=None)
+    monkeypatch.setitem(sys.modules, "optuna", optuna)
+    monkeypatch.setattr(sys, "argv", ["optuna_study.py", str(file), "2", str(tmp_path)])
+    runpy.run_path(str(HOME / "examples/optuna_study.py"), run_name="__main__")
+    assert study.values == [validated(tmp_path / "0"), validated(tmp_path / "1")]

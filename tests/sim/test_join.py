@@ -1,0 +1,210 @@
+"""Processes that join a sweep: each point is run once, whoever dies or is stopped meanwhile."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from sim.sweep import read_sweep
+from tests.kit.processes import wait_until
+from tests.kit.sweep_place import Place
+from tests.kit.sweeps import Claims, claims
+
+POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
+JOIN = [sys.executable, "-m", "sim.sweep.join"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The rows of one process."""
+    place = Place(tmp_path_factory.mktemp("alone"))
+    done = place.sweep(*POINTS)
+    assert done.returncode == 0, done.stderr
+    return place.rows()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of claims and points, and a lease of a tenth of a second."""
+    for name in ("claims", "points"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def another(folder, monkeypatch):
+    """The claims as a process of another machine makes them."""
+    elsewhere = {"host": "elsewhere", "boot": "another", "space": ""}
+    monkeypatch.setattr(claims, "_system", lambda: elsewhere)
+    return Claims(folder)
+
+
+# -- claims
+
+
+def test_of_those_who_want_a_point_one_gets_it(folder):
+    mine, other = Claims(folder), Claims(folder)
+    assert mine.take("a", 1) and other.take("a", 1) is None
+    assert other.look()["a"].state == "running" and not other.is_dead(other.look()["a"])
+
+
+def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    owner = another(folder, monkeypatch)
+    claim = owner.take("a", 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.05)
+    waiter = Claims(folder)
+    with owner.renewed(claim) as lost:
+        for _ in range(8):
+            assert not waiter.is_dead(waiter.look()["a"])
+            time.sleep(0.1)
+        assert not lost.is_set()
+    assert not waiter.is_dead(waiter.look()["a"])  # from now on nothing is renewed
+    wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
+    assert waiter.take("a", 2) and owner.is_lost(claim)
+
+
+def test_who_comes_back_drops_its_result(folder, monkeypatch):
+    owner = another(folder, monkeypatch)
+    first = owner.take("a", 1)
+    checkpoint = owner.scratch(first) / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "journal.json").write_text("saved")
+    monkeypatch.undo()
+    waiter = Claims(folder)
+    second = waiter.take("a", 2)
+    waiter.inherit(second)
+    copied = waiter.scratch(second) / "checkpoint" / "journal.json"
+    assert copied.read_text() == "saved" and checkpoint.exists()  # it may go on
+    assert waiter.publish(second) and not checkpoint.exists()
+    owner.scratch(first).mkdir()
+    (owner.scratch(first) / "manifest.json").write_text("late")
+    assert not owner.publish(first) and not owner.scratch(first).exists()
+    assert (folder / "points" / "a" / "checkpoint").exists()
+
+
+def test_half_a_claim_is_one_whose_lease_will_tell(folder):
+    for number, text in enumerate(
+        ("", "{", "[]", '{"state": "ended"}', '{"state": 3, "owner": 1}')
+    ):
+        (folder / "claims" / f"{number}.1").write_text(text)
+    (folder / "claims" / ".5.1.part").write_text("")
+    (folder / "claims" / "notes").write_text("")
+    assert {claim.state for claim in Claims(folder).look().values()} == {"running"}
+    assert len(Claims(folder).look()) == 5
+
+
+# -- processes
+
+
+@pytest.mark.process
+def test_processes_that_join_share_the_points_and_all_write_the_same_rows(place, alone):
+    running = [place.start(*POINTS, "--join") for _ in range(3)]
+    for one in running:
+        _, errors = one.communicate(timeout=200)
+        assert (one.returncode, errors) == (0, "")
+    assert place.rows() == alone
+    assert sorted(place.runs()) == sorted(f"{s}-{n}" for s in (3, 4) for n in (1, 2, 3, 4))
+    assert len(list((place.folder / "out" / "points").iterdir())) == 8
+    other = place.sweep("-p", "stop.cycles=7,8", "-o", "out", "--join")
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "holds another sweep" in other.stderr
+
+
+@pytest.mark.process
+def test_who_joins_does_not_try_again_what_has_failed_and_resume_does(place):
+    place.mark("3-2-fail")
+    keys = ["-p", "stop.cycles=1,2", "-o", "out", "--quiet", "--keep-going"]
+    for _ in range(2):
+        assert place.sweep(*keys, "--join").returncode == 3
+    assert Counter(place.runs()) == {"3-1": 1, "3-2": 2}
+    (place.folder / "3-2-fail").unlink()
+    assert place.sweep(*keys, "--resume").returncode == 0
+    assert place.statuses() == ["complete"] * 2
+
+
+@pytest.mark.process
+def test_a_process_of_another_source_or_that_sees_no_folder_is_one_line(place):
+    assert place.sweep(*POINTS).returncode == 0
+    about = place.folder / "out" / "sweep.json"
+    said = json.loads(about.read_text())
+    said["made_with"]["leomix's source"] = "01234567"
+    about.write_text(json.dumps(said))
+    for name, words in (("out", "leomix's source 01234567 -> "), ("no/out", "share the file")):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen([*JOIN, str(place.folder / name)], **pipes) as process:
+            said = process.stdout.read()
+        assert (process.returncode, said.count("\n")) == (2, 1), said
+        assert words in said
+
+
+@pytest.mark.process
+def test_wall_time_that_is_over_leaves_the_points_to_others(place, alone):
+    place.mark("slow")
+    done = place.start(*POINTS, "--join", "--max-wall", "8")
+    _, errors = done.communicate(timeout=100)
+    assert (done.returncode, "wall time is over" in errors) == (3, True)
+    (place.folder / "slow").unlink()
+    assert place.sweep(*POINTS, "--join").returncode == 0
+    assert place.rows() == alone
+
+
+EXAM = """
+import sys
+from sim.sweep import claims
+from sim.sweep.join import main
+
+claims.LEASE_S = 8.0
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_sixteen_processes_of_which_three_are_killed_and_one_is_stopped(place, tmp_path):
+    """Forty points of uneven length: each has one row and one run, as of one process."""
+    asked = ["-p", "stop.cycles=2:21:1", "--replications", 2, "-o", "out", "--quiet"]
+    one = Place(tmp_path / "one")
+    assert one.sweep(*asked).returncode == 0
+    place.mark("slow")
+    for name in ("points", "claims"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    shutil.copy(tmp_path / "one" / "out" / "sweep.json", tmp_path / "out")
+    began = time.monotonic()
+    line = [sys.executable, "-c", EXAM, str(tmp_path / "out")]
+    crew = [
+        subprocess.Popen(line, cwd=tmp_path, stdin=subprocess.PIPE, start_new_session=True)
+        for _ in range(16)
+    ]
+    wait_until(lambda: len(place.runs()) >= 18, "points are run", 300.0)
+    held = Claims(tmp_path / "out").look().values()
+    at_work = [claim.owner["pid"] for claim in held if claim.state == "running"]
+    *killed, stopped = at_work[:4]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    os.kill(stopped, signal.SIGSTOP)
+    own = [claim for claim in held if claim.owner["pid"] == stopped and claim.state == "running"]
+    again = [tmp_path / "out" / "claims" / f"{one.digest}.{one.number + 1}" for one in own]
+    wait_until(lambda: all(path.exists() for path in again), "its lease has run out", 120.0)
+    os.kill(stopped, signal.SIGCONT)
+    codes = [process.wait(300) for process in crew]
+    print(f"wall {time.monotonic() - began:.1f} s")
+    assert Counter(codes) == {0: 13, -signal.SIGKILL: 3}
+    assert place.sweep(*asked, "--join").returncode == 0
+    assert place.rows() == one.rows()
+    assert read_sweep(tmp_path / "out").sha256 == read_sweep(tmp_path / "one" / "out").sha256
+    points = list((tmp_path / "out" / "points").iterdir())
+    assert len(points) == 40 and not any(path.name.startswith(".") for path in points)
