@@ -88,12 +88,12 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	$(BIN)/python docs/studies/growth.py
 	$(BIN)/python docs/studies/cycles.py paper-exp1-small 5 0.02 0.1 0.5
 	$(BIN)/python docs/studies/idle.py paper-slots 5
-	$(BIN)/python docs/studies/heterogeneity.py 5
+	$(BIN)/python docs/studies/heterogeneity.py 10 runs/heterogeneity
 	$(BIN)/python docs/studies/theory.py 10
 	$(BIN)/python docs/studies/theory.py 10 1
 	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
-	$(BIN)/python docs/studies/resplit.py 5
+	$(BIN)/python docs/studies/resplit.py 10 runs/resplit
 	$(BIN)/python docs/studies/realistic_link.py
 	$(BIN)/python docs/studies/gain.py 5 docs/annex/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/annex/cycles_a_day.svg

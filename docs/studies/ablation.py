@@ -4,10 +4,13 @@
 
 Each row adds one thing to the row above it, and is compared with it seed by seed: in slots
 (paper-slots) and on an orbit (quickstart-8b), where all data of a cluster are its own, and where
-0.7 of them are. From the second row on, a device may train four rounds per visit, as EMS-FL's
-devices do in a contact and the gap before it. On the orbit, one more row has nine rounds in each
-contact and nothing else of EMS-FL: about as many gradient steps as EMS-FL takes. All rows have the
-step size of the scenario. Seeds are 1 and following; runs that are in the folder are not run again.
+0.7 of them are; there, the threshold and the period by which EMS-FL draws its experts are chosen by
+validation accuracy, and one more row has no draw, unless that is the chosen one: each cluster
+trains the expert of its own data. From the second row on, a device may train four rounds per visit,
+as EMS-FL's devices do in a contact and the gap before it. On the orbit, one more row has nine
+rounds in each contact and nothing else of EMS-FL: about as many gradient steps as EMS-FL takes. All
+rows have the step size of the scenario. Seeds are 1 and following, of what is chosen 101 and
+following; runs that are in the folder are not run again.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from batch import ONE_DRAW
 from by_seed import (
+    HOME,
+    OWN_EACH,
     SHARE,
     Keys,
     Measure,
@@ -29,10 +33,12 @@ from by_seed import (
     average_until,
     compared,
     cycles_to,
+    draw_of,
     measured,
     print_means,
     reached,
     summary,
+    with_draws,
 )
 
 TARGET = 0.85
@@ -46,7 +52,7 @@ UNBUFFERED = {
     "learning.options.staleness": "constant",
 }
 PER_VISIT = 4
-EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1, **ONE_DRAW}
+EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1}
 LADDER: Mapping[str, Keys] = {
     "synchronous, as in the paper": {**SYNCHRONOUS, CONTACT: 1},
     "+ 4 rounds per visit": {**SYNCHRONOUS, CONTACT: PER_VISIT},
@@ -55,6 +61,8 @@ LADDER: Mapping[str, Keys] = {
     "+ own experts only (emsfl)": {"learning.method": "emsfl", **EMSFL},
     "+ mask (emsfl-enhanced)": {"learning.method": "emsfl-enhanced", **EMSFL},
 }
+DRAWN = ("+ own experts only (emsfl)", "+ mask (emsfl-enhanced)")
+EACH = "own expert each"
 EQUAL = "synchronous, 9 per contact"
 EQUAL_STEPS: Mapping[str, Keys] = {EQUAL: {**SYNCHRONOUS, CONTACT: 9}}
 
@@ -111,35 +119,56 @@ def main(seeds: str = "10", folder: str = "runs/ablation", jobs: str = "2") -> N
                 "learning.data.own_domain_fraction": share,
                 "learning.evaluate_every_hours": place.every_h,
             }
+            out = Path(folder) / f"{place.scenario}-{share:g}"
+            title = f"{place.scenario}, own data {share:g}"
+            rows = place.rows
+            if share < 1:
+                drawn = with_draws(
+                    place.scenario,
+                    {name: rows[name] for name in DRAWN},
+                    out=out.with_name(f"{out.name}-drawn"),
+                    fixed=fixed,
+                    at_days=None,
+                    jobs=int(jobs),
+                )
+                each = {**rows[DRAWN[-1]], **OWN_EACH}
+                rows = {**rows, **drawn}
+                if each != drawn[DRAWN[-1]]:
+                    rows[EACH] = each
+                title += "; threshold and cycles between splits: "
+                title += "; ".join(draw_of(keys) for keys in drawn.values())
             table = measured(
                 place.scenario,
-                place.rows,
-                (CYCLES, *place.tested, *place.costs),
-                out=Path(folder) / f"{place.scenario}-{share:g}",
+                rows,
+                (CYCLES, *place.tested, *place.costs, HOME),
+                out=out,
                 fixed=fixed,
                 seeds=int(seeds),
                 jobs=int(jobs),
             )
-            title = f"{place.scenario}, own data {share:g}"
             found.append((title, place, table, steps_of(place, table)))
     cells, count = compared([step for *_, steps in found for step in steps])
     left = iter(cells)
     print(f"seeds 1 to {seeds}; means with 95 % intervals, of hours the geometric mean;")
-    print(f"p is corrected for all {count} tests below (Holm), the intervals are not")
+    print(
+        f"p is corrected for all {count} tests below (Holm); intervals and ranks (Wilcoxon) are not"
+    )
     for title, place, table, steps in found:
         print(f"\n{title}\n")
-        print_means(table, (CYCLES, *place.tested), 32, 22)
+        print_means(table, (CYCLES, *place.tested, HOME), 32, 22)
         print()
         print_means(table, place.costs, 32, 28)
         print("\n" + "against the row above".ljust(46), end="")
-        print("".join(f"{measure.head:>42}" for measure in place.tested))
+        print("".join(f"{measure.head:>47}" for measure in place.tested))
         for step in steps:
-            print(f"{_name(step):<46}" + "".join(f"{cell:>42}" for cell in next(left)))
+            print(f"{_name(step):<46}" + "".join(f"{cell:>47}" for cell in next(left)))
 
 
 def steps_of(place: Place, table: Table) -> list[Step]:
-    """Return each row of the ladder against the one above it, and EMS-FL at equal steps."""
+    """Return each row of the ladder against the one above it, and two more pairs."""
     steps = [Step(table, name, above, place.tested) for above, name in pairwise(LADDER)]
+    if EACH in table:
+        steps.append(Step(table, EACH, DRAWN[-1], place.tested))
     if EQUAL in table:
         steps.append(Step(table, list(LADDER)[-1], EQUAL, place.tested))
     return steps

@@ -2,7 +2,8 @@
 
 The studies that use it run a sweep of variants over seeds, and read all from its run folders.
 Times to a target are given as geometric means, and compared by their ratio; all other figures are
-given as means, and compared by their difference. Intervals are Student's, of 95 %.
+given as means, and compared by their difference. Intervals are Student's, of 95 %. Times are
+multiples of a cycle or of an hour, so that ranks are tested beside them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,18 @@ Keys = Mapping[str, Any]
 NO_LESS = Bounds(least=0.0)
 SHARE = Bounds(0.0, 1.0)
 
+THRESHOLD, PERIOD = "learning.options.threshold", "learning.options.resplit_cycles"
+DRAWS: Mapping[str, Sequence[float]] = {THRESHOLD: (0.5, 0.3, 0.2, 0.1), PERIOD: (0, 1, 4)}
+"""How EMS-FL may draw its experts: what is chosen for it after step size and rounds.
+
+Of draws that do the same the first is chosen, which leaves least to chance.
+"""
+OWN_EACH: Keys = {THRESHOLD: 0.5, PERIOD: 0}
+"""Each cluster has the expert of its own data, where the gate gives that more than half."""
+TUNED_ON, TUNING_SEEDS = 101, 5
+"""The first of the seeds that settings are chosen with, and how many; results are of 1 and on."""
+APART: Keys = {"seed": TUNED_ON, "learning.data.validation": 0.2}
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -45,8 +58,10 @@ class Measure:
     ratios: bool = False
 
     def cell(self, values: Sequence[float]) -> str:
-        """Show the mean of one value per seed with its interval, or how many seeds have a value."""
+        """Show the mean of a value per seed with its interval, or of how many seeds it is known."""
         known = [value for value in values if math.isfinite(value)]
+        if all(map(math.isnan, values)):
+            return "-"
         if len(known) < len(values):
             return f"{len(known)} of {len(values)}"
         centre, ends = _geometric(values) if self.ratios else _arithmetic(values, self.bounds)
@@ -55,6 +70,14 @@ class Measure:
             return shown
         low, high = map(self.form.format, ends)
         return f"{shown} [{low}, {high}]"
+
+
+class Seeds(Measure):
+    """How many seeds something is true of: 1 where it is, nan where nobody can tell."""
+
+    def cell(self, values: Sequence[float]) -> str:
+        """Show the count."""
+        return "-" if any(map(math.isnan, values)) else f"{sum(values):.0f} of {len(values)}"
 
 
 Ends = tuple[float, float] | None
@@ -129,6 +152,19 @@ def average_until(days: float) -> Callable[[Any], float]:
     return of
 
 
+def at_home(run: Any) -> float:
+    """Return 1 where each split of a run gave every expert to the cluster that uses it most."""
+    rows = run.assignments
+    if not len(rows):
+        return math.nan
+    split = [rows.time_s, rows.expert]
+    most = rows.relevance >= rows.groupby(["time_s", "expert"]).relevance.transform("max") - 1e-9
+    return float((most & rows.assigned).groupby(split).any().all())
+
+
+HOME = Seeds("always at home", at_home, "")
+
+
 def summary(key: str, unit: float = 1.0) -> Callable[[Any], float]:
     """Return a figure of the summary of a run."""
     return lambda run: run.summary[key] / unit
@@ -163,6 +199,37 @@ def swept(
     )
     for row in done.rows.to_pylist():
         yield row["variant"], row["seed"], leomix.load(done.folder / row["folder"])
+
+
+def with_draws(
+    scenario: str,
+    variants: Mapping[str, Keys],
+    *,
+    out: Path,
+    fixed: Keys,
+    at_days: float | None,
+    jobs: int,
+) -> dict[str, dict[str, Any]]:
+    """Return each variant with the draw that does best on validation samples, by the mean."""
+    ends = {} if at_days is None else {"stop.days": at_days}
+    swept = leomix.sweep(
+        scenario,
+        DRAWS,
+        out=out,
+        overrides={**fixed, **APART, **ends},
+        variants=variants,
+        replications=TUNING_SEEDS,
+        jobs=jobs,
+        resume=out.exists(),
+        keep_going=True,
+    )
+    choice = leomix.compare(swept.folder, best_by="validation", at_days=at_days)
+    return {name: dict(keys) for name, keys in choice.chosen.items()}
+
+
+def draw_of(keys: Keys) -> str:
+    """Show threshold and period."""
+    return f"{keys[THRESHOLD]:g}, {keys[PERIOD] or 'once'}"
 
 
 def measured(
@@ -247,5 +314,6 @@ def _effect(measure: Measure, test: Mapping[str, Any], p: float | None) -> str:
     if p is None:
         same = math.isclose(test["min"], test["max"], abs_tol=1e-12) and test["max"] == 0.0
         return f"{centre} same" if same else f"{centre} [{low}, {high}]"
-    shown = "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-    return f"{centre} [{low}, {high}] {shown}{'' if p < SIGNIFICANT else ' noise'}"
+    every = [p, test["wilcoxon_p"]] if measure.ratios and test["wilcoxon_p"] is not None else [p]
+    shown = ", ranks ".join("p < 0.001" if one < 0.001 else f"p {one:.3f}" for one in every)
+    return f"{centre} [{low}, {high}] {shown}{'' if max(every) < SIGNIFICANT else ' noise'}"
