@@ -58,7 +58,7 @@ def in_one_process(folder, lines):
 
 COMMANDS = """
 list; list --schema; reproduce; contacts quickstart; link quickstart; validate s.yaml
-validate s.yaml; sweep s.yaml -p seed=1 --dry-run; run s.yaml -o run --quiet
+sweep s.yaml -p seed=1 --dry-run; run s.yaml -o run --quiet
 run timed.yaml -o timed --quiet
 compare run timed; report run
 show run --json; show run
