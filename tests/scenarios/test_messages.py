@@ -17,7 +17,8 @@ from tests.kit.every_source import CIRCULAR
 from tests.kit.learning import METHODS
 from tests.kit.link_cells import WINDOWS
 
-GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden_messages.yaml").read_text())
+ROOT = Path(__file__).parents[2]
+GOLDEN = yaml.safe_load((ROOT / "tests" / "golden_messages.yaml").read_text())
 OF_FILES = [
     (command, file, *row)
     for command, files in GOLDEN["files"].items()
@@ -141,6 +142,20 @@ REMOVED = [
 def test_what_scenarios_no_longer_have_is_told_with_what_to_write_instead(key, value, instead):
     with pytest.raises(ValueError, match=rf"{key}.*is gone; {instead}$"):
         scenarios.load("quickstart", {key: value})
+
+
+KEYS, BEFORE = (
+    {line.partition(":")[0] for line in Path(ROOT, name).read_text().splitlines()}
+    for name in ("docs/surfaces/scenario-keys.txt", "tests/scenarios/keys_before.txt")
+)
+"""Keys of today, and those of the last version in which everything grew."""
+
+
+@pytest.mark.parametrize("key", sorted(BEFORE - KEYS))
+def test_every_key_of_before_is_one_still_or_is_told(key):
+    with pytest.raises(ValueError, match=r"is gone; (write|for|leave it out)") as refusal:
+        scenarios.load("flystack", {key.replace("[]", ".0"): 1})
+    assert key.replace("[]", ".0") in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
