@@ -13,6 +13,7 @@ It works in a folder of its own, ``points/.DIGEST.N``; a point is complete by on
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -229,11 +230,13 @@ class Claims:
 
     def publish(self, claim: Claim) -> bool:
         """Make what was done that of the point; False if another process was first."""
-        scratch = self.scratch(claim)
+        scratch, ready = self.scratch(claim), self.place / POINTS / claim.digest
         try:
             if scratch.is_dir():
-                scratch.rename(self.place / POINTS / claim.digest)
+                scratch.rename(ready)
         except OSError:
+            if not ready.is_dir():
+                raise  # of the disk: what was done is still there
             self.drop(claim)
             return False
         # What earlier owners have left; one that was stopped, and goes on, finds nothing there.
@@ -247,8 +250,15 @@ class Claims:
         shutil.rmtree(self.scratch(claim), ignore_errors=True)
 
 
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What the system says of a hard link where the file system has none, as on some shared folders."""
+
+
 def link_new(path: Path, text: str) -> bool:
-    """Write a file that is not there yet, whole or not at all; False if it is there."""
+    """Write a file that is not there yet, whole or not at all; False if it is there.
+
+    Where there are no hard links it may be seen before it is whole.
+    """
     part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     try:
@@ -256,6 +266,14 @@ def link_new(path: Path, text: str) -> bool:
     except FileExistsError:
         # Of NFS the answer to a link that was made may be lost, and the second try then fails.
         return part.stat().st_nlink == 2
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
     finally:
         part.unlink()
     return True
