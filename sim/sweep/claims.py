@@ -95,7 +95,7 @@ class Claims:
     """The claims of all processes on the points of the sweep in a folder, as this one sees them."""
 
     place: Path
-    _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, int, float, float]] = field(default_factory=dict)
     _ended: dict[str, Claim] = field(default_factory=dict)
 
     @property
@@ -147,11 +147,12 @@ class Claims:
         if claim.is_of_the_dead:
             return True
         now = time.monotonic()
-        before = self._seen.get(claim.digest)
-        if before is None or before[:2] != (claim.number, claim.beat):
-            self._seen[claim.digest] = claim.number, claim.beat, now
-            return False
-        return now - before[2] > LEASE_S
+        number, beat, since, looked = self._seen.get(claim.digest, (0, 0, now, now))
+        # Who looks may have been stopped, and all others with it: that time was nobody's silence.
+        if (number, beat) != (claim.number, claim.beat) or now - looked > LEASE_S / 2:
+            since = now
+        self._seen[claim.digest] = claim.number, claim.beat, since, now
+        return now - since > LEASE_S
 
     def take(
         self,

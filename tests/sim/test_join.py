@@ -81,6 +81,18 @@ def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
     assert waiter.take("a", 2) and owner.is_lost(claim)
 
 
+def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeypatch):
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    another(folder, monkeypatch).take("a", 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    waiter = Claims(folder)
+    assert not waiter.is_dead(waiter.look()["a"])
+    time.sleep(0.4)  # of all processes none has worked, as where a job is suspended
+    assert not waiter.is_dead(waiter.look()["a"])
+    wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
+
+
 def test_who_comes_back_drops_its_result(folder, monkeypatch):
     owner = another(folder, monkeypatch)
     first = owner.take("a", 1)
