@@ -165,21 +165,34 @@ def _write(file: Path, about: Mapping[str, Any], journal: Journal, **more: Any) 
 
 
 def hand_over(folder: Path, to: Mapping[str, Any]) -> None:
-    """Give what the run in a folder has kept, else what it saved last, to one with a later stop."""
+    """Give what the run in a folder has kept, else what it saved last, to one with a later stop.
+
+    Where it has neither, the folder is marked as that of the other one. Raises InputError, and
+    leaves all as it is, where what it has kept is broken.
+    """
     kept, saved = folder / EXTENSION, folder / CHECKPOINT
     source = kept if (kept / JOURNAL).exists() else saved
-    if (source / JOURNAL).exists():
-        journal, _, checksums = read_journal(source / JOURNAL)
-        _write(source / JOURNAL, {**to, "values": checksums}, journal, is_handed_over=True)
+    if not (source / JOURNAL).exists():
+        Checkpoint(folder, to).begin(Journal())
+        return
+    journal, _, checksums = read_journal(source / JOURNAL)
+    with _usable(source):
+        FolderStore(source / VALUES, checksums).check()
+        check_replies(source / REPLIES)
+    _write(source / JOURNAL, {**to, "values": checksums}, journal, is_handed_over=True)
     if source is kept:
         shutil.rmtree(saved, ignore_errors=True)
         kept.rename(saved)
 
 
 def run_of(folder: Path) -> dict[str, Any]:
-    """Return which run the checkpoint in a folder is of; empty if there is none."""
-    file = folder / CHECKPOINT / JOURNAL
-    return read_journal(file)[1] if file.exists() else {}
+    """Return which run the checkpoint in a folder is of; empty if there is none.
+
+    A process that was killed while it handed over may have left what was kept alone.
+    """
+    files = (folder / name / JOURNAL for name in (CHECKPOINT, EXTENSION))
+    file = next(filter(Path.exists, files), None)
+    return {} if file is None else read_journal(file)[1]
 
 
 def has_saved(folder: Path) -> bool:

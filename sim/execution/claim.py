@@ -38,7 +38,7 @@ def check_place(place: Path, *, resume: bool) -> None:
             "is not empty",
             Other(said="name another folder, or go on with its run by --resume"),
         )
-    if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
+    if not any((place / name).exists() for name in (MANIFEST, *CHECKPOINTS)):
         raise InputError.of_option(
             f"-o {from_here(place)}",
             Code.NO_FILE,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
-from sim.execution.folder import MANIFEST
+from sim.execution.folder import MANIFEST, POINTS, is_sweep
 from sim.execution.identity import NamedBuild
 from sim.execution.result import stored
 from sim.facts.status import COMPLETE
@@ -31,6 +31,7 @@ def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> b
     of = run_of(place) if before is None else before
     if not is_of_another_stop(of, named):
         return False
+    _check_no_point(place)
     _check_later(place, _stop_of(of), named.stop)
     _check_not_tuned(place, named)
     if before is not None and before["status"] == COMPLETE:
@@ -50,6 +51,16 @@ def is_of_another_stop(of: Mapping[str, Any], named: NamedBuild) -> bool:
 def _stop_of(of: Mapping[str, Any]) -> dict[str, Any]:
     stop: dict[str, Any] = of["stop"] if "stop" in of else of["scenario"]["stop"]
     return stop
+
+
+def _check_no_point(place: Path) -> None:
+    if place.parent.name == POINTS and is_sweep(place.parent.parent):
+        raise InputError.of_file(
+            from_here(place),
+            Code.WRONG_FILE,
+            "is a point of a sweep, whose rows would not be those of its points",
+            Other(said="name another folder, or sweep with the later stop"),
+        )
 
 
 def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -79,9 +90,12 @@ def _check_not_tuned(place: Path, named: NamedBuild) -> None:
 
 
 def _check_not_enough(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    was = before["scenario"]["stop"]
     wanted = now["accuracy"]
-    if wanted is None or wanted != before["scenario"]["stop"]["accuracy"]:
+    if wanted is None or wanted != was["accuracy"]:
         return
+    if was["days"] is not None and before["simulated_s"] >= was["days"] * 86400.0:
+        return  # what its model came to when time was over did not end it
     run = stored(place, dict(before))
     *_, last = run.evaluations
     found = last.validation if run.scenario.learning.data.validation else last.accuracy

@@ -54,7 +54,7 @@ from sim.execution.run_cache import RunCache
 from sim.execution.warnings import warnings_of
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.files import from_here
+from sim.files import from_here, trouble_text
 from sim.process.garbage import collected_seldom
 from sim.trace.recorder import Trace
 from statements import Code, Other, Statement
@@ -138,6 +138,8 @@ def run_build(
                 saved = one.checkpoint
                 if saved is None or not (saved.is_handed_over and one.replays):
                     raise
+                if isinstance(error.__cause__, OSError) or failure_code(error) == Code.NO_MEMORY:
+                    raise  # that is no other way, and what was kept is still of use
                 saved.remove()
                 raise extension.GoesAnotherWay from error
 
@@ -382,9 +384,13 @@ class Run(Observer):
             return
         if self._event < self.simulation.journal.event:
             return  # what is replayed has been kept, or the run is cut behind it
-        with claim.as_run_failure(self.place):
+        try:
             kept.take_replies(saved)
             self._save_to(kept)
+        except OSError as error:  # the run itself can do without
+            LOG.warning("nothing is kept to extend the run from: %s", trouble_text(error))
+            kept.remove()
+            self._kept = None
 
     def _save(self) -> None:
         """Save where there is anything that need not be done again: timing is only replayed."""

@@ -13,6 +13,7 @@ It works in a folder of its own, ``points/.DIGEST.N``; a point is complete by on
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -94,7 +95,7 @@ class Claims:
     """The claims of all processes on the points of the sweep in a folder, as this one sees them."""
 
     place: Path
-    _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, int, float, float]] = field(default_factory=dict)
     _ended: dict[str, Claim] = field(default_factory=dict)
 
     @property
@@ -146,11 +147,12 @@ class Claims:
         if claim.is_of_the_dead:
             return True
         now = time.monotonic()
-        before = self._seen.get(claim.digest)
-        if before is None or before[:2] != (claim.number, claim.beat):
-            self._seen[claim.digest] = claim.number, claim.beat, now
-            return False
-        return now - before[2] > LEASE_S
+        number, beat, since, looked = self._seen.get(claim.digest, (0, 0, now, now))
+        # Who looks may have been stopped, and all others with it: that time was nobody's silence.
+        if (number, beat) != (claim.number, claim.beat) or now - looked > LEASE_S / 2:
+            since = now
+        self._seen[claim.digest] = claim.number, claim.beat, since, now
+        return now - since > LEASE_S
 
     def take(
         self,
@@ -229,11 +231,13 @@ class Claims:
 
     def publish(self, claim: Claim) -> bool:
         """Make what was done that of the point; False if another process was first."""
-        scratch = self.scratch(claim)
+        scratch, ready = self.scratch(claim), self.place / POINTS / claim.digest
         try:
             if scratch.is_dir():
-                scratch.rename(self.place / POINTS / claim.digest)
+                scratch.rename(ready)
         except OSError:
+            if not ready.is_dir():
+                raise  # of the disk: what was done is still there
             self.drop(claim)
             return False
         # What earlier owners have left; one that was stopped, and goes on, finds nothing there.
@@ -247,8 +251,15 @@ class Claims:
         shutil.rmtree(self.scratch(claim), ignore_errors=True)
 
 
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What the system says of a hard link where the file system has none, as on some shared folders."""
+
+
 def link_new(path: Path, text: str) -> bool:
-    """Write a file that is not there yet, whole or not at all; False if it is there."""
+    """Write a file that is not there yet, whole or not at all; False if it is there.
+
+    Where there are no hard links it may be seen before it is whole.
+    """
     part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     try:
@@ -256,6 +267,14 @@ def link_new(path: Path, text: str) -> bool:
     except FileExistsError:
         # Of NFS the answer to a link that was made may be lost, and the second try then fails.
         return part.stat().st_nlink == 2
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
     finally:
         part.unlink()
     return True

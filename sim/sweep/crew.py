@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -56,17 +56,20 @@ class Crew:
     def _started(self, device: str | None) -> subprocess.Popen[str]:
         return started(self._place, self._flags, device)
 
-    def goes_on(self, claimed: int) -> bool:
+    def goes_on(self, claimed: Callable[[], int]) -> bool:
         """Whether any of them works; ``claimed`` counts the claims that were made until now."""
         for number, process in enumerate(self._running):
             code = process.poll()
             if code in (None, 0, CANNOT) or self.is_stopped:
                 continue
             # One that dies again and again without having taken a point would do so for ever.
-            self._barren = self._barren + 1 if claimed == self._claimed else 0
-            self._claimed = claimed
+            now = claimed()
+            self._barren = self._barren + 1 if now == self._claimed else 0
+            self._claimed = now
             if self._barren < len(self._devices):
                 self._running[number] = self._started(self._devices[number])
+            if self.is_stopped:  # meanwhile
+                self._running[number].terminate()
         return any(process.poll() is None for process in self._running)
 
     def stop(self) -> None:

@@ -79,9 +79,10 @@ class DaskCrew(Crew):
         ]
         return self
 
-    def goes_on(self, claimed: int) -> bool:
+    def goes_on(self, claimed: Callable[[], int]) -> bool:
         """Whether any of them works, or waits for a worker, which is said once."""
-        if claimed or not any(future.status == "pending" for future in self._futures):
+        is_waiting = self._since < float("inf")
+        if is_waiting and (claimed() or not any(f.status == "pending" for f in self._futures)):
             self._since = float("inf")
         elif time.monotonic() - self._since > PATIENCE_S and asked(self._client.nthreads) == {}:
             self._since = float("inf")

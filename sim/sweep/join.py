@@ -161,8 +161,8 @@ class Joined:
         if known is not None and known.status == COMPLETE and not is_of_other_code(point, ready):
             claims.end(claim, known)  # its owner died behind the rename, or it is of before
             return
-        claims.inherit(claim)
         with claims.renewed(claim) as self._stop.lost:
+            claims.inherit(claim)  # to copy what another one has saved may take long
             outcome = self._attempted(point, claim)
         if claims.is_lost(claim):
             print(f"point {point.number} was taken over", file=sys.stderr)

@@ -274,7 +274,9 @@ class Sweeping:
             known = {digest: one for digest, one in told.items() if one is not None}
             said = sweep_folder.read_about(self.place) or {}
             points = [Point(**one) for one in said.get("points", ())] or self.points
-            sweep_folder.write_rows(self.place, rows_table(points, known | self.outcomes))
+            # What this process has seen fail may have been run again since by another one.
+            done = {digest: one for digest, one in known.items() if one.status == COMPLETE}
+            sweep_folder.write_rows(self.place, rows_table(points, known | self.outcomes | done))
 
 
 def _ended_in(claims: Claims) -> dict[str, Claim]:
@@ -287,13 +289,15 @@ class _Follows:
     def __init__(self, claims: Claims, digests: set[str]) -> None:
         self._claims = claims
         self._left = digests
-        self.claimed = 0
         self.folders: dict[str, Path] = {}
+
+    def claimed(self) -> int:
+        """Return how many claims were made until now."""
+        return sum(claim.number for claim in self._claims.look().values())
 
     def ended(self) -> Iterator[Outcome]:
         """Yield how points have ended since the last time."""
         held = self._claims.look()
-        self.claimed = sum(claim.number for claim in held.values())
         own = {digest: held[digest] for digest in self._left if digest in held}
         self.folders = {
             digest: self._claims.scratch(one) for digest, one in own.items() if one.state == RUNNING

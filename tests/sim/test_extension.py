@@ -1,11 +1,16 @@
 """A run that is extended is the run that had the later stop from the beginning."""
 
+import errno
+import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 import scenarios
 import sim
+from sim.sweep.running import sweep
 from tests.kit.folders import cut, held
 from tests.kit.small import orbit, slots
 from tests.kit.small_nmoe import nmoe
@@ -106,3 +111,132 @@ def test_what_cannot_be_extended_is_one_line_and_stays(made, earlier, later, mor
         sim.run(scenarios.from_dict(asked), tmp_path, resume=True)
     assert words in str(refused.value) and "\n" not in str(refused.value)
     assert held(tmp_path) == before
+
+
+def test_a_broken_tensor_is_one_line_and_the_run_stays_complete(tmp_path):
+    scenario = slots()
+    before = sim.run(to(scenario, {"cycles": 2}), tmp_path).manifest
+    value = next((tmp_path / "extension" / "values").iterdir())
+    value.write_bytes(value.read_bytes()[:-1])
+    was = held(tmp_path)
+    later = to(scenario, {"cycles": 3})
+    with pytest.raises(sim.InputError) as refused:
+        sim.run(later, tmp_path, resume=True)
+    assert f"remove {tmp_path / 'extension'} and" in str(refused.value)
+    assert held(tmp_path) == was and sim.load(tmp_path).manifest == before
+    shutil.rmtree(tmp_path / "extension")
+    assert sim.run(later, tmp_path, resume=True).manifest["status"] == "complete"
+
+
+class Killed(BaseException):
+    pass
+
+
+def handed_over(scenario, place, monkeypatch, step):
+    """Extend a run in a process that is killed at a step of handing over; False if it has fewer."""
+    steps = []
+
+    def counted(does):
+        def act(*given, **how):
+            steps.append(does)
+            if len(steps) == step:
+                raise Killed
+            return does(*given, **how)
+
+        return act
+
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "rename", "replace"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+        patch.setattr("learning.learner.Learner.build", counted(None))
+        try:
+            sim.run(scenario, place, resume=True)
+        except Killed:
+            return True
+        except TypeError:  # all is handed over
+            return False
+
+
+@pytest.mark.parametrize("begins", ["complete", "killed", "without what was kept", "timing alone"])
+def test_a_process_that_is_killed_while_it_hands_over_costs_no_run(begins, tmp_path, monkeypatch):
+    scenario = MADE["timing alone"]() if begins == "timing alone" else slots()
+    few, many = ({"days": 0.6}, {"days": 0.7}) if begins == "timing alone" else (2, 3)
+    few, many = ({"cycles": n} if isinstance(n, int) else n for n in (few, many))
+    first, later = to(scenario, few), to(scenario, many)
+    whole = sim.run(later, tmp_path / "whole").manifest
+    done = sim.run(first, tmp_path / "first").manifest
+    if begins == "without what was kept":
+        shutil.rmtree(tmp_path / "first" / "extension")
+    if begins == "killed":
+        cut(first, tmp_path / "cut", done["events"] - 1)
+        shutil.rmtree(tmp_path / "first")
+        (tmp_path / "cut").rename(tmp_path / "first")
+        (tmp_path / "first" / "manifest.json").unlink()
+    for step in range(1, 30):
+        place = tmp_path / str(step)
+        shutil.copytree(tmp_path / "first", place)
+        if not handed_over(later, place, monkeypatch, step):
+            break
+        assert sim.run(later, place, resume=True).manifest["trace_sha256"] == whole["trace_sha256"]
+        assert held(place) == held(tmp_path / "whole")
+    assert step > 2
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a file")
+
+
+@pytest.mark.parametrize("what", ["take_replies", "save"])
+def test_a_disk_that_cannot_take_what_is_kept_ends_no_run(what, tmp_path, monkeypatch):
+    scenario = to(slots(), {"cycles": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(f"sim.execution.checkpoint.Checkpoint.{what}", full)
+        first = sim.run(scenario, tmp_path / "run").manifest
+    assert first["status"] == "complete" and not (tmp_path / "run" / "extension").exists()
+    assert "kept_bytes" not in first
+    later = to(slots(), {"cycles": 3})
+    sim.run(later, tmp_path / "whole")
+    sim.run(later, tmp_path / "run", resume=True)
+    assert held(tmp_path / "run") == held(tmp_path / "whole")
+
+
+def test_trouble_with_the_disk_while_it_is_replayed_costs_nothing_that_was_kept(
+    tmp_path, monkeypatch
+):
+    sim.run(to(slots(), {"cycles": 2}), tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "extension" / "journal.json").read_text())["values"]
+    later = to(slots(), {"cycles": 3})
+    with monkeypatch.context() as patch:
+        patch.setattr("sim.execution.checkpoint.Checkpoint.save", full)
+        with pytest.raises(sim.SimulationError, match="No space left"):
+            sim.run(later, tmp_path / "run", resume=True, checkpoint_every_s=0.0)
+    journal = tmp_path / "run" / "checkpoint" / "journal.json"
+    assert json.loads(journal.read_text())["values"] == kept
+    sim.run(later, tmp_path / "whole")
+    sim.run(later, tmp_path / "run", resume=True)
+    assert held(tmp_path / "run") == held(tmp_path / "whole")
+
+
+def test_a_run_that_reaches_its_accuracy_where_time_ends_is_extended(tmp_path):
+    scenario = orbit(learning=AVERAGED)
+    reached = sim.run(to(scenario, {"days": 0.5}), tmp_path / "long").summary["accuracy_final"]
+    stop = {"days": 0.5, "accuracy": reached}
+    first = sim.run(to(scenario, stop), tmp_path / "run").manifest
+    assert first["simulated_s"] == 0.5 * 86400
+    later = to(scenario, {**stop, "days": 1.4})
+    sim.run(later, tmp_path / "whole")
+    sim.run(later, tmp_path / "run", resume=True)
+    assert held(tmp_path / "run") == held(tmp_path / "whole")
+
+
+def test_a_point_of_a_sweep_is_not_extended(tmp_path):
+    scenario = tmp_path / "tiny.yaml"
+    scenario.write_text(json.dumps(slots().model_dump(mode="json", exclude_unset=True)))
+    swept = sweep(scenario, {"stop.cycles": [1, 2]}, tmp_path / "out")
+    place = swept.folders[0]
+    was = held(place)
+    with pytest.raises(sim.InputError) as refused:
+        sim.run(to(slots(), {"cycles": 3}), place, resume=True)
+    assert "is a point of a sweep" in str(refused.value) and "\n" not in str(refused.value)
+    assert held(place) == was

@@ -1,5 +1,6 @@
 """Processes that join a sweep: each point is run once, whoever dies or is stopped meanwhile."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
+from sim.execution.versions import versions
 from sim.sweep import read_sweep
+from sim.sweep.join import Joined, Stop
 from tests.kit.processes import wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Claims, claims
+from tests.kit.sweeps import Claims, Crew, Outcome, Point, claims
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
 JOIN = [sys.executable, "-m", "sim.sweep.join"]
@@ -77,6 +81,18 @@ def test_a_lease_is_judged_by_the_own_clock_of_who_waits(folder, monkeypatch):
     assert waiter.take("a", 2) and owner.is_lost(claim)
 
 
+def test_who_was_stopped_itself_watches_others_for_a_lease_again(folder, monkeypatch):
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    another(folder, monkeypatch).take("a", 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    waiter = Claims(folder)
+    assert not waiter.is_dead(waiter.look()["a"])
+    time.sleep(0.4)  # of all processes none has worked, as where a job is suspended
+    assert not waiter.is_dead(waiter.look()["a"])
+    wait_until(lambda: waiter.is_dead(waiter.look()["a"]), "its lease has run out", 5.0)
+
+
 def test_who_comes_back_drops_its_result(folder, monkeypatch):
     owner = another(folder, monkeypatch)
     first = owner.take("a", 1)
@@ -107,7 +123,111 @@ def test_half_a_claim_is_one_whose_lease_will_tell(folder):
     assert len(Claims(folder).look()) == 5
 
 
+def test_who_cannot_publish_says_it_and_keeps_what_was_done(folder):
+    mine = Claims(folder)
+    claim = mine.take("a", 1)
+    mine.scratch(claim).mkdir()
+    (folder / "points" / "a").write_text("in the way")
+    with pytest.raises(OSError, match="directory"):
+        mine.publish(claim)
+    assert mine.scratch(claim).is_dir()
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_where_there_are_no_hard_links_one_gets_a_point_as_well(error, folder, monkeypatch):
+    def no_links(*_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", no_links)
+    mine, other = Claims(folder), Claims(folder)
+    assert mine.take("a", 1) and other.take("a", 1) is None
+    assert other.look()["a"].owner["pid"] == os.getpid()
+    assert [path.name for path in (folder / "claims").iterdir()] == ["a.1"]
+
+
+def test_a_claim_is_renewed_while_what_an_owner_has_saved_is_copied(folder, monkeypatch):
+    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    owner = another(folder, monkeypatch)
+    (owner.scratch(owner.take("a", 1)) / "checkpoint").mkdir(parents=True)
+    monkeypatch.undo()
+    monkeypatch.setattr("sim.execution.live.BEAT_S", 0.02)
+    mine = Claims(folder)
+    beats = []
+
+    def slow(*_):
+        wait_until(lambda: mine.look()["a"].beat > 2, "its claim is renewed", 2.0)
+        beats.append(mine.look()["a"].beat)
+
+    monkeypatch.setattr(shutil, "copytree", slow)
+    ended = Outcome("a", "refused", "tried")
+    monkeypatch.setattr("sim.sweep.join.attempt", lambda *_, **__: ended)
+    point = Point(0, "a", "tiny.yaml", {}, {}, 0, 1)
+    about = {"keys": [], "points": [asdict(point)], "made_with": versions()}
+    (folder / "sweep.json").write_text(json.dumps(about))
+    monkeypatch.setattr(Claims, "is_dead", lambda *_: True)
+    Joined(folder, Stop(), cache=False, keep_going=True).work()
+    assert beats and mine.look()["a"].outcome.error == "tried"
+
+
+def test_a_process_that_is_started_while_all_are_stopped_is_stopped_too(folder, monkeypatch):
+    class Process:
+        def __init__(self, code):
+            self.code, self.is_asked = code, False
+            self.pid, self.stdin, self.stdout = 0, None, None
+
+        def poll(self):
+            return self.code
+
+        def terminate(self):
+            self.is_asked = True
+
+        def wait(self):
+            self.code = 0
+
+    made = [Process(-9)]
+
+    def started(*_):
+        if crew.is_stopped is False and hasattr(crew, "_running"):
+            crew.stop()  # as a signal that comes now
+            made.append(Process(None))
+        return made[-1]
+
+    crew = Crew(folder, [], [None])
+    monkeypatch.setattr(Crew, "_started", started)
+    monkeypatch.setattr("sim.sweep.crew.kill", lambda _: None)
+    with crew:
+        assert crew.goes_on(lambda: 1)
+    assert made[1].is_asked
+
+
 # -- processes
+
+
+@pytest.mark.process
+def test_what_kills_its_process_is_tried_again_before_anybody_looks(place, monkeypatch):
+    monkeypatch.setattr("sim.sweep.running.LOOK_EVERY_S", 1000.0)
+    place.mark("3-1-kill1", "3-1-kill2")
+    done = place.sweep("-p", "stop.cycles=1,2", "-o", "out", "--quiet")
+    assert (done.returncode, place.statuses()) == (0, ["complete"] * 2)
+
+
+@pytest.mark.process
+def test_who_has_seen_a_point_fail_writes_what_it_came_to_since(place):
+    place.mark("slow", "3-1-fail")
+    keys = ["-p", "stop.cycles=1,9", "-o", "out", "--quiet", "--keep-going"]
+    first = place.start(*keys, "--join")
+    try:
+        held = Claims(place.folder / "out")
+        wait_until(lambda: any(one.state == "ended" for one in held.look().values()), "it fails")
+        time.sleep(1.0)  # it has looked
+        first.send_signal(signal.SIGSTOP)
+        (place.folder / "3-1-fail").unlink()
+        (place.folder / "slow").unlink()
+        assert place.sweep(*keys, "--resume").returncode == 0
+    finally:
+        first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=60)
+    assert place.statuses() == ["complete"] * 2
 
 
 @pytest.mark.process

@@ -118,7 +118,7 @@ def test_points_are_dealt_to_devices_and_are_what_they_were(plain, place, monkey
         Path("out", name).mkdir(parents=True)
     shutil.copy(plain.folder / "out" / "sweep.json", "out")
     with Crew(Path("out").absolute(), ["--no-cache"], ["0", "GPU-1"]) as crew:
-        wait_until(lambda: not crew.goes_on(0), "all points are run", 60.0)
+        wait_until(lambda: not crew.goes_on(lambda: 0), "all points are run", 60.0)
     expected = read_sweep(plain.folder / "out")
     assert read_sweep("out").rows["trace_sha256"] == expected.rows["trace_sha256"]
     seen = {tuple(line.split()[1:]) for line in Path("runs.txt").read_text().splitlines()}
