@@ -10,7 +10,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.sweep.running import sweep
+from sim.sweep import sweep
 from tests.kit.folders import cut, held
 from tests.kit.small import orbit, slots
 from tests.kit.small_nmoe import nmoe
