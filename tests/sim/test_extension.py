@@ -10,7 +10,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.sweep.running import sweep
+from sim.sweep import sweep
 from tests.kit.folders import cut, held
 from tests.kit.small import orbit, slots
 from tests.kit.small_nmoe import nmoe
@@ -230,6 +230,7 @@ def test_a_run_that_reaches_its_accuracy_where_time_ends_is_extended(tmp_path):
     assert held(tmp_path / "run") == held(tmp_path / "whole")
 
 
+@pytest.mark.process
 def test_a_point_of_a_sweep_is_not_extended(tmp_path):
     scenario = tmp_path / "tiny.yaml"
     scenario.write_text(json.dumps(slots().model_dump(mode="json", exclude_unset=True)))

@@ -13,12 +13,10 @@ from dataclasses import asdict
 
 import pytest
 
-from sim.execution.versions import versions
 from sim.sweep import read_sweep
-from sim.sweep.join import Joined, Stop
 from tests.kit.processes import wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Claims, Crew, Outcome, Point, claims
+from tests.kit.sweeps import Claims, Crew, Joined, Outcome, Point, Stop, claims, versions
 
 POINTS = ["-p", "stop.cycles=1:4:1", "--replications", 2, "-o", "out", "--quiet"]
 JOIN = [sys.executable, "-m", "sim.sweep.join"]
