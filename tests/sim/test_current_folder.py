@@ -52,7 +52,7 @@ def in_one_process(folder, lines):
     assert "Traceback" not in done.stderr, done.stderr
     said = [row for row in done.stdout.splitlines() if row.startswith("[") and row.endswith("]]")]
     ends = {" ".join(row): status for status, row in map(json.loads, said)}
-    assert len(ends) == len(lines), done.stderr
+    assert len(ends) == len(lines), {" ".join(row) for row in lines} - ends.keys()
     return ends
 
 

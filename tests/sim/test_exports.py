@@ -109,7 +109,7 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
         (bare, "peft", place, "model/model.safetensors: is missing; to export the weights, run it"),
         (halted, "peft", place, "the run is interrupted; finish it first"),
         (slots_, "czml", place, "has no satellites to draw"),
-        (slots_, "mlflow", place, "--to mlflow: is no export format any more; examples/mlflow_log"),
+        (slots_, "mlflow", place, "--to mlflow: is gone; examples/mlflow_log"),
         (slots_, "tensorboard", place, '[tensorboard]"'),
     ):
         outcome = leomix("export", run, "--to", to, "-o", out)

@@ -227,7 +227,7 @@ def test_training_that_diverges_changes_nothing_at_the_server(method):
 def test_shipped_methods_keep_what_check_method_tries(name):
     """Bytes conserved, resumed equal, any order of clusters, alone as SGD, the same times."""
     found = check_method(name)
-    assert len(found) == 11
+    assert len(found) == 12
     assert not [str(finding) for finding in found if finding.outcome == "failed"]
     skipped = {finding.name for finding in found if finding.outcome == "skipped"}
     assert ("one client alone is central SGD" in skipped) != (

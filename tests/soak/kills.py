@@ -384,9 +384,12 @@ def result(place: Path) -> tuple[Any, ...]:
 
 
 def files(place: Path) -> frozenset[str]:
-    """Names of all files below a folder, but claims: each owner of a point has one."""
+    """Names of all files below a folder, but claims and what is kept to be extended from.
+
+    Each owner of a point has a claim; what is kept has the tensors that were computed by then.
+    """
     names = (str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
-    return frozenset(name for name in names if not name.startswith("claims/"))
+    return frozenset(name for name in names if not name.startswith(("claims/", "extension/")))
 
 
 # The forms of the campaign, each of which says what came out.
