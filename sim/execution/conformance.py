@@ -270,7 +270,9 @@ def _extends(trial: _Trial) -> None:
     if trial.method.traits.tunes_at_the_end:
         raise _Skipped("the method counts its last cycles back from the stop")
     stop = trial.said["stop"]
-    trial.run("shorter", stop={**stop, "cycles": stop["cycles"] - 1})
+    cycles = stop["cycles"]
+    earlier = {"cycles": cycles - 1} if cycles > 1 else {"days": 0.7 * stop["days"]}
+    trial.run("shorter", stop={**stop, **earlier})
     trial.same(name="shorter", resume=True)
 
 
