@@ -40,9 +40,6 @@ class Checkpoint:
     It is ``of`` a run, by its ``identity``, by what that is ``besides_stop``, and by its ``stop``.
     A method that learns by itself keeps its results in the folder ``replies`` as they are made.
 
-    Of runs that go on by turns in one process each one saves the more seldom: all together they
-    save as often as one run does, and lose as much of the process's time if it is killed.
-
     The journal on the disk refers only to values that exist: they are written before it, and
     removed after the next journal. A folder with a checkpoint belongs to a run that continues, or
     was interrupted. One that ``is_resumed`` was there before; that of a run with an earlier stop
