@@ -79,7 +79,7 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/leomix report runs/plain-fedavg > /dev/null
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
-papers: install ## run the figures and tables of papers again (papers/; what is in runs/papers is kept; half an hour)
+papers: install ## run the figures and tables of papers again (what is in runs/papers is not run again)
 	@for paper in ems_fl_fig_3 ems_fl_fig_4 ems_fl_fig_5_6 ems_fl_fig_7 ems_fl_fig_8_9 ems_fl_table_1 nmoe alignment \
 	crosatfl dove fedsat fedsatschedule flystack planes; do echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
 

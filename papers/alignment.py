@@ -12,10 +12,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
-from runs import by_variant, runs, save, table
+from runs import Keys, by_variant, runs, save, table
 
 POLICY = "learning.options.policy"
-VARIANTS = {
+VARIANTS: dict[str, Keys] = {
     **{
         name: {POLICY: name}
         for name in ("random", "greedy", "balanced-random", "balanced-fitness", "expert-driven")

@@ -7,10 +7,10 @@ in the last two. Experts are split once, at a threshold of 0.
 """
 
 from ems_fl import HEAD, bars, by_set, cells, curves, ratio, rows_by_set
-from runs import by_variant, printed, runs, save, table
+from runs import Keys, by_variant, printed, runs, save, table
 
 ONCE = {"learning.options.threshold": 0.0, "learning.options.resplit_cycles": 0}
-VARIANTS = {
+VARIANTS: dict[str, Keys] = {
     "baseline": {"learning.method": "synchronous"},
     "standard EMS-FL": {"learning.method": "emsfl", **ONCE},
     "EMS-FL": {"learning.method": "emsfl-enhanced", **ONCE},

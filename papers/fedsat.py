@@ -6,7 +6,7 @@ Medians over three starts, with their range: dates and phases are not stated.
 """
 
 from predicted import Predicted, beside
-from runs import runs
+from runs import Keys, runs
 from visits import Asked, visits
 
 POLE = {"ground.stations": [{"name": "Pole", "latitude_deg": 90, "longitude_deg": 0}]}
@@ -21,7 +21,7 @@ KEYS = {
     "learning.data": {"kind": "digits", "split": {"over": "clients", "kind": "iid"}},
     "learning.model": {"kind": "vector-mlp", "hidden": 105},
 }
-VARIANTS = {
+VARIANTS: dict[str, Keys] = {
     "FedSat, Bremen": {},
     "FedSat, Pole": POLE,
     "FedAvg, Bremen": FEDAVG,

@@ -6,11 +6,11 @@
 """
 
 from predicted import Predicted, beside
-from runs import runs
+from runs import Keys, runs
 from visits import visits
 
 TEN = {"clients": 10, "local_rounds": 10}
-WAYS = {
+WAYS: dict[str, Keys] = {
     "first": {"learning.options": {**TEN, "selection": "first"}},
     "scheduled": {"learning.options": {**TEN, "selection": "scheduled"}},
     "intra-plane": {

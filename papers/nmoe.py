@@ -10,11 +10,11 @@ import math
 from statistics import mean, median
 from typing import Any
 
-from runs import by_variant, runs, save, spread, table
+from runs import Keys, by_variant, runs, save, spread, table
 
 OPTION = "learning.options."
 SLOWLY = {f"{OPTION}extractor": "fedsc", f"{OPTION}extractor_step_size_ratio": 0.1}
-VARIANTS = {
+VARIANTS: dict[str, Keys] = {
     "FedSC, FedGate": {**SLOWLY, f"{OPTION}gate": "fedgate"},
     "centralised mixture": {f"{OPTION}gate": "central"},
     "local classifier": {f"{OPTION}extractor": "fedce", f"{OPTION}gate": "local"},
