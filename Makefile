@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures studies dist-check sbom flower lowest newest clean
+.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures papers studies dist-check sbom flower lowest newest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -79,9 +79,11 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/leomix report runs/plain-fedavg > /dev/null
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
+papers: install ## run the figures and tables of papers again (what is in runs/papers is not run again)
+	@for paper in ems_fl_fig_3 ems_fl_fig_4 ems_fl_fig_5_6 ems_fl_fig_7 ems_fl_fig_8_9 ems_fl_table_1 nmoe alignment \
+	crosatfl dove fedsat fedsatschedule flystack planes; do echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
+
 studies: install ## print the tables of the annex and of other pages (90 minutes on two cores; where the data sets are, three hours)
-	$(BIN)/leomix reproduce --all -j 2 -o runs/papers
-	$(BIN)/python docs/studies/papers.py runs/papers
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py

@@ -11,7 +11,7 @@ from typing import Any
 
 from docutils import nodes
 
-LAST = ("annex/", "papers/")
+LAST = ("annex/",)
 """Pages whose sections are shown after the others."""
 NAMES = "Python names"
 """A part whose sections are, too."""

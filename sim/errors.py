@@ -138,12 +138,6 @@ def located(origin: Places) -> Iterator[None]:
         raise type(error)(error.statements, place, error.more) from None
 
 
-def at_option(option: str, error: InputError) -> InputError:
-    """Return what an error refuses, maybe of a key, as what follows from an option as given."""
-    refused = error.statement
-    return InputError(refused, Place(option=f"{option}:" if refused.path else option))
-
-
 def helped(error: ValueError, said: str) -> InputError:
     """Return the InputError of what an error refuses, with one thing more that helps."""
     refused = statement_of(error)

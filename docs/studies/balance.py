@@ -14,8 +14,7 @@ from typing import Any
 
 import batch
 import numpy as np
-
-from sim.papers.forms import spread
+from over_seeds import spread
 
 START = "start model"
 

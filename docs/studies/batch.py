@@ -12,7 +12,7 @@ from statistics import mean, median
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from sim.papers.forms import spread
+from over_seeds import spread
 
 Settings = Mapping[str, Any]
 Point = tuple[str, Settings]

@@ -27,8 +27,7 @@ from batch import (
     slot_s_of,
     using,
 )
-
-from sim.papers.forms import spread
+from over_seeds import spread
 
 STEP_SIZES = (0.02, 0.05, 0.1)
 

@@ -17,7 +17,6 @@ from batch import METHODS, slot_s_of, using
 
 import scenarios
 import sim
-from sim.papers.overhead import sizes
 
 SCENARIOS = ("paper-exp1", "paper-exp2")
 CYCLES = 12
@@ -29,6 +28,24 @@ def timed(name: str, method: str) -> sim.Result:
     """Run without training."""
     settings = {"learning.train": False, "stop.cycles": CYCLES, **using(method, name)}
     return sim.run(scenarios.load(name, settings))
+
+
+def sizes(result: sim.Result) -> dict[str, float]:
+    """Return the largest upload of experts (or of the model) and of the gate, and memory, in bytes.
+
+    Memory is the least that a device has to load in the run: with a masked gate, while it is.
+    """
+    up = {
+        payload["payload"].split(":")[0]: payload["bytes"]
+        for payload in result.summary["payloads"]
+        if payload["direction"] == "uplink"
+    }
+    return {
+        "experts": up.get("experts", up.get("model", 0.0)),
+        "gate": up.get("gate", 0.0),
+        "memory": result.summary["least_device_memory_bytes"],
+        "expert memory": result.summary["least_expert_memory_bytes"],
+    }
 
 
 def updates(result: sim.Result, slot_s: float) -> dict[str, float]:

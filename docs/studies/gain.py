@@ -13,8 +13,7 @@ import sys
 from statistics import median
 
 from batch import Outcome, final, grouped, ratio, run_all, seeded, using
-
-from sim.papers.forms import spread
+from over_seeds import spread
 
 ROUNDS = (1, 2, 4, 8, "fill")
 METHODS = ("synchronous", "emsfl-enhanced")

@@ -13,15 +13,14 @@ stays the client's own.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from batch import Point, in_processes
-
-from sim.papers.forms import spread
-from sim.papers.gates import GateFigures, figures_of
+from over_seeds import spread
 
 EXTRACTORS = ("fedsc", "fedce", "none")
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
@@ -79,6 +78,40 @@ def run_one(point: Point) -> GateFigures:
 
     name, settings = point
     return figures_of(sim.run(scenarios.load(name, settings)))
+
+
+class GateFigures(NamedTuple):
+    """What a run came to; latencies are nan where nobody was asked."""
+
+    f1: float
+    local_ratio: float
+    training_bytes: float
+    training_hours: float
+    latency_s: float
+    latency_p95_s: float
+
+
+def figures_of(result: Any) -> GateFigures:
+    """Return the figures of a run at its last evaluation.
+
+    Queries have payloads of their own; what a satellite hands on for them and for gates has the
+    same one. But a gate's last hop has ended before anybody gets the gate, and so before anybody
+    asks. Training ends when the last client has got what comes down behind it.
+    """
+    last = result.metrics[result.metrics.scope == "global"].iloc[-1]
+    asked = result.summary["inference"] or {"latency_mean_s": math.nan, "latency_p95_s": math.nan}
+    rows, first_s = result.transfers, result.inferences.time_s.min()
+    handed_on = (rows.payload == "relay") & (rows.start_s >= first_s)
+    training = rows[~(rows.payload.isin(("feature", "output")) | handed_on)]
+    ends = result.events[result.events.kind == "train_end"].time_s
+    return GateFigures(
+        f1=last.f1,
+        local_ratio=last.local_ratio,
+        training_bytes=training.delivered_bytes.sum(),
+        training_hours=max([*ends, *training.end_s]) / 3600,
+        latency_s=asked["latency_mean_s"],
+        latency_p95_s=asked["latency_p95_s"],
+    )
 
 
 def _row(rows: Sequence[GateFigures]) -> str:

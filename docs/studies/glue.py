@@ -14,9 +14,7 @@ import sys
 from typing import Any
 
 import batch
-from local_sets import final_model, pooled, table
-
-from sim.papers.local_sets import GLOBAL, START, Accuracies
+from local_sets import GLOBAL, START, Accuracies, final_model, pooled, table
 
 SCENARIO = "paper-exp2-gpu"
 MAJORITY = "most frequent class"

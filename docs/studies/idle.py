@@ -11,8 +11,7 @@ from __future__ import annotations
 import sys
 
 from batch import TARGET, Outcome, grouped, ratio, run_all, seeded, slot_s_of, using
-
-from sim.papers.forms import spread
+from over_seeds import spread
 
 IDLE = (0, 4, 12)
 METHODS = ("synchronous", "emsfl-enhanced")

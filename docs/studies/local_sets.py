@@ -16,16 +16,18 @@ from statistics import mean
 from typing import Any
 
 import batch
+from over_seeds import mean_and_range
 
-from sim.papers.forms import mean_and_range
-from sim.papers.local_sets import ALONE, GLOBAL, START, Accuracies
+GLOBAL = "global"
+ALONE, START = "most related expert", "start model"
+Accuracies = dict[str, float]
+"""By cluster, and of all of them as ``global``."""
 
 
 def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float]]]:
     """Accuracies of every model of one seed, and the relevance (C, E) at the start."""
     import scenarios
     from sim.engine.learning_task import learner_of
-    from sim.papers.local_sets import experts_alone
     from sim.world.world import World
 
     name, settings = point
@@ -47,13 +49,31 @@ def pooled(scores: Sequence[Mapping[str, Any]]) -> Accuracies:
     return {score["cluster"]: score["accuracy"] for score in scores} | {GLOBAL: right / samples}
 
 
+def experts_alone(learner: Any) -> Accuracies:
+    """Return the accuracy of each cluster's most related expert on the cluster's own test set."""
+    from learning.training.evaluation import evaluate
+
+    start = learner.start()
+    relevance, server = learner.relevance(start), learner.force(start)
+    alone: Accuracies = {}
+    for place, (cluster, row) in enumerate(zip(learner.config.clusters, relevance, strict=True)):
+        expert = max(range(len(row)), key=row.__getitem__)
+        accuracy = evaluate(learner.task, server, only=(expert,))[place]["accuracy"]
+        assert accuracy is not None  # every cluster has test samples
+        alone[cluster] = accuracy
+    return alone
+
+
 def final_model(name: str, settings: batch.Settings) -> Accuracies:
     """Accuracies of the model at the end of a run."""
     import scenarios
     import sim
-    from sim.papers.local_sets import accuracies_of
 
-    return accuracies_of(sim.run(scenarios.load(name, settings)))
+    rows = sim.run(scenarios.load(name, settings)).metrics
+    return {
+        GLOBAL if row.scope == "global" else row.cluster: row.accuracy
+        for row in rows[rows.time_s == rows.time_s.max()].itertuples()
+    }
 
 
 def main(scenario: str = "paper-exp1-small", seeds: str = "3", cycles: str = "30") -> None:

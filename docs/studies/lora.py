@@ -13,8 +13,7 @@ import sys
 from typing import Any
 
 from batch import TARGET, Outcome, grouped, run_all, seeded
-
-from sim.papers.forms import spread
+from over_seeds import spread
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "rank 4, merge, full": {},

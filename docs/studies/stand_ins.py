@@ -31,10 +31,10 @@ from batch import (
     run_all,
     seeded,
 )
+from over_seeds import spread
 
 from learning import Update, changes
 from learning.methods.synchronous import Synchronous
-from sim.papers.forms import spread
 
 SCENARIO = "quickstart-8b"
 SMALL = {"learning.sized_as": None, "compute.tflops": None, "compute.seconds_per_round": 20}

@@ -13,14 +13,17 @@ the data, too. Behind them stands what mu = 1 adds to mu = 0 with the same seeds
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from learning.models.stacked import Linear
-from sim.papers.policies import interval
 
 CLIENTS, CHOSEN, LOCAL_ROUNDS = 30, 10, 10
 ROUND_S, LOCAL_ROUND_S = 600.0, 40.0
@@ -32,6 +35,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "fedprox, mu 0": {"method": "fedprox", "options": {"mu": 0.0}},
     "fedprox, mu 1": {"method": "fedprox", "options": {"mu": 1.0}},
 }
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean, and half of its 95 % interval by Student's t; nan of fewer than three."""
+    if len(values) < 3:
+        return mean(values), math.nan
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    return mean(values), quantile * stdev(values) / math.sqrt(len(values))
 
 
 class Logistic(Linear):

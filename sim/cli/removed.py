@@ -17,6 +17,8 @@ REMOVED = {
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
+    "reproduce": "in the repository, the folder papers has a script for each figure of a paper and "
+    "a page of results: python papers/ems_fl_fig_4.py",
     "schema": "run leomix list --schema",
     "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
     "sweep --scheduler": "write --dask ADDRESS",

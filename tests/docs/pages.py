@@ -6,13 +6,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 STUDIES = DOCS / "studies"
+PAPERS = ROOT / "papers"
 GUIDE = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 """The pages outside of the annex."""
 PAGES = [
     *GUIDE,
     ROOT / "CONTRIBUTING.md",
     *sorted(DOCS.glob("annex/*.md")),
-    *sorted(DOCS.glob("papers/*.md")),
+    *sorted(PAPERS.glob("*.md")),
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SHOWN = re.compile(

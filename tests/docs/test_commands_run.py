@@ -237,32 +237,6 @@ def test_bytes_to_a_target_are_those_of_a_run_that_ends_there(study):
     assert whole.summary["uplink_bytes"] > ended.summary["uplink_bytes"]
 
 
-def test_the_pages_of_papers_show_what_was_run(study, tmp_path, monkeypatch, capsys):
-    """Into a folder of their own: a table and a picture of one entry."""
-    papers = study("papers")
-    monkeypatch.setattr(papers, "PLACE", tmp_path / "papers")
-    monkeypatch.setattr(papers, "INDEX", tmp_path / "annex" / "reproduction.md")
-    monkeypatch.setattr(papers, "DOCS", tmp_path)
-    (tmp_path / "annex").mkdir()
-    (tmp_path / "annex" / "reproduction.md").write_text(
-        f"before\n{papers.BEGIN}what was there\n{papers.END}after\n"
-    )
-    made = tmp_path / "runs" / "ems-fl"
-    made.mkdir(parents=True)
-    (made / "fig-4.txt").write_text("what came out\n")
-    (made / "fig-4.svg").write_text('<path d="M 1.23456 2"/> scale(0.015625)')
-    papers.main(str(tmp_path / "runs"))
-    page = (tmp_path / "papers/ems-fl.md").read_text()
-    assert "```text\nwhat came out\n```" in page and "(ems-fl/fig-4.svg)" in page
-    drawn = (tmp_path / "papers/ems-fl/fig-4.svg").read_text()
-    assert drawn == '<path d="M 1.23 2"/> scale(0.015625)'
-    index = (tmp_path / "annex" / "reproduction.md").read_text()
-    assert (
-        index.startswith("before\n") and index.endswith("after\n") and "what was there" not in index
-    )
-    assert "[Fig. 4](../papers/ems-fl.md#fig-4)" in index
-
-
 def test_the_study_of_text_sets_keys_that_there_are(study):
     """Its files are not here: whoever renames a key would not see it fail."""
     glue = study("glue")

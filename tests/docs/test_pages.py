@@ -16,7 +16,6 @@ import yaml
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
 from tests.kit.learning import METHODS
-from tests.kit.papers import SHIPPED, paper_of
 from tests.kit.records import COLUMNS, KINDS
 from tests.kit.sweeps import CITATION, FORMATS, command_line, status
 
@@ -114,7 +113,7 @@ def test_make_targets_and_studies_that_pages_name_exist():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
     run = {command.strip() for command in re.findall(r"python docs/studies/([^\n;]+)", MAKEFILE)}
     assert set(shown()) <= run
-    shared = {"batch.py", "by_seed.py", "real_models.py", "real_weights.py"}
+    shared = {"batch.py", "by_seed.py", "over_seeds.py", "real_models.py", "real_weights.py"}
     files = {path.name for path in STUDIES.glob("*.py")} - shared
     assert files == {command.split()[0] for command in run}
 
@@ -159,88 +158,6 @@ def test_a_page_shows_what_a_quick_study_prints(study, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(STUDIES))
     assert import_module(study).main() == 0
     assert capsys.readouterr().out.rstrip() == shown()[f"{study}.py"].rstrip()
-
-
-# -- papers: every claim has commands that exist, and no figure that none of them has printed
-
-READ = {name: paper_of(name) for name in SHIPPED}
-CLAIMS = [(paper, claim) for paper in READ.values() for _, claim in paper.claims()]
-
-
-def figures(text):
-    return {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
-
-
-def printed(command):
-    """What a command of a claim has printed, as the pages show it; nothing of a test."""
-    if command.startswith("tests/"):
-        assert (ROOT / command).is_file(), command
-        return ""
-    if not command.startswith("leomix "):
-        return shown()[command]
-    given = shlex.split(command)
-    typed = command_line().commands[given[1]].make_context(given[1], given[2:]).params
-    [entry] = typed["figure"]
-    assert entry in READ[typed["paper"]].shown
-    return (DOCS / "papers" / typed["paper"] / f"{entry}.txt").read_text()
-
-
-@pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=lambda of: getattr(of, "claim", "")[:40])
-def test_a_claim_has_commands_that_exist_and_figures_that_they_have_printed(paper, claim):
-    known = set()
-    for command in claim.commands:
-        known |= figures(printed(command))
-    if claim.verdict in ("equal", "partly", "different"):
-        assert claim.measured and claim.commands
-    if claim.commands and not all(command.startswith("tests/") for command in claim.commands):
-        assert figures(claim.measured) <= known
-
-
-FORESEEN = [
-    (name, entry, one)
-    for name in SHIPPED
-    for entry, prediction in READ[name].predictions.items()
-    for one in prediction.figures
-]
-
-
-@pytest.mark.parametrize(("paper", "entry", "one"), FORESEEN, ids=lambda of: str(of)[:40])
-def test_a_predicted_figure_is_what_the_command_printed(paper, entry, one):
-    lines = (DOCS / "papers" / paper / f"{entry}.txt").read_text().splitlines()
-    [row] = [line for line in lines if line.startswith(f"{one.figure}  ") and "in range" in line]
-    assert one.range_text in row
-
-
-def test_each_paper_from_outside_has_its_picture_on_the_page():
-    """Its labels are drawn, not text: after a change, leomix reproduce draws it anew."""
-    page = (DOCS / "papers" / "predictions.md").read_text()
-    for paper, entry in {(paper, entry) for paper, entry, _ in FORESEEN}:
-        assert f"]({paper}/{entry}.svg)" in page, paper
-        assert (DOCS / "papers" / paper / f"{entry}.svg").is_file()
-
-
-FINDINGS = [
-    (name, finding)
-    for name in SHIPPED
-    for prediction in READ[name].predictions.values()
-    for finding in prediction.findings
-]
-
-
-@pytest.mark.parametrize(("paper", "finding"), FINDINGS, ids=lambda of: str(of)[:40])
-def test_a_finding_has_the_figures_that_its_commands_have_printed(paper, finding):
-    known = figures(finding.stated)
-    for command in finding.commands:
-        known |= figures(printed(command))
-    assert figures(finding.here) <= known
-    assert not figures(finding.so)
-
-
-def test_the_pages_of_papers_are_those_of_the_registry(monkeypatch):
-    """After a change: python docs/studies/papers.py writes them anew."""
-    monkeypatch.syspath_prepend(str(STUDIES))
-    for path, text in import_module("papers").pages().items():
-        assert path.read_text() == text, path.name
 
 
 def chain_of(node):

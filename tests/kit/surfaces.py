@@ -39,8 +39,6 @@ from sim.cli.exits import ExitCode
 from sim.facts.events import EventKind
 from sim.facts.row import Row
 from sim.facts.tables import TABLES, columns_of_table
-from sim.papers.forms import FORMS
-from sim.papers.registry import SHIPPED, paper_of
 from statements import Code, Give, Place, Rule, Severity, Statement, as_json
 from statements.remedies import KINDS
 
@@ -172,15 +170,6 @@ def link_models() -> Iterator[Entry]:
         yield Entry(key, f"with rate {rate}")
     for key, default in _defaults(Link).items():
         yield Entry(f"Link.{key}", default)
-
-
-def papers() -> Iterator[Entry]:
-    """List the entries of papers that `leomix reproduce` knows, and the forms that show them."""
-    for name in SHIPPED:
-        for entry, told in paper_of(name).entries.items():
-            yield Entry(f"{name} {entry}", told.show.form if told.show else "")
-    for form in sorted(FORMS.shipped):
-        yield Entry(f"form {form}")
 
 
 def commands() -> Iterator[Entry]:
@@ -329,7 +318,6 @@ SURFACES: dict[str, Callable[[], Iterator[Entry]]] = {
     "methods": methods,
     "rules": rules,
     "link-models": link_models,
-    "papers": papers,
     "commands": commands,
     "json": json_shapes,
     "names": names,

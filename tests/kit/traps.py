@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 GROUPS = ["agents", "datasets", "exports", "gates", "methods", "metrics", "models", "policies"]
-GROUPS += ["paper_forms", "papers", "utilities"]
+GROUPS += ["utilities"]
 OTHERS = ("torch.backends", "fsspec.specs", "dask.backends", "pandas_dataframe_backends")
 """Groups of entry points that libraries look up."""
 NAMES = ["pytz", "numexpr", "bottleneck", "dill", "cuda", "pynvml", "sitecustomize", "of_theirs"]

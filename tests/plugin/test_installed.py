@@ -1,4 +1,4 @@
-"""A distribution that adds a method, a model, data, a metric, an export, a paper is used by name.
+"""A distribution that adds a method, a model, data, a metric, an export is used by name.
 
 It is built and installed beside leomix as its user would, and nothing of it is imported here.
 """
@@ -85,14 +85,3 @@ def test_an_installed_method_holds_what_every_method_holds(leomix):
     assert "failed" not in shown
     assert "ok       a resumed run is the uninterrupted one" in shown
     assert "toy-average" in leomix("list")
-
-
-@pytest.mark.process
-def test_an_installed_paper_is_listed_and_refused_where_it_has_no_scenario(leomix):
-    assert [line.split()[:2] for line in leomix("reproduce").splitlines() if "toy" in line] == [
-        ["toy-paper", "Toy"],
-        ["toy-paper:", "no"],
-    ]
-    said = leomix("reproduce", "toy-paper", status=2)
-    assert said.count("\n") == 1
-    assert "leomix_toy/toy.yaml: no entry can be run: give runs with a scenario" in said

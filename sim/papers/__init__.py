@@ -1,1 +1,0 @@
-"""What papers state, what was measured of it, and how it is run again."""

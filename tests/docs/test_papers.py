@@ -1,0 +1,120 @@
+"""The folder `papers`: scripts on the public API, their output, and the pages that quote it."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import leomix
+from tests.docs.pages import DOCS, PAPERS, ROOT, shown
+
+RESULTS = {path.stem: path.read_text() for path in PAPERS.glob("results/*.txt")}
+CLAIM = re.compile(
+    r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \| (equal|partly|different|not printed)\b[^|]*\|$", re.M
+)
+ROWS = {page.name: CLAIM.findall(page.read_text()) for page in PAPERS.glob("*.md")}
+CLAIMS = [pytest.param(*row, id=f"{page}-{row[0][:30]}") for page in ROWS for row in ROWS[page]]
+
+
+def figures(text):
+    return {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
+
+
+def printed(command):
+    """What a command has printed, as the pages or `papers/results` have it; None of a test."""
+    if command.startswith("tests/"):
+        assert (ROOT / command).is_file(), command
+        return None
+    return RESULTS.get(command.removesuffix(".py")) or shown()[command]
+
+
+@pytest.mark.parametrize(("here", "commands", "verdict"), CLAIMS)
+def test_a_claim_has_no_figure_that_its_commands_have_not_printed(here, commands, verdict):
+    outputs = [printed(command) for command in re.findall(r"`([^`]+)`", commands)]
+    assert outputs
+    if None not in outputs:
+        known = set().union(*map(figures, outputs))
+        assert figures(re.sub(r"\]\([^)]*\)", "", here)) <= known
+
+
+def test_the_index_has_the_number_of_claims_by_verdict():
+    text = (DOCS / "annex/reproduction.md").read_text()
+    rows = re.findall(r"^\| `papers/([\w-]+\.md)` \|[^|]*\|([\d |]+)\|$", text, re.M)
+    assert {page for page, _ in rows} == {page for page, own in ROWS.items() if own}
+    for page, numbers in rows:
+        claims, *counts = map(int, numbers.split("|"))
+        said = [verdict for *_, verdict in ROWS[page]]
+        assert claims == sum(counts)
+        assert counts[:3] == [said.count(verdict) for verdict in ("equal", "partly", "different")]
+
+
+def test_scripts_use_the_public_api_alone_and_have_their_output():
+    local = {path.stem for path in PAPERS.glob("*.py")}
+    scripts = set()
+    for path in PAPERS.glob("*.py"):
+        nodes = [*ast.walk(ast.parse(path.read_text()))]
+        names = {name.name for n in nodes if isinstance(n, ast.Import) for name in n.names}
+        names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+        roots = {name.partition(".")[0] for name in names}
+        assert roots <= {"leomix", "matplotlib", "numpy", *local, *sys.stdlib_module_names}, path
+        if any(isinstance(n, ast.FunctionDef) and n.name == "main" for n in nodes):
+            scripts.add(path.stem)
+    assert scripts == {*RESULTS}
+    nightly = re.search(r"^papers:.*?\n\n", (ROOT / "Makefile").read_text(), re.M | re.S)[0]
+    assert {name for name in scripts if re.search(rf"\b{name}\b", nightly)} == scripts
+
+
+class Loaded(Exception):
+    """The scenarios of a script are all there."""
+
+
+@pytest.mark.parametrize("script", sorted({*RESULTS} - {"ems_fl_fig_3", "ems_fl_fig_4"}))
+def test_a_script_sets_keys_that_there_are(script, monkeypatch):
+    """Most of them take minutes: whoever renames a key would not see it fail."""
+    monkeypatch.syspath_prepend(str(PAPERS))
+    module = import_module(script)
+
+    def load(name, scenario, overrides, variants, vary=None, seeds=1):
+        first = {key: values[0] for key, values in (vary or {}).items()}
+        for keys in variants.values():
+            leomix.load(scenario, {**overrides, **keys, **first})
+        raise Loaded
+
+    monkeypatch.setattr(module, "runs", load)
+    with pytest.raises(Loaded):
+        module.main()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("script", ["ems_fl_fig_3", "ems_fl_fig_4"])
+def test_a_script_prints_what_the_results_have(script, tmp_path):
+    line = [sys.executable, str(PAPERS / f"{script}.py")]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, RESULTS[script]), done.stderr
+    assert list((tmp_path / "runs/papers").glob(f"{script}*.svg"))
+
+
+def test_who_trains_over_places_uploads_or_fetches(monkeypatch):
+    """Two satellites, by hand: a visit fetches, places train, and the next visit uploads."""
+    monkeypatch.syspath_prepend(str(PAPERS))
+    tallied = import_module("planes").tallied
+    home, away = True, False
+    passes = [
+        *(("a", away), ("a", home)),  # trains nothing yet; fetches
+        *(("a", away), ("a", away), ("a", home)),  # trains once; uploads: version 1
+        *(("b", home), ("b", home)),  # fetches; there is no newer model
+        *(("a", away), ("a", home)),  # again: uploads; once: fetches version 1
+    ]
+    planes = {"a": "A", "b": "B"}
+    again, once = (tallied(passes, planes, reading, 1) for reading in ("again", "once"))
+    assert (again.uploaded, again.fetched) == ({"A": 2}, {"A": 1, "B": 1})
+    assert (once.uploaded, once.fetched) == ({"A": 1}, {"A": 2, "B": 1})
+    assert again.idle == once.idle == {"B": 1}
+    assert (again.planes_a_buffer, once.planes_a_buffer) == ([1, 1], [1])
+    # Both begin with a model: each update of a is of the newest, that of b is not.
+    newest = tallied([*passes, ("b", away), ("b", home)], planes, "newest only", 1)
+    assert (newest.uploaded, newest.fetched) == ({"A": 3}, {"B": 2})
+    assert (newest.discarded, newest.idle) == ({"B": 1}, {"B": 1})
