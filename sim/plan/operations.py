@@ -187,7 +187,7 @@ def _by_contacts(plan: Plan) -> _Carried:
         links = contact.links.devices
         cuts_s = _days(contact.start_s, contact.end_s)
         for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
-            down = _is_down(plan.topology, way)
+            down = is_down(plan.topology, way)
             if beam is None:
                 neglected.add("down" if down else "up")
                 continue
@@ -198,7 +198,7 @@ def _by_contacts(plan: Plan) -> _Carried:
     return _Carried.of(pieces, frozenset(neglected))
 
 
-def _is_down(topology: Topology, way: Way) -> bool:
+def is_down(topology: Topology, way: Way) -> bool:
     """Whether bits go down: to the ground, or from a satellite that serves others to these."""
     if topology.relay:
         return way is Way.TO_CLIENT
