@@ -23,7 +23,6 @@ from sim.plan.feeder import FeederPlan
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order
 from sim.world.topology import Topology
-from sim.world.world import World
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
@@ -68,16 +67,44 @@ class Operations(NamedTuple):
     over_links_gb_a_day: float = nan
 
 
+FIGURES_OF_OPERATIONS = Operations._fields[2:]
+"""All columns behind kind and name, which are numbers."""
 TOTAL = "total"
 
 
-def operations(plan: Plan) -> list[Operations]:
+def total_of(rows: Sequence[Operations]) -> Operations:
+    """Return the row of all stations, or clusters, together; of gateways where there are any."""
+    return [row for row in rows if row.kind == TOTAL][-1]
+
+
+def ends_of(rows: Sequence[Operations]) -> list[Operations]:
+    """Return the rows that the total is of: those between it and the total before."""
+    last = max(number for number, row in enumerate(rows) if row.kind == TOTAL)
+    kind = rows[last - 1].kind
+    return [row for row in rows[:last] if row.kind == kind]
+
+
+def clients_of(rows: Sequence[Operations]) -> list[Operations]:
+    """Return the rows of those who are served: clusters, or satellites."""
+    clusters = [row for row in rows if row.kind == "cluster"]
+    ends = ends_of(rows)
+    return clusters or [row for row in rows if row.kind == "satellite" and row not in ends]
+
+
+def as_values(row: Operations) -> dict[str, Any]:
+    """Return a row by the names of its columns."""
+    return row._asdict()
+
+
+def operations(plan: Plan, carried: Carried | None = None) -> list[Operations]:
     """Return a row for each station, or cluster, and their total; then of gateways, and satellites.
 
     Satellites have their links with those of the first rows; what gateways carry is on top.
+    ``carried`` is :func:`carried_in` the plan, where it is known.
     """
     contacts = plan.contacts
-    passes = _Traffic(plan.stop_s, _Passes.of_contacts(plan), _by_contacts(plan))
+    carried = carried_in(plan) if carried is None else carried
+    passes = _Traffic(plan.stop_s, _Passes.of_contacts(plan), carried)
     flying, ground = _ends(contacts)
     limits = [inf if limit is None else float(limit) for limit in plan.at_a_time]
     served = [nan] * len(flying.names)
@@ -138,8 +165,11 @@ class _Piece(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Carried:
-    """Pieces (P,) of services as columns; ``neglected`` directions, down or up, have none."""
+class Carried:
+    """Pieces (P,) of services as columns; ``neglected`` directions, down or up, have none.
+
+    ``number`` is that of the pass.
+    """
 
     number: Ints
     day: Ints
@@ -148,7 +178,7 @@ class _Carried:
     neglected: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, pieces: Sequence[_Piece], neglected: frozenset[str] = frozenset()) -> _Carried:
+    def of(cls, pieces: Sequence[_Piece], neglected: frozenset[str] = frozenset()) -> Carried:
         """Return the columns of pieces."""
         number, day, is_down, bits = zip(*pieces, strict=True) if pieces else ((), (), (), ())
         return cls(
@@ -180,7 +210,8 @@ def _ends(contacts: ContactColumns) -> tuple[_Ends, _Ends]:
     return flying, _Ends("cluster", names, contacts.cluster)
 
 
-def _by_contacts(plan: Plan) -> _Carried:
+def carried_in(plan: Plan) -> Carried:
+    """Return what the services of a plan's contacts carry."""
     pieces: list[_Piece] = []
     neglected = set[str]()
     for contact in served_in_order(plan):
@@ -195,7 +226,20 @@ def _by_contacts(plan: Plan) -> _Carried:
                 day = int(begin_s // DAY_S)
                 pieces.append(_Piece(contact.contact_id, day, down, float(bits)))
         contact.links.close()
-    return _Carried.of(pieces, frozenset(neglected))
+    return Carried.of(pieces, frozenset(neglected))
+
+
+def silent_services(plan: Plan, carried: Carried) -> dict[str, int]:
+    """Return how many services carry nothing ``down``, or ``up``: passes too low for the link.
+
+    A direction that is neglected is left out.
+    """
+    found = {}
+    for direction in {"down", "up"} - carried.neglected:
+        some = carried.is_down == (direction == "down")
+        bits = np.bincount(carried.number[some], carried.bits[some], len(plan.contacts))
+        found[direction] = int((plan.contacts.served & (bits == 0.0)).sum())
+    return found
 
 
 def is_down(topology: Topology, way: Way) -> bool:
@@ -205,7 +249,7 @@ def is_down(topology: Topology, way: Way) -> bool:
     return topology.direction(way) == "downlink"
 
 
-def _by_gateways(feeder: FeederPlan) -> _Carried:
+def _by_gateways(feeder: FeederPlan) -> Carried:
     seen = feeder.passes_seen
     pieces = []
     for number in np.flatnonzero(seen.service.served).tolist():
@@ -213,7 +257,7 @@ def _by_gateways(feeder: FeederPlan) -> _Carried:
             bits = feeder.rate_bps * (end_s - begin_s)
             day = int(begin_s // DAY_S)
             pieces += [_Piece(number, day, down, bits) for down in (True, False)]
-    return _Carried.of(pieces)
+    return Carried.of(pieces)
 
 
 def _days(start_s: float, end_s: float) -> Floats:
@@ -228,7 +272,7 @@ class _Traffic:
 
     span_s: float
     passes: _Passes
-    carried: _Carried
+    carried: Carried
 
 
 def _rows(
@@ -381,58 +425,3 @@ def lanes(plan: Plan) -> list[Lane]:
         served_s = np.stack(merged(passes.start_s[served], passes.end_s[served]), axis=1)
         found.append(Lane(names[number], seen_s, served_s))
     return found
-
-
-# What one more dish, or beam, would give is planned anew, not guessed.
-
-
-class OneMore(NamedTuple):
-    """A world in which every server serves one more at a time, and the ``setting`` that says so."""
-
-    world: World
-    setting: str
-
-
-def one_more(world: World) -> OneMore | None:
-    """Return the world with one more dish at every station, or beam on every satellite.
-
-    Of devices that reach stations over satellites, that is a dish at each of these gateways. None
-    where they serve any number, and in slots.
-    """
-    scenario = world.scenario
-    if world.roles.relay:
-        isl = scenario.link.isl
-        if isl is None or isl.terminals is None:
-            return None
-        terminals = isl.terminals + 1
-        more = isl.model_copy(update={"terminals": terminals})
-        link = scenario.link.model_copy(update={"isl": more})
-        return OneMore(_with(world, link=link), f"link.isl.terminals {terminals}")
-    if world.topology.in_orbit or world.topology.gateways:
-        ground = scenario.ground
-        if all(limit is None for limit in world.sites.antennas):
-            return None
-        antennas = _raised(ground.antennas)
-        stations = ground.stations and tuple(
-            station.model_copy(update={"antennas": _raised(station.antennas)})
-            for station in ground.stations
-        )
-        own = any(station.antennas is not None for station in ground.stations or ())
-        setting = "one more in antennas of each" if own else f"ground.antennas {antennas}"
-        raised = ground.model_copy(update={"antennas": antennas, "stations": stations})
-        return OneMore(_with(world, ground=raised), setting)
-    source: Any = scenario.orbit
-    if getattr(source, "beams", None) is None:
-        return None
-    beams = source.beams + 1
-    return OneMore(
-        _with(world, orbit=source.model_copy(update={"beams": beams})), f"orbit.beams {beams}"
-    )
-
-
-def _with(world: World, **sections: Any) -> World:
-    return World(world.scenario.model_copy(update=sections))
-
-
-def _raised(antennas: int | str | None) -> int | str | None:
-    return antennas + 1 if isinstance(antennas, int) else antennas

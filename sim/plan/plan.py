@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orbit
@@ -188,6 +188,13 @@ def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]
     if served.topology.in_orbit:
         return [(station,) for station in served.places]
     return [world.sites.devices_of(index) for index in range(len(served.places))]
+
+
+def links_of_passes(world: World, served: ServedPasses) -> LinkSource:
+    """Return the links of all passes, each as if it were served from its rise to its set."""
+    whole = replace(served, service=orbit.serve(served.windows, None))
+    radios, devices = ground_radios(world), _devices(world, served)
+    return link_source(world, whole, world.sites.clusters, radios, devices)
 
 
 def _contacts(

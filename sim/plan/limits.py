@@ -1,0 +1,245 @@
+"""What limits a network: plans with one more dish at a station, and without the station.
+
+Nothing is said here: commands and pages have words for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan, nan
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scenarios.faults import PlannedOutage
+from sim.facts.directions import Way
+from sim.plan.feeder import feeder_plan
+from sim.plan.operations import (
+    BITS_PER_GB,
+    DAY_S,
+    Operations,
+    clients_of,
+    ends_of,
+    is_down,
+    operations,
+    total_of,
+)
+from sim.plan.plan import links_of_passes, make_plan
+from sim.plan.service import ServedPasses, served_passes
+from sim.plan.windows import Find
+from sim.world.world import World
+
+WORTH = 0.05
+"""Share that one more dish has to add for dishes to be the limit."""
+FAR_MORE = 2.0
+"""How many times what one more brings anywhere else makes a place the only limit."""
+MOST_STATIONS = 20
+"""Stations up to which each is tried alone; of more, one more at each of them is one plan."""
+ALL_SERVED = 0.999
+"""Share of the time in view that is served from which one more beam is not tried."""
+STATIONS = ("station", "gateway")
+"""Kinds of rows that have dishes, and a name that a user knows."""
+
+
+class Carried(NamedTuple):
+    """What a network carries in a day, in GB of 10^9 bytes; nan for a direction without time."""
+
+    down_gb_a_day: float
+    up_gb_a_day: float
+
+    @property
+    def most(self) -> float:
+        """That of the direction that carries more."""
+        return max((gb for gb in self if not isnan(gb)), default=0.0)
+
+    def since(self, before: Carried) -> float:
+        """Return the share by which more is carried than before, in the direction of most."""
+        return self.most / before.most - 1.0 if before.most > 0.0 else 0.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What is carried with ``one_more`` dish or beam at a station alone, and ``without`` it.
+
+    None of what cannot be, as with any number of dishes. Of all that there are together, the
+    ``station`` is "".
+    """
+
+    station: str
+    one_more: Carried | None = None
+    without: Carried | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is carried ``now``, and what was ``tried``."""
+
+    now: Carried
+    tried: tuple[Tried, ...] = ()
+
+    def gain(self, one: Tried) -> float:
+        """Return the share that one more there adds."""
+        return 0.0 if one.one_more is None else one.one_more.since(self.now)
+
+    @property
+    def limiting(self) -> list[Tried]:
+        """Where one more adds enough for the place to be a limit, the most first.
+
+        It is the only one if that is :data:`FAR_MORE` times what one more adds anywhere else. None
+        where the time in view is the limit.
+        """
+        found = sorted((one for one in self.tried if self.gain(one) >= WORTH), key=self.gain)
+        least = self.gain(found[-1]) / FAR_MORE if found else 0.0
+        return [one for one in found[::-1] if self.gain(one) > least]
+
+    @property
+    def station(self) -> str | None:
+        """The one station whose dishes are the limit; None where there are several, or none."""
+        places = [one.station for one in self.limiting]
+        return places[0] or None if len(places) == 1 else None
+
+
+def limits_of(world: World, rows: Sequence[Operations], find: Find) -> Limits:
+    """Return what limits a network that has these rows of operations."""
+    now = _of(rows)
+    ends = ends_of(rows)
+    if ends[0].kind in STATIONS:
+        return Limits(now, tuple(_each_station(world, ends, find)))
+    more = _more_beams(world) if served_share(rows) < ALL_SERVED else None
+    if more is None:
+        return Limits(now)
+    plan = make_plan(more, find, all_served=False)
+    return Limits(now, (Tried("", _of(operations(plan))),))
+
+
+def _of(rows: Sequence[Operations]) -> Carried:
+    total = total_of(rows)
+    return Carried(total.down_gb_a_day, total.up_gb_a_day)
+
+
+def served_share(rows: Sequence[Operations]) -> float:
+    """Return the share of the time in which a client is in view, of any server, that is served.
+
+    Of gateways that of all their passes: a satellite may be in view of several.
+    """
+    if ends_of(rows)[0].kind == "gateway":
+        total = total_of(rows)
+        busy, seen = total.busy_hours_a_day, total.in_view_hours_a_day
+    else:
+        clients = clients_of(rows)
+        busy = sum(row.busy_hours_a_day for row in clients)
+        seen = sum(row.any_in_view_hours_a_day for row in clients)
+    return min(busy / seen, 1.0) if seen > 0.0 else 0.0  # but for rounding
+
+
+def _each_station(world: World, rows: Sequence[Operations], find: Find) -> list[Tried]:
+    """Return what each station is worth that sees anything; of many, one more dish at each."""
+    seen = [row for row in rows if row.passes_a_day > 0.0]
+    limited = {row.name for row in seen if isfinite(row.at_a_time)}
+    if len(seen) > MOST_STATIONS:
+        return [Tried("", *_carried(world, [more_dishes(world, limited)], find))] if limited else []
+    names = [row.name for row in seen]
+    others = names if len(names) > 1 else []
+    worlds = [more_dishes(world, {name}) for name in names if name in limited]
+    worlds += [without(world, [name]) for name in others]
+    found = iter(_carried(world, worlds, find))
+    more = {name: next(found) for name in names if name in limited}
+    left = {name: next(found) for name in others}
+    return [Tried(name, more.get(name), left.get(name)) for name in names]
+
+
+# Worlds that differ in a dish, a beam, or a station.
+
+
+def more_dishes(world: World, names: Iterable[str]) -> World:
+    """Return the world with one more dish at each of these stations, which have a number."""
+    stations = tuple(
+        station.model_copy(update={"antennas": antennas + 1})
+        if station.name in names and antennas is not None
+        else station
+        for station, antennas in zip(world.sites.stations, world.sites.antennas, strict=True)
+    )
+    listed = {"stations": stations, "stations_path": None, "stations_used": None}
+    return _with(world, ground=world.scenario.ground.model_copy(update=listed))
+
+
+def without(world: World, names: Iterable[str]) -> World:
+    """Return the world in which these stations are out from the start to the end."""
+    faults = world.scenario.faults
+    out = (*faults.planned, *(PlannedOutage(station=name, from_hours=0.0) for name in names))
+    return _with(world, faults=faults.model_copy(update={"planned": out}))
+
+
+def _more_beams(world: World) -> World | None:
+    """Return the world with one more beam on every satellite, or terminal on the one that serves.
+
+    None where they serve any number, and in slots.
+    """
+    scenario = world.scenario
+    if world.roles.relay:
+        isl = scenario.link.isl
+        if isl is None or isl.terminals is None:
+            return None
+        more = isl.model_copy(update={"terminals": isl.terminals + 1})
+        return _with(world, link=scenario.link.model_copy(update={"isl": more}))
+    source: Any = scenario.orbit
+    if getattr(source, "beams", None) is None:
+        return None
+    return _with(world, orbit=source.model_copy(update={"beams": source.beams + 1}))
+
+
+def _with(world: World, **sections: Any) -> World:
+    return World(world.scenario.model_copy(update=sections))
+
+
+# What each of them carries: dishes change who is served, and no link.
+
+
+def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]:
+    """Return what is carried in worlds that differ from a world in dishes and stations alone."""
+    if world.topology.gateways:
+        return [_over_gateways(one, find) for one in worlds]
+    every = served_passes(world, find)
+    users = defaultdict[int, defaultdict[tuple[float, float], list[int]]](
+        lambda: defaultdict(list)
+    )
+    for place, one in enumerate(worlds):
+        for number, span_s in _services(every, served_passes(one, find)):
+            users[number][span_s].append(place)
+    gb = np.zeros((len(worlds), 2))
+    links = links_of_passes(world, every)
+    for number in np.argsort(every.windows.rise_s, kind="stable").tolist():
+        if number not in users:
+            continue
+        of_pass = links.links(number)
+        both = of_pass.devices
+        for way, beam in ((Way.TO_SERVER, both.to_server), (Way.TO_CLIENT, both.to_client)):
+            column = 0 if is_down(world.topology, way) else 1
+            for span_s, places in users[number].items():
+                bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])
+                gb[places, column] += bits / BITS_PER_GB
+        of_pass.close()
+    return [Carried(*row) for row in (gb * DAY_S / every.span_s).tolist()]
+
+
+def _services(every: ServedPasses, served: ServedPasses) -> list[tuple[int, tuple[float, float]]]:
+    """Return the services of passes, by their numbers among every pass of all stations."""
+    there = np.isin(every.windows.satellite, served.windows.satellite)
+    numbers = np.flatnonzero(there)
+    assert np.array_equal(every.windows.rise_s[numbers], served.windows.rise_s)
+    service = served.service
+    spans_s = zip(service.start_s.tolist(), service.end_s.tolist(), strict=True)
+    of_all = zip(numbers.tolist(), spans_s, service.served.tolist(), strict=True)
+    return [(number, span_s) for number, span_s, is_served in of_all if is_served]
+
+
+def _over_gateways(world: World, find: Find) -> Carried:
+    served = served_passes(world, find)
+    feeder = feeder_plan(world, served.clients, served.outages, find)
+    assert feeder is not None  # where gateways serve
+    service = feeder.passes_seen.service
+    busy_s = float(np.nansum(service.end_s - service.start_s))
+    gb = feeder.rate_bps * busy_s / BITS_PER_GB * DAY_S / served.span_s
+    return Carried(gb, gb)
