@@ -181,6 +181,27 @@ def parse_seconds(option: str, text: str) -> float:
     return time_s
 
 
+def parse_size(option: str, text: str) -> float:
+    """Return the bytes of ``500MB``, ``20 kB`` or ``0.5GB`` (powers of 1000).
+
+    Raises InputError, which names the ``option``, for anything else, and for no bytes at all.
+    """
+    units = {unit: size for unit, size in BYTES if unit != "TB"}
+    number, unit = text.strip()[:-2], text.strip()[-2:]
+    try:
+        size_bytes = float(number) * units[unit]
+    except (KeyError, ValueError):
+        raise InputError.of_option(
+            f"{option} {text}",
+            Code.WRONG_VALUE,
+            "is not a size",
+            Other(said="write it like 500MB, 20kB or 2GB"),
+        ) from None
+    if not (0.0 < size_bytes < math.inf):
+        raise InputError.of_option(f"{option} {text}", Code.WRONG_VALUE, "must be above 0")
+    return size_bytes
+
+
 def legend_of(command: str) -> dict[str, list[str]]:
     """Return head and meaning of what a command prints, by column; empty for other commands."""
     from importlib import resources

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import shlex
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
-from sim.cli.output import print_json, warn
+from sim.cli.output import next_commands, print_json, warn
+from sim.errors import InputError
 from sim.files import check_file
 from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
@@ -23,14 +25,16 @@ if TYPE_CHECKING:
     from sim.world.world import World
 
 MINUTE = "%Y-%m-%d %H:%M"
-ALL_SERVED = 0.999
-"""Share of the hours in view that is served from which one more dish is not tried."""
 
 
 def capacity_command(
     network: ScenarioName,
     set_: SetKeys = None,
     *,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATION", help="leave a station out, and compare; repeat it"),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="write all rows and columns, too")
     ] = None,
@@ -40,7 +44,7 @@ def capacity_command(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Show what a network carries: GB a day, busy hours, gaps; by station, cluster, satellite."""
+    """Show what a network carries: GB a day, what limits it; by station, cluster, satellite."""
     import scenarios
     from sim.world.world import World
 
@@ -54,7 +58,7 @@ def capacity_command(
     world = World(scenarios.load(network, overrides_of(set_)))
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
-        found, plan = _capacity(world, bar)
+        found, plan = _capacity(world, _left_out(world, without or ()), bar)
     doubts = [*plan.doubts, *_unused_links(world)]
     if not json_:
         warn(doubts)
@@ -65,7 +69,45 @@ def capacity_command(
     if json_:
         print_json(found.json | {"doubts": [as_json(doubt) for doubt in doubts]})
     else:
-        print(found.text)
+        print(f"{found.text}\n\n{_next(found, network, set_ or [])}")
+
+
+def _left_out(world: World, names: Sequence[str]) -> list[str]:
+    """Return the stations to leave out, each once; raise InputError where that cannot be."""
+    if not names:
+        return []
+    served_by = world.sites.stations if world.topology.server == "stations" else []
+    stations = [station.name for station in served_by]
+    for name in names:
+        if not stations:
+            raise InputError.of_option(
+                f"--without {name}", Code.CONFLICT, "there are no stations in this network"
+            )
+        if name not in stations:
+            near = get_close_matches(name, stations, n=1, cutoff=0.0)
+            text = "no station is called so; did you mean {near!r}?"
+            raise InputError.of_option(f"--without {name}", Code.WRONG_VALUE, text, near=near[0])
+    left_out = [name for name in stations if name in names]
+    if len(left_out) == len(stations):
+        raise InputError.of_option(
+            f"--without {left_out[-1]}", Code.CONFLICT, "leaves no station; keep at least one"
+        )
+    return left_out
+
+
+def _next(found: Capacity, network: str, set_: Sequence[str]) -> str:
+    """Return what may be asked next: commands, and what each gives."""
+    asked = shlex.join([network, *(word for pair in set_ for word in ("--set", pair))])
+    if found.left_out is not None:
+        out = shlex.join(word for name in found.left_out.names for word in ("--without", name))
+        commands = {f"capacity {asked} {out} --report without.html": "the map and the day without"}
+    else:
+        commands = {f"link {asked} --send 500MB": "how long, and in how many passes"}
+        station = found.limits.station
+        if station is not None and len(found.ends) > 1:
+            commands[f"capacity {asked} --without {shlex.quote(station)}"] = "a day without it"
+        commands[f"capacity {asked} --report network.html"] = "map, lanes of the day"
+    return next_commands(commands)
 
 
 def _unused_links(world: World) -> Iterator[Statement]:
@@ -81,21 +123,26 @@ def _unused_links(world: World) -> Iterator[Statement]:
         )
 
 
-def _capacity(world: World, bar: Bar) -> tuple[Capacity, Plan]:
-    """Return what a network carries, and its plan; what one more dish gives is planned anew."""
-    from sim.cli.capacity_text import Capacity
+def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
+    """Return what a network carries without some stations, what limits it, and its plan."""
+    from sim.cli.capacity_text import Capacity, LeftOut
     from sim.execution.window_cache import WindowCache
-    from sim.plan.operations import one_more, operations
+    from sim.plan.limits import limits_of, without
+    from sim.plan.operations import carried_in, operations, silent_services
 
-    windows = WindowCache(None)
-    plan = _plan(world, windows.find)
+    find = WindowCache(None).find
+    before = None
+    if left_out:
+        before = LeftOut(left_out, operations(_plan(world, find)))
+        world = without(world, left_out)
+    plan = _plan(world, find)
     bar.update("adding up what links carry")
-    found = Capacity(operations(plan), out=[*_planned_outages(plan)])
-    more = one_more(world) if found.served_share < ALL_SERVED else None
-    if more is not None:
-        bar.update("planning with one more dish")
-        found = replace(found, more=(more, operations(_plan(more.world, windows.find))))
-    return found, plan
+    carried = carried_in(plan)
+    rows = operations(plan, carried)
+    bar.update("planning with one more dish, and without a station")
+    limits = limits_of(world, rows, find)
+    silent = silent_services(plan, carried)
+    return Capacity(rows, limits, silent, [*_planned_outages(plan)], before), plan
 
 
 def _planned_outages(plan: Plan) -> Iterator[str]:
@@ -119,12 +166,13 @@ def _plan(world: World, find: Find) -> Plan:
 
 
 def _write(found: Capacity, path: Path) -> None:
-    from sim.plan.operations import Operations
+    from sim.plan.operations import as_values
     from sim.trace.arrow import pa
     from sim.trace.plain_tables import without_formulas, write_batches
 
-    columns = zip(Operations._fields, zip(*found.rows, strict=True), strict=True)
-    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns})
+    rows = [as_values(row) for row in found.rows]
+    columns = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
+    table = pa.table(columns)
     write_batches(without_formulas(table).combine_chunks().to_batches(), path)
 
 
@@ -152,7 +200,9 @@ def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path
     network = Network(
         name, plan.start, plan.stop_s, lanes(plan), view, DAY_S * (drawn_s // DAY_S), said, links
     )
-    first, *others = found.tables(MOST_ROWS)
-    tables = [first, *found.table_with_more(), *others]
+    tables = [
+        (caption, [" ".join(head.split()) for head in heads], cells)
+        for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
+    ]
     shown = capacity_page(network, found.finding, found.advice, tables)
     write_page(path, html(shown, Figures()))

@@ -3,315 +3,426 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import zip_longest
+from math import floor, inf, isfinite, isnan, log10, nan
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from sim.formatting import counted, data_size, duration, legend_of, some, table
-from sim.plan.operations import TOTAL, OneMore, Operations
+from sim.formatting import (
+    BYTES,
+    counted,
+    duration,
+    legend_of,
+    listed,
+    some,
+    table,
+    three_digits,
+    unit_for,
+)
+from sim.plan.limits import Carried, Limits, Tried, served_share
+from sim.plan.operations import (
+    FIGURES_OF_OPERATIONS,
+    TOTAL,
+    Operations,
+    as_values,
+    clients_of,
+    ends_of,
+    total_of,
+)
 
-WORTH = 0.05
-"""Share that one more dish has to add for dishes to be the limit."""
-MOSTLY_SERVED = 0.95
-"""Share of the time in view that is served up to which it is said that a dish would not help."""
-MOST_SATELLITES = 20
-"""Satellites up to which each has a line; of more, the least, the median and the most."""
+MOST_PLACES = 10
+"""Stations, or clusters, of which each has a line; of more, those that carry the most."""
+MOST_NAMED = 3
+"""Stations that a sentence names, and planned outages."""
+WIDTH = 79
+"""Columns of a terminal."""
 GB_BYTES = 1e9
 HEADS = {name: head for name, (head, _) in legend_of("capacity").items()}
-"""Short heads of columns, for the terminal and the page; files keep the full names."""
-FEW = ("least", "median", "most")
+"""Short heads of columns, for the page; files keep the full names."""
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
 """What servers have of which there may be too few; stations and gateways have dishes."""
 TIME = "time in view"
-MOST_OUT = 3
-"""Planned outages that are named."""
 
 Table = tuple[str, list[str], list[list[str]]]
 """Caption, heads and cells."""
 
 
+class LeftOut(NamedTuple):
+    """Stations that are left out, and the rows of the network that has them."""
+
+    names: Sequence[str]
+    before: Sequence[Operations]
+
+
 @dataclass(frozen=True)
 class Capacity:
-    """What a network carries, and the same with one more dish or beam on every server.
+    """What a network carries, what limits it, and what it carried before stations were left out.
 
-    ``more`` is None where nobody shares a dish or beam, or where every pass is served in full.
-    ``out`` says who is out as planned, and when.
+    ``silent`` counts services that carry nothing, by direction. ``out`` says who is out as planned,
+    and when.
     """
 
     rows: Sequence[Operations]
-    more: tuple[OneMore, Sequence[Operations]] | None = None
+    limits: Limits
+    silent: Mapping[str, int] = field(default_factory=dict)
     out: Sequence[str] = ()
+    left_out: LeftOut | None = None
 
-    @property
+    @cached_property
     def total(self) -> Operations:
         """The row of all stations, or clusters, or gateways, together."""
         return total_of(self.rows)
 
-    @property
+    @cached_property
     def ends(self) -> list[Operations]:
         """The rows that the total is of."""
-        return _ends_of(self.rows)
+        return ends_of(self.rows)
 
-    @property
-    def satellites(self) -> list[Operations]:
-        """The rows of the satellites that are not what the total is of."""
-        return [row for row in self.rows if row.kind == "satellite" and row not in self.ends]
-
-    @property
-    def servers(self) -> list[Operations]:
-        """The rows of those that share dishes or beams among others."""
-        of_ends = [row for row in self.ends if not isnan(row.at_a_time)]
-        return of_ends or self.satellites
-
-    @property
-    def dish(self) -> str:
-        """What a server has of which there may be too few."""
-        return self._dishes[0]
+    @cached_property
+    def clients(self) -> list[Operations]:
+        """The rows of those who are served: clusters, or satellites."""
+        return clients_of(self.rows)
 
     @property
     def _dishes(self) -> tuple[str, str]:
-        kind = self.servers[0].kind if self.servers else "satellite"
-        return OF_SERVERS.get(kind, ("dish", "dishes"))
-
-    @property
-    def gain(self) -> float:
-        """Share that one more dish adds to what is carried; 0 where nothing was planned anew."""
-        if self.more is None:
-            return 0.0
-        now, then = _most_way(self.total), _most_way(total_of(self.more[1]))
-        return then / now - 1.0 if now > 0.0 else inf if then > 0.0 else 0.0
-
-    @property
-    def clients(self) -> list[Operations]:
-        """The rows of those who are served: clusters, or satellites."""
-        clusters = [row for row in self.rows if row.kind == "cluster"]
-        return clusters or self.satellites
-
-    @property
-    def served_share(self) -> float:
-        """Share of the time in which a client is in view, of any server, that is served.
-
-        Of gateways that of all their passes: a satellite may be in view of several.
-        """
-        if self.ends[0].kind == "gateway":
-            return _share(self.total.busy_hours_a_day, self.total.in_view_hours_a_day)
-        share = _share(
-            sum(row.busy_hours_a_day for row in self.clients),
-            sum(row.any_in_view_hours_a_day for row in self.clients),
-        )
-        return min(share, 1.0)  # but for rounding
+        """What a server has of which there may be too few: one, and several."""
+        limited = any(not isnan(row.at_a_time) for row in self.ends)
+        return OF_SERVERS.get(self.ends[0].kind if limited else "satellite", ("dish", "dishes"))
 
     @property
     def limit(self) -> str:
         """What limits the bytes: ``dishes``, ``beams``, ``terminals`` or ``time in view``."""
-        return TIME if self.gain < WORTH else self._dishes[1]
+        return self._dishes[1] if self.limits.limiting else TIME
 
     @property
     def finding(self) -> str:
-        """What is carried, and what limits it, in a sentence."""
+        """What is carried, and what limits it or what a station that is left out has carried."""
         total = self.total
         if total.in_view_hours_a_day == 0.0:
-            return f"{total.name} {_verb(self.ends, 'see', 'sees')} nothing in all the time."
-        carry = f"{total.name} {_verb(self.ends, 'carry', 'carries')} {_both_ways(total)}"
-        share = f"{self.served_share:.0%} of the hours in view"
-        if self.limit == TIME:
-            more = ""
-            if self.more is not None and self.served_share < MOSTLY_SERVED:
-                more = f"; one more {self.dish} at each adds {self.gain:.1%}"
-            return f"{carry}; the time in view is the limit: {share} are served{more}."
-        each = _share(
-            sum(row.busy_hours_a_day for row in self.servers),
-            sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
-        )
-        whose = "its" if len(self.servers) == 1 else "their"
-        lost = _share(
-            sum(row.setup_hours_a_day for row in self.servers),
-            sum(row.at_a_time for row in self.servers if isfinite(row.at_a_time)),
-        )
-        turning = "" if isnan(lost) else f" besides {lost:.1f} h of acquiring"
-        busy = f"busy {each:.1f} of 24 h{turning}"
-        return f"{carry}; {whose} {self.limit} are the limit: {busy}, {share}."
+            return (
+                f"{total.name} {'sees' if len(self.ends) == 1 else 'see'} nothing in all the time"
+            )
+        if self.left_out is None:
+            return f"{_both_ways(total)}; {self._limit_said}"
+        before = total_of(self.left_out.before)
+        less = [
+            f"{_changed(now, then)} {way}"
+            for (way, now), (_, then) in zip(_ways(total), _ways(before), strict=True)
+        ]
+        return f"{_both_ways(total)} without {listed(self.left_out.names)}: {', '.join(less)}"
+
+    @property
+    def _limit_said(self) -> str:
+        limiting = self.limits.limiting
+        dish, dishes = self._dishes
+        if not limiting:
+            return f"the {TIME} is the limit"
+        names = [one.station for one in limiting]
+        if not names[0]:
+            return f"the {dishes} are the limit"
+        if len(names) > 1:
+            kind = self.ends[0].kind
+            whose = listed(names) if len(names) <= MOST_NAMED else counted(len(names), kind)
+            return f"the {dishes} of {whose} are the limits"
+        count = next(row.at_a_time for row in self.ends if row.name == names[0])
+        own = f"one {dish} is" if count == 1.0 else f"{count:.0f} {dishes} are"
+        return f"{names[0]}'s {own} the limit"
 
     @property
     def advice(self) -> list[str]:
-        """Who is out, what one more dish gives, and how long the longest gaps are: a line each."""
-        found = []
-        if self.out:
-            found.append(f"Out as planned, and counted as that: {some(self.out, MOST_OUT)}.")
-        if self.more is not None and self.limit != TIME:
-            one, rows = self.more
-            found.append(
-                f"One more {self.dish} at each {self.servers[0].kind} ({one.setting}) gives "
-                f"{_both_ways(total_of(rows))}: {self.gain:+.0%}."
-            )
+        """What one more brings, what is lost, who is out, and who is never served: a line each."""
+        found = [] if self.left_out is not None else [*self._more()]
+        if self.total.setup_hours_a_day > 0.0:
+            spent = f"{self.total.setup_hours_a_day:.1f} h a day"
+            found.append(f"Beside what they serve, dishes turn and acquire for {spent}.")
+        for way, count in self.silent.items():
+            if count:
+                one = "carries" if count == 1 else "carry"
+                said = f"{count} of the passes that are served {one} nothing {way}"
+                found.append(f"{said}: too low for the link.")
+        if self.out and self.left_out is None:
+            found.append(f"Out as planned, and counted as that: {some(self.out, MOST_NAMED)}.")
         return [*found, *self._gaps()]
+
+    def _more(self) -> Iterator[str]:
+        """Say what one more dish brings where it is the limit, and else what is served."""
+        dish, _ = self._dishes
+        limiting = self.limits.limiting
+        names = [one.station for one in limiting]
+        if not limiting:
+            share = served_share(self.rows)
+            most = max(map(self.limits.gain, self.limits.tried), default=0.0)
+            more = f"; one more {dish} adds {_percent(most)} at most" if most > 0.0 else ""
+            yield f"{_percent(share)} of the hours in view are served{more}."
+        elif names[0]:
+            first, *others = limiting[:MOST_NAMED]
+            where = f"at {names[0]} alone" if others else "there"
+            rest = [f"at {one.station} {self._brought(one)}" for one in others]
+            said = ", ".join([f"{self._one_more} {where} carries {self._brought(first)}", *rest])
+            yield f"{said}."
+        else:
+            kind = self.ends[0].kind
+            where = {"cluster": " on each satellite", "relay": ""}.get(kind, f" at each {kind}")
+            yield f"One more {dish}{where} carries {self._brought(limiting[0])}."
+
+    @property
+    def _one_more(self) -> str:
+        alone = all(row.at_a_time == 1.0 for row in self.ends)
+        return f"{'A second' if alone else 'One more'} {self._dishes[0]}"
+
+    def _brought(self, one: Tried) -> str:
+        """Say what is carried with one more, in the direction of most, and the share it adds."""
+        more = one.one_more
+        assert more is not None  # of what is a limit
+        way = " up" if more.most == more.up_gb_a_day else ""
+        return f"{_size(more.most)}{way} ({_percent(self.limits.gain(one), sign='+')})"
 
     def _gaps(self) -> Iterator[str]:
         clients = self.clients
         if not clients or self.total.in_view_hours_a_day == 0.0:
             return
-        whom = "satellite" if clients[0].kind == "cluster" else self.ends[0].kind
         never = [row.name for row in clients if row.served_a_day == 0.0]
         if never:
             are = "is" if len(never) == 1 else "are"
             of = counted(len(clients), clients[0].kind)
-            yield f"{len(never)} of {of} {are} never served: {some(never, 3)}."
-        longest = max(clients, key=lambda row: row.longest_gap_hours)
+            yield f"{len(never)} of {of} {are} never served: {some(never, MOST_NAMED)}."
+        if len(clients) == 1:
+            gap = duration(clients[0].longest_gap_hours * 3600.0)
+            yield f"The longest time without a {self.ends[0].kind} is {gap}."
         over_links = [row.longest_gap_over_links_hours for row in clients]
-        linked = ""
         if not any(map(isnan, over_links)):
             over_s = duration(max(over_links) * 3600.0)
-            linked = f"; over links between satellites the server is out of reach for {over_s}"
-        gap = duration(longest.longest_gap_hours * 3600.0)
-        yield f"The longest time without a {whom} is {gap} ({longest.name}){linked}."
+            yield f"Over links between satellites the server is out of reach for {over_s} at most."
 
-    def tables(self, most: int = MOST_SATELLITES) -> list[Table]:
-        """Return the tables of places, and of satellites: of more than ``most`` a summary."""
+    def tables(self, most: int = MOST_PLACES) -> list[Table]:
+        """Return the tables of places, of the first ones, and of what is between the satellites."""
+        if self.left_out is not None:
+            return [self._compared(self.left_out)]
+        found = [self._places(ends, most) for ends in self._grounded]
+        flying = [row for row in self.rows if row.kind == "satellite"]
+        return [*found, _among(flying)] if len(flying) > 1 else found
+
+    @property
+    def _grounded(self) -> list[list[Operations]]:
+        """The rows that the total is of, and behind gateways those of clusters."""
+        behind = self.ends[0].kind == "gateway" and self.clients[0].kind == "cluster"
+        return [self.ends, self.clients] if behind else [self.ends]
+
+    def _places(self, ends: Sequence[Operations], most: int) -> Table:
+        """Return a row for each place, those that carry the most first, and one for all of them."""
+        kind = ends[0].kind
+        alone = all(not row.at_a_time > 1.0 for row in ends)
+        rows = sorted(ends, key=_most, reverse=True)[:most]
+        totals = [row for row in self.rows if row.name == counted(len(ends), kind) and ends[1:]]
+        busy = [f"{row.busy_hours_a_day:.1f}" for row in rows]
+        passes = [f"{row.served_a_day:,.0f} of {row.passes_a_day:,.0f}" for row in rows]
+        columns = {
+            "GB down\na day": _figures([row.down_gb_a_day for row in (*rows, *totals)]),
+            "GB up\na day": _figures([row.up_gb_a_day for row in (*rows, *totals)]),
+            f"busy h\n{'of 24' if alone else 'a day'}": busy,
+            "in view\nserved": [_percent(_served_part(row)) for row in rows],
+            "passes a day\nserved": passes,
+        }
+        tried = {one.station: one for one in self.limits.tried}
+        if any(row.name in tried for row in ends):
+            now = self.limits.now
+            each = [tried.get(row.name, Tried("")) for row in rows]
+            more, dish = self._one_more.lower().rsplit(" ", 1)
+            columns |= {
+                f"{more}\n{dish} here": [_change(one.one_more, now) for one in each],
+                "without\nit": [_change(one.without, now) for one in each],
+            }
+        elif kind == "cluster":
+            columns["longest\ngap, h"] = _hours([row.longest_gap_hours for row in rows])
+        names = [*(row.name for row in rows), *("all" for _ in totals)]
+        return f"By {kind}", *_columns(f"\n{kind}", names, columns)
+
+    def _compared(self, left_out: LeftOut) -> Table:
+        """Return a row with the stations that are left out, and one without them."""
+        each = [(total_of(rows), clients_of(rows)) for rows in (left_out.before, self.rows)]
+        gaps = [max(row.longest_gap_hours for row in clients) for _, clients in each]
+        columns = {
+            "GB a day down": _figures([total.down_gb_a_day for total, _ in each]),
+            "GB a day up": _figures([total.up_gb_a_day for total, _ in each]),
+            "longest gap, h": _hours(gaps),
+        }
+        whom = listed(left_out.names)
+        return f"Without {whom}", *_columns("", [f"with {whom}", "without"], columns)
+
+    def all_columns(self, most: int) -> list[Table]:
+        """Return all columns of each kind that has at most so many rows."""
         found = []
         for kind in dict.fromkeys(row.kind for row in self.rows if row.kind != TOTAL):
-            rows = [row for row in self.rows if row.kind == kind]
-            if kind == "satellite" and len(rows) > most:
-                caption = f"By satellite, of {len(rows)}, each column by itself"
-                found.append((caption, *_cells("", _few(rows))))
-            else:
-                found.append((f"By {kind}", *_cells_of(self.rows, kind)))
+            own = [row for row in self.rows if row.kind == kind]
+            own += [row for row in self.rows if row.name == counted(len(own), kind)]
+            if len(own) <= most:
+                found.append((f"By {kind}, all columns", *_cells(own)))
         return found
-
-    def table_with_more(self) -> list[Table]:
-        """Return the table of the first ends with one more dish each; none where nobody has it."""
-        if self.more is None:
-            return []
-        one, rows = self.more
-        caption = f"With one more {self.dish} at each {self.servers[0].kind} ({one.setting})"
-        return [(caption, *_cells_of(rows, self.ends[0].kind))]
 
     @property
     def text(self) -> str:
         """The finding, what helps, and the tables."""
-        parts = ["\n".join([self.finding, *self.advice])]
-        for number, (caption, heads, cells) in enumerate(self.tables()):
-            about = "" if number else "; a day in the mean, and the largest file per pass and day"
-            parts.append(f"{caption}{about}\n{table(heads, cells)}")
+        said = [self.finding, *self.advice]
+        for ends in self._grounded if self.left_out is None else ():
+            if len(ends) > MOST_PLACES:
+                of = f"Of {counted(len(ends), ends[0].kind)} the {MOST_PLACES} that carry the most"
+                said.append(f"{of} are shown; --csv FILE.csv has all.")
+        parts = ["\n".join(said)]
+        parts += [_aligned(one) for one in self.tables()]
         return "\n\n".join(parts)
 
     @property
     def json(self) -> dict[str, Any]:
         """The same as JSON: null where there is no figure, and for any number at a time."""
-        more = None
-        if self.more is not None:
-            one, rows = self.more
-            more = {
-                "setting": one.setting,
-                "gain": _known(self.gain),
-                "rows": [*map(_as_json, rows)],
-            }
-        return {
+        limits = self.limits
+        found = {
             "finding": self.finding,
             "limit": self.limit,
-            "served_share": _known(self.served_share),
+            "limiting_station": limits.station,
+            "served_share": served_share(self.rows),
+            "carry_nothing": dict(self.silent),
             "advice": self.advice,
-            "rows": [*map(_as_json, self.rows)],
-            "one_more": more,
+            "rows": [
+                {name: _known(value) for name, value in as_values(row).items()} for row in self.rows
+            ],
+            "one_more": [
+                {"station": one.station or None, "gain": limits.gain(one)}
+                | _gb_per_day(one.one_more.down_gb_a_day, one.one_more.up_gb_a_day)
+                for one in limits.tried
+                if one.one_more is not None
+            ],
+            "without": None,
         }
+        if self.left_out is not None:
+            now, then = _most(self.total), _most(total_of(self.left_out.before))
+            found["without"] = _gb_per_day(self.total.down_gb_a_day, self.total.up_gb_a_day) | {
+                "station": ", ".join(self.left_out.names),
+                "change": now / then - 1.0 if then > 0.0 else 0.0,
+            }
+        return found
 
 
-def total_of(rows: Sequence[Operations]) -> Operations:
-    """Return the row of all stations, or clusters, together; of gateways where there are any."""
-    totals = [row for row in rows if row.kind == TOTAL]
-    return totals[-1]
+def _columns(
+    head: str, names: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells; a column without any figure is left out, and shorter ones end."""
+    kept = {head: cells for head, cells in columns.items() if {*cells} != {"-"}}
+    cells = zip_longest(names, *kept.values(), fillvalue="")
+    return [head, *kept], [list(row) for row in cells]
 
 
-def _ends_of(rows: Sequence[Operations]) -> list[Operations]:
-    """Return the rows that the total is of: those between it and the total before."""
-    last = max(number for number, row in enumerate(rows) if row.kind == TOTAL)
-    kind = rows[last - 1].kind
-    return [row for row in rows[:last] if row.kind == kind]
-
-
-def _most_way(row: Operations) -> float:
-    """Return the GB a day of the way that carries more."""
-    return max((gb for gb in (row.down_gb_a_day, row.up_gb_a_day) if not isnan(gb)), default=0.0)
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole > 0.0 else 0.0
-
-
-def _verb(rows: Sequence[Operations], several: str, one: str) -> str:
-    return one if len(rows) == 1 else several
-
-
-def _both_ways(row: Operations) -> str:
-    """Say what goes down and up in a day; a direction that is neglected takes no time."""
-    ways = [
-        f"{_size(gb)} a day {way}" if number == 0 else f"{_size(gb)} {way}"
-        for number, (gb, way) in enumerate(
-            (gb, way)
-            for gb, way in ((row.down_gb_a_day, "down"), (row.up_gb_a_day, "up"))
-            if not isnan(gb)
-        )
-    ]
-    return " and ".join(ways)
-
-
-def _size(gb: float) -> str:
-    return f"{_number(gb)} GB" if gb >= 1.0 else data_size(gb * GB_BYTES)
-
-
-def _number(value: float) -> str:
-    """Show a figure in three digits or more, none behind the point of what is large."""
-    if isnan(value):
-        return "-"
-    if value == inf:
-        return "any"
-    return f"{value:,.0f}" if value >= 100.0 or value == 0.0 else f"{value:.3g}"
-
-
-def _cells(name: str, rows: Sequence[tuple[str, Operations]]) -> tuple[list[str], list[list[str]]]:
-    """Return heads and cells; a column without any figure is left out."""
-    fields = [
-        field
-        for field in Operations._fields[2:]
-        if any(not isnan(getattr(row, field)) for _, row in rows)
-    ]
-    cells = [[called, *(_cell(field, row) for field in fields)] for called, row in rows]
-    return [name, *(HEADS[field] for field in fields)], cells
-
-
-def _cells_of(rows: Sequence[Operations], kind: str) -> tuple[list[str], list[list[str]]]:
-    """Return heads and cells of the ends of a kind, and of their total if there is one."""
-    own = [row for row in rows if row.kind == kind]
-    name = counted(len(own), kind)
-    own += [row for row in rows if (row.kind, row.name) == (TOTAL, name)]
-    return _cells(kind, [(row.name, row) for row in own])
-
-
-def _cell(field: str, row: Operations) -> str:
-    value = getattr(row, field)
-    if isnan(value):
-        return _number(value)
-    if "gap" in field:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if "hours" in field else _number(value)
-
-
-def _few(rows: Sequence[Operations]) -> list[tuple[str, Operations]]:
-    """Return the least, the median and the most of each column."""
-    found = []
-    each: Sequence[Callable[[list[float]], float]] = (min, median, max)
-    for name, of in zip(FEW, each, strict=True):
-        values = {}
-        for field in Operations._fields[2:]:
-            known = [value for row in rows if not isnan(value := getattr(row, field))]
-            values[field] = of(known) if known else nan
-        found.append((name, Operations("satellite", name, **values)))
-    return found
-
-
-def _as_json(row: Operations) -> Mapping[str, Any]:
-    return {name: _known(value) for name, value in row._asdict().items()}
+def _gb_per_day(down_gb: float, up_gb: float) -> dict[str, Any]:
+    return {"gb_down_per_day": _known(down_gb), "gb_up_per_day": _known(up_gb)}
 
 
 def _known(value: Any) -> Any:
     return value if not isinstance(value, float) or isfinite(value) else None
+
+
+def _ways(row: Operations) -> list[tuple[str, float]]:
+    """Return what goes down and up in a day; a direction that is neglected takes no time."""
+    both = (("down", row.down_gb_a_day), ("up", row.up_gb_a_day))
+    return [(way, gb) for way, gb in both if not isnan(gb)]
+
+
+def _most(row: Operations) -> float:
+    return max((gb for _, gb in _ways(row)), default=0.0)
+
+
+def _both_ways(row: Operations) -> str:
+    (first, gb), *others = _ways(row)
+    return ", ".join([f"{_size(gb)} a day {first}", *(f"{_size(gb)} {way}" for way, gb in others)])
+
+
+def _size(gb: float) -> str:
+    unit, size = unit_for(gb * GB_BYTES, BYTES, "B")
+    return f"{three_digits(gb * GB_BYTES / size)} {unit}"
+
+
+def _changed(now: float, before: float) -> str:
+    percent = round(100.0 * (now / before - 1.0)) if before > 0.0 else 0
+    return f"{abs(percent)} % {'less' if percent < 0 else 'more'}" if percent else "as much"
+
+
+def _percent(share: float, sign: str = "") -> str:
+    return "-" if isnan(share) else f"{100.0 * share:{sign}.0f} %"
+
+
+def _change(one: Carried | None, now: Carried) -> str:
+    return "-" if one is None else _percent(one.since(now), sign="+")
+
+
+def _served_part(row: Operations) -> float:
+    """Return the part of the time in view that is served: of a cluster any satellite will do."""
+    of_cluster = row.kind == "cluster"
+    seen = row.any_in_view_hours_a_day if of_cluster else row.in_view_hours_a_day
+    return row.busy_hours_a_day / seen if seen > 0.0 else nan
+
+
+def _figures(values: Sequence[float]) -> list[str]:
+    """Show a column in three digits of its largest value, or more; as many behind the point."""
+    most = max((value for value in values if isfinite(value)), default=0.0)
+    digits = max(0, 2 - floor(log10(most))) if most > 0.0 else 0
+    return ["-" if isnan(value) else f"{value:,.{digits}f}" for value in values]
+
+
+def _hours(values: Sequence[float]) -> list[str]:
+    digits = 1 if max(values) >= 1.0 else 2
+    return ["-" if isnan(value) else f"{value:.{digits}f}" for value in values]
+
+
+def _among(flying: Sequence[Operations]) -> Table:
+    """Return the least, the median and the most of satellites, each figure by itself."""
+    down = [row.down_gb_a_day for row in flying]
+    way, gb = ("up", [row.up_gb_a_day for row in flying]) if isnan(down[0]) else ("down", down)
+    worst = max(flying, key=lambda row: row.longest_gap_hours)
+    rows: list[tuple[str, Callable[[Sequence[float]], list[str]], list[float], str]] = [
+        (f"GB {way} a day", _figures, gb, ""),
+        ("longest gap, h", _hours, [row.longest_gap_hours for row in flying], worst.name),
+        ("hours served a day", _hours, [row.busy_hours_a_day for row in flying], ""),
+    ]
+    cells = [
+        [head, *shown([min(values), median(values), max(values)]), who]
+        for head, shown, values, who in rows
+    ]
+    heads = [counted(len(flying), "satellite"), "least", "median", "most", ""]
+    return "Of all satellites, each figure by itself", heads, cells
+
+
+def _aligned(found: Table) -> str:
+    """Return a table as text, its heads on two lines; what is too wide lacks its passes."""
+    _, heads, cells = found
+    passes = next((n for n, head in enumerate(heads) if head.startswith("passes")), None)
+    text = _lines([heads, *cells])
+    if passes is not None and max(map(len, text.splitlines())) > WIDTH:
+        text = _lines([[*row[:passes], *row[passes + 1 :]] for row in (heads, *cells)])
+    return text
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    heads, *cells = rows
+    if not any("\n" in head for head in heads):
+        return table(heads, cells)
+    above, below = zip(*(head.split("\n") for head in heads), strict=True)
+    return table(above, [below, *cells])
+
+
+def _cells(rows: Sequence[Operations]) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells of all columns; one without any figure is left out."""
+    fields = [
+        name for name in FIGURES_OF_OPERATIONS if any(not isnan(getattr(row, name)) for row in rows)
+    ]
+    cells = [[row.name, *(_cell(name, getattr(row, name)) for name in fields)] for row in rows]
+    return ["", *(HEADS[name] for name in fields)], cells
+
+
+def _cell(name: str, value: float) -> str:
+    if isnan(value) or value == inf:
+        return "-" if isnan(value) else "any"
+    if "gap" in name:
+        return f"{value:.2f}"
+    if "hours" in name:
+        return f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100.0 or value == 0.0 else f"{value:.3g}"

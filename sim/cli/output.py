@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import TextIO
@@ -91,6 +91,12 @@ def warn(warnings: Iterable[Statement | str]) -> None:
     """Print warnings, a line each, beside the data on stdout."""
     for warning in warnings:
         print(f"warning: {one_line(str(warning))}", file=sys.stderr)
+
+
+def next_commands(commands: Mapping[str, str]) -> str:
+    """Return commands that may be asked next, without ``leomix``, and what each gives."""
+    widest = max(map(len, commands))
+    return "\n".join(f"  leomix {line:<{widest}}  {gives}" for line, gives in commands.items())
 
 
 def print_json(value: object) -> None:

@@ -1,13 +1,10 @@
-"""`leomix validate` and `link`: what a scenario would do, before it runs."""
+"""`leomix validate`: what a scenario would do, before it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
 from sim.cli.output import print_json, warn
@@ -93,32 +90,3 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
         looked.doubt([*built.try_hooks()])
     elif not built.learner.trains:
         built.new_method()  # one of the user's own may fail
-
-
-def link_command(
-    scenario: ScenarioName,
-    contact: Annotated[
-        int | None, typer.Option(metavar="N", help="one pass over time, by its contact_id")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("-o", help="write .csv or .parquet")] = None,
-    set_: SetKeys = None,
-) -> None:
-    """Show the link budget by elevation, or one pass over time."""
-    import scenarios
-    from sim.plan import budget
-    from sim.world.world import World
-
-    world = World(scenarios.load(scenario, overrides_of(set_)))
-    if contact is not None:
-        shown = [budget.one_pass(world, contact)]
-        if out is not None:
-            budget.write_pass(shown[0], out)
-    else:
-        budgets = budget.budget(world)
-        if out is not None:
-            budget.write(budgets, out)
-        shown = [*budgets]
-    print(budget.heading(world))
-    for one in shown:
-        print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")
-        print(one.text)

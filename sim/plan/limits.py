@@ -202,9 +202,7 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
     if world.topology.gateways:
         return [_over_gateways(one, find) for one in worlds]
     every = served_passes(world, find)
-    users = defaultdict[int, defaultdict[tuple[float, float], list[int]]](
-        lambda: defaultdict(list)
-    )
+    users = defaultdict[int, defaultdict[tuple[float, float], list[int]]](lambda: defaultdict(list))
     for place, one in enumerate(worlds):
         for number, span_s in _services(every, served_passes(one, find)):
             users[number][span_s].append(place)

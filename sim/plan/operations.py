@@ -235,7 +235,9 @@ def silent_services(plan: Plan, carried: Carried) -> dict[str, int]:
     A direction that is neglected is left out.
     """
     found = {}
-    for direction in {"down", "up"} - carried.neglected:
+    for direction in ("down", "up"):
+        if direction in carried.neglected:
+            continue
         some = carried.is_down == (direction == "down")
         bits = np.bincount(carried.number[some], carried.bits[some], len(plan.contacts))
         found[direction] = int((plan.contacts.served & (bits == 0.0)).sum())

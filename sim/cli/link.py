@@ -1,0 +1,182 @@
+"""`leomix link`: the budget of a link, one pass over time, or what a payload takes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
+from sim.cli.output import next_commands, print_json, warn
+from sim.errors import InputError
+from sim.formatting import BYTES, Bar, parse_size, table, three_digits, unit_for
+from statements import Code, Other
+
+if TYPE_CHECKING:
+    from sim.plan.services import Alone
+    from sim.world.world import World
+
+ROW = (
+    "direction",
+    "services",
+    "whole",
+    "share",
+    "best_s",
+    "median_s",
+    "worst_mb",
+    "worst_services",
+)
+"""Figures of a direction as JSON."""
+
+
+def link_command(
+    scenario: ScenarioName,
+    contact: Annotated[
+        int | None, typer.Option(metavar="N", help="one pass over time, by its contact_id")
+    ] = None,
+    send: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="what a payload of 500MB takes, in how many passes"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", help="write .csv or .parquet")] = None,
+    set_: SetKeys = None,
+    *,
+    json_: Json = False,
+) -> None:
+    """Show the link budget by elevation, one pass over time, or what a payload takes."""
+    import scenarios
+    from sim.plan import budget
+    from sim.world.world import World
+
+    _check(contact, send, out, json_=json_)
+    world = World(scenarios.load(scenario, overrides_of(set_)))
+    if send is not None:
+        asked = shlex.join([scenario, *(word for pair in set_ or [] for word in ("--set", pair))])
+        _show_payload(world, parse_size("--send", send), asked, json_=json_)
+        return
+    if contact is not None:
+        shown = [budget.one_pass(world, contact)]
+        if out is not None:
+            budget.write_pass(shown[0], out)
+    else:
+        budgets = budget.budget(world)
+        if out is not None:
+            budget.write(budgets, out)
+        shown = [*budgets]
+    print(budget.heading(world))
+    for one in shown:
+        print(f"{'' if len(shown) == 1 else chr(10)}{one.about}")
+        print(one.text)
+
+
+def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bool) -> None:
+    """Refuse options that do not go together."""
+    if send is None and json_:
+        text = "goes with --send"
+        raise InputError.of_option("--json", Code.CONFLICT, text, Other(said="-o writes a file"))
+    for name, given in (("--contact", contact), ("-o", out)):
+        if send is not None and given is not None:
+            text = f"does not go with {name}"
+            raise InputError.of_option("--send", Code.CONFLICT, text, Other(said="use --json"))
+
+
+def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
+    """Show what a payload takes, each way: one that begins with a service and has it alone."""
+    from sim.plan.plan import make_plan
+    from sim.plan.plan_size import CONTACT_BYTES, check_plan
+    from sim.plan.services import alone, services_of
+
+    if not world.sites.nodes:
+        text = "needs clusters or stations, and this network has neither"
+        raise InputError.of_option("--send", Code.CONFLICT, text)
+    with Bar(quiet=False) as bar:
+        bar.start("looking for contacts")
+        check_plan(world, CONTACT_BYTES)
+        plan = make_plan(world, all_served=False)
+        bar.update("adding up what links carry")
+        found = alone(plan, services_of(plan), 8.0 * size_bytes)
+    if not found:
+        raise InputError.of_option("--send", Code.CONFLICT, "nobody is served in all the time")
+    warn(plan.doubts)
+    if json_:
+        print_json([{name: getattr(one, name) for name in ROW} for one in found])
+        return
+    commands = {f"link {asked}": "the budget, by elevation"}
+    for one in found if world.orbit.has_geometry else ():
+        if one.worst_contact is not None:
+            line = f"link {asked} --contact {one.worst_contact}"
+            commands[line] = f"the poorest pass {one.direction}"
+    print("\n".join([_headline(found, size_bytes), *_notes(found, size_bytes)]))
+    print(f"\n{_table(found)}\n\n{next_commands(commands)}")
+
+
+def _headline(found: Sequence[Alone], size_bytes: float) -> str:
+    size = _size(size_bytes)
+    some = [one for one in found if one.median_s is not None]
+    if not some:
+        return f"{size}: no pass carries it in one"
+    takes = ", ".join(f"{_seconds(one.median_s)} s {one.direction}" for one in some)
+    first, *others = some
+    shares = [f"{_of_passes(first)} it {first.direction} in one"]
+    shares += [f"{_share(one)} {one.direction}" for one in others]
+    shares += [f"none {one.direction}" for one in found if one not in some]
+    return f"{size}: {takes}; {', '.join(shares)}"
+
+
+def _of_passes(one: Alone) -> str:
+    return "all passes carry" if one.share == 1.0 else f"{_share(one)} of the passes carry"
+
+
+def _share(one: Alone) -> str:
+    """Show a share; what is not all or nothing is never shown as that."""
+    if one.whole in (0, one.services):
+        return "all" if one.whole else "0 %"
+    return f"{min(max(100.0 * one.share, 1.0), 99.0):.0f} %"
+
+
+def _seconds(time_s: float | None) -> str:
+    return "-" if time_s is None else f"{time_s:,.{1 if time_s < 10.0 else 0}f}"
+
+
+def _size(size_bytes: float, form: Callable[[float], str] = "{:g}".format) -> str:
+    unit, unit_bytes = unit_for(size_bytes, BYTES, "B")
+    return f"{form(size_bytes / unit_bytes)} {unit}"
+
+
+def _notes(found: Sequence[Alone], size_bytes: float) -> Iterator[str]:
+    """Say what the poorest pass carries, and which passes carry nothing, or are left out."""
+    for one in found:
+        if one.worst_mb is not None and one.worst_services != 1:
+            carries = _size(1e6 * one.worst_mb, three_digits)
+            takes = f"{_size(size_bytes)} takes {one.worst_services:,} like it"
+            yield f"The poorest pass {one.direction} carries {carries}: {takes}."
+    for one in found:
+        if one.silent:
+            carry = "carries" if one.silent == 1 else "carry"
+            said = f"{one.silent} of the passes that are served {carry} nothing {one.direction}"
+            yield f"{said}: too low for the link."
+    if cut := max(one.cut for one in found):
+        is_one = cut == 1
+        said = f"{cut} {'pass' if is_one else 'passes'} that the start or the end cuts"
+        yield f"{said} {'is' if is_one else 'are'} left out."
+
+
+def _table(found: Sequence[Alone]) -> str:
+    above = ["", "", "carry it", "best", "median", "poorest", "passes it"]
+    below = ["", "passes", "in one", "pass, s", "pass, s", "pass, MB", "then takes"]
+    rows = [
+        [
+            one.direction,
+            f"{one.services:,}",
+            _share(one),
+            _seconds(one.best_s),
+            _seconds(one.median_s),
+            _seconds(one.worst_mb),
+            "-" if one.worst_services is None else f"{one.worst_services:,}",
+        ]
+        for one in found
+    ]
+    return table(above, [below, *rows])
