@@ -100,9 +100,11 @@ def _next(found: Capacity, network: str, set_: Sequence[str]) -> str:
     asked = shlex.join([network, *(word for pair in set_ for word in ("--set", pair))])
     if found.left_out is not None:
         out = shlex.join(word for name in found.left_out.names for word in ("--without", name))
-        commands = {f"capacity {asked} {out} --report without.html": "the map and the day without"}
+        commands = {f"capacity {asked} {out} --report without.html": "the day without it"}
     else:
-        commands = {f"link {asked} --send 500MB": "how long, and in how many passes"}
+        commands = {}
+        if found.ends[0].kind != "relay":
+            commands[f"link {asked} --send 500MB"] = "how long, and in how many passes"
         station = found.limits.station
         if station is not None and len(found.ends) > 1:
             commands[f"capacity {asked} --without {shlex.quote(station)}"] = "a day without it"

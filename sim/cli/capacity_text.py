@@ -10,6 +10,7 @@ from math import floor, inf, isfinite, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
+from sim.cli.output import WIDTH
 from sim.formatting import (
     BYTES,
     counted,
@@ -36,14 +37,14 @@ MOST_PLACES = 10
 """Stations, or clusters, of which each has a line; of more, those that carry the most."""
 MOST_NAMED = 3
 """Stations that a sentence names, and planned outages."""
-WIDTH = 79
-"""Columns of a terminal."""
 GB_BYTES = 1e9
 HEADS = {name: head for name, (head, _) in legend_of("capacity").items()}
 """Short heads of columns, for the page; files keep the full names."""
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
 """What servers have of which there may be too few; stations and gateways have dishes."""
 TIME = "time in view"
+NOTICED = 0.005
+"""Share that one more dish has to add for it to be said."""
 
 Table = tuple[str, list[str], list[list[str]]]
 """Caption, heads and cells."""
@@ -154,7 +155,7 @@ class Capacity:
         if not limiting:
             share = served_share(self.rows)
             most = max(map(self.limits.gain, self.limits.tried), default=0.0)
-            more = f"; one more {dish} adds {_percent(most)} at most" if most > 0.0 else ""
+            more = f"; one more {dish} adds {_percent(most)} at most" if most >= NOTICED else ""
             yield f"{_percent(share)} of the hours in view are served{more}."
         elif names[0]:
             first, *others = limiting[:MOST_NAMED]
@@ -176,7 +177,7 @@ class Capacity:
         """Say what is carried with one more, in the direction of most, and the share it adds."""
         more = one.one_more
         assert more is not None  # of what is a limit
-        way = " up" if more.most == more.up_gb_a_day else ""
+        way = " up" if more.most != more.down_gb_a_day else ""
         return f"{_size(more.most)}{way} ({_percent(self.limits.gain(one), sign='+')})"
 
     def _gaps(self) -> Iterator[str]:
@@ -188,7 +189,7 @@ class Capacity:
             are = "is" if len(never) == 1 else "are"
             of = counted(len(clients), clients[0].kind)
             yield f"{len(never)} of {of} {are} never served: {some(never, MOST_NAMED)}."
-        if len(clients) == 1:
+        if len(clients) == 1 and clients[0].kind != "cluster":
             gap = duration(clients[0].longest_gap_hours * 3600.0)
             yield f"The longest time without a {self.ends[0].kind} is {gap}."
         over_links = [row.longest_gap_over_links_hours for row in clients]

@@ -138,7 +138,13 @@ def _share(one: Alone) -> str:
 
 
 def _seconds(time_s: float | None) -> str:
-    return "-" if time_s is None else f"{time_s:,.{1 if time_s < 10.0 else 0}f}"
+    return "-" if time_s is None else _figure(time_s)
+
+
+def _figure(value: float) -> str:
+    if value < 1.0:
+        return f"{value:.2g}"
+    return f"{value:,.{1 if value < 10.0 else 0}f}"
 
 
 def _size(size_bytes: float, form: Callable[[float], str] = "{:g}".format) -> str:
@@ -174,7 +180,7 @@ def _table(found: Sequence[Alone]) -> str:
             _share(one),
             _seconds(one.best_s),
             _seconds(one.median_s),
-            _seconds(one.worst_mb),
+            "-" if one.worst_mb is None else _figure(one.worst_mb),
             "-" if one.worst_services is None else f"{one.worst_services:,}",
         ]
         for one in found

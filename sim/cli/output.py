@@ -16,6 +16,8 @@ from sim.cli.exits import ExitCode
 from sim.process.terminal import drop_unwritten, escaping
 from statements import Statement
 
+WIDTH = 79
+"""Columns of a terminal."""
 _ANSWERS: ContextVar[TextIO | None] = ContextVar("answers", default=None)
 
 
@@ -94,9 +96,15 @@ def warn(warnings: Iterable[Statement | str]) -> None:
 
 
 def next_commands(commands: Mapping[str, str]) -> str:
-    """Return commands that may be asked next, without ``leomix``, and what each gives."""
+    """Return commands that may be asked next, given without ``leomix``, and what each gives.
+
+    What they give is left out where lines would be too wide.
+    """
     widest = max(map(len, commands))
-    return "\n".join(f"  leomix {line:<{widest}}  {gives}" for line, gives in commands.items())
+    lines = [f"  leomix {line:<{widest}}  {gives}" for line, gives in commands.items()]
+    if max(map(len, lines)) > WIDTH:
+        lines = [f"  leomix {line}" for line in commands]
+    return "\n".join(lines)
 
 
 def print_json(value: object) -> None:

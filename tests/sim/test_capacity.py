@@ -1,5 +1,6 @@
 """What a network carries in a day: compared with runs in which somebody always sends, and sums."""
 
+import html
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -249,36 +250,92 @@ def path(tmp_path):
 
 
 def test_dishes_are_the_limit_where_one_more_carries_more(leomix, path, tmp_path):
+    """What is carried with one more at each station alone is what a plan with it carries."""
     out, page = tmp_path / "rows.csv", tmp_path / "page.html"
     shown = leomix("capacity", path, "--csv", out, "--report", page)
     assert (shown.status, shown.err) == (0, "")
-    finding, advice = shown.out.splitlines()[:2]
+    finding, advice, *tables = shown.out.partition("\n\n  leomix")[0].splitlines()
+    assert len(finding) <= 90 and max(map(len, (advice, *tables))) <= 79
     told = json.loads(leomix("capacity", path, "--json").out)
     assert (told["finding"], told["advice"][0]) == (finding, advice)
-    assert told["limit"] == "dishes" and "their dishes are the limit: busy 2" in finding
+    assert finding.endswith("; Svalbard's one dish is the limit")
+    assert told["limit"] == "dishes" and told["without"] is None
     rows = pd.read_csv(out)
     assert rows.columns.tolist() == list(told["rows"][0])
     table = pd.DataFrame(told["rows"])
     pd.testing.assert_frame_equal(rows, table.astype(rows.dtypes))
-    again = leomix("capacity", path, "--json", "--set", "ground.antennas=2")
-    assert json.loads(again.out)["rows"] == told["one_more"]["rows"]
-    now, then = (rows[2]["down_gb_a_day"] for rows in (told["rows"], told["one_more"]["rows"]))
-    assert told["one_more"]["gain"] == pytest.approx(then / now - 1)
-    assert then > 1.05 * now
-    assert "(ground.antennas 2)" in advice and f"{then:,.0f} GB a day down" in advice
-    html = page.read_text()
-    assert f"<title>{finding.removesuffix('.')}</title>" in html
-    assert all(name in html for name in ("Svalbard", "Troll", "P06-S10", "in view"))
-    assert "With one more dish at each station (ground.antennas 2)" in html
+    for number, more in enumerate(told["one_more"]):
+        key = f"ground.stations.{number}.antennas=2"
+        again = json.loads(leomix("capacity", path, "--json", "--set", key).out)["rows"]
+        assert more["station"] == again[number]["name"] and again[number]["at_a_time"] == 2
+        assert more["gb_down_per_day"] == pytest.approx(again[2]["down_gb_a_day"], rel=1e-9)
+        assert more["gb_up_per_day"] == pytest.approx(again[2]["up_gb_a_day"], rel=1e-9)
+        now = told["rows"][2]["down_gb_a_day"]
+        assert more["gain"] == pytest.approx(again[2]["down_gb_a_day"] / now - 1)
+    text = html.unescape(page.read_text())
+    assert f"<title>{finding}</title>" in text
+    assert all(name in text for name in ("Svalbard", "Troll", "P06-S10", "in view"))
     assert leomix("capacity", path, "--report", page).status == 0  # its own page is replaced
+
+
+def test_one_station_is_the_limit_where_one_more_brings_twice_what_it_brings_elsewhere(
+    leomix, path
+):
+    """A second dish at Svalbard does that; a third one does not, and a ninth brings nothing."""
+    for dishes, limiting, said in (
+        (1, "Svalbard", "Svalbard's one dish is the limit\nA second dish there carries "),
+        (2, None, "the dishes of Svalbard and Troll are the limits\nOne more dish at Svalbard "),
+        (8, None, "the time in view is the limit\n100 % of the hours in view are served.\n"),
+    ):
+        key = f"ground.stations.0.antennas={dishes}"
+        keys = ("--set", key, *(("--set", "ground.antennas=8") if dishes == 8 else ()))
+        told = json.loads(leomix("capacity", path, *keys, "--json").out)
+        gains = sorted(one["gain"] for one in told["one_more"])
+        assert (gains[1] >= 2 * max(gains[0], 0.05)) == (limiting is not None)
+        assert told["limiting_station"] == limiting
+        assert f"; {said}" in leomix("capacity", path, *keys).out
+
+
+def test_a_station_that_is_left_out_carries_nothing_and_what_is_lost_is_said(leomix, path):
+    whole = json.loads(leomix("capacity", path, "--json").out)["rows"][2]
+    done = leomix("capacity", path, "--without", "Troll", "--json")
+    told = json.loads(done.out)
+    out = "faults.planned=[{station: Troll, from_hours: 0}]"
+    again = json.loads(leomix("capacity", path, "--json", "--set", out).out)
+    left = again["rows"][2]["down_gb_a_day"]
+    assert told["without"] == {
+        "station": "Troll",
+        "gb_down_per_day": left,
+        "gb_up_per_day": again["rows"][2]["up_gb_a_day"],
+        "change": pytest.approx(left / whole["down_gb_a_day"] - 1),
+    }
+    assert told["rows"] == again["rows"] and told["limiting_station"] == "Svalbard"
+    lines = leomix("capacity", path, "--without", "Troll").out.splitlines()
+    percent = f"{100 * (1 - left / whole['down_gb_a_day']):.0f} % less down"
+    assert f" up without Troll: {percent}, " in lines[0]
+    assert [line.split()[0] for line in lines[-5:-2]] == ["GB", "with", "without"]
 
 
 def test_time_in_view_is_the_limit_where_every_pass_is_served(leomix, path):
     shown = leomix("capacity", path, "--set", "ground.antennas=unlimited")
-    assert "the time in view is the limit: 100% of the hours in view are served." in shown.out
-    assert "One more" not in shown.out
+    assert "; the time in view is the limit\n100 % of the hours in view are served.\n" in shown.out
+    assert "dish here" not in shown.out and "without" in shown.out
     shown = leomix("capacity", "paper-slots")
-    assert "4 clusters carry 270 GB a day up; the time in view is the limit" in shown.out
+    assert shown.out.startswith("270 GB a day up; the time in view is the limit\n")
+
+
+def test_passes_too_low_for_the_link_are_counted(leomix, path):
+    """Down the receiver locks high above the horizon alone; many passes stay below."""
+    keys = {"link.downlink.required_snr_db": 9}
+    schedule = face.plan(path, keys)
+    own = schedule.capacities[schedule.capacities.link == "contact"]
+    silent = own.groupby("direction").capacity_bits.agg(lambda bits: int((bits == 0).sum()))
+    options = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    told = json.loads(leomix("capacity", path, *options, "--json").out)
+    assert told["carry_nothing"] == {"down": silent.downlink, "up": 0}
+    assert 0 < silent.downlink < len(own) // 2  # both directions
+    said = f"{silent.downlink} of the passes that are served carry nothing down"
+    assert any(line.startswith(said) for line in told["advice"])
 
 
 def test_beams_are_the_limit_where_clusters_share_one(leomix, tmp_path):
@@ -290,8 +347,9 @@ def test_beams_are_the_limit_where_clusters_share_one(leomix, tmp_path):
     path.write_text(json.dumps(scenario))
     told = json.loads(leomix("capacity", path, "--json").out)
     assert told["limit"] == "beams"
-    assert told["one_more"]["setting"] == "orbit.beams 2"
-    assert told["one_more"]["gain"] == pytest.approx(1.0, abs=0.2)
+    [more] = told["one_more"]
+    assert (more["station"], told["limiting_station"]) == (None, None)
+    assert more["gain"] == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_satellite_that_serves_others_is_a_relay(leomix, tmp_path):
@@ -335,6 +393,8 @@ def _pairs(options):
         (["--csv", "nowhere/rows.csv"], "nowhere"),
         (["--report", "page.pdf"], "page.pdf"),
         (["--set", "ground.antenna=2"], "did you mean"),
+        (["--without", "Trol"], "did you mean 'Troll'"),
+        (["--without", "Svalbard", "--without", "Troll"], "leaves no station"),
     ],
 )
 def test_wrong_input_is_one_line(leomix, path, tmp_path, monkeypatch, options, said):
