@@ -42,6 +42,8 @@ HEADS = {name: head for name, (head, _) in legend_of("capacity").items()}
 """Short heads of columns, for the page; files keep the full names."""
 OF_SERVERS = {"relay": ("terminal", "terminals"), "satellite": ("beam", "beams")}
 """What servers have of which there may be too few; stations and gateways have dishes."""
+LONGEST_NAMES = 35
+"""Letters that their names may take in the first line."""
 TIME = "time in view"
 NOTICED = 0.005
 """Share that one more dish has to add for it to be said."""
@@ -107,11 +109,8 @@ class Capacity:
             )
         if self.left_out is None:
             return f"{_both_ways(total)}; {self._limit_said}"
-        before = total_of(self.left_out.before)
-        less = [
-            f"{_changed(now, then)} {way}"
-            for (way, now), (_, then) in zip(_ways(total), _ways(before), strict=True)
-        ]
+        before = dict(_ways(total_of(self.left_out.before)))
+        less = [f"{_changed(gb, before[way])} {way}" for way, gb in _ways(total) if way in before]
         return f"{_both_ways(total)} without {listed(self.left_out.names)}: {', '.join(less)}"
 
     @property
@@ -125,7 +124,9 @@ class Capacity:
             return f"the {dishes} are the limit"
         if len(names) > 1:
             kind = self.ends[0].kind
-            whose = listed(names) if len(names) <= MOST_NAMED else counted(len(names), kind)
+            whose = listed(names)
+            if len(names) > MOST_NAMED or len(whose) > LONGEST_NAMES:
+                whose = counted(len(names), kind)
             return f"the {dishes} of {whose} are the limits"
         count = next(row.at_a_time for row in self.ends if row.name == names[0])
         own = f"one {dish} is" if count == 1.0 else f"{count:.0f} {dishes} are"
