@@ -104,7 +104,8 @@ def compare_command(
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import answers_of, read_sweep
-            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines
+            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines, sweep_screen
+            from sim.sweep.axis_text import next_steps
             from sim.sweep.side_by_side import side_by_side
 
             sweep = read_sweep(runs[0])
@@ -114,10 +115,13 @@ def compare_command(
                 raise InputError.of_option(
                     "--deadline",
                     Code.UNSUPPORTED,
-                    "takes runs, or a sweep over one key or over variants",
+                    "takes runs, or a sweep over the names of one key or over variants",
                 )
             if json_:
                 print_json(sweep_json(found, beside))
+            elif numbers := found.over_numbers:
+                print("\n".join(sweep_screen(found, in_full=in_full)))
+                print("\n".join(["", *next_steps(sweep, numbers, in_full=in_full)]))
             elif beside is None:
                 print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
             else:
