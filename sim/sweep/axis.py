@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from statistics import geometric_mean, mean
 from typing import Any, Self
 
-from sim.analysis.figures import Figure, figure_of, in_column, name_and_unit
+from sim.analysis.figures import Figure, figure_of, in_column, in_words, name_and_unit
 from sim.analysis.judged import judged_together
 from sim.analysis.labels import labels_of
 from sim.analysis.measure import Measure
@@ -36,6 +37,10 @@ BESIDE = (
     "isl_bytes",
 )
 """Figures that stand beside those by which points are compared, where they differ."""
+
+
+MAGNITUDES = 5.0
+"""How many times as far apart as others some values are that are spread over magnitudes."""
 
 
 def is_number(value: Any) -> bool:
@@ -75,6 +80,17 @@ class Axis:
     def named(self) -> bool:
         """Whether a value needs the name to say of what it is."""
         return not self.unit or not self.alone
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether its values are spread over magnitudes: 0.01, 0.1, 1."""
+        gaps = [high - low for low, high in pairwise(self.values)]
+        return self.values[0] > 0.0 and max(gaps) > MAGNITUDES * min(gaps)
+
+    @property
+    def head(self) -> str:
+        """What stands beside it: "altitude (km)"."""
+        return in_words(self.key)
 
     def text(self, low: float, high: float | None = None) -> str:
         """Say a value, or a range of them: "500 km", "750 to 900 km", "step size 0.1"."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 from sim.files import from_here
 from sim.formatting import as_yaml, counted, last_parts, listed
@@ -332,10 +332,9 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
 def _line(found: OverNumbers) -> list[str]:
     [axis] = found.axes
     groups = _grouped(found)
-    head = f"{axis.name} ({axis.unit})" if axis.unit else axis.name
     first, *others = found.courses
     columns = [
-        Column(head, [_ends(number(own) for own in _own(found, axis, group)) for group in groups]),
+        Column(axis.head, _values_of(found, groups)),
         _figure(first, groups),
     ]
     if not first.flat:
@@ -355,8 +354,10 @@ def _line(found: OverNumbers) -> list[str]:
     return [*lines, "", "   ".join(below)] if below else lines
 
 
-def _own(found: OverNumbers, axis: Axis, group: Sequence[int]) -> list[float]:
-    return [found.spots[place].values[axis.key] for place in group]
+def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
+    """Return the values of the one number in each row."""
+    key = found.axes[0].key
+    return [_ends(number(found.spots[place].values[key]) for place in own) for own in groups]
 
 
 def _ends(texts: Iterable[str]) -> str:
@@ -391,16 +392,64 @@ def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
     return sorted(steps | {*kept})
 
 
-def _figure(course: Course, groups: Sequence[Sequence[int]]) -> Column:
+class Cell(NamedTuple):
+    """What stands in a table, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+def _figure_cells(course: Course, groups: Sequence[Sequence[int]]) -> list[Cell]:
     best = {*course.best()} if course.has_best else set()
-    marked = best & {place for group in groups for place in group}
     cells = []
     for group in groups:
         known = [place for place in group if course.means[place] is not None]
         in_order = sorted(known, key=lambda place: course.means[place] or 0.0)
         text = _ends(course.text(place) for place in in_order or group)
-        cells.append(text + ("*" if best & {*group} else " " if marked else ""))
-    return Column(course.shown.head, cells)
+        cells.append(Cell(text, not best.isdisjoint(group)))
+    return cells
+
+
+def _figure(course: Course, groups: Sequence[Sequence[int]]) -> Column:
+    cells = _figure_cells(course, groups)
+    other = " " if any(cell.best for cell in cells) else ""
+    return Column(course.shown.head, [cell.text + ("*" if cell.best else other) for cell in cells])
+
+
+class Shown(NamedTuple):
+    """Rows of a page: title, heads, cells, and where the others are."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    more: str
+
+
+def rows_shown(found: OverNumbers) -> Shown:
+    """Return the rows that a page has: by value over one number, else the best combinations."""
+    count = len(found.spots)
+    if found.is_line and not found.names:
+        groups = _grouped(found)
+        keys = [Column(found.axes[0].head, _values_of(found, groups))]
+        shown, kind = sum(map(len, groups)), f"{found.axes[0].name}s"
+        title = f"{shown} of {count} {kind}" if shown < count else f"All {count} {kind}"
+        if len(groups) < count == shown:
+            title = f"{title}; neighbours that are equal share a row"
+    else:
+        places = sorted(range(count), key=lambda place: -found.first.merit(place))[:MOST_BEST]
+        groups = [[place] for place in places]
+        keys = _keys(found, places)
+        shown = len(places)
+        title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
+    columns = [[Cell(text) for text in column.cells] for column in keys]
+    columns += [_figure_cells(course, groups) for course in found.courses]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    firsts = _figure_cells(found.first, groups)
+    for row, first in zip(rows, firsts, strict=True):
+        row[0] = row[0]._replace(best=first.best)
+    heads = [*(column.head for column in keys), *(course.shown.head for course in found.courses)]
+    more = f"All {count} are below, and in {ROWS}." if shown < count else ""
+    return Shown(title, heads, rows, more)
 
 
 def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
@@ -465,10 +514,9 @@ def _matrix(found: OverNumbers) -> list[str]:
         marked = {*best}
     marked = marked if course.has_best else set()
     kept = [n for n, head in enumerate(order) if head in mine][:1]
-    unit = f" ({rows_of.unit})" if rows_of.unit else ""
     for most in range(len(order), 0, -1):
         shown = [order[n] for n in some_of(len(order), most, kept)]
-        columns = [Column(f"{rows_of.name}{unit}", [number(value) for value in rows])]
+        columns = [Column(rows_of.head, [number(value) for value in rows])]
         for head in shown:
             places = [at.get((value, head)) for value in rows]
             cells = [
@@ -478,7 +526,7 @@ def _matrix(found: OverNumbers) -> list[str]:
         lines, held = block(columns)
         if held == len(columns):
             break
-    name = "" if up is None else f", by {up.name}{f' ({up.unit})' if up.unit else ''}"
+    name = "" if up is None else f", by {up.head}"
     below = ["* best" if up is not None else "* best of each"] if marked else []
     left = len(found.spots) - len(rows) * len(shown)
     below += [f"{left} more in {ROWS}"] if left > 0 else []
@@ -566,7 +614,7 @@ def _finer(about: Mapping[str, Any], found: OverNumbers) -> str:
     if not 0 < place < len(axis.values) - 1:
         return ""
     low, middle, high = axis.values[place - 1 : place + 2]
-    if low > 0 and max(middle - low, high - middle) > 3 * min(middle - low, high - middle):
+    if axis.is_logarithmic:
         spec = f"{math.sqrt(low * middle):.1g},{math.sqrt(middle * high):.1g}"
     else:
         spec = f"{low:g}:{high:g}:{float(f'{(high - low) / 8:.1g}'):g}"

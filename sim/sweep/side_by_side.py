@@ -53,7 +53,8 @@ def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison
     """Return what ``compare`` says of the values of the one key that a sweep varies.
 
     None where it varies more keys than one beside the seed, or has no or too many values of it, or
-    where these are numbers on an axis or no two have a complete point. Raises InputError for a deadline that not all runs cover.
+    where these are numbers on an axis or no two have a complete point. Raises InputError for a
+    deadline that not all runs cover.
     """
     rows = sweep.rows.to_pylist()
     keys = compared_keys(sweep)
