@@ -79,7 +79,7 @@ OF_TOKENS = figures_listed("of_tokens")
 OF_LOSSES = figures_listed("of_losses")
 """Those of runs that are judged by a loss of their own, likewise."""
 OF_POINTS = figures_listed("of_points")
-"""Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
+"""Figures of points of a sweep that groups do not have."""
 TO_TARGETS = figures_listed("to_targets")
 """What a target takes."""
 

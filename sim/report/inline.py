@@ -52,7 +52,8 @@ def inline(
     body = _STYLE.sub(lambda found: _attributes(found[1]), body)
     for colour, own in OF_PAGE.items():
         body = body.replace(f'"{colour}"', f'"var(--{own})"')
-    body = re.sub(r"(\d+\.\d)\d+", r"\1", body)  # a tenth of a pixel
+    # A tenth of a pixel, in marks and not in texts.
+    body = re.sub(r"<[^>]+>", lambda mark: re.sub(r"(\d+\.\d)\d+", r"\1", mark[0]), body)
     body = re.sub(r'(?<=<g) id="[^"]*"', "", body)
     body = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{name}-", body)
     body = re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href")

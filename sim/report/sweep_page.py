@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.analysis.judged import is_measured
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
+from sim.report.chart import MOST_GROUPS
 from sim.report.comparison_page import compared
 from sim.report.inline import inline
 from sim.report.page import Page
@@ -49,6 +51,7 @@ def page_of(sweep: Sweep) -> Page:
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
     groups = compared(first, MORE_SEEDS, target=target) if several else {}
     numbers = found.over_numbers
+    learnt = any(map(is_measured, done))
     # Of one key of names the groups side by side have the answer.
     one_key = len(but_the_seed(keys)) == 1 and numbers is None
     beside = groups.get("comparison") if one_key else None
@@ -65,6 +68,8 @@ def page_of(sweep: Sweep) -> Page:
             "keys": keys,
             "whole": rows,
             "several": several,
+            # Of many numbers, or where nothing was learnt, curves over time say little.
+            "charted": several and (numbers is None or (learnt and len(first) <= MOST_GROUPS)),
             "MOST_ROWS": MOST_ROWS,
             "as_yaml": as_yaml,
             **groups,
@@ -75,7 +80,7 @@ def page_of(sweep: Sweep) -> Page:
             "NARROW": NARROW,
             "SMALL": SMALL,
             "rows_shown": rows_shown(numbers) if numbers else None,
-            "reading": READING[numbers.is_line] if numbers else "",
+            "reading": _reading(numbers) if numbers else "",
             "words": sweep_lines(found) if numbers else words,
             "open_words": 0 if numbers or (one_key and several) else MOST_WORDS,
             "failed": [row for row in every if row["status"] != COMPLETE],
@@ -113,13 +118,20 @@ def notices(rows: Sequence[Row]) -> list[str]:
     return [f"{missing} of {len(rows)} points are not complete."] if missing else []
 
 
-READING = {
-    True: "Dots are what was run, rings the best of it; yellow is within 2 % of the best. "
-    "The axis to the left need not begin at 0.",
-    False: "The stronger the colour, the better; bold is the best, and the frame is about what is "
-    "within 2 % of it. Rows and columns are values in order, not to scale.",
-}
-"""How a picture over one number is read, and one over more."""
+def _reading(numbers: OverNumbers) -> str:
+    """Say how the pictures are read."""
+    if not numbers.is_line:
+        return (
+            "The stronger the colour, the better; bold is the best, and the frame is about what is "
+            "within 2 % of it. Rows and columns are values in order, not to scale."
+        )
+    band = "" if numbers.names else "; yellow is within 2 % of the best"
+    return (
+        f"Dots are what was run, rings the best of it{band}. "
+        "The axis to the left need not begin at 0."
+    )
+
+
 MOST_WORDS = 2
 """Sentences and tables that stand open; the others are folded."""
 

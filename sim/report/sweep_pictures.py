@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -18,12 +19,14 @@ from sim.sweep.axis import Axis, Course, OverNumbers, number
 
 MOST_LINES = 6
 """Names of which there is a curve each; of more, the best ones."""
-MOST_TICKS = 9
-"""Numbers along an axis."""
+MOST_TICKS = 12
+"""Numbers along an axis at most."""
+MANY = 40
+"""Values from which on marks are small."""
+LETTER, LINE = 0.62, 1.25
+"""About the width of a letter, and the height of a line, by the size of the font."""
 WRITTEN = 200
 """Fields of a map up to which each has its value written in it."""
-WIDEST = 74
-"""Letters that the fields of a row have room for in a picture 4.6 inches wide, which is drawn."""
 PAPER = "#ffffff"
 
 
@@ -52,10 +55,13 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
         _seeds(axes, x, course, known, hue)
         steps = "steps-mid" if course.shown.form is count and not axis.is_logarithmic else "default"
         axes.plot(x[places], y[places], drawstyle=steps, lw=1.8, **look.line)
-        axes.plot(x[known], y[known], "o", color=hue, ms=4)
+        few = len(axis.values) <= MANY
+        axes.plot(x[known], y[known], "o", color=hue, ms=4 if few else 2)
         if course.has_best:
             best = course.best(places)
-            axes.plot(x[best], y[best], "o", color=PAPER, mec=hue, mew=2.2, ms=8)
+            axes.plot(
+                x[best], y[best], "o", color=PAPER, mec=hue, mew=2 if few else 1, ms=8 if few else 4
+            )
         behind(
             axes,
             figure=course.shown.head,
@@ -68,7 +74,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     _name_lines(axes, ends)
     if len(lines) == 1 and course.has_best:
         _name_best(axes, found, course, x, y)
-    _ticks(axes, axis)
+    _ticks(axes, axis, course)
     return axes
 
 
@@ -123,7 +129,9 @@ def _room(axes: Axes, course: Course) -> None:
 def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write the names of lines behind their ends, apart from each other."""
     low, high = axes.get_ylim()
-    least = 0.075 * (high - low)
+    _, height = _points(axes)
+    size = rcParams["font.size"]
+    least = (high - low) * LINE * size / max(height - 5 * size, size)
     at = -np.inf
     for value, label, hue in sorted(ends):
         at = max(value, at + least)
@@ -151,8 +159,9 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     [axis] = found.axes
     where = axis.text(*(found.spots[place].values[axis.key] for place in (run[0], run[-1])))
     said = f"{where}: {course.text(run[0])}" if course is found.first else course.text(run[0])
+    scale = np.log if axis.is_logarithmic else np.asarray
     middle = float(np.mean(x[[run[0], run[-1]]]))
-    share = (middle - x[0]) / ((x[-1] - x[0]) or 1.0)
+    share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
     side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
     up = 12 if course.measure.rising else -12
     axes.annotate(
@@ -167,16 +176,38 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     )
 
 
-def _ticks(axes: Axes, axis: Axis) -> None:
+def _points(axes: Axes) -> tuple[float, float]:
+    """Return the size of the whole picture in points, in which fonts are measured."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes are made with theirs
+    width, height = figure.get_size_inches() * 72.0
+    return float(width), float(height)
+
+
+def _some(axes: Axes, values: Sequence[float]) -> range:
+    """Return which values have room to be written along an axis."""
+    letters = max(len(number(value)) for value in values) + 2
+    room = 0.75 * _points(axes)[0] / (letters * LETTER * rcParams["font.size"])
+    return range(0, len(values), -(-len(values) // max(2, min(MOST_TICKS, int(room)))))
+
+
+def _ticks(axes: Axes, axis: Axis, course: Course) -> None:
     """Write numbers with commas, and values themselves where they are few or of magnitudes."""
     if len(axis.values) <= MOST_TICKS or axis.is_logarithmic:
-        every = -(-len(axis.values) // MOST_TICKS)
-        axes.set_xticks(axis.values[::every], [number(value) for value in axis.values[::every]])
+        shown = [axis.values[n] for n in _some(axes, axis.values)]
+        axes.set_xticks(shown, [number(value) for value in shown])
         axes.minorticks_off()
     else:
+        axes.xaxis.set_major_locator(
+            MaxNLocator(len(_some(axes, axis.values)), steps=[1, 2, 5, 10])
+        )
         axes.xaxis.set_major_formatter(lambda value, _: number(value))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(lambda value, _: number(round(value, 9)))
+    is_count = course.shown.form is count
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10], integer=is_count)
+    step = np.diff(ticks.tick_values(*axes.get_ylim()))[0]
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
     axes.set_xlabel(name(axis.head, 40), color=QUIET)
 
 
@@ -208,8 +239,9 @@ def heat_map(
         if mine:
             axes.add_patch(PathPatch(_fields(mine), fc=colour, ec=PAPER, lw=1))
     best = {*course.best(places)} if course.has_best else set()
-    letters = max(len(course.text(place)) for place in places) + 2
-    if len(places) <= WRITTEN and letters * len(across.values) <= WIDEST:
+    letters = max(len(course.text(place)) for place in places if course.means[place] is not None)
+    room = 0.85 * _points(axes)[0] / len(across.values)
+    if len(places) <= WRITTEN and (letters + 1) * LETTER * rcParams["font.size"] <= room:
         for place in places:
             row, column = field[place]
             known = course.means[place] is not None
@@ -226,9 +258,11 @@ def heat_map(
         _frame(axes, {field[place] for place in course.near() if place in field})
     axes.set_xlim(0, len(columns))
     axes.set_ylim(0, len(rows))
-    for which, axis in ((axes.xaxis, across), (axes.yaxis, up)):
-        every = -(-len(axis.values) // (MOST_TICKS + 4))
-        at = range(0, len(axis.values), every)
+    some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
+    for which, axis, at in (
+        (axes.xaxis, across, _some(axes, across.values)),
+        (axes.yaxis, up, some_up),
+    ):
         which.set_ticks([n + 0.5 for n in at], [number(axis.values[n]) for n in at])
     axes.set_xlabel(name(across.head, 40), color=QUIET)
     axes.set_ylabel(name(up.head, 40), color=QUIET)

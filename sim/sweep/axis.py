@@ -180,7 +180,9 @@ class Course:
     def merit(self, place: int) -> float:
         """Return what is the greater the better; least where there is no figure."""
         value = self.means[place]
-        return -math.inf if value is None else value if self.measure.rising else -value
+        if value is None:
+            return -math.inf
+        return value if self.measure.rising or not self.measure.figure.best else -value
 
     def best(self, among: Iterable[int] | None = None) -> list[int]:
         """Return the best of some spots, all of those that print the same."""

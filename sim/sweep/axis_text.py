@@ -267,16 +267,16 @@ def marks() -> Marks:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of text: its head, and its cells, whose letters stand to the right of it."""
+    """A column of text: its head, and its cells; words and pictures stand to the left of it."""
 
     head: str
     cells: Sequence[str]
-    is_picture: bool = False
+    left: bool = False
 
     @property
     def heads(self) -> tuple[str, str]:
         """The head in two lines, as narrow as it can be."""
-        if self.is_picture:
+        if "\n" in self.head:
             first, second = self.head.split("\n")
             return first, second
         for width in range(max(map(len, self.cells), default=1), len(self.head) + 1):
@@ -292,7 +292,7 @@ class Column:
 
     def lines(self) -> list[str]:
         """Its lines, all as wide."""
-        aligned = str.ljust if self.is_picture else str.rjust
+        aligned = str.ljust if self.left else str.rjust
         return [aligned(text, self.width) for text in (*self.heads, *self.cells)]
 
 
@@ -393,10 +393,11 @@ def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
 
 
 class Cell(NamedTuple):
-    """What stands in a table, and whether it is the best of its column."""
+    """What stands in a table, whether it is the best of its column, and whether it is a word."""
 
     text: str
     best: bool = False
+    word: bool = False
 
 
 def _figure_cells(course: Course, groups: Sequence[Sequence[int]]) -> list[Cell]:
@@ -441,7 +442,7 @@ def rows_shown(found: OverNumbers) -> Shown:
         keys = _keys(found, places)
         shown = len(places)
         title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
-    columns = [[Cell(text) for text in column.cells] for column in keys]
+    columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
     columns += [_figure_cells(course, groups) for course in found.courses]
     rows = [list(row) for row in zip(*columns, strict=True)]
     firsts = _figure_cells(found.first, groups)
@@ -475,7 +476,7 @@ def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
         )
     ends = f"{low:,.{digits}f}", f"{high:,.{digits}f}"
     gap = DOTS - len(ends[0]) - len(ends[1])
-    return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, is_picture=True)
+    return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
 
 
 def _round_ends(low: float, high: float) -> tuple[float, float, int]:
@@ -553,18 +554,15 @@ def _list(found: OverNumbers) -> list[str]:
 
 
 def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
-    keys = [*found.names, *(axis.key for axis in found.axes)]
-    heads = [head.replace("_", " ") for head in last_parts(keys)]
-    numeric = {axis.key for axis in found.axes}
-    return [
-        Column(
-            head,
-            [
-                number(value) if key in numeric else _cut(as_yaml(value))
-                for value in (found.spots[place].values[key] for place in places)
-            ],
-        )
-        for key, head in zip(keys, heads, strict=True)
+    """Return the columns of the keys at some spots: names as words, then numbers."""
+    heads = [head.replace("_", " ") for head in last_parts(found.names)]
+    columns = [
+        Column(head, [_cut(as_yaml(found.spots[place].values[key])) for place in places], left=True)
+        for key, head in zip(found.names, heads, strict=True)
+    ]
+    return columns + [
+        Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])
+        for axis in found.axes
     ]
 
 
