@@ -121,9 +121,12 @@ def _how_complete(found: SweepAnswers) -> Iterator[str]:
 
 
 def _of_names(found: SweepAnswers) -> Iterator[str]:
-    """Say what names do where the numbers are equal, of what a sweep is judged by."""
-    for key in found.figures[0].keys:
-        yield from _of_key(key)
+    """Say what names do where the numbers are equal, by the figure that the sweep is judged by."""
+    first = found.figures[0]
+    numbers = found.over_numbers
+    if numbers and numbers.first.measure.column == first.combinations.measure.column:
+        for key in first.keys:
+            yield from _of_key(key)
 
 
 def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
@@ -263,12 +266,13 @@ def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]
     ``beside`` is the comparison of its combinations, if there is one.
     """
     limits = sweep_limits(found) if beside is None else list(beside.limits)
+    numbers = found.over_numbers
     return {
         "headline": first_lines(found, beside)[0],
         "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "said": list(found.said),
-        "answers": sweep_lines(found),
+        "answers": [*(notes(numbers) if numbers else ()), *sweep_lines(found)],
         "verdicts": [
             verdict_json(one.combinations, one.combinations.measure.column, _words(found))
             for one in found.figures
