@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from sim.files import from_here
 from sim.formatting import as_yaml, counted, last_parts, listed
 from sim.sweep.axis import Axis, Course, OverNumbers, number
@@ -387,9 +389,11 @@ def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
     """Return at most so many of some places in order, even, with both ends and those kept."""
     if count <= most:
         return list(range(count))
-    even = max(2, most - len(kept))
-    steps = {round(n * (count - 1) / (even - 1)) for n in range(even)}
-    return sorted(steps | {*kept})
+    ends = np.linspace(0, count - 1, max(2, most)).round().astype(int).tolist()
+    if not {*kept} <= {*ends}:
+        fewer = max(2, most - len(kept))
+        ends = [*np.linspace(0, count - 1, fewer).round().astype(int).tolist(), *kept]
+    return sorted({*ends})
 
 
 class Cell(NamedTuple):
@@ -520,8 +524,10 @@ def _matrix(found: OverNumbers) -> list[str]:
         columns = [Column(rows_of.head, [number(value) for value in rows])]
         for head in shown:
             places = [at.get((value, head)) for value in rows]
+            other = " " if marked.intersection(places) else ""
             cells = [
-                "" if p is None else course.text(p) + ("*" if p in marked else " ") for p in places
+                "" if p is None else course.text(p) + ("*" if p in marked else other)
+                for p in places
             ]
             columns.append(Column(_cut(head), cells))
         lines, held = block(columns)
