@@ -8,7 +8,16 @@ from scenarios.parsing import shipped_table
 from sim.analysis.judged import Judged
 from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
-from sim.formatting import count, data_size, energy, seconds, three_digits, unit_for
+from sim.formatting import (
+    BYTES,
+    JOULES,
+    count,
+    data_size,
+    energy,
+    seconds,
+    three_digits,
+    unit_for,
+)
 
 LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
@@ -70,7 +79,7 @@ OF_TOKENS = figures_listed("of_tokens")
 OF_LOSSES = figures_listed("of_losses")
 """Those of runs that are judged by a loss of their own, likewise."""
 OF_POINTS = figures_listed("of_points")
-"""Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
+"""Figures of points of a sweep that groups do not have."""
 TO_TARGETS = figures_listed("to_targets")
 """What a target takes."""
 
@@ -91,6 +100,30 @@ def in_one_unit(figure: Figure, values: Iterable[float | None]) -> Figure:
     name, unit = unit_for(min(known), TIMES, "s")
     head = figure.head.partition(" (")[0]
     return figure._replace(head=f"{head} ({name})", unit=unit, form=three_digits)
+
+
+def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
+    """Return a figure in one unit, which its head names, with as many digits in all of a column.
+
+    Bytes and energies are in the unit that the largest of the values holds.
+    """
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    units = UNITS_OF.get(figure.form)
+    if units is None or not known:
+        return in_one_unit(figure, known)
+    most = max(known)
+    name, unit = unit_for(most, *units)
+    digits = max(0, 2 - math.floor(math.log10(most / unit))) if most >= unit else 0
+    return figure._replace(
+        head=f"{figure.head} ({name})", unit=unit, form=f"{{:,.{min(digits, 2)}f}}".format
+    )
+
+
+UNITS_OF: dict[Callable[[float], str], tuple[Sequence[tuple[str, float]], str]] = {
+    data_size: (BYTES, "B"),
+    energy: (JOULES, "J"),
+}
+"""Units of figures that have one in each value, and the least of them."""
 
 
 def figures_of(judged: str, *, tokens: bool = True) -> dict[str, Figure]:
@@ -122,6 +155,27 @@ def figure_listed(
         if column.startswith(f"{key}_") or column == key:
             return figure
     return figures_of(judged, tokens=tokens).get(column) or OF_POINTS.get(column)
+
+
+def figure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Figure:
+    """Return the figure of a column of a sweep's rows; one without a best where none is listed."""
+    known = figure_listed(column, judged, tokens=tokens)
+    head = in_words(column)
+    return known if known and known.head else Figure(head, "{:.3g}".format)
+
+
+def name_and_unit(key: str) -> tuple[str, str]:
+    """Return what a key or a column is called, and its unit: ``altitude`` and ``km``."""
+    first, _, last = key.rsplit(".", 1)[-1].rpartition("_")
+    if first and last in LISTED["units"]:
+        return first.replace("_", " "), LISTED["units"][last]
+    return f"{first} {last}".replace("_", " ").strip(), ""
+
+
+def in_words(key: str) -> str:
+    """Return the name of a key or a column with its unit: ``altitude (km)``."""
+    name, unit = name_and_unit(key)
+    return f"{name} ({unit})" if unit else name
 
 
 def bounds_of(column: str) -> Bounds:

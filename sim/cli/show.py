@@ -1,9 +1,9 @@
 """`leomix show`, `compare`, `report` and `export`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from sim.cli.options import Json, RunFolder, RunFolders, spread_out
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from statements import Code, as_json, by_rank, in_turn
+
+if TYPE_CHECKING:
+    from sim.sweep.best import Choice
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -95,7 +98,7 @@ def compare_command(
 ) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     if best.best_by is not None or best.at is not None or best.chosen is not None:
-        _choose(runs, deadline, best, json_=json_)
+        _choose(runs, deadline, best, in_full=in_full, json_=json_)
         return
     from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
@@ -104,7 +107,8 @@ def compare_command(
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import answers_of, read_sweep
-            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines
+            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines, sweep_screen
+            from sim.sweep.axis_text import next_steps
             from sim.sweep.side_by_side import side_by_side
 
             sweep = read_sweep(runs[0])
@@ -114,10 +118,13 @@ def compare_command(
                 raise InputError.of_option(
                     "--deadline",
                     Code.UNSUPPORTED,
-                    "takes runs, or a sweep over one key or over variants",
+                    "takes runs, or a sweep over the names of one key or over variants",
                 )
             if json_:
                 print_json(sweep_json(found, beside))
+            elif numbers := found.over_numbers:
+                print("\n".join(sweep_screen(found, in_full=in_full)))
+                print("\n".join(["", *next_steps(sweep, numbers, in_full=in_full)]))
             elif beside is None:
                 print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
             else:
@@ -133,10 +140,12 @@ def compare_command(
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
 
 
-def _choose(runs: list[Path], deadline: float | None, asked: BestBy, *, json_: bool) -> None:
+def _choose(
+    runs: list[Path], deadline: float | None, asked: BestBy, *, in_full: bool, json_: bool
+) -> None:
     """Choose settings of a sweep, and show what was tried."""
     from sim.execution.folder import as_written
-    from sim.sweep.best import compare
+    from sim.sweep.best import VALIDATION, compare
 
     if asked.best_by is None:
         raise InputError.of_option(
@@ -151,10 +160,23 @@ def _choose(runs: list[Path], deadline: float | None, asked: BestBy, *, json_: b
     if json_:
         print_json(found.as_json())
         return
-    print(found.text)
+    judged = None if asked.best_by == VALIDATION else _judged_by(found, in_full=in_full)
+    print(found.text if judged is None else judged)
     if asked.chosen is not None:
         print(f"chosen keys    {asked.chosen}")
         print(f"use them       leomix sweep {found.scenario} --variants {asked.chosen}")
+
+
+def _judged_by(found: "Choice", *, in_full: bool) -> str | None:
+    """Return the screen of a sweep over numbers, judged by a column; None of any other one."""
+    from sim.sweep import answers_of, read_sweep
+    from sim.sweep.answers_text import sweep_screen
+
+    answers = answers_of(read_sweep(found.sweep))
+    if answers.over_numbers is None:
+        return None
+    numbers = answers.over_numbers.judged_by(found.basis.measure)
+    return "\n".join(sweep_screen(replace(answers, over_numbers=numbers), in_full=in_full))
 
 
 RunsOrSweeps = Annotated[

@@ -1,7 +1,6 @@
 """Pictures of runs for notebooks, papers and reports, as matplotlib axes.
 
-Pictures of several runs are in :mod:`sim.plots.accuracy`, those of a sweep in
-:mod:`sim.plots.sweep`.
+Pictures of several runs are in :mod:`sim.plots.accuracy`.
 """
 
 from functools import partialmethod

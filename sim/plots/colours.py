@@ -37,6 +37,16 @@ DASH_OF_HUE = (0, 0, 1, 0, 1, 1, 2, 2)
 """The dashes of each colour at first: no two colours that are near have the same."""
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes, as lines may coincide."""
+QUIET = "#59606b"
+"""Colour of what is read beside a picture: numbers at axes, names."""
+FAINT = "#dfe3e8"
+"""Colour of grid lines."""
+GOOD = "#fff0c2"
+"""Colour behind a range of good values."""
+HEAT = ("#eaf1fb", "#cfe0f6", "#aecbf0", "#8ab3e8", "#2f6fc0", "#1c5199", "#0d346b")
+"""Steps of a map, the last one the best."""
+ON_HEAT = ("#10233f", "#10233e", "#10233d", "#0a1830", "#fffffe", "#fffffd", "#fffffc")
+"""Colour of text on each step, 5 to 1 at least; each is another one, as a page has its own."""
 OPEN: dict[str, Any] = {"fillstyle": "none", "markersize": 4}
 """How markers are drawn: what lies below them shows."""
 

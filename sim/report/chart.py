@@ -61,8 +61,6 @@ MOST_GROUPS = 12
 """Groups of which a chart has lines."""
 MOST_CLUSTERS = 8
 """Clusters of which a chart has lines, or that it offers."""
-MOST_PICKED = 60
-"""Groups beyond these whose curves a reader can pick in another figure of the page."""
 MOST_BANDS = 4
 """Groups of which all bands are drawn, as in ``chart.js``; of more, that of one pointed at."""
 MOST_SEED_LINES = 40
@@ -118,8 +116,7 @@ class Chart:
     """The chart of some groups of runs; the first of its views is what it shows first.
 
     ``measures`` names what it shows, as :data:`MEASURES`. ``reached`` has, for each target and over
-    what, the line and the x of each seed that got there. The ``first`` lines are shown at first,
-    others where a reader picks them.
+    what, the line and the x of each seed that got there.
     """
 
     lines: Sequence[Line]
@@ -129,7 +126,6 @@ class Chart:
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
-    first: int
 
     def scaled(self, x: Floats | float, over: Over) -> Any:
         """Return some x in the unit in which they are shown."""
@@ -144,20 +140,17 @@ def chart_of(
     groups: Sequence[Group],
     targets: Iterable[float] = (),
     target: float | None = None,
-    picked: int = 0,
 ) -> Chart | None:
     """Return the chart of some groups of runs, or of the one run of one group; None of nothing.
 
-    ``targets`` are offered as lines, ``target`` is the one that is shown first. Of groups that have
-    no line at first, so many have their first view at hand, to be ``picked``.
+    ``targets`` are offered as lines, ``target`` is the one that is shown first.
     """
-    shown, others = groups[:MOST_GROUPS], groups[MOST_GROUPS : MOST_GROUPS + picked]
+    shown = groups[:MOST_GROUPS]
     alone = len(groups) == 1 and len(groups[0].runs) == 1
     clusters = _clusters(shown)
     measures = measures_of(shown)
-    offered = [*shown, *others]
-    labels = [group.label for group in offered]
-    methods: list[str | None] = [_method(group) for group in offered]
+    labels = [group.label for group in shown]
+    methods: list[str | None] = [_method(group) for group in shown]
     if alone:
         views = list(_views_of_run(shown[0], clusters, measures))
         labels += clusters
@@ -168,8 +161,6 @@ def chart_of(
     lines = _lines(labels, methods)
     if not views:
         return None
-    if others:
-        views[0] = _with_others(views[0], others, len(shown))
     count = sum(1 + len(curve.each) for view in views for curve in view.curves)
     most = int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS))
     last = max(curve.band.end for view in views if view.over == "time" for curve in view.curves)
@@ -184,7 +175,6 @@ def chart_of(
         {part: name for part, name in names.items() if part in parts},
         reached,
         target if target in reached else max(reached, default=None),
-        len(lines) - len(others),
     )
 
 
@@ -246,13 +236,6 @@ def _views(
                 yield View(what, over, ALL if cluster is None else cluster, curves)
 
 
-def _with_others(view: View, groups: Sequence[Group], first: int) -> View:
-    """Return a view that has the curves of further groups too, the first of this number."""
-    found = [_curves(group, view.what, view.over) for group in groups]
-    more = [_curve(first + n, view.what, own, each=False) for n, own in enumerate(found) if own]
-    return View(view.what, view.over, view.part, [*view.curves, *more])
-
-
 def _views_of_run(
     group: Group, clusters: Sequence[str], measures: Iterable[What]
 ) -> Iterator[View]:
@@ -301,7 +284,6 @@ def data_of(chart: Chart) -> dict[str, Any]:
         "lines": [
             {"label": line.label, "hue": line.hue, "dash": line.dash} for line in chart.lines
         ],
-        "first": chart.first,
         "measures": {
             what: {"name": chart.measures[what][0], "form": chart.measures[what][1]}
             for what in dict.fromkeys(view.what for view in chart.views)

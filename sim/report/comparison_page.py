@@ -79,13 +79,11 @@ def compared(
     groups: Sequence[Group],
     more_seeds: Remedy = MORE_SEEDS,
     deadline_days: float | None = None,
-    picked: int = 0,
     target: str | None = None,
 ) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
 
-    ``more_seeds`` is what helps to a test where there is one seed; ``picked`` is how many groups
-    that the chart does not show at first have their curves at hand. Times are those to ``target``,
+    ``more_seeds`` is what helps to a test where there is one seed. Times are those to ``target``,
     by default to the one that runs share.
     """
     comparison = compare_groups(groups, more_seeds, deadline_days, target)
@@ -98,7 +96,7 @@ def compared(
     )
     shared = comparison["shared_target"]
     targets = map(float, comparison["targets"])
-    curves = chart_of(groups, targets, None if shared is None else float(shared), picked)
+    curves = chart_of(groups, targets, None if shared is None else float(shared))
     return {
         "groups": groups,
         "comparison": comparison,

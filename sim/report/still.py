@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 720, 320
 def still(chart: Chart) -> Picture:
     """Return the picture of a chart's first view, whose lines the page names below it."""
     view = chart.views[0]
-    curves = [curve for curve in view.curves if curve.line < chart.first]
+    curves = view.curves
     name, form = chart.measures[view.what]
     highest = max(float(np.nanmax(curve.band.mean)) for curve in curves)
     unit, size = unit_for(highest, BYTES if form == "bytes" else (), "")

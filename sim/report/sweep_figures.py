@@ -1,90 +1,116 @@
 """Figures of the points of a sweep, as pictures and as a table."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sim.analysis.figures import Figure
+from sim.analysis.figures import figure_of, in_column
 from sim.analysis.judged import Judged, judged_together
-from sim.formatting import as_yaml
-from sim.plots.sweep import figure_of
-from sim.sweep.differences import Row
-from sim.sweep.points import labelled
-from sim.sweep.text import but_the_seed
+from sim.formatting import as_yaml, last_parts
+from sim.report.sweep_pictures import curve, heat_map
+from sim.sweep.axis import BESIDE, Course, OverNumbers
 
-SPARSEST = 4
-"""Fields for each point up to which a heat map is drawn."""
-DRAWN = (
-    "accuracy_final",
-    "loss_final",
-    "cycles",
-    "round_mean_s",
-    "contacts_served",
-    "idle_share",
-    "uplink_bytes",
-    "downlink_bytes",
-    "isl_bytes",
-)
-"""Figures of which there are pictures; the table has the hours and the wall time too."""
+LISTED = (*BESIDE, "round_mean_s", "hours", "wall_s")
+"""Figures of which the table of points has columns, behind what was learnt."""
+WIDE, NARROW, SMALL = 1152, 358, 360
+"""Widths of pictures in pixels: of the first one on a screen and on a phone, and of others."""
+MOST_SMALL = 6
+"""Pictures beside the first one, and maps of one figure."""
+FIELD = 30
+"""Height of a field of a map in pixels; of a small one two thirds."""
 
 
-def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
-    """Return the figures of which some row has a value, by their columns."""
+def figures(rows: pa.Table, target: str | None) -> dict[str, Any]:
+    """Return the figures of which some row has a value, by their columns, each in one unit."""
     judging = {"judged_by", *(f"{judged}_final" for judged in Judged)} & {*rows.column_names}
     every_row = rows.select(sorted(judging)).to_pylist()
     judged = judged_together(every_row)
     tokens = any(row.get("accuracy_final") is not None for row in every_row)
-    learnt = f"{judged}_final"
-    every = dict.fromkeys((learnt, *DRAWN, f"hours_to_{target}", "hours", "wall_s"))
+    first = (f"{judged}_final", "accuracy_final", "loss_final", f"hours_to_{target}")
+    every = dict.fromkeys((*first, *LISTED))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    return {name: figure_of(name, judged, tokens=tokens) for name in every if name in known}
+    found = {}
+    for name in (one for one in every if one in known):
+        figure = in_column(figure_of(name, judged, tokens=tokens), rows[name].to_pylist())
+        if name == f"hours_to_{target}":
+            figure = figure._replace(head=f"{figure.head} to {target} accuracy")
+        found[name] = figure
+    return found
 
 
-def drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[str, Any]:
-    """What is drawn over which keys that vary: numbers first, those with the most values first.
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of a sweep: what draws it, the name of its files, and what is seen in it."""
 
-    The second axis is the one with the most values of those that are left. Random points leave
-    nearly all fields of a map empty.
+    name: str
+    words: str
+    draw: Callable[..., object]
+    height: int
+    small: bool = True
+
+
+def drawings(found: OverNumbers) -> list[Drawing]:
+    """Return the pictures of a sweep over numbers; the first one answers, others are small.
+
+    None where random values of several keys would leave a map empty.
     """
-    values = {key: len(pc.unique(rows[key])) for key in keys}
-    texts = {key: not pa.types.is_primitive(rows[key].type) for key in keys}
-    varied = [key for key in but_the_seed(keys) if values[key] > 1]
-    across, *others = sorted(varied, key=lambda key: (texts[key], -values[key])) or [""]
-    mapped = others and values[across] * values[others[0]] <= SPARSEST * len(rows)
-    known = figures(rows, target)
-    drawn = {
-        name: figure.head[0].upper() + figure.head[1:]
-        for name, figure in known.items()
-        if name in (*DRAWN, f"hours_to_{target}") and len(pc.unique(rows[name])) > 1
-    }
-    return {"across": across, "others": others, "mapped": mapped, "columns": drawn}
+    if found.is_line:
+        return list(_curves(found))
+    return list(_maps(found))
 
 
-def facets(
-    rows: pa.Table, every: Sequence[Row], over: Sequence[str], best: Row, idle: Collection[str]
-) -> list[tuple[str, pa.Table]]:
-    """Return the rows of each combination of the keys ``over``, with what is the same in them.
-
-    A picture of each pools over nothing but seeds, and ``idle`` keys, which change nothing about
-    what it shows: pictures of each of their values would be equal. Of many, that of the leading
-    combination.
-    """
-    over = [key for key in over if key not in idle]
-    if not over:
-        return [("", rows)]
-    number: dict[str, list[int]] = {}
-    for place, row in enumerate(every):
-        number.setdefault(labelled(row, over), []).append(place)
-    if len(number) > MOST_FACETS:
-        label = labelled(best, over)
-        return [(f"{label}, where the leading combination lies", rows.take(number[label]))]
-    return [(label, rows.take(places)) for label, places in number.items()]
+def _curves(found: OverNumbers) -> Iterator[Drawing]:
+    [axis] = found.axes
+    for course in found.courses[: MOST_SMALL + 1]:
+        small = course is not found.first
+        words = f"{course.shown.head} over {axis.head}"
+        draw = partial(curve, found=found, course=course)
+        yield Drawing(
+            f"{course.measure.column} over {axis.name}", words, draw, 190 if small else 340, small
+        )
 
 
-MOST_FACETS = 6
-"""Pictures of one figure that the page draws."""
+def _maps(found: OverNumbers) -> Iterator[Drawing]:
+    across, up = found.wide[:2]
+    parts = _parts(found)
+    for course in found.courses[: MOST_SMALL + 1] if len(parts) == 1 else found.courses[:1]:
+        for label, places in parts.items():
+            small = course is not found.first or len(parts) > 1
+            tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
+            words = f"{course.shown.head} by {across.head} and {up.head}"
+            yield Drawing(
+                " ".join(
+                    filter(None, [course.measure.column, "by", across.name, "and", up.name, label])
+                ),
+                f"{words}; {label}" if label else words,
+                partial(_map, found=found, course=course, places=places, label=label),
+                tall + 80,
+                small,
+            )
+
+
+def _map(axes: Any, found: OverNumbers, course: Course, places: Sequence[int], label: str) -> None:
+    heat_map(found, course, places, axes)
+    if label:
+        axes.set_title(label, loc="left", fontweight="bold")
+
+
+def _parts(found: OverNumbers) -> dict[str, list[int]]:
+    """Return the spots of each map, by what other keys are: of many, those with the best maps."""
+    keys = [*found.names, *(axis.key for axis in found.wide[2:])]
+    parts: dict[str, list[int]] = {}
+    for place, spot in enumerate(found.spots):
+        pairs = zip(last_parts(keys), (as_yaml(spot.values[key]) for key in keys), strict=True)
+        parts.setdefault(", ".join(f"{head} {own}" for head, own in pairs), []).append(place)
+
+    def merit(label: str) -> float:
+        return max(map(found.first.merit, parts[label]))
+
+    best = {*sorted(parts, key=merit, reverse=True)[:MOST_SMALL]}
+    return {label: own for label, own in parts.items() if label in best and found.is_dense(own)}
 
 
 MOST_ROWS = 1000

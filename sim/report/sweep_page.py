@@ -1,26 +1,33 @@
 """The page of a sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
+from sim.analysis.judged import is_measured
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
-from sim.plots.sweep import heat_map, lines
-from sim.report.chart import MOST_PICKED
+from sim.report.chart import MOST_GROUPS
 from sim.report.comparison_page import compared
-from sim.report.explorer import explorer_of, without_effect
+from sim.report.inline import inline
 from sim.report.page import Page
-from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
+from sim.report.sweep_figures import (
+    MOST_ROWS,
+    NARROW,
+    SMALL,
+    WIDE,
+    Cells,
+    drawings,
+    points,
+)
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, runs_of
-from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_parts
+from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_lines, sweep_parts
+from sim.sweep.axis import OverNumbers
+from sim.sweep.axis_text import rows_shown
 from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
-from sim.sweep.rows import MISSING, missing_status
-from sim.sweep.side_by_side import groups_of, labels_in
+from sim.sweep.rows import MISSING
+from sim.sweep.side_by_side import groups_of
 from sim.sweep.text import but_the_seed, sha256_text
 
 
@@ -39,50 +46,61 @@ def page_of(sweep: Sweep) -> Page:
     target = best_target(done)
     found = answers(every, keys, runs)
     several = len(runs) > 1
-    drawn = drawings(rows, keys, target)
-    best = leading(every, found)
-    ours = {row["folder"] for row in best}
+    ours = {row["folder"] for row in leading(every, found)}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
-    groups = compared(first, MORE_SEEDS, picked=MOST_PICKED, target=target) if several else {}
-    one_key = len(but_the_seed(keys)) == 1
+    groups = compared(first, MORE_SEEDS, target=target) if several else {}
+    numbers = found.over_numbers
+    learnt = any(map(is_measured, done))
+    # Of one key of names the groups side by side have the answer.
+    one_key = len(but_the_seed(keys)) == 1 and numbers is None
     beside = groups.get("comparison") if one_key else None
     if beside is not None:
         found = answers(every, keys, runs, beside)
     counts, *words = sweep_parts(found)
-    # Of one key of names the table of groups says all.
-    names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
-    explored = None if several and names else _explored(sweep, rows, drawn, groups)
     headline, *limits = first_lines(found, beside)
     return Page(
         template="sweep.html",
-        kind=f"Sweep {sweep.folder.resolve().name}",
+        kind=f"Sweep {sweep.folder.resolve().name}{_over(numbers)}",
         title=headline or f"{counted(len(done), 'complete point')}, and nothing to compare",
-        subtitle=" ".join([str(counts), *limits]),
+        subtitle=" ".join([*([] if numbers else [str(counts)]), *limits]),
         context={
             "keys": keys,
             "whole": rows,
             "several": several,
+            # Of many numbers, or where nothing was learnt, curves over time say little.
+            "charted": several and (numbers is None or (learnt and len(first) <= MOST_GROUPS)),
             "MOST_ROWS": MOST_ROWS,
-            "heat_map": heat_map,
-            "lines": lines,
-            "missing_status": missing_status,
             "as_yaml": as_yaml,
             **groups,
-            **drawn,
-            **_facets(rows, every, drawn, best[0]),
-            "words": words,
-            # Of one key the groups side by side have the answer.
-            "open_words": 0 if one_key and several else MOST_WORDS,
-            "one_key": one_key,
-            "explored": explored,
-            "MOST_SHOWN": MOST_SHOWN,
+            "over_numbers": numbers,
+            "drawings": drawings(numbers) if numbers else [],
+            "inline": inline,
+            "WIDE": WIDE,
+            "NARROW": NARROW,
+            "SMALL": SMALL,
+            "rows_shown": rows_shown(numbers) if numbers else None,
+            "reading": _reading(numbers) if numbers else "",
+            "words": sweep_lines(found) if numbers else words,
+            "open_words": 0 if numbers or (one_key and several) else MOST_WORDS,
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
         notices=notices(every),
     )
+
+
+def _over(numbers: OverNumbers | None) -> str:
+    """Say over which numbers a sweep is: ": altitude, 400 to 1,200 km, 9 values"."""
+    if numbers is None:
+        return ""
+    each = (
+        f"{axis.name}, {axis.text(axis.values[0], axis.values[-1]).removeprefix(f'{axis.name} ')}, "
+        f"{len(axis.values)} values"
+        for axis in numbers.axes
+    )
+    return f": {'; '.join(each)}"
 
 
 def notices(rows: Sequence[Row]) -> list[str]:
@@ -100,42 +118,22 @@ def notices(rows: Sequence[Row]) -> list[str]:
     return [f"{missing} of {len(rows)} points are not complete."] if missing else []
 
 
-def _facets(
-    rows: pa.Table, every: Sequence[Row], drawn: Mapping[str, Any], best: Row
-) -> dict[str, dict[str, list[tuple[str, pa.Table]]]]:
-    """Return the rows of each map, and of each picture of lines, by the column that it shows."""
-    keys = [key for key in (drawn["across"], *drawn["others"]) if key]
-    found: dict[str, dict[str, list[tuple[str, pa.Table]]]] = {"maps": {}, "curves_of": {}}
-    for column in drawn["columns"]:
-        idle = without_effect(every, keys, column)
-        found["maps"][column] = facets(rows, every, drawn["others"][1:], best, idle)
-        found["curves_of"][column] = facets(rows, every, drawn["others"][:-1], best, idle)
-    return found
-
-
-def _explored(
-    sweep: Sweep, rows: pa.Table, drawn: Mapping[str, Any], groups: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return the data of the figure over one or two keys; None where nothing is drawn over one."""
-    if not drawn["across"] or not drawn["columns"]:
-        return None
-    chart = groups.get("curves")
-    lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
-    label_of = labels_in(sweep)
-    return explorer_of(
-        rows,
-        drawn["across"],
-        drawn["others"],
-        drawn["columns"],
-        lambda row: lines_of.get(label_of(row)),
-        mapped=bool(drawn["mapped"]),
+def _reading(numbers: OverNumbers) -> str:
+    """Say how the pictures are read."""
+    if not numbers.is_line:
+        return (
+            "The stronger the colour, the better; bold is the best, and the frame is about what is "
+            "within 2 % of it. Rows and columns are values in order, not to scale."
+        )
+    band = "" if numbers.names else "; yellow is within 2 % of the best"
+    return (
+        f"Dots are what was run, rings the best of it{band}. "
+        "The axis to the left need not begin at 0."
     )
 
 
 MOST_WORDS = 2
 """Sentences and tables that stand open; the others are folded."""
-MOST_SHOWN = 200
-"""Combinations that the page lists for readers without scripts."""
 
 
 MOST_VALUES = 12

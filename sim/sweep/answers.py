@@ -25,6 +25,7 @@ from sim.analysis.verdict import Verdict, verdict_of
 from sim.execution.result import Result, load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
+from sim.sweep.axis import OverNumbers
 from sim.sweep.by_key import KeyAnswer, by_key
 from sim.sweep.common_target import MOST_RUNS, with_common_target
 from sim.sweep.differences import Reason, Row, Runs, reasons
@@ -63,6 +64,7 @@ class SweepAnswers:
     ``complete`` of ``points`` are complete; ``values`` counts the values of each key. ``drawn``
     says that something is drawn at random, or may be. ``said`` is what refused points, and what
     the runs that were looked into have warned of, as JSON with the number of the point.
+    ``over_numbers`` is what was measured over keys with numbers, where one of them is an axis.
     """
 
     points: int
@@ -72,6 +74,7 @@ class SweepAnswers:
     caveats: tuple[Caveat, ...]
     drawn: bool = True
     said: tuple[Mapping[str, Any], ...] = ()
+    over_numbers: OverNumbers | None = None
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -129,6 +132,8 @@ def answers(
     else:
         tests = _tests_beside(beside, settings)
     names = {} if beside is None else beside.tests.tested
+    numbers = OverNumbers.of(rows, varied, asked)
+    words = [key for key in varied if numbers is None or key in numbers.names]
     found = []
     for measure in asked:
         answer = answer_of(
@@ -143,8 +148,8 @@ def answers(
         if measure is not asked[0] and not measure.target:
             found.append(FigureAnswer(answer))
             continue
-        each = tuple(by_key(rows, varied, measure, runs))
-        why = () if each else tuple(_apart_from_last(groups, answer, runs))
+        each = tuple(by_key(rows, varied, measure, runs, words))
+        why = () if each or numbers else tuple(_apart_from_last(groups, answer, runs))
         found.append(FigureAnswer(answer, each, why))
     untrained = bool(done) and not asked[0].figure.learnt
     differ = other_versions(run.manifest for run in runs.values())
@@ -156,7 +161,7 @@ def answers(
     ]
     caveats = tuple(Caveat("every point", said) for said in every)
     said = tuple(_said(rows, runs))
-    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said)
+    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats, drawn, said, numbers)
 
 
 def _runs_in(groups: Mapping[str, Sequence[Row]], runs: Runs) -> Iterator[list[Result]]:

@@ -19,6 +19,7 @@ from sim.analysis.verdict_text import (
 )
 from sim.formatting import as_yaml, counted, last_parts, listed, some, table
 from sim.sweep.answers import FigureAnswer, SweepAnswers
+from sim.sweep.axis_text import headline, notes, screen, wrapped
 from sim.sweep.by_key import KeyAnswer
 from statements import Other, Remedy, Statement
 
@@ -70,6 +71,8 @@ def first_lines(found: SweepAnswers, beside: Comparison | None) -> list[str]:
     """
     if beside is not None:
         return [beside.headline, *limit_lines(beside.limits)]
+    if numbers := found.over_numbers:
+        return [headline(numbers), *notes(numbers), *limit_lines(sweep_limits(found))]
     return [sweep_headline(found), *limit_lines(sweep_limits(found))]
 
 
@@ -92,10 +95,38 @@ class RowTable(NamedTuple):
         return "\n".join(part for part in (table(self.heads, self.cells), self.others) if part)
 
 
+def sweep_screen(found: SweepAnswers, *, in_full: bool = False) -> list[str]:
+    """Return what a sweep over numbers says as lines of a terminal, none of them wider than that.
+
+    ``in_full`` has all rows and figures.
+    """
+    if found.over_numbers is None:
+        return []
+    first, *limits = first_lines(found, None)
+    lines = [*wrapped([first]), *wrapped([*limits, *sweep_lines(found)]), ""]
+    return [*lines, *screen(found.over_numbers, in_full=in_full)]
+
+
 def sweep_lines(found: SweepAnswers) -> list[str]:
-    """Return what a sweep says as lines of text."""
+    """Return what a sweep says as lines of text; of one over numbers what stands beside it."""
+    if found.over_numbers is not None:
+        return [*_how_complete(found), *_of_names(found)]
     parts = sweep_parts(found)
     return "\n".join(p if isinstance(p, str) else p.text for p in parts).splitlines()
+
+
+def _how_complete(found: SweepAnswers) -> Iterator[str]:
+    if found.complete < found.points:
+        yield f"{found.complete} of {found.points} points are complete."
+
+
+def _of_names(found: SweepAnswers) -> Iterator[str]:
+    """Say what names do where the numbers are equal, by the figure that the sweep is judged by."""
+    first = found.figures[0]
+    numbers = found.over_numbers
+    if numbers and numbers.first.measure.column == first.combinations.measure.column:
+        for key in first.keys:
+            yield from _of_key(key)
 
 
 def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
@@ -235,12 +266,13 @@ def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]
     ``beside`` is the comparison of its combinations, if there is one.
     """
     limits = sweep_limits(found) if beside is None else list(beside.limits)
+    numbers = found.over_numbers
     return {
         "headline": first_lines(found, beside)[0],
         "limits": limits_json(limits),
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "said": list(found.said),
-        "answers": sweep_lines(found),
+        "answers": [*(notes(numbers) if numbers else ()), *sweep_lines(found)],
         "verdicts": [
             verdict_json(one.combinations, one.combinations.measure.column, _words(found))
             for one in found.figures

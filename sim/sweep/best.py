@@ -19,11 +19,11 @@ import yaml
 
 from sim.analysis.comparison import Comparison
 from sim.analysis.comparison_text import mean_text
-from sim.analysis.figures import bounds_of, figure_listed
+from sim.analysis.figures import bounds_of, figure_listed, figure_of
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT
 from sim.analysis.lead import Bounds
-from sim.analysis.measure import RISING
+from sim.analysis.measure import RISING, Measure
 from sim.analysis.over_seeds import over_seeds
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
@@ -65,6 +65,13 @@ class Basis:
     rising: bool
     bounds: Bounds
     hours: float | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The column as what a sweep over numbers is judged by."""
+        figure = figure_of(self.figure)
+        best = figure.best or ("most" if self.rising else "least")
+        return Measure(self.figure, figure._replace(best=best))
 
     @property
     def text(self) -> str:

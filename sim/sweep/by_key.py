@@ -67,15 +67,20 @@ class KeyAnswer:
 
 
 def by_key(
-    rows: Sequence[Row], varied: Sequence[str], measure: Measure, runs: Runs
+    rows: Sequence[Row],
+    varied: Sequence[str],
+    measure: Measure,
+    runs: Runs,
+    asked: Sequence[str],
 ) -> Iterator[KeyAnswer]:
     """Yield for each of several keys which value is best where all others are equal, and why.
 
-    ``varied`` are the keys but the seed that have more values than one.
+    ``varied`` are the keys but the seed that have more values than one, ``asked`` those of them
+    that are compared: numbers on an axis are not.
     """
     if len(varied) < 2:
         return
-    known = {key: OneKey.of(key, rows, varied, measure.column) for key in varied}
+    known = {key: OneKey.of(key, rows, varied, measure.column) for key in asked}
     tests = pair_tests({key: measure.asked(one.enough, one.fewest) for key, one in known.items()})
     for key, one in known.items():
         answer = answer_of(measure, one.enough, tests, group=key, name=key, fewest=one.fewest)

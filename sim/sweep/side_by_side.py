@@ -12,6 +12,7 @@ from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.sweep.answers import best_target
 from sim.sweep.answers_text import MORE_SEEDS
+from sim.sweep.axis import numeric_keys
 from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
 from sim.sweep.folder import Sweep
@@ -52,11 +53,14 @@ def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison
     """Return what ``compare`` says of the values of the one key that a sweep varies.
 
     None where it varies more keys than one beside the seed, or has no or too many values of it, or
-    where no two have a complete point. Raises InputError for a deadline that not all runs cover.
+    where these are numbers on an axis or no two have a complete point. Raises InputError for a
+    deadline that not all runs cover.
     """
     rows = sweep.rows.to_pylist()
     keys = compared_keys(sweep)
     if len(keys) != 1 or not 1 < len(combinations_in(rows, keys)) <= MOST_GROUPS:
+        return None
+    if numeric_keys(rows, keys):
         return None
     done = [row for row in rows if row["status"] == COMPLETE]
     folders = dict.fromkeys(row["folder"] for row in done)

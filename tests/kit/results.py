@@ -42,7 +42,7 @@ __getattr__ = late(
         "sim.plots.accuracy": "comparison=.",
         "sim.plots.colours": "COLOURS looks_of",
         "sim.plots.names": "name",
-        "sim.plots.sweep": "heat_map lines",
+        "sim.report.sweep_pictures": "curve heat_map",
         "sim.plots.views": "broken circle east reach",
         "sim.report.timeline": "spans=.",
     },

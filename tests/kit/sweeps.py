@@ -18,7 +18,9 @@ __getattr__ = late(
         "sim.files": "locked",
         "sim.process.installation": "HOME PACKAGES",
         "sim.sweep.answers": "answers",
-        "sim.sweep.answers_text": "first_lines sweep_headline sweep_limits sweep_lines",
+        "sim.sweep.answers_text": (
+            "first_lines sweep_headline sweep_limits sweep_lines sweep_screen"
+        ),
         "sim.sweep.claims": "Claims claims=.",
         "sim.sweep.crew": "Crew",
         "sim.sweep.join": "Joined Stop",

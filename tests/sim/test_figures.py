@@ -63,21 +63,17 @@ def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_
 
 
 @pytest.mark.wide
-def test_a_key_without_effect_has_no_map_of_its_own_and_files_repeat(leomix, tmp_path):
-    """Of the step size, where nothing is trained: maps of each would be equal."""
+def test_over_numbers_each_figure_is_a_curve_in_files_that_repeat(leomix, tmp_path):
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(merged(SLOTS, {"description": "small"})))
-    varied = {
-        "compute.seconds_per_round": "100,200",
-        "orbit.slots.idle": "0,1",
-        "learning.step_size": "0.1,0.3",
-    }
-    keys = [word for key, values in varied.items() for word in ("-p", f"{key}={values}")]
+    varied = ("-p", "compute.seconds_per_round=100:300:100")
     timing = ("--set", "learning.train=false", "--set", "learning.method=synchronous", "--quiet")
-    leomix("sweep", tmp_path / "small.yaml", *keys, *timing, "-o", tmp_path / "s")
+    leomix("sweep", tmp_path / "small.yaml", *varied, *timing, "-o", tmp_path / "s")
     first, again = tmp_path / "first", tmp_path / "again"
     for place in (first, again):
         report([tmp_path / "s"], tmp_path / "page.html", figures=place)
-    names = [path.stem for path in first.glob("map-of-*.svg")]
-    assert names and not [name for name in names if "step-size" in name]
+    rows = pd.read_parquet(tmp_path / "s/sweep.parquet")
+    drawn = pd.read_csv(first / "cycles-over-seconds-per-round.csv")
+    assert drawn["compute.seconds_per_round"].tolist() == [100, 200, 300]
+    assert drawn["mean"].tolist() == rows.cycles.tolist()
     for file in first.iterdir():
         assert file.read_bytes() == (again / file.name).read_bytes()

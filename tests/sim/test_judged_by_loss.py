@@ -116,7 +116,7 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
     page = report([place / "sweep"], place / "sweep.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
     assert "final loss of the next token" in title
-    assert "Final share of tokens right" in page and "inal accuracy" not in page
+    assert "final share of tokens right" in page and "inal accuracy" not in page
 
 
 @pytest.mark.process

@@ -28,8 +28,6 @@ from tests.kit.results import (
     COLOURS,
     TARGETS,
     comparison,
-    heat_map,
-    lines,
     looks_of,
     name,
     spent_text,
@@ -309,61 +307,3 @@ def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(run
     assert repr(failed) == "Result(emsfl, 0.06 days, 3 cycles, failed)"
     assert "<img" not in timing._repr_html_()
     assert trained.plot.accuracy()._repr_png_().startswith(b"\x89PNG\r\n")
-
-
-# -- pictures of a sweep are what pandas computes from the same rows
-
-ROWS = pa.table(
-    {
-        "km": [400, 400, 400, 800, 800, 800, 400, 800],
-        "method": ["emsfl"] * 6 + ["$a$_b"] * 2,
-        "seed": [1, 2, 3, 1, 2, 3, 1, 1],
-        "hours": [5.0, 7.0, 12.0, 3.0, None, 4.0, None, 9.0],
-        "kind": ["_b", "_b", "a", "a", None, "a", "_b", "a"],
-    }
-)
-
-
-def test_fields_say_where_runs_have_no_value_and_bands_reach_from_least_to_most():
-    # "$a$_b" sorts before "emsfl"; without a value at 400 km.
-    axes = heat_map(ROWS, "km", "method", "hours")
-    assert texts_of(axes.texts) == ["9.00", "7.00", "3.50"]
-    hatched = sorted((patch.get_x(), patch.get_y()) for patch in axes.patches)
-    assert hatched == [(-0.5, -0.5), (0.5, 0.5)]
-    axes = lines(ROWS, "km", "hours", "method")
-    edge = axes.collections[1].get_paths()[0].vertices
-    assert (edge[:, 1].min(), edge[:, 1].max()) == (3.0, 12.0)
-    assert texts_of(axes.get_legend().texts) == [r"\$a\$_b", "emsfl"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        axes = lines(ROWS, "kind", "hours")
-        axes.figure.draw_without_rendering()
-    assert texts_of(axes.get_xticklabels()) == ["_b", "a", "none"]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.sampled_from("abcd"), st.none() | st.floats(-1e6, 1e6)),
-        min_size=1,
-        max_size=40,
-    )
-)
-def test_any_heat_map_and_any_lines_are_the_medians_of_pandas(rows):
-    frame = pd.DataFrame(rows, columns=["x", "group", "value"]).astype({"value": float})
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    wanted = frame.groupby(["group", "x"]).value.median().unstack("x")
-    fields = heat_map(table, "x", "group", "value").images[0].get_array()
-    found = np.ma.filled(np.ma.asarray(fields, float), np.nan)
-    np.testing.assert_allclose(found, wanted.to_numpy(), rtol=1e-12)
-    drawn = lines(table, "x", "value", "group").lines
-    for line, medians in zip(drawn, wanted.to_numpy(), strict=True):
-        np.testing.assert_array_equal(line.get_xdata(), wanted.columns)
-        np.testing.assert_allclose(line.get_ydata(), medians, rtol=1e-12)
-
-
-def test_a_column_that_cannot_be_drawn_is_named():
-    for x, value, says in (("miles", "hours", "no column 'miles'"), ("seed", "kind", "no numbers")):
-        with pytest.raises(InputError, match=says):
-            heat_map(ROWS, x, "seed", value)
-        with pytest.raises(InputError, match=says):
-            lines(ROWS, x, value)

@@ -1,7 +1,6 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 import io
-import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ PAGES = ("slots", "orbit", "comparison", "networked", "experts", "sweep", "capac
 
 @pytest.fixture
 def folder(leomix, runs):
-    """Reports of all kinds, that of a sweep of twelve points over two keys among them."""
+    """Reports of all kinds, that of a sweep over a name and a number among them."""
 
     def make(place):
         place.mkdir()
@@ -33,7 +32,7 @@ def folder(leomix, runs):
         report([runs["experts"]], place / "experts.html")
         assert leomix("capacity", "walker", "--report", place / "capacity.html").status == 0
         (place / "s.yaml").write_text(yaml.safe_dump(SLOTS))
-        keys = ("-p", "learning.method=synchronous,emsfl", "-p", "learning.step_size=0.05,0.1")
+        keys = ("-p", "learning.method=synchronous,emsfl", "-p", "learning.step_size=0.05,0.1,0.2")
         line = (place / "s.yaml", *keys, "--replications", 3, "--quiet", "-o", place / "swept")
         assert leomix("sweep", *line, "--set", "stop.cycles=2").status == 0
         report([place / "swept"], place / "sweep.html")
@@ -170,7 +169,7 @@ def test_the_chart_says_what_python_computes_for_each_time(tab, folder):
         minutes = float(place.removeprefix("minute "))
         # The place is written with two decimals, which may lie before the step.
         wanted = wanted_at(folder / "swept", 60 * minutes + 0.5)
-        assert len(lines) == len(wanted) == 4
+        assert len(lines) == len(wanted) == 6
         for line in lines:
             name, mean, band, seeds = line.split(", ")
             ends = band.removeprefix("95 %: ").split(" to ")
@@ -212,43 +211,24 @@ def test_a_drag_zooms_the_chart_and_a_key_or_a_double_click_shows_all_again(tab)
     assert plot.locator("path.mean").count() == 3
 
 
-def test_the_figure_of_a_sweep_shows_what_its_rows_say(tab, folder):
+def test_curves_that_were_left_out_come_back(tab):
     page = tab("sweep").page
-    rows = pq.read_table(folder / "swept/sweep.parquet").to_pandas()
-    box = page.locator(".explorer")
-    means = rows.groupby(["learning.method", "learning.step_size"]).accuracy_final.mean()
-    shown = box.locator(".field text").all_text_contents()
-    assert sorted(shown) == sorted(f"{mean:.3f}" for mean in means)
-    box.locator("[data-pick=figure]").select_option("uplink_bytes")
-    assert "learning.step_size has no effect" in box.inner_text()
-    for view, panels in (("lines", 1), ("effect", 2)):
-        box.locator("[data-pick=view]").select_option(view)
-        assert box.locator(".panel").count() == panels
-        assert box.locator("circle").count() == 4 * panels
-    box.locator("circle").first.focus()
-    assert "n 3" in box.locator(".tip").inner_text()
-
-
-def test_a_field_of_a_map_shows_its_curves_and_all_others_come_back(tab):
-    """By pointer and by keys; what was picked is said, and the chart has its seeds."""
-    page = tab("sweep").page
-    fields = page.locator(".explorer .field")
     shown = page.locator("#chart .plot path.mean")
-    assert shown.count() == 4
-    fields.first.click()
-    assert (shown.count(), page.locator("#chart .plot path.seed").count()) == (1, 3)
-    name = fields.first.get_attribute("aria-label")
-    pressed = page.locator("#chart .key[aria-pressed=true]")
-    assert pressed.count() == 1
-    values = dict(re.findall(r"(method|step size): ([^;]+)", name))
-    assert {values["method"], f"step_size={values['step size']}"} == set(
-        pressed.inner_text().split()
-    )
-    assert page.locator(".picks").inner_text().startswith("The chart below shows")
-    fields.nth(1).press("Enter")
-    assert (shown.count(), page.locator(".explorer .picked").count()) == (1, 1)
+    assert shown.count() == 6
+    page.locator("#chart .key").first.click()
+    assert shown.count() == 5
     page.get_by_role("button", name="All curves").click()
-    assert (shown.count(), page.locator(".explorer .picked").count()) == (4, 0)
+    assert shown.count() == 6
+
+
+@pytest.mark.parametrize(("viewport", "which"), [(DESKTOP, "broad"), (PHONE, "narrow")])
+def test_the_curve_over_a_number_is_seen_at_once_and_as_wide_as_the_screen(tab, viewport, which):
+    page = tab("sweep", viewport=viewport, java_script_enabled=False).page
+    [picture] = [one for one in page.locator("#numbers svg").all() if one.is_visible()]
+    assert page.locator(f"#numbers .{which} svg").is_visible()
+    box = picture.bounding_box()
+    assert box["y"] < 0.6 * viewport["height"]
+    assert 0.85 * viewport["width"] < box["width"] <= viewport["width"]
 
 
 def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
@@ -294,7 +274,6 @@ def test_paper_and_pages_without_scripts_have_a_picture_or_say_where_the_rows_ar
     scriptless, page = scriptless.page, page.page
     assert scriptless.locator("#chart .still svg").first.is_visible()
     assert not scriptless.locator("#chart .plot").is_visible()
-    assert tab("sweep", java_script_enabled=False).page.locator(".explorer table").is_visible()
     page.emulate_media(media="print")
     for still in (scriptless, page):
         assert still.locator("#timeline .still").is_visible()

@@ -387,7 +387,7 @@ def sweep(leomix, runs):
 
 def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
     page = Seen(report([sweep], tmp_path / "report.html"))
-    wanted = {"summary", "explorer", "groups", "time", "points", "scenario"}
+    wanted = {"numbers", "values", "groups", "time", "points", "scenario"}
     assert wanted <= set(page.sections)
     assert "failed" not in page.sections
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
@@ -395,28 +395,39 @@ def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
     shown = pd.DataFrame(cells, columns=heads)
     for column in ("cycles", "learning.method"):
         assert shown[column].tolist() == rows[column].astype(str).tolist()
-    words = page.sections["summary"] + page.sections["words"]
-    assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in page.text
-    for column, said in (("cycles", "Cycles"), ("contacts_served", "Contacts served")):
-        assert rows[column].nunique() == 1
-        assert f"{said}: {rows[column][0]} at every point." in words
+    assert rows.cycles.nunique() == 1
+    assert page.held("h1") == [f"Cycles: {rows.cycles[0]} at all 6 combinations"]
+    assert "idle, 0 to 2, 3 values" in page.held("p")[0]
     assert "synchronous, emsfl" in page.sections["scenario"]
 
 
-def test_what_a_key_changes_nothing_about_is_named_and_only_that(sweep, tmp_path):
-    """At equal values of the other keys and the same seed; a figure of all equal points is none."""
+def test_over_a_number_the_page_begins_with_the_curve_of_what_the_sweep_is_judged_by(
+    sweep, tmp_path
+):
+    """With a line a name, in the page's colours and without a style that its policy forbids."""
     shutil.copytree(sweep, tmp_path / "sweep")
     rows = pq.read_table(sweep / "sweep.parquet")
     values = rows.to_pylist()
     for number, row in enumerate(values):  # slots of idling, two methods, two seeds
         row |= {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    data = Seen(report([tmp_path / "sweep"])).data("idle")
-    assert data["idle"]["cycles"] == ["learning.method"]
-    assert data["idle"]["contacts_served"] == ["orbit.slots.idle"]
-    assert "accuracy_final" not in data["figures"]
-    by_idle = dict(zip(map(tuple, data["points"]), data["values"]["cycles"], strict=True))
-    assert [by_idle[level, 0][0] for level in range(3)] == [10.0, 11.0, 12.0]
+    page = Seen(report([tmp_path / "sweep"]))
+    assert page.held("h1") == ["Most cycles: synchronous and emsfl 12 at idle 2"]
+    heads, *cells = page.tables["values-title"]
+    assert heads[:4] == ["method", "idle", "cycles", "contacts served"]
+    assert [row[:3] for row in cells] == [
+        [method, str(idle), str(10 + idle)]
+        for idle in (2, 1, 0)
+        for method in ("synchronous", "emsfl")
+    ]
+    main = page.tree.find(".//section[@id='numbers']")
+    texts = ["".join(text.itertext()) for text in main.iter("text")]
+    assert {"Cycles", "synchronous", "emsfl", "idle"} <= set(texts)
+    drawn = [element.attrib for svg in main.iter("svg") for element in svg.iter()]
+    assert not [one for one in drawn if "style" in one]
+    assert {"var(--hue-0)", "var(--hue-1)"} <= {one.get("stroke") for one in drawn}
+    ids = [one["id"] for one in drawn if "id" in one]
+    assert len(ids) == len(set(ids))
 
 
 def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
@@ -431,14 +442,13 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = Seen(report([tmp_path / "sweep"]))
-    first = page.tables["summary-1"][1]
-    assert first[:3] == [str(lucky["orbit.slots.idle"]), "synchronous", "0.710"]
-    two = "; two seeds, where a test takes 3"
-    assert two in page.sections["summary"]
+    first = page.tables["values-title"][1]
+    assert first[:3] == ["synchronous", str(lucky["orbit.slots.idle"]), "0.710"]
+    assert "Two seeds show no noise" in "".join(page.held("p"))
     values[0]["accuracy_final"] = 0.55
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    first = Seen(report([tmp_path / "sweep"])).tables["summary-1"][1]
-    assert first[:3] == [str(best["orbit.slots.idle"]), "emsfl", "0.560"]
+    first = Seen(report([tmp_path / "sweep"])).tables["values-title"][1]
+    assert first[:3] == ["emsfl", str(best["orbit.slots.idle"]), "0.560"]
 
 
 @pytest.mark.wide

@@ -9,7 +9,6 @@ for (const box of document.querySelectorAll(".curves")) {
   const MOST_BANDS = 4; // of more lines a band shows where the line is pointed at; as in chart.py
   const state = {measure: "", over: "", part: "", target: data.target, from: 0, to: 1, at: null,
     hidden: new Set(), near: null, drag: null};
-  const later = data.lines.map((_, n) => n).slice(data.first); // shown where they are picked
   const every = box.querySelector("[data-do=lines]");
   let view, frame, room, asked = false;
 
@@ -94,29 +93,17 @@ for (const box of document.querySelectorAll(".curves")) {
 
   function listKeys() {
     for (const key of box.querySelectorAll(".key")) {
-      const number = Number(key.dataset.line), off = state.hidden.has(number);
-      key.setAttribute("aria-pressed", String(!off));
-      key.parentElement.hidden = view.curves.length < 2 || number >= data.first && off
+      const number = Number(key.dataset.line);
+      key.setAttribute("aria-pressed", String(!state.hidden.has(number)));
+      key.parentElement.hidden = view.curves.length < 2
         || !view.curves.some(curve => curve.line === number);
     }
   }
 
-  // Another figure of the page asks for the curves of one line alone; none: for all of them.
-  function pick(number) {
-    const has = one => one.curves.some(curve => curve.line === number);
-    if (number !== null && !has(view)) {
-      const first = data.views.find(has);
-      if (!first) return;
-      Object.assign(state, {measure: first.measure, over: first.over, part: first.part});
-    }
-    state.hidden = new Set(number === null ? later : [...data.lines.keys()].filter(n => n !== number));
-    state.near = null;
-    every.hidden = number === null;
-    choose();
-  }
-  document.addEventListener("pick", event => pick(event.detail));
   every.addEventListener("click", () => {
-    document.dispatchEvent(new CustomEvent("pick", {detail: null}));
+    state.hidden.clear();
+    every.hidden = true;
+    choose();
     plot.focus();
   });
 
@@ -484,7 +471,7 @@ for (const box of document.querySelectorAll(".curves")) {
     const number = Number(key.dataset.line);
     key.addEventListener("click", () => {
       if (!state.hidden.delete(number)) state.hidden.add(number);
-      every.hidden = [...data.lines.keys()].every(n => state.hidden.has(n) === n >= data.first);
+      every.hidden = !state.hidden.size;
       listKeys();
       redraw();
     });
@@ -496,7 +483,6 @@ for (const box of document.querySelectorAll(".curves")) {
 
   box.classList.add("scripted");
   box.querySelector(".live").hidden = false;
-  state.hidden = new Set(later);
   Object.assign(state, {measure: data.views[0].measure, over: data.views[0].over, part: data.views[0].part});
   choose();
   new ResizeObserver(redraw).observe(plot);

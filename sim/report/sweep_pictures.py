@@ -1,0 +1,316 @@
+"""Pictures of a sweep over numbers: a curve over one of them, a map of two."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+
+from learning.requests.cluster import Floats
+from sim.formatting import count
+from sim.plots.canvas import behind, new_axes
+from sim.plots.colours import COLOURS, FAINT, GOOD, HEAT, ON_HEAT, QUIET, looks_of
+from sim.plots.names import name
+from sim.sweep.axis import Axis, Course, OverNumbers, number
+
+MOST_LINES = 6
+"""Names of which there is a curve each; of more, the best ones."""
+MOST_TICKS = 12
+"""Numbers along an axis at most."""
+MANY = 40
+"""Values from which on marks are small."""
+LETTER, LINE = 0.62, 1.25
+"""About the width of a letter, and the height of a line, by the size of the font."""
+WRITTEN = 200
+"""Fields of a map up to which each has its value written in it."""
+PAPER = "#ffffff"
+
+
+def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
+    """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
+
+    Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
+    all that print the same; of what a sweep is judged by, a band is behind values within 2 % of it.
+    """
+    axes = axes or new_axes()
+    [axis] = found.axes
+    _plain(axes, course)
+    lines = names_drawn(found, course)
+    looks = looks_of([None] * len(lines))
+    x = np.array([spot.values[axis.key] for spot in found.spots], float)
+    y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
+    if axis.is_logarithmic:
+        axes.set_xscale("log")
+    if course is found.first and len(lines) == 1 and course.has_best:
+        _band(axes, axis, x, course.near())
+    ends = []
+    for label, look in zip(lines, looks, strict=True):
+        places = found.by_label[label]
+        hue = COLOURS[look.hue]
+        known = [place for place in places if course.means[place] is not None]
+        _seeds(axes, x, course, known, hue)
+        steps = "steps-mid" if course.shown.form is count and not axis.is_logarithmic else "default"
+        axes.plot(x[places], y[places], drawstyle=steps, lw=1.8, **look.line)
+        few = len(axis.values) <= MANY
+        axes.plot(x[known], y[known], "o", color=hue, ms=4 if few else 2)
+        if course.has_best:
+            best = course.best(places)
+            axes.plot(
+                x[best], y[best], "o", color=PAPER, mec=hue, mew=2 if few else 1, ms=8 if few else 4
+            )
+        behind(
+            axes,
+            figure=course.shown.head,
+            **({"name": label} if label else {}),
+            **{axis.key: x[places], "mean": y[places]},
+        )
+        if known and label:
+            ends.append((float(y[known[-1]]), label, hue))
+    _room(axes, course)
+    _name_lines(axes, ends)
+    if len(lines) == 1 and course.has_best:
+        _name_best(axes, found, course, x, y)
+    _ticks(axes, axis, course)
+    return axes
+
+
+def names_drawn(found: OverNumbers, course: Course) -> list[str]:
+    """Return the names of which there are lines: the best ones of many, in their order."""
+
+    def merit(label: str) -> float:
+        return max(map(course.merit, found.by_label[label]))
+
+    best = sorted(found.by_label, key=merit, reverse=True)[:MOST_LINES]
+    return [label for label in found.by_label if label in best]
+
+
+def _plain(axes: Axes, course: Course) -> None:
+    """Leave a grid in one direction, and the figure as the title."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(QUIET)
+    axes.tick_params(length=0, colors=QUIET)
+    axes.grid(axis="y", color=FAINT, lw=0.8)
+    axes.set_axisbelow(True)
+    title = course.shown.head
+    axes.set_title(name(title[:1].upper() + title[1:], 60), loc="left", fontweight="bold")
+
+
+def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
+    """Mark values, each as far as half the way to its neighbours."""
+    middles = [
+        float(np.sqrt(a * b) if axis.is_logarithmic else (a + b) / 2) for a, b in pairwise(x)
+    ]
+    edges = [float(x[0]), *middles, float(x[-1])]
+    for place in places:
+        axes.axvspan(edges[place], edges[place + 1], color=GOOD, lw=0)
+
+
+def _seeds(axes: Axes, x: Floats, course: Course, known: Sequence[int], hue: str) -> None:
+    for place in known:
+        values = np.array(course.each[place]) / course.shown.unit
+        if len(values) > 1:
+            axes.plot([x[place]] * 2, [values.min(), values.max()], color=hue, lw=1)
+            axes.plot([x[place]] * len(values), values, "o", color=hue, ms=2.5)
+
+
+def _room(axes: Axes, course: Course) -> None:
+    """Leave room for what is written above the best, or below it where less is better."""
+    low, high = axes.get_ylim()
+    room = 0.16 * (high - low)
+    rising = course.measure.rising or not course.has_best
+    axes.set_ylim(low if rising else low - room, high + room if rising else high)
+
+
+def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write the names of lines behind their ends, apart from each other."""
+    low, high = axes.get_ylim()
+    _, height = _points(axes)
+    size = rcParams["font.size"]
+    least = (high - low) * LINE * size / max(height - 5 * size, size)
+    at = -np.inf
+    for value, label, hue in sorted(ends):
+        at = max(value, at + least)
+        axes.annotate(
+            name(label),
+            (1.0, at),
+            (6, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            color=hue,
+            va="center",
+        )
+
+
+def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Floats) -> None:
+    """Write where the best is: of several ranges, at the longest one."""
+    best = course.best()
+    runs: list[list[int]] = []
+    for place in best:
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    run = max(runs, key=len)
+    [axis] = found.axes
+    where = axis.text(*(found.spots[place].values[axis.key] for place in (run[0], run[-1])))
+    said = f"{where}: {course.text(run[0])}" if course is found.first else course.text(run[0])
+    scale = np.log if axis.is_logarithmic else np.asarray
+    middle = float(np.mean(x[[run[0], run[-1]]]))
+    share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
+    side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
+    up = 12 if course.measure.rising else -12
+    axes.annotate(
+        name(said, 40),
+        (middle, float(y[run[0]])),
+        (0, up),
+        "data",
+        "offset points",
+        ha=side,
+        va="bottom" if up > 0 else "top",
+        fontweight="bold",
+    )
+
+
+def _points(axes: Axes) -> tuple[float, float]:
+    """Return the size of the whole picture in points, in which fonts are measured."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes are made with theirs
+    width, height = figure.get_size_inches() * 72.0
+    return float(width), float(height)
+
+
+def _some(axes: Axes, values: Sequence[float]) -> range:
+    """Return which values have room to be written along an axis."""
+    letters = max(len(number(value)) for value in values) + 2
+    room = 0.75 * _points(axes)[0] / (letters * LETTER * rcParams["font.size"])
+    return range(0, len(values), -(-len(values) // max(2, min(MOST_TICKS, int(room)))))
+
+
+def _ticks(axes: Axes, axis: Axis, course: Course) -> None:
+    """Write numbers with commas, and values themselves where they are few or of magnitudes."""
+    if len(axis.values) <= MOST_TICKS or axis.is_logarithmic:
+        shown = [axis.values[n] for n in _some(axes, axis.values)]
+        axes.set_xticks(shown, [number(value) for value in shown])
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(
+            MaxNLocator(len(_some(axes, axis.values)), steps=[1, 2, 5, 10])
+        )
+        axes.xaxis.set_major_formatter(lambda value, _: number(value))
+    is_count = course.shown.form is count
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10], integer=is_count)
+    step = np.diff(ticks.tick_values(*axes.get_ylim()))[0]
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    axes.yaxis.set_major_locator(ticks)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.{digits}f}")
+    axes.set_xlabel(name(axis.head, 40), color=QUIET)
+
+
+def heat_map(
+    found: OverNumbers, course: Course, places: Sequence[int], axes: Axes | None = None
+) -> Axes:
+    """Draw a figure at some spots over the two numbers with the most values, a field each.
+
+    Colours span the values of all spots, the strongest the best; bold is the best of these, and a
+    frame is about what is within 2 % of the best of all.
+    """
+    axes = axes or new_axes()
+    across, up = found.wide[:2]
+    _plain(axes, course)
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    columns = {value: n for n, value in enumerate(across.values)}
+    rows = {value: n for n, value in enumerate(up.values)}
+    field = {
+        place: (
+            rows[found.spots[place].values[up.key]],
+            columns[found.spots[place].values[across.key]],
+        )
+        for place in places
+    }
+    steps = _steps(course)
+    for step, colour in enumerate(HEAT):
+        mine = [field[place] for place in places if steps[place] == step]
+        if mine:
+            axes.add_patch(PathPatch(_fields(mine), fc=colour, ec=PAPER, lw=1))
+    best = {*course.best(places)} if course.has_best else set()
+    letters = max(len(course.text(place)) for place in places if course.means[place] is not None)
+    room = 0.85 * _points(axes)[0] / len(across.values)
+    if len(places) <= WRITTEN and (letters + 1) * LETTER * rcParams["font.size"] <= room:
+        for place in places:
+            row, column = field[place]
+            known = course.means[place] is not None
+            axes.text(
+                column + 0.5,
+                row + 0.5,
+                course.text(place) if known else "-",
+                color=ON_HEAT[steps[place]] if known else QUIET,
+                fontweight="bold" if place in best else "normal",
+                ha="center",
+                va="center",
+            )
+    if course is found.first and course.has_best:
+        _frame(axes, {field[place] for place in course.near() if place in field})
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(0, len(rows))
+    some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
+    for which, axis, at in (
+        (axes.xaxis, across, _some(axes, across.values)),
+        (axes.yaxis, up, some_up),
+    ):
+        which.set_ticks([n + 0.5 for n in at], [number(axis.values[n]) for n in at])
+    axes.set_xlabel(name(across.head, 40), color=QUIET)
+    axes.set_ylabel(name(up.head, 40), color=QUIET)
+    values = np.array(
+        [np.nan if course.means[p] is None else course.means[p] for p in places], float
+    )
+    own = {
+        axis.key: np.array([found.spots[p].values[axis.key] for p in places]) for axis in found.axes
+    }
+    behind(axes, figure=course.shown.head, **own, mean=values / course.shown.unit)
+    return axes
+
+
+def _steps(course: Course) -> list[int]:
+    """Return the step of each spot's colour: the last for the best; -1 without a figure."""
+    known = course.known
+    merits = [course.merit(place) for place in known] or [0.0]
+    low, span = min(merits), max(merits) - min(merits)
+    steps = [-1] * len(course.means)
+    for place in known:
+        share = (course.merit(place) - low) / span if span else 0.5
+        steps[place] = min(int(share * len(HEAT)), len(HEAT) - 1)
+    return steps
+
+
+def _fields(corners: Sequence[tuple[int, int]]) -> Path:
+    """Return squares by their rows and columns as one path."""
+    square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0)]
+    each = [Path([(c + x, r + y) for x, y in square], closed=True) for r, c in corners]
+    return Path.make_compound_path(*each)
+
+
+def _frame(axes: Axes, fields: set[tuple[int, int]]) -> None:
+    """Draw a line about fields, where they have no neighbour among them."""
+    sides = {
+        (0, -1): (0, 0, 0, 1),
+        (0, 1): (1, 1, 0, 1),
+        (-1, 0): (0, 1, 0, 0),
+        (1, 0): (0, 1, 1, 1),
+    }
+    for row, column in sorted(fields):
+        for (up, right), (x, to_x, y, to_y) in sides.items():
+            if (row + up, column + right) not in fields:
+                axes.plot(
+                    [column + x, column + to_x],
+                    [row + y, row + to_y],
+                    color=COLOURS[1],
+                    lw=2.2,
+                    clip_on=False,
+                    solid_capstyle="round",
+                )

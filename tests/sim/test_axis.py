@@ -1,0 +1,214 @@
+"""A sweep over numbers: rows by value, and where the best is."""
+
+import math
+import textwrap
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kit.results import curve, heat_map
+from tests.kit.sweeps import answers, first_lines, sweep_screen
+
+KM = "orbit.altitude_km"
+DEGREES = "orbit.inclination_deg"
+METHOD = "learning.method"
+
+
+def rows_of(points, seeds=(1,)):
+    """Rows of points without training: keys and figures, None where nothing is seen."""
+    none = {"accuracy_final": None, "folder": "", "error": "", "drawn": False}
+    none |= {"round_mean_s": None}
+    found = []
+    for keys, figures in points:
+        for seed in seeds:
+            row = {**none, **keys, "seed": seed, "status": "complete", "cycles": None}
+            own = figures(seed) if callable(figures) else figures
+            missing = {"status": "refused", "code": "never_seen"}
+            found.append(row | {"contacts_served": 5} | (missing if own is None else own))
+    return found
+
+
+def told(points, keys, seeds=(1,)):
+    return answers(rows_of(points, seeds), keys, {})
+
+
+def shown(points, keys, seeds=(1,), *, in_full=False):
+    """What a terminal shows of it, but for what limits it."""
+    lines = sweep_screen(told(points, keys, seeds), in_full=in_full)
+    assert max(map(len, lines)) <= 79
+    return "\n".join(lines)
+
+
+def text(words):
+    return textwrap.dedent(words).strip("\n")
+
+
+LIMITS = """\
+Only the timing was simulated: when models move, not what they learn. Nothing
+here is drawn at random: every seed gives the same figures."""
+
+
+def test_over_one_number_each_value_has_a_row_and_the_best_are_marked():
+    cycles = {400: 30, 600: 36, 800: 40, 1000: 40, 1200: 32}
+    served = {400: 90, 600: 95, 800: 99, 1000: 101, 1200: 120}
+    points = [({KM: km}, {"cycles": cycles[km], "contacts_served": served[km]}) for km in cycles]
+    assert shown(points[::-1], [KM]) == (
+        "Most cycles from 800 to 1,000 km: 40; 400 km has 30\n"
+        "Contacts served: most at 1,200 km, 120. Only the timing was simulated: when\n"
+        "models move, not what they learn. Nothing here is drawn at random: every seed\n"
+        "gives the same figures.\n\n"
+        + text(
+            """
+            altitude          30                 40  contacts
+                (km)  cycles  |                   |    served
+                 400     30   ●····················       90
+                 600     36   ············●········       95
+                 800     40*  ····················●       99
+               1,000     40*  ····················●      101
+               1,200     32   ····●················      120*
+
+            * best
+            """
+        )
+    )
+
+
+def test_of_many_values_neighbours_that_are_equal_share_a_row_or_some_are_shown():
+    steps = [
+        ({KM: km}, {"cycles": 3 + (600 <= km < 900) - (km < 500)}) for km in range(400, 1201, 8)
+    ]
+    headline, *lines = shown(steps, [KM]).splitlines()
+    assert headline == "Most cycles from 600 to 896 km: 4; 400 to 496 km has 2"
+    rows = [line.strip().split("  ") for line in lines if "●" in line]
+    assert [row[0] for row in rows] == [
+        "400 to 496",
+        "504 to 592",
+        "600 to 896",
+        "904 to 1,200",
+    ]
+    rising = [({KM: km}, {"cycles": km}) for km in range(400, 1201, 8)]
+    table = shown(rising, [KM])
+    own = [line.split()[0] for line in table.splitlines() if "●" in line]
+    assert (len(own), own[0], own[-1]) == (12, "400", "1,200")
+    assert "89 more values in sweep.parquet" in table
+    assert "a better one may lie beyond it" in table.replace("\n", " ")
+    assert shown(rising, [KM], in_full=True).count("\n") > 100
+
+
+def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
+    cycles = {
+        (km, deg): 10 + km // 100 - abs(deg - 50) // 10
+        for km in (400, 600, 800)
+        for deg in (40, 50)
+    }
+    points = [({DEGREES: deg, KM: km}, {"cycles": own}) for (km, deg), own in cycles.items()]
+    assert shown(points, [DEGREES, KM]) == (
+        "Most cycles at 50 degrees and 800 km: 18; 40 degrees and 400 km has 13\n"
+        "50 degrees is best at every altitude. 800 km is best at every inclination. Only\n"
+        "the timing was simulated: when models move, not what they learn. Nothing here\n"
+        "is drawn at random: every seed gives the same figures.\n\n"
+        + text(
+            """
+            cycles, by inclination (degrees)
+            altitude
+                (km)  40   50
+                 400  13  14
+                 600  15  16
+                 800  17  18*
+
+            * best
+            """
+        )
+    )
+    names = [
+        (
+            {METHOD: name, KM: km},
+            None if name == "far" else {"cycles": km // 100 + 3 * (name == "b")},
+        )
+        for name in ("a", "b", "far")
+        for km in (400, 600, 800)
+    ]
+    screen = shown(names, [METHOD, KM])
+    assert screen.startswith("Most cycles: b 11 at 800 km; a 8 at 800 km; far no contact\n")
+    assert "     800  8*  11*  no contact" in screen
+
+
+def test_seeds_are_dots_and_it_is_said_which_values_overlap_with_the_best():
+    luck = {1: -3, 2: 0, 3: 3}
+    points = [
+        ({KM: km}, lambda seed, mean=mean: {"cycles": mean + luck[seed]})
+        for km, mean in {400: 20, 600: 40, 800: 42}.items()
+    ]
+    screen = shown(points, [KM], seeds=(1, 2, 3))
+    assert "3 seeds each: those of 600 km overlap with the best." in screen.replace("\n", " ")
+    assert "●─●─●" in screen and "● a seed" in screen
+
+
+def test_a_value_without_a_figure_is_named_and_two_values_are_names():
+    points = [
+        ({KM: km}, None if km < 500 else {"cycles": km // 100}) for km in (300, 400, 500, 600)
+    ]
+    found = told(points, [KM])
+    assert first_lines(found, None)[:2] == [
+        "Most cycles at 600 km: 6; 500 km has 5",
+        "That is the greatest value that was tried: a better one may lie beyond it.",
+    ]
+    assert "No contact: 300 to 400 km." in first_lines(found, None)
+    assert told(points[-2:], [KM]).over_numbers is None
+    assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
+
+
+def test_a_picture_shows_the_means_and_rings_or_frames_the_best():
+    """In the unit of its title; a map has each value in its field."""
+    minutes = {400: 90, 600: 60, 800: 60, 1000: 120}
+    points = [({KM: km}, {"round_mean_s": 60.0 * own, "cycles": 3}) for km, own in minutes.items()]
+    found = told(points, [KM]).over_numbers
+    axes = curve(found, found.first)
+    line, dots, rings = axes.lines
+    assert axes.get_title("left") == "Mean round (h)"
+    assert line.get_xdata().tolist() == dots.get_xdata().tolist() == list(minutes)
+    assert line.get_ydata().tolist() == [1.5, 1.0, 1.0, 2.0]
+    assert rings.get_xdata().tolist() == [600, 800]
+    assert "600 to 800 km: 1.00" in [text.get_text() for text in axes.texts]
+    [*_, lowest] = sorted(patch.get_x() for patch in axes.patches)
+    assert lowest == 700  # the band reaches half the way to a neighbour
+    points = [
+        ({KM: km, DEGREES: d}, {"cycles": km // 100 + d}) for km in (4e2, 6e2, 8e2) for d in (1, 2)
+    ]
+    found = told(points, [KM, DEGREES]).over_numbers
+    axes = heat_map(found, found.first, range(6))
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    assert places == {"5": (0.5, 0.5), "6": (0.5, 1.5), "7": (1.5, 0.5), "8": (1.5, 1.5)} | {
+        "9": (2.5, 0.5),
+        "10": (2.5, 1.5),
+    }
+    assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["10"]
+    assert len(axes.lines) == 4  # the frame of one field
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 60), st.none() | st.floats(0.1, 1e6) | st.integers(1, 5), min_size=3
+    )
+)
+def test_whatever_is_measured_rows_are_in_order_and_the_best_is_the_greatest(lengths):
+    points = [
+        ({KM: km}, None if own is None else {"round_mean_s": float(own), "cycles": 4})
+        for km, own in lengths.items()
+    ]
+    known = {km: float(own) for km, own in lengths.items() if own is not None}
+    if not known:
+        assert told(points, [KM]).over_numbers is None
+        return
+    screen = shown(points, [KM])
+    found = told(points, [KM]).over_numbers
+    assert [spot.values[KM] for spot in found.spots] == sorted(lengths)
+    best = [found.spots[place].values[KM] for place in found.first.best()]
+    near = [found.spots[place].values[KM] for place in found.first.near()]
+    least = min(known.values())
+    assert any(math.isclose(known[km], least) for km in best)
+    assert {km for km in known if known[km] <= least} <= {*best} <= {*near}
+    assert all(known[km] <= 1.02 * least * (1 + 1e-9) for km in set(near) - set(best))
+    rows = [line for line in screen.splitlines() if "●" in line and "seed" not in line]
+    assert len(rows) <= 12
+    assert len({*known.values()}) == 1 or any("*" in row for row in rows)
