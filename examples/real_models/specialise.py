@@ -21,6 +21,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 PADDING = -1
+TESTED = 200
+"""Texts that are held out and tested, at most."""
 
 
 def texts_of(path: str) -> tuple[list[str], list[str]]:
@@ -86,7 +88,7 @@ def main() -> None:
         [torch.tensor(tokenizer(one).input_ids[: asked.tokens]) for one in texts]
         for texts in texts_of(asked.data)
     )
-    learnt = learnt[: asked.steps * asked.batch]
+    learnt, held_out = learnt[: asked.steps * asked.batch], held_out[:TESTED]
     config = AutoConfig.from_pretrained(asked.checkpoint)
     model = AutoModelForCausalLM.from_pretrained(asked.checkpoint, dtype=torch.float32)
     before = tested(model, held_out, asked.batch)
