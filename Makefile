@@ -149,8 +149,6 @@ studies: install ## print the tables of the annex and of other pages (90 minutes
 	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/annex/real-models.md makes"; fi
-	@if [ -d runs/real ]; then $(BIN)/python docs/studies/table_ii.py runs/real; \
-	else echo "table_ii: needs the run that docs/annex/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist

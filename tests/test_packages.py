@@ -131,6 +131,8 @@ def test_leomix_hands_on_what_a_user_needs(tmp_path):
         leomix.nothing  # noqa: B018
     with pytest.raises(AttributeError, match=r"^leomix\.fork: is gone; .*resume=True"):
         leomix.fork  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^Result\.generate: is gone; leomix\.export"):
+        result.generate(["what?"])
 
 
 @pytest.mark.process

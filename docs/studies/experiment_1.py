@@ -2,12 +2,12 @@
 
     python docs/studies/experiment_1.py VARIANTS DATA FOLDER [seeds] [cycles]
 
-VARIANTS has a folder for each domain (mmlu, cmexam, medmcqa), as `leomix specialise` writes it, and
-DATA the file of each. Each variant is tested alone on all domains, then merged under a gate that is
-trained on the origin, then tuned: by EMS-FL, by the paper's baseline, by that with as many steps as
-EMS-FL takes, and by one model per cluster, which its devices alone train. Losses are those of the
-next token, in nats. How methods are compared stands in real_weights.py; FOLDER keeps the runs, and
-gets two pictures, in the form of the paper's Fig. 5 and 7.
+VARIANTS has a folder for each domain (mmlu, cmexam, medmcqa), as examples/real_models/specialise.py
+writes it, and DATA the file of each. Each variant is tested alone on all domains, then merged under
+a gate that is trained on the origin, then tuned: by EMS-FL, by the paper's baseline, by that with
+as many steps as EMS-FL takes, and by one model per cluster, which its devices alone train. Losses
+are those of the next token, in nats. How methods are compared stands in real_weights.py; FOLDER
+keeps the runs, and gets two pictures, in the form of the paper's Fig. 5 and 7.
 """
 
 from __future__ import annotations

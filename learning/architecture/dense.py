@@ -123,16 +123,16 @@ def refuse_gguf(place: Path) -> None:
     if found and not any(place.glob("*.safetensors")):
         raise ValueError(
             f"{place}: holds GGUF ({found[0].name}), which cannot be trained; use the model's "
-            "safetensors, or convert it: leomix fetch-model smollm2 FOLDER does so for SmolLM2"
+            "safetensors, or write them by transformers, as examples/real_models/fetch.py does"
         )
 
 
 def refuse_hub(place: Path) -> None:
-    """Raise ValueError for a name on the hub: what downloads is a command, never a run."""
+    """Raise ValueError for a name on the hub: a run downloads nothing."""
     if str(place).startswith(HUB):
         raise ValueError(
-            f"{place}: is on the hub, and a run downloads nothing; fetch it once by leomix "
-            f"fetch-model {place} FOLDER, and name that folder"
+            f"{place}: is on the hub, and a run downloads nothing; fetch it once by hf download "
+            f"{str(place).removeprefix(HUB)} --local-dir FOLDER, and name that folder"
         )
 
 

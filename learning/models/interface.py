@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from learning.architecture.kinds import KINDS
 from learning.models.moe import MoELayer
+from learning.models.tensor_files import Place
 from learning.registry import Register
+from learning.settings import ModelConfig
 
 # What the rest of ``learning`` expects of a model.
 
@@ -52,6 +55,21 @@ MODELS: Register[Maker] = Register(
     "model", "leomix.models", {name: kind.module for name, kind in KINDS.items()}
 )
 """Kinds of ``learning.model.kind``, each with its :data:`~learning.models.interface.Maker`."""
+
+
+CHECKPOINTS = "learning.models.checkpoints:checkpoint_places"
+"""What reads the folders of ``learning.model.checkpoints``."""
+
+
+def checkpoint_places(config: ModelConfig, model: nn.Module) -> dict[str, Place]:
+    """Return by stored name where the checkpoints hold tensors of ``model``, {} without any.
+
+    Raises :class:`ValueError` for folders that are broken, or of another model.
+    """
+    places: dict[str, Place] = (
+        resolve_name(CHECKPOINTS)(config, model) if config.checkpoints else {}
+    )
+    return places
 
 
 # Names of tensors: ``expert.{e}.{l}.{matrix}.{part}`` and ``gate.{l}.weight`` as stored.

@@ -6,7 +6,7 @@ same module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache, MixtralConfig, MixtralModel
+from transformers import MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
 from learning.architecture.kinds import text_shape
@@ -169,26 +169,6 @@ class MixtralMoE(BlockModel):
         places = torch.arange(x.shape[1], device=x.device)
         last = torch.where(x >= 0, places, 0).amax(1)
         return self.score(hidden[torch.arange(len(last)), last])
-
-    @torch.inference_mode()
-    def continued(self, ids: Sequence[int], tokens: int, ends: Collection[int]) -> list[int]:
-        """Return up to so many token ids that follow some ids, each the likeliest (greedy).
-
-        One of ``ends`` is the last, and is left out. Keys and values of attention are kept, so that
-        each token is run once.
-        """
-        made: list[int] = []
-        kept = DynamicCache(config=self.model.config)
-        given = torch.tensor([[*ids]], device=self._head.device)
-        while len(made) < tokens:
-            out = self.model(input_ids=given, past_key_values=kept, use_cache=True)
-            logits = functional.linear(out.last_hidden_state[0, -1], self._head)
-            following = int(logits.argmax())
-            if following in ends:
-                break
-            made.append(following)
-            given = given.new_tensor([[following]])
-        return made
 
     def keep(self, x: Tensor) -> Tensor:
         """Return which tokens are not padding, (n, T) or (n O, T)."""

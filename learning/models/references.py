@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from learning.files import Fingerprint, broken, check_regular, fingerprint, open_tensors, sha256_of
-from learning.models.checkpoints import Part, Source, tensor_of
 from learning.models.stacked import Tensors
+from learning.models.tensor_files import Part, Source, tensor_of
 from statements import Code, Place, Refused, Statement
 
 FORMAT = "leomix.references/1"

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from learning.architecture.footprint import LARGEST_OF_BLOCKS
 from learning.architecture.kinds import trains_blocks
-from learning.models.blocks import BlockModel
 from learning.models.stacked import Tensors, with_tensors
 from learning.training.task import Task, in_batches, rows_like
 
@@ -36,7 +35,7 @@ def embedded(
     if drawn < len(x) and not always:
         return (x,)
     run: Any = with_tensors(model, backbone)
-    kept = task.kept_batches if isinstance(model, BlockModel) else None
+    kept = task.kept_batches if hasattr(model, "below_experts") else None
     run_part = run.before_experts if kept is None else partial(kept.of, run)
     made = _made(run_part, x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
     if made is None:

@@ -104,15 +104,6 @@ def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-@operation()
-def in_format_of_frozen(task: Task, server: Tensors) -> dict[str, Tensor]:
-    """Return the server's model as a checkpoint keeps it: whole matrices, rounded as frozen ones.
-
-    What training has changed is in single precision until then.
-    """
-    return {name: task.as_run(tensor) for name, tensor in whole(task, server).items()}
-
-
 def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequence[str]) -> Score:
     score = Score(
         cluster=cluster,

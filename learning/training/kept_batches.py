@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from learning.architecture.kinds import text_shape
 from learning.data.samples import InputSpec
-from learning.models.blocks import BlockModel
 from learning.settings import ModelConfig
 from learning.values.reuse import EMBEDDED, Cache
 from learning.values.store import bytes_of, packed, unpacked
@@ -33,6 +33,17 @@ LEAST_S_PER_BYTE = 2e-8
 Embedded = tuple[Tensor, ...]
 
 
+class Blocks(Protocol):
+    """A model whose blocks without experts nothing trains."""
+
+    @property
+    def below_experts(self) -> Sequence[nn.Module]:
+        """What :meth:`before_experts` runs: all of its parameters are in these modules."""
+
+    def before_experts(self, x: Tensor) -> Embedded | None:
+        """Return what these make of samples (n, ...), and the samples; None without any."""
+
+
 class KeptBatches:
     """The batches in a ``cache`` of models of ``config`` on samples of a form, ``spec``.
 
@@ -46,7 +57,7 @@ class KeptBatches:
         )
         self._below = ""
 
-    def of(self, model: BlockModel, part: Tensor) -> Embedded | None:
+    def of(self, model: Blocks, part: Tensor) -> Embedded | None:
         """Return ``model.before_experts(part)``, from the cache if it has it, or kept there."""
         if part.device.type != "cpu":  # to copy it costs what computing it does
             return model.before_experts(part)
@@ -67,12 +78,12 @@ class KeptBatches:
             self._cache.keep(EMBEDDED, key, size_bytes, partial(packed, named))
         return found
 
-    def _key(self, model: BlockModel, part: Tensor) -> str:
+    def _key(self, model: Blocks, part: Tensor) -> str:
         digest = hashlib.sha256(self._digest_of(model).encode())
         _add(digest, "", part)
         return digest.hexdigest()
 
-    def _digest_of(self, model: BlockModel) -> str:
+    def _digest_of(self, model: Blocks) -> str:
         """Digest what a model computes with below its experts, once."""
         if not self._below:
             digest = hashlib.sha256(self._about.encode())

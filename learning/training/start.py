@@ -37,11 +37,11 @@ from learning.models.build import (
     skeleton,
     torch_dtype,
 )
-from learning.models.checkpoints import Source, checkpoint_places, read_places
 from learning.models.custom import Traits, try_out
 from learning.models.interface import (
     MODELS,
     buffers_of,
+    checkpoint_places,
     expert_of,
     expert_tensor,
     is_gate,
@@ -57,6 +57,7 @@ from learning.models.moe import (
 )
 from learning.models.peft import adapted
 from learning.models.stacked import Tensors
+from learning.models.tensor_files import Source, read_places
 from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
@@ -407,7 +408,7 @@ def _initial(
         return _dense(config, spec, pool(trial), steps.backbone_steps), {}
     model = skeleton(config, spec)
     names = names_of(model)
-    places = checkpoint_places(config.model, model) if config.model.checkpoints else {}
+    places = checkpoint_places(config.model, model)
     read = read_places(places)
     # What no checkpoint holds is drawn, or a module's own.
     if config.model.kind in MODELS.shipped:

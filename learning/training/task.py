@@ -17,11 +17,11 @@ from learning.architecture.footprint import embeds, rows_at_once
 from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
-from learning.models.checkpoints import Source
 from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
 from learning.models.stacked import with_tensors
+from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.kept_batches import KeptBatches
 from learning.training.recipe import Recipe

@@ -21,17 +21,14 @@ from typer.core import TyperCommand
 from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import (
     about,
-    answer,
     capacity,
     contacts,
-    fetch,
     fly,
     link,
     new,
     run,
     scenario,
     show,
-    specialise,
     sweep,
 )
 from sim.cli.exits import ExitCode
@@ -81,10 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": show.compare_command,
     "report": show.report_command,
     "export": show.export_command,
-    "answer": answer.answer_command,
     "new": new.new_command,
-    "fetch-model": fetch.fetch_model_command,
-    "specialise": specialise.specialise_command,
     "doctor": about.doctor_command,
 }
 

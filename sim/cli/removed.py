@@ -8,10 +8,14 @@ from sim.errors import InputError
 from statements import Code, Other
 
 REMOVED = {
+    "answer": "run leomix export RUN --to dense, then examples/real_models/answer.py of the "
+    "repository",
     "cache": "leomix doctor says where the cache is; to empty it, delete that folder",
     "check-method": "call leomix.testing.check_method in Python",
     "cite": "leomix show says how to cite leomix",
     "contacts --sets": "leave it out: of a satellite's sets the latest before --start counts",
+    "fetch-model": "examples/real_models/fetch.py of the repository fetches SmolLM2 and MiniLM; hf "
+    "download OWNER/NAME --local-dir FOLDER takes a model of the Hugging Face hub",
     "fork": "to extend a run, raise its stop and --resume it; a change at a date is an outage of "
     "that date (faults.planned)",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
@@ -20,6 +24,8 @@ REMOVED = {
     "reproduce": "in the repository, the folder papers has a script for each figure of a paper and "
     "a page of results: python papers/ems_fl_fig_4.py",
     "schema": "run leomix list --schema",
+    "specialise": "examples/real_models/specialise.py of the repository tunes a dense Llama on "
+    "texts",
     "sweep --engine": "write --dask ADDRESS for Dask; processes of this machine are what -j starts",
     "sweep --scheduler": "write --dask ADDRESS",
     "sweep --shard": "start the same line with --join -o DIR as often as there are machines: each "

@@ -63,7 +63,7 @@ def _check_tensors(learner: Learner) -> None:
     Their headers are read alone: whether numbers are finite shows when a run reads them.
     """
     from learning.models.build import make_shapes  # which imports torch
-    from learning.models.checkpoints import checkpoint_places
+    from learning.models.interface import checkpoint_places
 
     config = learner.config
     checkpoint_places(config.model, make_shapes(config.model, input_spec(config)))

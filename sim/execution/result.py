@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
-from sim.errors import InputError, as_input
+from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.held_back import held_back
 from sim.execution.model import whole_model
@@ -149,26 +149,13 @@ class Result:
             self.folder, self.manifest, tuple(map(Path, checkpoints)) or self.checkpoints
         )
 
-    def generate(
-        self, questions: Sequence[str], tokens: int = 40, *, before: bool = False
-    ) -> list[str]:
-        """Return what the model at the end of the run writes behind each of some questions.
-
-        At most so many ``tokens`` each, of which each is the likeliest (greedy decoding). The
-        question stands before a newline, as in the questions that were learnt; a chat template is
-        not used, as nothing was trained in it. With ``before`` it is the model at time 0, which is
-        made once more. Raises InputError as :meth:`model`, for a run of a model that writes no
-        texts, and for a question that is blank.
-        """
-        final = self.model()
-        assert self.folder is not None  # else there is no model
-        from learning.training.generation import generated
-        from sim.execution.run_learner import learner_of_run
-
-        learner = learner_of_run(self.folder, self.manifest, self.checkpoints)
-        tensors = learner.force(learner.final(learner.start())) if before else final
-        with as_input(file=str(self.folder)):
-            return generated(learner.config, tensors, questions, tokens)
+    @property
+    def generate(self) -> NoReturn:
+        """There is none any more."""
+        raise AttributeError(
+            "Result.generate: is gone; leomix.export(folder, 'dense') writes models that "
+            "transformers reads, as in examples/real_models/answer.py"
+        )
 
     @property
     def plot(self) -> Pictures:

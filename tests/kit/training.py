@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from learning import ModelConfig
-from learning.models.checkpoints import checkpoint_places, read_places
+from learning.models.interface import checkpoint_places
+from learning.models.tensor_files import read_places
 from tests.kit.late import late
 
 __getattr__ = late(
@@ -12,13 +13,14 @@ __getattr__ = late(
         "learning.models.build": "initialise make_model skeleton",
         "learning.models.checkpoints": "save_checkpoint",
         "learning.models.custom": "Traits",
+        "learning.models.fused_adapters": "write_fused_adapter",
         "learning.models.interface": "expert_of is_gate names_of",
         "learning.models.mixtral": "MixtralMoE",
         "learning.models.moe": (
             "LoraLinear Residency forward_with_routing fresh_a gates_of with_factors"
         ),
         "learning.models.nmoe": "PersonalExpert Pretext answer losses make_extractor mixed",
-        "learning.models.peft": "adapted factorise write_adapter write_fused_adapter",
+        "learning.models.peft": "adapted factorise write_adapter",
         "learning.models.shared_prefix": "SharedPrefix grouped",
         "learning.models.small": "VectorMLP VectorMoE",
         "learning.models.stacked": "Grouped cross_entropy with_tensors",

