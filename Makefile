@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures papers studies dist-check sbom flower lowest newest clean
+.PHONY: help install demo test lint format bench soak mutants accuracy site docs pictures papers dist-check sbom flower lowest newest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -40,7 +40,6 @@ format: install ## let ruff format and sort
 
 bench: install ## time the core against named references
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
-	@echo "== docs/studies/growth.py"; $(BIN)/python docs/studies/growth.py
 	@echo "== tests/benchmarks/bench_orbit.py large"; $(BIN)/python tests/benchmarks/bench_orbit.py large
 	@if [ -n "$(BRAHE)" ]; then echo "== brahe"; $(BIN)/python tests/benchmarks/against_brahe.py $(BRAHE); \
 	else echo "brahe: make bench BRAHE=PYTHON compares with it, in an environment of its own"; fi
@@ -61,9 +60,9 @@ mutants: install ## small changes of the core that a test must notice (hours; SH
 	$(BIN)/python tests/soak/mutants.py $(if $(SHORT),--again 20)
 
 accuracy: install ## compare windows, link budgets and transfers with others: docs/trust.md
-	$(BIN)/python docs/studies/accuracy.py
-	$(BIN)/python docs/studies/link_budgets.py
-	$(BIN)/python docs/studies/transfers.py
+	$(BIN)/python tests/truth/accuracy.py
+	$(BIN)/python papers/link_budgets.py
+	$(BIN)/python papers/transfers.py
 
 site: install ## build the site with its gallery (build/docs)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
@@ -79,75 +78,51 @@ pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, w
 	$(BIN)/leomix report runs/plain-fedavg > /dev/null
 	$(BIN)/python -m tests.docs.screenshots $(RUNS) runs/plain-fedavg
 
-papers: install ## run the figures and tables of papers again (what is in runs/papers is not run again)
+papers: install accuracy ## print the figures of papers and the tables of the annex again (hours; runs that are in runs/ are kept)
 	@for paper in ems_fl_fig_3 ems_fl_fig_4 ems_fl_fig_5_6 ems_fl_fig_7 ems_fl_fig_8_9 ems_fl_table_1 nmoe alignment \
 	crosatfl dove fedsat fedsatschedule flystack planes; do echo "== $$paper"; $(BIN)/python papers/$$paper.py || exit 1; done
-
-studies: install ## print the tables of the annex and of other pages (90 minutes on two cores; where the data sets are, three hours)
-	$(BIN)/python docs/studies/paper_numbers.py
-	$(BIN)/python docs/studies/full_size.py
-	$(BIN)/python docs/studies/memory.py
-	$(BIN)/python docs/studies/growth.py
-	$(BIN)/python docs/studies/cycles.py paper-exp1-small 5 0.02 0.1 0.5
-	$(BIN)/python docs/studies/idle.py paper-slots 5
-	$(BIN)/python docs/studies/heterogeneity.py 10 runs/heterogeneity
-	$(BIN)/python docs/studies/theory.py 10
-	$(BIN)/python docs/studies/theory.py 10 1
-	$(BIN)/python docs/studies/classes.py paper-exp2-small 5 20
-	$(BIN)/python docs/studies/drop.py paper-exp1-small 5 0.5 30
-	$(BIN)/python docs/studies/resplit.py 10 runs/resplit
-	$(BIN)/python docs/studies/realistic_link.py
-	$(BIN)/python docs/studies/gain.py 5 docs/annex/gain.svg
-	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/annex/cycles_a_day.svg
-	$(BIN)/python docs/studies/draws.py
-	$(BIN)/python docs/studies/false_alarms.py
-	$(BIN)/python docs/studies/gates.py nmoe-digits 5
-	$(BIN)/python docs/studies/reach.py 5
-	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
-	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20
-	$(BIN)/python docs/studies/targets.py paper-exp1-small 5
-	$(BIN)/python docs/studies/targets.py paper-exp2-small 5
-	$(BIN)/python docs/studies/lora.py paper-exp1-small 5 20
-	$(BIN)/python docs/studies/balance.py paper-exp2-small 5 20
-	$(BIN)/python docs/studies/fair.py 10 runs/fair
-	$(BIN)/python docs/studies/ablation.py 10 runs/ablation
-	$(BIN)/python docs/studies/stand_ins.py 5
-	$(BIN)/python docs/studies/stragglers.py 3 30
-	$(BIN)/python docs/studies/notebook.py
-	$(BIN)/python docs/studies/satellites.py rounds 14
-	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
-	$(BIN)/python docs/studies/satellites.py antennas 1 13
-	$(BIN)/python docs/studies/spread.py 48
-	$(BIN)/python docs/studies/mesh.py iridium stated:100 every every 1 10
-	$(BIN)/python docs/studies/mesh.py walker stated:100 every every 1 10
-	$(BIN)/python docs/studies/mesh.py iridium 100:10 every every 100
-	$(BIN)/python docs/studies/mesh.py walker 100:10 every every 100
-	$(BIN)/python docs/studies/mesh.py check
-	$(BIN)/python docs/studies/gateways.py 1 1
-	$(BIN)/python docs/studies/flystack_grid.py runs/flystack-grid 2 17
-	@if $(BIN)/python -c "import stable_baselines3" 2> /dev/null; then $(BIN)/python docs/studies/gym_agents.py; \
-	else echo "gym_agents: needs stable-baselines3, which make install leaves out (pip install stable-baselines3)"; fi
-	@if $(BIN)/python -c "import flwr" 2> /dev/null; then $(BIN)/python docs/studies/fly.py; \
-	else echo "fly: needs the extra leomix[flower]"; fi
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
-	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
-	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.split=null; \
-	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 5 4; \
-	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 10; \
+	$(BIN)/python papers/paper_numbers.py
+	$(BIN)/python papers/full_size.py
+	$(BIN)/python papers/cycles.py paper-exp1-small 5 0.02 0.1 0.5
+	$(BIN)/python papers/idle.py paper-slots 5
+	$(BIN)/python papers/heterogeneity.py 10 runs/heterogeneity
+	$(BIN)/python papers/theory.py 10
+	$(BIN)/python papers/theory.py 10 1
+	$(BIN)/python papers/classes.py paper-exp2-small 5 20
+	$(BIN)/python papers/drop.py paper-exp1-small 5 0.5 30
+	$(BIN)/python papers/resplit.py 10 runs/resplit
+	$(BIN)/python papers/realistic_link.py
+	$(BIN)/python papers/gain.py 5 docs/annex/gain.svg
+	$(BIN)/python papers/gates.py nmoe-digits 5
+	$(BIN)/python papers/reach.py 5
+	$(BIN)/python papers/local_sets.py paper-exp1-small 5 30
+	$(BIN)/python papers/local_sets.py paper-exp2-small 5 20
+	$(BIN)/python papers/targets.py paper-exp1-small 5
+	$(BIN)/python papers/targets.py paper-exp2-small 5
+	$(BIN)/python papers/lora.py paper-exp1-small 5 20
+	$(BIN)/python papers/balance.py paper-exp2-small 5 20
+	$(BIN)/python papers/fair.py 10 runs/fair
+	$(BIN)/python papers/ablation.py 10 runs/ablation
+	$(BIN)/python papers/satellites.py 7 1 3
+	$(BIN)/python papers/satellites.py 1 13
+	$(BIN)/python papers/mesh.py iridium stated:100 every every 1 10
+	$(BIN)/python papers/mesh.py walker stated:100 every every 1 10
+	$(BIN)/python papers/mesh.py iridium 100:10 every every 100
+	$(BIN)/python papers/mesh.py walker 100:10 every every 100
+	@if $(BIN)/python -c "import flwr" 2> /dev/null; then $(BIN)/python papers/fly.py; \
+	else echo "fly: needs leomix[flower], which make install leaves out"; fi
+	@if [ -f cifar10.npz ]; then $(BIN)/python papers/local_sets.py paper-exp2-cifar 3 60; \
+	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
+	$(BIN)/python papers/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.split=null; \
+	$(BIN)/python papers/real_data.py cifar10 10; \
+	else echo "images: needs cifar10.npz in this folder"; fi
+	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python papers/real_data.py sst2 10; \
 	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 10; \
-	$(BIN)/python docs/studies/real_data.py cifar10-60 10; \
-	$(BIN)/python docs/studies/real_data.py cifar10-60 5 runs/cifar10-60-small 0.03; \
-	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
-	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
-	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
-	@if [ -d variants ]; then $(BIN)/python docs/studies/experiment_1.py variants . runs/experiment-1; \
-	$(BIN)/python docs/studies/real_orbit.py variants; \
-	$(BIN)/python docs/studies/multiple_choice.py variants .; \
+	@if [ -d variants ]; then $(BIN)/python papers/experiment_1.py variants . runs/experiment-1; \
+	$(BIN)/python papers/real_orbit.py variants; \
+	$(BIN)/python papers/multiple_choice.py variants .; \
 	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
-	@if [ -d minilm ]; then $(BIN)/python docs/studies/experiment_2.py minilm tasks runs/experiment-2; \
+	@if [ -d minilm ]; then $(BIN)/python papers/experiment_2.py minilm tasks runs/experiment-2; \
 	else echo "experiment_2: needs the model and tasks that docs/annex/real-models.md makes"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
@@ -164,5 +139,5 @@ lowest: ## run the quick tests with the lowest versions of the requirements (nee
 newest: ## run the quick tests with the newest versions of the requirements (needs uv; some GB)
 	.ci/libraries newest $(PYTEST)
 
-clean: ## remove the environments and all of runs/: of the demo and of studies
+clean: ## remove the environments and all of runs/: of the demo and of papers
 	rm -rf $(VENV) .venv-flower runs *.egg-info

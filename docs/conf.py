@@ -20,7 +20,6 @@ extensions = [
     "section_search",
 ]
 root_doc = "index"
-exclude_patterns = ["studies/*"]
 default_role = "code"
 nitpicky = False
 

@@ -60,9 +60,9 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[Run]]]) -> Figure:
     return figure
 
 
-def by_set(run: Run, *, first: bool = False) -> dict[str, float]:
+def by_set(result: Any, *, first: bool = False) -> dict[str, float]:
     """Return the accuracy on each test set at the end of a run, or at its first evaluation."""
-    rows = run.result.metrics
+    rows = result.metrics
     rows = rows[rows.time_s == (rows.time_s.min() if first else rows.time_s.max())]
     pooled = rows.scope == "global"
     own = dict(zip(rows[~pooled].cluster, rows[~pooled].accuracy, strict=True))

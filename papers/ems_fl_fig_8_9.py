@@ -28,7 +28,7 @@ def main() -> None:
     taken = ratio(made["baseline"], made["EMS-FL"])
     print(printed({figure: taken}, {figure: ("4", abs(taken - 4) <= 1)}))
     print("\nFig. 9\n")
-    models = {name: [by_set(run) for run in made[name]] for name in VARIANTS}
+    models = {name: [by_set(run.result) for run in made[name]] for name in VARIANTS}
     head, *rows = rows_by_set(models)
     print(table(head, rows))
     save(curves({STEP: {name: made[name] for name in VARIANTS}}), "ems_fl_fig_8")

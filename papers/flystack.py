@@ -2,7 +2,7 @@
 
     python papers/flystack.py
 
-14 days for each; `python docs/studies/flystack_grid.py` runs the whole grid.
+14 days for each.
 """
 
 from paper_runs import Keys, runs

@@ -73,8 +73,9 @@ def spread(values: Iterable[float], form: str = "{:g}") -> str:
 
 
 def mean_and_range(values: Sequence[float]) -> str:
-    """Show the mean and the range of accuracies over seeds."""
-    return f"{mean(values):.3f} ({min(values):.3f}..{max(values):.3f})"
+    """Show the mean and the range of accuracies over seeds; of one seed the accuracy alone."""
+    centre = f"{mean(values):.3f}"
+    return centre if len(values) == 1 else f"{centre} ({min(values):.3f}..{max(values):.3f})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -25,18 +25,16 @@ from learning.values.operation import operation
 
 
 @operation(version=3)
-def evaluate(
-    task: Task, server: Tensors, only: tuple[int, ...] | None = None, metrics: Sequence[str] = ()
-) -> list[Score]:
+def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
     It is validated too, where there are validation sets. Samples that clusters share are run once.
-    With ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
-    names of :mod:`learning.metrics`, which each score has too.
+    ``metrics`` are figures of one's own, by the names of :mod:`learning.metrics`, which each score
+    has too.
     """
     steep = looking_at_gradients(metrics)
     gradients = gradients_at(task, server) if steep else {}
-    model = task.model(server, only)
+    model = task.model(server)
     names = task.config.clusters
     form = task.spec.form
     plain = [name for name in metrics if name not in steep]

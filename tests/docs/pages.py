@@ -1,11 +1,10 @@
-"""README and docs as data: their code blocks, and what they show of the studies."""
+"""README and docs as data: their code blocks, and what they show of the scripts of `papers`."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-STUDIES = DOCS / "studies"
 PAPERS = ROOT / "papers"
 GUIDE = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 """The pages outside of the annex."""
@@ -17,7 +16,7 @@ PAGES = [
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SHOWN = re.compile(
-    r"^```sh\npython docs/studies/([^\n]+)\n```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL
+    r"^```sh\npython papers/([^\n]+)\n```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
 
 
@@ -36,5 +35,5 @@ def steps(page):
 
 
 def shown():
-    """What the pages show of each study, by the command without `python docs/studies/`."""
+    """What the pages show of each script, by the command without `python papers/`."""
     return dict(_SHOWN.findall("".join(page.read_text() + "\n" for page in PAGES)))

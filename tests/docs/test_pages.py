@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import scenarios
-from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
+from tests.docs.pages import DOCS, PAGES, PAPERS, ROOT, shown, steps
 from tests.kit.learning import METHODS
 from tests.kit.records import COLUMNS, KINDS
 from tests.kit.sweeps import CITATION, FORMATS, command_line, status
@@ -108,14 +108,9 @@ def test_promises_name_tests_that_exist(page, tests, end):
     assert not re.search(r"`test_|::", NAMED_TEST.sub("", text))
 
 
-def test_make_targets_and_studies_that_pages_name_exist():
+def test_make_targets_that_pages_name_exist():
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
-    run = {command.strip() for command in re.findall(r"python docs/studies/([^\n;]+)", MAKEFILE)}
-    assert set(shown()) <= run
-    shared = {"batch.py", "by_seed.py", "over_seeds.py", "real_models.py", "real_weights.py"}
-    files = {path.name for path in STUDIES.glob("*.py")} - shared
-    assert files == {command.split()[0] for command in run}
 
 
 def test_the_page_of_the_run_folder_names_the_columns_of_every_table():
@@ -153,11 +148,11 @@ def test_every_shipped_method_and_export_has_its_row_and_help():
     assert set(FORMATS.shipped) <= set(re.findall(r"\w+", offered)), "--to of sim/cli/show.py"
 
 
-@pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
-def test_a_page_shows_what_a_quick_study_prints(study, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(STUDIES))
-    assert import_module(study).main() == 0
-    assert capsys.readouterr().out.rstrip() == shown()[f"{study}.py"].rstrip()
+@pytest.mark.parametrize("script", ["paper_numbers", "link_budgets", "transfers", "full_size"])
+def test_a_page_shows_what_a_quick_script_prints(script, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(PAPERS))
+    assert import_module(script).main() == 0
+    assert capsys.readouterr().out.rstrip() == shown()[f"{script}.py"].rstrip()
 
 
 def chain_of(node):

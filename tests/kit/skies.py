@@ -1,4 +1,4 @@
-"""Satellites, sites and windows that tests of orbits share; docs/studies/accuracy.py reads some."""
+"""Satellites, sites and windows that tests of orbits share; tests/truth/accuracy.py reads some."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Elevation and range are those of Skyfield's `altaz` (precession, nutation, UT1). Its rises, peaks
 and sets are found here by an even grid and regula falsi: nothing of the finder.
-docs/studies/accuracy.py prints the same comparison.
+tests/truth/accuracy.py prints the same comparison.
 """
 
 from copy import copy

@@ -26,9 +26,9 @@ BY_HAND = {
 
 @pytest.fixture(scope="module")
 def study():
-    """Import a study of the documentation."""
+    """Import a script of `papers`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "docs" / "studies"))
+        patch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "papers"))
         yield import_module
 
 
