@@ -25,6 +25,8 @@ MOST_ROWS = 12
 """Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
 MOST_BEST = 10
 """Combinations of more than two keys that a screen shows, the best ones."""
+MOST_OTHERS = 2
+"""Other figures of which a sentence says where they are best."""
 MOST_SPANS = 2
 """Ranges of values that a sentence names."""
 DOTS = 21
@@ -188,7 +190,8 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
         yield f"{_upper(_spans(_ranges(near), axis, found))} are within 2 % of it."
     end = {0: "least", len(found.spots) - 1: "greatest"}.get(best[0])
     if end and len(best) == 1:
-        yield f"That is the {end} value that was tried: a better one may lie beyond it."
+        value = axis.text(found.spots[best[0]].values[axis.key])
+        yield f"{_upper(value)} is the {end} value that was tried: a better one may lie beyond it."
 
 
 def _of_seeds(found: OverNumbers) -> Iterator[str]:
@@ -203,16 +206,16 @@ def _of_seeds(found: OverNumbers) -> Iterator[str]:
 
 
 def _other_bests(found: OverNumbers) -> Iterator[str]:
-    """Say where other figures are best, if that is elsewhere."""
+    """Say where other figures are best, if that is elsewhere: the first of them."""
     best = {*found.first.best()}
-    for other in () if found.names else found.courses[1:]:
+    others = [] if found.names else [one for one in found.courses[1:] if one.has_best]
+    for other in [one for one in others if best.isdisjoint(one.best())][:MOST_OTHERS]:
         its = other.best()
-        if other.has_best and best.isdisjoint(its):
-            where = f"at {found.where(its[0])}"
-            if found.is_line:
-                where = _at(found.axes[0], found, its)
-            called = other.measure.figure.best
-            yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
+        where = f"at {found.where(its[0])}"
+        if found.is_line:
+            where = _at(found.axes[0], found, its)
+        called = other.measure.figure.best
+        yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
 
 
 def _deciding(found: OverNumbers) -> Iterator[str]:

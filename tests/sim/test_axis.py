@@ -151,7 +151,7 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
     found = told(points, [KM])
     assert first_lines(found, None)[:2] == [
         "Most cycles at 600 km: 6; 500 km has 5",
-        "That is the greatest value that was tried: a better one may lie beyond it.",
+        "600 km is the greatest value that was tried: a better one may lie beyond it.",
     ]
     assert "No contact: 300 to 400 km." in first_lines(found, None)
     assert told(points[-2:], [KM]).over_numbers is None
