@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.figures import figure_of, in_column
+from sim.analysis.figures import Figure, figure_of, in_column
 from sim.analysis.judged import Judged, judged_together
 from sim.formatting import as_yaml, last_parts
 from sim.report.sweep_pictures import curve, heat_map
@@ -23,14 +23,17 @@ FIELD = 30
 """Height of a field of a map in pixels; of a small one two thirds."""
 
 
-def figures(rows: pa.Table, target: str | None) -> dict[str, Any]:
-    """Return the figures of which some row has a value, by their columns, each in one unit."""
+def figures(rows: pa.Table, target: str | None, asked: Sequence[str]) -> dict[str, Figure]:
+    """Return the figures of which some row has a value, by their columns, each in one unit.
+
+    Those that points are compared by, which are ``asked`` for, come first.
+    """
     judging = {"judged_by", *(f"{judged}_final" for judged in Judged)} & {*rows.column_names}
     every_row = rows.select(sorted(judging)).to_pylist()
     judged = judged_together(every_row)
     tokens = any(row.get("accuracy_final") is not None for row in every_row)
     first = (f"{judged}_final", "accuracy_final", "loss_final", f"hours_to_{target}")
-    every = dict.fromkeys((*first, *LISTED))
+    every = dict.fromkeys((*asked, *first, *LISTED))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
     found = {}
     for name in (one for one in every if one in known):
@@ -119,9 +122,11 @@ MOST_ROWS = 1000
 Cells = list[list[str]]
 
 
-def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[list[str], Cells]:
+def points(
+    rows: pa.Table, keys: Sequence[str], target: str | None, asked: Sequence[str]
+) -> tuple[list[str], Cells]:
     """Return heads and rows of the points; columns in which nothing is known are left out."""
-    known = figures(rows, target)
+    known = figures(rows, target, asked)
     keys = [key for key in keys if key != "seed"]
     heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
     cells = [

@@ -317,6 +317,17 @@ class OverNumbers:
         return listed([name for name in (self.labels[place], *numbers) if name])
 
 
+def ranges_of(places: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of neighbours among some spots, by their ends."""
+    found: list[tuple[int, int]] = []
+    for place in places:
+        if found and place == found[-1][1] + 1:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found
+
+
 def _beside(done: Sequence[Row], taken: set[str]) -> list[Measure]:
     """Return the figures that stand beside those that points are compared by: none is best."""
     judged = judged_together(done)

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.files import from_here
 from sim.formatting import as_yaml, counted, last_parts, listed
-from sim.sweep.axis import Axis, Course, OverNumbers, number
+from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from sim.sweep.folder import ROWS, Sweep
 
 WIDTH = 79
@@ -25,6 +25,8 @@ MOST_ROWS = 12
 """Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
 MOST_BEST = 10
 """Combinations of more than two keys that a screen shows, the best ones."""
+MOST_COLUMNS = 9
+"""Columns of a table on a page."""
 MOST_OTHERS = 2
 """Other figures of which a sentence says where they are best."""
 MOST_SPANS = 2
@@ -97,7 +99,7 @@ def _rest(found: OverNumbers) -> str:
     course = found.first
     last, best = course.last(), course.best()
     if found.is_line:
-        which, several = _spans([*_ranges(last)], found.axes[0], found), len(_ranges(last)) > 1
+        which, several = _spans([*ranges_of(last)], found.axes[0], found), len(ranges_of(last)) > 1
     elif len(last) == 1:
         which, several = found.where(last[0]), False
     else:
@@ -114,17 +116,6 @@ def _rest(found: OverNumbers) -> str:
             else f"{abs(100 * share):.0f} % {'less' if share < 0 else 'more'}"
         )
     return f"{which} {'have' if several else 'has'} {text}"
-
-
-def _ranges(places: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the runs of neighbours among some spots, by their ends."""
-    found: list[tuple[int, int]] = []
-    for place in places:
-        if found and place == found[-1][1] + 1:
-            found[-1] = (found[-1][0], place)
-        else:
-            found.append((place, place))
-    return found
 
 
 def _spans(ranges: Sequence[tuple[int, int]], axis: Axis, found: OverNumbers) -> str:
@@ -147,7 +138,7 @@ def _values(axis: Axis, found: OverNumbers, ends: tuple[int, int]) -> tuple[floa
 
 def _at(axis: Axis, found: OverNumbers, places: Sequence[int]) -> str:
     """Say where along the one number: "from 750 to 900 km and at 1,150 km"."""
-    ranges = _ranges(places)
+    ranges = ranges_of(places)
     if len(ranges) > MOST_SPANS or axis.named:
         where = _spans(ranges, axis, found)
         return f"{'at' if axis.named or ' to ' not in where else 'from'} {where}"
@@ -176,7 +167,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
 def _which(found: OverNumbers, places: Sequence[int]) -> str:
     """Name some spots, or the first of them."""
     if found.is_line and not found.names:
-        return _spans(_ranges(places), found.axes[0], found)
+        return _spans(ranges_of(places), found.axes[0], found)
     others = f"; and {counted(len(places) - 1, 'other')}" if places[1:] else ""
     return f"{found.where(places[0])}{others}"
 
@@ -187,7 +178,7 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
     if len(near) == len(found.spots):
         yield "All values are within 2 % of it."
     elif len(near) > len(best):
-        yield f"{_upper(_spans(_ranges(near), axis, found))} are within 2 % of it."
+        yield f"{_upper(_spans(ranges_of(near), axis, found))} are within 2 % of it."
     end = {0: "least", len(found.spots) - 1: "greatest"}.get(best[0])
     if end and len(best) == 1:
         value = axis.text(found.spots[best[0]].values[axis.key])
@@ -450,13 +441,15 @@ def rows_shown(found: OverNumbers) -> Shown:
         shown = len(places)
         title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
     columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
-    columns += [_figure_cells(course, groups) for course in found.courses]
+    courses = found.courses[: MOST_COLUMNS - len(keys)]
+    columns += [_figure_cells(course, groups) for course in courses]
     rows = [list(row) for row in zip(*columns, strict=True)]
     firsts = _figure_cells(found.first, groups)
     for row, first in zip(rows, firsts, strict=True):
         row[0] = row[0]._replace(best=first.best)
-    heads = [*(column.head for column in keys), *(course.shown.head for course in found.courses)]
-    more = f"All {count} are below, and in {ROWS}." if shown < count else ""
+    heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
+    less = shown < count or len(courses) < len(found.courses)
+    more = f"All rows and figures are below, and in {ROWS}." if less else ""
     return Shown(title, heads, rows, more)
 
 

@@ -170,8 +170,8 @@ def test_a_picture_shows_the_means_and_rings_or_frames_the_best():
     assert line.get_ydata().tolist() == [1.5, 1.0, 1.0, 2.0]
     assert rings.get_xdata().tolist() == [600, 800]
     assert "600 to 800 km: 1.00" in [text.get_text() for text in axes.texts]
-    [*_, lowest] = sorted(patch.get_x() for patch in axes.patches)
-    assert lowest == 700  # the band reaches half the way to a neighbour
+    [band] = axes.patches  # as far as half the way to a neighbour
+    assert (band.get_x(), band.get_width()) == (500, 400)
     points = [
         ({KM: km, DEGREES: d}, {"cycles": km // 100 + d}) for km in (4e2, 6e2, 8e2) for d in (1, 2)
     ]
