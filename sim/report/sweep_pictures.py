@@ -34,7 +34,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
 
     Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
-    all that print the same; of what a sweep is judged by, a band is behind values within 2 % of it.
+    all that print the same; of what tells values apart, a band is behind values within 2 % of it.
     """
     axes = axes or new_axes()
     [axis] = found.axes
@@ -45,7 +45,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
     if axis.is_logarithmic:
         axes.set_xscale("log")
-    if course is found.first and len(lines) == 1 and course.has_best:
+    if course is found.telling and len(lines) == 1 and course.has_best:
         _band(axes, axis, x, course.near())
     ends = []
     for label, look in zip(lines, looks, strict=True):
@@ -151,7 +151,7 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     run = max(ranges_of(course.best()), key=lambda ends: ends[1] - ends[0])
     [axis] = found.axes
     where = axis.text(*(found.spots[place].values[axis.key] for place in run))
-    said = f"{where}: {course.text(run[0])}" if course is found.first else course.text(run[0])
+    said = f"{where}: {course.text(run[0])}" if course is found.telling else course.text(run[0])
     scale = np.log if axis.is_logarithmic else np.asarray
     middle = float(np.mean(x[[*run]]))
     share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
@@ -247,7 +247,7 @@ def heat_map(
                 ha="center",
                 va="center",
             )
-    if course is found.first and course.has_best:
+    if course is found.telling and course.has_best:
         _frame(axes, {field[place] for place in course.near() if place in field})
     axes.set_xlim(0, len(columns))
     axes.set_ylim(0, len(rows))

@@ -47,29 +47,20 @@ def headline(found: OverNumbers) -> str:
     if not course.known:
         return ""
     if course.flat:
-        own = f"{_upper(name)}: {course.said(course.known[0])}"
-        return f"{own} at all {len(found.spots)} {_of(found)}"
+        count = len(course.known)
+        own = f"{_upper(name)}: {course.said(course.known[0])} at all {count}"
+        if not found.is_line or found.names:
+            return f"{own} combinations"
+        ends = _values(found.axes[0], found, (course.known[0], course.known[-1]))
+        return f"{own} values from {found.axes[0].text(*ends)}"
     best = f"{_upper(course.measure.figure.best)} {name}"
     if found.is_line and found.names:
         return _of_names(found, best)
     places = course.best()
-    if found.is_line:
-        where = _at(found.axes[0], found, places)
-    elif len(places) == 1:
-        where = f"at {found.where(places[0])}"
-    else:
-        which = f"{len(places)} of {len(found.spots)} combinations"
-        where = f"at {which}, such as {found.where(places[0])}"
+    where = _at(found.axes[0], found, places) if found.is_line else _at_some(found, places)
     said = f"{best} {where}: {course.said(places[0])}"
     longer = f"{said}; {_rest(found)}"
     return longer if _rest(found) and len(longer) <= LONGEST else said
-
-
-def _of(found: OverNumbers) -> str:
-    if found.is_line and not found.names:
-        [axis] = found.axes
-        return f"values from {axis.text(axis.values[0], axis.values[-1])}"
-    return "combinations"
 
 
 def _of_names(found: OverNumbers, best: str) -> str:
@@ -149,6 +140,14 @@ def _at(axis: Axis, found: OverNumbers, places: Sequence[int]) -> str:
     return " and ".join(parts)
 
 
+def _at_some(found: OverNumbers, places: Sequence[int]) -> str:
+    """Say at which combinations: the one, or how many and the first of them."""
+    if len(places) == 1:
+        return f"at {found.where(places[0])}"
+    which = f"{len(places)} of {len(found.spots)} combinations"
+    return f"at {which}, such as {found.where(places[0])}"
+
+
 def notes(found: OverNumbers) -> Iterator[str]:
     """Yield what would change the answer, a sentence each; the most important first."""
     if found.first.has_best:
@@ -157,7 +156,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
         if found.is_map:
             yield from _deciding(found)
         yield from _of_seeds(found)
-        yield from _other_bests(found)
+    yield from _other_bests(found)
     lacking = found.first.lacking
     for why in dict.fromkeys(filter(None, lacking)):
         which = _which(found, [place for place, own in enumerate(lacking) if own == why])
@@ -198,13 +197,11 @@ def _of_seeds(found: OverNumbers) -> Iterator[str]:
 
 def _other_bests(found: OverNumbers) -> Iterator[str]:
     """Say where other figures are best, if that is elsewhere: the first of them."""
-    best = {*found.first.best()}
+    best = {*found.first.best()} if found.first.has_best else set()
     others = [] if found.names else [one for one in found.courses[1:] if one.has_best]
     for other in [one for one in others if best.isdisjoint(one.best())][:MOST_OTHERS]:
         its = other.best()
-        where = f"at {found.where(its[0])}"
-        if found.is_line:
-            where = _at(found.axes[0], found, its)
+        where = _at(found.axes[0], found, its) if found.is_line else _at_some(found, its)
         called = other.measure.figure.best
         yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
 
@@ -435,7 +432,7 @@ def rows_shown(found: OverNumbers) -> Shown:
         if len(groups) < count == shown:
             title = f"{title}; neighbours that are equal share a row"
     else:
-        places = sorted(range(count), key=lambda place: -found.first.merit(place))[:MOST_BEST]
+        places = found.ranked[:MOST_BEST]
         groups = [[place] for place in places]
         keys = _keys(found, places)
         shown = len(places)
@@ -544,7 +541,7 @@ def _cut(name: str) -> str:
 
 def _list(found: OverNumbers) -> list[str]:
     """Show the best combinations of several keys."""
-    places = sorted(range(len(found.spots)), key=lambda place: -found.first.merit(place))
+    places = found.ranked
     shown = places[:MOST_BEST]
     columns = [*_keys(found, shown), *(_figure(c, [[p] for p in shown]) for c in found.courses)]
     lines, held = block(columns, fixed=len(columns) - len(found.courses) + 1)
