@@ -33,8 +33,8 @@ MOST_SPANS = 2
 """Ranges of values that a sentence names."""
 DOTS = 21
 """Places of the axis on which a table shows its first figure."""
-LONGEST_NAME = 22
-"""Letters of a name above a column."""
+LONGEST_NAME = 24
+"""Letters of a name above a column, or of the names of a row together."""
 
 
 # -- sentences
@@ -90,7 +90,7 @@ def _rest(found: OverNumbers) -> str:
     course = found.first
     last, best = course.last(), course.best()
     if found.is_line:
-        which, several = _spans([*ranges_of(last)], found.axes[0], found), len(ranges_of(last)) > 1
+        which, several = _spans(ranges_of(last), found.axes[0], found), len(ranges_of(last)) > 1
     elif len(last) == 1:
         which, several = found.where(last[0]), False
     else:
@@ -314,22 +314,19 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
     ``in_full`` has a row for each combination, and all figures.
     """
     if in_full:
-        return _all_rows(found)
+        return _combinations(found, range(len(found.spots)), in_full=True)
     if found.is_line and not found.names:
         return _line(found)
     if found.is_line or found.is_map:
         return _matrix(found)
-    return _list(found)
+    return _combinations(found, found.ranked[:MOST_BEST])
 
 
 def _line(found: OverNumbers) -> list[str]:
     [axis] = found.axes
     groups = _grouped(found)
     first, *others = found.courses
-    columns = [
-        Column(axis.head, _values_of(found, groups)),
-        _figure(first, groups),
-    ]
+    columns = [Column(axis.head, _values_of(found, groups)), _figure(first, groups)]
     if not first.flat:
         columns.append(_dots(first, groups))
     columns += [_figure(course, groups) for course in others]
@@ -344,7 +341,7 @@ def _line(found: OverNumbers) -> list[str]:
         below.append(f"{len(found.spots) - shown} more values in {ROWS}")
     left = len(columns) - held
     below += [f"{counted(left, 'more figure')}: --all"] if left else []
-    return [*lines, "", "   ".join(below)] if below else lines
+    return _with(lines, below)
 
 
 def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
@@ -452,9 +449,8 @@ def rows_shown(found: OverNumbers) -> Shown:
 
 def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
     """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
-    own = [
-        [v / course.shown.unit for place in group for v in course.each[place]] for group in groups
-    ]
+    unit = course.shown.unit
+    own = [[v / unit for place in group for v in course.each[place]] for group in groups]
     values = [value for row in own for value in row]
     low, high, digits = _round_ends(min(values), max(values))
     draw = marks()
@@ -490,18 +486,15 @@ def _round_ends(low: float, high: float) -> tuple[float, float, int]:
 
 def _matrix(found: OverNumbers) -> list[str]:
     """Show the first figure by two keys: a row a value of the longer axis."""
-    course = found.first
+    course, places = found.first, range(len(found.spots))
     rows_of, *rest = found.wide
     up = rest[0] if rest else None
-    heads = {
-        place: (found.labels[place] if up is None else number(found.spots[place].values[up.key]))
-        for place in range(len(found.spots))
-    }
-    order = list(dict.fromkeys(heads.values())) if up is None else list(map(number, up.values))
-    at = {
-        (found.spots[place].values[rows_of.key], heads[place]): place
-        for place in range(len(found.spots))
-    }
+    heads = [
+        found.labels[place] if up is None else number(found.spots[place].values[up.key])
+        for place in places
+    ]
+    order = list(dict.fromkeys(heads)) if up is None else list(map(number, up.values))
+    at = {(found.spots[p].values[rows_of.key], heads[p]): p for p in places}
     best = course.best()
     mine = {heads[place] for place in best}
     kept_rows = [rows_of.values.index(found.spots[best[0]].values[rows_of.key])] if best else []
@@ -516,11 +509,10 @@ def _matrix(found: OverNumbers) -> list[str]:
         shown = [order[n] for n in some_of(len(order), most, kept)]
         columns = [Column(rows_of.head, [number(value) for value in rows])]
         for head in shown:
-            places = [at.get((value, head)) for value in rows]
-            other = " " if marked.intersection(places) else ""
+            own = [at.get((value, head)) for value in rows]
+            other = " " if marked else ""
             cells = [
-                "" if p is None else course.text(p) + ("*" if p in marked else other)
-                for p in places
+                "" if p is None else course.text(p) + ("*" if p in marked else other) for p in own
             ]
             columns.append(Column(_cut(head), cells))
         lines, held = block(columns)
@@ -532,51 +524,49 @@ def _matrix(found: OverNumbers) -> list[str]:
     below += [f"{left} more in {ROWS}"] if left > 0 else []
     others = len(found.courses) - 1
     below += [f"{counted(others, 'more figure')}: --all"] if others else []
-    return [f"{course.shown.head}{name}", *lines, "", "   ".join(below)]
+    return _with([f"{course.shown.head}{name}", *lines], below)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _cut(name: str, most: int = LONGEST_NAME) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _list(found: OverNumbers) -> list[str]:
-    """Show the best combinations of several keys."""
-    places = found.ranked
-    shown = places[:MOST_BEST]
-    columns = [*_keys(found, shown), *(_figure(c, [[p] for p in shown]) for c in found.courses)]
-    lines, held = block(columns, fixed=len(columns) - len(found.courses) + 1)
-    more = len(places) - len(shown)
-    below = [f"* best   {more} more combinations in {ROWS}" if more else "* best"]
-    left = len(columns) - held
-    below += [f"{counted(left, 'more figure')}: --all"] if left else []
-    return [*lines, "", "   ".join(below)]
+def _combinations(found: OverNumbers, places: Sequence[int], *, in_full: bool = False) -> list[str]:
+    """Show some combinations, a row each; ``in_full``, figures stand below each other too."""
+    keys = _keys(found, places)
+    left = [_figure(course, [[place] for place in places]) for course in found.courses]
+    lines: list[str] = []
+    while left and (in_full or not lines):
+        part, held = block([*keys, *left], fixed=len(keys) + 1)
+        lines += [*([""] if lines else []), *part]
+        left = left[held - len(keys) :]
+    more = len(found.spots) - len(places)
+    below = ["* best"] if any(course.has_best for course in found.courses) else []
+    below += [f"{more} more combinations in {ROWS}"] if more else []
+    below += [f"{counted(len(left), 'more figure')}: --all"] if left else []
+    return _with(lines, below)
+
+
+def _with(lines: list[str], below: Sequence[str]) -> list[str]:
+    """Return a table and the line below it."""
+    return [*lines, "", "   ".join(below)] if below else lines
 
 
 def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     """Return the columns of the keys at some spots: names as words, then numbers."""
-    heads = [head.replace("_", " ") for head in last_parts(found.names)]
+    most = LONGEST_NAME // max(1, len(found.names))
     columns = [
-        Column(head, [_cut(as_yaml(found.spots[place].values[key])) for place in places], left=True)
-        for key, head in zip(found.names, heads, strict=True)
+        Column(
+            head.replace("_", " "),
+            [_cut(as_yaml(found.spots[place].values[key]), most) for place in places],
+            left=True,
+        )
+        for key, head in zip(found.names, last_parts(found.names), strict=True)
     ]
     return columns + [
         Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])
         for axis in found.axes
     ]
-
-
-def _all_rows(found: OverNumbers) -> list[str]:
-    """Show all combinations in order, with all figures: below each other where there are many."""
-    every = range(len(found.spots))
-    keys = _keys(found, every)
-    left = [_figure(course, [[place] for place in every]) for course in found.courses]
-    lines: list[str] = []
-    while left:
-        part, held = block([*keys, *left], fixed=len(keys) + 1)
-        lines += [*([""] if lines else []), *part]
-        left = left[held - len(keys) :]
-    best = any(course.has_best for course in found.courses)
-    return [*lines, "", "* best"] if best else lines
 
 
 def next_steps(sweep: Sweep, found: OverNumbers, *, in_full: bool = False) -> list[str]:

@@ -111,10 +111,10 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
             """
             cycles, by inclination (degrees)
             altitude
-                (km)  40   50
-                 400  13  14
-                 600  15  16
-                 800  17  18*
+                (km)   40   50
+                 400  13   14
+                 600  15   16
+                 800  17   18*
 
             * best
             """
