@@ -61,7 +61,7 @@ Deadline = Annotated[
 
 InFull = Annotated[
     bool,
-    typer.Option("--all", help="all figures, targets, means and tests, not the main ones only"),
+    typer.Option("--all", help="all rows, figures, targets, means and tests, not the main ones"),
 ]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.figures import figure_of, in_column
+from sim.analysis.figures import Figure, figure_of, in_column
 from sim.analysis.judged import Judged, judged_together
-from sim.formatting import as_yaml, last_parts
+from sim.formatting import as_yaml
+from sim.plots.names import name
 from sim.report.sweep_pictures import curve, heat_map
 from sim.sweep.axis import BESIDE, Course, OverNumbers
 
@@ -23,21 +24,24 @@ FIELD = 30
 """Height of a field of a map in pixels; of a small one two thirds."""
 
 
-def figures(rows: pa.Table, target: str | None) -> dict[str, Any]:
-    """Return the figures of which some row has a value, by their columns, each in one unit."""
+def figures(rows: pa.Table, target: str | None, asked: Sequence[str]) -> dict[str, Figure]:
+    """Return the figures of which some row has a value, by their columns, each in one unit.
+
+    Those that points are compared by, which are ``asked`` for, come first.
+    """
     judging = {"judged_by", *(f"{judged}_final" for judged in Judged)} & {*rows.column_names}
     every_row = rows.select(sorted(judging)).to_pylist()
     judged = judged_together(every_row)
     tokens = any(row.get("accuracy_final") is not None for row in every_row)
     first = (f"{judged}_final", "accuracy_final", "loss_final", f"hours_to_{target}")
-    every = dict.fromkeys((*first, *LISTED))
+    every = dict.fromkeys((*asked, *first, *LISTED))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
     found = {}
-    for name in (one for one in every if one in known):
-        figure = in_column(figure_of(name, judged, tokens=tokens), rows[name].to_pylist())
-        if name == f"hours_to_{target}":
+    for column in (one for one in every if one in known):
+        figure = in_column(figure_of(column, judged, tokens=tokens), rows[column].to_pylist())
+        if column == f"hours_to_{target}":
             figure = figure._replace(head=f"{figure.head} to {target} accuracy")
-        found[name] = figure
+        found[column] = figure
     return found
 
 
@@ -64,53 +68,50 @@ def drawings(found: OverNumbers) -> list[Drawing]:
 
 def _curves(found: OverNumbers) -> Iterator[Drawing]:
     [axis] = found.axes
-    for course in found.courses[: MOST_SMALL + 1]:
-        small = course is not found.first
+    for course in _drawn(found):
+        small = course is not found.telling
+        name = f"{course.measure.column} over {axis.name}"
         words = f"{course.shown.head} over {axis.head}"
         draw = partial(curve, found=found, course=course)
-        yield Drawing(
-            f"{course.measure.column} over {axis.name}", words, draw, 190 if small else 340, small
-        )
+        yield Drawing(name, words, draw, 190 if small else 340, small)
+
+
+def _drawn(found: OverNumbers) -> list[Course]:
+    """Return the figures that differ, what tells spots apart first."""
+    rest = [one for one in found.courses if one is not found.telling and not one.flat]
+    return [found.telling, *rest][: MOST_SMALL + 1]
 
 
 def _maps(found: OverNumbers) -> Iterator[Drawing]:
     across, up = found.wide[:2]
     parts = _parts(found)
-    for course in found.courses[: MOST_SMALL + 1] if len(parts) == 1 else found.courses[:1]:
+    for course in _drawn(found) if "" in parts else [found.telling]:
         for label, places in parts.items():
-            small = course is not found.first or len(parts) > 1
+            small = course is not found.telling or bool(label)
             tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
-            words = f"{course.shown.head} by {across.head} and {up.head}"
-            yield Drawing(
-                " ".join(
-                    filter(None, [course.measure.column, "by", across.name, "and", up.name, label])
-                ),
-                f"{words}; {label}" if label else words,
-                partial(_map, found=found, course=course, places=places, label=label),
-                tall + 80,
-                small,
-            )
+            title = f"{course.shown.head}, {label}" if label else ""
+            name = f"{course.measure.column} by {across.name} and {up.name} {label}"
+            words = f"{title or course.shown.head} by {across.head} and {up.head}"
+            draw = partial(_map, found=found, course=course, places=places, title=title)
+            yield Drawing(name, words, draw, tall + 80, small)
 
 
-def _map(axes: Any, found: OverNumbers, course: Course, places: Sequence[int], label: str) -> None:
+def _map(axes: Any, found: OverNumbers, course: Course, places: Sequence[int], title: str) -> None:
     heat_map(found, course, places, axes)
-    if label:
-        axes.set_title(label, loc="left", fontweight="bold")
+    if title:
+        axes.set_title(name(title, 50), loc="left", fontweight="bold")
 
 
 def _parts(found: OverNumbers) -> dict[str, list[int]]:
-    """Return the spots of each map, by what other keys are: of many, those with the best maps."""
-    keys = [*found.names, *(axis.key for axis in found.wide[2:])]
+    """Return the spots of each map, by what other keys are: of many, those with the best ones."""
     parts: dict[str, list[int]] = {}
-    for place, spot in enumerate(found.spots):
-        pairs = zip(last_parts(keys), (as_yaml(spot.values[key]) for key in keys), strict=True)
-        parts.setdefault(", ".join(f"{head} {own}" for head, own in pairs), []).append(place)
-
-    def merit(label: str) -> float:
-        return max(map(found.first.merit, parts[label]))
-
-    best = {*sorted(parts, key=merit, reverse=True)[:MOST_SMALL]}
-    return {label: own for label, own in parts.items() if label in best and found.is_dense(own)}
+    for place in found.ranked:
+        values = found.spots[place].values
+        numbers = [axis.text(values[axis.key]) for axis in found.wide[2:]]
+        label = ", ".join(filter(None, [found.labels[place], *numbers]))
+        parts.setdefault(label, []).append(place)
+    few = list(parts.items())[:MOST_SMALL]
+    return {label: own for label, own in few if found.is_dense(own)}
 
 
 MOST_ROWS = 1000
@@ -119,9 +120,11 @@ MOST_ROWS = 1000
 Cells = list[list[str]]
 
 
-def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[list[str], Cells]:
+def points(
+    rows: pa.Table, keys: Sequence[str], target: str | None, asked: Sequence[str]
+) -> tuple[list[str], Cells]:
     """Return heads and rows of the points; columns in which nothing is known are left out."""
-    known = figures(rows, target)
+    known = figures(rows, target, asked)
     keys = [key for key in keys if key != "seed"]
     heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
     cells = [

@@ -57,6 +57,7 @@ def page_of(sweep: Sweep) -> Page:
     beside = groups.get("comparison") if one_key else None
     if beside is not None:
         found = answers(every, keys, runs, beside)
+    asked_for = [one.combinations.measure.column for one in found.figures]
     counts, *words = sweep_parts(found)
     headline, *limits = first_lines(found, beside)
     return Page(
@@ -84,7 +85,7 @@ def page_of(sweep: Sweep) -> Page:
             "words": sweep_lines(found) if numbers else words,
             "open_words": 0 if numbers or (one_key and several) else MOST_WORDS,
             "failed": [row for row in every if row["status"] != COMPLETE],
-            "points": points(rows, keys, target),
+            "points": points(rows, keys, target, asked_for),
             "asked": asked(sweep),
         },
         notices=notices(every),

@@ -15,7 +15,7 @@ from sim.formatting import count
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import COLOURS, FAINT, GOOD, HEAT, ON_HEAT, QUIET, looks_of
 from sim.plots.names import name
-from sim.sweep.axis import Axis, Course, OverNumbers, number
+from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 
 MOST_LINES = 6
 """Names of which there is a curve each; of more, the best ones."""
@@ -34,7 +34,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """Draw a figure over the one number of a sweep, a line a name: see :func:`names_drawn`.
 
     Dots are means over seeds, thin lines reach from the least to the greatest. Rings are the best,
-    all that print the same; of what a sweep is judged by, a band is behind values within 2 % of it.
+    all that print the same; of what tells values apart, a band is behind values within 2 % of it.
     """
     axes = axes or new_axes()
     [axis] = found.axes
@@ -45,7 +45,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     y = np.array([np.nan if mean is None else mean for mean in course.means]) / course.shown.unit
     if axis.is_logarithmic:
         axes.set_xscale("log")
-    if course is found.first and len(lines) == 1 and course.has_best:
+    if course is found.telling and len(lines) == 1 and course.has_best:
         _band(axes, axis, x, course.near())
     ends = []
     for label, look in zip(lines, looks, strict=True):
@@ -106,8 +106,8 @@ def _band(axes: Axes, axis: Axis, x: Floats, places: Sequence[int]) -> None:
         float(np.sqrt(a * b) if axis.is_logarithmic else (a + b) / 2) for a, b in pairwise(x)
     ]
     edges = [float(x[0]), *middles, float(x[-1])]
-    for place in places:
-        axes.axvspan(edges[place], edges[place + 1], color=GOOD, lw=0)
+    for low, high in ranges_of(places):
+        axes.axvspan(edges[low], edges[high + 1], color=GOOD, lw=0)
 
 
 def _seeds(axes: Axes, x: Floats, course: Course, known: Sequence[int], hue: str) -> None:
@@ -148,19 +148,12 @@ def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 
 def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Floats) -> None:
     """Write where the best is: of several ranges, at the longest one."""
-    best = course.best()
-    runs: list[list[int]] = []
-    for place in best:
-        if runs and place == runs[-1][-1] + 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    run = max(runs, key=len)
+    run = max(ranges_of(course.best()), key=lambda ends: ends[1] - ends[0])
     [axis] = found.axes
-    where = axis.text(*(found.spots[place].values[axis.key] for place in (run[0], run[-1])))
-    said = f"{where}: {course.text(run[0])}" if course is found.first else course.text(run[0])
+    where = axis.text(*(found.spots[place].values[axis.key] for place in run))
+    said = f"{where}: {course.text(run[0])}" if course is found.telling else course.text(run[0])
     scale = np.log if axis.is_logarithmic else np.asarray
-    middle = float(np.mean(x[[run[0], run[-1]]]))
+    middle = float(np.mean(x[[*run]]))
     share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
     side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
     up = 12 if course.measure.rising else -12
@@ -254,7 +247,7 @@ def heat_map(
                 ha="center",
                 va="center",
             )
-    if course is found.first and course.has_best:
+    if course is found.telling and course.has_best:
         _frame(axes, {field[place] for place in course.near() if place in field})
     axes.set_xlim(0, len(columns))
     axes.set_ylim(0, len(rows))

@@ -136,6 +136,13 @@ class Course:
             lacking.append(str(missing_status(without[0], measure.column)) if without else "")
         return cls(measure, tuple(each), tuple(lacking))
 
+    def beside(self, first: Course) -> Course:
+        """Return it beside what a sweep is judged by, which says why a spot has nothing."""
+        pairs = zip(self.lacking, first.lacking, strict=True)
+        return replace(
+            self, lacking=tuple("-" if own and own == its else own for own, its in pairs)
+        )
+
     @cached_property
     def means(self) -> tuple[float | None, ...]:
         """The mean over seeds at each spot; of what is compared by ratios, the geometric one."""
@@ -268,7 +275,9 @@ class OverNumbers:
         beside = _beside(done, {measure.column for measure in measures})
         every = [Course.of(measure, spots) for measure in (*measures, *beside)]
         first = next((course for course in every if course.known), every[0])
-        rest = (one for one in every if one is not first and one.known and not one.flat)
+        rest = (
+            one.beside(first) for one in every if one is not first and one.known and not one.flat
+        )
         own_labels = tuple(label[tuple(spot.values[key] for key in names)] for spot in spots)
         return cls(axes, names, spots, own_labels, (first, *rest))
 
@@ -276,7 +285,8 @@ class OverNumbers:
         """Return it with a figure that it is judged by in the place of the first one."""
         first = Course.of(measure, self.spots)
         rest = (one for one in self.courses if one.measure.column != measure.column)
-        return replace(self, courses=(first, *rest)) if first.known else self
+        every = (first, *(one.beside(first) for one in rest))
+        return replace(self, courses=every) if first.known else self
 
     @property
     def first(self) -> Course:
@@ -311,10 +321,31 @@ class OverNumbers:
         """The axes, those with the most values first."""
         return sorted(self.axes, key=lambda axis: -len(axis.values))
 
+    @property
+    def telling(self) -> Course:
+        """The first figure in which spots differ, so that some are best."""
+        return next((one for one in self.courses if one.has_best), self.first)
+
+    @property
+    def ranked(self) -> list[int]:
+        """The spots, the best first, by what tells them apart."""
+        return sorted(range(len(self.spots)), key=lambda place: -self.telling.merit(place))
+
     def where(self, place: int) -> str:
         """Name a spot: "600 km and 40 degrees", behind its name where it has one."""
         numbers = [axis.text(self.spots[place].values[axis.key]) for axis in self.axes]
         return listed([name for name in (self.labels[place], *numbers) if name])
+
+
+def ranges_of(places: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of neighbours among some spots, by their ends."""
+    found: list[tuple[int, int]] = []
+    for place in places:
+        if found and place == found[-1][1] + 1:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found
 
 
 def _beside(done: Sequence[Row], taken: set[str]) -> list[Measure]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.files import from_here
 from sim.formatting import as_yaml, counted, last_parts, listed
-from sim.sweep.axis import Axis, Course, OverNumbers, number
+from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from sim.sweep.folder import ROWS, Sweep
 
 WIDTH = 79
@@ -25,12 +25,16 @@ MOST_ROWS = 12
 """Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
 MOST_BEST = 10
 """Combinations of more than two keys that a screen shows, the best ones."""
+MOST_COLUMNS = 9
+"""Columns of a table on a page."""
+MOST_OTHERS = 2
+"""Other figures of which a sentence says where they are best."""
 MOST_SPANS = 2
 """Ranges of values that a sentence names."""
 DOTS = 21
 """Places of the axis on which a table shows its first figure."""
-LONGEST_NAME = 22
-"""Letters of a name above a column."""
+LONGEST_NAME = 24
+"""Letters of a name above a column, or of the names of a row together."""
 
 
 # -- sentences
@@ -43,29 +47,20 @@ def headline(found: OverNumbers) -> str:
     if not course.known:
         return ""
     if course.flat:
-        own = f"{_upper(name)}: {course.said(course.known[0])}"
-        return f"{own} at all {len(found.spots)} {_of(found)}"
+        count = len(course.known)
+        own = f"{_upper(name)}: {course.said(course.known[0])} at all {count}"
+        if not found.is_line or found.names:
+            return f"{own} combinations"
+        ends = _values(found.axes[0], found, (course.known[0], course.known[-1]))
+        return f"{own} values from {found.axes[0].text(*ends)}"
     best = f"{_upper(course.measure.figure.best)} {name}"
     if found.is_line and found.names:
         return _of_names(found, best)
     places = course.best()
-    if found.is_line:
-        where = _at(found.axes[0], found, places)
-    elif len(places) == 1:
-        where = f"at {found.where(places[0])}"
-    else:
-        which = f"{len(places)} of {len(found.spots)} combinations"
-        where = f"at {which}, such as {found.where(places[0])}"
+    where = _at(found.axes[0], found, places) if found.is_line else _at_some(found, places)
     said = f"{best} {where}: {course.said(places[0])}"
     longer = f"{said}; {_rest(found)}"
     return longer if _rest(found) and len(longer) <= LONGEST else said
-
-
-def _of(found: OverNumbers) -> str:
-    if found.is_line and not found.names:
-        [axis] = found.axes
-        return f"values from {axis.text(axis.values[0], axis.values[-1])}"
-    return "combinations"
 
 
 def _of_names(found: OverNumbers, best: str) -> str:
@@ -95,7 +90,7 @@ def _rest(found: OverNumbers) -> str:
     course = found.first
     last, best = course.last(), course.best()
     if found.is_line:
-        which, several = _spans([*_ranges(last)], found.axes[0], found), len(_ranges(last)) > 1
+        which, several = _spans(ranges_of(last), found.axes[0], found), len(ranges_of(last)) > 1
     elif len(last) == 1:
         which, several = found.where(last[0]), False
     else:
@@ -112,17 +107,6 @@ def _rest(found: OverNumbers) -> str:
             else f"{abs(100 * share):.0f} % {'less' if share < 0 else 'more'}"
         )
     return f"{which} {'have' if several else 'has'} {text}"
-
-
-def _ranges(places: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the runs of neighbours among some spots, by their ends."""
-    found: list[tuple[int, int]] = []
-    for place in places:
-        if found and place == found[-1][1] + 1:
-            found[-1] = (found[-1][0], place)
-        else:
-            found.append((place, place))
-    return found
 
 
 def _spans(ranges: Sequence[tuple[int, int]], axis: Axis, found: OverNumbers) -> str:
@@ -145,7 +129,7 @@ def _values(axis: Axis, found: OverNumbers, ends: tuple[int, int]) -> tuple[floa
 
 def _at(axis: Axis, found: OverNumbers, places: Sequence[int]) -> str:
     """Say where along the one number: "from 750 to 900 km and at 1,150 km"."""
-    ranges = _ranges(places)
+    ranges = ranges_of(places)
     if len(ranges) > MOST_SPANS or axis.named:
         where = _spans(ranges, axis, found)
         return f"{'at' if axis.named or ' to ' not in where else 'from'} {where}"
@@ -156,6 +140,14 @@ def _at(axis: Axis, found: OverNumbers, places: Sequence[int]) -> str:
     return " and ".join(parts)
 
 
+def _at_some(found: OverNumbers, places: Sequence[int]) -> str:
+    """Say at which combinations: the one, or how many and the first of them."""
+    if len(places) == 1:
+        return f"at {found.where(places[0])}"
+    which = f"{len(places)} of {len(found.spots)} combinations"
+    return f"at {which}, such as {found.where(places[0])}"
+
+
 def notes(found: OverNumbers) -> Iterator[str]:
     """Yield what would change the answer, a sentence each; the most important first."""
     if found.first.has_best:
@@ -164,7 +156,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
         if found.is_map:
             yield from _deciding(found)
         yield from _of_seeds(found)
-        yield from _other_bests(found)
+    yield from _other_bests(found)
     lacking = found.first.lacking
     for why in dict.fromkeys(filter(None, lacking)):
         which = _which(found, [place for place, own in enumerate(lacking) if own == why])
@@ -174,7 +166,7 @@ def notes(found: OverNumbers) -> Iterator[str]:
 def _which(found: OverNumbers, places: Sequence[int]) -> str:
     """Name some spots, or the first of them."""
     if found.is_line and not found.names:
-        return _spans(_ranges(places), found.axes[0], found)
+        return _spans(ranges_of(places), found.axes[0], found)
     others = f"; and {counted(len(places) - 1, 'other')}" if places[1:] else ""
     return f"{found.where(places[0])}{others}"
 
@@ -185,10 +177,11 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
     if len(near) == len(found.spots):
         yield "All values are within 2 % of it."
     elif len(near) > len(best):
-        yield f"{_upper(_spans(_ranges(near), axis, found))} are within 2 % of it."
+        yield f"{_upper(_spans(ranges_of(near), axis, found))} are within 2 % of it."
     end = {0: "least", len(found.spots) - 1: "greatest"}.get(best[0])
     if end and len(best) == 1:
-        yield f"That is the {end} value that was tried: a better one may lie beyond it."
+        value = axis.text(found.spots[best[0]].values[axis.key])
+        yield f"{_upper(value)} is the {end} value that was tried: a better one may lie beyond it."
 
 
 def _of_seeds(found: OverNumbers) -> Iterator[str]:
@@ -203,16 +196,14 @@ def _of_seeds(found: OverNumbers) -> Iterator[str]:
 
 
 def _other_bests(found: OverNumbers) -> Iterator[str]:
-    """Say where other figures are best, if that is elsewhere."""
-    best = {*found.first.best()}
-    for other in () if found.names else found.courses[1:]:
+    """Say where other figures are best, if that is elsewhere: the first of them."""
+    best = {*found.first.best()} if found.first.has_best else set()
+    others = [] if found.names else [one for one in found.courses[1:] if one.has_best]
+    for other in [one for one in others if best.isdisjoint(one.best())][:MOST_OTHERS]:
         its = other.best()
-        if other.has_best and best.isdisjoint(its):
-            where = f"at {found.where(its[0])}"
-            if found.is_line:
-                where = _at(found.axes[0], found, its)
-            called = other.measure.figure.best
-            yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
+        where = _at(found.axes[0], found, its) if found.is_line else _at_some(found, its)
+        called = other.measure.figure.best
+        yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
 
 
 def _deciding(found: OverNumbers) -> Iterator[str]:
@@ -323,22 +314,19 @@ def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
     ``in_full`` has a row for each combination, and all figures.
     """
     if in_full:
-        return _all_rows(found)
+        return _combinations(found, range(len(found.spots)), in_full=True)
     if found.is_line and not found.names:
         return _line(found)
     if found.is_line or found.is_map:
         return _matrix(found)
-    return _list(found)
+    return _combinations(found, found.ranked[:MOST_BEST])
 
 
 def _line(found: OverNumbers) -> list[str]:
     [axis] = found.axes
     groups = _grouped(found)
     first, *others = found.courses
-    columns = [
-        Column(axis.head, _values_of(found, groups)),
-        _figure(first, groups),
-    ]
+    columns = [Column(axis.head, _values_of(found, groups)), _figure(first, groups)]
     if not first.flat:
         columns.append(_dots(first, groups))
     columns += [_figure(course, groups) for course in others]
@@ -353,7 +341,7 @@ def _line(found: OverNumbers) -> list[str]:
         below.append(f"{len(found.spots) - shown} more values in {ROWS}")
     left = len(columns) - held
     below += [f"{counted(left, 'more figure')}: --all"] if left else []
-    return [*lines, "", "   ".join(below)] if below else lines
+    return _with(lines, below)
 
 
 def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
@@ -441,27 +429,28 @@ def rows_shown(found: OverNumbers) -> Shown:
         if len(groups) < count == shown:
             title = f"{title}; neighbours that are equal share a row"
     else:
-        places = sorted(range(count), key=lambda place: -found.first.merit(place))[:MOST_BEST]
+        places = found.ranked[:MOST_BEST]
         groups = [[place] for place in places]
         keys = _keys(found, places)
         shown = len(places)
         title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
     columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
-    columns += [_figure_cells(course, groups) for course in found.courses]
+    courses = found.courses[: MOST_COLUMNS - len(keys)]
+    columns += [_figure_cells(course, groups) for course in courses]
     rows = [list(row) for row in zip(*columns, strict=True)]
     firsts = _figure_cells(found.first, groups)
     for row, first in zip(rows, firsts, strict=True):
         row[0] = row[0]._replace(best=first.best)
-    heads = [*(column.head for column in keys), *(course.shown.head for course in found.courses)]
-    more = f"All {count} are below, and in {ROWS}." if shown < count else ""
+    heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
+    less = shown < count or len(courses) < len(found.courses)
+    more = f"All rows and figures are below, and in {ROWS}." if less else ""
     return Shown(title, heads, rows, more)
 
 
 def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
     """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
-    own = [
-        [v / course.shown.unit for place in group for v in course.each[place]] for group in groups
-    ]
+    unit = course.shown.unit
+    own = [[v / unit for place in group for v in course.each[place]] for group in groups]
     values = [value for row in own for value in row]
     low, high, digits = _round_ends(min(values), max(values))
     draw = marks()
@@ -497,18 +486,15 @@ def _round_ends(low: float, high: float) -> tuple[float, float, int]:
 
 def _matrix(found: OverNumbers) -> list[str]:
     """Show the first figure by two keys: a row a value of the longer axis."""
-    course = found.first
+    course, places = found.first, range(len(found.spots))
     rows_of, *rest = found.wide
     up = rest[0] if rest else None
-    heads = {
-        place: (found.labels[place] if up is None else number(found.spots[place].values[up.key]))
-        for place in range(len(found.spots))
-    }
-    order = list(dict.fromkeys(heads.values())) if up is None else list(map(number, up.values))
-    at = {
-        (found.spots[place].values[rows_of.key], heads[place]): place
-        for place in range(len(found.spots))
-    }
+    heads = [
+        found.labels[place] if up is None else number(found.spots[place].values[up.key])
+        for place in places
+    ]
+    order = list(dict.fromkeys(heads)) if up is None else list(map(number, up.values))
+    at = {(found.spots[p].values[rows_of.key], heads[p]): p for p in places}
     best = course.best()
     mine = {heads[place] for place in best}
     kept_rows = [rows_of.values.index(found.spots[best[0]].values[rows_of.key])] if best else []
@@ -523,11 +509,10 @@ def _matrix(found: OverNumbers) -> list[str]:
         shown = [order[n] for n in some_of(len(order), most, kept)]
         columns = [Column(rows_of.head, [number(value) for value in rows])]
         for head in shown:
-            places = [at.get((value, head)) for value in rows]
-            other = " " if marked.intersection(places) else ""
+            own = [at.get((value, head)) for value in rows]
+            other = " " if marked else ""
             cells = [
-                "" if p is None else course.text(p) + ("*" if p in marked else other)
-                for p in places
+                "" if p is None else course.text(p) + ("*" if p in marked else other) for p in own
             ]
             columns.append(Column(_cut(head), cells))
         lines, held = block(columns)
@@ -539,51 +524,49 @@ def _matrix(found: OverNumbers) -> list[str]:
     below += [f"{left} more in {ROWS}"] if left > 0 else []
     others = len(found.courses) - 1
     below += [f"{counted(others, 'more figure')}: --all"] if others else []
-    return [f"{course.shown.head}{name}", *lines, "", "   ".join(below)]
+    return _with([f"{course.shown.head}{name}", *lines], below)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _cut(name: str, most: int = LONGEST_NAME) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _list(found: OverNumbers) -> list[str]:
-    """Show the best combinations of several keys."""
-    places = sorted(range(len(found.spots)), key=lambda place: -found.first.merit(place))
-    shown = places[:MOST_BEST]
-    columns = [*_keys(found, shown), *(_figure(c, [[p] for p in shown]) for c in found.courses)]
-    lines, held = block(columns, fixed=len(columns) - len(found.courses) + 1)
-    more = len(places) - len(shown)
-    below = [f"* best   {more} more combinations in {ROWS}" if more else "* best"]
-    left = len(columns) - held
-    below += [f"{counted(left, 'more figure')}: --all"] if left else []
-    return [*lines, "", "   ".join(below)]
+def _combinations(found: OverNumbers, places: Sequence[int], *, in_full: bool = False) -> list[str]:
+    """Show some combinations, a row each; ``in_full``, figures stand below each other too."""
+    keys = _keys(found, places)
+    left = [_figure(course, [[place] for place in places]) for course in found.courses]
+    lines: list[str] = []
+    while left and (in_full or not lines):
+        part, held = block([*keys, *left], fixed=len(keys) + 1)
+        lines += [*([""] if lines else []), *part]
+        left = left[held - len(keys) :]
+    more = len(found.spots) - len(places)
+    below = ["* best"] if any(course.has_best for course in found.courses) else []
+    below += [f"{more} more combinations in {ROWS}"] if more else []
+    below += [f"{counted(len(left), 'more figure')}: --all"] if left else []
+    return _with(lines, below)
+
+
+def _with(lines: list[str], below: Sequence[str]) -> list[str]:
+    """Return a table and the line below it."""
+    return [*lines, "", "   ".join(below)] if below else lines
 
 
 def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     """Return the columns of the keys at some spots: names as words, then numbers."""
-    heads = [head.replace("_", " ") for head in last_parts(found.names)]
+    most = LONGEST_NAME // max(1, len(found.names))
     columns = [
-        Column(head, [_cut(as_yaml(found.spots[place].values[key])) for place in places], left=True)
-        for key, head in zip(found.names, heads, strict=True)
+        Column(
+            head.replace("_", " "),
+            [_cut(as_yaml(found.spots[place].values[key]), most) for place in places],
+            left=True,
+        )
+        for key, head in zip(found.names, last_parts(found.names), strict=True)
     ]
     return columns + [
         Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])
         for axis in found.axes
     ]
-
-
-def _all_rows(found: OverNumbers) -> list[str]:
-    """Show all combinations in order, with all figures: below each other where there are many."""
-    every = range(len(found.spots))
-    keys = _keys(found, every)
-    left = [_figure(course, [[place] for place in every]) for course in found.courses]
-    lines: list[str] = []
-    while left:
-        part, held = block([*keys, *left], fixed=len(keys) + 1)
-        lines += [*([""] if lines else []), *part]
-        left = left[held - len(keys) :]
-    best = any(course.has_best for course in found.courses)
-    return [*lines, "", "* best"] if best else lines
 
 
 def next_steps(sweep: Sweep, found: OverNumbers, *, in_full: bool = False) -> list[str]:

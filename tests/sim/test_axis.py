@@ -111,10 +111,10 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
             """
             cycles, by inclination (degrees)
             altitude
-                (km)  40   50
-                 400  13  14
-                 600  15  16
-                 800  17  18*
+                (km)   40   50
+                 400  13   14
+                 600  15   16
+                 800  17   18*
 
             * best
             """
@@ -151,7 +151,7 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
     found = told(points, [KM])
     assert first_lines(found, None)[:2] == [
         "Most cycles at 600 km: 6; 500 km has 5",
-        "That is the greatest value that was tried: a better one may lie beyond it.",
+        "600 km is the greatest value that was tried: a better one may lie beyond it.",
     ]
     assert "No contact: 300 to 400 km." in first_lines(found, None)
     assert told(points[-2:], [KM]).over_numbers is None
@@ -170,8 +170,8 @@ def test_a_picture_shows_the_means_and_rings_or_frames_the_best():
     assert line.get_ydata().tolist() == [1.5, 1.0, 1.0, 2.0]
     assert rings.get_xdata().tolist() == [600, 800]
     assert "600 to 800 km: 1.00" in [text.get_text() for text in axes.texts]
-    [*_, lowest] = sorted(patch.get_x() for patch in axes.patches)
-    assert lowest == 700  # the band reaches half the way to a neighbour
+    [band] = axes.patches  # as far as half the way to a neighbour
+    assert (band.get_x(), band.get_width()) == (500, 400)
     points = [
         ({KM: km, DEGREES: d}, {"cycles": km // 100 + d}) for km in (4e2, 6e2, 8e2) for d in (1, 2)
     ]
