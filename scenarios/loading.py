@@ -9,14 +9,14 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from scenarios.common_keys import COMMON
-from scenarios.errors import Origin, ScenarioError, wrong
+from scenarios.errors import SET, Origin, ScenarioError, wrong
 from scenarios.faults import PlannedOutage
 from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
 from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
 from scenarios.scenario import Scenario
-from statements import Code, Place, Refused
+from statements import Code, Place, Refused, Statement
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
@@ -45,6 +45,7 @@ def reader(name_or_path: str | Path) -> Read:
 
     def read(overrides: Mapping[str, Any], of_a_file: Collection[str] = ()) -> Scenario:
         keys = deepcopy(document.value)
+        _check_kind(keys, overrides)
         apply_overrides(keys, overrides)
         origin = Origin(origin_name(path), document.lines, tuple(overrides))
         return _validated(keys, origin, path, untrusted=True, of_a_file=of_a_file)
@@ -86,8 +87,20 @@ def from_stored(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> Sce
     if problem := too_deep(dict(mapping)):
         raise origin.error(problem)
     keys = deepcopy(dict(mapping))
+    _check_kind(keys, overrides)
     apply_overrides(keys, overrides)
     return _validated(keys, origin, None, untrusted=True)
+
+
+def _check_kind(keys: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Refuse keys of learning over a network study: by one of them it would be another scenario."""
+    if keys.get("learning") is not None or "learning" in overrides:
+        return
+    for key in overrides:
+        if isinstance(key, str) and key.startswith("learning."):
+            text = "is not used in a network study, which has no key learning; to train, give "
+            text += "learning: {} in its file, or learning={} before it"
+            raise ScenarioError(Statement.of(Code.UNUSED, key, text), SET)
 
 
 def planned_outage(keys: Mapping[str, Any]) -> PlannedOutage:

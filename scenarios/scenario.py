@@ -15,7 +15,7 @@ from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import CircularOrbit, KeplerianOrbit, Orbit, WalkerOrbit, orbit_problems
-from scenarios.section import Instant, Positive, Section, Times, setting
+from scenarios.section import NAME, Instant, Positive, Section, Times, setting
 from statements import Code, Give, KeyPath, Other, Place, Remedy, Remove, Set, Statement
 
 
@@ -61,6 +61,21 @@ ONE = "satellite:"
 """What stands before the name of the one satellite that is the server."""
 
 
+class Traffic(Section):
+    """Payloads of one kind that arise at every client, or for it, and wait for its services."""
+
+    name: Annotated[str, Field(pattern=NAME, min_length=1, max_length=40)] = setting(
+        ..., "name of the payloads, in tables and figures"
+    )
+    payload_mb: float = setting(..., "size of one payload, MB (10^6 bytes)", gt=0, le=1e9)
+    direction: Literal["down", "up"] = setting(
+        ..., "from satellites to the ground, or up to satellites"
+    )
+    every_hours: Positive = setting(
+        None, "hours from one payload of a client to its next; null for one at the start", le=1e6
+    )
+
+
 class Roles(Section):
     """Who the server is and who the clients are; a server of several nodes has one model."""
 
@@ -101,6 +116,7 @@ OF_DISHES: Final = {"priority": "longest_waiting", "min_contact_s": 60.0}
 class Scenario(Section):
     """One simulation: orbit, ground, link, compute and learning, in user units.
 
+    Without ``learning`` it is a network study: what its links carry, and how long payloads take.
     Two scenarios are equal if all their keys are, whatever file they were read from.
     """
 
@@ -117,7 +133,12 @@ class Scenario(Section):
     ground: Ground = setting(Ground(), "the clusters of devices, or the stations")
     link: Link = setting(Link(), "the radio link")
     compute: Compute = setting(Compute(), "the devices' computing")
-    learning: Learning = setting(Learning(), "the federated learning")
+    learning: Learning | None = setting(
+        None, "the federated learning, {} for its defaults; null for a study of the network alone"
+    )
+    traffic: tuple[Traffic, ...] = setting(
+        (), "payloads that a network study sends", strict=False, max_length=20
+    )
     faults: Faults = setting(Faults(), "what goes wrong by chance, or on a date")
 
     @model_validator(mode="before")
@@ -173,7 +194,12 @@ class Scenario(Section):
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days"
             yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=14))
-        if self.stop.accuracy is not None and self.learning.data.objective == "next_token":
+        if self.learning is None:
+            yield from _study_problems(self.stop, self.traffic, source)
+        elif self.traffic:
+            text = "is of a network study, which has no learning; remove one of the two"
+            yield wrong(("traffic",), text, Code.CONFLICT, Remove("traffic"), Remove("learning"))
+        elif self.stop.accuracy is not None and self.learning.data.objective == "next_token":
             text = "is an accuracy; with learning.data.objective next_token runs are judged by loss"
             yield wrong(("stop", "accuracy"), text, Code.UNUSED, Remove())
         clusters = len(self.ground.clusters)
@@ -184,7 +210,8 @@ class Scenario(Section):
         yield from _start_problems(self.start, orbit)
         yield from dated_outage_problems(self.faults.planned, self.start, orbit)
         yield from orbit_problems(orbit, clusters, any_serves=any_serves)
-        yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
+        rank = None if self.learning is None else self.learning.lora.rank
+        yield from ground_problems(self.ground, orbit, rank)
         yield from link_problems(self.link, orbit)
         yield from self._dish_problems()
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
@@ -229,6 +256,27 @@ class Scenario(Section):
                 Remove("faults.churn"),
                 Remove("compute.battery"),
             )
+
+
+def _study_problems(stop: Stop, traffic: Sequence[Traffic], source: str) -> Iterator[Statement]:
+    """Yield what a network study cannot use, and what it lacks."""
+    learns = Give("learning", like={}, what="to train")
+    if source == "slots":
+        text = "got 'slots', a timetable without links that carry anything; a network study needs "
+        text += "orbits or windows"
+        yield wrong(("orbit", "source"), text, Code.UNSUPPORTED, learns)
+    for key in ("cycles", "rounds", "accuracy"):
+        if getattr(stop, key) is not None:
+            text = "is not used in a network study (without the key learning)"
+            yield wrong(("stop", key), text, Code.UNUSED, Remove(f"stop.{key}"), learns)
+    if stop.days is None and source == "contacts":
+        text = "is missing; a network study is of so many days"
+        yield wrong(("stop", "days"), text, Code.MISSING, Give("stop.days", like=2))
+    names = [payload.name for payload in traffic]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            text = f"{name!r} is the name of two kinds of payloads; give each its own"
+            yield wrong(("traffic", number, "name"), text, Code.CONFLICT)
 
 
 _TIME = "2026-08-22T00:00:00Z"

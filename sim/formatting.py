@@ -64,6 +64,8 @@ def some(names: Sequence[str], most: int, between: str = ", ", others: str = "mo
     return between.join(shown) + more
 
 
+WIDTH = 79
+"""Columns of a terminal."""
 MOST_LISTED = 5
 """Names up to which :func:`listed` has each of them."""
 

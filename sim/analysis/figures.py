@@ -63,6 +63,7 @@ NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "energy": energy,
     "count": count,
     "hours_as_time": lambda hours: seconds(3600.0 * hours),
+    "gb_a_day": lambda gb: f"{data_size(1e9 * gb)} a day",
 }
 """Forms that ``figures.yaml`` has by name."""
 
@@ -80,6 +81,10 @@ OF_LOSSES = figures_listed("of_losses")
 """Those of runs that are judged by a loss of their own, likewise."""
 OF_POINTS = figures_listed("of_points")
 """Figures of points of a sweep that groups do not have."""
+OF_NETWORKS = figures_listed("of_networks")
+"""Figures of network studies, in the order in which these are judged."""
+OF_PAYLOADS = figures_listed("of_payloads")
+"""Figures of their payloads."""
 TO_TARGETS = figures_listed("to_targets")
 """What a target takes."""
 
@@ -154,7 +159,22 @@ def figure_listed(
     for key, figure in TO_TARGETS.items():
         if column.startswith(f"{key}_") or column == key:
             return figure
+    if (found := figure_of_network(column)) is not None:
+        return found
     return figures_of(judged, tokens=tokens).get(column) or OF_POINTS.get(column)
+
+
+def figure_of_network(column: str) -> Figure | None:
+    """Return a figure of a network study by its column: of all, of a place, or of payloads."""
+    key, _, place = column.partition(":")
+    if key in OF_NETWORKS:
+        figure = OF_NETWORKS[key]
+        return figure._replace(head=f"{figure.head}, {place}") if place else figure
+    name, _, key = column.rpartition(".")
+    if name and key in OF_PAYLOADS:
+        figure = OF_PAYLOADS[key]
+        return figure._replace(head=f"{name}: {figure.head}")
+    return None
 
 
 def figure_of(column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True) -> Figure:

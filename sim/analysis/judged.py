@@ -61,8 +61,8 @@ def by_objective(objective: str | None, curve: Sequence[Measured] = ()) -> Judge
 
 def judged_by(manifest: Mapping[str, Any], curve: Sequence[Measured]) -> Judged:
     """Return by what the run of a manifest, with these evaluations, is judged."""
-    data = manifest.get("scenario", {}).get("learning", {}).get("data", {})
-    return by_objective(data.get("objective"), curve)
+    learning = manifest.get("scenario", {}).get("learning") or {}
+    return by_objective(learning.get("data", {}).get("objective"), curve)
 
 
 def is_measured(figures: Mapping[str, Any]) -> bool:

@@ -102,6 +102,17 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     }
 
 
+def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a network study: those of its manifest, and what it is of."""
+    about = ("name", "seed", "status", "wall_s", "trace_sha256", "timing_sha256")
+    return {
+        **{key: manifest.get(key) for key in about},
+        "hours": manifest["simulated_s"] / 3600,
+        **manifest["network"],
+        "warnings": manifest.get("warnings", []),
+    }
+
+
 def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)

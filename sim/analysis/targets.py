@@ -197,7 +197,8 @@ def validation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> float
 
 def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the targets of a run's scenario; none where it leaves them open."""
-    return tuple(manifest["scenario"]["learning"].get("targets") or ())
+    learning = manifest["scenario"]["learning"]  # null of a network study
+    return tuple((learning or {}).get("targets") or ())
 
 
 def named(target: float) -> str:

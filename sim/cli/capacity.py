@@ -19,9 +19,8 @@ from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
 
 if TYPE_CHECKING:
-    from sim.cli.capacity_text import Capacity
     from sim.plan.plan import Plan
-    from sim.plan.windows import Find
+    from sim.report.capacity_text import Capacity
     from sim.world.world import World
 
 MINUTE = "%Y-%m-%d %H:%M"
@@ -127,17 +126,18 @@ def _unused_links(world: World) -> Iterator[Statement]:
 
 def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
     """Return what a network carries without some stations, what limits it, and its plan."""
-    from sim.cli.capacity_text import Capacity, LeftOut
     from sim.execution.window_cache import WindowCache
     from sim.plan.limits import limits_of, without
+    from sim.plan.network_study import network_plan
     from sim.plan.operations import carried_in, operations, silent_services
+    from sim.report.capacity_text import Capacity, LeftOut
 
     find = WindowCache(None).find
     before = None
     if left_out:
-        before = LeftOut(left_out, operations(_plan(world, find)))
+        before = LeftOut(left_out, operations(network_plan(world, find)))
         world = without(world, left_out)
-    plan = _plan(world, find)
+    plan = network_plan(world, find)
     bar.update("adding up what links carry")
     carried = carried_in(plan)
     rows = operations(plan, carried)
@@ -156,55 +156,21 @@ def _planned_outages(plan: Plan) -> Iterator[str]:
             yield f"{who} from {begin} to {end}"
 
 
-def _plan(world: World, find: Find) -> Plan:
-    """Return the plan of a network: nobody in it need be served, and nothing of learning counts."""
-    from sim.errors import located
-    from sim.plan.plan import make_plan
-    from sim.plan.plan_size import CONTACT_BYTES, check_plan
-
-    with located(world.scenario):
-        check_plan(world, CONTACT_BYTES)
-        return make_plan(world, find, all_served=False)
-
-
 def _write(found: Capacity, path: Path) -> None:
-    from sim.plan.operations import as_values
-    from sim.trace.arrow import pa
+    from sim.plan.operations import capacity_table
     from sim.trace.plain_tables import without_formulas, write_batches
 
-    rows = [as_values(row) for row in found.rows]
-    columns = {name: pa.array([row[name] for row in rows], from_pandas=True) for name in rows[0]}
-    table = pa.table(columns)
+    table = capacity_table(found.rows)
     write_batches(without_formulas(table).combine_chunks().to_batches(), path)
 
 
 def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:
-    from sim.execution.identity import portable
-    from sim.plan.budget import budget, heading
-    from sim.plan.operations import lanes
-    from sim.plots.views import map_at
-    from sim.report.capacity_page import DAY_S, Network, capacity_page
+    from sim.execution.study import study_result
+    from sim.plan.network_study import NetworkStudy
     from sim.report.figures import Figures
-    from sim.report.page import MOST_ROWS, html
-    from sim.report.scenario_text import scenario_yaml
+    from sim.report.page import html
+    from sim.report.study_page import page
     from sim.report.write import write_page
-    from sim.world.scenery import scenery_of
 
-    view = None
-    links = ""
-    if world.orbit.has_geometry:
-        each = [f"{one.about}\n{one.text}" for one in budget(world)]
-        links = "\n\n".join([heading(world), *each])
-        view = map_at(scenery_of(world.scenario), plan.start, world.orbit.min_elevation_deg)
-    out = {} if plan.faults is None else plan.faults.outages.planned
-    drawn_s = min((float(one.begin_s[0]) for one in out.values()), default=0.0)
-    said = scenario_yaml(portable(world))
-    network = Network(
-        name, plan.start, plan.stop_s, lanes(plan), view, DAY_S * (drawn_s // DAY_S), said, links
-    )
-    tables = [
-        (caption, [" ".join(head.split()) for head in heads], cells)
-        for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
-    ]
-    shown = capacity_page(network, found.finding, found.advice, tables)
-    write_page(path, html(shown, Figures()))
+    study = study_result(NetworkStudy(world, plan, found.rows), name)
+    write_page(path, html(page(study, found), Figures()))

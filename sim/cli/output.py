@@ -13,11 +13,10 @@ from typing import TextIO
 import typer
 
 from sim.cli.exits import ExitCode
+from sim.formatting import WIDTH
 from sim.process.terminal import drop_unwritten, escaping
 from statements import Statement
 
-WIDTH = 79
-"""Columns of a terminal."""
 _ANSWERS: ContextVar[TextIO | None] = ContextVar("answers", default=None)
 
 

@@ -16,6 +16,7 @@ from sim.plan.contact_columns import PlannedSessions
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
 from sim.plan.remedies import faster_links, less_to_carry, lower_mask
+from sim.world.world import World
 from statements import remedies_text
 
 
@@ -25,7 +26,7 @@ def plan_text(built: Build) -> str:
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
         _finding(plan),
-        f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
+        f"method {built.world.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
@@ -34,6 +35,23 @@ def plan_text(built: Build) -> str:
         *_outages(plan),
         _clusters(built),
         *_contacts(built),
+    ]
+    return "\n".join(lines)
+
+
+def network_text(world: World, plan: Plan) -> str:
+    """Describe what a network study would be of."""
+    overridden = scenarios.resolved_link(world.scenario)["overridden"]
+    payloads = [
+        f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.scenario.traffic
+    ]
+    lines = [
+        _finding(plan),
+        f"a network study, seed {world.seed}, start "
+        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, traffic: "
+        f"{', '.join(payloads) or 'none'}",
+        f"link preset {world.link.preset!r}, overridden: {', '.join(overridden) or 'nothing'}",
+        *_outages(plan),
     ]
     return "\n".join(lines)
 
@@ -93,7 +111,7 @@ def _stops_sooner(built: Build) -> str:
     stop = scenario.stop
     limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
-    validates = stop.accuracy is not None and scenario.learning.data.validation > 0
+    validates = stop.accuracy is not None and built.world.learning.data.validation > 0
     by = f"{' or '.join(given)}{' on validation samples' if validates else ''}"
     return f" at most: {by} may end it sooner" if given else ""
 
@@ -224,7 +242,7 @@ def _passes(built: Build) -> Iterator[str]:
         parts = {"the model": (everything, True)}
     for way, (carried, cluster_name, usual_text, unit) in least.items():
         # Factors go down as large as they come up, for each change that a device has missed.
-        factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
+        factors = way is Way.TO_SERVER or built.world.learning.lora.download == "factors"
         size_of = sizes.upload_bytes if factors else sizes.download_bytes
         shown = list[str]()
         all_fit = True

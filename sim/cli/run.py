@@ -46,11 +46,18 @@ def run_command(
     if resume and out is None:
         raise InputError.of_option("--resume", Code.MISSING, "name the run's folder with -o DIR")
     name = loaded.source_path.stem if loaded.source_path else "scenario"
-    usual = here / "runs" / f"{name}-{loaded.learning.method}-{loaded.seed}"
+    method = "network" if loaded.learning is None else loaded.learning.method
+    usual = here / "runs" / f"{name}-{method}-{loaded.seed}"
     place = free_folder(usual) if out is None else here / out
     start = partial(run, loaded, place, resume, cache=not limits.no_cache)
     boards = tensorboard and here / tensorboard
     Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
+
+
+def _study_text(result: Result) -> str:
+    from sim.report.study_text import study_text  # what draws pages is beside it
+
+    return study_text(result)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Execution:
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary
-            text = summary_text(result)
+            text = _study_text(result) if result.of_network else summary_text(result)
         output.warn(warnings)
         named = from_here(self.place)
         elsewhere = f"leomix show {named}"
@@ -96,6 +103,8 @@ class Execution:
         output.warn(notes)
         if progress.shown and not shown.json_:
             print(f"next: leomix report {named}", file=sys.stderr)
+        if self.scenario.learning is None:
+            return
         nothing = summary["came_to_nothing"]
         # A short run may learn nothing beyond noise, and what never arrives is what a run for its
         # timing may be for: neither is a failure.

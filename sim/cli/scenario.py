@@ -13,6 +13,7 @@ from sim.formatting import Bar
 from statements import Statement, as_json, by_rank
 
 if TYPE_CHECKING:
+    from scenarios import Scenario
     from sim.engine.setup import Build
 
 
@@ -54,11 +55,27 @@ def validate_command(
 
     looked = _Looked(json_)
     overrides = overrides_of(set_)
+    loaded = scenarios.load(scenario, overrides)
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
-        built = build(scenarios.load(scenario, overrides))
-        _look(built, overrides, looked, bar)
+        if loaded.learning is None:
+            _look_at_network(loaded, looked)
+        else:
+            _look(build(loaded), overrides, looked, bar)
     looked.show()
+
+
+def _look_at_network(scenario: Scenario, looked: _Looked) -> None:
+    """Look at what a network study would be of, and whether it would be refused."""
+    from sim.cli.preview import network_text
+    from sim.plan.network_study import network_plan, study_of
+    from sim.world.world import World
+
+    world = World(scenario)
+    plan = network_plan(world)
+    study_of(world, plan)
+    looked.doubt([*plan.doubts])
+    looked.lines.append(network_text(world, plan))
 
 
 def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> None:

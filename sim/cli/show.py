@@ -1,5 +1,7 @@
 """`leomix show`, `compare`, `report` and `export`."""
 
+from __future__ import annotations
+
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,8 @@ from sim.errors import InputError
 from statements import Code, as_json, by_rank, in_turn
 
 if TYPE_CHECKING:
+    from sim.analysis.comparison import Comparison
+    from sim.execution.result import Result
     from sim.sweep.best import Choice
 
 MOST_CLIENTS = 20
@@ -32,6 +36,9 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
 
     with as_written([run]):
         found = load(run)
+        if found.of_network:
+            _show_study(found, json_=json_)
+            return
         if json_:
             alone = found.compared
             rows = {key: alone[key] for key in ("headline", "limits", "caveats", "rows")}
@@ -48,6 +55,19 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
             warn(notes)
+
+
+def _show_study(study: Result, *, json_: bool) -> None:
+    from sim.report.study_text import capacity_of, study_text
+
+    if json_:
+        found = capacity_of(study)
+        limits = {"limit": found.limit, "limiting_station": found.limits.station}
+        print_json(study.summary | limits | {"said": study.manifest.get("said", [])})
+        return
+    warn(study.warnings)
+    print(study_text(study))
+    print(f"{'cite':<14} {CITATION}. Version {study.manifest['versions']['leomix']}.")
 
 
 Deadline = Annotated[
@@ -100,7 +120,6 @@ def compare_command(
     if best.best_by is not None or best.at is not None or best.chosen is not None:
         _choose(runs, deadline, best, in_full=in_full, json_=json_)
         return
-    from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare, warnings_in
 
@@ -128,16 +147,25 @@ def compare_command(
             elif beside is None:
                 print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
             else:
-                print(comparison_text(beside, in_full=in_full))
+                print(_compared_text(beside, in_full=in_full))
                 print(sweep_lines(found)[0])  # how many points are complete
             return
         compared = compare(runs, deadline)
         if json_:
             print_json(dict(compared))
         else:
-            print(comparison_text(compared, in_full=in_full))
+            print(_compared_text(compared, in_full=in_full))
             for run in runs:
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
+
+
+def _compared_text(comparison: Comparison, *, in_full: bool) -> str:
+    from sim.analysis.comparison_text import comparison_text
+    from sim.analysis.network_comparison import is_of_studies, studies_text
+
+    if is_of_studies(comparison):
+        return studies_text(comparison)
+    return comparison_text(comparison, in_full=in_full)
 
 
 def _choose(
@@ -167,7 +195,7 @@ def _choose(
         print(f"use them       leomix sweep {found.scenario} --variants {asked.chosen}")
 
 
-def _judged_by(found: "Choice", *, in_full: bool) -> str | None:
+def _judged_by(found: Choice, *, in_full: bool) -> str | None:
     """Return the screen of a sweep over numbers, judged by a column; None of any other one."""
     from sim.sweep import answers_of, read_sweep
     from sim.sweep.answers_text import sweep_screen

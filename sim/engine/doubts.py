@@ -65,7 +65,7 @@ def _session_doubts(built: Build) -> Iterator[Statement]:
     if endless:
         part_s = PART_S if given_s is None else given_s
         often = Give(EVALUATE_EVERY, what="to test it more often", like=part_s / 36_000)
-        hourly = built.learner.measures and not built.scenario.learning.evaluate_every_hours
+        hourly = built.learner.measures and not built.world.learning.evaluate_every_hours
         yield Statement.note(
             Code.LONG_SESSION,
             "orbit.max_session_s",
@@ -99,7 +99,7 @@ def _tested(built: Build, part_s: float) -> str:
     """Say how often a run in parts of ``part_s`` tests its model, by time and by rounds."""
     if not built.learner.measures:
         return ""
-    hours = built.scenario.learning.evaluate_every_hours
+    hours = built.world.learning.evaluate_every_hours
     every_s = part_s if hours is None else min(part_s, 3600.0 * hours)
     text = f"; the model is tested once in {duration(every_s)}"
     if built.method.traits.own_learning:  # whose rounds cost what nobody knows before
@@ -120,7 +120,7 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
     isl = built.scenario.link.isl
     if isl is None or built.plan.isls is None:
         return
-    method = built.scenario.learning.method
+    method = built.world.learning.method
     if built.method.traits.sends_nothing and built.plan.mesh is not None:
         yield Statement.note(
             Code.UNUSED,
@@ -162,7 +162,7 @@ def _split_doubts(built: Build) -> Iterator[Statement]:
             f"{_counts(sizes)}; {between}",
             *_joining(isl),
             parts=len(sizes),
-            method=built.scenario.learning.method,
+            method=built.world.learning.method,
         )
 
 

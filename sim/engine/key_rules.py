@@ -43,7 +43,7 @@ class Case:
     @property
     def learning(self) -> Learning:
         """The section `learning`."""
-        return self.scenario.learning
+        return self.world.learning
 
     @property
     def kind(self) -> str:

@@ -20,6 +20,7 @@ from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
+from scenarios.learning import Learning
 from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
@@ -27,14 +28,14 @@ from sim.devices.phase import Computing
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
-from sim.errors import as_input, located
+from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
-from statements import Statement
+from statements import Code, Give, Statement
 
 PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
@@ -67,13 +68,13 @@ class Build:
     @property
     def known(self) -> KnownWorld:
         """What the method knows of the run."""
-        waits = self.scenario.learning.aggregation
+        waits = self.world.learning.aggregation
         return KnownWorld(
             clusters=self.plan.clusters,
             cycles=self.cycles,
             seed=self.scenario.seed,
             learner=self.learner,
-            gate_tuning_cycles=self.scenario.learning.gate_tuning_cycles,
+            gate_tuning_cycles=self.world.learning.gate_tuning_cycles,
             closing=Quorum(
                 1.0 if waits.quorum is None else waits.quorum,
                 inf if waits.deadline_s is None else waits.deadline_s,
@@ -131,7 +132,7 @@ class Build:
     def _made(self, kind: type[Made], known: KnownWorld) -> Made:
         """Return the method in a world; raise InputError for one of the user's own that fails."""
         with as_input(origin=self.scenario):
-            return made(kind, self.scenario.learning.method, known, self.options)
+            return made(kind, self.world.learning.method, known, self.options)
 
 
 def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = make_plan) -> Build:
@@ -140,8 +141,17 @@ def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = make_
     ``find`` looks for the contact windows, ``plan_of`` makes the plan, or has it. Raises
     InputError, or the ValueError of one of the three, with one line for everything that is wrong.
     """
+    learning_in(scenario)
     with located(scenario):
         return _built(World(scenario), find, plan_of)
+
+
+def learning_in(scenario: Scenario) -> Learning:
+    """Return the section on learning; raise InputError for a network study, which has none."""
+    if scenario.learning is None:
+        text = "is missing, and this is of runs that learn"
+        raise InputError(Statement.of(Code.MISSING, "learning", text, Give("learning", like={})))
+    return scenario.learning
 
 
 def _built(world: World, find: Find, plan_of: PlanOf) -> Build:

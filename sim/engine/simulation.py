@@ -106,7 +106,7 @@ class Simulation:
         self._last_known_s = min(last_ones_s, default=math.inf)
         self._progress.follow(planned)
         self._actors.start()
-        if self.build.scenario.learning.evaluate_every_hours:
+        if self.build.world.learning.evaluate_every_hours:
             self.clock.start("evaluation", self._progress.periodic(self.build.plan.stop_s))
         self.clock.run(self.build.plan.stop_s, self._event)
         before_end()

@@ -175,7 +175,7 @@ def _nothing_learnt(
             ),
             used=True,
         )
-    rounds = built.scenario.learning.rounds.per_contact
+    rounds = built.world.learning.rounds.per_contact
     more = []
     if not own_learning and rounds != "fill":
         more = [Raise("learning.rounds.per_contact", now=rounds)]
@@ -281,7 +281,7 @@ def _why_no_round(
             f"{takes}, and method {{method!r}} trains between contacts, where the longest time "
             f"between two lasts {duration(gap_s)}; in parts of a contact rounds follow each other",
             Give("orbit.max_session_s", like=3600),
-            method=built.scenario.learning.method,
+            method=built.world.learning.method,
             round_s=round_s,
             gap_s=gap_s,
         )

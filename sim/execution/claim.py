@@ -14,7 +14,7 @@ from sim.errors import InputError, SimulationError, failure_code
 from sim.execution.checkpoint import CHECKPOINT, EXTENSION, JOURNAL
 from sim.execution.extension import is_of_another_stop
 from sim.execution.folder import MANIFEST, RUN_LOG, read_manifest
-from sim.execution.identity import NamedBuild, changed_checkpoints, changed_code
+from sim.execution.identity import Named, changed_checkpoints, changed_code
 from sim.execution.live import LIVE
 from sim.execution.versions import changes, listed, versions
 from sim.files import check_not_a_pipe, check_out, check_within, from_here
@@ -47,7 +47,7 @@ def check_place(place: Path, *, resume: bool) -> None:
         )
 
 
-def manifest_before(place: Path, named: NamedBuild) -> dict[str, Any] | None:
+def manifest_before(place: Path, named: Named[Any]) -> dict[str, Any] | None:
     """Return the manifest in a run folder, if any; InputError if it is of another run.
 
     One that differs by its stop alone is returned.

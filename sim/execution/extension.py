@@ -7,7 +7,7 @@ from typing import Any
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
 from sim.execution.folder import MANIFEST, POINTS, is_sweep
-from sim.execution.identity import NamedBuild
+from sim.execution.identity import Named
 from sim.execution.result import stored
 from sim.facts.status import COMPLETE
 from sim.files import from_here
@@ -22,7 +22,7 @@ LIMITS = ("days", "cycles", "rounds")
 """Keys of ``stop`` at the first of which a run ends, whatever it has learnt."""
 
 
-def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> bool:
+def begin(place: Path, named: Named[Any], before: Mapping[str, Any] | None) -> bool:
     """Make the folder of a run with an earlier stop that of this one; return whether it was one.
 
     ``before`` is its manifest, if it came to write one. Raises InputError where it stops later, or
@@ -41,7 +41,7 @@ def begin(place: Path, named: NamedBuild, before: Mapping[str, Any] | None) -> b
     return True
 
 
-def is_of_another_stop(of: Mapping[str, Any], named: NamedBuild) -> bool:
+def is_of_another_stop(of: Mapping[str, Any], named: Named[Any]) -> bool:
     """Whether a run, as its manifest or its checkpoint has it, differs by its stop alone."""
     if not of or of.get("besides_stop") != named.besides_stop:
         return False
@@ -78,8 +78,8 @@ def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) ->
             )
 
 
-def _check_not_tuned(place: Path, named: NamedBuild) -> None:
-    cycles = named.build.scenario.learning.gate_tuning_cycles
+def _check_not_tuned(place: Path, named: Named[Any]) -> None:
+    cycles = named.build.world.learning.gate_tuning_cycles
     if named.build.method.traits.tunes_at_the_end and cycles:
         raise InputError.of_file(
             from_here(place),
@@ -98,7 +98,8 @@ def _check_not_enough(place: Path, before: Mapping[str, Any], now: Mapping[str, 
         return  # what its model came to when time was over did not end it
     run = stored(place, dict(before))
     *_, last = run.evaluations
-    found = last.validation if run.scenario.learning.data.validation else last.accuracy
+    validates = before["scenario"]["learning"]["data"].get("validation")
+    found = last.validation if validates else last.accuracy
     if found is not None and found >= wanted:
         raise InputError.of_file(
             from_here(place),

@@ -83,10 +83,11 @@ def _check_said(said: object) -> None:
 _SHAPE: dict[str, Any] = {
     "name?": _TEXT,
     "status": _check_status,
-    "method": _TEXT,
+    "method": (_TEXT, None),
     "seed": _COUNT,
     "start_utc": _check_date,
     "simulated_s": _NUMBER,
+    "network?": {},
     "error?": _TEXT,
     "wall_s?": (_NUMBER, None),
     "peak_memory_bytes?": (_COUNT, None),
@@ -149,15 +150,18 @@ _SHAPE: dict[str, Any] = {
         "roles?": {"server": _TEXT, "clients": _TEXT},
         "orbit": {"source": _TEXT},
         "compute": {},
-        "learning": {
-            "batch_size": _COUNT,
-            "step_size": (_NUMBER, None),
-            "steps_per_round": _COUNT,
-            "targets?": ([_NUMBER], None),
-            "options": {},
-            "model": {"checkpoints": ([_TEXT], None)},
-            "data": {},
-        },
+        "learning": (
+            {
+                "batch_size": _COUNT,
+                "step_size": (_NUMBER, None),
+                "steps_per_round": _COUNT,
+                "targets?": ([_NUMBER], None),
+                "options": {},
+                "model": {"checkpoints": ([_TEXT], None)},
+                "data": {},
+            },
+            None,
+        ),
     },
 }
 _SAID_OF = {
@@ -207,6 +211,10 @@ def _is_of(value: Any, kind: type) -> bool:
     if kind is _NUMBER:
         return type(value) in (int, float) and abs(value) < math.inf
     return type(value) is int if kind is _COUNT else isinstance(value, kind)
+
+
+OF_NETWORK = ("contacts", "isl_windows", "feeder_windows", "capacity", "payloads")
+"""Tables of a network study."""
 
 
 def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
@@ -300,13 +308,17 @@ def _check_version(path: Path, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def read_tables(folder: Path, known: Mapping[str, str] = NOTHING) -> Tables:
+def read_tables(
+    folder: Path, known: Mapping[str, str] = NOTHING, *, of_network: bool = False
+) -> Tables:
     """Return the tables of a run folder, read when asked for; raise InputError for a broken one.
+
+    Those of a network study are its plan, and what it carries.
 
     A file is broken, too, whose checksum is not the one that is ``known`` of it.
     """
     tables = Tables()
-    for name in COLUMNS:
+    for name in OF_NETWORK if of_network else COLUMNS:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and name not in known and not path.exists():
             continue

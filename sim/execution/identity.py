@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from learning.own.code import code_digest, running_code_digest
 from learning.own.imports import take_file
 from scenarios.files import learning_files, named_code
 from sim.engine.setup import Build
+from sim.plan.plan import Plan
 from sim.trace.digest import json_digest
 from sim.world.sites import Sites, place_keys
 from sim.world.world import World
@@ -97,7 +98,8 @@ def code_of(world: World, digest: Callable[[str], str] = code_digest) -> Code:
 
     Code of a Flower app lies where nobody looks before the app runs.
     """
-    options = world.scenario.learning.options
+    learning = world.scenario.learning
+    options = {} if learning is None else learning.options
     for name in (options.get("server"), options.get("client")):
         if "app" in options and isinstance(name, str):
             module = name.partition(":")[0].partition(".")[0]
@@ -161,11 +163,26 @@ def _of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+class Planned(Protocol):
+    """What is made ready of a scenario: all that a run needs, or the plan of a network study."""
+
+    @property
+    def world(self) -> World:
+        """What the scenario means."""
+
+    @property
+    def plan(self) -> Plan:
+        """Its contacts."""
+
+
+P = TypeVar("P", bound=Planned)
+
+
 @dataclass(frozen=True)
-class NamedBuild:
+class Named(Generic[P]):
     """A build under the ``name`` of its run, with digests of what decides the run."""
 
-    build: Build
+    build: P
     name: str = "scenario"
 
     @cached_property
@@ -181,6 +198,8 @@ class NamedBuild:
     @cached_property
     def checkpoints(self) -> dict[str, str]:
         """Digests of the checkpoints that the model is read from, by their absolute paths."""
+        if self.build.world.scenario.learning is None:
+            return {}
         named = self.scenario_json["learning"]["model"]["checkpoints"]
         return {name: fingerprint(name) for name in named}
 
@@ -217,12 +236,15 @@ class NamedBuild:
         )
 
 
+NamedBuild = Named[Build]
+
+
 def changed_code(before: Code, now: Code) -> list[str]:
     """Return the ``MODULE:NAME`` whose files have changed, or that only one of the two has."""
     return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
 
 
-def changed_checkpoints(manifest: Mapping[str, Any], named: NamedBuild) -> list[str]:
+def changed_checkpoints(manifest: Mapping[str, Any], named: Named[Any]) -> list[str]:
     """Return the checkpoints whose files are not those that the run of a manifest has read."""
     before = manifest.get("checkpoints", {})
     return [name for name, now in named.checkpoints.items() if before.get(name, now) != now]

@@ -48,7 +48,7 @@ def manifest_of(
     return {
         "name": named.name,
         "status": status,
-        "method": scenario.learning.method,
+        "method": built.world.learning.method,
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
         "simulated_s": end_s,

@@ -18,9 +18,10 @@ from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, g
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
+from sim.analysis.network_comparison import compare_studies
 from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.spans import names_of_clients
-from sim.analysis.summary import summarise
+from sim.analysis.summary import network_summary, summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
 from sim.errors import InputError
@@ -28,6 +29,7 @@ from sim.execution.folder import read_manifest, read_tables
 from sim.execution.held_back import held_back
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
+from sim.formatting import some
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, pooled_metrics
@@ -36,6 +38,7 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.plan.limits import Limits
     from sim.plots import Pictures
     from sim.replay.replay import Replay
 
@@ -51,7 +54,18 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
-    found = compare_groups(group_runs(kept), deadline_days=deadline_days)
+    kinds = {run.manifest["method"] is None for run in kept}
+    if len(kinds) > 1:
+        raise InputError.of_file(
+            some([str(place) for place in places], 3),
+            Code.CONFLICT,
+            "are network studies and runs that learn",
+            Other(said="compare those of one kind"),
+        )
+    if True in kinds:
+        found = compare_studies(group_runs(kept))
+    else:
+        found = compare_groups(group_runs(kept), deadline_days=deadline_days)
     return replace(found, folders=tuple(places), deadline_days=deadline_days)
 
 
@@ -64,7 +78,8 @@ def load(folder: str | Path) -> Result:
 def stored(place: Path, manifest: dict[str, Any]) -> Result:
     """Return the result of a run folder whose manifest was read."""
     known = manifest.get("checksums", {}) if manifest["status"] == COMPLETE else {}
-    return Result(read_tables(place, known), manifest, place, warnings_in(manifest))
+    tables = read_tables(place, known, of_network=manifest["method"] is None)
+    return Result(tables, manifest, place, warnings_in(manifest))
 
 
 def warnings_in(manifest: Mapping[str, Any]) -> list[Statement]:
@@ -120,6 +135,10 @@ class Result:
     answers = _frame(
         "answers", "How long experts of other clients took to answer; empty where none was asked."
     )
+    capacity = _frame(
+        "capacity", "What a network study carries, by station, cluster, gateway and satellite."
+    )
+    payloads = _frame("payloads", "When the payloads of a network study were through.")
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the table ``name``, or some columns of it, in pieces that fit into memory.
@@ -158,6 +177,11 @@ class Result:
         )
 
     @property
+    def of_network(self) -> bool:
+        """Whether it is a network study, in which nobody learns."""
+        return self.manifest["method"] is None
+
+    @property
     def plot(self) -> Pictures:
         """Pictures of the run, as matplotlib axes."""
         from sim.plots import Pictures
@@ -176,6 +200,8 @@ class Result:
     @property
     def title(self) -> str:
         """Scenario, method and seed."""
+        if self.of_network:
+            return "{name} seed {seed}".format_map(self.manifest)
         return "{name} {method} seed {seed}".format_map(self.manifest)
 
     @cached_property
@@ -186,11 +212,15 @@ class Result:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The run in a few figures."""
+        if self.of_network:
+            return network_summary(self.manifest)
         return summarise(self.tables, self.manifest)
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Accuracy of the server's model, and what was spent by then, at each evaluation."""
+        if self.of_network:
+            return []
         return evaluations(pooled_metrics(self.tables), self.manifest)
 
     def validation_at(self, hours: float = math.inf) -> float | None:
@@ -224,6 +254,17 @@ class Result:
         None where nothing was sent, or neither a round nor a cycle was complete.
         """
         return held_back(self)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What limits a network study: it is planned anew with one more dish at each station."""
+        from sim.execution.window_cache import WindowCache
+        from sim.plan.limits import limits_of
+        from sim.plan.operations import operations_in
+        from sim.world.world import World
+
+        rows = operations_in(self.tables["capacity"])
+        return limits_of(World(self.scenario), rows, WindowCache(None).find)
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

@@ -51,6 +51,7 @@ from sim.execution.outcome import tables_so_far, write_final_model
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
+from sim.execution.study import run_study
 from sim.execution.warnings import warnings_of
 from sim.facts import status
 from sim.facts.observer import Observer
@@ -72,6 +73,7 @@ def run(
 ) -> Result:
     """Simulate ``scenario`` (or the one of that name or path) and return its :class:`Result`.
 
+    A scenario without ``learning`` is a network study: it has contacts, capacity and payloads.
     With ``out`` the run folder is written there, and the run can be resumed after an interruption,
     or with a later ``stop``: it is then extended, to what an undisturbed run with that stop gives.
     With ``keep`` a complete run keeps a checkpoint for that; else it is trained from the start.
@@ -88,16 +90,15 @@ def run(
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
+    name = scenario.source_path.stem if scenario.source_path else "scenario"
     with drawing():
+        if scenario.learning is None:
+            return run_study(scenario, name, place, shared, observers)
 
         def built() -> NamedBuild:
             if shared is None:
-                one = build(scenario)
-            else:
-                one = build(scenario, shared.windows.find, plan_of=shared.plans.of)
-            return NamedBuild(
-                one, scenario.source_path.stem if scenario.source_path else "scenario"
-            )
+                return NamedBuild(build(scenario), name)
+            return NamedBuild(build(scenario, shared.windows.find, plan_of=shared.plans.of), name)
 
         how = (place, checkpoint_every_s, shared, observers)
         try:
@@ -354,7 +355,7 @@ class Run(Observer):
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log an evaluation, unless nothing is measured."""
-        data = self.built.scenario.learning.data
+        data = self.built.world.learning.data
         pooled, judged = rows[0], by_objective(data.objective)
         if said := followed(pooled, judged, of_validation=data.validation > 0, digits=4):
             hours, cycle = pooled["time_s"] / 3600, pooled["cycle"]

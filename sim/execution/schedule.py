@@ -22,7 +22,8 @@ from sim.errors import InputError
 from sim.files import check_file, write_text
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
-from sim.plan.operations import Operations, operations
+from sim.plan.network_study import network_plan
+from sim.plan.operations import as_values, operations
 from sim.plan.plan import Plan
 from sim.plan.volumes import (
     LinkVolumes,
@@ -34,6 +35,7 @@ from sim.plan.volumes import (
 )
 from sim.routing.graph import ContactGraph, ContactPlan
 from sim.trace.schema import COLUMNS
+from sim.world.world import World
 from statements import Code, Other, Statement
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def plan(
         )
     elif not isinstance(scenario, Scenario):
         scenario = scenarios.from_dict(scenario)
+    if scenario.learning is None:
+        return Schedule(scenario, network_plan(World(scenario)))
     return Schedule(scenario, build(scenario).plan)
 
 
@@ -188,7 +192,7 @@ class Schedule:
         """
         import pandas as pd
 
-        return pd.DataFrame(operations(self._plan), columns=Operations._fields)
+        return pd.DataFrame(map(as_values, operations(self._plan)))
 
     def contact_plan(self, piece_s: int | None = None) -> ContactPlan:
         """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.

@@ -127,7 +127,7 @@ def _none_arrived(
 
 def _unused(built: Build) -> Iterator[Statement]:
     """Keys that mean nothing in a run that trains nothing."""
-    learning = built.scenario.learning
+    learning = built.world.learning
     for key in ("targets", "metrics") if not built.learner.measures else ():
         if getattr(learning, key):
             text = "is not used, as nothing is measured with learning.train false"
@@ -148,7 +148,7 @@ def _alone(built: Build) -> Iterator[Statement]:
             "learning.model.kind",
             "{kind!r} is trained device by device, which is slower: torch.func.vmap {why}; the "
             "class attribute batched = False asks for that",
-            kind=built.scenario.learning.model.kind,
+            kind=built.world.learning.model.kind,
             why=why,
         )
 
@@ -233,7 +233,7 @@ def _step_sizes(tables: Mapping[str, pa.Table], built: Build) -> Iterator[Statem
     baseline splits no experts and so measures no density ratio, which is at least 1; of its steps,
     the text of the paper that there is says no more.
     """
-    learning = built.scenario.learning
+    learning = built.world.learning
     splits = built.method.traits.splits_experts
     is_baseline = issubclass(built.method, Synchronous) and built.learner.architecture.experts > 0
     if not built.learner.trains or not (splits or is_baseline) or _keeps_its_gate(built):
@@ -274,7 +274,7 @@ ROUNDING = 1e-6
 
 def _keeps_its_gate(built: Build) -> bool:
     """Whether the gate is never trained, as of the enhanced form without cycles for it."""
-    learning = built.scenario.learning
+    learning = built.world.learning
     tunes = learning.gate_tuning_cycles > 0 or learning.trains_backbone
     return issubclass(built.method, EnhancedEmsFl) and not tunes
 

@@ -38,6 +38,8 @@ FORMATS: Register[Writer] = Register(
 """The writer of each format."""
 
 OF_SWEEPS = ("csv", "parquet")
+OF_NETWORKS = (*OF_SWEEPS, "czml", "profile")
+"""Formats of network studies; the others, those of one's own apart, are of runs that learn."""
 EXTRAS = ("tensorboard",)
 """Formats whose packages are not always installed."""
 REMOVED = {"mlflow": "examples/mlflow_log.py of the repository logs a run to MLflow"}
@@ -82,6 +84,13 @@ def export(
                 said=f"for --to {to} name the folder of one of its points, {folder / POINTS}/..."
             ),
         )
+    is_study = isinstance(source, Result) and source.of_network
+    if is_study and to in FORMATS.shipped and to not in OF_NETWORKS:
+        raise InputError.of_file(
+            folder,
+            Code.WRONG_FILE,
+            f"is a network study, which --to {', '.join(OF_NETWORKS)} write",
+        )
     place = out or folder / "export" / to.replace(":", ".")
     if out is None:
         check_within(folder, place)
@@ -116,7 +125,8 @@ def export(
 def _loaded(folder: Path, checkpoints: Sequence[Path]) -> Result:
     """Return the run in a folder, whose checkpoints lie where they are given."""
     run = load(folder)
-    check_given(checkpoints, len(run.manifest["scenario"]["learning"]["model"]["checkpoints"]))
+    learning = run.manifest["scenario"]["learning"]  # null of a network study
+    check_given(checkpoints, 0 if learning is None else len(learning["model"]["checkpoints"]))
     return replace(run, checkpoints=tuple(checkpoints))
 
 

@@ -31,8 +31,11 @@ Whole = Annotated[int | Ints | None, ColumnKind.INT]
 Text = Annotated[str | Coded | Sequence[str] | None, ColumnKind.TEXT]
 Flag = Annotated[bool | Mask | None, ColumnKind.FLAG]
 Instant = Annotated[Any, ColumnKind.TIME]
+OneReal = Annotated[float, ColumnKind.FLOAT]
+OneText = Annotated[str, ColumnKind.TEXT]
 """Fields that are columns: of one row a value, of N rows an array (N,) or a value that all share;
-None is null in all of them. Where rows of a whole table differ in what is null, an Arrow array."""
+None is null in all of them. Where rows of a whole table differ in what is null, an Arrow array.
+``One...`` are those of rows that come one by one."""
 
 
 @dataclass(frozen=True)

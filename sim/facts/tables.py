@@ -40,6 +40,8 @@ TABLES: dict[str, tuple[type[Row], ...]] = {
     "isl_windows": (plan.IslWindowRow,),
     "feeder_windows": (plan.FeederWindowRow,),
     "charges": (energy.ChargeRow,),
+    "capacity": (plan.Operations,),
+    "payloads": (plan.PayloadRow,),
 }
 """The classes of rows of each table, in the order in which tables are listed."""
 

@@ -19,7 +19,7 @@ import scenarios
 from learning.methods.base import find_method
 from learning.requests.decide import Observation
 from scenarios import Scenario
-from sim.engine.setup import build
+from sim.engine.setup import build, learning_in
 from sim.errors import InputError, as_input
 from sim.execution.identity import NamedBuild
 from sim.execution.result import Result
@@ -67,7 +67,7 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         reward: Mapping[str, float] | None = None,
     ) -> None:
         loaded = _loaded(scenario, overrides)
-        self._weights = weights_of(reward, trains=loaded.learning.train)
+        self._weights = weights_of(reward, trains=learning_in(loaded).train)
         self._scenario = _measuring(loaded) if self._weights.accuracy else loaded
         self._windows = WindowCache(None)
         self._builds: OrderedDict[int, NamedBuild] = OrderedDict()
@@ -100,7 +100,7 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         self._episode = episode = Episode(self._built(), [self])
         seen = episode.go_on()
         if seen is None:
-            name = self._scenario.learning.method
+            name = learning_in(self._scenario).method
             raise InputError(
                 Statement.of(
                     Code.WRONG_VALUE,
@@ -224,13 +224,13 @@ def _loaded(
     else:
         loaded = scenarios.from_dict(source)
     with as_input("learning.method"):
-        method = find_method(loaded.learning.method)
+        method = find_method(learning_in(loaded).method)
     if not method.traits.decides:
         raise InputError(
             Statement.of(
                 Code.WRONG_VALUE,
                 "learning.method",
-                f"{loaded.learning.method!r} asks for no decisions; set it to 'select'",
+                f"{learning_in(loaded).method!r} asks for no decisions; set it to 'select'",
             )
         )
     return loaded
@@ -260,6 +260,6 @@ def _whole_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
 
 def _measuring(loaded: Scenario) -> Scenario:
     """Return a scenario whose agent is told the accuracy, which is not part of its traces."""
-    learning = loaded.learning
+    learning = learning_in(loaded)
     options = {**learning.options, "measures": True}
     return loaded.model_copy(update={"learning": replace(learning, options=options)})

@@ -59,6 +59,13 @@ def heading(world: World) -> str:
     return f"link of preset {world.link.preset!r} (overridden: {changed})"
 
 
+def budgets_text(scenario: Scenario) -> str:
+    """Return the budgets of a scenario's links by elevation, as `link` prints them."""
+    world = World(scenario)
+    each = [f"{one.about}\n{one.text}" for one in budget(world)]
+    return "\n\n".join([heading(world), *each])
+
+
 @dataclass(frozen=True, eq=False)
 class Budget:
     """Terms of a budget in each direction, with its radio; ``about`` says in a line of what.

@@ -15,11 +15,11 @@ import numpy as np
 
 from scenarios.faults import PlannedOutage
 from sim.facts.directions import Way
+from sim.facts.plan import Operations
 from sim.plan.feeder import feeder_plan
 from sim.plan.operations import (
     BITS_PER_GB,
     DAY_S,
-    Operations,
     clients_of,
     ends_of,
     is_down,

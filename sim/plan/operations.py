@@ -13,15 +13,20 @@ from math import ceil, inf, nan
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
-from orbit.windows import gaps_s, merged
+from orbit.windows import gaps_s
 from sim.facts.directions import Way
+from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
+from sim.facts.row import columns_of
 from sim.formatting import counted
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order
+from sim.trace.arrow import array
+from sim.trace.schema import COLUMNS, TEXT
 from sim.world.topology import Topology
 
 DAY_S = 86_400.0
@@ -29,46 +34,6 @@ HOUR_S = 3_600.0
 BITS_PER_GB = 8e9
 
 
-class Operations(NamedTuple):
-    """What an end of links does in a day in the mean, or all ends of a kind together (``total``).
-
-    ``kind`` is station, cluster, gateway, relay (a satellite that serves others), satellite, or
-    total, which is named like ``2 stations``.
-    It serves so many others ``at_a_time``: the dishes of a station, the beams of a satellite; inf
-    for any number, nan for who is served. A pass is in view from rise to set, and served while it
-    has a dish or beam: hours ``in_view`` and ``busy`` are sums over passes, ``any_in_view`` counts
-    a time once. Of ``setup`` hours, beside the busy ones, dishes point at a satellite in view and
-    acquire it; nan where that takes no time. GB are 10^9 bytes on the air, ``down`` from space
-    to the ground (or, without a ground, from the satellite that serves to the others), if everybody
-    who is served sends all the time; nan where that direction is neglected. A file ``per_pass`` is
-    the largest that one service carries, one ``in_a_day`` the largest that a day of 24 h from the
-    start does (nan without a whole day). ``longest_gap_hours`` is the longest time without any
-    service. Over links between satellites there are also the longest time until the server can be
-    reached, and what one end could send to it in a day, if alone: nan without such links.
-    """
-
-    kind: str
-    name: str
-    at_a_time: float
-    passes_a_day: float
-    served_a_day: float
-    in_view_hours_a_day: float
-    any_in_view_hours_a_day: float
-    busy_hours_a_day: float
-    setup_hours_a_day: float
-    down_gb_a_day: float
-    up_gb_a_day: float
-    largest_down_gb_per_pass: float
-    largest_up_gb_per_pass: float
-    largest_down_gb_in_a_day: float
-    largest_up_gb_in_a_day: float
-    longest_gap_hours: float
-    longest_gap_over_links_hours: float = nan
-    over_links_gb_a_day: float = nan
-
-
-FIGURES_OF_OPERATIONS = Operations._fields[2:]
-"""All columns behind kind and name, which are numbers."""
 TOTAL = "total"
 
 
@@ -93,7 +58,28 @@ def clients_of(rows: Sequence[Operations]) -> list[Operations]:
 
 def as_values(row: Operations) -> dict[str, Any]:
     """Return a row by the names of its columns."""
-    return row._asdict()
+    return {column.name: getattr(row, column.attribute) for column in columns_of(Operations)}
+
+
+def capacity_table(rows: Sequence[Operations]) -> pa.Table:
+    """Return rows as a table: null where there is no figure, and for any number at a time."""
+    columns = {}
+    for name, kind in COLUMNS["capacity"].items():
+        values = [getattr(row, name) for row in rows]
+        missing = None if kind == TEXT else ~np.isfinite(np.array(values, np.float64))
+        columns[name] = array(values, missing)
+    return pa.table(columns)
+
+
+def operations_in(table: pa.Table) -> list[Operations]:
+    """Return the rows of a table: null is no figure, or any number at a time of who serves."""
+    found = []
+    for row in table.to_pylist():
+        figures = {name: nan if row[name] is None else row[name] for name in FIGURES_OF_OPERATIONS}
+        if row["at_a_time"] is None and row["kind"] in ("station", "gateway", "relay", TOTAL):
+            figures["at_a_time"] = inf
+        found.append(Operations(kind=row["kind"], name=row["name"], **figures))
+    return found
 
 
 def operations(plan: Plan, carried: Carried | None = None) -> list[Operations]:
@@ -369,7 +355,7 @@ def _over_links(plan: Plan) -> Callable[[Operations], Operations]:
         if row.kind != clients or row.name not in mesh:
             return row
         gap_hours, gb = gaps_hours[row.name], gb_a_day[row.name]
-        return row._replace(longest_gap_over_links_hours=gap_hours, over_links_gb_a_day=gb)
+        return replace(row, longest_gap_over_links_hours=gap_hours, over_links_gb_a_day=gb)
 
     return added
 
@@ -395,35 +381,4 @@ def _bits_over_links(mesh: Mapping[str, PlannedSessions]) -> dict[str, float]:
             found[name] += known[key]
         for name, place in users:
             mesh[name].close(place)
-    return found
-
-
-# When each place is in view, and when it is served: what a picture of a day shows.
-
-
-class Lane(NamedTuple):
-    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
-
-    name: str
-    seen_s: Floats
-    served_s: Floats
-
-
-def lanes(plan: Plan) -> list[Lane]:
-    """Return the lane of each station, gateway or cluster, by name, or of a server in orbit."""
-    if plan.feeder is not None:
-        passes = _Passes.of_gateways(plan.feeder)
-        names: Sequence[str] = plan.feeder.stations
-        index = plan.feeder.passes_seen.windows.satellite
-    else:
-        passes = _Passes.of_contacts(plan)
-        _, ground = _ends(plan.contacts)
-        names, index = ground.names, ground.index
-    found = []
-    for number in sorted(range(len(names)), key=names.__getitem__):
-        mine = index == number
-        served = mine & ~np.isnan(passes.start_s)
-        seen_s = np.stack(merged(passes.rise_s[mine], passes.set_s[mine]), axis=1)
-        served_s = np.stack(merged(passes.start_s[served], passes.end_s[served]), axis=1)
-        found.append(Lane(names[number], seen_s, served_s))
     return found

@@ -12,15 +12,19 @@ import numpy as np
 from learning.requests.cluster import Floats
 from sim.formatting import legend_of
 from sim.plots.views import MapView
-from sim.report.drawing import BOTTOM, LINE, TOP, Axis, Frame, Key, Picture
+from sim.report.drawing import BOTTOM, LINE, TOP, WIDTH, Axis, Frame, Key, Picture
 from sim.report.map_picture import picture_of
 from sim.report.page import Page
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
+MOST_SAID = 3
+"""Sentences below the title; the others stand in the text."""
 MOST_LANES = 30
 """Places whose day is drawn; of more, those that are served for the longest."""
-PIXELS = 400
+BROAD = 1120
+"""Pixels of a picture that is as wide as the page."""
+PIXELS = 1000
 """Gaps of less than one of so many parts of what is drawn cannot be seen."""
 TALL = 0.72
 """Part of a lane that its bars take."""
@@ -54,6 +58,7 @@ class Network:
     """
 
     name: str
+    kind: str
     start: datetime
     span_s: float
     lanes: Sequence[Lane]
@@ -64,23 +69,26 @@ class Network:
 
 
 def capacity_page(
-    network: Network, finding: str, advice: Sequence[str], tables: Sequence[Table]
+    network: Network, finding: str, advice: Sequence[str], tables: Sequence[Sequence[Table]]
 ) -> Page:
-    """Return the page of a network; its title is the finding."""
+    """Return the page of a network; its title is the finding.
+
+    The first of the ``tables`` stand open, the second ones are folded.
+    """
     from_h = network.drawn_s / HOUR_S
     to_h = min(network.span_s, network.drawn_s + DAY_S) / HOUR_S
     return Page(
         template="capacity.html",
-        kind=f"Capacity of {network.name}, {network.span_s / DAY_S:.2f} days from "
+        kind=f"{network.kind} {network.name}, {network.span_s / DAY_S:.2f} days from "
         f"{network.start:%Y-%m-%d %H:%M:%S} UTC",
         title=finding.rstrip("."),
-        subtitle="It is what links can carry while they are served: nothing is sent.",
+        subtitle=" ".join(f"{line.rstrip('.')}." for line in advice[:MOST_SAID]),
         context={
-            "advice": advice,
+            "advice": advice[MOST_SAID:],
             "tables": tables,
             "legend": [*legend_of("capacity").values()][1:],
             "hours": (from_h, to_h),
-            "day": day_of(network.lanes, from_h, to_h),
+            "day": [day_of(network.lanes, from_h, to_h, width) for width in (BROAD, WIDTH)],
             "scenario": network.scenario,
             "links": network.links,
             "many": len(network.lanes),
@@ -97,7 +105,7 @@ def _joined(spans: Floats, least: float) -> Floats:
     return np.stack([begin[np.r_[True, apart][: len(begin)]], end[np.r_[apart, True][: len(end)]]])
 
 
-def day_of(lanes: Sequence[Lane], from_h: float, to_h: float) -> Picture | None:
+def day_of(lanes: Sequence[Lane], from_h: float, to_h: float, width: int) -> Picture | None:
     """Return when places are in view and served in some hours; None without any pass."""
     shown = [lane for lane in lanes if len(lane.seen_s)]
     if not shown:
@@ -110,6 +118,7 @@ def day_of(lanes: Sequence[Lane], from_h: float, to_h: float) -> Picture | None:
     frame = Frame(
         Axis("hours since the start", from_h, to_h),
         Axis.named("", [lane.name for lane in shown]),
+        width=width,
         height=TOP + BOTTOM + LINE * (len(shown) + 1),
     )
     shapes = []

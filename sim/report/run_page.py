@@ -1,7 +1,6 @@
 """The page of one run."""
 
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow.compute as pc
 
@@ -14,7 +13,7 @@ from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
-from sim.execution.result import Result, load
+from sim.execution.result import Result
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import how_far
 from sim.plots.accuracy import OVER
@@ -38,10 +37,8 @@ from sim.world.scenery import scenery_of
 from statements import in_turn
 
 
-def page(folder: Path, map_minute: float = 0.0) -> Page:
-    """Return the report of the run in ``folder``; raise InputError if there is none, or no such
-    minute for its map."""
-    run = load(folder)
+def page(run: Result, map_minute: float = 0.0) -> Page:
+    """Return the report of a run; raise InputError where its map has no such minute."""
     manifest = run.manifest
     if map_minute:
         check_map(manifest, map_minute, "--map-minute")
@@ -72,7 +69,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
     return Page(
         template="run.html",
-        kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
+        kind=f"Run of {manifest.get('name')} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
         title=headline_of_run(run),

@@ -9,7 +9,7 @@ from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
-from sim.report import comparison_page, run_page, sweep_page
+from sim.report import comparison_page, run_page, study_page, sweep_page
 from sim.report.figures import Figures, drawn
 from sim.report.page import MARK, Page, html
 from sim.sweep import Sweep
@@ -139,7 +139,8 @@ def page_of(shown: Comparison | Sweep) -> str:
 def _page(places: Sequence[Path], map_minute: float) -> Page:
     sweeps = [is_sweep(one) for one in places]
     if sweeps == [False]:
-        return run_page.page(places[0], map_minute)
+        run = load(places[0])
+        return study_page.page(run) if run.of_network else run_page.page(run, map_minute)
     if map_minute:
         raise InputError.of_option(
             "--map-minute",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.analysis.caveats import Caveat, other_versions, timing_only
 from sim.analysis.comparison import Comparison
+from sim.analysis.figures import OF_NETWORKS, figure_of_network
 from sim.analysis.judged import is_measured, judged_together
 from sim.analysis.labels import code_label, labels_of
 from sim.analysis.lead import Figures
@@ -104,7 +105,12 @@ def answers_of(sweep: Sweep, beside: Comparison | None = None) -> SweepAnswers:
 
 
 def runs_of(sweep: Sweep) -> dict[str, Result]:
-    """Return the runs of complete points by the folders in their rows; none where they are many."""
+    """Return the runs of complete points by the folders in their rows; none where they are many.
+
+    Nor of network studies, whose figures are all that there is.
+    """
+    if sweep.points[0].of_network:
+        return {}
     done = (row for row in sweep.rows.to_pylist() if row["status"] == COMPLETE)
     folders = dict.fromkeys(row["folder"] for row in done)
     few = folders if len(folders) <= MOST_RUNS else ()
@@ -151,7 +157,8 @@ def answers(
         each = tuple(by_key(rows, varied, measure, runs, words))
         why = () if each or numbers else tuple(_apart_from_last(groups, answer, runs))
         found.append(FigureAnswer(answer, each, why))
-    untrained = bool(done) and not asked[0].figure.learnt
+    learns = bool(done) and figure_of_network(asked[0].column) is None
+    untrained = learns and not asked[0].figure.learnt
     differ = other_versions(run.manifest for run in runs.values())
     mixed = [own for own in map(_other_code, _runs_in(groups, runs)) if own]
     every = [
@@ -238,6 +245,12 @@ def best_target(done: Sequence[Row]) -> str | None:
 
 def measures(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
+    if networks := [name for name in done[0] if (found := figure_of_network(name)) and found.best]:
+        known = [name for name in networks if all(row[name] is not None for row in done)]
+        # What is judged first, then payloads, and behind them single places.
+        rank = {name: place for place, name in enumerate(OF_NETWORKS)}
+        known.sort(key=lambda name: rank.get(name, len(rank) + (":" in name)))
+        return [measure_of(name) for name in known]
     if not any(map(is_measured, done)):
         methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
         rounds = all(row.get("round_mean_s") is not None for row in done)

@@ -19,7 +19,7 @@ import yaml
 
 from sim.analysis.comparison import Comparison
 from sim.analysis.comparison_text import mean_text
-from sim.analysis.figures import bounds_of, figure_listed, figure_of
+from sim.analysis.figures import bounds_of, figure_listed, figure_of, figure_of_network
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT
 from sim.analysis.lead import Bounds
@@ -44,6 +44,8 @@ ALL = "all"
 """Whose settings are chosen where neither variants nor methods are swept."""
 OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
 """Sections that decide what is learnt from, by whom, and until when: nothing to choose among."""
+OF_STUDIES = ("seed", "stop", "traffic")
+"""Those that decide what is asked of a network study."""
 LESS_IS_BETTER = re.compile(r"(^|_)(loss|bytes|j|s|hours|idle|cycles_to)(_|$)")
 """How columns are called of losses, data, energies and times, where no figure says what is best."""
 OF_SERVICE = ("service_hours", "in_view_hours", "median_contact_s")
@@ -316,8 +318,9 @@ def best_of(sweep: Sweep, best_by: str, at_days: float | None = None) -> Choice:
 
 def _check_keys(sweep: Sweep) -> None:
     """Refuse swept keys that decide what is learnt from: figures of these are of other tasks."""
+    fixed = OF_STUDIES if sweep.points[0].of_network else OF_THE_DATA
     for key in sweep.keys:
-        if any(key == part or key.startswith(f"{part}.") for part in OF_THE_DATA):
+        if any(key == part or key.startswith(f"{part}.") for part in fixed):
             cure = "use --replications N" if key == "seed" else "set it for all by --set"
             raise InputError.of_option(
                 f"--best-by: {key}",
@@ -329,7 +332,8 @@ def _check_keys(sweep: Sweep) -> None:
 
 def _by_validation(sweep: Sweep, done: Sequence[Mapping[str, Any]], at_days: float | None) -> Basis:
     manifest = read_manifest(sweep.folder / done[0]["folder"])
-    if not (manifest["scenario"]["learning"]["data"] or {}).get("validation"):
+    learning = manifest["scenario"]["learning"]  # null of a network study
+    if learning is None or not (learning["data"] or {}).get("validation"):
         raise InputError.of_option(
             "--best-by validation",
             Code.UNSUPPORTED,
@@ -377,7 +381,9 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
     numbers = [
         name
         for name in sweep.rows.column_names
-        if kinds.get(name) in (INT, FLOAT) or name.startswith(tuple(TO_TARGETS))
+        if kinds.get(name) in (INT, FLOAT)
+        or name.startswith(tuple(TO_TARGETS))
+        or figure_of_network(name)
     ]
     if column not in numbers:
         raise InputError.of_option(

@@ -36,7 +36,9 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     find = find_windows if shared is None else shared.windows.find
     plans = Plans()  # its own: those of runs know what was drawn by chance in them
     found: dict[Statement, list[str]] = {}
-    for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
+    # A network study says what is doubted of it as soon as it is planned, and that is all of it.
+    learn = [point for point in points if not point.of_network]
+    for point in _first_of_each_task(learn)[:MOST_LOOKED_AT]:
         for doubt in _doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
             found.setdefault(doubt, []).append(labelled(point.values, point.values))
     for doubt in by_rank(found):

@@ -111,9 +111,16 @@ class _Lookout:
         from sim.devices.compute import compute_of
         from sim.engine.doubts import gap_doubts
         from sim.engine.setup import method_of
+        from sim.plan.network_study import network_plan, study_of
         from sim.world.world import World
 
         world = World(scenarios.load(point.scenario, point.overrides))
+        if point.of_network:
+            try:
+                study_of(world, network_plan(world))
+            except ValueError as error:
+                self.refused[point.number] = error
+            return
         try:
             method, _, learner = method_of(world)
             plan = self._plan(world, needs_isl=method.needs.isl)

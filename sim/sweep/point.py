@@ -18,7 +18,7 @@ class Point:
     ``overrides`` are all keys over the scenario (a path, or a shipped name), ``values`` only those
     that are swept; ``digest`` names the resolved scenario and the folder of the run. Where the
     scenario names code of one's own, ``code`` has the digests of its files by ``MODULE:NAME``, and
-    ``besides_code`` is a digest of all else.
+    ``besides_code`` is a digest of all else. One ``of_network`` is a study in which nobody learns.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Point:
     seed: int
     besides_code: str = ""
     code: dict[str, str] = field(default_factory=dict)
+    of_network: bool = False
 
     @cached_property
     def start(self) -> str:

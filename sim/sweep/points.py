@@ -243,10 +243,12 @@ class SweepPlan:
     def points(self) -> Iterator[Point]:
         """Yield all points in order, replications last; raise InputError for a wrong one."""
         made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
+        seen: set[bool] = set()
         for number, (values, replication) in enumerate(product(made, range(self.replications))):
             seed = self.seed + replication if self.replications > 1 else None
             overrides, world = self._load(values, seed)
             identity = point_identity(world)
+            _check_of_one_kind(seen, world, values)
             yield Point(
                 number,
                 identity.digest,
@@ -257,6 +259,7 @@ class SweepPlan:
                 world.seed,
                 identity.besides_code,
                 identity.code,
+                world.scenario.learning is None,
             )
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], World]:
@@ -268,7 +271,8 @@ class SweepPlan:
             overrides["seed"] = seed
         try:
             world = World(self.read(overrides, self.axes.of_a_file(values)))
-            method_of(world)
+            if world.scenario.learning is not None:
+                method_of(world)
         except ValueError as error:
             raise self._of_the_sweep(error, values) from None
         return overrides, world
@@ -291,6 +295,15 @@ class SweepPlan:
                 said = replace(said, values={"near": beside})
             return InputError(said, Place(option="-p"), more)
         return InputError(said, replace(place or Place(), at=labelled(values, values)), more)
+
+
+def _check_of_one_kind(seen: set[bool], world: World, values: Mapping[str, Any]) -> None:
+    """Refuse a point that learns beside network studies; whether one does is added to ``seen``."""
+    seen.add(world.scenario.learning is None)
+    if len(seen) > 1:
+        text = "is there in some points, which learn, and not in others, which are network studies"
+        said = Statement.of(Code.CONFLICT, "learning", text, Other(said="sweep one kind at a time"))
+        raise InputError(said, Place(at=labelled(values, values)))
 
 
 def _names(keys: Iterable[str], key: str) -> bool:

@@ -136,7 +136,8 @@ class SweepRequest:
         if self.options.devices:
             axes = self.plan.axes
             is_swept = "learning.device" in (*axes.specs, *axes.variant_keys)
-            if is_swept or self.plan.read(first.overrides).learning.device != "auto":
+            learning = self.plan.read(first.overrides).learning
+            if is_swept or (learning is not None and learning.device != "auto"):
                 raise InputError.of_option(
                     "--devices",
                     Code.CONFLICT,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import yaml
 
 from scenarios.parsing import shipped_table
+from sim.analysis.figures import figure_of_network
 from sim.analysis.judged import is_measured
 from sim.analysis.rows import Standing
 from sim.analysis.targets import TARGETS, given, named
@@ -39,6 +40,10 @@ FOLLOWING = _declared("following")
 MACHINE_COLUMNS = _declared("machine")
 """Columns of what depends on the machine."""
 
+DIGESTS = {"trace_sha256": TEXT, "timing_sha256": TEXT}
+OF_STUDIES = {"hours": FLOAT, **DIGESTS, "drawn": FLAG, "wall_s": FLOAT}
+"""Columns of network studies beside their figures, which are those that points have found."""
+
 TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 """How the columns begin that hold what it took to reach a target, and their types."""
 
@@ -58,6 +63,10 @@ def targets_of(rows: pa.Table) -> list[str]:
 
 def figures_of(run: Result) -> dict[str, Any]:
     """Return the figures of one run by column; None where there is none."""
+    if run.of_network:
+        digests = {name: run.manifest[name] for name in DIGESTS}
+        figures = {"hours": run.summary["hours"], **run.manifest["network"], **digests}
+        return figures | {name: run.manifest.get(name) for name in ("drawn", "wall_s")}
     known: dict[str, Any] = {**run.manifest, **run.summary}
     for target, reached in run.summary["targets"].items():
         for what in TO_TARGETS:
@@ -83,7 +92,10 @@ def check_figures(figures: Mapping[str, Any]) -> None:
     """Raise ValueError for figures that do not fit into the columns of a row."""
     for name, value in figures.items():
         heads = (kind for head, kind in TO_TARGETS.items() if name.startswith(head))
-        kind = {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or next(heads, None)
+        of_study = FLOAT if figure_of_network(name) else None
+        kind = (
+            {**DECIDED, **FOLLOWING, **MACHINE_COLUMNS}.get(name) or of_study or next(heads, None)
+        )
         if kind is None or not (value is None or isinstance(value, _VALUES[kind])):
             raise ValueError(f"{name} is no figure of a point, or no number")
 
@@ -137,6 +149,9 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
         name: kind for head, kind in TO_TARGETS.items() for name in known if name.startswith(head)
     } or columns_to(TARGETS)
     by_target = sorted(to_targets, key=lambda name: name.partition("_to_")[::-1])
+    figures = {**{name: to_targets[name] for name in by_target}, **DECIDED, **FOLLOWING}
+    if points[0].of_network:
+        figures = _columns_of_studies(outcomes.values())
     columns = {
         "point": INT,
         "digest": TEXT,
@@ -147,16 +162,24 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
         "error": TEXT,
         "code": TEXT,
         "said": TEXT,
-        **{name: to_targets[name] for name in by_target},
-        **DECIDED,
-        **FOLLOWING,
+        **figures,
         "folder": TEXT,
-        **MACHINE_COLUMNS,
+        **{name: MACHINE_COLUMNS[name] for name in _machine(points)},
     }
     rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
     return pa.table(
         {name: _column([row.get(name) for row in rows], kind) for name, kind in columns.items()}
     )
+
+
+def _columns_of_studies(outcomes: Iterable[Outcome]) -> dict[str, pa.DataType]:
+    """Return the columns of all figures that some study has, in the order in which they came."""
+    found = {name: FLOAT for one in outcomes for name in one.figures if name not in OF_STUDIES}
+    return {"hours": FLOAT, **found, **DIGESTS, "drawn": FLAG}
+
+
+def _machine(points: Sequence[Point]) -> Iterable[str]:
+    return ("wall_s", "attempts") if points[0].of_network else MACHINE_COLUMNS
 
 
 def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:

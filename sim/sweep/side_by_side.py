@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.analysis.comparison import Comparison, Group, WithoutTables, compare_groups
 from sim.analysis.labels import labels_of
+from sim.analysis.network_comparison import compare_studies
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml
@@ -69,6 +70,8 @@ def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison
     groups = groups_of(sweep, rows, runs)
     if len(groups) < 2:
         return None
+    if sweep.points[0].of_network:
+        return compare_studies(groups)
     compared = with_common_target(sweep, runs).to_pylist()
     ended = [row for row in compared if row["status"] == COMPLETE]
     return compare_groups(groups, MORE_SEEDS, deadline_days, best_target(ended))

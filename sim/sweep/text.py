@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sim.analysis.comparison_text import MEAN, mean_text, spread
-from sim.analysis.figures import bounds_of
+from sim.analysis.figures import OF_NETWORKS, bounds_of
 from sim.analysis.judged import Judged, is_measured, judged_together
 from sim.analysis.over_seeds import OverSeeds, over_seeds
 from sim.analysis.targets import shared_target
@@ -99,8 +99,8 @@ def no_room(rows: pa.Table) -> bool:
 def reuse_text(rows: pa.Table) -> str:
     """Say how much training was taken from the store; nothing where there was none."""
     seen = {row["digest"]: row for row in rows.to_pylist()}
-    done = sum(row["trainings"] or 0 for row in seen.values())
-    reused = sum(row["trainings_reused"] or 0 for row in seen.values())
+    done = sum(row.get("trainings") or 0 for row in seen.values())
+    reused = sum(row.get("trainings_reused") or 0 for row in seen.values())
     return f"{done} computed, {reused} reused" if done or reused else ""
 
 
@@ -113,6 +113,8 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     share = _form("{:.3f}".format)
     number = _form("{:g}".format)
+    if rows and (known := [name for name in OF_NETWORKS if name in rows[0]]):
+        return {OF_NETWORKS[key].head: (key, _form(OF_NETWORKS[key].form)) for key in known}
     done = [row for row in rows if row["status"] == COMPLETE]
     judged = judged_together(done)
     (head, key), *others = LEARNT[judged].items()

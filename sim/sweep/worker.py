@@ -240,7 +240,7 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     imports once.
     """
     scenario = scenarios.load(point.scenario, point.overrides)
-    trains = scenario.learning.train
+    trains = scenario.learning is not None and scenario.learning.train
     began = time.monotonic()
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s, trains=trains, alarm=_set_alarm)

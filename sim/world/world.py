@@ -98,8 +98,10 @@ class World:
 
     @property
     def learning(self) -> Learning:
-        """The section on the federated learning."""
-        return self.scenario.learning
+        """The section on the federated learning; a network study, which has none, never asks."""
+        learning = self.scenario.learning
+        assert learning is not None
+        return learning
 
     @property
     def faults(self) -> Faults:

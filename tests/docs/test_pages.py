@@ -55,7 +55,8 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
                 given = command.make_context(words[1], words[2:]).params
                 if isinstance(scenario := given.get("scenario"), str):
                     pairs = (pair.partition("=") for pair in given.get("set_") or ())
-                    scenarios.load(scenario, {key: value for key, _, value in pairs})
+                    flown = {"learning": {}} if words[1] == "fly" else {}  # which brings its own
+                    scenarios.load(scenario, flown | {key: value for key, _, value in pairs})
             elif words:
                 assert words[0] == "python", line
                 assert (ROOT / words[1]).is_file() or Path(words[1]).is_file(), line

@@ -45,6 +45,7 @@ def changed(source: str, changes: dict[str, Any]) -> dict[str, Any]:
         "orbit": dict(ORBITS[source]),
         "ground": {"clusters": [{"name": "A", **place}]},
         "link": {"preset": "physical" if source in SEEN else "paper"},
+        "learning": {},
     }
     for section, least in AROUND.items():
         if any(key.startswith(f"{section}.") for key in changes):
@@ -68,6 +69,7 @@ def refused(source: str, changes: dict[str, Any]) -> str:
 
 SCHEMA = scenarios.schema()
 AROUND: dict[str, Any] = {
+    "traffic": [{"name": "image", "payload_mb": 1, "direction": "up"}],
     "link.station": {"dish_m": 13, "band": "X"},
     "start": {"after": "2026-08-22T00:00:00Z", "within_days": 1},
     "orbit.shells": [{"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}],

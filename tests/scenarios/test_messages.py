@@ -53,6 +53,8 @@ FLEET = [
     ELEMENTS | {"OBJECT_NAME": name, "NORAD_CAT_ID": number, "RA_OF_ASC_NODE": 100 + 5 * number}
     for number, name in enumerate("AB", 1)
 ]
+LEARN = ("mine.yaml", "windows.yaml")
+"""Files that are of runs that learn, and no network studies."""
 FILES = {
     "mine.yaml": CIRCULAR, "space.yaml": SPACE, "fleet.json": json.dumps(FLEET),
     "windows.yaml": READY, "x.csv": WINDOWS,
@@ -99,6 +101,8 @@ def said(leomix, tmp_path, monkeypatch):
 
     def line(command, **wrong):
         for name, text in (FILES | wrong).items():
+            if name in LEARN and "orbit" in text and "learning" not in text:
+                text += "learning: {}\n"
             Path(name).write_text(text, encoding="utf-8")
         found = leomix(*command.split())
         assert (found.status, found.out) == (2, "")

@@ -177,9 +177,12 @@ def test_code_and_files_elsewhere_are_the_users_own_word(tmp_path, monkeypatch):
 # -- overrides
 
 
+LEARNS = f"{CIRCULAR}learning: {{}}\n"
+
+
 def test_an_override_acts_as_if_the_file_had_said_so(tmp_path):
     """Text is read as YAML, other values are taken as they are."""
-    path = saved(tmp_path, CIRCULAR)
+    path = saved(tmp_path, LEARNS)
     said = {
         "orbit.altitude_km": "1.2e3", "learning.train": "false", "seed": 7,
         "learning.options": "{layers: [1, 2]}", "compute.seconds_per_round": "null",
@@ -192,7 +195,7 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path):
     assert (found.compute.seconds_per_round, found.compute.tflops) == (None, 2)
     assert {c.name: c.devices for c in found.ground.clusters} == {"Munich": 9, "Oslo": 1}
     both = scenarios.load(path, {"orbit.altitude_km": "550", "orbit.raan_deg": "3"})
-    assert both == scenarios.load(saved(tmp_path, CIRCULAR.replace("600", "550\n  raan_deg: 3")))
+    assert both == scenarios.load(saved(tmp_path, LEARNS.replace("600", "550\n  raan_deg: 3")))
 
 
 def test_a_wrong_override_is_told_without_a_line(tmp_path):
@@ -239,7 +242,7 @@ def through_json(scenario):
 
 
 def test_a_scenario_is_a_value(tmp_path):
-    path = saved(tmp_path, CIRCULAR)
+    path = saved(tmp_path, LEARNS)
     scenario = scenarios.load(path)
     assert (scenario.source_path, through_json(scenario).source_path) == (path, None)
     assert scenario != scenarios.load(path, {"learning.rounds.per_gap_max": 3}) != "scenario"

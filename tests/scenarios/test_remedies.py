@@ -41,7 +41,8 @@ def refusal(mapping):
     """What is refused of a scenario, of its method, or of its contacts; None for nothing."""
     try:
         scenario = scenarios.from_dict(mapping)
-        method_of(scenario)
+        if scenario.learning is not None:
+            method_of(scenario)
         make_plan(scenario)
     except Refused as error:
         return error.statement

@@ -13,7 +13,8 @@ NAMES = [
     "iridium-isl", "nmoe-cifar10", "nmoe-digits", "nmoe-orbit", "paper-exp1",
     "paper-exp1-gpu", "paper-exp1-real", "paper-exp1-real-orbit", "paper-exp1-small", "paper-exp2",
     "paper-exp2-cifar", "paper-exp2-gpu", "paper-exp2-real", "paper-exp2-small", "paper-slots",
-    "paper-slots-idle", "plain-fedavg", "plain-text", "quickstart", "quickstart-8b", "walker",
+    "paper-slots-idle", "plain-fedavg", "plain-text", "quickstart", "quickstart-8b",
+    "three-stations", "walker",
 ]  # fmt: skip
 
 

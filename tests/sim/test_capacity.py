@@ -365,7 +365,14 @@ def test_a_satellite_that_serves_others_is_a_relay(leomix, tmp_path):
 
 def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tmp_path):
     """The least upload is that of a service; a dish is taken over in most passes."""
-    keys = ("--set", "learning.train=false", "--set", "learning.method=fedavg")
+    keys = (
+        "--set",
+        "learning={}",
+        "--set",
+        "learning.train=false",
+        "--set",
+        "learning.method=fedavg",
+    )
     keys += ("--set", "learning.model.kind=vector-mlp")
     contacts = face.plan(face.load(str(path), {k: v for k, _, v in _pairs(keys)})).contacts
     served = contacts[contacts.served]

@@ -198,6 +198,8 @@ def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
         if not any(word in name for word in ("gpu", "cifar", "doves", "real")):
             scenario = scenarios.load(name)
+            if scenario.learning is None:
+                continue
             lacking = missing_data(World(scenario), learner_of(scenario))
             assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
 
@@ -234,7 +236,7 @@ ground: {clusters: [{name: Pole, latitude_deg: 80, longitude_deg: 0}]}
 
 
 def test_clusters_out_of_sight_and_old_elements_are_reported_before_a_run(leomix, tmp_path):
-    (tmp_path / "never.yaml").write_text(NEVER)
+    (tmp_path / "never.yaml").write_text(f"{NEVER}learning: {{}}\n")
     for command in (["validate"], ["run", "-o", str(tmp_path / "out")]):
         done = leomix(command[0], tmp_path / "never.yaml", *command[1:])
         assert (done.status, "'Pole'" in done.err, "48.0 h" in done.err) == (2, True, True)

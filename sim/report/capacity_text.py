@@ -10,9 +10,10 @@ from math import floor, inf, isfinite, isnan, log10, nan
 from statistics import median
 from typing import Any, NamedTuple
 
-from sim.cli.output import WIDTH
+from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.formatting import (
     BYTES,
+    WIDTH,
     counted,
     duration,
     legend_of,
@@ -24,9 +25,7 @@ from sim.formatting import (
 )
 from sim.plan.limits import Carried, Limits, Tried, served_share
 from sim.plan.operations import (
-    FIGURES_OF_OPERATIONS,
     TOTAL,
-    Operations,
     as_values,
     clients_of,
     ends_of,

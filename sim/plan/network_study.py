@@ -1,0 +1,103 @@
+"""Network study: what a scenario without learning comes to, out of its plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from sim.errors import InputError, located
+from sim.facts.plan import Operations
+from sim.plan.contact_table import contacts_table, feeder_table, isl_table
+from sim.plan.operations import capacity_table, clients_of, ends_of, operations, total_of
+from sim.plan.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
+from sim.plan.plan import Plan, make_plan
+from sim.plan.plan_size import CONTACT_BYTES, check_plan
+from sim.plan.windows import Find, find_windows
+from sim.trace.tables import Tables
+from sim.world.world import World
+from statements import Code, Lower, Raise, Statement
+
+OF_ALL = ("passes_a_day", "served_a_day", "down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
+"""Figures of all stations, clusters or gateways together."""
+OF_EACH = ("down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
+"""Figures of each of them, named like ``down_gb_a_day:Matera``."""
+GAP = "longest_gap_hours"
+MOST_ENDS = 20
+"""Stations, clusters or gateways up to which each has figures of its own."""
+
+
+def network_plan(world: World, find: Find = find_windows) -> Plan:
+    """Return the plan of a network, in which nobody need be served; InputError for wrong input."""
+    with located(world.scenario):
+        check_plan(world, CONTACT_BYTES)
+        return make_plan(world, find, all_served=False)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkStudy:
+    """A network's plan, what its links carry (``rows``), and how its payloads got through."""
+
+    world: World
+    plan: Plan
+    rows: Sequence[Operations]
+    queues: Sequence[Queue] = ()
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures of a study; None where there is none, as of a direction that is neglected."""
+        total, ends = total_of(self.rows), ends_of(self.rows)
+        found: dict[str, Any] = {name: getattr(total, name) for name in OF_ALL}
+        found[GAP] = max(row.longest_gap_hours for row in clients_of(self.rows) or ends)
+        for row in ends if len(ends) <= MOST_ENDS else ():
+            found |= {f"{name}:{row.name}": getattr(row, name) for name in OF_EACH}
+        found |= payload_figures(self.queues, self.world.scenario.traffic)
+        return {name: _known(value) for name, value in found.items()}
+
+    @property
+    def tables(self) -> Tables:
+        """The tables of a study: contacts and windows as of any run, capacity and payloads."""
+        plan, tables = self.plan, Tables()
+        tables["contacts"] = contacts_table(plan, plan.stop_s)
+        if plan.isls is not None:
+            tables["isl_windows"] = isl_table(plan.isls, plan.stop_s)
+        if plan.feeder is not None:
+            tables["feeder_windows"] = feeder_table(plan.feeder, plan.stop_s)
+        tables["capacity"] = capacity_table(self.rows)
+        if self.queues:
+            tables["payloads"] = payloads_table(self.queues, self.world.scenario.traffic)
+        return tables
+
+
+def study_of(world: World, plan: Plan) -> NetworkStudy:
+    """Return what a network carries by its plan.
+
+    Raises InputError where nobody sees anybody, and for traffic that is not known there.
+    """
+    with located(world.scenario):
+        if not len(plan.contacts):
+            raise InputError(_sees_nothing(world, plan))
+        traffic = world.scenario.traffic
+        check_traffic(world, traffic)
+        return NetworkStudy(world, plan, operations(plan), queues_of(plan, traffic))
+
+
+def _sees_nothing(world: World, plan: Plan) -> Statement:
+    in_orbit = world.topology.in_orbit
+    text = "nobody of {clients} is in view of anybody in {days:g} days"
+    helps = [Raise("stop.days")]
+    if getattr(world.orbit, "min_elevation_deg", None) and plan.sky is not None:
+        helps.insert(0, Lower("orbit.min_elevation_deg"))
+    return Statement.of(
+        Code.NEVER_SEEN,
+        "roles.clients" if in_orbit else "ground.clusters",
+        text,
+        *helps,
+        clients=len(plan.clusters),
+        days=plan.stop_s / 86_400.0,
+    )
+
+
+def _known(value: Any) -> Any:
+    return value if not isinstance(value, float) or isfinite(value) else None

@@ -1,0 +1,95 @@
+"""The page of a network study: what it carries, and when which places are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests.cluster import Floats
+from orbit.windows import merged
+from sim.execution.result import Result
+from sim.plan.budget import budgets_text
+from sim.plots.views import map_at
+from sim.report.capacity_page import DAY_S, Network, capacity_page
+from sim.report.capacity_text import Capacity
+from sim.report.page import MOST_ROWS, Page
+from sim.report.scenario_text import scenario_yaml
+from sim.report.study_text import capacity_of, payload_table
+from sim.trace.arrow import as_numpy
+from sim.world.scenery import scenery_of
+
+
+class Lane(NamedTuple):
+    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
+
+    name: str
+    seen_s: Floats
+    served_s: Floats
+
+
+def page(run: Result, found: Capacity | None = None) -> Page:
+    """Return the page of a network study, or of a capacity that was ``found``."""
+    kind = "Network study" if found is None else "Capacity of"
+    found = found or capacity_of(run)
+    manifest = run.manifest
+    scenario = run.scenario
+    start = datetime.fromisoformat(manifest["start_utc"])
+    view, links = None, ""
+    if scenario.orbit.has_geometry:
+        links = budgets_text(scenario)
+        mask_deg: float = getattr(scenario.orbit, "min_elevation_deg", 0.0)
+        view = map_at(scenery_of(scenario), start, mask_deg)
+    network = Network(
+        manifest["name"],
+        kind,
+        start,
+        manifest["simulated_s"],
+        [*lanes_in(run.tables)],
+        view,
+        DAY_S * (_first_outage_s(manifest["scenario"], start) // DAY_S),
+        scenario_yaml(manifest["scenario"]),
+        links,
+    )
+    tables = [
+        (caption, [" ".join(head.split()) for head in heads], cells)
+        for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
+    ]
+    payloads = payload_table(manifest)
+    first = [tables[0], *([] if payloads is None else [payloads])]
+    return capacity_page(network, found.finding, found.advice, [first, tables[1:]])
+
+
+def lanes_in(tables: Mapping[str, pa.Table]) -> Iterator[Lane]:
+    """Yield the lane of each station, gateway or cluster by name: of gateways when they serve."""
+    if "feeder_windows" in tables:
+        windows = tables["feeder_windows"]
+        begin_s, end_s = (as_numpy(windows[name]) for name in ("start_s", "end_s"))
+        names = np.array(windows["station"].to_pylist(), object)
+        for name in sorted({*names}):
+            spans_s = np.stack(merged(begin_s[names == name], end_s[names == name]), axis=1)
+            yield Lane(name, spans_s, spans_s)
+        return
+    contacts = tables["contacts"]
+    place = "cluster" if contacts["station"].null_count else "station"
+    names = np.array(contacts[place].to_pylist(), object)
+    columns = ("rise_s", "set_s", "service_start_s", "service_end_s")
+    rise_s, set_s, start_s, end_s = (as_numpy(contacts[name], np.nan) for name in columns)
+    for name in sorted({*names}):
+        mine = names == name
+        served = mine & ~np.isnan(start_s)
+        seen = np.stack(merged(rise_s[mine], set_s[mine]), axis=1)
+        yield Lane(name, seen, np.stack(merged(start_s[served], end_s[served]), axis=1))
+
+
+def _first_outage_s(scenario: Mapping[str, Any], start: datetime) -> float:
+    """Return when the first planned outage begins, in seconds since the start; 0 without any."""
+    begins = []
+    for planned in scenario["faults"]["planned"]:
+        hours, at = planned.get("from_hours"), planned.get("from_utc")
+        begin = (datetime.fromisoformat(at) - start).total_seconds() if hours is None else 0.0
+        begins.append(begin if hours is None else 3600.0 * hours)
+    return max(0.0, min(begins, default=0.0))

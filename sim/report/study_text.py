@@ -1,0 +1,46 @@
+"""A network study as text: what it carries, and how long its payloads take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sim.execution.result import Result
+from sim.formatting import duration, table
+from sim.plan.operations import operations_in
+from sim.report.capacity_text import Capacity, Table
+
+
+def capacity_of(run: Result) -> Capacity:
+    """Return what a study's links carry, and what limits them."""
+    return Capacity(operations_in(run.tables["capacity"]), run.limits)
+
+
+def study_text(run: Result) -> str:
+    """Return what a network carries, and how long its payloads take."""
+    payloads = payload_table(run.manifest)
+    parts = [capacity_of(run).text, *([] if payloads is None else [table(*payloads[1:])])]
+    return "\n\n".join(parts)
+
+
+def payload_table(manifest: Mapping[str, Any]) -> Table | None:
+    """Return how long each kind of payloads took; None where none were asked for."""
+    figures = manifest["network"]
+    cells = []
+    for kind in manifest["scenario"]["traffic"]:
+        name = kind["name"]
+        if f"{name}.undelivered" not in figures:
+            return None
+        every = "once" if kind["every_hours"] is None else f"every {kind['every_hours']:g} h"
+        hours = [figures[f"{name}.hours_{of}"] for of in ("median", "worst")]
+        cells.append(
+            [
+                name,
+                f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
+                *("-" if one is None else duration(3600 * one) for one in hours),
+                f"{100 * figures[f'{name}.one_service_share']:.0f} %",
+                f"{figures[f'{name}.undelivered']:,.0f}",
+            ]
+        )
+    heads = ["payloads", "", "median", "worst", "in one pass", "not through"]
+    return ("How long payloads take to get through", heads, cells) if cells else None

@@ -1,0 +1,232 @@
+"""Network studies: what a scenario without learning comes to, and how payloads get through."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import leomix as face
+import scenarios
+from sim.sweep import sweep
+from tests.kit.network import InputError
+
+START = "2026-08-22T00:00:00Z"
+RATE_MBPS = 8.0
+"""A megabyte a second."""
+FIXED = {"rate": "fixed", "fixed_rate_mbps": RATE_MBPS}
+WINDOWS = {
+    "start": START,
+    "stop": {"days": 0.02},
+    "orbit": {"source": "contacts"},
+    "ground": {"clusters": [{"name": "A"}]},
+    "link": {"uplink": FIXED, "downlink": {**FIXED, "delivery": "unicast"}},
+}
+STATIONS = {
+    "start": START,
+    "stop": {"days": 0.5},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        **{"source": "walker", "satellites": 8, "planes": 2, "phasing": 1},
+        **{"altitude_km": 600, "inclination_deg": 60, "min_elevation_deg": 10},
+    },
+    "ground": {
+        "stations": [
+            {"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85},
+            {"name": "Perth", "latitude_deg": -31.8, "longitude_deg": 115.9},
+        ]
+    },
+    "link": {"preset": "station", "station": {"dish_m": 5, "band": "X", "uplink_band": "S"}},
+}
+LEARNT = ("learn", "method", "accuracy", "train", "emsfl", "cycle", "digits")
+"""Words that nobody who studies a network wants to read."""
+
+
+def clock(second):
+    return f"2026-08-22T00:{second // 60:02}:{second % 60:02}Z"
+
+
+def of_windows(spans, traffic):
+    rows = [f"s{n},A,{clock(begin)},{clock(end)}" for n, (begin, end) in enumerate(spans)]
+    text = "\n".join(["satellite,site,rise_utc,set_utc", *rows]) + "\n"
+    return {
+        **WINDOWS,
+        "orbit": {"source": "contacts", "windows": text, "serving": "any"},
+        "traffic": traffic,
+    }
+
+
+def second_by_second(spans, payloads, stop_s):
+    """When payloads (ready second, MB) are through, of a client that sends 1 MB in a second."""
+    waiting = [[ready_s, mb, ready_s] for ready_s, mb in payloads]
+    through = {}
+    for second in range(int(stop_s)):
+        left = float(any(begin <= second < end for begin, end in spans))
+        for number, (ready_s, mb, _) in enumerate(waiting):
+            if ready_s > second or number in through or left <= 0.0:
+                continue
+            waiting[number][1] = mb - min(mb, left)
+            left -= min(mb, left)
+            if waiting[number][1] <= 1e-9:
+                through[number] = second + 1.0 - left
+    return [through.get(number, np.nan) for number in range(len(payloads))]
+
+
+@st.composite
+def plans(draw):
+    """Windows of a cluster that do not overlap, and up to three kinds of payloads."""
+    cuts = draw(st.lists(st.integers(1, 1700), min_size=2, max_size=8, unique=True).map(sorted))
+    spans = [*zip(cuts[::2], cuts[1::2], strict=False)]
+    kind = st.fixed_dictionaries(
+        {
+            "payload_mb": st.sampled_from([0.5, 3.0, 40.0, 300.0]),
+            "direction": st.sampled_from(["up", "down"]),
+            "every_hours": st.sampled_from([None, 0.05, 0.1]),
+        }
+    )
+    kinds = draw(st.lists(kind, min_size=1, max_size=3))
+    return spans, [{"name": f"kind-{n}", **kind} for n, kind in enumerate(kinds)]
+
+
+@given(plans())
+@settings(max_examples=100, deadline=None)
+def test_payloads_are_through_when_a_queue_second_by_second_says(plan):
+    spans, traffic = plan
+    found = face.run(scenarios.from_dict(of_windows(spans, traffic))).payloads
+    stop_s = 86_400 * WINDOWS["stop"]["days"]
+    size_of = {kind["name"]: kind["payload_mb"] for kind in traffic}
+    for _, own in found.groupby("direction"):
+        queue = [*zip(own["ready_s"], own["name"].map(size_of), strict=True)]
+        counted = second_by_second(spans, queue, stop_s)
+        np.testing.assert_allclose(own["through_s"], counted, atol=1.0)
+
+
+@pytest.mark.parametrize("payload_mb", [20.0, 700.0])
+def test_a_queue_that_is_never_empty_sends_all_that_its_links_carry(payload_mb):
+    """On curves whose rates change all the time: bytes are neither lost nor made."""
+    day = {"name": "data", "payload_mb": payload_mb, "direction": "down", "every_hours": 0.0005}
+    run = face.run(scenarios.from_dict({**STATIONS, "traffic": [day]}))
+    rows = run.capacity.set_index("name")
+    through = run.payloads[run.payloads["through_s"].notna()].groupby("client").size()
+    carried_mb = 1000.0 * rows.loc[through.index, "down_gb_a_day"] * STATIONS["stop"]["days"]
+    left_mb = carried_mb - payload_mb * through
+    assert (left_mb > -1e-6).all() and (left_mb < payload_mb).all()
+
+
+def test_a_study_has_the_rows_of_capacity_its_figures_and_no_word_of_learning(tmp_path, leomix):
+    file = tmp_path / "net.yaml"
+    traffic = [{"name": "image", "payload_mb": 300, "direction": "down"}]
+    file.write_text(yaml.safe_dump({**STATIONS, "traffic": traffic}))
+    out = tmp_path / "run"
+    asked = (["run", file, "-o", out], ["validate", file], ["show", out], ["report", out])
+    told = "".join(leomix(*words).out for words in asked)
+    told += re.sub("<style.*</style>", "", (out / "report.html").read_text(), flags=re.DOTALL)
+    told = told.lower().replace("mixtures of experts", "").replace("networks and learning", "")
+    assert [word for word in LEARNT if word in told] == []
+    run = face.load(out)
+    shown = json.loads(leomix("show", out, "--json").out)
+    assert (shown["limit"], shown["limiting_station"]) == ("time in view", None)
+    manifest = run.manifest
+    assert manifest["method"] is None
+    assert sorted(p.name for p in out.glob("*.parquet")) == [
+        *("capacity.parquet", "contacts.parquet", "payloads.parquet"),
+    ]
+    rows = json.loads(leomix("capacity", file, "--json").out)["rows"]
+    assert run.tables["capacity"].to_pylist() == rows
+    [total] = [row for row in rows if row["kind"] == "total"]
+    names = ("passes_a_day", "served_a_day", "down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
+    assert {name: run.summary[name] for name in names} == {name: total[name] for name in names}
+    gaps = [row["longest_gap_hours"] for row in rows if row["kind"] == "satellite"]
+    assert run.summary["longest_gap_hours"] == max(gaps)
+    [perth] = [row for row in rows if row["name"] == "Perth"]
+    assert run.summary["busy_hours_a_day:Perth"] == perth["busy_hours_a_day"]
+    hours = (run.payloads["through_s"] - run.payloads["ready_s"]) / 3600
+    assert run.summary["image.hours_worst"] == hours.max()
+    assert run.summary["image.hours_median"] == hours.median()
+    assert run.summary["image.undelivered"] == hours.isna().sum()
+    assert run.summary["image.one_service_share"] == (run.payloads["services"] == 1).mean()
+
+
+def test_digests_cover_what_is_carried_and_when_payloads_are_through():
+    size = [{"name": "image", "payload_mb": mb, "direction": "down"} for mb in (300, 301)]
+    up = {"link": {**STATIONS["link"], "station": {"dish_m": 6, "band": "X", "uplink_band": "S"}}}
+    keys = [{"traffic": [size[0]]}, {"traffic": [size[1]]}, {"traffic": [size[0]], **up}]
+    runs = [face.run(scenarios.from_dict({**STATIONS, **own})) for own in keys]
+    assert len({run.manifest["timing_sha256"] for run in runs}) == 3
+
+
+def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
+    first = face.run(scenarios.from_dict(STATIONS), tmp_path / "run")
+    again = face.run(scenarios.from_dict(STATIONS), tmp_path / "run", resume=True)
+    assert again.manifest == first.manifest
+    longer = scenarios.from_dict({**STATIONS, "stop": {"days": 0.75}})
+    extended = face.run(longer, tmp_path / "run", resume=True)
+    undisturbed = face.run(longer, tmp_path / "other")
+    assert extended.manifest["trace_sha256"] == undisturbed.manifest["trace_sha256"]
+    other = scenarios.from_dict({**STATIONS, "traffic": [{**IMAGE}]})
+    with pytest.raises(InputError, match="another scenario"):
+        face.run(other, tmp_path / "run", resume=True)
+
+
+IMAGE = {"name": "image", "payload_mb": 300, "direction": "down"}
+EARLIEST = {"isl": {"rate_mbps": 100, "route": "earliest"}}
+REFUSED = {
+    "stop.cycles: 3": "stop.cycles: is not used in a network study",
+    "stop.rounds: 3": "stop.rounds: is not used in a network study",
+    "stop.accuracy: 0.5": "stop.accuracy: is not used in a network study",
+    "stop: {}": "stop.days: is missing",
+    "traffic: [{name: a, payload_mb: 1}]": "traffic.0.direction: is missing",
+    "traffic: [{name: a, payload_mb: 0, direction: up}]": "traffic.0.payload_mb",
+    "traffic: [{payload_mb: 1, direction: up}]": "traffic.0.name: is missing",
+    "learning.method: fedavg": "learning.method: is not used in a network study",
+    "orbit.inclination_deg: 0.0, orbit.altitude_km: 200": "in view of anybody",
+    "traffic: [{name: a, payload_mb: 1, direction: up, every_hours: 0.0000001}]": "hours: makes",
+    "link.cut_transfers: restart, traffic: [{name: a, payload_mb: 1, direction: up}]": "is resumed",
+}
+
+
+@pytest.mark.parametrize("keys", REFUSED)
+def test_what_is_no_study_is_refused_in_one_line(keys, tmp_path, leomix):
+    file = tmp_path / "net.yaml"
+    file.write_text(yaml.safe_dump(STATIONS))
+    asked = yaml.safe_load("{" + keys + "}")
+    words = [f"--set={key}={json.dumps(value)}" for key, value in asked.items()]
+    ended = leomix("run", file, *words)
+    assert ended.status == 2
+    [line] = [line for line in ended.err.splitlines() if line.startswith("leomix: ")]
+    assert REFUSED[keys] in line
+
+
+@pytest.mark.process
+def test_studies_are_swept_and_compared(tmp_path, leomix):
+    file = tmp_path / "net.yaml"
+    file.write_text(yaml.safe_dump({**STATIONS, "traffic": [IMAGE]}))
+    spec = {"ground.antennas": [1, 2], "orbit.inclination_deg": [0.0, 60.0]}
+    overrides = {"orbit.min_elevation_deg": 40}
+    swept = sweep(file, spec, tmp_path / "out", overrides=overrides, keep_going=True)
+    rows = swept.rows.to_pylist()
+    assert [row["status"] for row in rows] == ["refused", "complete", "refused", "complete"]
+    assert rows[0]["code"] == "never_seen"
+    assert not {name for name in swept.rows.column_names if name.startswith(("acc", "loss", "cyc"))}
+    alone = face.run(scenarios.load(str(file), {**overrides, "orbit.inclination_deg": 60.0}))
+    figures = alone.manifest["network"]
+    assert {name: rows[1][name] for name in figures} == figures
+    said = leomix("compare", tmp_path / "out").out
+    leomix("report", tmp_path / "out")
+    said += (tmp_path / "out" / "report.html").read_text()
+    assert "GB" in said
+    assert [word for word in ("accuracy", "emsfl", "digits") if word in said] == []
+    choice = face.compare([tmp_path / "out"], best_by="down_gb_a_day")
+    assert next(iter(choice.chosen.values()))["ground.antennas"] in (1, 2)
+
+
+@pytest.mark.process
+def test_studies_and_runs_that_learn_are_not_swept_together(tmp_path):
+    file = tmp_path / "net.yaml"
+    file.write_text(yaml.safe_dump(STATIONS))
+    learns = {"learning": {"method": "fedsat", "train": False}}
+    with pytest.raises(InputError, match="one kind at a time"):
+        sweep(file, {}, variants={"network": {"ground.antennas": 2}, "learns": learns})
