@@ -127,7 +127,7 @@ def compare_command(
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep import answers_of, read_sweep
             from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines, sweep_screen
-            from sim.sweep.axis_text import next_steps
+            from sim.sweep.axis_table import next_steps
             from sim.sweep.side_by_side import side_by_side
 
             sweep = read_sweep(runs[0])

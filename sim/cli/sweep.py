@@ -172,7 +172,7 @@ def _finding(
     from sim.sweep import read_sweep
     from sim.sweep.answers import answers, runs_of
     from sim.sweep.answers_text import first_lines, sweep_screen
-    from sim.sweep.axis_text import next_steps
+    from sim.sweep.axis_table import next_steps
     from sim.sweep.common_target import MOST_RUNS, with_common_target
     from sim.sweep.side_by_side import side_by_side
     from sim.sweep.text import table_text

@@ -23,7 +23,7 @@ from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_lines, sweep_parts
 from sim.sweep.axis import OverNumbers
-from sim.sweep.axis_text import rows_shown
+from sim.sweep.axis_table import rows_shown
 from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
 from sim.sweep.rows import MISSING

@@ -19,7 +19,8 @@ from sim.analysis.verdict_text import (
 )
 from sim.formatting import as_yaml, counted, last_parts, listed, some, table
 from sim.sweep.answers import FigureAnswer, SweepAnswers
-from sim.sweep.axis_text import headline, notes, screen, wrapped
+from sim.sweep.axis_table import screen, wrapped
+from sim.sweep.axis_text import headline, notes
 from sim.sweep.by_key import KeyAnswer
 from statements import Other, Remedy, Statement
 

@@ -1,0 +1,412 @@
+"""What a sweep over numbers has found, as a table of at most 79 columns."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim.files import from_here
+from sim.formatting import WIDTH, as_yaml, counted, last_parts
+from sim.sweep.axis import Course, OverNumbers, number
+from sim.sweep.folder import ROWS, Sweep
+
+MOST_ROWS = 12
+"""Rows of a table on a screen; what is more is said, and stands behind ``--all``."""
+MOST_BEST = 10
+"""Combinations of more than two keys that a screen shows, the best ones."""
+MOST_COLUMNS = 9
+"""Columns of a table on a page."""
+DOTS = 21
+"""Places of the axis on which a table shows its first figure."""
+LONGEST_NAME = 24
+"""Letters of a name above a column, or of the names of a row together."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a table draws with: a seed or value, between seeds, an empty place."""
+
+    dot: str = "●"
+    between: str = "─"
+    empty: str = "·"
+
+
+PLAIN = Marks("o", "-", ".")
+
+
+def marks() -> Marks:
+    """Return what the terminal can write."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        "●─·".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return PLAIN
+    return Marks()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of text: its head, and its cells; words and pictures stand to the left of it."""
+
+    head: str
+    cells: Sequence[str]
+    left: bool = False
+
+    @property
+    def heads(self) -> tuple[str, str]:
+        """The head in two lines, as narrow as it can be."""
+        if "\n" in self.head:
+            first, second = self.head.split("\n")
+            return first, second
+        for width in range(max(map(len, self.cells), default=1), len(self.head) + 1):
+            lines = wrap(self.head, max(width, 1), break_long_words=False)
+            if len(lines) <= 2 and max(map(len, lines)) <= max(width, 1):
+                return ("", *lines)[-2], lines[-1]
+        return "", self.head
+
+    @property
+    def width(self) -> int:
+        """Letters of its longest line."""
+        return max(map(len, [*self.heads, *self.cells]))
+
+    def lines(self) -> list[str]:
+        """Its lines, all as wide."""
+        aligned = str.ljust if self.left else str.rjust
+        return [aligned(text, self.width) for text in (*self.heads, *self.cells)]
+
+
+def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:
+    """Return as many columns side by side as a screen holds, and how many that are.
+
+    The first ``fixed`` ones stand there in any case.
+    """
+    room = WIDTH + 2
+    held = 0
+    for column in columns:
+        room -= column.width + 2
+        if room < 0 and held >= fixed:
+            break
+        held += 1
+    lines = [
+        "  ".join(parts).rstrip()
+        for parts in zip(*(c.lines() for c in columns[:held]), strict=True)
+    ]
+    return (lines if lines[0] else lines[1:]), held
+
+
+def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
+    """Return the table, and lines below it: what its marks are, and where the rest is.
+
+    ``in_full`` has a row for each combination, and all figures.
+    """
+    if in_full:
+        return _combinations(found, range(len(found.spots)), in_full=True)
+    if found.is_line and not found.names:
+        return _line(found)
+    if found.is_line or found.is_map:
+        return _matrix(found)
+    return _combinations(found, found.ranked[:MOST_BEST])
+
+
+def _line(found: OverNumbers) -> list[str]:
+    [axis] = found.axes
+    groups = _grouped(found)
+    first, *others = found.courses
+    columns = [Column(axis.head, _values_of(found, groups)), _figure(first, groups)]
+    if not first.flat:
+        columns.append(_dots(first, groups))
+    columns += [_figure(course, groups) for course in others]
+    lines, held = block(columns, fixed=2)
+    shown = sum(map(len, groups))
+    below = ["* best"] if any(course.has_best for course in found.courses) else []
+    if not first.flat and max(map(len, first.each)) > 1:
+        below.append(f"{marks().dot} a seed")
+    if len(groups) < len(found.spots) == shown:
+        below.append(f"{len(found.spots)} values; neighbours that are equal share a row")
+    elif shown < len(found.spots):
+        below.append(f"{len(found.spots) - shown} more values in {ROWS}")
+    left = len(columns) - held
+    below += [f"{counted(left, 'more figure')}: --all"] if left else []
+    return _with(lines, below)
+
+
+def _values_of(found: OverNumbers, groups: Sequence[Sequence[int]]) -> list[str]:
+    """Return the values of the one number in each row."""
+    key = found.axes[0].key
+    return [_ends(number(found.spots[place].values[key]) for place in own) for own in groups]
+
+
+def _ends(texts: Iterable[str]) -> str:
+    """Join the texts of neighbours: the one that all have, or both ends."""
+    every = list(texts)
+    return every[0] if len({*every}) == 1 else f"{every[0]} to {every[-1]}"
+
+
+def _grouped(found: OverNumbers) -> list[list[int]]:
+    """Return the spots of each row: one each, neighbours that are equal, or some of many."""
+    every = range(len(found.spots))
+    if len(every) <= MOST_ROWS:
+        return [[place] for place in every]
+    runs: list[list[int]] = []
+    for place in every:
+        if runs and found.first.text(runs[-1][-1]) == found.first.text(place):
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    if len(runs) <= MOST_ROWS:
+        return runs
+    best = found.first.best()[:1] if found.first.known else []
+    return [[place] for place in some_of(len(every), MOST_ROWS, best)]
+
+
+def some_of(count: int, most: int, kept: Sequence[int]) -> list[int]:
+    """Return at most so many of some places in order, even, with both ends and those kept."""
+    if count <= most:
+        return list(range(count))
+    ends = np.linspace(0, count - 1, max(2, most)).round().astype(int).tolist()
+    if not {*kept} <= {*ends}:
+        fewer = max(2, most - len(kept))
+        ends = [*np.linspace(0, count - 1, fewer).round().astype(int).tolist(), *kept]
+    return sorted({*ends})
+
+
+class Cell(NamedTuple):
+    """What stands in a table, whether it is the best of its column, and whether it is a word."""
+
+    text: str
+    best: bool = False
+    word: bool = False
+
+
+def _figure_cells(course: Course, groups: Sequence[Sequence[int]]) -> list[Cell]:
+    best = {*course.best()} if course.has_best else set()
+    cells = []
+    for group in groups:
+        known = [place for place in group if course.means[place] is not None]
+        in_order = sorted(known, key=lambda place: course.means[place] or 0.0)
+        text = _ends(course.text(place) for place in in_order or group)
+        cells.append(Cell(text, not best.isdisjoint(group)))
+    return cells
+
+
+def _figure(course: Course, groups: Sequence[Sequence[int]]) -> Column:
+    cells = _figure_cells(course, groups)
+    other = " " if any(cell.best for cell in cells) else ""
+    return Column(course.shown.head, [cell.text + ("*" if cell.best else other) for cell in cells])
+
+
+class Shown(NamedTuple):
+    """Rows of a page: title, heads, cells, and where the others are."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    more: str
+
+
+def rows_shown(found: OverNumbers) -> Shown:
+    """Return the rows that a page has: by value over one number, else the best combinations."""
+    count = len(found.spots)
+    if found.is_line and not found.names:
+        groups = _grouped(found)
+        keys = [Column(found.axes[0].head, _values_of(found, groups))]
+        shown, kind = sum(map(len, groups)), f"{found.axes[0].name}s"
+        title = f"{shown} of {count} {kind}" if shown < count else f"All {count} {kind}"
+        if len(groups) < count == shown:
+            title = f"{title}; neighbours that are equal share a row"
+    else:
+        places = found.ranked[:MOST_BEST]
+        groups = [[place] for place in places]
+        keys = _keys(found, places)
+        shown = len(places)
+        title = f"The best {shown} of {count} combinations" if shown < count else "All combinations"
+    columns = [[Cell(text, word=column.left) for text in column.cells] for column in keys]
+    courses = found.courses[: MOST_COLUMNS - len(keys)]
+    columns += [_figure_cells(course, groups) for course in courses]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    firsts = _figure_cells(found.first, groups)
+    for row, first in zip(rows, firsts, strict=True):
+        row[0] = row[0]._replace(best=first.best)
+    heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
+    less = shown < count or len(courses) < len(found.courses)
+    more = f"All rows and figures are below, and in {ROWS}." if less else ""
+    return Shown(title, heads, rows, more)
+
+
+def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
+    """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
+    unit = course.shown.unit
+    own = [[v / unit for place in group for v in course.each[place]] for group in groups]
+    values = [value for row in own for value in row]
+    low, high, digits = _round_ends(min(values), max(values))
+    draw = marks()
+    cells = []
+    for row in own:
+        places = sorted(round((value - low) / (high - low) * (DOTS - 1)) for value in row)
+        cells.append(
+            "".join(
+                draw.dot
+                if n in places
+                else draw.between
+                if places and places[0] < n < places[-1]
+                else draw.empty
+                for n in range(DOTS)
+            )
+        )
+    ends = f"{low:,.{digits}f}", f"{high:,.{digits}f}"
+    gap = DOTS - len(ends[0]) - len(ends[1])
+    return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
+
+
+def _round_ends(low: float, high: float) -> tuple[float, float, int]:
+    """Return round numbers about two values, and their digits behind the point."""
+    raw = (high - low or abs(high) or 1.0) / 4
+    if float(low).is_integer() and float(high).is_integer():  # of counts
+        raw = max(raw, 1.0)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= raw * 0.999)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return first * step, max(last, first + 1) * step, digits
+
+
+def _matrix(found: OverNumbers) -> list[str]:
+    """Show the first figure by two keys: a row a value of the longer axis."""
+    course, places = found.first, range(len(found.spots))
+    rows_of, *rest = found.wide
+    up = rest[0] if rest else None
+    heads = [
+        found.labels[place] if up is None else number(found.spots[place].values[up.key])
+        for place in places
+    ]
+    order = list(dict.fromkeys(heads)) if up is None else list(map(number, up.values))
+    at = {(found.spots[p].values[rows_of.key], heads[p]): p for p in places}
+    best = course.best()
+    mine = {heads[place] for place in best}
+    kept_rows = [rows_of.values.index(found.spots[best[0]].values[rows_of.key])] if best else []
+    rows = [rows_of.values[n] for n in some_of(len(rows_of.values), MOST_ROWS, kept_rows)]
+    if up is None:  # each name has a best of its own
+        marked = {place for own in found.by_label.values() for place in course.best(own)}
+    else:
+        marked = {*best}
+    marked = marked if course.has_best else set()
+    kept = [n for n, head in enumerate(order) if head in mine][:1]
+    for most in range(len(order), 0, -1):
+        shown = [order[n] for n in some_of(len(order), most, kept)]
+        columns = [Column(rows_of.head, [number(value) for value in rows])]
+        for head in shown:
+            own = [at.get((value, head)) for value in rows]
+            other = " " if marked else ""
+            cells = [
+                "" if p is None else course.text(p) + ("*" if p in marked else other) for p in own
+            ]
+            columns.append(Column(_cut(head), cells))
+        lines, held = block(columns)
+        if held == len(columns):
+            break
+    name = "" if up is None else f", by {up.head}"
+    below = ["* best" if up is not None else "* best of each"] if marked else []
+    left = len(found.spots) - len(rows) * len(shown)
+    below += [f"{left} more in {ROWS}"] if left > 0 else []
+    others = len(found.courses) - 1
+    below += [f"{counted(others, 'more figure')}: --all"] if others else []
+    return _with([f"{course.shown.head}{name}", *lines], below)
+
+
+def _cut(name: str, most: int = LONGEST_NAME) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _combinations(found: OverNumbers, places: Sequence[int], *, in_full: bool = False) -> list[str]:
+    """Show some combinations, a row each; ``in_full``, figures stand below each other too."""
+    keys = _keys(found, places)
+    left = [_figure(course, [[place] for place in places]) for course in found.courses]
+    lines: list[str] = []
+    while left and (in_full or not lines):
+        part, held = block([*keys, *left], fixed=len(keys) + 1)
+        lines += [*([""] if lines else []), *part]
+        left = left[held - len(keys) :]
+    more = len(found.spots) - len(places)
+    below = ["* best"] if any(course.has_best for course in found.courses) else []
+    below += [f"{more} more combinations in {ROWS}"] if more else []
+    below += [f"{counted(len(left), 'more figure')}: --all"] if left else []
+    return _with(lines, below)
+
+
+def _with(lines: list[str], below: Sequence[str]) -> list[str]:
+    """Return a table and the line below it."""
+    return [*lines, "", "   ".join(below)] if below else lines
+
+
+def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
+    """Return the columns of the keys at some spots: names as words, then numbers."""
+    most = LONGEST_NAME // max(1, len(found.names))
+    columns = [
+        Column(
+            head.replace("_", " "),
+            [_cut(as_yaml(found.spots[place].values[key]), most) for place in places],
+            left=True,
+        )
+        for key, head in zip(found.names, last_parts(found.names), strict=True)
+    ]
+    return columns + [
+        Column(axis.head, [number(found.spots[place].values[axis.key]) for place in places])
+        for axis in found.axes
+    ]
+
+
+def next_steps(sweep: Sweep, found: OverNumbers, *, in_full: bool = False) -> list[str]:
+    """Return commands that go on from here, with what each gives."""
+    place = shlex.quote(str(from_here(sweep.folder)))
+    steps = [(f"leomix report {place}", "the pictures of all figures")]
+    if finer := _finer(sweep.about, found):
+        steps.append((finer, "finer there"))
+    if not in_full:
+        steps.append((f"leomix compare {place} --all", "every row and figure"))
+    held = [len(command) for command, said in steps if len(command) + len(said) + 4 <= WIDTH]
+    wide = max(held, default=0)
+    lines = []
+    for command, said in steps:
+        if len(command) + len(said) + 4 > WIDTH:
+            lines += [f"  {command}", f"      {said}"]
+        elif wide + len(said) + 4 <= WIDTH:
+            lines.append(f"  {command:<{wide}}  {said}")
+        else:
+            lines.append(f"  {command}  {said}")
+    return lines
+
+
+def _finer(about: Mapping[str, Any], found: OverNumbers) -> str:
+    """Return the sweep of values about the only best one; nothing where it is long to write."""
+    course = found.first
+    best = course.best()
+    if not found.is_line or found.names or not course.has_best or len(best) > 1:
+        return ""
+    [axis] = found.axes
+    place = best[0]
+    if not 0 < place < len(axis.values) - 1:
+        return ""
+    low, middle, high = axis.values[place - 1 : place + 2]
+    if axis.is_logarithmic:
+        spec = f"{math.sqrt(low * middle):.1g},{math.sqrt(middle * high):.1g}"
+    else:
+        spec = f"{low:g}:{high:g}:{float(f'{(high - low) / 8:.1g}'):g}"
+    fixed = [f"{key}={as_yaml(value)}" for key, value in (about.get("set") or {}).items()]
+    line = ["leomix sweep", shlex.quote(str(about["scenario"])), f"-p {axis.key}={spec}"]
+    line += [f"--set {shlex.quote(one)}" for one in fixed]
+    if about.get("replications", 1) > 1:
+        line.append(f"--replications {about['replications']}")
+    text = " ".join(line)
+    return text if len(text) + 2 <= WIDTH else ""
+
+
+def wrapped(sentences: Iterable[str]) -> list[str]:
+    """Return sentences as lines of a screen."""
+    return wrap(" ".join(sentences), WIDTH, break_long_words=False, break_on_hyphens=False)
