@@ -26,7 +26,7 @@ from sim.trace.schema import COLUMNS, OPTIONAL
 from sim.trace.tables import Tables, pieces_of
 from statements import Code, Other, Place, Statement, shown
 
-OLDEST = (0, 2)
+OLDEST = (0, 3)
 """The first version, major and minor, whose folders are read."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 RUN_LOG = "run.log"

@@ -128,7 +128,7 @@ def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
     pq.write_table(metrics, place / "metrics.parquet")
     manifest = json.loads((place / "manifest.json").read_text())
     manifest.pop("checksums", None)
-    for version, says in (("0.2.0", "it has no 'f1'"), ("0.1.0", "is of leomix 0.1.0, whose run")):
+    for version, says in (("0.3.0", "it has no 'f1'"), ("0.2.0", "is of leomix 0.2.0, whose run")):
         manifest["versions"]["leomix"] = version
         (place / "manifest.json").write_text(json.dumps(manifest))
         done = leomix("show", place)
