@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from orbit.windows import merged
+from sim.analysis.comparison import group_runs
+from sim.analysis.network_comparison import compare_studies, studies_table
+from sim.analysis.verdict_text import limit_lines
 from sim.execution.result import Result
 from sim.plan.budget import budgets_text
 from sim.plots.views import map_at
@@ -58,7 +61,7 @@ def page(run: Result, found: Capacity | None = None) -> Page:
         (caption, [" ".join(head.split()) for head in heads], cells)
         for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
     ]
-    payloads = payload_table(manifest)
+    payloads = payload_table(run)
     first = [tables[0], *([] if payloads is None else [payloads])]
     return capacity_page(network, found.finding, found.advice, [first, tables[1:]])
 
@@ -93,3 +96,16 @@ def _first_outage_s(scenario: Mapping[str, Any], start: datetime) -> float:
         begin = (datetime.fromisoformat(at) - start).total_seconds() if hours is None else 0.0
         begins.append(begin if hours is None else 3600.0 * hours)
     return max(0.0, min(begins, default=0.0))
+
+
+def page_of_several(runs: Sequence[Result]) -> Page:
+    """Return the page of network studies beside each other."""
+    found = compare_studies(group_runs(runs))
+    heads, cells = studies_table(found)
+    return Page(
+        template="studies.html",
+        kind=f"{len(runs)} network studies",
+        title=found.headline,
+        subtitle=" ".join(limit_lines(found.limits)),
+        context={"caption": "A day in the mean", "heads": heads, "cells": cells},
+    )

@@ -158,6 +158,20 @@ def test_digests_cover_what_is_carried_and_when_payloads_are_through():
     assert len({run.manifest["timing_sha256"] for run in runs}) == 3
 
 
+def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
+    tmp_path, leomix, runs
+):
+    places = [tmp_path / name for name in ("one", "two")]
+    for antennas, place in enumerate(places, start=1):
+        said = {**STATIONS, "ground": {**STATIONS["ground"], "antennas": antennas}}
+        face.run(scenarios.from_dict(said), place)
+    page = tmp_path / "both.html"
+    assert leomix("report", *places, "-o", page).status == 0
+    assert "antennas=2" in page.read_text()
+    mixed = leomix("compare", places[0], runs["slots-timing"].folder)
+    assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
+
+
 def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
     first = face.run(scenarios.from_dict(STATIONS), tmp_path / "run")
     again = face.run(scenarios.from_dict(STATIONS), tmp_path / "run", resume=True)
