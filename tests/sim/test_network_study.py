@@ -168,7 +168,7 @@ def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
     page = tmp_path / "both.html"
     assert leomix("report", *places, "-o", page).status == 0
     assert "antennas=2" in page.read_text()
-    mixed = leomix("compare", places[0], runs["slots-timing"].folder)
+    mixed = leomix("compare", places[0], runs["slots-timing"])
     assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 
 
