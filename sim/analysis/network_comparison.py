@@ -95,7 +95,7 @@ def _row(group: Group, names: Sequence[str]) -> dict[str, Any]:
 
 def is_of_studies(comparison: Comparison) -> bool:
     """Return whether a comparison is of network studies."""
-    return figure_of_network(comparison.answers[0].measure.column) is not None
+    return "judged_by" not in comparison  # as runs that learn are
 
 
 def studies_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from orbit.windows import merged
 from sim.analysis.comparison import group_runs
 from sim.analysis.network_comparison import compare_studies, studies_table
@@ -17,21 +16,13 @@ from sim.analysis.verdict_text import limit_lines
 from sim.execution.result import Result
 from sim.plan.budget import budgets_text
 from sim.plots.views import map_at
-from sim.report.capacity_page import DAY_S, Network, capacity_page
+from sim.report.capacity_page import DAY_S, HOUR_S, Lane, Network, capacity_page
 from sim.report.capacity_text import Capacity
 from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml
 from sim.report.study_text import capacity_of, payload_table
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
-
-
-class Lane(NamedTuple):
-    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
-
-    name: str
-    seen_s: Floats
-    served_s: Floats
 
 
 def page(run: Result, found: Capacity | None = None) -> Page:
@@ -92,9 +83,12 @@ def _first_outage_s(scenario: Mapping[str, Any], start: datetime) -> float:
     """Return when the first planned outage begins, in seconds since the start; 0 without any."""
     begins = []
     for planned in scenario["faults"]["planned"]:
-        hours, at = planned.get("from_hours"), planned.get("from_utc")
-        begin = (datetime.fromisoformat(at) - start).total_seconds() if hours is None else 0.0
-        begins.append(begin if hours is None else 3600.0 * hours)
+        hours = planned.get("from_hours")
+        if hours is not None:
+            begins.append(hours * HOUR_S)
+        else:
+            begin = datetime.fromisoformat(planned["from_utc"])
+            begins.append((begin - start).total_seconds())
     return max(0.0, min(begins, default=0.0))
 
 
