@@ -162,12 +162,13 @@ def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
     tmp_path, leomix, runs
 ):
     places = [tmp_path / name for name in ("one", "two")]
-    for antennas, place in enumerate(places, start=1):
-        said = {**STATIONS, "ground": {**STATIONS["ground"], "antennas": antennas}}
+    for mask, place in zip((10, 40), places, strict=True):
+        said = {**STATIONS, "orbit": {**STATIONS["orbit"], "min_elevation_deg": mask}}
         face.run(scenarios.from_dict(said), place)
     page = tmp_path / "both.html"
     assert leomix("report", *places, "-o", page).status == 0
-    assert "antennas=2" in page.read_text()
+    assert "min_elevation_deg=40" in page.read_text()
+    assert "times as much)." in leomix("compare", *places).out
     mixed = leomix("compare", places[0], runs["slots-timing"])
     assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 
