@@ -20,7 +20,7 @@ from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Ints, Mask
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
-from learning.training.computing import TASKS, Stacking, TaskApply, built_task
+from learning.training.computing import TASKS, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 from learning.values.held import Held
@@ -83,7 +83,6 @@ class Learner:
         context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
         values = Values(TaskApply(cache(self._own_task)), context, keep=self.trains)
         values.known = lambda: dict(self.task.initial)
-        values.batching = Stacking()
         return values
 
     @property

@@ -23,8 +23,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from learning.models.stacked import Linear
-
 CLIENTS, CHOSEN, LOCAL_ROUNDS = 30, 10, 10
 ROUND_S, LOCAL_ROUND_S = 600.0, 40.0
 START = datetime(2026, 8, 15, tzinfo=UTC)
@@ -43,12 +41,6 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         return mean(values), math.nan
     quantile = float(stats.t.ppf(0.975, len(values) - 1))
     return mean(values), quantile * stdev(values) / math.sqrt(len(values))
-
-
-class Logistic(Linear):
-    """Logistic regression: what ``torch.nn:Linear`` is, in a third of its time a step."""
-
-    stacks = True
 
 
 def passes(share: float, rounds: int, seed: int) -> str:
@@ -94,7 +86,7 @@ def scenario(
             "step_size": 0.1,
             "evaluate_every_hours": ROUND_S / 3600,
             "aggregation": {"when": "deadline", "deadline_s": ROUND_S - 10},
-            "model": {"kind": "stragglers:Logistic", "arguments": SHAPE},
+            "model": {"kind": "torch.nn:Linear", "arguments": SHAPE},
             "data": {"kind": "synthetic", "arguments": {"alpha": 1, "beta": 1}},
         },
     }

@@ -1,13 +1,12 @@
 """What local rounds begin with: a model's parts, moved, frozen and shared, and what is minimised.
 
-It is made once for the rounds of a cluster, for trainings alone and for those that are stacked.
+It is made once for the rounds of a cluster.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from torch.func import functional_call
 
 from learning.data.samples import LABELLED
 from learning.data.samples import Form as DataForm
-from learning.models.interface import expert_of, expert_tensor, is_gate, is_of
+from learning.models.interface import expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.requests.cluster import Mask
@@ -31,7 +30,6 @@ from learning.training.device_state import (
     remembered_of,
 )
 from learning.training.embedding import embedded
-from learning.training.form import Form, layout
 from learning.training.local_loss import Term, with_term
 from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
@@ -41,16 +39,12 @@ from learning.training.task import Task
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What local rounds begin with, by the paths of a ``model`` with the experts that are ``here``.
+    """What local rounds begin with, by the paths of a model with the experts that are in memory.
 
     ``begin`` is what is trained (K, ...), under the name that each path stands for in ``moved``,
-    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common:
-    ``loss(shared)`` is what is minimised. Of what can be stacked ``form`` says what it is.
+    and ``memory`` what the optimiser remembers of it.
     """
 
-    form: Form
-    loss: Callable[[Any], sgd.Loss]
-    shared: Tensors
     problem: sgd.Problem
     begin: dict[str, Tensor]
     moved: Mapping[Parameter, str]
@@ -59,10 +53,6 @@ class Descent:
     def run(self, recipe: Recipe, rounds: Counts, first_round: Counts) -> State:
         """Train for ``rounds`` (K,) from ``first_round`` (K,) on; return what was trained."""
         trained = sgd.train(self.begin, self.problem, recipe, rounds, first_round, self.memory)
-        return self.after(trained)
-
-    def after(self, trained: sgd.Trained) -> State:
-        """Return what was trained, by name."""
         after = {key: trained.tensors[path] for key, path in self.moved.items()}
         return State(after, optimizer=as_remembered(trained.memory, self.moved))
 
@@ -77,8 +67,8 @@ def descent_of(
     """
     parts = _parts_of(task, state, part)
     shared, own = _apart(task, parts, part, local.rounds)
-    samples, loss_with = _loss_of_samples(task, parts.here, shared, local.cluster)
-    loss = _as_run(loss_with(shared), task, parts.beside)
+    samples, loss = _loss_of_samples(task, parts.here, shared, local.cluster)
+    loss = _as_run(loss, task, parts.beside)
     if term is not None:
         free = {key: path for key, path in parts.moved.items() if key.stored not in task.buffers}
         loss, needed = with_term(task, loss, state, free, term)
@@ -86,36 +76,23 @@ def descent_of(
     problem = _problem(task, local.cluster, samples, loss, parts.moved, own)
     begin = {path: state.trained[key] for key, path in parts.moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
-    form = Form(
-        task.config.model,
-        task.spec,
-        parts.here,
-        task.recipe,
-        tuple(problem.gates),
-        len(samples) > 1,
-        len(local.rounds),
-        layout(begin),
-        layout(own),
-        layout(shared),
-    )
-    if task.is_taped and term is None:
-        problem = replace(problem, taped=True, kind=sgd.Kind(form, shared, loss_with))
     memory = remembered_of(state.optimizer, parts.moved)
-    return Descent(form, loss_with, shared, problem, begin, parts.moved, memory)
+    return Descent(problem, begin, parts.moved, memory)
 
 
 def _loss_of_samples(
     task: Task, here: Residency, shared: Tensors, cluster: str
-) -> tuple[tuple[Tensor, ...], Callable[[Any], sgd.Loss]]:
+) -> tuple[tuple[Tensor, ...], sgd.Loss]:
     """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
     model = task.shapes(here)
     drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
     samples = embedded(task, model, shared, cluster, task.shards[cluster].samples.x, drawn)
-    loss = partial(
-        loss_of,
+    loss = loss_of(
         model,
+        shared,
         form=task.spec.form,
         together=task.traits.batched,
+        own=task.is_own,
         tied=task.traits.tied,
         embedded=len(samples) > 1,
     )
@@ -130,7 +107,7 @@ def _problem(
     moved: Mapping[Parameter, str],
     frozen: Tensors,
 ) -> sgd.Problem:
-    """Return what is minimised over the samples of a cluster; it is not taped."""
+    """Return what is minimised over the samples of a cluster."""
     return sgd.Problem(
         sgd.draw_of(task, cluster, *samples, task.shards[cluster].samples.y),
         loss,
@@ -168,15 +145,13 @@ def _parts_of(task: Task, state: State, part: TrainedPart) -> _Parts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
     beside = {} if task.traits.batched else _beside(state, routed, moved)
-    parts = _Parts(
+    return _Parts(
         _residency(task, part, routed, beside),
         moved,
         _frozen(task, state, routed, moved),
         _frozen_factors(task, state, moved, beside),
         beside,
     )
-    is_one_expert = len(parts.here.held) == 1 and parts.here.masked == -math.inf
-    return _as_expert_0(task, parts) if task.is_taped and is_one_expert else parts
 
 
 def _apart(
@@ -189,27 +164,6 @@ def _apart(
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     backbone = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     return {**shared, **backbone}, {**own, **parts.factors}
-
-
-def _as_expert_0(task: Task, parts: _Parts) -> _Parts:
-    """Return what is run, by paths of the first expert, for the one expert that all rows go to.
-
-    Whichever it is, it computes the same: trainings of different experts have one form.
-    """
-    here = parts.here
-    (number,) = here.held
-
-    def path(own: str) -> str:
-        name = expert_tensor(task.names.stored(own))
-        return own if name is None else task.names.path(name._replace(expert=0).stored)
-
-    first = replace(here, held=(0,), tuned=tuple(0 for one in here.tuned if one == number))
-    return parts._replace(
-        here=first,
-        moved={key: path(own) for key, own in parts.moved.items()},
-        frozen={path(own): tensor for own, tensor in parts.frozen.items()},
-        factors={path(own): tensor for own, tensor in parts.factors.items()},
-    )
 
 
 def _residency(
@@ -233,36 +187,35 @@ def loss_of(
     *,
     form: DataForm = LABELLED,
     together: bool,
+    own: bool = False,
     tied: bool = False,
     embedded: bool = False,
 ) -> sgd.Loss:
     """Return the loss of ``model`` as a function of all its tensors but ``shared``.
 
-    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
-    parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
+    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. A
+    module of one's ``own`` is run itself, as it may refer to its parts anywhere; of parameters that
+    are ``tied`` the first path is given. Samples that are ``embedded`` are what
     :mod:`learning.training.embedding` makes of them.
     """
 
-    def stacked(tensors: Tensors) -> Callable[..., Tensor]:
+    def of_shipped(tensors: Tensors, *batch: Tensor) -> Tensor:
         run: Any = with_tensors(model, {**shared, **tensors})
         answers = run.after_embedding if embedded else run
-        return lambda *batch: training_loss(form, in_single(answers(*batch[:-1])), batch[-1])
+        return training_loss(form, in_single(answers(*batch[:-1])), batch[-1])
 
-    def of_one(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
+    def of_own(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
-        # As functional.cross_entropy to the last bit of the gradient.
-        return in_single(logits).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
+        return training_loss(LABELLED, in_single(logits), y)
 
-    if getattr(model, "stacks", False):
-        return stacked
-    if together:
-        return sgd.each(of_one, together=True)
+    if together or not own:
+        return sgd.each(of_own if own else of_shipped, together=together)
     inside = _Inside(model)
 
     def alone(tensors: Tensors) -> sgd.Holding:
         given = {f"model.{path}": tensor for path, tensor in {**shared, **tensors}.items()}
         return sgd.Holding(
-            partial(of_one, tensors),
+            partial(of_own, tensors),
             lambda call: functional_call(inside, dict(given), (call,), tie_weights=tied),
         )
 
