@@ -48,7 +48,6 @@ __getattr__ = late(
         "learning.provenance": "environment why_not_cacheable",
         "learning.requests.cluster": "WAITS_FOR_ALL",
         "learning.requests.facts": "INJECTED",
-        "learning.requests.masks": "masks=.",
         "learning.requests.payload": "TensorSize",
         "learning.requests.peers": "outcome_of",
         "learning.requests.ring": "ring=.",
