@@ -30,7 +30,7 @@ from learning.training.device_state import (
     remembered_of,
 )
 from learning.training.embedding import embedded
-from learning.training.local_loss import Term, with_term
+from learning.training.local_loss import AddedLoss, Term
 from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
 from learning.training.state import Parameter, State, pair_of
@@ -67,13 +67,27 @@ def descent_of(
     """
     parts = _parts_of(task, state, part)
     shared, own = _apart(task, parts, part, local.rounds)
-    samples, loss = _loss_of_samples(task, parts.here, shared, local.cluster)
-    loss = _as_run(loss, task, parts.beside)
+    buffers = [path for key, path in parts.moved.items() if key.stored in task.buffers]
+    added = None
     if term is not None:
         free = {key: path for key, path in parts.moved.items() if key.stored not in task.buffers}
-        loss, needed = with_term(task, loss, state, free, term)
-        own |= needed
-    problem = _problem(task, local.cluster, samples, loss, parts.moved, own)
+        added = AddedLoss(task, state, free, buffers, term)
+        own |= added.frozen
+    draws = task.traits.draws or (term is not None and term.draws)
+    together = task.traits.batched and not draws
+    samples, loss = _loss_of_samples(task, parts, shared, local.cluster, added, together=together)
+    problem = sgd.Problem(
+        sgd.draw_of(
+            task, local.cluster, *samples, task.shards[local.cluster].samples.y, draws=draws
+        ),
+        loss,
+        together,
+        own,
+        buffers=buffers,
+        gates=[path for key, path in parts.moved.items() if is_gate(key.stored)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(local.cluster)),
+    )
     begin = {path: state.trained[key] for key, path in parts.moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
     memory = remembered_of(state.optimizer, parts.moved)
@@ -81,43 +95,32 @@ def descent_of(
 
 
 def _loss_of_samples(
-    task: Task, here: Residency, shared: Tensors, cluster: str
+    task: Task,
+    parts: _Parts,
+    shared: Tensors,
+    cluster: str,
+    added: AddedLoss | None,
+    *,
+    together: bool,
 ) -> tuple[tuple[Tensor, ...], sgd.Loss]:
     """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
-    model = task.shapes(here)
+    model = task.shapes(parts.here)
+    x = task.shards[cluster].samples.x
     drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
-    samples = embedded(task, model, shared, cluster, task.shards[cluster].samples.x, drawn)
+    samples = embedded(task, model, shared, cluster, x, drawn)
+    is_embedded = len(samples) > 1
+    as_run = _as_run(task, parts.beside)
     loss = loss_of(
         model,
-        shared,
+        lambda tensors: {**shared, **as_run(tensors)},
         form=task.spec.form,
-        together=task.traits.batched,
+        together=together,
         own=task.is_own,
         tied=task.traits.tied,
-        embedded=len(samples) > 1,
+        embedded=is_embedded,
+        added=added,
     )
-    return samples, loss
-
-
-def _problem(
-    task: Task,
-    cluster: str,
-    samples: Sequence[Tensor],
-    loss: sgd.Loss,
-    moved: Mapping[Parameter, str],
-    frozen: Tensors,
-) -> sgd.Problem:
-    """Return what is minimised over the samples of a cluster."""
-    return sgd.Problem(
-        sgd.draw_of(task, cluster, *samples, task.shards[cluster].samples.y),
-        loss,
-        task.traits.batched,
-        frozen,
-        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
-        gates=[path for key, path in moved.items() if is_gate(key.stored)],
-        # All of them: a product over tensors that devices share may round by their number.
-        devices=range(task.devices(cluster)),
-    )
+    return ((*samples, x) if is_embedded and added is not None else samples), loss
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
@@ -183,41 +186,54 @@ def _residency(
 
 def loss_of(
     model: nn.Module,
-    shared: Tensors,
+    whole: Callable[[Tensors], Mapping[str, Tensor]],
     *,
     form: DataForm = LABELLED,
     together: bool,
     own: bool = False,
     tied: bool = False,
     embedded: bool = False,
+    added: AddedLoss | None = None,
 ) -> sgd.Loss:
-    """Return the loss of ``model`` as a function of all its tensors but ``shared``.
+    """Return the loss of ``model`` as a function of tensors: ``whole`` gives all that it is run in.
 
     The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. A
     module of one's ``own`` is run itself, as it may refer to its parts anywhere; of parameters that
     are ``tied`` the first path is given. Samples that are ``embedded`` are what
-    :mod:`learning.training.embedding` makes of them.
+    :mod:`learning.training.embedding` makes of them; where a term is ``added``, the samples
+    themselves stand behind these.
     """
 
-    def of_shipped(tensors: Tensors, *batch: Tensor) -> Tensor:
-        run: Any = with_tensors(model, {**shared, **tensors})
-        answers = run.after_embedding if embedded else run
-        return training_loss(form, in_single(answers(*batch[:-1])), batch[-1])
+    def outputs_of(tensors: Tensors, given: Sequence[Tensor]) -> Tensor:
+        if own:
+            found: Tensor = functional_call(
+                model, dict(whole(tensors)), tuple(given), tie_weights=tied
+            )
+            return in_single(found)
+        run: Any = with_tensors(model, whole(tensors))
+        return in_single((run.after_embedding if embedded else run)(*given))
 
-    def of_own(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
-        logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
-        return training_loss(LABELLED, in_single(logits), y)
+    def of_one(tensors: Tensors, *batch: Tensor) -> Tensor:
+        *given, y = batch
+        if added is None:
+            return training_loss(form, outputs_of(tensors, given), y)
+        x = given[-1]
+        given = given[:-1] if embedded else given
+        outputs = outputs_of(added.model(tensors), given)
+        term = added.of(tensors, x, y, outputs, lambda others: outputs_of(others, given))
+        return training_loss(form, outputs, y) + term
 
     if together or not own:
-        return sgd.each(of_own if own else of_shipped, together=together)
+        return sgd.each(of_one, together=together)
     inside = _Inside(model)
 
     def alone(tensors: Tensors) -> sgd.Holding:
-        given = {f"model.{path}": tensor for path, tensor in {**shared, **tensors}.items()}
-        return sgd.Holding(
-            partial(of_own, tensors),
-            lambda call: functional_call(inside, dict(given), (call,), tie_weights=tied),
-        )
+        def held(call: Callable[[], Any]) -> Any:
+            mine = whole(tensors if added is None else added.model(tensors))
+            given = {f"model.{path}": tensor for path, tensor in mine.items()}
+            return functional_call(inside, given, (call,), tie_weights=tied)
+
+        return sgd.Holding(partial(of_one, tensors), held)
 
     return alone
 
@@ -253,10 +269,10 @@ def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> J
     return Joint(paths, named)
 
 
-def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
-    """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+def _as_run(task: Task, beside: Beside) -> Callable[[Tensors], Tensors]:
+    """Return what gives tensors in the format that they are run in, factors in one."""
     if task.dtype != torch.bfloat16 and not beside:
-        return loss
+        return dict
     joints = [_joint(task, *of) for of in beside.items()]
     frozen = {name for joint in joints for names in joint.names.values() for name in names}
 
@@ -269,10 +285,7 @@ def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
                 run[path] = torch.cat([*parts, *own], RANKS[factor])
         return run
 
-    return lambda tensors: sgd.Holding(
-        lambda *batch: loss(joined(tensors))(*batch),
-        lambda call: sgd.held(loss(joined(tensors)), call),
-    )
+    return joined
 
 
 def _beside(

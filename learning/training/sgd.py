@@ -319,14 +319,14 @@ def rows_of_round(
     return drawn.reshape(len(sizes), recipe.steps_per_round, recipe.batch_size)
 
 
-def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
+def draw_of(task: Task, cluster: str, *parts: Tensor, draws: bool = False) -> Draw:
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
-        at_once = 1 if task.traits.draws else _rounds_at_once(task, len(devices), parts)
+        at_once = 1 if draws else _rounds_at_once(task, len(devices), parts)
         for first in range(0, len(rounds), at_once):
             some = rounds[first : first + at_once]
-            if task.traits.draws:  # in forward: it is trained device by device
+            if draws:  # what is minimised: devices are trained one by one
                 rng = stream(task.config.seed, "dropout", cluster, devices[0], some[0][0])
                 torch.manual_seed(int(rng.integers(2**63)))
             everybody = [*devices] * len(some)
