@@ -26,18 +26,6 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.facts import parts_named
-from learning.requests.masks import (
-    EVERYBODY,
-    NOBODY,
-    both,
-    either,
-    having,
-    is_anybody,
-    is_everybody,
-    known,
-    others,
-    without,
-)
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
@@ -91,22 +79,19 @@ class ClusterState:
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()
-        self.everybody = EVERYBODY[k]
-        self.nobody = NOBODY[k]
+        self.nobody: Mask = np.zeros(k, bool)
+        self.nobody.setflags(write=False)
         self.complete = self.nobody
         self.pending = self.nobody
-        self._excluded = self.nobody
+        self.excluded = self.nobody
         self.progressed = False
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
-        self._all_sent: Ints = np.zeros((k, experts + 1), np.int64)
-        self._all_sent.setflags(write=False)
-        self.unsent = self._all_sent
+        self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self._held = HeldExperts(np.ones((k, experts), bool))
-        self._find_members()
         lora = learner.config.model.lora
         self._ranks = Ranks(
             np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k),
@@ -119,7 +104,6 @@ class ClusterState:
         self._contact_id: Ints | None = None
         self._parts = Parts(experts)
         self._sizes = PayloadSizes(learner, copies, self._ranks)
-        self._foreseen: Held | None = None
 
     @property
     def holds(self) -> Mask:
@@ -130,24 +114,16 @@ class ClusterState:
     def holds(self, holds: Mask) -> None:
         if self._held.mask is not holds:  # given in every round, and nearly always alike
             self._held = HeldExperts(holds)
-            self._find_members()
 
     @property
-    def excluded(self) -> Mask:
-        """Devices (K,) that lacked the memory for what was trained last."""
-        return self._excluded
+    def eligible(self) -> Mask:
+        """Devices (K,) that had the memory for what was trained last."""
+        return ~self.excluded
 
-    @excluded.setter
-    def excluded(self, excluded: Mask) -> None:
-        excluded = known(excluded)
-        if excluded is not self._excluded:
-            self._excluded = excluded
-            self._find_members()
-
-    def _find_members(self) -> None:
-        """Find who takes part, when others lack the memory or hold experts than before."""
-        self.eligible = others(self._excluded)
-        self.members = both(self.eligible, self._held.parties)
+    @property
+    def members(self) -> Mask:
+        """Eligible devices (K,) that hold an expert, or all of them where the model has none."""
+        return self.eligible & self._held.parties
 
     @property
     def holds_alike(self) -> bool:
@@ -163,7 +139,7 @@ class ClusterState:
 
     def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
-        self._take(server, self.everybody, tuple(experts))
+        self._take(server, ~self.nobody, tuple(experts))
 
     def require_download(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
@@ -172,7 +148,7 @@ class ClusterState:
 
     def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
-        if not self.downloads and not is_anybody(self.pending):
+        if not self.downloads and not self.pending.any():
             return
         self.pending = self.nobody
         self._through = self._nothing
@@ -183,7 +159,7 @@ class ClusterState:
         """Devices (K,) that have a part of a download, and not all of it."""
         half_way = self.nobody
         for download in self.downloads:
-            half_way = either(half_way, download.who)
+            half_way = half_way | download.who
         return half_way
 
     @property
@@ -191,7 +167,7 @@ class ClusterState:
         """Devices (K,) that are half-way up or down; ineligible devices are excluded."""
         if not self.downloads:
             return self.pending
-        return either(self.pending, both(self.half_way, self.eligible))
+        return self.pending | (self.half_way & self.eligible)
 
     def download(
         self,
@@ -207,13 +183,13 @@ class ClusterState:
         Devices in ``who`` (all by default) ask, but for those that cannot train it. With
         ``learning.lora.download: factors`` a device asks for the changes that it misses.
         """
-        asking = self.eligible if who is None else both(known(who), self.eligible)
+        asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._sizes.download_bytes(
             self._held, experts, self.changes_held, server.changes, gate=gate
         )
-        fresh = others(self.half_way)
+        fresh = ~self.half_way
         self.downloads.append(PendingDownload(name, server, wanted[1], fresh, needed))
         size = needed
         version = same(len(asking), server.version)
@@ -230,15 +206,12 @@ class ClusterState:
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
-        done = known(receipt.done)
+        done = receipt.done
         for model in self.downloads:
-            self._take(model.server, both(done, model.who), model.experts)
-        if is_everybody(done):  # nearly always
-            self.downloads = []
-            return
-        some = without(receipt.delivered_bytes > 0, done)
-        left = [replace(model, who=both(model.who, some)) for model in self.downloads]
-        self.downloads = [model for model in left if is_anybody(model.who)]
+            self._take(model.server, done & model.who, model.experts)
+        some = (receipt.delivered_bytes > 0) & ~done
+        left = [replace(model, who=model.who & some) for model in self.downloads]
+        self.downloads = [model for model in left if model.who.any()]
 
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
@@ -261,15 +234,15 @@ class ClusterState:
         they cannot train until they have caught up.
         """
         kept = self.complete if self.held.issuperset(experts) else self.nobody
-        self.complete = either(kept, who)
-        if not is_anybody(who):
+        self.complete = kept | who
+        if not who.any():
             return
         self.held = frozenset(experts)
         self.state = self.learner.load(
             server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
-        self.version = _replaced(self.version, who, same(len(who), server.version))
-        self._rounds_before = _replaced(self._rounds_before, who, self.rounds)
+        self.version = np.where(who, server.version, self.version)
+        self._rounds_before = np.where(who, self.rounds, self._rounds_before)
         if self.changes_held.size:  # else a model without experts
             changes = NOT_HELD if server.changes is None else server.changes
             counts = np.where(self.holds, changes, NOT_HELD)
@@ -289,22 +262,7 @@ class ClusterState:
     ) -> TrainUntilContact:
         """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
         cost = self.cost(experts, gate=gate, mask=mask)
-        foreseen = self.foresees(experts, gate=gate, mask=mask)
-        return TrainUntilContact(cost, self.complete, foreseen=foreseen)
-
-    def foresees(
-        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
-    ) -> Callable[[Work], None] | None:
-        """Return what takes the work of :meth:`train` beforehand; None where that is of no use.
-
-        Other clusters' trainings that are needed before are then computed together with this one:
-        not one with a term of the loss, which is asked for when the devices have trained.
-        """
-
-        def foreseen(work: Work) -> None:
-            self._foreseen = self._trained(work, experts, gate=gate, mask=mask)
-
-        return foreseen if self.learner.trains and self.local_loss is None else None
+        return TrainUntilContact(cost, self.complete)
 
     def train_round(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -324,16 +282,12 @@ class ClusterState:
         if self.state is None:
             return
         self.state = self._trained(work, experts, gate=gate, mask=mask)
-        self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts.marked(experts, gate=gate)
-        rounds = work.rounds[:, None]
         if not self.holds_alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
-        if trained is not self._parts.every:
-            rounds = rounds * trained
-        self.unsent = self.unsent + rounds
+        self.unsent = self.unsent + work.rounds[:, None] * trained
 
     def _trained(
         self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
@@ -352,25 +306,23 @@ class ClusterState:
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
         parts = self._parts.marked(experts, gate=gate)
-        if parts is self._parts.every and np.count_nonzero(self.unsent) == self.unsent.size:
-            return self.everybody  # nearly always
-        return having(self.unsent @ parts)
+        return (self.unsent @ parts) > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
 
         Raises ValueError while an update of other parts is on its way.
         """
-        under_way = self.staged if is_anybody(self.pending) else None
+        under_way = self.staged if self.pending.any() else None
         if under_way is not None and not under_way.holds(experts, gate=gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
-        fresh = without(self.has_unsent(experts, gate=gate), self.pending)
+        fresh = self.has_unsent(experts, gate=gate) & ~self.pending
         if who is not None:
-            fresh = both(fresh, who)
-        if self.state is None or not is_anybody(fresh):
+            fresh = fresh & who
+        if self.state is None or not fresh.any():
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.offers_models:
@@ -380,14 +332,14 @@ class ClusterState:
         name = self.learner.architecture.named(experts, gate=gate)
         self.staged = PendingUpdate(offered, tuple(experts), gate, name)
         self._restart(fresh, experts, gate=gate)
-        self.offered_version = _replaced(self.offered_version, fresh, self.version)
+        self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
-        self._rounds_before_offered = _replaced(self._rounds_before_offered, fresh, before)
-        self.pending = either(self.pending, fresh)
+        self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
+        self.pending = self.pending | fresh
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if self.state is not None and is_anybody(who):
+        if self.state is not None and who.any():
             self._restart(who, experts, gate=gate)
 
     def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
@@ -399,10 +351,7 @@ class ClusterState:
             self.state, self.name, who, self.adapter_epoch, experts, gate=gate
         )
         parts = self._parts.marked(experts, gate=gate)
-        if is_everybody(who) and parts is self._parts.every:  # nearly always
-            self.unsent = self._all_sent
-        else:
-            self.unsent = np.where(who[:, None] & parts, 0, self.unsent)
+        self.unsent = np.where(who[:, None] & parts, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
         """Return the updates on their way as a payload of the version they stem from."""
@@ -442,13 +391,13 @@ class ClusterState:
         An update that was given up is forgotten too: the server never hears of what it held.
         ``progressed`` says from now on whether anything of the updates has come through.
         """
-        done = both(self.pending, known(receipt.done))
-        over = done if receipt.given_up is None else either(done, known(receipt.given_up))
-        self.progressed = is_anybody(done) or is_anybody(receipt.delivered_bytes > self._through)
-        self.pending = without(self.pending, over)
+        done = self.pending & receipt.done
+        over = done if receipt.given_up is None else done | receipt.given_up
+        self.progressed = bool((done | (receipt.delivered_bytes > self._through)).any())
+        self.pending = self.pending & ~over
         self._contact_id = receipt.contact_id
         self._through = self._nothing
-        if is_anybody(self.pending):
+        if self.pending.any():
             self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
         return done
 
@@ -457,7 +406,7 @@ class ClusterState:
 
         The server never merges what it refuses. A device is whole again when it has downloaded.
         """
-        if self.staged is None or not is_anybody(done):
+        if self.staged is None or not done.any():
             return done
         return (yield from arrived(self.learner, self.staged.handle, done))
 
@@ -467,10 +416,10 @@ class ClusterState:
         The weights sum to one over these and the devices ``among`` (K,), by default all eligible
         ones.
         """
-        if self.staged is None or not is_anybody(who):
+        if self.staged is None or not who.any():
             return None
         rounds = self.rounds - self._rounds_before_offered
-        eligible = either(self.eligible if among is None else among, who)
+        eligible = (self.eligible if among is None else among) | who
         version = self.offered_version
         contact_id = self._contact_id
         return Update(self.name, self.staged, who, eligible, version, rounds, contact_id)
@@ -480,21 +429,14 @@ class ClusterState:
 
         ``receipt`` is that of their upload.
         """
-        if self.state is None or not is_anybody(done):
+        if self.state is None or not done.any():
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         done = yield from arrived(self.learner, offered, done)
         rounds = self.rounds - self._rounds_before
-        eligible = either(self.eligible, done)
+        eligible = self.eligible | done
         sent = PendingUpdate(offered, (), gate=True, name=parts_named([], gate=True))
         if not done.any():
             return None
         contact_id = receipt.contact_id
         return Update(self.name, sent, done, eligible, self.version, rounds, contact_id)
-
-
-def _replaced(values: Ints, who: Mask, by: Ints) -> Ints:
-    """Return ``values`` (K,) with those of the devices in ``who`` replaced ``by`` others (K,)."""
-    if is_everybody(who):  # nearly always; no array is ever written into
-        return by
-    return np.where(who, by, values)

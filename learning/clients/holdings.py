@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.masks import known
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""
@@ -29,7 +28,7 @@ class HeldExperts:
             mask.setflags(write=False)
         self.mask = mask
         self.alike = bool(np.count_nonzero(mask) == mask.size)
-        self.parties = known(mask.any(axis=1) | (mask.shape[1] == 0))
+        self.parties = mask.any(axis=1) | (mask.shape[1] == 0)
         self.numbers: tuple[int, ...] = tuple(np.flatnonzero(mask.any(axis=0)).tolist())
 
 
@@ -56,16 +55,12 @@ class Ranks:
 
 
 class Parts:
-    """Marks parts of a model of E experts: each of these, and behind them what is shared.
-
-    ``every`` (E + 1,) marks them all.
-    """
+    """Marks parts of a model of E experts: each of these, and behind them what is shared."""
 
     def __init__(self, experts: int) -> None:
         self._experts = experts
         # Asked for at every contact, and nearly always for the same.
         self._known: dict[tuple[tuple[int, ...], bool], Mask] = {}
-        self.every = self.marked(range(experts), gate=True)
 
     def marked(self, experts: Collection[int], *, gate: bool) -> Mask:
         """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""

@@ -11,7 +11,6 @@ import numpy as np
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure
 from learning.requests.facts import Cause, Note, Range, update_refused
-from learning.requests.masks import is_everybody
 from learning.requests.request import Request
 from learning.values.handle import Handle
 
@@ -82,7 +81,7 @@ class Update:
         ``n_c`` counts the samples of the devices that are eligible.
         """
         own = samples[self.cluster]
-        if is_everybody(self.eligible):
+        if self.eligible.all():
             return scale * own / own.sum()
         return scale * own / own[self.eligible].sum()
 

@@ -32,7 +32,6 @@ from learning.requests.cluster import (
     Upload,
 )
 from learning.requests.facts import Note
-from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
 from learning.requests.request import Request
 
 
@@ -113,10 +112,10 @@ class FedAvg(Rounds):
 
     def take_part(self, devices: ClusterState, number: int) -> Protocol:
         """Send what another contact was too short for; then what the round still lacks."""
-        if is_anybody(devices.pending):
+        if devices.pending.any():
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from self.keep(devices, number, receipt)
-            if is_anybody(devices.pending):
+            if devices.pending.any():
                 return
         if not (self.is_given_up(number) or self.is_over(devices)):
             yield from self.training.take_part(devices)
@@ -124,7 +123,7 @@ class FedAvg(Rounds):
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
         number = self.version
-        todo = without(self.members(devices), self.sent[devices.name])
+        todo = self.members(devices) & ~self.sent[devices.name]
         experts = devices.experts_held
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
@@ -132,12 +131,12 @@ class FedAvg(Rounds):
         mask = None if devices.holds_alike else "-inf"
         upload = devices.upload("model", model, experts, who=todo)
         down, work, up = yield Chain((model, train, upload))
-        if is_everybody(work.excluded):
+        if work.excluded.all():
             self.absent.add(devices.name)
             return
         devices.receive(down)
         devices.train(work, experts, gate=True, mask=mask)
-        yield from self.trained(devices, having(work.rounds))
+        yield from self.trained(devices, work.rounds > 0)
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)
 
@@ -147,7 +146,7 @@ class FedAvg(Rounds):
         finite = yield from devices.finite(done)
         update = devices.update(finite, among=self.members(devices))
         if not self.is_given_up(number):
-            self.sent[devices.name] = either(self.sent[devices.name], done)
+            self.sent[devices.name] = self.sent[devices.name] | done
             if update is not None:
                 self.updates.append(update)
         elif update is not None:
@@ -159,16 +158,16 @@ class FedAvg(Rounds):
         if devices.name in self.sent:
             return
         self.sent[devices.name] = devices.nobody
-        if is_anybody(devices.under_way):
+        if devices.under_way.any():
             devices.cancel_transfers()
         self.training.enter_round(devices)
 
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         sent = self.sent[devices.name]
-        if not is_anybody(sent):
+        if not sent.any():
             return False
-        if not is_anybody(either(devices.under_way, self.training.under_way(devices))):
+        if not (devices.under_way | self.training.under_way(devices)).any():
             return True
         members = self.members(devices)
         closing = self.world.closing
@@ -179,7 +178,7 @@ class FedAvg(Rounds):
         """Return the share of all samples that the members of a cluster have."""
         own = self.shares[devices.name]
         members = self.members(devices)
-        if not is_everybody(members):
+        if not members.all():
             own = own[members]
         return float(np.add.reduce(own))
 
@@ -289,11 +288,10 @@ class InGaps(InContacts):
         """Train until the next contact, where anybody is to train."""
         method = self.method
         who = self.under_way(devices)
-        if not is_anybody(who):
+        if not who.any():
             return (yield from super().next_contact(devices))
-        foreseen = devices.foresees(method.experts, gate=True)
         cost = method.cost(devices.holds)
-        work, contact = yield TrainUntilContact(cost, who, foreseen=foreseen)
+        work, contact = yield TrainUntilContact(cost, who)
         devices.train(work, method.experts, gate=True)
         if work.excluded.all():
             method.absent.add(devices.name)
@@ -331,5 +329,5 @@ class InGaps(InContacts):
         method = self.method
         if devices.name not in method.sent:
             return devices.nobody
-        done = either(method.sent[devices.name], devices.pending)
-        return without(both(method.has_model(devices), method.members(devices)), done)
+        done = method.sent[devices.name] | devices.pending
+        return method.has_model(devices) & method.members(devices) & ~done

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning.requests.cluster import Step, Train, Work
-from learning.requests.masks import EVERYBODY, NOBODY
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.plan.contacts import PlannedSession
@@ -68,7 +67,7 @@ class DirectTraining:
             Trained(
                 endpoint.cluster.name,
                 None if contact is None else contact.contact_id,
-                who=EVERYBODY[1],
+                who=np.ones(1, bool),
                 rounds=rounds,
                 start_s=np.array([self.begin_s]),
                 end_s=np.array([self.end_s]),
@@ -76,4 +75,4 @@ class DirectTraining:
             )
         )
         # What is in the log is not given away: a method may change what it gets.
-        return Work(np.array([self.rounds]), np.array([self.end_s]), NOBODY[1])
+        return Work(np.array([self.rounds]), np.array([self.end_s]), np.zeros(1, bool))

@@ -11,7 +11,6 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
-from learning.requests.masks import EVERYBODY, NOBODY
 from learning.requests.reasons import Reason
 from sim.network.endpoint import Endpoint
 from sim.network.mesh import Mesh
@@ -87,21 +86,23 @@ class MeshLink(ServiceLink):
             return _not_sent(step, Reason.NO_ROUTE)
         self._sessions.use_open()
         return Receipt(
-            EVERYBODY[1],
+            np.ones(1, bool),
             np.array([carried.time_s]),
             np.array(step.payload.bytes, float, ndmin=1),
             NOTHING_LEFT,
-            given_up=NOBODY[1],
+            given_up=np.zeros(1, bool),
             contact_id=np.array([carried.contact_id]),
         )
 
 
 def _no_work() -> Work:
     """Of a satellite that takes no part in a training."""
-    return Work(np.zeros(1, np.int64), np.full(1, math.inf), NOBODY[1])
+    return Work(np.zeros(1, np.int64), np.full(1, math.inf), np.zeros(1, bool))
 
 
 def _not_sent(step: Upload | Download, reason: Reason) -> Receipt:
     """Of a transfer of which nothing has moved."""
     size = np.full(1, step.payload.bytes, float)
-    return Receipt(NOBODY[1], np.full(1, math.inf), np.zeros(1), size, reason, NOBODY[1])
+    return Receipt(
+        np.zeros(1, bool), np.full(1, math.inf), np.zeros(1), size, reason, np.zeros(1, bool)
+    )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Mask
-from learning.requests.masks import is_anybody
 from learning.requests.payload import Payload, TensorSize
 from sim.facts.directions import DIRECTIONS
 from sim.links.sharing import everywhere
@@ -40,7 +39,7 @@ class PayloadList:
 
         ``direction`` and ``toward`` are those of its rows in the transfers table.
         """
-        if not is_anybody(who):
+        if not who.any():
             return
         (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
         key = PayloadKey(direction, toward, payload.name)
