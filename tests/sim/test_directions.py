@@ -16,7 +16,11 @@ NEEDS_FILES = {
     *("paper-exp2-cifar", "paper-exp2-real"),
 }
 """Shipped scenarios that a user has to bring data or weights for."""
-SHIPPED = [name for name in scenarios.shipped() if name not in NEEDS_FILES]
+SHIPPED = [
+    name
+    for name in scenarios.shipped()
+    if name not in NEEDS_FILES and scenarios.load(name).learning is not None
+]
 IRIDIUM = scenarios.shipped_path("iridium-isl").parent / "iridium-next.tle"
 INSTEAD = {
     "doves": {"orbit.path": str(IRIDIUM), "stop.days": 0.1},

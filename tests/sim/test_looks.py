@@ -74,7 +74,11 @@ def shipped(name):
     return scenarios.load(name, keys | span)
 
 
-SCENARIOS = {name: partial(shipped, name) for name in scenarios.shipped()}
+SCENARIOS = {
+    name: partial(shipped, name)
+    for name in scenarios.shipped()
+    if scenarios.load(name).learning is not None
+}
 SCENARIOS |= {
     "faults": lambda: orbit(ground={"clusters": NEAR}, faults=FAULTS, **UNTRAINED),
     "batteries": lambda: scenarios.load("flystack", BATTERIES),
