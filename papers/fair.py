@@ -7,8 +7,11 @@ permutation of the pixels) and once with 30 % of the samples shared. Step size a
 each method are those with the highest mean accuracy on validation samples after two days, over five
 seeds that are not used again. All may train as many rounds in a visit: in the contact and in the
 gap behind it together. The row of the paper has its one round per contact, and a step size that was
-chosen in the same way. The chosen settings are then run without a validation split, with other
-seeds: 1 and following. Each seed draws its own data, model and start: it has its own passes.
+chosen in the same way. Where samples are shared, the threshold and the period by which EMS-FL draws
+its experts are chosen after that, in the same way, and one more row has no draw, unless that is the
+chosen one: each city trains the expert of its own data. The chosen settings are then run without a
+validation split, with other seeds: 1 and following. Each seed draws its own data, model and start:
+it has its own passes.
 
 Sums of 32-bit numbers depend on the instructions of the processor, and so do the accuracies of
 large steps. The chosen settings are run by the two widest instruction sets that the processor has.
@@ -29,20 +32,25 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from batch import ONE_DRAW
 from by_seed import (
+    APART,
+    HOME,
+    OWN_EACH,
     SHARE,
+    TUNING_SEEDS,
     Measure,
     Step,
     Table,
     accuracy_after,
     average_until,
     compared,
+    draw_of,
     measured,
     print_means,
     reached,
     sent,
     summary,
+    with_draws,
 )
 
 import leomix
@@ -54,9 +62,6 @@ ROUNDS = (1, 4, 8, 16)
 """Local rounds in a visit. A pass of eight minutes holds up to 24 of them."""
 DAYS = 2
 """Settings are compared after so many days."""
-TUNED_ON = 101
-"""The first of the seeds that settings are chosen with; results are of seeds from 1 on."""
-TUNING_SEEDS = 5
 LAST_DAY = 13
 """Days that each run takes, and over which accuracy is averaged."""
 STARTS = {"start": {"after": "2026-08-15T14:00:00Z", "within_days": 7}}
@@ -75,8 +80,8 @@ UNBUFFERED = {
 }
 IN_GAPS = {"learning.options.trains": "gaps"}
 CONTENDERS: dict[str, dict[str, Any]] = {
-    "emsfl-enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
-    "emsfl": {"learning.method": "emsfl", **ONE_DRAW},
+    "emsfl-enhanced": {"learning.method": "emsfl-enhanced"},
+    "emsfl": {"learning.method": "emsfl"},
     "synchronous": {"learning.method": "synchronous"},
     "fedbuff": UNBUFFERED,
     "fedavg": {"learning.method": "fedavg", **IN_GAPS},
@@ -99,6 +104,7 @@ TASKS = {
         "30 % shared",
         (
             "emsfl-enhanced",
+            "emsfl",
             "synchronous",
             "fedbuff",
             "fedavg",
@@ -110,6 +116,9 @@ TASKS = {
 PAPER = "synchronous, as in the paper"
 OF_THE_PAPER = {PAPER: {"learning.method": "synchronous", "learning.rounds.per_contact": 1}}
 OWN = "emsfl-enhanced"
+EACH = "emsfl-enhanced, own expert each"
+SPLITTING = (OWN, "emsfl")
+"""Those whose experts are drawn."""
 
 TESTED = (
     Measure("days to 0.85", reached(0.85, "hours", 24), "{:.2f}", ratios=True),
@@ -142,6 +151,8 @@ def main(seeds: str = "10", folder: str = "runs/fair", jobs: str = "2") -> None:
         task = Task(place, names, {**FIXED, OWN_DATA: own_data}, int(seeds), int(jobs))
         print(f"\n== {SCENARIO}, {said} ({OWN_DATA} {own_data:g})\n")
         chosen = task.tuned()
+        if own_data < 1:  # at 1, every draw gives each city the expert of its own data
+            chosen = task.with_draws(chosen)
         tables = {each: task.measured(chosen, each) for each in sets}
         task.print_tables(tables[widest])
         print_by_instructions(tables)
@@ -170,12 +181,7 @@ class Task:
                 SCENARIO,
                 keys | ({"learning.rounds": rounds} if rounds else {}),
                 out=self.place / name,
-                overrides={
-                    **self.fixed,
-                    "stop.days": DAYS,
-                    "seed": TUNED_ON,
-                    "learning.data.validation": 0.2,
-                },
+                overrides={**self.fixed, **APART, "stop.days": DAYS},
                 variants=contenders,
                 replications=TUNING_SEEDS,
                 jobs=self.jobs,
@@ -190,6 +196,27 @@ class Task:
             for notice in choice.notices():
                 print(f"note: {notice}", file=sys.stderr)
         return {name: found[name] for name in (*self.names, *OF_THE_PAPER)}
+
+    def with_draws(self, chosen: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Print and add threshold and period of those that draw, and a row without a draw."""
+        drawn = with_draws(
+            SCENARIO,
+            {name: chosen[name] for name in SPLITTING},
+            out=self.place / "drawn",
+            fixed=self.fixed,
+            at_days=DAYS,
+            jobs=self.jobs,
+        )
+        print("\nthen threshold and cycles between splits, chosen in the same way from twelve\n")
+        for name, keys in drawn.items():
+            print(f"{name:<30}{draw_of(keys):>12}")
+        rows: dict[str, dict[str, Any]] = {}
+        for name, keys in chosen.items():
+            rows[name] = drawn.get(name, keys)
+            each = {**keys, **OWN_EACH}
+            if name == OWN and rows[name] != each:
+                rows[EACH] = each
+        return rows
 
     def measured(self, chosen: Mapping[str, Mapping[str, Any]], capability: str) -> Table:
         """Run what was chosen by an instruction set, in processes of its own, and measure it."""
@@ -215,7 +242,7 @@ class Task:
         return measured(
             SCENARIO,
             chosen,
-            (*TESTED, *COSTS),
+            (*TESTED, *COSTS, HOME),
             out=out,
             fixed=self.fixed,
             seeds=self.seeds,
@@ -225,16 +252,18 @@ class Task:
     def print_tables(self, table: Table) -> None:
         """Print means by the widest instruction set, and paired tests."""
         print(f"\nseeds 1 to {self.seeds}: mean [95 % interval], of days the geometric mean\n")
-        print_means(table, TESTED, 30, 22)
+        print_means(table, (*TESTED, HOME), 34, 22)
         print()
-        print_means(table, COSTS, 30, 24)
+        print_means(table, COSTS, 34, 24)
         print(f"\n{OWN} against each: days as a ratio, accuracy as a difference\n")
         others = [name for name in table if name != OWN]
         cells, count = compared([Step(table, OWN, name, TESTED) for name in others])
-        print(" " * 30 + "".join(f"{measure.head:>40}" for measure in TESTED))
+        print(" " * 34 + "".join(f"{measure.head:>47}" for measure in TESTED))
         for name, row in zip(others, cells, strict=True):
-            print(f"{name:<30}" + "".join(f"{cell:>40}" for cell in row))
-        print(f"\np is corrected for all {count} tests (Holm); the intervals are not")
+            print(f"{name:<34}" + "".join(f"{cell:>47}" for cell in row))
+        print(
+            f"\np is corrected for all {count} tests (Holm); intervals and ranks (Wilcoxon) are not"
+        )
 
 
 def groups(names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], list[dict[str, int]]]]:
@@ -277,7 +306,7 @@ def print_by_instructions(tables: Mapping[str, Table]) -> None:
     """Print what depends on the instruction set: days to 0.90 and the ratio to each other row."""
     by_days = [measure for measure in TESTED if measure.head == "days to 0.90"]
     print("\ndays to 0.90 by instruction set, and days of " + OWN + " as a ratio to them\n")
-    print(" " * 30 + "".join(f"{name:>24}{'ratio':>24}" for name in tables))
+    print(" " * 34 + "".join(f"{name:>24}{'ratio':>24}" for name in tables))
     [first, *_] = tables.values()
     for name in first:
         cells = []
@@ -286,7 +315,7 @@ def print_by_instructions(tables: Mapping[str, Table]) -> None:
             cells.append(measure.cell(list(table[name][measure.head].values())))
             [[ratio]], _ = compared([Step(table, OWN, name, by_days)])
             cells.append("" if name == OWN else ratio.partition(" p ")[0])
-        print(f"{name:<30}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{name:<34}" + "".join(f"{cell:>24}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ The scenario is quickstart-8b, whose handhelds are in line of sight, with nothin
 budget says. `whole` counts the uploads that got through in these days, and `lost` is the share of
 those of the first row that did not, method by method. `days` are those until the server had used
 twelve updates of each city (`-`: not within these days). Rounds in a visit are those that results
-chose for EMS-FL (8 in the contact, 8 in the gap) and for the tuned baseline (8); the paper's has
+chose for EMS-FL (8 in the contact, 8 in the gap) and for the tuned baseline (16); the paper's has
 one.
 """
 
@@ -25,7 +25,7 @@ CONTACT, GAP = "learning.rounds.per_contact", "learning.rounds.per_gap_max"
 UP_DB, DOWN_DB = "link.uplink.other_losses_db", "link.downlink.other_losses_db"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "emsfl-enhanced": {"learning.method": "emsfl-enhanced", CONTACT: 8, GAP: 8},
-    "synchronous": {"learning.method": "synchronous", CONTACT: 8},
+    "synchronous": {"learning.method": "synchronous", CONTACT: 16},
     "synchronous, 1 round": {"learning.method": "synchronous", CONTACT: 1},
 }
 LINKS: Mapping[str, Mapping[str, Any]] = {

@@ -69,7 +69,7 @@ class Traffic(Section):
     )
     payload_mb: float = setting(..., "size of one payload, MB (10^6 bytes)", gt=0, le=1e9)
     direction: Literal["down", "up"] = setting(
-        ..., "from satellites to the ground, or up to satellites"
+        ..., "direction: down (satellites to the ground) or up (to the satellites)"
     )
     every_hours: Positive = setting(
         None, "hours from one payload of a client to its next; null for one at the start", le=1e6

@@ -57,6 +57,11 @@ class Figure(NamedTuple):
         """What it cannot be below and above, in the unit of summaries and tables."""
         return Bounds(self.least, self.most)
 
+    @property
+    def is_amount(self) -> bool:
+        """Whether it is so much of something, bytes or energy, and not so many."""
+        return self.in_text in (data_size, energy, NAMED_FORMS["gb_a_day"])
+
 
 NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "data_size": data_size,

@@ -95,11 +95,11 @@ def _row(group: Group, names: Sequence[str]) -> dict[str, Any]:
 
 def is_of_studies(comparison: Comparison) -> bool:
     """Return whether a comparison is of network studies."""
-    return figure_of_network(comparison.answers[0].measure.column) is not None
+    return "judged_by" not in comparison  # as runs that learn are
 
 
-def studies_text(comparison: Comparison) -> str:
-    """Return what was found, and a table: a row a figure, a column a group, the mean over seeds."""
+def studies_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells: a row a figure, a column a group, the mean over its seeds."""
     groups = comparison["groups"]
     names = [name for name in groups[0] if figure_of_network(name)]
     heads = ["", *(group["label"] for group in groups)]
@@ -107,8 +107,14 @@ def studies_text(comparison: Comparison) -> str:
     cells += [
         [_of(name).head, *(_cell(group[name]["mean"], name) for group in groups)] for name in names
     ]
+    seeds = any(len(group["seeds"]) > 1 for group in groups)
+    return heads, cells if seeds else cells[1:]
+
+
+def studies_text(comparison: Comparison) -> str:
+    """Return what was found, what limits it, and the table."""
     said = [comparison.headline, *limit_lines(comparison.limits)]
-    return "\n".join([*said, "", table(heads, cells)])
+    return "\n".join([*said, "", table(*studies_table(comparison))])
 
 
 def _cell(mean: float | None, name: str) -> str:

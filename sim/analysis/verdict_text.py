@@ -140,7 +140,8 @@ def _largest(found: Finding, words: Words) -> str:
     verb = "raise" if measure.rising else "cut"
     verb = verb if len(found.best) > 1 else f"{verb}s"
     times = _factor(found.times)
-    more = f"{times} times as many" if measure.rising else f"by a factor of {times}"
+    many_or_much = "much" if measure.figure.is_amount else "many"
+    more = f"{times} times as {many_or_much}" if measure.rising else f"by a factor of {times}"
     return (
         f"{best} {verb} the {measure.name} from {text(found.values[found.last])} ({last}) to "
         f"{text(found.values[found.best[0]])} ({more}{many})"

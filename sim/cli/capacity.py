@@ -165,6 +165,7 @@ def _write(found: Capacity, path: Path) -> None:
 
 
 def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:
+    from sim.execution.identity import Named
     from sim.execution.study import study_result
     from sim.plan.network_study import NetworkStudy
     from sim.report.figures import Figures
@@ -172,5 +173,6 @@ def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path
     from sim.report.study_page import page
     from sim.report.write import write_page
 
-    study = study_result(NetworkStudy(world, plan, found.rows), name)
-    write_page(path, html(page(study, found), Figures()))
+    study = NetworkStudy(world, plan, found.rows)
+    shown = page(study_result(study, Named(study, name)), found)
+    write_page(path, html(shown, Figures()))

@@ -85,8 +85,7 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
 
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
     """Show what a payload takes, each way: one that begins with a service and has it alone."""
-    from sim.plan.plan import make_plan
-    from sim.plan.plan_size import CONTACT_BYTES, check_plan
+    from sim.plan.network_study import network_plan
     from sim.plan.services import alone, services_of
 
     if not world.sites.nodes:
@@ -94,8 +93,7 @@ def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -
         raise InputError.of_option("--send", Code.CONFLICT, text)
     with Bar(quiet=False) as bar:
         bar.start("looking for contacts")
-        check_plan(world, CONTACT_BYTES)
-        plan = make_plan(world, all_served=False)
+        plan = network_plan(world)
         bar.update("adding up what links carry")
         found = alone(plan, services_of(plan), 8.0 * size_bytes)
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,6 @@ from sim.execution.folder import read_manifest, read_tables
 from sim.execution.held_back import held_back
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
-from sim.formatting import some
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, pooled_metrics
@@ -54,19 +53,22 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
-    kinds = {run.manifest["method"] is None for run in kept}
-    if len(kinds) > 1:
-        raise InputError.of_file(
-            some([str(place) for place in places], 3),
-            Code.CONFLICT,
-            "are network studies and runs that learn",
-            Other(said="compare those of one kind"),
-        )
-    if True in kinds:
+    if check_of_one_kind(run.manifest for run in kept):
         found = compare_studies(group_runs(kept))
     else:
         found = compare_groups(group_runs(kept), deadline_days=deadline_days)
     return replace(found, folders=tuple(places), deadline_days=deadline_days)
+
+
+def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether runs are network studies; raise InputError where some are, and others not."""
+    kinds = {manifest["method"] is None for manifest in manifests}
+    if len(kinds) > 1:
+        text = "some runs learn and others are network studies"
+        raise InputError(
+            Statement.of(Code.CONFLICT, "", text, Other(said="compare those of one kind"))
+        )
+    return kinds == {True}
 
 
 def load(folder: str | Path) -> Result:

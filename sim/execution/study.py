@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from learning.files import sync_folder
 from learning.hardware import peak_bytes
@@ -60,7 +61,7 @@ def run_study(
             claim.check_writable(place)
         for observer in observers:
             observer.doubted(plan.doubts)
-        found = study_result(study_of(world, plan), name, began)
+        found = study_result(study_of(world, plan), named, began)
         if place is not None:
             with claim.as_run_failure(place):
                 _write(place, found)
@@ -69,15 +70,14 @@ def run_study(
         return replace(found, folder=place)
 
 
-def study_result(study: NetworkStudy, name: str, began: float | None = None) -> Result:
+def study_result(study: NetworkStudy, named: Named[Any], began: float | None = None) -> Result:
     """Return a network study as a result, in no folder; it ``began`` at this monotonic time."""
     plan, scenario = study.plan, study.world.scenario
-    named = Named(PlannedNetwork(study.world, plan), name)
     tables = study.tables
     whole, timing = digests(tables)
     draws = draws_so_far()
     manifest = {
-        "name": name,
+        "name": named.name,
         "status": status.COMPLETE,
         "method": None,
         "seed": scenario.seed,

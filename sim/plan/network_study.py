@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from sim.errors import InputError, located
 from sim.facts.plan import Operations
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
-from sim.plan.operations import capacity_table, clients_of, ends_of, operations, total_of
+from sim.plan.operations import capacity_table, clients_of, ends_of, if_known, operations, total_of
 from sim.plan.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
@@ -53,7 +52,7 @@ class NetworkStudy:
         for row in ends if len(ends) <= MOST_ENDS else ():
             found |= {f"{name}:{row.name}": getattr(row, name) for name in OF_EACH}
         found |= payload_figures(self.queues, self.world.scenario.traffic)
-        return {name: _known(value) for name, value in found.items()}
+        return {name: if_known(value) for name, value in found.items()}
 
     @property
     def tables(self) -> Tables:
@@ -97,7 +96,3 @@ def _sees_nothing(world: World, plan: Plan) -> Statement:
         clients=len(plan.clusters),
         days=plan.stop_s / 86_400.0,
     )
-
-
-def _known(value: Any) -> Any:
-    return value if not isinstance(value, float) or isfinite(value) else None

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, inf, nan
+from math import ceil, inf, isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +59,11 @@ def clients_of(rows: Sequence[Operations]) -> list[Operations]:
 def as_values(row: Operations) -> dict[str, Any]:
     """Return a row by the names of its columns."""
     return {column.name: getattr(row, column.attribute) for column in columns_of(Operations)}
+
+
+def if_known(value: Any) -> Any:
+    """Return a value as JSON has it: None where there is no figure, and for any number."""
+    return value if not isinstance(value, float) or isfinite(value) else None
 
 
 def capacity_table(rows: Sequence[Operations]) -> pa.Table:

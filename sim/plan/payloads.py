@@ -19,13 +19,12 @@ from sim.errors import InputError
 from sim.facts.plan import PayloadRow
 from sim.formatting import some
 from sim.plan.plan import Plan
-from sim.plan.services import Services, services_of
+from sim.plan.services import BITS_PER_MB, Services, services_of
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
 from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
 
-BITS_PER_MB = 8e6
 HOUR_S = 3_600.0
 MOST_PAYLOADS = 10_000_000
 """Payloads of one kind, all clients together, up to which a study counts them."""

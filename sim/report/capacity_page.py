@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,20 +33,12 @@ Table = tuple[str, list[str], list[list[str]]]
 """Caption, heads and cells."""
 
 
-class Lane(Protocol):
-    """Spans (N, 2) in seconds in which a place is in view of a satellite, and is served."""
+class Lane(NamedTuple):
+    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
 
-    @property
-    def name(self) -> str:
-        """Of the place."""
-
-    @property
-    def seen_s(self) -> Floats:
-        """When it is in view."""
-
-    @property
-    def served_s(self) -> Floats:
-        """When it is served."""
+    name: str
+    seen_s: Floats
+    served_s: Floats
 
 
 @dataclass(frozen=True)

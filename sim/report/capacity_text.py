@@ -29,6 +29,7 @@ from sim.plan.operations import (
     as_values,
     clients_of,
     ends_of,
+    if_known,
     total_of,
 )
 
@@ -286,7 +287,8 @@ class Capacity:
             "carry_nothing": dict(self.silent),
             "advice": self.advice,
             "rows": [
-                {name: _known(value) for name, value in as_values(row).items()} for row in self.rows
+                {name: if_known(value) for name, value in as_values(row).items()}
+                for row in self.rows
             ],
             "one_more": [
                 {"station": one.station or None, "gain": limits.gain(one)}
@@ -315,11 +317,7 @@ def _columns(
 
 
 def _gb_per_day(down_gb: float, up_gb: float) -> dict[str, Any]:
-    return {"gb_down_per_day": _known(down_gb), "gb_up_per_day": _known(up_gb)}
-
-
-def _known(value: Any) -> Any:
-    return value if not isinstance(value, float) or isfinite(value) else None
+    return {"gb_down_per_day": if_known(down_gb), "gb_up_per_day": if_known(up_gb)}
 
 
 def _ways(row: Operations) -> list[tuple[str, float]]:

@@ -12,10 +12,11 @@ from sim.analysis.lead import FEWEST
 from sim.analysis.main_figures import main_figures
 from sim.analysis.verdict_text import MORE_SEEDS, caveats_beside, limit_lines
 from sim.errors import InputError
-from sim.execution.result import load
+from sim.execution.result import check_of_one_kind, load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
 from sim.replay.scene import MOST_RUNS, share_sky
+from sim.report import study_page
 from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
@@ -39,6 +40,9 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
             "report", Code.NOT_RECORDED, "none of the sweep's points is complete"
         )
     runs = [load(place) for place in places]
+    if any(run.of_network for run in runs):
+        check_of_one_kind(run.manifest for run in runs)
+        return study_page.page_of_several(runs)
     groups = group_runs(runs)
     context = compared(groups, deadline_days=deadline_days)
     names = sorted({str(run.manifest.get("name")) for run in runs})

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from orbit.windows import merged
+from sim.analysis.comparison import group_runs
+from sim.analysis.network_comparison import compare_studies, studies_table
+from sim.analysis.verdict_text import limit_lines
 from sim.execution.result import Result
 from sim.plan.budget import budgets_text
 from sim.plots.views import map_at
-from sim.report.capacity_page import DAY_S, Network, capacity_page
+from sim.report.capacity_page import DAY_S, HOUR_S, Lane, Network, capacity_page
 from sim.report.capacity_text import Capacity
 from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml
 from sim.report.study_text import capacity_of, payload_table
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
-
-
-class Lane(NamedTuple):
-    """Spans (N, 2) in seconds in which a place is in view of a satellite, and (M, 2) is served."""
-
-    name: str
-    seen_s: Floats
-    served_s: Floats
 
 
 def page(run: Result, found: Capacity | None = None) -> Page:
@@ -58,7 +52,7 @@ def page(run: Result, found: Capacity | None = None) -> Page:
         (caption, [" ".join(head.split()) for head in heads], cells)
         for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
     ]
-    payloads = payload_table(manifest)
+    payloads = payload_table(run)
     first = [tables[0], *([] if payloads is None else [payloads])]
     return capacity_page(network, found.finding, found.advice, [first, tables[1:]])
 
@@ -89,7 +83,23 @@ def _first_outage_s(scenario: Mapping[str, Any], start: datetime) -> float:
     """Return when the first planned outage begins, in seconds since the start; 0 without any."""
     begins = []
     for planned in scenario["faults"]["planned"]:
-        hours, at = planned.get("from_hours"), planned.get("from_utc")
-        begin = (datetime.fromisoformat(at) - start).total_seconds() if hours is None else 0.0
-        begins.append(begin if hours is None else 3600.0 * hours)
+        hours = planned.get("from_hours")
+        if hours is not None:
+            begins.append(hours * HOUR_S)
+        else:
+            begin = datetime.fromisoformat(planned["from_utc"])
+            begins.append((begin - start).total_seconds())
     return max(0.0, min(begins, default=0.0))
+
+
+def page_of_several(runs: Sequence[Result]) -> Page:
+    """Return the page of network studies beside each other."""
+    found = compare_studies(group_runs(runs))
+    heads, cells = studies_table(found)
+    return Page(
+        template="studies.html",
+        kind=f"{len(runs)} network studies",
+        title=found.headline,
+        subtitle=" ".join(limit_lines(found.limits)),
+        context={"caption": "A day in the mean", "heads": heads, "cells": cells},
+    )

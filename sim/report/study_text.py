@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
 
 from sim.execution.result import Result
 from sim.formatting import duration, table
@@ -18,19 +17,20 @@ def capacity_of(run: Result) -> Capacity:
 
 def study_text(run: Result) -> str:
     """Return what a network carries, and how long its payloads take."""
-    payloads = payload_table(run.manifest)
+    payloads = payload_table(run)
     parts = [capacity_of(run).text, *([] if payloads is None else [table(*payloads[1:])])]
     return "\n\n".join(parts)
 
 
-def payload_table(manifest: Mapping[str, Any]) -> Table | None:
+def payload_table(run: Result) -> Table | None:
     """Return how long each kind of payloads took; None where none were asked for."""
-    figures = manifest["network"]
+    if "payloads" not in run.tables:
+        return None
+    manifest, figures = run.manifest, run.manifest["network"]
+    count = Counter(run.tables["payloads"]["name"].to_pylist())
     cells = []
     for kind in manifest["scenario"]["traffic"]:
         name = kind["name"]
-        if f"{name}.undelivered" not in figures:
-            return None
         every = "once" if kind["every_hours"] is None else f"every {kind['every_hours']:g} h"
         hours = [figures[f"{name}.hours_{of}"] for of in ("median", "worst")]
         cells.append(
@@ -39,7 +39,7 @@ def payload_table(manifest: Mapping[str, Any]) -> Table | None:
                 f"{kind['payload_mb']:,g} MB {kind['direction']}, {every}",
                 *("-" if one is None else duration(3600 * one) for one in hours),
                 f"{100 * figures[f'{name}.one_service_share']:.0f} %",
-                f"{figures[f'{name}.undelivered']:,.0f}",
+                f"{figures[f'{name}.undelivered']:,.0f} of {count[name]:,}",
             ]
         )
     heads = ["payloads", "", "median", "worst", "in one pass", "not through"]

@@ -27,7 +27,7 @@ from sim.sweep.axis_table import rows_shown
 from sim.sweep.common_target import with_common_target
 from sim.sweep.differences import Row
 from sim.sweep.rows import MISSING
-from sim.sweep.side_by_side import groups_of
+from sim.sweep.side_by_side import groups_of, side_by_side
 from sim.sweep.text import but_the_seed, sha256_text
 
 
@@ -55,6 +55,8 @@ def page_of(sweep: Sweep) -> Page:
     # Of one key of names the groups side by side have the answer.
     one_key = len(but_the_seed(keys)) == 1 and numbers is None
     beside = groups.get("comparison") if one_key else None
+    if sweep.points[0].of_network and numbers is None:
+        beside = side_by_side(sweep)
     if beside is not None:
         found = answers(every, keys, runs, beside)
     asked_for = [one.combinations.measure.column for one in found.figures]

@@ -129,7 +129,9 @@ def answers(
     values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
     varied = [key for key, count in values.items() if key != "seed" and count > 1]
     drawn = any(row.get("drawn") is not False for row in done)
-    asked = [replace(one, drawn=drawn) for one in measures(done)] if done else []
+    along = [replace(one, drawn=drawn) for one in (measures(done) if done else ())]
+    # Figures of one station are drawn over numbers; names are compared by those of the network.
+    asked = [one for one in along if ":" not in one.column]
     groups = {_label(group[0], varied): group for group in combinations_in(rows, varied)}
     candidates = {measure.column: _figures(groups, measure) for measure in asked}
     settings = {label: {key: own[0][key] for key in varied} for label, own in groups.items()}
@@ -138,7 +140,7 @@ def answers(
     else:
         tests = _tests_beside(beside, settings)
     names = {} if beside is None else beside.tests.tested
-    numbers = OverNumbers.of(rows, varied, asked)
+    numbers = OverNumbers.of(rows, varied, along)
     words = [key for key in varied if numbers is None or key in numbers.names]
     found = []
     for measure in asked:

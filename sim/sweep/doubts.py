@@ -36,9 +36,7 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     find = find_windows if shared is None else shared.windows.find
     plans = Plans()  # its own: those of runs know what was drawn by chance in them
     found: dict[Statement, list[str]] = {}
-    # A network study says what is doubted of it as soon as it is planned, and that is all of it.
-    learn = [point for point in points if not point.of_network]
-    for point in _first_of_each_task(learn)[:MOST_LOOKED_AT]:
+    for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
         for doubt in _doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
             found.setdefault(doubt, []).append(labelled(point.values, point.values))
     for doubt in by_rank(found):
@@ -66,9 +64,13 @@ def _doubts_of(
     import scenarios
     from sim.engine.doubts import doubts_before
     from sim.engine.setup import build
+    from sim.plan.network_study import network_plan
+    from sim.world.world import World
 
     with suppress(ValueError):
         scenario = scenarios.load(point.scenario, point.overrides)
+        if scenario.learning is None:
+            return network_plan(World(scenario), find).doubts
         built = build(scenario, find, plan_of=plans.of)
         writes = is_one_of_several and built.method.traits.own_learning
         return (*doubts_before(built), *(_overwritten(scenario) if writes else ()))

@@ -113,7 +113,7 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     share = _form("{:.3f}".format)
     number = _form("{:g}".format)
-    if rows and (known := [name for name in OF_NETWORKS if name in rows[0]]):
+    if rows and (known := [n for n, figure in OF_NETWORKS.items() if n in rows[0] and figure.best]):
         return {OF_NETWORKS[key].head: (key, _form(OF_NETWORKS[key].form)) for key in known}
     done = [row for row in rows if row["status"] == COMPLETE]
     judged = judged_together(done)

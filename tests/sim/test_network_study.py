@@ -158,6 +158,21 @@ def test_digests_cover_what_is_carried_and_when_payloads_are_through():
     assert len({run.manifest["timing_sha256"] for run in runs}) == 3
 
 
+def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
+    tmp_path, leomix, runs
+):
+    places = [tmp_path / name for name in ("one", "two")]
+    for mask, place in zip((10, 40), places, strict=True):
+        said = {**STATIONS, "orbit": {**STATIONS["orbit"], "min_elevation_deg": mask}}
+        face.run(scenarios.from_dict(said), place)
+    page = tmp_path / "both.html"
+    assert leomix("report", *places, "-o", page).status == 0
+    assert "min_elevation_deg=40" in page.read_text()
+    assert "times as much)." in leomix("compare", *places).out
+    mixed = leomix("compare", places[0], runs["slots-timing"])
+    assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
+
+
 def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
     first = face.run(scenarios.from_dict(STATIONS), tmp_path / "run")
     again = face.run(scenarios.from_dict(STATIONS), tmp_path / "run", resume=True)
