@@ -9,6 +9,7 @@ multiples of a cycle or of an hour, so that ranks are tested beside them.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 import leomix
+from sim.sweep import Choice
 
 BySeed = Mapping[int, float]
 """A figure by seed; inf where it was never reached."""
@@ -229,10 +231,29 @@ def with_draws(
     jobs: int,
 ) -> dict[str, dict[str, Any]]:
     """Return each variant with the draw that does best on validation samples, by the mean."""
+    choice = tuned(scenario, DRAWS, variants, out=out, fixed=fixed, at_days=at_days, jobs=jobs)
+    return {name: dict(keys) for name, keys in choice.chosen.items()}
+
+
+def tuned(
+    scenario: str,
+    keys: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, Keys],
+    *,
+    out: Path,
+    fixed: Keys,
+    at_days: float | None,
+    jobs: int,
+) -> Choice:
+    """Return which values of ``keys`` do best on validation samples for each variant, by the mean.
+
+    The runs are of seeds that are not used again, and end at ``at_days``. What there is to say of
+    the choice, such as ties, is printed on the standard error.
+    """
     ends = {} if at_days is None else {"stop.days": at_days}
     swept = leomix.sweep(
         scenario,
-        DRAWS,
+        keys,
         out=out,
         overrides={**fixed, **APART, **ends},
         variants=variants,
@@ -242,7 +263,9 @@ def with_draws(
         keep_going=True,
     )
     choice = leomix.compare(swept.folder, best_by="validation", at_days=at_days)
-    return {name: dict(keys) for name, keys in choice.chosen.items()}
+    for notice in choice.notices():
+        print(f"note: {notice}", file=sys.stderr)
+    return choice
 
 
 def draw_of(keys: Keys) -> str:

@@ -33,7 +33,6 @@ from typing import Any
 
 import torch
 from by_seed import (
-    APART,
     HOME,
     OWN_EACH,
     SHARE,
@@ -50,6 +49,7 @@ from by_seed import (
     reached,
     sent,
     summary,
+    tuned,
     with_draws,
 )
 
@@ -177,24 +177,19 @@ class Task:
         found: dict[str, dict[str, Any]] = {}
         for name, contenders, rounds in groups(self.names):
             keys = {"learning.step_size": STEP_SIZES}
-            swept = leomix.sweep(
+            choice = tuned(
                 SCENARIO,
                 keys | ({"learning.rounds": rounds} if rounds else {}),
+                contenders,
                 out=self.place / name,
-                overrides={**self.fixed, **APART, "stop.days": DAYS},
-                variants=contenders,
-                replications=TUNING_SEEDS,
+                fixed=self.fixed,
+                at_days=DAYS,
                 jobs=self.jobs,
-                resume=(self.place / name).exists(),
-                keep_going=True,
             )
-            choice = leomix.compare(swept.folder, best_by="validation", at_days=DAYS)
             found |= choice.chosen
-            spent = leomix.compare(swept.folder, best_by="energy_j")
+            spent = leomix.compare(self.place / name, best_by="energy_j")
             for row in chosen_rows(choice, spent):
                 print(row)
-            for notice in choice.notices():
-                print(f"note: {notice}", file=sys.stderr)
         return {name: found[name] for name in (*self.names, *OF_THE_PAPER)}
 
     def with_draws(self, chosen: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
