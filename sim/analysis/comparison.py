@@ -62,6 +62,7 @@ class WithoutTables(NamedTuple):
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
     evaluations: Sequence[Evaluation]
+    folder: Path | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     Groups are in the order in which they came. A run that was done twice counts once.
     Runs with other code of the user's are another group, and so is a run of the same seed with
     another trace, whatever the reason is: it is no further seed.
+    Single runs that differ in more keys than a label has room for are called by their folders.
     """
     plain: list[dict[str, Any]] = [
         {key: None if key in NO_RESULT else value for key, value in values.items()}
@@ -120,7 +122,11 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
                 groups.append((settings[key] | told | again, each))
     order = {id(run): number for number, run in enumerate(runs)}
     groups.sort(key=lambda group: order[id(group[1][0])])
-    labels = _labels([own for own, _ in groups], [each[0].summary["status"] for _, each in groups])
+    labels = _labels(
+        [own for own, _ in groups],
+        [each[0].summary["status"] for _, each in groups],
+        [] if len(runs) > len(groups) else [run.folder.name for run in runs if run.folder],
+    )
     return [Group(label, tuple(each)) for label, (_, each) in zip(labels, groups, strict=True)]
 
 
@@ -141,11 +147,14 @@ def _repeats(runs: Sequence[Any]) -> list[list[Any]]:
     return repeats
 
 
-def _labels(settings: Sequence[Mapping[str, Any]], statuses: Sequence[str]) -> list[str]:
+def _labels(
+    settings: Sequence[Mapping[str, Any]], statuses: Sequence[str], names: Sequence[str]
+) -> list[str]:
     """Return the labels of groups by what they set; those that are not complete say so."""
     keys = [json.dumps(own, sort_keys=True, default=str) for own in settings]
     different = dict(zip(keys, settings, strict=True))
-    labels = dict(zip(different, labels_of(list(different.values())), strict=True))
+    own_names = names if len(names) == len(different) else ()
+    labels = dict(zip(different, labels_of([*different.values()], names=own_names), strict=True))
     return [
         labels[key] if status == COMPLETE else f"{labels[key]} ({status})"
         for key, status in zip(keys, statuses, strict=True)

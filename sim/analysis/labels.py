@@ -51,13 +51,16 @@ class _Form(NamedTuple):
     value: Callable[[str, Any], str]
 
 
-def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> list[str]:
+def labels_of(
+    settings: Sequence[Settings], beside: Collection[str] = (), names: Sequence[str] = ()
+) -> list[str]:
     """Return a label for each of some groups by the values of their keys; no two are the same.
 
     Only keys that differ are named, by the shortest ends of their dotted names that are no ends of
     other keys, nor of those ``beside``. A value that is None is not named. Where labels would be
     longer than :data:`LONGEST`, words that say little go, then keys without which the groups are
-    still told apart, then ends of words. A mapping is named by its own keys.
+    still told apart, then ends of words. A mapping is named by its own keys. Groups that have
+    ``names`` are called by them where their keys would have to go, but for methods and variants.
     """
     settings = _in_parts(settings)
     keys = list(dict.fromkeys(key for own in settings for key in own))
@@ -68,6 +71,8 @@ def labels_of(settings: Sequence[Settings], beside: Collection[str] = ()) -> lis
     labels: list[str] = []
     for form in FORMS:
         named = _needed(settings, differing) if form.needed_only else differing
+        if len(named) < len(differing) and not {*named} & {*FIRST} and _all_differ(names):
+            return _numbered(names)
         heads = _heads(named, every, form)
         alone = len(named) == 1 and named[0] != CODE
         if alone and all(_is_name(own.get(named[0])) for own in settings):
@@ -128,6 +133,10 @@ def _is_name(value: Any) -> bool:
         return isinstance(value, str) and isinstance(yaml.safe_load(value), str)
     except yaml.YAMLError:
         return True
+
+
+def _all_differ(names: Sequence[str]) -> bool:
+    return bool(names) and len({*names}) == len(names)
 
 
 def _plain(value: Any) -> str:

@@ -52,7 +52,7 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
-    kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
+    kept = [WithoutTables(run.summary, run.manifest, run.evaluations, run.folder) for run in loaded]
     if check_of_one_kind(run.manifest for run in kept):
         found = compare_studies(group_runs(kept))
     else:

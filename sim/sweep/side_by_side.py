@@ -66,7 +66,10 @@ def side_by_side(sweep: Sweep, deadline_days: float | None = None) -> Comparison
     done = [row for row in rows if row["status"] == COMPLETE]
     folders = dict.fromkeys(row["folder"] for row in done)
     loaded = ((name, load(sweep.folder / name)) for name in folders)
-    runs = {name: WithoutTables(run.summary, run.manifest, run.evaluations) for name, run in loaded}
+    runs = {
+        name: WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
+        for name, run in loaded
+    }
     groups = groups_of(sweep, rows, runs)
     if len(groups) < 2:
         return None
