@@ -12,7 +12,6 @@ from learning.requests.cluster import Cluster, Floats, Ints
 from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
-from sim.links.steady_way import SteadyWay
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -60,19 +59,6 @@ class ContactLinks:
         whole = curve.capacity_bits.min()
         served = served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
-
-    def steady(self, way: Way) -> SteadyWay | None:
-        """Return one way of the only device; None for several, or where its rate changes."""
-        links = self.devices
-        return SteadyWay.of(links.to_server if way is Way.TO_SERVER else links.to_client)
-
-    def delay_of_one_s(self, time_s: float) -> float:
-        """Seconds that a signal takes at a time between the only device and the satellite."""
-        return float(self.devices.delay_s(np.array([time_s]))[0])
-
-    def delay_of_one(self) -> Callable[[float], float]:
-        """Return what says the same, and needs no links for that once they are let go."""
-        return self.devices.delay_of_one()
 
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""
