@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,7 @@ from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Ints, Mask
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
-from learning.training.computing import TASKS, Stacking, TaskApply, built_task
+from learning.training.computing import TASKS, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 from learning.values.held import Held
@@ -83,7 +84,6 @@ class Learner:
         context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
         values = Values(TaskApply(cache(self._own_task)), context, keep=self.trains)
         values.known = lambda: dict(self.task.initial)
-        values.batching = Stacking()
         return values
 
     @property
@@ -395,20 +395,27 @@ class Learner:
 class LocalLoss:
     """A term that a method adds to the loss of every minibatch of local training.
 
-    ``function(weights, server, *memories, **arguments)`` returns a number: the sum of the terms of
-    all devices, so that each one's gradient is its own. It is a function of a module, and gets
-    dictionaries of tensors by stored name, (K, ...) for K devices: ``weights`` that are trained,
-    ``server`` the same as they were downloaded (with what the device has offered since), and one
-    for each of the ``memories``: a device's own values, or one of the server's, repeated. A matrix
-    that is trained through LoRA factors is there as the matrix that they make, W + scale B A.
+    ``function(step, *memories, **arguments)`` is called for one device and returns a number. It is
+    a function of a module. ``step`` (:class:`~learning.training.local_loss.Step`) has what the loss
+    sees: ``weights``, ``server``, ``inputs``, ``targets``, ``outputs``, ``answers(weights)`` and
+    ``generator``. Each of the ``memories`` is a dictionary of tensors by name: the device's own
+    values, or one of the server's.
 
     FedProx: ``LocalLoss(proximal, mu=0.1)`` with
 
-    >>> def proximal(weights, server, *, mu):
-    ...     return mu / 2 * sum((weights[n] - server[n]).square().sum() for n in weights)
+    >>> def proximal(step, *, mu):
+    ...     apart = (step.weights[n] - step.server[n] for n in step.weights)
+    ...     return mu / 2 * sum(tensor.square().sum() for tensor in apart)
     """
 
     def __init__(self, function: Callable[..., Any], *memories: Handle, **arguments: Any) -> None:
         self.place = place_of(function)
+        try:
+            signature(function).bind(None, *memories, **arguments)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.place} {error}: it is called for one device, with a step (step.weights, "
+                "step.server, step.outputs, ...), the memories and the arguments"
+            ) from None
         self.memories = memories
         self.arguments = arguments

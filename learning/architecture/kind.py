@@ -41,10 +41,8 @@ class Kind:
     are mixtures already, in one checkpoint. Of those with ``head_alone`` no other part of the
     backbone is ever trained than the head. With
     ``expert_per_device`` experts are one per device, and its devices answer together. ``plain``
-    models have no experts; None stands for a module of one's own, which is asked. Those that are
-    ``taped`` take their gradients by steps of their own (:mod:`learning.models.tape`), and
-    trainings of them can be stacked. A ``weightless`` one is a size alone: nothing makes or trains
-    it, and it needs no data.
+    models have no experts; None stands for a module of one's own, which is asked. A ``weightless``
+    one is a size alone: nothing makes or trains it, and it needs no data.
     """
 
     module: str = ""
@@ -57,7 +55,6 @@ class Kind:
     head_alone: bool = False
     expert_per_device: bool = False
     plain: bool | None = False
-    taped: bool = False
     weightless: bool = False
 
     def is_like(self, other: Kind) -> bool:

@@ -48,7 +48,7 @@ PLAIN = "learning.models.small"
 
 KINDS = {
     "vector-moe": Kind(
-        "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors, taped=True
+        "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
     **nmoe_kinds.KINDS,
@@ -77,7 +77,6 @@ KINDS = {
         ("hidden", "layers"),
         tensors=mlp_tensors,
         plain=True,
-        taped=True,
     ),
     "image-cnn": Kind(
         f"{PLAIN}:ImageCNN", ("image",), ("hidden",), tensors=cnn_tensors, plain=True

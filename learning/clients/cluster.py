@@ -104,7 +104,6 @@ class ClusterState:
         self._contact_id: Ints | None = None
         self._parts = Parts(experts)
         self._sizes = PayloadSizes(learner, copies, self._ranks)
-        self._foreseen: Held | None = None
 
     @property
     def holds(self) -> Mask:
@@ -263,22 +262,7 @@ class ClusterState:
     ) -> TrainUntilContact:
         """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
         cost = self.cost(experts, gate=gate, mask=mask)
-        foreseen = self.foresees(experts, gate=gate, mask=mask)
-        return TrainUntilContact(cost, self.complete, foreseen=foreseen)
-
-    def foresees(
-        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
-    ) -> Callable[[Work], None] | None:
-        """Return what takes the work of :meth:`train` beforehand; None where that is of no use.
-
-        Other clusters' trainings that are needed before are then computed together with this one:
-        not one with a term of the loss, which is asked for when the devices have trained.
-        """
-
-        def foreseen(work: Work) -> None:
-            self._foreseen = self._trained(work, experts, gate=gate, mask=mask)
-
-        return foreseen if self.learner.trains and self.local_loss is None else None
+        return TrainUntilContact(cost, self.complete)
 
     def train_round(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -298,7 +282,6 @@ class ClusterState:
         if self.state is None:
             return
         self.state = self._trained(work, experts, gate=gate, mask=mask)
-        self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts.marked(experts, gate=gate)
         if not self.holds_alike:

@@ -290,9 +290,8 @@ class InGaps(InContacts):
         who = self.under_way(devices)
         if not who.any():
             return (yield from super().next_contact(devices))
-        foreseen = devices.foresees(method.experts, gate=True)
         cost = method.cost(devices.holds)
-        work, contact = yield TrainUntilContact(cost, who, foreseen=foreseen)
+        work, contact = yield TrainUntilContact(cost, who)
         devices.train(work, method.experts, gate=True)
         if work.excluded.all():
             method.absent.add(devices.name)

@@ -5,8 +5,7 @@ Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020 (arXiv 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import NonNegativeFloat
 from pydantic.dataclasses import dataclass
@@ -17,10 +16,13 @@ from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Cluster
 
+if TYPE_CHECKING:
+    from learning.training.local_loss import Step
 
-def proximal(weights: Mapping[str, Any], server: Mapping[str, Any], *, mu: float) -> Any:
+
+def proximal(step: Step, *, mu: float) -> Any:
     """Return mu/2 ||w - w_server||^2, the term of Algorithm 2's local objective h_k."""
-    return mu / 2 * sum((weights[n] - server[n]).square().sum() for n in weights)
+    return mu / 2 * sum((step.weights[n] - step.server[n]).square().sum() for n in step.weights)
 
 
 class Proximal(Method):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
@@ -25,15 +25,13 @@ from learning.requests.request import Request
 from learning.training import operations
 from learning.values.handle import Handle
 
+if TYPE_CHECKING:
+    from learning.training.local_loss import Step
 
-def correction(
-    weights: Mapping[str, Any],
-    _server: Mapping[str, Any],
-    control: Mapping[str, Any],
-    own: Mapping[str, Any],
-) -> Any:
+
+def correction(step: Step, control: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
     """Return <c - c_i, y>, whose gradient corrects each local step: y <- y - eta (g - c_i + c)."""
-    return sum(((control[n] - own[n]) * weights[n]).sum() for n in weights)
+    return sum(((control[n] - own[n]) * y).sum() for n, y in step.weights.items())
 
 
 @dataclass(frozen=True, config=CHECKED)

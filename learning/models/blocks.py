@@ -24,7 +24,6 @@ class BlockModel(MoEModel):
 
     # Attention's rows differ in length and routing picks rows: trained device by device.
     batched = False
-    stacks = True
     embeds_always = True
     recomputed = False
 

@@ -25,16 +25,14 @@ class MoEModel(nn.Module):
 
     ``forward(x)`` maps samples ``x`` of the data's form to logits (n, classes). Training runs it
     over all devices of a cluster at once by :func:`torch.func.vmap`; a model that does not
-    support that sets ``batched`` to False and is trained device by device. One that ``stacks`` is
-    made of layers that take parameters stacked by device (:mod:`learning.models.stacked`), and is
-    called with samples (K, n, ...) of all devices without vmap. It may have ``before_experts(x)``,
-    a tuple of tensors, and ``after_embedding`` that gives the logits of these: what comes before
-    the first layer of experts is computed once for many minibatches where nothing in it is trained,
-    always or, unless it ``embeds_always``, where a round draws all samples.
+    support that sets ``batched`` to False and is trained device by device. It may have
+    ``before_experts(x)``, a tuple of tensors, and ``after_embedding`` that gives the logits of
+    these: what comes before the first layer of experts is computed once for many minibatches where
+    nothing in it is trained, always or, unless it ``embeds_always``, where a round draws all
+    samples.
     """
 
     batched: bool = True
-    stacks: bool = False
     embeds_always: bool = False
 
     def keep(self, x: Tensor) -> Tensor | None:

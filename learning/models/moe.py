@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.models.stacked import Linear, by_device, in_single, linear, plus_linear
-from learning.models.tape import Step, run
+from learning.models.stacked import in_single
 from learning.settings import Lora, ModelConfig
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
@@ -106,71 +104,19 @@ class Gate(nn.Module):
             weight = torch.tensor(one, dtype=x.dtype, device=x.device)
             chosen = torch.tensor(self.only, device=x.device)
             return Routing(weight.expand(*x.shape[:-1], -1), chosen.expand(*x.shape[:-1], 1))
-        logits = linear(x, self.weight, self.bias)
-        rule = _Rule(self.reach, self.absent, self.masked, self.k, self.normalised)
-        return Routing(*run(_Choice, logits, rule))
-
-
-class _Rule(NamedTuple):
-    """How a gate chooses: what it adds to logits, whose are masked, and how many it keeps."""
-
-    reach: Tensor | None
-    absent: list[int]
-    masked: float
-    k: int
-    normalised: bool
-
-
-def _shares(logits: Tensor, rule: _Rule) -> Tensor:
-    """Return the softmax of masked logits."""
-    if rule.reach is not None:
-        logits = logits + by_device(rule.reach, logits)
-    if rule.absent:
-        absent = torch.tensor(rule.absent, device=logits.device)
-        logits = logits.index_fill(-1, absent, rule.masked)
-    # In sixteen bits different experts would tie: routing is decided in single precision.
-    return in_single(logits).softmax(-1)
-
-
-def _chosen(logits: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
-    """Return the weights (..., E) and the numbers (..., k) of the experts with most of a share."""
-    share = _shares(logits, rule)
-    kept, chosen = share.topk(rule.k, -1)
-    if rule.normalised:
-        total = kept.sum(-1, keepdim=True)
-        kept = kept / (total.detach() if rule.k == 1 else total)
-    return torch.zeros_like(share).scatter(-1, chosen, kept), chosen
-
-
-_softmax_backward = attrgetter("_softmax_backward_data")(torch)
-"""The gradient of a softmax: torch has no public name for it."""
-
-
-class _Choice(Step):
-    """:func:`_chosen`, which does not normalise."""
-
-    plain = staticmethod(_chosen)
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
-        if rule.normalised:
-            raise NotImplementedError("a taped gate does not normalise")
-        share = _shares(logits, rule)
-        kept, chosen = share.topk(rule.k, -1)
-        ctx.save_for_backward(share, chosen)
-        ctx.absent = rule.absent
-        return torch.zeros_like(share).scatter(-1, chosen, kept), chosen
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        share, chosen = ctx.saved_tensors
-        of_kept = gradients[0].gather(-1, chosen)
-        of_share = torch.zeros_like(share).scatter(-1, chosen, of_kept)
-        of_logits = _softmax_backward(of_share, share, -1, share.dtype)
-        if ctx.absent:
-            absent = torch.tensor(ctx.absent, device=share.device)
-            of_logits = of_logits.index_fill(-1, absent, 0.0)
-        return of_logits, None
+        logits = functional.linear(x, self.weight, self.bias)
+        if self.reach is not None:
+            logits = logits + self.reach
+        if self.absent:
+            absent = torch.tensor(self.absent, device=logits.device)
+            logits = logits.index_fill(-1, absent, self.masked)
+        # In sixteen bits different experts would tie: routing is decided in single precision.
+        share = in_single(logits).softmax(-1)
+        kept, chosen = share.topk(self.k, -1)
+        if self.normalised:
+            total = kept.sum(-1, keepdim=True)
+            kept = kept / (total.detach() if self.k == 1 else total)
+        return Routing(torch.zeros_like(share).scatter(-1, chosen, kept), chosen)
 
 
 class Expert(nn.Module):
@@ -178,8 +124,8 @@ class Expert(nn.Module):
 
     def __init__(self, hidden: int, inner: int, outputs: int | None = None) -> None:
         super().__init__()
-        self.up = Linear(hidden, inner)
-        self.down = Linear(inner, hidden if outputs is None else outputs)
+        self.up = nn.Linear(hidden, inner)
+        self.down = nn.Linear(inner, hidden if outputs is None else outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to (..., outputs), by default as many."""
@@ -191,9 +137,9 @@ class GatedExpert(nn.Module):
 
     def __init__(self, hidden: int, inner: int) -> None:
         super().__init__()
-        self.gate = Linear(hidden, inner, bias=False)
-        self.up = Linear(hidden, inner, bias=False)
-        self.down = Linear(inner, hidden, bias=False)
+        self.gate = nn.Linear(hidden, inner, bias=False)
+        self.up = nn.Linear(hidden, inner, bias=False)
+        self.down = nn.Linear(inner, hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to the same shape."""
@@ -299,17 +245,12 @@ class LoraLinear(nn.Linear):
         self.a = nn.Parameter(torch.zeros(lora.rank, plain.in_features))
         self.b = nn.Parameter(torch.zeros(plain.out_features, lora.rank))
 
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        """Its matrix and bias, and the factors A and B."""
-        return self.weight, self.bias, self.a, self.b
-
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., in) to (..., out)."""
-        out = linear(x, self.weight, self.bias)
+        out = functional.linear(x, self.weight, self.bias)
         if self.a.is_meta:  # run with tensors that hold no factors of this map
             return out
-        return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
+        return out + self.scale * functional.linear(functional.linear(x, self.a), self.b)
 
 
 def factored_in(model: nn.Module) -> list[str]:

@@ -1,7 +1,4 @@
-"""Small models: VectorMoE and ImageMoE, and without experts VectorMLP, ImageCNN and TextMean.
-
-All are made of layers that take parameters stacked by device.
-"""
+"""Small models: VectorMoE and ImageMoE, and without experts VectorMLP, ImageCNN and TextMean."""
 
 from __future__ import annotations
 
@@ -11,31 +8,19 @@ from torch.nn import functional
 
 from learning.architecture.shapes import CNN_CHANNELS, STEM_CHANNELS, places_of
 from learning.data.samples import InputSpec
-from learning.models.feed_forward import ExpertsAtOnce
 from learning.models.interface import MoEModel
-from learning.models.moe import Residency
-from learning.models.stacked import (
-    Conv2d,
-    Embedding,
-    LayerNorm,
-    Linear,
-    added,
-    gelu,
-    relu,
-)
+from learning.models.moe import MoELayer, Residency
 from learning.settings import ModelConfig
 
 
 class _ResidualMoE(MoEModel):
     """What embeds a sample, L residual MoE layers, each after a LayerNorm, LayerNorm and head."""
 
-    stacks = True
-
     def _add_layers(self, config: ModelConfig, here: Residency, classes: int) -> None:
-        self.moe = nn.ModuleList(ExpertsAtOnce(config, here) for _ in range(config.layers))
-        self.norms = nn.ModuleList(LayerNorm(config.hidden) for _ in range(config.layers))
-        self.norm = LayerNorm(config.hidden)
-        self.head = Linear(config.hidden, classes)
+        self.moe = nn.ModuleList(MoELayer(config, here) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden)
+        self.head = nn.Linear(config.hidden, classes)
 
     def embedded(self, x: Tensor) -> Tensor:
         """Return samples as the residual stream (..., hidden)."""
@@ -49,7 +34,7 @@ class _ResidualMoE(MoEModel):
     def after_embedding(self, hidden: Tensor, normed: Tensor) -> Tensor:
         """Return logits (..., classes) of what :meth:`before_experts` gives."""
         for layer, norm in zip(self.moe, [*self.norms, self.norm][1:], strict=True):
-            hidden = added(hidden, layer(normed))
+            hidden = hidden + layer(normed)
             normed = norm(hidden)
         return self.head(self.pooled(normed))
 
@@ -67,12 +52,12 @@ class VectorMoE(_ResidualMoE):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        self.embed = Linear(spec.shape[0], config.hidden)
+        self.embed = nn.Linear(spec.shape[0], config.hidden)
         self._add_layers(config, here, spec.classes)
 
     def embedded(self, x: Tensor) -> Tensor:
         """Return features ``x`` (..., d) as the residual stream."""
-        return gelu(self.embed(x))
+        return functional.gelu(self.embed(x))
 
 
 class ImageMoE(_ResidualMoE):
@@ -84,8 +69,8 @@ class ImageMoE(_ResidualMoE):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        self.stem = Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
-        self.embed = Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
+        self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
+        self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self._add_layers(config, here, spec.classes)
 
     def embedded(self, x: Tensor) -> Tensor:
@@ -104,18 +89,16 @@ class ImageMoE(_ResidualMoE):
 class VectorMLP(nn.Module):
     """``layers`` linear maps of width ``hidden``, a ReLU behind each, and a head."""
 
-    stacks = True
-
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         widths = [spec.shape[0]] + [config.hidden] * config.layers
-        self.layers = nn.ModuleList(map(Linear, widths, widths[1:]))
-        self.head = Linear(config.hidden, spec.classes)
+        self.layers = nn.ModuleList(map(nn.Linear, widths, widths[1:]))
+        self.head = nn.Linear(config.hidden, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of features ``x`` (..., d)."""
         for layer in self.layers:
-            x = relu(layer(x))
+            x = functional.relu(layer(x))
         return self.head(x)
 
 
@@ -125,15 +108,13 @@ class ImageCNN(nn.Module):
     The small convolutional network of McMahan et al. (AISTATS 2017), with smaller kernels.
     """
 
-    stacks = True
-
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         first, second = CNN_CHANNELS
-        self.first = Conv2d(spec.shape[0], first, 3, padding=1)
-        self.second = Conv2d(first, second, 3, padding=1)
-        self.hidden = Linear(second * places_of(spec, 4), config.hidden)
-        self.head = Linear(config.hidden, spec.classes)
+        self.first = nn.Conv2d(spec.shape[0], first, 3, padding=1)
+        self.second = nn.Conv2d(first, second, 3, padding=1)
+        self.hidden = nn.Linear(second * places_of(spec, 4), config.hidden)
+        self.head = nn.Linear(config.hidden, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of images ``x`` (..., channels, height, width)."""
@@ -154,13 +135,11 @@ class TextMean(nn.Module):
     Joulin et al., Bag of Tricks for Efficient Text Classification, EACL 2017.
     """
 
-    stacks = True
-
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         assert spec.vocabulary is not None  # texts have one
-        self.words = Embedding(spec.vocabulary, config.hidden)
-        self.head = Linear(config.hidden, spec.classes)
+        self.words = nn.Embedding(spec.vocabulary, config.hidden)
+        self.head = nn.Linear(config.hidden, spec.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of token ids ``x`` (..., T), padded with -1."""

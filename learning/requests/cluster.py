@@ -108,8 +108,7 @@ class TrainUntilContact:
     holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
 
     ``wanted`` is called when a contact begins, with the work until then. If it returns False, the
-    contact is skipped, and the next phase begins with what is left of the ``rounds``. ``foreseen``
-    is called when a phase begins, with the work until the next contact if that begins as planned.
+    contact is skipped, and the next phase begins with what is left of the ``rounds``.
 
     In a contact that repeats it lasts ``learning.rounds.per_contact`` rounds, 1 where they fill.
     """
@@ -120,7 +119,6 @@ class TrainUntilContact:
     from_now: bool = False
     anew: bool = False
     wanted: Callable[[Work], bool] | None = None
-    foreseen: Callable[[Work], None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse another cost, and rounds below 0."""

@@ -1,13 +1,12 @@
 """What local rounds begin with: a model's parts, moved, frozen and shared, and what is minimised.
 
-It is made once for the rounds of a cluster, for trainings alone and for those that are stacked.
+It is made once for the rounds of a cluster.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from torch.func import functional_call
 
 from learning.data.samples import LABELLED
 from learning.data.samples import Form as DataForm
-from learning.models.interface import expert_of, expert_tensor, is_gate, is_of
+from learning.models.interface import expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.requests.cluster import Mask
@@ -31,8 +30,7 @@ from learning.training.device_state import (
     remembered_of,
 )
 from learning.training.embedding import embedded
-from learning.training.form import Form, layout
-from learning.training.local_loss import Term, with_term
+from learning.training.local_loss import AddedLoss, Term
 from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
 from learning.training.state import Parameter, State, pair_of
@@ -41,16 +39,12 @@ from learning.training.task import Task
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What local rounds begin with, by the paths of a ``model`` with the experts that are ``here``.
+    """What local rounds begin with, by the paths of a model with the experts that are in memory.
 
     ``begin`` is what is trained (K, ...), under the name that each path stands for in ``moved``,
-    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common:
-    ``loss(shared)`` is what is minimised. Of what can be stacked ``form`` says what it is.
+    and ``memory`` what the optimiser remembers of it.
     """
 
-    form: Form
-    loss: Callable[[Any], sgd.Loss]
-    shared: Tensors
     problem: sgd.Problem
     begin: dict[str, Tensor]
     moved: Mapping[Parameter, str]
@@ -59,10 +53,6 @@ class Descent:
     def run(self, recipe: Recipe, rounds: Counts, first_round: Counts) -> State:
         """Train for ``rounds`` (K,) from ``first_round`` (K,) on; return what was trained."""
         trained = sgd.train(self.begin, self.problem, recipe, rounds, first_round, self.memory)
-        return self.after(trained)
-
-    def after(self, trained: sgd.Trained) -> State:
-        """Return what was trained, by name."""
         after = {key: trained.tensors[path] for key, path in self.moved.items()}
         return State(after, optimizer=as_remembered(trained.memory, self.moved))
 
@@ -77,70 +67,60 @@ def descent_of(
     """
     parts = _parts_of(task, state, part)
     shared, own = _apart(task, parts, part, local.rounds)
-    samples, loss_with = _loss_of_samples(task, parts.here, shared, local.cluster)
-    loss = _as_run(loss_with(shared), task, parts.beside)
+    buffers = [path for key, path in parts.moved.items() if key.stored in task.buffers]
+    added = None
     if term is not None:
         free = {key: path for key, path in parts.moved.items() if key.stored not in task.buffers}
-        loss, needed = with_term(task, loss, state, free, term)
-        own |= needed
-    problem = _problem(task, local.cluster, samples, loss, parts.moved, own)
+        added = AddedLoss(task, state, free, buffers, term)
+        own |= added.frozen
+    draws = task.traits.draws or (term is not None and term.draws)
+    together = task.traits.batched and not draws
+    samples, loss = _loss_of_samples(task, parts, shared, local.cluster, added, together=together)
+    problem = sgd.Problem(
+        sgd.draw_of(
+            task, local.cluster, *samples, task.shards[local.cluster].samples.y, draws=draws
+        ),
+        loss,
+        together,
+        own,
+        buffers=buffers,
+        gates=[path for key, path in parts.moved.items() if is_gate(key.stored)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(local.cluster)),
+    )
     begin = {path: state.trained[key] for key, path in parts.moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
-    form = Form(
-        task.config.model,
-        task.spec,
-        parts.here,
-        task.recipe,
-        tuple(problem.gates),
-        len(samples) > 1,
-        len(local.rounds),
-        layout(begin),
-        layout(own),
-        layout(shared),
-    )
-    if task.is_taped and term is None:
-        problem = replace(problem, taped=True, kind=sgd.Kind(form, shared, loss_with))
     memory = remembered_of(state.optimizer, parts.moved)
-    return Descent(form, loss_with, shared, problem, begin, parts.moved, memory)
+    return Descent(problem, begin, parts.moved, memory)
 
 
 def _loss_of_samples(
-    task: Task, here: Residency, shared: Tensors, cluster: str
-) -> tuple[tuple[Tensor, ...], Callable[[Any], sgd.Loss]]:
-    """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
-    model = task.shapes(here)
-    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
-    samples = embedded(task, model, shared, cluster, task.shards[cluster].samples.x, drawn)
-    loss = partial(
-        loss_of,
-        model,
-        form=task.spec.form,
-        together=task.traits.batched,
-        tied=task.traits.tied,
-        embedded=len(samples) > 1,
-    )
-    return samples, loss
-
-
-def _problem(
     task: Task,
+    parts: _Parts,
+    shared: Tensors,
     cluster: str,
-    samples: Sequence[Tensor],
-    loss: sgd.Loss,
-    moved: Mapping[Parameter, str],
-    frozen: Tensors,
-) -> sgd.Problem:
-    """Return what is minimised over the samples of a cluster; it is not taped."""
-    return sgd.Problem(
-        sgd.draw_of(task, cluster, *samples, task.shards[cluster].samples.y),
-        loss,
-        task.traits.batched,
-        frozen,
-        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
-        gates=[path for key, path in moved.items() if is_gate(key.stored)],
-        # All of them: a product over tensors that devices share may round by their number.
-        devices=range(task.devices(cluster)),
+    added: AddedLoss | None,
+    *,
+    together: bool,
+) -> tuple[tuple[Tensor, ...], sgd.Loss]:
+    """Return a cluster's samples, maybe embedded, and their loss beside tensors that are shared."""
+    model = task.shapes(parts.here)
+    x = task.shards[cluster].samples.x
+    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    samples = embedded(task, model, shared, cluster, x, drawn)
+    is_embedded = len(samples) > 1
+    as_run = _as_run(task, parts.beside)
+    loss = loss_of(
+        model,
+        lambda tensors: {**shared, **as_run(tensors)},
+        form=task.spec.form,
+        together=together,
+        own=task.is_own,
+        tied=task.traits.tied,
+        embedded=is_embedded,
+        added=added,
     )
+    return ((*samples, x) if is_embedded and added is not None else samples), loss
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
@@ -168,15 +148,13 @@ def _parts_of(task: Task, state: State, part: TrainedPart) -> _Parts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
     beside = {} if task.traits.batched else _beside(state, routed, moved)
-    parts = _Parts(
+    return _Parts(
         _residency(task, part, routed, beside),
         moved,
         _frozen(task, state, routed, moved),
         _frozen_factors(task, state, moved, beside),
         beside,
     )
-    is_one_expert = len(parts.here.held) == 1 and parts.here.masked == -math.inf
-    return _as_expert_0(task, parts) if task.is_taped and is_one_expert else parts
 
 
 def _apart(
@@ -189,27 +167,6 @@ def _apart(
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     backbone = {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     return {**shared, **backbone}, {**own, **parts.factors}
-
-
-def _as_expert_0(task: Task, parts: _Parts) -> _Parts:
-    """Return what is run, by paths of the first expert, for the one expert that all rows go to.
-
-    Whichever it is, it computes the same: trainings of different experts have one form.
-    """
-    here = parts.here
-    (number,) = here.held
-
-    def path(own: str) -> str:
-        name = expert_tensor(task.names.stored(own))
-        return own if name is None else task.names.path(name._replace(expert=0).stored)
-
-    first = replace(here, held=(0,), tuned=tuple(0 for one in here.tuned if one == number))
-    return parts._replace(
-        here=first,
-        moved={key: path(own) for key, own in parts.moved.items()},
-        frozen={path(own): tensor for own, tensor in parts.frozen.items()},
-        factors={path(own): tensor for own, tensor in parts.factors.items()},
-    )
 
 
 def _residency(
@@ -229,42 +186,54 @@ def _residency(
 
 def loss_of(
     model: nn.Module,
-    shared: Tensors,
+    whole: Callable[[Tensors], Mapping[str, Tensor]],
     *,
     form: DataForm = LABELLED,
     together: bool,
+    own: bool = False,
     tied: bool = False,
     embedded: bool = False,
+    added: AddedLoss | None = None,
 ) -> sgd.Loss:
-    """Return the loss of ``model`` as a function of all its tensors but ``shared``.
+    """Return the loss of ``model`` as a function of tensors: ``whole`` gives all that it is run in.
 
-    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. Of
-    parameters that are ``tied`` the first path is given. Samples that are ``embedded`` are what
-    :mod:`learning.training.embedding` makes of them.
+    The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. A
+    module of one's ``own`` is run itself, as it may refer to its parts anywhere; of parameters that
+    are ``tied`` the first path is given. Samples that are ``embedded`` are what
+    :mod:`learning.training.embedding` makes of them; where a term is ``added``, the samples
+    themselves stand behind these.
     """
 
-    def stacked(tensors: Tensors) -> Callable[..., Tensor]:
-        run: Any = with_tensors(model, {**shared, **tensors})
-        answers = run.after_embedding if embedded else run
-        return lambda *batch: training_loss(form, in_single(answers(*batch[:-1])), batch[-1])
+    def outputs_of(tensors: Tensors, given: Sequence[Tensor]) -> Tensor:
+        if own:
+            found: Tensor = functional_call(
+                model, dict(whole(tensors)), tuple(given), tie_weights=tied
+            )
+            return in_single(found)
+        run: Any = with_tensors(model, whole(tensors))
+        return in_single((run.after_embedding if embedded else run)(*given))
 
-    def of_one(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
-        logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
-        # As functional.cross_entropy to the last bit of the gradient.
-        return in_single(logits).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
+    def of_one(tensors: Tensors, *batch: Tensor) -> Tensor:
+        *given, y = batch
+        if added is None:
+            return training_loss(form, outputs_of(tensors, given), y)
+        x = given[-1]
+        given = given[:-1] if embedded else given
+        outputs = outputs_of(added.model(tensors), given)
+        term = added.of(tensors, x, y, outputs, lambda others: outputs_of(others, given))
+        return training_loss(form, outputs, y) + term
 
-    if getattr(model, "stacks", False):
-        return stacked
-    if together:
-        return sgd.each(of_one, together=True)
+    if together or not own:
+        return sgd.each(of_one, together=together)
     inside = _Inside(model)
 
     def alone(tensors: Tensors) -> sgd.Holding:
-        given = {f"model.{path}": tensor for path, tensor in {**shared, **tensors}.items()}
-        return sgd.Holding(
-            partial(of_one, tensors),
-            lambda call: functional_call(inside, dict(given), (call,), tie_weights=tied),
-        )
+        def held(call: Callable[[], Any]) -> Any:
+            mine = whole(tensors if added is None else added.model(tensors))
+            given = {f"model.{path}": tensor for path, tensor in mine.items()}
+            return functional_call(inside, given, (call,), tie_weights=tied)
+
+        return sgd.Holding(partial(of_one, tensors), held)
 
     return alone
 
@@ -300,10 +269,10 @@ def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> J
     return Joint(paths, named)
 
 
-def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
-    """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+def _as_run(task: Task, beside: Beside) -> Callable[[Tensors], Tensors]:
+    """Return what gives tensors in the format that they are run in, factors in one."""
     if task.dtype != torch.bfloat16 and not beside:
-        return loss
+        return dict
     joints = [_joint(task, *of) for of in beside.items()]
     frozen = {name for joint in joints for names in joint.names.values() for name in names}
 
@@ -316,10 +285,7 @@ def _as_run(loss: sgd.Loss, task: Task, beside: Beside) -> sgd.Loss:
                 run[path] = torch.cat([*parts, *own], RANKS[factor])
         return run
 
-    return lambda tensors: sgd.Holding(
-        lambda *batch: loss(joined(tensors))(*batch),
-        lambda call: sgd.held(loss(joined(tensors)), call),
-    )
+    return joined
 
 
 def _beside(

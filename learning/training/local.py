@@ -13,7 +13,7 @@ from torch import Tensor
 from learning.models.stacked import Tensors
 from learning.training.descent import descent_of
 from learning.training.device_state import Versions, assembled_state
-from learning.training.local_loss import Term
+from learning.training.local_loss import Draws, Term
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.state import State, flatten, map_tensors
 from learning.training.task import Task
@@ -111,5 +111,10 @@ def train_rounds(
     descent = descent_of(task, state, local, part, term)
     # The state of torch's generators is kept where the model draws from them.
     on_gpu = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
-        return descent.run(task.recipe, local.rounds, local.first_round)
+    draws = task.traits.draws or (term is not None and term.draws)
+    try:
+        with torch.random.fork_rng(on_gpu, enabled=draws):
+            return descent.run(task.recipe, local.rounds, local.first_round)
+    except Draws:
+        assert term is not None  # it has asked for random numbers
+        return train_rounds(task, state, local, part, replace(term, draws=True))

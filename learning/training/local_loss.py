@@ -1,77 +1,150 @@
-"""The term that a method adds to the loss of local training, as a function of whole matrices."""
+"""The term that a method adds to the loss of one device: it sees what the loss sees."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from learning.models.moe import product
 from learning.models.stacked import Tensors
-from learning.training import sgd
 from learning.training.state import Parameter, State
 from learning.training.task import Task
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A function by its ``place``, called as :class:`~learning.learner.LocalLoss` describes."""
+    """A function by its ``place``, called as :class:`~learning.learner.LocalLoss` describes.
+
+    One that ``draws`` random numbers is called for one device after another.
+    """
 
     place: str
     arguments: Mapping[str, Any]
     memories: Sequence[Tensors]
+    draws: bool = False
 
 
-def with_term(
-    task: Task, loss: sgd.Loss, state: State, moved: Mapping[Parameter, str], term: Term
-) -> tuple[sgd.Loss, dict[str, Tensor]]:
-    """Return ``loss`` plus a term, and the tensors (K, ...) that the term needs as frozen ones.
+class Draws(Exception):
+    """A term asks for random numbers, and its devices are trained at once."""
 
-    ``moved`` are the paths of the state's tensors that are trained.
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A minibatch of one device.
+
+    ``weights`` are what is trained, by name, and ``server`` the same as it was downloaded (with
+    what the device has offered since): a matrix that is trained through LoRA factors is there as
+    the matrix that they make, W + scale B A. ``outputs`` are those of the model for ``inputs``
+    (n, ...), and ``targets`` (n, ...) what is learnt of them. Gradients flow through ``weights``
+    and ``outputs`` alone.
     """
-    function = resolve_name(term.place)
-    paths: dict[str, tuple[str, ...]] = {}
-    for key, path in moved.items():  # that of a tensor, or those of its matrix's two factors
-        matrix = path.removesuffix(f".{key.factor}")
-        paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
-    dicts = [{name: state.base[Parameter(name)] for name in paths}]
-    for memory in term.memories:
-        known = {name: memory[name] for name in paths if name in memory}
-        dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})
-    # Paths of the model do not begin with a dot.
-    frozen = {f".{n}.{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
-    scale = task.config.model.lora.scale
-    together = task.traits.batched
 
-    def weight(path: tuple[str, ...], base: Tensor, tensors: Tensors) -> Tensor:
-        trained = [_stacked(tensors[one], together=together) for one in path]
-        return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
+    weights: Tensors
+    server: Tensors
+    inputs: Tensor
+    targets: Tensor
+    outputs: Tensor
+    _answers: Callable[[Tensors], Tensor]
+    _draws: bool
 
-    def of(tensors: Tensors) -> Any:
-        plain = loss({name: tensor for name, tensor in tensors.items() if name not in frozen})
-        server, *memory = (
-            {name: _stacked(tensors[f".{n}.{name}"], together=together) for name in part}
-            for n, part in enumerate(dicts)
+    def answers(self, weights: Tensors) -> Tensor:
+        """Return the outputs for the same inputs with other ``weights``, by the same names.
+
+        Weights that are not named stay as they are. It is one more forward pass, and no buffer of
+        the model changes by it.
+        """
+        return self._answers(weights)
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Random numbers from the device's stream; its cluster is trained device by device."""
+        if not self._draws:
+            raise Draws
+        if self.inputs.is_cuda:
+            return torch.cuda.default_generators[self.inputs.device.index or 0]
+        return torch.default_generator
+
+
+class AddedLoss:
+    """A term of the loss of one device; ``frozen`` (K, ...) is what it needs of each, by name.
+
+    ``moved`` are the paths of the state's tensors that are trained, without ``buffers``.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        state: State,
+        moved: Mapping[Parameter, str],
+        buffers: Collection[str],
+        term: Term,
+    ) -> None:
+        self._term = term
+        self._function = resolve_name(term.place)
+        self._scale = task.config.model.lora.scale
+        self._buffers = buffers
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._whole: dict[str, str] = {}
+        for key, path in moved.items():  # that of a tensor, or those of its matrix's two factors
+            matrix = path.removesuffix(f".{key.factor}")
+            self._paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
+            self._whole[key.stored] = task.names.path(key.stored)
+        base = {name: state.base[Parameter(name)] for name in self._paths}
+        parts = [base]
+        for memory in term.memories:
+            known = {name: memory[name] for name in self._paths if name in memory}
+            parts.append({name: t.expand_as(base[name]) for name, t in known.items()})
+        self._names = [[*part] for part in parts]
+        # Paths of the model do not begin with a dot.
+        self.frozen = {
+            f".{n}.{name}": t for n, part in enumerate(parts) for name, t in part.items()
+        }
+
+    def model(self, tensors: Tensors) -> dict[str, Tensor]:
+        """Return those tensors that are the model's."""
+        return {path: tensor for path, tensor in tensors.items() if path not in self.frozen}
+
+    def of(
+        self,
+        tensors: Tensors,
+        inputs: Tensor,
+        targets: Tensor,
+        outputs: Tensor,
+        run: Callable[[Tensors], Tensor],
+    ) -> Any:
+        """Return the term; ``run`` gives a model's outputs for the inputs, by its tensors."""
+        server, *memories = (
+            {name: tensors[f".{n}.{name}"] for name in names} for n, names in enumerate(self._names)
         )
+        weights = {name: self._weight(name, server[name], tensors) for name in self._paths}
 
-        def total(*batch: Tensor) -> Tensor:
-            weights = {name: weight(path, server[name], tensors) for name, path in paths.items()}
-            added = function(weights, server, *memory, **term.arguments)
-            if shape := getattr(added, "shape", ()):
-                raise ValueError(
-                    f"the local loss {term.place} returns {tuple(shape)}; it must be one number, "
-                    "the sum over all tensors and devices"
-                )
-            return plain(*batch) + added
+        def answers(others: Tensors) -> Tensor:
+            return run(self._replaced(self.model(tensors), others))
 
-        return sgd.Holding(total, lambda call: sgd.held(plain, call))
+        step = Step(weights, server, inputs, targets, outputs, answers, self._term.draws)
+        added = self._function(step, *memories, **self._term.arguments)
+        if shape := getattr(added, "shape", ()):
+            raise ValueError(
+                f"the local loss {self._term.place} returns {tuple(shape)}; it must be one number"
+            )
+        return added
 
-    return of, frozen
+    def _weight(self, name: str, base: Tensor, tensors: Tensors) -> Tensor:
+        own = [tensors[path] for path in self._paths[name]]
+        return own[0] if len(own) == 1 else base + product(own[0], own[1], self._scale)
 
-
-def _stacked(tensor: Tensor, *, together: bool) -> Tensor:
-    """Return a tensor of all devices as it is, and that of one device as (1, ...)."""
-    return tensor if together else tensor[None]
+    def _replaced(self, tensors: dict[str, Tensor], weights: Tensors) -> dict[str, Tensor]:
+        """Return a model's tensors with other ``weights``: matrices without factors."""
+        for path in self._buffers:
+            tensors[path] = tensors[path].clone()
+        for name, weight in weights.items():
+            tensors[self._whole[name]] = weight
+            for b in self._paths[name][1:]:  # and those of frozen factors that run beside these
+                same = (p for p in tensors if p == b or (p[0] == "." and p.endswith(f".{b}")))
+                tensors |= {path: torch.zeros_like(tensors[path]) for path in [*same]}
+        return tensors

@@ -7,8 +7,7 @@ model is too large for that.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +19,6 @@ from torch import Tensor
 from torch.func import vmap
 
 from learning.models.stacked import Tensors, by_row
-from learning.models.tape import gradients_of
 from learning.rng import draw_below, stream
 from learning.training.optimizers import (
     Optimizer,
@@ -31,7 +29,6 @@ from learning.training.optimizers import (
     step_size_factor,
 )
 from learning.training.recipe import CONSTANT, Counts, Recipe
-from learning.training.replay import Recording, Shared, recording_of
 from learning.training.task import Task
 from learning.values.store import ALIGNMENT_BYTES
 
@@ -84,17 +81,6 @@ Draw = Callable[[Sequence[int], Rounds], Iterable[Batch]]
 """The minibatches of ``draw(devices, rounds)``, some steps at a time, stacked (S, K, ...)."""
 
 
-class Kind(NamedTuple):
-    """What problems have in common whose gradients are the same calls of torch: an equal ``form``.
-
-    ``loss(shared)`` is what is minimised, beside tensors that all devices share.
-    """
-
-    form: Hashable
-    shared: Shared
-    loss: Callable[[Shared], Loss]
-
-
 @dataclass(frozen=True)
 class Problem:
     """What is minimised: the ``loss`` of minibatches that ``draw`` draws.
@@ -103,8 +89,7 @@ class Problem:
     ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
     their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
     one that has done its rounds stands still, else with one after another: the same but for
-    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`); gradients of
-    one ``kind`` are computed in one memory (:mod:`learning.training.replay`).
+    rounding.
     """
 
     draw: Draw
@@ -114,8 +99,6 @@ class Problem:
     buffers: Collection[str] = ()
     gates: Collection[str] = ()
     devices: Sequence[int] | None = None
-    taped: bool = False
-    kind: Kind | None = None
 
 
 class Trained(NamedTuple):
@@ -157,16 +140,11 @@ def train(
         known = {slot: {n: t[index] for n, t in part.items()} for slot, part in slots.items()}
         kept = {name: rows.pop(name) for name in problem.buffers}
         steps = _steps(problem.draw, members, rounds, first_round, recipe.steps_per_round)
-        with _recording(problem, rows, frozen, recipe) as recording:
-            if recording is None:
-                gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
-            else:
-                rows, gradient = recording.leaves, recording
-            _descend(rows, steps, gradient, recipe, sizes, kept, known)
-            if recording is not None or isinstance(index, list):  # copies, and no views
-                for name, moved in {**rows, **kept}.items():
-                    trained[name][index] = moved
-        if isinstance(index, list):
+        gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
+        _descend(rows, steps, gradient, recipe, sizes, kept, known)
+        if isinstance(index, list):  # copies, and no views
+            for name, moved in {**rows, **kept}.items():
+                trained[name][index] = moved
             for slot, part in known.items():
                 for name, moved in part.items():
                     slots[slot][name][index] = moved
@@ -177,42 +155,18 @@ Gradient = Callable[[Batch], Tensors]
 """The gradient of each device's own loss by name: of all devices, or of one."""
 
 
-@contextmanager
-def _recording(
-    problem: Problem, tensors: Tensors, frozen: Tensors, recipe: Recipe
-) -> Iterator[Recording | None]:
-    """Yield where the gradients of a problem are computed again, which holds its tensors."""
-    kind = problem.kind
-    is_one_pass = recipe.micro_batch is None and recipe.clip_norm is None
-    if kind is None or problem.buffers or not is_one_pass:
-        yield None
-        return
-
-    def gradient(shared: Shared, own: Tensors, leaves: Tensors) -> Gradient:
-        loss_of = kind.loss(shared)({**own, **leaves})
-        return lambda batch: gradients_of(lambda: loss_of(*batch), leaves)
-
-    make = partial(Recording, gradient, kind.shared, frozen, tensors)
-    with recording_of(kind.form, make) as recording:
-        if recording is not None:
-            recording.begin(kind.shared, frozen, tensors)
-        yield recording
-
-
 def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) -> Gradient:
     """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
     together = problem.together
     if not together:
         tensors = {name: tensor[0] for name, tensor in tensors.items()}
         own = {name: tensor[0] for name, tensor in own.items()}
-    leaves = tensors if problem.taped else _leaves(tensors)
+    leaves = _leaves(tensors)
     size = recipe.micro_batch
     loss_of = problem.loss({**own, **leaves})
 
     def by_leaves(batch: Batch, share: float) -> Tensors:
         given = batch if together else [part[0] for part in batch]
-        if problem.taped:
-            return gradients_of(lambda: loss_of(*given), leaves, share)
 
         def found() -> Tensors:
             value = loss_of(*given)
@@ -365,14 +319,14 @@ def rows_of_round(
     return drawn.reshape(len(sizes), recipe.steps_per_round, recipe.batch_size)
 
 
-def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
+def draw_of(task: Task, cluster: str, *parts: Tensor, draws: bool = False) -> Draw:
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
     def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
-        at_once = 1 if task.traits.draws else _rounds_at_once(task, len(devices), parts)
+        at_once = 1 if draws else _rounds_at_once(task, len(devices), parts)
         for first in range(0, len(rounds), at_once):
             some = rounds[first : first + at_once]
-            if task.traits.draws:  # in forward: it is trained device by device
+            if draws:  # what is minimised: devices are trained one by one
                 rng = stream(task.config.seed, "dropout", cluster, devices[0], some[0][0])
                 torch.manual_seed(int(rng.integers(2**63)))
             everybody = [*devices] * len(some)

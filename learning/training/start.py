@@ -388,12 +388,14 @@ def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: boo
     others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}
     others |= {path: buffer.clone() for path, buffer in model.named_buffers()}
     if not together:
-        return gradients(weights, (x, y), loss_of(model, others, together=False))
+        whole = lambda tensors: {**others, **tensors}  # noqa: E731
+        return gradients(weights, (x, y), loss_of(model, whole, together=False, own=True))
     two, own = (
         {path: torch.stack([t, t]) for path, t in part.items()} for part in (weights, others)
     )
     batch = torch.stack([x, x]), torch.stack([y, y])
-    return gradients(two, batch, loss_of(model, {}, together=True), own)
+    alike = loss_of(model, lambda tensors: tensors, together=True, own=True)
+    return gradients(two, batch, alike, own)
 
 
 def _initial(

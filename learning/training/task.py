@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from learning.architecture.footprint import embeds, rows_at_once
-from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
@@ -265,12 +264,6 @@ class Task:
             trains = self.is_own and self.config.trains_backbone
             self._shapes[here] = self.skeleton(here).train(trains)
         return self._shapes[here]
-
-    @cached_property
-    def is_taped(self) -> bool:
-        """Whether its gradients are taken by a tape (:mod:`learning.models.tape`)."""
-        kind = kind_of(self.config.model.kind)
-        return kind.taped and self.traits.batched and self.dtype != torch.bfloat16
 
     @property
     def is_own(self) -> bool:

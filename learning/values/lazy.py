@@ -12,11 +12,10 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import count, islice
-from typing import Any, Protocol
+from itertools import count
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -33,16 +32,6 @@ def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
     return operation.foreign or next(here, "")
 
 
-class Batching(Protocol):
-    """How trainings that do not depend on each other are computed as one, to the same tensors."""
-
-    def joins(self, handle: Handle, needed: Handle) -> bool:
-        """Whether a training may be computed with one that is needed now, or with others at all."""
-
-    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
-        """Return what was made of trainings that join; the parents of each are computed."""
-
-
 class Values:
     """Makes handles, and computes them when they are forced.
 
@@ -52,9 +41,7 @@ class Values:
     handle. ``store`` holds values of this run from before it was resumed, ``cache`` those of any
     run; ``reuse`` counts the trainings that they saved. Neither holds copies of large tensors that
     are the same objects as some of ``known``, which a run has from its files: those are kept by
-    name. Trainings that were asked for and can be computed already are computed by ``batching``
-    with one that is needed, if that is given. After ``trains_until_s``, a monotonic time, a
-    training that is needed raises TimeoutError.
+    name. After ``trains_until_s``, a monotonic time, a training that is needed raises TimeoutError.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
@@ -66,10 +53,8 @@ class Values:
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
-        self.batching: Batching | None = None
         self.trains_until_s = math.inf
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
-        self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
 
     def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
@@ -86,8 +71,6 @@ class Values:
             # Plain copies: a later change of an array must not change what was asked for.
             handle = Handle(key, operation, needed, json.loads(text), foreign, self._apply)
             self._live[key] = handle
-            if operation.trains:
-                self._untrained[key] = handle
         return handle
 
     def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
@@ -200,13 +183,9 @@ class Values:
         _set(handle, tensors)
 
     def _compute(self, handle: Handle) -> None:
-        """Compute a handle whose parents are computed, with trainings that wait if it is one."""
+        """Compute a handle whose parents are computed."""
         if handle.operation.trains and time.monotonic() > self.trains_until_s:
             raise TimeoutError(f"no time is left for {handle.operation.name!r}")
-        batching = self.batching if handle.operation.trains else None
-        if batching is not None and batching.joins(handle, handle):
-            self._compute_joined(batching, handle)
-            return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
             tensors = handle.apply(handle.operation, parents, handle.arguments)
@@ -215,62 +194,9 @@ class Values:
             raise
         self._made(handle, tensors)
 
-    def _compute_joined(self, batching: Batching, needed: Handle) -> None:
-        """Compute a training, and with it those that wait for no other."""
-        # An error of another training is raised when that one is needed.
-        with suppress(Exception):
-            others = self._ready(islice(self._joining(batching, needed), MOST_TOGETHER))
-            if others:
-                self._compute_all(batching, [needed, *others])
-                return
-        self._compute_all(batching, [needed])
-
-    def _compute_all(self, batching: Batching, handles: Sequence[Handle]) -> None:
-        """Compute trainings together; an error names the first of them."""
-        try:
-            found = batching.compute(handles)
-        except (MemoryError, RuntimeError) as error:
-            error.add_note(f"in {handles[0].operation.name!r}")
-            raise
-        for handle, tensors in zip(handles, found, strict=True):
-            self._made(handle, tensors)
-
-    def _joining(self, batching: Batching, needed: Handle) -> Iterator[Handle]:
-        """Yield the trainings that wait for no other, and may be computed with the ``needed``."""
-        for handle in list(self._untrained.values()):
-            waits = handle is not needed and handle.value is None
-            if waits and not self._needs_training(handle) and batching.joins(handle, needed):
-                yield handle
-
-    def _ready(self, trainings: Iterable[Handle]) -> list[Handle]:
-        """Return those that no other run has computed, with their parents computed."""
-        missing = []
-        for training in trainings:
-            self._recall(training)
-            for parent in training.parents:  # none any more if it was known
-                self.force(parent)
-            if training.value is None:
-                missing.append(training)
-        return missing
-
-    def _needs_training(self, handle: Handle) -> bool:
-        """Whether any training must be computed before this one."""
-        left = list(handle.parents)
-        seen = set[str]()
-        while left:
-            parent = left.pop()
-            if parent.value is not None or parent.key in seen:
-                continue
-            if parent.operation.trains:
-                return True
-            seen.add(parent.key)
-            left.extend(parent.parents)
-        return False
-
     def _made(self, handle: Handle, tensors: Tensors) -> None:
         """Give a handle the tensors that were computed."""
         _set(handle, tensors)
-        self._untrained.pop(handle.key, None)
         self.computed[handle.operation.name] += 1
         if handle.operation.trains:
             self.reuse.trained(handle)
@@ -279,8 +205,6 @@ class Values:
                 self.cache.keep(TENSORS, handle.key, size_bytes, partial(packed, kept))
 
 
-MOST_TOGETHER = 1000
-"""Trainings beside one that is needed that are looked at."""
 KNOWN = "="
 """Before and behind the name of a tensor that is known, in the name of one that is the same."""
 LARGE_BYTES = 1 << 20

@@ -133,13 +133,7 @@ class Client:
         """Begin a disconnected phase of an actor, of so many rounds at most."""
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
-        phase = self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
-        to_s = None
-        if request.foreseen is not None:
-            to_s = self.sessions.next_start_s(actor, partial(self._due_s, actor))
-        if request.foreseen is not None and to_s is not None:
-            gap = self.devices.gap(phase, to_s)
-            request.foreseen(Work(gap.rounds, gap.end_s, self.devices.excluded(phase.cost)))
+        self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
 
     def _due_s(self, actor: str) -> float | None:
         """When an actor that trains in a session that repeats has trained what a contact holds."""

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 from sim.process.installation import install_line
 
-if find_spec("gymnasium") is None:
-    raise ImportError(f"leomix.gym needs gymnasium; install it with {install_line('gym')}")
+if lacks := [name for name in ("gymnasium", "greenlet") if find_spec(name) is None]:
+    raise ImportError(f"leomix.gym needs {lacks[0]}; install it with {install_line('gym')}")
 
 import gymnasium
 

@@ -303,18 +303,6 @@ class ClusterSessions:
         if place is not None:
             self._handed_out = dict.fromkeys(self._handed_out, place)
 
-    def next_start_s(self, actor: str, due: Due | None = None) -> float | None:
-        """When the next session begins that ``actor`` has not had, now if it is open.
-
-        One that repeats it has again when it is ``due``. None if there is none.
-        """
-        self._come_to_now()
-        if self._open is not None and self._trains_on(actor, self._open, due):
-            return due() if due is not None else None
-        if self._open is not None and self._handed_out.get(actor) != self._open:
-            return self._clock.now
-        return None if self._none_left else self.planned.start_s(self._begun)
-
     def current_contact_id(self) -> int | None:
         """Return which contact is open, or was and its last bits have just arrived.
 

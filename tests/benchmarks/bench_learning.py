@@ -27,7 +27,7 @@ from learning.clients.merging import aggregate
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
-from learning.settings import LearningConfig, Lora, ModelConfig, Optimizer, Pretraining
+from learning.settings import LearningConfig, ModelConfig, Optimizer, Pretraining
 from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
@@ -169,17 +169,15 @@ def ratio(reference_s: list[float], ours_s: list[float]) -> float:
     return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
-MIXTURE = ModelConfig(experts=1, lora=Lora(rank=None))
-"""The peers' network as a mixture of one expert: layers over stacked tensors."""
 MODULE = ModelConfig(kind="fedavg_clients:Mlp")
 """The peers' module itself."""
 
 
-def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str = "sgd") -> None:
+def fedavg(work: Work, rounds: int, optimizer: str = "sgd") -> None:
     """Run rounds of FedAvg over one cluster through the learner, a whole model a device."""
     learner = Learner(
         LearningConfig(
-            0, ("a",), (CLIENTS,), model,
+            0, ("a",), (CLIENTS,), MODULE,
             pretraining=Pretraining(0, 0, 0),
             step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch,
             trains_backbone=True, optimizer=Optimizer(kind=optimizer),
@@ -229,17 +227,15 @@ def print_updates(other: str, updates_of_other: Callable[[Work], float]) -> None
     for work in (LOCAL_EPOCH, FIVE_STEPS):
         theirs = updates_of_other(work)
         print(f"{work.steps} SGD step(s) a client at batch {work.batch}")
-        for name, model in (("own layers", MIXTURE), ("the module", MODULE)):
-            ours = updates_a_second(partial(fedavg, model=model), work)
-            print(f"  leomix, {name}   {ours:8,.0f}  {ours / theirs:6.1f} x")
+        ours = updates_a_second(fedavg, work)
+        print(f"  leomix               {ours:8,.0f}  {ours / theirs:6.1f} x")
         print(f"  {other:20} {theirs:8,.0f}")
 
 
 def print_adam() -> None:
     """Print how much longer Adam takes than SGD."""
     sgd, adam = (
-        updates_a_second(partial(fedavg, model=MODULE, optimizer=kind), FIVE_STEPS)
-        for kind in ("sgd", "adam")
+        updates_a_second(partial(fedavg, optimizer=kind), FIVE_STEPS) for kind in ("sgd", "adam")
     )
     print(f"  leomix with Adam     {adam:8,.0f}, {sgd / adam:.2f} times as long as SGD")
 

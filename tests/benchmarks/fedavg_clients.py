@@ -1,7 +1,6 @@
 """FedAvg's client in plain PyTorch: what the peers run, and what a plain loop runs.
 
-It needs torch and numpy alone, for the peers live in environments of their own. The network is
-the function of leomix's ``vector-moe`` with one expert, whose gate has nothing to choose.
+It needs torch and numpy alone, for the peers live in environments of their own.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ __getattr__ = late(
         "learning.requests.ring": "ring=.",
         "learning.rng": "stream",
         "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split",
-        "learning.training.computing": "Stacking TASKS",
+        "learning.training.computing": "TASKS",
         "learning.training.nmoe.answers": "local_shares pattern_row",
         "learning.training.nmoe.operations": "nmoe_operations=.",
         "learning.training.operations": "operations=.",

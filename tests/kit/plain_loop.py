@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch.func import functional_call
 from torch.nn import functional
 
 import sim
 from learning.models import Residency
+from learning.rng import stream
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 
@@ -43,8 +45,12 @@ class PlainLoop:
         correct: Any = lambda name, w: 0.0,
         samples: Any = None,
         name: str | None = None,
+        term: Any = None,
     ) -> Any:
-        """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor."""
+        """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor.
+
+        ``term(run, outputs)`` is added to the loss; ``run(weights)`` are outputs of others.
+        """
         cluster, device = client
         samples = self.task.shards[cluster].of(device) if samples is None else samples
         every = tuple(range(self.config.model.experts))
@@ -66,9 +72,21 @@ class PlainLoop:
             drawn = minibatches(
                 self.config.seed, name or cluster, device, number, len(samples.y), shape
             )
+            seed = stream(self.config.seed, "dropout", cluster, device, number).integers(2**63)
+            torch.manual_seed(int(seed))
             for rows in drawn:
                 optimiser.zero_grad()
-                functional.cross_entropy(model(samples.x[rows]), samples.y[rows]).backward()  # type: ignore[no-untyped-call]
+                inputs = samples.x[rows]
+                outputs = model(inputs)
+                loss = functional.cross_entropy(outputs, samples.y[rows])
+                if term is not None:
+
+                    def run(weights: Any, x: Any = inputs) -> Any:
+                        given = {path: weights[n] for path, n in paths.items()}
+                        return functional_call(model, given, (x,)).detach()
+
+                    loss = loss + term(run, outputs)
+                loss.backward()  # type: ignore[no-untyped-call]
                 for n, p in named.items():
                     grad = torch.zeros_like(p) if p.grad is None else p.grad
                     p.grad = grad + correct(n, p.detach())

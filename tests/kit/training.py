@@ -23,8 +23,7 @@ __getattr__ = late(
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.models.shared_prefix": "SharedPrefix grouped",
         "learning.models.small": "VectorMLP VectorMoE",
-        "learning.models.stacked": "Grouped cross_entropy with_tensors",
-        "learning.models.tape": "gradients_of",
+        "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",
         "learning.training.aggregation": "add_changes aggregation=. sample_weights",
         "learning.training.device_state": "device_state=.",
@@ -32,7 +31,6 @@ __getattr__ = late(
         "learning.training.evaluation": "evaluation=.",
         "learning.training.frozen": "frozen=.",
         "learning.training.guards": "Frozen UnchangedGuard not_finite",
-        "learning.training.joint": "joint=.",
         "learning.training.kept_batches": "KeptBatches",
         "learning.training.local": "train_rounds training=.",
         "learning.training.local_loss": "Term",
@@ -42,7 +40,6 @@ __getattr__ = late(
         "learning.training.nmoe.extractor_training": "CorrelationShare Descent ExtractorLoss",
         "learning.training.nmoe.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds Recipe TrainedPart Weighing",
-        "learning.training.replay": "replay=.",
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": (
             "AdamSteps build_task fit gate_loss loss_of_origin origin_loss sgd_step start_model"

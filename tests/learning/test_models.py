@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.models import MODELS, MoELayer, Residency
@@ -95,8 +95,8 @@ def test_normalised_weights_sum_to_one_with_a_gradient_and_impossible_layers_are
 
 @pytest.mark.parametrize("kind", ["vector-moe", "image-moe"])
 @pytest.mark.parametrize("own", ["", "weight", "bias", "weight bias a b reach"])
-def test_a_model_of_stacked_tensors_is_the_model_of_each_device(kind, own):
-    """All kinds of tensors may be shared or stacked, and the model that is run is not changed."""
+def test_a_model_that_is_batched_over_devices_is_the_model_of_each(kind, own):
+    """All kinds of tensors may be shared or each device's own; the model itself is not changed."""
     config = kit.ModelConfig(kind=kind, experts=3, top_k=2, hidden=6, expert_hidden=5, layers=2)
     shape = (4,) if kind == "vector-moe" else (2, 5, 7)
     here = Residency((0, 1, 2), (0, 2), dense=True, own_reach=True)
@@ -110,7 +110,8 @@ def test_a_model_of_stacked_tensors_is_the_model_of_each_device(kind, own):
         drawn = rng.standard_normal((4, *tensor.shape) if is_own else tensor.shape)
         (stacked if is_own else shared)[path] = torch.tensor(drawn)
     x = torch.tensor(rng.standard_normal((4, 5, *shape)))
-    together = training.with_tensors(model, shared | stacked)(x)
+    of_one = lambda mine, x: training.with_tensors(model, shared | mine)(x)  # noqa: E731
+    together = vmap(of_one, (0 if stacked else None, 0))(stacked, x)
     for device in range(4):
         tensors = shared | {path: tensor[device] for path, tensor in stacked.items()}
         alone = functional_call(model, tensors, (x[device],))

@@ -1,5 +1,7 @@
 """Optimisers over stacked tensors: each device's steps are those of torch.optim."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,8 @@ def test_the_toy_clients_of_fedjax_come_out(together):
     assert tiny(by_sum, together) == pytest.approx([0.45555544, 0.5761316], rel=3e-7)
 
     def near(tensors, x):
-        return (x * tensors["w"]).mean() + kit.proximal(tensors, {"w": 4.0}, mu=0.01)
+        return (x * tensors["w"]).mean() + kit.proximal(
+            SimpleNamespace(weights=tensors, server={"w": 4.0}), mu=0.01
+        )
 
     assert tiny(near, together) == pytest.approx([13.96, 11.97], rel=1e-12)

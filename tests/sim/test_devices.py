@@ -13,7 +13,7 @@ import sim
 from tests.kit import learning as ask
 from tests.kit import network, results
 from tests.kit import small as scenario
-from tests.kit.learning import Chain, Cluster, Cost, Train
+from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
 from tests.kit.records import Journal, Trace
 from tests.kit.scripted import SCRIPTED, only, play
@@ -124,40 +124,6 @@ def test_contacts_that_are_not_wanted_interrupt_the_training_and_pass_by(rounds)
     assert told[True] == told[False]
     assert sum(work[0][0] for work in told[True]) > 2
     pd.testing.assert_frame_equal(*events)
-
-
-@pytest.mark.parametrize("limits", [{}, {"rounds": 9, "from_now": True, "anew": True}])
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"compute": {"seconds_per_round": 170.0}},
-        {"faults": {"churn": {"mean_present_hours": 0.3, "mean_away_hours": 0.1}}},
-    ],
-)
-@pytest.mark.parametrize("base", [slots, scenario.orbit])
-def test_the_work_of_a_phase_is_what_was_foreseen_when_it_began(base, keys, limits):
-    told = {}
-
-    def each(me):
-        foreseen, found = told[me.name] = [], []
-        while True:
-            request = {**limits, "foreseen": foreseen.append}
-            work, contact = yield ask.TrainUntilContact(COST, **request)
-            if contact is None:
-                return
-            found.append(work)
-            yield Chain((Train(COST), *upload(2000.0)))
-
-    learning = SCRIPTED | {"rounds": {"per_contact": 1}}
-    play(base(learning=learning, **keys), each)
-    rounds = []
-    for foreseen, found in told.values():
-        assert len(found) > 2
-        for before, after in zip(foreseen, found, strict=True):
-            for name in ("rounds", "end_s", "excluded"):
-                assert np.array_equal(getattr(before, name), getattr(after, name)), name
-            rounds += after.rounds.tolist()
-    assert len(set(rounds)) > 1
 
 
 def test_each_device_runs_through_the_chain_on_its_own_clock():

@@ -1,7 +1,7 @@
 """Every federated method against a loop in plain PyTorch, in double precision.
 
 The loops know the order of contacts in slots, the minibatches and the samples of each device; all
-else is torch.optim and the equations of the papers. FedDyn is a method of one's own in this file.
+else is torch.optim and the equations of the papers. FedDyn and MOON are methods of one's own here.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.functional import cosine_similarity
 
 import learning
 import scenarios
@@ -40,11 +41,11 @@ def scenario(method, options=None, **learning):
 # FedDyn (Acar et al., arXiv 2111.04263), as somebody else would write it.
 
 
-def dynamic(weights, server, own, *, alpha):
+def dynamic(step, own, *, alpha):
     """-<g_k, w> + alpha/2 ||w - w_server||^2"""
     return sum(
-        alpha / 2 * (weights[n] - server[n]).square().sum() - (own[n] * weights[n]).sum()
-        for n in weights
+        alpha / 2 * (w - step.server[n]).square().sum() - (own[n] * w).sum()
+        for n, w in step.weights.items()
     )
 
 
@@ -80,6 +81,63 @@ class FedDyn(learning.FedAvg):
         change, used = learning.mean_change(self.learner, self.weights, updates)
         self.h = make(less, self.h, change, **by)
         return make(corrected, self.weights, change, self.h, **by), used
+
+
+# MOON (Li et al., arXiv 2103.16257), of whose model the outputs are compared.
+
+
+def contrast(step, previous, *, mu, temperature):
+    """Near the outputs of the server's model, and far from those of the device's last one."""
+    like = [cosine_similarity(step.outputs, step.answers(w), -1) for w in (step.server, previous)]
+    return mu * -(torch.stack(like) / temperature).log_softmax(0)[0].mean()
+
+
+def last(task, server, change):
+    return {n: server[n] + change[n] for n in change}
+
+
+class Moon(learning.FedAvg):
+    """The ``previous`` model of a device is the one that it has trained last."""
+
+    @dataclass(frozen=True)
+    class Options:
+        mu: float = 5.0
+        temperature: float = 0.5
+
+    def __init__(self, world, options=None):
+        super().__init__(world, options)
+        self.previous = {c.name: self.weights for c in world.clusters}
+
+    def local_loss(self, me):
+        return learning.LocalLoss(contrast, self.previous[me.name], **vars(self.options))
+
+    def server_step(self, updates):
+        for update, _ in updates:
+            change = learning.changes(self.learner, update)
+            self.previous[update.cluster] = self.learner.make(last, self.weights, change)
+        return super().server_step(updates)
+
+
+def noise(step):
+    return torch.randn((), generator=step.generator) * step.outputs.square().mean()
+
+
+class Noisy(learning.FedAvg):
+    """Every step of a device moves by noise of its own, too."""
+
+    def local_loss(self, me):
+        return learning.LocalLoss(noise)
+
+
+def nothing(step, *, shape):
+    """The outputs once more, less themselves."""
+    assert (step.inputs.shape, step.targets.shape) == (tuple(shape), tuple(shape[:1]))
+    return 100 * (step.answers(step.weights) - step.outputs).square().sum()
+
+
+class Nothing(learning.FedAvg):
+    def local_loss(self, me):
+        return learning.LocalLoss(nothing, shape=[4, 64])
 
 
 # The same methods in loops.
@@ -221,6 +279,33 @@ def feddyn(loop, alpha):
     return loop.rounds(step, lambda k: lambda n, w: alpha * (w - loop.x[n]) - g[k][n])
 
 
+def moon(loop, mu, temperature):
+    previous = dict.fromkeys(loop.clients, loop.x)
+
+    def term(client, server):
+        def of(run, outputs):
+            near = torch.exp(torch.cosine_similarity(outputs, run(server), -1) / temperature)
+            far = run(previous[client])
+            far = torch.exp(torch.cosine_similarity(outputs, far, -1) / temperature)
+            return mu * -torch.log(near / (near + far)).mean()
+
+        return of
+
+    for _ in range(3):
+        models = {c: loop.train(loop.x, c, ROUNDS, term=term(c, loop.x)) for c in loop.clients}
+        previous = models
+        loop.x = loop.mean(models)
+    return loop.x
+
+
+def noisy(loop):
+    term = lambda run, outputs: torch.randn(()) * outputs.square().mean()  # noqa: E731
+    for _ in range(3):
+        models = {c: loop.train(loop.x, c, ROUNDS, term=term) for c in loop.clients}
+        loop.x = loop.mean(models)
+    return loop.x
+
+
 def weight(age, staleness="polynomial", staleness_a=0.5, staleness_b=0.0):
     by_hinge = 1 if age <= staleness_b else 1 / (staleness_a * (age - staleness_b) + 1)
     return {"constant": 1, "polynomial": (1 + age) ** -staleness_a, "hinge": by_hinge}[staleness]
@@ -292,6 +377,8 @@ METHODS = [
     ("centralised", {"batch": "clients"}, centralised),
     ("local", {}, local),
     (f"{__name__}:FedDyn", {"alpha": 0.4}, feddyn),
+    (f"{__name__}:Moon", {"mu": 2.0, "temperature": 0.4}, moon),
+    (f"{__name__}:Noisy", {}, noisy),
 ]  # fmt: skip
 
 
@@ -304,6 +391,26 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     wanted = loop(before, **options)
     compare(tmp_path, said, wanted)
     assert max(float((wanted[n] - start[n]).abs().max()) for n in wanted) > 1e-2
+
+
+@pytest.mark.parametrize("keys", [
+    {"lora": {"rank": None}, "trains_backbone": True}, {"lora": {"rank": 2}},
+    {"lora": {"rank": 2, "aggregate": "ffa"}, "trains_backbone": True},
+    {"model": {"kind": f"{__name__}:normalised"}},
+    {"model": {"kind": f"{__name__}:normalised", "arguments": {"batched": False}}},
+])  # fmt: skip
+def test_answers_of_the_weights_that_are_trained_are_the_outputs(tmp_path, keys):
+    """Also where frozen blocks are run once, and factors are trained; and no count moves."""
+    exact = {"precision": "float64", "batch_size": 4, "steps_per_round": 2}
+    for method in ("fedavg", f"{__name__}:Nothing"):
+        said = {**SLOTS, "learning": {"method": method, **exact, **keys}, "stop": {"cycles": 2}}
+        sim.run(scenarios.from_dict(said), tmp_path / method.rpartition(":")[2])
+    plain, found = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("fedavg", "Nothing")
+    )
+    assert found.keys() == plain.keys()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-9, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize("weighing", ["equal", "samples"])
@@ -374,8 +481,8 @@ def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs()
     """Its source may have changed; what leomix's own has trained is named by all it is made of."""
     built = build(scenario("fedavg"))
     ones = np.ones(2, int)
-    for term, place in ((dynamic, f"{__name__}:dynamic"), (proximal, "")):
-        loss = partial(learning.LocalLoss, term, alpha=1.0)
+    for term, place in ((noise, f"{__name__}:noise"), (proximal, "")):
+        loss = partial(learning.LocalLoss, term, **({} if place else {"mu": 1.0}))
         side = ClusterState(built.learner, built.plan.clusters[0], loss)
         side.load_initial(ServerModel(built.learner.start()), [0, 1])
         side.train(Work(ones, ones.astype(float), ones < 0), [0, 1], gate=True)
@@ -524,7 +631,7 @@ def test_what_a_method_cannot_serve_is_refused_in_one_line():
         with pytest.raises((sim.InputError, scenarios.ScenarioError), match=line):
             build(scenario(method, options, **said))
     with pytest.raises(TypeError, match="no function of a module"):
-        learning.LocalLoss(lambda weights, server: 0.0)
+        learning.LocalLoss(lambda step: 0.0)
 
 
 @pytest.mark.parametrize("method", ["fedopt", "scaffold", "fedbuff", "fedasync", "local"])
@@ -557,9 +664,11 @@ def test_a_checkpoint_keeps_the_counts_of_a_batch_norm_of_a_single_device(tmp_pa
     assert often.manifest["trace_sha256"] == sim.run(scenario).manifest["trace_sha256"]
 
 
-def normalised(spec):
+def normalised(spec, batched=True):
     parts = nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, spec.classes)
-    return nn.Sequential(*parts)
+    made = nn.Sequential(*parts)
+    made.batched = batched
+    return made
 
 
 # What a hook of one's own gets wrong.
@@ -585,11 +694,11 @@ def one_row(task, x, change):
     return {n: x[n] + change[n].sum(0, keepdim=True) for n in x} | {"head.bias": x["head.bias"][:1]}
 
 
-def one_tensor(weights, server):
-    return next(iter(weights.values()))
+def one_tensor(step):
+    return next(iter(step.weights.values()))
 
 
-def no_server(weights):
+def of_before(weights, server):
     return 0.0
 
 
@@ -599,19 +708,19 @@ wrong("NoValue", server_step=lambda self, updates: ({}, []))
 wrong("Alone", server_step=lambda self, updates: self.weights)
 wrong("NoUpdates", server_step=lambda self: self.weights)
 wrong("ManyNumbers", local_loss=lambda self, me: learning.LocalLoss(one_tensor))
-wrong("NoServer", local_loss=lambda self, me: learning.LocalLoss(no_server))
+wrong("OfBefore", local_loss=lambda self, me: learning.LocalLoss(of_before))
 
 
 @pytest.mark.parametrize(
     ("method", "text"),
     [
         ("Forgets", r"server_step of Forgets fails: '.*' of what it returns is missing; it must"),
-        ("ManyNumbers", r"the local loss .*one_tensor returns \(2, .*\); it must be one number"),
+        ("ManyNumbers", r"the local loss .*one_tensor returns \(.*\); it must be one number"),
         ("NoValue", r"shapes is asked for with a dict; make it a value first"),
         ("OneRow", r"fails: 'head.bias' of what it returns has shape \[1\]; it must"),
         ("Alone", r"server_step of Alone fails: it returns a model alone; return it with what was"),
         ("NoUpdates", r"server_step of NoUpdates fails: TypeError: .* 2 were given"),
-        ("NoServer", r"local_loss of NoServer fails: TypeError: no_server\(\) takes 1 positional"),
+        ("OfBefore", r"of_before missing a required argument: 'server': it is called for one dev"),
     ],
 )
 def test_a_hook_that_does_the_wrong_thing_is_named_before_the_run(method, text):

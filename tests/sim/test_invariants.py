@@ -370,7 +370,7 @@ TAMPERED = [
     (one_changes(aggregation, "aggregate", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
     (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
     (one_changes(training, "train", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
-    (trained_in_place, SLOTS, FROZEN, "training in 'B' changed 'expert.0.*in place"),  # foreseen
+    (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
     (swap(seam.Update, "staleness")(lambda *_: seam.Range(0, 0)), OFTEN, STALE, "exp"),
     *(
         (lambda patch, up=up, old=old: patch.setattr(
