@@ -16,7 +16,6 @@ from sim.network.leg_log import LegLog
 from sim.network.link_faults import LinkFaults
 from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
-from sim.network.synchronisation import Synchronisation
 from sim.world.topology import Topology
 
 
@@ -31,7 +30,6 @@ class Shared:
     topology: Topology
     facts: Facts
     log: LegLog
-    synchronisation: Synchronisation
     payloads: PayloadList
 
 
@@ -56,7 +54,6 @@ class Endpoint:
         self.topology = shared.topology
         self.facts = shared.facts
         self.log = shared.log
-        self.synchronisation = shared.synchronisation
         self.payloads = shared.payloads
         self.ledger = Ledger(devices.cluster.devices, shared.topology)
         self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)

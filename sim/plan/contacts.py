@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -107,7 +107,6 @@ class PlannedSession:
 
     number: int
     contacts: tuple[PlannedContact, ...]
-    _parts: dict[tuple[float, ...], PlannedSession | None] = field(default_factory=dict, repr=False)
 
     @property
     def start_s(self) -> float:
@@ -184,28 +183,9 @@ class PlannedSession:
             ids = np.where(time_s >= contact.start_s, contact.contact_id, ids)
         return ids
 
-    def knowing(self, known_s: Callable[[str], float]) -> PlannedSession | None:
-        """Return what is left of the session from when each satellite knows the server's state.
-
-        ``known_s`` says when a satellite does; None where no contact lasts that long.
-        """
-        when = tuple(known_s(contact.satellite) for contact in self.contacts)
-        if all(t <= c.start_s for t, c in zip(when, self.contacts, strict=True)):
-            return self
-        if when not in self._parts:  # a chain mostly asks again for the same times
-            left = tuple(
-                replace(contact, start_s=max(contact.start_s, t))
-                for t, contact in zip(when, self.contacts, strict=True)
-                if t < contact.end_s
-            )
-            self._parts.clear()
-            self._parts[when] = PlannedSession(self.number, left) if left else None
-        return self._parts[when]
-
     def close(self) -> None:
         """Let the curves go."""
         self.__dict__.pop("to_server", None)
         self.__dict__.pop("to_client", None)
-        self._parts.clear()
         for contact in self.contacts:
             contact.links.close()

@@ -53,7 +53,6 @@ __getattr__ = late(
         "sim.network.rules": "Rules",
         "sim.network.service_link": "ServiceLink",
         "sim.network.sessions": "ClusterSessions",
-        "sim.network.synchronisation": "Synchronisation",
         "sim.network.training": "Training",
         "sim.plan.contact_columns": "ContactColumns planning=.",
         "sim.plan.contacts": "ContactLinks PlannedContact PlannedSession",

@@ -450,8 +450,6 @@ def test_what_a_satellite_passes_on_drains_its_battery(by_range):
         ({"learning.method": "centralised", "link.isl.route": "direct"},
          "link.isl: method 'centralised' sends nothing, over links between satellites neither"),
         ({"orbit.session": "joined"}, "orbit.session: is not used with link.isl.route 'earliest'"),
-        ({"orbit.hand_over_gap_s": 60}, "orbit.hand_over_gap_s: is not used with link.isl.route"),
-        ({"orbit.sync_delay_s": 60}, "orbit.sync_delay_s: is not used with link.isl.route"),
         ({"link.cut_transfers": "drop"}, "link.cut_transfers: is not used with link.isl.route"),
         ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
         ({"learning.rounds.per_contact": "fill"}, "learning.rounds.per_contact: got 'fill'"),
