@@ -24,11 +24,10 @@ RISEN = 1.1
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """The loss in nats ``before`` and ``after`` the steps, and what is doubtful of the module."""
+    """The loss in nats ``before`` and ``after`` the steps."""
 
     before: float
     after: float
-    module: tuple[Statement, ...] = ()
 
 
 def first_steps(config: LearningConfig) -> FirstSteps | None:
@@ -44,12 +43,11 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
         return None
     learner = Learner(replace(config, device="auto"))
     before, after = learner.number(operations.references.losses, steps=STEPS, samples=SAMPLES)
-    return FirstSteps(before, after, learner.doubts)
+    return FirstSteps(before, after)
 
 
 def doubts(found: FirstSteps) -> Iterator[Statement]:
-    """Yield what may be wrong with the module or its steps."""
-    yield from found.module
+    """Yield what may be wrong with the steps."""
     before = found.before
     after = found.after
     if not math.isfinite(after) or after > before * RISEN:

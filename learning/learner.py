@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved, resolved_task
+from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.metrics import place_outside
@@ -34,7 +34,6 @@ from learning.values.store import Tensors
 if TYPE_CHECKING:
     from learning.metrics import Score
     from learning.training.task import Task
-    from statements import Statement
 
 
 class Learner:
@@ -134,15 +133,6 @@ class Learner:
     def alone(self) -> str:
         """Why devices are trained one after another, "" where they are not or it is asked for."""
         return self.task.traits.alone if "task" in vars(self) else ""
-
-    @property
-    def doubts(self) -> tuple[Statement, ...]:
-        """What is doubtful of a module of one's own, found by trying it (imports torch).
-
-        Raises ValueError as :meth:`build`.
-        """
-        own = kind_of(self.config.model.kind).plain is None
-        return self.task.traits.doubts if self.trains and own else ()
 
     @property
     def device(self) -> str | None:

@@ -312,7 +312,7 @@ def dated_outage_problems(
                 yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
-_OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
+_OF_ONE_SERVER = ("session",)
 """Keys of orbit of satellites that hold one model together, each with all that others receive."""
 
 

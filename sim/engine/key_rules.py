@@ -327,8 +327,6 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         remedies=(Set("roles.clients", "satellites"), BY_SERVER),
     ),
     _joins_contacts("session"),
-    _joins_contacts("hand_over_gap_s"),
-    _joins_contacts("sync_delay_s"),
     _over_mesh(
         "orbit.max_session_s",
         lambda world: getattr(world.orbit, "max_session_s", None) is not None,

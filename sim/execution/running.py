@@ -219,7 +219,7 @@ class Run(Observer):
             self._doubted(gap_doubts(built.world, built.method, learner, built.plan, built.compute))
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
-                self._doubted((*built.module_doubts, *self._doubts))
+                self._doubted(self._doubts)
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)

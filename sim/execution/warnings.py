@@ -69,7 +69,6 @@ def warnings_of(
         *(_conditions(tables["assignments"], simulation.method) if splits else ()),
         *_unused(built),
         *_alone(built),
-        *built.module_doubts,
         *_diverged(pooled_metrics(tables), smaller),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
