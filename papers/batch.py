@@ -24,7 +24,7 @@ T = TypeVar("T")
 TARGET = 0.85
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
 ONE_DRAW: Settings = {"learning.options.threshold": 0.0, "learning.options.resplit_cycles": 0}
-"""How EMS-FL's experts were drawn in the tables that were not made anew since: once, all of them."""
+"""How EMS-FL draws its experts in tables that were not made anew since: once, all of them."""
 
 
 @dataclass(frozen=True)
