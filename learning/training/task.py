@@ -25,7 +25,6 @@ from learning.settings import LearningConfig, Optimizer, Schedule
 from learning.training.kept_batches import KeptBatches
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
-from learning.values.operation import operation
 from learning.values.reuse import Cache
 from learning.values.store import bytes_of
 
@@ -343,7 +342,6 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
 # What is known of the task itself, as operations by name.
 
 
-@operation()
 def holdings(task: Task) -> list[list[int]]:
     """Return cluster, device, class and number of samples of each class that a device holds.
 
@@ -360,7 +358,6 @@ def holdings(task: Task) -> list[list[int]]:
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
-@operation()
 def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 
@@ -385,7 +382,6 @@ def test_labels(task: Task) -> dict[str, Any]:
     }
 
 
-@operation()
 def samples(task: Task) -> list[list[int]]:
     """Return each device's number of training samples, cluster by cluster."""
     return [list(task.shards[name].sizes) for name in task.config.clusters]
