@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -27,7 +27,6 @@ from learning.values.held import Held
 from learning.values.lazy import Values
 from learning.values.place import place_of
 from learning.values.replies import Replies
-from learning.values.reuse import Cache
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
@@ -51,9 +50,7 @@ class Learner:
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
     Devices would compute that one ``counted_micro_batch`` samples at a time, None for as the model.
-    Results of training, and their keys, are those of ``config`` alone. Where somebody counts what
-    is trained, ``asked`` has the rounds of each part. ``batches`` keeps what frozen blocks make of
-    texts for other runs.
+    Results of training, and their keys, are those of ``config`` alone.
     """
 
     def __init__(
@@ -73,7 +70,6 @@ class Learner:
         self.metrics = metrics
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
-        self.batches: Cache | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
@@ -82,7 +78,7 @@ class Learner:
         """Results by key, of which leomix's source and the configuration are part."""
         about = [source_digest(), dataclasses.asdict(self._placed())] if self.trains else []
         context = json.dumps(about, sort_keys=True)
-        apply = TaskApply(cache(self._own_task))
+        apply = TaskApply(lambda: self.task)
         values = Values(apply, context, keep=self.trains, trains=TRAINS)
         values.known = lambda: dict(self.task.initial)
         return values
@@ -173,9 +169,6 @@ class Learner:
         found = environment(self._placed())
         self._shared_files = found["files"]
         return found
-
-    def _own_task(self) -> Task:
-        return self.task if self.batches is None else self.task.keeping(self.batches)
 
     def make(
         self,

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 TENSORS = ".tensors"
 NUMBER = ".number"
-EMBEDDED = ".embedded"
-"""Kinds of results that runs share: values, numbers as JSON, and batches that frozen blocks ran."""
+"""Kinds of results that runs share: values, and numbers as JSON."""
 T = TypeVar("T")
 
 
