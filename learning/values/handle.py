@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from learning.values.store import Tensors
-
-Apply = Callable[[str, list[Tensors], dict[str, Any]], Any]
 
 
 @dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
 class Handle:
     """A learning result that may not have been computed yet: of the function at a ``place``.
 
-    ``apply`` computes it, with the settings that held when it was asked for. ``foreign`` is a place
-    outside leomix that it depends on, empty if there is none.
+    One that ``trains`` takes gradient steps. ``foreign`` is a place outside leomix that it depends
+    on, empty if there is none.
     """
 
     key: str
     place: str
     parents: tuple[Handle, ...]
     arguments: dict[str, Any]
+    trains: bool
     foreign: str
-    apply: Apply
     value: Tensors | None = None
 
     @property

@@ -11,19 +11,19 @@ import hashlib
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
 
-from learning.values.handle import Apply, Handle
+from learning.values.handle import Handle
 from learning.values.place import OURS, text_of
 from learning.values.reuse import NUMBER, TENSORS, Cache, Reuse
 from learning.values.store import FolderStore, Tensors, packed, unpacked
 
-NOTHING: Mapping[str, Any] = {}
+Apply = Callable[[str, list[Tensors], dict[str, Any]], Any]
+"""Computes what the function at a place makes of the parents' tensors and its arguments."""
 
 
 class Values:
@@ -54,8 +54,7 @@ class Values:
         self.keep = keep
         self.store: FolderStore | None = None
         self.cache: Cache | None = None
-        self.computed: Counter[str] = Counter()
-        self.reuse = Reuse(trains)
+        self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
         self.trains_until_s = math.inf
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
@@ -64,17 +63,18 @@ class Values:
     def make(
         self,
         place: str,
-        parents: tuple[Handle, ...] = (),
-        arguments: Mapping[str, Any] = NOTHING,
+        parents: tuple[Handle, ...],
+        arguments: Mapping[str, Any],
         calls: str = "",
     ) -> Handle:
         """Return the handle of what the function at ``place`` makes of parents and arguments.
 
         ``calls`` is the place of a function that these name, and that it calls.
         """
+        trains = place in self._trains
         foreign = _foreign(place, calls, parents)
         if not self.keep:
-            return Handle(str(next(self._numbers)), place, (), {}, foreign, self._apply)
+            return Handle(str(next(self._numbers)), place, (), {}, trains, foreign)
         text = text_of(arguments)
         key = self._key(place, parents, text)
         handle = self._live.get(key)
@@ -82,15 +82,15 @@ class Values:
             # A value that the store holds does not need its ancestors, which may be freed.
             needed = () if self._is_stored(key) else parents
             # Plain copies: a later change of an array must not change what was asked for.
-            handle = Handle(key, place, needed, json.loads(text), foreign, self._apply)
+            handle = Handle(key, place, needed, json.loads(text), trains, foreign)
             self._live[key] = handle
         return handle
 
     def number(
         self,
         place: str,
-        parents: tuple[Handle, ...] = (),
-        arguments: Mapping[str, Any] = NOTHING,
+        parents: tuple[Handle, ...],
+        arguments: Mapping[str, Any],
         calls: str = "",
     ) -> Any:
         """Return the JSON value that the function at ``place`` takes out of parents.
@@ -159,12 +159,12 @@ class Values:
             return kept
         known = self.known()
         found = {}
-        for kept_as, tensor in kept.items():
-            match kept_as.split(KNOWN):
-                case ["", of, name]:
-                    found[name] = known[of]
+        for name, tensor in kept.items():
+            match name.split(KNOWN):
+                case ["", of, own]:
+                    found[own] = known[of]
                 case _:  # a name of its own
-                    found[kept_as] = tensor
+                    found[name] = tensor
         return found
 
     def live(self) -> dict[str, Handle]:
@@ -191,33 +191,24 @@ class Values:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
-        elif self.cache is not None and handle.place in self._trains and not handle.foreign:
+        elif self.cache is not None and handle.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
-                self._take(handle, self._found(found))
-
-    def _take(self, handle: Handle, tensors: Tensors) -> None:
-        """Give a handle what was computed for another run."""
-        self.spare(handle)
-        _set(handle, tensors)
+                self.spare(handle)
+                _set(handle, self._found(found))
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed."""
-        if handle.place in self._trains and time.monotonic() > self.trains_until_s:
+        if handle.trains and time.monotonic() > self.trains_until_s:
             raise TimeoutError(f"no time is left for {handle.name!r}")
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            tensors = handle.apply(handle.place, parents, handle.arguments)
+            tensors = self._apply(handle.place, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.name!r}")
             raise
-        self._made(handle, tensors)
-
-    def _made(self, handle: Handle, tensors: Tensors) -> None:
-        """Give a handle the tensors that were computed."""
         _set(handle, tensors)
-        self.computed[handle.name] += 1
-        if handle.place in self._trains:
+        if handle.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())

@@ -28,13 +28,11 @@ class Reuse:
     """Counts the trainings that a run has done, and those that a cache has spared it.
 
     A number from the cache spares all trainings that it depends on, although none of their tensors
-    is loaded. ``trains`` are the places of functions that take gradient steps, ``foreign`` those
-    outside leomix, by which results are not shared between runs. ``numbers`` counts the numbers
-    that came from the cache.
+    is loaded. ``foreign`` are places outside leomix, whose results are not shared between runs,
+    ``numbers`` counts the numbers that came from the cache.
     """
 
-    def __init__(self, trains: frozenset[str] = frozenset()) -> None:
-        self._trains = trains
+    def __init__(self) -> None:
         self.done = 0
         self.numbers = 0
         self.foreign: set[str] = set()
@@ -54,7 +52,7 @@ class Reuse:
             if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
                 continue
             self._seen.add(handle.key)
-            if handle.place in self._trains:
+            if handle.trains:
                 self._spared.add(handle.key)
             left.extend(handle.parents)
 

@@ -58,16 +58,16 @@ class Numbers(Values):
         return super().make(place, parents, arguments)
 
     def number(self, place, *parents):
-        return super().number(place, parents)
+        return super().number(place, parents, {})
 
 
 def test_nothing_is_computed_before_it_is_forced_and_then_once():
     values = Numbers()
     one = values.make(ONE)
     two = values.make(ADD, one, one)
-    assert not values.computed
+    assert not values.applied
     assert values.force(two)["x"].item() == values.force(two)["x"].item() == 2
-    assert values.computed == {"one": 1, "add": 1}
+    assert values.applied == {"one": 1, "add": 1}
     for use in (bool, float):
         with pytest.raises(TypeError, match="yield Measure"):
             use(two)
@@ -152,7 +152,7 @@ def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_pa
     assert one.key not in second.store
     again = second.make(ADD, second.make(ONE), second.make(ONE))
     assert again.parents == ()
-    assert second.force(again)["x"].item() == 2 and not second.computed
+    assert second.force(again)["x"].item() == 2 and not second.applied
 
 
 PLACES = st.integers(0, 12)
