@@ -18,18 +18,15 @@ if TYPE_CHECKING:
     from learning.training.task import Task
 
 
-TRAINS = frozenset(
-    {
-        "learning.training.local:train",
-        "learning.training.nmoe.experts:train_experts",
-        "learning.training.nmoe.extractor:train_extractor",
-        "learning.training.nmoe.gates:central",
-        "learning.training.nmoe.gates:train_gates",
-        "learning.training.references:pooled_rounds",
-        "learning.training.start:start_model",
-    }
-)
-"""Places of functions that take gradient steps: their results are counted, and kept for others."""
+TRAINS = {
+    "learning.training.local:train",
+    "learning.training.references:pooled_rounds",
+    "learning.training.start:start_model",
+}
+"""Places of functions that take gradient steps: their results are counted, and kept for other runs.
+
+Methods behind a door add theirs where they are imported.
+"""
 
 TASKS: Recent[Task] = Recent(lambda task: task.bytes)
 """The tasks of this process."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -46,7 +46,7 @@ class Values:
         context: str,
         *,
         keep: bool = True,
-        trains: frozenset[str] = frozenset(),
+        trains: Collection[str] = (),
     ) -> None:
         self._apply = apply
         self._trains = trains

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,16 +45,23 @@ class FolderStore:
         return load_value(self._path(key))
 
     def save(self, key: str, tensors: Tensors) -> None:
-        """Write tensors, unless the folder has them."""
+        """Write tensors, unless the folder has them; raise OSError where that cannot be done."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         if key in self.checksums:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
-        with at_once(self._path(key), durable=False) as part:
-            plain, rows = _once(tensors)
-            save_file(plain, part, rows)
+        plain, rows = _once(tensors)
+        path = self._path(key)
+        with at_once(path, durable=False) as part:
+            try:
+                save_file(plain, part, rows)
+            except SafetensorError as error:  # of a disk that is full, too
+                number = re.search(r"os error (\d+)", str(error))
+                code = int(number[1]) if number else errno.EIO
+                raise OSError(code, os.strerror(code), str(path)) from None
             self.checksums[key] = checksum_of(part)
 
     def sync(self) -> None:

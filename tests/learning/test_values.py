@@ -45,7 +45,7 @@ FUNCTIONS = {
 
 class Numbers(Values):
     def __init__(self, folder=None, context="c", keep=True):
-        super().__init__(self.count, context, keep=keep, trains=frozenset({TRAIN, OWN}))
+        super().__init__(self.count, context, keep=keep, trains={TRAIN, OWN})
         self.applied = Counter()
         self.cache = None if folder is None else Namespace(Shelf(folder), "results", context)
 

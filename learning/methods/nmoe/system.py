@@ -22,7 +22,18 @@ from learning.requests.peers import All, Compute, Node, Reach
 from learning.requests.request import Request
 from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
+from learning.training.computing import TRAINS
 from learning.values.handle import Handle
+
+TRAINS.update(
+    f"learning.training.nmoe.{name}"
+    for name in (
+        "experts:train_experts",
+        "extractor:train_extractor",
+        "gates:central",
+        "gates:train_gates",
+    )
+)
 
 
 class Networked(Method):
