@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,15 @@ def why_not_cacheable(config: LearningConfig) -> str:
     if source_fingerprints(Path(__file__).parent) != SOURCE:
         return "leomix itself has changed since this program began"
     return ""
+
+
+@cache
+def source_digest() -> str:
+    """Return a digest of what this package's source files hold, wherever they are."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path, _, _ in SOURCE:
+        digest.update(f"{path}\n".encode() + (Path(__file__).parent / path).read_bytes())
+    return digest.hexdigest()
 
 
 def environment(config: LearningConfig) -> dict[str, Any]:

@@ -111,11 +111,3 @@ class FederatedSamples:
     test: Mapping[str, SampleArrays]
     spec: InputSpec
     validation: Mapping[str, SampleArrays] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that they take."""
-        held = [part for shard in self.shards.values() for part in shard]
-        apart = (self.trial, self.test, self.validation)
-        parts = (*held, *(part for own in apart for part in own.values()))
-        return sum(array.nbytes for part in parts for array in part)

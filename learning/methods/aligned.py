@@ -47,7 +47,6 @@ from learning.requests.facts import Note
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.rng import stream
-from learning.training import operations
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -228,7 +227,7 @@ class Aligned(FedAvg):
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert devices.state is not None  # for the type checker: somebody has trained
         used = self.learner.number(
-            operations.evaluation.usage, devices.state, cluster=devices.name, reach=reach
+            "learning.training.evaluation:usage", devices.state, cluster=devices.name, reach=reach
         )
         accuracy = np.array(used["accuracy"])
         loss = np.array(used["loss"])

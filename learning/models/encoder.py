@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,11 +59,6 @@ class BertMoE(BlockModel):
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
         return self.bert.encoder.layer
-
-    @property
-    def below_experts(self) -> Sequence[nn.Module]:
-        """Embeddings, and blocks without experts."""
-        return self.bert.embeddings, *self.blocks[: self.dense_layers]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, classes) of token ids (n, T), padded with -1."""

@@ -6,7 +6,6 @@ same module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -72,11 +71,6 @@ class MixtralMoE(BlockModel):
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
         return self.model.layers
-
-    @property
-    def below_experts(self) -> Sequence[nn.Module]:
-        """The embedding, and blocks without experts."""
-        return self.model.embed_tokens, *self.blocks[: self.dense_layers]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of token ids ``x``, padded with -1.

@@ -21,10 +21,8 @@ from learning.training.gradients import gradients_at
 from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
 from learning.training.task import Samples, Task, in_batches, rows_like
-from learning.values.operation import operation
 
 
-@operation(version=3)
 def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
@@ -95,7 +93,6 @@ def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...
     yield tuple(map(torch.cat, zip(*waiting, strict=True)))
 
 
-@operation()
 def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
     tensors = {**task.backbone, **whole(task, server)}
@@ -160,7 +157,6 @@ def _relevance(model: nn.Module, batches: Iterable[Given]) -> NDArray[np.float64
     return counts.numpy() / pairs
 
 
-@operation()
 def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
     model = task.model(server)
@@ -196,7 +192,6 @@ class Served(TypedDict):
     loss: list[list[float]]
 
 
-@operation()
 def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[bool]]) -> Served:
     """Run every device's model over its own samples, its gate kept to ``reach`` (K, E).
 

@@ -67,7 +67,6 @@ from learning.training.embedding import trial_of
 from learning.training.objective import mean_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
-from learning.values.operation import operation
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -86,7 +85,6 @@ LARGEST_KEPT_BYTES = 1 << 26
 """Up to which size a start model, without what its task has anyway, is kept for other runs."""
 
 
-@operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learning.architecture.footprint import embeds, rows_at_once
+from learning.architecture.footprint import rows_at_once
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
@@ -22,11 +22,8 @@ from learning.models.moe import Residency, factored_in
 from learning.models.stacked import with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.training.kept_batches import KeptBatches
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
-from learning.values.operation import operation
-from learning.values.reuse import Cache
 from learning.values.store import bytes_of
 
 
@@ -111,8 +108,7 @@ class Task:
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
     is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
     are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
-    first needed. All of these are ``lent`` to the runs of a process. ``kept_batches`` has those of
-    other processes, where a run shares its results.
+    first needed. All of these are ``lent`` to the runs of a process.
     """
 
     config: LearningConfig
@@ -128,7 +124,6 @@ class Task:
     others: tuple[str, ...] = ()
     validation: Mapping[str, Samples] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
-    kept_batches: KeptBatches | None = field(default=None, compare=False)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
@@ -150,15 +145,6 @@ class Task:
         other = replace(self, config=config)
         if before_rounds(config) == before_rounds(self.config):
             vars(other).update(start=self.start, embedded=self.embedded, lent=self.lent)
-        return other
-
-    def keeping(self, cache: Cache) -> Task:
-        """Return the task with what frozen blocks made in a ``cache``, if it has such blocks."""
-        if not embeds(self.config):
-            return self
-        kept = KeptBatches(cache, self.config.model, self.spec)
-        other = replace(self, kept_batches=kept)
-        vars(other).update({f.name: getattr(self, f.name) for f in fields(self) if not f.init})
         return other
 
     def tested_in(self, cluster: str) -> Task:
@@ -343,7 +329,6 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
 # What is known of the task itself, as operations by name.
 
 
-@operation()
 def holdings(task: Task) -> list[list[int]]:
     """Return cluster, device, class and number of samples of each class that a device holds.
 
@@ -360,7 +345,6 @@ def holdings(task: Task) -> list[list[int]]:
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
-@operation()
 def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 
@@ -385,7 +369,6 @@ def test_labels(task: Task) -> dict[str, Any]:
     }
 
 
-@operation()
 def samples(task: Task) -> list[list[int]]:
     """Return each device's number of training samples, cluster by cluster."""
     return [list(task.shards[name].sizes) for name in task.config.clusters]

@@ -31,7 +31,6 @@ __getattr__ = late(
         "learning.training.evaluation": "evaluation=.",
         "learning.training.frozen": "frozen=.",
         "learning.training.guards": "Frozen UnchangedGuard not_finite",
-        "learning.training.kept_batches": "KeptBatches",
         "learning.training.local": "train_rounds training=.",
         "learning.training.local_loss": "Term",
         "learning.training.nmoe.answers": "answers=.",

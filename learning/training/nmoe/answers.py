@@ -17,14 +17,12 @@ from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
-from learning.values.operation import operation
 
 Tensors = Mapping[str, Tensor]
 
 # Queries: which experts the samples go to, and the answers.
 
 
-@operation()
 def routes(
     task: Task,
     tested: Tensors,
@@ -58,7 +56,6 @@ def routes(
     }
 
 
-@operation(version=2)
 def answered(
     task: Task,
     tested: Tensors,
@@ -98,7 +95,6 @@ def macro_f1(labels: Ints, guessed: Ints, classes: int) -> float:
     return float(np.mean(2.0 * hits / np.maximum(cases, 1)))
 
 
-@operation(version=2)
 def scores(
     task: Task,
     tested: Tensors,
@@ -148,7 +144,6 @@ def scores(
     ]
 
 
-@operation()
 def pattern(
     task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:

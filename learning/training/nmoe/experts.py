@@ -17,7 +17,6 @@ from learning.settings import ModelConfig
 from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Problem, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
-from learning.values.operation import operation
 
 
 def first_client(task: Task, cluster: str) -> int:
@@ -37,7 +36,6 @@ def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
     }
 
 
-@operation(version=2, trains=True)
 def train_experts(
     task: Task, cached: Tensors, *, cluster: str, rounds: Sequence[int], first_round: Sequence[int]
 ) -> dict[str, Tensor]:
@@ -84,19 +82,16 @@ def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> 
     return vmap(answers, out_dims=1)(dict(experts))
 
 
-@operation()
 def features(task: Task, server: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """Features of all training samples of one cluster, device after device."""
     return {"features": _frozen_features(task, server, task.shards[cluster].samples.x)}
 
 
-@operation()
 def knowledge(task: Task, cached: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features (n, d) of one cluster's samples and the outputs (n, N, C) of all experts on them."""
     return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
 
 
-@operation()
 def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global test set.
 
@@ -105,7 +100,6 @@ def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict
     return _examined(task, server, experts, task.test, combine)
 
 
-@operation()
 def validated(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global validation set, as of the tests."""
     return _examined(task, server, experts, task.validation, combine)
@@ -141,7 +135,6 @@ def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: s
         return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
 
 
-@operation()
 def assembled(
     _task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
 ) -> dict[str, Tensor]:
