@@ -16,7 +16,7 @@ from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
-from learning.losses import LOSSES
+from learning.losses import find_loss
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Ints, Mask
@@ -117,7 +117,7 @@ class Learner:
         files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
-        code = MODELS.find(config.model.kind), config.loss and LOSSES.find(config.loss)
+        code = MODELS.find(config.model.kind), config.loss and find_loss(config.loss)
         task = built_task(config, code, files)
         _, *others = compute_devices(self.config.device)
         return dataclasses.replace(task, others=tuple(others)) if others else task

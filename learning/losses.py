@@ -26,6 +26,14 @@ LOSSES: Register[Callable[..., Any]] = Register(
 """Losses by what ``learning.loss`` calls them: the mean over a minibatch, a scalar tensor."""
 
 
+def find_loss(loss: str) -> Callable[..., Any]:
+    """Return the function of a loss; raise ValueError that names the key for one that is none."""
+    try:
+        return LOSSES.find(loss)
+    except ValueError as error:
+        raise ValueError(f"{KEY}: {error}") from None
+
+
 def is_own(loss: str | None) -> bool:
     """Whether a loss is none of ours."""
     return loss is not None and loss not in LOSSES.shipped

@@ -41,7 +41,6 @@ class Stop(Section):
         None,
         "test loss to stop at, or below, with learning.data.validation the validation loss; "
         "beside cycles or days",
-        ge=0,
     )
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from learning.architecture.footprint import rows_at_once
 from learning.data.samples import LEFT_OUT, InputSpec
-from learning.losses import KEY, LOSSES, is_own
+from learning.losses import KEY, find_loss, is_own
 from learning.own.raised import ANYTHING, cause_of
 from learning.settings import MSE, NEXT_TOKEN
 
@@ -267,7 +267,7 @@ class OwnLoss(Objective):
     @classmethod
     def named(cls, name: str) -> OwnLoss:
         """Return the loss of this name; raise ValueError for one that cannot be called so."""
-        function = LOSSES.find(name)
+        function = find_loss(name)
         try:
             parameters = inspect.signature(function)
         except (TypeError, ValueError):  # a function in C may have none

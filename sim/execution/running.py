@@ -214,7 +214,7 @@ class Run(Observer):
                     if lacks := lacking_file(self.built.world, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
-                    self._tests = learner.test_labels()
+                    self._tests = learner.test_labels() or None
                     if wrong := without_accuracy(built.world, learner):
                         raise InputError(wrong)
             # Behind what is wrong with the data, which ends the run in one line.
