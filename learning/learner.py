@@ -16,6 +16,7 @@ from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
+from learning.losses import find_loss
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost, Ints, Mask
@@ -112,7 +113,8 @@ class Learner:
         files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
-        task = built_task(config, MODELS.find(config.model.kind), files)
+        code = MODELS.find(config.model.kind), config.loss and find_loss(config.loss)
+        task = built_task(config, code, files)
         _, *others = compute_devices(self.config.device)
         return dataclasses.replace(task, others=tuple(others)) if others else task
 
@@ -127,9 +129,19 @@ class Learner:
         TASKS.forget()
 
     @property
-    def alone(self) -> str:
-        """Why devices are trained one after another, "" where they are not or it is asked for."""
-        return self.task.traits.alone if "task" in vars(self) else ""
+    def alone(self) -> tuple[str, str]:
+        """Why the model, and why its loss, keeps devices from being trained at once; or "".
+
+        That is "" too where it is asked for.
+        """
+        if "task" not in vars(self):
+            return "", ""
+        return self.task.traits.alone, self.task.traits.loss_alone
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether outputs are right or wrong, of a task that is built."""
+        return self.task.objective.classifies
 
     @property
     def device(self) -> str | None:

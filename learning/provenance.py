@@ -14,6 +14,7 @@ from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
+from learning.losses import is_own
 from learning.settings import LearningConfig
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
@@ -38,6 +39,8 @@ def why_not_cacheable(config: LearningConfig) -> str:
     """
     model = config.model
     data = config.data
+    if config.loss is not None and is_own(config.loss):
+        return f"learning.loss {config.loss!r} is not part of leomix"
     for key, kind, known in (
         (
             "learning.model.kind",

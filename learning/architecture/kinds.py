@@ -168,8 +168,8 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     kind = kind_of(config.model.kind)
     if kind.is_text:
         spec = text_spec(config)
-        classes = spec.classes if spec is not None and spec.form == "text" else None
-        return replace(text_shape(model), experts=model.experts).tensors(classes)
+        outputs = spec.outputs if spec is not None and spec.form == "text" else None
+        return replace(text_shape(model), experts=model.experts).tensors(outputs)
     if kind.tensors is not None and kind.weightless:
         return kind.tensors(model, InputSpec("vector", (0,), 0))
     if kind.tensors is not None:

@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.merging import changes_in, merge
+from learning.losses import check_classes
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, Share, option
@@ -47,6 +48,7 @@ from learning.requests.facts import Note
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.rng import stream
+from learning.settings import LearningConfig
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -110,6 +112,11 @@ class Aligned(FedAvg):
         self.served: Ints = np.zeros(self.shape, np.int64)
         self.begun = 0
         self.reported: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError for what has no classes: experts are measured by how many are right."""
+        check_classes(config.loss, "alignment")
 
     # -- the beginning of a round
 

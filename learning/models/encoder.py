@@ -53,7 +53,7 @@ class BertMoE(BlockModel):
             block.intermediate = MoELayer(sized, here, Expert, normalised=True)
             block.output.dense = nn.Identity()
         self.recompute_blocks(here)
-        self.score = nn.Linear(shape.hidden, spec.classes)
+        self.score = nn.Linear(shape.hidden, spec.outputs)
 
     @property
     def blocks(self) -> nn.ModuleList:

@@ -37,7 +37,7 @@ class MixtralMoE(BlockModel):
     sequences. ``choices``: the score of an option is the mean log-probability of its tokens, given
     all before them (length-normalised log-likelihood); -inf where there is no such option.
     ``next_token``: the mean surprise of a text's tokens, each given all before it, in nats, and the
-    share of them that are held for the likeliest: see :mod:`learning.training.objective`.
+    share of them that are held for the likeliest: see :mod:`learning.models.objective`.
     Names of tensors are Hugging Face's, apart from the experts and gates.
     """
 
@@ -63,7 +63,7 @@ class MixtralMoE(BlockModel):
                 layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
         self.recompute_blocks(here)
         if spec.form == "text":
-            self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
+            self.score = nn.Linear(shape.hidden, spec.outputs, bias=False)
         elif not shape.tied:
             self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
 

@@ -32,10 +32,10 @@ TASKS: Recent[Task] = Recent(lambda task: task.bytes)
 """The tasks of this process."""
 
 
-def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
+def built_task(config: LearningConfig, code: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of one process that differ in their rounds alone.
 
-    They have the model, the samples and the files in common.
+    They have the model and the loss (``code``), the samples and the files in common.
     """
     from learning.training.task import before_rounds, use_one_thread
 
@@ -46,7 +46,7 @@ def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
         use_one_thread(config.device)
         return build_task(config)
 
-    key = before_rounds(config), maker, files
+    key = before_rounds(config), code, files
     task = TASKS.get(key, build)
     if not task.lent.are_intact:  # by code of one's own
         TASKS.forget()

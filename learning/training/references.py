@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from learning.metrics import COUNTS, Score
-from learning.models.stacked import Tensors
+from learning.models.stacked import Tensors, in_single
 from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
@@ -24,7 +24,6 @@ from learning.training.device_state import (
 )
 from learning.training.evaluation import evaluate
 from learning.training.local import train
-from learning.training.objective import mean_loss
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.start import start_model
 from learning.training.state import State, flatten
@@ -157,5 +156,5 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
     for state in _rounds_of_one(alone, server, [], cluster, rounds=1, first=0):
         model = alone.model(pooled_model(alone, server, state))
         with torch.inference_mode():
-            found.append(float(mean_loss(task.spec.form, model(own.x).float(), own.y)))
+            found.append(float(task.objective.mean(in_single(model(own.x)), own.y, own.x)))
     return found

@@ -12,6 +12,7 @@ from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
+from learning.losses import check_classes
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.surface import Needs, Traits
@@ -68,8 +69,9 @@ class Networked(Method):
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError unless the model has networked experts, one per device."""
+        """Raise ValueError unless the model has networked experts, one per device, of classes."""
         model = config.model
+        check_classes(config.loss, "networked experts")
         if not kind_of(model.kind).expert_per_device:
             networked = (repr(name) for name, kind in KINDS.items() if kind.expert_per_device)
             raise ValueError(

@@ -122,7 +122,7 @@ def scores(
         score = {
             "accuracy": float((y == guessed).mean()),
             "loss": float(losses(logits.double(), labels, combine).mean()),
-            "f1": macro_f1(y, guessed, task.spec.classes),
+            "f1": macro_f1(y, guessed, task.spec.outputs),
         }
         score |= local_shares(weights, top, own)
         if in_reach:

@@ -43,7 +43,7 @@ def train_experts(
 
     Features are cached here; the simulated client computes them again in each round.
     """
-    model = expert_module(task.config.model, task.spec.classes, "logit")
+    model = expert_module(task.config.model, task.spec.outputs, "logit")
     labels = task.shards[cluster].samples.y
 
     def loss(tensors: Tensors, h: Tensor, y: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
 
 def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> Tensor:
     """Return the answers (n, N, C) of stacked experts (N, ...) to ``features`` (n, d)."""
-    model = expert_module(task.config.model, task.spec.classes, combine)
+    model = expert_module(task.config.model, task.spec.outputs, combine)
 
     def answers(tensors: dict[str, Tensor]) -> Tensor:
         return functional_call(model, tensors, (features,))
