@@ -215,7 +215,7 @@ def _targets(
 def _check_targets(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
     """Raise ValueError for floats that are not finite, and labels that are no class."""
     if array.dtype.kind == "f":
-        wrong = ~(np.abs(array) <= LARGEST)
+        wrong = ~(np.abs(array.astype(np.float64)) <= LARGEST)
         helps = "it must be finite, as float32 too: fill it, or remove its rows"
     else:
         wrong = (array >= MAX_CLASSES) | ((array < 0) & (array != LEFT_OUT))

@@ -123,7 +123,7 @@ class _Own:
             )
         if array.dtype.kind != "f":
             return array.astype(np.int64, copy=False)
-        if not (np.abs(array) <= LARGEST).all():
+        if not (np.abs(array.astype(np.float64)) <= LARGEST).all():
             self.refuse(f"gives targets that are not finite in float32 ({what}); fill them")
         return array
 
