@@ -204,6 +204,11 @@ def _targets(
             )
         if array.dtype.kind not in "iuf":
             raise ValueError(f"{what} is {array.dtype}; save whole numbers, or floats")
+        if array.dtype.kind == "f" and not as_it_is:
+            raise ValueError(
+                f"{what} is {array.dtype}, which cross_entropy does not take; set learning.loss: "
+                "mse, or save classes as whole numbers or strings"
+            )
         if array.dtype.kind != found[0].dtype.kind or array.shape[1:] != found[0].shape[1:]:
             first = f"{name}{ends[0]} is {found[0].dtype} of {found[0].shape[1:]}"
             raise ValueError(f"{what} is {array.dtype} of {array.shape[1:]}, but {first}")
