@@ -51,9 +51,9 @@ def doubts(found: FirstSteps) -> Iterator[Statement]:
     """Yield what may be wrong with the steps."""
     before = found.before
     after = found.after
-    if not math.isfinite(after) or after > before * RISEN:
+    if not math.isfinite(after) or after - before > abs(before) * (RISEN - 1.0):
         yield _moved(Code.DIVERGING, found, "training may diverge", Lower())
-    elif abs(before - after) < before * STILL:
+    elif abs(before - after) < abs(before) * STILL:
         yield _moved(Code.LEARNS_LITTLE, found, "hardly anything is learnt", Raise())
 
 

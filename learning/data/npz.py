@@ -204,18 +204,23 @@ def _targets(
             )
         if array.dtype.kind not in "iuf":
             raise ValueError(f"{what} is {array.dtype}; save whole numbers, or floats")
+        if array.dtype.kind == "f" and not as_it_is:
+            raise ValueError(
+                f"{what} is {array.dtype}, which cross_entropy does not take; set learning.loss: "
+                "mse, or save classes as whole numbers or strings"
+            )
         if array.dtype.kind != found[0].dtype.kind or array.shape[1:] != found[0].shape[1:]:
             first = f"{name}{ends[0]} is {found[0].dtype} of {found[0].shape[1:]}"
             raise ValueError(f"{what} is {array.dtype} of {array.shape[1:]}, but {first}")
-        check_targets_in(what, array, as_it_is=as_it_is)
+        _check_targets(what, array, as_it_is=as_it_is)
     whole = np.concatenate(found)
     return whole if whole.dtype.kind == "f" else whole.astype(np.int64)
 
 
-def check_targets_in(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
+def _check_targets(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
     """Raise ValueError for floats that are not finite, and labels that are no class."""
     if array.dtype.kind == "f":
-        wrong = ~np.isfinite(array.astype(np.float32))
+        wrong = ~(np.abs(array.astype(np.float64)) <= LARGEST)
         helps = "it must be finite, as float32 too: fill it, or remove its rows"
     else:
         wrong = (array >= MAX_CLASSES) | ((array < 0) & (array != LEFT_OUT))

@@ -27,6 +27,7 @@ from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
 T = TypeVar("T")
+LARGEST = float(np.finfo(np.float32).max)
 LONGEST_CAUSE = 160
 """Most characters of a cause that a message repeats."""
 
@@ -122,7 +123,7 @@ class _Own:
             )
         if array.dtype.kind != "f":
             return array.astype(np.int64, copy=False)
-        if not np.isfinite(array.astype(np.float32)).all():
+        if not (np.abs(array.astype(np.float64)) <= LARGEST).all():
             self.refuse(f"gives targets that are not finite in float32 ({what}); fill them")
         return array
 

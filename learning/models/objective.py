@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -123,11 +123,15 @@ class Classes(Objective):
         return (outputs.argmax(-1) == targets).to(torch.double)
 
 
+@dataclass(frozen=True)
 class Labels(Classes):
     """The cross-entropy of labels (n, ...) of which some may be left out: a mean over the others.
 
-    Logits are (n, C, ...). The accuracy is the share of labels that are right.
+    Logits are (n, C, ...). The accuracy is the share of labels that are right. It ``leaves_out``
+    some where the data have such labels.
     """
+
+    leaves_out: bool
 
     def of(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
         """Return the mean over all labels, in nats."""
@@ -376,7 +380,7 @@ class OwnLoss(Objective):
         return "" if shape[:1] == (len(targets),) else f"a tensor ({len(targets)}, ...), a row each"
 
 
-def objective_of(loss: str | None, spec: InputSpec, targets: Iterable[Tensor]) -> Objective:
+def objective_of(loss: str | None, spec: InputSpec, targets: Sequence[Tensor]) -> Objective:
     """Return what is minimised by ``learning.loss``, of samples with these targets."""
     if spec.form == NEXT_TOKEN:
         return NextTokens()
@@ -384,5 +388,6 @@ def objective_of(loss: str | None, spec: InputSpec, targets: Iterable[Tensor]) -
         return OwnLoss.named(loss)
     if loss == MSE:
         return Squares()
-    plain = all(y.ndim == 1 and not (y == LEFT_OUT).any() for y in targets)
-    return Classes() if plain else Labels()
+    leaves_out = any(bool((y == LEFT_OUT).any()) for y in targets)
+    plain = all(y.ndim == 1 for y in targets) and not leaves_out
+    return Classes() if plain else Labels(leaves_out)

@@ -26,7 +26,7 @@ from learning.architecture.footprint import (
 )
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
-from learning.data.samples import LEFT_OUT, TEXTS, InputSpec, SampleArrays, join
+from learning.data.samples import TEXTS, InputSpec, SampleArrays, join
 from learning.models.build import (
     failure,
     fill,
@@ -300,10 +300,13 @@ def build_task(config: LearningConfig) -> Task:
         for name, parts in samples.shards.items()
     }
     test = _shared(samples.test, config)
-    held = [*trial.values(), *test.values(), *(shard.samples for shard in shards.values())]
-    objective = objective_of(config.loss, spec, (part.y for part in held))
+    validation = _shared(samples.validation, config)
+    held = [*trial.values(), *test.values(), *validation.values()]
+    held += [shard.samples for shard in shards.values()]
+    objective = objective_of(config.loss, spec, [part.y for part in held])
     traits, objective = _tried(config, spec, objective, pool(trial))
-    if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
+    keeps = config.model.kind not in MODELS.shipped and config.trains_backbone and buffers_of(model)
+    if config.micro_batch and (traits.draws or keeps):
         raise ValueError(
             f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
             "of batches, which would be those of pieces; remove it"
@@ -311,11 +314,10 @@ def build_task(config: LearningConfig) -> Task:
     for name, shard in shards.items():
         _check_features(config, spec, f"train of {name!r}", shard.samples.x)
         _check_features(config, spec, f"test of {name!r}", test[name].x)
-    left_out = isinstance(objective, Labels) and any((part.y == LEFT_OUT).any() for part in held)
-    if config.micro_batch and left_out:
+    if config.micro_batch and isinstance(objective, Labels) and objective.leaves_out:
         raise ValueError(
-            f"learning.micro_batch: labels of {LEFT_OUT} are left out of the mean over a "
-            "minibatch, which is not that of the means over its pieces; remove it"
+            "learning.micro_batch: labels of -100 are left out of the mean over a minibatch, which "
+            "is not that of the means over its pieces; remove it"
         )
     initial, sources = _initial(config, spec, objective, trial)
     return Task(
@@ -332,7 +334,7 @@ def build_task(config: LearningConfig) -> Task:
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
-        validation=_shared(samples.validation, config),
+        validation=validation,
         sources=sources,
     )
 
@@ -345,22 +347,20 @@ def _tried(
     A shipped kind is known: its outputs are (n, outputs), and stand for those of any weights.
     """
     kind = config.model.kind
-    first = trial.at(slice(config.batch_size))
+    x, y, _ = trial.at(slice(config.batch_size))
     two = trial.at(torch.tensor([0, -1], device=trial.y.device))
     if kind in MODELS.shipped:
         batched = getattr(make_shapes(config.model, spec), "batched", True)
         shape = (len(two.y), spec.outputs)
         if spec.form != "next_token" and (wanted := objective.misfit(shape, two.y, spec)):
-            raise refusal(
-                kind,
-                f"returns {shape}; these targets take {wanted}: name a model of "
-                "your own, MODULE:NAME",
-            )
+            cure = "name a model of your own, MODULE:NAME"
+            raise refusal(kind, f"returns {shape}; these targets take {wanted}: {cure}")
         tried = Trial(objective)
         if isinstance(objective, OwnLoss):
             rng = torch.Generator().manual_seed(config.seed)
-            drawn = torch.randn(len(first.y), spec.outputs, generator=rng)
-            tried = objective.tried(drawn.to(first.x.device), first.y, first.x, spec)
+            dtype = torch.promote_types(torch_dtype(config), torch.float32)
+            drawn = torch.randn(len(y), spec.outputs, generator=rng, dtype=dtype)
+            tried = objective.tried(drawn.to(x.device), y, x, spec)
         together = batched and not tried.draws and not tried.alone
         return Traits(together, tried.draws, loss_alone=tried.alone), tried.objective
     found = [Trial(objective)]
@@ -368,8 +368,8 @@ def _tried(
     def try_loss(model: nn.Module) -> Trial:
         if isinstance(objective, OwnLoss):
             with torch.no_grad():
-                outputs = in_single(model(first.x))
-            found.append(objective.tried(outputs, first.y, first.x, spec))
+                outputs = in_single(model(x))
+            found.append(objective.tried(outputs, y, x, spec))
         return found[-1]
 
     try:
@@ -507,7 +507,6 @@ def _dense(
 
 
 # Training of a few modules of one model on one machine: what the server does before the start.
-
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """What some rows of a minibatch add to the loss of a model on the whole of it."""

@@ -81,6 +81,19 @@ def other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
     return Statement.note(Code.OTHER_VERSIONS, "", text, helps, versions=", ".join(differ))
 
 
+def other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that minimise different losses; None where all have one."""
+    learning = [manifest["scenario"].get("learning") or {} for manifest in manifests]
+    names = sorted({one.get("loss") or "that of the data" for one in learning})
+    if len(names) < 2:
+        return None
+    text = "these runs minimise different losses, whose values do not compare: {losses}"
+    helps = Other(said="compare what learning.metrics measures of all of them")
+    return Statement.note(
+        Code.OTHER_LOSSES, "learning.loss", text, helps, losses=" or ".join(names)
+    )
+
+
 @dataclass(frozen=True)
 class NothingLearnt:
     """Runs whose accuracy at the end is not above that at the start by more than chance.

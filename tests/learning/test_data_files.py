@@ -276,7 +276,7 @@ ARRAYS = [
     ("no array 'x_train' or 'x'", {"y": LABELS}),
     ("no array 'y'; add it", {"x": IMAGES}),
     (r"y has shape \(9,\); it must be \(60,\)", xy(y=LABELS[:9])),
-    ("are float64, and cross_entropy takes classes; set learning.loss: mse", xy(y=LABELS * 1.0)),
+    ("y is float64, which cross_entropy does not take; set learning.loss: mse", xy(y=LABELS * 1.0)),
     ("x is int32; save it as uint8", xy(IMAGES.astype("i4"))),
     (
         r"x\[7\] holds nan; it must be finite, .*: fill what is not finite, or",
