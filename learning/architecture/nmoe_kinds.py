@@ -94,7 +94,7 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
 
 
 VECTOR_NMOE = Kind(
-    "learning.models.nmoe:NetworkedMoE",
+    "learning.nmoe.models:NetworkedMoE",
     ("vector",),
     ("top_k", "hidden", "expert_hidden", "layers"),
     UNTRAINED,

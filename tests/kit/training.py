@@ -19,7 +19,7 @@ __getattr__ = late(
         "learning.models.moe": (
             "LoraLinear Residency forward_with_routing fresh_a gates_of with_factors"
         ),
-        "learning.models.nmoe": "PersonalExpert Pretext answer losses make_extractor mixed",
+        "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
         "learning.models.shared_prefix": "SharedPrefix grouped",
         "learning.models.small": "VectorMLP VectorMoE",
@@ -33,11 +33,11 @@ __getattr__ = late(
         "learning.training.guards": "Frozen UnchangedGuard not_finite",
         "learning.training.local": "train_rounds training=.",
         "learning.training.local_loss": "Term",
-        "learning.training.nmoe.answers": "answers=.",
-        "learning.training.nmoe.experts": "experts=.",
-        "learning.training.nmoe.extractor": "extractor=. pairs shared=estimated view",
-        "learning.training.nmoe.extractor_training": "CorrelationShare Descent ExtractorLoss",
-        "learning.training.nmoe.gates": "gates=. reach_of route",
+        "learning.nmoe.training.answers": "answers=.",
+        "learning.nmoe.training.experts": "experts=.",
+        "learning.nmoe.training.extractor": "extractor=. pairs shared=estimated view",
+        "learning.nmoe.training.extractor_training": "CorrelationShare Descent ExtractorLoss",
+        "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds Recipe TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
         "learning.training.start": (

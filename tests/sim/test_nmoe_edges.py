@@ -41,7 +41,7 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
     if gate != "local":
         assert not result.inferences.experts.str.contains("B/0").any()
         assert rows[rows.expert == 2].relevance.sum() == 0.0
-    drawn = method.learner.force(method.learner.make("learning.training.nmoe.gates:start_gate"))[
+    drawn = method.learner.force(method.learner.make("learning.nmoe.training.gates:start_gate"))[
         "weight"
     ]
     for gates in method.gates.values():
@@ -136,7 +136,7 @@ def test_gates_that_are_not_finite_are_refused(name, drops):
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()
-    start = method.learner.force(method.learner.make("learning.training.nmoe.gates:start_gate"))
+    start = method.learner.force(method.learner.make("learning.nmoe.training.gates:start_gate"))
     for cluster in "AB":
         held = method.learner.force(method.gates[cluster])
         for part in ("weight", "bias"):

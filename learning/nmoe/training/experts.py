@@ -11,10 +11,10 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.models.interface import ExpertTensor, expert_tensor
-from learning.models.nmoe import PersonalExpert
 from learning.models.stacked import Tensors
+from learning.nmoe.models import PersonalExpert
+from learning.nmoe.training.extractor import EXTRACTOR, extractor_in, pretext
 from learning.settings import ModelConfig
-from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Problem, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
 

@@ -15,10 +15,10 @@ from torch.nn import functional
 from learning.architecture.nmoe_kinds import VIEWS
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
-from learning.models.nmoe import Pretext
+from learning.nmoe.models import Pretext
+from learning.nmoe.training.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.rng import stream
 from learning.settings import ModelConfig
-from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.recipe import LocalRounds
 from learning.training.sgd import (
     Batch,

@@ -14,15 +14,15 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.models.moe import Gate, Residency, Routing
-from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
+from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
+from learning.nmoe.training.extractor import extractor_in
+from learning.nmoe.training.extractor_training import Descent
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.descent import barred
-from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.training.nmoe.extractor import extractor_in
-from learning.training.nmoe.extractor_training import Descent
 from learning.training.sgd import Batch, Problem, Rounds, draw_of, each, train
 from learning.training.task import Task, pool
 

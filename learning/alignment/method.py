@@ -15,14 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from learning.clients.cluster import ClusterState
-from learning.clients.merging import changes_in, merge
-from learning.losses import check_classes
-from learning.methods.base import Protocol, World
-from learning.methods.fedavg import FedAvg
-from learning.methods.options import CHECKED, Share, option
-from learning.policies import POLICIES
-from learning.policies.alignment import (
+from learning.alignment.policy import (
     Capacity,
     Needs,
     averaged,
@@ -32,6 +25,13 @@ from learning.policies.alignment import (
     first_fitness,
     score,
 )
+from learning.clients.cluster import ClusterState
+from learning.clients.merging import changes_in, merge
+from learning.losses import check_classes
+from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import CHECKED, Share, option
+from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
 from learning.requests.cluster import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from learning.methods.base import Protocol
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
@@ -148,7 +148,7 @@ class Query:
         return Measure(
             f"routes of {client} in query {self.number}",
             lambda: system.learner.number(
-                "learning.training.nmoe.answers:routes",
+                "learning.nmoe.training.answers:routes",
                 *held,
                 routing=self.routing,
                 client=client,
@@ -278,7 +278,7 @@ class Query:
             ]
             some = [one for one in mixtures if one[1]]
             how = {"mixtures": some, "combine": self.options.combine}
-            found = learner.number("learning.training.nmoe.answers:answered", tested, **how)[
+            found = learner.number("learning.nmoe.training.answers:answered", tested, **how)[
                 "correct"
             ]
             mixed = (tuple(sorted(chosen)) for chosen in routed["chosen"])

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from learning.metrics import Score
-from learning.models.nmoe import answer, losses, mixed
+from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.training.gates import routes_of
 from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
 
 Tensors = Mapping[str, Tensor]

@@ -10,12 +10,12 @@ import numpy as np
 
 from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
-from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.losses import check_classes
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
-from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.surface import Needs, Traits
+from learning.nmoe.costs import sizes_of
+from learning.nmoe.options import NetworkedOptions
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
@@ -27,7 +27,7 @@ from learning.training.computing import TRAINS
 from learning.values.handle import Handle
 
 TRAINS.update(
-    f"learning.training.nmoe.{name}"
+    f"learning.nmoe.training.{name}"
     for name in (
         "experts:train_experts",
         "extractor:train_extractor",
@@ -58,7 +58,7 @@ class Networked(Method):
         self.sizes = sizes_of(self.learner.sized_by)
         self.clients = Clients(world.clusters, self.registry)
         self.server = self.learner.make(
-            "learning.training.nmoe.extractor:start_extractor", loss=self.options.loss
+            "learning.nmoe.training.extractor:start_extractor", loss=self.options.loss
         )
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
@@ -200,7 +200,7 @@ class Networked(Method):
     def features(self, cluster: str) -> Handle:
         """Return the features (n, d) of all training samples of a cluster, device after device."""
         return self.learner.make(
-            "learning.training.nmoe.experts:features", self.server, cluster=cluster
+            "learning.nmoe.training.experts:features", self.server, cluster=cluster
         )
 
     def tested(self) -> Handle:
@@ -208,12 +208,12 @@ class Networked(Method):
 
         They are kept here, so that they are computed once as long as nothing changes.
         """
-        self._tested = self._examined("learning.training.nmoe.experts:tested")
+        self._tested = self._examined("learning.nmoe.training.experts:tested")
         return self._tested
 
     def validated(self) -> Handle:
         """Return the same of the global validation set."""
-        self._validated = self._examined("learning.training.nmoe.experts:validated")
+        self._validated = self._examined("learning.nmoe.training.experts:validated")
         return self._validated
 
     def _examined(self, examine: str) -> Handle:
@@ -230,7 +230,7 @@ class Networked(Method):
         if list(gates) != clusters:
             gates = {}
         return self.learner.make(
-            "learning.training.nmoe.experts:assembled",
+            "learning.nmoe.training.experts:assembled",
             self.server,
             *experts.values(),
             *gates.values(),

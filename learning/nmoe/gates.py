@@ -11,8 +11,8 @@ import numpy as np
 
 from learning.clients.updates import arrived, refuse_broken
 from learning.methods.base import Protocol
-from learning.methods.nmoe.options import GATE_TENSORS
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.options import GATE_TENSORS
+from learning.nmoe.system import Networked
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Ints, Mask, Train, Work
 from learning.requests.payload import Payload
@@ -140,13 +140,13 @@ class GateTrainer(ABC):
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
         self.knowledge[me.name] = system.learner.make(
-            "learning.training.nmoe.experts:knowledge",
+            "learning.nmoe.training.experts:knowledge",
             system.features(me.name),
             *system.all_experts(),
             combine=self.options.combine,
         )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
-        drawn = self.spread(system.learner.make("learning.training.nmoe.gates:start_gate"), me.name)
+        drawn = self.spread(system.learner.make("learning.nmoe.training.gates:start_gate"), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody = self.everybody(me)
@@ -205,7 +205,7 @@ class GateTrainer(ABC):
         if not rounds.any():
             return gates
         return self.system.learner.make(
-            "learning.training.nmoe.gates:train_gates",
+            "learning.nmoe.training.gates:train_gates",
             gates,
             self.knowledge[me.name],
             cluster=me.name,
@@ -219,13 +219,13 @@ class GateTrainer(ABC):
         """Return the gate of one client."""
         held = self.system.gates[client.cluster]
         return self.system.learner.make(
-            "learning.training.nmoe.gates:take_gate", held, device=client.device
+            "learning.nmoe.training.gates:take_gate", held, device=client.device
         )
 
     def spread(self, gate: Handle, cluster: str) -> Handle:
         """Return one gate as all K devices of ``cluster`` hold it, (K, ...)."""
         return self.system.learner.make(
-            "learning.training.nmoe.gates:spread", gate, cluster=cluster
+            "learning.nmoe.training.gates:spread", gate, cluster=cluster
         )
 
     def shared(self, who: Mapping[str, Mask]) -> dict[str, Handle]:
@@ -240,7 +240,7 @@ class GateTrainer(ABC):
             "learning.training.aggregation:average", *gates.values(), **how, names=self.names
         )
         return {
-            name: make("learning.training.nmoe.gates:with_mean", own, mean)
+            name: make("learning.nmoe.training.gates:with_mean", own, mean)
             for name, own in gates.items()
         }
 
@@ -318,14 +318,14 @@ GATE_TRAINERS: Register[type[GateTrainer]] = Register(
     "gate trainer",
     "leomix.gates",
     {
-        "fedgate": "learning.methods.nmoe.gate_trainers:FedGate",
-        "rollgate": "learning.methods.nmoe.gate_trainers:RollGate",
-        "rangate": "learning.methods.nmoe.gate_trainers:RanGate",
-        "random": "learning.methods.nmoe.gate_trainers:RandomRouting",
-        "local": "learning.methods.nmoe.gate_trainers:LocalExperts",
-        "central": "learning.methods.nmoe.gate_trainers:Central",
+        "fedgate": "learning.nmoe.gate_trainers:FedGate",
+        "rollgate": "learning.nmoe.gate_trainers:RollGate",
+        "rangate": "learning.nmoe.gate_trainers:RanGate",
+        "random": "learning.nmoe.gate_trainers:RandomRouting",
+        "local": "learning.nmoe.gate_trainers:LocalExperts",
+        "central": "learning.nmoe.gate_trainers:Central",
     },
-    "a subclass of learning.methods.nmoe.GateTrainer",
+    "a subclass of learning.nmoe.GateTrainer",
     GateTrainer,
 )
 """Gate trainers by what ``learning.options.gate`` calls them."""
