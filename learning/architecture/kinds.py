@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors
 
 
-MIXTRAL = "learning.models.mixtral:MixtralMoE"
+MIXTRAL = "learning.text.mixtral:MixtralMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
@@ -56,7 +56,7 @@ KINDS = {
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXTS, OF_DENSE, READY_MADE, merged=LLAMAS),
     "merged-bert": Kind(
-        "learning.models.encoder:BertMoE",
+        "learning.text.encoder:BertMoE",
         ("text",),
         OF_DENSE,
         READY_MADE,

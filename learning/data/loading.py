@@ -20,9 +20,9 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
     {
         "digits": "learning.data.embedded:digits",
         "digit-images": "learning.data.embedded:digit_images",
-        "hf": "learning.data.texts:hf",
+        "hf": "learning.text.texts:hf",
         "images": "learning.data.images:images",
-        "jsonl": "learning.data.texts:jsonl",
+        "jsonl": "learning.text.texts:jsonl",
         "npz": "learning.data.npz:npz",
         "synthetic": "learning.data.embedded:synthetic",
     },

@@ -1,8 +1,8 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning.data.text_rows import TextTable, read_rows
-from learning.data.texts import json_rows
 from learning.requests import *
+from learning.text.rows import TextTable, read_rows
+from learning.text.texts import json_rows
 from tests.kit.late import late
 
 __getattr__ = late(
@@ -23,8 +23,8 @@ __getattr__ = late(
         "learning.data.npz": "channels_first",
         "learning.data.partition": "class_parts dirichlet_parts share_devices split_rows",
         "learning.data.samples": "InputSpec SampleArrays",
-        "learning.data.text_rows": "Question Text",
-        "learning.data.tokenizer": "tokenizer=.",
+        "learning.text.rows": "Question Text",
+        "learning.text.tokenizer": "tokenizer=.",
         "learning.declarations": "FrozenDict",
         "learning.files": "files=.",
         "learning.hardware": "compute_devices memory=.",

@@ -11,17 +11,17 @@ __getattr__ = late(
     globals(),
     {
         "learning.models.build": "initialise make_model skeleton",
-        "learning.models.checkpoints": "save_checkpoint",
+        "learning.text.checkpoints": "save_checkpoint",
         "learning.models.custom": "Traits",
-        "learning.models.fused_adapters": "write_fused_adapter",
+        "learning.text.fused_adapters": "write_fused_adapter",
         "learning.models.interface": "expert_of is_gate names_of",
-        "learning.models.mixtral": "MixtralMoE",
+        "learning.text.mixtral": "MixtralMoE",
         "learning.models.moe": (
             "LoraLinear Residency forward_with_routing fresh_a gates_of with_factors"
         ),
         "learning.nmoe.models": "PersonalExpert Pretext answer losses make_extractor mixed",
         "learning.models.peft": "adapted factorise write_adapter",
-        "learning.models.shared_prefix": "SharedPrefix grouped",
+        "learning.text.shared_prefix": "SharedPrefix grouped",
         "learning.models.small": "VectorMLP VectorMoE",
         "learning.models.stacked": "with_tensors",
         "learning.policies.model_splitting": "home_clusters",

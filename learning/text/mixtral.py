@@ -20,11 +20,11 @@ from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
-from learning.models.blocks import BlockModel, check_vocabulary, recompute
 from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
-from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
+from learning.text.blocks import BlockModel, check_vocabulary, recompute
+from learning.text.shared_prefix import SharedPrefix, grouped
 
 LOGITS_AT_ONCE = 1 << 24
 """Logits of next tokens that are computed together, about, where they are not kept: 64 MiB."""

@@ -13,9 +13,9 @@ from transformers.masking_utils import create_bidirectional_mask
 from learning.architecture.encoder_shape import EncoderShape
 from learning.architecture.kinds import text_shape
 from learning.data.samples import InputSpec
-from learning.models.blocks import BlockModel, check_vocabulary
 from learning.models.moe import Expert, MoELayer, Residency
 from learning.settings import ModelConfig
+from learning.text.blocks import BlockModel, check_vocabulary
 
 
 class BertMoE(BlockModel):
