@@ -78,7 +78,7 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         """There is an output for each class."""
-        if not self.outputs:
+        if self.classes is not None or not self.outputs:
             object.__setattr__(self, "outputs", self.classes or 1)
 
 
