@@ -140,13 +140,13 @@ def npz(config: LearningConfig) -> Dataset:
     features = rows_in(pixels)
     shape = pixels[0][1].shape[1:]
     if any(isinstance(table.labels, np.ndarray) for table in tables):
-        targets, classes, outputs = targets_of(tables)
+        targets, classes, numbers = targets_of(tables)
     else:
         targets, classes = class_numbers(tables)
-        outputs = classes
+        numbers = 0
     domains = cluster_domains(tables, targets, config)
     form: Form = "vector" if len(shape) == 1 else "image"
-    spec = InputSpec(form, shape, classes, outputs=outputs)
+    spec = InputSpec(form, shape, classes, outputs=numbers)
     return Dataset(domains, lambda _: Encoding(spec, features))
 
 

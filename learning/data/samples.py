@@ -78,8 +78,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         """There is an output for each class."""
-        if self.classes is not None or not self.outputs:
-            object.__setattr__(self, "outputs", self.classes or 1)
+        given = self.outputs if self.classes is None else self.classes
+        object.__setattr__(self, "outputs", given or 1)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
 
 
 def targets_of(tables: Sequence[Table]) -> tuple[list[NDArray[Any]], int | None, int]:
-    """Return targets (n, ...) by table as they are, and the numbers of classes and of outputs.
+    """Return targets (n, ...) by table as they are, how many classes, and columns of floats.
 
     Classes are those of whole numbers, up to the largest. Raises :class:`ValueError` for targets of
     another type or shape than the first ones.
@@ -122,7 +122,7 @@ def targets_of(tables: Sequence[Table]) -> tuple[list[NDArray[Any]], int | None,
     if first.dtype.kind == "f":
         return targets, None, columns_of(first)
     classes = max(1, *(int(own.max(initial=0)) + 1 for own in targets))
-    return targets, classes, classes
+    return targets, classes, 0
 
 
 #: Kinds whose paths are files, never folders.

@@ -293,10 +293,16 @@ class OwnLoss(Objective):
         return found
 
     def mean(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
-        """Return the mean over samples, of batches as they are evaluated."""
+        """Return the mean over samples, of batches as they are evaluated.
+
+        What it draws at random is the same each time.
+        """
         rows = rows_at_once(1 if inputs.is_floating_point() else inputs[0].numel())
         parts = zip(*(torch.split(part, rows) for part in (outputs, targets, inputs)), strict=True)
-        return torch.stack([self.of(*part) * len(part[0]) for part in parts]).sum() / len(outputs)
+        with torch.random.fork_rng([outputs.device] if outputs.is_cuda else []):
+            torch.manual_seed(0)
+            each = [self.of(*part) * len(part[0]) for part in parts]
+        return torch.stack(each).sum() / len(outputs)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample by itself."""
