@@ -140,8 +140,8 @@ class Learner:
 
     @property
     def has_accuracy(self) -> bool:
-        """Whether outputs are right or wrong, of a task that is built."""
-        return self.task.objective.classifies
+        """Whether outputs are right or wrong."""
+        return bool(self.number("learning.training.task:has_accuracy"))
 
     @property
     def device(self) -> str | None:

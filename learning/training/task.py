@@ -358,6 +358,11 @@ def holdings(task: Task) -> list[list[int]]:
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
+def has_accuracy(task: Task) -> bool:
+    """Return whether outputs are right or wrong."""
+    return task.objective.classifies
+
+
 def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 

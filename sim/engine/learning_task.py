@@ -106,10 +106,10 @@ def lacking_file(world: World, data: Data) -> Statement | None:
 
 
 def without_accuracy(world: World, learner: Learner) -> Statement | None:
-    """Say which key is an accuracy, of a task that is built and has none; None if none is."""
+    """Say which key is an accuracy, of a task that has none; None if none is."""
     given = {"learning.targets": world.learning.targets, "stop.accuracy": world.stop.accuracy}
     wrong = [key for key, value in given.items() if value not in (None, ())]
-    if learner.has_accuracy or not wrong:
+    if not wrong or learner.has_accuracy:
         return None
     text = "is of accuracies; what learning.loss {loss!r} is of has none, and is judged by its loss"
     return Statement.of(Code.UNUSED, wrong[0], text, Remove(), loss=world.learning.loss)
