@@ -304,7 +304,7 @@ def test_each_place_that_is_named_has_a_function():
     """Else one would learn of it in the middle of a run; timing-only commands import no torch."""
     root = Path(kit.files.__file__).parent
     text = "".join(path.read_text() for path in root.rglob("*.py"))
-    named = set(re.findall(r'"(learning\.training\.[\w.]+:\w+)"', text))
+    named = set(re.findall(r'"(learning\.(?:nmoe\.)?training\.[\w.]+:\w+)"', text))
     assert len(named) > 40 and named >= kit.TRAINS
     assert all(callable(kit.found_at(place)) for place in named)
 
