@@ -28,7 +28,6 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.held import Held
 
@@ -218,7 +217,7 @@ class ClusterState:
         if self.state is not None and who.any():
             held = self.state
             own = self.learner.make(
-                operations.device_state.load_gate,
+                "learning.training.device_state:load_gate",
                 server.weights,
                 *held.parents,
                 versions=held.versions,
@@ -326,7 +325,7 @@ class ClusterState:
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.offers_models:
-            offered = self.learner.make(operations.changes.models, offered, self.state)
+            offered = self.learner.make("learning.training.changes:models", offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         name = self.learner.architecture.named(experts, gate=gate)

@@ -41,7 +41,8 @@ from learning.models.moe import (
     forward_with_routing,
     tokens_of,
 )
-from learning.models.stacked import Tensors
+from learning.models.objective import Objective, Trial
+from learning.models.stacked import Tensors, in_single
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig, Lora
 
@@ -52,13 +53,15 @@ class Traits:
 
     ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
     training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
-    its devices are trained one after another although it does not ask for that.
+    its devices are trained one after another although it does not ask for that, and ``loss_alone``
+    why its loss keeps them from it.
     """
 
     batched: bool = True
     draws: bool = False
     tied: bool = False
     alone: str = ""
+    loss_alone: str = ""
 
 
 class Train(Protocol):
@@ -68,8 +71,18 @@ class Train(Protocol):
         """Return those of two devices with the same samples, (2, ...), or of one, (...)."""
 
 
-def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train: Train) -> Traits:
-    """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n,).
+def try_out(
+    config: LearningConfig,
+    spec: InputSpec,
+    x: Tensor,
+    y: Tensor,
+    objective: Objective,
+    try_loss: Callable[[nn.Module], Trial],
+    train: Train,
+) -> Traits:
+    """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n, ...).
+
+    What it returns is held against the ``objective``, and then given to ``try_loss``.
 
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
     logits of another shape, parameters without a gradient, numbers that no seed decides.
@@ -80,14 +93,15 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     _check_shapes(kind, model, make_shapes(config.model, spec))
-    _check_forward(kind, model, x, y, spec)
+    _check_forward(kind, model, x, y, spec, objective)
+    tried = try_loss(model)
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
-            _check_forward(kind, single, x, y, spec)
-    draws = _check_training(config, model, x, y)
+            _check_forward(kind, single, x, y, spec, objective)
+    draws = tried.draws | _check_training(config, model, x, y, objective)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
-    batched = getattr(model, "batched", True) and not draws
+    batched = getattr(model, "batched", True) and not draws and not tried.alone
 
     def as_trained(*, together: bool) -> nn.Module:
         here = Residency(everything, everything, dense=together)
@@ -108,7 +122,7 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
             cause = failure(kind, "cannot be trained on one sample", error)
             raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
     why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
-    return Traits(batched and not why, draws, tied, why)
+    return Traits(batched and not why, draws, tied, why, tried.alone)
 
 
 def _check_shapes(kind: str, model: nn.Module, shapes: nn.Module) -> None:
@@ -155,7 +169,9 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
     return ""
 
 
-def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> None:
+def _check_forward(
+    kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec, objective: Objective
+) -> None:
     """Run the model in evaluation mode."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
     try:
@@ -166,10 +182,10 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
-    wanted = (len(y), spec.classes)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise refusal(kind, f"returns {shape}; it must return logits (n, classes), here {wanted}")
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else ()
+    if wanted := objective.misfit(shape, y, spec):
+        given = shape if isinstance(logits, Tensor) else type(logits).__name__
+        raise refusal(kind, f"returns {given}; it must return {wanted}")
     if logits.is_complex():
         raise refusal(
             kind, "returns complex logits; return real ones, like their real part or absolute value"
@@ -194,7 +210,9 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         )
 
 
-def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
+def _check_training(
+    config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor, objective: Objective
+) -> bool:
     """Run the model as it is trained; return whether it draws random numbers of torch."""
     kind = config.model.kind
     names = names_of(model)
@@ -208,12 +226,12 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            loss = nn.functional.cross_entropy(model(x), y)
+            loss = objective.of(in_single(model(x)), y, x)
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         except ANYTHING as error:
             raise failure(kind, "cannot be trained", error) from None
         try:
-            again = nn.functional.cross_entropy(model(x), y)
+            again = objective.of(in_single(model(x)), y, x)
             torch.autograd.grad(again, list(parameters.values()), allow_unused=True)
         except ANYTHING as error:
             cure = "; what forward keeps for its next call must be detached, in a buffer"

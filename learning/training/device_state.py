@@ -33,12 +33,10 @@ from learning.training.state import (
     pair_of,
 )
 from learning.training.task import Task
-from learning.values.operation import operation
 
 Versions = Sequence[Sequence[int]]
 
 
-@operation()
 def load(
     task: Task,
     server: Tensors,
@@ -99,7 +97,6 @@ def _still_pending(
     }
 
 
-@operation()
 def load_gate(
     task: Task,
     server: Tensors,
@@ -124,7 +121,6 @@ def load_gate(
     return flatten(after)
 
 
-@operation()
 def commit(
     task: Task,
     own_tensors: Tensors,
@@ -176,7 +172,6 @@ def commit(
     return flatten(after)
 
 
-@operation()
 def select(_task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
@@ -189,7 +184,6 @@ def select(_task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> d
     return {name: rows_of(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
 
 
-@operation()
 def offer(
     task: Task,
     own_tensors: Tensors,
@@ -264,7 +258,6 @@ def _is_shared_in(task: Task) -> Callable[[Parameter], bool]:
     return lambda key: task.is_shared(key.stored)
 
 
-@operation()
 def assembled(
     task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
 ) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from learning.architecture.kinds import DATA_KEYS, has_fixed_experts, kind_of, m
 from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
+from learning.losses import LOSSES
 from learning.methods.base import METHODS, Method, MethodType
 from learning.metrics import looking_at_gradients
 from scenarios import Scenario
@@ -197,7 +198,7 @@ OF_PAYLOAD: tuple[Rule[Case], ...] = (
     unused(
         *(f"learning.{section}.*" for section in ("data", "pretraining")),
         *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone")),
-        *(f"learning.{key}" for key in ("metrics", "targets", "evaluate_every_hours")),
+        *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
         when=lambda case: kind_of(case.kind).weightless,
         by="by kind {kind!r}, a size alone",
     ),
@@ -216,6 +217,9 @@ def refuse_unused_keys(world: World) -> None:
     with as_input("learning.data.kind"):
         DATASETS.find(world.learning.data.kind)
     _refuse(OF_DATA, case)
+    if (loss := world.learning.loss) is not None:
+        with as_input("learning.loss"):
+            LOSSES.find(loss)
 
 
 def _refuse(rules: Collection[Rule[C]], case: C) -> None:
@@ -392,6 +396,7 @@ OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
         "learning.model.*",
         "learning.sized_as.*",
         "learning.pretraining.*",
+        "learning.loss",
         "learning.metrics",
         *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
         *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),

@@ -140,8 +140,17 @@ def _unused(built: Build) -> Iterator[Statement]:
 
 
 def _alone(built: Build) -> Iterator[Statement]:
-    """A model whose devices cannot be trained at once."""
-    if why := built.learner.alone:
+    """A model, or a loss, whose devices cannot be trained at once."""
+    why, why_of_loss = built.learner.alone
+    if why_of_loss:
+        yield Statement.doubt(
+            Code.SLOW_TRAINING,
+            "learning.loss",
+            "{loss!r} is computed device by device, which is slower: torch.func.vmap {why}",
+            loss=built.world.learning.loss,
+            why=why_of_loss,
+        )
+    if why:
         yield Statement.doubt(
             Code.SLOW_TRAINING,
             "learning.model.kind",

@@ -11,13 +11,12 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.models.interface import ExpertTensor, expert_tensor
-from learning.models.nmoe import PersonalExpert
 from learning.models.stacked import Tensors
+from learning.nmoe.models import PersonalExpert
+from learning.nmoe.training.extractor import EXTRACTOR, extractor_in, pretext
 from learning.settings import ModelConfig
-from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Problem, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
-from learning.values.operation import operation
 
 
 def first_client(task: Task, cluster: str) -> int:
@@ -37,7 +36,6 @@ def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
     }
 
 
-@operation(version=2, trains=True)
 def train_experts(
     task: Task, cached: Tensors, *, cluster: str, rounds: Sequence[int], first_round: Sequence[int]
 ) -> dict[str, Tensor]:
@@ -45,7 +43,7 @@ def train_experts(
 
     Features are cached here; the simulated client computes them again in each round.
     """
-    model = expert_module(task.config.model, task.spec.classes, "logit")
+    model = expert_module(task.config.model, task.spec.outputs, "logit")
     labels = task.shards[cluster].samples.y
 
     def loss(tensors: Tensors, h: Tensor, y: Tensor) -> Tensor:
@@ -76,7 +74,7 @@ def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
 
 def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> Tensor:
     """Return the answers (n, N, C) of stacked experts (N, ...) to ``features`` (n, d)."""
-    model = expert_module(task.config.model, task.spec.classes, combine)
+    model = expert_module(task.config.model, task.spec.outputs, combine)
 
     def answers(tensors: dict[str, Tensor]) -> Tensor:
         return functional_call(model, tensors, (features,))
@@ -84,19 +82,16 @@ def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> 
     return vmap(answers, out_dims=1)(dict(experts))
 
 
-@operation()
 def features(task: Task, server: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """Features of all training samples of one cluster, device after device."""
     return {"features": _frozen_features(task, server, task.shards[cluster].samples.x)}
 
 
-@operation()
 def knowledge(task: Task, cached: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features (n, d) of one cluster's samples and the outputs (n, N, C) of all experts on them."""
     return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
 
 
-@operation()
 def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global test set.
 
@@ -105,7 +100,6 @@ def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict
     return _examined(task, server, experts, task.test, combine)
 
 
-@operation()
 def validated(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global validation set, as of the tests."""
     return _examined(task, server, experts, task.validation, combine)
@@ -141,7 +135,6 @@ def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: s
         return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
 
 
-@operation()
 def assembled(
     _task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
 ) -> dict[str, Tensor]:

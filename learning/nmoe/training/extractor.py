@@ -15,10 +15,10 @@ from torch.nn import functional
 from learning.architecture.nmoe_kinds import VIEWS
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
-from learning.models.nmoe import Pretext
+from learning.nmoe.models import Pretext
+from learning.nmoe.training.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.rng import stream
 from learning.settings import ModelConfig
-from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.recipe import LocalRounds
 from learning.training.sgd import (
     Batch,
@@ -32,7 +32,6 @@ from learning.training.sgd import (
     train,
 )
 from learning.training.task import Task, in_batches
-from learning.values.operation import operation
 
 EXTRACTOR = "extractor."
 OTHERS = "others"
@@ -52,7 +51,6 @@ def extractor_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if name.startswith(EXTRACTOR)}
 
 
-@operation()
 def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
     """Return the extractor as drawn for the task, with a freshly drawn head or projector."""
     model = pretext(task.config.model, task.spec, loss)
@@ -62,7 +60,6 @@ def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
     return known | {name: t.to(task.device, task.dtype) for name, t in drawn.items()}
 
 
-@operation()
 def correlation(
     task: Task,
     server: Mapping[str, Tensor],
@@ -93,7 +90,6 @@ def correlation(
     return {"matrix": torch.stack(found)}
 
 
-@operation()
 def total(
     _task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
@@ -110,14 +106,6 @@ def total(
     return {"matrix": matrix, "count": each_counts.sum()}
 
 
-@operation(
-    version=2,
-    trains=True,
-    local=LocalRounds,
-    objective=ExtractorLoss,
-    descent=Descent,
-    share=CorrelationShare,
-)
 def train_extractor(
     task: Task,
     server: Mapping[str, Tensor],

@@ -14,18 +14,17 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.models.moe import Gate, Residency, Routing
-from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
+from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.training.experts import drawn_experts, features_of, first_client, outputs_of
+from learning.nmoe.training.extractor import extractor_in
+from learning.nmoe.training.extractor_training import Descent
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.descent import barred
-from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.training.nmoe.extractor import extractor_in
-from learning.training.nmoe.extractor_training import Descent
 from learning.training.sgd import Batch, Problem, Rounds, draw_of, each, train
 from learning.training.task import Task, pool
-from learning.values.operation import operation
 
 GATE = "gate.0."
 """How the stored names of the gate begin."""
@@ -56,31 +55,26 @@ def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
     return barred(task, torch.tensor(reach, device=task.device))
 
 
-@operation()
 def start_gate(task: Task) -> dict[str, Tensor]:
     """Return the gate as the task drew it."""
     return {n.removeprefix(GATE): t for n, t in task.initial.items() if n.startswith(GATE)}
 
 
-@operation()
 def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """One gate at all devices of a cluster."""
     return {name: t.expand(task.devices(cluster), *t.shape) for name, t in gate.items()}
 
 
-@operation()
 def with_mean(_task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
     """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
     return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
 
 
-@operation()
 def take_gate(_task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
 
 
-@operation(version=2, trains=True)
 def train_gates(
     task: Task,
     gates: Tensors,
@@ -182,7 +176,6 @@ class Mixture(NamedTuple):
         return self.extractor | experts | gate
 
 
-@operation(trains=True, descent=Descent)
 def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
@@ -214,7 +207,6 @@ def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 
-@operation()
 def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """The experts that the clients of one cluster hold."""
     first = first_client(task, cluster)
@@ -222,7 +214,6 @@ def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Te
     return {name: tensor[own] for name, tensor in Mixture.of(whole).experts.items()}
 
 
-@operation()
 def central_gate(_task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
     return Mixture.of(whole).gate

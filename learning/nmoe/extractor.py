@@ -9,12 +9,10 @@ import numpy as np
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrived
 from learning.methods.base import Protocol
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.system import Networked
+from learning.nmoe.training.extractor_training import CorrelationShare
 from learning.requests.cluster import Cluster, Ints, Mask
 from learning.requests.payload import Payload
-from learning.training import operations
-from learning.training.nmoe import operations as nmoe_operations
-from learning.training.nmoe.extractor_training import CorrelationShare
 from learning.training.recipe import LocalRounds
 from learning.values.handle import Handle
 
@@ -75,7 +73,7 @@ class ExtractorStage:
         radius = system.options.radius
         how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
         self.correlations[me.name] = system.learner.make(
-            nmoe_operations.extractor.correlation, system.server, **how
+            "learning.nmoe.training.extractor:correlation", system.server, **how
         )
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.round_trip(me, who, up=up)
@@ -91,7 +89,7 @@ class ExtractorStage:
             held = [matrices[n] for n in names]
             every = sum(int(c.sum()) for c in counts.values())
             total = system.learner.make(
-                nmoe_operations.extractor.total, *held, counts=list(counts.values())
+                "learning.nmoe.training.extractor:total", *held, counts=list(counts.values())
             )
             for name, own in counts.items():
                 alpha = 1.0 - (1.0 - own / every) * number / rounds
@@ -107,7 +105,7 @@ class ExtractorStage:
         options = system.options
         shared, share = self.shared.get(me.name, ((), CorrelationShare()))
         trained = system.learner.make(
-            nmoe_operations.extractor.train_extractor,
+            "learning.nmoe.training.extractor:train_extractor",
             system.server,
             *shared,
             local=LocalRounds(me.name, done.rounds, before),
@@ -131,7 +129,7 @@ class ExtractorStage:
         self.senders = {}
         weighted = system.options.weighs_samples
         system.server = system.learner.make(
-            operations.aggregation.average,
+            "learning.training.aggregation:average",
             system.server,
             *trained.values(),
             clusters=list(trained),

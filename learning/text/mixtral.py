@@ -6,7 +6,6 @@ same module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -21,11 +20,11 @@ from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
 from learning.data.samples import InputSpec
-from learning.models.blocks import BlockModel, check_vocabulary, recompute
 from learning.models.moe import GatedExpert, MoELayer, Residency, gates_of
-from learning.models.shared_prefix import SharedPrefix, grouped
 from learning.models.stacked import in_single
 from learning.settings import ModelConfig
+from learning.text.blocks import BlockModel, check_vocabulary, recompute
+from learning.text.shared_prefix import SharedPrefix, grouped
 
 LOGITS_AT_ONCE = 1 << 24
 """Logits of next tokens that are computed together, about, where they are not kept: 64 MiB."""
@@ -38,7 +37,7 @@ class MixtralMoE(BlockModel):
     sequences. ``choices``: the score of an option is the mean log-probability of its tokens, given
     all before them (length-normalised log-likelihood); -inf where there is no such option.
     ``next_token``: the mean surprise of a text's tokens, each given all before it, in nats, and the
-    share of them that are held for the likeliest: see :mod:`learning.training.objective`.
+    share of them that are held for the likeliest: see :mod:`learning.models.objective`.
     Names of tensors are Hugging Face's, apart from the experts and gates.
     """
 
@@ -64,7 +63,7 @@ class MixtralMoE(BlockModel):
                 layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
         self.recompute_blocks(here)
         if spec.form == "text":
-            self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
+            self.score = nn.Linear(shape.hidden, spec.outputs, bias=False)
         elif not shape.tied:
             self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
 
@@ -72,11 +71,6 @@ class MixtralMoE(BlockModel):
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
         return self.model.layers
-
-    @property
-    def below_experts(self) -> Sequence[nn.Module]:
-        """The embedding, and blocks without experts."""
-        return self.model.embed_tokens, *self.blocks[: self.dense_layers]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of token ids ``x``, padded with -1.

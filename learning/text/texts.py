@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import class_numbers, cluster_files, column_names
-from learning.data.text_rows import NAMES, ROLES, Question, Text, read_rows
-from learning.data.tokenizer import (
+from learning.files import HUB
+from learning.settings import LearningConfig
+from learning.text.rows import NAMES, ROLES, Question, Text, read_rows
+from learning.text.tokenizer import (
     encode_continuations,
     encode_questions,
     encode_texts,
     make_tokenizer,
 )
-from learning.files import HUB
-from learning.settings import LearningConfig
 
 LONGEST_LINE = 10_000_000
 """Bytes of one sample: a book has less."""

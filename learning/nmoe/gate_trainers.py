@@ -10,16 +10,14 @@ import numpy as np
 
 from learning.architecture.kinds import input_spec
 from learning.methods.base import Protocol
-from learning.methods.nmoe.gates import GateTrainer
-from learning.methods.nmoe.options import GATE_TENSORS
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.gates import GateTrainer
+from learning.nmoe.options import GATE_TENSORS
+from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure
 from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.training import operations
-from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 
 
@@ -61,7 +59,7 @@ class RollGate(GateTrainer):
     def __init__(self, system: Networked) -> None:
         super().__init__(system)
         self.holder: Node | None = None
-        self.rolling = system.learner.make(nmoe_operations.gates.start_gate)
+        self.rolling = system.learner.make("learning.nmoe.training.gates:start_gate")
 
     def train(self, me: Cluster) -> Protocol:
         """Pass the gate on whenever a client of the cluster holds it.
@@ -191,13 +189,13 @@ class Central(GateTrainer):
         make = system.learner.make
         number = system.learner.number
         whole = make(
-            nmoe_operations.gates.central,
+            "learning.nmoe.training.gates:central",
             rounds=rounds,
             combine=options.combine,
             descent=options.descent,
         )
         finite = Measure(
-            "finite", lambda: number(operations.guards.all_finite, whole), default=True
+            "finite", lambda: number("learning.training.guards:all_finite", whole), default=True
         )
         if not (yield finite):
             what = "the mixture trained at the server is refused: not finite"
@@ -206,10 +204,10 @@ class Central(GateTrainer):
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
         system.server = whole
-        gate = make(nmoe_operations.gates.central_gate, whole)
+        gate = make("learning.nmoe.training.gates:central_gate", whole)
         for cluster in system.clients.clusters:
             system.experts[cluster.name] = make(
-                nmoe_operations.gates.central_experts, whole, cluster=cluster.name
+                "learning.nmoe.training.gates:central_experts", whole, cluster=cluster.name
             )
             system.gates[cluster.name] = self.spread(gate, cluster.name)
         system.registry.changed(range(len(system.clients.nodes)))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from learning.models.checkpoints import save_checkpoint
 from learning.models.interface import expert_of, is_gate
 from learning.models.peft import factorise, write_peft
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
+from learning.text.checkpoints import save_checkpoint
 
 # PEFT nests its wrappers of two parameters of one module: the first one is inside.
 WRAPPERS = {"gate_up": "mlp.experts.base_layer", "down": "mlp.experts"}

@@ -141,7 +141,7 @@ _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT
 
 def sizes_of(config: LearningConfig) -> Sizes:
     """Return the sizes of a task; reads the data where their form decides a shape."""
-    classes = input_spec(config).classes
+    classes = input_spec(config).outputs
     whole = architecture(config)
     return Sizes(
         **vars(whole),

@@ -15,13 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from learning.clients.cluster import ClusterState
-from learning.clients.merging import changes_in, merge
-from learning.methods.base import Protocol, World
-from learning.methods.fedavg import FedAvg
-from learning.methods.options import CHECKED, Share, option
-from learning.policies import POLICIES
-from learning.policies.alignment import (
+from learning.alignment.policy import (
     Capacity,
     Needs,
     averaged,
@@ -31,6 +25,13 @@ from learning.policies.alignment import (
     first_fitness,
     score,
 )
+from learning.clients.cluster import ClusterState
+from learning.clients.merging import changes_in, merge
+from learning.losses import check_classes
+from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import CHECKED, Share, option
+from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
 from learning.requests.cluster import (
@@ -47,7 +48,7 @@ from learning.requests.facts import Note
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.rng import stream
-from learning.training import operations
+from learning.settings import LearningConfig
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -111,6 +112,11 @@ class Aligned(FedAvg):
         self.served: Ints = np.zeros(self.shape, np.int64)
         self.begun = 0
         self.reported: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def check(cls, config: LearningConfig) -> None:
+        """Raise ValueError for what has no classes: experts are measured by how many are right."""
+        check_classes(config.loss, "alignment")
 
     # -- the beginning of a round
 
@@ -228,7 +234,7 @@ class Aligned(FedAvg):
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert devices.state is not None  # for the type checker: somebody has trained
         used = self.learner.number(
-            operations.evaluation.usage, devices.state, cluster=devices.name, reach=reach
+            "learning.training.evaluation:usage", devices.state, cluster=devices.name, reach=reach
         )
         accuracy = np.array(used["accuracy"])
         loss = np.array(used["loss"])

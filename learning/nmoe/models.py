@@ -126,7 +126,7 @@ class Pretext(nn.Module):
         super().__init__()
         self.extractor = make_extractor(config, spec)
         if loss == "ce":
-            self.head = nn.Linear(config.hidden, spec.classes)
+            self.head = nn.Linear(config.hidden, spec.outputs)
         if loss == "spectral":
             hidden = config.hidden
             inner = PROJECTOR_EXPANSION * config.hidden
@@ -151,9 +151,9 @@ class NetworkedMoE(MoEModel):
         super().__init__()
         self.extractor = make_extractor(config, spec)
         self.batched = spec.form == "vector" or math.prod(spec.shape[1:]) <= BATCHED_PLACES
-        expert = partial(PersonalExpert, classes=spec.classes)
+        expert = partial(PersonalExpert, classes=spec.outputs)
         self.moe = MoELayer(
-            config, here, expert, normalised=True, biased=True, outputs=spec.classes
+            config, here, expert, normalised=True, biased=True, outputs=spec.outputs
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None
 
     With ``score.weight`` it is one for sequence classification, else a language model.
     """
-    from learning.models.mixtral import hugging_face_config
+    from learning.text.mixtral import hugging_face_config
 
     folder.mkdir(parents=True, exist_ok=True)
     shape = text_shape(config)

@@ -11,18 +11,17 @@ import numpy as np
 from learning.clients.round_trip import NoContactLeft
 from learning.clients.updates import refuse_broken
 from learning.methods.base import Protocol, World
-from learning.methods.nmoe.extractor import ExtractorStage
-from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
-from learning.methods.nmoe.inference import infer
-from learning.methods.nmoe.options import NetworkedOptions
-from learning.methods.nmoe.system import Networked
 from learning.methods.surface import Traits
 from learning.metrics import as_validation
+from learning.nmoe.extractor import ExtractorStage
+from learning.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
+from learning.nmoe.inference import infer
+from learning.nmoe.options import NetworkedOptions
+from learning.nmoe.system import Networked
 from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
-from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class NMoE(Networked):
             rounds = (yield Train(self.sizes.expert_round, count, able)).rounds
         how = {"cluster": me.name, "rounds": rounds, "first_round": nothing}
         experts = self.learner.make(
-            nmoe_operations.experts.train_experts, self.features(me.name), **how
+            "learning.nmoe.training.experts:train_experts", self.features(me.name), **how
         )
         finite = yield from refuse_broken(self.learner, experts, able)
         self.clients.exclude(me.name, able & ~finite)
@@ -167,13 +166,13 @@ class NMoE(Networked):
         held = (examined, *self._routes(routing))
         reach = self.clients.with_expert
         key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
-        before, scores = self._scored.get(examined.operation.name, (None, []))
+        before, scores = self._scored.get(examined.place, (None, []))
         if before != key:
             how = {"routing": routing, "reach": reach, "combine": self.options.combine}
             scores = self.learner.number(
-                nmoe_operations.answers.scores, *held, **how, in_reach=known
+                "learning.nmoe.training.answers:scores", *held, **how, in_reach=known
             )
-            self._scored[examined.operation.name] = key, scores
+            self._scored[examined.place] = key, scores
         return scores
 
     def _routes(self, routing: str) -> Iterable[Handle]:
@@ -194,7 +193,7 @@ class NMoE(Networked):
         found = yield Measure(
             "gating pattern",
             lambda: self.learner.number(
-                nmoe_operations.answers.pattern, *held, routing=routing, reach=reach
+                "learning.nmoe.training.answers:pattern", *held, routing=routing, reach=reach
             ),
             None,
         )

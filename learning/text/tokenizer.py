@@ -16,9 +16,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.text_rows import Question, Text
 from learning.files import LARGEST_JSON_BYTES, check_size, read_regular
 from learning.settings import WORDS, ModelConfig
+from learning.text.rows import Question, Text
 
 if TYPE_CHECKING:
     import tokenizers

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from learning.methods.base import Protocol
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait, outcome_of
 from learning.requests.request import Request
 from learning.rng import stream
-from learning.training.nmoe import operations as nmoe_operations
 
 HEADER_BYTES = 48
 """Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""
@@ -149,7 +148,7 @@ class Query:
         return Measure(
             f"routes of {client} in query {self.number}",
             lambda: system.learner.number(
-                nmoe_operations.answers.routes,
+                "learning.nmoe.training.answers:routes",
                 *held,
                 routing=self.routing,
                 client=client,
@@ -279,7 +278,9 @@ class Query:
             ]
             some = [one for one in mixtures if one[1]]
             how = {"mixtures": some, "combine": self.options.combine}
-            found = learner.number(nmoe_operations.answers.answered, tested, **how)["correct"]
+            found = learner.number("learning.nmoe.training.answers:answered", tested, **how)[
+                "correct"
+            ]
             mixed = (tuple(sorted(chosen)) for chosen in routed["chosen"])
             of = [experts for experts, one in zip(mixed, mixtures, strict=True) if one[1]]
             right = Counter(experts for experts, hit in zip(of, found, strict=True) if hit)

@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 
 from learning.metrics import Score
-from learning.models.nmoe import answer, losses, mixed
+from learning.nmoe.models import answer, losses, mixed
+from learning.nmoe.training.gates import routes_of
 from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
-from learning.values.operation import operation
 
 Tensors = Mapping[str, Tensor]
 
 # Queries: which experts the samples go to, and the answers.
 
 
-@operation()
 def routes(
     task: Task,
     tested: Tensors,
@@ -58,7 +56,6 @@ def routes(
     }
 
 
-@operation(version=2)
 def answered(
     task: Task,
     tested: Tensors,
@@ -98,7 +95,6 @@ def macro_f1(labels: Ints, guessed: Ints, classes: int) -> float:
     return float(np.mean(2.0 * hits / np.maximum(cases, 1)))
 
 
-@operation(version=2)
 def scores(
     task: Task,
     tested: Tensors,
@@ -126,7 +122,7 @@ def scores(
         score = {
             "accuracy": float((y == guessed).mean()),
             "loss": float(losses(logits.double(), labels, combine).mean()),
-            "f1": macro_f1(y, guessed, task.spec.classes),
+            "f1": macro_f1(y, guessed, task.spec.outputs),
         }
         score |= local_shares(weights, top, own)
         if in_reach:
@@ -148,7 +144,6 @@ def scores(
     ]
 
 
-@operation()
 def pattern(
     task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:

@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from pydantic.dataclasses import dataclass
 
 from learning.methods.options import CHECKED, option
-from learning.training.nmoe.extractor_training import Descent, ExtractorLoss
+from learning.nmoe.training.extractor_training import Descent, ExtractorLoss
 
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""

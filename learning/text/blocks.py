@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -31,11 +30,6 @@ class BlockModel(MoEModel):
     @abstractmethod
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
-
-    @property
-    @abstractmethod
-    def below_experts(self) -> Sequence[nn.Module]:
-        """What :meth:`before_experts` runs: all of its parameters are in these modules."""
 
     @abstractmethod
     def before_experts(self, x: Tensor) -> tuple[Tensor, Tensor] | None:

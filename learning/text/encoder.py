@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +13,9 @@ from transformers.masking_utils import create_bidirectional_mask
 from learning.architecture.encoder_shape import EncoderShape
 from learning.architecture.kinds import text_shape
 from learning.data.samples import InputSpec
-from learning.models.blocks import BlockModel, check_vocabulary
 from learning.models.moe import Expert, MoELayer, Residency
 from learning.settings import ModelConfig
+from learning.text.blocks import BlockModel, check_vocabulary
 
 
 class BertMoE(BlockModel):
@@ -54,17 +53,12 @@ class BertMoE(BlockModel):
             block.intermediate = MoELayer(sized, here, Expert, normalised=True)
             block.output.dense = nn.Identity()
         self.recompute_blocks(here)
-        self.score = nn.Linear(shape.hidden, spec.classes)
+        self.score = nn.Linear(shape.hidden, spec.outputs)
 
     @property
     def blocks(self) -> nn.ModuleList:
         """Its blocks, in order."""
         return self.bert.encoder.layer
-
-    @property
-    def below_experts(self) -> Sequence[nn.Module]:
-        """Embeddings, and blocks without experts."""
-        return self.bert.embeddings, *self.blocks[: self.dense_layers]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, classes) of token ids (n, T), padded with -1."""

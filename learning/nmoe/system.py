@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
-from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
+from learning.losses import check_classes
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
-from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.surface import Needs, Traits
+from learning.nmoe.costs import sizes_of
+from learning.nmoe.options import NetworkedOptions
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
@@ -22,8 +23,18 @@ from learning.requests.peers import All, Compute, Node, Reach
 from learning.requests.request import Request
 from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
-from learning.training.nmoe import operations as nmoe_operations
+from learning.training.computing import TRAINS
 from learning.values.handle import Handle
+
+TRAINS.update(
+    f"learning.nmoe.training.{name}"
+    for name in (
+        "experts:train_experts",
+        "extractor:train_extractor",
+        "gates:central",
+        "gates:train_gates",
+    )
+)
 
 
 class Networked(Method):
@@ -47,7 +58,7 @@ class Networked(Method):
         self.sizes = sizes_of(self.learner.sized_by)
         self.clients = Clients(world.clusters, self.registry)
         self.server = self.learner.make(
-            nmoe_operations.extractor.start_extractor, loss=self.options.loss
+            "learning.nmoe.training.extractor:start_extractor", loss=self.options.loss
         )
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
@@ -58,8 +69,9 @@ class Networked(Method):
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError unless the model has networked experts, one per device."""
+        """Raise ValueError unless the model has networked experts, one per device, of classes."""
         model = config.model
+        check_classes(config.loss, "networked experts")
         if not kind_of(model.kind).expert_per_device:
             networked = (repr(name) for name, kind in KINDS.items() if kind.expert_per_device)
             raise ValueError(
@@ -187,22 +199,24 @@ class Networked(Method):
 
     def features(self, cluster: str) -> Handle:
         """Return the features (n, d) of all training samples of a cluster, device after device."""
-        return self.learner.make(nmoe_operations.experts.features, self.server, cluster=cluster)
+        return self.learner.make(
+            "learning.nmoe.training.experts:features", self.server, cluster=cluster
+        )
 
     def tested(self) -> Handle:
         """Return features, all experts' outputs and labels of the global test set.
 
         They are kept here, so that they are computed once as long as nothing changes.
         """
-        self._tested = self._examined(nmoe_operations.experts.tested)
+        self._tested = self._examined("learning.nmoe.training.experts:tested")
         return self._tested
 
     def validated(self) -> Handle:
         """Return the same of the global validation set."""
-        self._validated = self._examined(nmoe_operations.experts.validated)
+        self._validated = self._examined("learning.nmoe.training.experts:validated")
         return self._validated
 
-    def _examined(self, examine: Callable[..., Any]) -> Handle:
+    def _examined(self, examine: str) -> Handle:
         combine = self.options.combine
         return self.learner.make(examine, self.server, *self.all_experts(), combine=combine)
 
@@ -216,7 +230,7 @@ class Networked(Method):
         if list(gates) != clusters:
             gates = {}
         return self.learner.make(
-            nmoe_operations.experts.assembled,
+            "learning.nmoe.training.experts:assembled",
             self.server,
             *experts.values(),
             *gates.values(),

@@ -11,15 +11,13 @@ import numpy as np
 
 from learning.clients.updates import arrived, refuse_broken
 from learning.methods.base import Protocol
-from learning.methods.nmoe.options import GATE_TENSORS
-from learning.methods.nmoe.system import Networked
+from learning.nmoe.options import GATE_TENSORS
+from learning.nmoe.system import Networked
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Ints, Mask, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.request import Request
-from learning.training import operations
-from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 
 
@@ -142,13 +140,13 @@ class GateTrainer(ABC):
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
         self.knowledge[me.name] = system.learner.make(
-            nmoe_operations.experts.knowledge,
+            "learning.nmoe.training.experts:knowledge",
             system.features(me.name),
             *system.all_experts(),
             combine=self.options.combine,
         )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
-        drawn = self.spread(system.learner.make(nmoe_operations.gates.start_gate), me.name)
+        drawn = self.spread(system.learner.make("learning.nmoe.training.gates:start_gate"), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody = self.everybody(me)
@@ -207,7 +205,7 @@ class GateTrainer(ABC):
         if not rounds.any():
             return gates
         return self.system.learner.make(
-            nmoe_operations.gates.train_gates,
+            "learning.nmoe.training.gates:train_gates",
             gates,
             self.knowledge[me.name],
             cluster=me.name,
@@ -220,11 +218,15 @@ class GateTrainer(ABC):
     def gate_of(self, client: Node) -> Handle:
         """Return the gate of one client."""
         held = self.system.gates[client.cluster]
-        return self.system.learner.make(nmoe_operations.gates.take_gate, held, device=client.device)
+        return self.system.learner.make(
+            "learning.nmoe.training.gates:take_gate", held, device=client.device
+        )
 
     def spread(self, gate: Handle, cluster: str) -> Handle:
         """Return one gate as all K devices of ``cluster`` hold it, (K, ...)."""
-        return self.system.learner.make(nmoe_operations.gates.spread, gate, cluster=cluster)
+        return self.system.learner.make(
+            "learning.nmoe.training.gates:spread", gate, cluster=cluster
+        )
 
     def shared(self, who: Mapping[str, Mask]) -> dict[str, Handle]:
         """Return all gates, by cluster, with ``names`` averaged over clients in ``who`` by samples.
@@ -234,9 +236,12 @@ class GateTrainer(ABC):
         make = self.system.learner.make
         gates = self.system.in_order(self.system.gates)
         how = {"clusters": list(gates), "who": [who[name] for name in gates]}
-        mean = make(operations.aggregation.average, *gates.values(), **how, names=self.names)
+        mean = make(
+            "learning.training.aggregation:average", *gates.values(), **how, names=self.names
+        )
         return {
-            name: make(nmoe_operations.gates.with_mean, own, mean) for name, own in gates.items()
+            name: make("learning.nmoe.training.gates:with_mean", own, mean)
+            for name, own in gates.items()
         }
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
@@ -313,14 +318,14 @@ GATE_TRAINERS: Register[type[GateTrainer]] = Register(
     "gate trainer",
     "leomix.gates",
     {
-        "fedgate": "learning.methods.nmoe.gate_trainers:FedGate",
-        "rollgate": "learning.methods.nmoe.gate_trainers:RollGate",
-        "rangate": "learning.methods.nmoe.gate_trainers:RanGate",
-        "random": "learning.methods.nmoe.gate_trainers:RandomRouting",
-        "local": "learning.methods.nmoe.gate_trainers:LocalExperts",
-        "central": "learning.methods.nmoe.gate_trainers:Central",
+        "fedgate": "learning.nmoe.gate_trainers:FedGate",
+        "rollgate": "learning.nmoe.gate_trainers:RollGate",
+        "rangate": "learning.nmoe.gate_trainers:RanGate",
+        "random": "learning.nmoe.gate_trainers:RandomRouting",
+        "local": "learning.nmoe.gate_trainers:LocalExperts",
+        "central": "learning.nmoe.gate_trainers:Central",
     },
-    "a subclass of learning.methods.nmoe.GateTrainer",
+    "a subclass of learning.nmoe.GateTrainer",
     GateTrainer,
 )
 """Gate trainers by what ``learning.options.gate`` calls them."""
