@@ -82,7 +82,7 @@ def main(data: str, folder: str, variants: str, *others: str) -> None:
     led = {name: keys for name, keys in chosen.items() if name != PER_CLUSTER}
     for idle in IDLE:
         print(f"\n== {idle} idle slots a cycle, the same step sizes")
-        print_with(task, {}, {FIRST: {**led[FIRST], "orbit.slots.idle": idle}, **led})
+        print_with(task, {}, {**led, FIRST: {**led[FIRST], "orbit.slots.idle": idle}})
     for number, place in enumerate(others, 2):
         print(f"\n== no idle slots, draw {number} of the variants, the same step sizes")
         print_with(task, merged(Path(place)), led)
