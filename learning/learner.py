@@ -404,7 +404,7 @@ class LocalLoss:
     FedProx: ``LocalLoss(proximal, mu=0.1)`` with
 
     >>> def proximal(step, *, mu):
-    ...     apart = (step.weights[n] - step.server[n] for n in step.weights)
+    ...     apart = (step.weights[n] - step.server[n] for n in step.server)
     ...     return mu / 2 * sum(tensor.square().sum() for tensor in apart)
     """
 

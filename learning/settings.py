@@ -481,6 +481,15 @@ class Training(Settings):
     trains_backbone: Annotated[
         bool, setting("true to train and send backbone and head wherever the gate is")
     ] = False
+    personal: Annotated[
+        tuple[str, ...],
+        setting(
+            "names of parameters and buffers, modules or patterns, that each device trains for "
+            "itself and never sends",
+            strict=False,
+            max_length=1000,
+        ),
+    ] = ()
     upload_format: Annotated[
         Literal["native", "float16", "int8"], setting("number format of uploads")
     ] = "native"

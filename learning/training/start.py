@@ -25,6 +25,7 @@ from learning.architecture.footprint import (
     pretrained_at_once,
 )
 from learning.architecture.kinds import pretraining_of
+from learning.architecture.personal import matching
 from learning.data import load_samples
 from learning.data.samples import LABELLED, TEXTS, Form, InputSpec, SampleArrays, join
 from learning.models.build import (
@@ -109,7 +110,7 @@ def _tuned_model(task: Task) -> dict[str, Tensor]:
     trial data; both for as many steps as the task asks for. With a backbone that is trained the
     server holds it too.
     """
-    shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
+    shared = {name: t for name, t in task.initial.items() if task.goes_with_gate(name)}
     if not task.all_experts:
         return with_adapter(task, shared)
     trial = pool(task.trial)
@@ -334,9 +335,18 @@ def build_task(config: LearningConfig) -> Task:
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
+        personal=_personal(config, model),
         validation=_shared(samples.validation, config),
         sources=sources,
     )
+
+
+def _personal(config: LearningConfig, model: nn.Module) -> frozenset[str]:
+    """Return the stored names of what each device keeps and trains for itself."""
+    names = names_of(model)
+    trained = [path for path, parameter in model.named_parameters() if parameter.requires_grad]
+    found = matching(config.personal, [*trained, *buffers_of(model)])
+    return frozenset(map(names.stored, found))
 
 
 def _shared(sets: Mapping[str, SampleArrays], config: LearningConfig) -> dict[str, Samples]:
