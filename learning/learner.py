@@ -366,13 +366,19 @@ class Learner:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
         return list(self.number(operations.evaluation.trial_relevance, server))
 
-    def evaluate(self, server: Handle) -> list[Score]:
-        """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``."""
-        if not self.metrics:
-            return list(self.number(operations.evaluation.evaluate, server))
-        evaluate = operation_of(operations.evaluation.evaluate)
-        own = dataclasses.replace(evaluate, calls=place_outside(self.metrics))
-        return list(self.number(own, server, metrics=list(self.metrics)))
+    def evaluate(self, server: Handle, own: Sequence[Handle] = ()) -> list[Score]:
+        """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``.
+
+        Where clients are tested for themselves, each device is, with ``own`` tensors (K, ...) of
+        each cluster by stored name in the place of the server's.
+        """
+        made = operations.evaluation.evaluate_clients if own else operations.evaluation.evaluate
+        evaluate = operation_of(made)
+        how = {}
+        if self.metrics:
+            evaluate = dataclasses.replace(evaluate, calls=place_outside(self.metrics))
+            how["metrics"] = list(self.metrics)
+        return list(self.number(evaluate, server, *own, **how))
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""

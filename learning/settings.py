@@ -544,7 +544,7 @@ class LearningConfig(Training):
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has. Where
     ``holders`` name others for each of them, it has one device, which holds the samples of these.
     ``ranks`` are those of each device's factors by cluster, at most ``model.lora.rank``; () where
-    all have that.
+    all have that. With ``tests_clients`` each device is tested for itself, on samples of its own.
     """
 
     seed: int
@@ -554,6 +554,7 @@ class LearningConfig(Training):
     device: str = field(default="cpu", kw_only=True)
     holders: tuple[tuple[str, ...], ...] = ()
     ranks: tuple[tuple[int, ...], ...] = ()
+    tests_clients: bool = field(default=False, kw_only=True)
 
     def ranks_of(self, cluster: str) -> tuple[int, ...] | None:
         """Return the rank of each device's factors (K,); None where all have the model's."""

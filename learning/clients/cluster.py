@@ -30,6 +30,7 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
+from learning.values.handle import Handle
 from learning.values.held import Held
 
 
@@ -134,6 +135,22 @@ class ClusterState:
     def experts_held(self) -> list[int]:
         """The experts that any device holds."""
         return [*self._held.numbers]
+
+    def personal(self, server: Handle) -> Handle:
+        """Return what is personal of the devices, (K, ...) by stored name.
+
+        Before they have a model it is that of ``server``.
+        """
+        own = () if self.state is None else (self.state.own,)
+        made = operations.device_state.personal
+        return self.learner.make(made, server, *own, devices=self.cluster.devices)
+
+    @property
+    def models(self) -> Handle:
+        """The devices' models as trained, (K, ...) by stored name."""
+        if self.state is None:
+            raise ValueError(f"the devices of {self.name} have no model yet; load one first")
+        return self.learner.make(operations.device_state.models, self.state)
 
     # -- downlink
 

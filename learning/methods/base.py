@@ -143,6 +143,7 @@ class Method(ABC):
         self.options = read_options(self.Options, {}) if options is None else options
         self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
+        self.sides: dict[str, ClusterState] = {}
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -193,9 +194,12 @@ class Method(ABC):
         return None
 
     def devices(self, me: Cluster) -> ClusterState:
-        """Return the state of a cluster's devices, which train with the method's local loss."""
+        """Return the state of a cluster's devices, which train with the method's local loss.
+
+        It is one of the method's ``sides``, by name.
+        """
         has_term = type(self).local_loss is not Method.local_loss
-        return ClusterState(
+        self.sides[me.name] = ClusterState(
             self.learner,
             me,
             local_loss=partial(self.local_loss, me) if has_term else None,
@@ -203,6 +207,7 @@ class Method(ABC):
             memory_copies=self.memory_copies,
             offers_models=self.traits.offers_models,
         )
+        return self.sides[me.name]
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""
@@ -228,9 +233,27 @@ class Method(ABC):
     def model(self) -> Handle:
         """Return the server's model as it is now; evaluated at every complete cycle."""
 
+    def personal(self, me: Cluster) -> Handle:
+        """Return what a cluster's devices have trained for themselves, (K, ...) by stored name."""
+        side = self.sides.get(me.name) or ClusterState(self.learner, me)
+        return side.personal(self.model())
+
+    def own_part(self, me: Cluster) -> Handle:
+        """Return what each device of a cluster is tested with in the place of the server's tensors.
+
+        They are (K, ...) by stored name; by default what is personal. A method with a rule of its
+        own has each device tested on its own samples, whatever ``learning.personal`` is.
+        """
+        return self.personal(me)
+
     def scores(self) -> list[Score]:
-        """Test the server's model as it is now; called where there is something to be measured."""
-        return self.learner.evaluate(self.model())
+        """Test the server's model as it is now; called where there is something to be measured.
+
+        Where clients are tested for themselves it has what is their own in it.
+        """
+        apart = self.learner.config.tests_clients
+        own = [self.own_part(me) for me in self.world.clusters] if apart else []
+        return self.learner.evaluate(self.model(), own)
 
     @property
     def round(self) -> int:

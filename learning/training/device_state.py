@@ -296,6 +296,30 @@ def assembled_state(
     return in_order(state)
 
 
+@operation()
+def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[str, Tensor]:
+    """Return what is personal of so many devices, (K, ...) by stored name.
+
+    It is that of the state ``own`` or, of what nobody has trained yet, as in every server's model.
+    """
+    trained = State.of(own[0]).trained if own else {}
+    return {
+        name: trained[key]
+        if (key := Parameter(name)) in trained
+        else server[name].expand(devices, *server[name].shape).contiguous()
+        for name in sorted(task.personal)
+    }
+
+
+@operation()
+def models(task: Task, state: Tensors) -> dict[str, Tensor]:
+    """Return the models (K, ...) of all devices as trained, in full matrices, by stored name."""
+    held = State.of(state)
+    devices = len(next(iter(held.base.values())))
+    each = [model_of_device(task, held, device) for device in range(devices)]
+    return {name: torch.stack([model[name] for model in each]) for name in each[0]}
+
+
 def of_one_model(task: Task, devices: int) -> list[list[int]]:
     """Return the ``versions`` of devices that all hold the whole of one model."""
     return [[0] * devices for _ in (*task.all_experts, "what is shared")]

@@ -313,10 +313,13 @@ def build_task(config: LearningConfig) -> Task:
                 f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
                 "of batches, which would be those of pieces; remove it"
             )
-    shards = {
-        name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
-        for name, parts in samples.shards.items()
-    }
+    shards, client_test, client_validation = (
+        {
+            name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
+            for name, parts in of.items()
+        }
+        for of in (samples.shards, samples.client_test, samples.client_validation)
+    )
     test = _shared(samples.test, config)
     for name, shard in shards.items():
         _check_features(config, samples.spec, f"train of {name!r}", shard.samples.x)
@@ -337,6 +340,8 @@ def build_task(config: LearningConfig) -> Task:
         ),
         personal=_personal(config, model),
         validation=_shared(samples.validation, config),
+        client_test=client_test,
+        client_validation=client_validation,
         sources=sources,
     )
 

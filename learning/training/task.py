@@ -103,7 +103,9 @@ class Task:
     """Everything that training needs besides server models and device states.
 
     ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name. Clusters that share test
-    or validation samples hold the same ``x``; nothing may be set aside for validation. ``initial``
+    or validation samples hold the same ``x``; nothing may be set aside for validation.
+    ``client_test`` and ``client_validation`` are those of each device, where these are tested for
+    themselves. ``initial``
     are the weights before anything is tuned, by stored name: backbone, and experts and gates as far
     as there are any; ``sources`` say what those of checkpoints were read from.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
@@ -129,6 +131,8 @@ class Task:
     personal: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
     validation: Mapping[str, Samples] = field(default_factory=dict)
+    client_test: Mapping[str, Shards] = field(default_factory=dict)
+    client_validation: Mapping[str, Shards] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     kept_batches: KeptBatches | None = field(default=None, compare=False)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
@@ -182,7 +186,8 @@ class Task:
 
     @property
     def _samples(self) -> list[Samples]:
-        held = [shards.samples for shards in self.shards.values()]
+        by_device = (self.shards, self.client_test, self.client_validation)
+        held = [shards.samples for own in by_device for shards in own.values()]
         return [*held, *self.trial.values(), *self.test.values()]
 
     @cached_property

@@ -59,6 +59,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = targets.steps_of(manifest)
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(pooled_metrics(tables), manifest)
+    learning["accuracy_worst_client"] = _worst_client(tables)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
     events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
@@ -149,6 +150,18 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "targets": crossed,
         "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }
+
+
+def _worst_client(tables: Mapping[str, pa.Table]) -> float | None:
+    """Return the least accuracy of a client at the end; None where clients are not tested."""
+    ends = [(0.0, math.inf)]
+    for piece in pieces_of(tables, "metrics", ["time_s", "scope", "accuracy"]):
+        of_clients = piece.filter(array(says(piece, "scope", "client"))).drop_null()
+        pairs = (as_numpy(of_clients.column(name)) for name in ("time_s", "accuracy"))
+        ends += zip(*(column.tolist() for column in pairs), strict=True)
+    last_s = max(ends)[0]
+    worst = min(accuracy for time_s, accuracy in ends if time_s == last_s)
+    return None if last_s == 0.0 else worst
 
 
 def _nothing_learnt(

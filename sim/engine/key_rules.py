@@ -435,6 +435,13 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("learning.metrics",),
+        when=lambda case: bool(case.steep) and case.learner.config.tests_clients,
+        text="{steep} looks at gradients of one model, and each client has a part of its own",
+        remedies=(Remove(),),
+        code=Code.UNSUPPORTED,
+    ),
+    Rule(
+        keys=("learning.metrics",),
         when=lambda case: bool(case.steep) and case.trained_parameters > MOST_BY_GRADIENT,
         text="{steep} looks at gradients, which are held whole beside the model, of up to "
         f"{MOST_BY_GRADIENT:,} parameters; this model has {{trained_parameters:,}}",
