@@ -64,16 +64,6 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
         part.write_bytes(data)
 
 
-def write_pieces(path: Path, pieces: Iterable[Any], *, durable: bool = True) -> str:
-    """Write buffers one after another to ``path`` at once; return the :func:`checksum` of all."""
-    code = 0
-    with at_once(path, durable=durable) as part, part.open("wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            code = zlib.crc32(piece, code)
-    return f"{code:08x}"
-
-
 SEAL = struct.Struct("<6sI")
 """The end of a sealed file: a word, and the CRC-32 of what stands before it."""
 WORD = b"leomix"

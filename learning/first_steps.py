@@ -10,7 +10,6 @@ from learning.architecture.costs import architecture
 from learning.architecture.kinds import kind_of
 from learning.learner import Learner
 from learning.settings import LearningConfig
-from learning.training import operations
 from statements import Code, Lower, Raise, Statement
 
 STEPS, SAMPLES = 3, 100
@@ -24,11 +23,10 @@ RISEN = 1.1
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """The loss in nats ``before`` and ``after`` the steps, and what is doubtful of the module."""
+    """The loss in nats ``before`` and ``after`` the steps."""
 
     before: float
     after: float
-    module: tuple[Statement, ...] = ()
 
 
 def first_steps(config: LearningConfig) -> FirstSteps | None:
@@ -43,18 +41,19 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
     if kind_of(config.model.kind).expert_per_device or cost.flops > MOST_FLOPS:
         return None
     learner = Learner(replace(config, device="auto"))
-    before, after = learner.number(operations.references.losses, steps=STEPS, samples=SAMPLES)
-    return FirstSteps(before, after, learner.doubts)
+    before, after = learner.number(
+        "learning.training.references:losses", steps=STEPS, samples=SAMPLES
+    )
+    return FirstSteps(before, after)
 
 
 def doubts(found: FirstSteps) -> Iterator[Statement]:
-    """Yield what may be wrong with the module or its steps."""
-    yield from found.module
+    """Yield what may be wrong with the steps."""
     before = found.before
     after = found.after
-    if not math.isfinite(after) or after > before * RISEN:
+    if not math.isfinite(after) or after - before > abs(before) * (RISEN - 1.0):
         yield _moved(Code.DIVERGING, found, "training may diverge", Lower())
-    elif abs(before - after) < before * STILL:
+    elif abs(before - after) < abs(before) * STILL:
         yield _moved(Code.LEARNS_LITTLE, found, "hardly anything is learnt", Raise())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,28 +13,26 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import kind_of, resolved, resolved_task
+from learning.architecture.kinds import resolved, resolved_task
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
+from learning.losses import find_loss
 from learning.metrics import place_outside
-from learning.provenance import environment, gpu_name
+from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost, Ints, Mask
 from learning.settings import LearningConfig, ModelConfig
-from learning.training import operations
-from learning.training.computing import TASKS, TaskApply, built_task
+from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 from learning.values.held import Held
 from learning.values.lazy import Values
-from learning.values.operation import Operation, operation_of, place_of
+from learning.values.place import place_of
 from learning.values.replies import Replies
-from learning.values.reuse import Cache
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
     from learning.metrics import Score
     from learning.training.task import Task
-    from statements import Statement
 
 
 class Learner:
@@ -52,9 +50,7 @@ class Learner:
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
     Devices would compute that one ``counted_micro_batch`` samples at a time, None for as the model.
-    Results of training, and their keys, are those of ``config`` alone. Where somebody counts what
-    is trained, ``asked`` has the rounds of each part. ``batches`` keeps what frozen blocks make of
-    texts for other runs.
+    Results of training, and their keys, are those of ``config`` alone.
     """
 
     def __init__(
@@ -74,15 +70,16 @@ class Learner:
         self.metrics = metrics
         self.architecture: Architecture = architecture(self.sized_by)
         self.replies = Replies()
-        self.batches: Cache | None = None
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
     @cached_property
     def values(self) -> Values:
-        """Results by key; the configuration, with the compute device, is part of every key."""
-        context = json.dumps(dataclasses.asdict(self._placed()), sort_keys=True)
-        values = Values(TaskApply(cache(self._own_task)), context, keep=self.trains)
+        """Results by key, of which leomix's source and the configuration are part."""
+        about = [source_digest(), dataclasses.asdict(self._placed())] if self.trains else []
+        context = json.dumps(about, sort_keys=True)
+        apply = TaskApply(lambda: self.task)
+        values = Values(apply, context, keep=self.trains, trains=TRAINS)
         values.known = lambda: dict(self.task.initial)
         return values
 
@@ -116,7 +113,8 @@ class Learner:
         files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
-        task = built_task(config, MODELS.find(config.model.kind), files)
+        code = MODELS.find(config.model.kind), config.loss and find_loss(config.loss)
+        task = built_task(config, code, files)
         _, *others = compute_devices(self.config.device)
         return dataclasses.replace(task, others=tuple(others)) if others else task
 
@@ -131,18 +129,19 @@ class Learner:
         TASKS.forget()
 
     @property
-    def alone(self) -> str:
-        """Why devices are trained one after another, "" where they are not or it is asked for."""
-        return self.task.traits.alone if "task" in vars(self) else ""
+    def alone(self) -> tuple[str, str]:
+        """Why the model, and why its loss, keeps devices from being trained at once; or "".
+
+        That is "" too where it is asked for.
+        """
+        if "task" not in vars(self):
+            return "", ""
+        return self.task.traits.alone, self.task.traits.loss_alone
 
     @property
-    def doubts(self) -> tuple[Statement, ...]:
-        """What is doubtful of a module of one's own, found by trying it (imports torch).
-
-        Raises ValueError as :meth:`build`.
-        """
-        own = kind_of(self.config.model.kind).plain is None
-        return self.task.traits.doubts if self.trains and own else ()
+    def has_accuracy(self) -> bool:
+        """Whether outputs are right or wrong."""
+        return bool(self.number("learning.training.task:has_accuracy"))
 
     @property
     def device(self) -> str | None:
@@ -158,14 +157,14 @@ class Learner:
         Returns which device holds how many samples of which class, as four columns of numbers:
         cluster, device, class, samples. Raises ValueError for data or weights that do not do.
         """
-        return list(self.number(operations.task.holdings))
+        return list(self.number("learning.training.task:holdings"))
 
     def test_labels(self) -> dict[str, Any]:
         """Return between how many ``choices`` a guess is made, and the test ``samples`` by class.
 
         Of texts whose next tokens are learnt there are no classes, and no counts.
         """
-        return dict(self.number(operations.task.test_labels))
+        return dict(self.number("learning.training.task:test_labels"))
 
     def environment(self) -> dict[str, Any]:
         """Return what all results depend on beside what names them, as JSON."""
@@ -173,30 +172,29 @@ class Learner:
         self._shared_files = found["files"]
         return found
 
-    def _own_task(self) -> Task:
-        return self.task if self.batches is None else self.task.keeping(self.batches)
-
     def make(
         self,
-        operation: Operation | Callable[..., Any],
+        function: str | Callable[..., Any],
         *parents: Handle | Held,
         **arguments: Any,
     ) -> Handle:
-        """Return the value of ``operation`` on ``parents``: for methods with their own maths.
+        """Return the value of a ``function`` on ``parents``: for methods with their own maths.
 
-        A function of a module will do: it is called as ``function(task, *tensors, **arguments)``
-        with the parents' tensors by name, and returns tensors by name. Arguments are JSON or
-        arrays, and frozen dataclasses of these where the function declares such ``groups``.
+        It is a function of a module, or the place of one (``MODULE:FUNCTION``). It is called as
+        ``function(task, *tensors, **arguments)`` with the parents' tensors by name, and returns
+        tensors by name. Arguments are JSON, arrays, and frozen dataclasses of these.
         """
-        made = operation_of(operation)
-        return self.values.make(made, *map(self._handle, parents), **arguments)
+        return self.values.make(place_of(function), self._handles(parents), arguments)
+
+    def _handles(self, values: Sequence[Handle | Held]) -> tuple[Handle, ...]:
+        return tuple(map(self._handle, values))
 
     def _handle(self, value: Handle | Held) -> Handle:
         """Return a value as one handle, and a state with its bases."""
         if not isinstance(value, Held):
             return value
-        assembled = operation_of(operations.device_state.assembled)
-        return self.values.make(assembled, *value.parents, versions=value.versions)
+        assembled = "learning.training.device_state:assembled"
+        return self.values.make(assembled, value.parents, {"versions": value.versions})
 
     def force(self, handle: Handle | Held) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
@@ -204,16 +202,15 @@ class Learner:
 
     def number(
         self,
-        operation: Operation | Callable[..., Any],
+        function: str | Callable[..., Any],
         *parents: Handle | Held,
         **arguments: Any,
     ) -> Any:
-        """Return the JSON value that ``operation`` takes out of ``parents``: for use as ``force``.
+        """Return the JSON value that ``function`` takes out of ``parents``: for use as ``force``.
 
         Runs share it, other than a value that a method computes from forced tensors itself.
         """
-        made = operation_of(operation)
-        return self.values.number(made, *map(self._handle, parents), **arguments)
+        return self.values.number(place_of(function), self._handles(parents), arguments)
 
     def round_cost(
         self, trained: Sequence[int], held: Sequence[int], *, gate: bool, copies: int = 0
@@ -229,11 +226,11 @@ class Learner:
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
-        return self.make(operations.start.start_model)
+        return self.make("learning.training.start:start_model")
 
     def zeros(self, server: Handle, devices: int | None = None) -> Handle:
         """Return zeros like the tensors of ``server``, (K, ...) for each of so many devices."""
-        return self.make(operations.changes.zeros, server, devices=devices)
+        return self.make("learning.training.changes:zeros", server, devices=devices)
 
     def load(
         self,
@@ -252,7 +249,7 @@ class Learner:
         if not self.trains:
             if state is not None:
                 return state
-            own = self.make(operations.device_state.load, server)
+            own = self.make("learning.training.device_state:load", server)
             return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
         cut = self.cut_to_ranks.get(server)
@@ -272,7 +269,7 @@ class Learner:
                 before = state.parents
                 versions[parts] = state.versions[parts]
             own = self.make(
-                operations.device_state.load,
+                "learning.training.device_state:load",
                 model,
                 *before,
                 **how,
@@ -293,24 +290,16 @@ class Learner:
         """Train a ``part`` of the model; ``local_loss`` is added to the loss of every minibatch."""
         if not np.count_nonzero(local.rounds):
             return state
-        operation = operation_of(operations.local.train)
-        term = {}
+        how: dict[str, Any] = {"local": local, "part": part}
+        how |= {"versions": state.versions, "servers": len(state.servers)}
         memories = tuple[Handle, ...]()
+        calls = ""
         if local_loss is not None:
-            operation = dataclasses.replace(operation, calls=local_loss.place)
-            named = {"place": local_loss.place, "arguments": local_loss.arguments}
-            term = {"local_loss": named}
+            calls = local_loss.place
+            how["local_loss"] = {"place": calls, "arguments": local_loss.arguments}
             memories = local_loss.memories
-        own = self.make(
-            operation,
-            *state.parents,
-            *memories,
-            **term,
-            versions=state.versions,
-            servers=len(state.servers),
-            local=local,
-            part=part,
-        )
+        parents = self._handles((*state.parents, *memories))
+        own = self.values.make("learning.training.local:train", parents, how, calls)
         return Held(own, state.servers, state.versions)
 
     def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
@@ -318,7 +307,7 @@ class Learner:
         if not self.trains:
             return state.own
         return self.make(
-            operations.device_state.offer,
+            "learning.training.device_state:offer",
             *state.parents,
             versions=state.versions,
             experts=list(experts),
@@ -339,7 +328,7 @@ class Learner:
         if not self.trains:
             return state
         own = self.make(
-            operations.device_state.commit,
+            "learning.training.device_state:commit",
             *state.parents,
             versions=state.versions,
             cluster=cluster,
@@ -352,19 +341,19 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.make(operations.device_state.select, new, old, who=who)
+        return self.make("learning.training.device_state:select", new, old, who=who)
 
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        return list(self.number(operations.guards.not_finite, state))
+        return list(self.number("learning.training.guards:not_finite", state))
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""
-        return list(self.number(operations.task.samples))
+        return list(self.number("learning.training.task:samples"))
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
-        return list(self.number(operations.evaluation.trial_relevance, server))
+        return list(self.number("learning.training.evaluation:trial_relevance", server))
 
     def evaluate(self, server: Handle, own: Sequence[Handle] = ()) -> list[Score]:
         """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``.
@@ -372,17 +361,14 @@ class Learner:
         Where clients are tested for themselves, each device is, with ``own`` tensors (K, ...) of
         each cluster by stored name in the place of the server's.
         """
-        made = operations.evaluation.evaluate_clients if own else operations.evaluation.evaluate
-        evaluate = operation_of(made)
-        how = {}
-        if self.metrics:
-            evaluate = dataclasses.replace(evaluate, calls=place_outside(self.metrics))
-            how["metrics"] = list(self.metrics)
-        return list(self.number(evaluate, server, *own, **how))
+        how = {"metrics": list(self.metrics)} if self.metrics else {}
+        calls = place_outside(self.metrics)
+        evaluate = "learning.training.evaluation:" + ("evaluate_clients" if own else "evaluate")
+        return list(self.values.number(evaluate, (server, *own), how, calls))
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""
-        return self.make(operations.evaluation.final_tensors, server)
+        return self.make("learning.training.evaluation:final_tensors", server)
 
     def references(self, server: Handle) -> dict[str, Any]:
         """Return, as JSON, which weights of the model are still those of which checkpoint files.
@@ -391,11 +377,11 @@ class Learner:
         """
         if not self.config.model.checkpoints:
             return {}
-        return dict(self.number(operations.frozen.references, server))
+        return dict(self.number("learning.training.frozen:references", server))
 
     def besides(self, server: Handle, names: Sequence[str]) -> Handle:
         """Return all weights but those of these ``names``, and what was added as factors."""
-        return self.make(operations.frozen.besides, server, names=sorted(names))
+        return self.make("learning.training.frozen:besides", server, names=sorted(names))
 
 
 class LocalLoss:

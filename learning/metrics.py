@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.values.operation import OURS, place_of
+from learning.values.place import OURS, place_of
 
 
 class Score(TypedDict):
-    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
+    """One cluster's test result: ``accuracy`` 0..1, None without classes, and mean ``loss``.
 
     Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
     samples, of selected experts, and of their weight that stay with a client's own expert. Where
@@ -67,6 +67,15 @@ def as_validation(score: Score) -> Score:
     """Return what a score on validation samples adds to the score of a cluster."""
     of = {"accuracy": score["accuracy"], "loss": score["loss"], "samples": score["samples"]}
     return cast("Score", {f"validation_{name}": value for name, value in of.items()})
+
+
+def with_validation(score: Score, validated: Score) -> Score:
+    """Return the score of a cluster with what its validation samples add, and its weights."""
+    weights = dict(score.get("figure_weights", {}))
+    for figure, weight in validated.get("figure_weights", {}).items():
+        weights[f"validation_{figure}"] = weight
+    more = {FIGURE_WEIGHTS: weights} if weights else {}
+    return cast("Score", {**score, **as_validation(validated), **more})
 
 
 def figures_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
+from learning.losses import is_own
 from learning.settings import LearningConfig
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
@@ -36,6 +39,8 @@ def why_not_cacheable(config: LearningConfig) -> str:
     """
     model = config.model
     data = config.data
+    if config.loss is not None and is_own(config.loss):
+        return f"learning.loss {config.loss!r} is not part of leomix"
     for key, kind, known in (
         (
             "learning.model.kind",
@@ -52,6 +57,15 @@ def why_not_cacheable(config: LearningConfig) -> str:
     if source_fingerprints(Path(__file__).parent) != SOURCE:
         return "leomix itself has changed since this program began"
     return ""
+
+
+@cache
+def source_digest() -> str:
+    """Return a digest of what this package's source files hold, wherever they are."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path, _, _ in SOURCE:
+        digest.update(f"{path}\n".encode() + (Path(__file__).parent / path).read_bytes())
+    return digest.hexdigest()
 
 
 def environment(config: LearningConfig) -> dict[str, Any]:

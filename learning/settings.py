@@ -359,7 +359,22 @@ class Data(Settings):
         return (*single, *self.paths.values())
 
 
-# The steps of local training.
+# What is minimised, by the steps of local training.
+
+
+CROSS_ENTROPY, MSE, NEXT_TOKEN = "cross_entropy", "mse", "next_token"
+"""Losses that need no code."""
+
+
+def judged_by_loss(loss: str | None, objective: str | None) -> str:
+    """Return which key, with its value, says that a run is judged by its loss; "" for none.
+
+    Where one's own loss is named, that is known when the outputs are: logits of classes have an
+    accuracy.
+    """
+    if objective == NEXT_TOKEN:
+        return f"learning.data.objective {objective}"
+    return f"learning.loss {loss}" if loss in (MSE, NEXT_TOKEN) else ""
 
 
 @dataclass(frozen=True)
@@ -455,6 +470,13 @@ class Schedule(Settings):
 class Training(Settings):
     """The keys of ``learning:`` that decide a training result whatever the method is."""
 
+    loss: Annotated[
+        Text,
+        setting(
+            "loss of a minibatch: cross_entropy, next_token, mse, or MODULE:NAME of outputs and "
+            "targets; null for what learning.data.objective says"
+        ),
+    ] = None
     step_size: Annotated[float, setting("step size of local training", gt=0, le=1e30)] = 0.03
     optimizer: Annotated[Optimizer, setting("how local training moves weights")] = Optimizer()
     schedule: Annotated[Schedule, setting("step size over the local rounds of a device")] = (

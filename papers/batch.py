@@ -23,11 +23,8 @@ P = TypeVar("P")
 T = TypeVar("T")
 TARGET = 0.85
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
-ONE_DRAW: Settings = {
-    "learning.options.threshold": 0.1,
-    "learning.options.resplit_cycles": 0,
-}
-"""How EMS-FL's experts were drawn in the tables that stand: once, at a threshold of 0.1."""
+ONE_DRAW: Settings = {"learning.options.threshold": 0.0, "learning.options.resplit_cycles": 0}
+"""How EMS-FL draws its experts in tables that were not made anew since: once, all of them."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,9 @@ def slot_s_of(scenario: str) -> float:
 
 
 def using(method: str, scenario: str) -> Settings:
-    """Return the settings for a method.
-
-    The gate of Experiment 2 is random, and no expert far from 2 in 8: nothing is truncated there.
-    """
-    if not method.startswith("emsfl"):
-        return {"learning.method": method}
-    if scenario.startswith("paper-exp2"):
-        return {"learning.method": method, **ONE_DRAW, "learning.options.threshold": 0.0}
-    return {"learning.method": method, **ONE_DRAW}
+    """Return the settings for a method."""
+    once = ONE_DRAW if method.startswith("emsfl") and scenario == "paper-exp2-cifar" else {}
+    return {"learning.method": method, **once}
 
 
 def outcome(result: Any) -> Outcome:

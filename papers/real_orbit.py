@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batch import ONE_DRAW
 from experiment_1 import DOMAINS
 from real_weights import line
 
@@ -36,7 +35,7 @@ PAYLOADS: Mapping[str, Mapping[str, Any]] = {
     "whole experts in all layers": WHOLE | EVERYWHERE,
 }
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced", **ONE_DRAW},
+    "EMS-FL, enhanced": {"learning.method": "emsfl-enhanced"},
     "synchronous": {"learning.method": "synchronous"},
     "one model a cluster": {"learning.method": "fedavg-per-cluster"},
 }

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from batch import Point, learner_of, results, seeded, using
+from batch import Point, learner_of, results, seeded
 from scipy.stats import t
 from torch.nn import functional
 
@@ -97,7 +97,9 @@ def of_seeds(data: str, seeds: int, step: float) -> list[Seed]:
             SCENARIO,
             {
                 **plain,
-                **using(method, SCENARIO),
+                "learning.method": method,
+                # The theorems have each expert in one cluster.
+                **({"learning.options.resplit_cycles": 0} if method == OWN else {}),
                 "learning.step_size": step / cycles**0.5,
                 "learning.gate_step_size_ratio": GAMMA[data] if method == OWN else 1.0,
                 "stop.cycles": cycles,

@@ -234,7 +234,7 @@ ALLOW_CODE = "LEOMIX_ALLOW_CODE"
 """Environment variable that, when 1, lets scenario files name Python code."""
 
 
-_MAY_BE_CODE = ("method", "model.kind", "sized_as.kind", "data.kind", "metrics", "options")
+_MAY_BE_CODE = ("method", "loss", "model.kind", "sized_as.kind", "data.kind", "metrics", "options")
 MOST_ENTRIES = 20_000
 """Files and folders up to which a named folder is looked through."""
 

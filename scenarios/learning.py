@@ -17,7 +17,7 @@ from learning.declarations import (
     given_keys,
     setting,
 )
-from learning.settings import CountedSizes, Lora, Model, Training, is_payload
+from learning.settings import CountedSizes, Lora, Model, Training, is_payload, judged_by_loss
 from scenarios.section import word_or
 from statements import Code, Remove, Statement
 
@@ -140,8 +140,9 @@ class Learning(Training, Course):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
                 yield Statement.of(Code.UNUSED, "targets", text)
-        if self.targets and self.data.objective == "next_token":
-            text = "are accuracies; with learning.data.objective next_token runs are judged by loss"
+        loss = judged_by_loss(self.loss, self.data.objective)
+        if self.targets and loss:
+            text = f"are accuracies; with {loss} runs are judged by loss"
             yield Statement.of(Code.UNUSED, "targets", text, Remove())
         if self.metrics and self.data.objective == "next_token":
             text = "are functions of logits and labels; learning.data.objective next_token has none"

@@ -48,14 +48,8 @@ class WithService(OrbitSource):
     hand_over: Literal["longest_remaining", "highest_elevation"] | None = setting(
         None, "which satellite a cluster goes to next; null for longest_remaining"
     )
-    hand_over_gap_s: float | None = setting(
-        None,
-        "longest gap, s, over which contacts of a cluster are one session; null for 0",
-        ge=0,
-        le=1e9,
-    )
     session: Literal["joined", "contact"] | None = setting(
-        None, "contacts joined over the hand-over gap, or each its own; null for joined"
+        None, "contacts without a gap between them as one session, or each its own; null for joined"
     )
     max_session_s: float | None = setting(
         None,
@@ -63,9 +57,6 @@ class WithService(OrbitSource):
         "null for any, and 3600 where one lasts all of the run",
         ge=60,
         le=1e9,
-    )
-    sync_delay_s: float | None = setting(
-        None, "time until the others know what one satellite received, s; null for 0", ge=0, le=1e9
     )
 
 
@@ -460,9 +451,8 @@ Orbit = (
 
 _UNUSED: tuple[Rule[Facts], ...] = (
     # With one satellite there is no second one to go to.
-    only_with("serving", "any", "hand_over", "hand_over_gap_s", "session", "sync_delay_s"),
+    only_with("serving", "any", "hand_over", "session"),
     only_with("serving", "single", "satellite"),
-    only_with("session", "joined", "hand_over_gap_s"),
 )
 
 

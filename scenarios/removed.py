@@ -23,7 +23,9 @@ REMOVED: dict[str, str] = {
     "learning.upload": "leave it out: a client sends all of a payload",
     "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",
+    "orbit.hand_over_gap_s": "leave it out: contacts without a gap between them are one session",
     "orbit.sets": "leave it out: of a satellite's sets the latest before the start counts",
+    "orbit.sync_delay_s": "leave it out: what one satellite received, the others know at once",
 }
 """By key, or key and value; lists are left out of keys, as in ``ground.stations.name``.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
+from learning.settings import judged_by_loss
 from scenarios.compute import Compute
 from scenarios.errors import Origin, wrong
 from scenarios.faults import Faults, PlannedOutage
@@ -35,6 +36,11 @@ class Stop(Section):
         "beside cycles or days",
         ge=0,
         le=1,
+    )
+    loss: float | None = setting(
+        None,
+        "test loss to stop at, or below, with learning.data.validation the validation loss; "
+        "beside cycles or days",
     )
 
 
@@ -199,8 +205,10 @@ class Scenario(Section):
         elif self.traffic:
             text = "is of a network study, which has no learning; remove one of the two"
             yield wrong(("traffic",), text, Code.CONFLICT, Remove("traffic"), Remove("learning"))
-        elif self.stop.accuracy is not None and self.learning.data.objective == "next_token":
-            text = "is an accuracy; with learning.data.objective next_token runs are judged by loss"
+        elif self.stop.accuracy is not None and (
+            loss := judged_by_loss(self.learning.loss, self.learning.data.objective)
+        ):
+            text = f"is an accuracy; with {loss} runs are judged by loss"
             yield wrong(("stop", "accuracy"), text, Code.UNUSED, Remove())
         clusters = len(self.ground.clusters)
         in_orbit = self.roles.clients != "devices"
@@ -265,7 +273,7 @@ def _study_problems(stop: Stop, traffic: Sequence[Traffic], source: str) -> Iter
         text = "got 'slots', a timetable without links that carry anything; a network study needs "
         text += "orbits or windows"
         yield wrong(("orbit", "source"), text, Code.UNSUPPORTED, learns)
-    for key in ("cycles", "rounds", "accuracy"):
+    for key in ("cycles", "rounds", "accuracy", "loss"):
         if getattr(stop, key) is not None:
             text = "is not used in a network study (without the key learning)"
             yield wrong(("stop", key), text, Code.UNUSED, Remove(f"stop.{key}"), learns)
@@ -312,7 +320,7 @@ def dated_outage_problems(
                 yield wrong(path, f"{why}; give {hours}", Code.CONFLICT)
 
 
-_OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
+_OF_ONE_SERVER = ("session",)
 """Keys of orbit of satellites that hold one model together, each with all that others receive."""
 
 

@@ -93,6 +93,8 @@ class Code(StrEnum):
     NOT_DRAWN = "not_drawn"
     """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"
+    OTHER_LOSSES = "other_losses"
+    """Runs that stand beside each other, and minimise different losses."""
     OTHER_VERSIONS = "other_versions"
     """Runs that stand beside each other, and were made with different programs."""
 

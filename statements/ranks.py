@@ -47,7 +47,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
     ),
     Rank.LIMIT: (
         *(Code.STOPPED_EARLY, Code.NOTHING_LEARNT, Code.TIMING_ONLY, Code.BEYOND_THEORY),
-        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_VERSIONS),
+        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_LOSSES, Code.OTHER_VERSIONS),
     ),
 }
 RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}

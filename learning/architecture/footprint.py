@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from learning.architecture.costs import Architecture, architecture
-from learning.architecture.kinds import EMBEDDED, kind_of, text_shape, trains_blocks
+from learning.architecture.kinds import EMBEDDED, kind_of
 from learning.files import HUB, files_under
 from learning.settings import LearningConfig
 
@@ -123,13 +123,6 @@ def _sample_bytes(config: LearningConfig, sizes: Architecture, active: int, *, k
 def _data_files(config: LearningConfig) -> list[int]:
     local = [name for name in config.data.named if not name.startswith(HUB)]
     return [file.stat().st_size for name in local for file in files_under(name)]
-
-
-def embeds(config: LearningConfig) -> bool:
-    """Whether blocks below the experts run once for each sample."""
-    if not kind_of(config.model.kind).is_text or trains_blocks(config):
-        return False
-    return text_shape(config.model).dense_layers > 0
 
 
 def rows_at_once(tokens: int) -> int:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors
 
 
-MIXTRAL = "learning.models.mixtral:MixtralMoE"
+MIXTRAL = "learning.text.mixtral:MixtralMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
@@ -56,7 +56,7 @@ KINDS = {
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXTS, OF_DENSE, READY_MADE, merged=LLAMAS),
     "merged-bert": Kind(
-        "learning.models.encoder:BertMoE",
+        "learning.text.encoder:BertMoE",
         ("text",),
         OF_DENSE,
         READY_MADE,
@@ -168,8 +168,8 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     kind = kind_of(config.model.kind)
     if kind.is_text:
         spec = text_spec(config)
-        classes = spec.classes if spec is not None and spec.form == "text" else None
-        return replace(text_shape(model), experts=model.experts).tensors(classes)
+        outputs = spec.outputs if spec is not None and spec.form == "text" else None
+        return replace(text_shape(model), experts=model.experts).tensors(outputs)
     if kind.tensors is not None and kind.weightless:
         return kind.tensors(model, InputSpec("vector", (0,), 0))
     if kind.tensors is not None:

@@ -17,7 +17,7 @@ def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     (extractor, places), inner = extractor_of(model, spec), model.expert_hidden
     return ModelTensors(
         paths=("moe",),
-        expert=with_biases({"up": (inner, model.hidden), "down": (spec.classes, inner)}),
+        expert=with_biases({"up": (inner, model.hidden), "down": (spec.outputs, inner)}),
         gate=(model.experts, model.hidden),
         backbone=extractor,
         factored=("up.weight", "down.weight"),
@@ -94,7 +94,7 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
 
 
 VECTOR_NMOE = Kind(
-    "learning.models.nmoe:NetworkedMoE",
+    "learning.nmoe.models:NetworkedMoE",
     ("vector",),
     ("top_k", "hidden", "expert_hidden", "layers"),
     UNTRAINED,

@@ -105,7 +105,7 @@ def _small(model: ModelConfig, spec: InputSpec, maps: dict[str, Shape]) -> Model
     hidden = model.hidden
     inner = model.expert_hidden
     norms = [*(f"norms.{layer}" for layer in range(model.layers)), "norm"]
-    maps = {**maps, **dict.fromkeys(norms, (hidden,)), "head": (spec.classes, hidden)}
+    maps = {**maps, **dict.fromkeys(norms, (hidden,)), "head": (spec.outputs, hidden)}
     expert = with_biases({"up": (inner, hidden), "down": (hidden, inner)})
     factored = ("up.weight", "down.weight")
     gate = (model.experts, hidden)
@@ -126,7 +126,7 @@ def mlp_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``vector-mlp``."""
     widths = [spec.shape[0]] + [model.hidden] * model.layers
     maps = {f"layers.{n}": (w, widths[n]) for n, w in enumerate(widths[1:])}
-    return _plain({**maps, "head": (spec.classes, model.hidden)})
+    return _plain({**maps, "head": (spec.outputs, model.hidden)})
 
 
 def cnn_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
@@ -136,7 +136,7 @@ def cnn_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
         "first": (first, spec.shape[0], 3, 3),
         "second": (second, first, 3, 3),
         "hidden": (model.hidden, second * places_of(spec, 4)),
-        "head": (spec.classes, model.hidden),
+        "head": (spec.outputs, model.hidden),
     }
     return _plain(maps, {"first": places_of(spec, 1), "second": places_of(spec, 2)})
 
@@ -144,7 +144,7 @@ def cnn_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
 def text_mean_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``text-mean``; its sums of word vectors multiply nothing."""
     words: dict[str, Shape] = {"words.weight": (spec.vocabulary or 0, model.hidden)}
-    plain = _plain({"head": (spec.classes, model.hidden)})
+    plain = _plain({"head": (spec.outputs, model.hidden)})
     return replace(plain, backbone={**words, **plain.backbone})
 
 

@@ -28,7 +28,6 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 from learning.values.held import Held
@@ -142,7 +141,7 @@ class ClusterState:
         Before they have a model it is that of ``server``.
         """
         own = () if self.state is None else (self.state.own,)
-        made = operations.device_state.personal
+        made = "learning.training.device_state:personal"
         return self.learner.make(made, server, *own, devices=self.cluster.devices)
 
     @property
@@ -150,7 +149,7 @@ class ClusterState:
         """The devices' models as trained, (K, ...) by stored name."""
         if self.state is None:
             raise ValueError(f"the devices of {self.name} have no model yet; load one first")
-        return self.learner.make(operations.device_state.models, self.state)
+        return self.learner.make("learning.training.device_state:models", self.state)
 
     # -- downlink
 
@@ -235,7 +234,7 @@ class ClusterState:
         if self.state is not None and who.any():
             held = self.state
             own = self.learner.make(
-                operations.device_state.load_gate,
+                "learning.training.device_state:load_gate",
                 server.weights,
                 *held.parents,
                 versions=held.versions,
@@ -343,7 +342,7 @@ class ClusterState:
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.offers_models:
-            offered = self.learner.make(operations.changes.models, offered, self.state)
+            offered = self.learner.make("learning.training.changes:models", offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         name = self.learner.architecture.named(experts, gate=gate)

@@ -11,7 +11,6 @@ from learning.clients.updates import Update
 from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.used import UpdatesUsed
-from learning.training import operations
 from learning.training.recipe import Weighing
 from learning.values.handle import Handle
 
@@ -48,7 +47,7 @@ def merge(
         return server, used
     offered = sent.handle
     if start is not None and start is not server:
-        offered = learner.make(operations.changes.towards, offered, start)
+        offered = learner.make("learning.training.changes:towards", offered, start)
     weighing = Weighing(update.cluster, update.who, update.eligible, scale, usage)
     return aggregate(learner, server, offered, sent.experts, weighing, gate=sent.gate), used
 
@@ -70,7 +69,7 @@ def aggregate(
         return server
     moved = partial(
         learner.make,
-        operations.aggregation.aggregate,
+        "learning.training.aggregation:aggregate",
         experts=list(experts),
         weighing=weighing,
         gate=gate,
@@ -127,4 +126,4 @@ def changes(learner: Learner, update: Update) -> Handle:
     Factors are there as the matrices that they make. Devices that are not in it have changed
     nothing.
     """
-    return learner.make(operations.changes.changes, update.sent.handle, who=update.who)
+    return learner.make("learning.training.changes:changes", update.sent.handle, who=update.who)

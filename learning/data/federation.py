@@ -10,10 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.data.client_tests import of_devices, split_like
-from learning.data.partition import needs_trial, rows_by_holder, share_devices, split_rows
-from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
+from learning.data.partition import (
+    check_split,
+    needs_trial,
+    rows_by_holder,
+    share_devices,
+    split_rows,
+)
+from learning.data.samples import (
+    LEFT_OUT,
+    Dataset,
+    Domain,
+    FederatedSamples,
+    Rows,
+    SampleArrays,
+    join,
+)
 from learning.data.table import Table, check_one_type
 from learning.data.validation import besides, set_aside
+from learning.losses import check_form, check_targets, is_of_classes
 from learning.rng import stream
 from learning.settings import LearningConfig
 
@@ -160,6 +175,9 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     shards = {}
     if size < 1:
         raise ValueError(f"learning.data.trial_samples: got {size}; the server needs at least 1")
+    for domain in dataset.domains:
+        check_targets(config.loss, config.data.kind, domain.train.y.dtype)
+        check_split(config.data.split, domain.train.y)
     limited = [_limited(domain, config) for domain in dataset.domains]
     domains, validated = set_aside(limited, config)
     for cluster, devices, (samples, device) in zip(
@@ -178,7 +196,13 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
             parts = rows_by_holder(device[kept], devices)
         shards[cluster] = [samples.at(kept[part]) for part in parts]
     encoding = dataset.encode(np.concatenate([part.x for part in trial.values()]))
-    if encoding.spec.classes < 2 and encoding.spec.form != "next_token":
+    check_form(config.loss, encoding.spec.form)
+    of_one = encoding.spec.outputs < 2 and encoding.spec.form != "next_token"
+    if all((part.y == LEFT_OUT).all() for part in trial.values()):
+        raise ValueError(
+            f"learning.data: every label is {LEFT_OUT}, and these are left out; give labels"
+        )
+    if of_one and is_of_classes(config.loss):
         raise ValueError(
             "learning.data: all samples have one and the same label; a classifier needs two "
             "classes or more"

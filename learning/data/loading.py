@@ -11,7 +11,6 @@ from learning.data.federation import federate, united
 from learning.data.own_data import own_dataset
 from learning.data.samples import Dataset, FederatedSamples, InputSpec
 from learning.files import Fingerprints, fingerprints_under
-from learning.recent import Recent
 from learning.registry import Register
 from learning.settings import LearningConfig
 
@@ -21,9 +20,9 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
     {
         "digits": "learning.data.embedded:digits",
         "digit-images": "learning.data.embedded:digit_images",
-        "hf": "learning.data.texts:hf",
+        "hf": "learning.text.texts:hf",
         "images": "learning.data.images:images",
-        "jsonl": "learning.data.texts:jsonl",
+        "jsonl": "learning.text.texts:jsonl",
         "npz": "learning.data.npz:npz",
         "synthetic": "learning.data.embedded:synthetic",
     },
@@ -72,22 +71,16 @@ def _spec(make: Callable[..., Dataset], config: LearningConfig, files: Fingerpri
     return _loaded(make, config, files).spec
 
 
-_samples: Recent[FederatedSamples] = Recent(lambda samples: samples.bytes)
-
-
+@lru_cache(maxsize=1)
 def _loaded(
-    make: Callable[..., Dataset], config: LearningConfig, files: Fingerprints
+    make: Callable[..., Dataset], config: LearningConfig, _files: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
-
-    def load() -> FederatedSamples:
-        apart = config
-        if config.holders:
-            names = tuple(sorted(name for own in config.holders for name in own))
-            apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
-        shipped = config.data.kind in DATASETS.shipped
-        made = make(apart, **config.data.arguments) if shipped else own_dataset(make, apart)
-        samples = federate(made, apart)
-        return united(samples, config) if config.holders else samples
-
-    return _samples.get((make, config, files), load)
+    apart = config
+    if config.holders:
+        names = tuple(sorted(name for own in config.holders for name in own))
+        apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
+    shipped = config.data.kind in DATASETS.shipped
+    made = make(apart, **config.data.arguments) if shipped else own_dataset(make, apart)
+    samples = federate(made, apart)
+    return united(samples, config) if config.holders else samples

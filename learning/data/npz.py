@@ -15,9 +15,18 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from learning.data.federation import cluster_domains
-from learning.data.samples import Dataset, Encoding, InputSpec, Rows
-from learning.data.table import Table, check_label, class_numbers, cluster_files, column_names
+from learning.data.samples import LEFT_OUT, Dataset, Encoding, Form, InputSpec, Rows
+from learning.data.table import (
+    MAX_CLASSES,
+    Table,
+    check_label,
+    class_numbers,
+    cluster_files,
+    column_names,
+    targets_of,
+)
 from learning.hardware import beyond_memory
+from learning.losses import is_of_classes
 from learning.settings import LearningConfig
 
 #: What was read: uint8, of which 255 is 1, or floating point, (n, d) or (n, C, H, W).
@@ -122,20 +131,32 @@ def npz(config: LearningConfig) -> Dataset:
     """
     named = column_names(config.data, tuple(NAMES))
     columns = NAMES | named
+    named_classes = is_of_classes(config.loss)
     tables = [
-        read_npz(file, columns, needs_domain="domain" in named) for file in cluster_files(config)
+        read_npz(file, columns, needs_domain="domain" in named, as_it_is=not named_classes)
+        for file in cluster_files(config)
     ]
     pixels = [array for table in tables for array in table.pixels]
     features = rows_in(pixels)
     shape = pixels[0][1].shape[1:]
-    numbers, classes = class_numbers(tables)
-    domains = cluster_domains(tables, numbers, config)
-    spec = InputSpec("vector" if len(shape) == 1 else "image", shape, classes)
+    if any(isinstance(table.labels, np.ndarray) for table in tables):
+        targets, classes, numbers = targets_of(tables)
+    else:
+        targets, classes = class_numbers(tables)
+        numbers = 0
+    domains = cluster_domains(tables, targets, config)
+    form: Form = "vector" if len(shape) == 1 else "image"
+    spec = InputSpec(form, shape, classes, outputs=numbers)
     return Dataset(domains, lambda _: Encoding(spec, features))
 
 
-def read_npz(path: str, columns: Mapping[str, str], *, needs_domain: bool) -> PixelTable:
-    """Read one file. ``columns`` names its arrays of labels and domains, without their endings."""
+def read_npz(
+    path: str, columns: Mapping[str, str], *, needs_domain: bool, as_it_is: bool = False
+) -> PixelTable:
+    """Read one file. ``columns`` names its arrays of labels and domains, without their endings.
+
+    Numbers that are no class of each sample are targets ``as_it_is`` asked for all.
+    """
     arrays = _read(path, {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS})
     # What the names of the train arrays end in, and that of the test arrays if any.
     ends = [end for end in ("_train", "") if f"x{end}" in arrays][:1]
@@ -147,15 +168,70 @@ def read_npz(path: str, columns: Mapping[str, str], *, needs_domain: bool) -> Pi
     pixels = [(name, channels_first(name, array)) for name, array in named]
     label = columns["label"]
     domain = columns["domain"]
-    values = _column(path, arrays, label, ends)
     places = [
         f"{path}: {label}{end}[{row}]" for end in ends for row in range(len(arrays[f"x{end}"]))
     ]
-    labels = [check_label(value, place) for value, place in zip(values, places, strict=True)]
+    labels: Sequence[int | str] | NDArray[Any] | None
+    labels = _targets(path, arrays, label, ends, as_it_is=as_it_is)
+    if labels is None:
+        values = _column(path, arrays, label, ends)
+        labels = [
+            value if value == LEFT_OUT else check_label(value, place)
+            for value, place in zip(values, places, strict=True)
+        ]
     has_domain = needs_domain or f"{domain}{ends[0]}" in arrays
     domains = _column(path, arrays, domain, ends) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
     return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
+
+
+def _targets(
+    path: str, arrays: Arrays, name: str, ends: list[str], *, as_it_is: bool
+) -> NDArray[Any] | None:
+    """Return targets (n, ...) that are numbers, and no class of each sample unless ``as_it_is``."""
+    found = [arrays[f"{name}{end}"] for end in ends if f"{name}{end}" in arrays]
+    plain = all(array.ndim == 1 and array.dtype.kind != "f" for array in found)
+    numbers = all(array.dtype.kind in "iuf" for array in found)
+    if len(found) < len(ends) or (plain and not (as_it_is and numbers)):
+        return None
+    for end, array in zip(ends, found, strict=True):
+        size = len(arrays[f"x{end}"])
+        what = f"{path}: {name}{end}"
+        if array.ndim not in (1, 2, 3) or len(array) != size or 0 in array.shape[1:]:
+            raise ValueError(
+                f"{what} has shape {array.shape}; it must be ({size},), ({size}, d) or "
+                f"({size}, h, w), one target a sample"
+            )
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"{what} is {array.dtype}; save whole numbers, or floats")
+        if array.dtype.kind == "f" and not as_it_is:
+            raise ValueError(
+                f"{what} is {array.dtype}, which cross_entropy does not take; set learning.loss: "
+                "mse, or save classes as whole numbers or strings"
+            )
+        if array.dtype.kind != found[0].dtype.kind or array.shape[1:] != found[0].shape[1:]:
+            first = f"{name}{ends[0]} is {found[0].dtype} of {found[0].shape[1:]}"
+            raise ValueError(f"{what} is {array.dtype} of {array.shape[1:]}, but {first}")
+        _check_targets(what, array, as_it_is=as_it_is)
+    whole = np.concatenate(found)
+    return whole if whole.dtype.kind == "f" else whole.astype(np.int64)
+
+
+def _check_targets(what: str, array: NDArray[Any], *, as_it_is: bool) -> None:
+    """Raise ValueError for floats that are not finite, and labels that are no class."""
+    if array.dtype.kind == "f":
+        wrong = ~(np.abs(array.astype(np.float64)) <= LARGEST)
+        helps = "it must be finite, as float32 too: fill it, or remove its rows"
+    else:
+        wrong = (array >= MAX_CLASSES) | ((array < 0) & (array != LEFT_OUT))
+        wrong &= not as_it_is
+        helps = (
+            f"labels are numbered from 0 and less than {MAX_CLASSES}, or {LEFT_OUT} to leave out"
+        )
+    if wrong.any():
+        row = int(wrong.reshape(len(array), -1).any(1).argmax())
+        value = array[row][wrong[row]].ravel()[0] if array.ndim > 1 else array[row]
+        raise ValueError(f"{what}[{row}] holds {value}; {helps}")
 
 
 def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:

@@ -11,11 +11,23 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.samples import TEXTS, Dataset, Domain, Encoding, InputSpec, Rows, SampleArrays
+from learning.data.samples import (
+    LEFT_OUT,
+    TEXTS,
+    Dataset,
+    Domain,
+    Encoding,
+    InputSpec,
+    Rows,
+    SampleArrays,
+    columns_of,
+)
+from learning.losses import is_of_classes
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig
 
 T = TypeVar("T")
+LARGEST = float(np.finfo(np.float32).max)
 LONGEST_CAUSE = 160
 """Most characters of a cause that a message repeats."""
 
@@ -43,8 +55,8 @@ def own_dataset(make: Callable[..., Dataset], config: LearningConfig) -> Dataset
     def encode(rows: Rows) -> Encoding:
         given = own.called("encode fails", lambda: made.encode(rows))
         found = own.encoding(given)
-        own.check_labels(domains, found.spec.classes)
-        return Encoding(found.spec, lambda some: own.features(found, some))
+        spec = own.checked_targets(domains, found.spec)
+        return Encoding(spec, lambda some: own.features(found, some))
 
     return replace(made, domains=domains, encode=encode)
 
@@ -55,6 +67,7 @@ class _Own:
     def __init__(self, config: LearningConfig) -> None:
         self._kind = config.data.kind
         self._clusters = config.clusters
+        self._loss = config.loss
 
     def refuse(self, why: str) -> NoReturn:
         """Raise the error of this kind of data."""
@@ -99,14 +112,27 @@ class _Own:
         rows = self._array(x, what)
         if rows.dtype.kind not in "fiub":
             self.refuse(f"gives rows of type {rows.dtype} ({what}); give numbers (n, ...)")
-        return SampleArrays(rows, self._whole(y, what), self._whole(domain, what))
+        return SampleArrays(rows, self._targets(y, what), self._whole(domain, what))
+
+    def _targets(self, values: Any, what: str) -> NDArray[Any]:
+        array = self._array(values, what)
+        if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubf":
+            self.refuse(
+                f"gives targets {array.dtype} of shape {array.shape} ({what}); give whole numbers "
+                "or floats (n,), (n, d) or (n, h, w)"
+            )
+        if array.dtype.kind != "f":
+            return array.astype(np.int64, copy=False)
+        if not (np.abs(array.astype(np.float64)) <= LARGEST).all():
+            self.refuse(f"gives targets that are not finite in float32 ({what}); fill them")
+        return array
 
     def _whole(self, values: Any, what: str) -> NDArray[np.int64]:
         array = self._array(values, what)
         if array.ndim != 1 or array.dtype.kind not in "iub":
             self.refuse(
-                f"gives {array.dtype} of shape {array.shape} among labels and domains ({what}); "
-                "give whole numbers (n,), labels from 0 on"
+                f"gives {array.dtype} of shape {array.shape} among domains and devices ({what}); "
+                "give whole numbers (n,)"
             )
         return array.astype(np.int64, copy=False)
 
@@ -123,27 +149,56 @@ class _Own:
             whole = replace(
                 spec,
                 shape=tuple(operator.index(side) for side in spec.shape),
-                classes=operator.index(spec.classes),
+                classes=None if spec.classes is None else operator.index(spec.classes),
+                outputs=operator.index(spec.outputs),
                 vocabulary=None if spec.vocabulary is None else operator.index(spec.vocabulary),
                 separator=None if spec.separator is None else operator.index(spec.separator),
             )
         except TypeError:
             self.refuse(
                 f"gives a spec of shape {spec.shape!r:.60} and {spec.classes!r:.40} classes; give "
-                "a tuple of whole numbers, like (6,), and a whole number"
+                "a tuple of whole numbers, like (6,), and a whole number, or None of floats"
             )
         return given._replace(spec=whole)
 
-    def check_labels(self, domains: list[Domain], classes: int) -> None:
-        """Refuse labels that are none of the classes."""
+    def checked_targets(self, domains: list[Domain], spec: InputSpec) -> InputSpec:
+        """Return a spec with the outputs of its targets; refuse targets that it does not tell of.
+
+        These are floats beside classes, whole numbers without any, and labels that are none of
+        them. Targets of all clusters have one shape.
+        """
+        classes = spec.classes
+        first = domains[0].train.y
         for domain, cluster in zip(domains, self._clusters, strict=True):
             for part in (domain.train, domain.test):
-                odd = part.y[(part.y < 0) | (part.y >= classes)]
+                y = part.y
+                if y.dtype.kind != first.dtype.kind or y.shape[1:] != first.shape[1:]:
+                    self.refuse(
+                        f"gives targets {y.dtype} of shape {y.shape} for {cluster!r}, beside "
+                        f"{first.dtype} of {first.shape}; give one type and shape to all"
+                    )
+                if y.dtype.kind == "f":
+                    if classes is not None:
+                        self.refuse(
+                            f"gives {y.dtype} targets and a spec of {classes} classes; give whole "
+                            "numbers, or classes=None"
+                        )
+                    continue
+                if classes is None:
+                    if is_of_classes(self._loss):
+                        self.refuse(
+                            "gives whole numbers and a spec without classes; give floats, or the "
+                            "number of classes"
+                        )
+                    continue
+                odd = y[((y < 0) & (y != LEFT_OUT)) | (y >= classes)]
                 if len(odd):
                     self.refuse(
                         f"gives a label {odd[0]} for {cluster!r}; with the {classes} classes of "
                         f"its spec, labels are 0 to {classes - 1}"
                     )
+
+        return replace(spec, outputs=columns_of(first)) if first.dtype.kind == "f" else spec
 
     def features(self, encoding: Encoding, rows: Rows) -> NDArray[Any]:
         """Return the features of samples, (n, ...), as the spec says that they are."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from learning.data.samples import Rows
+from learning.data.samples import Rows, are_classes
 from learning.data.validation import besides
 from learning.rng import stream
 from learning.settings import LearningConfig, Split
@@ -18,6 +20,15 @@ def rows_by_holder(owner: Rows, holders: int) -> list[Rows]:
     return np.split(np.argsort(owner, kind="stable"), ends[:-1])
 
 
+def check_split(split: Split | None, y: NDArray[Any]) -> None:
+    """Raise ValueError for a split by classes of samples whose targets y (n, ...) are none."""
+    if split is not None and split.kind in ("dirichlet", "shards") and not are_classes(y):
+        raise ValueError(
+            f"learning.data.split.kind: {split.kind!r} goes by the class of each sample, and these "
+            f"targets are {y.dtype} of shape {y.shape[1:]}, which are none; set iid or quantity"
+        )
+
+
 # How all samples of a run are split among its devices, or among its clusters.
 
 
@@ -26,7 +37,11 @@ TRIES = 100
 
 
 def split_rows(
-    y: Rows, holders: int, split: Split, rng: np.random.Generator, lack: Callable[[Rows], str]
+    y: NDArray[Any],
+    holders: int,
+    split: Split,
+    rng: np.random.Generator,
+    lack: Callable[[Rows], str],
 ) -> list[Rows]:
     """Return the rows of each of ``holders``, in random order; every sample has one holder.
 
@@ -62,13 +77,15 @@ def _owners(y: Rows, holders: int, split: Split, rng: np.random.Generator) -> Ro
     label, cuts them into equal shards, and gives everybody ``classes`` shards, which may span two
     labels each: McMahan et al. (arXiv:1602.05629), section 3.
     """
-    known = len(np.unique(y))
     if split.kind == "iid":
         return np.sort(np.arange(len(y)) % holders)
+    known = len(np.unique(y))
     if split.kind == "dirichlet":
         return _by_shares(y, rng.dirichlet(np.full(holders, split.alpha), size=known).T)
     if split.kind == "quantity":
-        return _by_shares(np.zeros_like(y), rng.dirichlet(np.full(holders, split.alpha))[:, None])
+        return _by_shares(
+            np.zeros(len(y), np.int64), rng.dirichlet(np.full(holders, split.alpha))[:, None]
+        )
     each = split.classes or 1
     shards = each * holders
     if each > known:

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 Form = Literal["vector", "image", "text", "choices", "next_token"]
 Rows = NDArray[np.int64]
-LABELLED: Form = "vector"
-"""A form whose samples have labels that are learnt, as of all forms but ``next_token``."""
+LEFT_OUT = -100
+"""The label of what is not learnt: of a sample, or of a place in it."""
 TEXTS: tuple[Form, ...] = ("text", "choices", "next_token")
 """Forms of token ids."""
 
 
 class SampleArrays(NamedTuple):
-    """Features ``x`` (n, ...), class labels ``y`` (n,) and domain indices (n,), both int64.
+    """Features ``x`` (n, ...), targets ``y`` and domain indices (n,), int64.
 
-    ``x`` by form:
+    Targets are int64, classes (n,) or a label at each place (n, d), (n, h, w), of which -100 is
+    left out; or floating-point numbers (n,), (n, d), (n, h, w). ``x`` by form:
 
     - ``vector``: float32 (n, d);
     - ``image``: float32 (n, C, H, W);
@@ -33,12 +34,22 @@ class SampleArrays(NamedTuple):
     """
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     domain: NDArray[np.int64]
 
     def at(self, rows: Rows | slice) -> SampleArrays:
         """Return the samples at ``rows``."""
         return SampleArrays(self.x[rows], self.y[rows], self.domain[rows])
+
+
+def are_classes(y: NDArray[Any]) -> bool:
+    """Whether targets are one class of each sample."""
+    return y.ndim == 1 and y.dtype.kind == "i"
+
+
+def columns_of(y: NDArray[Any]) -> int:
+    """Return how many numbers a model gives for float targets, of a sample or a place in it."""
+    return int(y.shape[1]) if y.ndim == 2 else 1
 
 
 def join(parts: Sequence[SampleArrays]) -> SampleArrays:
@@ -49,18 +60,26 @@ def join(parts: Sequence[SampleArrays]) -> SampleArrays:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The input of a model: the form, the shape of one sample's ``x``, and the numbers of classes.
+    """The input of a model: the form, the shape of one sample's ``x``, and how many it tells apart.
 
-    ``vocabulary`` is the number of token ids of forms of texts, None of other forms, and
-    ``separator`` the token that stands between two texts and in none, if there is such a one. The
-    classes of ``choices`` are the options of the question that has most.
+    ``classes`` are those of integer targets, None of floats. ``outputs`` are the numbers that a
+    model gives of a sample, or of a place in it: one for each class, or for each column of (n, d)
+    floats, and 1 of other floats. ``vocabulary`` is the number of token ids of forms of texts, None
+    of other forms, and ``separator`` the token that stands between two texts and in none, if there
+    is such a one. The classes of ``choices`` are the options of the question that has most.
     """
 
     form: Form
     shape: tuple[int, ...]
-    classes: int
+    classes: int | None
     vocabulary: int | None = None
     separator: int | None = None
+    outputs: int = 0
+
+    def __post_init__(self) -> None:
+        """There is an output for each class."""
+        given = self.outputs if self.classes is None else self.classes
+        object.__setattr__(self, "outputs", given or 1)
 
 
 @dataclass(frozen=True)
@@ -116,12 +135,3 @@ class FederatedSamples:
     validation: Mapping[str, SampleArrays] = field(default_factory=dict)
     client_test: Mapping[str, tuple[SampleArrays, ...]] = field(default_factory=dict)
     client_validation: Mapping[str, tuple[SampleArrays, ...]] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that they take."""
-        by_device = (self.shards, self.client_test, self.client_validation)
-        held = [part for own in by_device for parts in own.values() for part in parts]
-        apart = (self.trial, self.test, self.validation)
-        parts = (*held, *(part for own in apart for part in own.values()))
-        return sum(array.nbytes for part in parts for array in part)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.data.samples import Rows
+from learning.data.samples import LEFT_OUT, Rows, columns_of
 from learning.files import check_regular, files_under
 from learning.settings import Data, LearningConfig
 
@@ -22,13 +22,14 @@ MAX_CLASSES = 100_000
 class Table:
     """The n rows of one file.
 
-    ``labels`` and ``domains`` are all numbers or all strings. ``is_test`` (n,) is None where the
-    file does not say what is test, ``domains`` where it has none. ``place`` names a row in
-    messages. Raises :class:`ValueError` for a file, or a split of it, without rows.
+    ``labels`` and ``domains`` are all numbers or all strings, or labels an array of targets.
+    ``is_test`` (n,) is None where the file does not say what is test, ``domains`` where it has
+    none. ``place`` names a row in messages. Raises :class:`ValueError` for a file, or a split of
+    it, without rows.
     """
 
     file: str
-    labels: Sequence[int | str]
+    labels: Sequence[int | str] | NDArray[Any]
     is_test: NDArray[np.bool_] | None
     domains: Sequence[int | str] | None
     place: Callable[[int], str]
@@ -70,9 +71,9 @@ def check_one_type(values: Sequence[object], what: str, place: Callable[[int], s
 def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
     """Return the class of each row (n,) by table, and the number of classes.
 
-    Numbers stay; strings are numbered in sorted order. Classes are those of the rows that can be
-    trained on. Raises :class:`ValueError` for a label that only test rows have, and where numbers
-    leave one out.
+    Numbers stay, -100 of what is left out too; strings are numbered in sorted order. Classes are
+    those of the rows that can be trained on. Raises :class:`ValueError` for a label that only test
+    rows have, and where numbers leave one out.
     """
     rows = [(table, row) for table in tables for row in range(len(table.labels))]
     labels = [table.labels[row] for table, row in rows]
@@ -83,8 +84,10 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
 
     check_one_type(labels, "label", place)
     trained = (table.is_test is None or not table.is_test[row] for table, row in rows)
-    known: list[Any] = sorted({label for label, here in zip(labels, trained, strict=True) if here})
-    number = {label: index for index, label in enumerate(known)}
+    known: list[Any] = sorted(
+        {label for label, here in zip(labels, trained, strict=True) if here and label != LEFT_OUT}
+    )
+    number = {label: index for index, label in enumerate(known)} | {LEFT_OUT: LEFT_OUT}
     for index, label in enumerate(labels):
         if label not in number:
             raise ValueError(
@@ -100,6 +103,26 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
         )
     ends = np.cumsum([len(table.labels) for table in tables])
     return np.split(np.array([number[label] for label in labels], np.int64), ends[:-1]), len(known)
+
+
+def targets_of(tables: Sequence[Table]) -> tuple[list[NDArray[Any]], int | None, int]:
+    """Return targets (n, ...) by table as they are, how many classes, and columns of floats.
+
+    Classes are those of whole numbers, up to the largest. Raises :class:`ValueError` for targets of
+    another type or shape than the first ones.
+    """
+    targets = [np.asarray(table.labels) for table in tables]
+    first = targets[0]
+    for table, own in zip(tables, targets, strict=True):
+        if own.shape[1:] != first.shape[1:] or own.dtype.kind != first.dtype.kind:
+            raise ValueError(
+                f"{table.file}: one target is {own.dtype} of shape {own.shape[1:]}, but of "
+                f"{tables[0].file} {first.dtype} of {first.shape[1:]}; give targets of one shape"
+            )
+    if first.dtype.kind == "f":
+        return targets, None, columns_of(first)
+    classes = max(1, *(int(own.max(initial=0)) + 1 for own in targets))
+    return targets, classes, 0
 
 
 #: Kinds whose paths are files, never folders.

@@ -34,9 +34,8 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.settings import LearningConfig
-from learning.training import operations
 from learning.values.handle import Handle
-from learning.values.operation import OURS
+from learning.values.place import OURS
 
 if TYPE_CHECKING:
     from learning.metrics import Score
@@ -391,10 +390,10 @@ def try_hooks(method: GlobalModelMethod) -> None:
             learner.force(devices.state)
         name = "server_step"
         devices.offer(method.experts, gate=True)
-        before = learner.number(operations.guards.shapes, method.weights)
+        before = learner.number("learning.training.guards:shapes", method.weights)
         update = devices.update(devices.pending)
         moved, _ = _a_pair(method.server_step([] if update is None else [(update, 1.0)]))
-        after = learner.number(operations.guards.shapes, moved)
+        after = learner.number("learning.training.guards:shapes", moved)
         for tensor, shape in before.items():
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"
@@ -440,8 +439,8 @@ METHODS: Register[MethodType] = Register(
         "select": "learning.methods.select:Select",
         "local": "learning.methods.references:Local",
         "centralised": "learning.methods.references:Centralised",
-        "nmoe": "learning.methods.nmoe.method:NMoE",
-        "aligned": "learning.methods.aligned:Aligned",
+        "nmoe": "learning.nmoe.method:NMoE",
+        "aligned": "learning.alignment.method:Aligned",
     },
     "a subclass of learning.Method",
     Method,

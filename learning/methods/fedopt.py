@@ -17,7 +17,6 @@ from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
-from learning.training import operations
 from learning.values.handle import Handle
 
 
@@ -54,11 +53,15 @@ class FedOpt(FedAvg):
         change, used = mean_change(self.learner, self.weights, updates)
         decays = {"beta1": by.beta1, "beta2": by.beta2, "tau": by.tau}
         moments = self.learner.make(
-            operations.server_optimizers.moments, change, *self.moments, kind=by.kind, **decays
+            "learning.training.server_optimizers:moments",
+            change,
+            *self.moments,
+            kind=by.kind,
+            **decays,
         )
         self.moments = (moments,)
         moved = self.learner.make(
-            operations.server_optimizers.step,
+            "learning.training.server_optimizers:step",
             self.weights,
             moments,
             step_size=by.step_size,

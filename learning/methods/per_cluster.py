@@ -10,7 +10,6 @@ from learning.methods.base import Method, Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Ints
-from learning.training import operations
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
@@ -68,13 +67,17 @@ class PerCluster(Method):
     def model(self) -> Handle:
         """Return the mean of the clusters' models, by samples."""
         return self.learner.make(
-            operations.references.mean_of_clusters, *self.models, clusters=list(self.rounds)
+            "learning.training.references:mean_of_clusters",
+            *self.models,
+            clusters=list(self.rounds),
         )
 
     def scores(self) -> list[Score]:
         """Return the scores of each cluster's model on its own test samples."""
         return list(
             self.learner.number(
-                operations.references.scores_of_clusters, *self.models, clusters=list(self.rounds)
+                "learning.training.references:scores_of_clusters",
+                *self.models,
+                clusters=list(self.rounds),
             )
         )

@@ -12,7 +12,6 @@ from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.training import operations
 from learning.values.handle import Handle
 from learning.values.held import Held
 
@@ -58,14 +57,14 @@ class Local(Method):
     def model(self) -> Handle:
         """Return the mean of all devices' models, by samples."""
         return self.learner.make(
-            operations.references.mean_model, *self.states, clusters=list(self.sides)
+            "learning.training.references:mean_model", *self.states, clusters=list(self.sides)
         )
 
     def scores(self) -> list[Score]:
         """Return the mean scores of the devices of each cluster, with their own models."""
         return list(
             self.learner.number(
-                operations.references.scores_alone, *self.states, clusters=list(self.sides)
+                "learning.training.references:scores_alone", *self.states, clusters=list(self.sides)
             )
         )
 
@@ -113,9 +112,11 @@ class Centralised(GlobalModelMethod):
         how = {"rounds": rounds, "first_round": self.server_rounds}
         if self.options.batch == "clients":
             how["batches"] = sum(cluster.devices for cluster in self.world.clusters)
-        pooled = operations.references.pooled_rounds
+        pooled = "learning.training.references:pooled_rounds"
         state = self.learner.make(pooled, self.weights, *self.client, **how)
         self.client = (state,)
-        self.weights = self.learner.make(operations.references.pooled_model, self.weights, state)
+        self.weights = self.learner.make(
+            "learning.training.references:pooled_model", self.weights, state
+        )
         self.server_rounds += rounds
         self.aggregated(self.experts)

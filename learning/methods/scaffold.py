@@ -22,7 +22,6 @@ from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster
 from learning.requests.request import Request
-from learning.training import operations
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
@@ -85,9 +84,13 @@ class Scaffold(FedAvg):
             return super().server_step(updates)
         change, used = mean_change(self.learner, self.weights, updates)
         plain = {"kind": "avgm", "beta1": 0.0, "beta2": 0.0, "tau": 0.0}
-        moments = self.learner.make(operations.server_optimizers.moments, change, **plain)
+        moments = self.learner.make("learning.training.server_optimizers:moments", change, **plain)
         moved = self.learner.make(
-            operations.server_optimizers.step, self.weights, moments, step_size=size, tau=0.0
+            "learning.training.server_optimizers:step",
+            self.weights,
+            moments,
+            step_size=size,
+            tau=0.0,
         )
         return moved, used
 
@@ -101,7 +104,7 @@ class Scaffold(FedAvg):
             own = self.own[update.cluster]
             moved = changes(self.learner, update)
             self.own[name] = self.learner.make(
-                operations.control_variates.renewed,
+                "learning.training.control_variates:renewed",
                 own,
                 self.control,
                 moved,
@@ -109,7 +112,7 @@ class Scaffold(FedAvg):
                 rounds=update.rounds,
             )
             control = self.learner.make(
-                operations.control_variates.moved,
+                "learning.training.control_variates:moved",
                 control,
                 self.own[name],
                 own,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from learning.models.interface import (
 )
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
-from learning.own.raised import ANYTHING, cause_of, written_at
+from learning.own.raised import ANYTHING, cause_of
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from statements import statement_of
@@ -158,9 +158,12 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None
-    if not shipped and isinstance(model, nn.Module):
-        _check_methods(config.kind, model)
-    for fault in _faults(model, config, here):
+    try:
+        fault = next(_faults(model, config, here), None)
+    except ANYTHING as error:  # methods of its own, or it is no complete module
+        cure = "; call super().__init__() first, and override none of torch's own methods"
+        raise failure(config.kind, "cannot be used", error, cure) from None
+    if fault is not None:
         raise refusal(config.kind, fault)
     return model
 
@@ -225,56 +228,6 @@ def refusal(kind: str, why: str) -> ValueError:
 def failure(kind: str, what: str, error: BaseException, cure: str = "") -> ValueError:
     """Return the error of code that raised ``error``: its type, its first line and its place."""
     return refusal(kind, f"{what} ({cause_of(error)}){cure}")
-
-
-def _check_methods(kind: str, model: nn.Module) -> None:
-    """Call the methods of a module that torch gives it, and that it may have of its own instead.
-
-    Raises :class:`ValueError` that names the one that fails, or gives something else.
-    """
-    if not hasattr(model, "_modules"):
-        where = written_at(type(model).__init__)
-        at = f" ({where})" if where else ""
-        raise refusal(kind, f"is no complete module{at}; call super().__init__() first")
-    for name, call in _METHODS.items():
-        try:
-            call(model)
-        except ANYTHING as error:
-            places = (written_at(getattr(type(one), name, None)) for one in _all_in(model))
-            cause = cause_of(error, next(filter(None, places), ""))
-            raise refusal(
-                kind,
-                f"cannot be used: its {name} fails ({cause}); take and return what that of "
-                "torch.nn.Module does",
-            ) from None
-
-
-def _all_in(model: nn.Module) -> Iterator[nn.Module]:
-    """Yield a module and all in it, whatever its methods do."""
-    yield model
-    for child in model._modules.values():  # noqa: SLF001 (its method may be what fails)
-        if child is not None:
-            yield from _all_in(child)
-
-
-def _all_are(kind: type, found: Iterable[object]) -> None:
-    for one in found:
-        if not isinstance(one, kind):
-            raise TypeError(f"it gives {type(one).__name__} in place of {kind.__name__}")
-
-
-_METHODS: dict[str, Callable[[nn.Module], None]] = {
-    "named_modules": lambda model: _all_are(nn.Module, dict(model.named_modules()).values()),
-    "modules": lambda model: _all_are(nn.Module, model.modules()),
-    "named_parameters": lambda model: _all_are(
-        Tensor, dict(model.named_parameters(remove_duplicate=False)).values()
-    ),
-    "parameters": lambda model: _all_are(Tensor, model.parameters()),
-    "named_buffers": lambda model: _all_are(Tensor, dict(model.named_buffers()).values()),
-    "state_dict": lambda model: _all_are(str, model.state_dict(keep_vars=True).keys()),
-    "train": lambda model: _all_are(nn.Module, [model.train(model.training)]),
-}
-"""What others call of a module, in this order: the later ones call the first."""
 
 
 def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from learning.architecture.costs import FORWARD
 from learning.architecture.shapes import ModelTensors
 from learning.data.samples import TEXTS, InputSpec
-from learning.models import doubts
 from learning.models.build import (
     failure,
     make_shapes,
@@ -25,7 +24,6 @@ from learning.models.build import (
     random_model,
     refusal,
     single_expert,
-    torch_dtype,
 )
 from learning.models.interface import (
     MODELS,
@@ -43,11 +41,10 @@ from learning.models.moe import (
     forward_with_routing,
     tokens_of,
 )
-from learning.models.plain_state import kept_state, plain_attributes
-from learning.models.stacked import Tensors
+from learning.models.objective import Objective, Trial
+from learning.models.stacked import Tensors, in_single
 from learning.own.raised import ANYTHING
 from learning.settings import LearningConfig, Lora
-from statements import Statement
 
 
 @dataclass(frozen=True)
@@ -56,15 +53,15 @@ class Traits:
 
     ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
     training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
-    its devices are trained one after another although it does not ask for that; ``doubts``: what is
-    legal in it and may not be meant.
+    its devices are trained one after another although it does not ask for that, and ``loss_alone``
+    why its loss keeps them from it.
     """
 
     batched: bool = True
     draws: bool = False
     tied: bool = False
     alone: str = ""
-    doubts: tuple[Statement, ...] = ()
+    loss_alone: str = ""
 
 
 class Train(Protocol):
@@ -74,8 +71,18 @@ class Train(Protocol):
         """Return those of two devices with the same samples, (2, ...), or of one, (...)."""
 
 
-def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train: Train) -> Traits:
-    """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n,).
+def try_out(
+    config: LearningConfig,
+    spec: InputSpec,
+    x: Tensor,
+    y: Tensor,
+    objective: Objective,
+    try_loss: Callable[[nn.Module], Trial],
+    train: Train,
+) -> Traits:
+    """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n, ...).
+
+    What it returns is held against the ``objective``, and then given to ``try_loss``.
 
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
     logits of another shape, parameters without a gradient, numbers that no seed decides.
@@ -86,17 +93,15 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     _check_shapes(kind, model, make_shapes(config.model, spec))
-    logits = _check_forward(kind, model, x, y, spec)
-    doubted = [*_doubts_of_logits(config, model, x, logits)]
+    _check_forward(kind, model, x, y, spec, objective)
+    tried = try_loss(model)
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
-            _check_forward(kind, single, x, y, spec)
-    buffers = {path: (buffer, buffer.clone()) for path, buffer in model.named_buffers()}
-    draws = _check_training(config, model, x, y)
-    doubted += _doubts_of_buffers(kind, model, buffers)
+            _check_forward(kind, single, x, y, spec, objective)
+    draws = tried.draws | _check_training(config, model, x, y, objective)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
-    batched = getattr(model, "batched", True) and not draws
+    batched = getattr(model, "batched", True) and not draws and not tried.alone
 
     def as_trained(*, together: bool) -> nn.Module:
         here = Residency(everything, everything, dense=together)
@@ -117,9 +122,7 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
             cause = failure(kind, "cannot be trained on one sample", error)
             raise ValueError(f"{key}: {str(cause).partition(': ')[2]}; {_MORE[key]}") from None
     why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
-    if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
-        doubted.insert(0, doubts.hidden_state(kind, kept))
-    return Traits(batched and not why, draws, tied, why, tuple(doubted))
+    return Traits(batched and not why, draws, tied, why, tried.alone)
 
 
 def _check_shapes(kind: str, model: nn.Module, shapes: nn.Module) -> None:
@@ -166,11 +169,11 @@ def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> st
     return ""
 
 
-def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> Tensor:
-    """Run the model in evaluation mode; return its logits (n, classes)."""
+def _check_forward(
+    kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec, objective: Objective
+) -> None:
+    """Run the model in evaluation mode."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
-    samples = x.clone()
-    parameters = {path: _AsItIs.of(parameter) for path, parameter in model.named_parameters()}
     try:
         logits, routings = forward_with_routing(model, x)
         tokens_of(model, x)
@@ -179,11 +182,10 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         data = f"forward fails on {spec.form} data of shape {tuple(x.shape)}"
         padding = "; token ids are padded with -1" if spec.form in TEXTS else ""
         raise failure(kind, f"cannot be run: {data}", error, padding) from None
-    _check_given(kind, model, parameters, x, samples)
-    wanted = (len(y), spec.classes)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise refusal(kind, f"returns {shape}; it must return logits (n, classes), here {wanted}")
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else ()
+    if wanted := objective.misfit(shape, y, spec):
+        given = shape if isinstance(logits, Tensor) else type(logits).__name__
+        raise refusal(kind, f"returns {given}; it must return {wanted}")
     if logits.is_complex():
         raise refusal(
             kind, "returns complex logits; return real ones, like their real part or absolute value"
@@ -196,7 +198,8 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         raise refusal(
             kind,
             "gives other logits for the same samples when it is run twice in evaluation mode; draw "
-            "at random in training only (nn.Dropout does), and keep nothing in forward",
+            "at random in training only (nn.Dropout does), keep nothing in forward, and change "
+            "neither weights nor samples there",
         )
     for path, buffer in model.named_buffers():
         if not torch.equal(buffer, before[path]):
@@ -205,50 +208,11 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         raise refusal(
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
-    return logits
 
 
-class _AsItIs(NamedTuple):
-    """A parameter at one time: ``place`` is the memory that it has, which is not used anew."""
-
-    numbers: Tensor
-    place: Tensor
-    changes: int
-
-    @classmethod
-    def of(cls, parameter: Tensor) -> _AsItIs:
-        """Return what a parameter is now."""
-        place = parameter.detach()
-        return cls(place.clone(), place, parameter._version)  # noqa: SLF001
-
-    def is_kept(self, parameter: Tensor) -> bool:
-        """Whether a parameter is still the same, in the same memory, and nothing was put there."""
-        same = parameter.data_ptr() == self.place.data_ptr()
-        same &= parameter._version == self.changes  # noqa: SLF001
-        return same and torch.equal(parameter, self.numbers)
-
-
-def _check_given(
-    kind: str, model: nn.Module, before: Mapping[str, _AsItIs], x: Tensor, samples: Tensor
-) -> None:
-    """Refuse a forward that changes parameters, as they were ``before``, or ``samples`` to x.
-
-    What it puts into a parameter would be lost, and samples are used again.
-    """
-    if not torch.equal(x, samples):
-        raise refusal(
-            kind, "changes its samples in place in forward; compute others, as x = x / 2 for x /= 2"
-        )
-    for path, parameter in model.named_parameters():
-        if path in before and not before[path].is_kept(parameter):
-            raise refusal(
-                kind,
-                f"changes its parameter {path!r} in forward, which training and evaluation would "
-                "not keep; compute with a changed copy of it, as torch.nn.utils.parametrize does",
-            )
-
-
-def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
+def _check_training(
+    config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor, objective: Objective
+) -> bool:
     """Run the model as it is trained; return whether it draws random numbers of torch."""
     kind = config.model.kind
     names = names_of(model)
@@ -262,12 +226,12 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         try:
-            loss = nn.functional.cross_entropy(model(x), y)
+            loss = objective.of(in_single(model(x)), y, x)
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         except ANYTHING as error:
             raise failure(kind, "cannot be trained", error) from None
         try:
-            again = nn.functional.cross_entropy(model(x), y)
+            again = objective.of(in_single(model(x)), y, x)
             torch.autograd.grad(again, list(parameters.values()), allow_unused=True)
         except ANYTHING as error:
             cure = "; what forward keeps for its next call must be detached, in a buffer"
@@ -287,100 +251,6 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
                 "requires_grad to False",
             )
     return draws
-
-
-# What is legal and doubtful all the same.
-
-
-SUM = 1e-4
-"""How far from 1 the outputs of a softmax may add up to in single precision."""
-
-
-def _doubts_of_logits(
-    config: LearningConfig, model: nn.Module, x: Tensor, logits: Tensor
-) -> Iterator[Statement]:
-    """Look at the number format and the values of logits (n, classes) of samples x (n, ...).
-
-    Logarithms of probabilities are logits as good as any: their softmax is what they came from.
-    """
-    kind = config.model.kind
-    parameters = torch_dtype(config)
-    if logits.dtype not in (parameters, torch.float32, torch.float64):
-        yield doubts.coarse_logits(kind, _name(logits.dtype), _name(parameters))
-    if logits.shape[-1] < 2:
-        return
-    found = logits.detach().double()
-    rounding = torch.finfo(logits.dtype).eps
-    if (found >= 0.0).all() and ((found.sum(-1) - 1.0).abs() <= max(SUM, rounding)).all():
-        yield doubts.probabilities(kind, "softmax")
-    elif _ends_with_sigmoid(model, x):
-        yield doubts.probabilities(kind, "sigmoid")
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _ends_with_sigmoid(model: nn.Module, x: Tensor) -> bool:
-    """Whether what the model returns is what an nn.Sigmoid in it has returned, untouched."""
-    outputs: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, _given, output: outputs.append(output))
-        for module in model.modules()
-        if isinstance(module, nn.Sigmoid)
-    ]
-    try:
-        logits = model(x) if hooks else None
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return any(output is logits for output in outputs)
-
-
-def _doubts_of_buffers(
-    kind: str, model: nn.Module, before: Mapping[str, tuple[Tensor, Tensor]]
-) -> Iterator[Statement]:
-    """Look for buffers that training has changed and that are not kept as they are then.
-
-    ``before`` training there were these, each with a copy.
-    """
-    kept = buffers_of(model)
-    now = dict(model.named_buffers())
-    changed = [p for p, (_, copy) in before.items() if p in now and not torch.equal(now[p], copy)]
-    if passing := [path for path in changed if path not in kept]:
-        yield doubts.passing_buffers(kind, passing)
-    if replaced := [p for p in changed if p in kept and now[p] is not before[p][0]]:
-        yield doubts.replaced_buffers(kind, replaced)
-
-
-def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Train) -> list[str]:
-    """Return the plain attributes whose values depend on which samples the module saw before.
-
-    ``make`` gives the same module anew, in its mode of training.
-    """
-    first, labels = (part[:1].repeat_interleave(len(part), 0) for part in (x, y))
-    new = make()
-    model = make()
-    before = plain_attributes(model)
-    try:
-        _visit(new, first, labels, train)
-        _visit(model, x, y, train)
-        _visit(model, first, labels, train)
-    except ANYTHING:  # it runs, as was seen before, but may not take samples that are all the same
-        return []
-    return kept_state(before, plain_attributes(model), plain_attributes(new))
-
-
-def _visit(model: nn.Module, x: Tensor, y: Tensor, train: Train) -> None:
-    """Train a model on samples as one device does, and evaluate it; the numbers drawn are fixed."""
-    training = model.training
-    on_gpu = [x.device] if x.device.type == "cuda" else []
-    with torch.random.fork_rng(on_gpu):
-        torch.manual_seed(0)
-        train(model, x, y, together=False)
-        with torch.no_grad():
-            model.eval()(x)
-    model.train(training)
 
 
 # The tensors of a custom model, found by measuring it.

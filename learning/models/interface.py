@@ -56,7 +56,7 @@ MODELS: Register[Maker] = Register(
 """Kinds of ``learning.model.kind``, each with its :data:`~learning.models.interface.Maker`."""
 
 
-CHECKPOINTS = "learning.models.checkpoints:checkpoint_places"
+CHECKPOINTS = "learning.text.checkpoints:checkpoint_places"
 """What reads the folders of ``learning.model.checkpoints``."""
 
 

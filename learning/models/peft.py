@@ -320,7 +320,7 @@ def export_adapters(
     written = ["base", "adapter"]
     shape = text_shape(config) if kind_of(config.kind).is_text else None
     if isinstance(shape, TextShape) and not shape.dense_layers:
-        write_fused = resolve_name("learning.models.fused_adapters:write_fused")
+        write_fused = resolve_name("learning.text.fused_adapters:write_fused")
         write_fused(folder, config, before, after, rank)
         return [*written, "adapter-hugging-face"]
     base = folder / "base"

@@ -53,7 +53,7 @@ class VectorMoE(_ResidualMoE):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         self.embed = nn.Linear(spec.shape[0], config.hidden)
-        self._add_layers(config, here, spec.classes)
+        self._add_layers(config, here, spec.outputs)
 
     def embedded(self, x: Tensor) -> Tensor:
         """Return features ``x`` (..., d) as the residual stream."""
@@ -71,7 +71,7 @@ class ImageMoE(_ResidualMoE):
         super().__init__()
         self.stem = nn.Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
         self.embed = nn.Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
-        self._add_layers(config, here, spec.classes)
+        self._add_layers(config, here, spec.outputs)
 
     def embedded(self, x: Tensor) -> Tensor:
         """Return images ``x`` (..., channels, height, width) as one row a token."""
@@ -93,7 +93,7 @@ class VectorMLP(nn.Module):
         super().__init__()
         widths = [spec.shape[0]] + [config.hidden] * config.layers
         self.layers = nn.ModuleList(map(nn.Linear, widths, widths[1:]))
-        self.head = nn.Linear(config.hidden, spec.classes)
+        self.head = nn.Linear(config.hidden, spec.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of features ``x`` (..., d)."""
@@ -114,7 +114,7 @@ class ImageCNN(nn.Module):
         self.first = nn.Conv2d(spec.shape[0], first, 3, padding=1)
         self.second = nn.Conv2d(first, second, 3, padding=1)
         self.hidden = nn.Linear(second * places_of(spec, 4), config.hidden)
-        self.head = nn.Linear(config.hidden, spec.classes)
+        self.head = nn.Linear(config.hidden, spec.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of images ``x`` (..., channels, height, width)."""
@@ -139,7 +139,7 @@ class TextMean(nn.Module):
         super().__init__()
         assert spec.vocabulary is not None  # texts have one
         self.words = nn.Embedding(spec.vocabulary, config.hidden)
-        self.head = nn.Linear(config.hidden, spec.classes)
+        self.head = nn.Linear(config.hidden, spec.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of token ids ``x`` (..., T), padded with -1."""

@@ -23,8 +23,6 @@ class Cause(StrEnum):
 
     WAITS_FOR_BEAM = "beam"
     """A contact waits for a beam, or gives it up to a cluster that waited."""
-    WAITS_FOR_STATE = "synchronisation"
-    """A download waits until the satellite knows the server's state."""
 
     OUTAGE = "satellite outage"
     PLANNED = "planned outage"

@@ -15,16 +15,15 @@ from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
+from learning.training.guards import Guard
 from learning.training.recipe import Devices, Weighing
-from learning.training.state import Offer, pair_of
+from learning.training.state import Offer, moved_in_model, pair_of
 from learning.training.task import Task
-from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
-@operation(version=2, guarded="the update of {cluster!r}", weighing=Weighing)
 def aggregate(
     task: Task,
     server: Tensors,
@@ -39,9 +38,11 @@ def aggregate(
 
     ``experts`` move by equation (35) and, with ``gate``, what is shared by (36): changes against
     the version that each device downloaded, weighted by ``weighing``. An expert that nobody has
-    used stays as it is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
-    :func:`add_changes` does.
+    used stays as it is. Changes of factors may be ``cut`` to a rank. It checks that nothing else
+    has changed. Raises :class:`ValueError` as :func:`add_changes` does.
     """
+    what = f"the update of {weighing.cluster!r}"
+    guard = Guard(task, (server, offered), moved_in_model, what, experts, gate=gate)
     shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
     scale = weighing.scale
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
@@ -53,7 +54,9 @@ def aggregate(
         for expert, own in by_expert.items():
             check_shares(own, f"the users of expert {expert}", whole=False)
         by_expert = {expert: own for expert, own in by_expert.items() if any(own)}
-    return add_changes(task, server, offered, by_expert, weights if gate else None, cut)
+    after = add_changes(task, server, offered, by_expert, weights if gate else None, cut)
+    guard.check(after)
+    return after
 
 
 def add_changes(
@@ -277,7 +280,6 @@ def _weighted(
 # Means of what clients have trained: extractors of stage 1, gates of stage 3.
 
 
-@operation()
 def average(
     task: Task,
     *held: Tensors,

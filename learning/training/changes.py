@@ -12,10 +12,8 @@ from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
 from learning.training.state import Offer, Parameter, State, flatten
 from learning.training.task import Task
-from learning.values.operation import operation
 
 
-@operation()
 def zeros(_task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
     """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
     rows = () if devices is None else (devices,)
@@ -23,7 +21,6 @@ def zeros(_task: Task, server: Tensors, *, devices: int | None = None) -> dict[s
     return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in whole.items()}
 
 
-@operation()
 def changes(
     task: Task, offered: Tensors, *, who: Sequence[bool] | None = None
 ) -> dict[str, Tensor]:
@@ -46,7 +43,6 @@ def changes(
     return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
 
 
-@operation()
 def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
     base = State.of(state).base
@@ -55,7 +51,6 @@ def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     return after | Offer.of(offered).whole
 
 
-@operation()
 def towards(_task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
     """Return what is offered as a whole as the changes that lead there from ``server``."""
     offer = Offer.of(offered)

@@ -11,21 +11,31 @@ from learning.files import Fingerprints
 from learning.hardware import give_memory_back, keep_few_kernels
 from learning.recent import Recent
 from learning.settings import LearningConfig
-from learning.values.operation import Operation
+from learning.values.place import arguments_in, found_at
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
     from learning.training.task import Task
 
 
+TRAINS = {
+    "learning.training.local:train",
+    "learning.training.references:pooled_rounds",
+    "learning.training.start:start_model",
+}
+"""Places of functions that take gradient steps: their results are counted, and kept for other runs.
+
+Methods behind a door add theirs where they are imported.
+"""
+
 TASKS: Recent[Task] = Recent(lambda task: task.bytes)
 """The tasks of this process."""
 
 
-def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
+def built_task(config: LearningConfig, code: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of one process that differ in their rounds alone.
 
-    They have the model, the samples and the files in common.
+    They have the model and the loss (``code``), the samples and the files in common.
     """
     from learning.training.task import before_rounds, use_one_thread
 
@@ -36,7 +46,7 @@ def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
         use_one_thread(config.device)
         return build_task(config)
 
-    key = before_rounds(config), maker, files
+    key = before_rounds(config), code, files
     task = TASKS.get(key, build)
     if not task.lent.are_intact:  # by code of one's own
         TASKS.forget()
@@ -46,14 +56,12 @@ def built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
 
 @dataclass(frozen=True, eq=False)
 class TaskApply:
-    """Applies operations to a task, which is made when one is needed."""
+    """Calls functions by their place with a task, which is made when one is needed."""
 
     task_of: Callable[[], Task]
 
-    def __call__(
-        self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
-    ) -> Any:
-        """Return what an operation makes of its parents' tensors."""
+    def __call__(self, place: str, parents: list[Tensors], arguments: dict[str, Any]) -> Any:
+        """Return what the function at a place makes of its parents' tensors."""
         from learning.training.task import use_one_thread
 
         task = self.task_of()
@@ -62,11 +70,7 @@ class TaskApply:
         if device != "cpu":  # what was read from disk is on the CPU
             parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
         try:
-            if not operation.guarded:
-                return operation(task, parents, arguments)
-            from learning.training.guards import guarded
-
-            return guarded(operation, task, parents, arguments)
+            return found_at(place)(task, *parents, **arguments_in(arguments))
         finally:
             if kind_of(task.config.model.kind).is_text:  # what it freed is of all sizes
                 give_memory_back()

@@ -11,10 +11,8 @@ from learning.models.interface import is_gate
 from learning.models.stacked import Tensors, by_row
 from learning.training.aggregation import weighted_sum
 from learning.training.task import Task
-from learning.values.operation import operation
 
 
-@operation()
 def renewed(
     task: Task,
     own: Tensors,
@@ -43,7 +41,6 @@ def renewed(
     return after
 
 
-@operation()
 def moved(
     task: Task, server: Tensors, after: Tensors, before: Tensors, *, shares: Sequence[float]
 ) -> dict[str, Tensor]:

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from learning.data.samples import LABELLED
-from learning.data.samples import Form as DataForm
 from learning.models.interface import expert_of, is_gate, is_of
 from learning.models.moe import Residency
+from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single, with_tensors
 from learning.requests.cluster import Mask
 from learning.settings import MASKS
@@ -31,7 +30,6 @@ from learning.training.device_state import (
 )
 from learning.training.embedding import embedded
 from learning.training.local_loss import AddedLoss, Term
-from learning.training.objective import training_loss
 from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
 from learning.training.state import Parameter, State, pair_of
 from learning.training.task import Task
@@ -113,14 +111,15 @@ def _loss_of_samples(
     loss = loss_of(
         model,
         lambda tensors: {**shared, **as_run(tensors)},
-        form=task.spec.form,
+        objective=task.objective,
         together=together,
         own=task.is_own,
         tied=task.traits.tied,
         embedded=is_embedded,
         added=added,
     )
-    return ((*samples, x) if is_embedded and added is not None else samples), loss
+    behind = is_embedded and (added is not None or task.objective.takes_inputs)
+    return ((*samples, x) if behind else samples), loss
 
 
 Beside = Mapping[str, Sequence[tuple[Tensor, Tensor]]]
@@ -188,7 +187,7 @@ def loss_of(
     model: nn.Module,
     whole: Callable[[Tensors], Mapping[str, Tensor]],
     *,
-    form: DataForm = LABELLED,
+    objective: Objective,
     together: bool,
     own: bool = False,
     tied: bool = False,
@@ -200,8 +199,8 @@ def loss_of(
     The function is one of tensors and minibatches of all devices, (K, ...), if ``together``. A
     module of one's ``own`` is run itself, as it may refer to its parts anywhere; of parameters that
     are ``tied`` the first path is given. Samples that are ``embedded`` are what
-    :mod:`learning.training.embedding` makes of them; where a term is ``added``, the samples
-    themselves stand behind these.
+    :mod:`learning.training.embedding` makes of them; where a term is ``added``, or the loss takes
+    inputs, the samples themselves stand behind these.
     """
 
     def outputs_of(tensors: Tensors, given: Sequence[Tensor]) -> Tensor:
@@ -215,13 +214,14 @@ def loss_of(
 
     def of_one(tensors: Tensors, *batch: Tensor) -> Tensor:
         *given, y = batch
-        if added is None:
-            return training_loss(form, outputs_of(tensors, given), y)
         x = given[-1]
-        given = given[:-1] if embedded else given
-        outputs = outputs_of(added.model(tensors), given)
-        term = added.of(tensors, x, y, outputs, lambda others: outputs_of(others, given))
-        return training_loss(form, outputs, y) + term
+        if embedded and (added is not None or objective.takes_inputs):
+            given = given[:-1]
+        outputs = outputs_of(tensors if added is None else added.model(tensors), given)
+        loss = objective.of(outputs, y, x)
+        if added is None:
+            return loss
+        return loss + added.of(tensors, x, y, outputs, lambda others: outputs_of(others, given))
 
     if together or not own:
         return sgd.each(of_one, together=together)

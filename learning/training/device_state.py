@@ -33,12 +33,10 @@ from learning.training.state import (
     pair_of,
 )
 from learning.training.task import Task
-from learning.values.operation import operation
 
 Versions = Sequence[Sequence[int]]
 
 
-@operation()
 def load(
     task: Task,
     server: Tensors,
@@ -102,7 +100,6 @@ def _still_pending(
     }
 
 
-@operation()
 def load_gate(
     task: Task,
     server: Tensors,
@@ -127,7 +124,6 @@ def load_gate(
     return flatten(after)
 
 
-@operation()
 def commit(
     task: Task,
     own_tensors: Tensors,
@@ -179,7 +175,6 @@ def commit(
     return flatten(after)
 
 
-@operation()
 def select(_task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
@@ -192,7 +187,6 @@ def select(_task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> d
     return {name: rows_of(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
 
 
-@operation()
 def offer(
     task: Task,
     own_tensors: Tensors,
@@ -267,7 +261,6 @@ def _is_shared_in(task: Task) -> Callable[[Parameter], bool]:
     return lambda key: task.is_shared(key.stored)
 
 
-@operation()
 def assembled(
     task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
 ) -> dict[str, Tensor]:
@@ -296,7 +289,6 @@ def assembled_state(
     return in_order(state)
 
 
-@operation()
 def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[str, Tensor]:
     """Return what is personal of so many devices, (K, ...) by stored name.
 
@@ -311,7 +303,6 @@ def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[s
     }
 
 
-@operation()
 def models(task: Task, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) of all devices as trained, in full matrices, by stored name."""
     held = State.of(state)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -35,9 +34,7 @@ def embedded(
     if drawn < len(x) and not always:
         return (x,)
     run: Any = with_tensors(model, backbone)
-    kept = task.kept_batches if hasattr(model, "below_experts") else None
-    run_part = run.before_experts if kept is None else partial(kept.of, run)
-    made = _made(run_part, x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
+    made = _made(run.before_experts, x, LARGEST_OF_BLOCKS if always else LARGEST_BYTES)
     if made is None:
         task.embedded[name] = (x,)
     else:

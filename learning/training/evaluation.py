@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -11,29 +12,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learning.data.samples import Form
 from learning.metrics import (
     CLIENTS,
     Score,
-    as_validation,
     column_of,
     looking_at_gradients,
     measured,
     pooled_figures,
+    with_validation,
 )
 from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.moe import answers, forward_with_routing, gates_of, tokens_of
+from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
 from learning.training.embedding import embedded, in_parts, trial_of
 from learning.training.gradients import gradients_at
-from learning.training.objective import losses, mean_loss, rightness
 from learning.training.state import State
 from learning.training.task import Samples, Shards, Task, in_batches, rows_like
-from learning.values.operation import operation
 
 
-@operation(version=3)
 def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
@@ -45,12 +43,12 @@ def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[S
     gradients = gradients_at(task, server) if steep else {}
     model = task.model(server)
     names = task.config.clusters
-    form = task.spec.form
+    judged = partial(_score, task.objective)
     plain = [name for name in metrics if name not in steep]
     with torch.inference_mode():
         found = _answers(task, model, "tests", task.test)
         scores = [
-            _score(form, name, found[name], task.test[name].y, plain)
+            judged(name, found[name], task.test[name], plain)
             | _figures(steep, gradients.get(name, ()))
             for name in names
         ]
@@ -59,12 +57,11 @@ def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[S
         # In batches of their own: those of the tests, and with them the bits, stay what they were.
         found = _answers(task, model, "validation", task.validation)
         return [
-            score | as_validation(_score(form, "", found[name], task.validation[name].y, ()))
+            with_validation(score, judged("", found[name], task.validation[name], ()))
             for name, score in zip(names, scores, strict=True)
         ]
 
 
-@operation()
 def evaluate_clients(
     task: Task, server: Tensors, *own: Tensors, metrics: Sequence[str] = ()
 ) -> list[Score]:
@@ -88,16 +85,16 @@ def _score_of_clients(
     for device in range(task.devices(cluster)):
         mine = {name: tensor[device] for name, tensor in own.items()}
         model = task.model({**shared, **mine})
-        score = _score_of_client(task.spec.form, model, task.client_test[cluster], device, metrics)
+        score = _score_of_client(task, model, task.client_test[cluster], device, metrics)
         if task.client_validation:
             validated = task.client_validation[cluster]
-            score |= as_validation(_score_of_client(task.spec.form, model, validated, device, ()))
+            score = with_validation(score, _score_of_client(task, model, validated, device, ()))
         clients.append(cast(Score, {**score, "cluster": cluster, "device": device}))
     return cast(Score, {"cluster": cluster, **pooled_figures(clients), CLIENTS: clients})
 
 
 def _score_of_client(
-    form: Form, model: nn.Module, sets: Shards, device: int, metrics: Sequence[str]
+    task: Task, model: nn.Module, sets: Shards, device: int, metrics: Sequence[str]
 ) -> Score:
     """Return the score of one device on samples of its own; no figures where it has none."""
     samples = sets.of(device)
@@ -106,7 +103,7 @@ def _score_of_client(
     with torch.inference_mode():
         parts = [answers(model, (part,)) for part in in_batches(samples.x)]
         found = torch.cat([in_single(part) for part in parts])
-        return _score(form, "", found, samples.y, metrics)
+        return _score(task.objective, "", found, samples, metrics)
 
 
 def _answers(
@@ -149,20 +146,20 @@ def _together(parts: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...
     yield tuple(map(torch.cat, zip(*waiting, strict=True)))
 
 
-@operation()
 def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
     tensors = {**task.backbone, **whole(task, server)}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _score(form: Form, cluster: str, answers: Tensor, y: Tensor, metrics: Sequence[str]) -> Score:
-    score = Score(
-        cluster=cluster,
-        accuracy=float(rightness(form, answers, y).mean()),
-        loss=float(mean_loss(form, answers, y)),
-        samples=len(y),
-    )
+def _score(
+    objective: Objective, cluster: str, answers: Tensor, own: Samples, metrics: Sequence[str]
+) -> Score:
+    y = own.y
+    accuracy, loss, count = objective.judged(answers, y, own.x)
+    score = Score(cluster=cluster, accuracy=accuracy, loss=loss, samples=len(y))
+    if count != len(y):
+        score["figure_weights"] = {"accuracy": count, "loss": count}
     if metrics and answers.dtype == torch.bfloat16:  # which NumPy does not know
         answers = answers.float()
     arrays = (answers.cpu().numpy(), y.cpu().numpy()) if metrics else ()
@@ -214,7 +211,6 @@ def _relevance(model: nn.Module, batches: Iterable[Given]) -> NDArray[np.float64
     return counts.numpy() / pairs
 
 
-@operation()
 def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
     model = task.model(server)
@@ -250,7 +246,6 @@ class Served(TypedDict):
     loss: list[list[float]]
 
 
-@operation()
 def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[bool]]) -> Served:
     """Run every device's model over its own samples, its gate kept to ``reach`` (K, E).
 
@@ -265,7 +260,7 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
         if held:
             model = task.model(model_of_device(task, held_by_all, device), held)
             own = task.shards[cluster].of(device)
-            counts = _counts(task.spec.form, model, own, len(row))
+            counts = _counts(task.objective, model, own, len(row))
         served = counts[0].clamp(min=1)
         found["samples"].append(counts[0].long().tolist())
         found["accuracy"].append((counts[1] / served).tolist())
@@ -273,7 +268,7 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
     return found
 
 
-def _counts(form: Form, model: nn.Module, samples: Samples, experts: int) -> Tensor:
+def _counts(objective: Objective, model: nn.Module, samples: Samples, experts: int) -> Tensor:
     """Return samples, right answers and summed losses (3, E) of every expert."""
     total = torch.zeros(3, experts, dtype=torch.float64)
     parts = in_batches(samples.x)
@@ -283,8 +278,8 @@ def _counts(form: Form, model: nn.Module, samples: Samples, experts: int) -> Ten
             answers, routings = forward_with_routing(model, x)
         keep = tokens_of(model, x)
         served = torch.stack([_served(routing.weight, keep) for routing in routings]).any(0)
-        loss = losses(form, answers.double(), y)
-        right = rightness(form, answers, y)
+        loss = objective.each(answers.double(), y)
+        right = objective.right(answers, y)
         each = torch.stack([torch.ones_like(loss), right, loss])
         total += (each @ served.double()).cpu()
     return total

@@ -17,11 +17,9 @@ from learning.models.stacked import Tensors
 from learning.training.device_state import folded
 from learning.training.task import Task
 from learning.values.lazy import LARGE_BYTES
-from learning.values.operation import operation
 from learning.values.store import bytes_of
 
 
-@operation()
 def references(task: Task, server: Tensors) -> dict[str, Any]:
     """Return, as JSON, where tensors of ``server`` and the backbone can be read again.
 
@@ -42,7 +40,6 @@ def references(task: Task, server: Tensors) -> dict[str, Any]:
     return references_to(sources, frozen, precision_of(task.config), task.config.model.lora.scale)
 
 
-@operation()
 def besides(task: Task, server: Tensors, *, names: Sequence[str]) -> dict[str, Tensor]:
     """Return ``server`` and the backbone without the tensors of these names, factors as factors."""
     left_out = set(names)

@@ -18,7 +18,6 @@ from learning.metrics import Gradient
 from learning.models.interface import expert_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import whole
-from learning.training.objective import mean_loss
 from learning.training.task import Samples, Task, in_batches
 
 
@@ -36,10 +35,12 @@ def gradient_of(task: Task, server: Tensors, samples: Samples) -> dict[str, Tens
             if expert_of(stored) is not None or task.is_shared(stored):
                 leaves[stored] = parameter.requires_grad_()
         found = {name: torch.zeros_like(in_single(leaf)) for name, leaf in leaves.items()}
+        objective = task.objective
         parts = in_batches(_usable(samples.x))
         labels = torch.split(samples.y, [len(part) for part in parts])
         for x, y in zip(parts, labels, strict=True):
-            loss = mean_loss(task.spec.form, in_single(model(x)), y) * (len(y) / len(samples.y))
+            share = objective.count(y) / objective.count(samples.y)
+            loss = objective.mean(in_single(model(x)), y, x) * share
             moved = torch.autograd.grad(
                 loss, [*leaves.values()], allow_unused=True, materialize_grads=True
             )

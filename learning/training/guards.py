@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,18 +12,15 @@ from torch import Tensor
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.models.stacked import finite_rows
-from learning.training.state import moved_in_model, moved_in_state
 from learning.training.task import changes_in_place
-from learning.values.operation import operation
 from learning.values.store import bytes_of
 
 if TYPE_CHECKING:
     from learning.models.stacked import Tensors
+    from learning.training.state import Parameter
     from learning.training.task import Task
-    from learning.values.operation import Operation
 
 
-@operation()
 def not_finite(_task: Task, state: Tensors) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
     if torch.stack([tensor.sum() for tensor in state.values()]).isfinite().all():
@@ -32,46 +29,39 @@ def not_finite(_task: Task, state: Tensors) -> list[int]:
     return torch.stack(broken).any(0).nonzero().flatten().tolist()
 
 
-@operation()
 def shapes(_task: Task, tensors: Tensors) -> dict[str, list[int]]:
     """Return the shape of each of ``tensors``."""
     return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
-@operation()
 def all_finite(_task: Task, *parts: Tensors) -> bool:
     """Return whether all tensors of all parts are finite."""
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
 
 
-def guarded(
-    operation: Operation, task: Task, tensors: Sequence[Tensors], arguments: dict[str, Any]
-) -> dict[str, Tensor]:
-    """Apply an operation and check that it changes ``experts`` and shared tensors alone.
-
-    What is shared may change with the argument ``gate`` only, the base of a device's state never.
-    """
-    guard = Guard(operation, task, tensors, arguments)
-    after: dict[str, Tensor] = operation(task, tensors, arguments)
-    guard.check(after)
-    return after
-
-
 class Guard:
-    """Watches the tensors that a guarded operation gets, until it has made its own of them."""
+    """Watches the tensors that an operation gets, until it has made its own of them.
+
+    Of the first ones, ``experts`` may change and, with ``gate`` only, what is shared; the base of a
+    device's state never. ``moved_by`` says which of the model's tensors one of these moves, and
+    ``what`` names the operation in an error.
+    """
 
     def __init__(
         self,
-        operation: Operation,
         task: Task,
         tensors: Sequence[Tensors],
-        arguments: dict[str, Any],
+        moved_by: Callable[[str], Parameter | None],
+        what: str,
+        experts: Collection[int],
+        *,
+        gate: bool,
     ) -> None:
         self._task = task
-        self._moved_by = moved_in_state if operation.of_state else moved_in_model
-        self._what = operation.guarded.format(**arguments)
-        self._experts = arguments["experts"]
-        self._gate = arguments["gate"]
+        self._moved_by = moved_by
+        self._what = what
+        self._experts = experts
+        self._gate = gate
         self._others = tensors[1:]
         self._first, *self._guards = map(UnchangedGuard, tensors)
 

@@ -13,20 +13,13 @@ from torch import Tensor
 from learning.models.stacked import Tensors
 from learning.training.descent import descent_of
 from learning.training.device_state import Versions, assembled_state
+from learning.training.guards import Guard
 from learning.training.local_loss import Draws, Term
 from learning.training.recipe import LocalRounds, TrainedPart
-from learning.training.state import State, flatten, map_tensors
+from learning.training.state import State, flatten, map_tensors, moved_in_state
 from learning.training.task import Task
-from learning.values.operation import operation
 
 
-@operation(
-    trains=True,
-    guarded="training in {cluster!r}",
-    of_state=True,
-    local=LocalRounds,
-    part=TrainedPart,
-)
 def train(
     task: Task,
     own: Tensors,
@@ -39,12 +32,33 @@ def train(
 ) -> dict[str, Tensor]:
     """Train a state by reference as :func:`train_rounds`; after ``servers`` models, the memories.
 
+    It checks that no tensor has changed but those of the ``part``.
+    """
+    what = f"training in {local.cluster!r}"
+    tensors = (own, *others)
+    guard = Guard(task, tensors, moved_in_state, what, part.experts, gate=part.gate)
+    models, memories = others[:servers], others[servers:]
+    term = None if local_loss is None else Term(memories=memories, **local_loss)
+    after = _trained(task, own, models, versions, local, part, term)
+    guard.check(after)
+    return after
+
+
+def _trained(
+    task: Task,
+    own: Tensors,
+    models: Sequence[Tensors],
+    versions: Versions,
+    local: LocalRounds,
+    part: TrainedPart,
+    term: Term | None,
+) -> dict[str, Tensor]:
+    """Train a state whose bases are those of ``models`` that its ``versions`` name.
+
     Where devices are trained one after another, no base is copied: those that hold the same
     versions are trained from the server's tensors.
     """
-    models = others[:servers]
     state = State.of(own)
-    term = None if local_loss is None else Term(memories=others[servers:], **local_loss)
     if task.traits.batched or term is not None:
         whole = assembled_state(task, state, models, versions)
         return {**own, **flatten(train_rounds(task, whole, local, part, term))}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from learning.metrics import COUNTS, Score
-from learning.models.stacked import Tensors
+from learning.models.stacked import Tensors, in_single
 from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
@@ -24,18 +24,15 @@ from learning.training.device_state import (
 )
 from learning.training.evaluation import evaluate
 from learning.training.local import train
-from learning.training.objective import mean_loss
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.start import start_model
 from learning.training.state import State, flatten
 from learning.training.task import Shards, Task, pool
-from learning.values.operation import operation
 
 POOLED = "pooled"
 """What the one client is called that holds all samples, in the stream of its minibatches."""
 
 
-@operation(trains=True)
 def pooled_rounds(
     task: Task,
     server: Tensors,
@@ -82,14 +79,12 @@ def _rounds_of_one(
     return own, train(task, own, server, servers=1, versions=versions, local=local, part=part)
 
 
-@operation()
 def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
     state = assembled_state(task, State.of(own), [server], of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 
-@operation()
 def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[Score]:
     """Test every device's own model on its cluster's test set; return the means over devices."""
     means: list[Score] = []
@@ -112,7 +107,6 @@ def _mean_score(found: Sequence[Score]) -> Score:
     return cast(Score, first | means)
 
 
-@operation()
 def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> list[Score]:
     """Test each cluster's model on the cluster's test set."""
     found = []
@@ -122,7 +116,6 @@ def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -
     return found
 
 
-@operation()
 def mean_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
     """Return the mean of the clusters' models, by the samples of their devices."""
     devices = [[True] * task.devices(cluster) for cluster in clusters]
@@ -132,7 +125,6 @@ def mean_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> 
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
 
 
-@operation()
 def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
     """Return the mean of all devices' models, by their samples."""
     devices = [range(task.devices(cluster)) for cluster in clusters]
@@ -142,7 +134,6 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
 
 
-@operation()
 def losses(task: Task, steps: int, samples: int) -> list[float]:
     """Return the loss, in nats, of some ``samples`` before and after so many ``steps`` on them.
 
@@ -165,5 +156,5 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
     for state in _rounds_of_one(alone, server, [], cluster, rounds=1, first=0):
         model = alone.model(pooled_model(alone, server, state))
         with torch.inference_mode():
-            found.append(float(mean_loss(task.spec.form, model(own.x).float(), own.y)))
+            found.append(float(task.objective.mean(in_single(model(own.x)), own.y, own.x)))
     return found

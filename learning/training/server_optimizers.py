@@ -12,7 +12,6 @@ from torch import Tensor
 from learning.models.stacked import Tensors
 from learning.training.device_state import whole
 from learning.training.task import Task
-from learning.values.operation import operation
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Moments:
         return first | {f"v.{name}": tensor for name, tensor in self.second.items()}
 
 
-@operation()
 def moments(
     task: Task,
     change: Tensors,
@@ -81,7 +79,6 @@ def _second(kind: str, v: Tensor, square: Tensor, beta2: float) -> Tensor:
     return beta2 * v + (1 - beta2) * square
 
 
-@operation()
 def step(
     task: Task, server: Tensors, moments: Tensors, *, step_size: float, tau: float
 ) -> dict[str, Tensor]:

@@ -7,17 +7,13 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
 
 from learning.architecture.footprint import (
     DENSE_BATCH_SIZE,
@@ -27,13 +23,14 @@ from learning.architecture.footprint import (
 from learning.architecture.kinds import pretraining_of
 from learning.architecture.personal import matching
 from learning.data import load_samples
-from learning.data.samples import LABELLED, TEXTS, Form, InputSpec, SampleArrays, join
+from learning.data.samples import TEXTS, InputSpec, SampleArrays, join
 from learning.models.build import (
     failure,
     fill,
     initialise,
     make_shapes,
     random_model,
+    refusal,
     single_expert,
     skeleton,
     torch_dtype,
@@ -56,8 +53,9 @@ from learning.models.moe import (
     tokens_of,
     watching,
 )
+from learning.models.objective import Labels, Objective, OwnLoss, Trial, objective_of
 from learning.models.peft import adapted
-from learning.models.stacked import Tensors
+from learning.models.stacked import Tensors, in_single
 from learning.models.tensor_files import Source, read_places
 from learning.own.raised import ANYTHING
 from learning.policies.model_splitting import home_clusters
@@ -65,10 +63,9 @@ from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.descent import loss_of
 from learning.training.embedding import trial_of
-from learning.training.objective import mean_loss
+from learning.training.fitting import AdamSteps, Loss, fit, steps_of, task_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
-from learning.values.operation import operation
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -81,13 +78,11 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**server, **adapted(Path(task.config.model.adapter), task.names, server)}
 
 
-EXPERT_STEP_SIZE = 0.1
 GATE_STEP_SIZE = 3e-2
 LARGEST_KEPT_BYTES = 1 << 26
 """Up to which size a start model, without what its task has anyway, is kept for other runs."""
 
 
-@operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
 
@@ -153,13 +148,8 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
     at_once = pretrained_at_once(config, "expert")
-    fit(
-        tuned.values(),
-        sgd_step(EXPERT_STEP_SIZE),
-        task_loss(model, samples, task.spec.form),
-        batches,
-        at_once,
-    )
+    step = steps_of(task.objective, tuned.values())
+    fit(tuned.values(), step, task_loss(model, samples, task.objective), batches, at_once)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -187,7 +177,7 @@ def _pretrained_gates(
     step = AdamSteps(GATE_STEP_SIZE, parameters.values())
     at_once = pretrained_at_once(task.config, "gate")
     by_task = task.config.pretraining.gate_loss == "task"
-    by = partial(gate_loss, form=task.spec.form) if by_task else loss_of_origin
+    by = partial(gate_loss, objective=task.objective) if by_task else loss_of_origin
     given = [trial_of(task, model, name) for name in task.trial]
     whole = tuple(map(torch.cat, zip(*given, strict=True)))
     fit(parameters.values(), step, by(model, whole, trial, homes), batches, at_once)
@@ -246,7 +236,7 @@ def gate_loss(
     given: Sequence[Tensor],
     trial: Samples,
     homes: Tensor,
-    form: Form = LABELLED,
+    objective: Objective,
 ) -> Loss:
     """Return the task's loss plus each gate's origin loss, by row indices into ``trial``.
 
@@ -258,9 +248,10 @@ def gate_loss(
         found, routings = forward_with_routing(model, *(part[rows] for part in given))
         keep = tokens_of(model, trial.x[rows])
         by_origin = [origin_loss(routing.weight, at_home[rows], keep) for routing in routings]
-        of_task = mean_loss(form, found, trial.y[rows])
+        y = trial.y[rows]
+        of_task = objective.mean(found, y, trial.x[rows])
         of_gates = torch.stack(by_origin).sum()
-        of_all = len(rows) / len(whole)
+        of_all = objective.share(y, trial.y[whole])
         return of_all * of_task + _share_of_tokens(model, trial, rows, whole) * of_gates
 
     return loss
@@ -282,9 +273,6 @@ def origin_loss(share: Tensor, at_home: Tensor, keep: Tensor | None = None) -> T
 # From a configuration to a task: data, model and initial weights.
 
 
-DENSE_STEP_SIZE = 0.1
-
-
 def build_task(config: LearningConfig) -> Task:
     """Load and split the data, and make the initial weights.
 
@@ -292,27 +280,10 @@ def build_task(config: LearningConfig) -> Task:
     take, an empty shard, and a broken checkpoint.
     """
     samples = load_samples(config)
-    model = make_shapes(config.model, samples.spec)
+    spec = samples.spec
+    model = make_shapes(config.model, spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
-    if config.model.kind in MODELS.shipped:
-        traits = Traits(getattr(model, "batched", True))
-    else:
-        pooled = pool(trial)
-        two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
-        try:
-            # What matters of torch's warnings is said; those of the module come when it runs.
-            with warnings.catch_warnings(action="ignore"):
-                traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
-        except ValueError:
-            raise
-        except ANYTHING as error:  # a module, or a library that looks into it, may raise anything
-            raise failure(config.model.kind, "cannot be tried", error) from None
-        if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
-            raise ValueError(
-                f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
-                "of batches, which would be those of pieces; remove it"
-            )
     shards, client_test, client_validation = (
         {
             name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
@@ -321,25 +292,45 @@ def build_task(config: LearningConfig) -> Task:
         for of in (samples.shards, samples.client_test, samples.client_validation)
     )
     test = _shared(samples.test, config)
+    validation = _shared(samples.validation, config)
+    held = [*trial.values(), *test.values(), *validation.values()]
+    held += [shard.samples for shard in shards.values()]
+    objective = objective_of(config.loss, spec, [part.y for part in held])
+    traits, objective = _tried(config, spec, objective, pool(trial))
+    keeps = config.model.kind not in MODELS.shipped and config.trains_backbone and buffers_of(model)
+    who = " or ".join(
+        [repr(config.model.kind), *([repr(config.loss)] if isinstance(objective, OwnLoss) else [])]
+    )
+    if config.micro_batch and (traits.draws or keeps):
+        raise ValueError(
+            f"learning.micro_batch: {who} draws at random, or keeps statistics of batches, which "
+            "would be those of pieces; remove it"
+        )
     for name, shard in shards.items():
-        _check_features(config, samples.spec, f"train of {name!r}", shard.samples.x)
-        _check_features(config, samples.spec, f"test of {name!r}", test[name].x)
-    initial, sources = _initial(config, samples.spec, trial)
+        _check_features(config, spec, f"train of {name!r}", shard.samples.x)
+        _check_features(config, spec, f"test of {name!r}", test[name].x)
+    if config.micro_batch and isinstance(objective, Labels) and objective.leaves_out:
+        raise ValueError(
+            "learning.micro_batch: labels of -100 are left out of the mean over a minibatch, which "
+            "is not that of the means over its pieces; remove it"
+        )
+    initial, sources = _initial(config, spec, objective, trial)
     return Task(
         config=config,
         names=names,
-        spec=samples.spec,
+        spec=spec,
         shards=shards,
         trial=trial,
         test=test,
         initial=initial,
         traits=traits,
+        objective=objective,
         buffers=frozenset(map(names.stored, buffers_of(model))),
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
         personal=_personal(config, model),
-        validation=_shared(samples.validation, config),
+        validation=validation,
         client_test=client_test,
         client_validation=client_validation,
         sources=sources,
@@ -352,6 +343,52 @@ def _personal(config: LearningConfig, model: nn.Module) -> frozenset[str]:
     trained = [path for path, parameter in model.named_parameters() if parameter.requires_grad]
     found = matching(config.personal, [*trained, *buffers_of(model)])
     return frozenset(map(names.stored, found))
+
+
+def _tried(
+    config: LearningConfig, spec: InputSpec, objective: Objective, trial: Samples
+) -> tuple[Traits, Objective]:
+    """Try the model and its loss on ``trial`` samples; return how it is trained, and what by.
+
+    A shipped kind is known: its outputs are (n, outputs), and stand for those of any weights.
+    """
+    kind = config.model.kind
+    x, y, _ = trial.at(slice(config.batch_size))
+    two = trial.at(torch.tensor([0, -1], device=trial.y.device))
+    if kind in MODELS.shipped:
+        batched = getattr(make_shapes(config.model, spec), "batched", True)
+        shape = (len(two.y), spec.outputs)
+        if spec.form != "next_token" and (wanted := objective.misfit(shape, two.y, spec)):
+            cure = "name a model of your own, MODULE:NAME"
+            raise refusal(kind, f"returns {shape}; these targets take {wanted}: {cure}")
+        tried = Trial(objective)
+        if isinstance(objective, OwnLoss):
+            rng = torch.Generator().manual_seed(config.seed)
+            dtype = torch.promote_types(torch_dtype(config), torch.float32)
+            drawn = torch.randn(len(y), spec.outputs, generator=rng, dtype=dtype)
+            with warnings.catch_warnings(action="ignore"):  # they come when it is trained
+                tried = objective.tried(drawn.to(x.device), y, x, spec)
+        together = batched and not tried.draws and not tried.alone
+        return Traits(together, tried.draws, loss_alone=tried.alone), tried.objective
+    found = [Trial(objective)]
+
+    def try_loss(model: nn.Module) -> Trial:
+        if isinstance(objective, OwnLoss):
+            with torch.no_grad():
+                outputs = in_single(model(x))
+            found.append(objective.tried(outputs, y, x, spec))
+        return found[-1]
+
+    try:
+        # What matters of torch's warnings is said; those of the module come when it runs.
+        with warnings.catch_warnings(action="ignore"):
+            gradients = partial(_gradients_at_start, objective=objective)
+            traits = try_out(config, spec, two.x, two.y, objective, try_loss, gradients)
+    except ValueError:
+        raise
+    except ANYTHING as error:  # a module, or a library that looks into it, may raise anything
+        raise failure(kind, "cannot be tried", error) from None
+    return traits, found[-1].objective
 
 
 def _shared(sets: Mapping[str, SampleArrays], config: LearningConfig) -> dict[str, Samples]:
@@ -397,24 +434,28 @@ def _has_logits(config: LearningConfig, spec: InputSpec, x: Tensor) -> bool:
         return False
 
 
-def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:
+def _gradients_at_start(
+    model: nn.Module, x: Tensor, y: Tensor, *, together: bool, objective: Objective
+) -> Tensors:
     """Return the gradients of one device, or of two with the same samples at once."""
     weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
     others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}
     others |= {path: buffer.clone() for path, buffer in model.named_buffers()}
     if not together:
         whole = lambda tensors: {**others, **tensors}  # noqa: E731
-        return gradients(weights, (x, y), loss_of(model, whole, together=False, own=True))
+        return gradients(
+            weights, (x, y), loss_of(model, whole, objective=objective, together=False, own=True)
+        )
     two, own = (
         {path: torch.stack([t, t]) for path, t in part.items()} for part in (weights, others)
     )
     batch = torch.stack([x, x]), torch.stack([y, y])
-    alike = loss_of(model, lambda tensors: tensors, together=True, own=True)
+    alike = loss_of(model, lambda tensors: tensors, objective=objective, together=True, own=True)
     return gradients(two, batch, alike, own)
 
 
 def _initial(
-    config: LearningConfig, spec: InputSpec, trial: Mapping[str, Samples]
+    config: LearningConfig, spec: InputSpec, objective: Objective, trial: Mapping[str, Samples]
 ) -> tuple[dict[str, Tensor], dict[str, Source]]:
     """Return weights from checkpoints, of a pre-trained dense model, or random ones.
 
@@ -422,7 +463,7 @@ def _initial(
     """
     steps = pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
-        return _dense(config, spec, pool(trial), steps.backbone_steps), {}
+        return _dense(config, spec, objective, pool(trial), steps.backbone_steps), {}
     model = skeleton(config, spec)
     names = names_of(model)
     places = checkpoint_places(config.model, model)
@@ -453,7 +494,7 @@ def _placed(tensor: Tensor, config: LearningConfig) -> Tensor:
 
 
 def _dense(
-    config: LearningConfig, spec: InputSpec, trial: Samples, steps: int
+    config: LearningConfig, spec: InputSpec, objective: Objective, trial: Samples, steps: int
 ) -> dict[str, Tensor]:
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
     dense = single_expert(config)
@@ -467,97 +508,6 @@ def _dense(
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
     at_once = pretrained_at_once(config, "dense")
-    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial, spec.form), batches, at_once)
+    loss = task_loss(model, trial, objective)
+    fit(moved, steps_of(objective, moved), loss, batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
-
-
-# Training of a few modules of one model on one machine: what the server does before the start.
-
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""What some rows of a minibatch add to the loss of a model on the whole of it."""
-
-
-def task_loss(model: nn.Module, samples: Samples, form: Form) -> Loss:
-    """Return the loss of ``model`` as a function of row indices into ``samples``."""
-
-    def loss(rows: Tensor, whole: Tensor) -> Tensor:
-        found = mean_loss(form, model(samples.x[rows]), samples.y[rows])
-        return found * (len(rows) / len(whole))
-
-    return loss
-
-
-Step = Callable[[list[Tensor], list[Tensor]], None]
-"""A step of an optimiser: parameters, which it moves in place, by their gradients."""
-
-
-# Steps are those of torch.optim by its functions: to make one of its classes imports torch's
-# compiler, which takes longer than a short run trains.
-
-
-def sgd_step(step_size: float) -> Step:
-    """Return the step of plain stochastic gradient descent."""
-
-    def step(parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        sgd(
-            parameters,
-            gradients,
-            momentum_buffer_list=[None] * len(parameters),
-            weight_decay=0.0,
-            momentum=0.0,
-            lr=step_size,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
-
-    return step
-
-
-class AdamSteps:
-    """The steps of Adam with torch's own settings, by which ``parameters`` are moved."""
-
-    def __init__(self, step_size: float, parameters: Iterable[Tensor]) -> None:
-        self._step_size = step_size
-        self._means = [torch.zeros_like(parameter) for parameter in parameters]
-        self._squares = [torch.zeros_like(mean) for mean in self._means]
-        self._steps = [torch.tensor(0.0) for _ in self._means]
-
-    def __call__(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        """Take one step."""
-        adam(
-            parameters,
-            gradients,
-            self._means,
-            self._squares,
-            max_exp_avg_sqs=[],
-            state_steps=self._steps,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self._step_size,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
-
-
-def fit(
-    parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64], at_once: int
-) -> None:
-    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``.
-
-    Gradients are computed over so many samples ``at_once``, and added up.
-    """
-    moved = list(parameters)
-    for whole in torch.from_numpy(batches):
-        gradients: list[Tensor] = []
-        for rows in whole.split(at_once):
-            # What a custom model does not use has no gradient: it does not move.
-            more = torch.autograd.grad(
-                loss(rows, whole), moved, allow_unused=True, materialize_grads=True
-            )
-            gradients = [*map(torch.add, gradients, more)] or list(more)
-        with torch.no_grad():
-            step(moved, gradients)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
@@ -13,20 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learning.architecture.footprint import embeds, rows_at_once
-from learning.data.samples import InputSpec, SampleArrays
+from learning.architecture.footprint import rows_at_once
+from learning.data.samples import InputSpec, SampleArrays, are_classes
+from learning.losses import is_own
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
 from learning.models.interface import MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency, factored_in
+from learning.models.objective import Objective
 from learning.models.stacked import with_tensors
 from learning.models.tensor_files import Source
 from learning.settings import LearningConfig, Optimizer, Schedule
-from learning.training.kept_batches import KeptBatches
 from learning.training.recipe import Recipe
 from learning.training.state import Parameter, model_of
-from learning.values.operation import operation
-from learning.values.reuse import Cache
 from learning.values.store import bytes_of
 
 
@@ -44,7 +43,7 @@ def before_rounds(config: LearningConfig) -> LearningConfig:
 
 
 class Samples(NamedTuple):
-    """Features (n, ...), labels (n,) int64, and the domain (n,) that each came from."""
+    """Features (n, ...), targets (n, ...), and the domain (n,) that each came from."""
 
     x: Tensor
     y: Tensor
@@ -108,14 +107,14 @@ class Task:
     themselves. ``initial``
     are the weights before anything is tuned, by stored name: backbone, and experts and gates as far
     as there are any; ``sources`` say what those of checkpoints were read from.
-    ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
-    changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves,
-    ``personal`` those of tensors that each device keeps and trains for itself.
+    ``traits`` say how the model is trained, the ``objective`` by which loss. ``buffers`` are the
+    stored names of what forward changes in place and no gradient moves, ``frozen`` those of
+    parameters that nothing moves, ``personal`` those of tensors that each device keeps and trains
+    for itself.
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
     is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
     are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
-    first needed. All of these are ``lent`` to the runs of a process. ``kept_batches`` has those of
-    other processes, where a run shares its results.
+    first needed. All of these are ``lent`` to the runs of a process.
     """
 
     config: LearningConfig
@@ -126,6 +125,7 @@ class Task:
     test: Mapping[str, Samples]
     initial: Mapping[str, Tensor]
     traits: Traits
+    objective: Objective
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     personal: frozenset[str] = frozenset()
@@ -134,7 +134,6 @@ class Task:
     client_test: Mapping[str, Shards] = field(default_factory=dict)
     client_validation: Mapping[str, Shards] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
-    kept_batches: KeptBatches | None = field(default=None, compare=False)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
@@ -156,15 +155,6 @@ class Task:
         other = replace(self, config=config)
         if before_rounds(config) == before_rounds(self.config):
             vars(other).update(start=self.start, embedded=self.embedded, lent=self.lent)
-        return other
-
-    def keeping(self, cache: Cache) -> Task:
-        """Return the task with what frozen blocks made in a ``cache``, if it has such blocks."""
-        if not embeds(self.config):
-            return self
-        kept = KeptBatches(cache, self.config.model, self.spec)
-        other = replace(self, kept_batches=kept)
-        vars(other).update({f.name: getattr(self, f.name) for f in fields(self) if not f.init})
         return other
 
     def tested_in(self, cluster: str) -> Task:
@@ -321,9 +311,15 @@ class Task:
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:
-    """Return samples as tensors on the device, features in the number format of the weights."""
+    """Return samples as tensors on the device, features in the number format of the weights.
+
+    Targets that are no labels are in single precision at least.
+    """
     x, y, domain = (torch.from_numpy(array).to(config.device) for array in arrays)
-    return Samples(x.to(torch_dtype(config)) if x.is_floating_point() else x, y, domain)
+    dtype = torch_dtype(config)
+    if y.is_floating_point():
+        y = y.to(torch.promote_types(dtype, torch.float32))
+    return Samples(x.to(dtype) if x.is_floating_point() else x, y, domain)
 
 
 def in_batches(x: Tensor) -> tuple[Tensor, ...]:
@@ -356,41 +352,53 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
 # What is known of the task itself, as operations by name.
 
 
-@operation()
 def holdings(task: Task) -> list[list[int]]:
     """Return cluster, device, class and number of samples of each class that a device holds.
 
-    They are four columns of as many rows, in this order; clusters are numbered as configured.
+    They are four columns of as many rows, in this order; clusters are numbered as configured. What
+    has no class (floats, a label per pixel, a label left out) counts as class -1.
     """
     found = []
     for number, name in enumerate(task.config.clusters):
         shards = task.shards[name]
-        classes = task.spec.classes
+        y = shards.samples.y.cpu().numpy()
+        own = np.maximum(y, -1) if are_classes(y) else np.full(len(y), -1)
         device = np.repeat(np.arange(len(shards.sizes)), shards.sizes)
-        cells = device * classes + shards.samples.y.cpu().numpy()
-        cell, count = np.unique(cells, return_counts=True)
-        found.append((np.full(len(cell), number), *np.divmod(cell, classes), count))
+        each = int(own.max(initial=-1)) + 2
+        cell, count = np.unique(device * each + own + 1, return_counts=True)
+        devices, classes = np.divmod(cell, each)
+        found.append((np.full(len(cell), number), devices, classes - 1, count))
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
-@operation()
+def has_accuracy(task: Task) -> bool:
+    """Return whether outputs are right or wrong."""
+    return task.objective.classifies
+
+
 def test_labels(task: Task) -> dict[str, Any]:
     """Return what a guess has to go by: ``choices``, and the test ``samples`` of each class (C,).
 
     Where each next token is learnt, the choices are the vocabulary, and there are no classes: [].
-    ``distinct`` counts what several clusters are tested on once.
+    So it is of a label per pixel. ``distinct`` counts what several clusters are tested on once.
+    Where nothing is right or wrong, or the loss is the user's own, nothing is returned.
     """
+    if not task.objective.classifies or is_own(task.config.loss):
+        return {}
     if task.spec.form == "next_token":
         return {"choices": task.spec.vocabulary, "samples": []}
-    classes = task.spec.classes
+    classes = task.spec.outputs
     counts = np.zeros(classes, np.int64)
     apart: dict[tuple[bytes, ...], int] = {}
     for test in task.test.values():
         labels = test.y.cpu().numpy()
-        counts += np.bincount(labels, minlength=classes)
+        if not are_classes(labels):
+            return {"choices": classes, "samples": []}
+        known = labels[labels >= 0]
+        counts += np.bincount(known, minlength=classes)
         # The first and the last sample tell an order of pixels, or a domain, from another one.
         ends = (bytes_of(test.x[place]).cpu().numpy().tobytes() for place in (0, -1) if len(labels))
-        apart[labels.tobytes(), *ends] = len(labels)
+        apart[labels.tobytes(), *ends] = len(known)
     return {
         "choices": classes,
         "samples": counts.tolist(),
@@ -398,7 +406,6 @@ def test_labels(task: Task) -> dict[str, Any]:
     }
 
 
-@operation()
 def samples(task: Task) -> list[list[int]]:
     """Return each device's number of training samples, cluster by cluster."""
     return [list(task.shards[name].sizes) for name in task.config.clusters]

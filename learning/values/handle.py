@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from learning.values.operation import Operation
 from learning.values.store import Tensors
-
-Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
 
 
 @dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
 class Handle:
-    """A learning result that may not have been computed yet.
+    """A learning result that may not have been computed yet: of the function at a ``place``.
 
-    ``apply`` computes it, with the settings that held when it was asked for. ``foreign`` is the
-    place of an operation outside leomix that it depends on, empty if there is none.
+    One that ``trains`` takes gradient steps. ``foreign`` is a place outside leomix that it depends
+    on, empty if there is none.
     """
 
     key: str
-    operation: Operation
+    place: str
     parents: tuple[Handle, ...]
     arguments: dict[str, Any]
+    trains: bool
     foreign: str
-    apply: Apply
     value: Tensors | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the function that makes it."""
+        return self.place.rpartition(":")[2]
 
     def __float__(self) -> NoReturn:
         raise TypeError(
-            f"the result of {self.operation.name!r} is not a number yet; "
+            f"the result of {self.name!r} is not a number yet; "
             "take numbers out with `yield Measure(name, compute, default)`"
         )
 
     __bool__ = __float__
 
     def __repr__(self) -> str:
-        return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
+        return f"<{self.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"

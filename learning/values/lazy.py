@@ -1,8 +1,8 @@
 """Lazy values: a graph of results that are named by their content and computed when needed.
 
-The key of a value digests the operation, its version, the keys of its parents and its arguments.
-Equal keys mean equal tensors, so a value can be fetched from a store instead of being computed,
-and a run can be replayed without training anything.
+The key of a value digests the place of its function, the keys of its parents, the arguments, and a
+context. Equal keys mean equal tensors, so a value can be fetched from a store instead of being
+computed, and a run can be replayed without training anything.
 """
 
 from __future__ import annotations
@@ -11,84 +11,103 @@ import hashlib
 import json
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
-
-from learning.values.handle import Apply, Handle
-from learning.values.operation import Operation, flat_arguments
+from learning.values.handle import Handle
+from learning.values.place import OURS, text_of
 from learning.values.reuse import NUMBER, TENSORS, Cache, Reuse
 from learning.values.store import FolderStore, Tensors, packed, unpacked
 
-
-def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
-    """Return the place of an operation outside leomix among these, empty if there is none."""
-    here = (parent.foreign for parent in parents if parent.foreign)
-    return operation.foreign or next(here, "")
+Apply = Callable[[str, list[Tensors], dict[str, Any]], Any]
+"""Computes what the function at a place makes of the parents' tensors and its arguments."""
 
 
 class Values:
     """Makes handles, and computes them when they are forced.
 
-    ``apply(operation, parents, arguments)`` computes a value, or a number out of values.
-    ``context`` names everything that all operations depend on (model, data, seed, settings).
-    With ``keep=False`` (timing-only runs) nothing can be forced, and a key is the number of a
-    handle. ``store`` holds values of this run from before it was resumed, ``cache`` those of any
-    run; ``reuse`` counts the trainings that they saved. Neither holds copies of large tensors that
-    are the same objects as some of ``known``, which a run has from its files: those are kept by
-    name. After ``trains_until_s``, a monotonic time, a training that is needed raises TimeoutError.
+    ``apply(place, parents, arguments)`` computes a value, or a number out of values. ``context``
+    names everything that all of them depend on (source, model, data, seed, settings). Functions at
+    the places in ``trains`` take gradient steps: their results are counted, and kept for other
+    runs, as they take far longer to compute than to read. With ``keep=False`` (timing-only runs)
+    nothing can be forced, and a key is the number of a handle. ``store`` holds values of this run
+    from before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
+    saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
+    which a run has from its files: those are kept by name. After ``trains_until_s``, a monotonic
+    time, a training that is needed raises TimeoutError.
     """
 
-    def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
+    def __init__(
+        self,
+        apply: Apply,
+        context: str,
+        *,
+        keep: bool = True,
+        trains: Collection[str] = (),
+    ) -> None:
         self._apply = apply
+        self._trains = trains
         self._context = hashlib.blake2b(context.encode(), digest_size=16)
         self.keep = keep
         self.store: FolderStore | None = None
         self.cache: Cache | None = None
-        self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
         self.trains_until_s = math.inf
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
 
-    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
-        """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
-        foreign = _foreign(operation, parents)
+    def make(
+        self,
+        place: str,
+        parents: tuple[Handle, ...],
+        arguments: Mapping[str, Any],
+        calls: str = "",
+    ) -> Handle:
+        """Return the handle of what the function at ``place`` makes of parents and arguments.
+
+        ``calls`` is the place of a function that these name, and that it calls.
+        """
+        trains = place in self._trains
+        foreign = _foreign(place, calls, parents)
         if not self.keep:
-            return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
-        text = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(operation, parents, text)
+            return Handle(str(next(self._numbers)), place, (), {}, trains, foreign)
+        text = text_of(arguments)
+        key = self._key(place, parents, text)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds does not need its ancestors, which may be freed.
             needed = () if self._is_stored(key) else parents
             # Plain copies: a later change of an array must not change what was asked for.
-            handle = Handle(key, operation, needed, json.loads(text), foreign, self._apply)
+            handle = Handle(key, place, needed, json.loads(text), trains, foreign)
             self._live[key] = handle
         return handle
 
-    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
-        """Return the JSON value that ``operation`` takes out of ``parents``.
+    def number(
+        self,
+        place: str,
+        parents: tuple[Handle, ...],
+        arguments: Mapping[str, Any],
+        calls: str = "",
+    ) -> Any:
+        """Return the JSON value that the function at ``place`` takes out of parents.
 
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        given = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(operation, parents, given)
-        cache = None if _foreign(operation, parents) else self.cache
+        given = text_of(arguments)
+        key = self._key(place, parents, given)
+        cache = None if _foreign(place, calls, parents) else self.cache
         text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
         if text is not None:
             self.reuse.numbers += 1
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
-            text = json.dumps(self._apply(operation, tensors, json.loads(given)))
+            text = json.dumps(self._apply(place, tensors, json.loads(given)))
             if cache is not None:
                 cache.keep(NUMBER, key, len(text), text.encode)
         return json.loads(text)
@@ -140,29 +159,29 @@ class Values:
             return kept
         known = self.known()
         found = {}
-        for kept_as, tensor in kept.items():
-            match kept_as.split(KNOWN):
-                case ["", of, name]:
-                    found[name] = known[of]
+        for name, tensor in kept.items():
+            match name.split(KNOWN):
+                case ["", of, own]:
+                    found[own] = known[of]
                 case _:  # a name of its own
-                    found[kept_as] = tensor
+                    found[name] = tensor
         return found
 
     def live(self) -> dict[str, Handle]:
         """Return the handles that are still referenced, by key, in a stable order."""
         return dict(sorted(self._live.items()))
 
-    def _key(self, operation: Operation, parents: Iterable[Handle], arguments: str) -> str:
-        """Key of an operation on parents, with its arguments in JSON."""
+    def _key(self, place: str, parents: Iterable[Handle], arguments: str) -> str:
+        """Key of a function's result for parents, with its arguments in JSON."""
         for parent in parents:
             if not isinstance(parent, Handle):
                 raise TypeError(
-                    f"{operation.name} is asked for with a {type(parent).__name__}; make it a "
+                    f"{place} is asked for with a {type(parent).__name__}; make it a "
                     "value first, by self.learner.make(function, ...)"
                 )
         keys = ", ".join([f'"{parent.key}"' for parent in parents])
         digest = self._context.copy()
-        digest.update(f"{operation.key}, [{keys}], {arguments}]".encode())
+        digest.update(f'["{place}", [{keys}], {arguments}]'.encode())
         return digest.hexdigest()
 
     def _is_stored(self, key: str) -> bool:
@@ -172,33 +191,24 @@ class Values:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
-        elif self.cache is not None and handle.operation.trains and not handle.foreign:
+        elif self.cache is not None and handle.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
-                self._take(handle, self._found(found))
-
-    def _take(self, handle: Handle, tensors: Tensors) -> None:
-        """Give a handle what was computed for another run."""
-        self.spare(handle)
-        _set(handle, tensors)
+                self.spare(handle)
+                _set(handle, self._found(found))
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed."""
-        if handle.operation.trains and time.monotonic() > self.trains_until_s:
-            raise TimeoutError(f"no time is left for {handle.operation.name!r}")
+        if handle.trains and time.monotonic() > self.trains_until_s:
+            raise TimeoutError(f"no time is left for {handle.name!r}")
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            tensors = handle.apply(handle.operation, parents, handle.arguments)
+            tensors = self._apply(handle.place, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
-            error.add_note(f"in {handle.operation.name!r}")
+            error.add_note(f"in {handle.name!r}")
             raise
-        self._made(handle, tensors)
-
-    def _made(self, handle: Handle, tensors: Tensors) -> None:
-        """Give a handle the tensors that were computed."""
         _set(handle, tensors)
-        self.computed[handle.operation.name] += 1
-        if handle.operation.trains:
+        if handle.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())
@@ -216,12 +226,7 @@ def _set(handle: Handle, value: Tensors) -> None:
     handle.parents = ()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, range):
-        return list(value)
-    raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)
+def _foreign(place: str, calls: str, parents: Iterable[Handle]) -> str:
+    """Return a place outside leomix among these and those of parents, empty if there is none."""
+    here = (one for one in (place, calls) if one and not one.startswith(OURS))
+    return next(here, "") or next((p.foreign for p in parents if p.foreign), "")

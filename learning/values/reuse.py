@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 TENSORS = ".tensors"
 NUMBER = ".number"
-EMBEDDED = ".embedded"
-"""Kinds of results that runs share: values, numbers as JSON, and batches that frozen blocks ran."""
+"""Kinds of results that runs share: values, and numbers as JSON."""
 T = TypeVar("T")
 
 
@@ -29,7 +28,7 @@ class Reuse:
     """Counts the trainings that a run has done, and those that a cache has spared it.
 
     A number from the cache spares all trainings that it depends on, although none of their tensors
-    is loaded. ``foreign`` are the places of operations whose results are not shared between runs,
+    is loaded. ``foreign`` are places outside leomix, whose results are not shared between runs,
     ``numbers`` counts the numbers that came from the cache.
     """
 
@@ -53,7 +52,7 @@ class Reuse:
             if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
                 continue
             self._seen.add(handle.key)
-            if handle.operation.trains:
+            if handle.trains:
                 self._spared.add(handle.key)
             left.extend(handle.parents)
 

@@ -1,20 +1,16 @@
-"""Values in files: tensors packed as bytes, and a folder that keeps them by key."""
+"""Values in safetensors files: as bytes, and in a folder that keeps them by key."""
 
 from __future__ import annotations
 
+import errno
 import json
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import os
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from learning.files import (
-    check_header,
-    checksum_of,
-    read_regular,
-    sync_folder,
-    write_pieces,
-)
+from learning.files import at_once, check_header, checksum_of, read_regular, sync_folder
 
 Tensors = dict[str, Any]
 
@@ -49,14 +45,24 @@ class FolderStore:
         return load_value(self._path(key))
 
     def save(self, key: str, tensors: Tensors) -> None:
-        """Write tensors, unless the folder has them."""
-        if key not in self.checksums:
-            self._write(key, _pieces(tensors))
+        """Write tensors, unless the folder has them; raise OSError where that cannot be done."""
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
 
-    def _write(self, key: str, pieces: Iterable[Any]) -> None:
+        if key in self.checksums:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._is_synced = False
-        self.checksums[key] = write_pieces(self._path(key), pieces, durable=False)
+        plain, rows = _once(tensors)
+        path = self._path(key)
+        with at_once(path, durable=False) as part:
+            try:
+                save_file(plain, part, rows)
+            except SafetensorError as error:  # of a disk that is full, too
+                number = re.search(r"os error (\d+)", str(error))
+                code = int(number[1]) if number else errno.EIO
+                raise OSError(code, os.strerror(code), str(path)) from None
+            self.checksums[key] = checksum_of(part)
 
     def sync(self) -> None:
         """Sync all that was saved to the disk; call it before relying on that."""
@@ -87,68 +93,79 @@ def broken(path: Path, why: object) -> ValueError:
     return ValueError(f"{path}: is broken ({str(why).removeprefix(f'{path}: ')})")
 
 
-# Learning results as bytes: quick to write and read, or as a model's safetensors file.
-
-
-LAYOUT = "leomix.layout"
-"""Name, type, number of equal rows (0: not all are) and shape of each tensor, as JSON."""
+ROWS = "equal rows"
+"""Key of a file's metadata: how many rows each tensor has of which one is kept, as JSON."""
 ALIGNMENT_BYTES = 64
 
 
 def packed(tensors: Tensors) -> bytes:
-    """Return a value as bytes."""
-    return b"".join(_pieces(tensors))
+    """Return a value as the bytes of a safetensors file, in which equal rows stand once."""
+    from safetensors.torch import save
+
+    data: bytes = save(*_once(tensors))
+    return data
 
 
-def _pieces(tensors: Tensors) -> Iterator[Any]:
-    """Return :func:`packed` in pieces, each a buffer of bytes."""
-    import torch
+def as_file(tensors: Tensors) -> bytes:
+    """Return ``tensors`` as the bytes of a safetensors file that is whole for everybody."""
+    from safetensors.torch import save
 
-    layout = []
-    parts = dict[str, list[Any]]()
-    for name, tensor in tensors.items():
-        alike = tensor.dim() > 0 and len(tensor) > 1 and tensor.stride(0) == 0
-        own = tensor[0] if alike else tensor
-        kind = str(tensor.dtype)
-        parts.setdefault(kind, []).append(own.reshape(-1))
-        layout.append([name, kind, len(tensor) if alike else 0, list(own.shape)])
-    text = bytearray(json.dumps(layout).encode())
-    flat = {name: Rows([sum(map(len, rows))], rows) for name, rows in parts.items()}
-    return _written(
-        {**flat, LAYOUT: Rows([len(text)], [torch.frombuffer(text, dtype=torch.uint8)])}
-    )
+    data: bytes = save(_plain(tensors))
+    return data
 
 
 def unpacked(data: bytes) -> Tensors:
-    """Return the value that :func:`packed` wrote, or the tensors of a model's file.
-
-    Raises ValueError for other bytes.
-    """
+    """Return the tensors of a file of bytes; raise ValueError for any others."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     check_header(data)
     try:
-        flat = load(data)
-    except SafetensorError as error:
+        tensors = {name: _aligned(tensor) for name, tensor in load(data).items()}
+        for name, rows in _rows_in(data).items():
+            tensors[name] = tensors[name].expand(rows, *tensors[name].shape)
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        RecursionError,
+    ) as error:
         raise ValueError(f"no value: {error}") from None
-    if LAYOUT not in flat:
-        return {name: _aligned(tensor) for name, tensor in flat.items()}
-    try:
-        return _laid_out(flat, json.loads(bytes(flat[LAYOUT].numpy())))
-    except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
-        raise ValueError(f"no value: a layout that does not fit ({error})") from None
-
-
-def _laid_out(flat: Tensors, layout: list[tuple[str, str, int, list[int]]]) -> Tensors:
-    tensors = {}
-    begin = dict.fromkeys(flat, 0)
-    for name, kind, rows, shape in layout:
-        end = begin[kind] + math.prod(shape)
-        own = _aligned(flat[kind][begin[kind] : end]).view(shape)
-        tensors[name] = own.expand(rows, *shape) if rows else own
-        begin[kind] = end
     return tensors
+
+
+def _once(tensors: Tensors) -> tuple[Tensors, dict[str, str]]:
+    """Return tensors without rows that share their memory, as devices do, and how many these are.
+
+    A file has a copy for each row, and its bytes depend on the tensors alone.
+    """
+    rows = {n: len(t) for n, t in tensors.items() if t.dim() and len(t) > 1 and not t.stride(0)}
+    once = {name: tensor[0] if name in rows else tensor for name, tensor in tensors.items()}
+    return _plain(once), {ROWS: json.dumps(rows, sort_keys=True)}
+
+
+def _rows_in(data: bytes) -> dict[str, int]:
+    size = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    rows: dict[str, int] = json.loads(metadata.get(ROWS, "{}"))
+    return rows
+
+
+def _plain(tensors: Tensors) -> Tensors:
+    """Return tensors as the library takes them: whole, on the CPU, and no two in one memory."""
+    import torch
+
+    plain = {}
+    memories = set[int]()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        if own.untyped_storage().data_ptr() in memories:
+            own = own.clone(memory_format=torch.contiguous_format)
+        memories.add(own.untyped_storage().data_ptr())
+        plain[name] = own
+    return plain
 
 
 def _aligned(tensor: Any) -> Any:
@@ -164,53 +181,3 @@ def bytes_of(tensor: Any) -> Any:
     if flat.stride(0) != 1:  # also of one number, which torch takes for contiguous in any case
         flat = flat.clone(memory_format=torch.contiguous_format)
     return flat.view(torch.uint8)
-
-
-def as_file(tensors: Tensors) -> bytes:
-    """Return ``tensors`` as the bytes of a safetensors file: the same ones for the same tensors."""
-    # Stacked states share memory between devices (expand): a file has a copy for each.
-    rows = {name: Rows(list(t.shape), [t.reshape(-1)]) for name, t in tensors.items()}
-    return b"".join(_written(rows))
-
-
-class Rows(NamedTuple):
-    """A tensor of that ``shape``, of which the numbers are those of ``parts`` (n,) in turn."""
-
-    shape: list[int]
-    parts: list[Any]
-
-
-FORMATS = {
-    "bool": "BOOL",
-    **{"uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16", "float16": "F16"},
-    **{"bfloat16": "BF16", "int32": "I32", "uint32": "U32", "float32": "F32"},
-    **{"float64": "F64", "int64": "I64", "uint64": "U64"},
-}
-"""Names of formats in a safetensors file, by torch's, in the order in which it sorts tensors."""
-
-
-def _written(tensors: Mapping[str, Rows]) -> Iterator[Any]:
-    """Yield the pieces of a safetensors file, which are those that the library itself writes.
-
-    It would copy all numbers three times on the way: a server's model of many gigabytes could not
-    be kept beside itself.
-    """
-    order = list(FORMATS)
-    kinds = {
-        name: str(rows.parts[0].dtype).removeprefix("torch.") for name, rows in tensors.items()
-    }
-    names = sorted(tensors, key=lambda name: (-order.index(kinds[name]), name))
-    header = {}
-    begin = 0
-    for name in names:
-        shape, parts = tensors[name]
-        end = begin + sum(part.nbytes for part in parts)
-        header[name] = {"dtype": FORMATS[kinds[name]], "shape": shape, "data_offsets": [begin, end]}
-        begin = end
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for name in names:
-        for part in tensors[name].parts:
-            yield bytes_of(part.cpu()).numpy()

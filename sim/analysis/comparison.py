@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.caveats import Caveat, caveats_of, other_versions
+from sim.analysis.caveats import Caveat, caveats_of, other_losses, other_versions
 from sim.analysis.figures import FIGURES, TO_TARGETS, figures_of
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.judged import Judged, judged_together
@@ -327,11 +327,11 @@ def _levels(
 
 
 def _caveats(groups: Sequence[Group]) -> tuple[Caveat, ...]:
-    """Return what limits the runs of each group, and that versions differ between them."""
+    """Return what limits the runs of each group, and that losses or versions differ."""
     caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
-    if differ := other_versions(run.manifest for group in groups for run in group.runs):
-        return (*caveats, *(Caveat(group.label, differ) for group in groups))
-    return caveats
+    manifests = [run.manifest for group in groups for run in group.runs]
+    of_all = [said for said in (other_losses(manifests), other_versions(manifests)) if said]
+    return (*caveats, *(Caveat(group.label, said) for said in of_all for group in groups))
 
 
 def _unended(groups: Sequence[Group]) -> dict[str, Standing]:

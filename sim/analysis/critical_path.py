@@ -133,13 +133,11 @@ def _partitions(
         spans.training(events)[0],
         spans.connected(contacts),
         spans.beam_waits(events, contacts),
-        spans.synchronisation_waits(events),
     )
     for mine in zip(*(by_cluster(one, names) for one in every), strict=True):
         cuts_s = cuts(mine, marks_s, end_s)
-        sends, trains, served, beamless, stateless = (s.cover(cuts_s[:-1]) for s in mine)
-        queues = np.where(served, stateless, beamless)
-        state = np.select([sends, queues, trains], [0, 1, 2], 3)
+        sends, trains, served, beamless = (s.cover(cuts_s[:-1]) for s in mine)
+        state = np.select([sends, beamless & ~served, trains], [0, 1, 2], 3)
         yield cuts_s, time_in_states(cuts_s, state, 4)
 
 

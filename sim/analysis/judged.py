@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
+from learning.settings import judged_by_loss
+
 
 class Judged(StrEnum):
     """The figure by which it is judged whether, and how well, a run has learnt."""
@@ -53,16 +55,19 @@ class Measured(Protocol):
         """The accuracy, None of a run that measures a loss alone."""
 
 
-def by_objective(objective: str | None, curve: Sequence[Measured] = ()) -> Judged:
-    """Return by what a run is judged that has this ``learning.data.objective`` and evaluations."""
+def judged_of(loss: str | None, objective: str | None, curve: Sequence[Measured] = ()) -> Judged:
+    """Return by what a run is judged: by its keys, and by what its evaluations have measured.
+
+    These are ``learning.loss`` and ``learning.data.objective``.
+    """
     alone = bool(curve) and curve[0].accuracy is None
-    return Judged.LOSS if objective == "next_token" or alone else Judged.ACCURACY
+    return Judged.LOSS if judged_by_loss(loss, objective) or alone else Judged.ACCURACY
 
 
 def judged_by(manifest: Mapping[str, Any], curve: Sequence[Measured]) -> Judged:
     """Return by what the run of a manifest, with these evaluations, is judged."""
     learning = manifest.get("scenario", {}).get("learning") or {}
-    return by_objective(learning.get("data", {}).get("objective"), curve)
+    return judged_of(learning.get("loss"), learning.get("data", {}).get("objective"), curve)
 
 
 def is_measured(figures: Mapping[str, Any]) -> bool:

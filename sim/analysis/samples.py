@@ -57,7 +57,7 @@ def samples_by_class(
             counts = counts.head(MOST_CLIENTS)
         names = [str(cluster) for cluster in counts.index]
     every = counts.to_numpy()
-    labels = [str(label) for label in counts.columns]
+    labels = [str(label) if label >= 0 else "none" for label in counts.columns]
     largest = np.argsort(-every.sum(0), kind="stable")
     own = np.sort(largest[: MOST_CLASSES if len(largest) <= MOST_CLASSES else MOST_CLASSES - 1])
     classes, others = [labels[place] for place in own], len(largest) - len(own)

@@ -152,9 +152,3 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = np.append(as_numpy(contacts["set_s"]), np.nan)[as_numpy(place, -1)]
     return Spans(waits, as_numpy(waits["time_s"]), set_s)
-
-
-def synchronisation_waits(events: pa.Table) -> Spans:
-    """While the satellite does not know the server's newest state, and a device would take it."""
-    waits = events.filter(array(says(events, "cause", Cause.WAITS_FOR_STATE)))
-    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(waits["until_s"]))

@@ -109,9 +109,11 @@ def _stops_sooner(built: Build) -> str:
     """Name what may end a run before the days of its plan are over."""
     scenario = built.scenario
     stop = scenario.stop
-    limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
+    keys = ("cycles", "rounds", "accuracy", "loss")
+    limits = {key: getattr(stop, key) for key in keys}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
-    validates = stop.accuracy is not None and built.world.learning.data.validation > 0
+    measured = stop.accuracy is not None or stop.loss is not None
+    validates = measured and built.world.learning.data.validation > 0
     by = f"{' or '.join(given)}{' on validation samples' if validates else ''}"
     return f" at most: {by} may end it sooner" if given else ""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.judged import by_objective, followed
+from sim.analysis.judged import followed, judged_of
 from sim.cli.output import warn
 from sim.execution.live import share_done
 from sim.facts.observer import Observer
@@ -46,7 +46,8 @@ class Progress(Bar, Observer):
         """Show an evaluation: what it measured of all clusters together, which is the first row."""
         pooled = rows[0]
         data = self._world.learning.data
-        judged, validates = by_objective(data.objective), data.validation > 0
+        judged = judged_of(self._world.learning.loss, data.objective)
+        validates = data.validation > 0
         if pooled["time_s"] > 0.0:
             self._measured = followed(pooled, judged, of_validation=validates, digits=3)
         self._next_look = -math.inf
@@ -84,7 +85,8 @@ class Progress(Bar, Observer):
         parts = [how_far(beat["time_s"], beat["span_s"], beat["cycle"], beat["cycles"])]
         parts += [counted(rounds, "round")] if rounds else []
         if share and took_s > 0.0:
-            about = "about" if self._world.stop.accuracy is None else "at most"
+            stop = self._world.stop
+            about = "about" if stop.accuracy is None and stop.loss is None else "at most"
             pace = f" at {_pace(took_s / rounds)} a round" if rounds else ""
             parts.append(f"{about} {duration(time_left_s(took_s, share))} left{pace}")
         if still_s > STILL_EVERY_S:

@@ -11,7 +11,7 @@ from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from sim.devices.battery import Battery
 from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
-from sim.devices.phase import Computing, Gap, Pace, Phase, gap_of_one
+from sim.devices.phase import Computing, Gap, Phase
 
 LONGEST_WAIT_S = 3600.0
 """How long the devices of a cluster wait in contact for those that do not come to an end."""
@@ -38,7 +38,6 @@ class Devices:
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
-        self._paced: Pace | None = None
 
     @property
     def compute(self) -> Compute:
@@ -63,11 +62,7 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return self._pace(cost).excluded.copy()
-
-    def round_of_one_s(self, cost: Cost) -> float:
-        """Return the time of a round of the only device, as :attr:`Pace.alone_s`."""
-        return self._pace(cost).alone_s
+        return self.computing.excluded(cost, self.cluster.devices)
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
@@ -88,21 +83,12 @@ class Devices:
         The time of a round that the phase cuts off is kept for the next one. Devices outside
         ``phase.who`` rest, and keep what they had.
         """
-        alone_s = self._alone_s(phase)
-        if alone_s > 0.0:
-            return gap_of_one(
-                phase,
-                to_s,
-                free_s=float(self.free_s[0]),
-                kept_s=float(self._kept_s[0]),
-                round_s=alone_s,
-            )
         compute = self.compute
         presence = self.presence
         round_s = compute.round_s(phase.cost)
         one_s = self.computing.pace_s(round_s)
         kept_s = self._kept_s
-        able = phase.who & ~self._pace(phase.cost).excluded
+        able = phase.who & ~self.excluded(phase.cost)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
         ready_s = np.maximum(phase.from_s, self.free_s)
@@ -146,7 +132,7 @@ class Devices:
         """
         if not np.count_nonzero(phase.who):
             return None
-        able = phase.who & ~self._pace(phase.cost).excluded
+        able = phase.who & ~self.excluded(phase.cost)
         compute = self.compute
         rounds = 1 if compute.per_contact is None else compute.per_contact
         if phase.limit is not None:
@@ -157,19 +143,6 @@ class Devices:
         work_s = rounds * compute.round_s(phase.cost) - self._kept_s
         ends_s = self.after_s(begin_s, np.maximum(work_s, 0.0))[able]
         return float(min(ends_s.max(), max(ends_s.min(), phase.from_s + LONGEST_WAIT_S)))
-
-    def _alone_s(self, phase: Phase) -> float:
-        """Return the time of a round if one device takes part, as in `Pace`; else 0."""
-        if self.battery is not None or not phase.who[0]:
-            return 0.0
-        return self._pace(phase.cost).alone_s
-
-    def _pace(self, cost: Cost) -> Pace:
-        """Return what rounds take of the devices; they are nearly always those of before."""
-        pace = self._paced
-        if pace is None or pace.cost is not cost:
-            pace = self._paced = self.computing.pace(cost, self.cluster.devices)
-        return pace
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
@@ -210,7 +183,7 @@ class Devices:
         return self.battery.share_at(at_s, from_s, float(gap.end_s[0]) if all_done else at_s)
 
     def _lacks_memory(self, phase: Phase) -> bool:
-        return bool(self._pace(phase.cost).excluded[0])
+        return bool(self.excluded(phase.cost)[0])
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

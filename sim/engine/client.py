@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -67,7 +65,6 @@ class Client:
         self.link = ServiceLink(self.sessions, self.endpoint)
         self._over_mesh = False
         self._phases: dict[str, Phase] = {}
-        self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
 
     def join(self, mesh: Mesh) -> None:
         """Send and get over a mesh from the start, in place of contacts with the server."""
@@ -189,16 +186,8 @@ class Client:
 
         ``peers`` is what they have done besides for other devices.
         """
-        at_rest = self._at_rest(peers)
-        if at_rest is not None and self._last_at_rest is not None:
-            before, row = self._last_at_rest
-            if at_rest.same(before):
-                return row
         use, power_w = self._use(end_s, peers), self.devices.compute.power_w
-        row = energy_of(self.cluster, use, power_w, self._transmitter)
-        if at_rest is not None:
-            self._last_at_rest = at_rest, row
-        return row
+        return energy_of(self.cluster, use, power_w, self._transmitter)
 
     def _use(self, end_s: float, peers: PeerUse) -> Use:
         """What the devices have done by now, in disconnected phases that go on too."""
@@ -213,26 +202,3 @@ class Client:
             computed_s = gap.computed_s - devices.open_s + computed_s
             rounds = rounds + gap.rounds
         return Use(rounds, computed_s, use.sending_s, np.array(peers.sending_s))
-
-    def _at_rest(self, peers: PeerUse) -> AtRest | None:
-        """By what to know whether anything was done since; None while something goes on."""
-        if self._phases or self.link.busy or peers.serving_s is not None:
-            return None
-        devices = self.devices
-        done = devices.rounds, devices.ended_s, devices.open_s, self.endpoint.sent_s
-        return AtRest(done, peers.sending_s)
-
-
-@dataclass(frozen=True, eq=False)
-class AtRest:
-    """Figures of a cluster in which nothing goes on: its energy stays until one of them changes.
-
-    ``done`` are arrays that are replaced when something is added to them, and never written into.
-    """
-
-    done: tuple[Any, ...]
-    sending_s: tuple[float, float]
-
-    def same(self, before: AtRest) -> bool:
-        """Whether nothing was done since."""
-        return self.sending_s == before.sending_s and all(map(is_, self.done, before.done))

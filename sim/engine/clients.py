@@ -23,7 +23,6 @@ from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
-from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ class Clients:
             topology=plan.topology,
             facts=facts,
             log=log,
-            synchronisation=Synchronisation(plan.sync_delay_s),
             payloads=self.payloads,
         )
         self.news = Signal()

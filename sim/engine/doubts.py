@@ -19,6 +19,7 @@ from sim.formatting import data_size, duration, listed, some
 from sim.plan.long_sessions import PART_S, lasts_all_of
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
+from sim.routing.compiled import can_compile
 from sim.world.world import World
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
 
@@ -120,6 +121,14 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
     isl = built.scenario.link.isl
     if isl is None or built.plan.isls is None:
         return
+    if isl.route == "earliest" and not can_compile():
+        yield Statement.doubt(
+            Code.NOT_INSTALLED,
+            "link.isl.route",
+            "numba cannot be imported, so that plain Python searches ways over links: messages "
+            "over some hundred satellites take twenty times as long",
+            Other(said="pip install numba"),
+        )
     method = built.world.learning.method
     if built.method.traits.sends_nothing and built.plan.mesh is not None:
         yield Statement.note(

@@ -48,6 +48,8 @@ class Evaluator:
     _facts: Facts
     _last: tuple[float, int] | None = None
     _accuracy: float = math.nan
+    loss: float = math.nan
+    """The global loss of the latest evaluation, of the samples that its accuracy is of."""
     _own: list[dict[str, Any]] = field(default_factory=list)
     took_s: float = 0.0
     """Seconds of computing that the latest evaluation took; 0 if none was computed here."""
@@ -113,6 +115,8 @@ class Evaluator:
                 self._facts.emit(MetricsRow(**each, **pooled, **shared))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
+        loss = pooled.get(VALIDATED[1] if self._validates else "loss")
+        self.loss = math.nan if loss is None else loss
         self._facts.emit(
             Evaluated(
                 time_s=time_s,

@@ -16,6 +16,7 @@ from learning.architecture.kinds import DATA_KEYS, has_fixed_experts, kind_of, m
 from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
+from learning.losses import LOSSES
 from learning.methods.base import METHODS, Method, MethodType, find_method
 from learning.metrics import looking_at_gradients
 from scenarios import Scenario
@@ -197,7 +198,7 @@ OF_PAYLOAD: tuple[Rule[Case], ...] = (
     unused(
         *(f"learning.{section}.*" for section in ("data", "pretraining")),
         *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone", "personal")),
-        *(f"learning.{key}" for key in ("metrics", "targets", "evaluate_every_hours")),
+        *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
         when=lambda case: kind_of(case.kind).weightless,
         by="by kind {kind!r}, a size alone",
     ),
@@ -230,6 +231,9 @@ def refuse_unused_keys(world: World) -> None:
     with as_input("learning.data.kind"):
         DATASETS.find(world.learning.data.kind)
     _refuse(OF_DATA, case)
+    if (loss := world.learning.loss) is not None:
+        with as_input("learning.loss"):
+            LOSSES.find(loss)
 
 
 def _refuse(rules: Collection[Rule[C]], case: C) -> None:
@@ -341,8 +345,6 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
         remedies=(Set("roles.clients", "satellites"), BY_SERVER),
     ),
     _joins_contacts("session"),
-    _joins_contacts("hand_over_gap_s"),
-    _joins_contacts("sync_delay_s"),
     _over_mesh(
         "orbit.max_session_s",
         lambda world: getattr(world.orbit, "max_session_s", None) is not None,
@@ -408,6 +410,7 @@ OF_OWN_LEARNING: tuple[Rule[MethodCase], ...] = (
         "learning.model.*",
         "learning.sized_as.*",
         "learning.pretraining.*",
+        "learning.loss",
         "learning.metrics",
         *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
         *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),

@@ -19,7 +19,7 @@ from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 from sim.world.world import World
-from statements import Code, Other, Statement, statement_of
+from statements import Code, Other, Remove, Statement, statement_of
 
 
 def learner_of(world: World) -> Learner:
@@ -40,14 +40,15 @@ def learner_of(world: World) -> Learner:
                     Code.WRONG_VALUE, "learning.data.paths", f"no cluster {name!r} in {where}"
                 )
             )
-    if world.stop.accuracy is not None and not learning.train:
-        raise InputError(
-            Statement.of(
-                Code.WRONG_VALUE,
-                "stop.accuracy",
-                "is never measured with learning.train=false; remove it",
+    for figure in ("accuracy", "loss") if not learning.train else ():
+        if getattr(world.stop, figure) is not None:
+            raise InputError(
+                Statement.of(
+                    Code.WRONG_VALUE,
+                    f"stop.{figure}",
+                    "is never measured with learning.train=false; remove it",
+                )
             )
-        )
     config = learning_config(world)
     counted = learning.sized_as
     if method.traits.own_learning:
@@ -102,6 +103,16 @@ def lacking_file(world: World, data: Data) -> Statement | None:
         )
     remedies = tuple(Other(said=cure) for cure in cures)
     return replace(statement_of(ValueError(text)), code=Code.NO_FILE, remedies=remedies)
+
+
+def without_accuracy(world: World, learner: Learner) -> Statement | None:
+    """Say which key is an accuracy, of a task that has none; None if none is."""
+    given = {"learning.targets": world.learning.targets, "stop.accuracy": world.stop.accuracy}
+    wrong = [key for key, value in given.items() if value not in (None, ())]
+    if not wrong or learner.has_accuracy:
+        return None
+    text = "is of accuracies; what learning.loss {loss!r} is of has none, and is judged by its loss"
+    return Statement.of(Code.UNUSED, wrong[0], text, Remove(), loss=world.learning.loss)
 
 
 def learning_config(world: World) -> LearningConfig:

@@ -80,8 +80,9 @@ class Progress:
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
         if self._method.learner.measures:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
-        wanted = self._world.stop.accuracy
-        reached = wanted is not None and accuracy >= wanted
+        stop = self._world.stop
+        reached = stop.accuracy is not None and accuracy >= stop.accuracy
+        reached |= stop.loss is not None and self._evaluator.loss <= stop.loss
         if reached or self.is_over:
             self._clock.stop()
 

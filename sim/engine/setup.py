@@ -83,11 +83,6 @@ class Build:
             over_mesh=self.plan.mesh is not None and self.plan.topology.in_orbit,
         )
 
-    @property
-    def module_doubts(self) -> tuple[Statement, ...]:
-        """What is doubtful of a module of one's own: data and model are made to find it."""
-        return self.learner.doubts
-
     def client_rules(self) -> dict[str, Rules]:
         """Return what holds for each client, by the name of its cluster."""
         churn = {} if self.plan.faults is None else self.plan.faults.churn

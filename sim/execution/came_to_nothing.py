@@ -15,7 +15,7 @@ from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
-from sim.analysis.judged import by_objective
+from sim.analysis.judged import judged_of
 from sim.analysis.loss_course import LossCourse, is_a_guess, loss_course
 from sim.analysis.targets import evaluations
 from sim.analysis.traffic import COUNTED, Sent
@@ -153,7 +153,8 @@ def _nothing_learnt(
     And where there was none to measure at the start, as of a method that hands experts out later.
     """
     curve = evaluations(pooled_metrics(tables), None, guess)
-    judged = by_objective(built.learner.config.data.objective, curve)
+    config = built.learner.config
+    judged = judged_of(config.loss, config.data.objective, curve)
     found = nothing_learnt([curve], judged, guess) if len(curve) > 1 else None
     if found is None:
         return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sim.analysis.judged import Judged
 from sim.errors import InputError
 from sim.execution.checkpoint import hand_over, run_of
 from sim.execution.folder import MANIFEST, POINTS, is_sweep
@@ -64,9 +65,11 @@ def _check_no_point(place: Path) -> None:
 
 
 def _check_later(place: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in (*LIMITS, "accuracy"):
-        before, after = was[key], now[key]
-        if after is not None and (before is None or after < before):
+    for key in (*LIMITS, "accuracy", "loss"):
+        before, after = was.get(key), now[key]
+        if after is None:
+            continue
+        if before is None or (after > before if key == "loss" else after < before):
             raise InputError.of_file(
                 from_here(place),
                 Code.WRONG_FILE,
@@ -91,19 +94,23 @@ def _check_not_tuned(place: Path, named: Named[Any]) -> None:
 
 def _check_not_enough(place: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     was = before["scenario"]["stop"]
-    wanted = now["accuracy"]
-    if wanted is None or wanted != was["accuracy"]:
+    kept = {key: now[key] for key in ("accuracy", "loss") if now[key] is not None}
+    kept = {key: wanted for key, wanted in kept.items() if wanted == was.get(key)}
+    if not kept:
         return
     if was["days"] is not None and before["simulated_s"] >= was["days"] * 86400.0:
         return  # what its model came to when time was over did not end it
     run = stored(place, dict(before))
     *_, last = run.evaluations
     validates = before["scenario"]["learning"]["data"].get("validation")
-    found = last.validation if validates else last.accuracy
-    if found is not None and found >= wanted:
-        raise InputError.of_file(
-            from_here(place),
-            Code.WRONG_FILE,
-            f"holds a run that has reached stop.accuracy {wanted:g}",
-            Other(said="raise that, or leave it out"),
-        )
+    for key, wanted in kept.items():
+        judged = Judged(key)
+        found = last.validated(judged) if validates else last.figure(judged)
+        if found is not None and judged.merit(found) >= judged.merit(wanted):
+            further = "lower" if judged == Judged.LOSS else "raise"
+            raise InputError.of_file(
+                from_here(place),
+                Code.WRONG_FILE,
+                f"holds a run that has reached stop.{key} {wanted:g}",
+                Other(said=f"{further} that, or leave it out"),
+            )

@@ -1,4 +1,4 @@
-"""What one run shares with others: contact windows, trainings, embedded texts, its final model."""
+"""What one run shares with others: contact windows, trainings, its final model."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -6,10 +6,9 @@ from typing import Any, Self
 from learning.learner import Learner
 from learning.provenance import why_not_cacheable
 from learning.values.replies import REPLY
-from learning.values.reuse import EMBEDDED, NUMBER, TENSORS
+from learning.values.reuse import NUMBER, TENSORS
 from sim.execution import cache
 from sim.execution.shelf import (
-    EMBEDDED_FOLDER,
     MODEL,
     RESULTS_FOLDER,
     Namespace,
@@ -51,13 +50,9 @@ class RunCache:
             why_not_cacheable(learner.config) if learner.measures else "nothing is trained"
         )
         if not self.why_not:
-            found = learner.environment()
-            context = json_digest(found)
+            context = json_digest(learner.environment())
             self.results = Namespace(self.shelf, RESULTS_FOLDER, context)
             learner.values.cache = learner.replies.cache = self.results
-            # Whatever the settings and files are: it is named by the tensors that make it.
-            program = json_digest({k: v for k, v in found.items() if k not in ("config", "files")})
-            learner.batches = Namespace(self.shelf, EMBEDDED_FOLDER, program)
 
     def close(self) -> None:
         """Bring the cache within its bounds, if this run has added to it."""
@@ -92,12 +87,10 @@ class RunCache:
             "contact_windows": "shared" if self.plans.was_kept else self.windows.used,
             "tensors_read": read[TENSORS],
             "numbers_read": read[NUMBER],
-            "embedded_read": read[EMBEDDED],
             "models_read": read[MODEL],
             "replies_read": read[REPLY],
             "tensors_kept": kept[TENSORS],
             "numbers_kept": kept[NUMBER],
-            "embedded_kept": kept[EMBEDDED],
             "replies_kept": kept[REPLY],
             "kept_bytes": self.shelf.kept_bytes,
             "trouble": self.shelf.trouble or None,

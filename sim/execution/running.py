@@ -19,12 +19,12 @@ from learning.requests.decide import Agent
 from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
 from sim.analysis.guess import guess_of
-from sim.analysis.judged import by_objective, followed
+from sim.analysis.judged import followed, judged_of
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
 from sim.engine.doubts import doubts_of, gap_doubts
 from sim.engine.journal import Journal
-from sim.engine.learning_task import lacking_file
+from sim.engine.learning_task import lacking_file, without_accuracy
 from sim.engine.progress import span_s
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
@@ -214,12 +214,14 @@ class Run(Observer):
                     if lacks := lacking_file(self.built.world, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
-                    self._tests = learner.test_labels()
+                    self._tests = learner.test_labels() or None
+                    if wrong := without_accuracy(built.world, learner):
+                        raise InputError(wrong)
             # Behind what is wrong with the data, which ends the run in one line.
             self._doubted(gap_doubts(built.world, built.method, learner, built.plan, built.compute))
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
-                self._doubted((*built.module_doubts, *self._doubts))
+                self._doubted(self._doubts)
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)
@@ -355,8 +357,9 @@ class Run(Observer):
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log an evaluation, unless nothing is measured."""
-        data = self.built.world.learning.data
-        pooled, judged = rows[0], by_objective(data.objective)
+        learning = self.built.world.learning
+        data = learning.data
+        pooled, judged = rows[0], judged_of(learning.loss, data.objective)
         if said := followed(pooled, judged, of_validation=data.validation > 0, digits=4):
             hours, cycle = pooled["time_s"] / 3600, pooled["cycle"]
             LOG.info("evaluated at %.2f h, cycle %s: %s", hours, cycle, said)

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 from learning.files import at_once, check_regular, read_regular, read_sealed, write_sealed
 from learning.values.replies import REPLY
-from learning.values.reuse import EMBEDDED, NUMBER, TENSORS
+from learning.values.reuse import NUMBER, TENSORS
 
 VARIABLE = "LEOMIX_CACHE"
 TAG = "CACHEDIR.TAG"
@@ -27,10 +27,10 @@ SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 TEXT = f"{SIGNATURE}\n# Results that leomix keeps between runs: the folder may be deleted.\n"
 
 MODEL, WINDOWS = ".model", ".windows"
-KEPT = (TENSORS, NUMBER, REPLY, MODEL, WINDOWS, EMBEDDED)
+KEPT = (TENSORS, NUMBER, REPLY, MODEL, WINDOWS)
 """How files end of what is kept: nothing else is counted or trimmed."""
-RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER = "results", "windows", "embedded"
-FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER, EMBEDDED_FOLDER)
+RESULTS_FOLDER, WINDOWS_FOLDER = "results", "windows"
+FOLDERS = (RESULTS_FOLDER, WINDOWS_FOLDER)
 """The folders of all namespaces."""
 LARGEST_BYTES = 2**30
 """Larger values are not kept: they would displace all others."""

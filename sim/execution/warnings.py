@@ -69,7 +69,6 @@ def warnings_of(
         *(_conditions(tables["assignments"], simulation.method) if splits else ()),
         *_unused(built),
         *_alone(built),
-        *built.module_doubts,
         *_diverged(pooled_metrics(tables), smaller),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
@@ -141,8 +140,17 @@ def _unused(built: Build) -> Iterator[Statement]:
 
 
 def _alone(built: Build) -> Iterator[Statement]:
-    """A model whose devices cannot be trained at once."""
-    if why := built.learner.alone:
+    """A model, or a loss, whose devices cannot be trained at once."""
+    why, why_of_loss = built.learner.alone
+    if why_of_loss:
+        yield Statement.doubt(
+            Code.SLOW_TRAINING,
+            "learning.loss",
+            "{loss!r} is computed device by device, which is slower: torch.func.vmap {why}",
+            loss=built.world.learning.loss,
+            why=why_of_loss,
+        )
+    if why:
         yield Statement.doubt(
             Code.SLOW_TRAINING,
             "learning.model.kind",

@@ -27,7 +27,7 @@ def write_dense(run: Result, place: Path) -> list[str]:
             Other(said="export a run of kind merged-llama or merged-bert, or use --to peft"),
             kind=model.kind,
         )
-    from learning.models.checkpoints import CLASSIFIER, save_dense
+    from learning.text.checkpoints import CLASSIFIER, save_dense
 
     final = whole_model(run.folder, run.manifest, run.checkpoints)
     file = run.folder / "model" / WEIGHTS

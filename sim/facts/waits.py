@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from learning.requests.facts import Cause
 from learning.requests.reasons import Reason
 from sim.facts.events import Event, EventKind
-from sim.facts.row import Real, column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waited(Event):
-    """Somebody waits; ``until_s`` is known where it is the server's state that is waited for."""
+    """Somebody waits."""
 
     of_kind: ClassVar[EventKind] = EventKind.WAIT
-
-    until_s: Real = field(
-        default=None,
-        metadata=column("end of a wait for the server's state"),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,17 +41,6 @@ class BeamTakenOver(Waited):
     def text(self) -> str:
         """Say who has the beam."""
         return "beam taken over by a cluster that waited"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StateUnknown(Waited):
-    """A download waits until the satellite knows the server's state."""
-
-    of_cause: ClassVar[Cause | None] = Cause.WAITS_FOR_STATE
-
-    def text(self) -> str:
-        """Say until when."""
-        return f"synchronisation: until {self.until_s:.3f} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,16 +33,6 @@ class DeviceLinks:
             return np.zeros_like(time_s)
         return self.range_m(time_s) / SPEED_OF_LIGHT_M_S
 
-    def delay_of_one(self) -> Callable[[float], float]:
-        """Return what says the same of the only device, at one time, without these links."""
-        range_m = self.range_m
-        if range_m is None:
-            return lambda _: 0.0
-        if isinstance(range_m, RangeGrid):
-            of_one_m = PlainRange(range_m)
-            return lambda time_s: of_one_m(time_s) / SPEED_OF_LIGHT_M_S
-        return lambda time_s: float(range_m(np.array([time_s]))[0]) / SPEED_OF_LIGHT_M_S
-
 
 @dataclass(frozen=True, eq=False)
 class RangeGrid:
@@ -71,30 +60,6 @@ class RangeGrid:
         share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
         low = self.slant_range_m.take(at)
         return low + (self.slant_range_m.take(at + 1) - low) * share
-
-
-class PlainRange:
-    """The ranges of a `RangeGrid` of one device in plain numbers: the same to the last bit."""
-
-    def __init__(self, grid: RangeGrid) -> None:
-        self._time_s: list[float] = grid.time_s[0].tolist()
-        self._range_m: list[float] = grid.slant_range_m[0].tolist()
-
-    def __call__(self, when_s: float) -> float:
-        """Return the range at a time."""
-        time_s = self._time_s
-        # Compared, not passed to min and max: a search of routes asks this for every pass.
-        if when_s < time_s[0]:
-            when_s = time_s[0]
-        elif when_s > time_s[-1]:
-            when_s = time_s[-1]
-        at = bisect_right(time_s, when_s) - 1
-        if at == len(time_s) - 1:
-            at -= 1
-        step_s = time_s[at + 1] - time_s[at]
-        share = (when_s - time_s[at]) / step_s if step_s > 0.0 else 1.0
-        low_m = self._range_m[at]
-        return low_m + (self._range_m[at + 1] - low_m) * share
 
 
 @dataclass(frozen=True)

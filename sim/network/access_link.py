@@ -52,13 +52,7 @@ class AccessLink(ServiceLink):
         self._passes = passes
         self._mesh = mesh
         self._server = server
-        self._carrying = 0
         self._parts_s: dict[str, Floats] = {}
-
-    @property
-    def busy(self) -> bool:
-        """Whether a chain goes on, or messages of one do."""
-        return super().busy or self._carrying > 0
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when all messages have arrived.
@@ -79,7 +73,6 @@ class AccessLink(ServiceLink):
         held_s, numbers = self._bring(steps, session)
         if math.inf in held_s:
             return [self._not_sent(step) for step in steps]
-        self._carrying += 1
         if session is not None and session.start_s > clock.now:
             yield clock.at(session.start_s)
         chain = Chain(steps, session, clock.now, self.endpoint.rules.closing, held_s)
@@ -88,7 +81,6 @@ class AccessLink(ServiceLink):
         replies = yield from self._carry(chain, session)
         if open_now is not None and session is not None and _number(open_now) != _number(session):
             self._sessions.use_open()
-        self._carrying -= 1
         return replies
 
     # Which pass a chain goes over.
@@ -204,7 +196,7 @@ class AccessLink(ServiceLink):
 
     def _number(self, chain: Chain, numbers: Sequence[int]) -> None:
         """Give each transfer of a chain the numbers of its messages: downloads share one."""
-        for leg, number in zip(chain.in_arrays(), numbers, strict=True):
+        for leg, number in zip(chain.legs, numbers, strict=True):
             if not isinstance(leg, Transfer):
                 continue
             if leg.way is Way.TO_CLIENT:
@@ -231,9 +223,7 @@ class AccessLink(ServiceLink):
             self._at_server(leg, reply, arrival_s[leg.name], session)
             if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
             else reply
-            for leg, reply in zip(
-                chain.in_arrays(), chain.settle(self.endpoint, ending), strict=True
-            )
+            for leg, reply in zip(chain.legs, chain.settle(self.endpoint, ending), strict=True)
         ]
         there_s = [
             reply.end_s[reply.done].max()

@@ -11,8 +11,6 @@ import simpy
 from learning.requests.cluster import Floats, Mask, Quorum, Step, Train, Upload
 from sim.facts.directions import Way
 from sim.facts.waits import ChainClosed
-from sim.network.direct import DirectTransfer
-from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.steps import Reply, everybody, way_of
@@ -45,10 +43,8 @@ class Chain:
         self.begun_s = begun_s
         self.closing = closing
         self._held_s = held_s
-        self._planned: list[PlannedLeg] = []
+        self.legs: list[PlannedLeg] = []
         self._transfers: dict[Way, list[Transfer]] = {}
-        self._direct: DirectTransfer | DirectTraining | None = None
-        self._begun_at: tuple[Endpoint, Floats] | None = None
 
     def run(
         self, endpoint: Endpoint, going_on: list[Chain]
@@ -68,27 +64,7 @@ class Chain:
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
-        free_s = endpoint.devices.free_s
-        if not others and not self._held_s:
-            ready_s = max(self.begun_s, float(free_s[0]))
-            self._direct = DirectTraining.plan(
-                self.steps, endpoint, self.session, ready_s
-            ) or DirectTransfer.plan(self.steps, endpoint, self.session, ready_s)
-        if self._direct is None:
-            self._plan_legs(endpoint, others, free_s)
-        else:
-            self._begun_at = endpoint, free_s
-
-    def in_arrays(self) -> list[PlannedLeg]:
-        """Return the steps as planned for all devices; what is direct is planned so now."""
-        if self._begun_at is not None:
-            endpoint, free_s = self._begun_at
-            self._direct = self._begun_at = None
-            self._plan_legs(endpoint, (), free_s)
-        return self._planned
-
-    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], free_s: Floats) -> None:
-        ready_s = np.maximum(self.begun_s, free_s)
+        ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
             leg: PlannedLeg
@@ -110,13 +86,13 @@ class Chain:
                     others=[leg for other in others for leg in other.transfers(way)],
                 )
             ready_s = leg.next_ready_s
-            self._planned.append(leg)
+            self.legs.append(leg)
 
     def transfers(self, way: Way) -> list[Transfer]:
         """Return its transfers that go one way, which others ask for as often as they plan."""
         known = self._transfers.get(way)
         if known is None:
-            legs = self.in_arrays()
+            legs = self.legs
             known = [leg for leg in legs if isinstance(leg, Transfer) and leg.way is way]
             if len(legs) == len(self.steps):  # else it is being planned
                 self._transfers[way] = known
@@ -130,8 +106,6 @@ class Chain:
         With a quorum, when so many of the devices that take part are through; if fewer ever are, it
         waits for all. A chain without an upload aggregates nothing, and waits for all too.
         """
-        if self._direct is not None:
-            return Ending(self._direct.end_s)
         all_s = self._stops_s()
         over_s = np.inf
         if not self.closing.waits_for_all and any(isinstance(s, Upload) for s in self.steps):
@@ -141,7 +115,7 @@ class Chain:
     def _stops_s(self) -> float:
         """When the last device is through, or can get nothing more through."""
         last_s = self.begun_s
-        for leg in self.in_arrays():
+        for leg in self.legs:
             stops_s = leg.stops_s
             stop = leg.who & (stops_s < np.inf)
             last_s = float(np.maximum.reduce(stops_s, where=stop, initial=last_s))
@@ -157,7 +131,7 @@ class Chain:
 
     def _parties(self) -> Mask:
         """Devices (K,) that begin any step; who lacks the memory for one takes no part."""
-        legs = self.in_arrays()
+        legs = self.legs
         parties: Mask = np.logical_or.reduce([leg.who for leg in legs])
         for leg in legs:
             if leg.unable is not None:
@@ -166,7 +140,7 @@ class Chain:
 
     def _through_s(self) -> Floats:
         """When each device (K,) is through all steps that it was asked for; inf for never."""
-        legs = self.in_arrays()
+        legs = self.legs
         through_s = np.full(len(legs[0].who), -np.inf)
         for step, leg in zip(self.steps, legs, strict=True):
             asked = everybody(step.who, len(through_s))
@@ -178,9 +152,7 @@ class Chain:
 
         Where it was closed before all were through, it is said so.
         """
-        if self._direct is not None and not ending.run_over:
-            return [self._direct.settle(endpoint)]
-        replies = [leg.settle(endpoint, ending) for leg in self.in_arrays()]
+        replies = [leg.settle(endpoint, ending) for leg in self.legs]
         if ending.closed and self.session is not None:
             self._tell_closed(endpoint, self.session.at(ending.time_s), ending)
         return replies
@@ -201,7 +173,7 @@ class Chain:
 
     def training_until_s(self) -> Floats:
         """When each device (K,) will have ended its training; 0 for who does not train."""
-        legs = self.in_arrays()
+        legs = self.legs
         until_s: Floats = np.zeros(len(legs[0].who))
         for leg in legs:
             if isinstance(leg, Training):

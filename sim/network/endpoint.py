@@ -16,7 +16,6 @@ from sim.network.leg_log import LegLog
 from sim.network.link_faults import LinkFaults
 from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
-from sim.network.synchronisation import Synchronisation
 from sim.world.topology import Topology
 
 
@@ -31,7 +30,6 @@ class Shared:
     topology: Topology
     facts: Facts
     log: LegLog
-    synchronisation: Synchronisation
     payloads: PayloadList
 
 
@@ -40,8 +38,7 @@ class Endpoint:
 
     Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; its
     rules, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
-    which the devices have sent to the server. It ``has_fast_path`` where it is that of one device
-    that is always there, and nothing fails or waits. Some is ``shared`` with other clients.
+    which the devices have sent to the server. Some is ``shared`` with other clients.
     """
 
     def __init__(
@@ -57,28 +54,16 @@ class Endpoint:
         self.topology = shared.topology
         self.facts = shared.facts
         self.log = shared.log
-        self.synchronisation = shared.synchronisation
         self.payloads = shared.payloads
         self.ledger = Ledger(devices.cluster.devices, shared.topology)
         self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
-        self.has_fast_path = self._has_nothing_special()
 
     @property
     def cluster(self) -> Cluster:
         """The cluster whose end it is."""
         return self.devices.cluster
-
-    def _has_nothing_special(self) -> bool:
-        return (
-            self.cluster.devices == 1
-            and self.faults is None
-            and self.rules.closing.waits_for_all
-            and self.synchronisation.is_immediate
-            and self.rules.computing.presence is None
-            and self.devices.battery is None
-        )
 
     def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
         """Tell which devices cannot hold what they were to train; of each once."""

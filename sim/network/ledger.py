@@ -83,12 +83,6 @@ class LedgerEntry:
             self.through = np.where(self.open & ~again, through, 0.0)
         return given_up
 
-    def settle_whole(self, size: float) -> None:
-        """Book a payload of the only device that was offered, sent and delivered in one piece."""
-        self.account.offered += size
-        self.account.sent += size
-        self.account.delivered += size
-
 
 @dataclass
 class Ledger:
@@ -118,11 +112,6 @@ class Ledger:
         if entry is None:
             entry = self._entries[way, name] = LedgerEntry(*self._empty)
         return entry
-
-    def is_open(self, way: Way, name: str) -> bool:
-        """Whether the payload is open of any device."""
-        entry = self._entries.get((way, name))
-        return entry is not None and entry.any_open
 
     def left(self, way: Way, name: str, version: Ints, size: Floats) -> Floats:
         """Return the bytes (K,) that are still to go of a payload, if it is offered now."""

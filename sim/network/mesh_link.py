@@ -32,12 +32,6 @@ class MeshLink(ServiceLink):
     def __init__(self, sessions: ClusterSessions, endpoint: Endpoint, mesh: Mesh) -> None:
         super().__init__(sessions, endpoint)
         self._mesh = mesh
-        self._carrying = 0
-
-    @property
-    def busy(self) -> bool:
-        """Whether a chain goes on."""
-        return super().busy or self._carrying > 0
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let the satellite go through ``steps``; reply when it has ended.
@@ -77,11 +71,9 @@ class MeshLink(ServiceLink):
         free_s = float(self.endpoint.devices.free_s[0])
         if free_s > clock.now:
             yield clock.at(free_s)
-        self._carrying += 1
         carried = yield from self._mesh.carry(
             self.endpoint.cluster.name, way_of(step), step.payload
         )
-        self._carrying -= 1
         if carried is None:
             return _not_sent(step, Reason.NO_ROUTE)
         self._sessions.use_open()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from math import inf
 
+import numpy as np
+
 from channel import LinkCurve
 from sim.facts.directions import Way
-from sim.links.plain_curve import PlainCurve
-from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.routing.book import Curve, Rates
 
@@ -21,10 +21,13 @@ class MeshPass:
 
     def __init__(self, contact: PlannedContact) -> None:
         self._span_s = contact.start_s, contact.end_s
-        self._ways = {way: _way(contact, way) for way in Way}
-        self._plain: dict[Way, PlainCurve] = {}
-        self.delay_s = contact.links.delay_of_one()
+        self._curves = {way: _curve(contact, way) for way in Way}
+        self._delays_s = contact.links.devices.delay_s
         contact.links.close()
+
+    def delay_s(self, time_s: float) -> float:
+        """How long a signal takes that leaves at a time."""
+        return float(self._delays_s(np.array([time_s]))[0])
 
     @cached_property
     def longest_delay_s(self) -> float:
@@ -33,31 +36,21 @@ class MeshPass:
 
     def rates(self, way: Way) -> Rates:
         """Return the rates one way, with the longest delay."""
-        rates = self._ways[way]
-        if rates is None:
+        curve = self._curves[way]
+        if curve is None:
             return Rates(self.longest_delay_s, inf)
-        if isinstance(rates, SteadyWay):
-            return Rates(self.longest_delay_s, rates.rate_bps, counted=True)
-        curve = Curve(rates.time_s[0], rates.rate_bps[0], rates.bits[0])
-        return Rates(self.longest_delay_s, inf, curve)
+        one = Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0])
+        return Rates(self.longest_delay_s, inf, one)
 
     def sent_s(self, way: Way, begin_s: float, bits: float) -> float:
         """Return when bits that leave from a time on have left; inf if they never have."""
-        rates = self._ways[way]
-        if not bits or rates is None:
+        curve = self._curves[way]
+        if not bits or curve is None:
             return begin_s
-        if isinstance(rates, SteadyWay):
-            sent_s = rates.sent_s(self._span_s, begin_s, bits)
-            return inf if sent_s is None else sent_s
-        if way not in self._plain:
-            self._plain[way] = PlainCurve(rates)
-        return self._plain[way].completion_time_s(bits, begin_s)
+        return float(curve.completion_time_s(bits, begin_s)[0])
 
 
-def _way(contact: PlannedContact, way: Way) -> SteadyWay | LinkCurve | None:
+def _curve(contact: PlannedContact, way: Way) -> LinkCurve | None:
     """Return the rates one way as long as the pass is served; None where that link is neglected."""
-    steady = contact.links.steady(way)
-    if steady is not None and steady.holds(contact.start_s, contact.end_s):
-        return steady
     beam = PlannedSession(contact.contact_id, (contact,)).beam(way)
     return None if beam is None else beam.curve

@@ -15,7 +15,7 @@ from sim.network.mesh_pass import MeshPass
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.routing.book import Book, Contacts, Rates
-from sim.routing.carrier import Carrier, Least
+from sim.routing.carrier import Carrier
 from sim.routing.compiled import can_compile
 from sim.routing.hop import Route
 
@@ -24,10 +24,6 @@ PASSES_KEPT = 4096
 ASKED = math.nan
 LOOKED_UP = 0.0
 """Rates of contacts of which a function says when bits are there, or which are looked up."""
-MANY_MESSAGES = 20_000
-"""A search is compiled for as many messages as this or more: that takes 20 s, but once."""
-ROUND_S = 900.0
-"""In about so much time each client sends a message, and gets one."""
 
 
 class _Passes(NamedTuple):
@@ -44,8 +40,8 @@ class MeshTimetable:
 
     Routes are searched with the longest delay of each pass over a station, and of each link unless
     with ``exact_delays``. A message arrives by the range at the time, and waits for what it has
-    booked behind that. The search is ``compiled`` where many messages are expected, if it can be,
-    or as it is said; a function that says when bits are there is never compiled.
+    booked behind that. The search is ``compiled`` if it can be, or as it is said; a function that
+    says when bits are there is never compiled.
     """
 
     def __init__(
@@ -64,23 +60,10 @@ class MeshTimetable:
         self.contacts = contacts = self._directed()
         self._numbers: list[int] = contacts.number.tolist()
         if compiled is None:
-            compiled = _expects_many(plan) and can_compile()
+            compiled = can_compile()
         compiled &= not np.isnan(contacts.rate_bps).any()
         book = Book(contacts, self._sent, self._rates, compiled=bool(compiled))
-        self.carrier = Carrier(self._ground + 1, book, self._least_of_links())
-
-    def _least_of_links(self) -> Least:
-        """How long any hop over a link takes at least, as ways are searched."""
-        delays_s = self._link_delays_s
-        if self._exact:
-            # A table of windows tells the shortest range only about.
-            delays_s = 0.9 * self._isls.min_range_km * 1e3 / SPEED_OF_LIGHT_M_S
-        fixed_bps = self._isls.fixed_bps
-        return Least(
-            rate_bps=math.inf if fixed_bps is None else fixed_bps,
-            delay_s=float(delays_s.min(initial=np.inf)) if len(delays_s) else 0.0,
-            hub=self._ground,
-        )
+        self.carrier = Carrier(self._ground + 1, book)
 
     def _directed(self) -> Contacts:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
@@ -198,11 +181,6 @@ class MeshTimetable:
 
     def _pass_of(self, number: int) -> MeshPass:
         return MeshPass(self._contacts[number])
-
-
-def _expects_many(plan: Plan) -> bool:
-    """Whether the clients of a plan may send many messages."""
-    return 2.0 * len(plan.clusters) * plan.stop_s / ROUND_S >= MANY_MESSAGES
 
 
 def _later(begin_s: float, arrival_s: float) -> float:

@@ -61,9 +61,3 @@ def outcomes_of(
     if corrupted is not None:
         outcome = np.where(whole & corrupted, Outcome.CORRUPTED, outcome)
     return outcome
-
-
-def any_delivered(who: Mask, outcome: Ints | Outcome) -> bool:
-    """Whether any of ``who`` (K,) has delivered; the outcome is that of each, or of all."""
-    done = who if isinstance(outcome, Outcome) else who & (outcome == Outcome.DELIVERED)
-    return bool(done.any())

@@ -28,11 +28,6 @@ class ServiceLink:
         self._sessions = sessions
         self._going_on: list[Chain] = []
 
-    @property
-    def busy(self) -> bool:
-        """Whether a chain goes on."""
-        return bool(self._going_on)
-
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
@@ -60,7 +55,7 @@ class ServiceLink:
         now_s = self.endpoint.clock.now
         use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
         for chain in self._going_on:
-            for leg in chain.in_arrays():
+            for leg in chain.legs:
                 more = leg.use(now_s)
                 use = Use(
                     use.rounds + more.rounds,

@@ -24,7 +24,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.ledger import LedgerEntry
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
+from sim.network.outcomes import CutTransfers, Ending, outcomes_of
 from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
@@ -51,9 +51,9 @@ class Transfer:
     does at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
     for a device that never begins, or does not get through by ``los_s``.
 
-    The chain goes over ``session``; ``usable`` is what can be used of it (None: nothing), ``beam``
-    its link this way (None: takes no time) and ``sent`` what each device is given of that. Over a
-    mesh, ``message`` (K,) numbers the messages that it is a hop of.
+    The chain goes over ``session`` (None: there is none); ``beam`` is its link (None: takes no
+    time) and ``sent`` what each device is given of that. Over a mesh, ``message`` (K,) numbers
+    the messages that it is a hop of.
     """
 
     way: Way
@@ -67,7 +67,6 @@ class Transfer:
     cut_transfers: CutTransfers
     personal: bool
     session: PlannedSession | None
-    usable: PlannedSession | None
     ready_s: Floats
     struck: LegFaults = FLAWLESS
     away: Mask | None = None
@@ -118,11 +117,7 @@ class Transfer:
         entry = endpoint.ledger.entry(way, payload.name)
         forgotten = entry.offer(version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
-        usable = session
         now_s = endpoint.clock.now
-        knows = endpoint.synchronisation
-        if way is Way.TO_CLIENT and not knows.is_immediate:
-            usable = knows.known_part(session, ready_s[who], now_s, endpoint.facts)
         planned = cls(
             way=way,
             name=payload.name,
@@ -135,7 +130,6 @@ class Transfer:
             cut_transfers=endpoint.rules.cut_transfers,
             personal=isinstance(step, Download) and step.personal,
             session=session,
-            usable=usable,
             ready_s=ready_s,
         )
         planned._schedule(endpoint, earlier, others)
@@ -151,17 +145,16 @@ class Transfer:
     def _schedule(
         self, endpoint: Endpoint, earlier: Sequence[Transfer], others: Sequence[Transfer]
     ) -> None:
-        """Give each device its time of what can be used of the session."""
-        session = self.usable
+        """Give each device its time of the session."""
+        session = self.session
         if session is None:
             self.begin_s = self.sent_s = self.end_s = np.full(len(self.who), np.inf)
             self.los_s = np.full(len(self.who), endpoint.clock.now)
             return
         self.beam = session.beam(self.way)
         if endpoint.faults is not None:
-            assert self.session is not None  # of which it is a part
-            begins_s = self.session.start_s
-            sending = Sending(self.way, self.name, begins_s, self.who, self.left, self.personal)
+            starts_s = session.start_s
+            sending = Sending(self.way, self.name, starts_s, self.who, self.left, self.personal)
             self.struck = endpoint.faults.draw(sending, self.beam)
         in_time = self.who & (self.arrival_s <= session.end_s)
         arrival_s = session.in_service_s(self.arrival_s)
@@ -219,7 +212,7 @@ class Transfer:
 
     def _tell_waits(self, endpoint: Endpoint) -> None:
         """Tell how many devices wait for a sub-channel, and how long at most."""
-        if self.usable is None or self.sent is None:
+        if self.session is None or self.sent is None:
             return
         if self.sent.crowding(int(np.count_nonzero(self.who))) <= 1.0:
             return
@@ -228,7 +221,7 @@ class Transfer:
         waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
         late = int((waited_s > SHORTEST_S).sum())
         if late:
-            contact = self.usable.at(endpoint.clock.now)
+            contact = self.session.at(endpoint.clock.now)
             endpoint.facts.emit(
                 SubChannelBusy(
                     time_s=endpoint.clock.now,
@@ -295,8 +288,8 @@ class Transfer:
     def use(self, by_s: float) -> Use:
         """Return what the devices have done by a time."""
         sending_s = np.zeros(len(self.who))
-        if self.usable is not None:
-            sending_s = self._sending_s(self._parts(self.usable, self._stop_s(by_s)))
+        if self.session is not None:
+            sending_s = self._sending_s(self._parts(self.session, self._stop_s(by_s)))
         return Use(np.zeros(len(self.who), np.int64), np.zeros(len(self.who)), sending_s)
 
     def _among(self, theirs: Floats, others: float | Floats) -> Floats:
@@ -376,8 +369,8 @@ class Transfer:
                 run_over=ending.run_over,
             )
         given_up = self.entry.settle(self.who, moved, outcome)
-        if self.usable is not None:
-            self._write(endpoint, self.usable, moved, stop_s, outcome, now_s)
+        if self.session is not None:
+            self._write(endpoint, self.session, moved, stop_s, outcome, now_s)
         self._tell_faults(endpoint, moved, now_s)
         done = whole if isinstance(outcome, Outcome) else whole & (outcome == Outcome.DELIVERED)
         asked = self.who if self.away is None else self.who | self.away
@@ -438,10 +431,6 @@ class Transfer:
             fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
             if fact is not None:
                 self._log(endpoint, fact, outcome)
-                self._tell_received(endpoint, part, fact)
-        if self.way is Way.TO_SERVER and any_delivered(self.who, outcome):
-            # What is made of the uploads is made now, when the chain has ended for all devices.
-            endpoint.synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
 
     def _book_sending(self, endpoint: Endpoint, parts: Iterable[Part], now_s: float) -> None:
         """Book the seconds in which devices have sent to the server, and the energy for that."""
@@ -449,15 +438,6 @@ class Transfer:
         endpoint.sent_s = endpoint.sent_s + seconds
         if endpoint.devices.battery is not None:
             endpoint.devices.battery.send(now_s, float(seconds[0]))
-
-    def _tell_received(self, endpoint: Endpoint, part: Part, moved: Moved) -> None:
-        """Tell the other satellites what the one of a contact has received, and when."""
-        if self.way is not Way.TO_SERVER:
-            return
-        ended = moved.who & (moved.outcome == Outcome.DELIVERED)
-        if np.count_nonzero(ended):
-            last_s = float(moved.end_s[ended].max())
-            endpoint.synchronisation.received(part.contact.satellite, last_s)
 
     def _log(self, endpoint: Endpoint, fact: Moved, outcome: Ints | Outcome) -> None:
         """Log what moved in a contact, and what of it was in vain; book what was heard twice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,6 @@ from learning.requests.cluster import Cluster, Floats, Ints
 from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
-from sim.links.steady_way import SteadyWay
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -61,19 +60,6 @@ class ContactLinks:
         served = served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
 
-    def steady(self, way: Way) -> SteadyWay | None:
-        """Return one way of the only device; None for several, or where its rate changes."""
-        links = self.devices
-        return SteadyWay.of(links.to_server if way is Way.TO_SERVER else links.to_client)
-
-    def delay_of_one_s(self, time_s: float) -> float:
-        """Seconds that a signal takes at a time between the only device and the satellite."""
-        return float(self.devices.delay_s(np.array([time_s]))[0])
-
-    def delay_of_one(self) -> Callable[[float], float]:
-        """Return what says the same, and needs no links for that once they are let go."""
-        return self.devices.delay_of_one()
-
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""
         self._now = None
@@ -121,7 +107,6 @@ class PlannedSession:
 
     number: int
     contacts: tuple[PlannedContact, ...]
-    _parts: dict[tuple[float, ...], PlannedSession | None] = field(default_factory=dict, repr=False)
 
     @property
     def start_s(self) -> float:
@@ -198,28 +183,9 @@ class PlannedSession:
             ids = np.where(time_s >= contact.start_s, contact.contact_id, ids)
         return ids
 
-    def knowing(self, known_s: Callable[[str], float]) -> PlannedSession | None:
-        """Return what is left of the session from when each satellite knows the server's state.
-
-        ``known_s`` says when a satellite does; None where no contact lasts that long.
-        """
-        when = tuple(known_s(contact.satellite) for contact in self.contacts)
-        if all(t <= c.start_s for t, c in zip(when, self.contacts, strict=True)):
-            return self
-        if when not in self._parts:  # a chain mostly asks again for the same times
-            left = tuple(
-                replace(contact, start_s=max(contact.start_s, t))
-                for t, contact in zip(when, self.contacts, strict=True)
-                if t < contact.end_s
-            )
-            self._parts.clear()
-            self._parts[when] = PlannedSession(self.number, left) if left else None
-        return self._parts[when]
-
     def close(self) -> None:
         """Let the curves go."""
         self.__dict__.pop("to_server", None)
         self.__dict__.pop("to_client", None)
-        self._parts.clear()
         for contact in self.contacts:
             contact.links.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Protocol
@@ -22,7 +22,6 @@ from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import RangeFrom, Site
 from orbit.windows import groups
-from sim.facts.directions import Way
 from sim.links.beam import Beam, Radios
 from sim.links.constant_links import (
     Steps,
@@ -34,7 +33,6 @@ from sim.links.constant_links import (
 from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
-from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import ContactLinks
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
@@ -152,7 +150,13 @@ class FixedRateLinks:
 
     def links(self, number: int) -> ContactLinks:
         """Return the links of a contact."""
-        return _FixedRateContact(self, number)
+        start_s, end_s = self.served.service_s(number)
+        return ContactLinks(
+            make=partial(self._devices, number),
+            start_s=start_s,
+            end_s=end_s,
+            figures=partial(self._figures_of, number),
+        )
 
     def figures(self, numbers: Ints) -> FigureColumns:
         """Return the figures of contacts."""
@@ -175,7 +179,7 @@ class FixedRateLinks:
             residual_doppler_hz=np.zeros(len(numbers)),
         )
 
-    def figures_of(self, number: int) -> PassFigures:
+    def _figures_of(self, number: int) -> PassFigures:
         """Return the figures of a contact."""
         one = self.figures(np.array([number]))
         return PassFigures(
@@ -184,66 +188,23 @@ class FixedRateLinks:
             (float(one.doppler_hz[0]), 0.0),
         )
 
-    def devices(self, number: int) -> DeviceLinks:
-        """Return both ways of a contact."""
+    def _devices(self, number: int) -> DeviceLinks:
         rise_s, set_s = self.served.window_s(number)
         radios = self.radios[self.served.window_places[number]]
         devices = self.clusters[self.served.windows.site[number]].devices
 
+        satellite = self.served.satellites[self.served.window_satellites[number]]
+        of = self._ranges[self.served.window_places[number]]
+
         def range_m(time_s: Floats) -> Floats:
-            return np.array([self.range_m(number, t) for t in time_s.tolist()])
+            return np.array([of.km(satellite, t) * 1e3 for t in time_s.tolist()])
 
         return bare_links(radios, devices, rise_s, set_s, range_m)
-
-    def steady(self, number: int, way: Way) -> SteadyWay | None:
-        """Return one way of a contact; None where that link is neglected."""
-        place = self.served.window_places[number]
-        radio = self.radios[place][way is Way.TO_CLIENT]
-        if radio is None:
-            return None
-        return SteadyWay(self._rates_bps[place][way], *self.served.window_s(number), radio)
-
-    def range_m(self, number: int, time_s: float) -> float:
-        """Return the slant range in a contact at a time."""
-        served = self.served
-        satellite = served.satellites[served.window_satellites[number]]
-        return self._ranges[served.window_places[number]].km(satellite, time_s) * 1e3
-
-    @cached_property
-    def _rates_bps(self) -> list[dict[Way, float]]:
-        """The rate each way at each of the places."""
-        return [
-            {way: fixed_rate_bps(radio.link) for way, radio in zip(Way, both, strict=True) if radio}
-            for both in self.radios
-        ]
 
     @cached_property
     def _ranges(self) -> list[RangeFrom]:
         """What measures ranges from each of the places."""
         return [RangeFrom(place, self.served.start) for place in self.served.places]
-
-
-class _FixedRateContact(ContactLinks):
-    """The links of a contact of one device whose rate is fixed: curves only for who wants them."""
-
-    def __init__(self, source: FixedRateLinks, number: int) -> None:
-        start_s, end_s = source.served.service_s(number)
-        make = partial(source.devices, number)
-        super().__init__(make, start_s, end_s, partial(source.figures_of, number))
-        self._source = source
-        self._number = number
-
-    def steady(self, way: Way) -> SteadyWay | None:
-        """Return one way; None where that link is neglected."""
-        return self._source.steady(self._number, way)
-
-    def delay_of_one_s(self, time_s: float) -> float:
-        """Seconds that a signal takes at a time between the device and the satellite."""
-        return self._source.range_m(self._number, time_s) / SPEED_OF_LIGHT_M_S
-
-    def delay_of_one(self) -> Callable[[float], float]:
-        """Return what says the same: it needs no links."""
-        return self.delay_of_one_s
 
 
 class PassLinks:

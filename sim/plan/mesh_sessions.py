@@ -85,10 +85,6 @@ class MeshSessions(PlannedSessions):
 
     def _pass_bits(self, place: int, way: Way, from_s: float, until_s: float) -> Floats | float:
         """Return what the pass of a session carries from a time to another; inf if neglected."""
-        contact = self.contact(place)
-        steady = contact.links.steady(way)
-        if steady is not None and steady.holds(contact.start_s, contact.end_s):
-            return steady.rate_bps * (until_s - from_s)
         beam = self[place].beam(way)
         if beam is None:
             return np.inf

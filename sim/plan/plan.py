@@ -46,9 +46,8 @@ class Sky:
 class Plan:
     """All contacts of a run in the order of their numbers, and when it starts and ends.
 
-    ``doubts`` are on what may be wrong with the contacts. What one satellite
-    received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
-    satellites. Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of
+    ``doubts`` are on what may be wrong with the contacts. A ``constellation`` serves with any
+    satellite. Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of
     the stations, or the satellite that serves the others over links between them. ``sky`` is None
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
@@ -64,7 +63,6 @@ class Plan:
     clusters: tuple[Cluster, ...]
     contacts: ContactColumns
     doubts: tuple[Statement, ...] = ()
-    sync_delay_s: float = 0.0
     constellation: bool = False
     topology: Topology = GROUND_CLIENTS
     sky: Sky | None = None
@@ -149,7 +147,6 @@ def make_plan(
             *(() if isls is None else isls.doubts),
             *world.sites.left_out,
         ),
-        sync_delay_s=getattr(world.orbit, "sync_delay_s", None) or 0.0,
         constellation=served.constellation,
         topology=served.topology,
         sky=_sky(served, devices),

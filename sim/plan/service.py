@@ -191,7 +191,7 @@ def _session_gap_s(source: Any, *, in_orbit: bool) -> float | None:
     """Return the longest gap within a session; None where each contact is one."""
     default = source.session is None if in_orbit else source.serving == "single"
     each_contact = source.session == "contact" or default
-    return None if each_contact else source.hand_over_gap_s or 0.0
+    return None if each_contact else 0.0
 
 
 def _until(service: orbit.Service, end_s: float) -> orbit.Service:

@@ -21,7 +21,6 @@ from sim.routing.free_times import (
     FIXED,
     LEFT,
     NONE,
-    STEADY,
     UNKNOWN,
     UNUSED,
     WANTED,
@@ -54,16 +53,11 @@ class Curve(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """How a contact carries bits from a node: at a rate, or by a curve; and how long signals take.
-
-    A rate is ``counted`` from the begin of the contact, as a curve of two points has it, or from
-    any time on.
-    """
+    """How a contact carries bits: at a rate or by a curve; and how long signals take."""
 
     delay_s: float
     rate_bps: float
     curve: Curve | None = None
-    counted: bool = False
 
 
 Load = Callable[[int, int], Rates]
@@ -230,8 +224,7 @@ class Book:
         self._known.add(row)
         rates = self._load(self._number[row], self._source[row])
         if rates.curve is None:
-            kind = STEADY if rates.counted else FIXED
-            self._change(row, kind=kind, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
+            self._change(row, kind=FIXED, rate_bps=rates.rate_bps, delay_s=rates.delay_s)
             return
         points = np.array(rates.curve).T.ravel()
         if self._points + len(points) > len(self.rows.points):

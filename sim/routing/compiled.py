@@ -1,4 +1,4 @@
-"""The functions of the search, compiled by numba, which is optional: the same source, much faster.
+"""The functions of the search, compiled by numba: the same source, much faster.
 
 Modules of such functions are copied, and in the copies each function is a compiled one. numba keeps
 what it has compiled on disk, in a folder of its own for each state of the sources: it would not
@@ -12,20 +12,23 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from sim.routing import free_times, search, slots, straight_ways
+from sim.routing import free_times, search
 
-MODULES = (free_times, slots, straight_ways, search)
+MODULES = (free_times, search)
 
 
 def can_compile() -> bool:
-    """Whether numba is installed."""
-    return find_spec("numba") is not None
+    """Whether numba can be imported, which takes half a second: a mesh alone asks this."""
+    try:
+        import_module("numba")
+    except ImportError:  # not installed, or not made for this numpy
+        return False
+    return True
 
 
 def _never_asked(_book: Any, _row: int, _begin_s: float, _bits: float) -> tuple[float, float]:

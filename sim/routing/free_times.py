@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Any, NamedTuple
 
-# How a contact carries bits: at one rate from any time on; at one rate, counted from its begin; by
-# a curve; as somebody says who is asked; or as is not known yet.
-FIXED, STEADY, CURVE, ASKED, UNKNOWN = range(5)
+# How a contact carries bits: at one rate from any time on; by a curve; as somebody says who is
+# asked; or as is not known yet.
+FIXED, CURVE, ASKED, UNKNOWN = range(4)
 
 NONE = -1
 """No row, no free time, no way."""
@@ -142,33 +142,13 @@ def _sent_s(book: Book, row: int, begin_s: float, bits: float) -> tuple[float, f
         sent_s = begin_s
     elif contact.kind == FIXED:
         sent_s = begin_s + bits / contact.rate_bps
-    elif contact.kind == STEADY:
-        sent_s = _steadily_sent_s(contact, begin_s, bits)
     else:
         sent_s = _by_curve_s(book.points, contact, begin_s, bits)
     return sent_s, sent_s + contact.delay_s
 
 
-def _steadily_sent_s(contact: Contact, begin_s: float, bits: float) -> float:
-    """Return the same at a rate that does not change, as a curve of two points has it."""
-    rate_bps = contact.rate_bps
-    opens_s = contact.opens_s
-    closes_s = contact.closes_s
-    capacity = rate_bps * (closes_s - opens_s)
-    goal = bits
-    if begin_s > opens_s:
-        before = rate_bps * (begin_s - opens_s)
-        goal = (before if before < capacity else capacity) + bits
-    if not goal < capacity:
-        return inf
-    sent_s = opens_s + 2.0 * goal / (rate_bps + sqrt(rate_bps * rate_bps))
-    if sent_s > closes_s:
-        sent_s = closes_s
-    return begin_s if begin_s > sent_s else sent_s
-
-
 def _by_curve_s(points: Sequence[float], contact: Contact, begin_s: float, bits: float) -> float:
-    """Return the same by a curve, whose formulas are those of `PlainCurve`."""
+    """Return the same by a curve, whose formulas are those of `LinkCurve`."""
     first = 3 * contact.first_point
     last = first + 3 * contact.points - 3
     if begin_s >= points[last]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.caveats import Caveat, other_versions, timing_only
+from sim.analysis.caveats import Caveat, other_losses, other_versions, timing_only
 from sim.analysis.comparison import Comparison
 from sim.analysis.figures import OF_NETWORKS, figure_of_network
 from sim.analysis.judged import is_measured, judged_together
@@ -161,11 +161,11 @@ def answers(
         found.append(FigureAnswer(answer, each, why))
     learns = bool(done) and figure_of_network(asked[0].column) is None
     untrained = learns and not asked[0].figure.learnt
-    differ = other_versions(run.manifest for run in runs.values())
+    manifests = [run.manifest for run in runs.values()]
     mixed = [own for own in map(_other_code, _runs_in(groups, runs)) if own]
     every = [
         *([timing_only("").said] if untrained else []),
-        *([differ] if differ else []),
+        *(said for said in (other_losses(manifests), other_versions(manifests)) if said),
         *mixed[:1],
     ]
     caveats = tuple(Caveat("every point", said) for said in every)

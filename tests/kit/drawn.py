@@ -91,8 +91,6 @@ SERVING = some(
 )
 SEVERAL = some(
     hand_over=one("longest_remaining", "highest_elevation"),
-    hand_over_gap_s=one(0.0, 60.0, 1800.0),
-    sync_delay_s=one(0.0, 20.0, 2000.0),
 )
 
 

@@ -12,7 +12,6 @@ import pytest
 
 import sim
 from learning import files, hardware, provenance
-from learning.training import kept_batches
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
 from sim.execution.checkpoint import EXTENSION
@@ -28,8 +27,6 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "rows_of_a_large_table": (folder, "LARGE"),
     "cache_bytes": (shared_cache, "BOUND_BYTES"),
     "worth_keeping_s": (window_cache, "WORTH_KEEPING_S"),
-    "embedded_least_s": (kept_batches, "LEAST_S"),
-    "embedded_least_s_per_byte": (kept_batches, "LEAST_S_PER_BYTE"),
     "version": (window_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),

@@ -1,8 +1,8 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning.data.text_rows import TextTable, read_rows
-from learning.data.texts import json_rows
 from learning.requests import *
+from learning.text.rows import TextTable, read_rows
+from learning.text.texts import json_rows
 from tests.kit.late import late
 
 __getattr__ = late(
@@ -12,7 +12,7 @@ __getattr__ = late(
         "learning.architecture.costs": "architecture as_sent",
         "learning.architecture.footprint": "footprint pretrained_at_once",
         "learning.architecture.kinds": "kinds=.",
-        "learning.architecture.nmoe_costs": "sizes_of",
+        "learning.nmoe.costs": "sizes_of",
         "learning.architecture.nmoe_kinds": "extractor_of",
         "learning.clients": "ClusterState",
         "learning.clients.merging": "aggregate merging=.",
@@ -23,26 +23,26 @@ __getattr__ = late(
         "learning.data.npz": "channels_first",
         "learning.data.partition": "class_parts dirichlet_parts share_devices split_rows",
         "learning.data.samples": "InputSpec SampleArrays",
-        "learning.data.text_rows": "Question Text",
-        "learning.data.tokenizer": "tokenizer=.",
+        "learning.text.rows": "Question Text",
+        "learning.text.tokenizer": "tokenizer=.",
         "learning.declarations": "FrozenDict",
         "learning.files": "files=.",
         "learning.hardware": "compute_devices memory=.",
         "learning.invariants": "Violation check_shares",
-        "learning.learner": "Learner",
+        "learning.learner": "Learner learner=.",
         "learning.methods.asynchronous": "FedBuff",
         "learning.methods.base": "ExpertRegistry METHODS NOBODY Protocol",
         "learning.methods.emsfl": "EmsFl EnhancedEmsFl Splitting",
         "learning.methods.fedavg_sat": "FedAvgSat",
         "learning.methods.fedprox": "proximal",
         "learning.methods.fedspace": "FedSpace",
-        "learning.methods.nmoe.inference": "Asked HEADER_BYTES Query grouped mixture",
-        "learning.methods.nmoe.method": "NMoE",
+        "learning.nmoe.inference": "Asked HEADER_BYTES Query grouped mixture",
+        "learning.nmoe.method": "NMoE",
         "learning.methods.options": "NoOptions read_options",
         "learning.methods.synchronous": "Synchronous",
         "learning.models.custom": "measured_tensors",
         "learning.own.code": "code_digest running_code_digest",
-        "learning.policies.alignment": "alignment=.",
+        "learning.alignment.policy": "alignment=.",
         "learning.policies.model_splitting": "model_splitting=.",
         "learning.policies.problem": "asked even_bounds",
         "learning.provenance": "environment why_not_cacheable",
@@ -53,13 +53,11 @@ __getattr__ = late(
         "learning.requests.ring": "ring=.",
         "learning.rng": "stream",
         "learning.settings": "Columns Lora Optimizer Pretraining Schedule Split",
-        "learning.training.computing": "TASKS",
-        "learning.training.nmoe.answers": "local_shares pattern_row",
-        "learning.training.nmoe.operations": "nmoe_operations=.",
-        "learning.training.operations": "operations=.",
+        "learning.training.computing": "TASKS TRAINS",
+        "learning.nmoe.training.answers": "local_shares pattern_row",
         "learning.values.handle": "Handle",
         "learning.values.lazy": "Values",
-        "learning.values.operation": "Operation",
+        "learning.values.place": "arguments_in found_at",
         "learning.values.store": "FolderStore Tensors as_file packed unpacked",
     },
 )

@@ -188,7 +188,6 @@ def talk(
     *,
     closing: seam.Quorum = seam.WAITS_FOR_ALL,
     computing: network.Compute | None = None,
-    delay_s: float = 0.0,
     fresh: Sequence[bool | None] | None = None,
     at_s: float = 0.0,
     **faults: Any,
@@ -222,7 +221,6 @@ def talk(
         topology=network.GROUND_CLIENTS,
         facts=facts,
         log=log,
-        synchronisation=network.Synchronisation(delay_s),
         payloads=network.PayloadList(),
     )
     endpoint = network.Endpoint(clock, devices, rules, shared)

@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from learning.data.tokenizer import BYTES, train_bpe
+from learning.text.tokenizer import BYTES, train_bpe
 from tests.kit.learning import InputSpec, ModelConfig
 from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
 

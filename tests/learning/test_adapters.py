@@ -256,7 +256,7 @@ def test_adapters_are_read_and_written_without_the_libraries_they_are_for(
 
 
 def test_a_library_that_cannot_be_imported_is_named_in_one_line(tmp_path, leomix, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("learning.models.mixtral")]:
+    for name in [name for name in sys.modules if name.startswith("learning.text.mixtral")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     path = tmp_path / "rows.jsonl"

@@ -110,7 +110,7 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
             hidden = hidden + layer(norm(hidden))
         homes = torch.from_numpy(training.home_clusters(3, 3))
         rows = torch.arange(len(y))
-        loss = training.gate_loss(model, (trial.x,), trial, homes)(rows, rows)
+        loss = training.gate_loss(model, (trial.x,), trial, homes, task.objective)(rows, rows)
         torch.testing.assert_close(loss, cross_entropy(model(x), y) + sum(of_gates))
     alone = training.loss_of_origin(model, (trial.x,), trial, homes)(rows, rows)
     torch.testing.assert_close(alone.detach(), sum(of_gates))

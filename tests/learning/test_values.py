@@ -1,11 +1,11 @@
 """Lazy values: named by content, computed once, kept in a store, shared between runs."""
 
 import gc
-import importlib
 import math
-import pkgutil
+import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from learning import Learner, LearningConfig
 from learning.data import DATASETS
 from learning.models import MODELS
 from tests.kit import learning as kit
-from tests.kit.learning import FolderStore, Operation, Values, environment
+from tests.kit.learning import FolderStore, Values, environment
 from tests.kit.records import Namespace, Shelf
 
 
@@ -28,9 +28,10 @@ class By:
     by: list[int]
 
 
-ONE, ADD, TOTAL = (Operation(f"learning.tests:{name}") for name in ("one", "add", "total"))
-SCALE, TRAIN = (Operation(f"learning.tests:{n}", trains=n == "train") for n in ("scale", "train"))
-OWN = Operation("own.maths:train", trains=True)
+ONE, ADD, TOTAL, SCALE, TRAIN, FROM_FILES = (
+    f"learning.tests:{name}" for name in ("one", "add", "total", "scale", "train", "files")
+)
+OWN = "own.maths:train"
 FILES = {name: torch.full((1 << 18,), 2.0) for name in ("weight", "own=weight")}
 FUNCTIONS = {
     "files": lambda: {**FILES, "again=": FILES["weight"], "=": torch.ones(1)},
@@ -44,22 +45,29 @@ FUNCTIONS = {
 
 class Numbers(Values):
     def __init__(self, folder=None, context="c", keep=True):
-        super().__init__(self.count, context, keep=keep)
+        super().__init__(self.count, context, keep=keep, trains={TRAIN, OWN})
         self.applied = Counter()
         self.cache = None if folder is None else Namespace(Shelf(folder), "results", context)
 
-    def count(self, operation, parents, said):
-        self.applied[operation.name] += 1
-        return FUNCTIONS[operation.name](*parents, **said)
+    def count(self, place, parents, said):
+        name = place.rpartition(":")[2]
+        self.applied[name] += 1
+        return FUNCTIONS[name](*parents, **said)
+
+    def make(self, place, *parents, **arguments):
+        return super().make(place, parents, arguments)
+
+    def number(self, place, *parents):
+        return super().number(place, parents, {})
 
 
 def test_nothing_is_computed_before_it_is_forced_and_then_once():
     values = Numbers()
     one = values.make(ONE)
     two = values.make(ADD, one, one)
-    assert not values.computed
+    assert not values.applied
     assert values.force(two)["x"].item() == values.force(two)["x"].item() == 2
-    assert values.computed == {"one": 1, "add": 1}
+    assert values.applied == {"one": 1, "add": 1}
     for use in (bool, float):
         with pytest.raises(TypeError, match="yield Measure"):
             use(two)
@@ -73,15 +81,15 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
 
 def test_a_training_for_which_there_is_no_time_is_left_and_what_was_trained_is_there():
     values = Numbers()
-    trained = Operation(ONE.place, trains=True)
-    known, unknown = values.make(trained), values.make(TRAIN, values.make(ONE))
+    one = values.make(ONE)
+    known, unknown = values.make(TRAIN, one), values.make(TRAIN, one, by=2)
     values.force(known)
     values.trains_until_s = 0.0
-    assert values.force(values.make(ADD, known, known))["x"].item() == 2
+    assert values.force(values.make(ADD, known, known))["x"].item() == 4.5
     with pytest.raises(TimeoutError, match="no time is left for 'train'"):
         values.force(unknown)
     values.trains_until_s = math.inf
-    assert values.force(unknown)["x"].item() == 2.25
+    assert values.force(unknown)["x"].item() == 3.25
 
 
 def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
@@ -90,12 +98,12 @@ def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path
     store = FolderStore(tmp_path / "values")
     for values in (first, second):
         values.known = lambda: FILES
-    files = first.make(Operation("learning.tests:files"))
+    files = first.make(FROM_FILES)
     wanted = first.force(files)
     store.save(files.key, first.kept(files))
     assert store.load(files.key)["=weight=weight"].numel() == 0
     second.store = store
-    found = second.force(second.make(Operation("learning.tests:files")))
+    found = second.force(second.make(FROM_FILES))
     assert found.keys() == wanted.keys() and not second.applied
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
 
@@ -107,8 +115,8 @@ def test_equal_content_is_the_same_value_and_other_content_another():
     doubled = values.make(SCALE, one, by=by)
     assert values.make(SCALE, one, by=[2.0]) is doubled
     others = [values.make(SCALE, one, by=[3]), Numbers(context="other").make(SCALE, one, by=by)]
-    newer = values.make(Operation(SCALE.place, version=2), one, by=by)
-    assert len({handle.key for handle in (doubled, newer, *others)}) == 4
+    others += [values.make(f"{SCALE}d", one, by=by), values.make(SCALE, one, one, by=by)]
+    assert len({handle.key for handle in (doubled, *others)}) == 5
     by[0] = 100.0  # an array that changes later does not change what was asked for
     assert values.force(doubled)["x"].item() == 2
 
@@ -144,7 +152,7 @@ def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_pa
     assert one.key not in second.store
     again = second.make(ADD, second.make(ONE), second.make(ONE))
     assert again.parents == ()
-    assert second.force(again)["x"].item() == 2 and not second.computed
+    assert second.force(again)["x"].item() == 2 and not second.applied
 
 
 PLACES = st.integers(0, 12)
@@ -292,36 +300,32 @@ def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(m
         assert environment(plain) == before
 
 
-def test_an_operation_that_differs_where_it_stands_or_is_none_is_not_computed():
-    """That a timing-only command imports no torch is a test of the command line."""
-    named = kit.operations.start.start_model
-    assert (named.name, named.version, named.trains) == ("start_model", 2, True)
-    assert named.function().operation == named
-    with pytest.raises(TypeError, match=r"start_model is declared as .*version=2.* referred to as"):
-        replace(named, version=1).function()
-    with pytest.raises(TypeError, match=r"start:build_task is no operation; declare it by @oper"):
-        Operation("learning.training.start:build_task").function()
+def test_each_place_that_is_named_has_a_function():
+    """Else one would learn of it in the middle of a run; timing-only commands import no torch."""
+    root = Path(kit.files.__file__).parent
+    text = "".join(path.read_text() for path in root.rglob("*.py"))
+    named = set(re.findall(r'"(learning\.(?:nmoe\.)?training\.[\w.]+:\w+)"', text))
+    assert len(named) > 40 and named >= kit.TRAINS
+    assert all(callable(kit.found_at(place)) for place in named)
 
 
-def test_each_operation_is_referred_to_as_it_is_declared_where_it_stands():
-    stands = {}
-    for package in (kit.operations, kit.nmoe_operations):
-        for module in pkgutil.iter_modules([str(Path(package.__file__).parent)]):
-            name = f"{package.__package__}.{module.name}"
-            for function in vars(importlib.import_module(name)).values():
-                declared = getattr(function, "operation", None)
-                if isinstance(declared, Operation) and function.__module__ == name:
-                    assert getattr(getattr(package, module.name), declared.name) == declared
-                    stands[declared.place] = declared
-        assert all(stands[declared.place] == declared for declared in package.DECLARED)
-    assert len(stands) > 20
+def test_another_source_of_leomix_names_other_values(monkeypatch):
+    """A run that is resumed with another version computes anew what the old one has saved."""
+    learners = [Learner(LearningConfig(1, ("A",), (1,))) for _ in range(3)]
+    first, again = (learner.start().key for learner in learners[:2])
+    monkeypatch.setattr(kit.learner, "source_digest", lambda: "another one")
+    assert first == again != learners[2].start().key
 
 
-def test_the_fields_of_a_dataclass_are_arguments_of_their_own():
+def test_arguments_that_are_dataclasses_come_as_such_with_their_own_copies():
+    """The key hangs on their fields."""
     values = Numbers()
-    assert values.make(SCALE, values.make(ONE), how=By([2])) is values.make(
-        SCALE, values.make(ONE), by=[2]
-    )
+    values.make = partial(Values.make, values)
+    by = np.array([2])
+    made = values.make(ONE, (), {"how": By(by)})
+    assert made is values.make(ONE, (), {"how": By([2])}) is not values.make(ONE, (), {"how": [2]})
+    by[0] = 3
+    assert kit.arguments_in(made.arguments) == {"how": By([2])}
 
 
 @pytest.mark.parametrize("threads", [2, 3])

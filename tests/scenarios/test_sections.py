@@ -173,14 +173,11 @@ OF_ORBITS = [
     ("slots", {"slots.count": 3}, "slots.count: got 3; must be the number of clusters, 1"),
     ("files walker", {**SINGLE, "satellite": 41917}, ""),
     ("files walker", {**ANY, "satellite": "A"}, "satellite: is not used with serving 'any'; set"),
-    ("served", {**ANY, "session": "contact", "hand_over_gap_s": 0},
-     "hand_over_gap_s: is not used with session 'contact'; set orbit.session: joined"),
     ("seen", {**ANY, "priority": "highest_elevation", "hand_over": "highest_elevation"}, ""),
     ("contacts", {"priority": "highest_elevation"},
      f"priority: got 'highest_elevation', {INSTEAD} least_recently_served"),
 ]  # fmt: skip
-for key, value in {"hand_over": "longest_remaining", "hand_over_gap_s": 30.0, "session": "joined",
-                   "sync_delay_s": 0.0}.items():  # fmt: skip
+for key, value in {"hand_over": "longest_remaining", "session": "joined"}.items():
     OF_ORBITS += [
         ("served", {**ANY, key: value}, ""),
         ("served", {**SINGLE, key: value}, f"{key}: is not used with serving 'single'; "),

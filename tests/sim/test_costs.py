@@ -34,8 +34,8 @@ def test_validate_tells_memory_and_the_pace_of_training(leomix):
 
 @pytest.mark.process
 def test_a_dry_run_tries_each_method_and_warns_of_endless_gaps(leomix, tmp_path):
-    """FedAvg trains a round per contact, FedBuff all day: 720 rounds of five, less the passes."""
-    mine = small.merged(small.ORBIT, {"stop": {"days": 1}, "compute": {"seconds_per_round": 120}})
+    """FedAvg trains a round per contact, FedBuff all day: 360 rounds of five, less the passes."""
+    mine = small.merged(small.ORBIT, {"stop": {"days": 1}, "compute": {"seconds_per_round": 240}})
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump(mine))
     said = leomix("sweep", file, "-p", "learning.method=fedavg,fedbuff", "--dry-run").out
@@ -44,7 +44,7 @@ def test_a_dry_run_tries_each_method_and_warns_of_endless_gaps(leomix, tmp_path)
     (endless,) = (line for line in said.splitlines() if line.startswith("warning"))
     told = r"learning.rounds.per_gap_max: up to ([\d,]+) device rounds of training, as method 'fed"
     most = re.search(told, endless)
-    assert 0.8 * 5 * 720 < int(most[1].replace(",", "")) < 5 * 720
+    assert 0.8 * 5 * 360 < int(most[1].replace(",", "")) < 5 * 360
     assert "point 1: " in endless and endless.endswith(": give it, like 3")
 
 

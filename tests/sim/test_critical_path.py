@@ -68,7 +68,7 @@ def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_
 
 SPAN_S = 60
 SPANS = st.tuples(st.integers(0, SPAN_S + 5), st.integers(0, 20)).map(lambda s: (s[0], s[0] + s[1]))
-DONE = st.tuples(*(st.lists(SPANS, max_size=most) for most in (6, 6, 4, 4, 3)))
+DONE = st.tuples(*(st.lists(SPANS, max_size=most) for most in (6, 6, 4, 4)))
 PARTINGS = st.dictionaries(st.integers(1, SPAN_S), st.sampled_from("AB"), max_size=4)
 
 
@@ -79,16 +79,13 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
     transfers = []
     events = [event(time_s, "disconnect", name) for time_s, name in partings]
     done = {"A": of_a, "B": of_b}
-    for name, (sends, trains, served, beamless, stateless) in done.items():
+    for name, (sends, trains, served, beamless) in done.items():
         first = 1000 * ord(name)
         contacts += [contact(first + n, name, *span, *span) for n, span in enumerate(served)]
         contacts += [contact(first + 100 + n, name, *span) for n, span in enumerate(beamless)]
         transfers += [transfer(name, *span) for span in sends]
         for n, (begin, _) in enumerate(beamless):
             events.append(beam_wait(begin, name, first + 100 + n))
-        for begin, end in stateless:
-            until = {"contact_id": first, "cause": "synchronisation", "until_s": float(end)}
-            events.append(event(begin, "wait", name, **until))
         for device, (begin, end) in enumerate(trains):
             events.append(event(begin, "train_start", name, device=device))
             events.append(event(end, "train_end", name, device=device))
@@ -104,10 +101,10 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
         return any(begin <= second < end for begin, end in spans)
 
     def doing(name, second):
-        sends, trains, served, beamless, stateless = done[name]
+        sends, trains, served, beamless = done[name]
         if within(second, sends):
             return 0
-        if within(second, stateless if within(second, served) else beamless):
+        if within(second, beamless) and not within(second, served):
             return 1
         return 2 if within(second, trains) else 3
 

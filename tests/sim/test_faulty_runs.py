@@ -138,7 +138,7 @@ def without_details(tables):
 def test_nobody_but_people_reads_the_column_detail(runs):
     """Figures, rounds, waits and the critical path are the same where every detail says nothing."""
     near = {"ground.clusters.1.latitude_deg": 47.0, "ground.clusters.1.longitude_deg": 12.0}
-    late = {"orbit.sync_delay_s": 600.0, "stop.days": 0.3, "learning.train": False, **near}
+    late = {"stop.days": 0.3, "learning.train": False, **near}
     serving = sim.run(scenarios.load("walker", late))
     causes = set()
     for result in (runs.result("faults"), runs.result("fedavg"), serving):
@@ -148,7 +148,7 @@ def test_nobody_but_people_reads_the_column_detail(runs):
         end_s = manifest["simulated_s"]
         assert critical_path(silent, end_s).spent == critical_path(result.tables, end_s).spent
         causes |= set(result.events.cause.dropna())
-    assert {"beam", "synchronisation", "satellite outage", "corrupted upload"} <= causes
+    assert {"beam", "satellite outage", "corrupted upload"} <= causes
 
 
 def test_a_rate_of_none_is_the_run_without_faults(tmp_path):

@@ -189,10 +189,10 @@ def one_changes(place, function, name):
     return other
 
 
-@swap(training, "train")
-def trained_in_place(honest, task, own, server, *others, **how):
-    trained = honest(task, own, server, *others, **how)
-    server["expert.0.0.up.weight"].add_(1.0)
+@swap(training, "_trained")
+def trained_in_place(honest, task, own, models, *how):
+    trained = honest(task, own, models, *how)
+    models[0]["expert.0.0.up.weight"].add_(1.0)
     return trained
 
 
@@ -367,9 +367,9 @@ TAMPERED = [
         for factor in (0.0, -1.0, math.nan)
     ),
     (short, OFTEN, LASTS, "contact 3 is served"),
-    (one_changes(aggregation, "aggregate", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
-    (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
-    (one_changes(training, "train", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
+    (one_changes(aggregation, "add_changes", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
+    (one_changes(aggregation, "add_changes", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
+    (one_changes(training, "_trained", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
     (swap(seam.Update, "staleness")(lambda *_: seam.Range(0, 0)), OFTEN, STALE, "exp"),
     *(

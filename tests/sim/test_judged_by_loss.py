@@ -291,3 +291,57 @@ def test_a_sweep_is_judged_by_a_loss_alone_which_may_be_negative(leomix, regress
         assert own["low"] < own["mean"] < own["high"] < 0.0
     page = report([regressions[0].parent / "negative"], "negative.html").read_text()
     assert re.search("<h1>steps=20: final loss -[0-9.]+ against -[0-9.]+ with steps=1", page)
+
+
+# A model learns floats by a loss of the user's own.
+OWN_LOSS = """
+def absolute(outputs, targets):
+    return (outputs - targets).abs().mean()
+"""
+
+
+@pytest.fixture
+def of_floats(tmp_path, monkeypatch):
+    """A scenario file whose npz file has targets (n, 2), and which names a loss beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
+    (tmp_path / "absolutely.py").write_text(OWN_LOSS)
+    x = np.random.default_rng(1).normal(size=(300, 4))
+    np.savez(tmp_path / "floats.npz", x=x, y=x[:, :2] - x[:, 2:])
+    data = {"kind": "npz", "path": "floats.npz", "validation": 0.2}
+    keys = {"method": "fedavg", "loss": "mse", "model": {"kind": "vector-mlp"}, "data": data}
+    with open("floats.yaml", "w", encoding="utf-8") as file:
+        yaml.safe_dump({**SLOTS, "learning": {**keys, "step_size": 0.1}}, file)
+    return tmp_path / "floats.yaml"
+
+
+def test_a_model_that_learns_floats_is_judged_by_its_loss(leomix, of_floats):
+    done = leomix("run", of_floats, "-o", "run", "--quiet", "--set", "stop.loss=0.9")
+    assert (done.status, done.err) == (0, "")
+    summary = sim.load("run").summary
+    assert summary["judged_by"] == "loss" and summary["accuracy_final"] is None
+    validated = sim.load("run").metrics.query("scope == 'global'").validation_loss.tolist()
+    assert validated[-1] <= 0.9 < min(validated[:-1])  # the first one at or below ends it
+    assert "The loss falls from " in done.out and "accuracy" not in done.out
+    refused = leomix("validate", of_floats, "--set", "stop.accuracy=0.5")
+    assert "with learning.loss mse runs are judged by loss" in refused.err
+    assert refused.status == 2 and refused.err.count("\n") == 1
+
+
+def test_a_loss_of_ones_own_asks_for_consent_and_is_known_by_its_code(leomix, of_floats):
+    text = of_floats.read_text().replace("loss: mse", "loss: absolutely:absolute")
+    of_floats.write_text(text)
+    refused = leomix("run", of_floats, "-o", "run", "--quiet")
+    assert refused.status == 2 and "learning.loss: 'absolutely:absolute' names" in refused.err
+    named = ("--set", "learning.loss=absolutely:absolute")
+    assert leomix("run", of_floats, *named, "-o", "run", "--quiet").status == 0
+    manifest = sim.load("run").manifest
+    assert [*manifest["code"]] == ["absolutely:absolute"]
+    stopped = leomix("run", of_floats, *named, "-o", "no", "--quiet", "--set", "stop.accuracy=0.5")
+    assert stopped.status == 2 and "stop.accuracy: is of accuracies" in stopped.err
+    assert (
+        leomix("run", of_floats, "--set", "learning.loss=mse", "-o", "mse", "--quiet").status == 0
+    )
+    compared = json.loads(leomix("compare", "run", "mse", "--json").out)
+    assert "other_losses" in {one["code"] for one in compared["limits"]}

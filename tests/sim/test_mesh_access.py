@@ -256,7 +256,6 @@ def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
         ({"link.isl.route": "direct"}, "link.isl: is between satellites that are clients on an or"),
         ({"link.isl.between_planes": "none"}, "link.isl.route: got 'earliest', and no satellites"),
         ({"orbit.session": "joined"}, "orbit.session: is not used with link.isl.route"),
-        ({"orbit.sync_delay_s": 1}, "orbit.sync_delay_s: is not used with link.isl.route"),
         ({"link.relay": "store"}, "link.relay: is not used with link.isl.route"),
         ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
     ],

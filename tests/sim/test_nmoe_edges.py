@@ -6,7 +6,7 @@ import torch
 
 import sim
 from learning import Needs
-from tests.kit.learning import Node, Operation, Query, Synchronous, nmoe_operations
+from tests.kit.learning import Node, Query, Synchronous
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
 from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
@@ -41,7 +41,9 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
     if gate != "local":
         assert not result.inferences.experts.str.contains("B/0").any()
         assert rows[rows.expert == 2].relevance.sum() == 0.0
-    drawn = method.learner.force(method.learner.make(nmoe_operations.gates.start_gate))["weight"]
+    drawn = method.learner.force(method.learner.make("learning.nmoe.training.gates:start_gate"))[
+        "weight"
+    ]
     for gates in method.gates.values():
         held = method.learner.force(gates)["weight"]
         assert (held[:, 2] == drawn[2]).all()
@@ -77,7 +79,7 @@ def test_out_of_contacts_what_there_is_is_kept(cycles, stage, tmp_path):
 
 # -- gate trainers of one's own
 
-BREAK = Operation(f"{__name__}:nan")
+BREAK = f"{__name__}:nan"
 
 
 def nan(task, gates):
@@ -134,7 +136,7 @@ def test_gates_that_are_not_finite_are_refused(name, drops):
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()
-    start = method.learner.force(method.learner.make(nmoe_operations.gates.start_gate))
+    start = method.learner.force(method.learner.make("learning.nmoe.training.gates:start_gate"))
     for cluster in "AB":
         held = method.learner.force(method.gates[cluster])
         for part in ("weight", "bias"):

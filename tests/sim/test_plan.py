@@ -85,19 +85,6 @@ def test_a_satellite_that_never_sets_needs_a_beam_for_each_cluster():
     assert len(served(make_plan(made(both, {"orbit": {"beams": 2}})))) == 2
 
 
-def test_no_satellite_sends_what_it_cannot_know_yet():
-    late = sim.run(walker(orbit={"sync_delay_s": 600.0, "hand_over_gap_s": 60.0}))
-    satellite = late.contacts.set_index("contact_id").satellite
-    new = late.events[late.events.kind == "aggregate"]
-    maker = satellite[new.contact_id].to_numpy()
-    downloads = late.transfers[late.transfers.direction == "downlink"]
-    assert len(downloads) > 100
-    for row in downloads.itertuples():
-        others = maker != satellite[row.contact_id]
-        known = new[(new.version <= row.version).to_numpy() & others]
-        assert (known.time_s <= row.start_s - 600.0 + 1e-6).all()
-
-
 def ready(table, **changes):
     link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 1.0}, "downlink": "neglected"}
     source = {"orbit": {"source": "contacts", "path": str(table)}}

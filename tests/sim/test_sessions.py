@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from channel import LinkCurve
 from tests.kit import learning as ask
 from tests.kit import network
-from tests.kit.learning import Payload, Train, Upload
+from tests.kit.learning import Train
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
 from tests.kit.talk import (
@@ -77,49 +77,6 @@ def test_a_contact_carries_what_falls_into_its_service():
     session = network.PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
     # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
     assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
-
-
-def synchronised(*times_s, down, steps, **more):
-    """Contacts of (satellite, session, start, end); a state takes 150 s to another satellite."""
-    radio = band(9) if down else None
-    rates = more.pop("rates", [8.0])
-    contacts = [
-        contact(n, start_s, end_s, rates, session, down=radio, satellite=name)
-        for n, (name, session, start_s, end_s) in enumerate(times_s)
-    ]
-    return talk(contacts, steps, delay_s=150.0, **more)
-
-
-@pytest.mark.parametrize("down", [False, True])
-def test_a_download_waits_for_what_another_satellite_has_received(down):
-    times_s = [("first", 0, 0, 20), ("second", 1, 100, 200), ("second", 2, 300, 400)]
-    steps = [[*upload(10.0), *download(5.0)], download(5.0)]
-    takes_s = 5.0 if down else 0.0
-    told = synchronised(*times_s, down=down, steps=[*steps, download(5.0)])
-    # Up at 10 s, and of use when the chain ends: the other satellite knows it 150 s later.
-    assert told.ends(1) == [10.0 + takes_s]
-    assert told.ends(chain=1) == [160.0 + takes_s + takes_s]
-    assert told.ends(chain=2) == [300.0 + takes_s]
-    [wait] = told.events("wait")
-    assert (wait["time_s"], wait["contact_id"]) == (100.0, 1)
-    assert wait["detail"] == f"synchronisation: until {160.0 + takes_s:.3f} s"
-    # A state that comes after the contact is not downloaded in it.
-    told = synchronised(times_s[0], ("second", 1, 100, 120), down=down, steps=steps)
-    assert not told.replies[1][0].done.any()
-
-
-@pytest.mark.parametrize("down", [False, True])
-def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down):
-    """The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s
-    for what the other satellite received at 10 s. By then the second one serves, which learns of
-    the upload at 110 s + 150 s only."""
-    times_s = [("other", 0, 0, 20), ("first", 1, 100, 130), ("second", 1, 130, 300)]
-    steps = [upload(10.0), [Upload(Payload("b", 10.0))], download(5.0)]
-    told = synchronised(*times_s, down=down, steps=steps, fresh=[True, True, False])
-    assert told.ends(chain=2) == [265.0 if down else 260.0]
-    if down:
-        rows = told.rows("direction", "contact_id", "start_s", "end_s")
-        assert [row for row in rows if row[0] == "downlink"] == [("downlink", 2, 260.0, 265.0)]
 
 
 def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next():

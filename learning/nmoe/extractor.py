@@ -1,0 +1,152 @@
+"""Stage 1 of NMoE (arXiv 2511.01743): FedCE or FedSC trains one extractor for all clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from learning.clients.round_trip import RoundTrip
+from learning.clients.updates import arrived
+from learning.methods.base import Protocol
+from learning.nmoe.system import Networked
+from learning.nmoe.training.extractor_training import CorrelationShare
+from learning.requests.cluster import Cluster, Ints, Mask
+from learning.requests.payload import Payload
+from learning.training.recipe import LocalRounds
+from learning.values.handle import Handle
+
+
+class ExtractorStage:
+    """``extractor_rounds`` federated rounds of the extractor, each with all clients.
+
+    FedCE trains extractor and head by cross-entropy and averages them by samples. FedSC trains
+    extractor and projector by the spectral contrastive loss; clients weigh alike, or by samples
+    (``client_weights``). If correlation matrices R_j are shared, a round has two barriers: R_j up
+    and their weighted sum down, then the weights. In the end all clients download the extractor,
+    which is frozen from then on.
+
+    The weight alpha of a client's own matrix falls linearly from 1 in round 0 towards its weight in
+    the mean, with which the mean gradient of all clients is that of the loss over all their data.
+    ``shared`` are a cluster's matrices and the sum of all, its clients' counts, and alpha.
+    """
+
+    def __init__(self, system: Networked) -> None:
+        self.system = system
+        self.trained: dict[str, Handle] = {}
+        self.senders: dict[str, Mask] = {}
+        self.contacts: dict[str, Ints] = {}
+        self.correlations: dict[str, Handle] = {}
+        self.shared: dict[str, tuple[Sequence[Handle], CorrelationShare]] = {}
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Run all rounds for one cluster."""
+        system = self.system
+        options = self.system.options
+        if options.extractor == "none" or options.extractor_rounds == 0:
+            return
+        shares = options.shares_correlations and len(system.clients.nodes) > 1
+        rounds: Ints = np.zeros(me.devices, np.int64)
+        for number in range(options.extractor_rounds):
+            down = self.down(head=True) if number else None
+            if shares:
+                yield from self.share_correlations(me, number, down)
+                down = Payload("correlations", system.sizes.correlation_bytes, number)
+            able = system.clients.able[me.name]
+            cost = system.sizes.extractor_round(options.loss)
+            done = yield from system.round_trip(me, able, down=down, cost=cost, up=self.up())
+            yield from self.collect(me, done, rounds)
+            rounds = rounds + done.rounds
+            yield from system.meet(f"extractor {number}")
+            yield from self.average()
+        frozen = self.down(head=False)
+        yield from system.round_trip(me, system.clients.everybody(me.name), down=frozen)
+
+    def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
+        """First barrier of a round: the model down, then each client's correlation matrix up."""
+        system = self.system
+        who = self.system.clients.able[me.name]
+        yield from system.round_trip(me, who, down=down)
+        flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
+        yield from system.compute(me, np.where(who, flops, 0.0))
+        noise = system.options.correlation_noise
+        radius = system.options.radius
+        how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
+        self.correlations[me.name] = system.learner.make(
+            "learning.nmoe.training.extractor:correlation", system.server, **how
+        )
+        up = Payload("correlation", system.sizes.correlation_bytes, number)
+        yield from system.round_trip(me, who, up=up)
+        yield from system.meet(f"correlations {number}")
+        clients = system.clients  # the first cluster after the barrier sums up at the satellite
+        if self.correlations and clients.able_nodes:
+            matrices = self.correlations
+            self.correlations = {}
+            names = sorted(matrices)
+            rounds = system.options.extractor_rounds
+            each = system.samples if system.options.weighs_samples else dict.fromkeys(names, 1)
+            counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
+            held = [matrices[n] for n in names]
+            every = sum(int(c.sum()) for c in counts.values())
+            total = system.learner.make(
+                "learning.nmoe.training.extractor:total", *held, counts=list(counts.values())
+            )
+            for name, own in counts.items():
+                alpha = 1.0 - (1.0 - own / every) * number / rounds
+                share = CorrelationShare(own, alpha)
+                self.shared[name] = [matrices[name], total], share
+
+    def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
+        """Train a cluster's clients and keep what they have sent until the round ends."""
+        system = self.system
+        who = done.rounds > 0
+        if not who.any():
+            return
+        options = system.options
+        shared, share = self.shared.get(me.name, ((), CorrelationShare()))
+        trained = system.learner.make(
+            "learning.nmoe.training.extractor:train_extractor",
+            system.server,
+            *shared,
+            local=LocalRounds(me.name, done.rounds, before),
+            objective=options.extractor_loss,
+            descent=options.descent,
+            share=share,
+        )
+        who = yield from arrived(system.learner, trained, who)
+        if who.any():
+            self.trained[me.name], self.senders[me.name] = trained, who
+            self.contacts[me.name] = done.contact_id
+
+    def average(self) -> Protocol:
+        """Average what was sent, once per round."""
+        if not self.trained:
+            return
+        system = self.system
+        trained = system.in_order(self.trained)
+        senders = self.senders
+        self.trained = {}
+        self.senders = {}
+        weighted = system.options.weighs_samples
+        system.server = system.learner.make(
+            "learning.training.aggregation:average",
+            system.server,
+            *trained.values(),
+            clusters=list(trained),
+            who=[senders[name] for name in trained],
+            weighted=weighted,
+        )
+        yield from system.averaged("extractor", senders, self.contacts, weighted=weighted)
+
+    def down(self, *, head: bool) -> Payload:
+        """The extractor of the satellite; with head or projector if ``head``."""
+        sizes = self.system.sizes
+        trained_with = sizes.trained_with(self.system.options.loss) if head else {}
+        size = sizes.kept_bytes(sizes.extractor, trained_with)
+        return Payload("extractor", size, self.system.version)
+
+    def up(self) -> Payload:
+        """The trained extractor of one client, with its head or projector."""
+        sizes = self.system.sizes
+        trained_with = sizes.trained_with(self.system.options.loss)
+        return self.system.upload("extractor", sizes.extractor, trained_with)

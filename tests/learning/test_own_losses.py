@@ -1,0 +1,312 @@
+"""Losses and targets of one's own: as loops of plain PyTorch learn them, and refused in a line."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from learning import Learner
+from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
+from tests.kit import learning as kit
+from tests.kit.minibatches import minibatches
+from tests.kit.training import LocalRounds, TrainedPart, Weighing
+
+SEED, SIZE, STEPS, BATCH = 3, 0.05, 3, 8
+
+
+# What a user would write.
+
+
+def pixels(spec):
+    first = nn.Conv2d(spec.shape[0], 6, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(), nn.Conv2d(6, spec.outputs, 1))
+
+
+class TwoViews(nn.Module):
+    """Encodes both views of a sample, (n, 1, 2, d), alike: (n, 2, 5)."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.encode = nn.Sequential(nn.Linear(spec.shape[-1], 16), nn.Tanh(), nn.Linear(16, 5))
+
+    def forward(self, x):
+        return self.encode(x[:, 0])
+
+
+def contrastive(outputs, targets):
+    """Each sample's two views are near to each other, among those of the minibatch: InfoNCE."""
+    one, other = functional.normalize(outputs, dim=-1).unbind(1)
+    return functional.cross_entropy(one @ other.T / 0.5, torch.arange(len(one)))
+
+
+def weighted(outputs, targets, inputs):
+    return (inputs[:, 0].square() * (outputs.squeeze(1) - targets).abs()).mean()
+
+
+def smooth(outputs, targets):
+    return functional.cross_entropy(outputs, targets, label_smoothing=0.2)
+
+
+def branching(outputs, targets):
+    loss = functional.cross_entropy(outputs, targets)
+    return loss if float(loss) < 1e9 else loss * 2
+
+
+def in_place(outputs, targets):
+    return outputs.sub_(targets[:, None]).pow_(2).mean()
+
+
+def dropping(outputs, targets):
+    return functional.cross_entropy(functional.dropout(outputs, 0.1), targets)
+
+
+def squares(outputs, targets, inputs):
+    return (outputs.reshape(targets.shape) - targets).square().mean()
+
+
+def entropy(outputs, targets, inputs):
+    return functional.cross_entropy(outputs, targets)
+
+
+def without_inputs(loss):
+    return lambda outputs, targets, inputs: loss(outputs, targets)
+
+
+# Files of arrays.
+
+
+def arrays(of):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(160, 6))
+    y = x @ draw.normal(size=(6, 3))
+    labels = y.argmax(1)
+    images = draw.random((160, 6, 5, 2))
+    places = (images.sum(-1) > 1.0).astype(int) + (images[..., 0] > 0.9)
+    return {
+        "number": (x, y[:, 0]),
+        "columns": (x, y),
+        "labels": (x, labels),
+        "no labels": (x, np.full(160, -100)),
+        "some labels": (x, np.where(np.arange(160) % 3 == 0, -100, labels)),
+        "places": (images, np.where(draw.random(places.shape) < 0.3, -100, places)),
+        "views": (np.stack([x, x + 0.1 * draw.normal(size=x.shape)], 1), np.zeros(160, int)),
+    }[of]
+
+
+def learner_of(folder, of, kind, loss, **keys):
+    x, y = arrays(of)
+    np.savez(folder / "data.npz", x=x, y=y)
+    kind = kind if "-" in kind else f"{__name__}:{kind}"
+    named = {None: None, "mse": "mse"}
+    keys = {"batch_size": BATCH, "steps_per_round": STEPS, "precision": "float64", **keys}
+    config = kit.LearningConfig(
+        SEED, ("a", "b"), (2, 1), model=kit.ModelConfig(kind=kind), step_size=SIZE,
+        loss=named.get(loss, f"{__name__}:{loss}"),
+        data=kit.Data(kind="npz", path=str(folder / "data.npz")), **keys,
+    )  # fmt: skip
+    return Learner(config)
+
+
+def by_hand(learner, module, start, device, rounds, loss):
+    """The state of a device's copy of the module after its local rounds."""
+    own = copy.deepcopy(module)
+    own.load_state_dict(start)
+    samples = learner.task.shards["a"].of(device)
+    optimiser = torch.optim.SGD(own.parameters(), lr=SIZE)
+    for number in range(rounds):
+        for rows in minibatches(SEED, "a", device, number, len(samples.y), (STEPS, BATCH)):
+            optimiser.zero_grad()
+            x, y = samples.x[rows], samples.y[rows]
+            loss(own(x), y, x).backward()
+            optimiser.step()
+    return own.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "loss", "plain"),
+    [
+        ("number", "vector-mlp", "mse", squares),
+        ("columns", "vector-mlp", "mse", squares),
+        ("number", "vector-mlp", "weighted", weighted),
+        ("number", "vector-mlp", "in_place", squares),
+        ("labels", "vector-mlp", "smooth", without_inputs(smooth)),
+        ("labels", "vector-mlp", "branching", entropy),
+        ("some labels", "vector-mlp", None, entropy),
+        ("places", "pixels", None, entropy),
+        ("views", "TwoViews", "contrastive", without_inputs(contrastive)),
+    ],
+)
+def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, kind, loss, plain):
+    learner = learner_of(tmp_path, of, kind, loss)
+    task = learner.task
+    assert task.traits.batched == (loss != "branching")
+    module = copy.deepcopy(task.model(learner.force(learner.start())))
+    named = learner.force(learner.final(learner.start()))
+    start = {task.names.path(n): t for n, t in named.items()}
+    who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
+    state = learner.load(learner.start(), None, "a", who, [], zeros)
+    state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
+    sent = learner.offer(state, [], gate=True)
+    server = kit.aggregate(learner, learner.start(), sent, [], Weighing("a", who), gate=True)
+    merged = {task.names.path(n): t for n, t in learner.force(learner.final(server)).items()}
+
+    sizes = task.shards["a"].sizes
+    states = [by_hand(learner, module, start, k, int(rounds[k]), plain) for k in range(2)]
+    for path, tensor in merged.items():
+        mean = sum(n * s[path] for n, s in zip(sizes, states, strict=True)) / sum(sizes)
+        torch.testing.assert_close(tensor, mean, rtol=1e-10, atol=1e-12)
+
+    module.load_state_dict(merged)
+    for score in learner.evaluate(server):
+        test = task.test[score["cluster"]]
+        with torch.no_grad():
+            outputs = module(test.x)
+        assert score["loss"] == pytest.approx(float(plain(outputs, test.y, test.x)))
+        if of in ("number", "columns", "views"):
+            assert score["accuracy"] is None
+        else:
+            kept = test.y != -100
+            right = (outputs.argmax(1) == test.y)[kept].double().mean()
+            assert score["accuracy"] == pytest.approx(float(right))
+
+
+@pytest.mark.parametrize("scale", [1, 1e3])
+def test_a_mixture_is_pretrained_by_any_loss(tmp_path, scale):
+    x, y = arrays("number")
+    np.savez(tmp_path / "data.npz", x=x, y=scale * y)
+    data = kit.Data(kind="npz", path=str(tmp_path / "data.npz"))
+
+    def loss(steps):
+        pretraining = kit.Pretraining(backbone_steps=steps, expert_steps=steps, gate_steps=steps)
+        model = kit.ModelConfig(kind="vector-moe")
+        learner = Learner(kit.LearningConfig(
+            SEED, ("a", "b"), (2, 1), model=model, data=data, loss="mse", pretraining=pretraining
+        ))  # fmt: skip
+        return sum(score["loss"] for score in learner.evaluate(learner.start()))
+
+    assert loss(60) < loss(0)
+
+
+def test_a_minibatch_without_a_label_moves_nothing(tmp_path):
+    objective = learner_of(tmp_path, "places", "pixels", None).task.objective
+    outputs = torch.zeros(2, 3, 6, 5, requires_grad=True)
+    objective.of(outputs, torch.full((2, 6, 5), -100), torch.zeros(2)).backward()
+    assert not outputs.grad.any()
+
+
+# What does not do.
+
+
+def of_rows(outputs, targets):
+    return functional.cross_entropy(outputs, targets, reduction="none")
+
+
+def not_a_number(outputs, targets):
+    return outputs.sum() * float("nan")
+
+
+def elsewhere(outputs, targets):
+    return torch.zeros((), device="meta")
+
+
+def cut_off(outputs, targets):
+    return outputs.detach().mean()
+
+
+def constant(outputs, targets):
+    return torch.tensor(1.0, requires_grad=True)
+
+
+def plain_number(outputs, targets):
+    return 1.0
+
+
+def failing(outputs, targets):
+    return outputs @ targets.nothing
+
+
+def of_three(outputs, targets, masks):
+    return outputs.mean()
+
+
+def spread(outputs, targets):
+    return (outputs - targets).square().mean()
+
+
+ONE = "return one number, the mean over the minibatch, as a tensor"
+
+
+@pytest.mark.parametrize(
+    ("of", "kind", "loss", "keys", "said"),
+    [
+        ("labels", "vector-mlp", "of_rows", {}, f"returns a tensor of shape (8,); {ONE}"),
+        ("labels", "vector-mlp", "plain_number", {}, f"returns a float; {ONE}"),
+        ("labels", "vector-mlp", "not_a_number", {}, "returns nan on the first minibatch"),
+        ("labels", "vector-mlp", "elsewhere", {}, "a tensor on meta, and the outputs are on cpu"),
+        ("labels", "vector-mlp", "cut_off", {}, "has no gradient by the outputs, so that no"),
+        ("labels", "vector-mlp", "constant", {}, "has no gradient by the outputs on the first"),
+        ("labels", "vector-mlp", "failing", {}, "fails (AttributeError: "),
+        ("labels", "vector-mlp", "of_three", {}, "missing a required argument: 'masks'"),
+        ("labels", "vector-mlp", "missing", {}, "cannot be imported (module"),
+        ("number", "vector-mlp", "spread", {}, "targets of shape (8,) each with all; use outputs"),
+        ("number", "vector-mlp", None, {}, "does not take; set learning.loss: mse, or save"),
+        ("labels", "vector-mlp", "mse", {}, "are int64, and mse takes floats; give them as"),
+        ("places", "image-cnn", None, {}, "logits (n, classes, h, w), here (2, 3, 6, 5)"),
+        ("columns", "one_column", "mse", {}, "returns (2, 1); it must return numbers for targets"),
+        ("places", "pixels", None, {"micro_batch": 4}, "learning.micro_batch: labels of -100"),
+        ("labels", "vector-mlp", "dropping", {"micro_batch": 4}, ":dropping' draws at random"),
+        ("no labels", "vector-mlp", None, {}, "every label is -100, and these are left out"),
+    ],
+)
+def test_what_does_not_do_is_said_in_one_line(tmp_path, of, kind, loss, keys, said):
+    with pytest.raises(ValueError, match=r"learning\.") as error:
+        learner_of(tmp_path, of, kind, loss, **keys).build()
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def one_column(spec):
+    return nn.Linear(spec.shape[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("of", "loss", "kind", "said"),
+    [
+        ("number", "mse", "dirichlet", "float64 of shape (), which are none"),
+        ("places", None, "shards", "int64 of shape (6, 5), which are none"),
+    ],
+)
+def test_a_split_by_classes_takes_classes(tmp_path, of, loss, kind, said):
+    learner = learner_of(tmp_path, of, "pixels", loss)
+    split = kit.Split(kind=kind, alpha=0.3) if kind == "dirichlet" else kit.Split(kind=kind)
+    data = dataclasses.replace(learner.config.data, split=split)
+    with pytest.raises(ValueError, match=r"^learning\.data\.split\.kind: ") as error:
+        Learner(dataclasses.replace(learner.config, data=data)).build()
+    assert said in str(error.value)
+
+
+def floats(config, classes=None):
+    """Data of a function: targets (n, 2) that are floats."""
+    x = np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32)
+    domains = []
+    for index in range(len(config.clusters)):
+        train, test = (np.arange(40 * index + a, 40 * index + b) for a, b in ((0, 30), (30, 40)))
+        parts = [SampleArrays(r, 2 * x[r, :2], np.full(len(r), index)) for r in (train, test)]
+        domains.append(Domain(*parts))
+    spec = InputSpec("vector", (4,), classes)
+    return Dataset(domains, lambda _: Encoding(spec, lambda rows: x[rows]))
+
+
+def test_functions_that_give_data_give_floats_and_say_no_classes():
+    def config(**arguments):
+        data = kit.Data(kind=f"{__name__}:floats", arguments=kit.FrozenDict(arguments))
+        model = kit.ModelConfig(kind="vector-mlp")
+        return kit.LearningConfig(SEED, ("a", "b"), (1, 1), model=model, data=data, loss="mse")
+
+    spec = Learner(config()).task.spec
+    assert (spec.classes, spec.outputs) == (None, 2)
+    with pytest.raises(ValueError, match="float32 targets and a spec of 2 classes; give whole"):
+        Learner(config(classes=2)).build()
