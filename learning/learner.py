@@ -396,7 +396,7 @@ class LocalLoss:
     FedProx: ``LocalLoss(proximal, mu=0.1)`` with
 
     >>> def proximal(step, *, mu):
-    ...     apart = (step.weights[n] - step.server[n] for n in step.server)
+    ...     apart = (step.weights[n] - step.server[n] for n in step.weights)
     ...     return mu / 2 * sum(tensor.square().sum() for tensor in apart)
     """
 

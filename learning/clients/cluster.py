@@ -28,7 +28,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.training.recipe import LocalRounds, TrainedPart
+from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
 from learning.values.handle import Handle
 from learning.values.held import Held
 
@@ -53,7 +53,8 @@ class ClusterState:
     ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
-    ``offers_models``, an offer is the base with the changes.
+    ``offers_models``, an offer is the base with the changes. ``turns`` splits rounds (K,) into
+    those in which what is personal moves, and those in which all else does.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ClusterState:
         memory_copies: int = 0,
         *,
         offers_models: bool = False,
+        turns: Callable[[Ints], Turns] | None = None,
     ) -> None:
         k = cluster.devices
         experts = learner.architecture.experts
@@ -72,6 +74,7 @@ class ClusterState:
         self.cluster = cluster
         self.name = cluster.name
         self.local_loss = local_loss
+        self.turns = turns
         self.copies = copies
         self.memory_copies = memory_copies
         self.offers_models = offers_models
@@ -312,10 +315,23 @@ class ClusterState:
         if self.state is None or not self.learner.trains:  # without training it is a name alone
             return self.state
         reach = None if self.holds_alike else self.holds & self._parts.of_experts(experts)
-        local = LocalRounds(self.name, work.rounds, self.rounds)
-        part = TrainedPart(list(experts), gate, mask, reach)
         term = None if self.local_loss is None else self.local_loss()
-        return self.learner.train(self.state, local, part, term)
+        state, first = self.state, self.rounds
+        for moves, rounds in self._turns(work.rounds):
+            trained = [] if moves == "personal" else list(experts)
+            part = TrainedPart(trained, gate, mask, reach, moves)
+            state = self.learner.train(state, LocalRounds(self.name, rounds, first), part, term)
+            first = first + rounds
+        return state
+
+    def _turns(self, rounds: Ints) -> Turns:
+        """Return what moves in how many of the ``rounds`` (K,); raise ValueError if not in all."""
+        turns = [("all", rounds)] if self.turns is None else self.turns(rounds)
+        if any(moves not in MOVES for moves, _ in turns):
+            raise ValueError(f"turns: {[moves for moves, _ in turns]}; each is one of {MOVES}")
+        if not np.array_equal(sum(own for _, own in turns), rounds):
+            raise ValueError("turns: their rounds are not as many as the devices train, (K,)")
+        return turns
 
     # -- uplink
 

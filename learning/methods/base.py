@@ -34,6 +34,7 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.settings import LearningConfig
+from learning.training.recipe import Turns
 from learning.values.handle import Handle
 from learning.values.place import OURS
 
@@ -205,6 +206,7 @@ class Method(ABC):
             copies=self.traits.payload_copies,
             memory_copies=self.memory_copies,
             offers_models=self.traits.offers_models,
+            turns=None if type(self).turns is Method.turns else partial(self.turns, me),
         )
         return self.sides[me.name]
 
@@ -227,6 +229,14 @@ class Method(ABC):
         Asked for whenever they have trained, so that it may follow the method's state.
         """
         return None
+
+    def turns(self, me: Cluster, rounds: Ints) -> Turns:
+        """Split the ``rounds`` (K,) that a cluster's devices train at a time.
+
+        Each turn says what moves in it, "personal", "shared" (all else) or "all", and in how many
+        of the rounds (K,). All rounds take as long as one that moves all.
+        """
+        return [("all", rounds)]
 
     @abstractmethod
     def model(self) -> Handle:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def proximal(step: Step, *, mu: float) -> Any:
     """Return mu/2 ||w - w_server||^2, the term of Algorithm 2's local objective h_k."""
-    return mu / 2 * sum((step.weights[n] - step.server[n]).square().sum() for n in step.server)
+    return mu / 2 * sum((step.weights[n] - step.server[n]).square().sum() for n in step.weights)
 
 
 class Proximal(Method):

@@ -330,6 +330,8 @@ def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
     """Return what is trained, with its paths in the model."""
     moved = {}
     for key in state.trained:
+        if part.moves != "all" and (key.stored in task.personal) != (part.moves == "personal"):
+            continue
         of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
         if of_expert or (part.gate and not key.factor and task.goes_with_gate(key.stored)):
             moved[key] = task.path(key)

@@ -39,10 +39,9 @@ class Step:
 
     ``weights`` are what is trained, by name, and ``server`` the same as it was downloaded (with
     what the device has offered since): a matrix that is trained through LoRA factors is there as
-    the matrix that they make, W + scale B A. ``outputs`` are those of the model for ``inputs``
-    (n, ...), and ``targets`` (n, ...) what is learnt of them. What is personal is not downloaded,
-    and in ``weights`` alone. Gradients flow through ``weights``
-    and ``outputs`` alone.
+    the matrix that they make, W + scale B A. What is personal is in neither. ``outputs`` are those
+    of the model for ``inputs`` (n, ...), and ``targets`` (n, ...) what is learnt of them. Gradients
+    flow through ``weights`` and ``outputs`` alone.
     """
 
     weights: Tensors
@@ -91,12 +90,13 @@ class AddedLoss:
         self._buffers = buffers
         self._paths: dict[str, tuple[str, ...]] = {}
         self._whole: dict[str, str] = {}
-        for key, path in moved.items():  # that of a tensor, or those of its matrix's two factors
+        shared = {key: path for key, path in moved.items() if key.stored not in task.personal}
+        for key, path in shared.items():  # that of a tensor, or those of its matrix's two factors
             matrix = path.removesuffix(f".{key.factor}")
             self._paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
             self._whole[key.stored] = task.names.path(key.stored)
         base = {name: state.base[Parameter(name)] for name in self._paths}
-        parts = [{name: t for name, t in base.items() if name not in task.personal}]
+        parts = [base]
         for memory in term.memories:
             known = {name: memory[name] for name in self._paths if name in memory}
             parts.append({name: t.expand_as(base[name]) for name, t in known.items()})
@@ -122,7 +122,7 @@ class AddedLoss:
         server, *memories = (
             {name: tensors[f".{n}.{name}"] for name in names} for n, names in enumerate(self._names)
         )
-        weights = {name: self._weight(name, server, tensors) for name in self._paths}
+        weights = {name: self._weight(name, server[name], tensors) for name in self._paths}
 
         def answers(others: Tensors) -> Tensor:
             return run(self._replaced(self.model(tensors), others))
@@ -135,9 +135,9 @@ class AddedLoss:
             )
         return added
 
-    def _weight(self, name: str, server: Tensors, tensors: Tensors) -> Tensor:
+    def _weight(self, name: str, base: Tensor, tensors: Tensors) -> Tensor:
         own = [tensors[path] for path in self._paths[name]]
-        return own[0] if len(own) == 1 else server[name] + product(own[0], own[1], self._scale)
+        return own[0] if len(own) == 1 else base + product(own[0], own[1], self._scale)
 
     def _replaced(self, tensors: dict[str, Tensor], weights: Tensors) -> dict[str, Tensor]:
         """Return a model's tensors with other ``weights``: matrices without factors."""

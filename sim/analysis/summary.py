@@ -59,7 +59,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = targets.steps_of(manifest)
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(pooled_metrics(tables), manifest)
-    learning["accuracy_worst_client"] = _worst_client(tables)
+    learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
+    learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
     events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
@@ -152,16 +153,17 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _worst_client(tables: Mapping[str, pa.Table]) -> float | None:
-    """Return the least accuracy of a client at the end; None where clients are not tested."""
-    ends = [(0.0, math.inf)]
-    for piece in pieces_of(tables, "metrics", ["time_s", "scope", "accuracy"]):
+def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
+    """Return a figure of all clients at the end; nothing where clients are not tested."""
+    found: list[tuple[float, float]] = []
+    for piece in pieces_of(tables, "metrics", ["time_s", "scope", figure]):
         of_clients = piece.filter(array(says(piece, "scope", "client"))).drop_null()
-        pairs = (as_numpy(of_clients.column(name)) for name in ("time_s", "accuracy"))
-        ends += zip(*(column.tolist() for column in pairs), strict=True)
-    last_s = max(ends)[0]
-    worst = min(accuracy for time_s, accuracy in ends if time_s == last_s)
-    return None if last_s == 0.0 else worst
+        pairs = (as_numpy(of_clients.column(name)) for name in ("time_s", figure))
+        found += zip(*(column.tolist() for column in pairs), strict=True)
+    last_s = max((time_s for time_s, _ in found), default=0.0)
+    # What was evaluated at the start alone says nothing of what was learnt.
+    ends = [value for time_s, value in found if time_s == last_s > 0.0]
+    return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
 def _nothing_learnt(

@@ -15,7 +15,6 @@ from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
 
 ROUNDS = 2
-HEAD = ("head.weight", "head.bias")
 BODY = ["layers.0.weight", "layers.0.bias"]
 
 
@@ -29,26 +28,15 @@ def scenario(method="fedavg", **learning):
 
 
 class Loop(PlainLoop):
-    """Rounds of all clients, each of which keeps its own ``personal`` tensors."""
-
-    def __init__(self, said, personal=HEAD):
-        super().__init__(said)
-        self.own = {c: {n: self.x[n] for n in personal} for c in self.clients}
+    """Rounds of all clients, each of which keeps its own head."""
 
     def model(self, tensors):
         model = self.task.skeleton(Residency(())).to_empty(device="cpu").double()
         model.load_state_dict(tensors)
         return model
 
-    def round(self, rounds=ROUNDS, step=None, correct=lambda client: lambda name, w: 0.0):
-        models = {}
-        for c in self.clients:
-            models[c] = self.train({**self.x, **self.own[c]}, c, rounds, correct(c))
-            self.own[c] = {n: models[c][n] for n in self.own[c]}
-        mean = self.mean(models)
-        shared = [n for n in self.x if n not in self.own[self.clients[0]]]
-        self.x = self.x | {n: mean[n] for n in shared} if step is None else step(self.x, mean)
-        return models
+    def round(self):
+        self.x = self.mean({c: self.train(self.x, c, ROUNDS) for c in self.clients})
 
 
 def test_heads_stay_on_the_devices_and_the_rest_is_averaged(tmp_path):
