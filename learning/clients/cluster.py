@@ -74,7 +74,7 @@ class ClusterState:
         self.cluster = cluster
         self.name = cluster.name
         self.local_loss = local_loss
-        self.turns = turns
+        self._split = turns
         self.copies = copies
         self.memory_copies = memory_copies
         self.offers_models = offers_models
@@ -317,20 +317,22 @@ class ClusterState:
         reach = None if self.holds_alike else self.holds & self._parts.of_experts(experts)
         term = None if self.local_loss is None else self.local_loss()
         state, first = self.state, self.rounds
-        for moves, rounds in self._turns(work.rounds):
+        for moves, rounds in self.turns(work.rounds):
             trained = [] if moves == "personal" else list(experts)
             part = TrainedPart(trained, gate, mask, reach, moves)
             state = self.learner.train(state, LocalRounds(self.name, rounds, first), part, term)
             first = first + rounds
         return state
 
-    def _turns(self, rounds: Ints) -> Turns:
+    def turns(self, rounds: Ints) -> Turns:
         """Return what moves in how many of the ``rounds`` (K,); raise ValueError if not in all."""
-        turns = [("all", rounds)] if self.turns is None else self.turns(rounds)
-        if any(moves not in MOVES for moves, _ in turns):
-            raise ValueError(f"turns: {[moves for moves, _ in turns]}; each is one of {MOVES}")
+        if self._split is None:
+            return [("all", rounds)]
+        turns = self._split(rounds)
+        if lost := [moves for moves, _ in turns if moves not in MOVES]:
+            raise ValueError(f"{lost[0]!r} is none of {', '.join(MOVES)}")
         if not np.array_equal(sum(own for _, own in turns), rounds):
-            raise ValueError("turns: their rounds are not as many as the devices train, (K,)")
+            raise ValueError("its rounds, (K,) in each turn, are not as many as the devices train")
         return turns
 
     # -- uplink

@@ -376,13 +376,17 @@ def _a_pair(moved: Moved) -> Moved:
     return moved
 
 
+HOOKS = ("turns", "local_loss", "server_step", "own_part")
+"""What a method that is made of another one may have of its own, as they are tried."""
+
+
 def try_hooks(method: GlobalModelMethod) -> None:
     """Train a round on one device and take one step of the server, as a run will.
 
     Raises :class:`ValueError` that names the hook that fails, or returns other tensors than the
     model's. Hooks of shipped methods are known, and not tried.
     """
-    hooks = (getattr(type(method), name) for name in ("local_loss", "server_step"))
+    hooks = (getattr(type(method), name) for name in HOOKS)
     if all(hook.__module__.startswith(OURS) for hook in hooks):
         return
     me = method.world.clusters[0]
@@ -390,11 +394,13 @@ def try_hooks(method: GlobalModelMethod) -> None:
     name = "prepare"
     try:
         _answered(method.prepare())
-        name = "local_loss"
+        name = "turns"
         devices = method.devices(me)
         devices.load_initial(method.server, method.experts)
         first = np.arange(me.devices) == 0
         work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
+        devices.turns(work.rounds)
+        name = "local_loss"
         devices.train(work, method.experts, gate=True)
         if devices.state is not None:
             learner.force(devices.state)
@@ -408,6 +414,15 @@ def try_hooks(method: GlobalModelMethod) -> None:
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"
                 raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
+        if type(method).own_part is not Method.own_part:
+            name = "own_part"
+            own = learner.number("learning.training.guards:shapes", method.own_part(me))
+            for tensor, shape in own.items():
+                if tensor not in before or shape != [me.devices, *before[tensor]]:
+                    raise ValueError(
+                        f"{tensor!r} has shape {shape}; it must be a tensor of "
+                        f"the server's model, for each of {me.devices} devices"
+                    )
     except ANYTHING as error:  # a method of one's own may raise anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"

@@ -36,8 +36,8 @@ class PlainLoop:
         self.p = dict(zip(self.clients, (own / own.sum()).tolist(), strict=True))
         self.done = dict.fromkeys(self.clients, 0)
         self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
-        own = {n: t for n, t in self.x.items() if n.partition(".")[0] in self.config.personal}
-        self.own = dict.fromkeys(self.clients, own)
+        personal = {n: t for n, t in self.x.items() if n.partition(".")[0] in self.config.personal}
+        self.own = dict.fromkeys(self.clients, personal)
 
     def train(
         self,

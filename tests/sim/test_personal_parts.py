@@ -1,30 +1,34 @@
 """Personal parts: what each device keeps and trains for itself, against loops in plain PyTorch."""
 
+import sys
 from itertools import chain
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import learning
 import scenarios
 import sim
 from learning import method_names
 from learning.models import Residency
+from tests.docs.pages import DOCS, steps
 from tests.kit.network import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
 
 ROUNDS = 2
+HEAD = ["head.weight", "head.bias"]
 BODY = ["layers.0.weight", "layers.0.bias"]
 
 
-def scenario(method="fedavg", **learning):
+def scenario(method="fedavg", **keys):
     said = {
         "method": method, "precision": "float64", "step_size": 0.2, "steps_per_round": 2,
         "batch_size": 4, "rounds": {"per_contact": ROUNDS}, "personal": ["head"],
         "model": {"kind": "vector-mlp", "hidden": 12},
     }  # fmt: skip
-    return scenarios.from_dict({**SLOTS, "stop": {"cycles": 3}, "learning": {**said, **learning}})
+    return scenarios.from_dict({**SLOTS, "stop": {"cycles": 3}, "learning": {**said, **keys}})
 
 
 class Loop(PlainLoop):
@@ -52,10 +56,82 @@ def test_heads_stay_on_the_devices_and_the_rest_is_averaged(tmp_path):
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
 
 
-def accuracy_of(loop, client):
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The module that the page on methods writes out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    steps(DOCS / "write-a-method.md")
+    yield "personal"
+    sys.modules.pop("personal", None)
+
+
+def test_fedrep_trains_the_head_and_then_the_body(page, tmp_path):
+    said = scenario(f"{page}:FedRep")
+    loop = Loop(said)
+    for _ in range(3):
+        body = {}
+        for c in loop.clients:
+            loop.train(loop.x, c, ROUNDS // 2, moves=HEAD)
+            body[c] = loop.train(loop.x, c, ROUNDS - ROUNDS // 2, moves=BODY)
+        loop.x = loop.mean(body)
+    compare(tmp_path, said, loop.x)
+    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
+    wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [(lambda self, me, rounds: [("head", rounds)], "'head' is none of all, personal, shared"),
+     (lambda self, me, rounds: [("shared", rounds - 1)],
+      "its rounds, (K,) in each turn, are not as many as the devices train")],
+)  # fmt: skip
+def test_turns_that_are_none_are_named_before_the_run(turns, why, monkeypatch):
+    monkeypatch.setattr(Turned, "turns", turns, raising=False)
+    with pytest.raises(InputError) as told:
+        sim.run(scenario(f"{__name__}:Turned"))
+    assert str(told.value) == f"learning.method: turns of Turned fails: {why}"
+
+
+class Turned(learning.FedAvg):
+    """FedAvg with turns of its own."""
+
+
+def test_clients_are_tested_after_two_rounds_of_their_own(page, tmp_path):
+    """Of which nothing is left: the server's model is that of FedAvg."""
+    said = scenario(f"{page}:FineTuned", personal=[])
+    loop = Loop(said)
+    for _ in range(3):
+        loop.round()
+    result = sim.run(said, tmp_path / "run")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    torch.testing.assert_close(found, loop.x, atol=1e-12, rtol=0)
+    assert not (tmp_path / "run" / "model" / "personal.safetensors").exists()
+    loop.done = dict.fromkeys(loop.clients, 0)
+    rows = result.metrics[result.metrics.time_s == result.metrics.time_s.max()]
+    clients = rows[rows.scope == "client"].set_index(["cluster", "device"])
+    for client in loop.clients:
+        tuned = loop.train(loop.x, client, 2)
+        assert clients.accuracy[client] == pytest.approx(accuracy_of(loop, client, tuned)[0])
+
+
+@pytest.mark.parametrize("state", ["reset", "keep"])
+def test_an_extended_run_goes_on_with_what_each_device_has_of_its_own(tmp_path, state):
+    said = scenario(optimizer={"kind": "adam", "state": state}, step_size=0.01)
+    later = scenarios.from_dict(said.model_dump(mode="json") | {"stop": {"cycles": 5}})
+    sim.run(said, tmp_path / "run")
+    goes_on = sim.run(later, tmp_path / "run", resume=True)
+    whole = sim.run(later, tmp_path / "whole")
+    assert goes_on.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
+    places = (tmp_path / run / "model" / "personal.safetensors" for run in ("run", "whole"))
+    assert len({place.read_bytes() for place in places}) == 1
+
+
+def accuracy_of(loop, client, own=None):
     """Accuracy of a client's model on its own test samples, and how many these are."""
     samples = loop.task.client_test[client[0]].of(client[1])
-    model = loop.model({**loop.x, **loop.own[client]})
+    model = loop.model({**loop.x, **(own or loop.own[client])})
     right = model(samples.x).argmax(1) == samples.y
     return right.double().mean().item(), len(right)
 
@@ -78,6 +154,7 @@ def test_each_client_is_tested_by_its_own_model_on_its_own_samples():
     assert rows[rows.scope == "global"].accuracy.item() == pytest.approx(mean)
     assert result.summary["accuracy_final"] == pytest.approx(mean)
     assert result.summary["accuracy_worst_client"] == min(a for a, _ in wanted.values())
+    assert result.summary["loss_worst_client"] == clients.loss.max()
 
 
 @pytest.mark.parametrize("over", ["devices", "clients"])
