@@ -506,8 +506,7 @@ class Training(Settings):
     personal: Annotated[
         tuple[str, ...],
         setting(
-            "names of parameters and buffers, modules or patterns, that each device trains for "
-            "itself and never sends",
+            "parts, by name or pattern, that each device trains for itself and never sends",
             strict=False,
             max_length=1000,
         ),
