@@ -68,7 +68,7 @@ class FedAvg(Rounds):
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
-    traits: ClassVar[Traits] = replace(Rounds.traits, gap_option="trains")
+    traits: ClassVar[Traits] = replace(Rounds.traits, takes_personal=True, gap_option="trains")
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
