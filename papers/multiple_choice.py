@@ -31,7 +31,8 @@ MERGED = "merged, gate trained on the origin"
 
 def point(folders: Sequence[Path], data: Path, questions: int, tokens: int) -> dict[str, Any]:
     """Return the settings that test variants, merged where they are several."""
-    return asked(data) | {
+    return {
+        **asked(data),
         CHECKPOINTS: [str(folder.resolve()) for folder in folders],
         "stop.cycles": 1,
         "learning.data.objective": "label",
