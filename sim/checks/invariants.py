@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sim.checks.access_hops import AccessHops
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
-from sim.checks.hops import Hops
 from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
@@ -34,6 +32,22 @@ if TYPE_CHECKING:
     from learning.training.guards import Frozen
 
 
+class MessageCheck(Protocol):
+    """Follows messages over a mesh, hop by hop."""
+
+    def moved(self, rows: HopRows) -> None:
+        """Look at hops, all that have ended by now."""
+
+    def accessed(self, moved: Moved) -> None:
+        """Look at what moved in a pass below the mesh."""
+
+    def ended(self, chain: ChainEnded) -> None:
+        """Remember what a client is told of its transfers, to hold it against the hops."""
+
+    def conclude(self) -> None:
+        """Hold what clients were told against the hops, of which all until now are known."""
+
+
 class Invariants:
     """Raises InvariantError when a run contradicts itself, and names how: one failure is enough.
 
@@ -42,12 +56,18 @@ class Invariants:
     hold; not what is over. ``now_s`` says what the clock shows.
     """
 
-    def __init__(self, plan: Plan, learner: Learner, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        learner: Learner,
+        now_s: Callable[[], float],
+        messages: MessageCheck | None = None,
+    ) -> None:
         contacts = Contacts(plan)
         self._contacts = contacts
         self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
-        self._hops = None if plan.mesh is None else _hops_of(plan, contacts)
+        self._messages = messages
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         carried_on = plan.mesh is not None and not plan.topology.in_orbit
@@ -86,8 +106,8 @@ class Invariants:
 
     def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
         """Look at what is known at the end of a run only: accounts, and the list of payloads."""
-        if self._hops is not None:
-            self._hops.conclude()
+        if self._messages is not None:
+            self._messages.conclude()
         self._payload_books.conclude(booked, listed)
         self._learnt(thoroughly=True)
 
@@ -100,8 +120,8 @@ class Invariants:
 
     def _hop_rows(self, rows: HopRows) -> None:
         self._times.hops(rows)
-        if self._hops is not None:
-            self._hops.moved(rows)
+        if self._messages is not None:
+            self._messages.moved(rows)
         self._payloads.hops(rows)
         self._payload_books.hops(rows)
 
@@ -116,12 +136,12 @@ class Invariants:
 
     def _count(self, moved: Moved) -> None:
         self._transfers += 1
-        if isinstance(self._hops, AccessHops):
-            self._hops.accessed(moved)
+        if self._messages is not None:
+            self._messages.accessed(moved)
 
     def _chain_ended(self, chain: ChainEnded) -> None:
-        if self._hops is not None:
-            self._hops.ended(chain)
+        if self._messages is not None:
+            self._messages.ended(chain)
         self._versions.settled(self._transfers, chain)
 
     def _legs(self, block: LegRows) -> None:
@@ -159,8 +179,3 @@ class Invariants:
 
 def _with_its_legs(_row: Row) -> None:
     """Leave a row to what is looked at of its legs."""
-
-
-def _hops_of(plan: Plan, contacts: Contacts) -> Hops | AccessHops:
-    """Return what follows messages over a mesh: those of satellites, or of devices below them."""
-    return Hops(plan, contacts) if plan.topology.in_orbit else AccessHops(plan, contacts)

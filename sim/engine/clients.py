@@ -12,12 +12,12 @@ from sim.devices.energy import PeerUse
 from sim.engine.client import Client
 from sim.facts.directions import Way
 from sim.facts.stream import Facts
+from sim.mesh.messages import Mesh, Shortfall
 from sim.network.books import Booked
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
-from sim.network.mesh import Mesh, Shortfall
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList

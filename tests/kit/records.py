@@ -43,7 +43,7 @@ __getattr__ = late(
         "sim.network.hop_rows": "HopRows",
         "sim.network.leg_log": "LegLog MovedRows",
         "sim.network.legs": "Moved Trained",
-        "sim.network.mesh": "Mesh",
+        "sim.mesh.messages": "Mesh",
         "sim.trace.arrow": "array",
         "sim.trace.digest": "digests json_digest on_grid stamps_on_grid",
         "sim.trace.parquet": "write_table",

@@ -11,24 +11,25 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.payload import Payload
 from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
+from sim.mesh.contacts import Contacts, Route
 from sim.network.books import Account, Booked, PayloadKey
-from sim.network.hop_kinds import HopKind, HopKinds
-from sim.network.hop_rows import HopRows
-from sim.network.mesh_message import MeshMessage
+from sim.network.hop_rows import OVER_LINK, SERVER_NAME, HopRows
 from sim.network.payload_list import PayloadList
-from sim.routing.book import Contacts
-from sim.routing.hop import Route
+from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
 from sim.world.topology import Topology
 
 HOPS = 1 << 16
@@ -352,3 +353,87 @@ class HopLog:
 def _added(before: float, more: Floats) -> float:
     """Add figures one after the other: so a sum does not depend on when somebody looks."""
     return float(np.add.accumulate(np.append(before, more))[-1])
+
+
+@dataclass(slots=True, eq=False)
+class MeshMessage:
+    """A message: who is the client, and what is sent.
+
+    Its ``way`` is None between clients. It has ``size`` bytes of one ``version``.
+    """
+
+    number: int
+    client: str
+    way: Way | None
+    payload: Payload
+    device: int = 0
+    size: float = field(init=False)
+    version: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = float(_first(self.payload.bytes))
+        self.version = int(_first(self.payload.version))
+
+
+def _first(values: Any) -> Any:
+    """Return what the first device has of a figure of each, or the one of all."""
+    return values.item(0) if isinstance(values, np.ndarray) else values
+
+
+class HopKind(IntEnum):
+    """What a hop goes over."""
+
+    LINK = 0
+    CONTACT = 1
+    """A contact of a client with the server."""
+    TO_GATEWAY = 2
+    FROM_GATEWAY = 3
+
+
+class HopKinds:
+    """Tells hops (N,) apart by the number of their ``contact``: links first, then passes.
+
+    ``nodes`` are the names of satellites, that of the server, and those of gateways.
+    """
+
+    def __init__(self, plan: Plan, isls: IslPlan) -> None:
+        self._links = len(isls)
+        self._server = len(isls.names)
+        self._feeder = plan.feeder
+        gateways = () if plan.feeder is None else plan.feeder.stations
+        self.nodes = (*isls.names, SERVER_NAME, *gateways)
+
+    def is_with_server(self, contact: Ints) -> Mask:
+        """Return which hops go over a contact of a client with the server."""
+        if self._feeder is not None:
+            return np.zeros(len(contact), bool)
+        return contact >= self._links
+
+    def of(self, contact: Ints, source: Ints) -> Ints:
+        """Return of which kind hops are."""
+        over_link = contact < self._links
+        if self._feeder is None:
+            return np.where(over_link, HopKind.LINK, HopKind.CONTACT)
+        from_gateway = source == self._server
+        passes = np.where(from_gateway, HopKind.FROM_GATEWAY, HopKind.TO_GATEWAY)
+        return np.where(over_link, HopKind.LINK, passes)
+
+    def ends(self, contact: Ints, source: Ints, target: Ints) -> tuple[Ints, Ints]:
+        """Return which ``nodes`` hops join; one to the ground or from there has its gateway."""
+        if self._feeder is None:
+            return source, target
+        over_pass = contact >= self._links
+        gateway = np.zeros_like(contact)
+        gateway[over_pass] = self._feeder.station[contact[over_pass] - self._links]
+        gateway += self._server + 1
+        return (
+            np.where(over_pass & (source == self._server), gateway, source),
+            np.where(over_pass & (target == self._server), gateway, target),
+        )
+
+    def contact_ids(self, contact: Ints) -> Ints:
+        """Return the number of each hop's contact with the server, or ``OVER_LINK``."""
+        ids = np.full(len(contact), OVER_LINK)
+        passes = self.is_with_server(contact)
+        ids[passes] = contact[passes] - self._links
+        return ids

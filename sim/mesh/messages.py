@@ -10,24 +10,22 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Mask
+from learning.requests.cluster import Floats, Mask
 from learning.requests.payload import Payload
-from learning.requests.peers import SERVER, Arrival, Send
+from learning.requests.peers import SERVER, Arrival, Journey, Reach, Send
 from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.facts.directions import Way
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
+from sim.mesh.contacts import Route
+from sim.mesh.hops import HopKinds, HopLog, MeshMessage, MovedHops
+from sim.mesh.reach import MeshReach
+from sim.mesh.timetable import MeshTimetable
 from sim.network.books import Booked
 from sim.network.endpoint import Endpoint
-from sim.network.hop_kinds import HopKinds
-from sim.network.hop_log import HopLog, MovedHops
-from sim.network.journeys import journey_of
-from sim.network.mesh_message import MeshMessage
-from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
-from sim.routing.hop import Route
 
 
 class Carried(NamedTuple):
@@ -93,6 +91,7 @@ class Mesh:
         self._clock = clock
         self._facts = facts
         self._timetable = MeshTimetable(plan, plan.isls, exact_delays=exact_delays)
+        self._reach = MeshReach(plan.isls)
         self._nodes = {name: node for node, name in enumerate(plan.isls.names)}
         self._ground = len(self._nodes)
         self._kinds = HopKinds(plan, plan.isls)
@@ -149,6 +148,16 @@ class Mesh:
             yield self._there(route)
         journey = journey_of(route, ready_s, self._timetable.contacts.start_s)
         return Arrival(delivered=True, time_s=route.arrival_s[-1], journey=journey)
+
+    def reach(self, cluster: str, asked: Reach) -> Mask:
+        """Whom a message of a satellite can get to (N,): over links by the end, itself too.
+
+        Within limits, over those that are open now.
+        """
+        now_s = self._clock.now
+        if asked.hops is None and asked.within_s is None:
+            return self._reach.at_all(cluster, now_s)
+        return self._reach.within(cluster, now_s, asked.hops, asked.within_s)
 
     def _there(self, route: Route) -> simpy.Event:
         """Return the event at which a message is there."""
@@ -279,3 +288,21 @@ class Mesh:
         self._look()
         node = self._nodes.get(client)
         return 0.0 if node is None else float(self._sending_s[node])
+
+
+def journey_of(route: Route, ready_s: float, opens_s: Floats) -> Journey:
+    """Return the parts of the time from ``ready_s`` until the last hop has arrived.
+
+    The link or pass of a row opens at ``opens_s`` (M,): before that a message waits for it, and
+    afterwards for those that are sent before.
+    """
+    propagation_s = transmission_s = window_s = queue_s = 0.0
+    for row, begin_s, sent_s, arrival_s in route.hops():
+        waits_s = begin_s - ready_s
+        closed_s = min(max(float(opens_s[row]) - ready_s, 0.0), waits_s)
+        window_s += closed_s
+        queue_s += waits_s - closed_s
+        transmission_s += sent_s - begin_s
+        propagation_s += arrival_s - sent_s
+        ready_s = arrival_s
+    return Journey(len(route), propagation_s, transmission_s, window_s, queue_s)
