@@ -21,9 +21,8 @@ from sim.facts.transfers import (
     TransferRow,
     TransferStarted,
 )
-from sim.network.books import Booked
-from sim.network.hop_rows import HopRows
-from sim.network.leg_log import LegRows
+from sim.network.books import Account
+from sim.network.leg_log import HopRows, LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 
@@ -91,7 +90,6 @@ class Invariants:
             Evaluated: self._evaluated,
             Moved: self._count,
             LegRows: self._legs,
-            HopRows: self._hop_rows,
             ChainEnded: self._chain_ended,
         }
         return {kind: partial(self._unless_at_rest, check) for kind, check in checks.items()}
@@ -104,7 +102,7 @@ class Invariants:
         """Look at nothing any more: the run has failed, and its tables are written all the same."""
         self._rests = True
 
-    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+    def conclude(self, booked: Iterable[Account], listed: Sequence[Mapping[str, Any]]) -> None:
         """Look at what is known at the end of a run only: accounts, and the list of payloads."""
         if self._messages is not None:
             self._messages.conclude()
@@ -118,7 +116,7 @@ class Invariants:
         self._payloads.message(row)
         self._payload_books.message(row)
 
-    def _hop_rows(self, rows: HopRows) -> None:
+    def _hops(self, rows: HopRows) -> None:
         self._times.hops(rows)
         if self._messages is not None:
             self._messages.moved(rows)
@@ -149,6 +147,8 @@ class Invariants:
             self._times.trained(trained)
         for dropped in block.dropped:
             self._times.dropped(dropped)
+        if block.hops is not None:
+            self._hops(block.hops)
         rows = block.moved
         if rows is None:
             return

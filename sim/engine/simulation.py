@@ -124,7 +124,6 @@ class Simulation:
     def _flush(self) -> None:
         """Emit the rows that are made of many legs, hops and contacts, up to now."""
         self._log.flush()
-        self.clients.tell_hops()
         if self.clock.events:  # a run may end before anything happens
             self.clients.tell_edges(self.end_s)
 

@@ -1,4 +1,4 @@
-"""HopLog: keeps messages under way over a mesh, and writes their hops down when somebody looks.
+"""HopsUnderWay: keeps messages under way over a mesh, and writes their hops down when somebody looks.
 
 The hops of a message are booked as it sets off, and nothing changes them. So there is no event for
 the end of a hop: all that have ended are written down together, in the order in which they ended.
@@ -9,7 +9,6 @@ on when somebody looks.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,54 +18,28 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload
-from sim.facts.coded import Coded
 from sim.facts.directions import TOWARD_PEER, Way
-from sim.facts.stream import Facts
 from sim.facts.transfers import Outcome
-from sim.links.sharing import everywhere
 from sim.mesh.contacts import Contacts, Route
-from sim.network.books import Account, Booked, PayloadKey
-from sim.network.hop_rows import OVER_LINK, SERVER_NAME, HopRows
-from sim.network.payload_list import PayloadList
+from sim.network.books import Account, PayloadKey
+from sim.network.endpoint import Shared
+from sim.network.leg_log import OVER_LINK, SERVER_NAME
+from sim.network.legs import Hopped
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.world.topology import Topology
 
 HOPS = 1 << 16
-"""Hops of which rows are made together, about: several over each link of a large mesh."""
+"""Hops that are booked until somebody looks, about: several over each link of a large mesh."""
 
 ONE = np.ones(1, bool)
 """The only device of a satellite."""
 
 
-class NewHops:
-    """The hops that were booked last.
+class Hops(NamedTuple):
+    """Columns (N,) of hops, each ``of`` a message and over the contact of a ``row``.
 
-    They are kept as columns of numbers: Python looks for garbage among objects.
+    Bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``end_s``.
     """
-
-    def __init__(self) -> None:
-        self._columns = array("q"), array("q"), array("d"), array("d"), array("d")
-
-    def __len__(self) -> int:
-        return len(self._columns[0])
-
-    def add(self, of: int, route: Route) -> None:
-        """Add the hops of a message."""
-        message, row, begin_s, sent_s, end_s = self._columns
-        message.extend([of] * len(route))
-        row.extend(route.row)
-        begin_s.extend(route.begin_s)
-        sent_s.extend(route.sent_s)
-        end_s.extend(route.arrival_s)
-
-    def hops(self) -> BookedHops:
-        """Return them."""
-        return BookedHops._make(np.array(column) for column in self._columns)
-
-
-class BookedHops(NamedTuple):
-    """Columns (N,) of hops that are booked, each ``of`` a message; those of one are in order."""
 
     of: Ints
     row: Ints
@@ -74,54 +47,9 @@ class BookedHops(NamedTuple):
     sent_s: Floats
     end_s: Floats
 
-    def and_then(self, more: BookedHops) -> BookedHops:
-        """Return these, and others behind them."""
-        return BookedHops._make(map(np.concatenate, zip(self, more, strict=True)))
-
-    def where(self, some: Mask | Ints) -> BookedHops:
+    def where(self, some: Mask | Ints) -> Hops:
         """Return some of the hops."""
-        return BookedHops._make(column[some] for column in self)
-
-
-NO_HOPS = NewHops().hops()
-
-
-@dataclass(frozen=True, eq=False)
-class MovedHops:
-    """Hops (N,) of ``messages`` that have ended, or got so far by ``end_s``; each is ``of`` one.
-
-    Bits have left from ``begin_s``, and the last ones leave at ``sent_s``.
-    """
-
-    messages: Sequence[MeshMessage]
-    of: Ints
-    contact: Ints
-    source: Ints
-    target: Ints
-    begin_s: Floats
-    sent_s: Floats
-    end_s: Floats
-    outcome: Outcome
-
-    @classmethod
-    def ended(
-        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts
-    ) -> MovedHops:
-        """Put hops over ``contacts`` that have ended in the order in which they did."""
-        number = np.array([message.number for message in messages])
-        of, row, begin_s, sent_s, end_s = hops.where(np.lexsort((number[hops.of], hops.end_s)))
-        ends = _ends(row, contacts)
-        return cls(messages, of, *ends, begin_s, sent_s, end_s, Outcome.DELIVERED)
-
-    @classmethod
-    def cut_off(
-        cls, messages: Sequence[MeshMessage], hops: BookedHops, contacts: Contacts, end_s: float
-    ) -> MovedHops:
-        """Return hops over ``contacts`` on which messages are as the run ends."""
-        of, row, begin_s, sent_s, _ = hops
-        ends_s = np.full(len(of), end_s)
-        ends = _ends(row, contacts)
-        return cls(messages, of, *ends, begin_s, sent_s, ends_s, Outcome.CARRIED)
+        return Hops._make(column[some] for column in self)
 
     @property
     def sending_s(self) -> Floats:
@@ -130,13 +58,8 @@ class MovedHops:
         return lasts_s
 
     @property
-    def size(self) -> Floats:
-        """Bytes of the messages (N,)."""
-        return np.array([message.size for message in self.messages])[self.of]
-
-    @property
     def share(self) -> Floats:
-        """How much of these has left (N,): all, unless the run has cut it off."""
+        """How much of each message has left (N,): all, unless the run has cut it off."""
         cut = self.sent_s > self.end_s
         share = np.ones(len(self.of))
         span_s = self.sent_s[cut] - self.begin_s[cut]
@@ -144,29 +67,11 @@ class MovedHops:
         return share
 
 
-def _ends(row: Ints, contacts: Contacts) -> tuple[Ints, Ints, Ints]:
-    """Return of rows (N,) of ``contacts`` their numbers, sources and targets."""
-    return contacts.number[row], contacts.source[row], contacts.target[row]
+NO_HOPS = Hops._make(np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float))
 
 
-class _Rows(NamedTuple):
-    """Columns (N,) of rows that are still to be emitted; nodes by their numbers."""
-
-    message: Ints
-    source: Ints
-    target: Ints
-    contact_id: Ints
-    key: Ints
-    version: Ints
-    size: Floats
-    bytes: Floats
-    start_s: Floats
-    end_s: Floats
-    outcome: Ints
-
-
-class HopLog:
-    """Writes the hops of messages down, and emits rows of many of them as one fact, now and then.
+class HopsUnderWay:
+    """Keeps the hops of messages that are under way, and writes those down that have ended.
 
     They are over ``contacts``; what each is, ``kinds`` say; ``sent`` is called with all that are
     written down, in order.
@@ -174,42 +79,42 @@ class HopLog:
 
     def __init__(
         self,
-        facts: Facts,
-        payloads: PayloadList,
-        topology: Topology,
+        shared: Shared,
         contacts: Contacts,
         kinds: HopKinds,
-        sent: Callable[[MovedHops], None],
+        sent: Callable[[Hops], None],
     ) -> None:
-        self._facts = facts
-        self._payloads = payloads
-        self._topology = topology
+        self._log = shared.log
+        self._payloads = shared.payloads
+        self._topology = shared.topology
         self._contacts = contacts
         self._kinds = kinds
         self._sent = sent
         # Messages that are not through, and their hops.
         self._messages: list[MeshMessage] = []
         self._under_way = NO_HOPS
-        self._new = NewHops()
+        # Five numbers of each that was booked last: Python looks for garbage among objects.
+        self._new = array("d")
         self._looked_s = -np.inf
         self._added = 0
-        self._rows: list[_Rows] = []
         self._keys: list[PayloadKey] = []
         # Of each kind of hop of each payload that was offered.
         self._numbers: dict[tuple[int, Way | None, str, int, float], int] = {}
-        self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
-        self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._accounts: dict[PayloadKey, Account] = {}
 
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
-        self._new.add(len(self._messages), route)
+        of = len(self._messages)
+        for hop in route.hops():
+            self._new.append(of)
+            self._new.extend(hop)
         self._messages.append(message)
         self._added += len(route)
         self._looked_s = -np.inf  # a hop may take no time
 
     @property
     def is_long(self) -> bool:
-        """Whether so many hops were booked since the last rows that it is time for others."""
+        """Whether so many hops were booked since somebody looked that it is time to look."""
         return self._added >= HOPS
 
     def look(self, now_s: float) -> None:
@@ -217,9 +122,13 @@ class HopLog:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
+        self._added = 0
         if self._new:
-            self._under_way = self._under_way.and_then(self._new.hops())
-            self._new = NewHops()
+            of, row, *times_s = np.array(self._new).reshape(-1, len(Hops._fields)).T
+            new = of.astype(np.int64), row.astype(np.int64), *times_s
+            both = zip(self._under_way, new, strict=True)
+            self._under_way = Hops._make(map(np.concatenate, both))
+            self._new = array("d")
         hops, messages = self._under_way, self._messages
         ended = hops.end_s <= now_s
         if not np.count_nonzero(ended):
@@ -228,7 +137,10 @@ class HopLog:
         places, of = np.unique(left.of, return_inverse=True)
         self._messages = [messages[place] for place in places.tolist()]
         self._under_way = left._replace(of=of)
-        self._write(MovedHops.ended(messages, hops.where(ended), self._contacts))
+        hops = hops.where(ended)
+        number = np.array([message.number for message in messages])
+        hops = hops.where(np.lexsort((number[hops.of], hops.end_s)))
+        self._write(messages, hops, Outcome.DELIVERED)
 
     def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
@@ -238,72 +150,58 @@ class HopLog:
         following = hops.where(np.unique(hops.of, return_index=True)[1])
         begun = following.where(following.begin_s < end_s)
         if len(begun.of):
-            self._write(MovedHops.cut_off(messages, begun, self._contacts, end_s))
+            begun = begun._replace(end_s=np.full(len(begun.of), end_s))
+            self._write(messages, begun, Outcome.CARRIED)
         return messages
 
-    def flush(self) -> None:
-        """Make rows of what was written down, and emit them."""
-        self._added = 0
-        if not self._rows:
-            return
-        rows = _Rows(*map(np.concatenate, zip(*self._rows, strict=True)))
-        self._rows = []
-        keys, key = np.unique(rows.key, return_inverse=True)
-        nodes, ends = np.unique([rows.source, rows.target], return_inverse=True)
-        source, target = ends.reshape(2, -1)
-        words = [self._kinds.nodes[node] for node in nodes.tolist()]
-        given = rows._asdict() | {
-            "source": Coded(source, words),
-            "target": Coded(target, words),
-            "keys": [self._keys[number] for number in keys.tolist()],
-            "key": key,
-        }
-        hops = HopRows(**given)
-        for row in hops.rows():
-            self._facts.emit(row)
-        self._facts.emit(hops)
-
-    def _write(self, hops: MovedHops) -> None:
-        """Count hops in the accounts, and keep them for their rows."""
+    def _write(self, messages: Sequence[MeshMessage], hops: Hops, outcome: Outcome) -> None:
+        """Count hops in the accounts, and write them down."""
         self._sent(hops)
-        kind = self._kinds.of(hops.contact, hops.source)
-        key = self._keys_of(hops, kind)
-        size = hops.size
-        moved = size * hops.share
-        for number in np.unique(key).tolist():
-            mine = key == number
-            self._book(self._keys[number], size[mine], moved[mine], hops.outcome)
-        messages = hops.messages
-        source, target = self._kinds.ends(hops.contact, hops.source, hops.target)
-        rows = _Rows(
-            message=np.array([message.number for message in messages], np.int64)[hops.of],
-            source=source,
-            target=target,
-            contact_id=self._kinds.contact_ids(hops.contact),
-            key=key,
-            version=np.array([message.version for message in messages], np.int64)[hops.of],
-            size=size,
-            bytes=moved,
-            start_s=hops.begin_s,
-            end_s=hops.end_s,
-            outcome=np.full(len(key), hops.outcome, np.int64),
+        contacts = self._contacts
+        contact = contacts.number[hops.row]
+        ends = contacts.source[hops.row], contacts.target[hops.row]
+        key = self._keys_of(messages, hops.of, self._kinds.of(contact, ends[0]))
+        number, version, size = (
+            np.array([getattr(message, name) for message in messages])[hops.of]
+            for name in ("number", "version", "size")
         )
-        some = moved > 0.0
-        if not everywhere(some):
-            rows = _Rows._make(column[some] for column in rows)
-        if len(rows.key):  # else all are of payloads without bytes
-            self._rows.append(rows)
+        moved = size * hops.share
+        for each in np.unique(key).tolist():
+            mine = key == each
+            account = self._accounts[self._keys[each]]
+            account.add(size[mine], moved[mine], whole=outcome is Outcome.DELIVERED)
+        some = np.flatnonzero(moved > 0.0)
+        if not len(some):  # all are of payloads without bytes
+            return
+        source, target = self._kinds.ends(contact, *ends)
+        self._log.add(
+            Hopped(
+                nodes=self._kinds.nodes,
+                keys=self._keys,
+                message=number[some],
+                source=source[some],
+                target=target[some],
+                contact_id=self._kinds.contact_ids(contact)[some],
+                key=key[some],
+                version=version[some],
+                size=size[some],
+                bytes=moved[some],
+                start_s=hops.begin_s[some],
+                end_s=hops.end_s[some],
+                outcome=np.full(len(some), outcome, np.int64),
+            )
+        )
 
-    def _keys_of(self, hops: MovedHops, kind: Ints) -> Ints:
+    def _keys_of(self, messages: Sequence[MeshMessage], of: Ints, kind: Ints) -> Ints:
         """Return the number of the key that each hop (N,) is booked under; list new payloads.
 
         A message has hops of few kinds, and those of one kind have one key.
         """
-        pairs, each = np.unique(hops.of * len(HopKind) + kind, return_inverse=True)
+        pairs, each = np.unique(of * len(HopKind) + kind, return_inverse=True)
         numbers = []
         for pair in pairs.tolist():
             place, one = divmod(pair, len(HopKind))
-            message = hops.messages[place]
+            message = messages[place]
             offered = one, message.way, message.payload.name, message.version, message.size
             number = self._numbers.get(offered)
             if number is None:
@@ -317,6 +215,7 @@ class HopLog:
         self._payloads.add(key.direction, key.toward, message.payload, ONE)
         if key not in self._keys:
             self._keys.append(key)
+            self._accounts[key] = Account(key)
         return self._keys.index(key)
 
     def _key(self, name: str, way: Way | None, kind: HopKind) -> PayloadKey:
@@ -329,30 +228,13 @@ class HopLog:
             return PayloadKey("downlink", TOWARD_PEER, name)
         return PayloadKey("isl", TOWARD_PEER, name)
 
-    def _book(self, key: PayloadKey, size: Floats, moved: Floats, outcome: Outcome) -> None:
-        """Add hops (N,) of a key to its account."""
-        account = self._accounts[key]
-        account.offered = _added(account.offered, size)
-        account.sent = _added(account.sent, moved)
-        if outcome is Outcome.DELIVERED:
-            account.delivered = _added(account.delivered, size)
-        else:
-            open_bytes, through = self._unfinished[key]
-            self._unfinished[key] = [_added(open_bytes, size), _added(through, moved)]
-
-    def booked(self) -> Iterator[Booked]:
+    def booked(self) -> Iterator[Account]:
         """Yield the account of each payload in each direction: every hop offers it anew.
 
         They come in the order of their keys, which does not depend on when somebody looked.
         """
-        for key, account in sorted(self._accounts.items()):
-            open_bytes, through = self._unfinished.get(key, (0.0, 0.0))
-            yield Booked(key, account, open_bytes=open_bytes, unfinished_bytes=through)
-
-
-def _added(before: float, more: Floats) -> float:
-    """Add figures one after the other: so a sum does not depend on when somebody looks."""
-    return float(np.add.accumulate(np.append(before, more))[-1])
+        for _, account in sorted(self._accounts.items()):
+            yield account
 
 
 @dataclass(slots=True, eq=False)

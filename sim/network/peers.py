@@ -23,7 +23,7 @@ from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.books import Booked
+from sim.network.books import Account
 from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
@@ -133,7 +133,7 @@ class Peers:
         for queue in self._queues:
             queue.settle_all(end_s)
 
-    def booked(self) -> Iterator[Booked]:
+    def booked(self) -> Iterator[Account]:
         """Yield the accounts of the payloads of all messages."""
         for queue in self._queues:
             yield from queue.booked()

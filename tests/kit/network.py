@@ -40,7 +40,7 @@ __getattr__ = late(
         "sim.links.sharing": "queued",
         "sim.mesh.book": "Book Carrier ContactGraph",
         "sim.mesh.contacts": "ContactPlan Contacts Curve Hop Rates Route",
-        "sim.mesh.hops": "HopKinds HopLog MeshMessage",
+        "sim.mesh.hops": "HopKinds HopsUnderWay MeshMessage",
         "sim.mesh.reach": "MeshReach",
         "sim.mesh.timetable": "MeshTimetable",
         "sim.network.edges": "Edges",
