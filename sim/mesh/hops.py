@@ -1,4 +1,4 @@
-"""HopsUnderWay: keeps messages under way over a mesh, and writes their hops down when somebody looks.
+"""HopsUnderWay: keeps hops of messages over a mesh, and writes down those that have ended.
 
 The hops of a message are booked as it sets off, and nothing changes them. So there is no event for
 the end of a hop: all that have ended are written down together, in the order in which they ended.
