@@ -11,6 +11,6 @@ from .execution.result import load as load
 from .execution.running import run as run
 from .execution.schedule import Schedule as Schedule
 from .facts.observer import Observer as Observer
-from .routing.graph import ContactGraph as ContactGraph
-from .routing.graph import ContactPlan as ContactPlan
+from .mesh.book import ContactGraph as ContactGraph
+from .mesh.contacts import ContactPlan as ContactPlan
 from .sweep.best import compare as compare

@@ -12,8 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import OUTCOMES, Outcome, TransferRow
 from sim.links.sharing import everywhere
-from sim.network.hop_rows import HopRows
-from sim.network.leg_log import MovedRows
+from sim.network.leg_log import HopRows, MovedRows
 
 BYTES = "bytes conserved"
 

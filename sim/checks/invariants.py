@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sim.checks.access_hops import AccessHops
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
-from sim.checks.hops import Hops
 from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
@@ -23,15 +21,30 @@ from sim.facts.transfers import (
     TransferRow,
     TransferStarted,
 )
-from sim.network.books import Booked
-from sim.network.hop_rows import HopRows
-from sim.network.leg_log import LegRows
+from sim.network.books import Account
+from sim.network.leg_log import HopRows, LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from learning.learner import Learner
     from learning.training.guards import Frozen
+
+
+class MessageCheck(Protocol):
+    """Follows messages over a mesh, hop by hop."""
+
+    def moved(self, rows: HopRows) -> None:
+        """Look at hops, all that have ended by now."""
+
+    def accessed(self, moved: Moved) -> None:
+        """Look at what moved in a pass below the mesh."""
+
+    def ended(self, chain: ChainEnded) -> None:
+        """Remember what a client is told of its transfers, to hold it against the hops."""
+
+    def conclude(self) -> None:
+        """Hold what clients were told against the hops, of which all until now are known."""
 
 
 class Invariants:
@@ -42,12 +55,18 @@ class Invariants:
     hold; not what is over. ``now_s`` says what the clock shows.
     """
 
-    def __init__(self, plan: Plan, learner: Learner, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        learner: Learner,
+        now_s: Callable[[], float],
+        messages: MessageCheck | None = None,
+    ) -> None:
         contacts = Contacts(plan)
         self._contacts = contacts
         self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
-        self._hops = None if plan.mesh is None else _hops_of(plan, contacts)
+        self._messages = messages
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         carried_on = plan.mesh is not None and not plan.topology.in_orbit
@@ -71,7 +90,6 @@ class Invariants:
             Evaluated: self._evaluated,
             Moved: self._count,
             LegRows: self._legs,
-            HopRows: self._hop_rows,
             ChainEnded: self._chain_ended,
         }
         return {kind: partial(self._unless_at_rest, check) for kind, check in checks.items()}
@@ -84,10 +102,10 @@ class Invariants:
         """Look at nothing any more: the run has failed, and its tables are written all the same."""
         self._rests = True
 
-    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+    def conclude(self, booked: Iterable[Account], listed: Sequence[Mapping[str, Any]]) -> None:
         """Look at what is known at the end of a run only: accounts, and the list of payloads."""
-        if self._hops is not None:
-            self._hops.conclude()
+        if self._messages is not None:
+            self._messages.conclude()
         self._payload_books.conclude(booked, listed)
         self._learnt(thoroughly=True)
 
@@ -98,10 +116,10 @@ class Invariants:
         self._payloads.message(row)
         self._payload_books.message(row)
 
-    def _hop_rows(self, rows: HopRows) -> None:
+    def _hops(self, rows: HopRows) -> None:
         self._times.hops(rows)
-        if self._hops is not None:
-            self._hops.moved(rows)
+        if self._messages is not None:
+            self._messages.moved(rows)
         self._payloads.hops(rows)
         self._payload_books.hops(rows)
 
@@ -116,12 +134,12 @@ class Invariants:
 
     def _count(self, moved: Moved) -> None:
         self._transfers += 1
-        if isinstance(self._hops, AccessHops):
-            self._hops.accessed(moved)
+        if self._messages is not None:
+            self._messages.accessed(moved)
 
     def _chain_ended(self, chain: ChainEnded) -> None:
-        if self._hops is not None:
-            self._hops.ended(chain)
+        if self._messages is not None:
+            self._messages.ended(chain)
         self._versions.settled(self._transfers, chain)
 
     def _legs(self, block: LegRows) -> None:
@@ -129,6 +147,8 @@ class Invariants:
             self._times.trained(trained)
         for dropped in block.dropped:
             self._times.dropped(dropped)
+        if block.hops is not None:
+            self._hops(block.hops)
         rows = block.moved
         if rows is None:
             return
@@ -159,8 +179,3 @@ class Invariants:
 
 def _with_its_legs(_row: Row) -> None:
     """Leave a row to what is looked at of its legs."""
-
-
-def _hops_of(plan: Plan, contacts: Contacts) -> Hops | AccessHops:
-    """Return what follows messages over a mesh: those of satellites, or of devices below them."""
-    return Hops(plan, contacts) if plan.topology.in_orbit else AccessHops(plan, contacts)

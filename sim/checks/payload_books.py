@@ -11,9 +11,8 @@ import numpy as np
 from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
-from sim.network.books import Booked, PayloadKey, Sums, books_by_payload, check_balance
-from sim.network.hop_rows import HopRows
-from sim.network.leg_log import MovedRows
+from sim.network.books import Account, PayloadKey, Sums, books_by_payload, check_balance
+from sim.network.leg_log import HopRows, MovedRows
 
 AGREE = "books, payloads and transfers agree"
 
@@ -66,7 +65,7 @@ class PayloadBooks:
         sums.on_air += on_air
         sums.largest = max(sums.largest, largest)
 
-    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+    def conclude(self, booked: Iterable[Account], listed: Sequence[Mapping[str, Any]]) -> None:
         """Hold what the rows say against the accounts of all payloads, and the list of them."""
         accounts = list(booked)
         rows = {str(key): sums for key, sums in self._sums.items()}
@@ -76,14 +75,14 @@ class PayloadBooks:
             raise violated(AGREE, "; ".join(found))
 
     def _not_listed(
-        self, accounts: Sequence[Booked], listed: Sequence[Mapping[str, Any]]
+        self, accounts: Sequence[Account], listed: Sequence[Mapping[str, Any]]
     ) -> Iterator[str]:
         """Yield which payloads are not in the list, or as smaller ones."""
         largest = {
             PayloadKey(one["direction"], one["toward"], one["payload"]): float(one["bytes"])
             for one in listed
         }
-        offered = {one.key for one in accounts if one.account.offered}
+        offered = {one.key for one in accounts if one.offered}
         for key in sorted((offered | set(self._sums)) - set(largest)):
             yield f"{key} is not in the list of payloads"
         for key, sums in self._sums.items():

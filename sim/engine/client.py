@@ -26,11 +26,10 @@ from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, energy_of
 from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
-from sim.network.access_link import AccessLink
+from sim.mesh.links import AccessLink, MeshLink
+from sim.mesh.messages import Mesh
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
-from sim.network.mesh import Mesh
-from sim.network.mesh_link import MeshLink
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions

@@ -12,12 +12,12 @@ from sim.devices.energy import PeerUse
 from sim.engine.client import Client
 from sim.facts.directions import Way
 from sim.facts.stream import Facts
-from sim.network.books import Booked
+from sim.mesh.messages import Mesh, Shortfall
+from sim.network.books import Account
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
-from sim.network.mesh import Mesh, Shortfall
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
@@ -65,14 +65,14 @@ class Clients:
                 news=self.news,
             )
         self._edges = Edges(facts, plan.contacts)
-        self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, facts)
+        self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, shared)
         self.peers = self._make_peers(build, clock, MessageFacts(facts))
 
-    def _make_mesh(self, build: Build, clock: Clock, facts: Facts) -> Mesh:
+    def _make_mesh(self, build: Build, clock: Clock, shared: Shared) -> Mesh:
         """Join all clients to a mesh, of exact delays where they send to each other over it."""
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
         exact = build.method.traits.sends_over_mesh
-        mesh = Mesh(clock, build.plan, facts, self.payloads, endpoints, exact_delays=exact)
+        mesh = Mesh(clock, build.plan, shared, endpoints, exact_delays=exact)
         for client in self.by_name.values():
             if build.plan.topology.in_orbit:
                 client.join(mesh)
@@ -117,11 +117,6 @@ class Clients:
         """The sessions of each client."""
         return [client.sessions.planned for client in self.by_name.values()]
 
-    def tell_hops(self) -> None:
-        """Tell which hops of messages over a mesh have ended by now."""
-        if self._mesh is not None:
-            self._mesh.flush()
-
     def tell_edges(self, by_s: float) -> None:
         """Tell which contacts have opened and closed by a time."""
         self._edges.tell(by_s)
@@ -160,7 +155,7 @@ class Clients:
         """Return what did not arrive that went one way over a mesh; None where there is none."""
         return None if self._mesh is None else self._mesh.missing[way]
 
-    def booked(self) -> Iterator[Booked]:
+    def booked(self) -> Iterator[Account]:
         """Yield the accounts of all payloads, each client's and those of messages."""
         for client in self.by_name.values():
             yield from client.endpoint.ledger.booked()

@@ -16,10 +16,10 @@ from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration, listed, some
+from sim.mesh.compiled import can_compile
 from sim.plan.long_sessions import PART_S, lasts_all_of
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
-from sim.routing.compiled import can_compile
 from sim.world.world import World
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
 

@@ -25,11 +25,11 @@ from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.phase import Computing
-from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import Sidelinks, sidelinks_of
+from sim.mesh.reach import check_reach
 from sim.network.rules import Rules
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan

@@ -25,6 +25,7 @@ from sim.errors import Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
 from sim.facts.observer import Followers, Observer
 from sim.facts.stream import Facts
+from sim.mesh.check import check_of
 from sim.network.leg_log import LegLog
 from sim.trace.recorder import Trace
 from sim.trace.tables import Tables
@@ -58,7 +59,7 @@ class Simulation:
         self._ended_at_s: float | None = None
         self._last_known_s = math.inf
         plan = build.plan
-        self.invariants = Invariants(plan, method.learner, lambda: self.end_s)
+        self.invariants = Invariants(plan, method.learner, lambda: self.end_s, check_of(plan))
         # Invariants come last, so that a row that violates one is recorded and shown first.
         self._facts = Facts(trace, Followers(observers), self.invariants)
         self._log = LegLog(self._facts, plan.topology)
@@ -123,7 +124,6 @@ class Simulation:
     def _flush(self) -> None:
         """Emit the rows that are made of many legs, hops and contacts, up to now."""
         self._log.flush()
-        self.clients.tell_hops()
         if self.clock.events:  # a run may end before anything happens
             self.clients.tell_edges(self.end_s)
 

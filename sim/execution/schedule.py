@@ -20,6 +20,8 @@ from scenarios.parsing import apply_overrides
 from sim.engine.setup import build
 from sim.errors import InputError
 from sim.files import check_file, write_text
+from sim.mesh.book import ContactGraph
+from sim.mesh.contacts import ContactPlan
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
 from sim.plan.network_study import network_plan
@@ -33,7 +35,6 @@ from sim.plan.volumes import (
     session_volumes,
     whole_seconds,
 )
-from sim.routing.graph import ContactGraph, ContactPlan
 from sim.trace.schema import COLUMNS
 from sim.world.world import World
 from statements import Code, Other, Statement

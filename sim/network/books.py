@@ -8,29 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from learning.requests.cluster import Floats
 from sim.facts.directions import DIRECTIONS
 
 Books = dict[str, dict[str, float]]
 
 TOLERANCE = 1e-9
 """Relative rounding of sums of bytes."""
-
-
-@dataclass
-class Account:
-    """Bytes of payloads that were offered and what became of them, and what was sent.
-
-    ``sent_in_vain`` went over the link for payloads or attempts that were then given up. What is
-    ``sent`` is counted for each receiver: ``heard_again`` is the part of it that was on the air for
-    another receiver of the same broadcast.
-    """
-
-    offered: float = 0.0
-    delivered: float = 0.0
-    dropped: float = 0.0
-    sent: float = 0.0
-    sent_in_vain: float = 0.0
-    heard_again: float = 0.0
 
 
 class PayloadKey(NamedTuple):
@@ -44,20 +28,46 @@ class PayloadKey(NamedTuple):
         return f"{self.direction} of {self.payload} to the {self.toward}"
 
 
-@dataclass(frozen=True)
-class Booked:
-    """The account of a payload, and of those that are still open their sizes and what is through.
+@dataclass
+class Account:
+    """Bytes of payloads of a ``key`` that were offered and what became of them, and what was sent.
 
-    It is that of one client's devices, or of all clients together.
+    It is that of one client's devices, or of all clients together. ``sent_in_vain`` went over the
+    link for payloads or attempts that were then given up. What is ``sent`` is counted for each
+    receiver: ``heard_again`` is the part of it that was on the air for another receiver of the same
+    broadcast. Payloads that are still open have ``open_bytes``, of which ``unfinished_bytes`` are
+    through.
     """
 
     key: PayloadKey
-    account: Account
+    offered: float = 0.0
+    delivered: float = 0.0
+    dropped: float = 0.0
+    sent: float = 0.0
+    sent_in_vain: float = 0.0
+    heard_again: float = 0.0
     open_bytes: float = 0.0
     unfinished_bytes: float = 0.0
 
+    def add(self, size: Floats, moved: Floats, *, whole: bool) -> None:
+        """Add payloads (N,) of which so much has moved: all of them, or they are still open.
 
-def books_of(booked: Iterable[Booked]) -> Books:
+        They are added one after the other: so a sum does not depend on when somebody looks.
+        """
+        self.offered = _added(self.offered, size)
+        self.sent = _added(self.sent, moved)
+        if whole:
+            self.delivered = _added(self.delivered, size)
+        else:
+            self.open_bytes = _added(self.open_bytes, size)
+            self.unfinished_bytes = _added(self.unfinished_bytes, moved)
+
+
+def _added(before: float, more: Floats) -> float:
+    return float(np.add.accumulate(np.append(before, more))[-1])
+
+
+def books_of(booked: Iterable[Account]) -> Books:
     """Return for each direction of the table the bytes offered, and what became of them.
 
     ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what all receivers
@@ -71,25 +81,25 @@ def books_of(booked: Iterable[Booked]) -> Books:
     }
 
 
-def books_by_payload(booked: Iterable[Booked]) -> Books:
+def books_by_payload(booked: Iterable[Account]) -> Books:
     """Return the same by payload, named as messages name them."""
-    by_key: dict[PayloadKey, list[Booked]] = {}
+    by_key: dict[PayloadKey, list[Account]] = {}
     for one in booked:
         by_key.setdefault(one.key, []).append(one)
     return {str(key): _sums(some) for key, some in by_key.items()}
 
 
-def _sums(booked: Iterable[Booked]) -> dict[str, float]:
+def _sums(booked: Iterable[Account]) -> dict[str, float]:
     every = list(booked)
     return {
-        "offered_bytes": sum(one.account.offered for one in every),
-        "delivered_bytes": sum(one.account.delivered for one in every),
+        "offered_bytes": sum(one.offered for one in every),
+        "delivered_bytes": sum(one.delivered for one in every),
         "carried_bytes": sum(one.open_bytes for one in every),
-        "dropped_bytes": sum(one.account.dropped for one in every),
-        "sent_bytes": sum(one.account.sent for one in every),
+        "dropped_bytes": sum(one.dropped for one in every),
+        "sent_bytes": sum(one.sent for one in every),
         "unfinished_bytes": sum(one.unfinished_bytes for one in every),
-        "vain_bytes": sum(one.account.sent_in_vain for one in every),
-        "on_air_bytes": sum(one.account.sent - one.account.heard_again for one in every),
+        "vain_bytes": sum(one.sent_in_vain for one in every),
+        "on_air_bytes": sum(one.sent - one.heard_again for one in every),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
-from sim.network.books import Account, Booked, PayloadKey
+from sim.network.books import Account, PayloadKey
 from sim.world.topology import GROUND_CLIENTS, Topology
 
 
@@ -28,7 +28,7 @@ class LedgerEntry:
     version: Ints
     size: Floats
     through: Floats
-    account: Account = field(default_factory=Account)
+    account: Account
     any_open: bool = False
 
     def __post_init__(self) -> None:
@@ -110,7 +110,8 @@ class Ledger:
         """Return the entry of a payload, a new one of which nothing is open if there is none."""
         entry = self._entries.get((way, name))
         if entry is None:
-            entry = self._entries[way, name] = LedgerEntry(*self._empty)
+            account = Account(PayloadKey(self.topology.direction(way), way, name))
+            entry = self._entries[way, name] = LedgerEntry(*self._empty, account)
         return entry
 
     def left(self, way: Way, name: str, version: Ints, size: Floats) -> Floats:
@@ -121,11 +122,10 @@ class Ledger:
         same = entry.open & (entry.version == version) & (entry.size == size)
         return np.where(same, size - entry.through, size)
 
-    def booked(self) -> Iterator[Booked]:
-        """Yield the account of each payload, and what is open of it."""
-        for (way, name), entry in self._entries.items():
-            yield Booked(
-                PayloadKey(self.topology.direction(way), way, name),
+    def booked(self) -> Iterator[Account]:
+        """Yield the account of each payload, with what is open of it."""
+        for entry in self._entries.values():
+            yield replace(
                 entry.account,
                 open_bytes=float(entry.size[entry.open].sum()),
                 unfinished_bytes=float(entry.through[entry.open].sum()),

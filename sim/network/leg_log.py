@@ -1,15 +1,16 @@
 """LegLog: keeps what legs came to until rows of many of them are made together.
 
-A record refers to the arrays (K,) of its leg. Rows of transfers, and events of training, transfers
-and drops, are made of many records at once: when the log is long enough, before anybody reads the
-trace, and at the end. No other rows are of these kinds and name a contact's device, so that the
-order of rows that tie, which is that in which they were written, does not depend on when.
+A record refers to the arrays (K,) of its leg, or has those of hops (N,). Rows of transfers, and
+events of training, transfers and drops, are made of many records at once: when the log is long
+enough, before anybody reads the trace, and at the end. No other rows are of these kinds and name
+a contact's device, so that the order of rows that tie, which is that in which they were written,
+does not depend on when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -32,13 +33,24 @@ from sim.facts.transfers import (
     TransferRow,
     TransferStarted,
 )
-from sim.network.legs import Dropped, Leg, Moved, Trained
+from sim.links.sharing import everywhere
+from sim.network.books import PayloadKey
+from sim.network.legs import Dropped, Hopped, Leg, Moved, Trained
 from sim.world.topology import GROUND_CLIENTS, Topology
 
 LEGS = 4000
 """Records of which rows are made together, at most."""
 ROWS = 1 << 16
 """Devices of all records together, about, from which on rows are made of fewer records."""
+
+
+SERVER_NAME = ""
+"""Stands for the server where satellites have passes over it."""
+
+OVER_LINK = -1
+"""Stands for the contact of a hop that goes over a link."""
+
+HOP_COLUMNS = tuple(f.name for f in fields(Hopped) if f.name not in ("nodes", "keys"))
 
 
 class LegLog:
@@ -52,6 +64,11 @@ class LegLog:
         self._topology = topology
         self._legs: list[Leg] = []
         self._devices = 0
+        self._look: Callable[[], None] | None = None
+
+    def follow(self, look: Callable[[], None]) -> None:
+        """Call ``look`` before rows are made: it writes down what has ended by then."""
+        self._look = look
 
     def add(self, leg: Leg) -> None:
         """Write down what a leg came to, or what is dropped of one."""
@@ -63,12 +80,15 @@ class LegLog:
 
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""
+        if self._look is not None:
+            self._look()
         legs = self._legs
         if not legs:
             return
         self._legs = []
         self._devices = 0
         moved = [leg for leg in legs if isinstance(leg, Moved)]
+        hops = [leg for leg in legs if isinstance(leg, Hopped)]
         in_contacts: list[Trained] = []
         in_gaps: list[Trained] = []
         for leg in legs:
@@ -78,6 +98,7 @@ class LegLog:
             MovedRows.of(moved, self._topology) if moved else None,
             [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
             [leg for leg in legs if isinstance(leg, Dropped)],
+            HopRows.of(hops) if hops else None,
         )
         for row in many.rows():
             self._facts.emit(row)
@@ -210,6 +231,115 @@ class MovedRows:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HopRows:
+    """Hops (N,) of messages, in the order in which they end, and what each is a row of.
+
+    ``keys`` are directions, receivers and names of payloads, one for each row by its ``key``.
+    ``source`` and ``target`` have the same words.
+    """
+
+    message: Ints
+    source: Coded
+    target: Coded
+    contact_id: Ints
+    keys: Sequence[PayloadKey]
+    key: Ints
+    version: Ints
+    size: Floats
+    bytes: Floats
+    start_s: Floats
+    end_s: Floats
+    outcome: Ints
+
+    @classmethod
+    def of(cls, legs: Sequence[Hopped]) -> HopRows:
+        """Rows of records, one behind the other, with the words that they need."""
+        columns: dict[str, Any] = {
+            name: joined(getattr(leg, name) for leg in legs) for name in HOP_COLUMNS
+        }
+        keys, key = np.unique(columns.pop("key"), return_inverse=True)
+        ends = columns.pop("source"), columns.pop("target")
+        nodes, codes = np.unique(ends, return_inverse=True)
+        source, target = codes.reshape(2, -1)
+        words = [legs[-1].nodes[node] for node in nodes.tolist()]
+        return cls(
+            source=Coded(source, words),
+            target=Coded(target, words),
+            keys=[legs[-1].keys[number] for number in keys.tolist()],
+            key=key,
+            **columns,
+        )
+
+    def __len__(self) -> int:
+        return len(self.message)
+
+    @property
+    def delivered(self) -> Mask:
+        """Which rows are hops that have ended."""
+        return self.outcome == Outcome.DELIVERED
+
+    def where(self, some: Mask) -> HopRows:
+        """Return some of the rows."""
+        return HopRows(
+            message=self.message[some],
+            source=Coded(self.source.codes[some], self.source.words),
+            target=Coded(self.target.codes[some], self.target.words),
+            contact_id=self.contact_id[some],
+            keys=self.keys,
+            key=self.key[some],
+            version=self.version[some],
+            size=self.size[some],
+            bytes=self.bytes[some],
+            start_s=self.start_s[some],
+            end_s=self.end_s[some],
+            outcome=self.outcome[some],
+        )
+
+    def named(self, row: int) -> str:
+        """Say which message a row is of, and from where it was sent."""
+        source = self.source.words[self.source.codes[row]]
+        payload = self.keys[self.key[row]].payload
+        return f"message {self.message[row]}, {payload} from {source or 'the server'}"
+
+    def rows(self) -> Iterator[Row]:
+        """Return the rows of transfers: those over links, and those over passes."""
+        over_links = self.contact_id == OVER_LINK
+        for some, through_passes in ((over_links, False), (~over_links, True)):
+            if some.any():
+                mine = self if everywhere(some) else self.where(some)
+                yield self._transfers(mine, through_passes=through_passes)
+
+    @staticmethod
+    def _transfers(rows: HopRows, *, through_passes: bool) -> TransferRow:
+        """Return rows of the transfers table, of which all or none are over passes."""
+        cluster = rows.source
+        peer = None
+        if through_passes:
+            flies = np.array([word != SERVER_NAME for word in cluster.words], bool)
+            codes = np.where(flies[cluster.codes], cluster.codes, rows.target.codes)
+            cluster = Coded(codes, cluster.words)
+        else:
+            peer = Coded(rows.target.codes, [f"{word}/0" for word in rows.target.words])
+        return TransferRow(
+            contact_id=rows.contact_id if through_passes else None,
+            cluster=cluster,
+            device=0,
+            peer=peer,
+            direction=Coded(rows.key, [each.direction for each in rows.keys]),
+            toward=Coded(rows.key, [each.toward for each in rows.keys]),
+            payload=Coded(rows.key, [each.payload for each in rows.keys]),
+            version=rows.version,
+            payload_bytes=rows.size,
+            delivered_bytes=rows.bytes,
+            start_s=rows.start_s,
+            end_s=rows.end_s,
+            outcome=Coded(rows.outcome, OUTCOMES),
+            message=rows.message,
+            on_air_bytes=rows.bytes,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedRows:
     """Rows of training, and the record (``leg``) and ``device`` that each is of.
@@ -268,6 +398,7 @@ class LegRows(Fact):
     moved: MovedRows | None
     trained: Sequence[TrainedRows]
     dropped: Sequence[Dropped]
+    hops: HopRows | None = None
 
     def rows(self) -> Iterator[Row]:
         """Return the rows of transfers, and of events."""
@@ -277,6 +408,8 @@ class LegRows(Fact):
             yield from trained.rows()
         if self.dropped:
             yield _dropped_rows(self.dropped)
+        if self.hops is not None:
+            yield from self.hops.rows()
 
 
 def _dropped_rows(records: Sequence[Dropped]) -> PartDropped:

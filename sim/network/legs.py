@@ -1,4 +1,4 @@
-"""What the devices of a cluster came to: in a leg, a transfer or a training, and in a chain."""
+"""Legs: what devices came to in a transfer or a training, messages in a hop; and chains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
 from sim.facts.directions import Way
 from sim.facts.row import Fact
+from sim.network.books import PayloadKey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,34 @@ class Moved(Fact):
     at_once: bool = False
     message: Ints | None = None
     on_air: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hopped(Fact):
+    """Hops (N,) of messages over a mesh that have ended, or were cut off, in the order of ends.
+
+    ``source`` and ``target`` are numbers of ``nodes``, ``key`` those of ``keys``, which both may
+    grow behind them. ``contact_id`` is ``OVER_LINK`` where a hop went over no pass of a client.
+    """
+
+    nodes: Sequence[str]
+    keys: Sequence[PayloadKey]
+    message: Ints
+    source: Ints
+    target: Ints
+    contact_id: Ints
+    key: Ints
+    version: Ints
+    size: Floats
+    bytes: Floats
+    start_s: Floats
+    end_s: Floats
+    outcome: Ints
+
+    @property
+    def who(self) -> Ints:
+        """Whose rows they are, one each."""
+        return self.message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,4 +115,4 @@ class ChainEnded(Fact):
     over_mesh: bool = False
 
 
-Leg = Moved | Trained | Dropped
+Leg = Moved | Hopped | Trained | Dropped

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ from sim.clock import Clock
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.transfers import Outcome
 from sim.links.sidelinks import Opening
-from sim.network.books import Account, Booked, PayloadKey
+from sim.network.books import Account, PayloadKey
 from sim.network.endpoint import Endpoint
 from sim.network.message_facts import MessageFacts
 from sim.network.outcomes import OF_CUT_OFF
@@ -88,7 +88,7 @@ class LinkQueue:
         self._payloads = payloads
         self._endpoints = endpoints
         self._between_satellites = direction == "isl"
-        self._accounts: defaultdict[str, Account] = defaultdict(Account)
+        self._accounts: dict[str, Account] = {}
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
@@ -148,7 +148,9 @@ class LinkQueue:
         """Wait until all parts of a message are there."""
         send = message.send
         last = message.parts[-1]
-        account = self._accounts[send.payload.name]
+        name = send.payload.name
+        key = PayloadKey(self._direction, TOWARD_PEER, name)
+        account = self._accounts.setdefault(name, Account(key))
         self._free_s[send.source, send.target] = last.sent_s
         self._under_way[message] = None
         account.offered += message.size
@@ -189,12 +191,11 @@ class LinkQueue:
         if moved > 0.0:
             self._facts.moved(send, self._direction, moved, part.begin_s, end_s, outcome.word)
 
-    def booked(self) -> Iterator[Booked]:
-        """Yield the account of each payload, and what is under way of it."""
+    def booked(self) -> Iterator[Account]:
+        """Yield the account of each payload, with what is under way of it."""
         for name, account in self._accounts.items():
             under_way = [one for one in self._under_way if one.send.payload.name == name]
-            yield Booked(
-                PayloadKey(self._direction, TOWARD_PEER, name),
+            yield replace(
                 account,
                 open_bytes=sum(message.size for message in under_way),
                 unfinished_bytes=sum(message.through for message in under_way),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import simpy
@@ -23,10 +23,8 @@ from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.books import Booked
+from sim.network.books import Account
 from sim.network.link_queue import LinkQueue
-from sim.network.mesh import Mesh
-from sim.network.mesh_reach import MeshReach
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay
@@ -38,6 +36,16 @@ class Queues(NamedTuple):
 
     over_sidelinks: LinkQueue
     over_isls: LinkQueue
+
+
+class Carrier(Protocol):
+    """Carries the messages of satellites from link to link, by store and forward."""
+
+    def exchange(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
+        """Carry a message from one client to another, or between one and the server."""
+
+    def reach(self, cluster: str, asked: Reach) -> Mask:
+        """Whom a message of a cluster can get to (N,) within limits, itself too."""
 
 
 class Peers:
@@ -58,7 +66,7 @@ class Peers:
         queues: Queues,
         relay: Relay,
         sidelinks: Sidelinks | None = None,
-        mesh: Mesh | None = None,
+        mesh: Carrier | None = None,
     ) -> None:
         self._clock = clock
         self._clusters = plan.clusters
@@ -68,8 +76,7 @@ class Peers:
         self.relay = relay
         self._mesh = mesh
         self._sidelinks = sidelinks
-        self._isls = isls = plan.isls
-        self._over_links = None if mesh is None or isls is None else MeshReach(isls)
+        self._isls = plan.isls
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -126,7 +133,7 @@ class Peers:
         for queue in self._queues:
             queue.settle_all(end_s)
 
-    def booked(self) -> Iterator[Booked]:
+    def booked(self) -> Iterator[Account]:
         """Yield the accounts of the payloads of all messages."""
         for queue in self._queues:
             yield from queue.booked()
@@ -137,13 +144,9 @@ class Peers:
         One who is away itself reaches nobody else. Raises SimulationError for limits of what does
         not travel from link to link.
         """
-        limited = asked.hops is not None or asked.within_s is not None
-        if self._over_links is not None:
-            name, now_s = cluster.name, self._clock.now
-            if limited:
-                return self._over_links.within(name, now_s, asked.hops, asked.within_s)[None]
-            return self._over_links.at_all(name, now_s)[None]
-        if limited:
+        if self._mesh is not None:
+            return self._mesh.reach(cluster.name, asked)[None]
+        if asked.hops is not None or asked.within_s is not None:
             raise SimulationError(
                 "Reach: hops and within_s are of links that messages travel over one after the "
                 "other; leave them out, or set link.isl.route: earliest"

@@ -15,7 +15,6 @@ from orbit import RangeFrom
 from orbit.windows import groups
 from sim.devices.outages import Outages
 from sim.errors import InputError
-from sim.plan.mesh_sessions import Windows
 from sim.plan.service import ServedPasses, served_feeder_passes
 from sim.plan.windows import Find
 from sim.world.world import World
@@ -149,9 +148,3 @@ def _ranges(served: ServedPasses, numbers: Ints) -> Callable[[int, float], float
         return ranges[served.window_places[window]].km(satellite, time_s)
 
     return range_km
-
-
-def with_ground(links: Sequence[Windows], feeder: FeederPlan) -> list[Windows]:
-    """Return the windows of each satellite with those to the ground, the node behind them all."""
-    ground = len(links)
-    return [dict(own) | {ground: feeder.windows(number)} for number, own in enumerate(links)]

@@ -1,8 +1,13 @@
-"""Sessions of satellites that reach their server over links between satellites, and passes.
+"""Sessions of clients that reach their server over links between satellites, and passes.
 
-A message for the server may set off as soon as there is a path in time: over links that are open
+A message of a satellite may set off as soon as there is a path in time: over links that are open
 one after the other, to a satellite that then has a pass. A session of a satellite is the time in
 which its messages come in by one pass, whoever has it.
+
+Of devices on the ground a session is a pass, where what it brings is at the server no later than
+what any later pass brings: a satellite may be linked to the server while it is over a cluster, or
+carry a message to where a link opens. The server is one of the satellites, or the stations, which
+satellites reach over feeder links.
 """
 
 from __future__ import annotations
@@ -23,9 +28,9 @@ from sim.errors import InputError
 from sim.facts.directions import Way
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
+from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
-from sim.plan.linked import LinkedSatellites
-from statements import Code, Other, Statement
+from statements import Code, Other, Raise, Remedy, Statement
 
 
 class MeshSessions(PlannedSessions):
@@ -354,3 +359,164 @@ def windows_of_each(isls: IslPlan) -> list[Windows]:
             starts_s.append(start_s)
             ends_s.append(end_s)
     return list(pairs)
+
+
+class AccessSessions(PlannedSessions):
+    """Sessions of one pass each, of satellites that have links to the ``server``, or are it.
+
+    A link carries ``link_bps`` at least. The ``server`` is "" where stations are it.
+    """
+
+    def __init__(
+        self, contacts: ContactColumns, numbers: Ints, server: str, link_bps: float
+    ) -> None:
+        super().__init__(contacts, numbers)
+        self._server = server
+        self._link_bps = link_bps
+
+    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
+        """Return what the pass of a session carries, and a link of its satellite while it lasts.
+
+        That is for each device (K,) if it were alone.
+        """
+        bits = super().carried_bits(place, way, from_s)
+        if self.contact(place).satellite == self._server:
+            return bits
+        return np.minimum(bits, self._link_bps * max(self.end_s(place) - from_s, 0.0))
+
+
+def access_sessions(
+    contacts: ContactColumns,
+    isls: IslPlan,
+    server: str,
+    feeder: FeederPlan | None,
+    remedies: Sequence[Remedy],
+) -> dict[str, AccessSessions]:
+    """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
+
+    With the passes of a ``feeder`` stations are the server. Raises InputError for a cluster from
+    which nothing ever arrives; ``remedies`` say what lets more satellites have links.
+    """
+    arrival_s = _arrivals_s(contacts, isls, server, feeder)
+    link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
+    found: dict[str, AccessSessions] = {}
+    for cluster in contacts.clusters:
+        numbers = contacts.services(cluster.name)
+        there_s = arrival_s[numbers]
+        # Of each pass, when what goes with any later one is there at the earliest.
+        later_s = np.minimum.accumulate(np.append(there_s[1:], inf)[::-1])[::-1]
+        numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
+        if not len(numbers):
+            whom = repr(server)
+            cures: list[Remedy] = [*remedies]
+            if feeder is not None:
+                whom = "a station"
+                cures += [Other(said="lower the masks of stations"), Raise("ground.antennas")]
+            raise InputError(
+                Statement.of(
+                    Code.NEVER_REACHED,
+                    "link.isl.route",
+                    "what {client!r} sends never reaches {server}, by no passes and links",
+                    *cures,
+                    client=cluster.name,
+                    server=whom,
+                )
+            )
+        found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
+    return found
+
+
+def _arrivals_s(
+    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
+) -> Floats:
+    """Return for each contact (N,) when what is sent as it begins is at the server; inf for never.
+
+    Links of the search take no time, as far as they are open.
+    """
+    number_of = {name: number for number, name in enumerate(isls.names)}
+    flying = [number_of[name] for name, _ in contacts.satellites]
+    windows = windows_of_each(isls)
+    if feeder is None:
+        target = number_of[server]
+    else:
+        target = len(windows)
+        windows = with_ground(windows, feeder)
+    arrival_s: Floats = np.full(len(contacts), inf)
+    for number in np.flatnonzero(contacts.served).tolist():
+        satellite = flying[contacts.satellite[number]]
+        start_s = float(contacts.start_s[number])
+        arrival_s[number] = _arrival_s(windows, satellite, target, start_s)
+    return arrival_s
+
+
+def _arrival_s(windows: Sequence[Windows], source: int, target: int, from_s: float) -> float:
+    """Return when a message is at a satellite that is at another from a time on; inf for never."""
+    reached: set[int] = set()
+    ahead = [(from_s, source)]
+    while ahead:
+        time_s, node = heappop(ahead)
+        if node == target:
+            return time_s
+        if node in reached:
+            continue
+        reached.add(node)
+        for other, (starts_s, ends_s) in windows[node].items():
+            window = bisect_right(ends_s, time_s)
+            if other not in reached and window < len(ends_s):
+                heappush(ahead, (max(starts_s[window], time_s), other))
+    return inf
+
+
+class LinkedSatellites:
+    """Satellites by number, and the links between them that are open at a time.
+
+    The times that are asked for may not fall: each window opens and closes once.
+    """
+
+    def __init__(self, isls: IslPlan) -> None:
+        self._pairs = list(zip(isls.a.tolist(), isls.b.tolist(), strict=True))
+        self._start_s = isls.start_s.tolist()
+        self._end_s = isls.end_s.tolist()
+        self._to_open = np.argsort(-isls.start_s, kind="stable").tolist()
+        self._to_close = np.argsort(-isls.end_s, kind="stable").tolist()
+        self._open: list[dict[int, int]] = [{} for _ in isls.names]
+        self._latest: AbstractSet[int] = frozenset()  # while the same links are open
+
+    def among(self, satellite: int, time_s: float) -> AbstractSet[int]:
+        """Return who is linked to a satellite at a time, over any number of links; it is too."""
+        if self._pass_to(time_s) or satellite not in self._latest:
+            self._latest = self._linked_to(satellite)
+        return self._latest
+
+    def _linked_to(self, satellite: int) -> AbstractSet[int]:
+        linked = {satellite}
+        ahead = [satellite]
+        while ahead and len(linked) < len(self._open):
+            for other in self._open[ahead.pop()]:
+                if other not in linked:
+                    linked.add(other)
+                    ahead.append(other)
+        return linked
+
+    def _pass_to(self, time_s: float) -> bool:
+        """Open the windows that begin by a time, and close those that end before it.
+
+        Return whether there were any.
+        """
+        left = len(self._to_open), len(self._to_close)
+        while self._to_open and self._start_s[self._to_open[-1]] <= time_s:
+            window = self._to_open.pop()
+            one, other = self._pairs[window]
+            self._open[one][other] = self._open[other][one] = window
+        while self._to_close and self._end_s[self._to_close[-1]] < time_s:
+            window = self._to_close.pop()
+            one, other = self._pairs[window]
+            if self._open[one].get(other) == window:  # else the next one of the pair is open
+                del self._open[one][other], self._open[other][one]
+        return left != (len(self._to_open), len(self._to_close))
+
+
+def with_ground(links: Sequence[Windows], feeder: FeederPlan) -> list[Windows]:
+    """Return the windows of each satellite with those to the ground, the node behind them all."""
+    ground = len(links)
+    return [dict(own) | {ground: feeder.windows(number)} for number, own in enumerate(links)]

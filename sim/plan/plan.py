@@ -17,8 +17,7 @@ from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
 from sim.plan.long_sessions import in_parts
-from sim.plan.mesh_access import access_sessions
-from sim.plan.mesh_sessions import mesh_sessions
+from sim.plan.mesh_sessions import access_sessions, mesh_sessions
 from sim.plan.radios import ground_radios
 from sim.plan.remedies import longer_run, more_links
 from sim.plan.service import ServedPasses, served_passes

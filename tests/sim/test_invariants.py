@@ -212,13 +212,14 @@ def hops(change, number=400, *, direction=None):
         @swap(records.Facts, "emit")
         def emit(honest, self, fact):
             nonlocal seen
-            if isinstance(fact, records.HopRows):
-                wanted = [direction in (None, key.direction) for key in fact.keys]
-                meant = np.flatnonzero(np.array(wanted)[fact.key])
+            rows = getattr(fact, "hops", None)
+            if rows is not None:
+                wanted = [direction in (None, key.direction) for key in rows.keys]
+                meant = np.flatnonzero(np.array(wanted)[rows.key])
                 place = number - 1 - seen
                 seen += len(meant)
                 if 0 <= place < len(meant):
-                    fact = with_hop(fact, int(meant[place]), change)
+                    fact = replace(fact, hops=with_hop(rows, int(meant[place]), change))
             honest(self, fact)
 
         emit(patch)
@@ -250,15 +251,17 @@ def with_hop(rows, row, change):
 @swap(records.Facts, "emit")
 def over_own_contact(honest, facts, fact):
     """Say of hops over links that they went over an open contact of the sender with the server."""
-    if isinstance(fact, records.HopRows):
-        for contact in np.unique(fact.contact_id[fact.contact_id >= 0]):
-            during = fact.contact_id == contact
-            down = during & (fact.source.codes != list(fact.source.words).index(""))
-            linked = (fact.contact_id < 0) & np.isin(fact.source.codes, fact.source.codes[down])
-            linked &= fact.start_s >= fact.start_s[during].min()
-            linked &= fact.end_s <= fact.end_s[during].max()
+    rows = getattr(fact, "hops", None)
+    if rows is not None:
+        for contact in np.unique(rows.contact_id[rows.contact_id >= 0]):
+            during = rows.contact_id == contact
+            down = during & (rows.source.codes != list(rows.source.words).index(""))
+            linked = (rows.contact_id < 0) & np.isin(rows.source.codes, rows.source.codes[down])
+            linked &= rows.start_s >= rows.start_s[during].min()
+            linked &= rows.end_s <= rows.end_s[during].max()
             for row in np.flatnonzero(linked)[:1].tolist():
-                fact = with_hop(fact, row, lambda _, contact=contact: {"contact_id": contact})
+                rows = with_hop(rows, row, lambda _, contact=contact: {"contact_id": contact})
+        fact = replace(fact, hops=rows)
     honest(facts, fact)
 
 

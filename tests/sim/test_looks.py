@@ -19,16 +19,17 @@ import scenarios
 from tests.kit.folders import Each
 from tests.kit.learning import Payload, Upload
 from tests.kit.network import (
-    Clients,
     Contacts,
     Edges,
     HopKinds,
-    HopLog,
+    HopsUnderWay,
+    LegLog,
     MeshMessage,
     NamedBuild,
     PayloadList,
     Route,
     Run,
+    Shared,
     Simulation,
     build,
     make_plan,
@@ -192,9 +193,11 @@ def test_hops_are_told_in_one_order(messages, looks):
     sent = [(from_s, number) for number, (from_s, _) in enumerate(messages)]
 
     def tell(facts, looks):
+        legs = LegLog(facts, plan.topology)
+        shared = Shared(plan.topology, facts, legs, PayloadList())
         kinds = HopKinds(plan, plan.isls)
         contacts = Contacts(*(np.array([value]) for value in (0, 0, 1, 0.0, 1e9, 1.0, 0.0)))
-        log = HopLog(facts, PayloadList(), plan.topology, contacts, kinds, lambda hops: None)
+        log = HopsUnderWay(shared, contacts, kinds, lambda hops: None)
         for time_s, number in sorted([*sent, *((look_s, -1) for look_s in looks)]):
             if number >= 0:
                 message = MeshMessage(number, plan.isls.names[0], None, Payload("model", 8.0))
@@ -203,9 +206,9 @@ def test_hops_are_told_in_one_order(messages, looks):
                 log.add(message, Route.of(np.ravel(hops)))
             if time_s in looks:  # before messages that set off at that time, and behind each
                 log.look(time_s)
-                log.flush()
+                legs.flush()
         log.look(last_s)
-        log.flush()
+        legs.flush()
 
     last_s = max([sent[-1][0], *looks])
     assert told(partial(tell, looks=looks)) == told(partial(tell, looks=[]))
@@ -224,7 +227,7 @@ def test_whoever_looks_drains_no_battery():
 
         def looked():
             if look is not None:
-                look(clients)
+                look(simulation)
             charges.extend(client.charge() for client in each)
 
         clock.call_at("look", look_s, looked)  # before all else at that time
@@ -237,5 +240,5 @@ def test_whoever_looks_drains_no_battery():
     ends_s = hops.filter(pc.equal(hops["direction"], "isl"))["end_s"]
     when_s = ends_s[len(ends_s) // 2].as_py()
     _, charges = sent(when_s)
-    for look in (Clients.tell_hops, lambda clients: clients.energy(when_s)):
+    for look in (lambda run: run._log.flush(), lambda run: run.clients.energy(when_s)):
         assert sent(when_s, look)[1] == charges

@@ -43,9 +43,7 @@ def elsewhere(honest, self):
 def cooked(honest, self):
     """More was sent, all in vain: the books agree with themselves."""
     for one in honest(self):
-        account = one.account
-        more = replace(account, sent=account.sent + 1.0, sent_in_vain=account.sent_in_vain + 1.0)
-        yield replace(one, account=more)
+        yield replace(one, sent=one.sent + 1.0, sent_in_vain=one.sent_in_vain + 1.0)
 
 
 @swap(records.Facts, "emit")

@@ -10,24 +10,20 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Mask
+from learning.requests.cluster import Floats, Mask
 from learning.requests.payload import Payload
-from learning.requests.peers import SERVER, Arrival, Send
+from learning.requests.peers import SERVER, Arrival, Journey, Reach, Send
 from learning.requests.reasons import Reason
 from sim.clock import Clock
 from sim.facts.directions import Way
-from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost
-from sim.network.books import Booked
-from sim.network.endpoint import Endpoint
-from sim.network.hop_kinds import HopKinds
-from sim.network.hop_log import HopLog, MovedHops
-from sim.network.journeys import journey_of
-from sim.network.mesh_message import MeshMessage
-from sim.network.mesh_timetable import MeshTimetable
-from sim.network.payload_list import PayloadList
+from sim.mesh.contacts import Route
+from sim.mesh.hops import HopKinds, Hops, HopsUnderWay, MeshMessage
+from sim.mesh.reach import MeshReach
+from sim.mesh.timetable import MeshTimetable
+from sim.network.books import Account
+from sim.network.endpoint import Endpoint, Shared
 from sim.plan.plan import Plan
-from sim.routing.hop import Route
 
 
 class Carried(NamedTuple):
@@ -74,8 +70,8 @@ class Mesh:
     range at each time, which counts where messages take milliseconds, else with the longest one of
     each window. What did not arrive at the server or from there is ``missing``.
 
-    A message has one event, its arrival. The hops until then are booked ahead, and a ``HopLog``
-    writes them down. Only where a battery has to know at the time has each an event of its own, and
+    A message has one event, its arrival. The hops until then are booked ahead, and ``HopsUnderWay``
+    write them down. Only where a battery has to know at the time has each an event of its own, and
     is written down in no other: what somebody looks at does not drain a battery before its turn.
     """
 
@@ -83,23 +79,22 @@ class Mesh:
         self,
         clock: Clock,
         plan: Plan,
-        facts: Facts,
-        payloads: PayloadList,
+        shared: Shared,
         endpoints: Mapping[str, Endpoint],
         *,
         exact_delays: bool = False,
     ) -> None:
         assert plan.isls is not None  # the plan of a mesh has links
         self._clock = clock
-        self._facts = facts
+        self._facts = shared.facts
         self._timetable = MeshTimetable(plan, plan.isls, exact_delays=exact_delays)
+        self._reach = MeshReach(plan.isls)
         self._nodes = {name: node for node, name in enumerate(plan.isls.names)}
         self._ground = len(self._nodes)
         self._kinds = HopKinds(plan, plan.isls)
         contacts = self._timetable.contacts
-        self._log = HopLog(
-            facts, payloads, plan.topology, contacts, self._kinds, self._count_sending
-        )
+        self._log = HopsUnderWay(shared, contacts, self._kinds, self._count_sending)
+        shared.log.follow(self._look)
         self._sending_s = np.zeros(self._ground)
         # None for a satellite that serves devices on the ground.
         self._senders = [endpoints.get(name) for name in plan.isls.names]
@@ -149,6 +144,16 @@ class Mesh:
             yield self._there(route)
         journey = journey_of(route, ready_s, self._timetable.contacts.start_s)
         return Arrival(delivered=True, time_s=route.arrival_s[-1], journey=journey)
+
+    def reach(self, cluster: str, asked: Reach) -> Mask:
+        """Whom a message of a satellite can get to (N,): over links by the end, itself too.
+
+        Within limits, over those that are open now.
+        """
+        now_s = self._clock.now
+        if asked.hops is None and asked.within_s is None:
+            return self._reach.at_all(cluster, now_s)
+        return self._reach.within(cluster, now_s, asked.hops, asked.within_s)
 
     def _there(self, route: Route) -> simpy.Event:
         """Return the event at which a message is there."""
@@ -200,7 +205,7 @@ class Mesh:
         if route:
             self._log.add(message, route)
             if self._log.is_long:
-                self.flush()
+                self._look()
             if self._has_batteries:
                 for arrival_s in route.arrival_s:
                     self._clock.call_at(f"message {message.number}", arrival_s, self._write)
@@ -214,11 +219,6 @@ class Mesh:
         """Write all hops down that have ended by now, unless their events do."""
         if not self._has_batteries:
             self._write()
-
-    def flush(self) -> None:
-        """Emit the rows of all hops that have ended by now."""
-        self._look()
-        self._log.flush()
 
     def lose(self, message: MeshMessage) -> None:
         """Tell of a message to the server, or from there, that never arrives."""
@@ -236,26 +236,22 @@ class Mesh:
             )
         )
 
-    def _count_sending(self, hops: MovedHops) -> None:
+    def _count_sending(self, hops: Hops) -> None:
         """Count time and energy of satellites that send to another one, or to the server."""
-        flies = hops.source < self._ground
-        to_server = self._kinds.is_with_server(hops.contact)
+        contacts = self._timetable.contacts
+        source = contacts.source[hops.row]
+        flies = source < self._ground
+        to_server = self._kinds.is_with_server(contacts.number[hops.row])
         lasts_s = hops.sending_s
         over_links = flies & ~to_server
-        np.add.at(self._sending_s, hops.source[over_links], lasts_s[over_links])
+        np.add.at(self._sending_s, source[over_links], lasts_s[over_links])
         down = np.flatnonzero(flies & to_server)
-        for node, down_s in zip(hops.source[down].tolist(), lasts_s[down].tolist(), strict=True):
+        for node, down_s in zip(source[down].tolist(), lasts_s[down].tolist(), strict=True):
             sender = self._senders[node]
             if sender is not None:
                 sender.sent_s = sender.sent_s + down_s
-        if self._has_batteries:
-            self._discharge(hops, flies, to_server)
-
-    def _discharge(self, hops: MovedHops, flies: Mask, to_server: Mask) -> None:
-        """Take what sending needs from the batteries of satellites."""
-        lasts_s = hops.sending_s
-        for row in np.flatnonzero(flies).tolist():
-            sender = self._senders[hops.source[row]]
+        for row in np.flatnonzero(flies).tolist() if self._has_batteries else ():
+            sender = self._senders[source[row]]
             battery = None if sender is None else sender.devices.battery
             if battery is not None:
                 battery.send(
@@ -270,7 +266,7 @@ class Mesh:
                 missing.under_way += 1
                 missing.largest_bytes = max(missing.largest_bytes, message.size)
 
-    def booked(self) -> Iterator[Booked]:
+    def booked(self) -> Iterator[Account]:
         """Yield the account of each payload in each direction: every hop offers it anew."""
         return self._log.booked()
 
@@ -279,3 +275,21 @@ class Mesh:
         self._look()
         node = self._nodes.get(client)
         return 0.0 if node is None else float(self._sending_s[node])
+
+
+def journey_of(route: Route, ready_s: float, opens_s: Floats) -> Journey:
+    """Return the parts of the time from ``ready_s`` until the last hop has arrived.
+
+    The link or pass of a row opens at ``opens_s`` (M,): before that a message waits for it, and
+    afterwards for those that are sent before.
+    """
+    propagation_s = transmission_s = window_s = queue_s = 0.0
+    for row, begin_s, sent_s, arrival_s in route.hops():
+        waits_s = begin_s - ready_s
+        closed_s = min(max(float(opens_s[row]) - ready_s, 0.0), waits_s)
+        window_s += closed_s
+        queue_s += waits_s - closed_s
+        transmission_s += sent_s - begin_s
+        propagation_s += arrival_s - sent_s
+        ready_s = arrival_s
+    return Journey(len(route), propagation_s, transmission_s, window_s, queue_s)

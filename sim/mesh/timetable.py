@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-from channel import SPEED_OF_LIGHT_M_S
+from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
-from sim.network.mesh_pass import MeshPass
+from sim.mesh.book import Book, Carrier
+from sim.mesh.compiled import can_compile
+from sim.mesh.contacts import Contacts, Curve, Rates, Route
+from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.routing.book import Book, Contacts, Rates
-from sim.routing.carrier import Carrier
-from sim.routing.compiled import can_compile
-from sim.routing.hop import Route
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
@@ -186,3 +186,46 @@ class MeshTimetable:
 def _later(begin_s: float, arrival_s: float) -> float:
     """Return when a hop has arrived, which takes some time even if a float cannot tell it."""
     return arrival_s if arrival_s > begin_s else math.nextafter(begin_s, math.inf)
+
+
+class MeshPass:
+    """Says how a served pass carries bits, and how long signals take.
+
+    It keeps what it needs of the contact's links, and lets these go.
+    """
+
+    def __init__(self, contact: PlannedContact) -> None:
+        self._span_s = contact.start_s, contact.end_s
+        self._curves = {way: _curve(contact, way) for way in Way}
+        self._delays_s = contact.links.devices.delay_s
+        contact.links.close()
+
+    def delay_s(self, time_s: float) -> float:
+        """How long a signal takes that leaves at a time."""
+        return float(self._delays_s(np.array([time_s]))[0])
+
+    @cached_property
+    def longest_delay_s(self) -> float:
+        """How long a signal takes at most: the range over a station is largest at an end."""
+        return max(self.delay_s(time_s) for time_s in self._span_s)
+
+    def rates(self, way: Way) -> Rates:
+        """Return the rates one way, with the longest delay."""
+        curve = self._curves[way]
+        if curve is None:
+            return Rates(self.longest_delay_s, inf)
+        one = Curve(curve.time_s[0], curve.rate_bps[0], curve.bits[0])
+        return Rates(self.longest_delay_s, inf, one)
+
+    def sent_s(self, way: Way, begin_s: float, bits: float) -> float:
+        """Return when bits that leave from a time on have left; inf if they never have."""
+        curve = self._curves[way]
+        if not bits or curve is None:
+            return begin_s
+        return float(curve.completion_time_s(bits, begin_s)[0])
+
+
+def _curve(contact: PlannedContact, way: Way) -> LinkCurve | None:
+    """Return the rates one way as long as the pass is served; None where that link is neglected."""
+    beam = PlannedSession(contact.contact_id, (contact,)).beam(way)
+    return None if beam is None else beam.curve

@@ -1,8 +1,7 @@
 """The functions of the search, compiled by numba: the same source, much faster.
 
-Modules of such functions are copied, and in the copies each function is a compiled one. numba keeps
-what it has compiled on disk, in a folder of its own for each state of the sources: it would not
-notice that another module has changed.
+The functions are copied, and in the copies each calls compiled ones. numba keeps what it has
+compiled on disk, in a folder of its own for each state of the source.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from sim.routing import free_times, search
-
-MODULES = (free_times, search)
+from sim.mesh import search
 
 
 def can_compile() -> bool:
@@ -69,9 +66,8 @@ def functions_of_search(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
 def _functions(*, compiled: bool) -> Mapping[str, Callable[..., Any]]:
     functions = {
         name: value
-        for module in MODULES
-        for name, value in vars(module).items()
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__
+        for name, value in vars(search).items()
+        if isinstance(value, FunctionType) and value.__module__ == search.__name__
     }
     return _compiled(functions) if compiled else functions
 
@@ -100,13 +96,12 @@ def _compiled(functions: Mapping[str, FunctionType]) -> Mapping[str, Callable[..
 
 
 def _cache_folder(given: str) -> Path | None:
-    """Return where code is kept that was compiled from these sources; None for nowhere.
+    """Return where code is kept that was compiled from this source; None for nowhere.
 
     That is in the folder that numba was ``given``, beside the modules, or in the user's cache.
     """
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for module in MODULES:
-        digest.update(Path(str(module.__file__)).read_bytes())
+    digest.update(Path(search.__file__).read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     places = [Path(__file__).parent / "__pycache__", Path(base).expanduser() / "leomix"]
     for place in [Path(given)] if given else places:

@@ -1,0 +1,6 @@
+"""Messages by store and forward, over links between satellites and passes.
+
+``contacts`` are what they go over, ``search`` finds the earliest way, ``book`` keeps what is free,
+``timetable`` has the links and passes of a plan, ``messages`` carries, ``links`` are those of
+clients, and ``check`` follows each message.
+"""
