@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -152,6 +152,11 @@ class Method(ABC):
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
         """Raise ValueError, in one line that begins with an option, for clients it cannot serve."""
         return
+
+    @classmethod
+    def for_options(cls, options: Any) -> type[Self]:
+        """Return the class that these options make: this one, or one that is derived from it."""
+        return cls
 
     @classmethod
     def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"] | None:
