@@ -302,9 +302,8 @@ class GlobalModelMethod(Method):
 
     def send(self, devices: ClusterState, name: str = "", *, carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""
-        if devices.staged is not None and np.count_nonzero(devices.pending):
-            update = yield from devices.send(name or devices.staged.name, carry=carry)
-            yield from self.collect(update)
+        if devices.pending.any():
+            yield from self.collect((yield from devices.send(name, carry=carry)))
 
     def collect(self, update: Update | None) -> Protocol:
         """Take an update, if one has arrived: move the model, and count and note a version."""

@@ -166,11 +166,11 @@ class FedAvg(GlobalModelMethod):
         """Download, local update and upload of the devices that have not been through it yet."""
         number = self.version
         todo = self.members(devices) & ~self.sent[devices.name]
-        experts = devices.experts_held
+        experts = np.flatnonzero(devices.holds.any(axis=0)).tolist()
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
-        mask = None if devices.holds_alike else "-inf"
+        mask = None if devices.holds.all() else "-inf"
         upload = devices.upload("model", model, experts, who=todo)
         down, work, up = yield Chain((model, train, upload))
         if work.excluded.all():
@@ -189,9 +189,8 @@ class FedAvg(GlobalModelMethod):
 
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
         """Keep what an upload has brought for round ``number`` until that ends."""
-        done = devices.deliver(receipt)
-        finite = yield from devices.finite(done)
-        update = devices.update(finite, among=self.members(devices))
+        done = devices.pending & receipt.done
+        update = yield from devices.arrived(receipt, among=self.members(devices))
         if not self.is_given_up(number):
             self.sent[devices.name] = self.sent[devices.name] | done
             if update is not None:
@@ -346,8 +345,8 @@ class FedAvg(GlobalModelMethod):
     # -- and the devices
 
     def members(self, devices: ClusterState) -> Mask:
-        """Return which of a cluster's devices (K,) take part in this round."""
-        return devices.members
+        """Return which of a cluster's devices (K,) take part: they have the memory, and experts."""
+        return devices.eligible & (devices.holds.any(axis=1) | (not self.experts))
 
     def holds(self, me: Cluster) -> Mask:
         """Return which experts (K, E) each of the cluster's devices takes in this round."""
@@ -396,7 +395,7 @@ class FedAvg(GlobalModelMethod):
 
     def under_way(self, devices: ClusterState) -> Mask:
         """Return whose part (K,) in the round goes on beyond a contact."""
-        return devices.under_way
+        return devices.pending | (devices.receiving & devices.eligible)
 
 
 class InGaps(FedAvg):
