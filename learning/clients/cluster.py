@@ -151,7 +151,7 @@ class ClusterState:
         if wanted != self.asked:
             self.coming = [None] * len(self.coming)
         self.asked = wanted
-        needed = self._download_bytes(server, experts, gate=gate)
+        needed = self.download_bytes(server, experts, gate=gate)
         self.coming_bytes = np.where(self.receiving, self.coming_bytes, needed)
         models = [server if model is None else model for model in self.coming]
         self.coming = [*models]
@@ -161,7 +161,7 @@ class ClusterState:
         personal = bool((rows != rows[:1]).any())
         return Download(Payload(name, self.coming_bytes, version), asking, personal=personal)
 
-    def _download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
+    def download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
         """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
 
         These are whole experts or, where factors go down, the changes that a device misses, cut to
@@ -328,7 +328,7 @@ class ClusterState:
         if self.staged is None:
             return Payload(name, 0.0)
         staged = self.staged
-        return self._upload(name, staged.experts, self.offered_version, gate=staged.gate)
+        return self.upload_payload(name, staged.experts, self.offered_version, gate=staged.gate)
 
     def upload(
         self,
@@ -341,9 +341,11 @@ class ClusterState:
         carry: bool = True,
     ) -> Upload:
         """Ask for the upload of what will be trained on ``model``, in the same chain."""
-        return Upload(self._upload(name, experts, model.payload.version, gate=gate), who, carry)
+        return Upload(
+            self.upload_payload(name, experts, model.payload.version, gate=gate), who, carry
+        )
 
-    def _upload(
+    def upload_payload(
         self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
     ) -> Payload:
         """Return what devices send up of those of ``experts`` that they hold, and of the gate.

@@ -168,7 +168,7 @@ class FedAvg(GlobalModelMethod):
         todo = self.members(devices) & ~self.sent[devices.name]
         experts = np.flatnonzero(devices.holds.any(axis=0)).tolist()
         model = devices.download("model", self.server, experts, who=todo)
-        cost = self.cost(devices.holds)
+        cost = self.cost(devices)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
         mask = None if devices.holds.all() else "-inf"
         upload = devices.upload("model", model, experts, who=todo)
@@ -356,8 +356,8 @@ class FedAvg(GlobalModelMethod):
         """Return which devices (K,) have the model that their present update begins with."""
         return devices.complete & (devices.version == self.version)
 
-    def cost(self, holds: Mask) -> Cost:
-        """Return what a local round takes of each device."""
+    def cost(self, devices: ClusterState) -> Cost:
+        """Return what a local round takes of each of a cluster's devices."""
         copies = self.memory_copies
         return self.learner.round_cost(self.experts, self.experts, gate=True, copies=copies)
 
@@ -418,7 +418,7 @@ class InGaps(FedAvg):
         who = self.in_training(devices)
         if not who.any():
             return (yield useful)
-        work, contact = yield TrainUntilContact(self.cost(devices.holds), who)
+        work, contact = yield TrainUntilContact(self.cost(devices), who)
         devices.train(work, self.experts, gate=True)
         if work.excluded.all():
             self.absent.add(devices.name)

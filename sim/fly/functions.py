@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,8 +14,12 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic.dataclasses import dataclass as checked
 
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import ServerModel, Update
 from learning.data import load_samples
+from learning.learner import Learner
 from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.methods.surface import Traits
@@ -24,10 +29,9 @@ from learning.own.raised import ANYTHING
 from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed, Used
 from learning.requests.cluster import (
-    Chain,
     Cluster,
+    Contact,
     Cost,
-    Download,
     Evaluate,
     Floats,
     Ints,
@@ -35,13 +39,11 @@ from learning.requests.cluster import (
     Measure,
     NextContact,
     Receipt,
-    Step,
-    Train,
-    Upload,
 )
-from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
+from learning.requests.facts import Aggregated, Cause, Note, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
+from learning.requests.request import Request
 from learning.values.replies import key_of
 from sim.engine.evaluation import TAKEN
 from sim.fly import trees
@@ -79,30 +81,46 @@ class ClientUpdate:
     device: int
 
 
-@dataclass(eq=False)
-class Part:
-    """A cluster's part in a round: which devices (K,) have the model, have trained, have sent."""
+class Clients(ClusterState):
+    """Devices that a function trains: their bytes are those of what it gets and returns."""
 
-    has: Mask
-    trained: Mask
-    sent: Mask
-    updates: list[ClientUpdate]
-    bytes: Any
-    flops: Any
-    contact_id: Ints
+    def __init__(self, learner: Learner, cluster: Cluster) -> None:
+        super().__init__(learner, cluster)
+        self.model_bytes = 0
+        self.update_bytes: Floats = np.zeros(cluster.devices)
+        self.finite: Mask = np.ones(cluster.devices, bool)
+
+    def download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
+        """Return the bytes (K,) of the weights."""
+        return np.full(self.cluster.devices, float(self.model_bytes))
+
+    def upload_payload(
+        self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
+    ) -> Payload:
+        """Return what devices send up: each what its call has returned."""
+        return Payload(name, self.update_bytes, version)
+
+    def arrived(
+        self, receipt: Receipt, among: Mask | None = None
+    ) -> Generator[Request, Any, Update | None]:
+        """Return the finite updates that an upload has brought; refuse the others by name."""
+        done = self.deliver(receipt)
+        for device in np.flatnonzero(done & ~self.finite).tolist():
+            detail = update_refused(device, spoilt=False)
+            yield Note("drop", detail=detail, cause=Cause.UPDATE_NOT_FINITE)
+        return self.update(done & self.finite, among, receipt.contact_id)
 
 
-class Functions(OwnLearning):
-    """Federated rounds of all devices, trained by ``train(weights, data, context)`` of the user's.
+class Functions(OwnLearning, FedAvg):
+    """FedAvg in which ``train(weights, data, context)`` of the user's trains.
 
-    A cluster takes part once in a round, at its contacts, as of :class:`learning.FedAvg`: its
-    devices download the model, train and upload. When all clusters have, the server takes
-    the mean by examples, or what ``aggregate(weights, updates, context)`` returns. With many
-    ``rounds_per_contact`` the next round begins at once for clusters that have contact then.
+    At the end of a round the server takes the mean by examples, or what ``aggregate(weights,
+    updates, context)`` returns. With many ``rounds_per_contact`` the next round begins at once for
+    clusters that have contact then.
     """
 
     Options: ClassVar[type] = FunctionOptions
-    traits: ClassVar[Traits] = replace(OwnLearning.traits, waits_for_all=True)
+    traits: ClassVar[Traits] = OwnLearning.traits
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -122,15 +140,16 @@ class Functions(OwnLearning):
         self.memory: dict[int, Tree] = {}
         self.server_memory: Tree = frozen({})
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
-        self.parts: dict[str, Part] = {}
-        self.arrived: list[str] = []
+        self.clients = {me.name: Clients(self.learner, me) for me in world.clusters}
+        self.trained_by: dict[str, list[ClientUpdate]] = {}
+        self.costs: dict[str, Cost] = {}
         self.contact_ends_s: dict[str, float] = {}
         self.received_s = 0.0
         self.kept_waiting = 0.0
         self.examples = 0
         self.uncounted: list[str] = []
         self._counts: dict[str, int | None] = {}
-        self.weights: Tree = self._start()
+        self.tree: Tree = self._start()
 
     def _firsts(self) -> list[int]:
         """The number of each cluster's first client."""
@@ -223,7 +242,7 @@ class Functions(OwnLearning):
         except ValueError:
             named, shared = "", False
         kept = frozen(context.memory)
-        given = [trees.digest(self.weights), named, trees.digest(kept)]
+        given = [trees.digest(self.tree), named, trees.digest(kept)]
         who = [context.cluster, context.device, context.client, context.clients, context.round]
         how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
         key = key_of(use, self.code.digest, given, who, how)
@@ -237,7 +256,7 @@ class Functions(OwnLearning):
 
         def make() -> Tree:
             # The user's function may change what it is given.
-            weights = trees.unpacked(trees.packed(self.weights))
+            weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(me.name, device)
 
             def call() -> Called:
@@ -268,7 +287,7 @@ class Functions(OwnLearning):
             raise self.code.wrong("train", context, f"a {kind} in place of a pair")
         weights, examples = value
         try:
-            differs = trees.unlike(weights, self.weights)
+            differs = trees.unlike(weights, self.tree)
             if differs and not self.code.has("aggregate"):
                 raise ValueError(differs)
             if not trees.size_bytes(weights):
@@ -278,7 +297,7 @@ class Functions(OwnLearning):
         except (TypeError, ValueError, OverflowError) as error:
             raise self.code.wrong("train", context, str(error)) from None
         # The server's own rule alone knows what to do with another form.
-        return weights if differs else trees.arranged(weights, self.weights), int(examples)
+        return weights if differs else trees.arranged(weights, self.tree), int(examples)
 
     def _kept(self, name: str, context: Context) -> Tree:
         """Return what a function has put into its memory; raise ValueError where that cannot be."""
@@ -293,7 +312,7 @@ class Functions(OwnLearning):
         data = self._data_of(cluster, None)
 
         def make() -> Tree:
-            weights = trees.unpacked(trees.packed(self.weights))
+            weights = trees.unpacked(trees.packed(self.tree))
             own = self._copy_of_data(cluster, None)
             said = self.code.call("evaluate", weights, own, context=context).value
             figures = said if isinstance(said, Mapping) else {"accuracy": said}
@@ -324,129 +343,150 @@ class Functions(OwnLearning):
             return float(update["took_s"]) * self.options.host_gflops * 1e9
         return float(update["flops"])
 
-    # -- the protocol
+    # -- the protocol: that of FedAvg
+
+    def prepare(self) -> Protocol:
+        """Let all devices weigh alike in what a round waits for: examples are known later."""
+        everybody = sum(one.devices for one in self.world.clusters)
+        self.shares = {one.name: np.full(one.devices, 1 / everybody) for one in self.world.clusters}
+        yield from ()
+
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return the devices of a cluster."""
+        return self.clients[me.name]
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Take part once in every round; what a pass is too short for carries over to the next."""
-        if self.options.rounds_per_contact == "many":
-            yield from self._round(me)
-            return
-        while contact := (yield NextContact()):
-            if not contact.repeats:
-                self.contact_ends_s[me.name] = contact.end_s
-            if me.name in self.arrived:
-                missing = ",".join(one.name for one in self._missing())
-                yield Note("wait", self.version, f"round:{self.version} waits for {missing}")
-                continue
-            yield from self._visit(me)
-            if not self._missing():
-                yield from self._end_round()
+        """Take part once in every round, at a contact each or whenever one begins."""
+        many = self.options.rounds_per_contact == "many"
+        return self._round(me) if many else super().cluster(me)
 
     def _round(self, me: Cluster) -> Protocol:
         """Take part in one round; whoever is the last begins the next one for all."""
+        number = self.version
         fresh = False
-        while me.name not in self.arrived:
-            if (yield NextContact(fresh)) is None:
+        while me.name not in self.arrived and (contact := (yield NextContact(fresh))):
+            if self.version != number:
                 return
-            yield from self._visit(me)
+            yield from self.join_round(self.clients[me.name], contact.start_s)
+            if self.version != number:
+                yield Evaluate()  # with contact all the time no cycle may ever be complete
+                everybody = self.world.clusters
+                rounds = tuple(self._round(one) for one in everybody)
+                yield Start(rounds, tuple(one.name for one in everybody))
+                return
             fresh = True
-        if not self._missing():
-            yield from self._end_round()
-            yield Evaluate()  # with contact all the time no cycle may ever be complete
-            everybody = self.world.clusters
-            rounds = tuple(self._round(one) for one in everybody)
-            yield Start(rounds, tuple(one.name for one in everybody))
 
-    def _visit(self, me: Cluster) -> Protocol:
-        """Take part in a contact; the cluster has arrived when all its updates are there."""
-        if me.name not in self.parts:
-            yield from self._begin(me)
-        yield from self._take_part(me, self.parts[me.name])
-        if self.parts[me.name].sent.all():
-            self.arrived.append(me.name)
+    def next_contact(
+        self, devices: ClusterState, useful: NextContact
+    ) -> Generator[Request, Any, Contact | None]:
+        """Wait for a contact, and remember when it ends."""
+        contact = yield from super().next_contact(devices, useful)
+        if contact and not contact.repeats:
+            self.contact_ends_s[devices.name] = contact.end_s
+        return contact
 
-    def _missing(self) -> list[Cluster]:
-        """The clusters that the round waits for."""
-        return [one for one in self.world.clusters if one.name not in self.arrived]
+    def update(self, devices: ClusterState) -> Protocol:
+        """Let a cluster's devices train, when it begins its part of the round, and send that."""
+        if devices.name not in self.trained_by:
+            yield from self._call(devices.cluster)
+        yield from super().update(devices)
 
-    def _begin(self, me: Cluster) -> Protocol:
-        """Let a cluster's devices train: what they will send is known, and by when the clock says.
+    def cost(self, devices: ClusterState) -> Cost:
+        """Return what the calls of the cluster's devices take of them."""
+        return self.costs[devices.name]
+
+    @property
+    def local_rounds(self) -> int | None:
+        """A call is one round."""
+        return 1
+
+    def _call(self, me: Cluster) -> Protocol:
+        """Call what trains each device: what it will send is known, and by when the clock says.
 
         Numbers are journalled: measured seconds are those of the first time.
         """
-        k = me.devices
         known: list[dict[str, Any]] = []
 
         def train() -> list[list[float]]:
-            known[:] = [self._train(me, device) for device in range(k)]
+            known[:] = [self._train(me, device) for device in range(me.devices)]
             return [[trees.size_bytes(one["weights"]), self._flops(one)] for one in known]
 
         numbers = yield Measure(f"training {self.version + 1}", train, None)
         if not known:  # of a run that is resumed
-            known = [self._train(me, device) for device in range(k)]
-        sizes, flops = np.array(numbers, float).T
-        updates = [
+            known = [self._train(me, device) for device in range(me.devices)]
+        clients = self.clients[me.name]
+        clients.model_bytes = trees.size_bytes(self.tree)
+        clients.update_bytes, flops = np.array(numbers, float).T
+        clients.finite = np.array([trees.is_finite(one["weights"]) for one in known])
+        self.costs[me.name] = Cost(flops)
+        self.trained_by[me.name] = [
             ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
             for device, one in enumerate(known)
         ]
         for device, one in enumerate(known):
             self.memory[self.first[me.name] + device] = one["memory"]
-        no, nowhere = np.zeros(k, bool), np.full(k, -1, np.int64)
-        self.parts[me.name] = Part(no, no, no, updates, sizes, flops, nowhere)
 
-    def _take_part(self, me: Cluster, part: Part) -> Protocol:
-        """Download, train and upload in a contact, each device as far as it comes."""
-        number = self.version
-        todo = ~part.sent
-        down = Payload("model", trees.size_bytes(self.weights), number)
-        up = Payload("update", part.bytes, number)
-        steps: list[Step] = []
-        if (todo & ~part.has).any():
-            steps.append(Download(down, todo & ~part.has))
-        if (todo & ~part.trained).any():
-            steps.append(Train(Cost(part.flops), 1, todo & ~part.trained))
-        steps.append(Upload(up, todo))
-        replies = yield Chain(tuple(steps))
-        for step, reply in zip(steps, replies, strict=True):
-            if isinstance(reply, Receipt) and isinstance(step, Download):
-                part.has = part.has | reply.done
-            elif isinstance(reply, Receipt):
-                part.sent = part.sent | reply.done
-                received_s = float(np.max(reply.end_s, where=reply.done, initial=0.0))
-                self.received_s = max(self.received_s, received_s)
-                if reply.contact_id is not None:
-                    part.contact_id = np.where(reply.done, reply.contact_id, part.contact_id)
-            else:
-                part.trained = part.trained | (reply.rounds > 0)
+    def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
+        """Keep what an upload has brought, and when."""
+        received_s = float(np.max(receipt.end_s, where=receipt.done, initial=0.0))
+        self.received_s = max(self.received_s, received_s)
+        yield from super().keep(devices, number, receipt)
 
-    def _end_round(self) -> Protocol:
-        """Aggregate what all clusters have sent, and begin the next round."""
-        parts = [self.parts[one.name] for one in self.world.clusters]
-        updates = [update for part in parts for update in part.updates]
-        updates = [update for update in updates if update.examples]  # else it has no part in it
-        self.examples += sum(update.examples for update in updates)
-        finite = [update for update in updates if trees.is_finite(update.weights)]
-        for update in updates:
-            if update not in finite:
-                text = update_refused(update.device, spoilt=False)
-                yield Note("drop", self.version, text, Cause.UPDATE_NOT_FINITE)
-        if finite:
-            self.weights = self._aggregate(finite)
-        yield Used(self._used(finite), self.version, self.round)
-        self.version += 1
-        everybody = sum(one.devices for one in self.world.clusters)
-        yield Aggregated(
-            self.version,
-            "model",
-            devices=Share(len(finite), everybody),
-            clusters=Share(len(parts), len(parts)),
-        )
-        self.parts = {}
-        self.arrived = []
+    def is_over(self, devices: ClusterState) -> bool:
+        """Return whether a cluster's updates are there: nobody is left out without a quorum."""
+        sent = self.sent[devices.name]
+        closing = self.world.closing
+        late = closing.deadline_s < math.inf and bool(sent.any())
+        return late or int(sent.sum()) >= closing.enough(len(sent))
+
+    def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
+        """Take the mean by examples, or what the user's own rule returns."""
+        examples = {
+            name: np.array([update.examples for update in own])
+            for name, own in self.trained_by.items()
+        }
+        order = [one.name for one in self.world.clusters]
+        self.updates = [
+            replace(update, who=update.who & (examples[update.cluster] > 0))
+            for update in sorted(self.updates, key=lambda update: order.index(update.cluster))
+        ]
+        came = [
+            self.trained_by[update.cluster][device]
+            for update in self.updates
+            for device in np.flatnonzero(update.who).tolist()
+        ]
+        came.sort(key=lambda update: self.first[update.cluster] + update.device)
+        total = sum(update.examples for update in came)
+        self.examples += total
+        if came:
+            self.tree = self._aggregate(came)
+        used = [
+            UpdatesUsed(
+                update.cluster,
+                "model",
+                update.who,
+                update.version,
+                update.contact_id,
+                partial(_as_given, update.who * examples[update.cluster] / max(total, 1)),
+            )
+            for update in self.updates
+        ]
+        yield Used(used, self.version, self.round)
+        self.aggregated([])
+        return []
+
+    def aggregation(self, experts: Sequence[int]) -> Aggregated:
+        """Return what a round has aggregated."""
+        return replace(super().aggregation(experts), what="model")
+
+    def begin_round(self) -> Protocol:
+        """Forget the calls of the last round; count who had contact when it was over."""
+        self.trained_by = {}
         there = sum(end_s > self.received_s for end_s in self.contact_ends_s.values())
         if self.contact_ends_s:  # else a round never waits for another contact
-            others = len(parts) - 1  # the last one has contact in any case
+            others = len(self.world.clusters) - 1  # the last one has contact in any case
             self.kept_waiting += max(there - 1, 0) / others if others else there
+        yield from ()
 
     def doubts(self) -> list[Statement]:
         """Say that nobody trained, how clusters weigh, or that they waited though in contact."""
@@ -490,36 +530,16 @@ class Functions(OwnLearning):
         total = sum(update.examples for update in updates)
         if not self.code.has("aggregate"):
             each = [update.examples / total for update in updates]
-            return trees.mean([update.weights for update in updates], each, self.weights)
+            return trees.mean([update.weights for update in updates], each, self.tree)
         context = self._context("", None, "aggregate")
-        weights = self.code.call("aggregate", self.weights, updates, context=context).value
+        weights = self.code.call("aggregate", self.tree, updates, context=context).value
         try:
-            if differs := trees.unlike(weights, self.weights):
+            if differs := trees.unlike(weights, self.tree):
                 raise ValueError(differs)
         except ValueError as error:
             raise self.code.wrong("aggregate", context, str(error)) from None
         self.server_memory = self._kept("aggregate", context)
-        return trees.unpacked(trees.packed(trees.arranged(weights, self.weights)))
-
-    def _used(self, updates: list[ClientUpdate]) -> list[UpdatesUsed]:
-        """Return what the server uses of each cluster."""
-        every = []
-        total = sum(update.examples for update in updates)
-        for cluster in self.world.clusters:
-            share = np.zeros(cluster.devices)
-            for update in updates:
-                if update.cluster == cluster.name:
-                    share[update.device] = update.examples / total
-            used = UpdatesUsed(
-                cluster=cluster.name,
-                payload="update",
-                who=share > 0,
-                version=np.full(cluster.devices, self.version),
-                contact_id=self.parts[cluster.name].contact_id,
-                weigh=partial(_as_given, share),
-            )
-            every.append(used)
-        return every
+        return trees.unpacked(trees.packed(trees.arranged(weights, self.tree)))
 
     # -- what is measured
 
@@ -546,7 +566,7 @@ class Functions(OwnLearning):
 
     def final_weights(self) -> bytes | None:
         """Return the weights as a safetensors file, by their places in the tree."""
-        arrays = trees.arrays_of(self.weights)
+        arrays = trees.arrays_of(self.tree)
         named = {place.removeprefix(".") or "weights": array for place, array in arrays.items()}
         return trees.safetensors(named)
 
