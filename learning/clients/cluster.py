@@ -306,14 +306,16 @@ class ClusterState:
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         self.offered_before = np.where(fresh, self.rounds_before, self.offered_before)
         self.pending = self.pending | fresh
-        self.forget(experts, fresh, gate=gate)
+        self._restart(fresh, experts, gate=gate)
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
-        """Count what devices in ``who`` have trained of ``experts`` (and the gate) as their base.
+        """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
+        if who.any():
+            self._restart(who, experts, gate=gate)
 
-        They begin new factors of these experts. What is not offered before is never sent.
-        """
-        if self.state is None or not who.any():
+    def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
+        """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
+        if self.state is None:
             return
         if experts:
             self.adapter_epoch = self.adapter_epoch + who
