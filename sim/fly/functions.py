@@ -18,6 +18,7 @@ from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update
 from learning.data import load_samples
 from learning.learner import Learner
+from learning.methods.asynchronous import FedBuff, FedBuffOptions
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, option
@@ -39,8 +40,9 @@ from learning.requests.cluster import (
     Measure,
     NextContact,
     Receipt,
+    TrainUntilContact,
 )
-from learning.requests.facts import Aggregated, Cause, Note, update_refused
+from learning.requests.facts import Aggregated, Cause, Note, Range, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
 from learning.requests.request import Request
@@ -81,13 +83,23 @@ class ClientUpdate:
     device: int
 
 
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What a client's call came to: its update, what it remembers, what the weights were before."""
+
+    update: ClientUpdate
+    memory: Tree
+    before: Tree
+
+
 class Clients(ClusterState):
-    """Devices that a function trains: their bytes are those of what it gets and returns."""
+    """Devices that a function trains: their bytes and FLOPs are those of what it returns."""
 
     def __init__(self, learner: Learner, cluster: Cluster) -> None:
         super().__init__(learner, cluster)
         self.model_bytes = 0
         self.update_bytes: Floats = np.zeros(cluster.devices)
+        self.flops: Floats = np.zeros(cluster.devices)
         self.finite: Mask = np.ones(cluster.devices, bool)
 
     def download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
@@ -111,16 +123,13 @@ class Clients(ClusterState):
         return self.update(done & self.finite, among, receipt.contact_id)
 
 
-class Functions(OwnLearning, FedAvg):
-    """FedAvg in which ``train(weights, data, context)`` of the user's trains.
+class Calls(OwnLearning):
+    """A method in which ``train(weights, data, context)`` of the user's trains.
 
-    At the end of a round the server takes the mean by examples, or what ``aggregate(weights,
-    updates, context)`` returns. With many ``rounds_per_contact`` the next round begins at once for
-    clusters that have contact then.
+    ``clients`` are the devices by cluster, ``tree`` are the server's weights, and ``calls`` what
+    devices have trained and the server has not merged, by cluster, device and the version that
+    they began with.
     """
-
-    Options: ClassVar[type] = FunctionOptions
-    traits: ClassVar[Traits] = OwnLearning.traits
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -141,11 +150,7 @@ class Functions(OwnLearning, FedAvg):
         self.server_memory: Tree = frozen({})
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
         self.clients = {me.name: Clients(self.learner, me) for me in world.clusters}
-        self.trained_by: dict[str, list[ClientUpdate]] = {}
-        self.costs: dict[str, Cost] = {}
-        self.contact_ends_s: dict[str, float] = {}
-        self.received_s = 0.0
-        self.kept_waiting = 0.0
+        self.calls: dict[tuple[str, int, int], Call] = {}
         self.examples = 0
         self.uncounted: list[str] = []
         self._counts: dict[str, int | None] = {}
@@ -343,17 +348,173 @@ class Functions(OwnLearning, FedAvg):
             return float(update["took_s"]) * self.options.host_gflops * 1e9
         return float(update["flops"])
 
-    # -- the protocol: that of FedAvg
-
-    def prepare(self) -> Protocol:
-        """Let all devices weigh alike in what a round waits for: examples are known later."""
-        everybody = sum(one.devices for one in self.world.clusters)
-        self.shares = {one.name: np.full(one.devices, 1 / everybody) for one in self.world.clusters}
-        yield from ()
+    # -- training, as an operation of the method's
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the devices of a cluster."""
         return self.clients[me.name]
+
+    def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
+        """Let all devices have the same share: how many examples they have is known later."""
+        everybody = sum(one.devices for one in self.world.clusters)
+        yield from ()
+        return {one.name: np.full(one.devices, 1 / everybody) for one in self.world.clusters}
+
+    def call(self, clients: Clients, who: Mask) -> Protocol:
+        """Let devices in ``who`` train the server's weights, once they have got them.
+
+        What they will send is known then, and by when the clock says. Numbers are journalled:
+        measured seconds are those of the first time.
+        """
+        me = clients.cluster
+        numbers_of = np.flatnonzero(who).tolist()
+        known: list[dict[str, Any]] = []
+
+        def train() -> list[list[float]]:
+            known[:] = [self._train(me, device) for device in numbers_of]
+            return [[trees.size_bytes(one["weights"]), self._flops(one)] for one in known]
+
+        numbers = yield Measure(f"training {self.version + 1}", train, None)
+        if not known:  # of a run that is resumed
+            known = [self._train(me, device) for device in numbers_of]
+        clients.model_bytes = trees.size_bytes(self.tree)
+        # New columns: requests under way keep theirs.
+        clients.update_bytes, clients.flops = clients.update_bytes.copy(), clients.flops.copy()
+        clients.update_bytes[who], clients.flops[who] = np.array(numbers, float).T
+        clients.finite[who] = [trees.is_finite(one["weights"]) for one in known]
+        for device, one in zip(numbers_of, known, strict=True):
+            update = ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
+            self.calls[me.name, device, self.version] = Call(update, one["memory"], self.tree)
+
+    def remember(self, clients: Clients, who: Mask) -> None:
+        """Keep what the calls of the devices in ``who`` remember, now that they have trained."""
+        for device in np.flatnonzero(who).tolist():
+            key = clients.name, device, int(clients.version[device])
+            self.memory[self.first[clients.name] + device] = self.calls[key].memory
+
+    def examples_of(self, update: Update) -> Floats:
+        """Return by how many examples each device (K,) of an update has trained; 0 without one."""
+        examples = np.zeros(len(update.who))
+        for device in np.flatnonzero(update.who).tolist():
+            call = self.calls[update.cluster, device, int(update.version[device])]
+            examples[device] = call.update.examples
+        return examples
+
+    def merge(self, weighted: Sequence[tuple[Update, Floats]]) -> Used:
+        """Move the server's weights by what has come, each by its weight; return what was used."""
+        came = [
+            (self.calls.pop((update.cluster, device, int(update.version[device]))), weight[device])
+            for update, weight in weighted
+            for device in np.flatnonzero(update.who).tolist()
+        ]
+        came = [(call, weight) for call, weight in came if call.update.examples]
+        came.sort(key=lambda one: self.first[one[0].update.cluster] + one[0].update.device)
+        self.examples += sum(call.update.examples for call, _ in came)
+        if came:
+            self.tree = self._aggregate([call for call, _ in came], [w for _, w in came])
+        used = [
+            UpdatesUsed(
+                update.cluster,
+                "model",
+                update.who & (weight > 0),
+                update.version,
+                update.contact_id,
+                partial(_as_given, weight),
+            )
+            for update, weight in weighted
+        ]
+        return Used(used, self.version, self.round)
+
+    def _aggregate(self, calls: Sequence[Call], shares: Sequence[float]) -> Tree:
+        """Return the server's next weights."""
+        updates = [call.update for call in calls]
+        if not self.code.has("aggregate"):
+            each = [update.weights for update in updates]
+            if math.isclose(sum(shares), 1.0) and all(call.before is self.tree for call in calls):
+                return trees.mean(each, shares, self.tree)
+            before = [call.before for call in calls]
+            less = [-share for share in shares]
+            return trees.mean([self.tree, *each, *before], [1.0, *shares, *less], self.tree)
+        context = self._context("", None, "aggregate")
+        weights = self.code.call("aggregate", self.tree, updates, context=context).value
+        try:
+            if differs := trees.unlike(weights, self.tree):
+                raise ValueError(differs)
+        except ValueError as error:
+            raise self.code.wrong("aggregate", context, str(error)) from None
+        self.server_memory = self._kept("aggregate", context)
+        return trees.unpacked(trees.packed(trees.arranged(weights, self.tree)))
+
+    def doubts(self) -> list[Statement]:
+        """Say that nobody trained, or how clusters weigh."""
+        first = self.world.clusters[0].name
+        doubts = [] if first in self.uncounted else self._alike(self.uncounted)
+        if self.version and not self.examples:
+            text = "every client returned 0 examples: the weights are those of start"
+            doubts.append(Statement.doubt(Code.NO_EXAMPLES, "learning.options.code", text))
+        return doubts
+
+    def _alike(self, clusters: Sequence[str]) -> list[Statement]:
+        """Say that all clusters weigh alike, as the samples of some cannot be counted."""
+        if not clusters or len(self.world.clusters) == 1:
+            return []
+        return [
+            Statement.doubt(
+                Code.OWN_CODE,
+                "learning.options.code",
+                "the samples in the test data of {clusters} cannot be counted: in the figures of "
+                "all clusters, these weigh alike",
+                Other(said="let evaluate return their number as examples"),
+                clusters=listed(clusters),
+            )
+        ]
+
+    # -- what is measured
+
+    def scores(self) -> list[Score]:
+        """Evaluate each cluster's test data; the sizes of these are their weights in the mean."""
+        figures = {cluster.name: self._evaluate(cluster.name) for cluster in self.world.clusters}
+        samples = {name: self._samples(name, own) for name, own in figures.items()}
+        self.uncounted = [name for name, count in samples.items() if count is None]
+        rows = []
+        for name, own in figures.items():
+            count = 1 if self.uncounted else samples[name]
+            row = {"cluster": name, "accuracy": None, "loss": None, "samples": count}
+            own.pop("examples", None)
+            rows.append(cast("Score", row | own))
+        return rows
+
+    def _samples(self, cluster: str, figures: Mapping[str, float]) -> int | None:
+        """How many samples a cluster's figures are of; None where nobody can say."""
+        if "examples" in figures:
+            return int(figures["examples"])
+        if cluster not in self._counts:
+            self._counts[cluster] = sample_count(self._data_of(cluster, None))
+        return self._counts[cluster]
+
+    def final_weights(self) -> bytes | None:
+        """Return the weights as a safetensors file, by their places in the tree."""
+        arrays = trees.arrays_of(self.tree)
+        named = {place.removeprefix(".") or "weights": array for place, array in arrays.items()}
+        return trees.safetensors(named)
+
+
+class Functions(Calls, FedAvg):
+    """FedAvg in which ``train(weights, data, context)`` of the user's trains.
+
+    At the end of a round the server takes the mean by examples, or what ``aggregate(weights,
+    updates, context)`` returns. With many ``rounds_per_contact`` the next round begins at once for
+    clusters that have contact then.
+    """
+
+    Options: ClassVar[type] = FunctionOptions
+    traits: ClassVar[Traits] = OwnLearning.traits
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.contact_ends_s: dict[str, float] = {}
+        self.received_s = 0.0
+        self.kept_waiting = 0.0
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round, at a contact each or whenever one begins."""
@@ -385,46 +546,35 @@ class Functions(OwnLearning, FedAvg):
             self.contact_ends_s[devices.name] = contact.end_s
         return contact
 
+    def enter_round(self, devices: ClusterState) -> None:
+        """Forget also what devices have trained for a round before."""
+        if devices.name not in self.sent:
+            self.calls = {key: calls for key, calls in self.calls.items() if key[0] != devices.name}
+        super().enter_round(devices)
+
     def update(self, devices: ClusterState) -> Protocol:
-        """Let a cluster's devices train, when it begins its part of the round, and send that."""
-        if devices.name not in self.trained_by:
-            yield from self._call(devices.cluster)
+        """Call for the devices that will get the server's weights, and let all of them train."""
+        clients = self.clients[devices.name]
+        who = self.members(devices) & ~self.sent[devices.name] & ~devices.receiving
+        for device in np.flatnonzero(who).tolist():
+            who[device] = (devices.name, device, self.version) not in self.calls
+        if who.any():
+            yield from self.call(clients, who)
         yield from super().update(devices)
 
     def cost(self, devices: ClusterState) -> Cost:
         """Return what the calls of the cluster's devices take of them."""
-        return self.costs[devices.name]
+        return Cost(self.clients[devices.name].flops)
 
     @property
     def local_rounds(self) -> int | None:
         """A call is one round."""
         return 1
 
-    def _call(self, me: Cluster) -> Protocol:
-        """Call what trains each device: what it will send is known, and by when the clock says.
-
-        Numbers are journalled: measured seconds are those of the first time.
-        """
-        known: list[dict[str, Any]] = []
-
-        def train() -> list[list[float]]:
-            known[:] = [self._train(me, device) for device in range(me.devices)]
-            return [[trees.size_bytes(one["weights"]), self._flops(one)] for one in known]
-
-        numbers = yield Measure(f"training {self.version + 1}", train, None)
-        if not known:  # of a run that is resumed
-            known = [self._train(me, device) for device in range(me.devices)]
-        clients = self.clients[me.name]
-        clients.model_bytes = trees.size_bytes(self.tree)
-        clients.update_bytes, flops = np.array(numbers, float).T
-        clients.finite = np.array([trees.is_finite(one["weights"]) for one in known])
-        self.costs[me.name] = Cost(flops)
-        self.trained_by[me.name] = [
-            ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
-            for device, one in enumerate(known)
-        ]
-        for device, one in enumerate(known):
-            self.memory[self.first[me.name] + device] = one["memory"]
+    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
+        """Keep what the devices in ``who`` remember."""
+        self.remember(self.clients[devices.name], who)
+        yield from ()
 
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
         """Keep what an upload has brought, and when."""
@@ -441,37 +591,9 @@ class Functions(OwnLearning, FedAvg):
 
     def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
         """Take the mean by examples, or what the user's own rule returns."""
-        examples = {
-            name: np.array([update.examples for update in own])
-            for name, own in self.trained_by.items()
-        }
-        order = [one.name for one in self.world.clusters]
-        self.updates = [
-            replace(update, who=update.who & (examples[update.cluster] > 0))
-            for update in sorted(self.updates, key=lambda update: order.index(update.cluster))
-        ]
-        came = [
-            self.trained_by[update.cluster][device]
-            for update in self.updates
-            for device in np.flatnonzero(update.who).tolist()
-        ]
-        came.sort(key=lambda update: self.first[update.cluster] + update.device)
-        total = sum(update.examples for update in came)
-        self.examples += total
-        if came:
-            self.tree = self._aggregate(came)
-        used = [
-            UpdatesUsed(
-                update.cluster,
-                "model",
-                update.who,
-                update.version,
-                update.contact_id,
-                partial(_as_given, update.who * examples[update.cluster] / max(total, 1)),
-            )
-            for update in self.updates
-        ]
-        yield Used(used, self.version, self.round)
+        examples = [self.examples_of(update) for update in self.updates]
+        total = max(sum(float(own.sum()) for own in examples), 1.0)
+        yield self.merge([(u, own / total) for u, own in zip(self.updates, examples, strict=True)])
         self.aggregated([])
         return []
 
@@ -480,24 +602,19 @@ class Functions(OwnLearning, FedAvg):
         return replace(super().aggregation(experts), what="model")
 
     def begin_round(self) -> Protocol:
-        """Forget the calls of the last round; count who had contact when it was over."""
-        self.trained_by = {}
+        """Count who had contact when the last round was over."""
         there = sum(end_s > self.received_s for end_s in self.contact_ends_s.values())
         if self.contact_ends_s:  # else a round never waits for another contact
             others = len(self.world.clusters) - 1  # the last one has contact in any case
             self.kept_waiting += max(there - 1, 0) / others if others else there
-        yield from ()
+        yield from super().begin_round()
 
     def doubts(self) -> list[Statement]:
-        """Say that nobody trained, how clusters weigh, or that they waited though in contact."""
-        first = self.world.clusters[0].name
-        doubts = [] if first in self.uncounted else self._alike(self.uncounted)
-        if self.version and not self.examples:
-            text = "every client returned 0 examples: the weights are those of start"
-            return [*doubts, Statement.doubt(Code.NO_EXAMPLES, "learning.options.code", text)]
-        if not self.version or self.kept_waiting / self.version < OFTEN:
+        """Say also that clusters waited though in contact."""
+        share = self.kept_waiting / max(self.version, 1)
+        doubts = super().doubts()
+        if share < OFTEN or not self.examples:
             return doubts
-        share = self.kept_waiting / self.version
         return [
             *doubts,
             Statement.doubt(
@@ -510,65 +627,87 @@ class Functions(OwnLearning, FedAvg):
             ),
         ]
 
-    def _alike(self, clusters: Sequence[str]) -> list[Statement]:
-        """Say that all clusters weigh alike, as the samples of some cannot be counted."""
-        if not clusters or len(self.world.clusters) == 1:
-            return []
-        return [
-            Statement.doubt(
-                Code.OWN_CODE,
-                "learning.options.code",
-                "the samples in the test data of {clusters} cannot be counted: in the figures of "
-                "all clusters, these weigh alike",
-                Other(said="let evaluate return their number as examples"),
-                clusters=listed(clusters),
+
+@checked(frozen=True, config=CHECKED)
+class BufferedOptions(CallOptions, FedBuffOptions):
+    """Options of functions whose server waits for nobody."""
+
+    code: str = option("", "MODULE:FUNCTION that trains; the others stand in the same module")
+
+
+class BufferedFunctions(Calls, FedBuff):
+    """FedBuff in which ``train(weights, data, context)`` of the user's trains.
+
+    A client trains once from each version that it gets, through the gaps between its contacts, and
+    downloads when there is a newer one. The server adds the mean change of the updates in its
+    buffer, in a cluster by examples, or takes what ``aggregate(weights, updates, context)``
+    returns.
+    """
+
+    Options: ClassVar[type] = BufferedOptions
+    traits: ClassVar[Traits] = replace(OwnLearning.traits, asynchronous=True)
+
+    @classmethod
+    def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
+        """Raise ValueError for a buffer that is never full, and for samples that nobody knows."""
+        if options.buffer_size > len(clusters):
+            raise ValueError(
+                f"buffer_size: {options.buffer_size} updates of the same version never come from "
+                f"{len(clusters)} clusters; give at most that"
             )
-        ]
+        if options.weighing == "samples":
+            raise ValueError("weighing: samples are known when a function returns; remove it")
 
-    def _aggregate(self, updates: list[ClientUpdate]) -> Tree:
-        """Return the server's next weights."""
-        total = sum(update.examples for update in updates)
-        if not self.code.has("aggregate"):
-            each = [update.examples / total for update in updates]
-            return trees.mean([update.weights for update in updates], each, self.tree)
-        context = self._context("", None, "aggregate")
-        weights = self.code.call("aggregate", self.tree, updates, context=context).value
-        try:
-            if differs := trees.unlike(weights, self.tree):
-                raise ValueError(differs)
-        except ValueError as error:
-            raise self.code.wrong("aggregate", context, str(error)) from None
-        self.server_memory = self._kept("aggregate", context)
-        return trees.unpacked(trees.packed(trees.arranged(weights, self.tree)))
+    def cluster(self, me: Cluster) -> Protocol:
+        """Train what was downloaded, and exchange models with the server in each contact."""
+        clients = self.clients[me.name]
+        everybody = np.ones(me.devices, bool)
+        yield from self.call(clients, everybody)
+        clients.load_initial(self.server, self.experts)
+        while True:
+            cost = Cost(clients.flops)
+            who = clients.complete
+            work, contact = yield TrainUntilContact(cost, who, rounds=1, from_now=True)
+            clients.train(work, self.experts, gate=True)
+            trained = work.rounds > 0
+            self.remember(clients, trained)
+            clients.complete = clients.complete & ~trained
+            if contact is None:
+                return
+            yield from self.exchange(clients)
 
-    # -- what is measured
+    def exchange(self, devices: ClusterState) -> Protocol:
+        """Upload what was trained; download the server's weights where they are newer."""
+        clients = self.clients[devices.name]
+        clients.offer(self.experts, gate=True)
+        yield from self.send(clients, "model")
+        who = ~(clients.complete | clients.pending) & (clients.version < self.version)
+        if who.any():
+            begins = who & ~clients.receiving
+            if begins.any():
+                yield from self.call(clients, begins)
+            down = yield clients.download("model", self.server, self.experts, who=who)
+            clients.receive(down)
 
-    def scores(self) -> list[Score]:
-        """Evaluate each cluster's test data; the sizes of these are their weights in the mean."""
-        figures = {cluster.name: self._evaluate(cluster.name) for cluster in self.world.clusters}
-        samples = {name: self._samples(name, own) for name, own in figures.items()}
-        self.uncounted = [name for name, count in samples.items() if count is None]
-        rows = []
-        for name, own in figures.items():
-            count = 1 if self.uncounted else samples[name]
-            row = {"cluster": name, "accuracy": None, "loss": None, "samples": count}
-            own.pop("examples", None)
-            rows.append(cast("Score", row | own))
-        return rows
-
-    def _samples(self, cluster: str, figures: Mapping[str, float]) -> int | None:
-        """How many samples a cluster's figures are of; None where nobody can say."""
-        if "examples" in figures:
-            return int(figures["examples"])
-        if cluster not in self._counts:
-            self._counts[cluster] = sample_count(self._data_of(cluster, None))
-        return self._counts[cluster]
-
-    def final_weights(self) -> bytes | None:
-        """Return the weights as a safetensors file, by their places in the tree."""
-        arrays = trees.arrays_of(self.tree)
-        named = {place.removeprefix(".") or "weights": array for place, array in arrays.items()}
-        return trees.safetensors(named)
+    def aggregate(self, updates: list[Update]) -> Protocol:
+        """Add the mean of the buffer, each update divided for its staleness, and note it."""
+        stale = np.concatenate([update.behind(self.version) for update in updates])
+        weighted = []
+        for update in updates:
+            own = self.examples_of(update)
+            scale = self.step_size / len(updates) / max(float(own.sum()), 1.0)
+            weighted.append(
+                (update, scale * own / self.options.divisor(self.version - update.version))
+            )
+        yield self.merge(weighted)
+        self.aggregated([])
+        yield Aggregated(
+            self.version,
+            "model",
+            devices=len(stale),
+            updates=len(updates),
+            staleness=Range.of(stale),
+        )
 
 
 def _number(value: Any) -> float:
