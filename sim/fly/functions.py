@@ -23,6 +23,7 @@ from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
+from learning.methods.select import Select, SelectOptions
 from learning.methods.surface import Traits
 from learning.metrics import Score, is_share
 from learning.own.code import RunningCode, files_of
@@ -42,6 +43,7 @@ from learning.requests.cluster import (
     Receipt,
     TrainUntilContact,
 )
+from learning.requests.decide import Situation
 from learning.requests.facts import Aggregated, Cause, Note, Range, update_refused
 from learning.requests.payload import Payload
 from learning.requests.peers import Start
@@ -126,7 +128,7 @@ class Clients(ClusterState):
 class Calls(OwnLearning):
     """A method in which ``train(weights, data, context)`` of the user's trains.
 
-    ``clients`` are the devices by cluster, ``tree`` are the server's weights, and ``calls`` what
+    ``called`` are the devices by cluster, ``tree`` are the server's weights, and ``calls`` what
     devices have trained and the server has not merged, by cluster, device and the version that
     they began with.
     """
@@ -149,7 +151,7 @@ class Calls(OwnLearning):
         self.memory: dict[int, Tree] = {}
         self.server_memory: Tree = frozen({})
         self._data_contexts: dict[tuple[str, int | None], Context] = {}
-        self.clients = {me.name: Clients(self.learner, me) for me in world.clusters}
+        self.called = {me.name: Clients(self.learner, me) for me in world.clusters}
         self.calls: dict[tuple[str, int, int], Call] = {}
         self.examples = 0
         self.uncounted: list[str] = []
@@ -352,7 +354,7 @@ class Calls(OwnLearning):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the devices of a cluster."""
-        return self.clients[me.name]
+        return self.called[me.name]
 
     def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
         """Let all devices have the same share: how many examples they have is known later."""
@@ -528,7 +530,7 @@ class Functions(Calls, FedAvg):
         while me.name not in self.arrived and (contact := (yield NextContact(fresh))):
             if self.version != number:
                 return
-            yield from self.join_round(self.clients[me.name], contact.start_s)
+            yield from self.join_round(self.called[me.name], contact.start_s)
             if self.version != number:
                 yield Evaluate()  # with contact all the time no cycle may ever be complete
                 everybody = self.world.clusters
@@ -554,7 +556,7 @@ class Functions(Calls, FedAvg):
 
     def update(self, devices: ClusterState) -> Protocol:
         """Call for the devices that will get the server's weights, and let all of them train."""
-        clients = self.clients[devices.name]
+        clients = self.called[devices.name]
         who = self.members(devices) & ~self.sent[devices.name] & ~devices.receiving
         for device in np.flatnonzero(who).tolist():
             who[device] = (devices.name, device, self.version) not in self.calls
@@ -564,7 +566,7 @@ class Functions(Calls, FedAvg):
 
     def cost(self, devices: ClusterState) -> Cost:
         """Return what the calls of the cluster's devices take of them."""
-        return Cost(self.clients[devices.name].flops)
+        return Cost(self.called[devices.name].flops)
 
     @property
     def local_rounds(self) -> int | None:
@@ -573,7 +575,7 @@ class Functions(Calls, FedAvg):
 
     def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Keep what the devices in ``who`` remember."""
-        self.remember(self.clients[devices.name], who)
+        self.remember(self.called[devices.name], who)
         yield from ()
 
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
@@ -591,9 +593,14 @@ class Functions(Calls, FedAvg):
 
     def merge_round(self, shares: dict[str, float]) -> Generator[Request, Any, Sequence[int]]:
         """Take the mean by examples, or what the user's own rule returns."""
-        examples = [self.examples_of(update) for update in self.updates]
+        weighted = self.weighted(shares)
+        examples = [self.examples_of(update) for update, _ in weighted]
         total = max(sum(float(own.sum()) for own in examples), 1.0)
-        yield self.merge([(u, own / total) for u, own in zip(self.updates, examples, strict=True)])
+        each = [
+            (update, own * (weight / shares[update.cluster]) / total)
+            for (update, weight), own in zip(weighted, examples, strict=True)
+        ]
+        yield self.merge(each)
         self.aggregated([])
         return []
 
@@ -629,6 +636,37 @@ class Functions(Calls, FedAvg):
 
 
 @checked(frozen=True, config=CHECKED)
+class SelectedOptions(FunctionOptions, SelectOptions):
+    """Options of functions whose clients an agent chooses; what FedAvg alone can do is fixed."""
+
+    rounds_per_contact: Literal["one"] = option("one", "a cluster takes part once in a contact")
+    weights: Literal["all"] = option("all", "clients weigh by the examples of what has come")
+    trains: Literal["contacts"] = option("contacts", "a cluster trains in its contact")
+
+
+class SelectedFunctions(Functions, Select):
+    """Select in which ``train(weights, data, context)`` of the user's trains.
+
+    An agent chooses the clients of a round, and when the server aggregates.
+    """
+
+    Options: ClassVar[type] = SelectedOptions
+    traits: ClassVar[Traits] = replace(
+        OwnLearning.traits, asynchronous=True, waits_for_all=True, decides=True
+    )
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.clients = {**self.called}
+
+    def situation(self) -> Situation:
+        """Return what the server knows now: bytes are those of its weights, FLOPs of no call."""
+        size = float(trees.size_bytes(self.tree))
+        told = super().situation()
+        return replace(told, cost=Cost(0.0), upload_bytes=size, download_bytes=size)
+
+
+@checked(frozen=True, config=CHECKED)
 class BufferedOptions(CallOptions, FedBuffOptions):
     """Options of functions whose server waits for nobody."""
 
@@ -660,7 +698,7 @@ class BufferedFunctions(Calls, FedBuff):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train what was downloaded, and exchange models with the server in each contact."""
-        clients = self.clients[me.name]
+        clients = self.called[me.name]
         everybody = np.ones(me.devices, bool)
         yield from self.call(clients, everybody)
         clients.load_initial(self.server, self.experts)
@@ -678,7 +716,7 @@ class BufferedFunctions(Calls, FedBuff):
 
     def exchange(self, devices: ClusterState) -> Protocol:
         """Upload what was trained; download the server's weights where they are newer."""
-        clients = self.clients[devices.name]
+        clients = self.called[devices.name]
         clients.offer(self.experts, gate=True)
         yield from self.send(clients, "model")
         who = ~(clients.complete | clients.pending) & (clients.version < self.version)
