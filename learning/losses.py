@@ -63,8 +63,8 @@ def check_classes(loss: str | None, who: str) -> None:
     """Raise ValueError for a loss that is not of classes, which ``who`` learns by."""
     if not is_of_classes(loss):
         raise ValueError(
-            f"{KEY}: got {loss!r}, and {who} learns by classes that are right or wrong; remove it, "
-            "or use another method"
+            f"{KEY}: got {loss!r}, and classes that are right or wrong are all that {who} can "
+            "learn by; remove it, or use another method"
         )
 
 

@@ -16,7 +16,15 @@ from learning.data.partition import (
     share_devices,
     split_rows,
 )
-from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
+from learning.data.samples import (
+    LEFT_OUT,
+    Dataset,
+    Domain,
+    FederatedSamples,
+    Rows,
+    SampleArrays,
+    join,
+)
 from learning.data.table import Table, check_one_type
 from learning.data.validation import besides, set_aside
 from learning.losses import check_form, check_targets, is_of_classes
@@ -188,6 +196,10 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     encoding = dataset.encode(np.concatenate([part.x for part in trial.values()]))
     check_form(config.loss, encoding.spec.form)
     of_one = encoding.spec.outputs < 2 and encoding.spec.form != "next_token"
+    if all((part.y == LEFT_OUT).all() for part in trial.values()):
+        raise ValueError(
+            f"learning.data: every label is {LEFT_OUT}, and these are left out; give labels"
+        )
     if of_one and is_of_classes(config.loss):
         raise ValueError(
             "learning.data: all samples have one and the same label; a classifier needs two "

@@ -164,13 +164,16 @@ def read_npz(
         raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
     if "x_test" in arrays:
         ends.append("_test")
-    named = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
-    pixels = [(name, channels_first(name, array)) for name, array in named]
+    images = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
+    pixels = [(name, channels_first(name, array)) for name, array in images]
     label = columns["label"]
     domain = columns["domain"]
     places = [
         f"{path}: {label}{end}[{row}]" for end in ends for row in range(len(arrays[f"x{end}"]))
     ]
+    if not as_it_is:
+        named = {f"{label}{end}" for end in ends} & arrays.keys()
+        arrays = {**arrays, **{name: _as_row(arrays[name]) for name in named}}
     labels: Sequence[int | str] | NDArray[Any] | None
     labels = _targets(path, arrays, label, ends, as_it_is=as_it_is)
     if labels is None:
@@ -183,6 +186,12 @@ def read_npz(
     domains = _column(path, arrays, domain, ends) if has_domain else None
     is_test = np.arange(len(labels)) >= len(pixels[0][1]) if len(ends) > 1 else None
     return PixelTable(path, labels, is_test, domains, places.__getitem__, pixels)
+
+
+def _as_row(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a column of whole numbers (n, 1) as (n,): so some libraries save a label a sample."""
+    is_column = array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind in "iu"
+    return array[:, 0] if is_column else array
 
 
 def _targets(

@@ -298,7 +298,8 @@ class OwnLoss(Objective):
         What it draws at random is the same each time.
         """
         rows = rows_at_once(1 if inputs.is_floating_point() else inputs[0].numel())
-        parts = zip(*(torch.split(part, rows) for part in (outputs, targets, inputs)), strict=True)
+        own = outputs.clone(), targets, inputs  # a function may work in its outputs
+        parts = zip(*(torch.split(part, rows) for part in own), strict=True)
         with torch.random.fork_rng([outputs.device] if outputs.is_cuda else []):
             torch.manual_seed(0)
             each = [self.of(*part) * len(part[0]) for part in parts]
@@ -306,7 +307,8 @@ class OwnLoss(Objective):
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample by itself."""
-        alone = zip(*(torch.split(part, 1) for part in (outputs, targets, outputs)), strict=True)
+        own = outputs.clone(), targets, outputs
+        alone = zip(*(torch.split(part, 1) for part in own), strict=True)
         return torch.stack([self.of(*one) for one in alone])
 
     def judged(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Judgement:
@@ -328,7 +330,7 @@ class OwnLoss(Objective):
         with torch.random.fork_rng(on_gpu):
             before = torch.get_rng_state()
             try:
-                loss = self.of(leaf, targets, inputs)
+                loss = self.of(leaf.clone(), targets, inputs)  # which it may work in
             except ANYTHING as error:
                 raise self._refused(f"fails ({cause_of(error)})") from None
             if wrong := _why_no_loss(loss, leaf) or self._why_broadcast(
@@ -354,7 +356,7 @@ class OwnLoss(Objective):
         if outputs.shape[1:2] != (1,) or outputs.shape[:1] + outputs.shape[2:] != targets.shape:
             return ""
         try:
-            meant = self.of(outputs.squeeze(1), targets, inputs)
+            meant = self.of(outputs.squeeze(1).clone(), targets, inputs)
         except ANYTHING:  # it asks for that dimension
             return ""
         if len(targets) < 2 or torch.allclose(meant, loss):
@@ -374,7 +376,7 @@ class OwnLoss(Objective):
         leaf = two[0].requires_grad_()
         try:
             with warnings.catch_warnings(action="ignore"):  # that an operation runs one by one
-                total = vmap(self.of)(leaf, *two[1:]).sum()
+                total = vmap(self.of)(leaf.clone(), *two[1:]).sum()
             [found] = torch.autograd.grad(total, [leaf])
         except ANYTHING as error:
             return f"does not run it ({type(error).__name__})"

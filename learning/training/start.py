@@ -7,17 +7,13 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
 
 from learning.architecture.footprint import (
     DENSE_BATCH_SIZE,
@@ -66,6 +62,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.descent import loss_of
 from learning.training.embedding import trial_of
+from learning.training.fitting import AdamSteps, Loss, fit, steps_of, task_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
@@ -80,7 +77,6 @@ def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**server, **adapted(Path(task.config.model.adapter), task.names, server)}
 
 
-EXPERT_STEP_SIZE = 0.1
 GATE_STEP_SIZE = 3e-2
 LARGEST_KEPT_BYTES = 1 << 26
 """Up to which size a start model, without what its task has anyway, is kept for other runs."""
@@ -151,13 +147,8 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
     at_once = pretrained_at_once(config, "expert")
-    fit(
-        tuned.values(),
-        sgd_step(EXPERT_STEP_SIZE),
-        task_loss(model, samples, task.objective),
-        batches,
-        at_once,
-    )
+    step = steps_of(task.objective, tuned.values())
+    fit(tuned.values(), step, task_loss(model, samples, task.objective), batches, at_once)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -281,9 +272,6 @@ def origin_loss(share: Tensor, at_home: Tensor, keep: Tensor | None = None) -> T
 # From a configuration to a task: data, model and initial weights.
 
 
-DENSE_STEP_SIZE = 0.1
-
-
 def build_task(config: LearningConfig) -> Task:
     """Load and split the data, and make the initial weights.
 
@@ -306,10 +294,13 @@ def build_task(config: LearningConfig) -> Task:
     objective = objective_of(config.loss, spec, [part.y for part in held])
     traits, objective = _tried(config, spec, objective, pool(trial))
     keeps = config.model.kind not in MODELS.shipped and config.trains_backbone and buffers_of(model)
+    who = " or ".join(
+        [repr(config.model.kind), *([repr(config.loss)] if isinstance(objective, OwnLoss) else [])]
+    )
     if config.micro_batch and (traits.draws or keeps):
         raise ValueError(
-            f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
-            "of batches, which would be those of pieces; remove it"
+            f"learning.micro_batch: {who} draws at random, or keeps statistics of batches, which "
+            "would be those of pieces; remove it"
         )
     for name, shard in shards.items():
         _check_features(config, spec, f"train of {name!r}", shard.samples.x)
@@ -360,7 +351,8 @@ def _tried(
             rng = torch.Generator().manual_seed(config.seed)
             dtype = torch.promote_types(torch_dtype(config), torch.float32)
             drawn = torch.randn(len(y), spec.outputs, generator=rng, dtype=dtype)
-            tried = objective.tried(drawn.to(x.device), y, x, spec)
+            with warnings.catch_warnings(action="ignore"):  # they come when it is trained
+                tried = objective.tried(drawn.to(x.device), y, x, spec)
         together = batched and not tried.draws and not tried.alone
         return Traits(together, tried.draws, loss_alone=tried.alone), tried.objective
     found = [Trial(objective)]
@@ -502,97 +494,5 @@ def _dense(
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
     at_once = pretrained_at_once(config, "dense")
     loss = task_loss(model, trial, objective)
-    fit(moved, sgd_step(DENSE_STEP_SIZE), loss, batches, at_once)
+    fit(moved, steps_of(objective, moved), loss, batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
-
-
-# Training of a few modules of one model on one machine: what the server does before the start.
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""What some rows of a minibatch add to the loss of a model on the whole of it."""
-
-
-def task_loss(model: nn.Module, samples: Samples, objective: Objective) -> Loss:
-    """Return the loss of ``model`` as a function of row indices into ``samples``."""
-
-    def loss(rows: Tensor, whole: Tensor) -> Tensor:
-        x, y, _ = samples.at(rows)
-        share = objective.share(y, samples.y[whole])
-        return objective.mean(model(x), y, x) * share
-
-    return loss
-
-
-Step = Callable[[list[Tensor], list[Tensor]], None]
-"""A step of an optimiser: parameters, which it moves in place, by their gradients."""
-
-
-# Steps are those of torch.optim by its functions: to make one of its classes imports torch's
-# compiler, which takes longer than a short run trains.
-
-
-def sgd_step(step_size: float) -> Step:
-    """Return the step of plain stochastic gradient descent."""
-
-    def step(parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        sgd(
-            parameters,
-            gradients,
-            momentum_buffer_list=[None] * len(parameters),
-            weight_decay=0.0,
-            momentum=0.0,
-            lr=step_size,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
-
-    return step
-
-
-class AdamSteps:
-    """The steps of Adam with torch's own settings, by which ``parameters`` are moved."""
-
-    def __init__(self, step_size: float, parameters: Iterable[Tensor]) -> None:
-        self._step_size = step_size
-        self._means = [torch.zeros_like(parameter) for parameter in parameters]
-        self._squares = [torch.zeros_like(mean) for mean in self._means]
-        self._steps = [torch.tensor(0.0) for _ in self._means]
-
-    def __call__(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        """Take one step."""
-        adam(
-            parameters,
-            gradients,
-            self._means,
-            self._squares,
-            max_exp_avg_sqs=[],
-            state_steps=self._steps,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self._step_size,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
-
-
-def fit(
-    parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64], at_once: int
-) -> None:
-    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``.
-
-    Gradients are computed over so many samples ``at_once``, and added up.
-    """
-    moved = list(parameters)
-    for whole in torch.from_numpy(batches):
-        gradients: list[Tensor] = []
-        for rows in whole.split(at_once):
-            # What a custom model does not use has no gradient: it does not move.
-            more = torch.autograd.grad(
-                loss(rows, whole), moved, allow_unused=True, materialize_grads=True
-            )
-            gradients = [*map(torch.add, gradients, more)] or list(more)
-        with torch.no_grad():
-            step(moved, gradients)

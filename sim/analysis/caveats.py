@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Protocol
 
+from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
 from sim.analysis.guess import Guess, guess_of
 from sim.analysis.judged import Judged, judged_by
 from sim.analysis.loss_course import STILL
@@ -84,7 +85,7 @@ def other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
 def other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
     """Return the note of runs that minimise different losses; None where all have one."""
     learning = [manifest["scenario"].get("learning") or {} for manifest in manifests]
-    names = sorted({one.get("loss") or "that of the data" for one in learning})
+    names = sorted({one.get("loss") or _loss_of_the_data(one) for one in learning})
     if len(names) < 2:
         return None
     text = "these runs minimise different losses, whose values do not compare: {losses}"
@@ -92,6 +93,11 @@ def other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
     return Statement.note(
         Code.OTHER_LOSSES, "learning.loss", text, helps, losses=" or ".join(names)
     )
+
+
+def _loss_of_the_data(learning: Mapping[str, Any]) -> str:
+    data = learning.get("data") or {}
+    return NEXT_TOKEN if data.get("objective") == NEXT_TOKEN else CROSS_ENTROPY
 
 
 @dataclass(frozen=True)

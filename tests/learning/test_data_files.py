@@ -211,8 +211,10 @@ def features(image):
     return np.stack([image[:, :, c].astype("f4") / np.float32(255) for c in range(3)])
 
 
-def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path):
-    samples = load("npz", path=write(tmp_path / "f.npz", split()))
+@pytest.mark.parametrize("column", [False, True])
+def test_images_are_channels_first_in_0_to_1_each_with_its_label(tmp_path, column):
+    arrays = {n: a[:, None] if column and n[0] == "y" else a for n, a in split().items()}
+    samples = load("npz", path=write(tmp_path / "f.npz", arrays))
     assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == ("image", (3, 4, 6), 5)
     place = {features(image).tobytes(): row for row, image in enumerate(IMAGES)}
     for part in [*trained(samples), samples.test["a"]]:

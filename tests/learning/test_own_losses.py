@@ -56,6 +56,14 @@ def branching(outputs, targets):
     return loss if float(loss) < 1e9 else loss * 2
 
 
+def in_place(outputs, targets):
+    return outputs.sub_(targets[:, None]).pow_(2).mean()
+
+
+def dropping(outputs, targets):
+    return functional.cross_entropy(functional.dropout(outputs, 0.1), targets)
+
+
 def squares(outputs, targets, inputs):
     return (outputs.reshape(targets.shape) - targets).square().mean()
 
@@ -82,6 +90,7 @@ def arrays(of):
         "number": (x, y[:, 0]),
         "columns": (x, y),
         "labels": (x, labels),
+        "no labels": (x, np.full(160, -100)),
         "some labels": (x, np.where(np.arange(160) % 3 == 0, -100, labels)),
         "places": (images, np.where(draw.random(places.shape) < 0.3, -100, places)),
         "views": (np.stack([x, x + 0.1 * draw.normal(size=x.shape)], 1), np.zeros(160, int)),
@@ -123,6 +132,7 @@ def by_hand(learner, module, start, device, rounds, loss):
         ("number", "vector-mlp", "mse", squares),
         ("columns", "vector-mlp", "mse", squares),
         ("number", "vector-mlp", "weighted", weighted),
+        ("number", "vector-mlp", "in_place", squares),
         ("labels", "vector-mlp", "smooth", without_inputs(smooth)),
         ("labels", "vector-mlp", "branching", entropy),
         ("some labels", "vector-mlp", None, entropy),
@@ -162,6 +172,23 @@ def test_rounds_and_scores_are_those_of_a_loop_of_plain_pytorch(tmp_path, of, ki
             kept = test.y != -100
             right = (outputs.argmax(1) == test.y)[kept].double().mean()
             assert score["accuracy"] == pytest.approx(float(right))
+
+
+@pytest.mark.parametrize("scale", [1, 1e3])
+def test_a_mixture_is_pretrained_by_any_loss(tmp_path, scale):
+    x, y = arrays("number")
+    np.savez(tmp_path / "data.npz", x=x, y=scale * y)
+    data = kit.Data(kind="npz", path=str(tmp_path / "data.npz"))
+
+    def loss(steps):
+        pretraining = kit.Pretraining(backbone_steps=steps, expert_steps=steps, gate_steps=steps)
+        model = kit.ModelConfig(kind="vector-moe")
+        learner = Learner(kit.LearningConfig(
+            SEED, ("a", "b"), (2, 1), model=model, data=data, loss="mse", pretraining=pretraining
+        ))  # fmt: skip
+        return sum(score["loss"] for score in learner.evaluate(learner.start()))
+
+    assert loss(60) < loss(0)
 
 
 def test_a_minibatch_without_a_label_moves_nothing(tmp_path):
@@ -231,6 +258,8 @@ ONE = "return one number, the mean over the minibatch, as a tensor"
         ("places", "image-cnn", None, {}, "logits (n, classes, h, w), here (2, 3, 6, 5)"),
         ("columns", "one_column", "mse", {}, "returns (2, 1); it must return numbers for targets"),
         ("places", "pixels", None, {"micro_batch": 4}, "learning.micro_batch: labels of -100"),
+        ("labels", "vector-mlp", "dropping", {"micro_batch": 4}, ":dropping' draws at random"),
+        ("no labels", "vector-mlp", None, {}, "every label is -100, and these are left out"),
     ],
 )
 def test_what_does_not_do_is_said_in_one_line(tmp_path, of, kind, loss, keys, said):
