@@ -355,12 +355,16 @@ class Learner:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
         return list(self.number("learning.training.evaluation:trial_relevance", server))
 
-    def evaluate(self, server: Handle) -> list[Score]:
-        """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``."""
+    def evaluate(self, server: Handle, own: Sequence[Handle] = ()) -> list[Score]:
+        """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``.
+
+        Where clients are tested for themselves, each device is, with ``own`` tensors (K, ...) of
+        each cluster by stored name in the place of the server's.
+        """
         how = {"metrics": list(self.metrics)} if self.metrics else {}
         calls = place_outside(self.metrics)
-        evaluate = "learning.training.evaluation:evaluate"
-        return list(self.values.number(evaluate, (server,), how, calls))
+        evaluate = "learning.training.evaluation:" + ("evaluate_clients" if own else "evaluate")
+        return list(self.values.number(evaluate, (server, *own), how, calls))
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""

@@ -21,7 +21,8 @@ class Score(TypedDict):
     samples, of selected experts, and of their weight that stay with a client's own expert. Where
     samples are set aside for it, the same model is also validated on ``validation_samples``.
     ``figure_weights`` are by how much figures weigh in those of all clusters, where these are not
-    the numbers of samples.
+    the numbers of samples. Where clients are tested for themselves, ``clients`` are the scores of
+    the cluster's devices, each with its number as ``device``.
     """
 
     cluster: str
@@ -38,6 +39,8 @@ class Score(TypedDict):
     validation_loss: NotRequired[float | None]
     validation_samples: NotRequired[int]
     figure_weights: NotRequired[dict[str, float]]
+    device: NotRequired[int]
+    clients: NotRequired[list[Score]]
 
 
 VALIDATED = ("validation_accuracy", "validation_loss")
@@ -45,7 +48,8 @@ VALIDATED = ("validation_accuracy", "validation_loss")
 COUNTS = ("samples", "validation_samples")
 """Numbers of test and of validation samples in a score."""
 FIGURE_WEIGHTS = "figure_weights"
-NOT_FIGURES = frozenset({"cluster", *COUNTS, FIGURE_WEIGHTS})
+CLIENTS = "clients"
+NOT_FIGURES = frozenset({"cluster", "device", *COUNTS, FIGURE_WEIGHTS, CLIENTS})
 """What a score has beside its figures."""
 
 

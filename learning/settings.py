@@ -503,6 +503,14 @@ class Training(Settings):
     trains_backbone: Annotated[
         bool, setting("true to train and send backbone and head wherever the gate is")
     ] = False
+    personal: Annotated[
+        tuple[str, ...],
+        setting(
+            "parts, by name or pattern, that each device trains for itself and never sends",
+            strict=False,
+            max_length=1000,
+        ),
+    ] = ()
     upload_format: Annotated[
         Literal["native", "float16", "int8"], setting("number format of uploads")
     ] = "native"
@@ -557,7 +565,7 @@ class LearningConfig(Training):
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has. Where
     ``holders`` name others for each of them, it has one device, which holds the samples of these.
     ``ranks`` are those of each device's factors by cluster, at most ``model.lora.rank``; () where
-    all have that.
+    all have that. With ``tests_clients`` each device is tested for itself, on samples of its own.
     """
 
     seed: int
@@ -567,6 +575,7 @@ class LearningConfig(Training):
     device: str = field(default="cpu", kw_only=True)
     holders: tuple[tuple[str, ...], ...] = ()
     ranks: tuple[tuple[int, ...], ...] = ()
+    tests_clients: bool = field(default=False, kw_only=True)
 
     def ranks_of(self, cluster: str) -> tuple[int, ...] | None:
         """Return the rank of each device's factors (K,); None where all have the model's."""

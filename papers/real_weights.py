@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
 from batch import in_processes
-from by_seed import NO_LESS, SHARE, Measure, Step, Table, compared, interval
+from by_seed import HOME, NO_LESS, SHARE, Measure, Step, Table, at_home, compared, interval
 from paper_runs import PROCESSES
 
 import leomix
@@ -33,7 +33,7 @@ class Run(NamedTuple):
     """Figures of the tests by cycle, from 0; own gate mass at both ends; steps of all devices.
 
     ``validation`` is the figure at the end on the validation samples, if there are any,
-    ``uplink_gb`` what all devices have sent.
+    ``uplink_gb`` what all devices have sent, ``at_home`` 1 if each split left all experts at home.
     """
 
     tests: Sequence[Figures]
@@ -41,13 +41,15 @@ class Run(NamedTuple):
     own_mass: Sequence[float] | None
     steps: int
     uplink_gb: float
+    at_home: float
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A scenario and how it is run: ``methods`` by name, EMS-FL first, ``domains`` by cluster.
 
-    What is measured is the ``loss`` or the ``accuracy``; ``fixed`` are the keys that all runs have.
+    What is measured is the ``loss`` or the ``accuracy``; ``fixed`` are the keys that all runs have,
+    ``shorter`` what is else where step sizes are chosen.
     """
 
     scenario: str
@@ -58,6 +60,7 @@ class Experiment:
     tuned_on: Sequence[int]
     fixed: Point
     folder: Path
+    shorter: Point = field(default_factory=dict)
 
     @property
     def falls(self) -> bool:
@@ -88,7 +91,8 @@ class Experiment:
         ends = None if mass is None else (float(mass["start"]), float(mass["end"]))
         of_all = found.summary
         sent_gb = of_all["uplink_bytes"] / 1e9
-        return Run(tests, validation, ends, int(of_all["gradient_steps"]), sent_gb)
+        steps = int(of_all["gradient_steps"])
+        return Run(tests, validation, ends, steps, sent_gb, at_home(found))
 
     def run_each(self, points: Sequence[Point]) -> list[Run]:
         """Run some points in this process: those of one seed have much in common."""
@@ -110,7 +114,8 @@ class Experiment:
         """Return the step size of each method, and print what it was chosen from."""
         tried = [(name, step) for name in self.methods for step in self.step_sizes]
         points = [
-            {**self.methods[name], "learning.step_size": step, **APART} for name, step in tried
+            {**self.methods[name], "learning.step_size": step, **APART, **self.shorter}
+            for name, step in tried
         ]
         found: dict[str, dict[float, float]] = {name: {} for name in self.methods}
         for (name, step), runs in zip(tried, self.by_seed(points, self.tuned_on), strict=True):
@@ -123,27 +128,29 @@ class Experiment:
         best = min if self.falls else max
         return {name: best(own, key=own.__getitem__) for name, own in found.items()}
 
-    def compare(self, seeds: Sequence[int], singles: Mapping[str, Point]) -> None:
-        """Choose step sizes, run all methods, and print and draw what came out.
+    def compare(self, seeds: Sequence[int], singles: Mapping[str, Point]) -> dict[str, Point]:
+        """Choose step sizes, run all methods, print and draw what came out; return their keys.
 
         ``singles`` are models that are tested by themselves, as they are, by name.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         chosen = self.tuned()
-        points = [{**own, "learning.step_size": chosen[name]} for name, own in self.methods.items()]
-        by_method = dict(zip(self.methods, self.by_seed(points, seeds), strict=True))
+        keys: dict[str, Point] = {
+            name: {**own, "learning.step_size": chosen[name]} for name, own in self.methods.items()
+        }
+        by_method = self.run_all(keys, seeds)
         alone = [{**self.fixed, **own, "seed": seeds[0]} for own in singles.values()]
         untuned = dict(zip(singles, in_processes(self.run, alone), strict=True))
         first = {name: runs[0] for name, runs in by_method.items()}
         self.print_by_domain(untuned, first, seeds[0])
-        masses = [run.own_mass for run in next(iter(by_method.values())) if run.own_mass]
-        if masses:
-            cell = Measure("", lambda run: run, "{:.3f}").cell
-            ends = [cell([mass[end] for mass in masses]) for end in (0, 1)]
-            print(f"\nown gate mass at the start {ends[0]}, at the end {ends[1]}")
         self.print_by_cycle(by_method, seeds)
         draw_by_cycle(self, by_method, self.folder / "by-cycle.svg")
         draw_by_domain(self, untuned, first, self.folder / "by-domain.svg")
+        return keys
+
+    def run_all(self, keys: Mapping[str, Point], seeds: Sequence[int]) -> dict[str, list[Run]]:
+        """Return the runs of each method, one a seed."""
+        return dict(zip(keys, self.by_seed(list(keys.values()), seeds), strict=True))
 
     def print_by_domain(
         self, singles: Mapping[str, Run], by_method: Mapping[str, Run], seed: int
@@ -160,6 +167,13 @@ class Experiment:
     def print_by_cycle(self, by_method: Mapping[str, Sequence[Run]], seeds: Sequence[int]) -> None:
         """Print the figure over all domains by cycle, and differences of the methods."""
         first, *others = by_method
+        masses = [run.own_mass for run in by_method[first] if run.own_mass]
+        if masses:
+            cell = Measure("", lambda run: run, "{:.3f}").cell
+            ends = [cell([mass[end] for mass in masses]) for end in (0, 1)]
+            home = HOME.cell([run.at_home for run in by_method[first]])
+            print(f"\nown gate mass at the start {ends[0]}, at the end {ends[1]};", end=" ")
+            print(f"{HOME.head} with {home} seeds")
         last = len(by_method[first][0].tests) - 1
         shown = sorted({1, 2, (last + 1) // 2, last} & set(range(1, last + 1)))
         heads = {n: f"cycle {n}" if n else "start" for n in (0, *shown)}

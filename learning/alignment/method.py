@@ -31,6 +31,7 @@ from learning.losses import check_classes
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, Share, option
+from learning.methods.surface import Traits
 from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
@@ -88,6 +89,7 @@ class Aligned(FedAvg):
     registers: ClassVar[Mapping[str, Register[Any]]] = {"policies": POLICIES}
     Options: ClassVar[type] = AlignedOptions
     needs = replace(FedAvg.needs, experts=1)
+    traits: ClassVar[Traits] = replace(FedAvg.traits, takes_personal=False)
 
     def __init__(self, world: World, options: AlignedOptions | None = None) -> None:
         super().__init__(world, options)

@@ -21,6 +21,7 @@ from learning.architecture.kinds import (
     sequence_shape,
     tensors_of,
 )
+from learning.architecture.personal import personal_tensors
 from learning.architecture.shapes import ModelTensors, Shape, numbers_in
 from learning.requests.cluster import Cost
 from learning.requests.facts import parts_named
@@ -91,7 +92,17 @@ class Architecture:
     @cached_property
     def shared_parameters(self) -> int:
         """Weights that are shared: the gate, and what is trained of the backbone."""
-        return sum(math.prod(shape) for shape in self._shared.values())
+        return numbers_in(self._shared)
+
+    @cached_property
+    def personal(self) -> frozenset[str]:
+        """Stored names of the tensors that stay on each device."""
+        return personal_tensors(self.config, self.tensors)
+
+    @cached_property
+    def personal_parameters(self) -> int:
+        """Weights that each device trains for itself, wherever what is shared is trained."""
+        return numbers_in({n: s for n, s in self._beside_experts.items() if n in self.personal})
 
     @property
     def parameters(self) -> int:
@@ -218,14 +229,16 @@ class Architecture:
         weights += self.gate_parameters + self._multiplied_parameters
         # What a weight's own gradient takes is as much as its product, wherever that is counted.
         counted = self.tensors.products
-        moving += gate * (self.shared_parameters if counted is None else counted)
+        beside = self.shared_parameters + self.personal_parameters
+        moving += gate * (beside if counted is None else counted)
         tokens = samples * self.rows.sequences * self.rows.tokens
         flops = tokens * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
         tuned = len(trained) * self.tuned_parameters
         numbers = len(held) * self.expert_parameters + self.gate_parameters
         numbers += self.backbone_parameters + len(trained) * self._factors
-        copies += 1 + len(self.config.optimizer.slots)
-        numbers += copies * (tuned + gate * self.shared_parameters)
+        of_training = 1 + len(self.config.optimizer.slots)
+        numbers += (of_training + copies) * (tuned + gate * self.shared_parameters)
+        numbers += of_training * gate * self.personal_parameters
         tokens_at_once = self.config.samples_at_once * self.rows.sequences * self.rows.tokens
         numbers += tokens_at_once * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
@@ -287,14 +300,20 @@ class Architecture:
                     yield f"{matrix}.b", (shape[0], rank)
 
     @cached_property
-    def _shared(self) -> Part:
+    def _beside_experts(self) -> Part:
         gates = self.tensors.gate_shapes.items()
         found = {f"gate.{n}.{name}": s for n in range(self.tensors.layers) for name, s in gates}
-        if self.config.trains_backbone:
-            backbone = self.tensors.backbone
-            frozen = self.tensors.frozen
-            found |= {name: shape for name, shape in backbone.items() if name not in frozen}
-        return found
+        return found | dict(self.tensors.backbone)
+
+    @cached_property
+    def _shared(self) -> Part:
+        trained = self.config.trains_backbone
+        kept = self.tensors.frozen | self.personal
+        return {
+            name: shape
+            for name, shape in self._beside_experts.items()
+            if name not in kept and (trained or name not in self.tensors.backbone)
+        }
 
 
 def is_table(name: str) -> bool:
@@ -310,8 +329,8 @@ def _matrix(name: str) -> str:
 def architecture(config: LearningConfig) -> Architecture:
     """Return the sizes of a task's model.
 
-    Raises ValueError for targets that it does not have, and for factors that are larger than the
-    matrix they replace.
+    Raises ValueError for targets that it does not have, for factors that are larger than the matrix
+    they replace, and for personal parts that it does not have or that are all of it.
     """
     tensors = tensors_of(config)
     lora = config.model.lora
@@ -323,6 +342,7 @@ def architecture(config: LearningConfig) -> Architecture:
             f"learning.lora.rank: got {lora.rank}, but the smallest matrix that gets factors is "
             f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
         )
+    personal_tensors(config, tensors)  # raises
     return Architecture(config, tensors, sequence_shape(config), precision_of(config))
 
 
@@ -340,6 +360,8 @@ def sized_by(
     """
     if named is None:
         return config
+    if config.personal:  # those of the model, and below those of the architecture
+        architecture(config)
     own = kind_of(config.model.kind)
     kind = kind_of(named.kind)
     if kind.expert_per_device != own.expert_per_device:

@@ -72,8 +72,9 @@ class EncoderShape(BlockShape):
             maps[f"{block}.output.LayerNorm"] = (hidden,)
         frozen = {**tables, **with_biases(maps)}
         head = with_biases({HEAD: (USUAL_CLASSES if classes is None else classes, hidden)})
+        with_experts = range(self.dense_layers, self.layers)
         return ModelTensors(
-            self.layers - self.dense_layers,
+            tuple(f"bert.encoder.layer.{layer}.intermediate" for layer in with_experts),
             with_biases(up | down),
             (self.experts, hidden),
             frozen | head,

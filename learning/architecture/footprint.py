@@ -63,6 +63,7 @@ def footprint(
     held = sizes.parameters - equal * sizes.expert_parameters
     experts = -(-sizes.experts // len(config.devices)) if own_experts else sizes.experts
     trained = experts * sizes.tuned_parameters + sizes.shared_parameters
+    trained += sizes.personal_parameters
     of_devices = sum(config.devices) * trained
     number_bytes = max(sizes.native_bytes, SINGLE_BYTES)
     changed = (sizes.experts * sizes.expert_parameters + sizes.shared_parameters) * number_bytes

@@ -195,7 +195,8 @@ def input_spec(config: LearningConfig) -> InputSpec:
 
 def trains_blocks(config: LearningConfig) -> bool:
     """Whether more than the head of a text model's backbone is trained."""
-    return config.trains_backbone and not kind_of(config.model.kind).head_alone
+    trains = config.trains_backbone or bool(config.personal)
+    return trains and not kind_of(config.model.kind).head_alone
 
 
 def text_spec(config: LearningConfig) -> InputSpec | None:

@@ -16,7 +16,7 @@ def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of experts, features -> expert_hidden -> classes, over an extractor."""
     (extractor, places), inner = extractor_of(model, spec), model.expert_hidden
     return ModelTensors(
-        layers=1,
+        paths=("moe",),
         expert=with_biases({"up": (inner, model.hidden), "down": (spec.outputs, inner)}),
         gate=(model.experts, model.hidden),
         backbone=extractor,

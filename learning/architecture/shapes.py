@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 
 from learning.data.samples import InputSpec
 from learning.settings import ModelConfig
 
 Shape = tuple[int, ...]
+
+OWN = "own."
+"""Stands before a stored name of the backbone that would else be that of an expert or a gate."""
 
 STEM_CHANNELS = 32
 """Channels after the first convolution of ``image-moe``."""
@@ -23,6 +28,7 @@ STEM_CHANNELS = 32
 class ModelTensors:
     """Shapes by name: of one ``expert`` in one layer, of one layer's ``gate``, of the rest.
 
+    ``paths`` are where its layers with experts lie in the module.
     ``factored`` names the expert's matrices that can have low-rank factors. ``gate_bias`` says that
     a gate has a bias (E,) too. ``places`` counts the positions of a sample that a matrix of the
     backbone is multiplied at, where they are more than its tokens. What is ``frozen`` of the
@@ -33,7 +39,7 @@ class ModelTensors:
     None stands for one row through every matrix.
     """
 
-    layers: int
+    paths: tuple[str, ...]
     expert: Mapping[str, Shape]
     gate: Shape
     backbone: Mapping[str, Shape]
@@ -43,6 +49,27 @@ class ModelTensors:
     frozen: frozenset[str] = frozenset()
     products: int | None = None
     activations: int | None = None
+
+    @property
+    def layers(self) -> int:
+        """How many layers have experts."""
+        return len(self.paths)
+
+    @cached_property
+    def stored_by_path(self) -> dict[str, str]:
+        """Stored names of gates and backbone, without what is frozen, by path in the module."""
+        gates = {
+            f"{path}.gate.{name}": f"gate.{layer}.{name}"
+            for layer, path in enumerate(self.paths)
+            for name in self.gate_shapes
+        }
+        rest = {name.removeprefix(OWN): name for name in self.backbone if name not in self.frozen}
+        return gates | rest
+
+    def expert_paths(self, experts: int) -> list[str]:
+        """Return the paths in the module of the tensors of so many experts."""
+        places = product(self.paths, range(experts), self.expert)
+        return [f"{path}.experts.{expert}.{name}" for path, expert, name in places]
 
     @property
     def gate_shapes(self) -> Mapping[str, Shape]:
@@ -82,7 +109,8 @@ def _small(model: ModelConfig, spec: InputSpec, maps: dict[str, Shape]) -> Model
     expert = with_biases({"up": (inner, hidden), "down": (hidden, inner)})
     factored = ("up.weight", "down.weight")
     gate = (model.experts, hidden)
-    return ModelTensors(model.layers, expert, gate, with_biases(maps), factored)
+    paths = tuple(f"moe.{layer}" for layer in range(model.layers))
+    return ModelTensors(paths, expert, gate, with_biases(maps), factored)
 
 
 CNN_CHANNELS = (32, 64)
@@ -135,7 +163,7 @@ def payload_tensors(model: ModelConfig, _: InputSpec) -> ModelTensors:
     forward = model.gflops_per_sample
     products = numbers if forward is None else round(forward * 1e9 / 2)
     whole = {"payload": (numbers,)}
-    return ModelTensors(0, {}, (), whole, (), products=products, activations=0)
+    return ModelTensors((), {}, (), whole, (), products=products, activations=0)
 
 
 def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -> ModelTensors:
@@ -146,4 +174,4 @@ def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -
     counted = [((places or {}).get(name, 1), shape) for name, shape in maps.items()]
     products = sum(count * math.prod(shape) for count, shape in counted)
     ends = sum(count * sum(shape[:2]) for count, shape in counted)
-    return ModelTensors(0, {}, (), with_biases(maps), (), products=products, activations=ends)
+    return ModelTensors((), {}, (), with_biases(maps), (), products=products, activations=ends)

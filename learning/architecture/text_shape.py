@@ -114,8 +114,9 @@ def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
         backbone["score.weight"] = (classes, hidden)
     elif not shape.tied:
         backbone["lm_head.weight"] = (shape.vocabulary, hidden)
-    with_experts = shape.layers - shape.dense_layers
-    return ModelTensors(with_experts, expert, (shape.experts, hidden), backbone, tuple(expert))
+    with_experts = range(shape.dense_layers, shape.layers)
+    paths = tuple(f"model.layers.{layer}.mlp" for layer in with_experts)
+    return ModelTensors(paths, expert, (shape.experts, hidden), backbone, tuple(expert))
 
 
 def shape_of_keys(config: ModelConfig) -> TextShape:

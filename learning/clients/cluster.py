@@ -25,7 +25,8 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
-from learning.training.recipe import LocalRounds, TrainedPart
+from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
+from learning.values.handle import Handle
 from learning.values.held import Held
 
 NOT_HELD = -1
@@ -56,7 +57,8 @@ class ClusterState:
     ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
-    ``offers_models``, an offer is the base with the changes.
+    ``offers_models``, an offer is the base with the changes. ``turns`` splits rounds (K,) into
+    those in which what is personal moves, and those in which all else does.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class ClusterState:
         memory_copies: int = 0,
         *,
         offers_models: bool = False,
+        turns: Callable[[Ints], Turns] | None = None,
     ) -> None:
         k = cluster.devices
         experts = learner.architecture.experts
@@ -75,6 +78,7 @@ class ClusterState:
         self.cluster = cluster
         self.name = cluster.name
         self.local_loss = local_loss
+        self._split = turns
         self.copies = copies
         self.memory_copies = memory_copies
         self.offers_models = offers_models
@@ -109,6 +113,22 @@ class ClusterState:
         marked[list(experts)] = True
         marked[-1] = gate
         return marked
+
+    def personal(self, server: Handle) -> Handle:
+        """Return what is personal of the devices, (K, ...) by stored name.
+
+        Before they have a model it is that of ``server``.
+        """
+        own = () if self.state is None else (self.state.own,)
+        made = "learning.training.device_state:personal"
+        return self.learner.make(made, server, *own, devices=self.cluster.devices)
+
+    @property
+    def models(self) -> Handle:
+        """The devices' models as trained, (K, ...) by stored name."""
+        if self.state is None:
+            raise ValueError(f"the devices of {self.name} have no model yet; load one first")
+        return self.learner.make("learning.training.device_state:models", self.state)
 
     # -- downlink
 
@@ -267,12 +287,27 @@ class ClusterState:
         trained &= self._marked(experts, gate=gate)
         if self.learner.trains:  # else the state is a name alone
             reach = None if self.holds.all() else trained[:, :-1]
-            local = LocalRounds(self.name, work.rounds, self.rounds)
-            part = TrainedPart(list(experts), gate, mask, reach)
             term = None if self.local_loss is None else self.local_loss()
-            self.state = self.learner.train(self.state, local, part, term)
+            first = self.rounds
+            for moves, rounds in self.turns(work.rounds):
+                moved = [] if moves == "personal" else list(experts)
+                part = TrainedPart(moved, gate, mask, reach, moves)
+                local = LocalRounds(self.name, rounds, first)
+                self.state = self.learner.train(self.state, local, part, term)
+                first = first + rounds
         self.rounds = self.rounds + work.rounds
         self.unsent = self.unsent + work.rounds[:, None] * trained
+
+    def turns(self, rounds: Ints) -> Turns:
+        """Return what moves in how many of the ``rounds`` (K,); raise ValueError if not in all."""
+        if self._split is None:
+            return [("all", rounds)]
+        turns = self._split(rounds)
+        if lost := [moves for moves, _ in turns if moves not in MOVES]:
+            raise ValueError(f"{lost[0]!r} is none of {', '.join(MOVES)}")
+        if not np.array_equal(sum(own for _, own in turns), rounds):
+            raise ValueError("its rounds, (K,) in each turn, are not as many as the devices train")
+        return turns
 
     # -- uplink
 

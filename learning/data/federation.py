@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.data.client_tests import of_devices, split_like
 from learning.data.partition import (
     check_split,
     needs_trial,
@@ -29,7 +30,7 @@ from learning.data.table import Table, check_one_type
 from learning.data.validation import besides, set_aside
 from learning.losses import check_form, check_targets, is_of_classes
 from learning.rng import stream
-from learning.settings import LearningConfig, Split
+from learning.settings import LearningConfig
 
 # Which rows of data files are whose domain.
 
@@ -73,7 +74,8 @@ def cluster_domains(
     domains = []
     for index, parts in enumerate(splits):
         train, test = (SampleArrays(part, y[part], np.full(len(part), index)) for part in parts)
-        domains.append(Domain(train, test, None if device is None else device[train.x]))
+        holds = [None if device is None else device[part.x] for part in (train, test)]
+        domains.append(Domain(train, test, *holds))
     return domains
 
 
@@ -214,13 +216,31 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     made = {key: encoding.features(rows) for key, rows in tested.items()}
     tests = [domain.test._replace(x=made[domain.test.x.tobytes()]) for domain in domains]
     validation = {id(part): encoded(part) for part in validated}
-    return FederatedSamples(
+    federated = FederatedSamples(
         {cluster: tuple(map(encoded, parts)) for cluster, parts in shards.items()},
         {cluster: encoded(part) for cluster, part in trial.items()},
         dict(zip(config.clusters, tests, strict=True)),
         encoding.spec,
         {c: validation[id(part)] for c, part in zip(config.clusters, validated, strict=False)},
     )
+    return _with_client_sets(federated, domains, config) if config.tests_clients else federated
+
+
+def _with_client_sets(
+    samples: FederatedSamples, domains: Sequence[Domain], config: LearningConfig
+) -> FederatedSamples:
+    """Return the samples with those that each device is tested, and validated, on."""
+    owners = {
+        name: domain.test_device
+        for name, domain in zip(config.clusters, domains, strict=True)
+        if domain.test_device is not None
+    }
+    if _keeps_devices(domains, config) and len(owners) == len(domains):
+        test = of_devices(samples.test, owners, config.devices)
+    else:
+        test = split_like(samples.test, samples.shards, config.seed, "test")
+    validation = split_like(samples.validation, samples.shards, config.seed, "validation")
+    return replace(samples, client_test=test, client_validation=validation)
 
 
 def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSamples:
@@ -247,7 +267,29 @@ def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSample
         test[name] = once(samples.test, own)
         if samples.validation:
             validation[name] = once(samples.validation, own)
-    return replace(samples, shards=shards, trial=trial, test=test, validation=validation)
+    pairs = [*zip(config.clusters, config.holders, strict=True)]
+    client_test, client_validation = (
+        {name: (of([part for one in own for part in sets[one]]),) for name, own in pairs if sets}
+        for sets in (samples.client_test, samples.client_validation)
+    )
+    return replace(
+        samples,
+        shards=shards,
+        trial=trial,
+        test=test,
+        validation=validation,
+        client_test=client_test,
+        client_validation=client_validation,
+    )
+
+
+def _keeps_devices(domains: Sequence[Domain], config: LearningConfig) -> bool:
+    """Whether devices hold the samples that the data say come from them."""
+    split = config.data.split
+    if split is None:
+        whole = config.data.own_domain_fraction == 1.0
+        return whole and all(domain.device is not None for domain in domains)
+    return split.kind == "domains" and split.over == "clients"
 
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
@@ -255,14 +297,11 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     data = config.data
     trains = [domain.train for domain in domains]
     split = data.split
-    whole = data.own_domain_fraction == 1.0
-    if split is None and whole and all(domain.device is not None for domain in domains):
-        split = Split(kind="domains")
+    if _keeps_devices(domains, config):
+        return _natural(domains, config)
     if split is None or (split.keeps_domains and split.over != "clients"):
         mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
         return [(samples, None) for samples in mixed]
-    if split.kind == "domains":
-        return _natural(domains, config)
     pool = join(trains)
     over_clients = split.over == "clients"
     holders = sum(config.devices) if over_clients else len(config.clusters)
@@ -336,7 +375,8 @@ def _limited(domain: Domain, config: LearningConfig) -> Domain:
     train = rows(domain.train, config.data.train_samples, "train")
     test = rows(domain.test, config.data.test_samples, "test")
     device = None if domain.device is None else domain.device[train]
-    return Domain(domain.train.at(train), domain.test.at(test), device)
+    of_test = None if domain.test_device is None else domain.test_device[test]
+    return Domain(domain.train.at(train), domain.test.at(test), device, of_test)
 
 
 def mix_domains(

@@ -87,12 +87,14 @@ class Domain:
     """One data modality: samples to train on, and its test set.
 
     ``device`` (n,) says which of the cluster's devices each train sample comes from, by its number;
-    None where the data do not say. It holds the sample, unless a split is asked for.
+    None where the data do not say. It holds the sample, unless a split is asked for. So does
+    ``test_device`` of the test samples.
     """
 
     train: SampleArrays
     test: SampleArrays
     device: Rows | None = None
+    test_device: Rows | None = None
 
 
 class Encoding(NamedTuple):
@@ -122,7 +124,8 @@ class FederatedSamples:
     ``shards`` has one entry per device; ``trial`` is shared with the server and in no shard;
     ``test`` is the cluster's own domain. ``validation``, which nobody trains on either, is of the
     domain that the test is of; it is empty where nothing is set aside. ``spec`` is the same for all
-    of them.
+    of them. Where clients are tested for themselves, ``client_test`` and ``client_validation`` have
+    one entry per device.
     """
 
     shards: Mapping[str, tuple[SampleArrays, ...]]
@@ -130,3 +133,5 @@ class FederatedSamples:
     test: Mapping[str, SampleArrays]
     spec: InputSpec
     validation: Mapping[str, SampleArrays] = field(default_factory=dict)
+    client_test: Mapping[str, tuple[SampleArrays, ...]] = field(default_factory=dict)
+    client_validation: Mapping[str, tuple[SampleArrays, ...]] = field(default_factory=dict)

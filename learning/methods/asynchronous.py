@@ -170,6 +170,8 @@ class AsynchronousClusters(Asynchronous):
     samples of the devices of its cluster that can take part, over those of ``whole``.
     """
 
+    traits: ClassVar[Traits] = replace(Asynchronous.traits, takes_personal=True)
+
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.samples: dict[str, Ints] | None = None

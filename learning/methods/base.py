@@ -34,6 +34,7 @@ from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.settings import LearningConfig
+from learning.training.recipe import Turns
 from learning.values.handle import Handle
 from learning.values.place import OURS
 
@@ -142,6 +143,7 @@ class Method(ABC):
         self.options = read_options(self.Options, {}) if options is None else options
         self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
+        self.sides: dict[str, ClusterState] = {}
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -197,16 +199,21 @@ class Method(ABC):
         return None
 
     def devices(self, me: Cluster) -> ClusterState:
-        """Return the state of a cluster's devices, which train with the method's local loss."""
+        """Return the state of a cluster's devices, which train with the method's local loss.
+
+        It is one of the method's ``sides``, by name.
+        """
         has_term = type(self).local_loss is not Method.local_loss
-        return ClusterState(
+        self.sides[me.name] = ClusterState(
             self.learner,
             me,
             local_loss=partial(self.local_loss, me) if has_term else None,
             copies=self.traits.payload_copies,
             memory_copies=self.memory_copies,
             offers_models=self.traits.offers_models,
+            turns=None if type(self).turns is Method.turns else partial(self.turns, me),
         )
+        return self.sides[me.name]
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""
@@ -228,13 +235,39 @@ class Method(ABC):
         """
         return None
 
+    def turns(self, me: Cluster, rounds: Ints) -> Turns:
+        """Split the ``rounds`` (K,) that a cluster's devices train at a time.
+
+        Each turn says what moves in it, "personal", "shared" (all else) or "all", and in how many
+        of the rounds (K,). All rounds take as long as one that moves all.
+        """
+        return [("all", rounds)]
+
     @abstractmethod
     def model(self) -> Handle:
         """Return the server's model as it is now; evaluated at every complete cycle."""
 
+    def personal(self, me: Cluster) -> Handle:
+        """Return what a cluster's devices have trained for themselves, (K, ...) by stored name."""
+        side = self.sides.get(me.name) or ClusterState(self.learner, me)
+        return side.personal(self.model())
+
+    def own_part(self, me: Cluster) -> Handle:
+        """Return what each device of a cluster is tested with in the place of the server's tensors.
+
+        They are (K, ...) by stored name; by default what is personal. A method with a rule of its
+        own has each device tested on its own samples, whatever ``learning.personal`` is.
+        """
+        return self.personal(me)
+
     def scores(self) -> list[Score]:
-        """Test the server's model as it is now; called where there is something to be measured."""
-        return self.learner.evaluate(self.model())
+        """Test the server's model as it is now; called where there is something to be measured.
+
+        Where clients are tested for themselves it has what is their own in it.
+        """
+        apart = self.learner.config.tests_clients
+        own = [self.own_part(me) for me in self.world.clusters] if apart else []
+        return self.learner.evaluate(self.model(), own)
 
     @property
     def round(self) -> int:
@@ -347,13 +380,17 @@ def _a_pair(moved: Moved) -> Moved:
     return moved
 
 
+HOOKS = ("turns", "local_loss", "server_step", "own_part")
+"""What a method that is made of another one may have of its own, as they are tried."""
+
+
 def try_hooks(method: GlobalModelMethod) -> None:
     """Train a round on one device and take one step of the server, as a run will.
 
     Raises :class:`ValueError` that names the hook that fails, or returns other tensors than the
     model's. Hooks of shipped methods are known, and not tried.
     """
-    hooks = (getattr(type(method), name) for name in ("local_loss", "server_step"))
+    hooks = (getattr(type(method), name) for name in HOOKS)
     if all(hook.__module__.startswith(OURS) for hook in hooks):
         return
     me = method.world.clusters[0]
@@ -361,11 +398,13 @@ def try_hooks(method: GlobalModelMethod) -> None:
     name = "prepare"
     try:
         _answered(method.prepare())
-        name = "local_loss"
+        name = "turns"
         devices = method.devices(me)
         devices.load_initial(method.server, method.experts)
         first = np.arange(me.devices) == 0
         work = Work(first.astype(np.int64), first.astype(np.float64), np.zeros_like(first))
+        devices.turns(work.rounds)
+        name = "local_loss"
         devices.train(work, method.experts, gate=True)
         if devices.state is not None:
             learner.force(devices.state)
@@ -379,6 +418,15 @@ def try_hooks(method: GlobalModelMethod) -> None:
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"
                 raise ValueError(f"{tensor!r} of what it returns {found}; it must have {shape}")
+        if type(method).own_part is not Method.own_part:
+            name = "own_part"
+            own = learner.number("learning.training.guards:shapes", method.own_part(me))
+            for tensor, shape in own.items():
+                if tensor not in before or shape != [me.devices, *before[tensor]]:
+                    raise ValueError(
+                        f"{tensor!r} has shape {shape}; it must be a tensor of "
+                        f"the server's model, for each of {me.devices} devices"
+                    )
     except ANYTHING as error:  # a method of one's own may raise anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         text = f"learning.method: {name} of {type(method).__name__} fails: {kind}{error}"

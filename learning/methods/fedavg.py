@@ -78,7 +78,9 @@ class FedAvg(GlobalModelMethod):
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
-    traits: ClassVar[Traits] = replace(GlobalModelMethod.traits, gap_option="trains")
+    traits: ClassVar[Traits] = replace(
+        GlobalModelMethod.traits, takes_personal=True, gap_option="trains"
+    )
     ends_by_own_rule: ClassVar[bool] = False
     """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 

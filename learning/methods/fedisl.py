@@ -247,6 +247,7 @@ class FedLeo(FedIsl):
     """
 
     colour = "#3493c8"
+    traits: ClassVar[Traits] = replace(FedIsl.traits, takes_personal=False)
 
     def upload_from_s(self, outlook: Outlook, there_s: float, size: float | Floats) -> float:
         """When a session begins that is still to come and carries the upload; inf for any other."""

@@ -62,7 +62,6 @@ class Scaffold(FedAvg):
         super().__init__(world, options)
         self.control = self.learner.zeros(self.weights)
         self.own: dict[str, Handle] = {}
-        self.sides: dict[str, ClusterState] = {}
 
     @property
     def memory_copies(self) -> int:
@@ -72,8 +71,7 @@ class Scaffold(FedAvg):
     def devices(self, me: Cluster) -> ClusterState:
         """Return devices with control variates of zero."""
         self.own[me.name] = self.learner.zeros(self.weights, me.devices)
-        self.sides[me.name] = super().devices(me)
-        return self.sides[me.name]
+        return super().devices(me)
 
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the correction of the cluster's devices."""

@@ -51,7 +51,11 @@ class Select(FedAvg):
 
     colour = "#7a8f3c"
     traits: ClassVar[Traits] = replace(
-        FedAvg.traits, asynchronous=True, waits_for_all=True, decides=True
+        FedAvg.traits,
+        takes_personal=False,
+        asynchronous=True,
+        waits_for_all=True,
+        decides=True,
     )
     Options: ClassVar[type] = SelectOptions
     registers: ClassVar[Mapping[str, Register[Any]]] = {"agents": AGENTS}

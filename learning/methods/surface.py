@@ -32,12 +32,14 @@ class Traits:
     and ``uses_optimizer``: ``learning.lora``, and ``optimizer``, ``schedule`` and ``clip_norm``
     mean something to it; ``lora_refused`` is the key of ``lora`` that it cannot do with: ``rank``
     where it takes steps on whole matrices, ``download`` where the server's changes are of any rank.
-    With ``trains_at_server`` devices need no memory. With ``trains_in_gaps`` devices train as many
-    rounds between two contacts as there is time for, up to ``learning.rounds.per_gap_max``; so they
-    do where its option ``gap_option`` is ``gaps``. With ``tunes_at_the_end`` the last
-    ``learning.gate_tuning_cycles`` cycles before the stop are others than those before them, so
-    that a run cannot be extended. With ``own_learning`` it learns by itself, and
-    the scenario's model is not made (:class:`~learning.methods.own_learning.OwnLearning`).
+    With ``takes_personal`` devices may keep a part of the model for themselves
+    (``learning.personal``). With ``trains_at_server`` devices need no memory. With
+    ``trains_in_gaps`` devices train as many rounds between two contacts as there is time for, up to
+    ``learning.rounds.per_gap_max``; so they do where its option ``gap_option`` is ``gaps``. With
+    ``tunes_at_the_end`` the last ``learning.gate_tuning_cycles`` cycles before the stop are others
+    than those before them, so that a run cannot be extended. With ``own_learning`` it learns by
+    itself, and the scenario's model is not made
+    (:class:`~learning.methods.own_learning.OwnLearning`).
 
     Rounds: ``waits_for_all`` where it cannot do without any device, so that
     ``learning.aggregation`` means nothing to it. Rounds that are ``asynchronous`` are one or a few
@@ -60,6 +62,7 @@ class Traits:
     uses_lora: bool = True
     lora_refused: str = ""
     uses_optimizer: bool = True
+    takes_personal: bool = False
     trains_at_server: bool = False
     trains_in_gaps: bool = False
     tunes_at_the_end: bool = False

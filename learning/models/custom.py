@@ -283,7 +283,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     if not names.layers:
         products, ends = _measured_work(plain, spec)
         return ModelTensors(
-            0, {}, (), backbone, (), frozen=frozen, products=products, activations=ends
+            (), {}, (), backbone, (), frozen=frozen, products=products, activations=ends
         )
     own = {key: s for name, s in shapes.items() if (key := expert_tensor(name)) and not key.expert}
     expert = {key.name: shape for key, shape in own.items() if key.layer == 0}
@@ -298,7 +298,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     tuned = make_shapes(all_targets, spec, Residency(everything, everything))
     maps = [expert_tensor(names.stored(path)) for path in factored_in(tuned)]
     return ModelTensors(
-        layers=len(names.layers),
+        paths=names.layers,
         expert=expert,
         gate=shapes["gate.0.weight"],
         gate_bias="gate.0.bias" in shapes,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from learning.architecture.kinds import KINDS
+from learning.architecture.shapes import OWN
 from learning.models.moe import MoELayer
 from learning.models.tensor_files import Place
 from learning.registry import Register
@@ -71,10 +72,6 @@ def checkpoint_places(config: ModelConfig, model: nn.Module) -> dict[str, Place]
 
 
 # Names of tensors: ``expert.{e}.{l}.{matrix}.{part}`` and ``gate.{l}.weight`` as stored.
-
-
-OWN = "own."
-"""Stands before a stored name of the backbone that would else be that of an expert or a gate."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from learning.models.interface import ADDED_A, ADDED_B
-from learning.models.moe import product
+from learning.models.moe import Residency, product
 from learning.models.stacked import Tensors, in_single
 from learning.training.state import Offer, Parameter, State, flatten
 from learning.training.task import Task
@@ -21,14 +21,27 @@ def zeros(_task: Task, server: Tensors, *, devices: int | None = None) -> dict[s
     return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in whole.items()}
 
 
-def changes(
-    task: Task, offered: Tensors, *, who: Sequence[bool] | None = None
-) -> dict[str, Tensor]:
+def changes(task: Task, offered: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
     """Return what each device offers as changes (K, ...) by stored name; factors as matrices.
 
-    Those of buffers, which are offered as they are, are 0. Devices outside ``who`` (K,) have
-    changed nothing.
+    Those of buffers, which are offered as they are, are 0, and so are those of what is personal,
+    which is not offered. Devices outside ``who`` (K,) have changed nothing.
     """
+    found = _offered_changes(task, offered)
+    if task.personal:
+        like, start = (
+            next(iter(found.values())),
+            task.shapes(Residency(task.all_experts)).state_dict(),
+        )
+        for name in sorted(task.personal):
+            found[name] = like.new_zeros((len(like), *start[task.names.path(name)].shape))
+    others = [device for device, here in enumerate(who) if not here]
+    if not others:
+        return found
+    return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
+
+
+def _offered_changes(task: Task, offered: Tensors) -> dict[str, Tensor]:
     offer = Offer.of(offered)
     found = dict(offer.changes)
     for stored in dict.fromkeys(key.stored for key in offer.factors):
@@ -37,16 +50,13 @@ def changes(
         found[stored] = product(a, b, task.config.model.lora.scale)
     for name, tensor in offer.whole.items():  # a buffer
         found[name] = torch.zeros_like(tensor)
-    if who is None or all(who):
-        return found
-    others = [device for device, here in enumerate(who) if not here]
-    return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
+    return found
 
 
 def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
     base = State.of(state).base
-    moved = changes(task, offered)
+    moved = _offered_changes(task, offered)
     after = {name: base[Parameter(name)] + change for name, change in moved.items()}
     return after | Offer.of(offered).whole
 

@@ -330,8 +330,10 @@ def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
     """Return what is trained, with its paths in the model."""
     moved = {}
     for key in state.trained:
+        if part.moves != "all" and (key.stored in task.personal) != (part.moves == "personal"):
+            continue
         of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
-        if of_expert or (part.gate and not key.factor and task.is_shared(key.stored)):
+        if of_expert or (part.gate and not key.factor and task.goes_with_gate(key.stored)):
             moved[key] = task.path(key)
     return moved
 
@@ -345,7 +347,7 @@ def _frozen(
         stored = key.stored
         if key.factor or key in moved:
             continue
-        if not (task.is_shared(stored) or is_of(stored, routed)):
+        if not (task.goes_with_gate(stored) or is_of(stored, routed)):
             continue
         trained = state.trained.get(key, base)
         # Devices that are trained one by one run their factors beside the base. Of the others those

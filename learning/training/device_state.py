@@ -50,8 +50,9 @@ def load(
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     A device keeps what it has trained since its last offer, on top of the new base: factors of
-    experts that stay, and changes of what has no factors. A newly held expert starts with fresh
-    factors, drawn for each device's ``adapter_epoch`` (K,); all other experts are dropped.
+    experts that stay, changes of what has no factors, and what is personal as it is. A newly held
+    expert starts with fresh factors, drawn for each device's ``adapter_epoch`` (K,); all other
+    experts are dropped.
     ``before`` are the state and the server's models that it refers to, none for the first download.
     """
     _check_rows(task, cluster, who, adapter_epoch)
@@ -61,14 +62,16 @@ def load(
     loaded = [
         Parameter(name)
         for name in server
-        if is_whole(task, name) and (task.is_shared(name) or is_of(name, experts))
+        if is_whole(task, name) and (task.goes_with_gate(name) or is_of(name, experts))
     ]
     after = State()
     for key in loaded:
         base = rows_of(who, task.as_run(server[key.stored]), bases.get(key))
         if key in own.base and not all(who):
             after.base[key] = base
-        if key in own.trained:
+        if key in own.trained and key.stored in task.personal:
+            after.trained[key] = _kept(own.trained[key], base)
+        elif key in own.trained:
             trained = _with_own_change(who, base, bases[key], own.trained[key])
             if trained is not base:
                 after.trained[key] = trained
@@ -286,6 +289,28 @@ def assembled_state(
     return in_order(state)
 
 
+def personal(task: Task, server: Tensors, *own: Tensors, devices: int) -> dict[str, Tensor]:
+    """Return what is personal of so many devices, (K, ...) by stored name.
+
+    It is that of the state ``own`` or, of what nobody has trained yet, as in every server's model.
+    """
+    trained = State.of(own[0]).trained if own else {}
+    return {
+        name: trained[key]
+        if (key := Parameter(name)) in trained
+        else server[name].expand(devices, *server[name].shape).contiguous()
+        for name in sorted(task.personal)
+    }
+
+
+def models(task: Task, state: Tensors) -> dict[str, Tensor]:
+    """Return the models (K, ...) of all devices as trained, in full matrices, by stored name."""
+    held = State.of(state)
+    devices = len(next(iter(held.base.values())))
+    each = [model_of_device(task, held, device) for device in range(devices)]
+    return {name: torch.stack([model[name] for model in each]) for name in each[0]}
+
+
 def of_one_model(task: Task, devices: int) -> list[list[int]]:
     """Return the ``versions`` of devices that all hold the whole of one model."""
     return [[0] * devices for _ in (*task.all_experts, "what is shared")]
@@ -303,9 +328,11 @@ def _bases_of(
         known = sorted(set(row) - {-1})
         for key in dict.fromkeys(key for version in known for key in models[version]):
             of_expert = expert_of(key.stored)
-            if of_expert != expert or (expert is None and not task.is_shared(key.stored)):
+            if of_expert != expert or (expert is None and not task.goes_with_gate(key.stored)):
                 continue
             base = own.base.get(key)
+            if key.stored in task.personal:  # all begin as the start model, which no version moves
+                base = rows_of([True] * len(row), task.as_run(models[known[0]][key]), None)
             if base is None:
                 for version in known:
                     tensor = task.as_run(models[version][key])
@@ -389,6 +416,12 @@ def _with_own_change(who: Sequence[bool], base: Tensor, before: Tensor, trained:
     return rows_of(who, new, trained, stacked=True)
 
 
+def _kept(trained: Tensor, start: Tensor) -> Tensor:
+    """Return what devices have trained for themselves; one that is not finite begins anew."""
+    sound = finite_rows(trained)
+    return trained if sound.all() else torch.where(by_row(sound, trained), trained, start)
+
+
 def is_frozen(task: Task, key: Parameter) -> bool:
     """Whether it is a factor that is not trained: A, where all have the same."""
     return key.factor == "a" and task.config.model.lora.aggregate == "ffa"
@@ -396,7 +429,7 @@ def is_frozen(task: Task, key: Parameter) -> bool:
 
 def is_whole(task: Task, name: str) -> bool:
     """Whether a stored tensor that devices hold is trained without factors, if at all."""
-    return task.is_shared(name) or task.config.model.lora.rank is None
+    return task.goes_with_gate(name) or task.config.model.lora.rank is None
 
 
 def rows_of(

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learning.metrics import (
+    CLIENTS,
     Score,
     column_of,
     looking_at_gradients,
     measured,
+    pooled_figures,
     with_validation,
 )
+from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.moe import answers, forward_with_routing, gates_of, tokens_of
 from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single
@@ -26,7 +29,7 @@ from learning.training.device_state import model_of_device, whole
 from learning.training.embedding import embedded, in_parts, trial_of
 from learning.training.gradients import gradients_at
 from learning.training.state import State
-from learning.training.task import Samples, Task, in_batches, rows_like
+from learning.training.task import Samples, Shards, Task, in_batches, rows_like
 
 
 def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[Score]:
@@ -57,6 +60,50 @@ def evaluate(task: Task, server: Tensors, metrics: Sequence[str] = ()) -> list[S
             with_validation(score, judged("", found[name], task.validation[name], ()))
             for name, score in zip(names, scores, strict=True)
         ]
+
+
+def evaluate_clients(
+    task: Task, server: Tensors, *own: Tensors, metrics: Sequence[str] = ()
+) -> list[Score]:
+    """Test, and validate, each device of each cluster on samples of its own.
+
+    It is tested with the server's model in which the cluster's ``own`` tensors (K, ...), by stored
+    name, stand in the place of the server's. The score of a cluster is that of all its ``clients``.
+    """
+    return [
+        _score_of_clients(task, server, name, mine, metrics)
+        for name, mine in zip(task.config.clusters, own, strict=True)
+    ]
+
+
+def _score_of_clients(
+    task: Task, server: Tensors, cluster: str, own: Tensors, metrics: Sequence[str]
+) -> Score:
+    beside = {name + added for name in own for added in (ADDED_A, ADDED_B)}
+    shared = {name: tensor for name, tensor in server.items() if name not in beside}
+    clients = []
+    for device in range(task.devices(cluster)):
+        mine = {name: tensor[device] for name, tensor in own.items()}
+        model = task.model({**shared, **mine})
+        score = _score_of_client(task, model, task.client_test[cluster], device, metrics)
+        if task.client_validation:
+            validated = task.client_validation[cluster]
+            score = with_validation(score, _score_of_client(task, model, validated, device, ()))
+        clients.append(cast(Score, {**score, "cluster": cluster, "device": device}))
+    return cast(Score, {"cluster": cluster, **pooled_figures(clients), CLIENTS: clients})
+
+
+def _score_of_client(
+    task: Task, model: nn.Module, sets: Shards, device: int, metrics: Sequence[str]
+) -> Score:
+    """Return the score of one device on samples of its own; no figures where it has none."""
+    samples = sets.of(device)
+    if not len(samples.y):
+        return Score(cluster="", accuracy=None, loss=None, samples=0)
+    with torch.inference_mode():
+        parts = [answers(model, (part,)) for part in in_batches(samples.x)]
+        found = torch.cat([in_single(part) for part in parts])
+        return _score(task.objective, "", found, samples, metrics)
 
 
 def _answers(

@@ -75,7 +75,7 @@ class Guard:
         key = self._moved_by(name)
         if key is None:
             return False
-        of_gate = self._gate and not key.factor and self._task.is_shared(key.stored)
+        of_gate = self._gate and not key.factor and self._task.goes_with_gate(key.stored)
         return of_gate or is_of(key.stored, self._experts)
 
 

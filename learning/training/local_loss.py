@@ -39,9 +39,9 @@ class Step:
 
     ``weights`` are what is trained, by name, and ``server`` the same as it was downloaded (with
     what the device has offered since): a matrix that is trained through LoRA factors is there as
-    the matrix that they make, W + scale B A. ``outputs`` are those of the model for ``inputs``
-    (n, ...), and ``targets`` (n, ...) what is learnt of them. Gradients flow through ``weights``
-    and ``outputs`` alone.
+    the matrix that they make, W + scale B A. What is personal is in neither. ``outputs`` are those
+    of the model for ``inputs`` (n, ...), and ``targets`` (n, ...) what is learnt of them. Gradients
+    flow through ``weights`` and ``outputs`` alone.
     """
 
     weights: Tensors
@@ -90,7 +90,8 @@ class AddedLoss:
         self._buffers = buffers
         self._paths: dict[str, tuple[str, ...]] = {}
         self._whole: dict[str, str] = {}
-        for key, path in moved.items():  # that of a tensor, or those of its matrix's two factors
+        shared = {key: path for key, path in moved.items() if key.stored not in task.personal}
+        for key, path in shared.items():  # that of a tensor, or those of its matrix's two factors
             matrix = path.removesuffix(f".{key.factor}")
             self._paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
             self._whole[key.stored] = task.names.path(key.stored)

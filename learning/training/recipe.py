@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.settings import LearningConfig, Optimizer, Schedule
@@ -78,19 +79,28 @@ class LocalRounds:
     first_round: Counts
 
 
+Moves = Literal["all", "personal", "shared"]
+"""What of a model moves: all that is trained, what is personal of it, or all but that."""
+MOVES = get_args(Moves)
+Turns = Sequence[tuple[Moves, Ints]]
+"""What moves in how many rounds (K,) of the devices, one after another."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainedPart:
     """The part of the model that is trained: ``experts``, and what is shared with the ``gate``.
 
     A ``mask`` restricts the gate to ``experts``, equation (43): the logits of others become
     ``-inf``, or ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate
-    further, to its own part of them, so that no other expert moves there.
+    further, to its own part of them, so that no other expert moves there. ``moves`` says whether
+    what is personal moves, or all but that, or both.
     """
 
     experts: Sequence[int]
     gate: bool
     mask: str | None = None
     reach: Sequence[Sequence[bool]] | Mask | None = None
+    moves: Moves = "all"
 
 
 Devices = Sequence[bool] | Mask

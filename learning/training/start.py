@@ -21,6 +21,7 @@ from learning.architecture.footprint import (
     pretrained_at_once,
 )
 from learning.architecture.kinds import pretraining_of
+from learning.architecture.personal import matching
 from learning.data import load_samples
 from learning.data.samples import TEXTS, InputSpec, SampleArrays, join
 from learning.models.build import (
@@ -104,7 +105,7 @@ def _tuned_model(task: Task) -> dict[str, Tensor]:
     trial data; both for as many steps as the task asks for. With a backbone that is trained the
     server holds it too.
     """
-    shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
+    shared = {name: t for name, t in task.initial.items() if task.goes_with_gate(name)}
     if not task.all_experts:
         return with_adapter(task, shared)
     trial = pool(task.trial)
@@ -283,10 +284,13 @@ def build_task(config: LearningConfig) -> Task:
     model = make_shapes(config.model, spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
-    shards = {
-        name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
-        for name, parts in samples.shards.items()
-    }
+    shards, client_test, client_validation = (
+        {
+            name: Shards(to_tensors(join(parts), config), tuple(len(part.y) for part in parts))
+            for name, parts in of.items()
+        }
+        for of in (samples.shards, samples.client_test, samples.client_validation)
+    )
     test = _shared(samples.test, config)
     validation = _shared(samples.validation, config)
     held = [*trial.values(), *test.values(), *validation.values()]
@@ -325,9 +329,20 @@ def build_task(config: LearningConfig) -> Task:
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
+        personal=_personal(config, model),
         validation=validation,
+        client_test=client_test,
+        client_validation=client_validation,
         sources=sources,
     )
+
+
+def _personal(config: LearningConfig, model: nn.Module) -> frozenset[str]:
+    """Return the stored names of what each device keeps and trains for itself."""
+    names = names_of(model)
+    trained = [path for path, parameter in model.named_parameters() if parameter.requires_grad]
+    found = matching(config.personal, [*trained, *buffers_of(model)])
+    return frozenset(map(names.stored, found))
 
 
 def _tried(

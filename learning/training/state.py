@@ -17,7 +17,8 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
-from learning.models.interface import ADDED_A, ADDED_B, OWN
+from learning.architecture.shapes import OWN
+from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.stacked import Tensors
 
 Tree = TypeVar("Tree")

@@ -102,12 +102,15 @@ class Task:
     """Everything that training needs besides server models and device states.
 
     ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name. Clusters that share test
-    or validation samples hold the same ``x``; nothing may be set aside for validation. ``initial``
+    or validation samples hold the same ``x``; nothing may be set aside for validation.
+    ``client_test`` and ``client_validation`` are those of each device, where these are tested for
+    themselves. ``initial``
     are the weights before anything is tuned, by stored name: backbone, and experts and gates as far
     as there are any; ``sources`` say what those of checkpoints were read from.
     ``traits`` say how the model is trained, the ``objective`` by which loss. ``buffers`` are the
     stored names of what forward changes in place and no gradient moves, ``frozen`` those of
-    parameters that nothing moves.
+    parameters that nothing moves, ``personal`` those of tensors that each device keeps and trains
+    for itself.
     ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
     is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
     are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
@@ -125,8 +128,11 @@ class Task:
     objective: Objective
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
     validation: Mapping[str, Samples] = field(default_factory=dict)
+    client_test: Mapping[str, Shards] = field(default_factory=dict)
+    client_validation: Mapping[str, Shards] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
@@ -170,7 +176,8 @@ class Task:
 
     @property
     def _samples(self) -> list[Samples]:
-        held = [shards.samples for shards in self.shards.values()]
+        by_device = (self.shards, self.client_test, self.client_validation)
+        held = [shards.samples for own in by_device for shards in own.values()]
         return [*held, *self.trial.values(), *self.test.values()]
 
     @cached_property
@@ -196,19 +203,25 @@ class Task:
         return tuple(range(self.config.model.experts))
 
     def is_shared(self, name: str) -> bool:
-        """Whether the stored tensor goes with the gate: gates, and a backbone that is trained."""
+        """Whether the stored tensor is sent with the gate: gates, a backbone that is trained."""
+        if name in self.personal:
+            return False
         if is_gate(name):
             return True
         trained = self.config.trains_backbone and name not in self.frozen
         return trained and expert_of(name) is None
 
+    def goes_with_gate(self, name: str) -> bool:
+        """Whether the stored tensor is trained with the gate: what is shared, or personal."""
+        return name in self.personal or self.is_shared(name)
+
     @cached_property
     def backbone(self) -> dict[str, Tensor]:
-        """The frozen tensors: neither experts nor shared."""
+        """The frozen tensors: neither experts nor what is trained with the gate."""
         return {
             name: tensor
             for name, tensor in self.initial.items()
-            if expert_of(name) is None and not self.is_shared(name)
+            if expert_of(name) is None and not self.goes_with_gate(name)
         }
 
     @cached_property

@@ -59,6 +59,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = targets.steps_of(manifest)
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(pooled_metrics(tables), manifest)
+    learning["accuracy_worst_client"] = min(_of_clients(tables, "accuracy"), default=None)
+    learning["loss_worst_client"] = max(_of_clients(tables, "loss"), default=None)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
     events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
@@ -149,6 +151,19 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "targets": crossed,
         "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }
+
+
+def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
+    """Return a figure of all clients at the end; nothing where clients are not tested."""
+    found: list[tuple[float, float]] = []
+    for piece in pieces_of(tables, "metrics", ["time_s", "scope", figure]):
+        of_clients = piece.filter(array(says(piece, "scope", "client"))).drop_null()
+        pairs = (as_numpy(of_clients.column(name)) for name in ("time_s", figure))
+        found += zip(*(column.tolist() for column in pairs), strict=True)
+    last_s = max((time_s for time_s, _ in found), default=0.0)
+    # What was evaluated at the start alone says nothing of what was learnt.
+    ends = [value for time_s, value in found if time_s == last_s > 0.0]
+    return [math.nan] if any(map(math.isnan, ends)) else ends
 
 
 def _nothing_learnt(

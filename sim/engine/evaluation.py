@@ -8,10 +8,12 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from learning.methods.base import Method
 from learning.metrics import (
+    CLIENTS,
     COUNTS,
     FIGURE_WEIGHTS,
     NOT_FIGURES,
@@ -38,7 +40,7 @@ TAKEN = NOT_FIGURES | {
 
 @dataclass(eq=False)
 class Evaluator:
-    """Tells what an evaluation measures: one pooled row and one row per cluster each time."""
+    """Tells what an evaluation measures: a pooled row, one per cluster, maybe one per client."""
 
     _plan: Plan
     _method: Method
@@ -82,10 +84,15 @@ class Evaluator:
                     "learning.data.validation: the method's own `scores` do not measure it; remove "
                     "it, or add what `as_validation` of learning.metrics returns to each score"
                 )
-            pooled = pooled_figures(rows)
-            rows = [{k: v for k, v in row.items() if k != FIGURE_WEIGHTS} for row in rows]
+            clients = [one for row in rows for one in row.get(CLIENTS, ())]
+            pooled = pooled_figures(clients or rows)
+            scoped = [("cluster", row) for row in rows] + [("client", row) for row in clients]
             blank = dict.fromkeys(figures_in(rows))  # a cluster may lack what another one has
-            rows = [{"scope": "cluster"} | blank | row for row in rows]
+            left_out = {FIGURE_WEIGHTS, CLIENTS}
+            rows = [
+                {"scope": scope, **blank, **{k: v for k, v in row.items() if k not in left_out}}
+                for scope, row in scoped
+            ]
         else:
             rows = []
             pooled = {"accuracy": None, "loss": None, "samples": 0}
@@ -100,6 +107,12 @@ class Evaluator:
             self._facts.emit(MetricsRow(**scores[0], **shared))
             each: dict[str, Any] = {"scope": "cluster", "cluster": self._names}
             self._facts.emit(MetricsRow(**each, **pooled, **shared))
+            if self._method.learner.config.tests_clients:
+                counts = [cluster.devices for cluster in self._plan.clusters]
+                names = np.repeat(self._names, counts).tolist()
+                devices = np.concatenate([np.arange(count) for count in counts])
+                each = {"scope": "client", "cluster": names, "device": devices}
+                self._facts.emit(MetricsRow(**each, **pooled, **shared))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
         loss = pooled.get(VALIDATED[1] if self._validates else "loss")
@@ -159,6 +172,7 @@ def _are_scores(rows: Any) -> bool:
         and len(rows) > 0
         and all(isinstance(row, dict) and row.keys() >= NEEDED for row in rows)
         and all(isinstance(row["cluster"], str) for row in rows)
+        and all(CLIENTS not in row or _are_scores(row[CLIENTS]) for row in rows)
         and all(_is_number(row[count]) for row in rows for count in COUNTS if count in row)
         and all(_is_figure(row.get(name)) for row in rows for name in figures_in(rows))
         and all(

@@ -17,7 +17,7 @@ from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
 from learning.losses import LOSSES
-from learning.methods.base import METHODS, Method, MethodType
+from learning.methods.base import METHODS, Method, MethodType, find_method
 from learning.metrics import looking_at_gradients
 from scenarios import Scenario
 from scenarios.learning import Learning
@@ -197,13 +197,26 @@ OF_PAYLOAD: tuple[Rule[Case], ...] = (
     ),
     unused(
         *(f"learning.{section}.*" for section in ("data", "pretraining")),
-        *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone")),
+        *(f"learning.{key}" for key in ("sized_as", "precision", "trains_backbone", "personal")),
         *(f"learning.{key}" for key in ("loss", "metrics", "targets", "evaluate_every_hours")),
         when=lambda case: kind_of(case.kind).weightless,
         by="by kind {kind!r}, a size alone",
     ),
 )
 """What means nothing where the model is a size without weights."""
+OF_PERSONAL: tuple[Rule[Case], ...] = (
+    Rule(
+        keys=("learning.personal",),
+        when=lambda case: (
+            bool(case.learning.personal)
+            and not find_method(case.learning.method).traits.takes_personal
+        ),
+        text="method {learning.method!r} takes no personal parts",
+        remedies=(Remove(), Other(said="take another method, like fedavg")),
+        code=Code.UNSUPPORTED,
+    ),
+)
+"""Which methods let devices keep a part of the model."""
 OF_DATA: tuple[Rule[Case], ...] = (
     unused("learning.data.*", but=_keys_of_data, by="by kind {learning.data.kind!r}"),
 )
@@ -212,6 +225,7 @@ OF_DATA: tuple[Rule[Case], ...] = (
 def refuse_unused_keys(world: World) -> None:
     """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
     case = Case(world)
+    _refuse(OF_PERSONAL, case)
     _refuse(OF_PAYLOAD, case)
     _refuse(OF_MODEL, case)
     with as_input("learning.data.kind"):
@@ -420,6 +434,13 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         when=lambda case: bool(case.steep) and not case.learning.train,
         text="{steep} looks at gradients, and a run that trains nothing has none",
         remedies=(Set("learning.train", value=True), Remove()),
+        code=Code.UNSUPPORTED,
+    ),
+    Rule(
+        keys=("learning.metrics",),
+        when=lambda case: bool(case.steep) and case.learner.config.tests_clients,
+        text="{steep} looks at gradients of one model, and each client has a part of its own",
+        remedies=(Remove(),),
         code=Code.UNSUPPORTED,
     ),
     Rule(

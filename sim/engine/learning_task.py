@@ -10,7 +10,7 @@ from learning.data.table import BESIDE, missing_file
 from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
 from learning.learner import Learner
-from learning.methods.base import find_method
+from learning.methods.base import Method, find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
 from scenarios import local_path
@@ -126,8 +126,14 @@ def learning_config(world: World) -> LearningConfig:
         model=_model(world),
         holders=world.sites.holders,
         ranks=_ranks(world),
+        tests_clients=bool(world.learning.personal) or _has_own_part(world),
         **settings,
     )
+
+
+def _has_own_part(world: World) -> bool:
+    """Whether the method says itself what each client is tested with."""
+    return find_method(world.learning.method).own_part is not Method.own_part
 
 
 def _ranks(world: World) -> tuple[tuple[int, ...], ...]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from learning.values.store import Tensors
 
 WEIGHTS = "model.safetensors"
+PERSONAL = "personal.safetensors"
+"""What each device has of its own, as CLUSTER/DEVICE/NAME."""
 REFERENCES = "model.references.json"
 FOLDERS = "folders"
 """Key of the references: the checkpoints' folders, each by its path and from the run folder."""
@@ -35,16 +37,20 @@ def write_model(
     about: Mapping[str, Any],
     payloads: Sequence[Mapping[str, Any]],
     references: Mapping[str, Any],
+    personal: bytes | None = None,
 ) -> None:
     """Write the final weights, if any (a safetensors file), what they are, and ``payloads``.
 
-    ``references`` are those of weights that the file leaves out, {} for none.
+    ``references`` are those of weights that the file leaves out, {} for none. What is ``personal``
+    is a file beside it.
     """
     place = folder / "model"
     place.mkdir(parents=True, exist_ok=True)
     if weights is not None:
         write_bytes(place / WEIGHTS, weights)
         about = {**about, "tensors": _shapes(place / WEIGHTS, references)}
+    if personal is not None:
+        write_bytes(place / PERSONAL, personal)
     if references:
         write_text(place / REFERENCES, json.dumps(references))
     else:

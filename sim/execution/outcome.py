@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from learning.learner import Learner
+from learning.methods.base import Method
 from learning.methods.own_learning import OwnLearning
 from learning.values.handle import Handle
-from learning.values.store import as_file
+from learning.values.store import Tensors, as_file
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution.charges import charge_table
@@ -44,9 +45,11 @@ def write_final_model(
     """Write the final model, out of ``results`` if it is there, and what was carried."""
     learner = built.learner
     method = simulation.method
-    weights, references = None, dict[str, Any]()
+    weights, references, personal = None, dict[str, Any](), None
     if learner.trains:
         weights, references = final_model(learner, method.model(), results)
+        if learner.config.personal:
+            personal = as_file(personal_tensors(method))
     if isinstance(method, OwnLearning):
         weights = method.final_weights()
     about = {
@@ -57,7 +60,18 @@ def write_final_model(
     }
     references = with_folders(references, learner.config.model.checkpoints, place)
     payloads = simulation.clients.payloads.listed()
-    write_model(place, weights, about, payloads, references)
+    write_model(place, weights, about, payloads, references, personal)
+
+
+def personal_tensors(method: Method) -> Tensors:
+    """Return what each device has trained for itself, as CLUSTER/DEVICE/NAME."""
+    found: Tensors = {}
+    for me in method.world.clusters:
+        own = method.learner.force(method.personal(me))
+        for name, stacked in own.items():
+            rows = (f"{me.name}/{device}/{name}" for device in range(me.devices))
+            found = {**found, **dict(zip(rows, stacked, strict=True))}
+    return found
 
 
 def final_model(

@@ -15,7 +15,7 @@ from sim.facts.observer import Observer
 from sim.files import check_not_a_pipe, trouble_text
 from statements import Code, Other
 
-NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", *COUNTS)
+NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", "device", *COUNTS)
 """Columns of the metrics that are no curves."""
 
 
@@ -31,7 +31,9 @@ class Point(NamedTuple):
 def points_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[Point]:
     """Every figure in ``rows`` of the metrics, once by cycle and once by second."""
     for row in rows:
-        whose = "global" if row["scope"] == "global" else f"cluster {row['cluster']}"
+        whose = "global" if row["scope"] == "global" else f"{row['scope']} {row['cluster']}"
+        if row["scope"] == "client":
+            whose += f"/{row['device']}"
         for name, value in row.items():
             if name in NOT_FIGURES or value is None:
                 continue

@@ -41,6 +41,8 @@ def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int
     series: dict[Place, list[tuple[int, float]]] = defaultdict(list)
     for row in tables["metrics"].to_pylist():
         whose = "global" if row["scope"] == "global" else row["cluster"]
+        if row["scope"] == "client":
+            whose = f"{whose}/{row['device']}"
         for name in ("accuracy", "loss"):
             if row[name] is not None:
                 series["learning", f"{name} {whose}"].append((_ns(row["time_s"]), row[name]))

@@ -15,7 +15,7 @@ from sim.facts.row import ColumnKind, Flag, Real, Row, Text, Whole, column, comp
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MetricsRow(Row):
-    """The scores of the server's model at an evaluation: pooled, or those of one cluster each."""
+    """The scores at an evaluation: pooled, of one cluster each, or of one client each."""
 
     table: ClassVar[str] = "metrics"
     order: ClassVar[tuple[str, ...]] = ("time_s", "cycle")
@@ -23,8 +23,12 @@ class MetricsRow(Row):
     time_s: Real = field(metadata=column("when it was evaluated"))
     cycle: Whole = field(metadata=column("complete cycles by then"))
     version: Whole = field(metadata=column("of the server's model"))
-    scope: Text = field(metadata=column("global (pooled over all test samples) or cluster"))
+    scope: Text = field(metadata=column("global (pooled over all test samples), cluster or client"))
     cluster: Text = field(metadata=column("whose test samples; null: of all"))
+    device: Whole = field(
+        default=None,
+        metadata=column("number of the client in its cluster; null: of all", learned=True),
+    )
     accuracy: Real = field(
         default=None, metadata=column("share of samples that are right", learned=True)
     )

@@ -36,6 +36,8 @@ class PlainLoop:
         self.p = dict(zip(self.clients, (own / own.sum()).tolist(), strict=True))
         self.done = dict.fromkeys(self.clients, 0)
         self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
+        personal = {n: t for n, t in self.x.items() if n.partition(".")[0] in self.config.personal}
+        self.own = dict.fromkeys(self.clients, personal)
 
     def train(
         self,
@@ -46,12 +48,17 @@ class PlainLoop:
         samples: Any = None,
         name: str | None = None,
         term: Any = None,
+        moves: Any = None,
     ) -> Any:
         """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor.
 
-        ``term(run, outputs)`` is added to the loss; ``run(weights)`` are outputs of others.
+        ``term(run, outputs)`` is added to the loss; ``run(weights)`` are outputs of others. What
+        the client has of its ``own`` goes on from there, and in what is returned is as it was. Of
+        all tensors those move that are named, by default all.
         """
         cluster, device = client
+        server, own = x, self.own[client]
+        x = {**server, **own}
         samples = self.task.shards[cluster].of(device) if samples is None else samples
         every = tuple(range(self.config.model.experts))
         model = (
@@ -65,6 +72,7 @@ class PlainLoop:
         groups = [
             {"params": [p], "lr": size * (ratio if n.startswith("gate.") else 1)}
             for n, p in named.items()
+            if moves is None or n in moves
         ]
         optimiser = self.optimiser(groups)
         shape = self.config.steps_per_round, self.config.batch_size
@@ -89,10 +97,12 @@ class PlainLoop:
                 loss.backward()  # type: ignore[no-untyped-call]
                 for n, p in named.items():
                     grad = torch.zeros_like(p) if p.grad is None else p.grad
-                    p.grad = grad + correct(n, p.detach())
+                    p.grad = grad if n in own else grad + correct(n, p.detach())
                 optimiser.step()
         self.done[client] += rounds
-        return {n: p.detach() for n, p in named.items()}
+        trained = {n: p.detach() for n, p in named.items()}
+        self.own[client] = {n: trained[n] for n in own}
+        return {**trained, **{n: server[n] for n in own}}
 
     def mean(self, of: Any) -> Any:
         """The mean over all clients of ``of[client]``, by their samples."""

@@ -393,6 +393,22 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     assert max(float((wanted[n] - start[n]).abs().max()) for n in wanted) > 1e-2
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "loop"),
+    [case for case in METHODS if case[2] in (fedprox, fedopt, scaffold, fedbuff, feddyn)]
+    + [("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync)],
+)  # fmt: skip
+def test_a_personal_head_takes_no_part_in_what_a_method_does(tmp_path, method, options, loop):
+    """Neither in its terms, nor in its changes, nor at the server: it is trained by the loss."""
+    said = scenario(method, options, personal=["head"])
+    before = Loop(said)
+    wanted = loop(before, **options)
+    compare(tmp_path, said, wanted)
+    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
+    held = {f"{c}/{k}/{n}": t for (c, k), own in before.own.items() for n, t in own.items()}
+    torch.testing.assert_close(found, held, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize("keys", [
     {"lora": {"rank": None}, "trains_backbone": True}, {"lora": {"rank": 2}},
     {"lora": {"rank": 2, "aggregate": "ffa"}, "trains_backbone": True},

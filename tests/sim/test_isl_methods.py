@@ -160,10 +160,14 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["fedisl", "fedleo", "autoflsat"])
-def test_weights_are_those_of_the_mean_over_all_satellites(method, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "personal"),
+    [("fedisl", []), ("fedleo", []), ("autoflsat", []),
+     ("fedisl", ["head"]), ("autoflsat", ["head"])],
+)  # fmt: skip
+def test_weights_are_those_of_the_mean_over_all_satellites(method, personal, tmp_path):
     """Over rings and sinks, or by the waterfall: each round makes w = sum_k n_k / n w_k."""
-    learning = small_model(method, {"local_rounds": 2})
+    learning = small_model(method, {"local_rounds": 2}) | {"personal": personal}
     learning["data"] = {"split": {"kind": "quantity", "alpha": 2.0}}
     said = scenarios.from_dict(SMALL | {"learning": learning})
     loop = PlainLoop(said)

@@ -156,7 +156,8 @@ def test_the_model_is_that_of_a_plain_loop_over_the_passes(case, rings, tmp_path
     """Over links of a ring too, which bring updates of a plane some milliseconds later."""
     method, options = CASES[case]
     options = options | {"clients": 6 if rings else 4}
-    learning = small_model(method, options) | {"data": {"split": {"kind": "quantity", "alpha": 2}}}
+    learning = small_model(method, options) | {"personal": ["head"] if rings else []}
+    learning["data"] = {"split": {"kind": "quantity", "alpha": 2}}
     few = {"orbit.use": {"planes": 2, "satellites_per_plane": 10 if rings else 5}}
     few |= {"learning": learning, "link.isl": LINKS if rings else None}
     days = (0.3 if rings else 0.5) if "selection" in options else 1.0

@@ -1,0 +1,258 @@
+"""Personal parts: what each device keeps and trains for itself, against loops in plain PyTorch."""
+
+import sys
+from itertools import chain
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import learning
+import scenarios
+import sim
+from learning import method_names
+from learning.models import Residency
+from tests.docs.pages import DOCS, steps
+from tests.kit.network import InputError, build
+from tests.kit.plain_loop import PlainLoop, compare
+from tests.kit.small import SLOTS
+
+ROUNDS = 2
+HEAD = ["head.weight", "head.bias"]
+BODY = ["layers.0.weight", "layers.0.bias"]
+
+
+def scenario(method="fedavg", **keys):
+    said = {
+        "method": method, "precision": "float64", "step_size": 0.2, "steps_per_round": 2,
+        "batch_size": 4, "rounds": {"per_contact": ROUNDS}, "personal": ["head"],
+        "model": {"kind": "vector-mlp", "hidden": 12},
+    }  # fmt: skip
+    return scenarios.from_dict({**SLOTS, "stop": {"cycles": 3}, "learning": {**said, **keys}})
+
+
+class Loop(PlainLoop):
+    """Rounds of all clients, each of which keeps its own head."""
+
+    def model(self, tensors):
+        model = self.task.skeleton(Residency(())).to_empty(device="cpu").double()
+        model.load_state_dict(tensors)
+        return model
+
+    def round(self):
+        self.x = self.mean({c: self.train(self.x, c, ROUNDS) for c in self.clients})
+
+
+def test_heads_stay_on_the_devices_and_the_rest_is_averaged(tmp_path):
+    said = scenario()
+    loop = Loop(said)
+    for _ in range(3):
+        loop.round()
+    rounds = compare(tmp_path, said, loop.x)
+    assert len(rounds) == 3
+    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
+    wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
+    assert found.keys() == wanted.keys()
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The module that the page on methods writes out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    steps(DOCS / "write-a-method.md")
+    yield "personal"
+    sys.modules.pop("personal", None)
+
+
+def test_fedrep_trains_the_head_and_then_the_body(page, tmp_path):
+    said = scenario(f"{page}:FedRep")
+    loop = Loop(said)
+    for _ in range(3):
+        body = {}
+        for c in loop.clients:
+            loop.train(loop.x, c, ROUNDS // 2, moves=HEAD)
+            body[c] = loop.train(loop.x, c, ROUNDS - ROUNDS // 2, moves=BODY)
+        loop.x = loop.mean(body)
+    compare(tmp_path, said, loop.x)
+    found = load_file(tmp_path / "run" / "model" / "personal.safetensors")
+    wanted = {f"{c}/{k}/{n}": t for (c, k), own in loop.own.items() for n, t in own.items()}
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [(lambda self, me, rounds: [("head", rounds)], "'head' is none of all, personal, shared"),
+     (lambda self, me, rounds: [("shared", rounds - 1)],
+      "its rounds, (K,) in each turn, are not as many as the devices train")],
+)  # fmt: skip
+def test_turns_that_are_none_are_named_before_the_run(turns, why, monkeypatch):
+    monkeypatch.setattr(Turned, "turns", turns, raising=False)
+    with pytest.raises(InputError) as told:
+        sim.run(scenario(f"{__name__}:Turned"))
+    assert str(told.value) == f"learning.method: turns of Turned fails: {why}"
+
+
+class Turned(learning.FedAvg):
+    """FedAvg with turns of its own."""
+
+
+def test_clients_are_tested_after_two_rounds_of_their_own(page, tmp_path):
+    """Of which nothing is left: the server's model is that of FedAvg."""
+    said = scenario(f"{page}:FineTuned", personal=[])
+    loop = Loop(said)
+    for _ in range(3):
+        loop.round()
+    result = sim.run(said, tmp_path / "run")
+    found = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    torch.testing.assert_close(found, loop.x, atol=1e-12, rtol=0)
+    assert not (tmp_path / "run" / "model" / "personal.safetensors").exists()
+    loop.done = dict.fromkeys(loop.clients, 0)
+    rows = result.metrics[result.metrics.time_s == result.metrics.time_s.max()]
+    clients = rows[rows.scope == "client"].set_index(["cluster", "device"])
+    for client in loop.clients:
+        tuned = loop.train(loop.x, client, 2)
+        assert clients.accuracy[client] == pytest.approx(accuracy_of(loop, client, tuned)[0])
+
+
+@pytest.mark.parametrize("state", ["reset", "keep"])
+def test_an_extended_run_goes_on_with_what_each_device_has_of_its_own(tmp_path, state):
+    said = scenario(optimizer={"kind": "adam", "state": state}, step_size=0.01)
+    later = scenarios.from_dict(said.model_dump(mode="json") | {"stop": {"cycles": 5}})
+    sim.run(said, tmp_path / "run")
+    goes_on = sim.run(later, tmp_path / "run", resume=True)
+    whole = sim.run(later, tmp_path / "whole")
+    assert goes_on.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
+    places = (tmp_path / run / "model" / "personal.safetensors" for run in ("run", "whole"))
+    assert len({place.read_bytes() for place in places}) == 1
+
+
+def accuracy_of(loop, client, own=None):
+    """Accuracy of a client's model on its own test samples, and how many these are."""
+    samples = loop.task.client_test[client[0]].of(client[1])
+    model = loop.model({**loop.x, **(own or loop.own[client])})
+    right = model(samples.x).argmax(1) == samples.y
+    return right.double().mean().item(), len(right)
+
+
+def test_each_client_is_tested_by_its_own_model_on_its_own_samples():
+    split = {"over": "devices", "kind": "dirichlet", "alpha": 0.1}
+    said = scenario(step_size=0.5, data={"split": split})
+    loop = Loop(said)
+    for _ in range(3):
+        loop.round()
+    result = sim.run(said)
+    wanted = {c: accuracy_of(loop, c) for c in loop.clients}
+    rows = result.metrics[result.metrics.time_s == result.metrics.time_s.max()]
+    clients = rows[rows.scope == "client"].set_index(["cluster", "device"])
+    assert {*clients.index} == wanted.keys()
+    for client, (accuracy, samples) in wanted.items():
+        assert clients.accuracy[client] == pytest.approx(accuracy)
+        assert clients.samples[client] == samples
+    mean = sum(a * n for a, n in wanted.values()) / sum(n for _, n in wanted.values())
+    assert rows[rows.scope == "global"].accuracy.item() == pytest.approx(mean)
+    assert result.summary["accuracy_final"] == pytest.approx(mean)
+    assert result.summary["accuracy_worst_client"] == min(a for a, _ in wanted.values())
+    assert result.summary["loss_worst_client"] == clients.loss.max()
+
+
+@pytest.mark.parametrize("over", ["devices", "clients"])
+def test_test_samples_are_split_as_training_samples(over):
+    """Of each label a client has the same share; all clients of a run may share one test set."""
+    split = {"over": over, "kind": "dirichlet", "alpha": 0.3}
+    task = build(scenario(data={"split": split})).learner.task
+    of_cluster = [[(name, k) for k in range(len(task.shards[name].sizes))] for name in task.shards]
+    groups = of_cluster if over == "devices" else [[*chain(*of_cluster)]]
+    for group in groups:
+        whole = task.test[group[0][0]]
+        held, tested = (
+            [sets[name].of(k) for name, k in group] for sets in (task.shards, task.client_test)
+        )
+        assert sorted(torch.cat([one.x for one in tested]).tolist()) == sorted(whole.x.tolist())
+        for label in whole.y.unique():
+            trains, tests = (
+                torch.tensor([int((one.y == label).sum()) for one in of]) for of in (held, tested)
+            )
+            if trains.any():
+                assert (tests - trains / trains.sum() * tests.sum()).abs().max() < 1
+
+
+def test_what_is_personal_is_not_sent_and_trained_as_ever():
+    """Bytes of both directions, FLOPs and memory; a timing-only run knows them too."""
+    body = 64 * 12 + 12
+    for train in (True, False):
+        whole, own = (
+            build(scenario(train=train, personal=names)).learner.architecture
+            for names in ([], ["head"])
+        )
+        assert own.upload_bytes([], gate=True) == own.download_bytes([], gate=True) == 8 * body
+        assert [one.name for one in own.upload_tensors([], gate=True)] == BODY
+        costs = [one.round_cost([], [], gate=True, samples=8, copies=1) for one in (whole, own)]
+        assert costs[0].flops == costs[1].flops
+        # A method that keeps a copy of what it sends keeps none of the head.
+        assert costs[0].memory_bytes - costs[1].memory_bytes == 8 * (12 * 10 + 10)
+
+
+ALL = ["*.weight", "layers", "head.bias"]
+REFUSED = (
+    (
+        ["heed"],
+        "'heed' matches no parameter that is trained, and no buffer, of 'vector-mlp'; the nearest "
+        "name is 'head'",
+    ),
+    (
+        ALL,
+        "'*.weight', 'layers', 'head.bias' matches all of 'vector-mlp', and nothing is left to "
+        "send; name a part of it, or train without a server by learning.method: local",
+    ),
+)
+
+
+def test_patterns_that_match_nothing_or_everything_are_refused():
+    for personal, why in REFUSED:
+        with pytest.raises(InputError) as told:
+            build(scenario(personal=personal))
+        assert str(told.value) == f"learning.personal: {why}"
+    of_expert = {"kind": "vector-moe", "experts": 2, "hidden": 8, "expert_hidden": 8}
+    with pytest.raises(
+        InputError, match=r"matches 'moe[.]0[.]experts[.]0[.]down[.]bias', a tensor of"
+    ):
+        build(scenario(personal=["moe"], model=of_expert))
+    with pytest.raises(InputError, match="gradient_cosine looks at gradients of one model"):
+        build(scenario(metrics=["gradient_cosine"]))
+
+
+TAKE = {
+    "fedavg", "fedprox", "fedopt", "scaffold", "fedbuff", "fedasync", "fedavg-sat", "fedprox-sat",
+    "fedisl", "autoflsat",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted({*method_names()} - TAKE))
+def test_other_methods_refuse_personal_parts_by_name(name):
+    with pytest.raises(InputError) as told:
+        build(scenario(name))
+    assert str(told.value) == (
+        f"learning.personal: method {name!r} takes no personal parts; remove it, or take another "
+        "method, like fedavg"
+    )
+
+
+def test_a_client_without_test_samples_is_not_counted():
+    said = scenario(data={"kind": "synthetic", "test_samples": 1})
+    result = sim.run(said)
+    rows = result.metrics[result.metrics.time_s == result.metrics.time_s.max()]
+    clients = rows[rows.scope == "client"]
+    assert len(clients) == 5
+    tested = clients[clients.samples > 0]
+    assert len(tested) == 2
+    assert clients[clients.samples == 0].accuracy.isna().all()
+    assert rows[rows.scope == "global"].accuracy.item() == tested.accuracy.mean()
+    assert result.summary["accuracy_worst_client"] == tested.accuracy.min()
+
+
+def test_times_are_those_of_a_run_that_trains_nothing():
+    trained, timed = (sim.run(scenario(train=train)) for train in (True, False))
+    assert trained.manifest["timing_sha256"] == timed.manifest["timing_sha256"]
+    assert timed.summary["accuracy_worst_client"] is None
