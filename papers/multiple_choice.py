@@ -18,7 +18,7 @@ from statistics import mean
 from typing import Any
 
 from batch import learner_of
-from experiment_1 import DOMAINS, SCENARIO, settings
+from experiment_1 import CHECKPOINTS, DOMAINS, SCENARIO, asked
 from real_weights import line
 from scipy.stats import binomtest
 
@@ -31,7 +31,10 @@ MERGED = "merged, gate trained on the origin"
 
 def point(folders: Sequence[Path], data: Path, questions: int, tokens: int) -> dict[str, Any]:
     """Return the settings that test variants, merged where they are several."""
-    return settings(folders, data, 1) | {
+    return {
+        **asked(data),
+        CHECKPOINTS: [str(folder.resolve()) for folder in folders],
+        "stop.cycles": 1,
         "learning.data.objective": "label",
         "learning.data.tokens": tokens,
         "learning.data.test_samples": questions,
