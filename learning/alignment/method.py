@@ -203,12 +203,13 @@ class Aligned(FedAvg):
         """Return the cluster's rows of the assignment."""
         return self.registry.holders[self.rows[me.name]]
 
-    def cost(self, holds: Mask) -> Cost:
+    def cost(self, devices: ClusterState) -> Cost:
         """Return what a local round takes of each device; who sits out counts for one expert."""
-        costs = [self.required[max(int(k), 1) - 1].cost for k in holds.sum(axis=1)]
+        held = np.maximum(devices.holds.sum(axis=1), 1)
+        costs = [self.required[k - 1].cost for k in held.tolist()]
         flops, memory = np.array([(cost.flops, cost.memory_bytes) for cost in costs], float).T
         size = self.learner.architecture.expert_bytes
-        return Cost(flops, memory, size * np.maximum(holds.sum(axis=1), 1.0))
+        return Cost(flops, memory, size * held)
 
     @property
     def local_rounds(self) -> int | None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, differ, same
-from learning.clients.payload_sizes import PayloadSizes
-from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrived
+from learning.clients.updates import PendingUpdate, ServerModel, Update, arrived
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
@@ -32,23 +29,30 @@ from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
 from learning.values.handle import Handle
 from learning.values.held import Held
 
+NOT_HELD = -1
+"""Stands for the changes in an expert that a device has let go of."""
+
 
 class ClusterState:
-    """The K devices of one cluster, as arrays, with their stacked state.
+    """The K devices of one cluster: each is a row of the columns below, and of ``state``.
+
+    ``holds`` (K, E): which experts a device takes, trains and sends, of what its cluster is given.
+    ``eligible`` (K,): had the memory for what was trained last.
+    ``complete`` (K,): has a whole model, to train. ``version`` (K,) is the server's that it has
+    downloaded last, and ``changes_held`` (K, E) counts the aggregated changes in each expert of
+    that; 0 for the start model, which all devices have before time begins.
+    ``coming`` (K): the server's model of which a part has come down, or None. A download that a
+    pass cuts off is finished in the version that it was begun in, by each device for itself: the
+    others take the present one meanwhile.
+    ``rounds`` (K,): all local rounds; ``unsent`` (K, E + 1) those on each expert since it was last
+    offered, and behind them those on what is shared.
+    ``pending`` (K,): has an update on its way, a part of what is ``staged``, which stems from
+    ``offered_version`` (K,).
 
     A device's training since its last offer lives in fresh LoRA factors. An offer freezes those
     factors as an update, counts them as part of the device's base and begins new ones, so that an
     update larger than one pass gets through over several passes while training goes on, and no
-    change is sent twice or lost. A download that a pass cuts off is likewise finished in the
-    version it was begun in, by each device for itself: the others take the present one meanwhile.
-
-    ``unsent`` (K, E + 1) counts local rounds on each expert since it was last offered, and behind
-    them those on what is shared; ``changes_held`` (K, E) the aggregated changes in the expert that
-    a device has downloaded, 0 for the start model, which all devices have before time begins.
-    ``excluded`` (K,) are the devices that lacked the memory for what was trained last, ``eligible``
-    (K,) the others, and ``members`` (K,) those of them that hold an expert, all of them where the
-    model has none. Where devices hold experts of their own, ``holds`` (K, E) says which: of what
-    the cluster is given, each takes, trains and sends those alone.
+    change is sent twice or lost.
 
     ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
@@ -79,64 +83,36 @@ class ClusterState:
         self.memory_copies = memory_copies
         self.offers_models = offers_models
         self.state: Held | None = None
-        self.staged: PendingUpdate | None = None
-        self.downloads: list[PendingDownload] = []
-        self.held: frozenset[int] = frozenset()
-        self.nobody: Mask = np.zeros(k, bool)
-        self.nobody.setflags(write=False)
-        self.complete = self.nobody
-        self.pending = self.nobody
-        self.excluded = self.nobody
-        self.progressed = False
+        self.holds: Mask = np.ones((k, experts), bool)
+        lora = learner.config.model.lora
+        self.ranks: Ints = np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k)
+        # To these ranks changes are cut that go down; where they are not, 1 for all.
+        cuts_downloads = lora.sends_factors and lora.aggregate != "stack"
+        self.cuts: Ints = self.ranks if cuts_downloads else np.ones_like(self.ranks)
+        self.eligible: Mask = np.ones(k, bool)
+        self.complete: Mask = np.zeros(k, bool)
         self.version: Ints = np.zeros(k, np.int64)
-        self.offered_version: Ints = np.zeros(k, np.int64)
+        self.changes_held: Ints = np.zeros((k, experts), np.int64)
+        self.asked: tuple[str, tuple[int, ...]] = "", ()
+        self.coming: list[ServerModel | None] = [None] * k
+        self.coming_bytes: Floats = np.zeros(k)
         self.rounds: Ints = np.zeros(k, np.int64)
+        self.rounds_before: Ints = np.zeros(k, np.int64)
         self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
-        self.changes_held: Ints = np.zeros((k, experts), np.int64)
-        self._held = HeldExperts(np.ones((k, experts), bool))
-        lora = learner.config.model.lora
-        self._ranks = Ranks(
-            np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k),
-            cuts_downloads=lora.sends_factors and lora.aggregate != "stack",
-        )
-        self._rounds_before: Ints = np.zeros(k, np.int64)
-        self._rounds_before_offered: Ints = np.zeros(k, np.int64)
-        self._nothing: Floats = same(k, 0.0)
-        self._through = self._nothing
-        self._contact_id: Ints | None = None
-        self._parts = Parts(experts)
-        self._sizes = PayloadSizes(learner, copies, self._ranks)
+        self.staged: PendingUpdate | None = None
+        self.pending: Mask = np.zeros(k, bool)
+        self.offered_version: Ints = np.zeros(k, np.int64)
+        self.offered_before: Ints = np.zeros(k, np.int64)
+        self.sent_bytes: Floats = np.zeros(k)
+        self.progressed = False
 
-    @property
-    def holds(self) -> Mask:
-        """Which experts (K, E) each device holds; not to be written into, but to be replaced."""
-        return self._held.mask
-
-    @holds.setter
-    def holds(self, holds: Mask) -> None:
-        if self._held.mask is not holds:  # given in every round, and nearly always alike
-            self._held = HeldExperts(holds)
-
-    @property
-    def eligible(self) -> Mask:
-        """Devices (K,) that had the memory for what was trained last."""
-        return ~self.excluded
-
-    @property
-    def members(self) -> Mask:
-        """Eligible devices (K,) that hold an expert, or all of them where the model has none."""
-        return self.eligible & self._held.parties
-
-    @property
-    def holds_alike(self) -> bool:
-        """Whether every device holds all that the cluster is given."""
-        return self._held.alike
-
-    @property
-    def experts_held(self) -> list[int]:
-        """The experts that any device holds."""
-        return [*self._held.numbers]
+    def _marked(self, experts: Collection[int], *, gate: bool) -> Mask:
+        """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
+        marked = np.zeros(self.unsent.shape[1], bool)
+        marked[list(experts)] = True
+        marked[-1] = gate
+        return marked
 
     def personal(self, server: Handle) -> Handle:
         """Return what is personal of the devices, (K, ...) by stored name.
@@ -158,35 +134,23 @@ class ClusterState:
 
     def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
-        self._take(server, ~self.nobody, tuple(experts))
+        self._take(server, np.ones(len(self.pending), bool), experts)
 
     def require_download(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
-        self.downloads = []
-        self.complete = self.nobody
+        self.coming = [None] * len(self.coming)
+        self.complete = np.zeros_like(self.complete)
 
     def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
-        if not self.downloads and not self.pending.any():
-            return
-        self.pending = self.nobody
-        self._through = self._nothing
-        self.downloads = []
+        self.coming = [None] * len(self.coming)
+        self.pending = np.zeros_like(self.pending)
+        self.sent_bytes = np.zeros_like(self.sent_bytes)
 
     @property
-    def half_way(self) -> Mask:
+    def receiving(self) -> Mask:
         """Devices (K,) that have a part of a download, and not all of it."""
-        half_way = self.nobody
-        for download in self.downloads:
-            half_way = half_way | download.who
-        return half_way
-
-    @property
-    def under_way(self) -> Mask:
-        """Devices (K,) that are half-way up or down; ineligible devices are excluded."""
-        if not self.downloads:
-            return self.pending
-        return self.pending | (self.half_way & self.eligible)
+        return np.array([model is not None for model in self.coming])
 
     def download(
         self,
@@ -204,19 +168,38 @@ class ClusterState:
         """
         asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
-        self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
-        needed = self._sizes.download_bytes(
-            self._held, experts, self.changes_held, server.changes, gate=gate
-        )
-        fresh = ~self.half_way
-        self.downloads.append(PendingDownload(name, server, wanted[1], fresh, needed))
-        size = needed
-        version = same(len(asking), server.version)
-        for model in self.downloads[:-1]:
-            size = np.where(model.who, model.bytes, size)
-            version = np.where(model.who, model.server.version, version)
-        personal = differ(self._held, self._ranks, asking)
-        return Download(Payload(name, size, version), asking, personal=personal)
+        if wanted != self.asked:
+            self.coming = [None] * len(self.coming)
+        self.asked = wanted
+        needed = self.download_bytes(server, experts, gate=gate)
+        self.coming_bytes = np.where(self.receiving, self.coming_bytes, needed)
+        models = [server if model is None else model for model in self.coming]
+        self.coming = [*models]
+        version = np.array([model.version for model in models])
+        # Where devices that ask differ in experts or ranks, each gets its own.
+        rows = np.column_stack([self.holds, self.cuts])[asking]
+        personal = bool((rows != rows[:1]).any())
+        return Download(Payload(name, self.coming_bytes, version), asking, personal=personal)
+
+    def download_bytes(self, server: ServerModel, experts: Sequence[int], *, gate: bool) -> Floats:
+        """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
+
+        These are whole experts or, where factors go down, the changes that a device misses, cut to
+        its rank, where those are less.
+        """
+        sizes = self.learner.architecture
+        lora = self.learner.config.model.lora
+        every = list(experts)
+        parts: float | Floats = sizes.download_bytes(every[:1], gate=False)
+        if server.changes is not None and lora.sends_factors and lora.rank is not None:
+            # What a device misses is counted in changes of the server, which have its rank.
+            held = self.changes_held[:, every]
+            factors = (server.changes[every] - held) * (sizes.factor_bytes(1) / lora.rank)
+            parts = np.where(
+                held == NOT_HELD, parts, np.minimum(parts, factors * self.cuts[:, None])
+            )
+        total = (self.holds[:, every] * parts).sum(axis=1)
+        return np.asarray(self.copies * (total + sizes.download_bytes([], gate=gate)))
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -225,12 +208,13 @@ class ClusterState:
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
-        done = receipt.done
-        for model in self.downloads:
-            self._take(model.server, done & model.who, model.experts)
-        some = (receipt.delivered_bytes > 0) & ~done
-        left = [replace(model, who=model.who & some) for model in self.downloads]
-        self.downloads = [model for model in left if model.who.any()]
+        some = (receipt.delivered_bytes > 0) & ~receipt.done
+        coming = self.coming
+        for model in dict.fromkeys(coming):
+            if model is not None:
+                mine = np.array([each is model for each in coming])
+                self._take(model, receipt.done & mine, self.asked[1])
+        self.coming = [model if left else None for model, left in zip(coming, some, strict=True)]
 
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
@@ -246,27 +230,25 @@ class ClusterState:
             gate_row = self.learner.config.model.experts
             self.state = held.downloaded(server.weights, who, [gate_row], own)
 
-    def _take(self, server: ServerModel, who: Mask, experts: tuple[int, ...]) -> None:
+    def _take(self, server: ServerModel, who: Mask, experts: Sequence[int]) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
 
         Those that miss a download of experts which they do not hold yet are not ``complete``:
         they cannot train until they have caught up.
         """
-        kept = self.complete if self.held.issuperset(experts) else self.nobody
-        self.complete = kept | who
+        part = self._marked(experts, gate=False)[:-1]
+        lacks = self.holds & part & (self.changes_held == NOT_HELD)
+        self.complete = (self.complete & ~lacks.any(axis=1)) | who
         if not who.any():
             return
-        self.held = frozenset(experts)
         self.state = self.learner.load(
             server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
         self.version = np.where(who, server.version, self.version)
-        self._rounds_before = np.where(who, self.rounds, self._rounds_before)
-        if self.changes_held.size:  # else a model without experts
-            changes = NOT_HELD if server.changes is None else server.changes
-            counts = np.where(self.holds, changes, NOT_HELD)
-            held = np.where(who[:, None], counts, self.changes_held)
-            self.changes_held = np.where(self._parts.of_experts(experts), held, NOT_HELD)
+        self.rounds_before = np.where(who, self.rounds, self.rounds_before)
+        changes = NOT_HELD if server.changes is None else server.changes
+        held = np.where(who[:, None], np.where(self.holds, changes, NOT_HELD), self.changes_held)
+        self.changes_held = np.where(part, held, NOT_HELD)
 
     # -- training
 
@@ -297,32 +279,24 @@ class ClusterState:
         ``mask`` keeps the gate to ``experts`` (43): the logits of all others become ``-inf``, or
         ``zero``.
         """
-        self.excluded = work.excluded
+        self.eligible = ~work.excluded
         if self.state is None:
             return
-        self.state = self._trained(work, experts, gate=gate, mask=mask)
+        trained = np.ones_like(self.unsent, bool)
+        trained[:, :-1] = self.holds
+        trained &= self._marked(experts, gate=gate)
+        if self.learner.trains:  # else the state is a name alone
+            reach = None if self.holds.all() else trained[:, :-1]
+            term = None if self.local_loss is None else self.local_loss()
+            first = self.rounds
+            for moves, rounds in self.turns(work.rounds):
+                moved = [] if moves == "personal" else list(experts)
+                part = TrainedPart(moved, gate, mask, reach, moves)
+                local = LocalRounds(self.name, rounds, first)
+                self.state = self.learner.train(self.state, local, part, term)
+                first = first + rounds
         self.rounds = self.rounds + work.rounds
-        trained = self._parts.marked(experts, gate=gate)
-        if not self.holds_alike:
-            trained = np.ones_like(self.unsent, bool) & trained
-            trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
-
-    def _trained(
-        self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
-    ) -> Held | None:
-        """Return the state after the rounds of :meth:`train`."""
-        if self.state is None or not self.learner.trains:  # without training it is a name alone
-            return self.state
-        reach = None if self.holds_alike else self.holds & self._parts.of_experts(experts)
-        term = None if self.local_loss is None else self.local_loss()
-        state, first = self.state, self.rounds
-        for moves, rounds in self.turns(work.rounds):
-            trained = [] if moves == "personal" else list(experts)
-            part = TrainedPart(trained, gate, mask, reach, moves)
-            state = self.learner.train(state, LocalRounds(self.name, rounds, first), part, term)
-            first = first + rounds
-        return state
 
     def turns(self, rounds: Ints) -> Turns:
         """Return what moves in how many of the ``rounds`` (K,); raise ValueError if not in all."""
@@ -339,8 +313,7 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        parts = self._parts.marked(experts, gate=gate)
-        return (self.unsent @ parts) > 0
+        return (self.unsent @ self._marked(experts, gate=gate)) > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
@@ -365,26 +338,26 @@ class ClusterState:
             offered = self.learner.select(fresh, offered, under_way.handle)
         name = self.learner.architecture.named(experts, gate=gate)
         self.staged = PendingUpdate(offered, tuple(experts), gate, name)
-        self._restart(fresh, experts, gate=gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
-        before = self._rounds_before
-        self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
+        self.offered_before = np.where(fresh, self.rounds_before, self.offered_before)
         self.pending = self.pending | fresh
+        self._restart(fresh, experts, gate=gate)
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if self.state is not None and who.any():
+        if who.any():
             self._restart(who, experts, gate=gate)
 
     def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
         """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
-        assert self.state is not None  # for the type checker: somebody has trained
+        if self.state is None:
+            return
         if experts:
             self.adapter_epoch = self.adapter_epoch + who
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate=gate
         )
-        parts = self._parts.marked(experts, gate=gate)
+        parts = self._marked(experts, gate=gate)
         self.unsent = np.where(who[:, None] & parts, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
@@ -392,8 +365,7 @@ class ClusterState:
         if self.staged is None:
             return Payload(name, 0.0)
         staged = self.staged
-        version = self.offered_version
-        return self._sizes.upload(name, self._held, staged.experts, version, gate=staged.gate)
+        return self.upload_payload(name, staged.experts, self.offered_version, gate=staged.gate)
 
     def upload(
         self,
@@ -406,18 +378,51 @@ class ClusterState:
         carry: bool = True,
     ) -> Upload:
         """Ask for the upload of what will be trained on ``model``, in the same chain."""
-        version = model.payload.version
-        payload = self._sizes.upload(name, self._held, experts, version, gate=gate)
-        return Upload(payload, who, carry)
+        return Upload(
+            self.upload_payload(name, experts, model.payload.version, gate=gate), who, carry
+        )
 
-    def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
+    def upload_payload(
+        self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
+    ) -> Payload:
+        """Return what devices send up of those of ``experts`` that they hold, and of the gate.
+
+        Where they send different ones, the list of tensors is that of a device that sends most.
+        """
+        sizes = self.learner.architecture
+        copies = self.copies
+        ranks: list[int] = self.ranks.tolist()
+        if self.holds.all() and len(set(ranks)) == 1:
+            tensors, size = sizes.upload(experts, gate=gate, rank=ranks[0])
+            return Payload(name, copies * size, version, tensors * copies)
+        first = list(experts)[:1]
+        sent_experts = self.holds[:, list(experts)]
+        each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
+        sent = sent_experts.sum(axis=1) * each + sizes.upload_bytes([], gate=gate)
+        device = sent.argmax()
+        most = np.array(experts, np.int64)[sent_experts[device]].tolist()
+        tensors = sizes.upload_tensors(most, gate=gate, rank=ranks[device]) * copies
+        return Payload(name, copies * sent, version, tensors)
+
+    def send(self, name: str = "", *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
-        receipt = yield Upload(self.payload(name), self.pending, carry)
+        if self.staged is None or not self.pending.any():
+            return None
+        receipt = yield Upload(self.payload(name or self.staged.name), self.pending, carry)
         return (yield from self.arrived(receipt))
 
-    def arrived(self, receipt: Receipt) -> Generator[Request, Any, Update | None]:
-        """Return the finite updates that an upload has brought; None without any."""
-        return self.update((yield from self.finite(self.deliver(receipt))))
+    def arrived(
+        self, receipt: Receipt, among: Mask | None = None
+    ) -> Generator[Request, Any, Update | None]:
+        """Return the finite updates that an upload has brought, as :meth:`update`.
+
+        The others are refused by name: the server never merges them. A device is whole again when
+        it has downloaded.
+        """
+        done = self.deliver(receipt)
+        if self.staged is not None:
+            done = yield from arrived(self.learner, self.staged.handle, done)
+        return self.update(done, among, receipt.contact_id)
 
     def deliver(self, receipt: Receipt) -> Mask:
         """Return who has got an update through now, and forget that it was on its way.
@@ -427,24 +432,14 @@ class ClusterState:
         """
         done = self.pending & receipt.done
         over = done if receipt.given_up is None else done | receipt.given_up
-        self.progressed = bool((done | (receipt.delivered_bytes > self._through)).any())
+        self.progressed = bool((done | (receipt.delivered_bytes > self.sent_bytes)).any())
         self.pending = self.pending & ~over
-        self._contact_id = receipt.contact_id
-        self._through = self._nothing
-        if self.pending.any():
-            self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
+        self.sent_bytes = np.where(self.pending, receipt.delivered_bytes, 0.0)
         return done
 
-    def finite(self, done: Mask) -> Generator[Request, Any, Mask]:
-        """Return those of ``done`` whose updates are finite; the others are refused by name.
-
-        The server never merges what it refuses. A device is whole again when it has downloaded.
-        """
-        if self.staged is None or not done.any():
-            return done
-        return (yield from arrived(self.learner, self.staged.handle, done))
-
-    def update(self, who: Mask, among: Mask | None = None) -> Update | None:
+    def update(
+        self, who: Mask, among: Mask | None = None, contact_id: Ints | None = None
+    ) -> Update | None:
         """Return the updates of ``who`` to be aggregated some time; None if there are none.
 
         The weights sum to one over these and the devices ``among`` (K,), by default all eligible
@@ -452,10 +447,9 @@ class ClusterState:
         """
         if self.staged is None or not who.any():
             return None
-        rounds = self.rounds - self._rounds_before_offered
+        rounds = self.rounds - self.offered_before
         eligible = (self.eligible if among is None else among) | who
         version = self.offered_version
-        contact_id = self._contact_id
         return Update(self.name, self.staged, who, eligible, version, rounds, contact_id)
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
@@ -467,7 +461,7 @@ class ClusterState:
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         done = yield from arrived(self.learner, offered, done)
-        rounds = self.rounds - self._rounds_before
+        rounds = self.rounds - self.rounds_before
         eligible = self.eligible | done
         sent = PendingUpdate(offered, (), gate=True, name=parts_named([], gate=True))
         if not done.any():

@@ -106,20 +106,3 @@ def arrived(learner: Learner, offered: Handle, done: Mask) -> Generator[Request,
     if not learner.measures:
         return done
     return (yield from refuse_broken(learner, offered, done))
-
-
-# Server models on their way down to the devices of a cluster, each in the version it began in.
-
-
-@dataclass(frozen=True, eq=False)
-class PendingDownload:
-    """A server model on its way down to the devices ``who`` (K,), and its ``bytes`` for each (K,).
-
-    ``name`` is that of its payload.
-    """
-
-    name: str
-    server: ServerModel
-    experts: tuple[int, ...]
-    who: Mask
-    bytes: Floats

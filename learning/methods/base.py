@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -154,6 +154,11 @@ class Method(ABC):
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
         """Raise ValueError, in one line that begins with an option, for clients it cannot serve."""
         return
+
+    @classmethod
+    def for_options(cls, options: Any) -> type[Self]:
+        """Return the class that these options make: this one, or one that is derived from it."""
+        return cls
 
     @classmethod
     def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"] | None:
@@ -330,9 +335,8 @@ class GlobalModelMethod(Method):
 
     def send(self, devices: ClusterState, name: str = "", *, carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""
-        if devices.staged is not None and np.count_nonzero(devices.pending):
-            update = yield from devices.send(name or devices.staged.name, carry=carry)
-            yield from self.collect(update)
+        if devices.pending.any():
+            yield from self.collect((yield from devices.send(name, carry=carry)))
 
     def collect(self, update: Update | None) -> Protocol:
         """Take an update, if one has arrived: move the model, and count and note a version."""

@@ -163,7 +163,7 @@ class FedAvgSat(FedAvg):
 
     def train(self, client: Client) -> Generator[Request, Any, Contact | None]:
         """Train the rounds that are left; return the next contact that is of use."""
-        cost = self.cost(client.devices.holds)
+        cost = self.cost(client.devices)
         anew = not client.begun
         client.begun = True
         _, contact = yield TrainUntilContact(
@@ -228,7 +228,7 @@ class FedAvgSat(FedAvg):
             client.left = self.options.local_rounds
             if self.options.intra_plane:  # else nobody asks
                 outlook = yield Forecast(client.me.name)
-                one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
+                one_s = outlook.round_s(self.cost(client.devices)) if outlook else np.inf
                 client.ready_s = float(np.max(down.end_s + client.left * one_s))
 
     def bring(self, client: Client) -> Protocol:

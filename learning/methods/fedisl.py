@@ -170,7 +170,7 @@ class FedIsl(FedAvg):
         """Let one satellite train; return when it has."""
         devices = plane.devices[place]
         number = self.version
-        work = yield Train(self.cost(devices.holds), self.options.local_rounds)
+        work = yield Train(self.cost(devices), self.options.local_rounds)
         if number == self.version:  # else a link has failed, and the round is over
             devices.train(work, self.experts, gate=True)
             devices.offer(self.experts, gate=True)
@@ -185,7 +185,7 @@ class FedIsl(FedAvg):
         as on the model's way out.
         """
         ring = plane.ring
-        cost = self.cost(plane.devices[source].holds)
+        cost = self.cost(plane.devices[source])
         size = self.partial.bytes
         links = {place: distance(ring, source, place) for place in has_s}
         link_s = max((has_s[p] - has_s[source]) / max(links[p], 1) for p in has_s)

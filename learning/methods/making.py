@@ -27,7 +27,7 @@ def made(kind: type[Made], name: str, world: World, options: Any) -> Made:
     made, or that its base class has not made.
     """
     if not _is_own(kind):
-        return kind(world, options)
+        return kind.for_options(options)(world, options)
     constructor = kind.__init__
     with own_part(kind, name, "cannot be made", constructor):
         try:
@@ -36,7 +36,7 @@ def made(kind: type[Made], name: str, world: World, options: Any) -> Made:
             why = f"TypeError: {error}, {written_at(constructor)}".removesuffix(", ")
             takes = "let its __init__ take (self, world, options=None)"
             raise _refused(name, "cannot be made", why, takes) from None
-        method: Any = kind(world, options)
+        method: Any = kind.for_options(options)(world, options)
         if not isinstance(method, kind):
             raise TypeError(f"its class gives {type(method).__name__}")
         wanted = (*OF_ALL, *(OF_ONE_MODEL if isinstance(method, GlobalModelMethod) else ()))

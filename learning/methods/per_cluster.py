@@ -44,8 +44,9 @@ class PerCluster(Method):
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
+        rounds = RoundsOfOne.for_options(self.options)
         self.rounds = {
-            one.name: RoundsOfOne(self, replace(world, clusters=(one,)), self.options)
+            one.name: rounds(self, replace(world, clusters=(one,)), self.options)
             for one in world.clusters
         }
 

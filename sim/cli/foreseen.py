@@ -19,7 +19,9 @@ def foreseen(built: Build) -> Iterator[Statement]:
     Methods that train at the server, or that are no method of one model, are not looked at. Neither
     is what only may fail: rounds and uploads that are cut go on in the next pass.
     """
-    if built.method.traits.trains_at_server or not issubclass(built.method, GlobalModelMethod):
+    traits = built.method.traits
+    one_model = issubclass(built.method, GlobalModelMethod) and not traits.own_learning
+    if traits.trains_at_server or not one_model:
         return
     yield from _rounds(built)
     # Over a mesh alone, a message that is too large has been refused.

@@ -18,7 +18,7 @@ from learning.architecture.footprint import Footprint, footprint
 from learning.architecture.kinds import kind_of, precision_of
 from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes
-from learning.methods.rounds import Rounds
+from learning.methods.fedavg import FedAvg
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.plan.plan_size import CONTACT_BYTES
@@ -145,7 +145,7 @@ def _footprint(built: Build) -> Footprint:
     config = built.learner.config
     served = (len(built.plan.sessions(cluster)) for cluster in built.plan.clusters)
     own_experts = method.traits.splits_experts
-    in_turn = not own_experts and not issubclass(method, Rounds)
+    in_turn = not own_experts and not issubclass(method, FedAvg)
     return footprint(
         config,
         cycles=built.cycles or min(filter(None, served), default=1),

@@ -84,7 +84,8 @@ def came_to_nothing(
     for transfers in pieces_of(tables, "transfers", COUNTED):
         up.add(transfers.filter(array(says(transfers, "toward", "server"))))
         down.add(transfers.filter(array(says(transfers, "toward", "client"))))
-    aggregates = issubclass(built.method, GlobalModelMethod)
+    own_learning = built.method.traits.own_learning
+    aggregates = issubclass(built.method, GlobalModelMethod) and not own_learning
     if not aggregates and (up.delivered or (rounds and not up.rows)):
         return None
     if not rounds:

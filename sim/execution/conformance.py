@@ -236,7 +236,7 @@ def _check_moved(trial: _Trial, run: Result, name: str) -> None:
     sends = not run.transfers.empty
     if sends and (run.events.kind != "aggregate").all():
         raise _Failed("no update is aggregated: what arrives is not collected")
-    if not issubclass(trial.method, GlobalModelMethod):
+    if trial.method.traits.own_learning or not issubclass(trial.method, GlobalModelMethod):
         return
     learner = learner_of(World(run.scenario))
     start = learner.force(learner.final(learner.start()))

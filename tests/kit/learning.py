@@ -15,6 +15,7 @@ __getattr__ = late(
         "learning.nmoe.costs": "sizes_of",
         "learning.architecture.nmoe_kinds": "extractor_of",
         "learning.clients": "ClusterState",
+        "learning.clients.cluster": "NOT_HELD",
         "learning.clients.merging": "aggregate merging=.",
         "learning.clients.round_trip": "NoContactLeft RoundTrip",
         "learning.clients.updates": "ServerModel Update",

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 
 import sim
-from tests.kit.learning import ClusterState
+from tests.kit.learning import NOT_HELD, ClusterState
 
 After = Callable[[Any], None]
 """What looks at the answer of a call."""
@@ -92,7 +92,7 @@ class Spy:
 
     def _receive(self, side: ClusterState, *rest: Any) -> After:
         def after(_: Any) -> None:
-            dropped = _experts(side)[:, ~_among(side, side.held)]
+            dropped = _experts(side)[side.changes_held == NOT_HELD]
             assert not dropped.any(), "a device drops an expert before it has sent what it trained"
 
         return after

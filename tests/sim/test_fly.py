@@ -121,6 +121,68 @@ def test_weights_are_those_of_a_plain_loop_over_the_same_data(fly):
     assert pooled["first"].iloc[0] == pytest.approx(0.1)
 
 
+def step_of(weights, x, y):
+    """A step of softmax regression by hand, from weights w and b."""
+    w, b = weights
+    z = x.astype(float) @ w + b
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) - np.eye(10)[y]
+    return w - 0.5 * x.T @ p / len(y), b - 0.5 * p.mean(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "counts"),
+    [
+        ("Functions", {"aggregation": {"when": "quorum", "quorum": 0.5}}, {1.0}),
+        ("Functions", {"aggregation": {"when": "deadline", "deadline_s": 500}}, {1.0}),
+        ("SelectedFunctions", {"options.agent": "random"}, None),
+        ("BufferedFunctions", {}, None),
+    ],
+)
+def test_functions_go_by_quorum_deadline_choice_and_buffer(fly, method, said, counts):
+    """The server adds the changes of its table of updates, each from the version it began with."""
+    sets = {"method": f"sim.fly.functions:{method}", **said}
+    pairs = [f"learning.{key}={json.dumps(value)}" for key, value in sets.items()]
+    outcome = fly(
+        SOFTMAX, *(part for pair in pairs for part in ("--set", pair)), stop={"cycles": 6}
+    )
+    assert outcome.status in (0, 4), outcome.err
+    samples = load_samples(learner_of(scenarios.from_dict({**BASE, "learning": PLAIN})).config)
+    updates = pd.read_parquet("run/updates.parquet")
+    models = [(np.zeros((64, 10)), np.zeros(10))]
+    for version, used in updates.groupby("version_server"):
+        assert version == len(models) - 1
+        w, b = models[-1]
+        for row in used.itertuples():
+            part = samples.shards[row.cluster][row.device]
+            base = models[row.version_base]
+            new = step_of(base, part.x, part.y)
+            w, b = w + row.weight * (new[0] - base[0]), b + row.weight * (new[1] - base[1])
+        models.append((w, b))
+    assert len(models) > 2
+    assert counts is None or set(updates.groupby("version_server").weight.sum().round(9)) == counts
+    found = load_file("run/model/model.safetensors")
+    assert np.allclose(found["w"], models[-1][0], atol=1e-12)
+    assert np.allclose(found["b[0]"], models[-1][1], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["SelectedFunctions", "BufferedFunctions"])
+def test_what_holds_of_every_method_holds_of_functions_chosen_or_buffered(place, method):
+    (place / "softmax.py").write_text(SOFTMAX)
+    sys.path.insert(0, str(place))
+    findings = check_method(f"sim.fly.functions:{method}", {"code": "softmax:train"})
+    assert [f for f in findings if f.outcome == "failed"] == []
+
+
+def test_a_buffer_that_never_fills_is_refused(fly):
+    method = "learning.method=sim.fly.functions:BufferedFunctions"
+    outcome = fly(SOFTMAX, "--set", method, "--set", "learning.options.buffer_size=3")
+    assert (outcome.status, outcome.err) == (
+        2,
+        "leomix: --set learning.options.buffer_size: 3 updates of the same version never come "
+        "from 2 clusters; give at most that\n",
+    )
+
+
 def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place):
     """It has no key of a step size, and trains also where nothing is called accuracy."""
     assert fly(SOFTMAX.replace('"accuracy"', '"hits"'), out="hits").status == 0
