@@ -1,6 +1,8 @@
 """Checks of ranges with errors in one line, and the array types of the package."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Self
@@ -39,6 +41,15 @@ def whole(value: int, name: str) -> int:
 def shown(value: Any) -> str:
     """The start of a value of any type, on one line."""
     return " ".join(repr(value).split())[:60]
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """Suggest the nearest of `names`, or list them all."""
+    known = {known.lower(): known for known in names}
+    found = get_close_matches(name.lower(), known, n=1)
+    if found:
+        return f"did you mean {shown(known[found[0]])}?"
+    return f"there are {', '.join(map(repr, known.values()))}"
 
 
 def _number(value: Any, name: str, remedy: str) -> float:

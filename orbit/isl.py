@@ -10,11 +10,10 @@ from warnings import warn
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, shown, whole, within
+from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, near, shown, whole, within
 from orbit.contacts import as_satellites, complain, moments, named
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
-from orbit.files import near
 from orbit.pair_sight import Limb, PairSamples
 from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch

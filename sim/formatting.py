@@ -167,7 +167,7 @@ def parse_seconds(option: str, text: str) -> float:
 
     Raises InputError, which names the ``option``, for anything else, and for no time at all.
     """
-    from orbit.tables import spelt_duration
+    from orbit.formats.tables import spelt_duration
 
     found = spelt_duration(text if text.strip()[-1:].isalpha() else f"{text}s")
     if found is None:

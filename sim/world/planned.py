@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import scenarios
-from orbit.files import read_text
-from orbit.tables import Row, parse_table
+from orbit.formats.files import read_text
+from orbit.formats.tables import Row, parse_table
 from scenarios import Scenario
 from scenarios.faults import BEGINS, ENDS, PlannedOutage
 from scenarios.scenario import dated_outage_problems

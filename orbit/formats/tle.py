@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 from math import inf
 from typing import Literal
 
-from orbit.files import lines_of
+from orbit.formats.files import lines_of
 from orbit.satellite import ElementError, Satellite
 
 Checksum = Literal["verify", "ignore"]

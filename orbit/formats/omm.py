@@ -9,10 +9,10 @@ from math import isnan, nan, pi, sqrt
 from typing import Any
 from xml.parsers import expat
 
-from orbit.element_record import AGAIN, Record, is_entry
-from orbit.files import LONGEST_ROW, TableError
+from orbit.formats.files import LONGEST_ROW, TableError
+from orbit.formats.records import AGAIN, Record, is_entry
+from orbit.formats.tables import parse_table
 from orbit.satellite import ElementError, Satellite, not_tiny
-from orbit.tables import parse_table
 from orbit.utc import DAY_S, Start
 
 

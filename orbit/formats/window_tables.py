@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray, shown, within
-from orbit.files import TableError, near, read_text
+from orbit.checks import FloatArray, IntArray, near, shown, within
+from orbit.formats.files import TableError, read_text
+from orbit.formats.tables import (
+    NO_ROWS,
+    OF_PASSES,
+    OnBad,
+    Row,
+    Table,
+    header_factor,
+    parse_table,
+    unit_of,
+)
 from orbit.isl import IslWindows
-from orbit.tables import NO_ROWS, OF_PASSES, OnBad, Row, Table, header_factor, parse_table, unit_of
 from orbit.utc import parse_instant, to_second, utc
 from orbit.windows import Columns, ContactWindows, sorted_windows
 

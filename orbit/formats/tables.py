@@ -13,7 +13,7 @@ from math import isfinite, nan, pi
 import numpy as np
 
 from orbit.checks import shown
-from orbit.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, TableError
+from orbit.formats.files import LONGEST_ROW, MOST_LINES, MOST_ROWS, TableError
 
 OnBad = Callable[[TableError], None]
 """Is told of each row that is left out."""

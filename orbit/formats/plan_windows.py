@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from orbit.checks import BoolArray, IntArray
-from orbit.dtn_plan import ContactsOfPlan
+from orbit.formats.contact_plans import ContactsOfPlan
+from orbit.formats.window_tables import IslFile, WindowFile, all_before, ends_by_site
 from orbit.isl import IslWindows
-from orbit.window_file import IslFile, WindowFile, all_before, ends_by_site
 from orbit.windows import bare_windows
 
 SPEED_OF_LIGHT_KM_S = 299_792.458

@@ -5,11 +5,8 @@ import json
 import os
 import stat
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from os import PathLike, fspath
-
-from orbit.checks import shown
 
 # Bounds that no file of a user comes near.
 LONGEST_ROW = 16_384
@@ -45,15 +42,6 @@ def read_text(path: str | PathLike[str]) -> str:
             f"{fspath(path)}:1: a binary file, and only CSV is read; save the table as CSV in UTF-8"
         )
     return decoded(data, path, TableError, "save the table as CSV in UTF-8")
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """Suggest the nearest of `names`, or list them all."""
-    known = {known.lower(): known for known in names}
-    found = get_close_matches(name.lower(), known, n=1)
-    if found:
-        return f"did you mean {shown(known[found[0]])}?"
-    return f"there are {', '.join(map(repr, known.values()))}"
 
 
 def no_json(error: Exception, text: str) -> str:

@@ -7,14 +7,12 @@ from os import PathLike, fspath
 from typing import NamedTuple, get_args
 
 from orbit.checks import shown
-from orbit.element_json import json_records
-from orbit.element_record import Record, two_lines
-from orbit.files import LONGEST_ROW, MOST_LINES, decoded, lines_of, read_bytes
-from orbit.omm import USED, are_fields, csv_records, satellite_of_omm, xml_records
-from orbit.omm_kvn import SECTION, is_kvn, kvn_records
+from orbit.formats.files import LONGEST_ROW, MOST_LINES, decoded, lines_of, read_bytes
+from orbit.formats.omm import USED, are_fields, csv_records, satellite_of_omm, xml_records
+from orbit.formats.records import SECTION, Record, is_kvn, json_records, kvn_records, two_lines
+from orbit.formats.tables import header_of
+from orbit.formats.tle import Checksum, has_lines, satellite_of_lines, scan_tle
 from orbit.satellite import ElementError, Satellite
-from orbit.tables import header_of
-from orbit.tle import Checksum, has_lines, satellite_of_lines, scan_tle
 
 _FORMS = "two-line elements, or OMM as JSON, CSV, XML or KVN"
 # All catalogued objects are some 30,000 entries, and as indented XML 45 lines each.

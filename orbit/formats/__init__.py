@@ -1,0 +1,1 @@
+"""Files of other tools: elements, windows, contact plans, places and horizons."""
