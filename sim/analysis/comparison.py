@@ -32,8 +32,8 @@ CHANCE = 0.05
 """Corrected p value below which a difference is found."""
 CLOSE = 1e-9
 """Share by which equal figures may differ: means of them do in their last digits."""
-LONGEST = 90
-"""Letters of a headline at most."""
+LONGEST, LINE = 90, 79
+"""Letters of a headline at most, and up to which it has one line of a terminal."""
 COLUMNS = ("figure", "group", "seeds", "mean", "low", "high", "p", "verdict")
 """Columns of the table."""
 MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
@@ -174,7 +174,7 @@ class _Cube:
 
         def rank(place: int) -> tuple[bool, float, float, list[Any]]:
             is_whole = bool(has[:, :, place].any()) and reached[place] == count[place]
-            mean = sign * means[place] if is_whole else 0.0
+            mean = sign * float(f"{means[place]:.12g}") if is_whole else 0.0
             return not is_whole, mean, -float(reached[place]), natural(groups[place])
 
         order = sorted(range(len(groups)), key=rank)
@@ -489,10 +489,10 @@ class _Sayer:
             return self._alone(known), []
         decided = next((key for key, own in known.items() if _is_decided(own)), None)
         if decided is not None:
-            notes = [self._of_equals(decided)]
+            notes = [self._of_equals(decided), *self._one_way(decided)]
             if not self.figures[decided].learnt and self.figures[first].learnt:
-                notes = [self._none_found(first), *notes]
-            return self._values(decided), [*filter(None, notes), *self._one_way(decided)]
+                notes = [self._none_found(first), *self._one_way(first), *notes]
+            return self._values(decided), [*filter(None, notes)]
         if {*known[first]["verdict"]} == {Verdict.EQUAL}:
             return self._values(first), []
         return self._none_found(first).removesuffix("."), [*self._one_way(first)]
@@ -526,14 +526,14 @@ class _Sayer:
         ]
         ends = [f"{listed(groups)} {why}" for why, groups in without.items()]
         text = f"{name}: {'; '.join([', '.join(parts), *ends])}"
-        if len(text) <= LONGEST:
+        if len(text) <= (LONGEST if len(ends) != 1 else LINE):
             return text
         counts = [len(groups) for groups in alike.values()]
         for shown in range(len(parts), 0, -1):
             left = sum(counts[shown:]) + sum(map(len, without.values()))
             others = f"and {counted(left, 'other')}"
-            if shown == len(parts):
-                others = f"the others {next(iter(without))}" if len(without) == 1 else others
+            if shown == len(parts) and len(without) == 1:
+                others = f"the others {next(iter(without))}"
             rest = f"; {others}" if left else ""
             text = f"{name}: {', '.join(parts[:shown])}{rest}"
             if len(text) <= LONGEST:
@@ -582,9 +582,7 @@ class _Sayer:
                 where = f"{'higher' if apart.iloc[0] > 0.0 else 'lower'} at each of {seeds} seeds"
                 found.setdefault(where, []).append(group)
         for where, groups in found.items():
-            verb = "is" if len(groups) == 1 else "are"
-            name = self.figures[column].name
-            yield f"{_upper(name)}: {listed(groups)} {verb} {where}; more seeds may tell."
+            yield f"{listed(groups)}: {where}, more may tell."
 
 
 def _is_decided(own: pd.DataFrame) -> bool:

@@ -26,7 +26,8 @@ class Shown:
     """A figure of a comparison in the one unit that fits all of its means, and what groups have.
 
     ``cells`` are means by group as text, or why there is none; ``ends`` those of intervals, empty
-    where there is none; ``best`` are the groups that are best by it.
+    where there is none; ``words`` are verdicts, and of how many seeds have reached it; ``best`` are
+    the groups that are best by it.
     """
 
     column: str
@@ -34,6 +35,7 @@ class Shown:
     cells: Mapping[str, str]
     ends: Mapping[str, str]
     means: Mapping[str, tuple[float, float, float]]
+    words: Mapping[str, str]
     verdicts: Mapping[str, str | None]
     best: Sequence[str]
 
@@ -64,9 +66,16 @@ def shown_figures(comparison: Comparison) -> list[Shown]:
             both = "" if math.isnan(low) else f"{figure.form(low)} to {figure.form(high)}"
             ends[group] = both if low != high else ""
         verdicts = dict(zip(own["group"], own["verdict"], strict=True))
+        words = {group: word or "" for group, word in verdicts.items()}
+        for group, seeds in zip(own["group"], own["seeds"], strict=True):
+            if verdicts[group] == Verdict.NOT_REACHED:
+                some = f"0 of {seeds}" if cells[group] in ("never", "none") else cells[group]
+                some = some.removeprefix("in ").partition(" seed")[0]
+                word = f"{Verdict.NOT_REACHED} ({some})"
+                words[group] = comparison.lacking.get(group, word)
         best = comparison.leaders(column)
         if cells:
-            found.append(Shown(column, figure, cells, ends, means, verdicts, best))
+            found.append(Shown(column, figure, cells, ends, means, words, verdicts, best))
     return found
 
 
@@ -120,7 +129,7 @@ def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     if columns:
         legend.append(counted(len(columns), "more figure"))
     what = "p values and all figures" if several else "intervals and all figures"
-    yield from ("", "   ".join([*legend, f"{what}: --all"]))
+    yield "   ".join([*legend, f"{what}: --all"])
 
 
 def _known(one: Shown) -> Iterator[bool]:
@@ -134,7 +143,7 @@ def _dotted(comparison: Comparison, one: Shown) -> list[str]:
     each = [[v / one.figure.unit for v in seeds[group] if not math.isnan(v)] for group in groups]
     first, *_ = groups
     words = [
-        "" if group == first and one.verdicts[group] != Verdict.BEST else _word(one, group)
+        "" if group == first and one.verdicts[group] != Verdict.BEST else one.words[group]
         for group in groups
     ]
     means = ["-" if math.isnan(one.means[group][0]) else one.star(group) for group in groups]
@@ -150,14 +159,6 @@ def _dotted(comparison: Comparison, one: Shown) -> list[str]:
         columns[0] = Column("", names, left=True)
         return [one.figure.head, *block(columns, fixed=4)[0]]
     return block(columns, fixed=4)[0]
-
-
-def _word(one: Shown, group: str) -> str:
-    """Return the verdict on a group; of what was not reached in how many seeds, or why."""
-    verdict = one.verdicts[group]
-    if verdict != Verdict.NOT_REACHED:
-        return verdict or ""
-    return f"{verdict} ({one.cells[group].removeprefix('in ')})"
 
 
 def _in_full(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
@@ -180,7 +181,7 @@ def rows_of(comparison: Comparison, one: Shown) -> tuple[list[str], list[list[st
             one.star(group),
             one.ends[group] or "-",
             p_text(p),
-            _word(one, group),
+            one.words[group],
         ]
         for group, seeds, p in own[["group", "seeds", "p"]].itertuples(index=False)
     ]

@@ -23,7 +23,6 @@ from sim.report.run_page import notices
 from statements import Code
 
 
-
 def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
     """Return the comparison of the runs in ``folders``; raise InputError if there is none.
 

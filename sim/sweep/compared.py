@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,32 +80,47 @@ class Compared:
 
 
 def compared(sweep: Sweep, deadline_days: float | None = None) -> Compared:
-    """Compare the combinations of a sweep's keys; runs are read where they are few.
+    """Compare the combinations of a sweep's keys; runs that learn are read where they are few.
 
     Raises InputError for a deadline that not all runs cover, or where runs are not read.
     """
+
+    def read(name: str) -> WithoutTables:
+        run = load(sweep.folder / name)
+        return WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
+
     rows = sweep.rows.to_pylist()
-    keys = [key for key in sweep.keys if key != "seed"]
+    folders = {row["folder"] for row in rows if row["status"] == COMPLETE}
+    few = 0 < len(folders) <= MOST_RUNS and not sweep.points[0].of_network
+    if deadline_days is not None and not few:
+        raise InputError.of_option(
+            "--deadline",
+            Code.UNSUPPORTED,
+            "takes runs that learn, or a sweep of {most} of them at most",
+            most=MOST_RUNS,
+        )
+    return compared_rows(rows, sweep.keys, read if few else None, deadline_days)
+
+
+def compared_rows(
+    rows: Sequence[Row],
+    swept: Sequence[str],
+    read: Callable[[str], WithoutTables] | None = None,
+    deadline_days: float | None = None,
+) -> Compared:
+    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder."""
+    keys = [key for key in swept if key != "seed"]
     combinations = combinations_in(rows, keys)
     settings = [{key: own[0][key] for key in keys} for own in combinations]
     labels = labels_of(settings) if keys else ["all seeds"]
     by_label = dict(zip(labels, combinations, strict=True))
     done = [row for row in rows if row["status"] == COMPLETE]
     without, lacking = _without(by_label)
-    folders = {row["folder"] for row in done}
-    of_network = sweep.points[0].of_network
     groups: list[Group] = []
-    if of_network or len(folders) > MOST_RUNS or not done:
-        if deadline_days is not None:
-            raise InputError.of_option(
-                "--deadline",
-                Code.UNSUPPORTED,
-                "takes runs that learn, or a sweep of {most} of them at most",
-                most=MOST_RUNS,
-            )
+    if read is None:
         found = _of_rows(by_label, done, without, lacking)
     else:
-        groups = _groups(sweep, by_label)
+        groups = _groups(by_label, read)
         found = compare_groups(
             groups,
             deadline_days=deadline_days,
@@ -123,7 +138,9 @@ def compared(sweep: Sweep, deadline_days: float | None = None) -> Compared:
         title = f"{counted(len(done), 'complete point')}, and nothing to compare"
     if len(done) < len(rows):
         notes.append(f"{len(done)} of {len(rows)} points are complete.")
-    notes += [f"By {key}, all else equal: {own.headline}." for key, own in by_key.items()]
+    notes += [
+        f"By {key}, all else equal: {own.headline}." for key, own in by_key.items() if own.headline
+    ]
     said = [{"point": row["point"], **told} for row in rows if (told := said_of(row))]
     about = {**found.about, "said": [*found.about.get("said", ()), *said]}
     found = replace(found, headline=title, notes=tuple(notes), about=about)
@@ -149,15 +166,16 @@ def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[st
     return cases, lacking
 
 
-def _groups(sweep: Sweep, by_label: Mapping[str, Sequence[Row]]) -> list[Group]:
+def _groups(
+    by_label: Mapping[str, Sequence[Row]], read: Callable[[str], WithoutTables]
+) -> list[Group]:
     """Return the runs of each combination; with other code of one's own they are other groups."""
     groups = []
     for label, own in by_label.items():
         by_code: dict[str, list[WithoutTables]] = {}
         for folder in dict.fromkeys(row["folder"] for row in own if row["status"] == COMPLETE):
-            run = load(sweep.folder / folder)
-            kept = WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
-            by_code.setdefault(code_label(run.manifest), []).append(kept)
+            run = read(folder)
+            by_code.setdefault(code_label(run.manifest), []).append(run)
         for code, runs in by_code.items():
             named = f"{label} {CODE}={code}" if len(by_code) > 1 else label
             groups.append(Group(named, tuple(runs)))
@@ -205,7 +223,7 @@ def _of_rows(
         [*cases, *without],
         figures,
         caveats=caveats,
-        drawn=any(row.get("drawn") is not False for row in done),
+        drawn=not done or any(row.get("drawn") is not False for row in done),
         lacking=lacking,
         beside=beside,
         more_seeds=MORE_SEEDS,
