@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -371,7 +371,7 @@ class Comparison(Mapping[str, Any]):
         """
         values = values_of(cases, figures)
         rows = ranked(values, figures, drawn=drawn)
-        title, notes = _Sayer(rows, figures, values, lacking).said()
+        title, notes = _Sayer(rows, figures, values, lacking, _untrained(caveats)).said()
         if unranked is not None and not any(own.learnt for own in figures.values()):
             title = _upper(sentence(unranked))
             caveats = [one for one in caveats if one.said != unranked]
@@ -395,7 +395,7 @@ class Comparison(Mapping[str, Any]):
         setting = self.values["group"].map({label: place[1] for label, place in places.items()})
         values = self.values.assign(group=group, setting=setting)
         rows = ranked(values, self.figures, drawn=self.drawn)
-        title, notes = _Sayer(rows, self.figures, values, {}).said()
+        title, notes = _Sayer(rows, self.figures, values).said()
         return replace(
             self, rows=rows, values=values, headline=title, notes=tuple(notes), limits=(),
             caveats=(), lacking={}, beside={}, about={},
@@ -441,9 +441,8 @@ class Comparison(Mapping[str, Any]):
 
     def why_none(self, column: str, group: str) -> str:
         """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
-        if group in self.lacking:
-            return self.lacking[group]
-        return why_none(self.values, self.figures[column], column, group)
+        said = _Sayer(self.rows, self.figures, self.values, self.lacking, _untrained(self.caveats))
+        return said.why_none(column, group)
 
     def __getitem__(self, key: str) -> Any:
         """Return one part of what is printed."""
@@ -469,7 +468,8 @@ class _Sayer:
     rows: pd.DataFrame
     figures: Mapping[str, Figure]
     values: pd.DataFrame
-    lacking: Mapping[str, str]
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    untrained: Collection[str] = ()
 
     @cached_property
     def by_figure(self) -> dict[str, pd.DataFrame]:
@@ -520,10 +520,13 @@ class _Sayer:
         name = f"{in_percent(figure.target)} accuracy" if figure.target else _upper(figure.name)
         numbers = not figure.target and any(group[-1:].isdigit() for group in own["group"])
         between = " in " if figure.target else " "
-        parts = [
-            f"{text} with {listed(groups)}" if numbers else f"{listed(groups)}{between}{text}"
-            for text, groups in alike.items()
-        ]
+        key = _common_key([*own["group"]])
+        parts: list[str] = []
+        for text, groups in alike.items():
+            first, *rest = groups
+            first = first.removeprefix(key) if parts else first
+            names = listed([first, *(group.removeprefix(key) for group in rest)])
+            parts.append(f"{text} with {names}" if numbers else f"{names}{between}{text}")
         ends = [f"{listed(groups)} {why}" for why, groups in without.items()]
         text = f"{name}: {'; '.join([', '.join(parts), *ends])}"
         if len(text) <= (LONGEST if len(ends) != 1 else LINE):
@@ -542,9 +545,16 @@ class _Sayer:
 
     def why_none(self, column: str, group: str) -> str:
         """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
+        figure = self.figures[column]
         if group in self.lacking:
             return self.lacking[group]
-        return why_none(self.values, self.figures[column], column, group)
+        if group in self.untrained and figure.learnt:
+            return "not trained"
+        own = self.values[(self.values["figure"] == column) & (self.values["group"] == group)]
+        known = own.groupby("seed")["value"].agg(lambda each: each.notna().all())
+        if known.any():
+            return f"in {int(known.sum())} of {counted(len(known), 'seed')}"
+        return "never" if figure.target else "none"
 
     def _of_equals(self, column: str) -> str:
         """Say which groups no test tells from the first one by a figure."""
@@ -591,13 +601,16 @@ def _is_decided(own: pd.DataFrame) -> bool:
     return bool(found & {Verdict.BEST, Verdict.BEHIND, Verdict.TOO_FEW, Verdict.NOT_REACHED})
 
 
-def why_none(values: pd.DataFrame, figure: Figure, column: str, group: str) -> str:
-    """Say why a group has no mean of a figure, by the values of its seeds."""
-    own = values[(values["figure"] == column) & (values["group"] == group)]
-    known = own.groupby("seed")["value"].agg(lambda each: each.notna().all())
-    if known.any():
-        return f"in {int(known.sum())} of {counted(len(known), 'seed')}"
-    return "never" if figure.target else "none"
+def _common_key(groups: Sequence[str]) -> str:
+    """Return the ``KEY=`` that is all that labels begin with; empty where they name more."""
+    heads = {group.partition("=")[0] for group in groups}
+    alone = len(heads) == 1 and all(group.count("=") == 1 for group in groups)
+    return f"{heads.pop()}=" if alone else ""
+
+
+def _untrained(caveats: Iterable[Caveat]) -> set[str]:
+    """Return the groups that trained nothing."""
+    return {one.group for one in caveats if one.said.code is Code.TIMING_ONLY}
 
 
 def _seeds(own: pd.DataFrame) -> str:

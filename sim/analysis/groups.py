@@ -140,13 +140,15 @@ def compare_groups(
     more_seeds: Remedy = MORE_SEEDS,
     without: Sequence[Case] = (),
     lacking: Mapping[str, str] = {},
+    points: Mapping[str, Mapping[str, Any]] = {},
 ) -> Comparison:
     """Compare groups of runs, or of network studies.
 
     Times are those to the targets that the scenarios name, or else to one that runs share: the
     highest that all have reached, or half, or any. Accuracy is averaged until ``deadline_days``
     where these are given. ``without`` are runs that have no figures, and ``lacking`` says why of
-    groups that have no others. Raises InputError for a deadline that not all runs cover.
+    groups that have no others. ``points`` are the rows of runs in a sweep, by names of folders.
+    Raises InputError for a deadline that not all runs cover.
     """
     runs = [run for group in groups for run in group.runs]
     words = {**lacking, **_unended(groups)}
@@ -178,7 +180,11 @@ def compare_groups(
         Case(
             group.label,
             run.summary["seed"],
-            {} if group.label in words else _figures(run, targets, deadline),
+            {}
+            if group.label in words
+            else _figures(
+                run, targets, deadline, points.get(run.folder.name, {}) if points else {}
+            ),
         )
         for group in groups
         for run in group.runs
@@ -305,14 +311,16 @@ def _targets(groups: Sequence[Group], unended: Collection[str]) -> tuple[list[st
     return [shared, *reversed(rest)], shared
 
 
-def _figures(run: Any, targets: Sequence[str], deadline: float | None) -> dict[str, Any]:
+def _figures(
+    run: Any, targets: Sequence[str], deadline: float | None, row: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the figures of a run by column."""
     found: dict[str, Any] = {}
     for column, figure in FIGURES.items():
         value: Any = run.summary
         for key in figure.path or [column]:
             value = None if value is None else value.get(key)
-        found[column] = value
+        found[column] = row.get(column, value)
     for target in targets:
         found[f"hours_to_{target}"] = (first_reached(run.evaluations, float(target)) or {}).get(
             "hours"

@@ -101,6 +101,7 @@ def page_of_several(found: Comparison, count: int) -> Page:
         context={
             "comparison": found,
             "figures": text.shown_figures(found),
+            "several_seeds": bool((found.rows["seeds"] > 1).any()),
             "rows_of": text.rows_of,
             "others_of": text.others_of,
         },

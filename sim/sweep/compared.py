@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sim.analysis.caveats import Caveat, timing_only
@@ -127,6 +128,7 @@ def compared_rows(
             more_seeds=MORE_SEEDS,
             without=without,
             lacking=lacking,
+            points={Path(row["folder"]).name: row for row in done},
         )
     varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
     numbers = OverNumbers.of(by_label, varied, found) if done else None

@@ -19,8 +19,7 @@ __getattr__ = late(
         "sim.analysis.round_paths": "Limit Part RoundPaths round_paths",
         "sim.analysis.summary": "fault_counts summarise",
         "sim.analysis.targets": (
-            "Evaluation TARGETS by_validation first_reached levels "
-            "shared_target validation_at"
+            "Evaluation TARGETS by_validation first_reached levels shared_target validation_at"
         ),
         "sim.analysis.text": "pattern_text summary_text",
         "sim.analysis.time_average": "common_deadline time_averaged",

@@ -57,7 +57,7 @@ def words(figures, **how):
 
 def random_table(draw):
     """Figures of two to six groups over one to seven seeds and one or two settings."""
-    groups = [f"g{n}" for n in range(draw.integers(2, 7))]
+    groups = [f"g{n}" for n in range(draw.integers(2, 6))]
     settings, seeds = range(draw.integers(1, 3)), range(draw.integers(1, 8))
     cases = []
     for number, group in enumerate(groups):
@@ -139,8 +139,11 @@ def test_the_table_is_that_of_scipy_by_hand():
                 row = rows.loc[group]
                 assert row.p == pytest.approx(adjusted.get(pair, math.nan), nan_ok=True)
                 if pair is not None and figure.learnt:
-                    found = "behind" if adjusted[pair] < 0.05 else "no difference found"
-                    assert row.verdict == found or row.verdict == "no difference found"
+                    first, own = (by_seed(cases, name, column) for name in (order[0], group))
+                    apart = np.mean([first[seed] - own[seed] for seed in first.keys() & own.keys()])
+                    is_ahead = apart * sign < 0.0  # at the seeds that both have
+                    found = is_ahead and adjusted[pair] < 0.05
+                    assert row.verdict == ("behind" if found else "no difference found")
 
 
 def test_holm_steps_down():
@@ -153,7 +156,7 @@ def test_holm_steps_down():
 def test_false_alarms_of_a_whole_comparison_are_at_most_one_in_twenty(skewed):
     """Four groups that do not differ, by two figures that go together, over five seeds."""
     draw = np.random.default_rng(5)
-    count, alarms = 300, 0
+    count, alarms = 200, 0
     figures = {name: figure_listed(name) for name in ("accuracy_final", "f1_final")}
     for _ in range(count):
         noise = draw.normal(size=(2, 4, 5)) + draw.normal(size=(4, 5)) + draw.normal(size=5)
