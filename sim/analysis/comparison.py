@@ -333,7 +333,7 @@ class Comparison(Mapping[str, Any]):
     found in one sentence, ``notes`` are sentences that qualify it, and ``limits`` what limits its
     meaning; ``caveats`` are what has to be known of single groups. ``figures`` are those of the
     table by column, and ``values`` those of each run. ``lacking`` says why groups have none, and
-    ``beside`` are means of figures by which nobody is best, by column and group. With ``folders``
+    ``beside`` are figures by which nobody is best, by column, with the mean of each group. With ``folders``
     it shows itself in a notebook as the page of the report.
     """
 
@@ -345,7 +345,7 @@ class Comparison(Mapping[str, Any]):
     limits: tuple[Statement, ...]
     caveats: tuple[Caveat, ...] = field(repr=False)
     lacking: Mapping[str, str] = field(repr=False)
-    beside: Mapping[str, Mapping[str, float]] = field(repr=False)
+    beside: Mapping[str, tuple[Figure, Mapping[str, float]]] = field(repr=False)
     about: Mapping[str, Any] = field(repr=False)
     drawn: bool = field(default=True, repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
@@ -379,7 +379,7 @@ class Comparison(Mapping[str, Any]):
         limits = _limits(rows, caveats, groups, more_seeds, drawn=drawn)
         others = values_of(cases, beside)
         means = {
-            column: {
+            str(column): {
                 str(group): mean_of(each["value"].to_numpy(), beside[column])[0]
                 for group, each in own.groupby("group", sort=False)
             }
@@ -387,7 +387,8 @@ class Comparison(Mapping[str, Any]):
             if own["value"].notna().any()
         }
         told = (title, tuple(notes), tuple(limits), tuple(caveats))
-        return cls(rows, figures, values, *told, lacking, means, about, drawn)
+        others_known = {column: (beside[column], own) for column, own in means.items()}
+        return cls(rows, figures, values, *told, lacking, others_known, about, drawn)
 
     def regrouped(self, places: Mapping[str, tuple[str, str]]) -> Comparison:
         """Return the comparison of the same runs in other groups: by group, that and a setting."""
@@ -525,8 +526,8 @@ class _Sayer:
         for text, groups in alike.items():
             first, *rest = groups
             first = first.removeprefix(key) if parts else first
-            names = listed([first, *(group.removeprefix(key) for group in rest)])
-            parts.append(f"{text} with {names}" if numbers else f"{names}{between}{text}")
+            who = listed([first, *(group.removeprefix(key) for group in rest)])
+            parts.append(f"{text} with {who}" if numbers else f"{who}{between}{text}")
         ends = [f"{listed(groups)} {why}" for why, groups in without.items()]
         text = f"{name}: {'; '.join([', '.join(parts), *ends])}"
         if len(text) <= (LONGEST if len(ends) != 1 else LINE):
@@ -537,8 +538,8 @@ class _Sayer:
             others = f"and {counted(left, 'other')}"
             if shown == len(parts) and len(without) == 1:
                 others = f"the others {next(iter(without))}"
-            rest = f"; {others}" if left else ""
-            text = f"{name}: {', '.join(parts[:shown])}{rest}"
+            ending = f"; {others}" if left else ""
+            text = f"{name}: {', '.join(parts[:shown])}{ending}"
             if len(text) <= LONGEST:
                 break
         return text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.analysis.comparison import Comparison, Verdict, caveats_beside, limit_text
-from sim.analysis.figures import FIGURES, Figure, figure_listed, in_column
+from sim.analysis.figures import Figure, in_column
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
 from sim.analysis.text import stand_in_text
 from sim.formatting import WIDTH, counted, table
@@ -192,9 +192,8 @@ def others_of(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Return heads and cells of the figures by which nobody is best: a row a figure."""
     groups = comparison.groups
     cells = []
-    for column, means in comparison.beside.items():
-        known = FIGURES.get(column) or figure_listed(column)
-        figure = in_column(known or Figure(column, "{:g}".format), means.values())
+    for known, means in comparison.beside.values():
+        figure = in_column(known, means.values())
         row = [figure.head]
         for group in groups:
             mean = means.get(group, math.nan)

@@ -73,7 +73,8 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
     shared = comparison.about.get("shared_target")
     target = None if shared is None else float(shared)
-    curves = chart_of(groups, [] if target is None else [target], target)
+    targets = [] if target is None else [target]
+    curves = chart_of(groups, targets, target) if groups else None
     called = (
         *(caveats_beside, text.stand_in_lines, text.rows_of, text.others_of),
         *(accuracy, shares_of_groups, draw_shares),
