@@ -333,8 +333,8 @@ class Comparison(Mapping[str, Any]):
     found in one sentence, ``notes`` are sentences that qualify it, and ``limits`` what limits its
     meaning; ``caveats`` are what has to be known of single groups. ``figures`` are those of the
     table by column, and ``values`` those of each run. ``lacking`` says why groups have none, and
-    ``beside`` are figures by which nobody is best, by column, with the mean of each group. With ``folders``
-    it shows itself in a notebook as the page of the report.
+    ``beside`` are figures by which nobody is best, by column, with the mean of each group. With
+    ``folders`` it shows itself in a notebook as the page of the report.
     """
 
     rows: pd.DataFrame
@@ -414,6 +414,7 @@ class Comparison(Mapping[str, Any]):
                 for one in self.caveats
             ],
             **self.about,
+            "beside": {column: dict(means) for column, (_, means) in self.beside.items()},
             "rows": self.rows.astype(object).where(self.rows.notna(), None).to_dict("records"),
         }
 

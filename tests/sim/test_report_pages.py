@@ -461,7 +461,7 @@ def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_
         words = ("-o", tmp_path / f"{name}.html", "--figures", place / name)
         assert leomix("report", *folders, *words).status == 0
         files = {end: {path.stem for path in place.glob(f"{name}/*.{end}")} for end in FORMS}
-        assert files["pdf"] == files["svg"] == files["csv"] - {"rows", "tests"}
+        assert files["pdf"] == files["svg"] == files["csv"] - {"rows"}
         # Those of curves, which the page shows in its chart, beside those that it shows.
         assert len(files["pdf"]) > Seen(tmp_path / f"{name}.html").text.count("<figure ")
     shown = pd.read_csv(place / "run/accuracy-over-time.csv")
