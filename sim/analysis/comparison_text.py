@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.analysis.comparison import Comparison, Verdict, caveats_beside, limit_text
+from sim.analysis.comparison import Comparison, caveats_beside, limit_text
 from sim.analysis.figures import Figure, in_column
+from sim.analysis.ranking import Verdict
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
 from sim.analysis.text import stand_in_text
 from sim.formatting import WIDTH, counted, table
@@ -27,7 +28,7 @@ class Shown:
 
     ``cells`` are means by group as text, or why there is none; ``ends`` those of intervals, empty
     where there is none; ``words`` are verdicts, and of how many seeds have reached it; ``best`` are
-    the groups that are best by it.
+    the groups that are best by it, or print the same.
     """
 
     column: str
@@ -73,7 +74,8 @@ def shown_figures(comparison: Comparison) -> list[Shown]:
                 some = some.removeprefix("in ").partition(" seed")[0]
                 word = f"{Verdict.NOT_REACHED} ({some})"
                 words[group] = comparison.lacking.get(group, word)
-        best = comparison.leaders(column)
+        leading = {cells[group] for group in comparison.leaders(column)}
+        best = [group for group, text in cells.items() if text in leading]
         if cells:
             found.append(Shown(column, figure, cells, ends, means, words, verdicts, best))
     return found
@@ -110,8 +112,11 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
 def _screen(comparison: Comparison, shown: Sequence[Shown]) -> Iterator[str]:
     groups = comparison.groups[:MOST_ROWS]
     several = len(groups) > 1
-    dotted = [one for one in shown if several and not one.is_flat and any(_known(one))]
-    dotted = dotted[:MOST_DOTTED]
+    dotted: list[Shown] = []
+    for one in shown if several else ():
+        again = one.figure.target and any(other.figure.target for other in dotted)
+        if not (one.is_flat or again) and any(_known(one)) and len(dotted) < MOST_DOTTED:
+            dotted.append(one)
     for one in dotted:
         yield from ("", *_dotted(comparison, one))
     left = [one for one in shown if one not in dotted]

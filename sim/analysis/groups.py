@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, caveats_of, other_losses, other_versions
-from sim.analysis.comparison import MORE_SEEDS, Case, Comparison
+from sim.analysis.comparison import MORE_SEEDS, Comparison
 from sim.analysis.figures import (
     FIGURES,
     OF_NETWORKS,
@@ -21,6 +21,7 @@ from sim.analysis.figures import (
 from sim.analysis.judged import Judged, is_measured, judged_together
 from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.methods import known_method
+from sim.analysis.ranking import Case
 from sim.analysis.targets import (
     Evaluation,
     first_reached,
@@ -31,7 +32,7 @@ from sim.analysis.targets import (
 )
 from sim.analysis.time_average import common_deadline, time_averaged
 from sim.facts.status import COMPLETE
-from statements import Remedy
+from statements import Remedy, Statement
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
@@ -160,49 +161,28 @@ def compare_groups(
     deadline = None if deadline_days is None else common_deadline(runs, deadline_days)
     if any(run.manifest["method"] is None for run in runs):
         known = [run.manifest["network"] for run in runs]
-        figures, beside = figures_of_studies(known), figures_of_studies(known, best=False)
         cases = [
             Case(group.label, run.summary["seed"], run.manifest["network"])
             for group in groups
             for run in group.runs
         ]
-        return Comparison.of(
-            [*cases, *without],
-            figures,
-            drawn=drawn,
-            lacking=words,
-            beside=beside,
-            more_seeds=more_seeds,
-            **about,
+        figures, beside = figures_of_studies(known), figures_of_studies(known, best=False)
+        caveats: list[Caveat] = []
+        losses = None
+    else:
+        targets, shared = _targets(groups, words)
+        cases = _cases(groups, words, targets, deadline, points)
+        caveats, losses = _caveats(groups)
+        judged = judged_together(run.summary for run in runs)
+        figures, beside = figures_of_cases(
+            [case.figures for case in cases if case.figures],
+            targets,
+            judged=judged,
+            methods={str(run.summary["method"]) for run in runs},
+            ranks_loss=losses is None,
         )
-    targets, shared = _targets(groups, words)
-    cases = [
-        Case(
-            group.label,
-            run.summary["seed"],
-            {}
-            if group.label in words
-            else _figures(
-                run, targets, deadline, points.get(run.folder.name, {}) if points else {}
-            ),
-        )
-        for group in groups
-        for run in group.runs
-    ]
-    caveats = [caveat for group in groups for caveat in caveats_of(group.label, group.runs)]
-    manifests = [run.manifest for run in runs]
-    losses = other_losses(manifests)
-    of_all = [said for said in (losses, other_versions(manifests)) if said]
-    caveats += [Caveat(group.label, said) for said in of_all for group in groups]
-    judged = judged_together(run.summary for run in runs)
-    methods = {str(run.summary["method"]) for run in runs}
-    figures, beside = figures_of_cases(
-        [case.figures for case in cases if case.figures],
-        targets,
-        judged=judged,
-        methods=methods,
-        ranks_loss=losses is None,
-    )
+        learnt = {"judged_by": judged, "shared_target": shared, "deadline_hours": deadline}
+        about = learnt | about
     return Comparison.of(
         [*cases, *without],
         figures,
@@ -212,11 +192,34 @@ def compare_groups(
         beside=beside,
         more_seeds=more_seeds,
         unranked=losses,
-        judged_by=judged,
-        shared_target=shared,
-        deadline_hours=deadline,
         **about,
     )
+
+
+def _cases(
+    groups: Sequence[Group],
+    unended: Collection[str],
+    targets: Sequence[str],
+    deadline: float | None,
+    points: Mapping[str, Mapping[str, Any]],
+) -> list[Case]:
+    """Return the runs of groups with their figures; without any where these have not ended."""
+    cases = []
+    for group in groups:
+        for run in group.runs:
+            row = points.get("" if run.folder is None else run.folder.name, {})
+            own = {} if group.label in unended else _figures(run, targets, deadline, row)
+            cases.append(Case(group.label, run.summary["seed"], own))
+    return cases
+
+
+def _caveats(groups: Sequence[Group]) -> tuple[list[Caveat], Statement | None]:
+    """Return what has to be known of groups, and that of losses that do not compare."""
+    caveats = [caveat for group in groups for caveat in caveats_of(group.label, group.runs)]
+    manifests = [run.manifest for group in groups for run in group.runs]
+    losses = other_losses(manifests)
+    of_all = [said for said in (losses, other_versions(manifests)) if said]
+    return [*caveats, *(Caveat(group.label, said) for said in of_all for group in groups)], losses
 
 
 def figures_of_studies(

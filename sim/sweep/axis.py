@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Self
 
-from sim.analysis.comparison import Comparison, Verdict, mean_of
+from sim.analysis.comparison import Comparison
 from sim.analysis.figures import (
     Figure,
     figure_listed,
@@ -20,6 +20,7 @@ from sim.analysis.figures import (
 )
 from sim.analysis.judged import judged_together
 from sim.analysis.labels import labels_of
+from sim.analysis.ranking import Verdict, mean_of
 from sim.facts.status import COMPLETE
 from sim.formatting import listed
 from sim.sweep.rows import missing_status

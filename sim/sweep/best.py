@@ -17,7 +17,7 @@ from typing import Any, overload
 
 import yaml
 
-from sim.analysis.comparison import Comparison, mean_of
+from sim.analysis.comparison import Comparison
 from sim.analysis.figures import (
     NO_BOUNDS,
     RISING,
@@ -29,6 +29,7 @@ from sim.analysis.figures import (
 )
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT
+from sim.analysis.ranking import mean_of
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
 from sim.execution import result

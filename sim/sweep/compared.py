@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.analysis.caveats import Caveat, timing_only
-from sim.analysis.comparison import Case, Comparison
+from sim.analysis.comparison import Comparison
 from sim.analysis.comparison_text import comparison_text, first_lines
 from sim.analysis.figures import Figure, figure_of_network
 from sim.analysis.groups import (
@@ -20,6 +20,7 @@ from sim.analysis.groups import (
 )
 from sim.analysis.judged import is_measured, judged_together
 from sim.analysis.labels import CODE, code_label, labels_of
+from sim.analysis.ranking import Case
 from sim.analysis.screen import wrapped
 from sim.analysis.targets import shared_target
 from sim.errors import InputError

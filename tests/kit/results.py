@@ -6,7 +6,7 @@ __getattr__ = late(
     globals(),
     {
         "sim.analysis.caveats": "nothing_learnt",
-        "sim.analysis.comparison": "Case Comparison holm mean_of ranked values_of",
+        "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text",
         "sim.analysis.critical_path": "CriticalPath Spent critical_path",
         "sim.analysis.curves": "Steps clusters_measured curve_of curve_over_seeds=over_seeds",
@@ -17,6 +17,7 @@ __getattr__ = late(
         "sim.analysis.labels": "LONGEST labels_of",
         "sim.analysis.link_states": "RoundLink",
         "sim.analysis.round_paths": "Limit Part RoundPaths round_paths",
+        "sim.analysis.ranking": "Case holm mean_of ranked values_of",
         "sim.analysis.summary": "fault_counts summarise",
         "sim.analysis.targets": (
             "Evaluation TARGETS by_validation first_reached levels shared_target validation_at"
