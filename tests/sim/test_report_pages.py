@@ -366,7 +366,7 @@ def test_a_tie_has_no_winner_and_no_order_of_the_runs(leomix, tmp_path):
         verdicts = {one["verdict"] for one in compared["rows"] if one["figure"] == figure}
         assert verdicts == {"equal"}
     assert re.fullmatch(r"10 % accuracy: fedavg and fedprox mu=0 in .* s", compared.headline)
-    assert "best" not in shown
+    assert "* best" not in shown and "behind" not in shown
     assert compare(folders[::-1]).headline == compared.headline
     assert "nothing was learnt" in shown.lower()
 
