@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.lead import FEWEST, LEVEL, NO_BOUNDS, Bounds
+from sim.analysis.figures import FEWEST, LEVEL, NO_BOUNDS, Bounds
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says

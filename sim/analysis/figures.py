@@ -1,18 +1,19 @@
 """Figures that are known of runs and groups of runs, as ``figures.yaml`` lists them."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from scenarios.parsing import shipped_table
 from sim.analysis.judged import Judged
-from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
 from sim.formatting import (
     BYTES,
     JOULES,
     count,
     data_size,
+    duration,
     energy,
     seconds,
     three_digits,
@@ -23,15 +24,41 @@ LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figu
 """What ``figures.yaml`` says of each figure."""
 
 
+RISING = ("highest", "most")
+"""How the best value is called of figures of which more is better."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a figure cannot be below and above."""
+
+    least: float = -math.inf
+    most: float = math.inf
+
+    def unless_broken(self, least: float, most: float) -> "Bounds":
+        """Return the bounds, none where values from ``least`` to ``most`` break them.
+
+        Those of a loss are for entropies and squares; one's own may be negative.
+        """
+        return self if self.least <= least and most <= self.most else Bounds()
+
+
+NO_BOUNDS = Bounds()
+LEVEL = 0.95
+"""Confidence of intervals of means."""
+FEWEST = 3
+"""Seeds from which on there is an interval, and a test."""
+
+
 class Figure(NamedTuple):
     """A figure of runs: its head where it is shown, its form in a unit, and its path in summaries.
 
-    Without a head it is one of ``compare --json`` only; without a path it has the same key there.
+    Without a head it is not shown; without a path it has the same key there.
     It is not below ``least`` and not above ``most``. ``ratios`` says that two runs are compared by
     the ratio of theirs, not by the difference. ``in_text`` is its form in a sentence, with its
-    unit. ``best`` is how its best value is called, empty where none is better than another;
-    ``measured_in`` is the unit of its values in summaries and tables. ``learnt`` says that it
-    depends on what a model has learnt.
+    unit. ``best`` is how its best value is called, empty where none is better than another.
+    ``learnt`` says that it depends on what a model has learnt. ``target`` is the accuracy to which
+    it leads, if any.
     """
 
     head: str
@@ -43,8 +70,8 @@ class Figure(NamedTuple):
     ratios: bool = False
     in_text: Callable[[float], str] = "{:g}".format
     best: str = ""
-    measured_in: str = ""
     learnt: bool = False
+    target: str = ""
 
     @classmethod
     def of(cls, head: str = "", form: str = "{:g}", in_text: str = "", **more: Any) -> Self:
@@ -58,9 +85,18 @@ class Figure(NamedTuple):
         return Bounds(self.least, self.most)
 
     @property
-    def is_amount(self) -> bool:
-        """Whether it is so much of something, bytes or energy, and not so many."""
-        return self.in_text in (data_size, energy, NAMED_FORMS["gb_a_day"])
+    def name(self) -> str:
+        """What it is called in a sentence, without the unit: "final accuracy"."""
+        return self.head.partition(" (")[0]
+
+    @property
+    def rising(self) -> bool:
+        """Whether more of it is better."""
+        return self.best in RISING
+
+    def text(self, value: float) -> str:
+        """Say a value, in the unit of summaries, with the unit that people read."""
+        return self.in_text(value / self.unit)
 
 
 NAMED_FORMS: dict[str, Callable[[float], str]] = {
@@ -68,6 +104,7 @@ NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "energy": energy,
     "count": count,
     "hours_as_time": lambda hours: seconds(3600.0 * hours),
+    "duration": lambda hours: duration(3600.0 * hours),
     "gb_a_day": lambda gb: f"{data_size(1e9 * gb)} a day",
 }
 """Forms that ``figures.yaml`` has by name."""
@@ -79,7 +116,7 @@ def figures_listed(kind: str) -> dict[str, Figure]:
 
 
 FIGURES = figures_listed("of_groups")
-"""What is known of a group of runs, in the order in which text and pages show it."""
+"""What is known of a group of runs; what compares them, in the order of their table."""
 OF_TOKENS = figures_listed("of_tokens")
 """Those of runs that learn each next token, in place of those of the same keys."""
 OF_LOSSES = figures_listed("of_losses")
@@ -115,7 +152,7 @@ def in_one_unit(figure: Figure, values: Iterable[float | None]) -> Figure:
 def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
     """Return a figure in one unit, which its head names, with as many digits in all of a column.
 
-    Bytes and energies are in the unit that the largest of the values holds.
+    Bytes, energies and times to targets are in the unit that the largest of the values holds.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     units = UNITS_OF.get(figure.form)
@@ -123,15 +160,20 @@ def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
         return in_one_unit(figure, known)
     most = max(known)
     name, unit = unit_for(most, *units)
+    if figure.form is NAMED_FORMS["duration"]:
+        name, unit = ("days", 24.0) if most >= MOST_HOURS else ("h", 1.0)
     digits = max(0, 2 - math.floor(math.log10(most / unit))) if most >= unit else 0
     return figure._replace(
         head=f"{figure.head} ({name})", unit=unit, form=f"{{:,.{min(digits, 2)}f}}".format
     )
 
 
+MOST_HOURS = 48.0
+"""Times to targets from here on are in days."""
 UNITS_OF: dict[Callable[[float], str], tuple[Sequence[tuple[str, float]], str]] = {
     data_size: (BYTES, "B"),
     energy: (JOULES, "J"),
+    NAMED_FORMS["duration"]: ((), "h"),
 }
 """Units of figures that have one in each value, and the least of them."""
 
@@ -147,26 +189,22 @@ def figures_of(judged: str, *, tokens: bool = True) -> dict[str, Figure]:
     return {**first, **FIGURES, **first}
 
 
-def figures_of_all(comparison: Mapping[str, Any]) -> dict[str, Figure]:
-    """Return what is known of the groups of a comparison, in the order of showing."""
-    return figures_of(comparison["judged_by"], tokens=of_tokens(comparison))
-
-
-def of_tokens(comparison: Mapping[str, Any]) -> bool:
-    """Return whether groups that are judged by the loss learn next tokens: these have both."""
-    return any(group["accuracy_final"]["min"] is not None for group in comparison["groups"])
-
-
 def figure_listed(
     column: str, judged: str = Judged.ACCURACY, *, tokens: bool = True
 ) -> Figure | None:
     """Return a figure by its key or its column of a sweep; None where ``figures.yaml`` has none."""
     for key, figure in TO_TARGETS.items():
-        if column.startswith(f"{key}_") or column == key:
-            return figure
+        target = column.removeprefix(f"{key}_")
+        if target != column:
+            return figure._replace(head=f"{figure.head} {in_percent(target)}", target=target)
     if (found := figure_of_network(column)) is not None:
         return found
     return figures_of(judged, tokens=tokens).get(column) or OF_POINTS.get(column)
+
+
+def in_percent(target: str) -> str:
+    """Write a target accuracy as a percentage: "85 %"."""
+    return f"{100.0 * float(target):.6g} %"
 
 
 def figure_of_network(column: str) -> Figure | None:

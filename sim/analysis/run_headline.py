@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sim.analysis.caveats import Ended, caveats_of
+from sim.analysis.comparison import limit_text
 from sim.analysis.judged import Judged, is_measured
-from sim.analysis.verdict_text import limit_lines
 from sim.formatting import counted, data_size, seconds
 from statements import Code, Statement, sentence
 
@@ -76,7 +76,7 @@ def _timed(summary: Mapping[str, Any], days: str) -> str:
 def limits_of_run(run: Done) -> str:
     """Return what limits the meaning of a run's headline, in a sentence; empty for nothing."""
     notes = [caveat.said for caveat in caveats_of("", [run])]
-    return " ".join(limit_lines(said for said in notes if said.code is Code.TIMING_ONLY))
+    return " ".join(limit_text(said) for said in notes if said.code is Code.TIMING_ONLY)
 
 
 def sent(summary: Mapping[str, Any]) -> list[str]:

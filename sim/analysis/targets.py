@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.guess import Guess, guess_of
@@ -134,32 +133,12 @@ def sum_if_known(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-WINDOW = 3
-"""Evaluations whose mean must be at a target for it to count as sustained."""
-
-
 def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
     """Return when a target was first reached, and what had been spent by then; None if never.
 
     It is reached on test samples.
     """
     return next((_spent(one) for one in curve if one.is_at(target)), None)
-
-
-def first_sustained(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
-    """Return when a target was first reached and held, with what :func:`first_reached` returns.
-
-    That is at the first evaluation at the target whose mean with the next two is at the target too.
-    It is never before the first crossing, and equals it where the accuracy does not fall again. The
-    last two evaluations of a run have no two behind them: they are None, as what is never reached.
-    """
-    for place, one in enumerate(curve[: 1 - WINDOW]):
-        window = curve[place : place + WINDOW]
-        # The sum of distances, since the mean of equal accuracies may be less in its last digit.
-        over = fsum(value - target for value in accuracies(window))
-        if one.is_at(target) and over >= 0.0:
-            return _spent(one)
-    return None
 
 
 def _spent(evaluation: Evaluation) -> dict[str, Any]:

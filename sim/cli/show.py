@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,6 @@ from sim.errors import InputError
 from statements import Code, as_json, by_rank, in_turn
 
 if TYPE_CHECKING:
-    from sim.analysis.comparison import Comparison
     from sim.execution.result import Result
     from sim.sweep.best import Choice
 
@@ -81,7 +80,7 @@ Deadline = Annotated[
 
 InFull = Annotated[
     bool,
-    typer.Option("--all", help="all rows, figures, targets, means and tests, not the main ones"),
+    typer.Option("--all", help="all groups and figures, with intervals and p values"),
 ]
 
 
@@ -120,52 +119,32 @@ def compare_command(
     if best.best_by is not None or best.at is not None or best.chosen is not None:
         _choose(runs, deadline, best, in_full=in_full, json_=json_)
         return
+    from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare, warnings_in
 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
-            from sim.sweep import answers_of, read_sweep
-            from sim.sweep.answers_text import first_lines, sweep_json, sweep_lines, sweep_screen
+            from sim.sweep import read_sweep
             from sim.sweep.axis_table import next_steps
-            from sim.sweep.side_by_side import side_by_side
+            from sim.sweep.compared import compared as compared_sweep
 
             sweep = read_sweep(runs[0])
-            beside = side_by_side(sweep, deadline)
-            found = answers_of(sweep, beside)
-            if beside is None and deadline is not None:
-                raise InputError.of_option(
-                    "--deadline",
-                    Code.UNSUPPORTED,
-                    "takes runs, or a sweep over the names of one key or over variants",
-                )
+            found = compared_sweep(sweep, deadline)
             if json_:
-                print_json(sweep_json(found, beside))
-            elif numbers := found.over_numbers:
-                print("\n".join(sweep_screen(found, in_full=in_full)))
-                print("\n".join(["", *next_steps(sweep, numbers, in_full=in_full)]))
-            elif beside is None:
-                print("\n".join([*filter(None, first_lines(found, None)), *sweep_lines(found)]))
+                print_json(found.printed)
             else:
-                print(_compared_text(beside, in_full=in_full))
-                print(sweep_lines(found)[0])  # how many points are complete
+                print(found.text(in_full=in_full))
+                steps = next_steps(sweep, found.over_numbers, in_full=in_full)
+                print("\n".join(["", *steps]))
             return
         compared = compare(runs, deadline)
         if json_:
             print_json(dict(compared))
         else:
-            print(_compared_text(compared, in_full=in_full))
+            print(comparison_text(compared, in_full=in_full))
             for run in runs:
                 warn(f"{run}: {said}" for said in by_rank(warnings_in(read_manifest(run))))
-
-
-def _compared_text(comparison: Comparison, *, in_full: bool) -> str:
-    from sim.analysis.comparison_text import comparison_text
-    from sim.analysis.network_comparison import is_of_studies, studies_text
-
-    if is_of_studies(comparison):
-        return studies_text(comparison)
-    return comparison_text(comparison, in_full=in_full)
 
 
 def _choose(
@@ -197,14 +176,13 @@ def _choose(
 
 def _judged_by(found: Choice, *, in_full: bool) -> str | None:
     """Return the screen of a sweep over numbers, judged by a column; None of any other one."""
-    from sim.sweep import answers_of, read_sweep
-    from sim.sweep.answers_text import sweep_screen
+    from sim.sweep import read_sweep
+    from sim.sweep.compared import compared
 
-    answers = answers_of(read_sweep(found.sweep))
-    if answers.over_numbers is None:
+    sweep = compared(read_sweep(found.sweep))
+    if sweep.over_numbers is None:
         return None
-    numbers = answers.over_numbers.judged_by(found.basis.measure)
-    return "\n".join(sweep_screen(replace(answers, over_numbers=numbers), in_full=in_full))
+    return sweep.judged_by(found.basis.figure, found.basis.judging).text(in_full=in_full)
 
 
 RunsOrSweeps = Annotated[

@@ -135,7 +135,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
     """Say on stderr what is left to be done, and show the rows on stdout."""
     from sim.files import from_here
     from sim.sweep.rows import printed_rows
-    from sim.sweep.text import cells_text, reuse_text, sha256_text
+    from sim.sweep.text import reuse_text, sha256_text
 
     rows = done.rows()
     keys = list(done.points[0].values)
@@ -148,10 +148,9 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         if as_json:
             output.print_json(printed_rows(rows))
             return
-        said, compared, after = _finding(done, rows, keys)
-        print("\n".join(said))
+        said, steps = _finding(done)
+        print(said, end="\n\n" if said else "")
         below = {
-            "cells": "" if after else cells_text(compared, keys),
             "trainings": reuse_text(rows),
             "sweep sha256": sha256_text(rows),
             "sweep folder": str(named) if done.kept else "",
@@ -159,36 +158,20 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         for head, text in below.items():
             if text:
                 print(f"{head:<14} {text}")
-        print("\n".join(after), end="\n" if after else "")
+        print("\n".join(["", *steps]), end="\n" if steps else "")
 
 
-def _finding(
-    done: Sweeping, rows: pa.Table, keys: Sequence[str]
-) -> tuple[list[str], pa.Table, list[str]]:
-    """Return what the sweep has found and what limits it, with its table, and what to do next.
-
-    Its rows have the target of that. Where nothing is compared there is the table alone.
-    """
+def _finding(done: Sweeping) -> tuple[str, list[str]]:
+    """Return what the sweep has found, and what to do next; nothing where no rows are kept."""
     from sim.sweep import read_sweep
-    from sim.sweep.answers import answers, runs_of
-    from sim.sweep.answers_text import first_lines, sweep_screen
     from sim.sweep.axis_table import next_steps
-    from sim.sweep.common_target import MOST_RUNS, with_common_target
-    from sim.sweep.side_by_side import side_by_side
-    from sim.sweep.text import table_text
+    from sim.sweep.compared import compared
 
     if not done.kept or done.trouble:  # what was written is not there, or of before
-        return [table_text(rows, keys)], rows, []
+        return "", []
     sweep = read_sweep(done.place)
-    runs = runs_of(sweep)
-    compared = with_common_target(sweep, runs)
-    found = answers(compared.to_pylist(), sweep.keys, runs)
-    if found.over_numbers is not None:
-        return [*sweep_screen(found), ""], compared, ["", *next_steps(sweep, found.over_numbers)]
-    beside = side_by_side(sweep) if found.complete <= MOST_RUNS else None
-    headline, *limits = first_lines(found, beside)
-    said = [headline, *limits] if headline else []
-    return [*said, table_text(compared, keys)], compared, []
+    found = compared(sweep)
+    return found.text(), next_steps(sweep, found.over_numbers)
 
 
 def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pyarrow as pa
 
 import scenarios
-from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
+from sim.analysis.comparison import Comparison
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
+from sim.analysis.groups import WithoutTables, compare_groups, group_runs
 from sim.analysis.inference import gating_pattern
 from sim.analysis.judged import Judged, is_measured
-from sim.analysis.network_comparison import compare_studies
 from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import network_summary, summarise
@@ -53,22 +53,19 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations, run.folder) for run in loaded]
-    if check_of_one_kind(run.manifest for run in kept):
-        found = compare_studies(group_runs(kept))
-    else:
-        found = compare_groups(group_runs(kept), deadline_days=deadline_days)
+    check_of_one_kind(run.manifest for run in kept)
+    found = compare_groups(group_runs(kept), deadline_days=deadline_days)
     return replace(found, folders=tuple(places), deadline_days=deadline_days)
 
 
-def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether runs are network studies; raise InputError where some are, and others not."""
+def check_of_one_kind(manifests: Iterable[Mapping[str, Any]]) -> None:
+    """Raise InputError where some runs are network studies, and others not."""
     kinds = {manifest["method"] is None for manifest in manifests}
     if len(kinds) > 1:
         text = "some runs learn and others are network studies"
         raise InputError(
             Statement.of(Code.CONFLICT, "", text, Other(said="compare those of one kind"))
         )
-    return kinds == {True}
 
 
 def load(folder: str | Path) -> Result:

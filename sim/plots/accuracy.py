@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
-from sim.analysis.figures import bounds_of
-from sim.analysis.lead import FEWEST
+from sim.analysis.figures import FEWEST, bounds_of
 from sim.analysis.targets import (
     TARGETS,
     accuracies,

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.comparison import Group
 from sim.analysis.curves import (
     MEASURED,
     Band,
@@ -21,9 +20,9 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.figures import bounds_of
+from sim.analysis.figures import Bounds, bounds_of
+from sim.analysis.groups import Group
 from sim.analysis.judged import Judged, judged_together
-from sim.analysis.lead import Bounds
 from sim.analysis.targets import named
 from sim.plots.canvas import Unit, unit_of
 from sim.plots.colours import looks_of

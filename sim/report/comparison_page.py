@@ -1,16 +1,15 @@
 """The page of several runs side by side."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from sim.analysis import comparison_text as text
-from sim.analysis.comparison import Group, compare_groups, group_runs
-from sim.analysis.lead import FEWEST
-from sim.analysis.main_figures import main_figures
-from sim.analysis.verdict_text import MORE_SEEDS, caveats_beside, limit_lines
+from sim.analysis.comparison import Comparison, caveats_beside
+from sim.analysis.figures import FEWEST
+from sim.analysis.groups import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import check_of_one_kind, load
 from sim.plots.accuracy import OVER, accuracy
@@ -21,12 +20,7 @@ from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
 from sim.report.run_page import notices
-from statements import Code, Remedy
-
-MOST_BEST = 5
-"""Groups that the table of answers has where there are more than the chart shows."""
-Cells = list[list[str]]
-Table = tuple[list[str], Cells]
+from statements import Code
 
 
 def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
@@ -40,23 +34,19 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
             "report", Code.NOT_RECORDED, "none of the sweep's points is complete"
         )
     runs = [load(place) for place in places]
-    if any(run.of_network for run in runs):
-        check_of_one_kind(run.manifest for run in runs)
-        return study_page.page_of_several(runs)
+    check_of_one_kind(run.manifest for run in runs)
     groups = group_runs(runs)
-    context = compared(groups, deadline_days=deadline_days)
+    found = compare_groups(groups, deadline_days=deadline_days)
+    if runs[0].of_network:
+        return study_page.page_of_several(found, len(runs))
     names = sorted({str(run.manifest.get("name")) for run in runs})
+    many = f"{len(groups)} groups; runs of a group differ in their seed only."
     return Page(
         template="comparison.html",
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
-        title=context["comparison"].headline,
-        subtitle=" ".join(
-            [
-                f"{len(groups)} groups; runs of a group differ in their seed only.",
-                *limit_lines(context["comparison"].limits),
-            ]
-        ),
-        context=context | {"count": len(runs)},
+        title=found.headline,
+        subtitle=f"{many} {subtitle_of(found)}",
+        context=compared(groups, found) | {"count": len(runs)},
         notices=[notice for run in runs for notice in notices(run)],
     )
 
@@ -79,52 +69,39 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
     return chosen
 
 
-def compared(
-    groups: Sequence[Group],
-    more_seeds: Remedy = MORE_SEEDS,
-    deadline_days: float | None = None,
-    target: str | None = None,
-) -> dict[str, Any]:
-    """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
-
-    ``more_seeds`` is what helps to a test where there is one seed. Times are those to ``target``,
-    by default to the one that runs share.
-    """
-    comparison = compare_groups(groups, more_seeds, deadline_days, target)
-    rows = comparison["groups"]
+def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
+    """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
+    shared = comparison.about.get("shared_target")
+    target = None if shared is None else float(shared)
+    targets = [] if target is None else [target]
+    curves = chart_of(groups, targets, target) if groups else None
     called = (
-        *(text.stand_in_lines, caveats_beside, text.rows_of_tests, text.test_notes),
-        text.deadline_notes,
-        *(text.figure_rows, text.mean_rows, text.target_rows),
-        *(accuracy, transposed, shares_of_groups, draw_shares),
+        *(caveats_beside, text.stand_in_lines, text.rows_of, text.others_of),
+        *(accuracy, shares_of_groups, draw_shares),
     )
-    shared = comparison["shared_target"]
-    targets = map(float, comparison["targets"])
-    curves = chart_of(groups, targets, None if shared is None else float(shared))
     return {
         "groups": groups,
         "comparison": comparison,
-        "main": main_figures(comparison),
-        "rows": rows,
+        "figures": text.shown_figures(comparison),
         "curves": curves,
         "curves_title": title_of(curves),
-        "curves_note": _note(groups),
+        "curves_note": _note(groups) if groups else "",
+        "lines": {group.label: number for number, group in enumerate(groups[:MOST_GROUPS])},
         "several_seeds": any(len(group.runs) > 1 for group in groups),
-        "reference": comparison["reference"],
         "shared": shared,
-        "common": comparison["common_target"],
         "OVER": OVER,
         "PARTS": PARTS,
-        "verdict_lines": text.verdict_lines,
-        "shows_ratio": text.shows_ratio,
-        "TEST_HEADS": text.TEST_HEADS,
         "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
         "MOST_GROUPS": MOST_GROUPS,
-        "MOST_BEST": MOST_BEST,
-        "replays": under_one_sky(groups),
+        "replays": under_one_sky(groups) if groups else {},
         "MOST_REPLAYED": MOST_RUNS,
         **{function.__name__: function for function in called},
     }
+
+
+def subtitle_of(comparison: Comparison) -> str:
+    """Return what qualifies the headline of a comparison."""
+    return " ".join(text.first_lines(comparison)[1:])
 
 
 def _note(groups: Sequence[Group]) -> str:
@@ -138,11 +115,6 @@ def _note(groups: Sequence[Group]) -> str:
     if len(groups) > MOST_GROUPS:
         words.append(f"the first {MOST_GROUPS} of {len(groups)} groups")
     return sentence("; ".join(words))
-
-
-def transposed(first: str, labels: Sequence[str], rows: Mapping[str, list[str]]) -> Table:
-    """Return heads and rows of a table that has a line for each of the labels."""
-    return [first, *rows], list(map(list, zip(labels, *rows.values(), strict=True)))
 
 
 def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[str, float]]:

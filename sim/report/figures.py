@@ -12,7 +12,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from scenarios import ScenarioError
-from sim.analysis.comparison import flat
+from sim.analysis.groups import flat
 from sim.errors import InputError
 from sim.plots.canvas import data_behind
 from sim.trace.plain_tables import without_formulas, write_batches

@@ -5,8 +5,8 @@ from datetime import datetime
 import pyarrow.compute as pc
 
 import scenarios
-from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
+from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
 from sim.analysis.run_headline import headline_of_run, limits_of_run, sent
 from sim.analysis.samples import samples_by_class

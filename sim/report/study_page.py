@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from orbit.windows import merged
-from sim.analysis.comparison import group_runs
-from sim.analysis.network_comparison import compare_studies, studies_table
-from sim.analysis.verdict_text import limit_lines
+from sim.analysis import comparison_text as text
+from sim.analysis.comparison import Comparison
 from sim.execution.result import Result
 from sim.plan.budget import budgets_text
 from sim.plots.views import map_at
@@ -92,14 +91,18 @@ def _first_outage_s(scenario: Mapping[str, Any], start: datetime) -> float:
     return max(0.0, min(begins, default=0.0))
 
 
-def page_of_several(runs: Sequence[Result]) -> Page:
-    """Return the page of network studies beside each other."""
-    found = compare_studies(group_runs(runs))
-    heads, cells = studies_table(found)
+def page_of_several(found: Comparison, count: int) -> Page:
+    """Return the page of so many network studies beside each other."""
     return Page(
         template="studies.html",
-        kind=f"{len(runs)} network studies",
+        kind=f"{count} network studies",
         title=found.headline,
-        subtitle=" ".join(limit_lines(found.limits)),
-        context={"caption": "A day in the mean", "heads": heads, "cells": cells},
+        subtitle=" ".join(text.first_lines(found)[1:]),
+        context={
+            "comparison": found,
+            "figures": text.shown_figures(found),
+            "several_seeds": bool((found.rows["seeds"] > 1).any()),
+            "rows_of": text.rows_of,
+            "others_of": text.others_of,
+        },
     )

@@ -24,7 +24,7 @@ FIELD = 30
 """Height of a field of a map in pixels; of a small one two thirds."""
 
 
-def figures(rows: pa.Table, target: str | None, asked: Sequence[str]) -> dict[str, Figure]:
+def figures(rows: pa.Table, asked: Sequence[str]) -> dict[str, Figure]:
     """Return the figures of which some row has a value, by their columns, each in one unit.
 
     Those that points are compared by, which are ``asked`` for, come first.
@@ -33,15 +33,13 @@ def figures(rows: pa.Table, target: str | None, asked: Sequence[str]) -> dict[st
     every_row = rows.select(sorted(judging)).to_pylist()
     judged = judged_together(every_row)
     tokens = any(row.get("accuracy_final") is not None for row in every_row)
-    first = (f"{judged}_final", "accuracy_final", "loss_final", f"hours_to_{target}")
+    first = (f"{judged}_final", "accuracy_final", "loss_final")
     every = dict.fromkeys((*asked, *first, *LISTED))
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
     found = {}
     for column in (one for one in every if one in known):
-        figure = in_column(figure_of(column, judged, tokens=tokens), rows[column].to_pylist())
-        if column == f"hours_to_{target}":
-            figure = figure._replace(head=f"{figure.head} to {target} accuracy")
-        found[column] = figure
+        figure = figure_of(column, judged, tokens=tokens)
+        found[column] = in_column(figure, rows[column].to_pylist())
     return found
 
 
@@ -70,7 +68,7 @@ def _curves(found: OverNumbers) -> Iterator[Drawing]:
     [axis] = found.axes
     for course in _drawn(found):
         small = course is not found.telling
-        name = f"{course.measure.column} over {axis.name}"
+        name = f"{course.column} over {axis.name}"
         words = f"{course.shown.head} over {axis.head}"
         draw = partial(curve, found=found, course=course)
         yield Drawing(name, words, draw, 190 if small else 340, small)
@@ -90,7 +88,7 @@ def _maps(found: OverNumbers) -> Iterator[Drawing]:
             small = course is not found.telling or bool(label)
             tall = max(len(up.values), 2) * (FIELD * 2 // 3 if small else FIELD + 6)
             title = f"{course.shown.head}, {label}" if label else ""
-            name = f"{course.measure.column} by {across.name} and {up.name} {label}"
+            name = f"{course.column} by {across.name} and {up.name} {label}"
             words = f"{title or course.shown.head} by {across.head} and {up.head}"
             draw = partial(_map, found=found, course=course, places=places, title=title)
             yield Drawing(name, words, draw, tall + 80, small)
@@ -120,11 +118,9 @@ MOST_ROWS = 1000
 Cells = list[list[str]]
 
 
-def points(
-    rows: pa.Table, keys: Sequence[str], target: str | None, asked: Sequence[str]
-) -> tuple[list[str], Cells]:
+def points(rows: pa.Table, keys: Sequence[str], asked: Sequence[str]) -> tuple[list[str], Cells]:
     """Return heads and rows of the points; columns in which nothing is known are left out."""
-    known = figures(rows, target, asked)
+    known = figures(rows, asked)
     keys = [key for key in keys if key != "seed"]
     heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
     cells = [

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.analysis.groups import Group
 from sim.analysis.judged import is_measured
+from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.report.chart import MOST_GROUPS
-from sim.report.comparison_page import compared
+from sim.report.comparison_page import compared as groups_shown
+from sim.report.comparison_page import subtitle_of
 from sim.report.inline import inline
 from sim.report.page import Page
 from sim.report.sweep_figures import (
@@ -20,15 +23,11 @@ from sim.report.sweep_figures import (
     points,
 )
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import answers, best_target, leading, runs_of
-from sim.sweep.answers_text import MORE_SEEDS, first_lines, sweep_lines, sweep_parts
-from sim.sweep.axis import OverNumbers
+from sim.sweep.axis import OverNumbers, Row
 from sim.sweep.axis_table import rows_shown
-from sim.sweep.common_target import with_common_target
-from sim.sweep.differences import Row
+from sim.sweep.compared import compared
 from sim.sweep.rows import MISSING
-from sim.sweep.side_by_side import groups_of, side_by_side
-from sim.sweep.text import but_the_seed, sha256_text
+from sim.sweep.text import sha256_text
 
 
 def page(folder: Path) -> Page:
@@ -38,44 +37,31 @@ def page(folder: Path) -> Page:
 
 def page_of(sweep: Sweep) -> Page:
     """Return the report of a sweep, with the rows that it has."""
-    keys = list(sweep.keys)
-    runs = runs_of(sweep)
-    rows = with_common_target(sweep, runs)
-    every = rows.to_pylist()
+    every = sweep.rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]
-    target = best_target(done)
-    found = answers(every, keys, runs)
-    several = len(runs) > 1
-    ours = {row["folder"] for row in leading(every, found)}
-    # Others stand beside one that leads.
-    first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
-    groups = compared(first, MORE_SEEDS, target=target) if several else {}
-    numbers = found.over_numbers
+    found = compared(sweep)
+    comparison, numbers = found.comparison, found.over_numbers
+    several = len({run.folder for group in found.groups for run in group.runs}) > 1
+    # The groups that lead stand first, as there are lines and replays of some alone.
+    order = comparison.groups
+    groups = sorted(found.groups, key=lambda group: order.index(group.label))
+    groups = [Group(group.label, tuple(load(run.folder) for run in group.runs)) for group in groups]
     learnt = any(map(is_measured, done))
-    # Of one key of names the groups side by side have the answer.
-    one_key = len(but_the_seed(keys)) == 1 and numbers is None
-    beside = groups.get("comparison") if one_key else None
-    if sweep.points[0].of_network and numbers is None:
-        beside = side_by_side(sweep)
-    if beside is not None:
-        found = answers(every, keys, runs, beside)
-    asked_for = [one.combinations.measure.column for one in found.figures]
-    counts, *words = sweep_parts(found)
-    headline, *limits = first_lines(found, beside)
+    counts = "" if numbers else f"{counted(len(every), 'point')}."
     return Page(
         template="sweep.html",
         kind=f"Sweep {sweep.folder.resolve().name}{_over(numbers)}",
-        title=headline or f"{counted(len(done), 'complete point')}, and nothing to compare",
-        subtitle=" ".join([*([] if numbers else [str(counts)]), *limits]),
+        title=comparison.headline,
+        subtitle=" ".join(filter(None, [counts, subtitle_of(comparison)])),
         context={
-            "keys": keys,
-            "whole": rows,
-            "several": several,
+            "keys": list(sweep.keys),
+            "whole": sweep.rows,
             # Of many numbers, or where nothing was learnt, curves over time say little.
-            "charted": several and (numbers is None or (learnt and len(first) <= MOST_GROUPS)),
+            "charted": several
+            and (numbers is None or (learnt and len(found.groups) <= MOST_GROUPS)),
             "MOST_ROWS": MOST_ROWS,
             "as_yaml": as_yaml,
-            **groups,
+            **groups_shown(groups, comparison),
             "over_numbers": numbers,
             "drawings": drawings(numbers) if numbers else [],
             "inline": inline,
@@ -84,10 +70,8 @@ def page_of(sweep: Sweep) -> Page:
             "SMALL": SMALL,
             "rows_shown": rows_shown(numbers) if numbers else None,
             "reading": _reading(numbers) if numbers else "",
-            "words": sweep_lines(found) if numbers else words,
-            "open_words": 0 if numbers or (one_key and several) else MOST_WORDS,
             "failed": [row for row in every if row["status"] != COMPLETE],
-            "points": points(rows, keys, target, asked_for),
+            "points": points(sweep.rows, list(sweep.keys), [*comparison.figures]),
             "asked": asked(sweep),
         },
         notices=notices(every),
@@ -133,10 +117,6 @@ def _reading(numbers: OverNumbers) -> str:
         f"Dots are what was run, rings the best of it{band}. "
         "The axis to the left need not begin at 0."
     )
-
-
-MOST_WORDS = 2
-"""Sentences and tables that stand open; the others are folded."""
 
 
 MOST_VALUES = 12

@@ -122,7 +122,7 @@ def _room(axes: Axes, course: Course) -> None:
     """Leave room for what is written above the best, or below it where less is better."""
     low, high = axes.get_ylim()
     room = 0.16 * (high - low)
-    rising = course.measure.rising or not course.has_best
+    rising = course.figure.rising or not course.has_best
     axes.set_ylim(low if rising else low - room, high + room if rising else high)
 
 
@@ -156,7 +156,7 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     middle = float(np.mean(x[[*run]]))
     share = (scale(middle) - scale(x[0])) / (scale(x[-1]) - scale(x[0]))
     side = "left" if share < 0.15 else "right" if share > 0.85 else "center"
-    up = 12 if course.measure.rising else -12
+    up = 12 if course.figure.rising else -12
     axes.annotate(
         name(said, 40),
         (middle, float(y[run[0]])),

@@ -1,4 +1,3 @@
-from .answers import answers_of as answers_of
 from .best import Choice as Choice
 from .best import compare as compare
 from .folder import Sweep as Sweep

@@ -7,17 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from statistics import geometric_mean, mean
 from typing import Any, Self
 
-from sim.analysis.figures import Figure, figure_of, in_column, in_words, name_and_unit
+from sim.analysis.comparison import Comparison
+from sim.analysis.figures import (
+    Figure,
+    figure_listed,
+    figure_of,
+    in_column,
+    in_words,
+    name_and_unit,
+)
 from sim.analysis.judged import judged_together
 from sim.analysis.labels import labels_of
-from sim.analysis.measure import Measure
+from sim.analysis.ranking import Verdict, mean_of
 from sim.facts.status import COMPLETE
 from sim.formatting import listed
 from sim.sweep.rows import missing_status
-from sim.sweep.text import combinations_in
 
 Row = Mapping[str, Any]
 
@@ -106,8 +112,9 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True)
 class Spot:
-    """A combination of values by key, and the rows of its seeds."""
+    """A combination of values by key, its group in a comparison, and the rows of its seeds."""
 
+    group: str
     values: Mapping[str, Any]
     rows: tuple[Row, ...]
 
@@ -117,24 +124,59 @@ class Course:
     """One figure over the spots of a sweep, in their order.
 
     ``each`` has its values over the seeds of a spot, none where one never got there or has not
-    run; ``lacking`` says why there are none.
+    run; ``lacking`` says why there are none. ``level`` are the spots that no test tells from the
+    best one.
     """
 
-    measure: Measure
+    column: str
+    figure: Figure
     each: tuple[tuple[float, ...], ...]
+    means: tuple[float | None, ...]
     lacking: tuple[str, ...]
+    level: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, measure: Measure, spots: Sequence[Spot]) -> Course:
+    def of(cls, column: str, figure: Figure, spots: Sequence[Spot]) -> Self:
         """Return the course of a figure: a spot has it if all of its complete points do."""
         each: list[tuple[float, ...]] = []
         lacking: list[str] = []
         for spot in spots:
             done = [row for row in spot.rows if row["status"] == COMPLETE] or spot.rows
-            without = [row for row in done if row.get(measure.column) is None]
-            each.append(() if without else tuple(float(row[measure.column]) for row in done))
-            lacking.append(str(missing_status(without[0], measure.column)) if without else "")
-        return cls(measure, tuple(each), tuple(lacking))
+            without = [row for row in done if row.get(column) is None]
+            each.append(() if without else tuple(float(row[column]) for row in done))
+            lacking.append(missing_status(without[0], column) if without else "")
+        means = tuple(mean_of(own, figure)[0] if own else None for own in each)
+        return cls(column, figure, tuple(each), means, tuple(lacking))
+
+    @classmethod
+    def compared(cls, column: str, found: Comparison, spots: Sequence[Spot]) -> Self:
+        """Return the course of a figure of a comparison, whose means and verdicts it has."""
+        rows = found.by(column).set_index("group")
+        seeds = found.seeds_of(column)
+        means = [
+            float(rows["mean"].get(spot.group, math.nan)) if spot.group in rows.index else math.nan
+            for spot in spots
+        ]
+        known = [not math.isnan(one) for one in means]
+        level = [
+            place
+            for place, spot in enumerate(spots)
+            if known[place] and rows["verdict"][spot.group] == Verdict.NO_DIFFERENCE
+        ]
+        return cls(
+            column,
+            found.figures[column],
+            tuple(
+                tuple(seeds[spot.group]) if has else ()
+                for spot, has in zip(spots, known, strict=True)
+            ),
+            tuple(one if has else None for one, has in zip(means, known, strict=True)),
+            tuple(
+                "" if has else found.why_none(column, spot.group)
+                for spot, has in zip(spots, known, strict=True)
+            ),
+            tuple(level),
+        )
 
     def beside(self, first: Course) -> Course:
         """Return it beside what a sweep is judged by, which says why a spot has nothing."""
@@ -144,20 +186,9 @@ class Course:
         )
 
     @cached_property
-    def means(self) -> tuple[float | None, ...]:
-        """The mean over seeds at each spot; of what is compared by ratios, the geometric one."""
-        ratios = self.measure.figure.ratios
-        return tuple(
-            None if not own else geometric_mean(own) if ratios and min(own) > 0.0 else mean(own)
-            for own in self.each
-        )
-
-    @cached_property
     def shown(self) -> Figure:
         """The figure in the one unit that fits all of its values."""
-        found = in_column(self.measure.figure, self.means)
-        target = self.measure.target
-        return found._replace(head=f"{found.head} to {target}") if target else found
+        return in_column(self.figure, self.means)
 
     def text(self, place: int) -> str:
         """Write a mean in a column whose head names the unit; why there is none, else."""
@@ -167,7 +198,7 @@ class Course:
     def said(self, place: int) -> str:
         """Write a mean with its unit, as a sentence has it."""
         value = self.means[place]
-        return self.lacking[place] if value is None else self.measure.text(value)
+        return self.lacking[place] if value is None else self.figure.text(value)
 
     @property
     def known(self) -> list[int]:
@@ -177,7 +208,7 @@ class Course:
     @property
     def has_best(self) -> bool:
         """Whether some value of it is better than another one."""
-        return bool(self.measure.figure.best) and not self.flat
+        return bool(self.figure.best) and not self.flat
 
     @property
     def flat(self) -> bool:
@@ -189,7 +220,7 @@ class Course:
         value = self.means[place]
         if value is None:
             return -math.inf
-        return value if self.measure.rising or not self.measure.figure.best else -value
+        return value if self.figure.rising or not self.figure.best else -value
 
     def best(self, among: Iterable[int] | None = None) -> list[int]:
         """Return the best of some spots, all of those that print the same."""
@@ -213,19 +244,6 @@ class Course:
         same = {*self.best()}
         return [place for place in self.known if place in same or self.merit(place) >= least]
 
-    def overlapping(self) -> list[int]:
-        """Return the spots of whose seeds some are as good as some of the best spot's."""
-        [first, *_] = self.best()
-        low, high = min(self.each[first]), max(self.each[first])
-        if len(self.each[first]) < 2:
-            return []
-        best = {*self.best()}
-        return [
-            place
-            for place in self.known
-            if place not in best and min(self.each[place]) <= high and max(self.each[place]) >= low
-        ]
-
 
 @dataclass(frozen=True)
 class OverNumbers:
@@ -243,27 +261,29 @@ class OverNumbers:
 
     @classmethod
     def of(
-        cls, rows: Sequence[Row], keys: Sequence[str], measures: Sequence[Measure]
+        cls, by_group: Mapping[str, Sequence[Row]], varied: Sequence[str], found: Comparison
     ) -> Self | None:
-        """Return what rows have over the numbers of their keys; None where no key is an axis.
+        """Return what a comparison has over the numbers of keys; None where no key is an axis.
 
-        ``measures`` are what points are compared by.
+        ``by_group`` are the rows of its combinations, ``varied`` the keys in which these differ.
         """
-        numeric = numeric_keys(rows, keys)
+        rows = [row for own in by_group.values() for row in own]
+        numeric = numeric_keys(rows, varied)
         done = [row for row in rows if row["status"] == COMPLETE]
         if not numeric or not done:
             return None
-        varied = [k for k in keys if k != "seed" and len({str(row[k]) for row in rows}) > 1]
         names = tuple(key for key in varied if key not in numeric)
-        groups = combinations_in(rows, varied)
-        order = [*dict.fromkeys(tuple(group[0][key] for key in names) for group in groups)]
-        groups.sort(
-            key=lambda own: (
-                order.index(tuple(own[0][key] for key in names)),
-                [own[0][key] for key in numeric],
+        spots = [
+            Spot(group, {key: own[0][key] for key in varied}, tuple(own))
+            for group, own in by_group.items()
+        ]
+        order = [*dict.fromkeys(tuple(spot.values[key] for key in names) for spot in spots)]
+        spots.sort(
+            key=lambda spot: (
+                order.index(tuple(spot.values[key] for key in names)),
+                [spot.values[key] for key in numeric],
             )
         )
-        spots = tuple(Spot({key: own[0][key] for key in varied}, tuple(own)) for own in groups)
         settings = [dict(zip(names, own, strict=True)) for own in order]
         labels = labels_of(settings) if names else [""]
         label = dict(zip(order, labels, strict=True))
@@ -272,19 +292,22 @@ class OverNumbers:
             Axis(key, tuple(sorted({row[key] for row in rows})), units.count(unit) == 1)
             for key, unit in zip(numeric, units, strict=True)
         )
-        beside = _beside(done, {measure.column for measure in measures})
-        every = [Course.of(measure, spots) for measure in (*measures, *beside)]
+        columns = [*found.figures]
+        columns.sort(key=lambda column: bool(found.figures[column].target))  # what was learnt first
+        every = [Course.compared(column, found, spots) for column in columns]
+        every += [Course.of(*one, spots) for one in _beside(done, {*found.figures})]
         first = next((course for course in every if course.known), every[0])
         rest = (
             one.beside(first) for one in every if one is not first and one.known and not one.flat
         )
         own_labels = tuple(label[tuple(spot.values[key] for key in names)] for spot in spots)
-        return cls(axes, names, spots, own_labels, (first, *rest))
+        return cls(axes, names, tuple(spots), own_labels, (first, *rest))
 
-    def judged_by(self, measure: Measure) -> Self:
+    def judged_by(self, column: str, figure: Figure) -> Self:
         """Return it with a figure that it is judged by in the place of the first one."""
-        first = Course.of(measure, self.spots)
-        rest = (one for one in self.courses if one.measure.column != measure.column)
+        mine = (one for one in self.courses if one.column == column and one.figure.best)
+        first = next(mine, None) or Course.of(column, figure, self.spots)
+        rest = (one for one in self.courses if one.column != column)
         every = (first, *(one.beside(first) for one in rest))
         return replace(self, courses=every) if first.known else self
 
@@ -348,11 +371,20 @@ def ranges_of(places: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _beside(done: Sequence[Row], taken: set[str]) -> list[Measure]:
-    """Return the figures that stand beside those that points are compared by: none is best."""
+def _beside(done: Sequence[Row], taken: set[str]) -> list[tuple[str, Figure]]:
+    """Return the figures beside those of the table: of single places, and such as have no best."""
     judged = judged_together(done)
+    known = [
+        column
+        for column in done[0]
+        if column not in taken and all(row.get(column) is not None for row in done)
+    ]
+    places = [(column, figure_listed(column)) for column in known if ":" in column]
     return [
-        Measure(column, figure_of(column, judged)._replace(best=""))
-        for column in BESIDE
-        if column not in taken and any(row.get(column) is not None for row in done)
+        *((column, figure) for column, figure in places if figure is not None and figure.best),
+        *(
+            (column, figure_of(column, judged)._replace(best=""))
+            for column in BESIDE
+            if column not in taken and any(row.get(column) is not None for row in done)
+        ),
     ]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sim.analysis.screen import LONGEST_NAME, Column, block, cut, dots, marks, steps_lines
 from sim.files import from_here
 from sim.formatting import WIDTH, as_yaml, counted, last_parts
 from sim.sweep.axis import Course, OverNumbers, number
@@ -23,82 +21,6 @@ MOST_BEST = 10
 """Combinations of more than two keys that a screen shows, the best ones."""
 MOST_COLUMNS = 9
 """Columns of a table on a page."""
-DOTS = 21
-"""Places of the axis on which a table shows its first figure."""
-LONGEST_NAME = 24
-"""Letters of a name above a column, or of the names of a row together."""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What a table draws with: a seed or value, between seeds, an empty place."""
-
-    dot: str = "●"
-    between: str = "─"
-    empty: str = "·"
-
-
-PLAIN = Marks("o", "-", ".")
-
-
-def marks() -> Marks:
-    """Return what the terminal can write."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        "●─·".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return PLAIN
-    return Marks()
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of text: its head, and its cells; words and pictures stand to the left of it."""
-
-    head: str
-    cells: Sequence[str]
-    left: bool = False
-
-    @property
-    def heads(self) -> tuple[str, str]:
-        """The head in two lines, as narrow as it can be."""
-        if "\n" in self.head:
-            first, second = self.head.split("\n")
-            return first, second
-        for width in range(max(map(len, self.cells), default=1), len(self.head) + 1):
-            lines = wrap(self.head, max(width, 1), break_long_words=False)
-            if len(lines) <= 2 and max(map(len, lines)) <= max(width, 1):
-                return ("", *lines)[-2], lines[-1]
-        return "", self.head
-
-    @property
-    def width(self) -> int:
-        """Letters of its longest line."""
-        return max(map(len, [*self.heads, *self.cells]))
-
-    def lines(self) -> list[str]:
-        """Its lines, all as wide."""
-        aligned = str.ljust if self.left else str.rjust
-        return [aligned(text, self.width) for text in (*self.heads, *self.cells)]
-
-
-def block(columns: Sequence[Column], fixed: int = 1) -> tuple[list[str], int]:
-    """Return as many columns side by side as a screen holds, and how many that are.
-
-    The first ``fixed`` ones stand there in any case.
-    """
-    room = WIDTH + 2
-    held = 0
-    for column in columns:
-        room -= column.width + 2
-        if room < 0 and held >= fixed:
-            break
-        held += 1
-    lines = [
-        "  ".join(parts).rstrip()
-        for parts in zip(*(c.lines() for c in columns[:held]), strict=True)
-    ]
-    return (lines if lines[0] else lines[1:]), held
 
 
 def screen(found: OverNumbers, *, in_full: bool = False) -> list[str]:
@@ -241,40 +163,8 @@ def rows_shown(found: OverNumbers) -> Shown:
 
 
 def _dots(course: Course, groups: Sequence[Sequence[int]]) -> Column:
-    """Draw each row's values on an axis: a dot a seed, and a line from least to greatest."""
     unit = course.shown.unit
-    own = [[v / unit for place in group for v in course.each[place]] for group in groups]
-    values = [value for row in own for value in row]
-    low, high, digits = _round_ends(min(values), max(values))
-    draw = marks()
-    cells = []
-    for row in own:
-        places = sorted(round((value - low) / (high - low) * (DOTS - 1)) for value in row)
-        cells.append(
-            "".join(
-                draw.dot
-                if n in places
-                else draw.between
-                if places and places[0] < n < places[-1]
-                else draw.empty
-                for n in range(DOTS)
-            )
-        )
-    ends = f"{low:,.{digits}f}", f"{high:,.{digits}f}"
-    gap = DOTS - len(ends[0]) - len(ends[1])
-    return Column(f"{ends[0]}{' ' * gap}{ends[1]}\n|{' ' * (DOTS - 2)}|", cells, left=True)
-
-
-def _round_ends(low: float, high: float) -> tuple[float, float, int]:
-    """Return round numbers about two values, and their digits behind the point."""
-    raw = (high - low or abs(high) or 1.0) / 4
-    if float(low).is_integer() and float(high).is_integer():  # of counts
-        raw = max(raw, 1.0)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(n * power for n in (1, 2, 5, 10) if n * power >= raw * 0.999)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return first * step, max(last, first + 1) * step, digits
+    return dots([[v / unit for place in own for v in course.each[place]] for own in groups])
 
 
 def _matrix(found: OverNumbers) -> list[str]:
@@ -307,7 +197,7 @@ def _matrix(found: OverNumbers) -> list[str]:
             cells = [
                 "" if p is None else course.text(p) + ("*" if p in marked else other) for p in own
             ]
-            columns.append(Column(_cut(head), cells))
+            columns.append(Column(cut(head), cells))
         lines, held = block(columns)
         if held == len(columns):
             break
@@ -318,10 +208,6 @@ def _matrix(found: OverNumbers) -> list[str]:
     others = len(found.courses) - 1
     below += [f"{counted(others, 'more figure')}: --all"] if others else []
     return _with([f"{course.shown.head}{name}", *lines], below)
-
-
-def _cut(name: str, most: int = LONGEST_NAME) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _combinations(found: OverNumbers, places: Sequence[int], *, in_full: bool = False) -> list[str]:
@@ -351,7 +237,7 @@ def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     columns = [
         Column(
             head.replace("_", " "),
-            [_cut(as_yaml(found.spots[place].values[key]), most) for place in places],
+            [cut(as_yaml(found.spots[place].values[key]), most) for place in places],
             left=True,
         )
         for key, head in zip(found.names, last_parts(found.names), strict=True)
@@ -362,25 +248,15 @@ def _keys(found: OverNumbers, places: Sequence[int]) -> list[Column]:
     ]
 
 
-def next_steps(sweep: Sweep, found: OverNumbers, *, in_full: bool = False) -> list[str]:
+def next_steps(sweep: Sweep, found: OverNumbers | None, *, in_full: bool = False) -> list[str]:
     """Return commands that go on from here, with what each gives."""
     place = shlex.quote(str(from_here(sweep.folder)))
     steps = [(f"leomix report {place}", "the pictures of all figures")]
-    if finer := _finer(sweep.about, found):
+    if found and (finer := _finer(sweep.about, found)):
         steps.append((finer, "finer there"))
     if not in_full:
         steps.append((f"leomix compare {place} --all", "every row and figure"))
-    held = [len(command) for command, said in steps if len(command) + len(said) + 4 <= WIDTH]
-    wide = max(held, default=0)
-    lines = []
-    for command, said in steps:
-        if len(command) + len(said) + 4 > WIDTH:
-            lines += [f"  {command}", f"      {said}"]
-        elif wide + len(said) + 4 <= WIDTH:
-            lines.append(f"  {command:<{wide}}  {said}")
-        else:
-            lines.append(f"  {command}  {said}")
-    return lines
+    return steps_lines(steps)
 
 
 def _finer(about: Mapping[str, Any], found: OverNumbers) -> str:
@@ -405,8 +281,3 @@ def _finer(about: Mapping[str, Any], found: OverNumbers) -> str:
         line.append(f"--replications {about['replications']}")
     text = " ".join(line)
     return text if len(text) + 2 <= WIDTH else ""
-
-
-def wrapped(sentences: Iterable[str]) -> list[str]:
-    """Return sentences as lines of a screen."""
-    return wrap(" ".join(sentences), WIDTH, break_long_words=False, break_on_hyphens=False)

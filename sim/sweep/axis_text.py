@@ -19,7 +19,7 @@ MOST_SPANS = 2
 def headline(found: OverNumbers) -> str:
     """Return what was found in one sentence, without a full stop."""
     course = found.first
-    name = course.measure.name
+    name = course.figure.name
     if not course.known:
         return ""
     if course.flat:
@@ -29,7 +29,7 @@ def headline(found: OverNumbers) -> str:
             return f"{own} combinations"
         ends = _values(found.axes[0], found, (course.known[0], course.known[-1]))
         return f"{own} values from {found.axes[0].text(*ends)}"
-    best = f"{_upper(course.measure.figure.best)} {name}"
+    best = f"{_upper(course.figure.best)} {name}"
     if found.is_line and found.names:
         return _of_names(found, best)
     places = course.best()
@@ -73,7 +73,7 @@ def _rest(found: OverNumbers) -> str:
         which, several = f"{len(last)} others", True
     low, high = course.means[last[0]] or 0.0, course.means[best[0]] or 0.0
     text = course.said(last[0])
-    if not math.isfinite(course.measure.figure.most) and text.rpartition(" ")[0] and high > 0 < low:
+    if not math.isfinite(course.figure.most) and text.rpartition(" ")[0] and high > 0 < low:
         share = low / high - 1.0
         if abs(share) < 0.005:
             return ""
@@ -161,14 +161,12 @@ def _how_flat(found: OverNumbers) -> Iterator[str]:
 
 
 def _of_seeds(found: OverNumbers) -> Iterator[str]:
-    """Say of which spots the seeds are as good as the best one's, where there are several."""
-    seeds = len(found.first.each[found.first.best()[0]])
-    if seeds < 2:
-        return
-    if alike := found.first.overlapping():
-        yield f"{seeds} seeds each: those of {_which(found, alike)} overlap with the best."
-    else:
-        yield f"{seeds} seeds each: those of no other value reach the best."
+    """Say which spots no test tells from the best one."""
+    first = found.first
+    seeds = len(first.each[first.best()[0]])
+    level = [place for place in first.level if place not in first.best()]
+    if seeds > 1 and level:
+        yield f"No difference found from {_which(found, level)} ({seeds} seeds)."
 
 
 def _other_bests(found: OverNumbers) -> Iterator[str]:
@@ -178,8 +176,8 @@ def _other_bests(found: OverNumbers) -> Iterator[str]:
     for other in [one for one in others if best.isdisjoint(one.best())][:MOST_OTHERS]:
         its = other.best()
         where = _at(found.axes[0], found, its) if found.is_line else _at_some(found, its)
-        called = other.measure.figure.best
-        yield f"{_upper(other.measure.name)}: {called} {where}, {other.said(its[0])}."
+        called = other.figure.best
+        yield f"{_upper(other.figure.name)}: {called} {where}, {other.said(its[0])}."
 
 
 def _deciding(found: OverNumbers) -> Iterator[str]:

@@ -18,13 +18,18 @@ from typing import Any, overload
 import yaml
 
 from sim.analysis.comparison import Comparison
-from sim.analysis.comparison_text import mean_text
-from sim.analysis.figures import bounds_of, figure_listed, figure_of, figure_of_network
+from sim.analysis.figures import (
+    NO_BOUNDS,
+    RISING,
+    Bounds,
+    Figure,
+    figure_listed,
+    figure_of,
+    figure_of_network,
+)
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.labels import METHOD, VARIANT
-from sim.analysis.lead import Bounds
-from sim.analysis.measure import RISING, Measure
-from sim.analysis.over_seeds import over_seeds
+from sim.analysis.ranking import mean_of
 from sim.analysis.targets import evaluation_at
 from sim.errors import InputError
 from sim.execution import result
@@ -32,6 +37,7 @@ from sim.execution.folder import is_sweep, read_manifest
 from sim.facts.status import COMPLETE
 from sim.files import write_text
 from sim.formatting import as_yaml, last_parts, table
+from sim.sweep.compared import compared
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.rows import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS
 from sim.sweep.text import failures_text
@@ -69,11 +75,10 @@ class Basis:
     hours: float | None = None
 
     @property
-    def measure(self) -> Measure:
+    def judging(self) -> Figure:
         """The column as what a sweep over numbers is judged by."""
         figure = figure_of(self.figure)
-        best = figure.best or ("most" if self.rising else "least")
-        return Measure(self.figure, figure._replace(best=best))
+        return figure._replace(best=figure.best or ("most" if self.rising else "least"))
 
     @property
     def text(self) -> str:
@@ -131,9 +136,10 @@ class Choice:
 
     def over_seeds(self, one: Tried) -> dict[str, float | None]:
         """Return the mean of what was tried over its seeds, and its interval."""
-        if not one.known:
-            return dict.fromkeys(("mean", "low", "high"))
-        return over_seeds(one.known, self.basis.bounds)
+        bounds = self.basis.bounds
+        figure = Figure("", str, least=bounds.least, most=bounds.most)
+        found = (None if math.isnan(each) else each for each in mean_of(one.known, figure))
+        return dict(zip(("mean", "low", "high"), found, strict=True))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``compare --json`` has it."""
@@ -178,10 +184,15 @@ class Choice:
             count = f"{len(one.known)}"
             if len(one.known) < len(one.figures):
                 count += f" of {len(one.figures)}"
-            shown = mean_text(self.over_seeds(one), form="{:.4g}".format)
+            average, low, high = self.over_seeds(one).values()
+            shown = "-" if average is None else f"{average:.4g}"
+            if low is not None and low != high:
+                shown += f" [{low:.4g}..{high:.4g}]"
             lines.append([one.label, count, shown, "chosen" if one.is_chosen else ""])
         best = "; ".join(
-            f"{one.label} ({mean(one.known):.4g})" for one in self.tried if one.is_chosen
+            f"{one.label} ({self.over_seeds(one)['mean']:.4g})"
+            for one in self.tried
+            if one.is_chosen
         )
         heads = ["", "seeds", f"{self.basis.name} [95 %]", ""]
         return f"{best}: {self.basis.text}.\n{table(heads, lines)}"
@@ -251,8 +262,8 @@ def compare(
 
     Runs that differ in their seed only are one group. Returns a Comparison: ``rows`` is a pandas
     table with one row per figure and group, ``headline`` says in one sentence what was found, and
-    as a mapping it is what ``compare --json`` prints. In a notebook it shows itself as the page of
-    the report.
+    as a mapping it is what ``compare --json`` prints. The folder of one sweep is compared by its
+    combinations. In a notebook it shows itself as the page of the report.
 
     With ``best_by``, ``validation`` or a column of the sweep's rows, returns a Choice: ``chosen``
     has the keys of the best combination by variant or method, ``tried`` all combinations, and
@@ -264,6 +275,8 @@ def compare(
     if best_by is None:
         if at_days is not None:
             raise InputError.of_option("--at", Code.CONFLICT, "goes with --best-by")
+        if len(several) == 1 and is_sweep(Path(several[0])):
+            return compared(read_sweep(several[0]), deadline_days).comparison
         return result.compare(several, deadline_days)
     if len(several) != 1 or not is_sweep(Path(several[0])):
         raise InputError.of_option(
@@ -397,7 +410,7 @@ def _by_column(sweep: Sweep, column: str, at_days: float | None) -> Basis:
         rising = figure.best in RISING
     else:
         rising = column in OF_SERVICE or not LESS_IS_BETTER.search(column)
-    return Basis(column, column, rising, bounds_of(column))
+    return Basis(column, column, rising, figure.bounds if figure else NO_BOUNDS)
 
 
 def _tried(sweep: Sweep, figures: Sequence[float | None]) -> list[Tried]:

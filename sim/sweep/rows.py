@@ -13,7 +13,6 @@ import yaml
 from scenarios.parsing import shipped_table
 from sim.analysis.figures import figure_of_network
 from sim.analysis.judged import is_measured
-from sim.analysis.rows import Standing
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
@@ -24,7 +23,7 @@ from sim.files import packaged
 from sim.sweep.point import Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLAG, FLOAT, INT, TEXT, TYPES
-from statements import NO_CONTACT
+from statements import NO_CONTACT as UNSEEN
 
 _FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
 
@@ -114,30 +113,29 @@ def outcome_in(place: Path, digest: str) -> Outcome | None:
         return None
 
 
-def missing_status(row: Mapping[str, Any], column: str = "") -> Standing:
-    """Return why a point has no figure in a column: a result of its own, not a gap."""
+NO_CONTACT = "no contact"
+"""What is said of a point that sees no satellite: a result of its own, not a gap."""
+
+
+def missing_status(row: Mapping[str, Any], column: str = "") -> str:
+    """Return why a point has no figure in a column."""
     if row["status"] == COMPLETE:
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
         of_target = target != column
         of_model = of_target or column.startswith(("accuracy", "loss"))
         if of_model and not is_measured(row):
-            return Standing.NOT_TRAINED
+            return "not trained"
         asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
         is_asked = asked is None or target in map(named, asked)
-        return Standing.NEVER if is_asked else Standing.NOT_ASKED
-    if row.get("code") in NO_CONTACT:
-        return Standing.NO_CONTACT
+        return "never" if is_asked else "not asked for"
+    if row.get("code") in UNSEEN:
+        return NO_CONTACT
     return NOT_COMPLETE[str(row["status"])]
 
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
-NOT_COMPLETE = {
-    REFUSED: Standing.REFUSED,
-    FAILED: Standing.FAILED,
-    CRASHED: Standing.FAILED,
-    MISSING: Standing.NOT_RUN,
-}
+NOT_COMPLETE = {REFUSED: "refused", FAILED: "failed", CRASHED: "failed", MISSING: "missing"}
 """What is said of a point by the status of its row, if it is not complete."""
 
 
@@ -204,6 +202,16 @@ def said_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what refused a point, as JSON; None for others, and in sweeps of before."""
     said: dict[str, Any] | None = json.loads(row.get("said") or "null")
     return said
+
+
+def combinations_in(
+    rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> list[list[Mapping[str, Any]]]:
+    """Return the rows of each combination of values of the keys, in the order of points."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(json.dumps([row[key] for key in keys]), []).append(row)
+    return list(groups.values())
 
 
 def sweep_sha256(rows: pa.Table) -> str:

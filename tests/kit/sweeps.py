@@ -17,11 +17,8 @@ __getattr__ = late(
         "sim.export.formats": "FORMATS",
         "sim.files": "folder_at_once locked",
         "sim.process.installation": "HOME PACKAGES",
-        "sim.sweep.answers": "answers",
-        "sim.sweep.answers_text": (
-            "first_lines sweep_headline sweep_limits sweep_lines sweep_screen"
-        ),
         "sim.sweep.claims": "Claims claims=.",
+        "sim.sweep.compared": "compared_rows",
         "sim.sweep.crew": "Crew",
         "sim.sweep.join": "Joined Stop",
         "sim.sweep.point": "Outcome Point",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.results import curve, heat_map
-from tests.kit.sweeps import answers, first_lines, sweep_screen
+from tests.kit.sweeps import compared_rows
 
 KM = "orbit.altitude_km"
 DEGREES = "orbit.inclination_deg"
@@ -29,12 +29,12 @@ def rows_of(points, seeds=(1,)):
 
 
 def told(points, keys, seeds=(1,)):
-    return answers(rows_of(points, seeds), keys, {})
+    return compared_rows(rows_of(points, seeds), keys)
 
 
 def shown(points, keys, seeds=(1,), *, in_full=False):
     """What a terminal shows of it, but for what limits it."""
-    lines = sweep_screen(told(points, keys, seeds), in_full=in_full)
+    lines = told(points, keys, seeds).text(in_full=in_full).splitlines()
     assert max(map(len, lines)) <= 79
     return "\n".join(lines)
 
@@ -133,14 +133,15 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     assert "     800  8*  11*  no contact" in screen
 
 
-def test_seeds_are_dots_and_it_is_said_which_values_overlap_with_the_best():
+def test_seeds_are_dots_and_it_is_said_which_values_no_test_tells_from_the_best():
     luck = {1: -3, 2: 0, 3: 3}
     points = [
-        ({KM: km}, lambda seed, mean=mean: {"cycles": mean + luck[seed]})
+        ({KM: km}, lambda seed, mean=mean, km=km: {"cycles": mean + luck[seed] * (500 - km) / 300})
         for km, mean in {400: 20, 600: 40, 800: 42}.items()
     ]
+    points = [(keys, lambda seed, own=own: own(seed) | {"drawn": True}) for keys, own in points]
     screen = shown(points, [KM], seeds=(1, 2, 3))
-    assert "3 seeds each: those of 600 km overlap with the best." in screen.replace("\n", " ")
+    assert "No difference found from 600 km (3 seeds)." in screen.replace("\n", " ")
     assert "●─●─●" in screen and "● a seed" in screen
 
 
@@ -149,11 +150,10 @@ def test_a_value_without_a_figure_is_named_and_two_values_are_names():
         ({KM: km}, None if km < 500 else {"cycles": km // 100}) for km in (300, 400, 500, 600)
     ]
     found = told(points, [KM])
-    assert first_lines(found, None)[:2] == [
-        "Most cycles at 600 km: 6; 500 km has 5",
-        "600 km is the greatest value that was tried: a better one may lie beyond it.",
-    ]
-    assert "No contact: 300 to 400 km." in first_lines(found, None)
+    assert found.comparison.headline == "Most cycles at 600 km: 6; 500 km has 5"
+    tried = "600 km is the greatest value that was tried: a better one may lie beyond it."
+    assert found.comparison.notes[0] == tried
+    assert "No contact: 300 to 400 km." in found.comparison.notes
     assert told(points[-2:], [KM]).over_numbers is None
     assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
 

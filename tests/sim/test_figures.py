@@ -35,7 +35,7 @@ def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_
     out = ("-o", tmp_path / "page.html")
     assert leomix("report", swept, *out, "--figures", place).status == 0
     curves = [f"accuracy-over-{over}" for over in ("time", "cycle", "bytes", "energy")]
-    names = {path.stem for path in place.glob("*.csv")} - {"rows", "tests"}
+    names = {path.stem for path in place.glob("*.csv")} - {"rows"}
     assert {*curves, "loss-over-bytes", "where-the-time-went"} <= names
     for name in names:
         assert ElementTree.parse(place / f"{name}.svg").getroot().tag.endswith("}svg")
@@ -48,18 +48,16 @@ def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_
         means = data[data.mean_of.notna()]
         assert set(means.line) == set(guarded)
         assert (means.low.fillna(0.0) <= means.accuracy).all()
-    compared = json.loads(leomix("compare", swept, "--json").out)["comparison"]
-    for name, label in (("rows", "label"), ("tests", "group")):
-        table = pd.read_csv(place / f"{name}.csv").set_index(["figure", label])
-        assert len(table) == len(compared[name])
-        for wanted in compared[name]:
-            group = f"'{ODD}" if wanted[label] == ODD else wanted[label]
-            row = table.loc[(wanted["figure"], group)]
-            seeds = {f"by_seed.{seed}": x for seed, x in wanted.get("by_seed", {}).items()}
-            for key, value in (wanted | seeds).items():
-                if isinstance(value, int | float):
-                    assert row[key] == value
-                assert value is not None or pd.isna(row[key])
+    compared = json.loads(leomix("compare", swept, "--json").out)
+    table = pd.read_csv(place / "rows.csv").set_index(["figure", "group"])
+    assert len(table) == len(compared["rows"])
+    for wanted in compared["rows"]:
+        group = f"'{ODD}" if wanted["group"] == ODD else wanted["group"]
+        row = table.loc[(wanted["figure"], group)]
+        for key, value in wanted.items():
+            if isinstance(value, int | float):
+                assert row[key] == value
+            assert value is not None or pd.isna(row[key])
 
 
 @pytest.mark.wide

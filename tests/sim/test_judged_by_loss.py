@@ -79,20 +79,21 @@ def test_a_bar_shows_the_loss_first(place):
 
 def test_a_comparison_ranks_by_the_loss(leomix, folders):
     compared = json.loads(leomix("compare", *folders, "--json").out)
-    assert compared["judged_by"] == "loss" and not compared["targets"]
-    assert [one["figure"] for one in compared["verdicts"]] == ["loss_final"]
-    [verdict] = compared["verdicts"]
-    means = [group["loss_final"]["mean"] for group in compared["groups"]]
-    assert means[0] < means[1]
-    assert verdict["best"] == ["step_size=0.03"]
+    assert compared["judged_by"] == "loss" and compared["shared_target"] is None
+    best, other = (row for row in compared["rows"] if row["figure"] == "loss_final")
+    assert (best["group"], other["group"]) == ("step_size=0.03", "step_size=0.003")
+    assert best["mean"] < other["mean"] and best["verdict"] != "behind"
+    assert "accuracy_final" not in {row["figure"] for row in compared["rows"]}
     text = leomix("compare", *folders, "--all").out
     assert "final loss of the next token (nats)" in text and "accuracy" not in text
     assert text.index("final loss of the next token") < text.index("final share of tokens right")
     page = report(folders, folders[0] / "compared.html").read_text()
     rows = re.findall(r'<tr[^>]*><th scope="row">.*?(step_size=[\d.]+)</th>', page)
     assert rows[:2] == ["step_size=0.03", "step_size=0.003"]
-    assert compared["headline"].startswith("step_size=0.03")
-    assert " nats" in compared["headline"]
+    assert re.fullmatch(
+        r"Final loss of the next token: [\d.]+ nats with step_size=0.03, [\d.]+ nats with 0.003",
+        compared["headline"],
+    )
 
 
 def test_a_run_whose_loss_has_not_fallen_has_learnt_nothing(place):
@@ -110,12 +111,10 @@ def test_a_sweep_is_judged_by_the_loss(leomix, place, monkeypatch):
     vary = ("-p", "learning.step_size=0.003,0.03", "-p", "learning.batch_size=2,4")
     done = leomix("sweep", file, *vary, "-o", place / "sweep", "--quiet")
     assert done.status == 0, done
-    [heads] = [line.split("  ") for line in done.out.splitlines() if line.startswith("step_size ")]
-    assert [head.strip() for head in heads if head][3:5] == ["loss", "tokens right"]
-    assert "accuracy" not in done.out
+    assert done.out.startswith("Final loss of the next token: ") and "accuracy" not in done.out
     page = report([place / "sweep"], place / "sweep.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
-    assert "final loss of the next token" in title
+    assert "Final loss of the next token" in title
     assert "final share of tokens right" in page and "inal accuracy" not in page
 
 
@@ -178,9 +177,9 @@ def test_figures_in_files_show_the_loss_of_several_run_folders(leomix, folders, 
     report(folders, tmp_path / "page.html", figures=tmp_path / "figures")
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.pdf")}
     assert {"loss-over-bytes", "loss-over-time"} <= drawn
-    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index(["figure", "label"])["mean"]
-    for group in json.loads(leomix("compare", *folders, "--json").out)["groups"]:
-        assert rows["loss_final", group["label"]] == pytest.approx(group["loss_final"]["mean"])
+    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index(["figure", "group"])["mean"]
+    for row in json.loads(leomix("compare", *folders, "--json").out)["rows"]:
+        assert rows[row["figure"], row["group"]] == pytest.approx(row["mean"])
 
 
 # A line is fitted: there is a loss, and nothing to be right or wrong about.
@@ -258,14 +257,13 @@ def test_runs_with_a_loss_alone_are_compared_by_it(leomix, regressions, tmp_path
     assert compared["judged_by"] == "loss"
     finals = [sim.load(folder).summary["loss_final"] for folder in regressions]
     means = [np.mean(finals[:3]), np.mean(finals[3:])]
-    assert [group["loss_final"]["mean"] for group in compared["groups"]] == pytest.approx(means)
-    [verdict] = compared["verdicts"]
-    assert (verdict["figure"], verdict["best"]) == ("loss_final", ["steps=20"])
-    assert {row["figure"] for row in compared["rows"]} >= {"loss_final"}
+    rows = [row for row in compared["rows"] if row["figure"] == "loss_final"]
+    assert [row["mean"] for row in rows] == pytest.approx(means[::-1])
+    assert (rows[0]["group"], rows[0]["verdict"]) == ("steps=20", "best")
     text = leomix("compare", *regressions, "--all").out
     assert "final loss" in text and "accuracy" not in text and "token" not in text
     page = report(regressions, tmp_path / "page.html", figures=tmp_path / "figures").read_text()
-    assert re.search("<h1>steps=20 cuts the final loss from ", page)
+    assert re.search("<h1>Final loss: [0-9.e-]+ with steps=20, [0-9.]+ with 1</h1>", page)
     rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index("figure")
     assert sorted(rows.loc["loss_final", "mean"], reverse=True) == pytest.approx(means)
     assert "accuracy_final" not in rows.index
@@ -282,15 +280,14 @@ def test_a_sweep_is_judged_by_a_loss_alone_which_may_be_negative(leomix, regress
     vary = ("-p", "learning.options.config.steps=1,20", "-p", "seed=1,2,3")
     done = leomix("sweep", "negative.yaml", *vary, "-o", "negative", "--quiet")
     assert done.status == 0, done
-    [heads] = [line.split() for line in done.out.splitlines() if line.startswith("steps ")]
-    assert heads[:4] == ["steps", "runs", "loss", "mean"] and "accuracy" not in done.out
+    assert done.out.startswith("Final loss: -") and "accuracy" not in done.out
     points = read_sweep("negative")
     assert max(points.rows["loss_final"].to_pylist()) < 0.0
-    for group in json.loads(leomix("compare", *points.folders, "--json").out)["groups"]:
-        own = group["loss_final"]
-        assert own["low"] < own["mean"] < own["high"] < 0.0
+    for row in json.loads(leomix("compare", *points.folders, "--json").out)["rows"]:
+        if row["figure"] == "loss_final":
+            assert row["low"] < row["mean"] < row["high"] < 0.0
     page = report([regressions[0].parent / "negative"], "negative.html").read_text()
-    assert re.search("<h1>steps=20: final loss -[0-9.]+ against -[0-9.]+ with steps=1", page)
+    assert re.search("<h1>Final loss: -[0-9.]+ with steps=20, -[0-9.]+ with 1</h1>", page)
 
 
 # A model learns floats by a loss of the user's own.
@@ -344,4 +341,5 @@ def test_a_loss_of_ones_own_asks_for_consent_and_is_known_by_its_code(leomix, of
         leomix("run", of_floats, "--set", "learning.loss=mse", "-o", "mse", "--quiet").status == 0
     )
     compared = json.loads(leomix("compare", "run", "mse", "--json").out)
-    assert "other_losses" in {one["code"] for one in compared["limits"]}
+    assert compared["headline"].startswith("These runs minimise different losses, whose values")
+    assert "loss_final" not in {row["figure"] for row in compared["rows"]}

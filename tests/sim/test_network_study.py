@@ -168,7 +168,8 @@ def test_studies_beside_each_other_have_a_page_and_none_with_runs_that_learn(
     page = tmp_path / "both.html"
     assert leomix("report", *places, "-o", page).status == 0
     assert "min_elevation_deg=40" in page.read_text()
-    assert "times as much)." in leomix("compare", *places).out
+    said, *_ = leomix("compare", *places).out.splitlines()
+    assert re.fullmatch(r"Data down: [\d.]+ TB a day with min_elevation_deg=10, .* with 40", said)
     mixed = leomix("compare", places[0], runs["slots-timing"])
     assert (mixed.status, "compare those of one kind" in mixed.err) == (2, True)
 
@@ -230,7 +231,7 @@ def test_studies_are_swept_and_compared(tmp_path, leomix):
     figures = alone.manifest["network"]
     assert {name: rows[1][name] for name in figures} == figures
     said = leomix("compare", tmp_path / "out").out
-    leomix("report", tmp_path / "out")
+    assert leomix("report", tmp_path / "out").status == 0
     said += (tmp_path / "out" / "report.html").read_text()
     assert "GB" in said
     assert [word for word in ("accuracy", "emsfl", "digits") if word in said] == []

@@ -219,11 +219,12 @@ def test_what_is_stood_in_for_is_said_everywhere(leomix, tmp_path):
     assert line.startswith(said)
     assert leomix("run", "paper-slots", *keys, "-o", tmp_path / "run", "--quiet").status == 0
     assert f"stand-in       {line}" in leomix("show", tmp_path / "run").out
-    assert line in leomix("compare", tmp_path / "run").out.splitlines()
+    assert line in " ".join(leomix("compare", tmp_path / "run").out.split())
     small = [*keys[:2], "-o", tmp_path / "small", "--quiet", *keys[4:]]
     assert leomix("run", "paper-slots", *small).status == 0
     compared = leomix("compare", tmp_path / "run", tmp_path / "small").out
-    assert re.search(r"^ +sized_as\.kind=llama-3-8b-x3 +no sized_as\.kind$", compared, re.M)
+    assert re.search(r"^sized_as\.kind=llama", compared, re.M)
+    assert re.search(r"^no sized_as\.kind ", compared, re.M)
     leomix("report", tmp_path / "run")
     assert line in (tmp_path / "run" / "report.html").read_text()
     weights = 3 * 3 * 32 * 4096 * 14336

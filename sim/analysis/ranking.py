@@ -1,0 +1,316 @@
+"""Who is best, by how much, and may it be chance: the table of a comparison.
+
+Groups are runs of one scenario with several seeds, combinations of a sweep's keys, the values of
+one key, or network studies. Two groups are compared at the seeds that both have, by the paired t
+test, corrected by Holm for every two groups by every figure of the table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Mask
+from sim.analysis.figures import FEWEST, LEVEL, Figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANCE = 0.05
+"""Corrected p value below which a difference is found."""
+CLOSE = 1e-9
+"""Share by which equal figures may differ: means of them do in their last digits."""
+COLUMNS = ("figure", "group", "seeds", "mean", "low", "high", "p", "verdict")
+"""Columns of the table."""
+
+
+class Verdict(StrEnum):
+    """What is known of a group by a figure, beside the group with the best mean."""
+
+    BEST = "best"
+    """It is ahead of each other one by a test, or at every seed where nothing is random."""
+    BEHIND = "behind"
+    """It is behind the first by a test, or at every seed where nothing is random."""
+    NO_DIFFERENCE = "no difference found"
+    """A test finds none."""
+    EQUAL = "equal"
+    """It has the same at every seed."""
+    TOO_FEW = "too few seeds"
+    """One or two are in common, which allow no test."""
+    NOT_REACHED = "not reached"
+    """It does not have the figure with each of its seeds."""
+
+
+UNDECIDED = (Verdict.NO_DIFFERENCE, Verdict.TOO_FEW, Verdict.EQUAL)
+"""Verdicts on the others that keep the first one from being best, the one that it shares first."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run of a group: its seed, its figures by column, and the ``setting`` of what else varies.
+
+    A figure that was never reached, or cannot be known, is None or not there.
+    """
+
+    group: str
+    seed: int
+    figures: Mapping[str, Any]
+    setting: str = ""
+
+
+def values_of(cases: Iterable[Case], columns: Iterable[str]) -> pd.DataFrame:
+    """Return the figures of cases: a row a group, setting, seed and figure; nan for None."""
+    import pandas as pd
+
+    wanted = [*columns]
+    rows = [
+        (case.group, case.setting, case.seed, column, _number(case.figures.get(column)))
+        for case in cases
+        for column in wanted
+    ]
+    return pd.DataFrame(rows, columns=["group", "setting", "seed", "figure", "value"])
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def ranked(
+    values: pd.DataFrame, figures: Mapping[str, Figure], *, drawn: bool = True
+) -> pd.DataFrame:
+    """Return the table: a row a figure and group, the best group of each figure first.
+
+    ``values`` are as :func:`values_of` has them. Of each seed the mean over its settings counts
+    once, as settings share seeds. Figures that are compared by ratios are so by their logarithms:
+    means are geometric. ``mean`` has its 95 % interval (Student's) from three seeds on, ``p`` is of
+    the test with the first group. Where nothing is ``drawn`` at random one seed is enough.
+    """
+    import pandas as pd
+
+    cubes = {
+        column: _Cube.of(own, figures[column], drawn=drawn)
+        for column, own in values.groupby("figure", sort=False)
+    }
+    known = [cube for cube in cubes.values() if cube.tested.any()]
+    adjusted = holm(np.concatenate([np.empty(0), *(cube.p[cube.tested] for cube in known)]))
+    ends = np.cumsum([int(cube.tested.sum()) for cube in known])
+    for cube, own in zip(known, np.split(adjusted, ends), strict=False):
+        cube.p[cube.tested] = own
+    rows = [row for column in figures if column in cubes for row in cubes[column].rows(column)]
+    return pd.DataFrame(rows, columns=[*COLUMNS])
+
+
+def holm(p_values: Floats) -> Floats:
+    """Return p values (N,), each corrected for all of them by Holm's procedure."""
+    order = np.argsort(p_values, kind="stable")
+    left = len(p_values) - np.arange(len(p_values))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
+    return adjusted
+
+
+@dataclass(eq=False)
+class _Cube:
+    """A figure of groups, the best one first: ``values`` (settings, seeds, groups), nan for none.
+
+    They are logarithms where ratios are compared. ``seeds`` and ``reached`` count those of each
+    group, the first ``whole`` of which have the figure with all of them. ``p`` (groups, groups) is
+    known above the diagonal where it is ``tested``.
+    """
+
+    figure: Figure
+    groups: Sequence[str]
+    values: Floats
+    seeds: Sequence[int]
+    reached: Sequence[int]
+    whole: int
+    by_ratio: bool
+    drawn: bool
+    p: Floats = field(init=False)
+    tested: Mask = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.p = np.full((len(self.groups),) * 2, np.nan)
+        for place in range(self.whole - 1):
+            self.p[place, place + 1 : self.whole] = _paired_p(self._apart(place))
+        self.tested = ~np.isnan(self.p)
+
+    @classmethod
+    def of(cls, own: pd.DataFrame, figure: Figure, *, drawn: bool) -> _Cube:
+        """Sort the values of a figure."""
+        import pandas as pd
+
+        setting, settings = pd.factorize(own["setting"])
+        seed, seeds = pd.factorize(own["seed"], sort=True)
+        group, groups = pd.factorize(own["group"])
+        values = np.full((len(settings), len(seeds), len(groups)), np.nan)
+        asked = np.zeros(values.shape, bool)
+        values[setting, seed, group] = own["value"].to_numpy(float)
+        asked[setting, seed, group] = True
+        values[~np.isfinite(values)] = np.nan
+        has = ~np.isnan(values)
+        by_ratio = figure.ratios and bool((values[has] > 0.0).all())
+        scaled = np.log(values) if by_ratio else values
+        count, reached = asked.any(axis=0).sum(axis=0), (has | ~asked).all(axis=0)
+        reached = (reached & asked.any(axis=0)).sum(axis=0)
+        means = _nanmean(_nanmean(scaled, 0), 0)
+        sign = -1.0 if figure.rising else 1.0
+
+        def rank(place: int) -> tuple[bool, float, float, list[Any]]:
+            is_whole = bool(has[:, :, place].any()) and reached[place] == count[place]
+            mean = sign * float(f"{means[place]:.12g}") if is_whole else 0.0
+            return not is_whole, mean, -float(reached[place]), natural(groups[place])
+
+        order = sorted(range(len(groups)), key=rank)
+        return cls(
+            figure,
+            [groups[place] for place in order],
+            scaled[:, :, order],
+            count[order].tolist(),
+            reached[order].tolist(),
+            sum(not rank(place)[0] for place in order),
+            by_ratio,
+            drawn,
+        )
+
+    def _apart(self, place: int) -> Floats:
+        """Return the differences (settings, seeds, groups) of a group from those behind it."""
+        one, others = self.values[:, :, [place]], self.values[:, :, place + 1 : self.whole]
+        apart = one - others
+        with np.errstate(invalid="ignore"):
+            near = np.abs(apart) <= _tiny(np.maximum(np.abs(one), np.abs(others)))
+        apart[near] = 0.0
+        return apart
+
+    @cached_property
+    def _constant(self) -> Mask:
+        """Which groups have the same figure with each of two or more seeds, at each setting."""
+        with np.errstate(all="ignore"):
+            high, low = (np.fmax.reduce(one, axis=1) for one in (self.values, -self.values))
+            same = np.isnan(high) | (high + low <= _tiny(np.maximum(np.abs(high), np.abs(low))))
+        return np.asarray(same.all(axis=0))
+
+    def rows(self, column: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of the table."""
+        each = _nanmean(self.values, 0)
+        verdicts = self._verdicts()
+        for place, group in enumerate(self.groups):
+            ends = mean_of(each[:, place], self.figure, by_ratio=self.by_ratio)
+            if place >= self.whole:
+                ends = (math.nan,) * 3
+            p = float(self.p[0, place])
+            verdict = verdicts[place]
+            word = None if verdict is None else str(verdict)
+            yield column, group, self.seeds[place], *ends, p, word
+
+    def _verdicts(self) -> list[Verdict | None]:
+        others: list[Verdict] = []
+        if self.whole > 1:
+            apart = self._apart(0)
+            others = [self._beside(n, apart[:, :, n - 1]) for n in range(1, self.whole)]
+        others += [Verdict.NOT_REACHED] * (len(self.groups) - max(self.whole, 1))
+        if not self.whole:
+            return [Verdict.NOT_REACHED, *others]
+        return [self._of_first(others), *others]
+
+    def _beside(self, place: int, apart: Floats) -> Verdict:
+        """Return the verdict on a group by its distances (settings, seeds) from the first one."""
+        by_seed = _nanmean(apart, 0)
+        by_seed = by_seed[~np.isnan(by_seed)]
+        seeds = len(by_seed)
+        if not seeds:
+            return Verdict.TOO_FEW
+        if not np.nanmax(np.abs(apart)):
+            return Verdict.EQUAL
+        constant = seeds > 1 and bool(self._constant[0] and self._constant[place])
+        ahead = float(by_seed.mean()) * (1.0 if self.figure.rising else -1.0) > 0.0
+        if not self.figure.learnt and (constant or not self.drawn):
+            return Verdict.BEHIND if ahead else Verdict.NO_DIFFERENCE
+        if seeds < FEWEST:
+            return Verdict.TOO_FEW
+        p = self.p[0, place]  # nan: the same distance at each seed
+        return Verdict.BEHIND if ahead and not p >= CHANCE else Verdict.NO_DIFFERENCE
+
+    def _of_first(self, others: Sequence[Verdict]) -> Verdict | None:
+        """Return the verdict on the first group: the word that it shares where it is not best."""
+        if not others:
+            return None
+        if found := next((one for one in UNDECIDED if one in others), None):
+            return found
+        enough = self.seeds[0] >= FEWEST or not self.drawn
+        if Verdict.NOT_REACHED not in others or (enough and not any(self.reached[self.whole :])):
+            return Verdict.BEST
+        return Verdict.NO_DIFFERENCE if enough else Verdict.TOO_FEW
+
+
+def _tiny(values: Floats) -> Floats:
+    return CLOSE * values + 1e-12
+
+
+def _nanmean(values: Floats, axis: int) -> Floats:
+    """Return the mean of what is known, nan where nothing is."""
+    has = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        found: Floats = np.where(has, values, 0.0).sum(axis=axis) / has.sum(axis=axis)
+    return found
+
+
+def _paired_p(apart: Floats) -> Floats:
+    """Return p values (N,) of t tests of differences (settings, seeds, N), nan where there is none.
+
+    There is none below three seeds, and where the difference is the same at each.
+    """
+    from scipy import stats
+
+    by_seed = _nanmean(apart, 0)
+    found = np.full(by_seed.shape[1], np.nan)
+    seeds = (~np.isnan(by_seed)).sum(axis=0)
+    high, low = np.fmax.reduce(by_seed, axis=0), np.fmin.reduce(by_seed, axis=0)
+    with np.errstate(invalid="ignore"):
+        differ = high - low > _tiny(np.maximum(np.abs(high), np.abs(low)))
+    tested = (seeds >= FEWEST) & differ
+    if tested.any():
+        own = by_seed[:, tested]
+        found[tested] = stats.ttest_1samp(own, 0.0, axis=0, nan_policy="omit").pvalue
+    return found
+
+
+def mean_of(
+    each: Sequence[float] | Floats, figure: Figure, *, by_ratio: bool | None = None
+) -> tuple[float, float, float]:
+    """Return the mean of a figure over seeds, and the ends of its 95 % interval (Student's).
+
+    nan for a seed is left out, and for an end below three seeds. ``by_ratio`` says that these are
+    logarithms; by default they are taken where the figure is compared by ratios.
+    """
+    known = np.asarray(each, float)
+    known = known[~np.isnan(known)]
+    if by_ratio is None:
+        by_ratio = figure.ratios and bool((known > 0.0).all())
+        known = np.log(known) if by_ratio else known
+    if not len(known):
+        return (math.nan,) * 3
+    mean, half = float(known.mean()), math.nan
+    if len(known) >= FEWEST:
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1) * stats.sem(known))
+    if by_ratio:
+        return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+    bounds = figure.bounds.unless_broken(float(known.min()), float(known.max()))
+    if math.isnan(half):
+        return mean, half, half
+    return mean, max(mean - half, bounds.least), min(mean + half, bounds.most)
+
+
+def natural(label: str) -> list[tuple[int, float, str]]:
+    """Return by what labels are sorted: numbers in them by their size."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(0, float(part), part) if part[:1].isdigit() else (1, 0.0, part) for part in parts]

@@ -1,0 +1,268 @@
+"""What a sweep says: which combination of its keys is best, and which value of each key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sim.analysis.caveats import Caveat, timing_only
+from sim.analysis.comparison import Comparison
+from sim.analysis.comparison_text import comparison_text, first_lines
+from sim.analysis.figures import Figure, figure_of_network
+from sim.analysis.groups import (
+    Group,
+    WithoutTables,
+    compare_groups,
+    figures_of_cases,
+    figures_of_studies,
+)
+from sim.analysis.judged import is_measured, judged_together
+from sim.analysis.labels import CODE, code_label, labels_of
+from sim.analysis.ranking import Case
+from sim.analysis.screen import wrapped
+from sim.analysis.targets import shared_target
+from sim.errors import InputError
+from sim.execution.result import load
+from sim.facts.status import COMPLETE
+from sim.formatting import as_yaml, counted
+from sim.sweep.axis import OverNumbers, Row
+from sim.sweep.axis_table import screen
+from sim.sweep.axis_text import headline
+from sim.sweep.axis_text import notes as axis_notes
+from sim.sweep.folder import Sweep
+from sim.sweep.rows import NO_CONTACT, combinations_in, missing_status, said_of
+from statements import Code, Other, Remedy
+
+MORE_SEEDS: Remedy = Other(said="add --replications 5")
+"""What helps where points of one seed were compared."""
+MOST_RUNS = 60
+"""Complete points up to which their runs are read."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a sweep says: a comparison of its combinations, and of the values of each key.
+
+    ``keys`` are those with names for values, each compared at all values of the others;
+    ``over_numbers`` is what was measured over keys with numbers, where one of them is an axis: its
+    sentences are then those of the comparison. ``groups`` are the runs of combinations where these
+    are few.
+    """
+
+    comparison: Comparison
+    keys: Mapping[str, Comparison]
+    over_numbers: OverNumbers | None
+    groups: Sequence[Group]
+
+    def text(self, *, in_full: bool = False) -> str:
+        """Return what a terminal shows; ``in_full`` has all rows and figures."""
+        if self.over_numbers is None:
+            return comparison_text(self.comparison, in_full=in_full)
+        first, *rest = first_lines(self.comparison)
+        table = screen(self.over_numbers, in_full=in_full)
+        return "\n".join([*wrapped([first]), *wrapped(rest), "", *table])
+
+    def judged_by(self, column: str, figure: Figure) -> Compared:
+        """Return it with a figure that a sweep over numbers is judged by."""
+        assert self.over_numbers is not None  # others are not judged by one
+        numbers = self.over_numbers.judged_by(column, figure)
+        told = replace(self.comparison, headline=headline(numbers), notes=(*axis_notes(numbers),))
+        return replace(self, comparison=told, over_numbers=numbers)
+
+    @property
+    def printed(self) -> dict[str, Any]:
+        """What ``compare --json`` prints."""
+        keys = {
+            key: {part: own[part] for part in ("headline", "rows")}
+            for key, own in self.keys.items()
+        }
+        return {**self.comparison, "keys": keys}
+
+
+def compared(sweep: Sweep, deadline_days: float | None = None) -> Compared:
+    """Compare the combinations of a sweep's keys; runs that learn are read where they are few.
+
+    Raises InputError for a deadline that not all runs cover, or where runs are not read.
+    """
+
+    def read(name: str) -> WithoutTables:
+        run = load(sweep.folder / name)
+        return WithoutTables(run.summary, run.manifest, run.evaluations, run.folder)
+
+    rows = sweep.rows.to_pylist()
+    folders = {row["folder"] for row in rows if row["status"] == COMPLETE}
+    few = 0 < len(folders) <= MOST_RUNS and not sweep.points[0].of_network
+    if deadline_days is not None and not few:
+        raise InputError.of_option(
+            "--deadline",
+            Code.UNSUPPORTED,
+            "takes runs that learn, or a sweep of {most} of them at most",
+            most=MOST_RUNS,
+        )
+    return compared_rows(rows, sweep.keys, read if few else None, deadline_days)
+
+
+def compared_rows(
+    rows: Sequence[Row],
+    swept: Sequence[str],
+    read: Callable[[str], WithoutTables] | None = None,
+    deadline_days: float | None = None,
+) -> Compared:
+    """Compare the combinations of the keys of some rows; ``read`` reads the run of a folder."""
+    keys = [key for key in swept if key != "seed"]
+    combinations = combinations_in(rows, keys)
+    settings = [{key: own[0][key] for key in keys} for own in combinations]
+    labels = labels_of(settings) if keys else ["all seeds"]
+    by_label = dict(zip(labels, combinations, strict=True))
+    done = [row for row in rows if row["status"] == COMPLETE]
+    without, lacking = _without(by_label)
+    groups: list[Group] = []
+    if read is None:
+        found = _of_rows(by_label, done, without, lacking)
+    else:
+        groups = _groups(by_label, read)
+        found = compare_groups(
+            groups,
+            deadline_days=deadline_days,
+            more_seeds=MORE_SEEDS,
+            without=without,
+            lacking=lacking,
+            points={Path(row["folder"]).name: row for row in done},
+        )
+    varied = [key for key in keys if len({as_yaml(own[key]) for own in settings}) > 1]
+    numbers = OverNumbers.of(by_label, varied, found) if done else None
+    by_key = _by_key(found, by_label, varied, numbers)
+    title, notes = found.headline, list(found.notes)
+    if numbers is not None:
+        title, notes = headline(numbers), [*axis_notes(numbers)]
+    elif not title:
+        title = f"{counted(len(done), 'complete point')}, and nothing to compare"
+    if len(done) < len(rows):
+        notes.append(f"{len(done)} of {len(rows)} points are complete.")
+    notes += [
+        f"By {key}, all else equal: {own.headline}." for key, own in by_key.items() if own.headline
+    ]
+    said = [{"point": row["point"], **told} for row in rows if (told := said_of(row))]
+    about = {**found.about, "said": [*found.about.get("said", ()), *said]}
+    found = replace(found, headline=title, notes=tuple(notes), about=about)
+    return Compared(found, by_key, numbers, groups)
+
+
+def _without(by_label: Mapping[str, Sequence[Row]]) -> tuple[list[Case], dict[str, str]]:
+    """Return the points without figures that count, and why combinations have no others.
+
+    That no satellite is seen is a result; what has failed or is missing leaves the others alone.
+    """
+    cases: list[Case] = []
+    lacking = {}
+    for label, own in by_label.items():
+        why = {row["seed"]: missing_status(row) for row in own if row["status"] != COMPLETE}
+        if len(why) == len(own):
+            lacking[label] = " or ".join(sorted({*why.values()}))
+        cases += [
+            Case(label, seed, {})
+            for seed, status in why.items()
+            if label in lacking or status == NO_CONTACT
+        ]
+    return cases, lacking
+
+
+def _groups(
+    by_label: Mapping[str, Sequence[Row]], read: Callable[[str], WithoutTables]
+) -> list[Group]:
+    """Return the runs of each combination; with other code of one's own they are other groups."""
+    groups = []
+    for label, own in by_label.items():
+        by_code: dict[str, list[WithoutTables]] = {}
+        for folder in dict.fromkeys(row["folder"] for row in own if row["status"] == COMPLETE):
+            run = read(folder)
+            by_code.setdefault(code_label(run.manifest), []).append(run)
+        for code, runs in by_code.items():
+            named = f"{label} {CODE}={code}" if len(by_code) > 1 else label
+            groups.append(Group(named, tuple(runs)))
+    return groups
+
+
+def _of_rows(
+    by_label: Mapping[str, Sequence[Row]],
+    done: Sequence[Row],
+    without: Sequence[Case],
+    lacking: Mapping[str, str],
+) -> Comparison:
+    """Compare combinations by the rows of their points."""
+    cases = [
+        Case(label, row["seed"], row)
+        for label, own in by_label.items()
+        for row in own
+        if row["status"] == COMPLETE
+    ]
+    about: dict[str, Any] = {
+        "groups": [
+            {
+                "label": label,
+                "status": lacking.get(label, COMPLETE),
+                "seeds": [row["seed"] for row in own if row["status"] == COMPLETE],
+                "stand_in": None,
+            }
+            for label, own in by_label.items()
+        ]
+    }
+    caveats: list[Caveat] = []
+    of_network = bool(done) and any(figure_of_network(name) for name in done[0])
+    if of_network:
+        figures, beside = figures_of_studies(done), figures_of_studies(done, best=False)
+    else:
+        target = _target(done)
+        judged = judged_together(done)
+        methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
+        targets = [target] if target else []
+        figures, beside = figures_of_cases(done, targets, judged=judged, methods=methods)
+        about |= {"judged_by": judged, "shared_target": target}
+        if done and not any(map(is_measured, done)):
+            caveats = [timing_only(label) for label in by_label]
+    return Comparison.of(
+        [*cases, *without],
+        figures,
+        caveats=caveats,
+        drawn=not done or any(row.get("drawn") is not False for row in done),
+        lacking=lacking,
+        beside=beside,
+        more_seeds=MORE_SEEDS,
+        **about,
+    )
+
+
+def _target(done: Sequence[Row]) -> str | None:
+    """Return the one target accuracy of complete points: see :func:`shared_target`.
+
+    It is one above the start of all of them, as far as there is one.
+    """
+    every = [name for name in (done[0] if done else ()) if name.startswith("hours_to_")]
+    names = [name for name in every if all(row[name] != 0.0 for row in done)] or every
+    count = {name: sum(row[name] is not None for row in done) for name in names}
+    reached = {name.removeprefix("hours_to_"): found for name, found in count.items()}
+    return shared_target(reached, len(done))
+
+
+def _by_key(
+    found: Comparison,
+    by_label: Mapping[str, Sequence[Row]],
+    varied: Sequence[str],
+    numbers: OverNumbers | None,
+) -> dict[str, Comparison]:
+    """Compare the values of each key of names where others vary too."""
+    names = [key for key in varied if numbers is None or key in numbers.names]
+    asked = names if len(varied) > 1 and found.figures else []
+    compared = {}
+    for key in asked:
+        rest = [other for other in varied if other != key]
+        places = {}
+        for group in {*found.values["group"]}:
+            label, _, code = group.partition(f" {CODE}=")
+            row = by_label[group if group in by_label else label][0]
+            setting = [*(row[other] for other in rest), code]
+            places[group] = (as_yaml(row[key]), as_yaml(setting))
+        compared[key] = found.regrouped(places)
+    return compared

@@ -1,0 +1,506 @@
+"""Who is best: the table by scipy by hand, its words, and the same for all who ask."""
+
+import json
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sim.report import report
+from sim.sweep import sweep
+from tests.kit import small
+from tests.kit.results import (
+    Case,
+    Comparison,
+    comparison_text,
+    figure_listed,
+    holm,
+    mean_of,
+    ranked,
+    values_of,
+)
+from tests.kit.sweeps import compared_rows
+
+FIGURES = {
+    name: figure_listed(name) for name in ("hours_to_0.80", "accuracy_final", "uplink_bytes")
+}
+
+
+def cases_of(figures, settings=("",)):
+    """Cases of figures by column, group and seed, as lists or dictionaries."""
+    found = {}
+    for column, groups in figures.items():
+        for group, own in groups.items():
+            by_seed = own if isinstance(own, dict) else dict(enumerate(own))
+            for seed, value in by_seed.items():
+                for setting in settings:
+                    found.setdefault((group, setting, seed), {})[column] = value
+    return [Case(group, seed, own, setting) for (group, setting, seed), own in found.items()]
+
+
+def compared(figures, **how):
+    """What a comparison has found of figures by column, group and seed."""
+    shown = {column: figure_listed(column) for column in figures}
+    return Comparison.of(cases_of(figures), shown, **how)
+
+
+def words(figures, **how):
+    """The verdicts by figure and group."""
+    rows = compared(figures, **how).rows
+    return {(row.figure, row.group): row.verdict for row in rows.itertuples()}
+
+
+def random_table(draw):
+    """Figures of two to six groups over one to seven seeds and one or two settings."""
+    groups = [f"g{n}" for n in range(draw.integers(2, 6))]
+    settings, seeds = range(draw.integers(1, 3)), range(draw.integers(1, 8))
+    cases = []
+    for number, group in enumerate(groups):
+        own = [seed for seed in seeds if draw.random() > 0.1] or [0]
+        for setting in settings:
+            for seed in own:
+                hours = float(np.exp(draw.normal(3 - 0.2 * number, 0.2)))
+                figures = {
+                    "hours_to_0.80": None if draw.random() < 0.03 else hours,
+                    "accuracy_final": float(np.clip(draw.normal(0.8 + 0.03 * number, 0.05), 0, 1)),
+                    "uplink_bytes": float(draw.integers(1, 4)) * 1e6 * (number + 1),
+                }
+                cases.append(Case(group, seed, figures, str(setting)))
+    return cases
+
+
+def by_seed(cases, group, column):
+    """The mean over the settings of each seed, on logarithms of times; None for one never there."""
+    found = {}
+    for case in (case for case in cases if case.group == group):
+        value = case.figures[column]
+        found.setdefault(case.seed, []).append(math.nan if value is None else value)
+    ratio = column.startswith("hours")
+    return {seed: np.mean(np.log(own) if ratio else own) for seed, own in found.items()}
+
+
+def test_the_table_is_that_of_scipy_by_hand():
+    """200 random tables: means, intervals, and p values corrected for all pairs by all figures."""
+    draw = np.random.default_rng(77)
+    for _ in range(200):
+        cases = random_table(draw)
+        groups = list(dict.fromkeys(case.group for case in cases))
+        table = ranked(values_of(cases, FIGURES), FIGURES).set_index(["figure", "group"])
+        p_of = {}
+        for column in FIGURES:
+            own = {group: by_seed(cases, group, column) for group in groups}
+            for one, other in combinations(groups, 2):
+                known = not np.isnan([*own[one].values(), *own[other].values()]).any()
+                both = sorted(own[one].keys() & own[other].keys())
+                apart = np.array([own[one][seed] - own[other][seed] for seed in both])
+                if known and len(both) > 2 and np.ptp(apart) > 1e-9 * max(abs(apart)):
+                    p_of[column, one, other] = stats.ttest_1samp(apart, 0.0).pvalue
+        adjusted, largest = {}, 0.0
+        for left, (pair, p) in enumerate(sorted(p_of.items(), key=lambda each: each[1])):
+            largest = max(largest, min(1.0, p * (len(p_of) - left)))
+            adjusted[pair] = largest
+        for column, figure in FIGURES.items():
+            back = np.exp if figure.ratios else np.asarray
+            rows = table.loc[column]
+            means = {}
+            for group in groups:
+                row, own = rows.loc[group], np.array([*by_seed(cases, group, column).values()])
+                assert row.seeds == len(own)
+                if np.isnan(own).any():
+                    assert (row.verdict, math.isnan(row["mean"])) == ("not reached", True)
+                    continue
+                means[group] = np.mean(own)
+                assert row["mean"] == pytest.approx(back(np.mean(own)))
+                if len(own) < 3:
+                    assert math.isnan(row.low) and math.isnan(row.high)
+                elif np.ptp(own):
+                    ends = stats.t.interval(0.95, len(own) - 1, np.mean(own), stats.sem(own))
+                    low, high = np.clip(back(ends), figure.least, figure.most)
+                    assert (row.low, row.high) == pytest.approx((low, high))
+            sign = -1 if figure.rising else 1
+            order = sorted(
+                means, key=lambda g: (float(f"{sign * means[g]:.12g}"), -rows.seeds[g], g)
+            )
+            assert rows.index[: len(means)].tolist() == order
+            for group in order[1:]:
+                pair = next(
+                    (
+                        p
+                        for p in ((column, order[0], group), (column, group, order[0]))
+                        if p in p_of
+                    ),
+                    None,
+                )
+                row = rows.loc[group]
+                assert row.p == pytest.approx(adjusted.get(pair, math.nan), nan_ok=True)
+                if pair is not None and figure.learnt:
+                    first, own = (by_seed(cases, name, column) for name in (order[0], group))
+                    apart = np.mean([first[seed] - own[seed] for seed in first.keys() & own.keys()])
+                    is_ahead = apart * sign < 0.0  # at the seeds that both have
+                    found = is_ahead and adjusted[pair] < 0.05
+                    assert row.verdict == ("behind" if found else "no difference found")
+
+
+def test_holm_steps_down():
+    p_values = np.array([0.01, 0.04, 0.03, 0.005])
+    assert holm(p_values).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize("skewed", [False, True], ids=["normal", "skewed"])
+@pytest.mark.quick(1)
+def test_false_alarms_of_a_whole_comparison_are_at_most_one_in_twenty(skewed):
+    """Four groups that do not differ, by two figures that go together, over five seeds."""
+    draw = np.random.default_rng(5)
+    count, alarms = 200, 0
+    figures = {name: figure_listed(name) for name in ("accuracy_final", "f1_final")}
+    for _ in range(count):
+        noise = draw.normal(size=(2, 4, 5)) + draw.normal(size=(4, 5)) + draw.normal(size=5)
+        values = 1.0 - np.exp(noise / 2 - 3) if skewed else 0.5 + noise / 100
+        each = zip(figures, values, strict=True)
+        cases = cases_of({c: {f"g{n}": list(x) for n, x in enumerate(own)} for c, own in each})
+        alarms += bool({"behind", "best"} & {*ranked(values_of(cases, figures), figures).verdict})
+    assert alarms / count < 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / count)
+
+
+CLEAR = {"a": [0.90, 0.91, 0.92], "b": [0.80, 0.812, 0.82]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "found"),
+    [
+        (CLEAR, {"a": "best", "b": "behind"}),
+        ({**CLEAR, "c": [0.5, 0.9, 0.7]}, {"a": "no difference found", "b": "behind"}),
+        ({"a": [0.9, 0.8, 0.9], "b": [0.8, 0.9, 0.85]}, {"b": "no difference found"}),
+        ({"a": [0.9] * 3, "b": [0.9] * 3}, {"a": "equal", "b": "equal"}),
+        ({"a": [0.9, 0.8], "b": [0.7, 0.6]}, {"a": "too few seeds", "b": "too few seeds"}),
+        ({"a": {1: 0.9, 2: 0.8}, "b": {3: 0.7}}, {"a": "too few seeds", "b": "too few seeds"}),
+        ({"a": [0.9, 0.8, 0.9], "b": [0.7, 0.6, 0.7]}, {"a": "best", "b": "behind"}),  # same lead
+        ({"a": [0.9] * 3}, {"a": None}),
+        ({"a": [0.9, 0.9, 0.91], "b": [None] * 3}, {"a": "best", "b": "not reached"}),
+        ({"a": [0.9, 0.9, 0.91], "b": [0.9, 0.9, None]}, {"b": "not reached"}),
+        ({"a": [0.9], "b": [None]}, {"a": "too few seeds", "b": "not reached"}),
+    ],
+)
+def test_each_word_has_its_case(groups, found):
+    said = words({"accuracy_final": groups})
+    assert {group: said["accuracy_final", group] for group in found} == found
+
+
+def test_what_seeds_do_not_change_needs_no_test():
+    """Contacts and bytes of a plan without chance: two seeds show that, where one cannot."""
+    counts = {"700": [31, 31], "800": [34, 34], "900": [34, 34]}
+    found = compared({"contacts_served": counts})
+    assert found.rows.verdict.tolist() == ["equal", "equal", "behind"]
+    assert found.leaders("contacts_served") == ["800", "900"]
+    assert found.headline == "Contacts served: 34 with 800 and 900, 31 with 700"
+    one = {name: own[:1] for name, own in counts.items()}
+    assert words({"contacts_served": one})["contacts_served", "700"] == "too few seeds"
+    told = words({"contacts_served": one}, drawn=False)
+    assert told["contacts_served", "700"] == "behind"
+    # What is learnt has chance in it even where two seeds agree.
+    learnt = {"a": [0.9, 0.9], "b": [0.8, 0.8]}
+    assert words({"accuracy_final": learnt})["accuracy_final", "b"] == "too few seeds"
+
+
+def test_a_time_of_zero_is_compared_by_differences():
+    found = compared({"hours_to_0.80": {"at once": [0.0] * 3, "slow": [2.0, 3.0, 4.0]}})
+    at_once, slow = found.rows.itertuples()
+    assert (at_once.group, at_once.mean, slow.mean) == ("at once", 0.0, pytest.approx(3.0))
+
+
+TABLES = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "d9", "d10"]),
+    st.dictionaries(st.integers(1, 8), st.sampled_from([0.5, 0.6, 0.61, 0.9]), min_size=1),
+    min_size=1,
+)
+
+
+@given(TABLES, st.randoms())
+def test_neither_order_nor_unit_nor_more_settings_change_the_table(groups, random):
+    shuffled = list(groups)
+    random.shuffle(shuffled)
+    once = compared({"accuracy_final": groups})
+    again = compared({"accuracy_final": {name: groups[name] for name in shuffled}})
+    assert again.rows.to_json() == once.rows.to_json()
+    assert again.headline == once.headline and len(once.headline) <= 90
+    figures = {"accuracy_final": figure_listed("accuracy_final")}
+    cases = cases_of({"accuracy_final": groups}, settings="xyz")
+    pooled = ranked(values_of(cases, figures), figures)
+    assert (
+        pooled.drop(columns=["mean", "low", "high", "p"]).to_json()
+        == once.rows.drop(columns=["mean", "low", "high", "p"]).to_json()
+    )
+    best = once.rows[once.rows.verdict == "best"].group.tolist()
+    for name in best:  # ahead of each other one by a test of scipy's, uncorrected
+        for other in (other for other in groups if other != name):
+            both = sorted(groups[name].keys() & groups[other].keys())
+            one, two = ([groups[own][seed] for seed in both] for own in (name, other))
+            assert len(both) > 2 and np.mean(one) > np.mean(two)
+            assert np.ptp(np.subtract(one, two)) < 1e-9 or stats.ttest_rel(one, two).pvalue < 0.05
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
+def test_intervals_end_where_the_figure_does(values):
+    mean, low, high = mean_of(values, figure_listed("accuracy_final"))
+    assert math.isnan(low) == math.isnan(high) == (len(values) < 3)
+    if len(values) > 2:
+        assert 0.0 <= low <= mean + 1e-12 and mean - 1e-12 <= high <= 1.0
+
+
+HOURS = {
+    "one-model-per-city": [24.0, 25.0, 26.0],
+    "EMS-FL": [25.0, 31.0, 38.0],
+    "synchronous": [None] * 3,
+    "local": [None] * 3,
+}
+FINAL = {
+    "one-model-per-city": [0.925, 0.929, 0.933],
+    "EMS-FL": [0.920, 0.927, 0.934],
+    "synchronous": [0.845, 0.870, 0.889],
+    "local": [0.838, 0.840, 0.842],
+}
+SENT = {
+    "one-model-per-city": [1.96e9] * 3,
+    "EMS-FL": [1.93e9] * 3,
+    "synchronous": [3.70e9] * 3,
+    "local": [0.0] * 3,
+}
+SCREEN = """\
+90 % accuracy: one-model-per-city in 25.0 h, EMS-FL in 30.9 h; the others never
+No difference found between one-model-per-city and EMS-FL (3 seeds). EMS-FL:
+higher at each of 3 seeds, more may tell.
+
+                          20                 40
+time to 90 % (h)    mean  |                   |
+one-model-per-city  25.0  ····●●●··············
+EMS-FL              30.9  ·····●─────●──────●··  no difference found
+local                  -  ·····················  not reached (0 of 3)
+synchronous            -  ·····················  not reached (0 of 3)
+
+                           0.80             0.95
+final accuracy       mean  |                   |
+one-model-per-city  0.929  ·················●●··
+EMS-FL              0.927  ················●●●··  no difference found
+synchronous         0.868  ······●──●──●········  no difference found
+local               0.840  ·····●●··············  behind
+
+                    uplink
+                      (GB)
+one-model-per-city   1.96
+EMS-FL               1.93
+local                0.00*
+synchronous          3.70
+● a seed   * best   p values and all figures: --all"""
+
+
+def test_a_screen_has_the_answer_first_and_the_figures_behind_it():
+    figures = {"hours_to_0.90": HOURS, "accuracy_final": FINAL, "uplink_bytes": SENT}
+    found = compared(figures)
+    screen = comparison_text(found)
+    assert max(map(len, screen.splitlines())) <= 79 and len(screen.splitlines()) <= 25
+    assert screen == SCREEN
+    in_full = comparison_text(found, in_full=True)
+    for row in found.rows.itertuples():
+        assert row.group in in_full
+    assert "no difference found" in in_full and "1.0000" not in in_full
+
+
+@pytest.mark.parametrize(
+    ("figures", "title"),
+    [
+        (
+            {"accuracy_final": {"FedAvg": [0.8, 0.9, 0.85], "SlowHead": [0.9, 0.8, 0.84]}},
+            "No difference found between FedAvg and SlowHead in final accuracy (3 seeds)",
+        ),
+        ({"accuracy_final": CLEAR}, "Final accuracy: a 0.910, b 0.811"),
+        ({"accuracy_final": {"a": [0.9], "b": [0.9]}}, "Final accuracy: a and b 0.900"),
+        ({"accuracy_final": {"a": [0.9]}, "cycles": {"a": [4]}}, "Final accuracy 0.900; cycles 4"),
+        (
+            {"hours_to_0.80": {"a": [12.0, 24.0, 48.0], "b": [30.0, None, None], "c": [None] * 3}},
+            "80 % accuracy: a in 24.0 h; b in 1 of 3 seeds; c never",
+        ),
+        # Who learns least is often who sends least: that leads only where no difference is found.
+        (
+            {"accuracy_final": CLEAR, "uplink_bytes": {"a": [9e6] * 3, "b": [3e6] * 3}},
+            "Final accuracy: a 0.910, b 0.811",
+        ),
+        (
+            {
+                "accuracy_final": {"a": [0.8, 0.9, 0.85], "b": [0.9, 0.8, 0.84]},
+                "uplink_bytes": {"a": [9e6] * 3, "b": [3e6] * 3},
+            },
+            "Uplink: b 3.00 MB, a 9.00 MB",
+        ),
+        (
+            {"accuracy_final": {f"a method of a long name {n}": [n / 20] for n in range(9)}},
+            "Final accuracy: 0.400 with a method of a long name 8; and 8 others",
+        ),
+        ({"accuracy_final": {"a": [None], "b": [None]}}, ""),
+    ],
+)
+def test_the_headline_names_the_figure_the_groups_and_their_values(figures, title):
+    assert compared(figures).headline == title
+
+
+def point(seed, final, **keys):
+    row = {**keys, "seed": seed, "accuracy_final": final, "uplink_bytes": 1e6, "error": ""}
+    row |= {"status": "complete", "code": "", "folder": ""}
+    refused = {"status": "refused", "error": "unseen", "code": "never_seen"}
+    return row if final is not None else row | refused
+
+
+def test_a_key_is_compared_where_all_others_are_equal():
+    """The high orbit is better for one method and worse for the other; the mask does nothing."""
+    finals = {("high", "a"): 0.7, ("high", "b"): 0.6, ("low", "a"): 0.6, ("low", "b"): 0.5}
+    rows = [
+        point(seed, final + 0.01 * seed, orbit=orbit, method=method, mask=mask)
+        for (orbit, method), final in finals.items()
+        for mask in ("5", "15")
+        for seed in (1, 2, 3)
+    ]
+    found = compared_rows(rows, ["orbit", "method", "mask"])
+    words = {
+        key: dict(
+            zip(own.by("accuracy_final").group, own.by("accuracy_final").verdict, strict=True)
+        )
+        for key, own in found.keys.items()
+    }
+    assert words == {
+        "orbit": {"high": "best", "low": "behind"},
+        "method": {"a": "best", "b": "behind"},
+        "mask": {"5": "equal", "15": "equal"},
+    }
+    notes = found.comparison.notes
+    assert "By orbit, all else equal: Final accuracy: high 0.670, low 0.570." in notes
+    # A value does not win because its bad points were refused.
+    rows = [row if row["mask"] == "5" else row | point(1, None) for row in rows[:6]]
+    unseen = compared_rows(rows, ["mask", "orbit"]).comparison
+    assert "3 of 6 points are complete." in unseen.notes
+    assert {*unseen.rows[unseen.rows.group == "mask=15"].verdict} == {"not reached"}
+
+
+@pytest.fixture
+def methods(leomix, runs):
+    """A sweep of three methods, two of them with the same updates, over three seeds."""
+
+    def make(folder):
+        folder.mkdir()
+        change = {"method": "fedavg", "targets": [0.1]}
+        (folder / "s.yaml").write_text(
+            yaml.safe_dump(small.merged(small.SLOTS, {"learning": change}))
+        )
+        keys = ("-p", "learning.method=fedprox,fedavg,synchronous", "--quiet")
+        for name, seeds in (("replications", ("--replications", 3)), ("key", ("-p", "seed=3,4,5"))):
+            words = (folder / "s.yaml", *keys, *seeds, "-o", folder / name)
+            assert leomix("sweep", *words).status == 0
+
+    return runs.made("sweeps-of-three-methods", make)
+
+
+def test_runs_sweeps_their_rows_and_keys_have_one_table(leomix, methods, tmp_path):
+    """Seeds that are a key, replications and single runs are the same seeds."""
+    swept = [
+        json.loads(leomix("compare", methods / name, "--json").out)
+        for name in ("key", "replications")
+    ]
+    assert swept[0]["rows"] == swept[1]["rows"]
+    folders = sorted((methods / "key" / "points").iterdir())
+    for order in (folders, folders[::-1]):
+        alone = json.loads(leomix("compare", *order, "--json").out)
+        assert [alone[key] for key in ("rows", "headline", "notes")] == [
+            swept[0][key] for key in ("rows", "headline", "notes")
+        ]
+    keys = {"figure", "group", "seeds", "mean", "low", "high", "p", "verdict"}
+    assert all({*row} == keys for row in alone["rows"])
+    shown = leomix("compare", methods / "key").out
+    assert shown.splitlines()[0] == swept[0]["headline"]
+    for page in (
+        report([methods / "key"], tmp_path / "s.html"),
+        report(folders, tmp_path / "c.html"),
+    ):
+        assert f"<h1>{swept[0]['headline']}</h1>" in page.read_text()
+    # Points that differ in a second key that changes nothing: by the first key the words are equal.
+    rows = [
+        {**row, "mask": mask, "learning.targets": "[0.1]"}
+        for row in sweep_rows(methods / "key")
+        for mask in ("5", "15")
+    ]
+    by_key = compared_rows(rows, ["learning.method", "mask"]).keys["learning.method"]
+    words = [(row["figure"], row["group"], row["verdict"]) for row in swept[0]["rows"]]
+    assert [
+        *by_key.rows[["figure", "group", "verdict"]].itertuples(index=False, name=None)
+    ] == words
+
+
+def sweep_rows(folder):
+    from sim.sweep import read_sweep
+
+    return read_sweep(folder).rows.to_pylist()
+
+
+def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
+    timing = ("--set", "learning.train=false", "--set", "stop.days=1", "--quiet")
+    varied = ("-p", "orbit.inclination_deg=3,97.8")
+    done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")
+    assert (done.status, "1 of 2 points are not done" in done.err) == (3, True)
+    shown = leomix("compare", tmp_path / "s").out
+    assert "inclination_deg=3 no contact" in shown and "1 of 2 points are complete." in shown
+    printed = json.loads(leomix("compare", tmp_path / "s", "--json").out)
+    words = {row["group"]: row["verdict"] for row in printed["rows"] if row["figure"] == "cycles"}
+    assert words == {"inclination_deg=97.8": "too few seeds", "inclination_deg=3": "not reached"}
+    assert printed["headline"].endswith("with inclination_deg=97.8; inclination_deg=3 no contact")
+    [unseen] = [one for one in printed["said"] if one["severity"] == "refusal"]
+    assert (unseen["point"], unseen["code"], unseen["remedies"] != []) == (0, "never_seen", True)
+
+
+def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
+    keys = ("learning.train=false", "stop.days=0.5", "orbit.use.planes=1")
+    timing = (*(part for key in keys for part in ("--set", key)), "--quiet")
+    leomix("sweep", "flystack", "-p", "ground.stations_used=1,2", *timing, "-o", tmp_path / "s")
+    said = "Nothing here is drawn at random: every seed gives the same figures."
+    for folder in (tmp_path / "s", *sorted((tmp_path / "s/points").iterdir())):
+        assert "One seed" not in leomix("compare", folder).out
+    assert said in " ".join(leomix("compare", tmp_path / "s").out.split())
+
+
+@pytest.mark.parametrize("status", ["missing", "refused", "failed"])
+def test_of_points_that_are_not_complete_nothing_is_said_but_their_number(status):
+    rows = [point(seed, None) | {"status": status} for seed in (1, 2)]
+    found = compared_rows(rows, ["seed"]).comparison
+    assert found.headline == "0 complete points, and nothing to compare"
+    assert (found.notes, found.limits) == (("0 of 2 points are complete.",), ())
+
+
+@pytest.mark.parametrize("radius_km", [0, 5])
+def test_devices_are_drawn_where_they_have_room(radius_km, leomix, tmp_path):
+    """All at one place are where they are with any seed; so there seeds change nothing."""
+    leomix("new", tmp_path / "mine")
+    radius = "".join(f" --set ground.clusters.{n}.radius_km={radius_km}" for n in (0, 1)).split()
+    keys = ("--set", "learning.train=false", "--set", "stop.cycles=1", *radius, "--quiet")
+    leomix("sweep", tmp_path / "mine.yaml", "-p", "seed=1,2", *keys, "-o", tmp_path / "s")
+    runs = [
+        json.loads(path.read_text()) for path in (tmp_path / "s").glob("points/*/manifest.json")
+    ]
+    assert [run["drawn"] for run in runs] == [radius_km > 0] * 2
+    assert (runs[0]["trace_sha256"] == runs[1]["trace_sha256"]) == (radius_km == 0)
+
+
+def test_points_with_other_code_of_ones_own_are_another_group(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
+    made = sweep(tmp_path / "s.yaml", {"seed": [1, 2]}, tmp_path / "s")
+    for number, folder in enumerate(made.finished):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["code"] = {"mine:Net": f"{number}"}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    from sim import compare
+
+    for found in (compare(made.folder), compare(made.finished)):
+        assert [(len(one["seeds"]), "code=" in one["label"]) for one in found["groups"]] == [
+            (1, True)
+        ] * 2
