@@ -1,4 +1,4 @@
-"""The English of the pages: plain technical words, and none of those that only we would use."""
+"""The English of the pages: plain words of the field, short sentences, and a budget of words."""
 
 import json
 import re
@@ -30,6 +30,30 @@ WRITE = {
     r"\b(seamless|powerful|blazing|cutting-edge|state-of-the-art|leverag)": "what it does",
 }
 """What is not written, and what to write instead."""
+BUDGETS = {
+    "CONTRIBUTING.md": 1300,
+    "SECURITY.md": 400,
+    "docs/annex/gallery.md": 560,
+    "docs/job-arrays.md": 480,
+    "docs/stalls.md": 600,
+    "docs/your-paper.md": 400,
+    "tests/soak/README.md": 550,
+}
+"""The most words of a page that has been rewritten: its code counts, its comments do not."""
+TO_COME = """
+README.md docs/annex/apps-and-agents.md docs/annex/choices-network.md docs/annex/choices.md
+docs/annex/contact-plans.md docs/annex/experts-in-orbit.md docs/annex/real-models.md
+docs/annex/reproduction.md docs/annex/results-experts.md docs/annex/results-plain.md
+docs/annex/results-sizes.md docs/annex/results.md docs/annex/satellites.md docs/annex/theory.md
+docs/commands.md docs/comparison.md docs/constellations.md docs/faults.md docs/first-run.md
+docs/fly.md docs/glossary.md docs/gym.md docs/how-it-works.md docs/index.md docs/link-engineers.md
+docs/methods.md docs/network-study.md docs/new-scenario.md docs/read-a-result.md
+docs/run-folder.md docs/scenarios.md docs/sweep.md docs/troubleshooting.md docs/trust.md
+docs/write-a-method.md docs/your-own.md papers/README.md papers/alignment.md papers/ems-fl.md
+papers/nmoe.md papers/outside.md
+"""
+"""The pages that have no budget yet."""
+LONGEST_SENTENCE = 30
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 
 
@@ -59,3 +83,42 @@ def test_the_notebook_is_in_plain_technical_english():
 def test_words_are_found_in_prose_and_not_in_code():
     assert len(found("One row a cluster, which hangs on the seed.\nThis is no path.")) == 3
     assert found("`a row a cluster`\n```text\nthis is no path\n```\nThere is no path.") == []
+
+
+def read(page):
+    """What a reader sees of a page."""
+    return re.sub(r"<!--.*?-->", "", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+def prose(page):
+    """The lines of a page without its code; a piece of code in a line is one word."""
+    return CODE.sub(lambda code: "code" + "\n" * code[0].count("\n"), read(page)).splitlines()
+
+
+def words(text):
+    return len(re.findall(r"\S*\w\S*", text))
+
+
+def test_every_page_has_a_budget_or_is_still_to_come():
+    assert {str(page.relative_to(ROOT)) for page in PAGES} <= {*BUDGETS, *TO_COME.split()}
+    assert {*BUDGETS}.isdisjoint(TO_COME.split())
+
+
+@pytest.mark.parametrize(("page", "most"), BUDGETS.items())
+def test_a_page_keeps_to_its_budget_of_words(page, most):
+    assert words(read(page)) <= most
+
+
+@pytest.mark.parametrize("page", BUDGETS)
+def test_no_sentence_is_long(page):
+    cells = [cell for line in prose(page) for cell in line.split(" | ")]
+    sentences = [part for cell in cells for part in re.split(r"(?<=[.!?:;])\s+", cell)]
+    assert [part for part in sentences if words(part) > LONGEST_SENTENCE] == []
+
+
+@pytest.mark.parametrize("page", BUDGETS)
+def test_a_line_of_prose_is_a_sentence(page):
+    """So that a diff shows the sentence that has changed. Items of lists keep to one line."""
+    lines = [line for line in prose(page) if re.match(r"[A-Za-z\[]", line)]
+    assert [line for line in lines if not re.search(r"[.:!?]$|^code$", line)] == []
+    assert [line for line in lines if re.search(r"[\w)\]][.!?] [A-Z]", line)] == []

@@ -3,7 +3,7 @@
     python tests/soak/mutants.py                     # kept mutants against the tests there are
     python tests/soak/mutants.py --again 20          # a few of them against the test named
     python tests/soak/mutants.py --sample 200        # draw others: a new kept file
-    python tests/soak/mutants.py --report            # the tables of README.md here
+    python tests/soak/mutants.py --report            # shares killed, and survivors
 
 Each mutant is written into a copy of a commit and judged there by the quick and process tests that
 run its line, quickest first, until one fails. A kept mutant is found by its line's text, so that
