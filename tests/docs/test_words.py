@@ -38,7 +38,7 @@ BUDGETS = {
     "docs/comparison.md": 1200,
     "docs/how-it-works.md": 1200,
     "docs/job-arrays.md": 480,
-    "docs/methods.md": 2600,
+    "docs/methods.md": 2650,
     "docs/stalls.md": 600,
     "docs/trust.md": 1800,
     "docs/your-paper.md": 400,
