@@ -25,7 +25,7 @@ FIELD = 30
 
 
 def figures(rows: pa.Table, asked: Sequence[str]) -> dict[str, Figure]:
-    """Return the figures of which some row has a value, by their columns, each in one unit.
+    """Return the figures of which some row has a value but 0, by their columns, each in one unit.
 
     Those that points are compared by, which are ``asked`` for, come first.
     """
@@ -35,7 +35,7 @@ def figures(rows: pa.Table, asked: Sequence[str]) -> dict[str, Figure]:
     tokens = any(row.get("accuracy_final") is not None for row in every_row)
     first = (f"{judged}_final", "accuracy_final", "loss_final")
     every = dict.fromkeys((*asked, *first, *LISTED))
-    known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
+    known = {name for name in every if name in rows.column_names and any(rows[name].to_pylist())}
     found = {}
     for column in (one for one in every if one in known):
         figure = figure_of(column, judged, tokens=tokens)

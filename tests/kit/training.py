@@ -40,9 +40,8 @@ __getattr__ = late(
         "learning.nmoe.training.gates": "gates=. reach_of route",
         "learning.training.recipe": "LocalRounds Recipe TrainedPart Weighing",
         "learning.training.sgd": "rows_of_round sgd=.",
-        "learning.training.start": (
-            "AdamSteps build_task fit gate_loss loss_of_origin origin_loss sgd_step start_model"
-        ),
+        "learning.training.fitting": "AdamSteps fit sgd_step",
+        "learning.training.start": ("build_task gate_loss loss_of_origin origin_loss start_model"),
         "learning.training.state": "Offer Parameter State flatten map_tensors moved_in_state",
         "learning.training.task": "Task use_one_thread",
     },

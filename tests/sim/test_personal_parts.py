@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 import learning
 import scenarios
 import sim
-from learning import method_names
 from learning.models import Residency
 from tests.docs.pages import DOCS, steps
+from tests.kit.drawn import METHODS
 from tests.kit.network import InputError, build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS
@@ -229,7 +229,7 @@ TAKE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted({*method_names()} - TAKE))
+@pytest.mark.parametrize("name", sorted({*METHODS} - TAKE))
 def test_other_methods_refuse_personal_parts_by_name(name):
     with pytest.raises(InputError) as told:
         build(scenario(name))

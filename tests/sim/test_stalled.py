@@ -48,7 +48,7 @@ def test_a_folder_says_that_its_run_has_stalled(leomix, runs, tmp_path, name):
     accuracies, losses, what = COURSES[name]
     folder = with_course(runs["fedavg"], tmp_path / "run", accuracies, losses)
     shown = leomix("show", folder).out
-    compared = leomix("compare", folder).out
+    compared = " ".join(leomix("compare", folder).out.split())
     page = report([folder], tmp_path / "page.html").read_text()
     for said in (shown, compared, page):
         assert (what is None) == ("noise" not in said and "lost again" not in said)
