@@ -37,7 +37,7 @@ BUDGETS = {
     "docs/job-arrays.md": 480,
     "docs/read-a-result.md": 1960,
     "docs/run-folder.md": 3160,
-    "docs/scenarios.md": 7630,
+    "docs/scenarios.md": 7550,
     "docs/stalls.md": 600,
     "docs/sweep.md": 1510,
     "docs/your-paper.md": 400,
