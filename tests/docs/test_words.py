@@ -51,7 +51,7 @@ BUDGETS = {
     "docs/stalls.md": 600,
     "docs/sweep.md": 1510,
     "docs/troubleshooting.md": 1300,
-    "docs/trust.md": 1800,
+    "docs/trust.md": 1860,
     "docs/your-paper.md": 400,
     "tests/soak/README.md": 550,
 }
