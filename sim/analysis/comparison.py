@@ -86,9 +86,20 @@ class Comparison(Mapping[str, Any]):
             for column, own in others.groupby("figure", sort=False)
             if own["value"].notna().any()
         }
-        told = (title, tuple(notes), tuple(limits), tuple(caveats))
         others_known = {column: (beside[column], own) for column, own in means.items()}
-        return cls(rows, figures, values, *told, lacking, others_known, about, drawn)
+        return cls(
+            rows,
+            figures,
+            values,
+            title,
+            tuple(notes),
+            tuple(limits),
+            tuple(caveats),
+            lacking,
+            others_known,
+            about,
+            drawn,
+        )
 
     def regrouped(self, places: Mapping[str, tuple[str, str]]) -> Comparison:
         """Return the comparison of the same runs in other groups: by group, that and a setting."""
