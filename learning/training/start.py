@@ -298,10 +298,9 @@ def build_task(config: LearningConfig) -> Task:
     objective = objective_of(config.loss, spec, [part.y for part in held])
     traits, objective = _tried(config, spec, objective, pool(trial))
     keeps = config.model.kind not in MODELS.shipped and config.trains_backbone and buffers_of(model)
-    who = " or ".join(
-        [repr(config.model.kind), *([repr(config.loss)] if isinstance(objective, OwnLoss) else [])]
-    )
     if config.micro_batch and (traits.draws or keeps):
+        own_loss = [config.loss] if isinstance(objective, OwnLoss) else []
+        who = " or ".join(map(repr, [config.model.kind, *own_loss]))
         raise ValueError(
             f"learning.micro_batch: {who} draws at random, or keeps statistics of batches, which "
             "would be those of pieces; remove it"
