@@ -22,7 +22,7 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.remedies import less_rain
 from sim.plan.service import ServedPasses
-from sim.world.sites import distance_km
+from sim.world.sites import distances_km
 from sim.world.world import World
 from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
 
@@ -124,7 +124,7 @@ def _beamwidth_deg(world: World) -> float | None:
 def _too_wide(
     name: str, centre: Site, devices: Sequence[Site], width_deg: float, nearest_km: float
 ) -> Iterator[Statement]:
-    spread_km = 2.0 * max(distance_km(centre, device) for device in devices)
+    spread_km = 2.0 * float(distances_km(centre, devices).max())
     footprint_km = float(channel.footprint_km(width_deg, nearest_km * 1e3))
     if spread_km > footprint_km:
         yield Statement.doubt(

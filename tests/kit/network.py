@@ -62,7 +62,7 @@ __getattr__ = late(
         "sim.plan.service": "session_numbers",
         "sim.plan.shared_plans": "Plans",
         "sim.plan.windows": "WindowQuery finding=.",
-        "sim.world.sites": "distance_km",
+        "sim.world.sites": "distances_km",
         "sim.world.world": "World",
         "sim.world.topology": "GROUND_CLIENTS Topology",
     },
