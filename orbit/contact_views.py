@@ -9,7 +9,8 @@ import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import dot, elevation_and_range, local, of_local
-from orbit.passes import EXACT, find_passes, first_largest, newton_roots
+from orbit.passes import EXACT, find_passes, first_largest
+from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
 from orbit.tracks import Tracks, contact_tracks, rows_of

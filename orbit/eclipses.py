@@ -12,8 +12,8 @@ from orbit.checks import BoolArray, FloatArray, IntArray, Rows
 from orbit.contacts import as_satellites
 from orbit.ephemeris import sampling_step_s
 from orbit.look_angles import dot
-from orbit.passes import newton_roots
 from orbit.propagation import fails_on_the_way, good_stretch, in_teme
+from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start, span_s
 

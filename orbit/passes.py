@@ -4,7 +4,6 @@
 SGP4 itself crosses the mask, as `contact_windows` does on request.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 from orbit.checks import BoolArray, FloatArray, IntArray, Rows
 from orbit.pair_sight import PairSamples
 from orbit.propagation import Source
+from orbit.roots import newton_roots
 from orbit.sites import SiteFrames
 from orbit.visibility import LineOfSight, Samples
 
@@ -309,49 +309,3 @@ def refined(
     rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
     passes = replace(passes, rise_s=rise_s, set_s=set_s)
     return passes.where(set_s - rise_s >= SHORTEST_S)
-
-
-Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
-
-
-def newton_roots(
-    function: Smooth, low: FloatArray, high: FloatArray, guess: FloatArray, rising: BoolArray,
-    tolerance: float,
-) -> FloatArray:  # fmt: skip
-    """The root of each of n functions between `low` and `high` (n,), by safeguarded Newton steps.
-
-    `function(which, x)` gives values and derivatives of functions `which` at x; each changes sign
-    once, upwards where `rising`. A step that leaves the bracket, or is longer than half the one
-    before, is replaced by halving the bracket. Iteration ends with the first step below
-    `tolerance`; the error then is of the order of its square.
-    """
-    roots = np.empty(len(low))
-    which = np.arange(len(low))
-    x = np.clip(guess, low, high)
-    longest = high - low  # the longest step that is accepted next
-    with np.errstate(divide="ignore", invalid="ignore"):
-        while which.size:
-            value, slope = function(which, x)
-            early = (value < 0) == rising
-            low = np.where(early, x, low)
-            high = np.where(early, high, x)
-            new = x - value / slope
-            step = np.abs(new - x)
-            # Written so that nan is not good.
-            good = (new >= low) & (new <= high) & (step <= longest)
-            if not good.all():
-                new = np.where(good, new, 0.5 * (low + high))
-                step = np.abs(new - x)
-            go = (step > tolerance) & (high - low > tolerance)
-            if go.all():
-                x = new
-                longest = 0.5 * step
-                continue
-            roots[which] = new
-            which = which[go]
-            x = new[go]
-            longest = 0.5 * step[go]
-            low = low[go]
-            high = high[go]
-            rising = rising[go]
-    return roots
