@@ -7,11 +7,10 @@ import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import looks_from
-from orbit.masks import Horizon
 from orbit.passes import SHORTEST_S, Passes, first_largest
 from orbit.propagation import Source
 from orbit.roots import peaks, roots
-from orbit.sites import SiteFrames
+from orbit.sites import Horizon, SiteFrames
 from orbit.windows import groups
 
 # Samples of a pass in each step of its ephemeris: between two of them the elevation over the

@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from orbit.checks import shown, within
 from orbit.formats.files import TableError, read_text
 from orbit.formats.tables import Row, letters_of, parse_table
-from orbit.masks import MOST_POINTS, Horizon
+from orbit.sites import MOST_POINTS, Horizon
 
 _COLUMNS = ("azimuth_deg", "elevation_deg")
 _BEGINNINGS = {

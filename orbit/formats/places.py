@@ -14,8 +14,7 @@ from orbit.checks import shown
 from orbit.formats.files import TableError, no_json, read_text
 from orbit.formats.horizons import horizon_of_cell
 from orbit.formats.tables import NO_ROWS, UNITS, Row, Table, letters_of, parse_table
-from orbit.masks import Horizon
-from orbit.sites import Site
+from orbit.sites import Horizon, Site
 
 _COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")
 _NUMBERS = _COLUMNS[1:]

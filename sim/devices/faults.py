@@ -10,8 +10,7 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from scenarios.faults import Packets, Uploads
-from sim.devices.chance import drawn_spells
-from sim.devices.intervals import Intervals
+from sim.devices.intervals import Intervals, drawn_spells
 from sim.devices.outages import Outages
 from sim.world.world import World
 

@@ -22,9 +22,8 @@ from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.devices.battery import Power, supplies_of
-from sim.devices.compute import Compute, compute_of, transmitter_of
+from sim.devices.compute import Compute, Computing, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
-from sim.devices.phase import Computing
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import InputError, as_input, located

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from channel import CLEAR_PATH, Line, Link, LinkCurve, Path, weakest_lines
-from channel.curve_table import CurveTable
+from channel.link_curve import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, RangeGrid, served_bits

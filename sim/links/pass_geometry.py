@@ -15,8 +15,7 @@ import numpy as np
 
 import orbit
 from channel import Path, doppler_hz
-from channel.curve_table import spread
-from channel.link_curve import between_smooth_cells
+from channel.link_curve import between_smooth_cells, spread
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import contact_views
 from orbit.look_angles import elevation_and_range
