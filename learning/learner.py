@@ -19,7 +19,7 @@ from learning.hardware import compute_devices
 from learning.losses import find_loss
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, source_digest
-from learning.requests.cluster import Cost, Ints, Mask
+from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
 from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart
@@ -29,6 +29,7 @@ from learning.values.lazy import Values
 from learning.values.place import place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
+from statements.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from learning.metrics import Score

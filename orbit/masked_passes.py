@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import looks_from
 from orbit.passes import SHORTEST_S, Passes, first_largest
 from orbit.propagation import Source
 from orbit.roots import peaks, roots
 from orbit.sites import Horizon, SiteFrames
 from orbit.windows import groups
+from statements.arrays import Floats, Ints, Mask
 
 # Samples of a pass in each step of its ephemeris: between two of them the elevation over the
 # horizon has one extremum at most, but for kinks, which become samples.
@@ -28,9 +28,7 @@ _PEAK_S = 5e-5
 _DERIVATIVE_S = 1e-3
 
 
-def above_horizons(
-    passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
-) -> Passes:
+def above_horizons(passes: Passes, source: Source, frames: SiteFrames, step_s: Floats) -> Passes:
     """Passes over the lowest elevation of each site's horizon, cut to where they are above it.
 
     A pass may become several, or none. `step_s` (N,) are the steps of an ephemeris of each
@@ -57,12 +55,12 @@ def above_horizons(
 class _Nodes:
     """Times in passes (by `row`), sorted, with what is seen then; arrays of one length."""
 
-    row: IntArray
-    time_s: FloatArray
-    elevation_deg: FloatArray
-    azimuth_deg: FloatArray
-    range_km: FloatArray
-    over_deg: FloatArray
+    row: Ints
+    time_s: Floats
+    elevation_deg: Floats
+    azimuth_deg: Floats
+    range_km: Floats
+    over_deg: Floats
 
     def with_(self, more: "_Nodes") -> "_Nodes":
         """These and more of them."""
@@ -73,7 +71,7 @@ class _Nodes:
         return _Nodes(*(column[order] for column in both))
 
     @property
-    def intervals(self) -> IntArray:
+    def intervals(self) -> Ints:
         """The first of each two nodes of one pass that follow each other."""
         return np.flatnonzero(self.row[1:] == self.row[:-1])
 
@@ -81,9 +79,7 @@ class _Nodes:
 class _Above:
     """Cuts passes, all of sites with a horizon."""
 
-    def __init__(
-        self, passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
-    ) -> None:
+    def __init__(self, passes: Passes, source: Source, frames: SiteFrames, step_s: Floats) -> None:
         self._passes = passes
         self._source = source
         self._frames = frames
@@ -98,7 +94,7 @@ class _Above:
         nodes = self._with_extrema(nodes)
         return self._cut(nodes)
 
-    def _look(self, row: IntArray, time_s: FloatArray) -> _Nodes:
+    def _look(self, row: Ints, time_s: Floats) -> _Nodes:
         states = self._source.states(self._passes.satellite[row], time_s)
         site = self._passes.site[row]
         seen = looks_from(states, self._frames, site)
@@ -112,7 +108,7 @@ class _Above:
             row, time_s, seen.elevation_deg, seen.azimuth_deg, seen.slant_range_km, over_deg
         )
 
-    def _over(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+    def _over(self, row: Ints, time_s: Floats) -> Floats:
         return self._look(row, time_s).over_deg
 
     def _even(self) -> _Nodes:
@@ -163,7 +159,7 @@ class _Above:
         knot_deg = np.concatenate(knots)
         row = nodes.row[at]
 
-        def past_knot(which: IntArray, time_s: FloatArray) -> FloatArray:
+        def past_knot(which: Ints, time_s: Floats) -> Floats:
             seen = self._look(row[which], time_s)
             return _turn(knot_deg[which], seen.azimuth_deg)
 
@@ -188,7 +184,7 @@ class _Above:
         turns = np.where(in_view, (climb < 0) & (fall > 0), (climb > 0) & (fall < 0))
         row, begin_s, end_s = row[turns], begin_s[turns], end_s[turns]
 
-        def climbs(which: IntArray, begin_s: FloatArray) -> FloatArray:
+        def climbs(which: Ints, begin_s: Floats) -> Floats:
             over = (self._over(row[which], begin_s + s) for s in (_DERIVATIVE_S, 0.0))
             return next(over) - next(over)
 
@@ -245,8 +241,8 @@ class _Above:
         )
 
     def _tops(
-        self, nodes: _Nodes, row: IntArray, rise_s: FloatArray, set_s: FloatArray
-    ) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+        self, nodes: _Nodes, row: Ints, rise_s: Floats, set_s: Floats
+    ) -> tuple[Floats, Floats, Ints, Floats]:
         """When each piece is highest, how high, its culminations, and when it is closest."""
         passes = self._passes
         edges = [self._look(row, time_s) for time_s in (rise_s, set_s)]
@@ -289,27 +285,23 @@ class _Above:
         return top_s, top_deg, culminations, np.where(inside, known, closest_s)
 
 
-def _around(node: IntArray, column: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _around(node: Ints, column: Floats) -> tuple[Floats, Floats, Floats]:
     """Values at the nodes before, at and after these."""
     return column[node - 1], column[node], column[node + 1]
 
 
-def _turn(from_deg: FloatArray, to_deg: FloatArray) -> FloatArray:
+def _turn(from_deg: Floats, to_deg: Floats) -> Floats:
     """From one azimuth to another, the shorter way: -180 up to 180."""
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
 
 
-def _in_order(
-    row: IntArray, time_s: FloatArray, whole: BoolArray
-) -> tuple[IntArray, FloatArray, BoolArray]:
+def _in_order(row: Ints, time_s: Floats, whole: Mask) -> tuple[Ints, Floats, Mask]:
     """Columns sorted by row, and then by time."""
     order = np.lexsort((time_s, row))
     return row[order], time_s[order], whole[order]
 
 
-def _piece_of(
-    row: IntArray, time_s: FloatArray, rows: IntArray, rise_s: FloatArray, set_s: FloatArray
-) -> IntArray:
+def _piece_of(row: Ints, time_s: Floats, rows: Ints, rise_s: Floats, set_s: Floats) -> Ints:
     """The piece (sorted by row and rise) in which each time is, -1 for none."""
     order = np.lexsort((np.append(np.zeros(len(rows)), np.ones(len(row))),
                         np.append(rise_s, time_s), np.append(rows, row)))  # fmt: skip

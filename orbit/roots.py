@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
+from statements.arrays import Floats, Ints, Mask
 
-Values = Callable[[IntArray, FloatArray], FloatArray]
+Values = Callable[[Ints, Floats], Floats]
 """Values (m,) of functions, by their numbers (m,), at m places."""
-Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
+Smooth = Callable[[Ints, Floats], tuple[Floats, Floats]]
 
 
 def newton_roots(
-    function: Smooth, low: FloatArray, high: FloatArray, guess: FloatArray, rising: BoolArray,
+    function: Smooth, low: Floats, high: Floats, guess: Floats, rising: Mask,
     tolerance: float,
-) -> FloatArray:  # fmt: skip
+) -> Floats:  # fmt: skip
     """The root of each of n functions between `low` and `high` (n,), by safeguarded Newton steps.
 
     `function(which, x)` gives values and derivatives of functions `which` at x; each changes sign
@@ -60,10 +60,10 @@ def newton_roots(
 
 def roots(
     function: Values,
-    ends: tuple[FloatArray, FloatArray],
-    at_ends: tuple[FloatArray, FloatArray],
+    ends: tuple[Floats, Floats],
+    at_ends: tuple[Floats, Floats],
     tolerance: float,
-) -> FloatArray:
+) -> Floats:
     """Where (n,) each of n functions changes sign.
 
     It does so once between its `ends` (n,), where its values are `at_ends` (n,), of unlike sign.
@@ -82,10 +82,10 @@ def roots(
 
 def peaks(
     function: Values,
-    places: tuple[FloatArray, FloatArray, FloatArray],
-    at_places: tuple[FloatArray, FloatArray, FloatArray],
+    places: tuple[Floats, Floats, Floats],
+    at_places: tuple[Floats, Floats, Floats],
     tolerance: float,
-) -> FloatArray:
+) -> Floats:
     """Where (n,) each of n functions is highest.
 
     That is between the outer of three `places` (n,); at the middle one its values, `at_places`
@@ -110,11 +110,11 @@ def _tolerances(absolute: float) -> dict[str, float]:
 
 
 def _known(
-    function: Values, places: tuple[FloatArray, ...], at: tuple[FloatArray, ...]
-) -> Callable[[FloatArray, IntArray], FloatArray]:
+    function: Values, places: tuple[Floats, ...], at: tuple[Floats, ...]
+) -> Callable[[Floats, Ints], Floats]:
     """The function, which is not asked for values that are known and might round them otherwise."""
 
-    def value(x: FloatArray, which: IntArray) -> FloatArray:
+    def value(x: Floats, which: Ints) -> Floats:
         for place, known in zip(places, at, strict=True):
             if np.array_equal(x, place[which]):
                 return known[which]

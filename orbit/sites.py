@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import FloatArray, shown, within
+from orbit.checks import shown, within
 from orbit.earth import curvature_radii_km, earth_fixed_km, geodetic, local_axes
+from statements.arrays import Floats
 
 MOST_POINTS = 3600
 """Points of a horizon: a tenth of a degree apart."""
@@ -65,7 +66,7 @@ class Horizon:
         """The lowest elevation of all azimuths."""
         return min(self.elevation_deg)
 
-    def at(self, azimuth_deg: FloatArray) -> FloatArray:
+    def at(self, azimuth_deg: Floats) -> Floats:
         """Elevations (deg) at azimuths (deg) of any shape."""
         return np.interp(azimuth_deg, self.azimuth_deg, self.elevation_deg, period=360.0)
 
@@ -143,13 +144,13 @@ class SiteFrames:
     Of a site with one of the `horizons` (of each site, or of none) the mask is its lowest one.
     """
 
-    position_km: FloatArray
-    axes: FloatArray
-    sin_mask: FloatArray
+    position_km: Floats
+    axes: Floats
+    sin_mask: Floats
     horizons: tuple[Horizon | None, ...] = ()
 
     @property
-    def up(self) -> FloatArray:
+    def up(self) -> Floats:
         """The ellipsoid's normals, (S, 3)."""
         return self.axes[:, 2]
 
@@ -218,8 +219,8 @@ def place_devices(
 
 
 def _around(
-    centre: Site, radius_km: float, share: FloatArray, azimuth: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    centre: Site, radius_km: float, share: Floats, azimuth: Floats
+) -> tuple[Floats, Floats]:
     """Latitude and longitude (deg) of points that hold `share` of the disc's area inside them."""
     if radius_km == 0:
         return np.full(share.shape, centre.latitude_deg), np.full(share.shape, centre.longitude_deg)

@@ -13,9 +13,6 @@ from learning.requests.cluster import (
     Cluster,
     Cost,
     Download,
-    Floats,
-    Ints,
-    Mask,
     Receipt,
     Train,
     TrainUntilContact,
@@ -28,6 +25,7 @@ from learning.requests.request import Request
 from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
 from learning.values.handle import Handle
 from learning.values.held import Held
+from statements.arrays import Floats, Ints, Mask
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cost
 from scenarios.compute import DeviceCompute
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Presence, slowdown_of
 from sim.world.world import World
+from statements.arrays import Floats, Ints, Mask
 
 ROUNDING = 1e-9
 """Relative slack when rounds are counted, so that 0.7 s hold seven rounds of 0.1 s."""

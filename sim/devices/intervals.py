@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning import stream
-from learning.requests.cluster import Floats
 from sim.world.world import World
+from statements.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ import numpy as np
 from learning.architecture.kinds import kind_of
 from learning.learner import Learner
 from learning.methods.base import Method, MethodType
-from learning.requests.cluster import Floats, Ints
 from scenarios.link import Isl
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
@@ -22,6 +21,7 @@ from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
 from sim.world.world import World
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
+from statements.arrays import Floats, Ints
 
 MOST_NAMED = 3
 """Of more clients with long sessions, the first ones are named."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Forecast, Outlook
+from learning.requests.cluster import Forecast, Outlook
 from sim.devices.devices import Devices
 from sim.facts.directions import Way
 from sim.network.sessions import ClusterSessions
 from sim.plan.contact_columns import PlannedSessions
+from statements.arrays import Floats
 
 Carried = tuple[Floats, Floats]
 """Bytes (K,) up and down."""

@@ -18,7 +18,7 @@ from learning.methods.base import (
 from learning.methods.base import World as KnownWorld
 from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
-from learning.requests.cluster import Floats, Quorum
+from learning.requests.cluster import Quorum
 from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.devices.battery import Power, supplies_of
@@ -35,6 +35,7 @@ from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
 from statements import Code, Give, Statement
+from statements.arrays import Floats
 
 PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from learning.requests.cluster import Ints
 from learning.requests.reasons import Reason
 from sim.facts.coded import Coded
 from sim.facts.events import Event, EventKind
 from sim.facts.row import Real, Row, Text, Whole, column
+from statements.arrays import Ints
 
 
 class Outcome(IntEnum):

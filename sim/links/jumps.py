@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.roots import peaks, roots
+from statements.arrays import Floats, Ints, Mask
 
 HALVINGS = 28
 """Halvings of a cell of some seconds, down to some hundredths of a microsecond."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from channel import LinkCurve, clipped
 from channel.link_curve import ROUNDING
-from learning.requests.cluster import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask
 
 
 class Carried(Protocol):

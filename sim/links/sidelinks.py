@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
-from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
 from sim.errors import as_input
 from sim.world.sites import EARTH_RADIUS_KM, central_angle_rad, coordinates_deg
 from sim.world.world import World
+from statements.arrays import Floats, Mask
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""

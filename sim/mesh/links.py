@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
 from learning.requests.payload import Payload
 from learning.requests.reasons import Reason
 from sim.facts.directions import Way
@@ -25,6 +25,7 @@ from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
+from statements.arrays import Floats
 
 NOTHING_LEFT = np.zeros(1)
 """Bytes that are left of what has arrived; all receipts share it."""

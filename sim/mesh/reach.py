@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
-from learning.requests.cluster import Floats, Mask
 from sim.errors import InputError
 from sim.formatting import counted
 from sim.plan.isl import IslPlan
@@ -15,6 +14,7 @@ from sim.plan.plan import Plan
 from sim.plan.remedies import more_links
 from sim.world.world import World
 from statements import Code, Other, Raise, Remove, Set, Statement
+from statements.arrays import Floats, Mask
 
 
 class MeshReach:

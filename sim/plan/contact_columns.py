@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.cluster import Cluster
 from orbit.windows import groups
 from sim.facts.directions import Way
 from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.link_source import LinkSource
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

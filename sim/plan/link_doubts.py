@@ -11,7 +11,6 @@ import numpy as np
 
 import channel
 from channel import Link
-from learning.requests.cluster import Floats, Ints
 from orbit import Site
 from orbit.contact_views import contact_views
 from orbit.sites import site_frames
@@ -25,6 +24,7 @@ from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
 from sim.world.world import World
 from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
+from statements.arrays import Floats, Ints
 
 
 class BestSight(NamedTuple):

@@ -19,7 +19,7 @@ from channel import (
     draw_paths,
 )
 from learning import stream
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster
 from orbit import RangeFrom, Site
 from orbit.windows import groups
 from sim.links.beam import Beam, Radios
@@ -38,6 +38,7 @@ from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
 from sim.world.world import World
+from statements.arrays import Floats, Ints
 
 
 class LinkSource(Protocol):

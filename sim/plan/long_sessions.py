@@ -11,10 +11,10 @@ from bisect import bisect_right
 
 import numpy as np
 
-from learning.requests.cluster import Floats
 from sim.facts.directions import Way
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
+from statements.arrays import Floats
 
 PART_S = 3600.0
 """Length of the parts of a session that lasts all of the run, unless the scenario says it."""

@@ -23,7 +23,6 @@ from math import inf, nextafter
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.facts.directions import Way
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
@@ -31,6 +30,7 @@ from sim.plan.contacts import PlannedSession
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from statements import Code, Other, Raise, Remedy, Statement
+from statements.arrays import Floats, Ints
 
 
 class MeshSessions(PlannedSessions):

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import gaps_s
 from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
@@ -28,6 +27,7 @@ from sim.plan.volumes import served_in_order
 from sim.trace.arrow import array
 from sim.trace.schema import COLUMNS, TEXT
 from sim.world.topology import Topology
+from statements.arrays import Floats, Ints, Mask
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0

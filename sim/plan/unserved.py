@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Ints
 from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import counted, some
@@ -16,6 +15,7 @@ from sim.plan.remedies import longer_run
 from sim.plan.service import ServedPasses
 from sim.world.world import World
 from statements import Code, Lower, Other, Raise, Remedy, Set, Statement
+from statements.arrays import Ints
 
 
 def check_served(

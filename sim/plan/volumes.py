@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, served_bits
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
@@ -20,6 +19,7 @@ from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Ints
 
 Edges = Callable[[float, float], Floats]
 """Times (E,), in order, at which a span from a time to another one is cut; none leave it out."""

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.facts.coded import NOTHING
 from sim.files import naming
@@ -16,6 +15,7 @@ from sim.trace.arrow import CHUNK, array, as_numpy, dictionary
 from sim.trace.parquet import CODES
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
 from sim.trace.sorting import are_in_order, is_text, stable_order
+from statements.arrays import Floats
 
 NUMBERS: dict[pa.DataType, Any] = {
     FLOAT: np.float64,

@@ -13,7 +13,7 @@ import numpy as np
 import orbit
 import scenarios
 from learning import stream
-from learning.requests.cluster import Cluster, Floats
+from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from scenarios.ground import (
     MOST_STATIONS,
@@ -27,6 +27,7 @@ from scenarios.ground import (
 from sim.errors import InputError
 from sim.world.fleet import Fleet
 from statements import Code, Other, Statement
+from statements.arrays import Floats
 
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
