@@ -10,7 +10,7 @@ import simpy
 
 from learning.requests.cluster import Quorum, Step, Train, Upload
 from sim.facts.directions import Way
-from sim.facts.waits import ChainClosed
+from sim.facts.transfers import ChainClosed
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.steps import Reply, everybody, way_of

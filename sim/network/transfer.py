@@ -16,8 +16,7 @@ from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
-from sim.facts.transfers import Outcome, in_tables
-from sim.facts.waits import SubChannelBusy
+from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
 from sim.links.session_beam import SessionBeam, Transmission
 from sim.links.sharing import everywhere
 from sim.network.endpoint import Endpoint
