@@ -110,7 +110,7 @@ def limits_of(world: World, rows: Sequence[Operations], find: Find) -> Limits:
     more = _more_beams(world) if served_share(rows) < ALL_SERVED else None
     if more is None:
         return Limits(now)
-    plan = make_plan(more, find, all_served=False)
+    plan = make_plan(more, find)
     return Limits(now, (Tried("", _of(operations(plan))),))
 
 
