@@ -83,7 +83,6 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     """Look at what a run would do, and try a few steps of it."""
     from sim.advice import memory
     from sim.advice.doubts import doubts_before
-    from sim.advice.pace import pace_of
     from sim.advice.training import as_shipped, learning_doubts, missing_data
     from sim.cli.preview import plan_text
 
@@ -101,8 +100,6 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     if built.learner.trains and not lacking and looked.too_large is None:
         bar.update("trying a few steps of training")  # with a module of one's own seconds
         looked.doubt([*learning_doubts(built)])
-        if pace := pace_of(built):
-            looked.lines.append(pace.text)
     elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])
     elif not built.learner.trains:
