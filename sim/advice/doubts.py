@@ -46,7 +46,7 @@ def doubts_of(built: Build) -> tuple[Statement, ...]:
 def _session_doubts(built: Build) -> Iterator[Statement]:
     """Say which sessions are in parts as they never end, and which last long and are not."""
     plan = built.plan
-    if plan.mesh is not None or built.scenario.orbit.source == "slots":
+    if plan.mesh is not None or built.world.orbit.source == "slots":
         return
     endless: list[str] = []
     long: dict[str, float] = {}
@@ -114,10 +114,10 @@ def _are(names: Sequence[str]) -> str:
 
 def _isl_doubts(built: Build) -> Iterator[Statement]:
     """Say which links between satellites the method never sends over."""
-    isl = built.scenario.link.isl
+    isl = built.world.link.isl
     if isl is None or built.plan.isls is None:
         return
-    if isl.route == "earliest" and not can_compile():
+    if built.plan.topology.mesh and not can_compile():
         yield Statement.doubt(
             Code.NOT_INSTALLED,
             "link.isl.route",
@@ -148,11 +148,11 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
 
 def _split_doubts(built: Build) -> Iterator[Statement]:
     """Say that links that lead from plane to plane never join all satellites, if that counts."""
-    isl = built.scenario.link.isl
+    isl = built.world.link.isl
     isls = built.plan.isls
     if isl is None or isls is None or isl.between_planes == "none":
         return
-    over_links = isl.route == "earliest"
+    over_links = built.plan.topology.mesh
     if not over_links and "between_planes" not in built.method.needs.isl:
         return
     between = "messages between these take a pass, or never arrive"
@@ -197,7 +197,7 @@ def _reach_doubts(built: Build) -> Iterator[Statement]:
     options = built.options
     asks = getattr(options, "inference_samples", 0) and getattr(options, "gate", None) != "local"
     alone = sum(cluster.devices for cluster in built.plan.clusters) == 1
-    link = built.scenario.link
+    link = built.world.link
     if not asks or alone or built.plan.isls is not None:
         return
     if built.sidelinks is None and link.relay == "none":

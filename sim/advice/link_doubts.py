@@ -50,7 +50,7 @@ def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
     names = served.grounded
-    sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
+    sides = served.topology.directions
     windows_of = groups(served.window_places, len(names))
     yield from _unseen_stations(served)
     best = [_best(served, windows) for windows in windows_of]

@@ -30,8 +30,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     served, and none where it needs links between planes, or messages of satellites take links.
     """
     served = plan.served
-    over_links = plan.mesh is not None and not world.topology.access
-    if served is None or over_links or "between_planes" in needs_isl:
+    if served is None or world.topology.over_mesh or "between_planes" in needs_isl:
         return
     rings = plan.isls.rings if needs_isl and plan.isls is not None else ()
     source: Any = world.orbit
@@ -45,7 +44,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     }
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
-    key = "roles.clients" if served.topology.in_orbit else "ground.clusters"
+    key = served.topology.clients_key
     passes = np.bincount(served.uncut.site, minlength=len(served.clients)).tolist()
     crowded_out: list[int] = []
     for site, name in enumerate(served.clients):
@@ -113,7 +112,7 @@ def _crowded_out(world: World, served: ServedPasses, clients: Sequence[int]) -> 
     why, helps = _why_others_are_served(world, served, windows)
     return Statement.doubt(
         Code.NEVER_SERVED,
-        "roles.clients" if served.topology.in_orbit else "ground.clusters",
+        served.topology.clients_key,
         f"{{unserved}} of {{clients}} clients {'is' if len(clients) == 1 else 'are'} seen "
         f"({counted(len(windows), 'time')}), but never served ({{names}}): {{why}}",
         *helps,
@@ -259,9 +258,7 @@ def _why_others_are_served(
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why windows that can be served are not, and what helps."""
     source: Any = world.orbit
-    beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
-    beams = "link.isl.terminals" if served.topology.relay else beams
-    more: list[Remedy] = [Raise(beams)]
+    more: list[Remedy] = [Raise(served.topology.service_key)]
     rivals = served.service.served & np.isin(
         served.windows.satellite, served.windows.satellite[windows]
     )

@@ -75,8 +75,7 @@ def _left_out(world: World, names: Sequence[str]) -> list[str]:
     """Return the stations to leave out, each once; raise InputError where that cannot be."""
     if not names:
         return []
-    served_by = world.sites.stations if world.topology.server == "stations" else []
-    stations = [station.name for station in served_by]
+    stations = [station.name for station in world.sites.serving]
     for name in names:
         if not stations:
             raise InputError.of_option(

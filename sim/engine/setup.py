@@ -75,7 +75,7 @@ class Build:
                 inf if waits.deadline_s is None else waits.deadline_s,
             ),
             rings=() if self.plan.isls is None else self.plan.isls.rings,
-            over_mesh=self.plan.mesh is not None and self.plan.topology.in_orbit,
+            over_mesh=self.plan.topology.over_mesh,
         )
 
     def client_rules(self) -> dict[str, Rules]:

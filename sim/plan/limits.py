@@ -178,7 +178,7 @@ def _more_beams(world: World) -> World | None:
     None where they serve any number, and in slots.
     """
     scenario = world.scenario
-    if world.roles.relay:
+    if world.topology.relay:
         isl = scenario.link.isl
         if isl is None or isl.terminals is None:
             return None

@@ -74,14 +74,13 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
 
 
 def _sees_nothing(world: World, plan: Plan) -> Statement:
-    in_orbit = world.topology.in_orbit
     text = "nobody of {clients} is in view of anybody in {days:g} days"
     helps = [Raise("stop.days")]
     if getattr(world.orbit, "min_elevation_deg", None) and plan.sky is not None:
         helps.insert(0, Lower("orbit.min_elevation_deg"))
     return Statement.of(
         Code.NEVER_SEEN,
-        "roles.clients" if in_orbit else "ground.clusters",
+        world.topology.clients_key,
         text,
         *helps,
         clients=len(plan.clusters),

@@ -115,7 +115,7 @@ def make_plan(world: World, find: Find = find_windows) -> Plan:
     served = served_passes(world, find)
     clusters = world.sites.clusters
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
-    over_links = isls if world.topology.route == "mesh" else None
+    over_links = isls if world.topology.mesh else None
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
