@@ -69,8 +69,7 @@ class Invariants:
         self._messages = messages
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
-        carried_on = plan.mesh is not None and not plan.topology.in_orbit
-        self._versions = Versions(plan.clusters, carry_on=carried_on)
+        self._versions = Versions(plan.clusters, carry_on=plan.topology.access)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
         self._transfers = 0

@@ -75,8 +75,7 @@ def _left_out(world: World, names: Sequence[str]) -> list[str]:
     """Return the stations to leave out, each once; raise InputError where that cannot be."""
     if not names:
         return []
-    served_by = world.sites.stations if world.topology.server == "stations" else []
-    stations = [station.name for station in served_by]
+    stations = [station.name for station in world.sites.serving]
     for name in names:
         if not stations:
             raise InputError.of_option(
@@ -126,9 +125,9 @@ def _unused_links(world: World) -> Iterator[Statement]:
 
 def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity, Plan]:
     """Return what a network carries without some stations, what limits it, and its plan."""
+    from sim.execution.ready import network_plan
     from sim.execution.window_cache import WindowCache
     from sim.plan.limits import limits_of, without
-    from sim.plan.network_study import network_plan
     from sim.plan.operations import carried_in, operations, silent_services
     from sim.report.capacity_text import Capacity, LeftOut
 

@@ -85,7 +85,7 @@ def _check(contact: int | None, send: str | None, out: Path | None, *, json_: bo
 
 def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -> None:
     """Show what a payload takes, each way: one that begins with a service and has it alone."""
-    from sim.plan.network_study import network_plan
+    from sim.execution.ready import network_plan
     from sim.plan.services import alone, services_of
 
     if not world.sites.nodes:

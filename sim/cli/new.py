@@ -40,7 +40,7 @@ def new_command(
     """Write a first scenario of your own, with comments at what to edit."""
     learning = _learning(data, model)
     path, schema = write_scenario(name, learning)
-    takes = "leomix validate tells what memory it takes, and how long a local round takes here"
+    takes = "leomix validate tells what memory it takes"
     if not learning["file"]:
         print(f"wrote {path}, which runs as it is, and {schema} for editors that complete keys")
         print(f"next:  leomix run {path}")

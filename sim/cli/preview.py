@@ -8,6 +8,7 @@ import numpy as np
 import scenarios
 from learning.requests.cluster import Cluster
 from learning.settings import PAYLOAD
+from sim.advice.remedies import faster_links, less_to_carry, lower_mask
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
@@ -15,7 +16,6 @@ from sim.formatting import counted, data_size, duration, some, table
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
-from sim.plan.remedies import faster_links, less_to_carry, lower_mask
 from sim.world.world import World
 from statements import remedies_text
 

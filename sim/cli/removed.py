@@ -32,7 +32,7 @@ REMOVED = {
     "process takes the next point",
     "tune": "run sweep with --set learning.data.validation=0.2, then compare SWEEP "
     "--best-by validation -o chosen.yaml",
-    "validate --estimate": "leomix validate tells the memory and the pace of training by itself; "
+    "validate --estimate": "leomix validate tells the memory by itself; "
     "leomix sweep SCENARIO -p seed=1 --dry-run tries a run and tells its time and disk",
     "watch": "report shows a sweep that is under way, and run --tensorboard DIR follows a run",
     "why": "show RUN says what held the run back, and which key to change",

@@ -51,7 +51,7 @@ def validate_command(
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     import scenarios
-    from sim.engine.setup import build
+    from sim.execution.ready import build
 
     looked = _Looked(json_)
     overrides = overrides_of(set_)
@@ -68,7 +68,8 @@ def validate_command(
 def _look_at_network(scenario: Scenario, looked: _Looked) -> None:
     """Look at what a network study would be of, and whether it would be refused."""
     from sim.cli.preview import network_text
-    from sim.plan.network_study import network_plan, study_of
+    from sim.execution.ready import network_plan
+    from sim.plan.network_study import study_of
     from sim.world.world import World
 
     world = World(scenario)
@@ -80,19 +81,17 @@ def _look_at_network(scenario: Scenario, looked: _Looked) -> None:
 
 def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar) -> None:
     """Look at what a run would do, and try a few steps of it."""
-    from sim.cli.foreseen import foreseen
+    from sim.advice import memory
+    from sim.advice.doubts import doubts_before
+    from sim.advice.training import as_shipped, learning_doubts, missing_data
     from sim.cli.preview import plan_text
-    from sim.cli.training_doubts import as_shipped, learning_doubts, missing_data
-    from sim.engine import memory
-    from sim.engine.doubts import doubts_before
-    from sim.engine.pace import pace_of
 
     lacking = missing_data(built.world, built.learner)
     try:
         looked.doubt(memory.doubts(built))
     except InputError as error:  # what it would be is shown all the same, but not tried
         looked.too_large = error
-    looked.doubt([*doubts_before(built), *foreseen(built), *lacking])
+    looked.doubt([*doubts_before(built), *lacking])
     looked.lines.append(plan_text(built))
     if not lacking:
         looked.lines.append(memory.text(built))
@@ -101,8 +100,6 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     if built.learner.trains and not lacking and looked.too_large is None:
         bar.update("trying a few steps of training")  # with a module of one's own seconds
         looked.doubt([*learning_doubts(built)])
-        if pace := pace_of(built):
-            looked.lines.append(pace.text)
     elif built.method.traits.own_learning:
         looked.doubt([*built.try_hooks()])
     elif not built.learner.trains:

@@ -94,14 +94,13 @@ def compute_of(world: World) -> tuple[Compute, ...]:
 
 def transmitter_of(world: World) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
-    link: Any = world.resolved_link
-    radio = link["downlink" if world.topology.in_orbit else "uplink"]
-    if world.link.isl is not None and world.roles.relay:
-        radio = world.link.isl.values()
+    isl = world.link.isl
+    radio: Any = isl.values() if isl is not None and world.topology.relay else None
+    if radio is None:
+        radio = world.resolved_link[world.topology.directions[0]]
     power_dbm = radio.get("tx_power_dbm")
     duty = float(radio.get("duty", 1.0))
     sidelink = world.link.sidelink
-    isl = world.link.isl
     isl_dbm = None if isl is None else isl.tx_power_dbm
     peers_w = (
         0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),

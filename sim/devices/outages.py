@@ -180,13 +180,12 @@ class _Known:
                 if one.norad_id:
                     number = str(one.norad_id)
                     flying |= {number: one.name, f"{one.name} ({number})": one.name}
-        devices = world.roles.clients == "devices"
-        served_by = world.sites.stations if world.topology.server == "stations" else []
+        clusters = [] if world.topology.in_orbit else world.sites.client_names
         return cls(
             {
                 "satellite": flying,
-                "station": {one.name: one.name for one in served_by},
-                "cluster": {name: name for name in world.sites.client_names} if devices else {},
+                "station": {one.name: one.name for one in world.sites.serving},
+                "cluster": {name: name for name in clusters},
             },
             world.link.isl is not None,
         )

@@ -261,7 +261,7 @@ def _needs_links(key: str) -> Rule[MethodCase]:
     """Return the rule that a method that needs links between satellites has any."""
     return Rule(
         keys=(f"link.isl.{key}",),
-        when=lambda case: key in case.method.needs.isl and case.scenario.link.isl is None,
+        when=lambda case: key in case.method.needs.isl and case.world.link.isl is None,
         text="{name} needs links between satellites",
         remedies=(Set("link.isl", LINKS),),
     )
@@ -273,8 +273,8 @@ def _needs_these_links(key: str, which: str, first: str, *others: str) -> Rule[M
         keys=(f"link.isl.{key}",),
         when=lambda case: (
             key in case.method.needs.isl
-            and case.scenario.link.isl is not None
-            and getattr(case.scenario.link.isl, key) == "none"
+            and case.world.link.isl is not None
+            and getattr(case.world.link.isl, key) == "none"
         ),
         text=f"{{name}} needs {which}",
         remedies=(Set("", first, others),),
@@ -287,8 +287,8 @@ def _sends_over_no_link(case: MethodCase) -> bool:
 
     Those to a server that is a satellite serve every method.
     """
-    isl = case.scenario.link.isl
-    if isl is None or case.scenario.roles.relay is not None:
+    isl = case.world.link.isl
+    if isl is None or case.world.topology.relay:
         return False
     return all(
         getattr(isl, key) == "none" or key in idle_links(isl, case.method, case.options)
@@ -302,7 +302,7 @@ def _over_mesh(
     """Return a rule that holds where uploads and downloads travel over links."""
     return Rule(
         keys=(key,),
-        when=lambda case: case.world.topology.route == "mesh" and when(case.world),
+        when=lambda case: case.world.topology.mesh and when(case.world),
         text=text,
         remedies=remedies,
     )
@@ -325,7 +325,7 @@ OVER_MESH: tuple[Rule[MethodCase], ...] = (
     Rule(
         keys=("link.isl.route",),
         when=lambda case: (
-            case.world.topology.route == "mesh"
+            case.world.topology.mesh
             and sends_itself(case.method, case.options)
             and not case.method.traits.sends_over_mesh
         ),
@@ -484,7 +484,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     Rule(
         keys=("roles.clients",),
-        when=lambda case: bool(case.method.needs.isl) and case.scenario.roles.clients == "planes",
+        when=lambda case: bool(case.method.needs.isl) and case.world.topology.by_plane,
         text="{name} forms planes itself, of linked satellites",
         remedies=(Set("", "satellites"),),
     ),
@@ -492,8 +492,8 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         keys=("link.sidelink",),
         when=lambda case: (
             case.method.needs.sidelinks
-            and not (case.scenario.link.sidelink or case.scenario.link.isl)
-            and case.scenario.link.relay == "none"
+            and not (case.world.link.sidelink or case.world.link.isl)
+            and case.world.link.relay == "none"
         ),
         text="{name} sends from device to device",
         remedies=(Give(like={"rate_mbps": 10}), Set("link.relay", "contact")),
@@ -506,9 +506,9 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
         keys=("link.isl",),
         when=lambda case: (
             case.method.traits.sends_nothing
-            and case.scenario.link.isl is not None
-            and case.scenario.roles.relay is None
-            and case.world.topology.route == "direct"  # there links say when clients are in contact
+            and case.world.link.isl is not None
+            and not case.world.topology.relay
+            and not case.world.topology.mesh  # there links say when clients are in contact
         ),
         text="{name} sends nothing, over links between satellites neither",
         remedies=(Remove(),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -21,23 +21,18 @@ from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
 from scenarios import Scenario
 from scenarios.learning import Learning
-from sim.devices.battery import Power, supplies_of
-from sim.devices.compute import Compute, Computing, compute_of, transmitter_of
+from sim.devices.battery import Power
+from sim.devices.compute import Compute, Computing
 from sim.devices.energy import Transmitter
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
-from sim.errors import InputError, as_input, located
-from sim.links.sidelinks import Sidelinks, sidelinks_of
-from sim.mesh.reach import check_reach
+from sim.errors import InputError, as_input
+from sim.links.sidelinks import Sidelinks
 from sim.network.rules import Rules
-from sim.plan.plan import Plan, make_plan
-from sim.plan.plan_size import CONTACT_BYTES, check_plan
-from sim.plan.windows import Find, find_windows
+from sim.plan.plan import Plan
 from sim.world.world import World
 from statements import Code, Give, Statement
 from statements.arrays import Floats
-
-PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class Build:
                 inf if waits.deadline_s is None else waits.deadline_s,
             ),
             rings=() if self.plan.isls is None else self.plan.isls.rings,
-            over_mesh=self.plan.mesh is not None and self.plan.topology.in_orbit,
+            over_mesh=self.plan.topology.over_mesh,
         )
 
     def client_rules(self) -> dict[str, Rules]:
@@ -130,50 +125,12 @@ class Build:
             return made(kind, self.world.learning.method, known, self.options)
 
 
-def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = make_plan) -> Build:
-    """Check that orbit, channel and learning accept the scenario; return what a run needs.
-
-    ``find`` looks for the contact windows, ``plan_of`` makes the plan, or has it. Raises
-    InputError, or the ValueError of one of the three, with one line for everything that is wrong.
-    """
-    learning_in(scenario)
-    with located(scenario):
-        return _built(World(scenario), find, plan_of)
-
-
 def learning_in(scenario: Scenario) -> Learning:
     """Return the section on learning; raise InputError for a network study, which has none."""
     if scenario.learning is None:
         text = "is missing, and this is of runs that learn"
         raise InputError(Statement.of(Code.MISSING, "learning", text, Give("learning", like={})))
     return scenario.learning
-
-
-def _built(world: World, find: Find, plan_of: PlanOf) -> Build:
-    method, options, learner = method_of(world)
-    check_plan(world, CONTACT_BYTES)
-    plan = plan_of(world, find, method.needs.isl)
-    name = world.learning.method
-    with (
-        as_input(),
-        own_part(
-            method, name, "has a check_clients that fails", method.check_clients, refuses=True
-        ),
-        as_input(below="learning.options"),
-    ):
-        method.check_clients(plan.clusters, options)
-    check_reach(world, plan, options)
-    return Build(
-        world,
-        plan,
-        compute_of(world),
-        transmitter_of(world),
-        learner,
-        method,
-        options,
-        sidelinks_of(world),
-        supplies_of(world, plan.start, plan.stop_s),
-    )
 
 
 def method_of(world: World) -> tuple[MethodType, Any, Learner]:

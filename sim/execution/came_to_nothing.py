@@ -13,6 +13,15 @@ import pyarrow as pa
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import GlobalModelMethod
 from learning.requests.cluster import Cost
+from sim.advice.remedies import (
+    SAMPLES,
+    faster_links,
+    less_memory,
+    less_to_carry,
+    longer_run,
+    other_step_size,
+    shorter_rounds,
+)
 from sim.analysis.caveats import nothing_learnt
 from sim.analysis.guess import Guess
 from sim.analysis.judged import judged_of
@@ -25,15 +34,6 @@ from sim.execution.mesh_shortfall import why_none_arrived
 from sim.facts.directions import Way
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
-from sim.plan.remedies import (
-    SAMPLES,
-    faster_links,
-    less_memory,
-    less_to_carry,
-    longer_run,
-    other_step_size,
-    shorter_rounds,
-)
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of, pooled_metrics

@@ -25,9 +25,10 @@ from learning.requests import Work
 from scenarios.parsing import shipped_table
 from sim.engine.learning_facts import SAMPLES
 from sim.engine.learning_task import learner_of
-from sim.engine.setup import build, method_of
+from sim.engine.setup import method_of
 from sim.errors import InputError, Interrupted, InvariantError, as_input
 from sim.execution.checkpoint import EXTENSION, JOURNAL
+from sim.execution.ready import build
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.facts.observer import Observer

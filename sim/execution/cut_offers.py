@@ -68,7 +68,7 @@ def cut_doubts(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[Statement
 
     No contact cuts off what satellites send over a mesh: it goes over a pass in one piece, or not.
     """
-    if plan.mesh is not None and plan.topology.in_orbit:
+    if plan.topology.over_mesh:
         return
     offers_of = {way: Offers() for way in Way}
     over_s = plan.contacts.session_end_s

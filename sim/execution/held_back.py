@@ -10,13 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import scenarios
-from sim.analysis.critical_path import CriticalPath
-from sim.analysis.methods import known_method
-from sim.analysis.round_paths import Part, RoundPaths
-from sim.analysis.spans import names_of_clients
-from sim.analysis.traffic import COUNTED, Sent
-from sim.formatting import data_size
-from sim.plan.remedies import (
+from sim.advice.remedies import (
     faster_isls,
     faster_links,
     more_links,
@@ -25,6 +19,12 @@ from sim.plan.remedies import (
     shorter_rounds,
     smaller_model,
 )
+from sim.analysis.critical_path import CriticalPath
+from sim.analysis.methods import known_method
+from sim.analysis.round_paths import Part, RoundPaths
+from sim.analysis.spans import names_of_clients
+from sim.analysis.traffic import COUNTED, Sent
+from sim.formatting import data_size
 from sim.trace.arrow import array
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of

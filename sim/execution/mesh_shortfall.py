@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sim.advice.remedies import faster_mesh, less_to_carry, longer_run
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import counted, data_size
 from sim.mesh.messages import Shortfall
-from sim.plan.remedies import faster_mesh, less_to_carry, longer_run
 from statements import Code, Statement
 
 

@@ -8,6 +8,7 @@ from learning.provenance import why_not_cacheable
 from learning.values.replies import REPLY
 from learning.values.reuse import NUMBER, TENSORS
 from sim.execution import cache
+from sim.execution.ready import Plans
 from sim.execution.shelf import (
     MODEL,
     RESULTS_FOLDER,
@@ -16,7 +17,6 @@ from sim.execution.shelf import (
     cache_folder,
 )
 from sim.execution.window_cache import WindowCache
-from sim.plan.shared_plans import Plans
 from sim.trace.digest import json_digest
 from statements import Code, Other, Statement
 

@@ -18,15 +18,14 @@ from learning.own.raised import ANYTHING
 from learning.requests.decide import Agent
 from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
+from sim.advice import memory
+from sim.advice.doubts import doubts_of, gap_doubts
 from sim.analysis.guess import guess_of
 from sim.analysis.judged import followed, judged_of
-from sim.engine import memory
 from sim.engine.clients_table import clients_table
-from sim.engine.doubts import doubts_of, gap_doubts
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file, without_accuracy
 from sim.engine.progress import span_s
-from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
     ESTIMATE,
@@ -48,6 +47,7 @@ from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of, said_of
 from sim.execution.outcome import tables_so_far, write_final_model
+from sim.execution.ready import build
 from sim.execution.replaying import replay_differs, saved_with
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
@@ -218,7 +218,7 @@ class Run(Observer):
                     if wrong := without_accuracy(built.world, learner):
                         raise InputError(wrong)
             # Behind what is wrong with the data, which ends the run in one line.
-            self._doubted(gap_doubts(built.world, built.method, learner, built.plan, built.compute))
+            self._doubted(gap_doubts(built))
             if learner.measures:
                 self._doubts = self.built.try_hooks(self.simulation.method)
                 self._doubted(self._doubts)

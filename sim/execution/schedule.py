@@ -17,14 +17,13 @@ import pyarrow as pa
 import scenarios
 from scenarios import Scenario
 from scenarios.parsing import apply_overrides
-from sim.engine.setup import build
 from sim.errors import InputError
+from sim.execution.ready import build, network_plan
 from sim.files import check_file, write_text
 from sim.mesh.book import ContactGraph
 from sim.mesh.contacts import ContactPlan
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
-from sim.plan.network_study import network_plan
 from sim.plan.operations import as_values, operations
 from sim.plan.plan import Plan
 from sim.plan.volumes import (

@@ -17,12 +17,13 @@ from sim.execution import folder as run_folder
 from sim.execution.extension import is_of_another_stop
 from sim.execution.identity import Named
 from sim.execution.manifest import said_of
+from sim.execution.ready import network_plan
 from sim.execution.result import Result, stored
 from sim.execution.run_cache import RunCache
 from sim.execution.versions import versions
 from sim.facts import status
 from sim.facts.observer import Observer
-from sim.plan.network_study import NetworkStudy, network_plan, study_of
+from sim.plan.network_study import NetworkStudy, study_of
 from sim.plan.plan import Plan
 from sim.plan.windows import find_windows
 from sim.trace.digest import digests

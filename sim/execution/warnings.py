@@ -15,9 +15,10 @@ from learning.methods.own_learning import OwnLearning
 from learning.methods.synchronous import Synchronous
 from learning.policies.model_splitting import assign_experts, home_threshold, own_mass
 from learning.requests.facts import INJECTED, Cause
+from sim.advice.doubts import doubts_of
+from sim.advice.remedies import longer_run, other_step_size
 from sim.analysis.caveats import NOTICED
 from sim.analysis.experts import ENDS, Split, density_ratio, split_at
-from sim.engine.doubts import doubts_of
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
@@ -27,7 +28,6 @@ from sim.execution.mesh_shortfall import name_of, why_none_arrived
 from sim.facts.directions import Way
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
-from sim.plan.remedies import longer_run, other_step_size
 from sim.trace.arrow import array
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says

@@ -54,7 +54,7 @@ class MeshTimetable:
         self._links = len(isls)
         self._ground = len(isls.names)
         self._clients_fly = plan.topology.in_orbit
-        self._convex = plan.topology.in_orbit and plan.topology.server == "stations"
+        self._convex = plan.topology.in_orbit and plan.topology.stations_serve
         self._link_delays_s = isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S
         self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
         self.contacts = contacts = self._directed()

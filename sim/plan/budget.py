@@ -255,13 +255,13 @@ def _apsides(satellite: orbit.Satellite) -> list[Height]:
 
 
 def _directions(world: World, place: int) -> dict[str, Radio]:
-    if world.roles.relay:
+    if world.topology.relay:
         raise InputError(
             Statement.of(
                 Code.UNSUPPORTED,
                 "roles.server",
-                f"{world.roles.server!r} has no links to the ground; its windows with "
-                "the clients are those of leomix contacts, and their rate is that of link.isl",
+                f"{world.fleet.server.name!r} has no links to the ground; its windows with the "
+                "clients are those of leomix contacts, and their rate is that of link.isl",
             )
         )
     if world.fleet.tells_rates:
@@ -274,9 +274,9 @@ def _directions(world: World, place: int) -> dict[str, Radio]:
             )
         )
     both = ground_radios(world)[place]
-    uplink, downlink = both[::-1] if world.topology.in_orbit else both
-    assert uplink is not None  # only a downlink may be neglected
-    return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
+    of_side = dict(zip(world.topology.directions, both, strict=True))
+    found = {side: of_side[side] for side in ("uplink", "downlink")}
+    return {side: radio for side, radio in found.items() if radio is not None}
 
 
 def _dish(world: World, place: int) -> str:

@@ -110,7 +110,7 @@ def limits_of(world: World, rows: Sequence[Operations], find: Find) -> Limits:
     more = _more_beams(world) if served_share(rows) < ALL_SERVED else None
     if more is None:
         return Limits(now)
-    plan = make_plan(more, find, all_served=False)
+    plan = make_plan(more, find)
     return Limits(now, (Tried("", _of(operations(plan))),))
 
 
@@ -178,7 +178,7 @@ def _more_beams(world: World) -> World | None:
     None where they serve any number, and in slots.
     """
     scenario = world.scenario
-    if world.roles.relay:
+    if world.topology.relay:
         isl = scenario.link.isl
         if isl is None or isl.terminals is None:
             return None

@@ -127,7 +127,8 @@ class GivenRateLinks:
         pieces = self.pieces[int(served.pass_numbers[number])]
         steps, kept = Steps(np.array(pieces.edge_s)).within(*served.window_s(number))
         up, down, delay_s = (np.array(column)[kept] for column in pieces[1:])
-        to_server, to_client = (down, up) if served.topology.in_orbit else (up, down)
+        of_side = {"uplink": up, "downlink": down}
+        to_server, to_client = (of_side[side] for side in served.topology.directions)
         return piecewise_links(
             self.radios[served.window_places[number]],
             self.clusters[served.windows.site[number]].devices,

@@ -23,13 +23,11 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.errors import InputError
 from sim.facts.directions import Way
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
-from statements import Code, Other, Raise, Remedy, Statement
 from statements.arrays import Floats, Ints
 
 
@@ -99,23 +97,9 @@ class MeshSessions(PlannedSessions):
 def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:
     """Return the sessions of each satellite, by name, over all links and served passes.
 
-    Raises InputError for a satellite from which no message ever arrives.
+    One from which no message ever arrives has none.
     """
     found = _Search(contacts, isls).sessions()
-    if lost := [name for name, own in zip(isls.names, found, strict=True) if not own.numbers]:
-        several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
-        links = Other(said="have more links (between planes, by terminals, grazing_km or windows)")
-        # Links help where somebody has a pass.
-        nobody = Other(said="have stations that satellites pass, or lower their masks")
-        raise InputError(
-            Statement.of(
-                Code.NEVER_REACHED,
-                "link.isl.route",
-                f"{lost[0]!r} never reaches the server, by no links and passes of others{several}",
-                links if contacts.served.any() else nobody,
-                Other(said="simulate longer"),
-            )
-        )
     link_bps = isls.least_bps
     columns = {id(own): (np.asarray(own.numbers), own.spans_s(contacts)) for own in found}
     return {
@@ -386,16 +370,12 @@ class AccessSessions(PlannedSessions):
 
 
 def access_sessions(
-    contacts: ContactColumns,
-    isls: IslPlan,
-    server: str,
-    feeder: FeederPlan | None,
-    remedies: Sequence[Remedy],
+    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
 ) -> dict[str, AccessSessions]:
     """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
 
-    With the passes of a ``feeder`` stations are the server. Raises InputError for a cluster from
-    which nothing ever arrives; ``remedies`` say what lets more satellites have links.
+    With the passes of a ``feeder`` stations are the server. A cluster from which nothing ever
+    arrives has none.
     """
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
@@ -406,22 +386,6 @@ def access_sessions(
         # Of each pass, when what goes with any later one is there at the earliest.
         later_s = np.minimum.accumulate(np.append(there_s[1:], inf)[::-1])[::-1]
         numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
-        if not len(numbers):
-            whom = repr(server)
-            cures: list[Remedy] = [*remedies]
-            if feeder is not None:
-                whom = "a station"
-                cures += [Other(said="lower the masks of stations"), Raise("ground.antennas")]
-            raise InputError(
-                Statement.of(
-                    Code.NEVER_REACHED,
-                    "link.isl.route",
-                    "what {client!r} sends never reaches {server}, by no passes and links",
-                    *cures,
-                    client=cluster.name,
-                    server=whom,
-                )
-            )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
     return found
 

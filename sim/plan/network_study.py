@@ -11,9 +11,7 @@ from sim.facts.plan import Operations
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.operations import capacity_table, clients_of, ends_of, if_known, operations, total_of
 from sim.plan.payloads import Queue, check_traffic, payload_figures, payloads_table, queues_of
-from sim.plan.plan import Plan, make_plan
-from sim.plan.plan_size import CONTACT_BYTES, check_plan
-from sim.plan.windows import Find, find_windows
+from sim.plan.plan import Plan
 from sim.trace.tables import Tables
 from sim.world.world import World
 from statements import Code, Lower, Raise, Statement
@@ -25,13 +23,6 @@ OF_EACH = ("down_gb_a_day", "up_gb_a_day", "busy_hours_a_day")
 GAP = "longest_gap_hours"
 MOST_ENDS = 20
 """Stations, clusters or gateways up to which each has figures of its own."""
-
-
-def network_plan(world: World, find: Find = find_windows) -> Plan:
-    """Return the plan of a network, in which nobody need be served; InputError for wrong input."""
-    with located(world.scenario):
-        check_plan(world, CONTACT_BYTES)
-        return make_plan(world, find, all_served=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +74,13 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
 
 
 def _sees_nothing(world: World, plan: Plan) -> Statement:
-    in_orbit = world.topology.in_orbit
     text = "nobody of {clients} is in view of anybody in {days:g} days"
     helps = [Raise("stop.days")]
     if getattr(world.orbit, "min_elevation_deg", None) and plan.sky is not None:
         helps.insert(0, Lower("orbit.min_elevation_deg"))
     return Statement.of(
         Code.NEVER_SEEN,
-        "roles.clients" if in_orbit else "ground.clusters",
+        world.topology.clients_key,
         text,
         *helps,
         clients=len(plan.clusters),

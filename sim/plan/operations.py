@@ -354,10 +354,9 @@ def _over_links(plan: Plan) -> Callable[[Operations], Operations]:
     for name, own in mesh.items():
         starts_s, ends_s = np.asarray(own.starts_s, float), np.asarray(own.ends_s, float)
         gaps_hours[name] = _covered(starts_s, ends_s, plan.stop_s)[1] / HOUR_S
-    clients = "satellite" if plan.topology.in_orbit else "cluster"
 
     def added(row: Operations) -> Operations:
-        if row.kind != clients or row.name not in mesh:
+        if row.kind != plan.topology.client or row.name not in mesh:
             return row
         gap_hours, gb = gaps_hours[row.name], gb_a_day[row.name]
         return replace(row, longest_gap_over_links_hours=gap_hours, over_links_gb_a_day=gb)

@@ -118,7 +118,7 @@ def passes_of(world: World, find: Find) -> WorldPasses:
     Satellites are the servers. ``find`` looks for the windows of satellites over sites. Raises
     InputError where the source is wrong, and for a name that a cluster shares with a satellite.
     """
-    if world.roles.relay:
+    if world.topology.relay:
         return _of_relay(world)
     if world.orbit.source == "slots":
         return _in_slots(world)

@@ -210,7 +210,7 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
     link, faults = world.link, world.faults
     no_traffic = Remove("traffic")
     alone = "is not known where clients share links: here each client is a queue of its own"
-    if world.topology.route == "mesh":
+    if world.topology.mesh:
         text = f"{alone}, and link.isl.route 'earliest' lets them meet"
         yield Statement.of(
             Code.UNSUPPORTED, "traffic", text, Set("link.isl.route", "direct"), no_traffic
@@ -218,7 +218,7 @@ def _not_queues(world: World, traffic: Sequence[Traffic]) -> Iterator[Statement]
     used = {"uplink" if kind.direction == "up" else "downlink" for kind in traffic}
     for way in sorted(used):
         sharing = getattr(getattr(link, way, None), "sharing", None)
-        if sharing == "equal_share" and world.roles.clients == "devices":
+        if sharing == "equal_share" and not world.topology.in_orbit:
             text = f"{alone}; link.{way}.sharing is 'equal_share'"
             own = Set(f"link.{way}.sharing", "fixed_subchannel")
             yield Statement.of(Code.UNSUPPORTED, "traffic", text, own)

@@ -10,18 +10,16 @@ from datetime import datetime
 import orbit
 from learning.requests.cluster import Cluster
 from sim.devices.faults import Faults, faults_of
+from sim.links.beam import Radios
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
-from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
 from sim.plan.long_sessions import in_parts
 from sim.plan.mesh_sessions import access_sessions, mesh_sessions
 from sim.plan.radios import ground_radios
-from sim.plan.remedies import longer_run, more_links
 from sim.plan.service import ServedPasses, served_passes
-from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
 from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World
@@ -45,9 +43,10 @@ class Sky:
 class Plan:
     """All contacts of a run in the order of their numbers, and when it starts and ends.
 
-    ``doubts`` are on what may be wrong with the contacts. A ``constellation`` serves with any
-    satellite. Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of
-    the stations, or the satellite that serves the others over links between them. ``sky`` is None
+    ``doubts`` are on what may be wrong with the contacts. They are the windows that were
+    ``served``, over the ``radios`` of each place. A ``constellation`` serves with any satellite.
+    Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of the
+    stations, or the satellite that serves the others over links between them. ``sky`` is None
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
@@ -72,6 +71,8 @@ class Plan:
     feeder: FeederPlan | None = None
     longest_session_s: float | None = None
     at_a_time: tuple[int | None, ...] = ()
+    served: ServedPasses | None = None
+    radios: Sequence[Radios] = ()
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it.
@@ -106,28 +107,15 @@ class Plan:
         return min(len(self.sessions(cluster)) for cluster in self.clusters)
 
 
-def make_plan(
-    world: World,
-    find: Find = find_windows,
-    needs_isl: Sequence[str] = (),
-    *,
-    all_served: bool = True,
-) -> Plan:
-    """Return the plan; raise InputError for a cluster that is never seen, or cannot be served.
+def make_plan(world: World, find: Find = find_windows) -> Plan:
+    """Return the plan, in which some clusters may never be served; ``find`` looks for windows.
 
-    ``find`` looks for the windows. Of planes whose
-    rings the method needs (``needs_isl``) one satellite has to be served, and none where it needs
-    links between planes, or where not ``all_served`` need be.
+    Raises InputError for a source that is wrong.
     """
     served = served_passes(world, find)
     clusters = world.sites.clusters
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
-    over_links = isls if world.topology.route == "mesh" else None
-    by_passes = over_links is None or world.topology.access
-    unserved: list[Statement] = []
-    if all_served and "between_planes" not in needs_isl and by_passes:
-        rings = isls.rings if needs_isl and isls is not None else ()
-        unserved += check_served(world, served, rings)
+    over_links = isls if world.topology.mesh else None
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
@@ -141,8 +129,6 @@ def make_plan(
         doubts=(
             *served.doubts,
             *served.outages.doubts,
-            *unserved,
-            *link_doubts(world, served, radios, devices),
             *(() if isls is None else isls.doubts),
             *world.sites.left_out,
         ),
@@ -157,6 +143,8 @@ def make_plan(
         # A slot is not in parts, even if it is the only one.
         longest_session_s=getattr(world.orbit, "max_session_s", math.inf),
         at_a_time=served.at_a_time,
+        served=served,
+        radios=radios,
     )
 
 
@@ -169,12 +157,10 @@ def _server(world: World) -> str:
 def _mesh(
     world: World, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
 ) -> Mapping[str, PlannedSessions]:
-    """Return the sessions of each client over links; errors are as of those who find them."""
+    """Return the sessions of each client over links."""
     if not world.topology.access:
         return mesh_sessions(contacts, isls)
-    return access_sessions(
-        contacts, isls, _server(world), feeder, [*more_links(world), *longer_run(world)]
-    )
+    return access_sessions(contacts, isls, _server(world), feeder)
 
 
 def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

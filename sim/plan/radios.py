@@ -33,7 +33,7 @@ def ground_radios(world: World) -> list[Radios]:
     There are none where one satellite serves the others. The first is toward the server: the uplink
     of clusters, the downlink of stations. Raises InputError for values that ``channel`` refuses.
     """
-    if world.roles.relay:
+    if world.topology.relay:
         return []
     resolved: Any = world.resolved_link
     mask_deg = world.sites.lowest_mask_deg
@@ -61,7 +61,7 @@ def ground_radios(world: World) -> list[Radios]:
         with as_input(f"link.{side}"):
             return under(side, getattr(place, "dish_m", None), _air(resolved[side], place))
 
-    first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
+    first, second = world.topology.directions
     return [(radio(first, place), radio(second, place)) for place in world.sites.nodes]
 
 
@@ -70,12 +70,12 @@ def carries_at_mask(world: World, direction: str) -> bool:
 
     That is of the satellite that comes nearest, over any of the places.
     """
-    if world.roles.relay or not world.orbit.has_geometry:
+    if world.topology.relay or not world.orbit.has_geometry:
         return False
     models = [satellite.model for satellite in world.fleet.satellites]
     lowest_m = 1e3 * min((m.a * (1 - m.ecco) - 1) * m.radiusearthkm for m in models)
-    way = ("downlink", "uplink") if world.topology.in_orbit else ("uplink", "downlink")
-    links = [both[way.index(direction)] for both in ground_radios(world)]
+    way = world.topology.directions.index(direction)
+    links = [both[way] for both in ground_radios(world)]
     for link in {radio.link for radio in links if radio is not None}:
         elevation_deg = max(link.min_elevation_deg, HORIZON_DEG)
         range_m = channel.slant_range_m(lowest_m, elevation_deg)

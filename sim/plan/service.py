@@ -89,8 +89,7 @@ def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
         alone = world.topology.access
         return _served(passes, world.orbit, outages, world.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
-    by_plane = world.roles.clients == "planes"
-    passes = passes.with_satellites_as_clients(planes if by_plane else ())
+    passes = passes.with_satellites_as_clients(planes if world.topology.by_plane else ())
     sites = world.sites
     return _served(passes, world.orbit, outages, sites.antennas, sites.acquisition_s)
 

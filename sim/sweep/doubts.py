@@ -14,7 +14,7 @@ from statements import Code, Other, Place, Statement, by_rank, line
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from sim.plan.shared_plans import Plans
+    from sim.execution.ready import Plans
     from sim.plan.windows import Find
 
 MOST_LOOKED_AT = 8
@@ -28,8 +28,8 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
 
     With ``cache`` the contacts are looked for as the points do, which then find them there.
     """
+    from sim.execution.ready import Plans
     from sim.execution.run_cache import RunCache
-    from sim.plan.shared_plans import Plans
     from sim.plan.windows import find_windows
 
     shared = RunCache.shared() if cache else None
@@ -37,8 +37,9 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     plans = Plans()  # its own: those of runs know what was drawn by chance in them
     found: dict[Statement, list[str]] = {}
     for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
-        for doubt in _doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
-            found.setdefault(doubt, []).append(labelled(point.values, point.values))
+        with suppress(ValueError):  # its row will tell why it is refused
+            for doubt in doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
+                found.setdefault(doubt, []).append(labelled(point.values, point.values))
     for doubt in by_rank(found):
         named = [at for at in found[doubt] if at]  # of replications alone nothing tells them apart
         yield line(doubt, Place(at=some(named, MOST_NAMED, between="; ")))
@@ -57,24 +58,21 @@ def _is_learning(key: str) -> bool:
     return key.partition(".")[0] == "learning"
 
 
-def _doubts_of(
+def doubts_of(
     point: Point, find: Find, plans: Plans, *, is_one_of_several: bool
 ) -> tuple[Statement, ...]:
-    """Return what is doubted of a point; nothing where it is refused, which its row will tell."""
+    """Return what is doubted of a point; raise ValueError where it would be refused."""
     import scenarios
-    from sim.engine.doubts import doubts_before
-    from sim.engine.setup import build
-    from sim.plan.network_study import network_plan
+    from sim.advice.doubts import doubts_before
+    from sim.execution.ready import build, network_plan
     from sim.world.world import World
 
-    with suppress(ValueError):
-        scenario = scenarios.load(point.scenario, point.overrides)
-        if scenario.learning is None:
-            return network_plan(World(scenario), find).doubts
-        built = build(scenario, find, plan_of=plans.of)
-        writes = is_one_of_several and built.method.traits.own_learning
-        return (*doubts_before(built), *(_overwritten(scenario) if writes else ()))
-    return ()
+    scenario = scenarios.load(point.scenario, point.overrides)
+    if scenario.learning is None:
+        return network_plan(World(scenario), find).doubts
+    built = build(scenario, find, plan_of=plans.of)
+    writes = is_one_of_several and built.method.traits.own_learning
+    return (*doubts_before(built), *(_overwritten(scenario) if writes else ()))
 
 
 def _overwritten(scenario: Scenario) -> Iterator[Statement]:

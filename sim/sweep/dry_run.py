@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.execution.folder import POINTS
 from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes, from_here
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
+from sim.sweep.doubts import doubts_of
 from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
@@ -22,10 +23,6 @@ from sim.sweep.rows import missing_status
 from sim.sweep.running import Sweeping
 from sim.sweep.trial import tried
 from statements import Statement, by_rank, code_of
-
-if TYPE_CHECKING:
-    from sim.plan.plan import Plan as ContactPlan
-    from sim.world.world import World
 
 SHOWN = 3
 """Points shown at either end of the list."""
@@ -84,16 +81,17 @@ def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
 class _Lookout:
     """Looks at contacts of points before any is run.
 
-    ``refused`` says why points have none, by number; ``doubts`` which points are doubted to end
-    their rounds in gaps, by what is said of it. Contacts of points that differ only in what is
-    learnt are looked for once.
+    ``refused`` says why points have none, by number; ``doubts`` which points are doubted, by what
+    is said of it. Contacts of points that differ only in what is learnt are looked for once.
     """
 
     def __init__(self) -> None:
+        from sim.execution.ready import Plans
+
         self.refused: dict[int, ValueError] = {}
         self.doubts: dict[Statement, list[int]] = {}
         self.count = 0
-        self._plans: dict[str, ContactPlan | ValueError] = {}
+        self._plans = Plans()
 
     def look(self, points: Sequence[Point]) -> None:
         """Look at points, as far as there is time: first at one of each method."""
@@ -107,49 +105,15 @@ class _Lookout:
         self.refused = dict(sorted(self.refused.items()))
 
     def _look_at(self, point: Point) -> None:
-        import scenarios
-        from sim.devices.compute import compute_of
-        from sim.engine.doubts import gap_doubts
-        from sim.engine.setup import method_of
-        from sim.plan.network_study import network_plan, study_of
-        from sim.world.world import World
+        from sim.plan.windows import find_windows
 
-        world = World(scenarios.load(point.scenario, point.overrides))
-        if point.of_network:
-            try:
-                study_of(world, network_plan(world))
-            except ValueError as error:
-                self.refused[point.number] = error
-            return
         try:
-            method, _, learner = method_of(world)
-            plan = self._plan(world, needs_isl=method.needs.isl)
-            computes = compute_of(world)
+            doubts = doubts_of(point, find_windows, self._plans, is_one_of_several=True)
         except ValueError as error:
             self.refused[point.number] = error
             return
-        if isinstance(plan, ValueError):
-            self.refused[point.number] = plan
-            return
-        for doubt in gap_doubts(world, method, learner, plan, computes):
+        for doubt in doubts:
             self.doubts.setdefault(doubt, []).append(point.number)
-
-    def _plan(self, world: World, needs_isl: Sequence[str]) -> ContactPlan | ValueError:
-        """Return the contact plan of a world, or why there is none."""
-        from scenarios.scenario import DrawnStart
-        from sim.plan.plan import make_plan
-
-        apart = {"description", "compute", "learning"}
-        if not isinstance(world.scenario.start, DrawnStart):  # else each seed has passes of its own
-            apart.add("seed")
-        alike = world.scenario.model_dump_json(exclude=apart)
-        key = f"{alike} {needs_isl}"
-        if key not in self._plans:
-            try:
-                self._plans[key] = make_plan(world, needs_isl=needs_isl)
-            except ValueError as error:
-                self._plans[key] = error
-        return self._plans[key]
 
 
 def _first_of_each_method(points: Sequence[Point]) -> list[Point]:

@@ -111,10 +111,14 @@ class Sites:
     @property
     def to_draw(self) -> list[orbit.Site]:
         """The sites of a real orbit's passes, and the gateways behind the clusters."""
-        roles = self.scenario.roles
-        if roles.clients != "devices" or roles.server != "stations":
+        if self.scenario.roles.clients != "devices" or not self.serving:
             return self.of_passes
         return [*self.of_passes, *self.of_stations]
+
+    @property
+    def serving(self) -> list[Station]:
+        """The stations that are the server, by name; none where satellites are."""
+        return self.stations if self.scenario.roles.server == "stations" else []
 
     @cached_property
     def stations(self) -> list[Station]:

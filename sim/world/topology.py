@@ -1,4 +1,4 @@
-"""Who the clients and the server are, and in which direction bytes go between them by geometry."""
+"""Who serves whom, over what, and in which direction bytes go between them by geometry."""
 
 from __future__ import annotations
 
@@ -31,14 +31,56 @@ class Topology:
         return self.in_orbit and self.server == "satellite"
 
     @property
+    def by_plane(self) -> bool:
+        """Whether all satellites of a plane are one client."""
+        return self.clients == "planes"
+
+    @property
+    def mesh(self) -> bool:
+        """Whether what clients and server send each other takes links between satellites."""
+        return self.route == "mesh"
+
+    @property
+    def over_mesh(self) -> bool:
+        """Whether the clients themselves are nodes of the mesh."""
+        return self.mesh and self.in_orbit
+
+    @property
     def access(self) -> bool:
         """Whether devices reach their server over the mesh: satellites give them access to it."""
-        return self.route == "mesh" and not self.in_orbit
+        return self.mesh and not self.in_orbit
 
     @property
     def gateways(self) -> bool:
         """Whether that server is the stations, behind the mesh."""
-        return self.access and self.server == "stations"
+        return self.access and self.stations_serve
+
+    @property
+    def stations_serve(self) -> bool:
+        """Whether the stations are the server."""
+        return self.server == "stations"
+
+    @property
+    def client(self) -> str:
+        """The kind of a client, as tables and sentences call it."""
+        return "satellite" if self.in_orbit else "cluster"
+
+    @property
+    def clients_key(self) -> str:
+        """The key of a scenario that says who the clients are."""
+        return "roles.clients" if self.in_orbit else "ground.clusters"
+
+    @property
+    def service_key(self) -> str:
+        """The key of a scenario that says how many clients a server serves at a time."""
+        if self.relay:
+            return "link.isl.terminals"
+        return "ground.antennas" if self.in_orbit else "orbit.beams"
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """The directions of transfers to the server, and to the clients."""
+        return self.direction(Way.TO_SERVER), self.direction(Way.TO_CLIENT)
 
     def direction(self, way: Way) -> str:
         """Return the direction of a transfer that goes ``way``, as the transfers table has it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scenarios.ground import Ground
     from scenarios.learning import Learning
     from scenarios.link import Link
-    from scenarios.scenario import Roles, Stop
+    from scenarios.scenario import Stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,9 @@ class World:
     @cached_property
     def topology(self) -> Topology:
         """Who the clients are, who the server is, and by which route they reach each other."""
-        server = "satellite" if self.roles.server_satellite else self.roles.server
-        return Topology(self.roles.clients, server, self.link.route)
+        roles = self.scenario.roles
+        server = "satellite" if roles.server_satellite else roles.server
+        return Topology(roles.clients, server, self.link.route)
 
     @cached_property
     def resolved_link(self) -> Any:
@@ -79,11 +80,6 @@ class World:
     def link(self) -> Link:
         """The section on the radio links."""
         return self.scenario.link
-
-    @property
-    def roles(self) -> Roles:
-        """The section on who the server is and who the clients are."""
-        return self.scenario.roles
 
     @property
     def stop(self) -> Stop:

@@ -88,7 +88,7 @@ def plan() -> float:
         ]
     }  # fmt: skip
     # Cases run in the root of their tree; the second name is the baseline's.
-    place = "sim.engine.setup" if Path("sim/engine/setup.py").is_file() else "sim.build"
+    place = "sim.execution.ready" if Path("sim/execution/ready.py").is_file() else "sim.build"
     build = import_module(place).build
     scenario = scenarios.from_dict(asked)
     build(scenario)

@@ -16,8 +16,8 @@ from stopwatch import timed, watching
 
 import scenarios
 import sim
-from sim.engine.setup import build
 from sim.execution.identity import NamedBuild
+from sim.execution.ready import build
 from sim.execution.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
@@ -32,7 +32,7 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 # What is timed in the large run, and under which name: functions where they are looked up, so that
 # the product needs no clock of its own. Time of an inner one does not count for the outer one.
 PARTS = {
-    "contact plan": ("sim.engine.setup:make_plan",),
+    "contact plan": ("sim.execution.ready:run_plan",),
     "geometry": ("sim.links.link_table:PassGeometry",),
     "SNR": ("sim.links.rate_points:unchecked_loss_db", "sim.links.rate_points:signal_after_loss"),
     "rate": ("sim.links.rate_points:unchecked_rate_bps", "sim.links.rate_points:bit_preserving"),

@@ -19,8 +19,7 @@ __getattr__ = late(
         "sim.devices.intervals": "Intervals NO_INTERVALS drawn_intervals union",
         "sim.devices.outages": "Outages",
         "sim.engine.clients": "Clients",
-        "sim.engine.doubts": "doubts_of",
-        "sim.engine.setup": "build",
+        "sim.advice.doubts": "doubts_of",
         "sim.engine.simulation": "Simulation",
         "sim.errors": "InputError SimulationError",
         "sim.execution.identity": "NamedBuild",
@@ -57,7 +56,7 @@ __getattr__ = late(
         "sim.plan.outage_cuts": "cut",
         "sim.plan.plan": "Plan",
         "sim.plan.service": "session_numbers",
-        "sim.plan.shared_plans": "Plans",
+        "sim.execution.ready": "Plans build",
         "sim.plan.windows": "WindowQuery finding=.",
         "sim.world.sites": "distances_km",
         "sim.world.world": "World",
@@ -85,8 +84,8 @@ budget = _of("sim.plan.budget", "budget")
 compute_of = _of("sim.devices.compute", "compute_of")
 ground_radios = _of("sim.plan.radios", "ground_radios")
 learner_of = _of("sim.engine.learning_task", "learner_of")
-lower_mask = _of("sim.plan.remedies", "lower_mask")
-make_plan = _of("sim.plan.plan", "make_plan")
+lower_mask = _of("sim.advice.remedies", "lower_mask")
+make_plan = _of("sim.execution.ready", "run_plan")
 method_of = _of("sim.engine.setup", "method_of")
 one_pass = _of("sim.plan.budget", "one_pass")
 served_passes = _of("sim.plan.service", "served_passes")

@@ -26,7 +26,7 @@ __getattr__ = late(
         "sim.analysis.time_average": "common_deadline time_averaged",
         "sim.cli.new": "write_scenario",
         "sim.cli.progress": "Progress",
-        "sim.cli.training_doubts": "missing_data",
+        "sim.advice.training": "missing_data",
         "sim.execution.result": "compare spent_text",
         "sim.export.ephemerides": "ephemerides",
         "sim.export.formats": "export",

@@ -407,31 +407,6 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     assert begins[4:-1] in page
 
 
-@pytest.mark.parametrize(
-    ("keys", "doubt", "cure"),
-    [
-        (
-            {"link.uplink.tx_power_dbm": -40},
-            "no upload can reach the server, as the smallest holds 14.16 MB",
-            "link.uplink.tx_power_dbm (-40)",
-        ),
-        (
-            {"compute.tflops": 0.01, "stop.days": 1, "stop.cycles": "null"},
-            "no device can complete a round of training, as one takes 2.9 days, and the run 24.0 h",
-            "raise compute.tflops",
-        ),
-        ({}, "", ""),
-    ],
-)
-def test_validate_foresees_that_nothing_can_arrive(leomix, keys, doubt, cure):
-    set_ = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
-    said = leomix("validate", "quickstart-8b", "--set", "learning.train=false", *set_)
-    assert said.status == 0
-    lines = said.err.splitlines()
-    assert len(lines) == len(keys and [doubt])
-    assert all(doubt in line and cure in line for line in lines)
-
-
 def test_a_run_whose_updates_arrive_has_come_to_something():
     result = sim.run(scenarios.load("quickstart-8b", {"learning.train": False, "stop.cycles": 1}))
     assert result.manifest["came_to_nothing"] is None

@@ -187,18 +187,6 @@ def test_contact_without_end_says_how_often_the_model_is_tested(keys, says):
         assert np.diff(times_s).max() == pytest.approx(60 * minutes)
 
 
-def test_an_upload_that_all_of_a_contact_without_end_cannot_carry_is_foreseen(leomix, tmp_path):
-    """1 kbit/s are 21.6 MB in two days, in whatever parts; what takes half of that is spared."""
-    file = tmp_path / "geo.json"
-    link = {"preset": "paper", "uplink": {"rate": "fixed", "fixed_rate_mbps": 0.001}}
-    for size_mb, doubted in ((100, True), (40, False)):
-        learning = {"method": "fedavg", "train": False}
-        learning["model"] = {"kind": "payload", "size_mb": size_mb}
-        scenario = under(GEO, link=link, learning=learning)
-        file.write_text(json.dumps(scenario.model_dump(mode="json")))
-        assert ("no upload can reach" in leomix("validate", file).err) == doubted
-
-
 @pytest.mark.parametrize("method", ["fedavg", "fedbuff"])
 def test_how_long_the_parts_are_changes_cycles_only(method):
     def run(part_s):

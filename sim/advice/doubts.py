@@ -8,18 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning.architecture.kinds import kind_of
-from learning.learner import Learner
-from learning.methods.base import Method, MethodType
+from learning.methods.base import Method
 from scenarios.link import Isl
-from sim.devices.compute import Compute, whole_rounds
+from sim.advice.remedies import less_memory
+from sim.devices.compute import whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
 from sim.plan.long_sessions import PART_S, lasts_all_of
-from sim.plan.plan import Plan
-from sim.plan.remedies import less_memory
-from sim.world.world import World
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
 from statements.arrays import Floats, Ints
 
@@ -31,8 +28,7 @@ MOST_PARTS_NAMED = 6
 
 def doubts_before(built: Build) -> tuple[Statement, ...]:
     """Return all that is said before a run begins, when it may still be changed."""
-    in_gaps = gap_doubts(built.world, built.method, built.learner, built.plan, built.compute)
-    return (*doubts_of(built), *in_gaps)
+    return (*doubts_of(built), *gap_doubts(built))
 
 
 def doubts_of(built: Build) -> tuple[Statement, ...]:
@@ -50,7 +46,7 @@ def doubts_of(built: Build) -> tuple[Statement, ...]:
 def _session_doubts(built: Build) -> Iterator[Statement]:
     """Say which sessions are in parts as they never end, and which last long and are not."""
     plan = built.plan
-    if plan.mesh is not None or built.scenario.orbit.source == "slots":
+    if plan.mesh is not None or built.world.orbit.source == "slots":
         return
     endless: list[str] = []
     long: dict[str, float] = {}
@@ -118,10 +114,10 @@ def _are(names: Sequence[str]) -> str:
 
 def _isl_doubts(built: Build) -> Iterator[Statement]:
     """Say which links between satellites the method never sends over."""
-    isl = built.scenario.link.isl
+    isl = built.world.link.isl
     if isl is None or built.plan.isls is None:
         return
-    if isl.route == "earliest" and not can_compile():
+    if built.plan.topology.mesh and not can_compile():
         yield Statement.doubt(
             Code.NOT_INSTALLED,
             "link.isl.route",
@@ -152,11 +148,11 @@ def _isl_doubts(built: Build) -> Iterator[Statement]:
 
 def _split_doubts(built: Build) -> Iterator[Statement]:
     """Say that links that lead from plane to plane never join all satellites, if that counts."""
-    isl = built.scenario.link.isl
+    isl = built.world.link.isl
     isls = built.plan.isls
     if isl is None or isls is None or isl.between_planes == "none":
         return
-    over_links = isl.route == "earliest"
+    over_links = built.plan.topology.mesh
     if not over_links and "between_planes" not in built.method.needs.isl:
         return
     between = "messages between these take a pass, or never arrive"
@@ -201,7 +197,7 @@ def _reach_doubts(built: Build) -> Iterator[Statement]:
     options = built.options
     asks = getattr(options, "inference_samples", 0) and getattr(options, "gate", None) != "local"
     alone = sum(cluster.devices for cluster in built.plan.clusters) == 1
-    link = built.scenario.link
+    link = built.world.link
     if not asks or alone or built.plan.isls is not None:
         return
     if built.sidelinks is None and link.relay == "none":
@@ -287,18 +283,19 @@ class GapRounds:
         return self.in_gaps > max(MANY, MANY_TIMES * self.in_contacts)
 
 
-def gap_rounds(plan: Plan, computes: Sequence[Compute], learner: Learner) -> GapRounds:
+def gap_rounds(built: Build) -> GapRounds:
     """Count the rounds that all gaps hold: from the start, between contacts, and to the end.
 
     This is an upper bound: devices may have no model yet, be away, or stop sooner. In slots the
     gaps hold a number of rounds per slot.
     """
-    experts = list(range(learner.architecture.experts))
-    cost = learner.round_cost(experts, experts, gate=True)
+    plan = built.plan
+    experts = list(range(built.learner.architecture.experts))
+    cost = built.learner.round_cost(experts, experts, gate=True)
     in_gaps = in_contacts = 0
     fastest_s = np.inf
     longest_s = 0.0
-    for compute, cluster in zip(computes, plan.clusters, strict=True):
+    for compute, cluster in zip(built.compute, plan.clusters, strict=True):
         sessions = plan.sessions(cluster)
         count = len(sessions)
         ends_s = [0.0, *(sessions.end_s(place) for place in range(count))]
@@ -317,24 +314,19 @@ def gap_rounds(plan: Plan, computes: Sequence[Compute], learner: Learner) -> Gap
     return GapRounds(in_gaps, in_contacts, fastest_s, longest_s)
 
 
-def gap_doubts(
-    world: World,
-    method: MethodType,
-    learner: Learner,
-    plan: Plan,
-    computes: Sequence[Compute],
-) -> Iterator[Statement]:
+def gap_doubts(built: Build) -> Iterator[Statement]:
     """Say where a method may train far more rounds in gaps than others train in contacts.
 
     Without training they cost nothing, and methods that train in contacts have none.
     """
-    asked = world.learning.options.get(method.traits.gap_option) == "gaps"
-    if not (learner.trains and (method.traits.trains_in_gaps or asked)):
+    learning, traits = built.world.learning, built.method.traits
+    asked = learning.options.get(traits.gap_option) == "gaps"
+    if not (built.learner.trains and (traits.trains_in_gaps or asked)):
         return
-    found = gap_rounds(plan, computes, learner)
+    found = gap_rounds(built)
     if not found.many:
         return
-    limit = world.learning.rounds.per_gap_max
+    limit = learning.rounds.per_gap_max
     yield Statement.doubt(
         Code.MANY_ROUNDS,
         "learning.rounds.per_gap_max",
@@ -343,7 +335,7 @@ def gap_doubts(
         f"{duration(found.fastest_s)} (one round per contact would be {{in_contacts:,}})",
         Give(like=3) if limit is None else Lower(now=limit),
         in_gaps=found.in_gaps,
-        method=world.learning.method,
+        method=learning.method,
         longest_s=found.longest_s,
         fastest_s=found.fastest_s,
         in_contacts=found.in_contacts,

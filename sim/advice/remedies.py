@@ -132,7 +132,7 @@ def more_passes(world: World) -> Iterator[Remedy]:
 def more_service(world: World) -> Iterator[Remedy]:
     """Yield what serves more clients at a time: twice the antennas of stations, or the beams."""
     antennas = world.ground.antennas
-    if world.roles.server == "stations":
+    if world.topology.stations_serve:
         if isinstance(antennas, int):
             yield Raise("ground.antennas", now=antennas, to=2 * antennas)
         return
@@ -162,7 +162,7 @@ def more_links(world: World) -> Iterator[Remedy]:
 def longer_run(world: World) -> Iterator[Remedy]:
     """Yield what lets a run go on for longer: what ends it as it is."""
     for key in ("days", "cycles"):
-        value = getattr(world.scenario.stop, key)
+        value = getattr(world.stop, key)
         if value is not None:
             yield Raise(f"stop.{key}", now=value)
 

@@ -220,7 +220,7 @@ def _lack(needs: list[Need], free: int | None, where: str) -> Iterator[Statement
 
 def _end_of(built: Build) -> float:
     """When the last cycle that is asked for is complete, or the plan ends: seconds."""
-    cycles = built.scenario.stop.cycles
+    cycles = built.world.stop.cycles
     if cycles is None or cycles > built.plan.cycles:
         return built.plan.stop_s
     ends_s = (built.plan.sessions(cluster).ends_s[cycles - 1] for cluster in built.plan.clusters)

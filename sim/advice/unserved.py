@@ -1,32 +1,38 @@
-"""Clusters that are never seen, or never served: why, and what helps."""
+"""Clients that are never seen, never served, or never asked: why, and what helps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import orbit
+from channel import SPEED_OF_LIGHT_M_S
 from orbit.utc import to_second
+from sim.advice.remedies import longer_run, more_links
 from sim.errors import InputError
 from sim.formatting import counted, some
-from sim.plan.remedies import longer_run
+from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
 from sim.plan.service import ServedPasses
 from sim.world.world import World
-from statements import Code, Lower, Other, Raise, Remedy, Set, Statement
-from statements.arrays import Ints
+from statements import Code, Lower, Other, Raise, Remedy, Remove, Set, Statement
+from statements.arrays import Floats, Ints
 
 
-def check_served(
-    world: World, served: ServedPasses, rings: Iterable[Sequence[str]] = ()
-) -> Iterator[Statement]:
+def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Iterator[Statement]:
     """Yield a doubt on clients for which beams or antennas are too few: they are never served.
 
     Raise InputError for a cluster that nothing could serve: it is never seen, or is out or in view
     for too short a time. In slots every cluster is seen and served, unless its satellites are out
-    in all windows. Over links, one member of each of the ``rings`` is enough.
+    in all windows. Of planes whose rings the method needs (``needs_isl``) one satellite has to be
+    served, and none where it needs links between planes, or messages of satellites take links.
     """
+    served = plan.served
+    if served is None or world.topology.over_mesh or "between_planes" in needs_isl:
+        return
+    rings = plan.isls.rings if needs_isl and plan.isls is not None else ()
     source: Any = world.orbit
     longer = [*longer_run(world)]
     of_file = world.link.isl is not None and world.link.isl.windows is not None
@@ -38,7 +44,7 @@ def check_served(
     }
     carried = {name for ring in rings if not unserved.issuperset(ring) for name in ring} & unserved
     figures = orbit.coverage(served.windows, len(served.clients), served.span_s)
-    key = "roles.clients" if served.topology.in_orbit else "ground.clusters"
+    key = served.topology.clients_key
     passes = np.bincount(served.uncut.site, minlength=len(served.clients)).tolist()
     crowded_out: list[int] = []
     for site, name in enumerate(served.clients):
@@ -74,6 +80,29 @@ def check_served(
         yield _crowded_out(world, served, crowded_out)
 
 
+def check_reached(world: World, plan: Plan) -> None:
+    """Raise InputError for a client from which nothing ever reaches the server over links."""
+    lost = [name for name, sessions in (plan.mesh or {}).items() if not len(sessions)]
+    if not lost:
+        return
+    if world.topology.access:
+        text = "what {client!r} sends never reaches {server}, by no passes and links"
+        helps: list[Remedy] = [*more_links(world), *longer_run(world)]
+        if plan.feeder is not None:
+            helps += [Other(said="lower the masks of stations"), Raise("ground.antennas")]
+    else:
+        several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
+        text = f"{{client!r}} never reaches the server, by no links and passes of others{several}"
+        # Links help where somebody has a pass.
+        links = Other(said="have more links (between planes, by terminals, grazing_km or windows)")
+        nobody = Other(said="have stations that satellites pass, or lower their masks")
+        some_pass = plan.contacts.served.any()
+        helps = [links if some_pass else nobody, Other(said="simulate longer")]
+    server = repr(plan.server) if plan.server else "a station"
+    values = {"client": lost[0], "server": server}
+    raise InputError(Statement.of(Code.NEVER_REACHED, "link.isl.route", text, *helps, **values))
+
+
 MOST_NAMED = 10
 
 
@@ -83,7 +112,7 @@ def _crowded_out(world: World, served: ServedPasses, clients: Sequence[int]) -> 
     why, helps = _why_others_are_served(world, served, windows)
     return Statement.doubt(
         Code.NEVER_SERVED,
-        "roles.clients" if served.topology.in_orbit else "ground.clusters",
+        served.topology.clients_key,
         f"{{unserved}} of {{clients}} clients {'is' if len(clients) == 1 else 'are'} seen "
         f"({counted(len(windows), 'time')}), but never served ({{names}}): {{why}}",
         *helps,
@@ -229,9 +258,7 @@ def _why_others_are_served(
 ) -> tuple[str, Sequence[Remedy]]:
     """Return why windows that can be served are not, and what helps."""
     source: Any = world.orbit
-    beams = "ground.antennas" if served.topology.in_orbit else "orbit.beams"
-    beams = "link.isl.terminals" if served.topology.relay else beams
-    more: list[Remedy] = [Raise(beams)]
+    more: list[Remedy] = [Raise(served.topology.service_key)]
     rivals = served.service.served & np.isin(
         served.windows.satellite, served.windows.satellite[windows]
     )
@@ -250,3 +277,73 @@ def _why_others_are_served(
         who = "the server's terminals" if served.topology.relay else "the stations' antennas"
         return f"{who} always serve another satellite", more
     return f"the {source.beams} beam(s) always serve another cluster", more
+
+
+# Experts in orbit that nobody asks.
+
+LIMITS = ("reach_hops", "reach_ms")
+"""Options of a method that limit over how many links, and how far, an expert may be asked."""
+
+
+def check_asked(world: World, plan: Plan, options: Any) -> None:
+    """Raise InputError for limits without links that messages take one after the other.
+
+    And, where clients are queried, for an expert that nobody else has in reach at any time: it is
+    never asked. Over no link at all, no way at all, or by a local gate, every client is to answer
+    by itself, and nothing is refused.
+    """
+    hops, reach_ms = (getattr(options, key, None) for key in LIMITS)
+    if plan.mesh is None or plan.isls is None:
+        for key, limit in zip(LIMITS, (hops, reach_ms), strict=True):
+            if limit is not None:
+                raise InputError(
+                    Statement.of(
+                        Code.UNUSED,
+                        f"learning.options.{key}",
+                        "is of links between satellites that messages take one after the other",
+                        Remove(),
+                        Set("link.isl.route", "earliest"),
+                    )
+                )
+        return
+    if hops == 0 or reach_ms == 0.0 or getattr(options, "gate", None) == "local":
+        return
+    if not getattr(options, "inference_samples", 0):
+        return
+    nearest_ms = _nearest_ms(plan.isls)
+    lost = np.flatnonzero(nearest_ms > (np.finfo(float).max if reach_ms is None else reach_ms))
+    if not lost.size:
+        return
+    name, least_ms = plan.isls.names[lost[0]], nearest_ms[lost[0]]
+    others = f", nor those of {counted(lost.size - 1, 'other')}" if lost.size > 1 else ""
+    if least_ms == np.inf:
+        raise InputError(
+            Statement.of(
+                Code.NEVER_LINKED,
+                "link.isl",
+                f"nobody reaches the expert of {{name!r}}, which has no link at any time{others}",
+                *more_links(world),
+                name=name,
+            )
+        )
+    raise InputError(
+        Statement.of(
+            Code.WRONG_VALUE,
+            "learning.options.reach_ms",
+            f"nobody reaches the expert of {{name!r}}, whose shortest link takes {{least_ms:.3g}} "
+            f"ms{others}",
+            Raise(),
+            Other(said="set it to 0 for the own experts alone"),
+            name=name,
+            least_ms=float(least_ms),
+        )
+    )
+
+
+def _nearest_ms(isls: IslPlan) -> Floats:
+    """Return the least light time of any link (N,) of each satellite; inf where it has none."""
+    nearest_ms = np.full(len(isls.names), np.inf)
+    each_ms = isls.min_range_km * 1e6 / SPEED_OF_LIGHT_M_S
+    for ends in (isls.a, isls.b):
+        np.minimum.at(nearest_ms, ends, each_ms)
+    return nearest_ms

@@ -15,11 +15,11 @@ from orbit import Site
 from orbit.contact_views import contact_views
 from orbit.sites import site_frames
 from orbit.windows import groups
+from sim.advice.remedies import less_rain
 from sim.formatting import some
-from sim.links.beam import Radios
 from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
-from sim.plan.remedies import less_rain
+from sim.plan.plan import Plan
 from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
 from sim.world.world import World
@@ -38,32 +38,30 @@ Terms = dict[str, float]
 """Figures of a link budget by name."""
 
 
-def link_doubts(
-    world: World,
-    served: ServedPasses,
-    radios: Sequence[Radios],
-    devices: Sequence[Sequence[Site]],
-) -> Iterator[Statement]:
+def link_doubts(world: World, plan: Plan) -> Iterator[Statement]:
     """Yield a doubt on each cluster wider than the beam, and on links too weak at their best.
 
     A fixed rate is doubted where the link has less than it needs for a part of the time in view, a
     rate that follows Shannon where it is beyond all modems while it serves. Stations
     are treated as clusters are, and those that see no satellite are named too.
     """
-    if served.topology.relay:
+    served = plan.served
+    if served is None or served.topology.relay:
         return
     width_deg = _beamwidth_deg(world) if served.places else None
     names = served.grounded
-    sides = ("downlink", "uplink") if served.topology.in_orbit else ("uplink", "downlink")
+    sides = served.topology.directions
     windows_of = groups(served.window_places, len(names))
     yield from _unseen_stations(served)
     best = [_best(served, windows) for windows in windows_of]
     given = served.pieces is not None  # a contact plan tells the rates
-    links = [[None if radio is None or given else radio.link for radio in both] for both in radios]
-    if width_deg is not None:
-        for site, name in enumerate(names):
+    links = [
+        [None if radio is None or given else radio.link for radio in both] for both in plan.radios
+    ]
+    if width_deg is not None and plan.sky is not None:
+        for site, (name, devices) in enumerate(plan.sky.places.items()):
             nearest_km = best[site].slant_range_m / 1e3
-            yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
+            yield from _too_wide(name, served.places[site], devices, width_deg, nearest_km)
     for side, of_side in zip(sides, zip(*links, strict=True), strict=True):
         yield from _weak_links(world, side, served, of_side, best)
     serving = [_best_in_service(served, windows) for windows in windows_of]

@@ -1,0 +1,1 @@
+"""Advice: what to doubt of a scenario before it runs, what it takes, and which keys to change."""
