@@ -105,7 +105,6 @@ def sweep_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
     limits: options.Limits,
     shown: options.Shown,
 ) -> None:
@@ -116,7 +115,7 @@ def sweep_command(
     from sim.sweep.running import run_sweep
 
     plan = varied.plan(scenario_name(scenario))
-    request = SweepRequest(plan, processes.sweep_options(limits), many=yes)
+    request = SweepRequest(plan, processes.sweep_options(limits))
     if dry_run:
         text, ended = rehearse(request)
         print(text)

@@ -78,7 +78,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
         keep_going=keep_going,
         cache=cache,
     )
-    request = SweepRequest(plan, options, many=True)
+    request = SweepRequest(plan, options)
     return read_sweep(run_sweep(request, quiet=quiet, doubts=not quiet).place)
 
 
