@@ -127,7 +127,7 @@ class SweepRequest:
                     Code.WRONG_VALUE,
                     "",
                     f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="take coarser steps, or draw some with --sampling random --samples N"),
+                    Other(said="take coarser steps, or draw by --sampling random --samples N"),
                     points=self.plan.count,
                 )
             )
