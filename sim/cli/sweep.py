@@ -78,6 +78,10 @@ class Processes:
     join: Annotated[
         bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
     ] = False
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="take the complete points of another folder; repeat it"),
+    ] = None
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
@@ -93,6 +97,7 @@ class Processes:
             join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
+            merge=tuple(self.merge or ()),
         )
 
 

@@ -32,6 +32,7 @@ class SweepOptions:
     keep_going: bool = False
     cache: bool = True
     max_wall_s: float = math.inf
+    merge: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
