@@ -59,7 +59,7 @@ def _uploads(built: Build) -> Iterator[Statement]:
     size_bytes = sizes.upload_bytes(held, gate=not built.method.needs.experts)
     most_bytes, passes = 0.0, 0
     for _, sessions, usual in usual_passes(plan):
-        bits = sessions.carried_bits(usual, Way.TO_SERVER, sessions.start_s(usual))
+        bits = sessions.carried_bits(usual, Way.TO_SERVER, sessions.starts_s[usual])
         best_bytes, count = float(np.max(bits)) / 8.0, len(sessions)
         # What is twice as long as a pass of median length is not rare: twice is spared.
         if 2.0 * best_bytes * count >= size_bytes:
