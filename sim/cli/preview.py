@@ -15,9 +15,9 @@ from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import WIDTH, counted, data_size, duration, some, table
-from sim.plan.contact_columns import PlannedSessions
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
+from sim.plan.sessions import PlannedSessions
 from sim.world.world import World
 from statements import remedies_text
 
@@ -198,7 +198,9 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
         sessions = plan.sessions(cluster)
         if not len(sessions):
             continue
-        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        order = sorted(
+            range(len(sessions)), key=lambda n: sessions.ends_s[n] - sessions.starts_s[n]
+        )
         usual = order[len(order) // 2]
         try:
             yield cluster, sessions, usual
@@ -243,10 +245,10 @@ def _passes(built: Build) -> Iterator[str]:
     plan = built.plan
     least = dict[Way, tuple[float, str, str, str]]()
     for cluster, sessions, usual in usual_passes(plan):
-        start_s = sessions.start_s(usual)
-        lasts = duration(sessions.end_s(usual) - start_s)
+        start_s = sessions.starts_s[usual]
+        lasts = duration(sessions.ends_s[usual] - start_s)
         what, name = f"a pass of median length ({lasts})", "pass"
-        if sessions.repeats(usual):
+        if sessions.repeats[usual]:
             given = plan.longest_session_s is not None
             why = "as orbit.max_session_s says" if given else "as contact does not end"
             what, name = f"a session ({lasts}, {why})", "session"
@@ -299,7 +301,7 @@ def _over_mesh(built: Build) -> Iterator[str]:
     """Say how soon satellites reach the server over links and passes."""
     plan = built.plan
     assert plan.mesh is not None
-    begins_s = np.sort([sessions.start_s(0) for sessions in plan.mesh.values()])
+    begins_s = np.sort([sessions.starts_s[0] for sessions in plan.mesh.values()])
     own = sum(len(plan.passes(cluster)) > 0 for cluster in plan.clusters)
     yield (
         f"over links and passes, all {len(plan.mesh)} satellites reach the server, the last one "

@@ -34,7 +34,7 @@ from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
 
 
 class Client:

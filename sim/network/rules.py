@@ -9,7 +9,7 @@ from sim.devices.compute import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
 from sim.network.outcomes import CutTransfers
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
 
 
 @dataclass(frozen=True, eq=False)
