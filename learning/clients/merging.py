@@ -12,7 +12,7 @@ from learning.learner import Learner
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.used import UpdatesUsed
 from learning.training.recipe import Weighing
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 
 Weighted = tuple[Update, float | Floats]
 """An update, and the weight of its mean: one number, or one for each device (K,)."""
