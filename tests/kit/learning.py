@@ -13,7 +13,7 @@ __getattr__ = late(
         "learning.architecture.footprint": "footprint pretrained_at_once",
         "learning.architecture.kinds": "kinds=.",
         "learning.nmoe.costs": "sizes_of",
-        "learning.architecture.nmoe_kinds": "extractor_of",
+        "learning.nmoe.shapes": "extractor_of",
         "learning.clients": "ClusterState",
         "learning.clients.cluster": "NOT_HELD",
         "learning.clients.merging": "aggregate merging=.",
