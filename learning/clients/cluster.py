@@ -23,8 +23,8 @@ from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
-from learning.values.handle import Handle
 from learning.values.held import Held
+from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 
 NOT_HELD = -1

@@ -11,7 +11,7 @@ from learning.clients.updates import Update
 from learning.learner import Learner
 from learning.requests.used import UpdatesUsed
 from learning.training.recipe import Weighing
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 
 Weighted = tuple[Update, float | Floats]

@@ -12,7 +12,7 @@ from learning.learner import Learner
 from learning.requests.cluster import Measure
 from learning.requests.facts import Cause, Note, Range, update_refused
 from learning.requests.request import Request
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 
 

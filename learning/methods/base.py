@@ -26,7 +26,7 @@ from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.settings import LearningConfig
 from learning.training.recipe import Turns
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from learning.values.place import OURS
 from statements.arrays import Floats, Ints, Mask
 

@@ -14,7 +14,7 @@ from learning.nmoe.training.extractor_training import CorrelationShare
 from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.training.recipe import LocalRounds
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Ints, Mask
 
 

@@ -18,7 +18,7 @@ from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Mask
 
 

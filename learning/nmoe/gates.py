@@ -18,7 +18,7 @@ from learning.requests.cluster import Cluster, Cost, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.request import Request
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Ints, Mask
 
 

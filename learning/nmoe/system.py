@@ -24,7 +24,7 @@ from learning.requests.request import Request
 from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
 from learning.training.computing import TRAINS
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 
 TRAINS.update(

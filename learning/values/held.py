@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from statements.arrays import Ints, Mask
 
 
