@@ -36,16 +36,23 @@ BUDGETS = {
     "SECURITY.md": 400,
     "docs/annex/choices.md": 2100,
     "docs/annex/gallery.md": 560,
+    "docs/annex/real-models.md": 1500,
+    "docs/annex/results.md": 1500,
     "docs/annex/satellites.md": 700,
     "docs/comparison.md": 1200,
     "docs/constellations.md": 2000,
     "docs/faults.md": 1150,
+    "docs/first-run.md": 1500,
     "docs/fly.md": 1700,
+    "docs/glossary.md": 800,
     "docs/gym.md": 800,
     "docs/how-it-works.md": 1200,
+    "docs/index.md": 400,
     "docs/job-arrays.md": 480,
     "docs/link-engineers.md": 1650,
     "docs/methods.md": 2760,
+    "docs/network-study.md": 730,
+    "docs/new-scenario.md": 1000,
     "docs/read-a-result.md": 1960,
     "docs/run-folder.md": 3160,
     "docs/scenarios.md": 7550,
@@ -53,17 +60,18 @@ BUDGETS = {
     "docs/sweep.md": 1510,
     "docs/troubleshooting.md": 1300,
     "docs/trust.md": 1860,
+    "docs/write-a-method.md": 2000,
+    "docs/your-own.md": 1500,
     "docs/your-paper.md": 400,
+    "papers/README.md": 300,
+    "papers/alignment.md": 450,
+    "papers/ems-fl.md": 1500,
+    "papers/nmoe.md": 500,
+    "papers/outside.md": 1000,
     "tests/soak/README.md": 550,
 }
 """The most words of a page that has been rewritten: its code counts, its comments do not."""
-TO_COME = """
-docs/annex/real-models.md docs/annex/reproduction.md docs/annex/results-experts.md
-docs/annex/results-plain.md docs/annex/results-sizes.md docs/annex/results.md docs/annex/theory.md
-docs/commands.md docs/first-run.md docs/glossary.md docs/index.md docs/network-study.md
-docs/new-scenario.md docs/write-a-method.md docs/your-own.md papers/README.md papers/alignment.md
-papers/ems-fl.md papers/nmoe.md papers/outside.md
-"""
+TO_COME = "docs/commands.md"
 """The pages that have no budget yet."""
 LONGEST_SENTENCE = 30
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
