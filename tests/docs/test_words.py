@@ -55,7 +55,7 @@ BUDGETS = {
     "docs/new-scenario.md": 1000,
     "docs/read-a-result.md": 2310,
     "docs/run-folder.md": 3160,
-    "docs/scenarios.md": 7550,
+    "docs/scenarios.md": 6700,
     "docs/sweep.md": 1990,
     "docs/troubleshooting.md": 1880,
     "docs/trust.md": 1860,
