@@ -1,8 +1,9 @@
-"""The reference, made from the program: directives `keys`, `options` and `commands`.
+"""The reference, made from the program: directives `keys`, `options`, `tables` and `commands`.
 
 `keys` are those of a scenario by their whole names, from the schema of editors: in each section the
 common ones first, the advanced ones in a table of their own. `options` are those of the methods,
-from the same schema. `commands` are the commands with what they print for `--help`.
+from the same schema. `tables` are those of a run folder with their columns, from the classes of
+their rows. `commands` are the commands with what they print for `--help`.
 """
 
 import json
@@ -16,8 +17,9 @@ from typer.testing import CliRunner
 from scenarios.common_keys import COMMON
 from sim.cli.about import schema_of_files
 from sim.cli.app import COMMANDS, app
+from sim.facts.tables import TABLES, columns_of_table
 
-HEAD = ("key", "meaning, default and values")
+HEAD = ("name", "meaning, default and values")
 OPTIONS = "learning.options."
 LIMITS = {
     "exclusiveMinimum": "above",
@@ -51,6 +53,19 @@ class Options(Directive):
         return [table([(row[0].removeprefix(OPTIONS), *row[1:]) for row in found])]
 
 
+class Tables(Directive):
+    """A section for each table of a run folder, with a row for each column."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        found: list[nodes.Node] = []
+        for name in TABLES:
+            whole = nodes.section(ids=[f"table-{name.replace('_', '-')}"], names=[f"table {name}"])
+            whole += [nodes.title(text=name), table(rows_of_columns(name))]
+            found.append(whole)
+        return found
+
+
 class Commands(Directive):
     """One section a command, with what it prints for `--help`."""
 
@@ -69,6 +84,14 @@ def rows() -> list[Row]:
     """Return the rows of all keys, with their default, values and meaning."""
     schema = schema_of_files()
     return list(rows_of_section("", schema, schema["$defs"]))
+
+
+def rows_of_columns(name: str) -> list[Row]:
+    """Return the rows of the columns of a table, with their types and meaning."""
+    types = {False: "{}", True: "{}, learnt"}
+    return [
+        (c.name, "", types[c.learned].format(c.kind.value), c.doc) for c in columns_of_table(name)
+    ]
 
 
 def section(name: str, rows: list[Row]) -> nodes.Node:
@@ -193,5 +216,6 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("keys", Keys)
     app.add_directive("options", Options)
+    app.add_directive("tables", Tables)
     app.add_directive("commands", Commands)
     return {"parallel_read_safe": True}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.pages import DOCS
 from tests.kit.learning import METHODS
+from tests.kit.records import COLUMNS
 
 pytest.importorskip("docutils", reason="the pages need Sphinx: pip install -e .[docs]")
 
@@ -32,3 +33,9 @@ def test_every_option_of_a_method_is_on_the_page(reference, method):
     named = [(key, text.rpartition(" (")[2][:-1].split(", ")) for key, *_, text in reference.rows()]
     own = {key.removeprefix(reference.OPTIONS) for key, users in named if method in users}
     assert {field.name for field in fields(METHODS.find(method).Options)} <= own
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_every_column_of_a_table_is_on_the_page(reference, table):
+    rows = reference.rows_of_columns(table)
+    assert [name for name, *_ in rows] == [*COLUMNS[table]] and all(text for *_, text in rows)

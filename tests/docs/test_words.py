@@ -52,7 +52,7 @@ BUDGETS = {
     "docs/network-study.md": 730,
     "docs/new-scenario.md": 1000,
     "docs/read-a-result.md": 2310,
-    "docs/run-folder.md": 3160,
+    "docs/run-folder.md": 2520,
     "docs/scenarios.md": 6480,
     "docs/sweep.md": 1990,
     "docs/troubleshooting.md": 1880,
