@@ -123,7 +123,7 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	else echo "images: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python papers/real_data.py sst2 10; \
 	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
-	@if [ -d variants ]; then $(BIN)/python papers/experiment_1.py variants . runs/experiment-1; \
+	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . runs/experiment-1 variants variants-2 variants-3; \
 	$(BIN)/python papers/real_orbit.py variants; \
 	$(BIN)/python papers/multiple_choice.py variants .; \
 	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
