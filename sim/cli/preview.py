@@ -5,7 +5,6 @@ from math import ceil
 
 import numpy as np
 
-import scenarios
 from learning.requests.cluster import Cluster
 from learning.settings import PAYLOAD
 from sim.advice.remedies import faster_links, less_to_carry, lower_mask
@@ -23,13 +22,13 @@ from statements import remedies_text
 def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
     plan = built.plan
-    overridden = scenarios.resolved_link(built.scenario)["overridden"]
+    overridden = built.world.resolved_link["overridden"]
     lines = [
         _finding(plan),
-        f"method {built.world.learning.method}, seed {built.scenario.seed}, start "
+        f"method {built.world.learning.method}, seed {built.world.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
-        f"link preset {built.scenario.link.preset!r}, overridden: "
+        f"link preset {built.world.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if built.method.traits.own_learning else _model(built)),
         *_outages(plan),
@@ -41,10 +40,8 @@ def plan_text(built: Build) -> str:
 
 def network_text(world: World, plan: Plan) -> str:
     """Describe what a network study would be of."""
-    overridden = scenarios.resolved_link(world.scenario)["overridden"]
-    payloads = [
-        f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.scenario.traffic
-    ]
+    overridden = world.resolved_link["overridden"]
+    payloads = [f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.traffic]
     lines = [
         _finding(plan),
         f"a network study, seed {world.seed}, start "
@@ -107,8 +104,7 @@ def _outages(plan: Plan) -> Iterator[str]:
 
 def _stops_sooner(built: Build) -> str:
     """Name what may end a run before the days of its plan are over."""
-    scenario = built.scenario
-    stop = scenario.stop
+    stop = built.world.stop
     keys = ("cycles", "rounds", "accuracy", "loss")
     limits = {key: getattr(stop, key) for key in keys}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
