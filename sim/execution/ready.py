@@ -30,6 +30,7 @@ def network_plan(world: World, find: Find = find_windows) -> Plan:
     with located(world):
         check_plan(world, CONTACT_BYTES)
         plan = make_plan(world, find)
+        check_reached(world, plan)
         return replace(plan, doubts=(*plan.doubts, *link_doubts(world, plan)))
 
 
