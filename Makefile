@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUNS   ?= runs/demo
+SHELL  := /bin/bash
 WHICH  ?= not slow and not process and not wide
 
 .DEFAULT_GOAL := help
@@ -12,18 +13,22 @@ help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
 $(VENV)/installed: setup.cfg constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@echo "installing leomix, its tools and PyTorch into $(VENV), once: two minutes and more, 3 GB of disk"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+		-c constraints.txt -e ".[dev]" | sed -un 's/^Collecting \([^ <>=!~;(]*\).*/  \1/p; s/^Installing.*/  installing/p'
 	@touch $@
 
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
 demo: install ## four ways to learn through one satellite, three seeds each: a table, a sentence and a page
-	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --replications 3 \
+	@echo "12 runs: 4 methods, 3 seeds each"
+	@$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --replications 3 \
 		--set learning.targets=[0.8,0.85,0.9] --set stop.cycles=12 --jobs 2 --resume -o $(RUNS) > /dev/null
-	$(BIN)/leomix compare $(RUNS)
-	$(BIN)/leomix report $(RUNS)
-	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"
+	@$(BIN)/leomix compare $(RUNS)
+	@$(BIN)/leomix report $(RUNS) > /dev/null
+	@printf '\n  open $(RUNS)/report.html  the replay, the curves, every figure\n'
+	@printf '  leomix new mine            your own cities, satellites and data\n'
 
 test: install ## run the quick tests (about six minutes on two cores; WHICH="not slow or pages" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
@@ -118,7 +123,7 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	else echo "images: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python papers/real_data.py sst2 10; \
 	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
-	@if [ -d variants ]; then $(BIN)/python papers/experiment_1.py variants . runs/experiment-1; \
+	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . runs/experiment-1 variants variants-2 variants-3; \
 	$(BIN)/python papers/real_orbit.py variants; \
 	$(BIN)/python papers/multiple_choice.py variants .; \
 	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi

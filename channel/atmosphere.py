@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.checks import Floats, above_horizon, between, not_negative
+from channel.checks import above_horizon, between, not_negative
 from channel.settings import EXCEEDANCE_PCT, ITU_FREQUENCY_GHZ, Atmosphere, Range
+from statements.arrays import Floats
 
 COSECANT_FLOOR_DEG: Final = 5.0
 """Below this elevation the flat layers behind the cosecant law do not describe the Earth."""

@@ -5,13 +5,9 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from channel.checks import Floats
 from channel.link_curve import ROUNDING, LinkCurve, SharedCurve
-
-Mask = NDArray[np.bool_]
-Ints = NDArray[np.intp]
+from statements.arrays import Floats, Ints, Mask
 
 
 def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, inf)) -> LinkCurve:

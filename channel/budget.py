@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.checks import Floats, between, checked, finite, not_negative, positive
+from channel.checks import between, checked, finite, not_negative, positive
 from channel.settings import APERTURE_EFFICIENCY
+from statements.arrays import Floats
 
 
 def slant_range_m(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from channel import budget
 from channel.capacity import LARGEST_SNR_LINEAR, ergodic_capacity
-from channel.checks import Floats, above_horizon, positive
+from channel.checks import above_horizon, positive
 from channel.efficiency import modcod_thresholds_db
 from channel.environment import CLEAR_PATH, OUT_OF_SIGHT
 from channel.link import Link
@@ -20,6 +20,7 @@ from channel.signal import (
     signal_rate_bps,
     total_loss_db,
 )
+from statements.arrays import Floats
 
 if TYPE_CHECKING:
     import pandas

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.checks import Floats, between, checked, not_negative
+from channel.checks import between, checked, not_negative
+from statements.arrays import Floats
 
 LARGEST_SNR_LINEAR: Final = 1e12
 CHUNK: Final = 2048  # points in a chunk: three work arrays of 4 MB

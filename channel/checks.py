@@ -1,17 +1,17 @@
-"""Checks of numbers and texts where they enter the package."""
+"""Checks of numbers and texts where they enter the package.
+
+Functions of the package return a float64 scalar where every input is a scalar.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-"""A float64 array; functions return a float64 scalar where every input is a scalar."""
+from statements.arrays import Floats, Mask
 
 
-def checked(
-    name: str, value: ArrayLike, ok: Callable[[Floats], NDArray[np.bool_]], allowed: str
-) -> Floats:
+def checked(name: str, value: ArrayLike, ok: Callable[[Floats], Mask], allowed: str) -> Floats:
     """Turn `value` into float64 and raise ValueError with the first entry that is not `ok`."""
     try:
         values = np.asarray(value, dtype=np.float64)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.capacity import shannon_capacity, tabulated_capacity
-from channel.checks import Floats
 from channel.environment import read_tables
 from channel.link import Link
 from channel.settings import Modcods
+from statements.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from scipy.interpolate import BSpline
@@ -139,7 +139,7 @@ def modcod_thresholds_db(rolloff: float, modcods: Modcods = "dvb-s2") -> Floats:
     return _staircase(rolloff, modcods)[0]
 
 
-def modcod_level(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> NDArray[np.int64]:
+def modcod_level(snr_db: Floats, rolloff: float, modcods: Modcods = "dvb-s2") -> Ints:
     """Number of thresholds that the SNR meets: 0 below the lowest, any shape."""
     thresholds_db = _staircase(rolloff, modcods)[0]
     return np.searchsorted(thresholds_db, snr_db, side="right").astype(np.int64)

@@ -9,10 +9,11 @@ from operator import index
 from typing import Any, Final, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from channel.checks import Floats, above_horizon, checked, finite, one_of, positive
+from channel.checks import above_horizon, checked, finite, one_of, positive
 from channel.settings import BANDS_GHZ, Band, EnvironmentName
+from statements.arrays import Floats, Mask
 
 _IONOSPHERE_4_GHZ_DB: Final = 1.1 / math.sqrt(2.0)
 
@@ -176,9 +177,7 @@ def draw_paths(devices: int, rng: np.random.Generator) -> Path:
     return Path(uniform[:, :1], normal[:, :1], normal[:, 1:])
 
 
-def line_of_sight(
-    environment: Environment, elevation_deg: ArrayLike, path: Path
-) -> NDArray[np.bool_]:
+def line_of_sight(environment: Environment, elevation_deg: ArrayLike, path: Path) -> Mask:
     """Where the device sees the satellite: los_quantile < P(line of sight at this elevation).
 
     elevation_deg, more than 0 and at most 90, broadcasts with the fields of the path.

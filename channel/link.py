@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 from channel import budget
 from channel.atmosphere import SlantAttenuation
-from channel.checks import Floats, between, checked, finite, not_negative, one_of, positive
+from channel.checks import between, checked, finite, not_negative, one_of, positive
 from channel.environment import Environment
 from channel.settings import (
     BUDGET_FORMS,
@@ -26,6 +26,7 @@ from channel.settings import (
     Rate,
     RateLaw,
 )
+from statements.arrays import Floats
 
 COMBINED: Final[Mapping[str, Callable[..., Floats]]] = {
     "eirp_dbw": budget.eirp_dbw,

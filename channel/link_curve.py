@@ -1,13 +1,14 @@
-"""Link curves: rate over time, bits by a time, and the exact time when a payload is through."""
+"""Link curves, one or many batches: rate over time, bits by a time, when a payload is through."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from channel.checks import Floats, checked, finite, not_negative
+from channel.checks import checked, finite, not_negative
+from statements.arrays import Floats, Ints, Mask
 
 ROUNDING: Final = 1e-12
 _LEAST: Final = 5e-324
@@ -234,9 +235,9 @@ class LinkCurve(_SummedGrid):
         """Each time, or the nearer end of the grid."""
         return np.minimum(np.maximum(time_s, self.time_s[..., 0]), self.time_s[..., -1])
 
-    def _segment(self, rank: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _segment(self, rank: Ints) -> Ints:
         """Places in the grid's memory of the points where segments begin."""
-        i: NDArray[np.intp] = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
+        i: Ints = np.minimum(np.maximum(rank - 1, 0), self.time_s.shape[-1] - 2)
         return i if self._rows is None else i + self._rows
 
 
@@ -247,7 +248,7 @@ class SharedCurve(LinkCurve):
     somebody looks at them.
     """
 
-    def __init__(self, curve: LinkCurve, members: NDArray[np.bool_]) -> None:
+    def __init__(self, curve: LinkCurve, members: Mask) -> None:
         """Share a single curve."""
         self._curve = curve
         self._members = members
@@ -271,7 +272,7 @@ class SharedCurve(LinkCurve):
         return _sums(self.time_s, self.rate_bps)[1]
 
     @cached_property
-    def _rows(self) -> NDArray[np.intp]:  # type: ignore[override]
+    def _rows(self) -> Ints:  # type: ignore[override]
         return np.arange(0, self.time_s.size, self.time_s.shape[1])
 
     @cached_property
@@ -322,7 +323,7 @@ def _not_nan(name: str, value: ArrayLike) -> Floats:
     return checked(name, value, lambda x: ~np.isnan(x), "a number, infinity included")
 
 
-def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> NDArray[np.intp]:
+def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> Ints:
     """How many points of each row are below (left) or at most (right) the value, row by row."""
     if grid.ndim == 1:
         return np.asarray(np.searchsorted(grid, values, side))
@@ -391,9 +392,7 @@ LEAST_POINTS = 4
 """Points of a row from which it has second differences there."""
 
 
-def bit_preserving(
-    rate_bps: Floats, points: NDArray[np.int64], where: NDArray[np.bool_] | None = None
-) -> Floats:
+def bit_preserving(rate_bps: Floats, points: Ints, where: Mask | None = None) -> Floats:
     """Rates (P,) of smooth links at even times, changed so that every cell has its true bits.
 
     The rows follow each other; `points` (R,) is how many each has, and no row changes another. At
@@ -431,7 +430,7 @@ def _second_differences(values: Floats) -> Floats:
     return found
 
 
-def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def between_smooth_cells(smooth: Mask) -> Mask:
     """Points (P,) with two `smooth` cells (P,) on either side.
 
     A cell is behind its point; behind the last point of a row there is none, smooth or not.
@@ -441,9 +440,7 @@ def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inner
 
 
-def _extrapolate(
-    bend: Floats, first: NDArray[np.int64], last: NDArray[np.int64], weights: tuple[float, ...]
-) -> None:
+def _extrapolate(bend: Floats, first: Ints, last: Ints, weights: tuple[float, ...]) -> None:
     """Fill in points `first` and `last`, each from those that lie inwards of it."""
     for at, inwards in ((first, 1), (last, -1)):
         bend[at] = sum(w * bend[at + inwards * n] for n, w in enumerate(weights, 1))
@@ -456,3 +453,67 @@ def cell_middle_rates(mean_bps: Floats, moved_bps: tuple[Floats, Floats]) -> Flo
     ends. All of one shape.
     """
     return np.maximum(2.0 * mean_bps - (moved_bps[0] + moved_bps[1]) / 2.0, 0.0)
+
+
+class CurveTable:
+    """B batches of link curves; batch b has `rows` and `points` (B,) of each row.
+
+    `time_s` and `rate_bps` are flat, row after row and batch after batch, and are what `LinkCurve`
+    asks for, which is not checked. `capacity_bits` is that of every row.
+    """
+
+    def __init__(self, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats) -> None:
+        """Sum the bits up to every point, row by row, as `LinkCurve` does."""
+        self.rows = rows
+        self.points = points
+        self.time_s = time_s
+        self.rate_bps = rate_bps
+        ends = np.cumsum(rows * points)
+        self._first = ends - rows * points
+        self._first_row = np.cumsum(rows) - rows
+        bits = np.empty_like(time_s)
+        of_cells = np.add(rate_bps[:-1], rate_bps[1:], out=bits[1:])
+        of_cells /= 2.0
+        of_cells *= time_s[1:] - time_s[:-1]
+        each = np.repeat(points, rows)
+        last = np.cumsum(each) - 1
+        bits[last - each + 1] = 0.0
+        for first, end, count in zip(
+            self._first.tolist(), ends.tolist(), points.tolist(), strict=True
+        ):
+            batch = bits[first:end].reshape(-1, count)
+            np.cumsum(batch, axis=1, out=batch)
+        self._bits = bits
+        self.capacity_bits = bits[last]
+        latest_s = np.maximum(np.abs(time_s[last]), np.abs(time_s[last - each + 1]))
+        peak_bps = np.maximum.reduceat(rate_bps, last - each + 1) if len(last) else rate_bps
+        self._most_bits = most_bits_of(self.capacity_bits, latest_s, peak_bps)
+        for grid in (time_s, rate_bps, bits, self.capacity_bits):
+            grid.setflags(write=False)
+
+    def batch(self, number: int) -> LinkCurve:
+        """The curves of one batch: views of the table."""
+        rows = int(self.rows[number])
+        points = int(self.points[number])
+        first = int(self._first[number])
+        row = int(self._first_row[number])
+        place = slice(first, first + rows * points)
+        shape = (rows, points)
+        time, rate, bits = (
+            flat[place].reshape(shape) for flat in (self.time_s, self.rate_bps, self._bits)
+        )
+        return LinkCurve.of(time, rate, bits, self._most_bits[row : row + rows])
+
+    def row_capacity_bits(self, number: int) -> Floats:
+        """Capacity of each row of one batch."""
+        row = int(self._first_row[number])
+        return self.capacity_bits[row : row + int(self.rows[number])]
+
+
+def spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """For stretches of so many numbers from `first` on: which stretch, and the number."""
+    which = np.repeat(np.arange(len(count)), count)
+    before = np.cumsum(count) - count
+    numbers = np.repeat(first - before, count)
+    numbers += np.arange(len(numbers))
+    return which, numbers

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from channel.budget import BOLTZMANN_DBW_K_HZ, REFERENCE_TEMPERATURE_K, free_space_path_loss_db
-from channel.checks import Floats, finite, not_negative, positive
+from channel.checks import finite, not_negative, positive
+from statements.arrays import Floats
 
 
 def log_distance_path_loss_db(

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from channel.atmosphere import COSECANT_FLOOR_DEG, atmospheric_attenuation_db
 from channel.budget import unchecked_density_dbhz, unchecked_path_loss_db
-from channel.checks import Floats, between, checked, positive
+from channel.checks import between, checked, positive
 from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency_bps_hz
 from channel.environment import CLEAR_PATH, Path, excess_loss_db, line_of_sight, rician_k_linear
 from channel.link import Link
+from statements.arrays import Floats, Ints, Mask
 
 ENVIRONMENT_BENDS_DEG: Final = tuple(range(10, 90, 10))
 """Where the tables of TR 38.811 go from one straight line to the next."""
@@ -144,7 +145,7 @@ def unchecked_rate_bps(
 
 def rate_state(
     link: Link, elevation_deg: ArrayLike, slant_range_m: ArrayLike, path: Path = CLEAR_PATH
-) -> NDArray[np.int64]:
+) -> Ints:
     """Whole numbers that are constant wherever the rate is smooth; 0 where the rate is 0.
 
     They tell apart the ModCods, a receiver that locks from one that does not and, for rates that
@@ -168,7 +169,7 @@ def rate_state(
     return (1 + 2 * part + line_of_sight(link.environment, sky, path)) * locked
 
 
-def is_capped(link: Link, snr_db: Floats, k_linear: float | Floats) -> NDArray[np.bool_]:
+def is_capped(link: Link, snr_db: Floats, k_linear: float | Floats) -> Mask:
     """Where a rate that follows the SNR is at the link's cap, if it has one."""
     if link.max_efficiency_bps_hz is None:
         return np.zeros(np.shape(snr_db), bool)
@@ -199,7 +200,7 @@ def has_zenith_kink(link: Link) -> bool:
     return link.atmosphere == "inverse_elevation" and link.zenith_attenuation_db > 0.0
 
 
-def above_mask(link: Link, elevation_deg: Floats) -> NDArray[np.bool_]:
+def above_mask(link: Link, elevation_deg: Floats) -> Mask:
     """Where there is a link: at or above the mask, and above the horizon."""
     return np.asarray((elevation_deg >= link.min_elevation_deg) & (elevation_deg > 0.0))
 
@@ -210,7 +211,7 @@ def _checked_place(elevation_deg: ArrayLike, slant_range_m: ArrayLike) -> tuple[
     return elevation, distance_m
 
 
-def _in_the_sky(elevation_deg: Floats, above: NDArray[np.bool_]) -> Floats:
+def _in_the_sky(elevation_deg: Floats, above: Mask) -> Floats:
     """Elevations with which the losses are defined also where there is no link."""
     return elevation_deg if above.all() else np.where(above, elevation_deg, 90.0)
 

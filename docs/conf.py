@@ -16,7 +16,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "docstrings",
-    "scenario_keys",
+    "reference",
     "section_search",
 ]
 root_doc = "index"

@@ -1,16 +1,7 @@
-"""Docstrings for Sphinx: `name: what it is` becomes a list item, an indented block a listing.
-
-The directive `commands` shows the help of every command.
-"""
+"""Docstrings for Sphinx: `name: what it is` becomes a list item, an indented block a listing."""
 
 import re
 from typing import Any
-
-from docutils import nodes
-from docutils.parsers.rst import Directive
-from typer.testing import CliRunner
-
-from sim.cli.app import COMMANDS, app
 
 ITEM = re.compile(r"[a-z_]\w*(?:(?:,| and)? \w+)*(?: \([^)]*\))?: ")
 LISTING = "    "
@@ -59,22 +50,7 @@ def process(  # Sphinx passes by place
     lines[:] = as_restructured_text(lines)
 
 
-class Commands(Directive):
-    """One section a command, with what it prints for `--help`."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return the sections."""
-        found: list[nodes.Node] = []
-        for name in COMMANDS:
-            shown = CliRunner(env={"COLUMNS": "110"}).invoke(app, [name, "--help"]).stdout
-            section = nodes.section(ids=[f"leomix-{name}"], names=[name])
-            section += [nodes.title(text=f"leomix {name}"), nodes.literal_block(text=shown.strip())]
-            found.append(section)
-        return found
-
-
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; before Napoleon, which reads numpydoc sections."""
-    app.add_directive("commands", Commands)
     app.connect("autodoc-process-docstring", process, priority=400)
     return {"parallel_read_safe": True}

@@ -19,16 +19,16 @@ from learning.hardware import compute_devices
 from learning.losses import find_loss
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, source_digest
-from learning.requests.cluster import Cost, Ints, Mask
+from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
 from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
 from learning.training.recipe import LocalRounds, TrainedPart
-from learning.values.handle import Handle
 from learning.values.held import Held
-from learning.values.lazy import Values
+from learning.values.lazy import Handle, Values
 from learning.values.place import place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
+from statements.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from learning.metrics import Score
@@ -41,7 +41,7 @@ class Learner:
     It ``measures`` where there is anything to be measured, and ``trains`` where it is what learns:
     not for a method that does its ``own_learning``, which keeps its results in ``replies``.
 
-    Server models and device states are :class:`~learning.values.handle.Handle`; a device state
+    Server models and device states are :class:`~learning.values.lazy.Handle`; a device state
     holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
     finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
     changes go down cut to ranks, ``cut_to_ranks`` has the model that they add up to, by server
@@ -69,7 +69,6 @@ class Learner:
         self.trains = train and not own_learning
         self.metrics = metrics
         self.architecture: Architecture = architecture(self.sized_by)
-        self.replies = Replies()
         self._shared_files: Fingerprints | None = None
         self.cut_to_ranks: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
@@ -82,6 +81,11 @@ class Learner:
         values = Values(apply, context, keep=self.trains, trains=TRAINS)
         values.known = lambda: dict(self.task.initial)
         return values
+
+    @cached_property
+    def replies(self) -> Replies:
+        """Results of a method that does its own learning, by key."""
+        return Replies(self.values.reuse)
 
     @property
     def stand_in(self) -> dict[str, Any] | None:

@@ -1,6 +1,3 @@
-from .circular import circular_axis_km as circular_axis_km
-from .circular import circular_satellite as circular_satellite
-from .circular import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .contact_geometry import ContactGeometry as ContactGeometry
 from .contact_geometry import ContactTrack as ContactTrack
 from .contact_geometry import contact_geometry as contact_geometry
@@ -9,9 +6,11 @@ from .contacts import contact_windows as contact_windows
 from .contacts import find_contacts as find_contacts
 from .eclipses import Eclipses as Eclipses
 from .eclipses import eclipses as eclipses
-from .element_sets import one_each as one_each
 from .elements import Elements as Elements
+from .elements import circular_axis_km as circular_axis_km
+from .elements import circular_satellite as circular_satellite
 from .elements import keplerian_satellite as keplerian_satellite
+from .elements import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .formats.contact_plans import ContactsOfPlan as ContactsOfPlan
 from .formats.contact_plans import is_contact_plan as is_contact_plan
 from .formats.contact_plans import parse_contact_plan as parse_contact_plan
@@ -54,6 +53,7 @@ from .satellite import ElementError as ElementError
 from .satellite import Satellite as Satellite
 from .satellite import as_satellite as as_satellite
 from .satellite import catalogue_number as catalogue_number
+from .satellite import one_each as one_each
 from .satellite import own_names as own_names
 from .serving import Service as Service
 from .serving import serve as serve

@@ -7,8 +7,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from statements.arrays import Ints, Mask
 
 
 def within(value: float, low: float, high: float, name: str, *, below: bool = False) -> float:
@@ -62,11 +61,6 @@ def _number(value: Any, name: str, remedy: str) -> float:
         raise ValueError(f"{name} is larger than any float; {remedy}") from None
 
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-
 @dataclass(frozen=True)
 class Rows:
     """Base of dataclasses whose fields are arrays of one length."""
@@ -75,6 +69,6 @@ class Rows:
         """The number of rows."""
         return len(getattr(self, fields(self)[0].name))
 
-    def where(self, keep: BoolArray | IntArray) -> Self:
+    def where(self, keep: Mask | Ints) -> Self:
         """Those rows for which `keep` is True, or that it names."""
         return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))

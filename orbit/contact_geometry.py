@@ -7,12 +7,12 @@ from math import ceil, isfinite
 
 import numpy as np
 
-from orbit.checks import FloatArray
 from orbit.contact_views import contact_views
 from orbit.look_angles import LookAngles, looks_from
 from orbit.satellite import Satellite
 from orbit.sites import Site, site_frames
 from orbit.tracks import Tracks, contact_tracks
+from statements.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class ContactTrack:
         """When it ends."""
         return float(self._tracks.last_s[0])
 
-    def state(self, time_s: FloatArray) -> FloatArray:
+    def state(self, time_s: Floats) -> Floats:
         """States (..., 6), km and km/s, at finite times (...); outside it extrapolates."""
         return np.moveaxis(self._tracks.state(np.zeros((), np.int64), time_s), 0, -1)
 
-    def look(self, sites: Site | Sequence[Site], time_s: FloatArray) -> LookAngles:
+    def look(self, sites: Site | Sequence[Site], time_s: Floats) -> LookAngles:
         """Look angles (T, K) of K sites at times (T,), or at each site's own times (T, K).
 
         Against exact SGP4: slant range to 1 cm, range rate to 1 mm/s, elevation to 1e-6 deg.
@@ -81,12 +81,12 @@ class ContactGeometry:
     satellite above its mask has aos_s equal to los_s, at its highest elevation.
     """
 
-    aos_s: FloatArray
-    los_s: FloatArray
-    time_s: FloatArray
-    elevation_deg: FloatArray
-    slant_range_km: FloatArray
-    range_rate_km_s: FloatArray
+    aos_s: Floats
+    los_s: Floats
+    time_s: Floats
+    elevation_deg: Floats
+    slant_range_km: Floats
+    range_rate_km_s: Floats
 
 
 def contact_geometry(

@@ -7,14 +7,15 @@ from math import ceil
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import dot, elevation_and_range, local, of_local
-from orbit.passes import EXACT, find_passes, first_largest, newton_roots
+from orbit.passes import EXACT, find_passes, first_largest
+from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
 from orbit.tracks import Tracks, contact_tracks, rows_of
 from orbit.visibility import LineOfSight, Samples
 from orbit.windows import groups
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +27,13 @@ class EvenLooks:
     and the height above the mask's cone.
     """
 
-    points: IntArray
-    time_s: FloatArray
-    states: FloatArray
-    elevation_deg: FloatArray
-    slant_range_km: FloatArray
-    range_rate_km_s: FloatArray
-    above_mask_km: FloatArray
+    points: Ints
+    time_s: Floats
+    states: Floats
+    elevation_deg: Floats
+    slant_range_km: Floats
+    range_rate_km_s: Floats
+    above_mask_km: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +47,13 @@ class ContactViews:
 
     tracks: Tracks
     frames: SiteFrames
-    contact: IntArray
-    site: IntArray
+    contact: Ints
+    site: Ints
     even: EvenLooks
-    aos_s: FloatArray
-    los_s: FloatArray
+    aos_s: Floats
+    los_s: Floats
 
-    def look(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+    def look(self, row: Ints, time_s: Floats) -> Floats:
         """Elevation (deg), range (km) and range rate (km/s), (3, P), of rows (P,) at times (P,)."""
         found = np.empty((3, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
@@ -60,7 +61,7 @@ class ContactViews:
             found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
         return found
 
-    def place(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+    def place(self, row: Ints, time_s: Floats) -> Floats:
         """Elevation (deg) and range (km) alone, (2, P), of rows (P,) at times (P,)."""
         found = np.empty((2, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
@@ -77,11 +78,11 @@ def blocks(points: int, size: int) -> Iterator[slice]:
 def contact_views(
     satellites: Sequence[Satellite],
     start: datetime,
-    rise_s: FloatArray,
-    set_s: FloatArray,
+    rise_s: Floats,
+    set_s: Floats,
     frames: Sequence[SiteFrames],
-    place: IntArray,
-    points: IntArray | None = None,
+    place: Ints,
+    points: Ints | None = None,
 ) -> ContactViews:
     """AOS and LOS of all devices in N contacts [rise_s, set_s] (N,), each over one of some places.
 
@@ -111,7 +112,7 @@ _BLOCK = 8_000
 
 
 def _even_looks(
-    tracks: Tracks, frames: Sequence[SiteFrames], place: IntArray, points: IntArray
+    tracks: Tracks, frames: Sequence[SiteFrames], place: Ints, points: Ints
 ) -> EvenLooks:
     """Looks of all devices of the `frames` of each contact's place."""
     contact = np.repeat(np.arange(len(points)), points)
@@ -140,13 +141,13 @@ def _even_looks(
     return EvenLooks(points, time_s, states, *found)
 
 
-def _batches(here: IntArray, sizes: IntArray) -> Iterator[IntArray]:
+def _batches(here: Ints, sizes: Ints) -> Iterator[Ints]:
     """Contacts that follow each other, together about a block, or one that is larger."""
     number = (np.cumsum(sizes[here]) - 1) // _BLOCK
     return (some for some in np.split(here, np.flatnonzero(np.diff(number)) + 1) if some.size)
 
 
-def _seen(frames: SiteFrames, rows: slice, states: FloatArray) -> tuple[FloatArray, ...]:
+def _seen(frames: SiteFrames, rows: slice, states: Floats) -> tuple[Floats, ...]:
     """Fields of `EvenLooks` (k, C) from some sites to states (6, C).
 
     Sums go term by term: a product of matrices may round otherwise where it has fewer rows.
@@ -155,7 +156,7 @@ def _seen(frames: SiteFrames, rows: slice, states: FloatArray) -> tuple[FloatArr
     axes = frames.axes[rows]
     product = np.empty((len(position), states.shape[1]))
 
-    def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
+    def along(vectors: Floats, motion: Floats) -> Floats:
         found = np.multiply.outer(vectors[:, 0], motion[0], out=np.empty_like(product))
         for axis in (1, 2):
             np.multiply.outer(vectors[:, axis], motion[axis], out=product)
@@ -174,8 +175,8 @@ def _seen(frames: SiteFrames, rows: slice, states: FloatArray) -> tuple[FloatArr
 
 
 def _aos_los(
-    tracks: Tracks, frames: SiteFrames, contact: IntArray, site: IntArray, even: EvenLooks
-) -> FloatArray:
+    tracks: Tracks, frames: SiteFrames, contact: Ints, site: Ints, even: EvenLooks
+) -> Floats:
     """AOS and LOS (2, R) of rows, cut at their contacts' ends.
 
     That of the highest pass above a device's mask; of one that sees none twice when it is highest.
@@ -206,7 +207,7 @@ def _aos_los(
     return np.clip(edges_s, tracks.first_s[contact], tracks.last_s[contact])
 
 
-def _single_peaked(values: FloatArray, first: IntArray) -> BoolArray:
+def _single_peaked(values: Floats, first: Ints) -> Mask:
     """Whether the values of each row, from `first` on to the next one's, rise and then fall."""
     rises = values[1:] > values[:-1]
     valley = np.flatnonzero(rises[1:] & ~rises[:-1]) + 1
@@ -221,11 +222,11 @@ def _single_peaked(values: FloatArray, first: IntArray) -> BoolArray:
 def _crossings(
     tracks: Tracks,
     frames: SiteFrames,
-    who: tuple[IntArray, IntArray],
+    who: tuple[Ints, Ints],
     even: EvenLooks,
-    number: IntArray,
-    left: IntArray,
-) -> FloatArray:
+    number: Ints,
+    left: Ints,
+) -> Floats:
     """When contacts' satellites cross the masks of sites, both (n,) in `who`.
 
     Each does once, after the even time with a `number` in its contact, at point `left`.
@@ -240,7 +241,7 @@ def _crossings(
     before = even.above_mask_km[left]
     after = even.above_mask_km[left + 1]
 
-    def above_mask(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def above_mask(which: Ints, x: Floats) -> tuple[Floats, Floats]:
         state = tracks.state(contact[which], begin_s[which] + x * lasts_s[which])
         line = state[:3] - position[:, which]
         rate = state[3:] * lasts_s[which]
@@ -257,7 +258,7 @@ def _crossings(
 _CHUNK = 40_000
 
 
-def _searched(tracks: Tracks, frames: SiteFrames, contact: IntArray, site: IntArray) -> FloatArray:
+def _searched(tracks: Tracks, frames: SiteFrames, contact: Ints, site: Ints) -> Floats:
     """AOS and LOS (2, n) of any pairs of contact and site, not yet cut at the contacts' ends."""
     contacts, satellite = np.unique(contact, return_inverse=True)
     ephemeris = tracks.ephemeris(contacts)

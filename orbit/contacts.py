@@ -9,7 +9,6 @@ from warnings import warn
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.ephemeris import SampledEphemeris, sampled_ephemeris, sampling_step_s
 from orbit.look_angles import LookAngles, looks_from
@@ -31,6 +30,7 @@ from orbit.utc import Start, span_s, utc
 from orbit.validity import OrbitWarning, doubts
 from orbit.visibility import Samples, visible_candidates
 from orbit.windows import Columns, ContactWindows, joined, sorted_windows
+from statements.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +97,8 @@ def as_satellites(given: Sequence[Any]) -> list[Satellite]:
 
 
 def _blocks(
-    satellites: list[Satellite], members: IntArray, sites: int, span_s: float
-) -> Iterator[tuple[IntArray, int, float]]:
+    satellites: list[Satellite], members: Ints, sites: int, span_s: float
+) -> Iterator[tuple[Ints, int, float]]:
     """Satellites (by index) that share a grid, sites at a time, and the grid's step."""
     steps = np.array([sampling_step_s(satellites[k]) for k in members])
     for step_s in sorted(set(steps.tolist())):
@@ -131,9 +131,7 @@ class _AccessSearch:
     span_s: float
     refine: Refine
 
-    def block(
-        self, members: IntArray, few: int, step_s: float
-    ) -> tuple[list[Columns], list[Failure]]:
+    def block(self, members: Ints, few: int, step_s: float) -> tuple[list[Columns], list[Failure]]:
         """Windows of satellites (by index) over `few` sites at a time, and which of them fail."""
         models = [self.satellites[k] for k in members]
         ephemeris = sampled_ephemeris(models, self.start, 0.0, self.span_s, step_s)
@@ -160,7 +158,7 @@ class _AccessSearch:
         return pieces, failures
 
     def _windows(
-        self, ephemeris: SampledEphemeris, members: IntArray, few: int, good: Stretch
+        self, ephemeris: SampledEphemeris, members: Ints, few: int, good: Stretch
     ) -> Iterator[Columns]:
         """Columns of ContactWindows over `few` sites at a time."""
         for first in range(0, len(self.frames.sin_mask), few):
@@ -253,7 +251,7 @@ def find_contacts(
     })  # fmt: skip
 
 
-def moments(start: datetime, seconds: FloatArray) -> "pd.DatetimeIndex":
+def moments(start: datetime, seconds: Floats) -> "pd.DatetimeIndex":
     """UTC timestamps to the nanosecond."""
     import pandas as pd
 
@@ -261,7 +259,7 @@ def moments(start: datetime, seconds: FloatArray) -> "pd.DatetimeIndex":
     return pd.Timestamp(utc(start, "start")).as_unit("ns") + since
 
 
-def named(things: Sequence[Satellite | Site], index: IntArray) -> "pd.Series":
+def named(things: Sequence[Satellite | Site], index: Ints) -> "pd.Series":
     """Names as a text column, also when it has no rows."""
     import pandas as pd
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import FloatArray
 from orbit.utc import DAY_S, Start
+from statements.arrays import Floats
 
 # WGS 84 (NIMA TR8350.2, table 3.1).
 EARTH_RADIUS_KM = 6378.137
@@ -26,7 +26,7 @@ def curvature_radii_km(latitude: float) -> tuple[float, float]:
     return float(normal * (1 - ECCENTRICITY_SQUARED) / shrink), float(normal)
 
 
-def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
+def local_axes(latitude: Floats, longitude: Floats) -> Floats:
     """East, north and up unit vectors (S, 3, 3) at geodetic angles in radians (S,)."""
     sin_lat = np.sin(latitude)
     cos_lat = np.cos(latitude)
@@ -38,7 +38,7 @@ def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
     return np.stack([east, north, up], axis=-2)
 
 
-def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
+def earth_fixed_km(axes: Floats, altitude_km: Floats) -> Floats:
     """Earth-fixed positions (S, 3) from local axes and altitudes above the ellipsoid.
 
     The ellipsoid is (N u_x, N u_y, N (1 - e^2) u_z) for the normal u, N = a / sqrt(1 - e^2 u_z^2).
@@ -49,7 +49,7 @@ def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
     return (normal[:, None] * flat + altitude_km[:, None]) * up
 
 
-def geodetic(position_km: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def geodetic(position_km: Floats) -> tuple[Floats, Floats, Floats]:
     """Geodetic latitude and longitude (-180 to 180 deg) and altitude (km) of points (n, 3).
 
     tan(latitude) = (z + e^2 N sin(latitude)) / across, from the geocentric latitude on.
@@ -77,13 +77,11 @@ class EarthRotation:
     later ones differ by some hundred-millionths, and no bit is to depend on how many there are.
     """
 
-    knots_s: FloatArray
-    angle_rad: FloatArray
+    knots_s: Floats
+    angle_rad: Floats
     rate_rad_s: float
 
-    def rotate(
-        self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
-    ) -> FloatArray:
+    def rotate(self, time_s: Floats, position_km: Floats, velocity_km_s: Floats) -> Floats:
         """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (6, ..., T)."""
         angle = np.interp(time_s, self.knots_s, self.angle_rad)
         cosine = np.cos(angle)
@@ -122,14 +120,14 @@ def _rotation(start: Start, first_day: int, days: int) -> EarthRotation:
 
 
 @lru_cache(maxsize=64)
-def _midnight_angles(midnight: datetime, days: int) -> FloatArray:
+def _midnight_angles(midnight: datetime, days: int) -> Floats:
     from skyfield.sgp4lib import theta_GMST1982
 
     moments = [midnight + timedelta(days=day) for day in range(days + 1)]
     time = timescale().from_datetimes(moments)
     angle, rate_per_day = theta_GMST1982(time.whole, time.ut1_fraction)
     expected = angle[0] + rate_per_day[0] * np.arange(days + 1)
-    unwrapped: FloatArray = expected + np.remainder(angle - expected + np.pi, 2 * np.pi) - np.pi
+    unwrapped: Floats = expected + np.remainder(angle - expected + np.pi, 2 * np.pi) - np.pi
     unwrapped.flags.writeable = False
     return unwrapped
 

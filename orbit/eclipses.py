@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows
+from orbit.checks import Rows
 from orbit.contacts import as_satellites
 from orbit.ephemeris import sampling_step_s
 from orbit.look_angles import dot
-from orbit.passes import newton_roots
 from orbit.propagation import fails_on_the_way, good_stretch, in_teme
+from orbit.roots import newton_roots
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start, span_s
+from statements.arrays import Floats, Ints, Mask
 
 if TYPE_CHECKING:
     from skyfield.api import EarthSatellite
@@ -33,11 +34,11 @@ class Eclipses(Rows):
     since the start. A clipped one was already under way at the start, or still at the end.
     """
 
-    satellite: IntArray
-    enter_s: FloatArray
-    leave_s: FloatArray
-    clipped_start: BoolArray
-    clipped_end: BoolArray
+    satellite: Ints
+    enter_s: Floats
+    leave_s: Floats
+    clipped_start: Mask
+    clipped_end: Mask
 
 
 def eclipses(
@@ -64,7 +65,7 @@ def eclipses(
 _TOLERANCE = 1e-5
 
 
-def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
+def _stays(satellite: Satellite, start: Start, lasts_s: float) -> Floats:
     """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
     step_s = sampling_step_s(satellite)
     begin_s = 0.0
@@ -81,12 +82,12 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
         grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
         height, rate, _ = _limb_test(satellite, start, grid_s)
 
-    def roots(what: slice, left: IntArray, rising: BoolArray) -> FloatArray:
+    def roots(what: slice, left: Ints, rising: Mask) -> Floats:
         """Where a part of the limb test is zero, once between times `left` and the next ones."""
         first_s = grid_s[left]
         step_s = grid_s[left + 1] - grid_s[left]
 
-        def function(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def function(which: Ints, x: Floats) -> tuple[Floats, Floats]:
             time_s = first_s[which] + x * step_s[which]
             value, slope = _limb_test(satellite, start, time_s)[what]
             return value, slope * step_s[which]
@@ -113,9 +114,7 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
 
 
-def _limb_test(
-    satellite: Satellite, start: Start, time_s: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _limb_test(satellite: Satellite, start: Start, time_s: Floats) -> tuple[Floats, Floats, Floats]:
     """Height (km) of the ray of the Sun above the limb and its first two rates, per second.
 
     On the side of the Sun the height grows with the way to the terminator's plane, where it is the
@@ -155,7 +154,7 @@ _AU_KM = 149597870.7
 _TT_LESS_UTC_DAYS = 69.184 / DAY_S
 
 
-def sun_km(julian_day: FloatArray) -> FloatArray:
+def sun_km(julian_day: Floats) -> Floats:
     """Geometric position of the Sun (3, T) in TEME at Julian dates (UTC).
 
     Within 5 arcseconds from 1958 to 2100.

@@ -14,11 +14,11 @@ from math import ceil, cos, floor, isfinite, log2, sqrt
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.earth import earth_rotation
 from orbit.propagation import LEAST_INTERVALS, error_codes, farthest_km, of_all
 from orbit.satellite import Satellite
 from orbit.utc import Start
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +31,19 @@ class Ephemeris:
     the next runs the polynomial of degree 2 m - 1 that has those of both.
     """
 
-    satellite: IntArray
-    time_s: FloatArray
-    step_s: FloatArray
-    node: FloatArray
+    satellite: Ints
+    time_s: Floats
+    step_s: Floats
+    node: Floats
 
     @cached_property
-    def last(self) -> BoolArray:
+    def last(self) -> Mask:
         """Which rows (R,) are their satellite's last."""
         last = np.ones(len(self.satellite), bool)
         np.not_equal(self.satellite[1:], self.satellite[:-1], out=last[:-1])
         return last
 
-    def polynomials(self, row: IntArray) -> FloatArray:
+    def polynomials(self, row: Ints) -> Floats:
         """Coefficients (2 m, 3, ...) by rising power of the fraction of the step after each row."""
         return hermite_polynomials(
             np.take(self.node, row, axis=2), np.take(self.node, row + 1, axis=2)
@@ -60,10 +60,10 @@ class SampledEphemeris(Ephemeris):
     """
 
     samples: int
-    velocity_defect: FloatArray
-    failing: BoolArray
+    velocity_defect: Floats
+    failing: Mask
 
-    def where(self, keep: BoolArray) -> "SampledEphemeris":
+    def where(self, keep: Mask) -> "SampledEphemeris":
         """Those satellites for which `keep` (N,) is True."""
         if keep.all():
             return self
@@ -74,7 +74,7 @@ class SampledEphemeris(Ephemeris):
             np.compress(rows, self.velocity_defect, axis=1), self.failing[keep],
         )  # fmt: skip
 
-    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
+    def states(self, satellite: Ints, time_s: Floats) -> Floats:
         """Position and SGP4's velocity (..., 6) of satellites (by index) at times in the grid."""
         first = satellite * self.samples
         step_s = self.step_s[satellite]
@@ -126,7 +126,7 @@ def sampled_ephemeris(
     )  # fmt: skip
 
 
-def _with_extrapolated_ends(state: FloatArray, error: IntArray) -> FloatArray:
+def _with_extrapolated_ends(state: Floats, error: Ints) -> Floats:
     """States (6, N, T) whose failed samples beyond the grid are extrapolated from within."""
     bad = error != 0
     # Any finite state: what only touches a failed sample must not turn into nan.
@@ -149,9 +149,7 @@ _AT_ONCE = 1 << 14
 """Samples that are summed up at once, which stay in a core's own cache."""
 
 
-def differences(
-    samples: FloatArray, weights: Sequence[float], out: FloatArray | None = None
-) -> FloatArray:
+def differences(samples: Floats, weights: Sequence[float], out: Floats | None = None) -> Floats:
     """Weighted sums (..., T - W + 1) of W samples (..., T) that follow each other.
 
     They are put into `out`, which is in one piece of memory, if it is given.
@@ -171,7 +169,7 @@ def differences(
     return sums
 
 
-def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
+def hermite_polynomials(left: Floats, right: Floats) -> Floats:
     """Coefficients (2 m, ...) of the polynomial on a step, by rising power of x from 0 to 1.
 
     `left` and `right` (m, ...) hold the value and its first m - 1 derivatives (per step) at the
@@ -195,7 +193,7 @@ def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
     return powers
 
 
-def motion(powers: FloatArray, x: FloatArray, derivatives: int = 2) -> list[FloatArray]:
+def motion(powers: Floats, x: Floats, derivatives: int = 2) -> list[Floats]:
     """Value and the first one or two derivatives (per step) of polynomials at x, broadcast."""
     value = powers[-1] * x + powers[-2]
     rate = np.empty_like(value)
@@ -214,7 +212,7 @@ def motion(powers: FloatArray, x: FloatArray, derivatives: int = 2) -> list[Floa
     return [value, rate, *bends]
 
 
-def extrapolated(samples: FloatArray) -> FloatArray:
+def extrapolated(samples: Floats) -> Floats:
     """Samples (..., OVERHANG) that follow the last of `samples`, by the septic through eight."""
     following = samples[..., -8:]
     for _ in range(OVERHANG):  # the eighth difference is 0

@@ -9,10 +9,10 @@ from datetime import datetime
 
 import numpy as np
 
-from orbit.checks import FloatArray
 from orbit.contact_geometry import contact_track
 from orbit.satellite import Satellite
 from orbit.sites import Site, site_frames
+from statements.arrays import Floats
 
 _SAMPLES = 721
 """Half a degree of a circular orbit; the radius changes by less than 0.1 km in between."""
@@ -42,6 +42,6 @@ def radius_over_km(satellite: Satellite, site: Site, start: datetime) -> float:
     return float(np.mean([radius_km[way][off[way].argmin()] for way in ways]))
 
 
-def _position_km(site: Site) -> FloatArray:
-    position_km: FloatArray = site_frames([site], 0.0).position_km[0]
+def _position_km(site: Site) -> Floats:
+    position_km: Floats = site_frames([site], 0.0).position_km[0]
     return position_km

@@ -10,7 +10,7 @@ from warnings import warn
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, near, shown, whole, within
+from orbit.checks import Rows, finite, near, shown, whole, within
 from orbit.contacts import as_satellites, complain, moments, named
 from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
@@ -22,6 +22,7 @@ from orbit.secular_j2 import SecularJ2
 from orbit.utc import Start, span_s
 from orbit.validity import OrbitWarning, doubts
 from orbit.windows import Columns, joined
+from statements.arrays import Floats, Ints, Mask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +55,14 @@ class IslWindows(Rows):
     at the start (or the first time SGP4 reaches for both), or still open at the end.
     """
 
-    a: IntArray
-    b: IntArray
-    start_s: FloatArray
-    end_s: FloatArray
-    min_range_km: FloatArray
-    max_range_km: FloatArray
-    clipped_start: BoolArray
-    clipped_end: BoolArray
+    a: Ints
+    b: Ints
+    start_s: Floats
+    end_s: Floats
+    min_range_km: Floats
+    max_range_km: Floats
+    clipped_start: Mask
+    clipped_end: Mask
 
 
 def isl_windows(
@@ -161,7 +162,7 @@ def _limb(models: Sequence[Satellite], grazing_km: float, max_range_km: float | 
     return Limb(grazing_km, max_range_km)
 
 
-def _indices(models: Sequence[Satellite], pairs: Pairs | None) -> tuple[IntArray, IntArray]:
+def _indices(models: Sequence[Satellite], pairs: Pairs | None) -> tuple[Ints, Ints]:
     """Either satellite of each pair."""
     if pairs is None:
         found = [*combinations(range(len(models)), 2)]
@@ -217,7 +218,7 @@ class _Search:
         return (good.first_s, good.last_s) if good else (inf, -inf)
 
     def windows(
-        self, one: IntArray, other: IntArray, first_s: float, last_s: float, period_s: float
+        self, one: Ints, other: Ints, first_s: float, last_s: float, period_s: float
     ) -> Columns:
         """Columns of IslWindows of pairs that see the same again after each period.
 
@@ -231,7 +232,7 @@ class _Search:
         every = index.reshape(2, -1)
         times = _REPEATS if block_s == period_s else 1
 
-        def search(number: int, pairs: IntArray) -> Columns:
+        def search(number: int, pairs: Ints) -> Columns:
             begin_s = first_s + number * block_s
             end_s = first_s + (number + 1) * block_s
             # What is copied, or lies between others, is searched whole: the end cuts the copies.
@@ -280,7 +281,7 @@ class _Search:
         return _merged(cut(joined(pieces)), first_s, last_s)
 
     def _found(
-        self, members: IntArray, pairs: IntArray, first_s: float, last_s: float, step_s: float
+        self, members: Ints, pairs: Ints, first_s: float, last_s: float, step_s: float
     ) -> Columns:
         """Columns of IslWindows of pairs (2, n) of members, cut at both times.
 
@@ -324,11 +325,11 @@ Searched = tuple[int, Columns]
 
 
 def _between(
-    search: Callable[[int, IntArray], Columns],
+    search: Callable[[int, Ints], Columns],
     begin: Searched,
     end: Searched,
-    pairs: IntArray,
-    members: IntArray,
+    pairs: Ints,
+    members: Ints,
     period_s: float,
 ) -> list[Columns]:
     """The windows of pairs (2, n) of members in the blocks from `begin` on and before `end`.
@@ -374,7 +375,7 @@ _MOVING = {"start_s": 1, "end_s": 1, "min_range_km": 0, "max_range_km": 0}
 class _PairWindows:
     """Windows sorted by pair and start; `number` (n,) says of which pair each is."""
 
-    number: IntArray
+    number: Ints
     columns: Columns
 
     @classmethod
@@ -384,7 +385,7 @@ class _PairWindows:
         order = np.lexsort((columns["start_s"], number))
         return cls(number[order], {name: values[order] for name, values in columns.items()})
 
-    def only(self, numbers: IntArray) -> Columns:
+    def only(self, numbers: Ints) -> Columns:
         """Those of some pairs."""
         kept = np.isin(self.number, numbers)
         return {name: values[kept] for name, values in self.columns.items()}

@@ -7,26 +7,26 @@ from math import cos, dist, hypot, sin
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.earth import earth_rotation, geodetic
 from orbit.propagation import farthest_km, propagate
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import DAY_S, Start
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
 class LookAngles:
     """Arrays (T, K) over times and sites; azimuth from north through east, 0 to 360 deg."""
 
-    elevation_deg: FloatArray
-    azimuth_deg: FloatArray
-    slant_range_km: FloatArray
-    range_rate_km_s: FloatArray
+    elevation_deg: Floats
+    azimuth_deg: Floats
+    slant_range_km: Floats
+    range_rate_km_s: Floats
 
 
 def look_angles(
-    satellite: Satellite, sites: Site | Sequence[Site], start: datetime, time_s: FloatArray
+    satellite: Satellite, sites: Site | Sequence[Site], start: datetime, time_s: Floats
 ) -> LookAngles:
     """Topocentric elevation, azimuth, range and range rate at times (T,) in seconds since start.
 
@@ -82,7 +82,7 @@ class RangesBetween:
         self._day = at.julian_day
         self._second_of_day = at.second_of_day
 
-    def km(self, one: int, other: int, time_s: float | FloatArray) -> float | FloatArray:
+    def km(self, one: int, other: int, time_s: float | Floats) -> float | Floats:
         """Distance of two satellites, by index, at one time or at times (T,)."""
         if not isinstance(time_s, float):
             return pair_range_km(
@@ -96,8 +96,8 @@ class RangesBetween:
 
 
 def pair_range_km(
-    one: Satellite, other: Satellite, start: datetime, time_s: float | FloatArray
-) -> float | FloatArray:
+    one: Satellite, other: Satellite, start: datetime, time_s: float | Floats
+) -> float | Floats:
     """Distance of two satellites at one time or at times (T,), s since the start.
 
     SGP4 has to know both then, as it does in their windows.
@@ -111,7 +111,7 @@ def pair_range_km(
     return np.sqrt(dot(near - far, near - far))
 
 
-def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
+def looks_from(state: Floats, frames: SiteFrames, site: Ints) -> LookAngles:
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
     east, north, _ = local(state, frames, site)
     azimuth_deg = np.degrees(np.arctan2(east, north)) % 360
@@ -119,7 +119,7 @@ def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAng
     return LookAngles(elevation, azimuth_deg, slant_range, range_rate)
 
 
-def _states(satellite: Satellite, start: datetime, time_s: FloatArray) -> FloatArray:
+def _states(satellite: Satellite, start: datetime, time_s: Floats) -> Floats:
     """Earth-fixed states (T, 6) at times (T,) or at one time, checked."""
     times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
     if times.ndim != 1 or not times.size or not np.isfinite(times).all():
@@ -131,12 +131,12 @@ def _states(satellite: Satellite, start: datetime, time_s: FloatArray) -> FloatA
 class GroundTrack:
     """Arrays (T,): geodetic WGS 84 latitude, longitude (-180 to 180) and altitude."""
 
-    latitude_deg: FloatArray
-    longitude_deg: FloatArray
-    altitude_km: FloatArray
+    latitude_deg: Floats
+    longitude_deg: Floats
+    altitude_km: Floats
 
 
-def ground_track(satellite: Satellite, start: datetime, time_s: FloatArray) -> GroundTrack:
+def ground_track(satellite: Satellite, start: datetime, time_s: Floats) -> GroundTrack:
     """Subsatellite points at times (T,) in seconds since the aware UTC `start`.
 
     SGP4 at each time, without polar motion. Raises ValueError for no time or one that is not
@@ -146,12 +146,12 @@ def ground_track(satellite: Satellite, start: datetime, time_s: FloatArray) -> G
 
 
 # x, y and z apart: several times faster than arrays whose last axis is 3 long.
-_Vector = tuple[FloatArray, FloatArray, FloatArray]
+_Vector = tuple[Floats, Floats, Floats]
 
 
 def elevation_and_range(
-    state: FloatArray, frames: SiteFrames, site: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    state: Floats, frames: SiteFrames, site: Ints
+) -> tuple[Floats, Floats, Floats]:
     """Elevation (deg), slant range (km), range rate (km/s) of Earth-fixed states (..., 6).
 
     From sites by index, which are broadcast against the states.
@@ -163,7 +163,7 @@ def elevation_and_range(
     return elevation, slant_range, range_rate
 
 
-def of_local(east: FloatArray, north: FloatArray, up: FloatArray) -> tuple[FloatArray, FloatArray]:
+def of_local(east: Floats, north: Floats, up: Floats) -> tuple[Floats, Floats]:
     """Elevation (deg) and distance of what lies so far to the east, the north and up.
 
     The first two are overwritten.
@@ -177,30 +177,30 @@ def of_local(east: FloatArray, north: FloatArray, up: FloatArray) -> tuple[Float
     return elevation, np.sqrt(level, out=level)
 
 
-def local(position: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
+def local(position: Floats, frames: SiteFrames, site: Ints) -> _Vector:
     """How far to the east, to the north and up from sites, by index, positions (..., 3) are."""
     return _along_axes(_line(position, frames, site), frames, site)
 
 
-def _along_axes(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
+def _along_axes(line: _Vector, frames: SiteFrames, site: Ints) -> _Vector:
     east, north, up = (dot(line, _vector(frames.axes[:, axis], site)) for axis in range(3))
     return east, north, up
 
 
-def _line(state: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
+def _line(state: Floats, frames: SiteFrames, site: Ints) -> _Vector:
     x, y, z = _vector(state)
     site_x, site_y, site_z = _vector(frames.position_km, site)
     return x - site_x, y - site_y, z - site_z
 
 
-def _vector(array: FloatArray, which: IntArray | None = None) -> _Vector:
+def _vector(array: Floats, which: Ints | None = None) -> _Vector:
     x, y, z = (array[..., axis] for axis in range(3))
     return (x, y, z) if which is None else (x[which], y[which], z[which])
 
 
-def dot(left: _Vector | FloatArray, right: _Vector | FloatArray) -> FloatArray:
+def dot(left: _Vector | Floats, right: _Vector | Floats) -> Floats:
     """Scalar product of vectors given by component."""
-    product: FloatArray = left[0] * right[0]
+    product: Floats = left[0] * right[0]
     for one, other in zip(left[1:], right[1:], strict=True):
         product += one * other
     return product

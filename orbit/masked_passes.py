@@ -1,17 +1,17 @@
 """Passes above a horizon whose elevation depends on the azimuth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.look_angles import looks_from
-from orbit.masks import Horizon
 from orbit.passes import SHORTEST_S, Passes, first_largest
 from orbit.propagation import Source
-from orbit.sites import SiteFrames
+from orbit.roots import peaks, roots
+from orbit.sites import Horizon, SiteFrames
 from orbit.windows import groups
+from statements.arrays import Floats, Ints, Mask
 
 # Samples of a pass in each step of its ephemeris: between two of them the elevation over the
 # horizon has one extremum at most, but for kinks, which become samples.
@@ -23,13 +23,12 @@ _TURN_DEG = 15.0
 _SHORTEST_S = 1e-4
 # Edges are right to this, far below a millisecond.
 _EDGE_S = 1e-7
+# Peaks and dips are right to this: there an elevation changes by nothing.
+_PEAK_S = 5e-5
 _DERIVATIVE_S = 1e-3
-_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
 
-def above_horizons(
-    passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
-) -> Passes:
+def above_horizons(passes: Passes, source: Source, frames: SiteFrames, step_s: Floats) -> Passes:
     """Passes over the lowest elevation of each site's horizon, cut to where they are above it.
 
     A pass may become several, or none. `step_s` (N,) are the steps of an ephemeris of each
@@ -56,12 +55,12 @@ def above_horizons(
 class _Nodes:
     """Times in passes (by `row`), sorted, with what is seen then; arrays of one length."""
 
-    row: IntArray
-    time_s: FloatArray
-    elevation_deg: FloatArray
-    azimuth_deg: FloatArray
-    range_km: FloatArray
-    over_deg: FloatArray
+    row: Ints
+    time_s: Floats
+    elevation_deg: Floats
+    azimuth_deg: Floats
+    range_km: Floats
+    over_deg: Floats
 
     def with_(self, more: "_Nodes") -> "_Nodes":
         """These and more of them."""
@@ -72,7 +71,7 @@ class _Nodes:
         return _Nodes(*(column[order] for column in both))
 
     @property
-    def intervals(self) -> IntArray:
+    def intervals(self) -> Ints:
         """The first of each two nodes of one pass that follow each other."""
         return np.flatnonzero(self.row[1:] == self.row[:-1])
 
@@ -80,9 +79,7 @@ class _Nodes:
 class _Above:
     """Cuts passes, all of sites with a horizon."""
 
-    def __init__(
-        self, passes: Passes, source: Source, frames: SiteFrames, step_s: FloatArray
-    ) -> None:
+    def __init__(self, passes: Passes, source: Source, frames: SiteFrames, step_s: Floats) -> None:
         self._passes = passes
         self._source = source
         self._frames = frames
@@ -97,7 +94,7 @@ class _Above:
         nodes = self._with_extrema(nodes)
         return self._cut(nodes)
 
-    def _look(self, row: IntArray, time_s: FloatArray) -> _Nodes:
+    def _look(self, row: Ints, time_s: Floats) -> _Nodes:
         states = self._source.states(self._passes.satellite[row], time_s)
         site = self._passes.site[row]
         seen = looks_from(states, self._frames, site)
@@ -111,7 +108,7 @@ class _Above:
             row, time_s, seen.elevation_deg, seen.azimuth_deg, seen.slant_range_km, over_deg
         )
 
-    def _over(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+    def _over(self, row: Ints, time_s: Floats) -> Floats:
         return self._look(row, time_s).over_deg
 
     def _even(self) -> _Nodes:
@@ -162,12 +159,14 @@ class _Above:
         knot_deg = np.concatenate(knots)
         row = nodes.row[at]
 
-        def past_knot(which: IntArray, time_s: FloatArray) -> FloatArray:
+        def past_knot(which: Ints, time_s: Floats) -> Floats:
             seen = self._look(row[which], time_s)
             return _turn(knot_deg[which], seen.azimuth_deg)
 
-        every = np.arange(len(at))
-        time_s = _roots(past_knot, every, nodes.time_s[at], nodes.time_s[at + 1])
+        ends_s = nodes.time_s[at], nodes.time_s[at + 1]
+        begin_deg, end_deg = nodes.azimuth_deg[at], nodes.azimuth_deg[at + 1]
+        past_deg = _turn(knot_deg, begin_deg), _turn(knot_deg, end_deg)
+        time_s = roots(past_knot, ends_s, past_deg, _EDGE_S)
         inner = (time_s > nodes.time_s[at]) & (time_s < nodes.time_s[at + 1])
         return nodes.with_(self._look(row[inner], time_s[inner]))
 
@@ -179,23 +178,32 @@ class _Above:
         same = (above[left] == above[left + 1]) & (end_s - begin_s > 4 * _DERIVATIVE_S)
         left, begin_s, end_s = left[same], begin_s[same], end_s[same]
         row = nodes.row[left]
-        sign = np.where(above[left], -1.0, 1.0)  # dips where it is in view, else peaks
-        climbs = self._over(row, begin_s + _DERIVATIVE_S) - nodes.over_deg[left]
-        falls = nodes.over_deg[left + 1] - self._over(row, end_s - _DERIVATIVE_S)
-        turns = (sign * climbs > 0) & (sign * falls < 0)
-        row, sign, begin_s, end_s = row[turns], sign[turns], begin_s[turns], end_s[turns]
-        time_s = _highest(lambda time_s: sign * self._over(row, time_s), begin_s, end_s)
-        return nodes.with_(self._look(row, time_s))
+        in_view = above[left]  # dips where it is in view, else peaks
+        climb = self._over(row, begin_s + _DERIVATIVE_S) - nodes.over_deg[left]
+        fall = nodes.over_deg[left + 1] - self._over(row, end_s - _DERIVATIVE_S)
+        turns = np.where(in_view, (climb < 0) & (fall > 0), (climb > 0) & (fall < 0))
+        row, begin_s, end_s = row[turns], begin_s[turns], end_s[turns]
+
+        def climbs(which: Ints, begin_s: Floats) -> Floats:
+            over = (self._over(row[which], begin_s + s) for s in (_DERIVATIVE_S, 0.0))
+            return next(over) - next(over)
+
+        ends_s = begin_s, end_s - _DERIVATIVE_S
+        time_s = roots(climbs, ends_s, (climb[turns], fall[turns]), _PEAK_S)
+        return nodes.with_(self._look(row, time_s + 0.5 * _DERIVATIVE_S))
 
     def _cut(self, nodes: _Nodes) -> Passes:
         passes = self._passes
         above = nodes.over_deg >= 0
         left = nodes.intervals
         crosses = left[above[left] != above[left + 1]]
-        crossed_s = _roots(
+        both = crosses, crosses + 1
+        crossed_s = roots(
             lambda which, time_s: self._over(nodes.row[crosses[which]], time_s),
-            np.arange(len(crosses)), nodes.time_s[crosses], nodes.time_s[crosses + 1],
-        )  # fmt: skip
+            (nodes.time_s[both[0]], nodes.time_s[both[1]]),
+            (nodes.over_deg[both[0]], nodes.over_deg[both[1]]),
+            _EDGE_S,
+        )
         rises = above[crosses + 1]
         ends = (
             np.append(nodes.row[1:] != nodes.row[:-1], True)
@@ -233,8 +241,8 @@ class _Above:
         )
 
     def _tops(
-        self, nodes: _Nodes, row: IntArray, rise_s: FloatArray, set_s: FloatArray
-    ) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+        self, nodes: _Nodes, row: Ints, rise_s: Floats, set_s: Floats
+    ) -> tuple[Floats, Floats, Ints, Floats]:
         """When each piece is highest, how high, its culminations, and when it is closest."""
         passes = self._passes
         edges = [self._look(row, time_s) for time_s in (rise_s, set_s)]
@@ -247,15 +255,15 @@ class _Above:
         inner = inner[nodes.row[inner - 1] == nodes.row[inner]] if len(inner) else inner
         height = nodes.elevation_deg
         peak = inner[(height[inner] > height[inner - 1]) & (height[inner] >= height[inner + 1])]
-        peak_s = _highest(
-            lambda time_s: self._look(nodes.row[peak], time_s).elevation_deg,
-            nodes.time_s[peak - 1], nodes.time_s[peak + 1],
+        peak_s = peaks(
+            lambda which, time_s: self._look(nodes.row[peak[which]], time_s).elevation_deg,
+            _around(peak, nodes.time_s), _around(peak, height), _PEAK_S,
         )  # fmt: skip
         peak_deg = self._look(nodes.row[peak], peak_s).elevation_deg
         piece = _piece_of(nodes.row[peak], peak_s, row, rise_s, set_s)
         found = piece >= 0
         piece, peak_s, peak_deg = piece[found], peak_s[found], peak_deg[found]
-        peaks = np.bincount(piece, minlength=len(row))
+        culminations = np.bincount(piece, minlength=len(row))
         best = first_largest(peak_deg, piece)
         higher = peak_deg[best] > top_deg[piece[best]]
         top_s[piece[best][higher]] = peak_s[best][higher]
@@ -263,9 +271,9 @@ class _Above:
         closest_s = rise_s.copy()
         length = nodes.range_km
         near = inner[(length[inner] < length[inner - 1]) & (length[inner] <= length[inner + 1])]
-        near_s = _highest(
-            lambda time_s: -self._look(nodes.row[near], time_s).range_km,
-            nodes.time_s[near - 1], nodes.time_s[near + 1],
+        near_s = peaks(
+            lambda which, time_s: -self._look(nodes.row[near[which]], time_s).range_km,
+            _around(near, nodes.time_s), _around(near, -length), _PEAK_S,
         )  # fmt: skip
         piece = _piece_of(nodes.row[near], near_s, row, rise_s, set_s)
         near_s, near = near_s[piece >= 0], near[piece >= 0]
@@ -274,25 +282,26 @@ class _Above:
         closest_s[piece[best]] = near_s[best]
         known = passes.closest_s[row]
         inside = (known > rise_s) & (known < set_s)
-        return top_s, top_deg, peaks, np.where(inside, known, closest_s)
+        return top_s, top_deg, culminations, np.where(inside, known, closest_s)
 
 
-def _turn(from_deg: FloatArray, to_deg: FloatArray) -> FloatArray:
+def _around(node: Ints, column: Floats) -> tuple[Floats, Floats, Floats]:
+    """Values at the nodes before, at and after these."""
+    return column[node - 1], column[node], column[node + 1]
+
+
+def _turn(from_deg: Floats, to_deg: Floats) -> Floats:
     """From one azimuth to another, the shorter way: -180 up to 180."""
     return (to_deg - from_deg + 180.0) % 360.0 - 180.0
 
 
-def _in_order(
-    row: IntArray, time_s: FloatArray, whole: BoolArray
-) -> tuple[IntArray, FloatArray, BoolArray]:
+def _in_order(row: Ints, time_s: Floats, whole: Mask) -> tuple[Ints, Floats, Mask]:
     """Columns sorted by row, and then by time."""
     order = np.lexsort((time_s, row))
     return row[order], time_s[order], whole[order]
 
 
-def _piece_of(
-    row: IntArray, time_s: FloatArray, rows: IntArray, rise_s: FloatArray, set_s: FloatArray
-) -> IntArray:
+def _piece_of(row: Ints, time_s: Floats, rows: Ints, rise_s: Floats, set_s: Floats) -> Ints:
     """The piece (sorted by row and rise) in which each time is, -1 for none."""
     order = np.lexsort((np.append(np.zeros(len(rows)), np.ones(len(row))),
                         np.append(rise_s, time_s), np.append(rows, row)))  # fmt: skip
@@ -305,59 +314,3 @@ def _piece_of(
         return piece
     inside = (piece >= 0) & (rows[at] == row) & (time_s > rise_s[at]) & (time_s < set_s[at])
     return np.where(inside, piece, -1)
-
-
-def _roots(
-    function: Callable[[IntArray, FloatArray], FloatArray],
-    which: IntArray,
-    low_s: FloatArray,
-    high_s: FloatArray,
-) -> FloatArray:
-    """Where functions change sign between two times each, by the Illinois method with halving."""
-    low_s, high_s = low_s.copy(), high_s.copy()
-    low, high = function(which, low_s), function(which, high_s)
-    found_s = 0.5 * (low_s + high_s)
-    active = which
-    for turn in range(80):
-        if not active.size:
-            break
-        a_s, b_s, a, b = low_s[active], high_s[active], low[active], high[active]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            new_s = b_s - b * (b_s - a_s) / (b - a)
-        halved = 0.5 * (a_s + b_s)
-        good = (new_s > a_s) & (new_s < b_s) & (turn % 4 != 3)
-        new_s = np.where(good, new_s, halved)
-        value = function(active, new_s)
-        before = (value >= 0) == (a >= 0)
-        low_s[active] = np.where(before, new_s, a_s)
-        low[active] = np.where(before, value, a * np.where(good, 0.5, 1.0))
-        high_s[active] = np.where(before, b_s, new_s)
-        high[active] = np.where(before, b * np.where(good, 0.5, 1.0), value)
-        found_s[active] = new_s
-        active = active[(high_s[active] - low_s[active] > _EDGE_S) & (value != 0)]
-    return found_s
-
-
-def _highest(
-    function: Callable[[FloatArray], FloatArray], low_s: FloatArray, high_s: FloatArray
-) -> FloatArray:
-    """Where functions with one peak between two times each are highest, by golden section."""
-    low_s, high_s = low_s.copy(), high_s.copy()
-    if not len(low_s):
-        return low_s
-    one_s = high_s - _GOLDEN * (high_s - low_s)
-    other_s = low_s + _GOLDEN * (high_s - low_s)
-    one, other = function(one_s), function(other_s)
-    for _ in range(60):
-        if (high_s - low_s).max() < 1e-4:
-            break
-        left = one >= other
-        high_s = np.where(left, other_s, high_s)
-        low_s = np.where(left, low_s, one_s)
-        new_s = np.where(
-            left, high_s - _GOLDEN * (high_s - low_s), low_s + _GOLDEN * (high_s - low_s)
-        )
-        value = function(new_s)
-        one_s, other_s = np.where(left, new_s, other_s), np.where(left, one_s, new_s)
-        one, other = np.where(left, value, other), np.where(left, one, value)
-    return 0.5 * (low_s + high_s)

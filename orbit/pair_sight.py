@@ -13,15 +13,15 @@ from math import inf, isfinite
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM, FLATTENING
 from orbit.ephemeris import SampledEphemeris, motion
 from orbit.visibility import Arcs, LineOfSight, picked, products
+from statements.arrays import Floats, Ints, Mask
 
 _AT_ONCE = 1 << 13
 """Samples of pairs that are looked at together, whose arrays stay in a core's own cache."""
 
-Motion = Sequence[FloatArray]
+Motion = Sequence[Floats]
 """Positions (3, ...) of satellites and their first one or two derivatives."""
 
 
@@ -73,8 +73,8 @@ class PairSamples:
     ephemeris: SampledEphemeris
     limb: Limb
     lifted: Motion
-    one: IntArray
-    other: IntArray
+    one: Ints
+    other: Ints
 
     @cached_property
     def seen(self) -> LineOfSight:
@@ -98,40 +98,40 @@ class PairSamples:
         return LineOfSight(list(height), list(square))
 
     @cached_property
-    def visible(self) -> BoolArray:
+    def visible(self) -> Mask:
         """Whether each sample is in sight."""
         return self.seen.height[0] >= 0
 
     @cached_property
-    def linked(self) -> BoolArray:
+    def linked(self) -> Mask:
         """Whether the next sample is the next one of the same pair."""
         linked = np.ones((len(self.one), self.ephemeris.samples), bool)
         linked[:, -1] = False
         return linked.ravel()
 
-    def sin_mask(self, left: IntArray) -> FloatArray:
+    def sin_mask(self, left: Ints) -> Floats:
         """No mask."""
         return np.zeros(len(left))
 
-    def arcs(self, left: IntArray) -> Arcs:
+    def arcs(self, left: Ints) -> Arcs:
         """The steps `left` as the ephemeris has them."""
         pair, number = np.divmod(left, self.ephemeris.samples)
         rows = (each[pair] * self.ephemeris.samples + number for each in (self.one, self.other))
         powers = [self.ephemeris.polynomials(row) for row in rows]
 
-        def at(which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+        def at(which: Ints, x: Floats, derivatives: int = 2) -> LineOfSight:
             one, other = (motion(picked(each, which), x, derivatives) for each in powers)
             line = [b - a for a, b in zip(one, other, strict=True)]
             return self.limb.sight(line, self.limb.lifted(one), self.limb.lifted(other))
 
         return at
 
-    def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
+    def pair(self, left: Ints) -> tuple[Ints, Ints]:
         """The numbers of the pairs of samples `left`, twice."""
         number = left // self.ephemeris.samples
         return number, number
 
-    def time_s(self, left: IntArray, x: FloatArray) -> FloatArray:
+    def time_s(self, left: Ints, x: Floats) -> Floats:
         """Seconds since the start at fractions x of steps `left`."""
         grid_s = self.ephemeris.time_s[left % self.ephemeris.samples]
         return grid_s + x * self.ephemeris.step_s[0]

@@ -4,17 +4,18 @@
 SGP4 itself crosses the mask, as `contact_windows` does on request.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows
+from orbit.checks import Rows
 from orbit.pair_sight import PairSamples
 from orbit.propagation import Source
+from orbit.roots import newton_roots
 from orbit.sites import SiteFrames
 from orbit.visibility import LineOfSight, Samples
+from statements.arrays import Floats, Ints, Mask
 
 # Newton's last change of x, a fraction of the time between samples: the root is then right to some
 # nanoseconds.
@@ -34,11 +35,11 @@ Sights = Samples | PairSamples
 class _Instants(Rows):
     """Instants after samples `left` at fractions x of the step."""
 
-    left: IntArray
-    x: FloatArray
+    left: Ints
+    x: Floats
 
     @property
-    def place(self) -> FloatArray:
+    def place(self) -> Floats:
         """A number that grows along the samples."""
         return self.left + self.x
 
@@ -47,16 +48,16 @@ class _Instants(Rows):
 class Extrema(_Instants):
     """Extrema of the elevation, in order."""
 
-    is_peak: BoolArray
-    sin_elevation: FloatArray
-    visible: BoolArray
+    is_peak: Mask
+    sin_elevation: Floats
+    visible: Mask
 
 
 @dataclass(frozen=True)
 class _Ends(_Instants):
     """One end of every pass, in order; those that are clipped are at x = 0."""
 
-    clipped: BoolArray
+    clipped: Mask
 
 
 def elevation_extrema(samples: Sights) -> Extrema:
@@ -77,11 +78,11 @@ def elevation_extrema(samples: Sights) -> Extrema:
     return Extrema(left, x, peak, line.sin_elevation, in_view)
 
 
-def _step(left: IntArray) -> tuple[FloatArray, FloatArray]:
+def _step(left: Ints) -> tuple[Floats, Floats]:
     return np.zeros(len(left)), np.ones(len(left))
 
 
-def _secant(values: FloatArray, left: IntArray) -> FloatArray:
+def _secant(values: Floats, left: Ints) -> Floats:
     return values[left] / (values[left] - values[left + 1])
 
 
@@ -115,7 +116,7 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     starts = seen.copy()
     starts[1:] &= ~linked[:-1]
 
-    def ends(which: BoolArray, clipped: IntArray) -> _Ends:
+    def ends(which: Mask, clipped: Ints) -> _Ends:
         left = np.append(steps[which], clipped)
         fraction = np.append(x[which], np.zeros(len(clipped)))
         is_clipped = np.arange(len(left)) >= np.count_nonzero(which)
@@ -133,17 +134,17 @@ class Passes(Rows):
     no minimum or maximum inside; `culminations` counts peaks.
     """
 
-    satellite: IntArray
-    site: IntArray
-    rise_s: FloatArray
-    culminate_s: FloatArray
-    sin_elevation: FloatArray
-    closest_s: FloatArray
-    farthest_s: FloatArray
-    set_s: FloatArray
-    culminations: IntArray
-    clipped_start: BoolArray
-    clipped_end: BoolArray
+    satellite: Ints
+    site: Ints
+    rise_s: Floats
+    culminate_s: Floats
+    sin_elevation: Floats
+    closest_s: Floats
+    farthest_s: Floats
+    set_s: Floats
+    culminations: Ints
+    clipped_start: Mask
+    clipped_end: Mask
 
 
 def find_passes(
@@ -203,8 +204,8 @@ def _clipped(samples: Sights, opens: _Ends, closes: _Ends, until_s: float) -> tu
 
 
 def _highest(
-    samples: Sights, peaks: Extrema, pass_of: IntArray, opens: _Ends, closes: _Ends
-) -> tuple[FloatArray, FloatArray]:
+    samples: Sights, peaks: Extrema, pass_of: Ints, opens: _Ends, closes: _Ends
+) -> tuple[Floats, Floats]:
     """When each pass is highest, at its best peak or at an end that is clipped, and the sine."""
     best = first_largest(peaks.sin_elevation, pass_of)
     sine = np.full((3, len(opens.left)), -np.inf)
@@ -224,8 +225,8 @@ def _highest(
 
 
 def _best_range_s(
-    samples: Sights, wanted: BoolArray, opens: _Ends, closes: _Ends, sign: Literal[1, -1]
-) -> FloatArray:
+    samples: Sights, wanted: Mask, opens: _Ends, closes: _Ends, sign: Literal[1, -1]
+) -> Floats:
     """When the range has its least minimum in each pass, or its largest maximum with sign -1.
 
     The rise where it has none. Looks at steps that are `wanted` (P - 1,) only.
@@ -235,7 +236,7 @@ def _best_range_s(
     arcs = samples.arcs(left)
     rising = np.full(len(left), sign > 0)
 
-    def square_rate(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def square_rate(which: Ints, x: Floats) -> tuple[Floats, Floats]:
         _, rate, bend = arcs(which, x).square
         return rate, bend
 
@@ -250,7 +251,7 @@ def _best_range_s(
     return time_s
 
 
-def first_largest(values: FloatArray, group: IntArray) -> IntArray:
+def first_largest(values: Floats, group: Ints) -> Ints:
     """Index of the largest value of each group (the first of equals); `group` is sorted."""
     starts = _starts(group)
     if not starts.size:
@@ -261,7 +262,7 @@ def first_largest(values: FloatArray, group: IntArray) -> IntArray:
     return at_best[_starts(group[at_best])]
 
 
-def _starts(group: IntArray) -> IntArray:
+def _starts(group: Ints) -> Ints:
     """Where each group begins in numbers of groups that are sorted."""
     first = np.ones(len(group), bool)
     np.not_equal(group[1:], group[:-1], out=first[1:])
@@ -282,9 +283,7 @@ def refined(
     culmination stays the interpolated one: the elevation is flat there.
     """
 
-    def above_mask(
-        satellite: IntArray, site: IntArray, time_s: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def above_mask(satellite: Ints, site: Ints, time_s: Floats) -> tuple[Floats, Floats]:
         state = exact.states(satellite, time_s).T
         line = LineOfSight.of(frames.up[site].T, state[:3] - frames.position_km[site].T, state[3:])
         return line.above_mask_and_rate(frames.sin_mask[site])
@@ -309,49 +308,3 @@ def refined(
     rise_s, set_s = np.split(np.clip(time_s, first_s, last_s), 2)
     passes = replace(passes, rise_s=rise_s, set_s=set_s)
     return passes.where(set_s - rise_s >= SHORTEST_S)
-
-
-Smooth = Callable[[IntArray, FloatArray], tuple[FloatArray, FloatArray]]
-
-
-def newton_roots(
-    function: Smooth, low: FloatArray, high: FloatArray, guess: FloatArray, rising: BoolArray,
-    tolerance: float,
-) -> FloatArray:  # fmt: skip
-    """The root of each of n functions between `low` and `high` (n,), by safeguarded Newton steps.
-
-    `function(which, x)` gives values and derivatives of functions `which` at x; each changes sign
-    once, upwards where `rising`. A step that leaves the bracket, or is longer than half the one
-    before, is replaced by halving the bracket. Iteration ends with the first step below
-    `tolerance`; the error then is of the order of its square.
-    """
-    roots = np.empty(len(low))
-    which = np.arange(len(low))
-    x = np.clip(guess, low, high)
-    longest = high - low  # the longest step that is accepted next
-    with np.errstate(divide="ignore", invalid="ignore"):
-        while which.size:
-            value, slope = function(which, x)
-            early = (value < 0) == rising
-            low = np.where(early, x, low)
-            high = np.where(early, high, x)
-            new = x - value / slope
-            step = np.abs(new - x)
-            # Written so that nan is not good.
-            good = (new >= low) & (new <= high) & (step <= longest)
-            if not good.all():
-                new = np.where(good, new, 0.5 * (low + high))
-                step = np.abs(new - x)
-            go = (step > tolerance) & (high - low > tolerance)
-            if go.all():
-                x = new
-                longest = 0.5 * step
-                continue
-            roots[which] = new
-            which = which[go]
-            x = new[go]
-            longest = 0.5 * step[go]
-            low = low[go]
-            high = high[go]
-            rising = rising[go]
-    return roots

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.satellite import Satellite
+from statements.arrays import Floats, Ints
 
 WIDEST_DEG = 15.0
 """Farthest that satellites of one plane are apart: those of GPS are by 10."""
@@ -44,7 +44,7 @@ def planes(satellites: Sequence[Satellite]) -> list[str]:
     return [names[number] for number in group.tolist()]
 
 
-def _normals(satellites: Sequence[Satellite]) -> FloatArray:
+def _normals(satellites: Sequence[Satellite]) -> Floats:
     """Unit normals (N, 3) of the orbits, in TEME, at the latest epoch."""
     latest = max(satellite.epoch for satellite in satellites)
     models = [satellite.model for satellite in satellites]
@@ -55,7 +55,7 @@ def _normals(satellites: Sequence[Satellite]) -> FloatArray:
     return np.stack([across * np.sin(node), -across * np.cos(node), np.cos(tilt)], axis=1)
 
 
-def _groupings(normals: FloatArray) -> list[IntArray]:
+def _groupings(normals: Floats) -> list[Ints]:
     """Groups (N,), numbered from 0, of each way to tell planes: by single linkage."""
     if len(normals) == 1:
         return [np.zeros(1, np.int64)]

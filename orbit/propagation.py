@@ -12,17 +12,17 @@ from typing import Protocol
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM, EarthRotation, earth_rotation
 from orbit.satellite import Satellite
 from orbit.secular_j2 import SecularJ2
 from orbit.utc import DAY_S, Start, to_second
+from statements.arrays import Floats, Ints
 
 
 class Source(Protocol):
     """Where satellites are."""
 
-    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
+    def states(self, satellite: Ints, time_s: Floats) -> Floats:
         """Earth-fixed states (n, 6), km and km/s."""
 
 
@@ -38,8 +38,8 @@ _OUR_ERRORS = {
 
 
 def propagate(
-    satellite: Satellite, start: Start, time_s: FloatArray, rotation: EarthRotation | None = None
-) -> FloatArray:
+    satellite: Satellite, start: Start, time_s: Floats, rotation: EarthRotation | None = None
+) -> Floats:
     """Exact SGP4 states (T, 6), km and km/s, Earth-fixed, at times (T,) since the start.
 
     Raises ValueError where SGP4 fails.
@@ -57,9 +57,7 @@ def propagate(
     return rotation.rotate(time_s, position, velocity).T
 
 
-def in_teme(
-    satellite: Satellite, start: Start, time_s: FloatArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
+def in_teme(satellite: Satellite, start: Start, time_s: Floats) -> tuple[Ints, Floats, Floats]:
     """Error codes (T,), 0 where SGP4 works, and positions and velocities (T, 3) in TEME, or nan."""
     error, position, velocity = satellite.model.sgp4_array(
         np.full(time_s.shape, start.julian_day), start.day_fraction(time_s)
@@ -69,8 +67,8 @@ def in_teme(
 
 
 def of_all(
-    satellites: Sequence[Satellite], day: FloatArray, fraction: FloatArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
+    satellites: Sequence[Satellite], day: Floats, fraction: Floats
+) -> tuple[Ints, Floats, Floats]:
     """Error codes (N, T), positions and velocities (N, T, 3) in TEME at Julian dates in two parts.
 
     The codes are SGP4's own; `error_codes` finds what else is wrong.
@@ -86,8 +84,8 @@ def of_all(
 
 
 def error_codes(
-    error: IntArray, position: FloatArray, velocity: FloatArray, farthest_km: FloatArray | float
-) -> IntArray:
+    error: Ints, position: Floats, velocity: Floats, farthest_km: Floats | float
+) -> Ints:
     """SGP4's error codes (...), 0 where it works; others where its state is not one of the orbit.
 
     Such a state is not finite or, as SGP4 gives it on the way to some failures, farther from
@@ -102,7 +100,7 @@ def error_codes(
     finite = np.asarray(numbers.all(axis=-1))
     inside = np.linalg.norm(np.where(finite[..., None], position, 0.0), axis=-1) <= farthest_km
     wrong = np.where(finite, np.where(inside, 0, _LEFT_ORBIT), _NOT_FINITE)
-    codes: IntArray = np.where(error != 0, error, wrong)
+    codes: Ints = np.where(error != 0, error, wrong)
     if codes.any():
         position[codes != 0] = velocity[codes != 0] = np.nan
     return codes
@@ -130,7 +128,7 @@ class ExactStates:
     start: Start
     rotation: EarthRotation
 
-    def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
+    def states(self, satellite: Ints, time_s: Floats) -> Floats:
         """Earth-fixed states (n, 6) of satellites (by index, (n,)) at times (n,)."""
         position, velocity = np.empty((2, len(time_s), 3))
         day = np.full(len(time_s), self.start.julian_day)

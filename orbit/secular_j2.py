@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM
+from statements.arrays import Floats, Ints
 
 # WGS 84 (NIMA TR8350.2, table 3.1); J2 of EGM96, the gravity field that belongs to it.
 MU_KM3_S2 = 398600.4418
@@ -72,9 +72,7 @@ class SecularJ2:
         """3/2 n J2 (R/p)^2 in rad/min, of which all three rates are multiples."""
         return 1.5 * self._kepler * J2 / (self.a * (1 - self.ecco**2)) ** 2
 
-    def sgp4_array(
-        self, day: FloatArray, fraction: FloatArray
-    ) -> tuple[IntArray, FloatArray, FloatArray]:
+    def sgp4_array(self, day: Floats, fraction: Floats) -> tuple[Ints, Floats, Floats]:
         """No error (T,), positions (km) and their rates (km/s) (T, 3) in TEME at Julian dates."""
         position, velocity = map(partial(np.stack, axis=-1), self._state(day, fraction))
         return np.zeros(day.shape, np.int64), position, velocity
@@ -110,8 +108,8 @@ class SecularJ2:
 
 
 def _turned(
-    angle: FloatArray, rate: float, x: FloatArray, y: FloatArray, dx: FloatArray, dy: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    angle: Floats, rate: float, x: Floats, y: Floats, dx: Floats, dy: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
     """A point and its motion, turned by an angle that grows at a rate."""
     cosine, sine = _cosine_and_sine(angle)
     along = cosine * x - sine * y
@@ -128,7 +126,7 @@ def _cosine_and_sine(angle: Any) -> tuple[Any, Any]:
     return (cos(angle), sin(angle)) if isinstance(angle, float) else (np.cos(angle), np.sin(angle))
 
 
-def _eccentric(mean: FloatArray, eccentricity: float) -> FloatArray:
+def _eccentric(mean: Floats, eccentricity: float) -> Floats:
     """Kepler's equation by Newton steps, from Danby's first guess."""
     if eccentricity == 0:
         return mean

@@ -9,8 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, finite, whole
+from orbit.checks import finite, whole
 from orbit.windows import ContactWindows, groups, merged
+from statements.arrays import Floats, Mask
 
 Priority = Literal["least_recently_served", "highest_elevation", "longest_waiting"]
 HandOver = Literal["longest_remaining", "highest_elevation"]
@@ -30,12 +31,12 @@ class Service:
     to it or to when the rest became too short; `wait_from_s` when that began, nan without a wait.
     """
 
-    served: BoolArray
-    start_s: FloatArray
-    end_s: FloatArray
-    waited_s: FloatArray
-    wait_from_s: FloatArray
-    setup_s: FloatArray
+    served: Mask
+    start_s: Floats
+    end_s: Floats
+    waited_s: Floats
+    wait_from_s: Floats
+    setup_s: Floats
 
 
 def serve(
@@ -123,7 +124,7 @@ def _limits(
 
 def _acquisition_s(
     windows: ContactWindows, acquisition_s: float | Sequence[float], satellites: int
-) -> FloatArray:
+) -> Floats:
     """Seconds from a beam that is pointed to the first bit in each window (W,), checked."""
     each = acquisition_s if isinstance(acquisition_s, Sequence) else [acquisition_s] * satellites
     for one_s in set(each):
@@ -163,7 +164,7 @@ class _BeamScheduler:
         windows: ContactWindows,
         beams: Sequence[int | None],
         min_contact_s: float,
-        setup_s: FloatArray,
+        setup_s: Floats,
         *,
         takes_over: bool,
     ) -> None:
@@ -337,8 +338,8 @@ class _BeamScheduler:
 
 
 def beam_waits_s(
-    windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    windows: ContactWindows, start_s: Floats, end_s: Floats, until_s: Floats
+) -> tuple[Floats, Floats]:
     """How long, and from when, each window was open up to `until_s` without its site served."""
     waited_s = np.zeros(len(windows))
     from_s = np.full(len(windows), np.nan)
@@ -357,7 +358,7 @@ def beam_waits_s(
     return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
 
 
-def _covered(begins: FloatArray, ends: FloatArray, time_s: FloatArray) -> FloatArray:
+def _covered(begins: Floats, ends: Floats, time_s: Floats) -> Floats:
     """How much of the intervals lies before each time."""
     edges = np.stack([begins, ends], axis=1).ravel()
     total = np.stack([np.zeros(len(begins)), ends - begins], axis=1).ravel().cumsum()

@@ -8,11 +8,11 @@ from math import ceil, floor, isfinite
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray
 from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, differences, perigee_rate_rad_s
 from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start
+from statements.arrays import Floats, Ints
 
 # Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
 # orbit. A cubic is then within 0.1 mm of SGP4.
@@ -32,26 +32,26 @@ class Tracks:
     the derivatives of their knots. No bit of a track depends on the others.
     """
 
-    first_s: FloatArray
-    last_s: FloatArray
-    pieces: IntArray
-    knots_s: FloatArray
-    states: FloatArray
+    first_s: Floats
+    last_s: Floats
+    pieces: Ints
+    knots_s: Floats
+    states: Floats
 
     @cached_property
-    def row(self) -> IntArray:
+    def row(self) -> Ints:
         """First row (N,) of each track."""
         return np.cumsum(self.pieces + 1) - (self.pieces + 1)
 
     @cached_property
-    def rates(self) -> FloatArray:
+    def rates(self) -> Floats:
         """Derivatives (6, R) at the knots."""
         last = self.row + self.pieces
         step_s = np.repeat(self.knots_s[last] / self.pieces, self.pieces + 1)
         return _rates_per_step(self.states, self.row, last) / step_s
 
     @cached_property
-    def powers(self) -> FloatArray:
+    def powers(self) -> Floats:
         """Coefficients (4, 6, R) of the piece after each row, by falling power of the time since.
 
         Behind the last knot of a track there is none: these columns are of no use.
@@ -65,7 +65,7 @@ class Tracks:
         bend = (rate + after - 2 * slope) / width
         return np.stack([bend / width, (slope - rate) / width - bend, rate, values])
 
-    def state(self, track: IntArray, time_s: FloatArray, components: int = 6) -> FloatArray:
+    def state(self, track: Ints, time_s: Floats, components: int = 6) -> Floats:
         """The first components of states (components, ...) on tracks (by index) at finite times.
 
         Tracks and times broadcast. Outside of its span a track extrapolates.
@@ -84,11 +84,11 @@ class Tracks:
         return values
 
     @cached_property
-    def _per_s(self) -> FloatArray:
+    def _per_s(self) -> Floats:
         """Pieces (N,) a second."""
         return self.pieces / self.knots_s[self.row + self.pieces]
 
-    def ephemeris(self, some: IntArray) -> Ephemeris:
+    def ephemeris(self, some: Ints) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""
         count = self.pieces[some] + 1
         rows = rows_of(self.row[some], count)
@@ -101,7 +101,7 @@ class Tracks:
 
 
 def contact_tracks(
-    satellites: Sequence[Satellite], start: datetime, first_s: FloatArray, last_s: FloatArray
+    satellites: Sequence[Satellite], start: datetime, first_s: Floats, last_s: Floats
 ) -> Tracks:
     """Propagate each of N satellites over [first_s, last_s], seconds since the aware UTC `start`.
 
@@ -140,7 +140,7 @@ def contact_tracks(
     return Tracks(first_s, last_s, pieces, knots_s, states)
 
 
-def rows_of(first: IntArray, count: IntArray) -> IntArray:
+def rows_of(first: Ints, count: Ints) -> Ints:
     """Indices of stretches of rows, one stretch after the other."""
     before = np.cumsum(count) - count
     return np.arange(int(count.sum())) + np.repeat(first - before, count)
@@ -152,7 +152,7 @@ _INSIDE = (1 / 12, -2 / 3, 0.0, 2 / 3, -1 / 12)
 _AT_ENDS = ((-25 / 12, 4.0, -3.0, 4 / 3, -1 / 4), (-1 / 4, -5 / 6, 3 / 2, -1 / 2, 1 / 12))
 
 
-def _rates_per_step(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
+def _rates_per_step(values: Floats, first: Ints, last: Ints) -> Floats:
     """Derivatives (C, R) of values (C, R) in stretches from columns `first` to `last` (N,)."""
     rates = np.empty_like(values)
     rates[:, 2:-2] = differences(values, _INSIDE)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from orbit.checks import FloatArray
+from statements.arrays import Floats
 
 DAY_S = 86400.0
 # Julian date of 0h UTC on the day before 0001-01-01 in the proleptic Gregorian calendar.
@@ -67,7 +67,7 @@ class Start:
         """The instant `time_s` seconds after the start."""
         return self.midnight + timedelta(seconds=self.second_of_day + time_s)
 
-    def day_fraction(self, time_s: FloatArray) -> FloatArray:
+    def day_fraction(self, time_s: Floats) -> Floats:
         """Days (UTC) from the start's midnight to each time in seconds since the start."""
         return (self.second_of_day + time_s) / DAY_S
 

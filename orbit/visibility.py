@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.ephemeris import Ephemeris, SampledEphemeris, motion
 from orbit.look_angles import dot
 from orbit.sites import SiteFrames
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True)
@@ -21,38 +21,38 @@ class LineOfSight:
     the height is any measure that is positive where they see each other, and the mask is 0.
     """
 
-    height: Sequence[FloatArray]
-    square: Sequence[FloatArray]
+    height: Sequence[Floats]
+    square: Sequence[Floats]
 
     @classmethod
-    def of(cls, up: FloatArray, *line: FloatArray) -> "LineOfSight":
+    def of(cls, up: Floats, *line: Floats) -> "LineOfSight":
         """From a line of sight (3, n) and its derivatives, and the site's normal `up`."""
         return cls([dot(each, up) for each in line], products(line, line))
 
     @property
-    def sin_elevation(self) -> FloatArray:
+    def sin_elevation(self) -> Floats:
         """Sine of the elevation."""
         return self.height[0] / np.sqrt(self.square[0])
 
     @property
-    def climb(self) -> FloatArray:
+    def climb(self) -> Floats:
         """Rate of sin(elevation) times slant range cubed: positive while the satellite climbs."""
         return self.height[1] * self.square[0] - 0.5 * self.height[0] * self.square[1]
 
     @property
-    def climb_and_rate(self) -> tuple[FloatArray, FloatArray]:
+    def climb_and_rate(self) -> tuple[Floats, Floats]:
         """`climb` and its rate."""
         bend = self.height[2] * self.square[0] - 0.5 * self.height[0] * self.square[2]
         return self.climb, bend + 0.5 * self.height[1] * self.square[1]
 
-    def above_mask_and_rate(self, sin_mask: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def above_mask_and_rate(self, sin_mask: Floats) -> tuple[Floats, Floats]:
         """Height above the mask's cone (km) and its rate."""
         slant_range = np.sqrt(self.square[0])
         rate = self.height[1] - 0.5 * sin_mask * self.square[1] / slant_range
         return self.height[0] - sin_mask * slant_range, rate
 
 
-def products(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> list[FloatArray]:
+def products(one: Sequence[Floats], other: Sequence[Floats]) -> list[Floats]:
     """Scalar product of two vectors and its derivatives, from those of both."""
     half = dot(one[0], other[1])
     rate = half + (half if one is other else dot(one[1], other[0]))
@@ -66,11 +66,11 @@ def products(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> list[Flo
 class Arcs(Protocol):
     """Lines of sight of n pairs during a step each."""
 
-    def __call__(self, which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+    def __call__(self, which: Ints, x: Floats, derivatives: int = 2) -> LineOfSight:
         """Return those of pairs `which` at fractions x, with one or two derivatives."""
 
 
-def picked(columns: FloatArray, which: IntArray) -> FloatArray:
+def picked(columns: Floats, which: Ints) -> Floats:
     """Some columns of the last axis, by rising index."""
     whole = len(which) == columns.shape[-1]
     return columns if whole else np.take(columns, which, axis=-1)
@@ -86,16 +86,14 @@ class Samples:
 
     ephemeris: Ephemeris
     frames: SiteFrames
-    row: IntArray
-    site: IntArray
+    row: Ints
+    site: Ints
     seen: LineOfSight
-    visible: BoolArray
-    linked: BoolArray
+    visible: Mask
+    linked: Mask
 
     @classmethod
-    def of(
-        cls, ephemeris: Ephemeris, frames: SiteFrames, site: IntArray, row: IntArray
-    ) -> "Samples":
+    def of(cls, ephemeris: Ephemeris, frames: SiteFrames, site: Ints, row: Ints) -> "Samples":
         """The samples of rows from sites, both (P,)."""
         node = ephemeris.node
         line = np.take(node[0], row, axis=1) - np.take(frames.position_km.T, site, axis=1)
@@ -107,27 +105,27 @@ class Samples:
         linked &= ~ephemeris.last[row]
         return cls(ephemeris, frames, row, site, seen, visible, linked)
 
-    def sin_mask(self, left: IntArray) -> FloatArray:
+    def sin_mask(self, left: Ints) -> Floats:
         """Sine of the mask for steps `left`."""
         return self.frames.sin_mask[self.site[left]]
 
-    def arcs(self, left: IntArray) -> Arcs:
+    def arcs(self, left: Ints) -> Arcs:
         """The steps `left` as the ephemeris has them."""
         powers = self.ephemeris.polynomials(self.row[left])
         site = self.site[left]
         powers[0] -= np.take(self.frames.position_km.T, site, axis=1)
         up = np.take(self.frames.up.T, site, axis=1)
 
-        def at(which: IntArray, x: FloatArray, derivatives: int = 2) -> LineOfSight:
+        def at(which: Ints, x: Floats, derivatives: int = 2) -> LineOfSight:
             return LineOfSight.of(picked(up, which), *motion(picked(powers, which), x, derivatives))
 
         return at
 
-    def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
+    def pair(self, left: Ints) -> tuple[Ints, Ints]:
         """Indices of satellite and site of samples `left`."""
         return self.ephemeris.satellite[self.row[left]], self.site[left]
 
-    def time_s(self, left: IntArray, x: FloatArray) -> FloatArray:
+    def time_s(self, left: Ints, x: Floats) -> Floats:
         """Seconds since the start at fractions x of steps `left`."""
         # The grid's own times, so that the first and the last are the span's to the last bit.
         grid_s = self.ephemeris.time_s[self.row[left]]
@@ -143,7 +141,7 @@ _SLACK = 0.003
 
 def visible_candidates(
     ephemeris: SampledEphemeris, frames: SiteFrames, sites: slice
-) -> tuple[IntArray, IntArray]:
+) -> tuple[Ints, Ints]:
     """Site and row of samples that can matter to windows of some sites, sorted in this order.
 
     Holds both ends of every step during which the satellite can be above the mask: those where its

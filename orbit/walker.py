@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orbit.checks import finite, whole
-from orbit.circular import circular_axis_km
-from orbit.elements import Elements, Propagation
+from orbit.elements import Elements, Propagation, circular_axis_km
 from orbit.satellite import Satellite
 
 

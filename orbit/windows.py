@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, whole
+from orbit.checks import Rows, finite, whole
 from orbit.utc import DAY_S
+from statements.arrays import Floats, Ints, Mask
 
 # Columns of ContactWindows by name.
 Columns = dict[str, Any]
@@ -28,26 +29,26 @@ class ContactWindows(Rows):
     another.
     """
 
-    satellite: IntArray
-    site: IntArray
-    rise_s: FloatArray
-    culminate_s: FloatArray
-    set_s: FloatArray
-    max_elevation_deg: FloatArray
-    min_slant_range_km: FloatArray
-    rise_azimuth_deg: FloatArray
-    culminate_azimuth_deg: FloatArray
-    set_azimuth_deg: FloatArray
-    rise_slant_range_km: FloatArray
-    culminate_slant_range_km: FloatArray
-    set_slant_range_km: FloatArray
-    rise_range_rate_km_s: FloatArray
-    culminate_range_rate_km_s: FloatArray
-    set_range_rate_km_s: FloatArray
-    culminations: IntArray
-    clipped_start: BoolArray
-    clipped_end: BoolArray
-    sgp4_error: BoolArray
+    satellite: Ints
+    site: Ints
+    rise_s: Floats
+    culminate_s: Floats
+    set_s: Floats
+    max_elevation_deg: Floats
+    min_slant_range_km: Floats
+    rise_azimuth_deg: Floats
+    culminate_azimuth_deg: Floats
+    set_azimuth_deg: Floats
+    rise_slant_range_km: Floats
+    culminate_slant_range_km: Floats
+    set_slant_range_km: Floats
+    rise_range_rate_km_s: Floats
+    culminate_range_rate_km_s: Floats
+    set_range_rate_km_s: Floats
+    culminations: Ints
+    clipped_start: Mask
+    clipped_end: Mask
+    sgp4_error: Mask
 
     def __post_init__(self) -> None:
         """Check lengths, times and order."""
@@ -80,7 +81,7 @@ def bare_windows(**known: Any) -> ContactWindows:
     return ContactWindows(**(columns | known))
 
 
-def groups(numbers: IntArray, many: int | None = None) -> list[IntArray]:
+def groups(numbers: Ints, many: int | None = None) -> list[Ints]:
     """Where each number from 0 stands, to `many` - 1 or else the largest there is: in one sort."""
     order = np.argsort(numbers, kind="stable")
     many = int(numbers.max(initial=0)) + 1 if many is None else many
@@ -102,7 +103,7 @@ def sorted_windows(pieces: list[Columns]) -> ContactWindows:
     return ContactWindows(**columns)
 
 
-def _in_order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> bool:
+def _in_order(rise_s: Floats, satellite: Ints, site: Ints) -> bool:
     """Whether no row comes before the one above it."""
     if (rise_s[1:] < rise_s[:-1]).any():
         return False
@@ -148,15 +149,15 @@ class Coverage:
     there is no pass.
     """
 
-    passes: IntArray
-    passes_per_day: FloatArray
-    mean_duration_s: FloatArray
-    longest_duration_s: FloatArray
-    longest_gap_s: FloatArray
-    in_view_fraction: FloatArray
+    passes: Ints
+    passes_per_day: Floats
+    mean_duration_s: Floats
+    longest_duration_s: Floats
+    longest_gap_s: Floats
+    in_view_fraction: Floats
 
 
-def merged(begin_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+def merged(begin_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
     """Return spans (N,) in order of time, with those that overlap or follow at once made one."""
     order = np.argsort(begin_s, kind="stable")
     begin_s, end_s = begin_s[order], np.maximum.accumulate(end_s[order])
@@ -165,7 +166,7 @@ def merged(begin_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArr
     return begin_s[first[: len(order)]], end_s[last[: len(order)]]
 
 
-def gaps_s(begin_s: FloatArray, end_s: FloatArray, span_s: float) -> FloatArray:
+def gaps_s(begin_s: Floats, end_s: Floats, span_s: float) -> Floats:
     """Return how long it is from 0 to `span_s` before, between and after spans (N,): (N + 1,).
 
     In order of their begins; 0 where one begins within those before it.
@@ -202,7 +203,7 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     total_s = np.bincount(windows.site, weights=lasts_s, minlength=sites)
     longest_s = np.full(sites, -np.inf)
     np.maximum.at(longest_s, windows.site, lasts_s)
-    seen: BoolArray = passes > 0
+    seen: Mask = passes > 0
     return Coverage(
         passes=passes,
         passes_per_day=passes.astype(np.float64) * (DAY_S / span_s),

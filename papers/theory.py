@@ -15,7 +15,7 @@ and (41) of a cluster's full gradient, means over clusters (of (39) sums over th
 experts); and L, the largest curvature there by power iteration. The second has the squared
 gradient in the mean over the ends of all T cycles and at the last one, with 95 % intervals over
 seeds; the ratio is that of EMS-FL to the baseline, a geometric mean over seeds. The bounds are
-those of docs/annex/theory.md, from the estimates of each seed.
+those of docs/annex/results.md, from the estimates of each seed.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def mean_of(values: Any) -> float:
     return float(np.mean([*values]))
 
 
-# The bounds as docs/annex/theory.md reads them.
+# The bounds as docs/annex/results.md reads them.
 
 
 def bound_of_baseline(seed: Seed, step: float, cycles: int) -> float:

@@ -91,12 +91,16 @@ def _near_file(path: Path) -> str:
     return _near_names(path.stem)
 
 
+FIRST = ("quickstart", "plain-fedavg", "three-stations")
+"""Shipped scenarios to begin with."""
+
+
 def _near_names(name: str) -> str:
     names = list(shipped())
     near = get_close_matches(name, names, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"shipped scenarios: {', '.join(names)}"
+    return f"shipped are {', '.join(FIRST)} and {len(names) - len(FIRST)} others: leomix list"
 
 
 def _first_comment(path: Path) -> str:

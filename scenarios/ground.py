@@ -1,17 +1,64 @@
-"""`ground:` - the clusters of devices, and the stations."""
+"""`ground:` - the clusters of devices, the stations, and their elevation masks."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from scenarios.compute import DeviceCompute
 from scenarios.errors import refuse, wrong
-from scenarios.mask import MaskOrHorizon
 from scenarios.orbit import Orbit
 from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
 from statements import Code, KeyPath, Lower, Raise, Remove, Statement
+
+
+def _kind_of_mask(value: Any) -> str | None:
+    if isinstance(value, list | tuple):
+        return "horizon"
+    if isinstance(value, str):
+        return "file"
+    return "other" if value is None or isinstance(value, int | float) else None
+
+
+def _as_pairs(value: Any) -> Any:
+    return tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value)
+
+
+def _each_azimuth_once(pairs: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    seen: dict[float, float] = {}
+    for azimuth_deg, elevation_deg in pairs:
+        if seen.setdefault(azimuth_deg % 360.0, elevation_deg) != elevation_deg:
+            raise ValueError(
+                f"azimuth {azimuth_deg:g} has two elevations; give each azimuth once (0 and 360 "
+                "are the same)"
+            )
+    if len(seen) < 2:
+        raise ValueError("a horizon has two azimuths or more; give a number for all azimuths")
+    return pairs
+
+
+_AZIMUTH = Annotated[float, Field(ge=0, le=360)]
+_ELEVATION = Annotated[float, Field(ge=0, lt=90)]
+MaskOrHorizon = Annotated[
+    Annotated[float | None, Field(ge=0, lt=90), Tag("other")]
+    | Annotated[
+        tuple[tuple[_AZIMUTH, _ELEVATION], ...],
+        Field(max_length=3600),
+        AfterValidator(_each_azimuth_once),
+        BeforeValidator(_as_pairs),
+        Tag("horizon"),
+    ]
+    | Annotated[str, Field(min_length=1), Tag("file")],
+    Discriminator(
+        _kind_of_mask,
+        custom_error_type="choice",
+        custom_error_message="must be a number 0..90, a list of pairs [azimuth, elevation], or the "
+        "name of a file of them",
+    ),
+]
+"""One elevation for all azimuths, or a horizon: pairs, or a file of them."""
+
 
 DEVICE_FORMS = ("devices", "places", "places_path")
 """Keys that give the devices of a cluster; it has one of them."""

@@ -35,21 +35,13 @@ from learning.methods.surface import Traits
 from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
-from learning.requests.cluster import (
-    Assign,
-    Cluster,
-    Cost,
-    Floats,
-    Forecast,
-    Ints,
-    Mask,
-    Measure,
-)
+from learning.requests.cluster import Assign, Cluster, Cost, Forecast, Measure
 from learning.requests.facts import Note
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.rng import stream
 from learning.settings import LearningConfig
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from learning.policies.problem import Problem
-from learning.requests.cluster import Cost, Floats, Ints, Mask, Outlook
+from learning.requests.cluster import Cost, Outlook
 from learning.rng import stream
+from statements.arrays import Floats, Ints, Mask
 
 UNKNOWN = 0.5
 """Fitness of a pair that was never tried."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pkgutil import resolve_name
 
 from learning.architecture.dense import BlockShape, DenseFamily
 from learning.architecture.shapes import ModelTensors
@@ -33,8 +34,9 @@ class Kind:
 
     ``module`` makes it, as MODULE:CLASS, from data of one of ``forms``. ``keys`` are those of
     ``learning.model`` that it uses, None for any. ``steps`` is how much the server pre-trains it
-    where the scenario does not say. ``tensors`` says what it is made of; without it a text model
-    is sized by its shape, and any other one is built without memory and measured.
+    where the scenario does not say. ``tensors`` says what it is made of, as a function or, behind a
+    door, as the place of one; without it a text model is sized by its shape, and any other one is
+    built without memory and measured.
 
     Of text models, ``shape`` is fixed by the name, else it is that of the checkpoints; those that
     are ``merged`` have the feed-forward networks of dense models of a family as experts, the others
@@ -49,13 +51,20 @@ class Kind:
     forms: tuple[Form, ...] = ()
     keys: tuple[str, ...] | None = None
     steps: Steps = UPCYCLED
-    tensors: Callable[[ModelConfig, InputSpec], ModelTensors] | None = None
+    tensors: Callable[[ModelConfig, InputSpec], ModelTensors] | str | None = None
     shape: BlockShape | None = None
     merged: DenseFamily | None = None
     head_alone: bool = False
     expert_per_device: bool = False
     plain: bool | None = False
     weightless: bool = False
+
+    def made_of(self, model: ModelConfig, spec: InputSpec) -> ModelTensors:
+        """Return what a model is made of whose kind has ``tensors``."""
+        make = resolve_name(self.tensors) if isinstance(self.tensors, str) else self.tensors
+        assert make is not None  # for the type checker: it has them
+        made: ModelTensors = make(model, spec)
+        return made
 
     def is_like(self, other: Kind) -> bool:
         """Whether both have no experts, experts of one device each, or experts of all."""

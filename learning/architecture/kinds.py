@@ -8,7 +8,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from learning.architecture import nmoe_kinds
 from learning.architecture.dense import BlockShape, merged_shape, read_config, refuse_hub
 from learning.architecture.encoder_shape import BERTS, USUAL_CLASSES
 from learning.architecture.kind import READY_MADE, UNTRAINED, Kind, Steps
@@ -45,13 +44,22 @@ MIXTURE = ("experts", "top_k", "moe_layers", *SIZES, *FOLDERS)
 OF_DENSE = ("top_k", "moe_layers", "experts_per_checkpoint", *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
+VECTOR_NMOE = Kind(
+    "learning.nmoe.models:NetworkedMoE",
+    ("vector",),
+    ("top_k", "hidden", "expert_hidden", "layers"),
+    UNTRAINED,
+    "learning.nmoe.shapes:networked_tensors",
+    expert_per_device=True,
+)
 
 KINDS = {
     "vector-moe": Kind(
         "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
-    **nmoe_kinds.KINDS,
+    "vector-nmoe": VECTOR_NMOE,
+    "image-nmoe": replace(VECTOR_NMOE, forms=("image",)),
     "mixtral": Kind(MIXTRAL, TEXTS, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXTS, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXTS, OF_DENSE, READY_MADE, merged=LLAMAS),
@@ -170,8 +178,8 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
         spec = text_spec(config)
         outputs = spec.outputs if spec is not None and spec.form == "text" else None
         return replace(text_shape(model), experts=model.experts).tensors(outputs)
-    if kind.tensors is not None and kind.weightless:
-        return kind.tensors(model, InputSpec("vector", (0,), 0))
+    if kind.weightless:
+        return kind.made_of(model, InputSpec("vector", (0,), 0))
     if kind.tensors is not None:
         texts = kind.plain and "text" in kind.forms
         spec = text_spec(config) if texts else input_spec(config)
@@ -179,7 +187,7 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
             spec = InputSpec("text", (config.data.tokens,), USUAL_CLASSES, model.vocabulary)
         if kind.expert_per_device:
             check_form(model, spec)
-        return kind.tensors(model, spec)
+        return kind.made_of(model, spec)
     measured_tensors = resolve_name("learning.models.custom:measured_tensors")  # needs torch
     return measured_tensors(config, input_spec(config))
 

@@ -13,9 +13,6 @@ from learning.requests.cluster import (
     Cluster,
     Cost,
     Download,
-    Floats,
-    Ints,
-    Mask,
     Receipt,
     Train,
     TrainUntilContact,
@@ -26,8 +23,9 @@ from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
-from learning.values.handle import Handle
 from learning.values.held import Held
+from learning.values.lazy import Handle
+from statements.arrays import Floats, Ints, Mask
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""

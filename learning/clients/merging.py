@@ -9,10 +9,10 @@ import numpy as np
 
 from learning.clients.updates import Update
 from learning.learner import Learner
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.used import UpdatesUsed
 from learning.training.recipe import Weighing
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Floats, Ints, Mask
 
 Weighted = tuple[Update, float | Floats]
 """An update, and the weight of its mean: one number, or one for each device (K,)."""

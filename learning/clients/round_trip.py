@@ -11,8 +11,6 @@ from learning.requests.cluster import (
     Chain,
     Cost,
     Download,
-    Ints,
-    Mask,
     NextContact,
     Receipt,
     Train,
@@ -21,6 +19,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.payload import Payload
 from learning.requests.request import Request
+from statements.arrays import Ints, Mask
 
 
 class NoContactLeft(Exception):

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from learning.learner import Learner
-from learning.requests.cluster import Floats, Ints, Mask, Measure
+from learning.requests.cluster import Measure
 from learning.requests.facts import Cause, Note, Range, update_refused
 from learning.requests.request import Request
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,9 @@ from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster
 from learning.requests.facts import Aggregated, Range
+from statements.arrays import Floats, Ints
 
 USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a", "staleness_b")}
 """The numbers that each staleness function has."""

@@ -19,24 +19,16 @@ from learning.methods.options import NoOptions, read_options
 from learning.methods.surface import Needs, Traits, check_declared
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.requests.cluster import (
-    WAITS_FOR_ALL,
-    Cluster,
-    Floats,
-    Ints,
-    Mask,
-    Measure,
-    Quorum,
-    Work,
-)
+from learning.requests.cluster import WAITS_FOR_ALL, Cluster, Measure, Quorum, Work
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.requests.used import Used
 from learning.settings import LearningConfig
 from learning.training.recipe import Turns
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from learning.values.place import OURS
+from statements.arrays import Floats, Ints, Mask
 
 if TYPE_CHECKING:
     from learning.metrics import Score

@@ -24,22 +24,12 @@ from learning.policies.model_splitting import (
     expert_classes,
     home_clusters,
 )
-from learning.requests.cluster import (
-    Assign,
-    Chain,
-    Cluster,
-    Floats,
-    Ints,
-    Mask,
-    Measure,
-    NextContact,
-    Receipt,
-    Work,
-)
+from learning.requests.cluster import Assign, Chain, Cluster, Measure, NextContact, Receipt, Work
 from learning.requests.facts import Cause, Note, parts_named
 from learning.requests.reasons import Reason
 from learning.requests.request import Request
 from learning.rng import stream
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, config=CHECKED)

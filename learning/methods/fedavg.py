@@ -26,8 +26,6 @@ from learning.requests.cluster import (
     Cluster,
     Contact,
     Cost,
-    Floats,
-    Mask,
     NextContact,
     Receipt,
     Signal,
@@ -37,6 +35,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
 from learning.requests.request import Request
+from statements.arrays import Floats, Mask
 
 MOST_NAMED = 20
 """Of more clusters that a round waits for, the first ones are named, and the others counted."""

@@ -24,9 +24,7 @@ from learning.methods.options import CHECKED
 from learning.methods.surface import Needs, Traits
 from learning.requests.cluster import (
     Cluster,
-    Floats,
     Forecast,
-    Ints,
     NextContact,
     Outlook,
     Receipt,
@@ -37,6 +35,7 @@ from learning.requests.payload import Payload
 from learning.requests.peers import All, NextLink, Node, Send, Wait
 from learning.requests.request import Request
 from learning.requests.ring import Gate, allreduce, broadcast, distance, reduce
+from statements.arrays import Floats, Ints
 
 SESSIONS = 16
 """How many sessions of each satellite are looked at for one that holds the upload."""

@@ -17,7 +17,7 @@ from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -18,8 +18,8 @@ from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Needs, Traits
-from learning.requests.cluster import Floats
 from learning.requests.facts import Aggregated
+from statements.arrays import Floats
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -24,10 +24,11 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Needs
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask
+from learning.requests.cluster import Cluster, Forecast
 from learning.requests.peers import Wait
 from learning.requests.request import Request
 from learning.rng import stream
+from statements.arrays import Floats, Ints, Mask
 
 PER_SLOT = 4
 """Contacts of a satellite that are looked at, at most, for each slot that is planned."""

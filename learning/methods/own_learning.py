@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from learning.methods.base import Method
 from learning.methods.surface import Traits
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
     from learning.metrics import Score

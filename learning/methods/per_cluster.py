@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from learning.methods.base import Method, Protocol, World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.surface import Traits
-from learning.requests.cluster import Cluster, Ints
-from learning.values.handle import Handle
+from learning.requests.cluster import Cluster
+from learning.values.lazy import Handle
+from statements.arrays import Ints
 
 if TYPE_CHECKING:
     from learning.metrics import Score

@@ -12,8 +12,8 @@ from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.values.handle import Handle
 from learning.values.held import Held
+from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
     from learning.metrics import Score

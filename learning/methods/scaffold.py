@@ -22,7 +22,7 @@ from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster
 from learning.requests.request import Request
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
     from learning.training.local_loss import Step

@@ -21,9 +21,10 @@ from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.metrics import VALIDATED, pooled_figures
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Ints, Mask, Measure
+from learning.requests.cluster import Cluster, Measure
 from learning.requests.decide import Decide, Decision, Situation
 from learning.requests.facts import Aggregated, Range
+from statements.arrays import Ints, Mask
 
 
 @dataclass(frozen=True, config=CHECKED)

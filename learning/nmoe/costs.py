@@ -16,10 +16,11 @@ from learning.architecture.costs import (
     architecture,
 )
 from learning.architecture.kinds import input_spec
-from learning.architecture.nmoe_kinds import PROJECTOR_EXPANSION, VIEWS
 from learning.architecture.shapes import Shape, numbers_in, with_biases
-from learning.requests.cluster import Cost, Floats, Ints
+from learning.nmoe.shapes import PROJECTOR_EXPANSION, VIEWS
+from learning.requests.cluster import Cost
 from learning.settings import LearningConfig
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

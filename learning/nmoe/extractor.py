@@ -11,10 +11,11 @@ from learning.clients.updates import arrived
 from learning.methods.base import Protocol
 from learning.nmoe.system import Networked
 from learning.nmoe.training.extractor_training import CorrelationShare
-from learning.requests.cluster import Cluster, Ints, Mask
+from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.training.recipe import LocalRounds
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Ints, Mask
 
 
 class ExtractorStage:

@@ -13,12 +13,13 @@ from learning.methods.base import Protocol
 from learning.nmoe.gates import GateTrainer
 from learning.nmoe.options import GATE_TENSORS
 from learning.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask, Measure
+from learning.requests.cluster import Cluster, Measure
 from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Mask
 
 
 class FedGate(GateTrainer):

@@ -14,11 +14,12 @@ from learning.methods.base import Protocol
 from learning.nmoe.options import GATE_TENSORS
 from learning.nmoe.system import Networked
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Cost, Ints, Mask, Train, Work
+from learning.requests.cluster import Cluster, Cost, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
 from learning.requests.request import Request
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Ints, Mask
 
 
 def check_trainer(name: str) -> None:

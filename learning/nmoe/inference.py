@@ -13,12 +13,13 @@ import numpy as np
 
 from learning.methods.base import Protocol
 from learning.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask, Measure
+from learning.requests.cluster import Cluster, Measure
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait, outcome_of
 from learning.requests.request import Request
 from learning.rng import stream
+from statements.arrays import Mask
 
 HEADER_BYTES = 48
 """Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""

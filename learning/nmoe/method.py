@@ -22,7 +22,7 @@ from learning.own.raised import ANYTHING
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
     from learning.metrics import Score

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.nmoe_kinds import (
+from learning.data.samples import InputSpec
+from learning.models.interface import MoEModel
+from learning.models.moe import Expert, MoELayer, Residency
+from learning.nmoe.shapes import (
     PROJECTOR_EXPANSION,
     blocks_of,
     norm_groups,
     stage_widths,
 )
-from learning.data.samples import InputSpec
-from learning.models.interface import MoEModel
-from learning.models.moe import Expert, MoELayer, Residency
 from learning.settings import ModelConfig
 
 BATCHED_PLACES = 256

@@ -16,7 +16,7 @@ from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.surface import Needs, Traits
 from learning.nmoe.costs import sizes_of
 from learning.nmoe.options import NetworkedOptions
-from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Train
+from learning.requests.cluster import Cluster, Cost, Meet, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node, Reach
@@ -24,7 +24,8 @@ from learning.requests.request import Request
 from learning.requests.used import UpdatesUsed, Used
 from learning.settings import LearningConfig
 from learning.training.computing import TRAINS
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Floats, Ints, Mask
 
 TRAINS.update(
     f"learning.nmoe.training.{name}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learning.policies.problem import InfeasibleAssignment, Problem
-from learning.requests.cluster import Mask
+from statements.arrays import Mask
 
 SHARED_SHARE = 0.9
 """Share of the clusters from which on an expert that is relevant to them counts as shared."""

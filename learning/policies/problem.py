@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.own.raised import ANYTHING
 from learning.registry import Register
-from learning.requests.cluster import Floats, Ints, Mask
+from statements.arrays import Floats, Ints, Mask
 
 ROUNDING = 1e-9
 """Relative slack when a bound is rounded to a whole number, so that 0.7 * 30 / 7 is 3."""

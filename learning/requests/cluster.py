@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learning.requests.payload import Payload, at_least_0
 from learning.requests.reasons import Reason
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,6 @@ class Cluster:
     index: int
     devices: int
     plane: str = ""
-
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from learning.models.interface import expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.objective import Objective
 from learning.models.stacked import Tensors, in_single, with_tensors
-from learning.requests.cluster import Mask
 from learning.settings import MASKS
 from learning.training import sgd
 from learning.training.device_state import (
@@ -33,6 +32,7 @@ from learning.training.local_loss import AddedLoss, Term
 from learning.training.recipe import Counts, LocalRounds, Recipe, TrainedPart
 from learning.training.state import Parameter, State, pair_of
 from learning.training.task import Task
+from statements.arrays import Mask
 
 
 @dataclass(frozen=True, eq=False)

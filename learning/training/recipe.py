@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.settings import LearningConfig, Optimizer, Schedule
+from statements.arrays import Floats, Ints, Mask
 
 PLAIN_SGD = Optimizer()
 CONSTANT = Schedule()

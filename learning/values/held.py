@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Ints, Mask
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
+from statements.arrays import Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

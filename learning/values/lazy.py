@@ -12,15 +12,93 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from learning.values.handle import Handle
 from learning.values.place import OURS, text_of
-from learning.values.reuse import NUMBER, TENSORS, Cache, Reuse
 from learning.values.store import FolderStore, Tensors, packed, unpacked
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
+class Handle:
+    """A learning result that may not have been computed yet: of the function at a ``place``.
+
+    One that ``trains`` takes gradient steps. ``foreign`` is a place outside leomix that it depends
+    on, empty if there is none.
+    """
+
+    key: str
+    place: str
+    parents: tuple[Handle, ...]
+    arguments: dict[str, Any]
+    trains: bool
+    foreign: str
+    value: Tensors | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the function that makes it."""
+        return self.place.rpartition(":")[2]
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            f"the result of {self.name!r} is not a number yet; "
+            "take numbers out with `yield Measure(name, compute, default)`"
+        )
+
+    __bool__ = __float__
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
+
+
+class Cache(Protocol):
+    """Results of other runs by name: a key, and behind a dot what kind of result it is."""
+
+    def read(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept, unpacked; None where it is missing or broken."""
+
+    def keep(self, name: str, size_bytes: int, pack: Callable[[], bytes]) -> None:
+        """Keep what ``pack`` returns, about so many bytes, if that can be done."""
+
+
+class Reuse:
+    """Counts the trainings that a run has ``done``, and those that a cache has ``spared`` it.
+
+    A number from the cache spares all trainings that it depends on, although none of their tensors
+    is loaded. ``foreign`` are places outside leomix, whose results are not shared between runs.
+    """
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.spared: set[str] = set()
+        self.foreign: set[str] = set()
+        self._seen: set[str] = set()
+
+    def spare(self, handles: Iterable[Handle], is_stored: Callable[[str], bool]) -> None:
+        """Count the trainings that ``handles`` depend on, but not those that the run had stored."""
+        left = list(handles)
+        while left:
+            handle = left.pop()
+            if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
+                continue
+            self._seen.add(handle.key)
+            if handle.trains:
+                self.spared.add(handle.key)
+            left.extend(handle.parents)
+
+    def trained(self, handle: Handle) -> None:
+        """Count a training that was done, even if it had been counted as spared."""
+        self.done += 1
+        self.spared.discard(handle.key)
+        if handle.foreign:
+            self.foreign.add(handle.foreign)
+
 
 Apply = Callable[[str, list[Tensors], dict[str, Any]], Any]
 """Computes what the function at a place makes of the parents' tensors and its arguments."""
@@ -101,15 +179,14 @@ class Values:
         given = text_of(arguments)
         key = self._key(place, parents, given)
         cache = None if _foreign(place, calls, parents) else self.cache
-        text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
+        text = None if cache is None else cache.read(f"{key}.number", bytes.decode)
         if text is not None:
-            self.reuse.numbers += 1
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
             text = json.dumps(self._apply(place, tensors, json.loads(given)))
             if cache is not None:
-                cache.keep(NUMBER, key, len(text), text.encode)
+                cache.keep(f"{key}.number", len(text), text.encode)
         return json.loads(text)
 
     def force(self, handle: Handle) -> Tensors:
@@ -192,7 +269,7 @@ class Values:
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
         elif self.cache is not None and handle.trains and not handle.foreign:
-            found = self.cache.read(TENSORS, handle.key, unpacked)
+            found = self.cache.read(f"{handle.key}.tensors", unpacked)
             if found is not None:
                 self.spare(handle)
                 _set(handle, self._found(found))
@@ -212,7 +289,7 @@ class Values:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())
-                self.cache.keep(TENSORS, handle.key, size_bytes, partial(packed, kept))
+                self.cache.keep(f"{handle.key}.tensors", size_bytes, partial(packed, kept))
 
 
 KNOWN = "="

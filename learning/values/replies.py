@@ -18,11 +18,9 @@ from typing import Any
 
 from learning.files import at_once, read_sealed, write_sealed
 from learning.own.code import RunningCode
-from learning.values.reuse import Cache, Reuse
+from learning.values.lazy import Cache, Reuse
 from learning.values.store import broken
 
-REPLY = ".reply"
-"""Kind of a result that runs share: bytes of a method's own."""
 SIGNED = b"\n"
 """What ends the line, of JSON, that says which code has made a reply."""
 
@@ -35,11 +33,11 @@ class Replies:
     those that were spared.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reuse: Reuse) -> None:
         self.folder: Path | None = None
         self.cache: Cache | None = None
         self.code: RunningCode | None = None
-        self.reuse = Reuse()
+        self.reuse = reuse
         self._holds = False
         self._held: dict[str, bytes] = {}
 
@@ -67,9 +65,9 @@ class Replies:
         """
         known = self._held.pop(key, None) or self._own(key)
         if known is None and shared and self.cache is not None:
-            known = self.cache.read(REPLY, key, partial(self._unsigned, here=False))
+            known = self.cache.read(f"{key}.reply", partial(self._unsigned, here=False))
             if known is not None:
-                self.reuse.spare_key(key)
+                self.reuse.spared.add(key)
         if known is not None:
             return known
         made = make()
@@ -77,7 +75,7 @@ class Replies:
         made_with = {} if self.code is None else self.code.seen()
         signed = json.dumps(made_with).encode() + SIGNED + made
         if shared and self.cache is not None and is_sound(made):
-            self.cache.keep(REPLY, key, len(signed), lambda: signed)
+            self.cache.keep(f"{key}.reply", len(signed), lambda: signed)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             with at_once(self.folder / key, durable=False) as part:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray, near, shown
+from orbit.checks import near, shown
 from orbit.formats.files import MOST_LINES, MOST_ROWS, TableError, lines_of, no_json
 from orbit.formats.tables import OF_PASSES, OnBad
+from statements.arrays import Floats, Ints
 
 YEARS = (1957, 2157)
 """Years in which a date of a plan may lie; the second is the first one behind them."""
@@ -318,13 +319,13 @@ class ContactsOfPlan:
 
     nodes: list[str]
     start: datetime
-    source: IntArray
-    target: IntArray
-    start_s: FloatArray
-    end_s: FloatArray
-    rate_bps: FloatArray
-    delay_s: FloatArray
-    line: IntArray
+    source: Ints
+    target: Ints
+    start_s: Floats
+    end_s: Floats
+    rate_bps: Floats
+    delay_s: Floats
+    line: Ints
     unused: tuple[str, ...]
 
 
@@ -462,7 +463,7 @@ def _apart(contacts: ContactsOfPlan, source: str, on_bad: OnBad | None) -> Conta
     return ContactsOfPlan(**vars(contacts) | columns)
 
 
-def _set_delays(contacts: ContactsOfPlan, ranges: FloatArray) -> None:
+def _set_delays(contacts: ContactsOfPlan, ranges: Floats) -> None:
     """Give contacts the light time of the range of their direction, or of the other one.
 
     ``ranges`` (5, R) are both nodes, start, end and light time. Of those of a pair the last one

@@ -1,76 +1,100 @@
 """Horizons read from texts and files."""
 
+import json
 import re
-from math import isfinite
+from collections.abc import Collection
 from os import PathLike, fspath
 
-from orbit.checks import shown
+from orbit.checks import shown, within
 from orbit.formats.files import TableError, read_text
-from orbit.masks import REMEDY, Horizon
+from orbit.formats.tables import Row, letters_of, parse_table
+from orbit.sites import MOST_POINTS, Horizon
+
+_COLUMNS = ("azimuth_deg", "elevation_deg")
+_BEGINNINGS = {
+    "azimuth_deg": ("az", "bearing"),
+    "elevation_deg": ("el", "minel", "alt", "horizon", "mask"),
+}
+"""How others call our columns, but for case and units; the first that is there counts."""
+_COMMENT = re.compile(r"(?m)^[ \t]*[%!].*$")
 
 
-def horizon_of_text(text: str, name: str) -> list[tuple[float, float]]:
-    """Pairs of a cell like `0 5; 90 12.5; 180 3`, `0:5 90:12.5`, or JSON; ValueError otherwise."""
-    if text.startswith("["):
-        text = re.sub(r"\]\s*,\s*\[", ";", text.strip("[] ")).replace(",", " ")
-    pairs = re.split(r"\s*;\s*", text.strip(" ;")) if ";" in text else text.split()
-    found = []
-    for pair in pairs:
-        numbers = re.split(r"\s*[:\s]\s*", pair.strip())
-        try:
-            azimuth_deg, elevation_deg = map(float, numbers)
-        except ValueError:
-            raise ValueError(
-                f"{name} {shown(text)} is neither a number nor a horizon like 0 5; 90 12.5; 180 3"
-            ) from None
-        found.append((azimuth_deg, elevation_deg))
-    return found
+def horizon_of_cell(text: str, name: str) -> Horizon:
+    """The horizon of a cell like `0 5; 90 12.5; 180 3`, `0:5 90:12.5`, or a list in JSON.
+
+    Raises ValueError, with the `name` of the column, for anything else, and as `Horizon.of`.
+    """
+    try:
+        if text.startswith("["):
+            return Horizon.of(json.loads(text), name)
+        lines = text.strip(" ;").split(";") if ";" in text else text.split()
+        pairs = _pairs("\n".join(lines).replace(":", " "), name)
+    except (TableError, json.JSONDecodeError, RecursionError):
+        raise ValueError(
+            f"{name} {shown(text)} is neither a number nor a horizon like 0 5; 90 12.5; 180 3"
+        ) from None
+    return Horizon.of(pairs, name)
 
 
 def read_horizon(path: str | PathLike[str]) -> Horizon:
     """The horizon of a file with an azimuth and an elevation (deg) in each line.
 
-    Blanks, commas, semicolons or tabs are between them; lines that begin with # or are blank, and
-    one header line, are skipped. Raises TableError (a ValueError) that starts `file:line:` for
-    other lines, and for numbers as `Horizon.of`; OSError when the file cannot be read.
+    The header may be missing, or names them in any order, among other columns. Separators, decimal
+    commas, units and # comments are as of `read_windows`, but a single blank separates, too; % and
+    ! also begin comments. Raises TableError (a ValueError) that starts `file:line:` for other
+    lines, and for numbers as `Horizon.of`; OSError when the file cannot be read.
     """
     return parse_horizon(read_text(path), fspath(path))
 
 
 def parse_horizon(text: str, source: str = "<text>") -> Horizon:
     """As `read_horizon`, for text; `source` stands for the file in messages."""
-    pairs: list[tuple[float, float]] = []
-    header = True
-    number = 1
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        words = [word for word in re.split(r"[\s,;]+", line.strip()) if word]
-        if not words or words[0][0] in "#%!":
-            continue
-        try:
-            azimuth_deg, elevation_deg = map(float, words)
-        except ValueError:
-            if header and not any(map(_is_number, words)):
-                header = False
-                continue
-            raise TableError(
-                f"{source}:{number}: {shown(line.strip())} is no azimuth and elevation; {REMEDY}"
-            ) from None
-        if not (isfinite(azimuth_deg) and 0 <= azimuth_deg <= 360 and 0 <= elevation_deg < 90):
-            raise TableError(
-                f"{source}:{number}: azimuth {azimuth_deg:g} or elevation {elevation_deg:g} is out "
-                "of range; give 0 to 360 (from north through east), and 0 up to below 90"
-            )
-        header = False
-        pairs.append((azimuth_deg, elevation_deg))
+    pairs = _pairs(_COMMENT.sub("", text), source)
     try:
         return Horizon.of(pairs, "the horizon")
     except ValueError as error:
-        raise TableError(f"{source}:{number}: {error}") from None
+        raise TableError(f"{source}:1: {error}") from None
 
 
-def _is_number(word: str) -> bool:
+def _pairs(text: str, source: str) -> list[tuple[float, float]]:
+    """Azimuths and elevations of a table, in range."""
+    table = parse_table(text, source, _COLUMNS, _are_columns, _COLUMNS, MOST_POINTS, _COLUMNS)
+    called = _called(table.columns)
+    for column, words in called.items():
+        if not words:
+            there = shown(" ".join(table.columns))
+            raise table.error(f"column {column!r} is missing; add it, or rename it in {there}")
+        if len(words) > 1:
+            both = " and ".join(map(shown, words[:2]))
+            raise table.error(f"columns {both} both say {column}; keep one of them")
+    [azimuth], [elevation] = called.values()
+    return [
+        (_angle(row, azimuth, 360.0), _angle(row, elevation, 90.0, below=True))
+        for row in table.rows()
+    ]
+
+
+def _called(words: Collection[str]) -> dict[str, list[str]]:
+    """The words that say each of our columns; beside a known one, a second word is the other."""
+    words = [word for word in words if word]
+    called = dict[str, list[str]]()
+    for column, beginnings in _BEGINNINGS.items():
+        said = ([word for word in words if letters_of(word).startswith(b)] for b in beginnings)
+        called[column] = next(filter(None, said), [])
+    azimuth, elevation = called.values()
+    if len(words) == 2 and bool(azimuth) != bool(elevation):
+        azimuth.extend(word for word in words if word not in elevation and not azimuth)
+        elevation.extend(word for word in words if word not in azimuth and not elevation)
+    return called
+
+
+def _are_columns(words: Collection[str]) -> bool:
+    return all(_called(words).values())
+
+
+def _angle(row: Row, column: str, highest_deg: float, *, below: bool = False) -> float:
+    angle_deg, _ = row.in_unit(column, "deg")
     try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+        return within(angle_deg, 0.0, highest_deg, column, below=below)
+    except ValueError as error:
+        raise row.error(str(error)) from None

@@ -12,10 +12,9 @@ from typing import Any
 
 from orbit.checks import shown
 from orbit.formats.files import TableError, no_json, read_text
-from orbit.formats.horizons import horizon_of_text
+from orbit.formats.horizons import horizon_of_cell
 from orbit.formats.tables import NO_ROWS, UNITS, Row, Table, letters_of, parse_table
-from orbit.masks import Horizon
-from orbit.sites import Site
+from orbit.sites import Horizon, Site
 
 _COLUMNS = ("name", "latitude_deg", "longitude_deg", "altitude_m", "min_elevation_deg")
 _NUMBERS = _COLUMNS[1:]
@@ -106,10 +105,8 @@ def _without_horizon(row: Row) -> tuple[Row, Horizon | None]:
     text = row.cells.get("min_elevation_deg", "")
     if len(text.split()) < 2 and not {";", ":", "["} & set(text):
         return row, None
-    if row.decimal_comma and not text.startswith("["):
-        text = text.replace(",", ".")
     try:
-        horizon = Horizon.of(horizon_of_text(text, "min_elevation_deg"))
+        horizon = horizon_of_cell(text, "min_elevation_deg")
     except ValueError as error:
         raise row.error(str(error)) from None
     return replace(row, cells=row.cells | {"min_elevation_deg": ""}), horizon

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from orbit.checks import BoolArray, IntArray
 from orbit.formats.contact_plans import ContactsOfPlan
 from orbit.formats.window_tables import IslFile, WindowFile, all_before, ends_by_site
 from orbit.isl import IslWindows
 from orbit.windows import bare_windows
+from statements.arrays import Ints, Mask
 
 SPEED_OF_LIGHT_KM_S = 299_792.458
 
@@ -146,7 +146,7 @@ def isls_of_plan(contacts: ContactsOfPlan, satellites: Collection[str]) -> IslFi
 
 
 def _joined(
-    order: IntArray, pair: IntArray, up: BoolArray, contacts: ContactsOfPlan
+    order: Ints, pair: Ints, up: Mask, contacts: ContactsOfPlan
 ) -> Iterator[tuple[int, list[_Span]]]:
     """Contacts, sorted by pair and start, that follow each other without a gap, with the first."""
     together: list[_Span] = []

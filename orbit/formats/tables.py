@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, islice, pairwise
-from math import isfinite, nan, pi
+from math import isfinite, isnan, nan, pi
 
 import numpy as np
 
@@ -20,8 +20,9 @@ OnBad = Callable[[TableError], None]
 
 OF_PASSES = ("satellite", "site", "rise_utc", "set_utc")
 """Columns that a table of passes has at least."""
-_SEPARATORS = (",", ";", "\t")
-_BLANKS = re.compile(r"\s{2,}")
+_SEPARATORS = (",", ";", "\t", "  ")
+_BLANKS = {"  ": re.compile(r"\s{2,}"), " ": re.compile(r"\s+(?![(\[{])")}
+"""Separators that may be longer; a single blank separates numbers, and no unit in brackets."""
 _MOST_ABOVE = 50
 """Lines above a header that are looked through for it."""
 _NO_TABLE = {
@@ -97,18 +98,11 @@ class Row(_Line):
 
     def with_point(self, column: str) -> str:
         """A cell with a decimal point, where it is a number with a decimal comma."""
-        return self._with_point(self.cells[column])
-
-    def _with_point(self, text: str) -> str:
-        is_comma = self.decimal_comma and _DECIMAL_COMMA.fullmatch(text)
-        return text.replace(",", ".") if is_comma else text
+        return _with_point(self.cells[column], decimal_comma=self.decimal_comma)
 
     def _read(self, column: str, text: str) -> float:
-        try:
-            value = float(self._with_point(text))
-        except ValueError:
-            value = nan
-        if not isfinite(value) or "_" in text:
+        value = _number(text, decimal_comma=self.decimal_comma)
+        if isnan(value):
             raise self.error(f"{column} {shown(text)} is not a number; give one such as 12.5")
         return value
 
@@ -153,6 +147,23 @@ class Row(_Line):
                     f"seconds, or say so in the header: {column} (mm:ss)"
                 )
         return (float(days or 0) * 24 + parts[0]) * 3600 + parts[1] * 60 + parts[2], 1.0
+
+
+def _with_point(text: str, *, decimal_comma: bool) -> str:
+    return text.replace(",", ".") if decimal_comma and _DECIMAL_COMMA.fullmatch(text) else text
+
+
+def _number(text: str, *, decimal_comma: bool) -> float:
+    """A finite number, nan for any other text."""
+    try:
+        value = float(_with_point(text, decimal_comma=decimal_comma))
+    except ValueError:
+        return nan
+    return value if isfinite(value) and "_" not in text else nan
+
+
+def _is_number(text: str, *, decimal_comma: bool = False) -> bool:
+    return not isnan(_number(text, decimal_comma=decimal_comma))
 
 
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s.,+-].*|)")
@@ -270,14 +281,14 @@ def letters_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a table separates its columns: by a character, or by two blanks and more."""
+    """How a table separates its columns: by a character, or by one or two blanks and more."""
 
-    separator: str | None
+    separator: str
 
     def cells(self, line: str) -> list[str]:
         """The cells of a line, without blanks around them; csv.Error for a broken quotation."""
-        if self.separator is None:
-            return _BLANKS.split(line.strip())
+        if blanks := _BLANKS.get(self.separator):
+            return blanks.split(line.strip())
         if '"' not in line:
             return [cell.strip() for cell in line.split(self.separator)]
         reader = csv.reader([line], delimiter=self.separator, strict=True, skipinitialspace=True)
@@ -290,6 +301,13 @@ class _Form:
         except csv.Error:
             return False
 
+    def are_numbers(self, line: str, count: int) -> bool:
+        """Whether a line is a row of so many numbers."""
+        if not self.has_cells(line, count):
+            return False
+        comma = self.separator != ","
+        return all(_is_number(cell, decimal_comma=comma) for cell in self.cells(line))
+
     def columns(self, line: str, names: Collection[str]) -> list[str]:
         """The cells of a header; those that are one of `names` but for its spelling are that."""
         cells = [" ".join(cell.split()) for cell in self.cells(line)]
@@ -297,12 +315,28 @@ class _Form:
         return [cell if cell in names else missing.pop(letters_of(cell), cell) for cell in cells]
 
 
+@dataclass(frozen=True)
+class _Header:
+    """The header of a table: its line, how columns are separated, and what they are called.
+
+    Its `rows` begin below so many lines; without a header, `line` is that of the first one.
+    """
+
+    line: int
+    rows: int
+    form: _Form
+    columns: list[str]
+    where: str = "in the header"
+
+
 def header_of(
-    line: str, names: Collection[str], is_header: Callable[[Collection[str]], bool]
+    line: str,
+    names: Collection[str],
+    is_header: Callable[[Collection[str]], bool],
+    separators: Sequence[str] = _SEPARATORS,
 ) -> tuple[_Form, list[str]] | None:
     """How a line separates its columns and what they are called, if it `is_header`."""
-    for separator in (*_SEPARATORS, None):
-        form = _Form(separator)
+    for form in map(_Form, separators):
         with suppress(csv.Error):
             if is_header(cells := form.columns(line, names)):
                 return form, cells
@@ -316,6 +350,7 @@ def parse_table(
     is_header: Callable[[Collection[str]], bool],
     needed: Sequence[str] = (),
     most_rows: int = MOST_ROWS,
+    bare: Sequence[str] = (),
 ) -> Table:
     """The header of a table and its rows, on demand; blank lines and # comments are skipped.
 
@@ -323,18 +358,19 @@ def parse_table(
     has; those that are called like one of `names` but for case and separators have that name, and
     one without a name, as the index of pandas, is no column. The header is the first line that
     `is_header`, or the first line of all: reports have lines above, and a line of dashes below it.
+    A table of numbers whose columns are `bare` may lack the header, and have single blanks.
     Raises TableError for a broken quotation in it, no row, a header that is missing (it has the
     columns `needed`), and a column twice; its rows do behind `most_rows`.
     """
     lines = _numbered(text.removeprefix("\ufeff"), source)
     above = list(islice(lines, _MOST_ABOVE))
-    place, form, header = _header(above, is_header, names, source, needed)
-    below = above[place + 1 :]
+    header = _header(above, is_header, names, source, needed, bare)
+    below = above[header.rows :]
     if below and _RULE.fullmatch(below[0][1]):
         below = below[1:]
     first = list(islice(chain(below, lines), 1))
-    rows = _rows(chain(first, below[1:], lines), source, form, header, most_rows)
-    table = Table(source, above[place][0], tuple(filter(None, header)), rows)
+    rows = _rows(chain(first, below[1:], lines), source, header, most_rows)
+    table = Table(source, header.line, tuple(filter(None, header.columns)), rows)
     twice = next((name for name, times in Counter(table.columns).items() if times > 1), None)
     if twice is not None:
         raise table.error(f"column {shown(twice)} comes twice; keep one of them")
@@ -373,21 +409,25 @@ def _header(
     names: Collection[str],
     source: str,
     needed: Sequence[str],
-) -> tuple[int, _Form, list[str]]:
-    """Which of the lines is the header, how it separates columns, and their names."""
+    bare: Sequence[str],
+) -> _Header:
+    """The header among the lines; that of `bare` numbers is theirs."""
+    separators = (*_SEPARATORS, " ") if bare else _SEPARATORS
     for place, (number, line) in enumerate(lines):
         if len(line) > LONGEST_ROW:
             raise TableError(f"{source}:{number}: {TOO_LONG}")
-        if header := header_of(line, names, is_header):
-            return place, *header
+        if header := header_of(line, names, is_header, separators):
+            return _Header(number, place + 1, *header)
+        if bare and (form := _form_of_numbers(line, separators, bare, f"{source}:{number}")):
+            return _Header(number, place, form, list(bare), "in the first")
     if not lines:
         raise TableError(f"{source}:1: {NO_ROWS}")
     number, line = lines[0]
     if other := next((name for name, begin in _NO_TABLE.items() if begin.match(line)), None):
         columns = f" with the columns {', '.join(needed)}" if needed else ""
         raise TableError(f"{source}:{number}: {other} instead of a table; give a table{columns}")
-    separator = max(_SEPARATORS, key=line.count)
-    form = _Form(separator if separator in line or not _BLANKS.search(line.strip()) else None)
+    separator = max(_SEPARATORS[:-1], key=line.count)
+    form = _Form(separator if separator in line or "  " not in line.strip() else "  ")
     try:
         cells = form.columns(line, names)
     except csv.Error as error:
@@ -397,7 +437,22 @@ def _header(
             f"{source}:{number}: the header line is missing, as {shown(line)} has no names of "
             f"columns; add one above it, with the columns {', '.join(needed)}"
         )
-    return 0, form, cells
+    return _Header(number, 1, form, cells)
+
+
+def _form_of_numbers(
+    line: str, separators: Sequence[str], columns: Sequence[str], where: str
+) -> _Form | None:
+    """How a line separates numbers for the columns; None where it has no number."""
+    for form in map(_Form, separators):
+        if form.are_numbers(line.rstrip(" ,;\t"), len(columns)):
+            return form
+    if any(_is_number(word) for word in re.split(r"[\s,;]+", line)):
+        raise TableError(
+            f"{where}: {shown(line.strip())} is neither {' and '.join(columns)} nor a header that "
+            "names them; correct this line"
+        )
+    return None
 
 
 _QUOTES = "check the quotation marks of this row"
@@ -427,9 +482,10 @@ def _joined(lines: Iterator[tuple[int, str]], form: _Form, width: int) -> Iterat
 
 
 def _rows(
-    lines: Iterator[tuple[int, str]], source: str, form: _Form, header: list[str], most_rows: int
+    lines: Iterator[tuple[int, str]], source: str, header: _Header, most_rows: int
 ) -> Iterator[Row | TableError]:
-    for count, (number, line) in enumerate(_joined(lines, form, len(header)), 1):
+    form, columns = header.form, header.columns
+    for count, (number, line) in enumerate(_joined(lines, form, len(columns)), 1):
         if count > most_rows:
             raise TableError(f"{source}:{number}: more than {most_rows} rows; give a part of it")
         if len(line) > LONGEST_ROW:
@@ -440,14 +496,14 @@ def _rows(
         except csv.Error as error:
             yield TableError(f"{source}:{number}: {error}; {_QUOTES}")
             continue
-        if not any(cells[len(header) :]):
-            cells = cells[: len(header)]  # separators at the end
-        if len(cells) == len(header):
+        if not any(cells[len(columns) :]):
+            cells = cells[: len(columns)]  # separators at the end
+        if len(cells) == len(columns):
             if any(cells):
-                named = dict(zip(header, cells, strict=True))
+                named = dict(zip(columns, cells, strict=True))
                 yield Row(source, number, named, decimal_comma=form.separator != ",")
         elif any(cells):
-            what = f"cells in the row: {len(cells)}, in the header: {len(header)}"
+            what = f"cells in the row: {len(cells)}, {header.where}: {len(columns)}"
             remedy = "give every column its cell, empty if need be"
             yield TableError(f"{source}:{number}: {what}; {remedy}")
 

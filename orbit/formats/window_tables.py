@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from orbit.checks import FloatArray, IntArray, near, shown, within
+from orbit.checks import near, shown, within
 from orbit.formats.files import TableError, read_text
 from orbit.formats.tables import (
     NO_ROWS,
@@ -27,6 +27,7 @@ from orbit.formats.tables import (
 from orbit.isl import IslWindows
 from orbit.utc import parse_instant, to_second, utc
 from orbit.windows import Columns, ContactWindows, sorted_windows
+from statements.arrays import Floats, Ints
 
 # Geometry that a row may give, and its range.
 GEOMETRY = {
@@ -148,8 +149,8 @@ class WindowFile:
     sites: list[str]
     start: datetime
     windows: ContactWindows
-    first_rise_s: FloatArray
-    last_set_s: FloatArray
+    first_rise_s: Floats
+    last_set_s: Floats
 
 
 def read_windows(
@@ -250,9 +251,7 @@ def _parse(
     return WindowFile(known["satellite"], known["site"], zero, sorted_windows([left]), *ends_s)
 
 
-def ends_by_site(
-    site: IntArray, rise_s: FloatArray, set_s: FloatArray, sites: int
-) -> tuple[FloatArray, FloatArray]:
+def ends_by_site(site: Ints, rise_s: Floats, set_s: Floats, sites: int) -> tuple[Floats, Floats]:
     """First rise and last set (s) at each of so many sites, of windows by the index of theirs."""
     first_rise_s, last_set_s = np.full(sites, inf), np.full(sites, -inf)
     np.minimum.at(first_rise_s, site, rise_s)

@@ -9,7 +9,6 @@ import numpy as np
 
 from learning.architecture.kinds import kind_of
 from learning.methods.base import Method
-from learning.requests.cluster import Floats, Ints
 from scenarios.link import Isl
 from sim.advice.remedies import less_memory
 from sim.devices.compute import whole_rounds
@@ -17,8 +16,9 @@ from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration, listed, some
 from sim.mesh.compiled import can_compile
-from sim.plan.long_sessions import PART_S, lasts_all_of
+from sim.plan.sessions import PART_S, lasts_all_of
 from statements import Code, Give, Lower, Other, Raise, Remedy, Set, Statement
+from statements.arrays import Floats, Ints
 
 MOST_NAMED = 3
 """Of more clients with long sessions, the first ones are named."""
@@ -298,8 +298,8 @@ def gap_rounds(built: Build) -> GapRounds:
     for compute, cluster in zip(built.compute, plan.clusters, strict=True):
         sessions = plan.sessions(cluster)
         count = len(sessions)
-        ends_s = [0.0, *(sessions.end_s(place) for place in range(count))]
-        begins_s = [*(sessions.start_s(place) for place in range(count)), plan.stop_s]
+        ends_s = [0.0, *sessions.ends_s]
+        begins_s = [*sessions.starts_s, plan.stop_s]
         gaps_s: Floats = np.maximum(np.subtract(begins_s, ends_s), 0.0)
         one_s = compute.round_s(cost) if compute.pace_s is None else np.asarray(compute.pace_s)
         round_s = np.broadcast_to(one_s, (cluster.devices,)).astype(float)

@@ -11,7 +11,6 @@ import numpy as np
 
 import channel
 from channel import Link
-from learning.requests.cluster import Floats, Ints
 from orbit import Site
 from orbit.contact_views import contact_views
 from orbit.sites import site_frames
@@ -22,9 +21,10 @@ from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.plan import Plan
 from sim.plan.service import ServedPasses
-from sim.world.sites import distance_km
+from sim.world.sites import distances_km
 from sim.world.world import World
 from statements import Code, Give, Lower, Raise, Remedy, Set, Statement
+from statements.arrays import Floats, Ints
 
 
 class BestSight(NamedTuple):
@@ -122,7 +122,7 @@ def _beamwidth_deg(world: World) -> float | None:
 def _too_wide(
     name: str, centre: Site, devices: Sequence[Site], width_deg: float, nearest_km: float
 ) -> Iterator[Statement]:
-    spread_km = 2.0 * max(distance_km(centre, device) for device in devices)
+    spread_km = 2.0 * float(distances_km(centre, devices).max())
     footprint_km = float(channel.footprint_km(width_deg, nearest_km * 1e3))
     if spread_km > footprint_km:
         yield Statement.doubt(

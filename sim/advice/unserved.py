@@ -9,7 +9,6 @@ import numpy as np
 
 import orbit
 from channel import SPEED_OF_LIGHT_M_S
-from learning.requests.cluster import Floats, Ints
 from orbit.utc import to_second
 from sim.advice.remedies import longer_run, more_links
 from sim.errors import InputError
@@ -19,6 +18,7 @@ from sim.plan.plan import Plan
 from sim.plan.service import ServedPasses
 from sim.world.world import World
 from statements import Code, Lower, Other, Raise, Remedy, Remove, Set, Statement
+from statements.arrays import Floats, Ints
 
 
 def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Iterator[Statement]:

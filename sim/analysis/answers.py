@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
+from statements.arrays import Floats, Ints, Mask
 
 PARTS = ("propagation", "transmission", "window", "queue")
 """What request and answer spend their time on, besides computing: columns of the table."""

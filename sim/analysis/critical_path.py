@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from sim.analysis import spans
 from sim.analysis.intervals import by_cluster, cuts, time_in_states
 from sim.analysis.spans import cluster_names
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pooled_metrics
+from statements.arrays import Floats
 
 
 class Spent(NamedTuple):

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.figures import FEWEST, LEVEL, NO_BOUNDS, Bounds
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of, pooled_metrics
+from statements.arrays import Floats, Ints
 
 Over = Literal["time", "cycle", "bytes", "energy"]
 """What curves are drawn over: seconds since the start, complete cycles, or what was spent by then.

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from learning.policies import model_splitting
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import array, as_numpy
+from statements.arrays import Floats, Ints, Mask
 
 # Load of the experts: how evenly they are given to clients, and how evenly they are used.
 

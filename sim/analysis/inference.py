@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats
 from sim.analysis.answers import answer_latencies
 from sim.analysis.experts import variation
 from sim.trace.arrow import as_numpy
 from sim.trace.tables import pooled_metrics
+from statements.arrays import Floats
 
 MEASURED = (
     "f1",

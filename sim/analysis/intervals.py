@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.analysis.spans import Spans
 from sim.trace.arrow import array, as_numpy
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

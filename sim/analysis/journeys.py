@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.analysis.spans import cluster_names
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import grouped, numbers_of, says
 from sim.trace.tables import pieces_of
+from statements.arrays import Floats, Ints, Mask
 
 COLUMNS = (
     *("contact_id", "cluster", "device", "peer", "toward", "payload", "version"),

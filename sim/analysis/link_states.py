@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.intervals import NumberedSpans
 from sim.analysis.journeys import Sent
 from sim.trace.arrow import array, as_numpy
+from statements.arrays import Floats, Ints
 
 CONTACT_COLUMNS = (
     *("contact_id", "satellite", "cluster", "station", "rise_s", "set_s", "served"),

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Mask
 from sim.analysis.figures import FEWEST, LEVEL, Figure
+from statements.arrays import Floats, Mask
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints
 from sim.analysis import spans
 from sim.analysis.intervals import NumberedSpans
 from sim.analysis.journeys import Traffic
@@ -30,6 +29,7 @@ from sim.analysis.link_states import LinkStates, RoundLink, State
 from sim.analysis.rounds import round_ends_s
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of
+from statements.arrays import Floats, Ints
 
 Key = TypeVar("Key")
 

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 
 import scenarios
 from learning.methods.options import read_options
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.methods import known_method
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import numbers_of, says
 from sim.trace.tables import pieces_of
 from sim.world.scenery import planes_of_clients
+from statements.arrays import Floats, Ints
 
 
 def client_word(manifest: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Ints
 from sim.analysis.rounds import client_word
+from statements.arrays import Ints
 
 MOST_CLIENTS = 48
 """Clients, or clusters, that are told apart."""

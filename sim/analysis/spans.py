@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of, says
 from sim.trace.tables import pieces_of
+from statements.arrays import Floats
 
 _EDGES = ("start", "end")
 FEEDER_COLUMNS = ("cluster", "peer", "direction", "start_s", "end_s")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
+from statements.arrays import Floats, Ints
 
 
 class Joined(NamedTuple):

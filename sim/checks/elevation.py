@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit import Satellite
 from orbit.look_angles import local, of_local
 from orbit.propagation import propagate
@@ -18,6 +17,7 @@ from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.network.leg_log import MovedRows
 from sim.plan.plan import Sky
+from statements.arrays import Floats, Ints, Mask
 
 ABOVE = "no transfer below its gate"
 

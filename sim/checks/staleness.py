@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt, Train, Upload
+from learning.requests.cluster import Cluster, Download, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.facts.directions import Way
@@ -16,6 +16,7 @@ from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
 from sim.network.legs import ChainEnded
+from statements.arrays import Ints, Mask
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
 

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.directions import Way
@@ -19,6 +18,7 @@ from sim.network.leg_log import HopRows, MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,7 @@ def doctor_command() -> None:
 
 def cache_line() -> str:
     """Say where the cache is, how large, and how to empty it; ValueError for what is no cache."""
-    from sim.execution.cache import BOUND_BYTES, size_bytes
-    from sim.execution.shelf import VARIABLE, cache_folder
+    from sim.execution.cache import BOUND_BYTES, VARIABLE, cache_folder, size_bytes
     from sim.formatting import data_size
 
     folder = cache_folder()

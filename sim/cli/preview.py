@@ -1,7 +1,9 @@
 """What a run of a scenario will be: contacts, links and payloads, as text."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from math import ceil
+from textwrap import wrap
 
 import numpy as np
 
@@ -11,46 +13,63 @@ from sim.advice.remedies import faster_links, less_to_carry, lower_mask
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
-from sim.formatting import counted, data_size, duration, some, table
-from sim.plan.contact_columns import PlannedSessions
+from sim.formatting import WIDTH, counted, data_size, duration, some, table
 from sim.plan.plan import Plan
 from sim.plan.radios import carries_at_mask
+from sim.plan.sessions import PlannedSessions
 from sim.world.world import World
 from statements import remedies_text
 
 
 def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
-    plan = built.plan
-    overridden = built.world.resolved_link["overridden"]
-    lines = [
-        _finding(plan),
-        f"method {built.world.learning.method}, seed {built.world.seed}, start "
-        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
+    world, plan = built.world, built.plan
+    about = [
+        f"{world.learning.method}, seed {world.seed}, {_span(plan)}, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
-        f"link preset {built.world.link.preset!r}, overridden: "
-        f"{', '.join(overridden) or 'nothing'}",
         *([] if built.method.traits.own_learning else _model(built)),
+        *_link(world),
         *_outages(plan),
-        _clusters(built),
-        *_contacts(built),
     ]
-    return "\n".join(lines)
+    lines = [_finding(plan), "", _clusters(built), *_contacts(built), "", *about]
+    return "\n".join(screen_line for line in lines for screen_line in _fitted(line))
 
 
 def network_text(world: World, plan: Plan) -> str:
     """Describe what a network study would be of."""
-    overridden = world.resolved_link["overridden"]
     payloads = [f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.traffic]
     lines = [
         _finding(plan),
-        f"a network study, seed {world.seed}, start "
-        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, traffic: "
-        f"{', '.join(payloads) or 'none'}",
-        f"link preset {world.link.preset!r}, overridden: {', '.join(overridden) or 'nothing'}",
+        "",
+        f"a network study, seed {world.seed}, {_span(plan)}",
+        *([f"traffic: {', '.join(payloads)}"] if payloads else []),
+        *_link(world),
         *_outages(plan),
     ]
-    return "\n".join(lines)
+    return "\n".join(screen_line for line in lines for screen_line in _fitted(line))
+
+
+def _fitted(text: str) -> list[str]:
+    """Return a line as lines of a screen; tables, which are several, stay as they are."""
+    if "\n" in text or len(text) <= WIDTH:
+        return [text]
+    return wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _span(plan: Plan) -> str:
+    stop = plan.start + timedelta(seconds=plan.stop_s)
+    return f"{plan.start:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M} UTC"
+
+
+MOST_KEYS = 2
+"""Keys of the link that are named."""
+
+
+def _link(world: World) -> list[str]:
+    """Name the link's preset, and the keys that differ from it."""
+    keys = [key.removeprefix("link.") for key in world.resolved_link["overridden"]]
+    overridden = f", but for {some(keys, MOST_KEYS)}" if keys else ""
+    return [f"link preset {world.link.preset}{overridden}"]
 
 
 def _finding(plan: Plan) -> str:
@@ -62,27 +81,15 @@ def _finding(plan: Plan) -> str:
     differ = len(set(served.values())) > 1
     of_all = f"{sum(served.values()):,} of {len(plan.contacts):,} contacts are served"
     whose = f"{fewest} has the fewest, {own}" if differ else f"{own} of each"
-    return f"{of_all} in {days:.2f} days; {own if len(served) == 1 else whose}"
+    return f"Ready: {of_all}; {own if len(served) == 1 else whose}"
 
 
 def _model(built: Build) -> Iterator[str]:
-    """Describe the payloads and the local rounds of the model; methods of their own learning know
-    none before they learn.
+    """Describe the local rounds of the model, and what it stands for; methods of their own learning
+    know neither before they learn.
     """
-    sizes = built.learner.architecture
-    experts = list(range(sizes.experts))
-    whole = data_size(sizes.upload_bytes(experts, gate=True))
     if (stand_in := built.learner.stand_in) is not None:
         yield stand_in_text(stand_in)
-    if experts:
-        factored = built.learner.config.model.lora.rank is not None
-        one = "one expert's factors" if factored else "one expert"
-        yield (
-            f"{one} {data_size(sizes.upload_bytes([0], gate=False))}, gate "
-            f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
-        )
-    else:
-        yield f"the model {whole}"
     yield _round(built)
 
 
@@ -127,18 +134,27 @@ def _round(built: Build) -> str:
     model = built.learner.config.model
     assumed = model.kind == PAYLOAD and model.gflops_per_sample is None
     by = " (assumed: 2 a weight forward; gflops_per_sample sets it)" if assumed else ""
-    return f"a round {costs[1].flops:.2e} FLOPs{by}, in {held} (estimated, {at_once})"
+    return f"a local round: {costs[1].flops:.2e} FLOPs{by}, in {held} (estimated, {at_once})"
 
 
 MOST_CONTACTS = 60_000
 """Contacts whose links are all made to find the least upload: some seconds of computing."""
 
 
+MOST_CLUSTERS = 10
+"""Clusters of which each has a row; of more, those with the fewest services."""
+
+
 def _clusters(built: Build) -> str:
-    header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
+    """Return a table of clusters: their contacts, those served, and what any of these carries."""
+    contacts = built.plan.contacts
+    days = built.plan.stop_s / 86400
+    every = built.plan.clusters
+    fewest = sorted(every, key=lambda cluster: len(contacts.services(cluster.name)))
+    shown = {cluster.name for cluster in fewest[:MOST_CLUSTERS]}
+    counted_all = len(contacts) <= MOST_CONTACTS
     rows = []
-    for cluster in built.plan.clusters:
-        contacts = built.plan.contacts
+    for cluster in (cluster for cluster in every if cluster.name in shown):
         here = len(contacts.numbers(cluster.name))
         served = contacts.services(cluster.name)
         lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
@@ -147,15 +163,22 @@ def _clusters(built: Build) -> str:
             lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
         )
         least = "-"
-        if len(contacts) <= MOST_CONTACTS:
+        if counted_all:
             # What a pass carries while nobody is served is of no use to anybody.
             figures = (contacts.links_of(n).figures for n in served.tolist())
             least = data_size(min((each.least_in_service_bytes for each in figures), default=0.0))
-        counts = str(cluster.devices), str(here), str(len(served))
+        a_day = f"{len(served) / days:.1f}"
+        counts = str(cluster.devices), str(here), str(len(served)), a_day
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
-    many = len(built.plan.contacts)
-    note = f"least upload: not computed of more than {MOST_CONTACTS} contacts, here {many}"
-    return table(header, rows) + (f"\n{note}" if many > MOST_CONTACTS else "")
+    lines = [table(["cluster", *HEADS], rows)]
+    if len(every) > len(rows):
+        lines.append(f"and {len(every) - len(rows)} others, none with fewer")
+    if not counted_all:
+        lines.append(f"least upload: not computed of more than {MOST_CONTACTS} contacts")
+    return "\n".join(lines)
+
+
+HEADS = ("devices", "contacts", "served", "a day", "median s", "least upload")
 
 
 MOST_LOOKED_AT = 20
@@ -171,7 +194,9 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
         sessions = plan.sessions(cluster)
         if not len(sessions):
             continue
-        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        order = sorted(
+            range(len(sessions)), key=lambda n: sessions.ends_s[n] - sessions.starts_s[n]
+        )
         usual = order[len(order) // 2]
         try:
             yield cluster, sessions, usual
@@ -211,18 +236,15 @@ def _passes(built: Build) -> Iterator[str]:
     """Say for each way what a pass of median length carries for a device, and what fits into it.
 
     Of some clusters that with the least; a pass of median length, and the poorest device there. Of
-    contact that does not end, a session is a part, and counts as a pass. The direction is named as
-    the transfers table does.
+    contact that does not end, a session is a part, and counts as a pass.
     """
-    sizes = built.learner.architecture
     plan = built.plan
-    everything = list(range(sizes.experts))
     least = dict[Way, tuple[float, str, str, str]]()
     for cluster, sessions, usual in usual_passes(plan):
-        start_s = sessions.start_s(usual)
-        lasts = duration(sessions.end_s(usual) - start_s)
+        start_s = sessions.starts_s[usual]
+        lasts = duration(sessions.ends_s[usual] - start_s)
         what, name = f"a pass of median length ({lasts})", "pass"
-        if sessions.repeats(usual):
+        if sessions.repeats[usual]:
             given = plan.longest_session_s is not None
             why = "as orbit.max_session_s says" if given else "as contact does not end"
             what, name = f"a session ({lasts}, {why})", "session"
@@ -233,34 +255,49 @@ def _passes(built: Build) -> Iterator[str]:
                 carried_bytes = bits / beam.crowding(cluster.devices) / 8.0
                 found = carried_bytes, cluster.name, what, name
                 least[way] = min(least.get(way, found), found)
-    parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
-    if built.method.traits.own_learning:
-        parts = {}
-    elif not everything:
-        parts = {"the model": (everything, True)}
+    rows = list[list[str]]()
+    carries, helps = list[str](), list[str]()
     for way, (carried, cluster_name, usual_text, unit) in least.items():
-        # Factors go down as large as they come up, for each change that a device has missed.
-        factors = way is Way.TO_SERVER or built.world.learning.lora.download == "factors"
-        size_of = sizes.upload_bytes if factors else sizes.download_bytes
-        shown = list[str]()
+        direction = plan.topology.direction(way)
+        size = data_size(carried)
+        carries.append(f"{direction}: {usual_text} carries {size} (weakest link, {cluster_name})")
         all_fit = True
-        for what, (experts, gate) in parts.items():
-            size = size_of(experts, gate=gate)
-            passes = ceil(size / carried) if carried >= 1.0 else 0
+        for what, size_bytes in _payloads(built, way).items():
+            passes = ceil(size_bytes / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
-            shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes, unit)}")
-        line = f"{usual_text} carries {data_size(carried)} {plan.topology.toward(way)}"
-        own = plan.topology.direction(way)
-        advice = "" if all_fit else f"; {_what_helps(built, way, own, name)}"
-        fits = f"; {', '.join(shown)}" if shown else ""
-        yield f"{line} for the device with the weakest link (in {cluster_name}){fits}{advice}"
+            taken = _passes_taken(passes, unit)
+            rows.append([f"{direction}, {what}", data_size(size_bytes), taken])
+        if not all_fit:
+            helps.append(f"{direction}: {_what_helps(built, way, direction, cluster_name)}")
+    yield ""
+    if rows:
+        yield table(["payload", "size", "takes"], rows)
+    yield from carries
+    yield from helps
+
+
+def _payloads(built: Build, way: Way) -> dict[str, float]:
+    """Return what goes one way in bytes; of methods of their own learning nothing is known."""
+    if built.method.traits.own_learning:
+        return {}
+    sizes = built.learner.architecture
+    everything = list(range(sizes.experts))
+    # Factors go down as large as they come up, for each change that a device has missed.
+    factors = way is Way.TO_SERVER or built.world.learning.lora.download == "factors"
+    size_of = sizes.upload_bytes if factors else sizes.download_bytes
+    whole = size_of(everything, gate=True)
+    if not everything:
+        return {"the model": whole}
+    factored = built.learner.config.model.lora.rank is not None and factors
+    part = "one expert's factors" if factored else "one expert"
+    return {part: size_of([0], gate=False), "all experts and gate": whole}
 
 
 def _over_mesh(built: Build) -> Iterator[str]:
     """Say how soon satellites reach the server over links and passes."""
     plan = built.plan
     assert plan.mesh is not None
-    begins_s = np.sort([sessions.start_s(0) for sessions in plan.mesh.values()])
+    begins_s = np.sort([sessions.starts_s[0] for sessions in plan.mesh.values()])
     own = sum(len(plan.passes(cluster)) > 0 for cluster in plan.clusters)
     yield (
         f"over links and passes, all {len(plan.mesh)} satellites reach the server, the last one "

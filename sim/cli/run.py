@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ class Execution:
 
     def carry_out(self, shown: options.Shown) -> None:
         """Run it, and show what came out."""
-        from sim.analysis.text import summary_text
+        from sim.analysis.run_screen import run_screen
         from sim.cli.progress import Progress
         from sim.execution.folder import MANIFEST, as_written, read_manifest
         from sim.files import from_here
@@ -86,23 +85,21 @@ class Execution:
         earlier = read_manifest(self.place) if was_there else {}
         with Progress(World(self.scenario), quiet=shown.quiet) as progress:
             result = self._result([progress, *boards], earlier)
+        named = from_here(self.place)
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary
-            text = _study_text(result) if result.of_network else summary_text(result)
+            text = _study_text(result) if result.of_network else run_screen(result, named)
         output.warn(warnings)
-        named = from_here(self.place)
         elsewhere = f"leomix show {named}"
         with output.showing("the run is complete, its summary", elsewhere, json_=shown.json_):
             if shown.json_:
                 output.print_json({**summary, "folder": str(named)})
             else:
-                print(f"{text}\n{'run folder':<14} {named}", flush=True)
+                print(text, flush=True)
         output.warn(notes)
-        if progress.shown and not shown.json_:
-            print(f"next: leomix report {named}", file=sys.stderr)
         if self.scenario.learning is None:
             return
         nothing = summary["came_to_nothing"]

@@ -27,8 +27,14 @@ CITATION = (
 """How to cite leomix, as CITATION.cff says it; the version is that of the run."""
 
 
-def show_command(run: RunFolder, *, json_: Json = False) -> None:
-    """Show the summary of a run, and what held it back, with the key to change."""
+def show_command(
+    run: RunFolder,
+    *,
+    in_full: Annotated[bool, typer.Option("--all", help="every figure of the run")] = False,
+    json_: Json = False,
+) -> None:
+    """Show what a run came to, and what held it back, with the key to change."""
+    from sim.analysis.run_screen import run_screen
     from sim.analysis.text import pattern_text, summary_text
     from sim.execution.folder import as_written
     from sim.execution.result import load
@@ -48,6 +54,9 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
         else:
             doubts, notes = in_turn(found.warnings)
             warn(doubts)
+            if not in_full:
+                print(run_screen(found, run))
+                return
             print(summary_text(found, found.held_back))
             print(f"{'cite':<14} {CITATION}. Version {found.manifest['versions']['leomix']}.")
             pattern = found.gating_pattern

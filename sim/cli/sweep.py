@@ -78,6 +78,10 @@ class Processes:
     join: Annotated[
         bool, typer.Option("--join", help="begin the sweep in -o, or work on it beside others")
     ] = False
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="take the complete points of another folder; repeat it"),
+    ] = None
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
@@ -93,6 +97,7 @@ class Processes:
             join=self.join,
             cache=not limits.no_cache,
             max_wall_s=limits.max_wall_s,
+            merge=tuple(self.merge or ()),
         )
 
 
@@ -105,7 +110,6 @@ def sweep_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
     limits: options.Limits,
     shown: options.Shown,
 ) -> None:
@@ -116,7 +120,7 @@ def sweep_command(
     from sim.sweep.running import run_sweep
 
     plan = varied.plan(scenario_name(scenario))
-    request = SweepRequest(plan, processes.sweep_options(limits), many=yes)
+    request = SweepRequest(plan, processes.sweep_options(limits))
     if dry_run:
         text, ended = rehearse(request)
         print(text)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats
 from sim.devices.compute import transmitter_of
 from sim.errors import InputError
 from sim.world.world import World
 from statements import Code, Statement
+from statements.arrays import Floats
 
 WH_J = 3600.0
 TICK_S = 1e-7

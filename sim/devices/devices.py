@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cluster, Cost
 from sim.devices.battery import Battery
-from sim.devices.compute import ROUNDING, Compute, whole_rounds
+from sim.devices.compute import ROUNDING, Compute, Computing, Gap, Phase, whole_rounds
 from sim.devices.faults import Presence
-from sim.devices.phase import Computing, Gap, Phase
+from statements.arrays import Floats, Ints, Mask
 
 LONGEST_WAIT_S = 3600.0
 """How long the devices of a cluster wait in contact for those that do not come to an end."""

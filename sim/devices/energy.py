@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster
 from sim.facts.energy import total
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

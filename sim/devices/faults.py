@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning import stream
-from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.cluster import Cluster
 from scenarios.faults import Packets, Uploads
-from sim.devices.chance import drawn_spells
-from sim.devices.intervals import Intervals
+from sim.devices.intervals import Intervals, drawn_spells
 from sim.devices.outages import Outages
 from sim.world.world import World
+from statements.arrays import Floats, Ints, Mask
 
 
 class Presence:

@@ -10,14 +10,13 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
-from learning.requests.cluster import Ints
-from sim.devices.chance import drawn_spells
-from sim.devices.intervals import NO_INTERVALS, Intervals, union
+from sim.devices.intervals import NO_INTERVALS, Intervals, drawn_spells, union
 from sim.formatting import listed as listed_names
 from sim.formatting import some
 from sim.world.planned import ListedOutage
 from sim.world.world import World
 from statements import Code, Other, Statement
+from statements.arrays import Ints
 
 Ends = tuple[Sequence[str], Sequence[str]]
 """Names of those between whom contacts or links are: those of either end."""

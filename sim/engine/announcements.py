@@ -11,7 +11,7 @@ from sim.clock import Clock, Process
 from sim.devices.faults import Faults
 from sim.facts.faults import DeviceAway, DeviceSlow, Fault, OutAsPlanned, SatelliteOut
 from sim.facts.stream import Facts
-from sim.facts.waits import BeamBusy, BeamTakenOver, Waited
+from sim.facts.transfers import BeamBusy, BeamTakenOver, Waited
 from sim.plan.plan import Plan
 
 

@@ -22,9 +22,9 @@ from learning.requests.cluster import (
 )
 from sim.clock import Clock
 from sim.devices.battery import Battery
+from sim.devices.compute import Phase
 from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, energy_of
-from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
 from sim.mesh.links import AccessLink, MeshLink
 from sim.mesh.messages import Mesh
@@ -34,7 +34,7 @@ from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
 
 
 class Client:

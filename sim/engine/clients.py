@@ -23,7 +23,7 @@ from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -110,7 +110,7 @@ class Clients:
 
     def sessions_after(self, time_s: float) -> bool:
         """Whether a session goes on then, or is still to come."""
-        return any(len(own) and own.end_s(len(own) - 1) > time_s for own in self.planned)
+        return any(len(own) and own.ends_s[-1] > time_s for own in self.planned)
 
     @property
     def planned(self) -> list[PlannedSessions]:

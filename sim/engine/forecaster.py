@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Forecast, Outlook
+from learning.requests.cluster import Forecast, Outlook
 from sim.devices.devices import Devices
 from sim.facts.directions import Way
 from sim.network.sessions import ClusterSessions
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
+from statements.arrays import Floats
 
 Carried = tuple[Floats, Floats]
 """Bytes (K,) up and down."""
@@ -35,16 +36,16 @@ class Forecaster:
         planned = self._sessions.planned
         wanted = request.sessions
         places = range(len(planned))
-        begin = bisect_right(places, now_s, key=planned.end_s)
+        begin = bisect_right(planned.ends_s, now_s)
         if request.fresh:
-            begin = bisect_left(places, now_s, begin, key=planned.start_s)
+            begin = bisect_left(planned.starts_s, now_s, begin)
         ahead = places[begin : begin + (1 if wanted is None else wanted)]
         left = len(planned) - begin
         outlooks = [self._of(planned, n, now_s, left - k) for k, n in enumerate(ahead)]
         return next(iter(outlooks), None) if wanted is None else outlooks
 
     def _of(self, planned: PlannedSessions, place: int, now_s: float, left: int) -> Outlook:
-        begins_s = planned.start_s(place)
+        begins_s = planned.starts_s[place]
         start_s = max(begins_s, now_s)
         k = self._devices.cluster.devices
         per_contact = self._devices.compute.per_contact
@@ -67,7 +68,7 @@ class Forecaster:
 
         return Outlook(
             start_s=start_s,
-            end_s=planned.end_s(place),
+            end_s=planned.ends_s[place],
             carried=carried,
             memory_bytes=self._devices.memory_bytes,
             round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from learning.methods.base import Method
-from learning.requests.cluster import Assign, Cluster, Ints
+from learning.requests.cluster import Assign, Cluster
 from learning.requests.facts import Aggregated, Note
 from learning.requests.peers import Answered, Infer, Journey
 from learning.requests.used import UpdatesUsed, Used
@@ -31,6 +31,7 @@ from sim.facts.learning import (
 )
 from sim.facts.stream import Facts
 from sim.network.sessions import ClusterSessions
+from statements.arrays import Ints
 
 SAMPLES = "samples of updates"
 """What the journal calls the number of samples of each device."""

@@ -18,11 +18,10 @@ from learning.methods.base import (
 from learning.methods.base import World as KnownWorld
 from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
-from learning.requests.cluster import Floats, Quorum
+from learning.requests.cluster import Quorum
 from sim.devices.battery import Power
-from sim.devices.compute import Compute
+from sim.devices.compute import Compute, Computing
 from sim.devices.energy import Transmitter
-from sim.devices.phase import Computing
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import as_input
@@ -31,6 +30,7 @@ from sim.network.rules import Rules
 from sim.plan.plan import Plan
 from sim.world.world import World
 from statements import Statement
+from statements.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class Simulation:
         announce(self.build.plan, self.clock, self._facts)
         self.clients.open_sessions()
         planned = self.clients.planned
-        last_ones_s = [own.start_s(len(own) - 1) for own in planned if len(own) > 1]
+        last_ones_s = [own.starts_s[-1] for own in planned if len(own) > 1]
         self._last_known_s = min(last_ones_s, default=math.inf)
         self._progress.follow(planned)
         self._actors.start()

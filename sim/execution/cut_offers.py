@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded, Vocabulary
 from sim.facts.directions import Way
 from sim.plan.contacts import LAST_BITS_S
@@ -14,6 +13,7 @@ from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import coded, grouped, says
 from sim.trace.tables import pieces_of
 from statements import Code, Statement
+from statements.arrays import Floats, Ints, Mask
 
 READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 from learning.learner import Learner
 from learning.methods.base import Method
 from learning.methods.own_learning import OwnLearning
-from learning.values.handle import Handle
+from learning.values.lazy import Handle
 from learning.values.store import Tensors, as_file
 from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
+from sim.execution.cache import Namespace
 from sim.execution.charges import charge_table
 from sim.execution.model import with_folders, write_model
-from sim.execution.shelf import MODEL, Namespace
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.tables import Tables
 
@@ -86,11 +86,11 @@ def final_model(
     names = references.get("tensors", ())
     final = learner.besides(server, names) if names else learner.final(server)
     shared = results if not final.foreign else None
-    known = None if shared is None else shared.read(MODEL, final.key, bytes)
+    known = None if shared is None else shared.read(f"{final.key}.model", bytes)
     if known is not None:
         learner.values.spare(final)
         return known, references
     data = as_file(learner.force(final))
     if shared is not None:
-        shared.keep(MODEL, final.key, len(data), lambda: data)
+        shared.keep(f"{final.key}.model", len(data), lambda: data)
     return data, references

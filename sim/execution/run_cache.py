@@ -5,17 +5,8 @@ from typing import Any, Self
 
 from learning.learner import Learner
 from learning.provenance import why_not_cacheable
-from learning.values.replies import REPLY
-from learning.values.reuse import NUMBER, TENSORS
-from sim.execution import cache
+from sim.execution.cache import RESULTS, Cache, Namespace, cache_folder
 from sim.execution.ready import Plans
-from sim.execution.shelf import (
-    MODEL,
-    RESULTS_FOLDER,
-    Namespace,
-    Shelf,
-    cache_folder,
-)
 from sim.execution.window_cache import WindowCache
 from sim.trace.digest import json_digest
 from statements import Code, Other, Statement
@@ -31,11 +22,12 @@ class RunCache:
     plans = Plans()
 
     def __init__(self, root: Path) -> None:
-        self.shelf = Shelf(root)
-        self.windows = WindowCache(self.shelf)
+        self._cache = Cache(root)
+        self.windows = WindowCache(self._cache)
         self.results: Namespace | None = None
         self.why_not = ""
         self._foreign: set[str] = set()
+        self.close = self._cache.close
 
     @classmethod
     def shared(cls) -> Self | None:
@@ -50,21 +42,13 @@ class RunCache:
             why_not_cacheable(learner.config) if learner.measures else "nothing is trained"
         )
         if not self.why_not:
-            context = json_digest(learner.environment())
-            self.results = Namespace(self.shelf, RESULTS_FOLDER, context)
+            self.results = Namespace(self._cache, RESULTS, json_digest(learner.environment()))
             learner.values.cache = learner.replies.cache = self.results
-
-    def close(self) -> None:
-        """Bring the cache within its bounds, if this run has added to it."""
-        shelf = self.shelf
-        if files := shelf.kept_files.total():
-            added_bytes = shelf.kept_bytes + files * cache.BLOCK_BYTES
-            cache.keep_within_bound(shelf.root, added_bytes, cache.BOUND_BYTES)
 
     @property
     def warnings(self) -> list[Statement]:
         """What a user should know, at most one thing."""
-        if not self.shelf.trouble:
+        if not self._cache.trouble:
             return []
         return [
             Statement.doubt(
@@ -73,25 +57,24 @@ class RunCache:
                 "cache: nothing more is kept ({trouble})",
                 Other(said="free or name another folder by LEOMIX_CACHE"),
                 Other(said="use --no-cache"),
-                trouble=self.shelf.trouble,
+                trouble=self._cache.trouble,
             )
         ]
 
     def figures(self) -> dict[str, Any]:
         """Return, for the manifest, what was read and what was kept."""
-        read = self.shelf.read_files
-        kept = self.shelf.kept_files
+        read, kept = self._cache.read_files, self._cache.kept_files
         return {
             "why_not": self.why_not or None,
             "not_shared": sorted(self._foreign),
             "contact_windows": "shared" if self.plans.was_kept else self.windows.used,
-            "tensors_read": read[TENSORS],
-            "numbers_read": read[NUMBER],
-            "models_read": read[MODEL],
-            "replies_read": read[REPLY],
-            "tensors_kept": kept[TENSORS],
-            "numbers_kept": kept[NUMBER],
-            "replies_kept": kept[REPLY],
-            "kept_bytes": self.shelf.kept_bytes,
-            "trouble": self.shelf.trouble or None,
+            "tensors_read": read[".tensors"],
+            "numbers_read": read[".number"],
+            "models_read": read[".model"],
+            "replies_read": read[".reply"],
+            "tensors_kept": kept[".tensors"],
+            "numbers_kept": kept[".number"],
+            "replies_kept": kept[".reply"],
+            "kept_bytes": self._cache.kept_bytes,
+            "trouble": self._cache.trouble or None,
         }

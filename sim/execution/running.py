@@ -496,9 +496,6 @@ class Run(Observer):
 
     def _count_reuse(self, manifest: dict[str, Any]) -> None:
         """Note what was trained, and what came of the cache."""
-        learner = self.built.learner
-        reuse = (
-            learner.replies.reuse if self.built.method.traits.own_learning else learner.values.reuse
-        )
-        manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
+        reuse = self.built.learner.values.reuse
+        manifest |= {"trainings": reuse.done, "trainings_reused": len(reuse.spared)}
         manifest["cache"] = None if self.cache is None else self.cache.figures()

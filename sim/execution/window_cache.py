@@ -13,7 +13,7 @@ import numpy as np
 import orbit
 from learning.files import source_fingerprints
 from learning.provenance import processor
-from sim.execution.shelf import WINDOWS, WINDOWS_FOLDER, Namespace, Shelf
+from sim.execution.cache import WINDOWS, Cache, Namespace
 from sim.plan.windows import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
 
@@ -46,13 +46,13 @@ ELEMENTS = (
 
 
 class WindowCache:
-    """Windows of this process, and of all runs if there is a shelf.
+    """Windows of this process, and of all runs if there is a cache.
 
     ``used`` says what came of the last query that was new here: found or read.
     """
 
-    def __init__(self, shelf: Shelf | None) -> None:
-        self._kept = None if shelf is None else Namespace(shelf, WINDOWS_FOLDER)
+    def __init__(self, cache: Cache | None) -> None:
+        self._kept = None if cache is None else Namespace(cache, WINDOWS)
         self._known: dict[str, Windows] = {}
         self.used: str | None = None
 
@@ -61,14 +61,14 @@ class WindowCache:
         key, kept = key_of(query), self._kept
         if key in self._known:
             return self._known[key]
-        windows = None if kept is None else kept.read(WINDOWS, key, _unpacked)
+        windows = None if kept is None else kept.read(f"{key}.windows", _unpacked)
         self.used = "found" if windows is None else "read"
         if windows is None:
             began = time.perf_counter()
             windows = find_windows(query)
             if kept is not None and time.perf_counter() - began > WORTH_KEEPING_S:
                 packed = _packed(windows)
-                kept.keep(WINDOWS, key, len(packed), lambda: packed)
+                kept.keep(f"{key}.windows", len(packed), lambda: packed)
         return self._known.setdefault(key, windows)
 
 

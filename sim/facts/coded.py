@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Ints
+from statements.arrays import Ints
 
 NOTHING = -1
 """The code of a row without text."""

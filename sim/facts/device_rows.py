@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Ints, Mask
+from statements.arrays import Ints, Mask
 
 
 class DeviceRows(NamedTuple):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, ClassVar, get_type_hints
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded
+from statements.arrays import Floats, Ints, Mask
 
 
 class ColumnKind(Enum):

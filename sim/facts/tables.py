@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from inspect import isclass
 from types import ModuleType
 
-from sim.facts import energy, faults, learning, plan, transfers, waits
+from sim.facts import energy, faults, learning, plan, transfers
 from sim.facts.events import Event
 from sim.facts.row import Column, Row, columns_of
 
@@ -20,7 +20,6 @@ def _events_in(module: ModuleType) -> Iterator[type[Event]]:
 
 EVENTS: tuple[type[Event], ...] = (
     *_events_in(transfers),
-    *_events_in(waits),
     *_events_in(faults),
     *_events_in(learning),
 )

@@ -1,4 +1,4 @@
-"""Contacts as they open and close, and what devices move and train in them and between them."""
+"""Contacts as they open and close, what devices move and train in them, and who waits there."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from learning.requests.cluster import Ints
+from learning.requests.facts import Cause
 from learning.requests.reasons import Reason
 from sim.facts.coded import Coded
 from sim.facts.events import Event, EventKind
 from sim.facts.row import Real, Row, Text, Whole, column
+from statements.arrays import Ints
 
 
 class Outcome(IntEnum):
@@ -204,3 +205,62 @@ class MessageLost(Event):
     def text(self) -> str:
         """Say which message, and why."""
         return f"{self.payload} to {self.target}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Waited(Event):
+    """Somebody waits."""
+
+    of_kind: ClassVar[EventKind] = EventKind.WAIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BeamBusy(Waited):
+    """A contact waits for a beam, and is ``served_from_s`` a time, or not at all (None)."""
+
+    of_cause: ClassVar[Cause | None] = Cause.WAITS_FOR_BEAM
+
+    served_from_s: float | None
+
+    def text(self) -> str:
+        """Say from when it is served."""
+        if self.served_from_s is None:
+            return "beam busy: not served"
+        return f"beam busy: served from {self.served_from_s:.3f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BeamTakenOver(Waited):
+    """A contact gives its beam to a cluster that has waited."""
+
+    of_cause: ClassVar[Cause | None] = Cause.WAITS_FOR_BEAM
+
+    def text(self) -> str:
+        """Say who has the beam."""
+        return "beam taken over by a cluster that waited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SubChannelBusy(Waited):
+    """So many ``devices`` wait for a sub-channel to send or get a payload, the last so long."""
+
+    payload: str
+    devices: int
+    longest_s: float
+
+    def text(self) -> str:
+        """Say how many, and how long the last one."""
+        most = f"{self.devices} devices, up to {self.longest_s:.3f} s"
+        return f"sub-channel busy: {self.payload}: {most}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainClosed(Waited):
+    """A chain of transfers was closed for a ``reason``, and cut off so many ``devices``."""
+
+    reason: Reason
+    devices: int
+
+    def text(self) -> str:
+        """Say why, and how many."""
+        return f"{self.reason}: {self.devices} devices cut"

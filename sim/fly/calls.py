@@ -24,14 +24,7 @@ from learning.own.code import RunningCode, files_of
 from learning.own.raised import ANYTHING
 from learning.own.unrepeatable import unrepeatable
 from learning.requests import UpdatesUsed, Used
-from learning.requests.cluster import (
-    Cluster,
-    Floats,
-    Ints,
-    Mask,
-    Measure,
-    Receipt,
-)
+from learning.requests.cluster import Cluster, Measure, Receipt
 from learning.requests.facts import Cause, Note, update_refused
 from learning.requests.payload import Payload
 from learning.requests.request import Request
@@ -44,6 +37,7 @@ from sim.fly.trees import Tree
 from sim.fly.user_code import MOST_EXAMPLES, Called, Context, UserCode
 from sim.formatting import listed
 from statements import Code, Other, Statement
+from statements.arrays import Floats, Ints, Mask
 
 NOT_A_NAME = ".__metadata__"
 """What a file of weights keeps for itself."""

@@ -24,7 +24,6 @@ from learning.requests.cluster import (
     Contact,
     Cost,
     Evaluate,
-    Mask,
     NextContact,
     Receipt,
     TrainUntilContact,
@@ -37,6 +36,7 @@ from sim.fly import trees
 from sim.fly.call_options import CallOptions
 from sim.fly.calls import Calls
 from statements import Code, Set, Statement
+from statements.arrays import Mask
 
 OFTEN = 0.4
 """Share of clusters with contact behind a round from which on it is said that they wait."""

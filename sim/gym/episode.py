@@ -12,7 +12,7 @@ from typing import cast
 from greenlet import getcurrent, greenlet
 
 from learning.requests.decide import Decision, Observation
-from learning.values.reuse import Reuse
+from learning.values.lazy import Reuse
 from sim.errors import Interrupted
 from sim.execution.identity import NamedBuild
 from sim.execution.result import Result

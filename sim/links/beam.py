@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 
 from channel import Line, Link, LinkCurve, weakest
-from learning.requests.cluster import Floats, Mask
-from sim.links.processor_sharing import RateSegment
-from sim.links.sharing import everywhere
+from sim.links.sharing import RateSegment, everywhere
+from statements.arrays import Floats, Mask
 
 Sharing = Literal["fixed_subchannel", "equal_share", "broadcast"]
 

@@ -9,9 +9,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, received_signal, signal_rate_bps
-from learning.requests.cluster import Floats, Ints
 from sim.links.beam import Beam, Radio, Radios
 from sim.links.device_links import DeviceLinks
+from statements.arrays import Floats, Ints
 
 PAPER_ALTITUDE_M = 600e3
 """Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is

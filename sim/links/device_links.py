@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
-from learning.requests.cluster import Floats, Ints
 from sim.links.beam import Beam
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import ContactViews
+from statements.arrays import Floats, Ints, Mask
 
 
 class SeenPoints(NamedTuple):

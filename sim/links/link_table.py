@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 
 from channel import CLEAR_PATH, Line, Link, LinkCurve, Path, weakest_lines
-from channel.curve_table import CurveTable
-from learning.requests.cluster import Floats, Ints, Mask
+from channel.link_curve import CurveTable
 from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, RangeGrid, served_bits
 from sim.links.grid import Grid, SeenPoints, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
 from sim.links.rate_points import LinkView, LossyGrid, RatePoints, rate_points
+from statements.arrays import Floats, Ints, Mask
 
 CELLS = 2
 """Cells of a grid for which curves are made at once where the band is shared anew all the time."""

@@ -15,14 +15,13 @@ import numpy as np
 
 import orbit
 from channel import Path, doppler_hz
-from channel.curve_table import spread
-from channel.link_curve import between_smooth_cells
-from learning.requests.cluster import Floats, Ints, Mask
+from channel.link_curve import between_smooth_cells, spread
 from orbit.contact_views import contact_views
 from orbit.look_angles import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
 from sim.links.grid import Grid, SeenPoints, cut_grid
+from statements.arrays import Floats, Ints, Mask
 
 GRID_S_PER_KM = 6.0 / 600.0
 """Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the

@@ -8,10 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.links.device_links import DeviceLinks, PassFigures
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass
+from statements.arrays import Floats, Ints
 
 LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17

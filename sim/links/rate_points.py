@@ -21,10 +21,10 @@ from channel.signal import (
     unchecked_loss_db,
     unchecked_rate_bps,
 )
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import ContactViews, blocks
 from sim.links.grid import Grid, interleaved
 from sim.links.jumps import crossings, find_jumps, turns
+from statements.arrays import Floats, Ints, Mask
 
 HORIZON_DEG = 1e-6
 """Just above the horizon, at and below which there is no link."""

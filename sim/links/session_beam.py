@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import LinkCurve, joined
-from learning.requests.cluster import Floats, Mask
 from sim.links.beam import Beam, Radio, Span
-from sim.links.processor_sharing import RateSegment, shared
-from sim.links.sharing import Allocation, Carried, queued
+from sim.links.sharing import Allocation, Carried, RateSegment, queued, shared
+from statements.arrays import Floats, Mask
 
 
 class Transmission(NamedTuple):

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
-from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
 from sim.errors import as_input
-from sim.world.sites import EARTH_RADIUS_KM
+from sim.world.sites import EARTH_RADIUS_KM, central_angle_rad, coordinates_deg
 from sim.world.world import World
+from statements.arrays import Floats, Mask
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""
@@ -100,17 +100,8 @@ class Sidelinks:
         other_places = self.places[other]
         if places is None or other_places is None:
             return np.full((len(devices[rows]), len(others[columns])), np.inf)
-        return great_circle_m(places[rows, None, :], other_places[None, columns, :])
-
-
-def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
-    """Distance in metres on a sphere of places (..., 2), by the haversine formula."""
-    one = np.radians(one_deg)
-    other = np.radians(other_deg)
-    half = np.sin((one - other) / 2) ** 2
-    across = np.cos(one[..., 0]) * np.cos(other[..., 0]) * half[..., 1]
-    angle: Floats = 2.0 * np.arcsin(np.sqrt(np.minimum(half[..., 0] + across, 1.0)))
-    return EARTH_RADIUS_KM * 1000.0 * angle
+        angle = central_angle_rad(places[rows, None, :], other_places[None, columns, :])
+        return EARTH_RADIUS_KM * 1000.0 * angle
 
 
 def sidelinks_of(world: World) -> Sidelinks | None:
@@ -143,5 +134,4 @@ def _radio(values: Mapping[str, float]) -> Sidelink:
 def _places(world: World, index: int) -> Floats | None:
     if not world.orbit.has_geometry:
         return None
-    sites = world.sites.devices_of(index)
-    return np.array([[site.latitude_deg, site.longitude_deg] for site in sites])
+    return coordinates_deg(world.sites.devices_of(index))

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Floats
 from sim.mesh.compiled import functions_of_search
 from sim.mesh.contacts import HOP, ContactPlan, Contacts, Hop, Load, Route, Sent
 from sim.mesh.search import (
@@ -39,6 +38,7 @@ from sim.mesh.search import (
     Search,
     Way,
 )
+from statements.arrays import Floats
 
 SPARE = 1024
 """Free times that there is room for at first, behind one of each contact."""

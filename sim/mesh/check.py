@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Download, Floats, Ints, Receipt, Train, Upload
+from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
@@ -27,6 +27,7 @@ from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Ints
 
 HOPS = "messages conserved hop by hop"
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from learning.requests.cluster import Floats, Ints
+from statements.arrays import Floats, Ints
 
 HOP = 4
 """Figures of a hop."""

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.transfers import Outcome
@@ -27,6 +26,7 @@ from sim.network.leg_log import OVER_LINK, SERVER_NAME
 from sim.network.legs import Hopped
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Ints, Mask
 
 HOPS = 1 << 16
 """Hops that are booked until somebody looks, about: several over each link of a large mesh."""

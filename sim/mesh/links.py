@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
 from learning.requests.payload import Payload
 from learning.requests.reasons import Reason
 from sim.facts.directions import Way
@@ -23,8 +23,9 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
-from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
+from sim.plan.sessions import PlannedSessions
+from statements.arrays import Floats
 
 NOTHING_LEFT = np.zeros(1)
 """Bytes that are left of what has arrived; all receipts share it."""
@@ -180,9 +181,9 @@ class AccessLink(ServiceLink):
         best_s = math.inf
         best: PlannedSession | None = None
         for place in range(max(bisect_right(planned.starts_s, now_s) - 1, 0), len(planned)):
-            if planned.start_s(place) >= best_s:
+            if planned.starts_s[place] >= best_s:
                 break
-            if planned.end_s(place) <= now_s:
+            if planned.ends_s[place] <= now_s:
                 continue
             there_s, is_cut_off = self._there(step, planned[place])
             if there_s < best_s:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Floats, Mask
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Journey, Reach, Send
 from learning.requests.reasons import Reason
@@ -24,6 +23,7 @@ from sim.mesh.timetable import MeshTimetable
 from sim.network.books import Account
 from sim.network.endpoint import Endpoint, Shared
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Mask
 
 
 class Carried(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Mask
 from sim.plan.isl import IslPlan
+from statements.arrays import Floats, Mask
 
 
 class MeshReach:

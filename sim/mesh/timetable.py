@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
-from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
 from sim.mesh.book import Book, Carrier
 from sim.mesh.compiled import can_compile
@@ -18,6 +17,7 @@ from sim.mesh.contacts import Contacts, Curve, Rates, Route
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from statements.arrays import Floats, Ints
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats
 from sim.facts.directions import DIRECTIONS
+from statements.arrays import Floats
 
 Books = dict[str, dict[str, float]]
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Floats, Mask, Quorum, Step, Train, Upload
+from learning.requests.cluster import Quorum, Step, Train, Upload
 from sim.facts.directions import Way
-from sim.facts.waits import ChainClosed
+from sim.facts.transfers import ChainClosed
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.steps import Reply, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
+from statements.arrays import Floats, Mask
 
 PlannedLeg = Training | Transfer
 """A step that is planned: when each device begins and ends it, and what comes of it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.cluster import Cluster, Cost
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.facts.faults import MemoryLacks
@@ -17,6 +17,7 @@ from sim.network.link_faults import LinkFaults
 from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.world.topology import Topology
+from statements.arrays import Floats, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, PayloadKey
 from sim.world.topology import GROUND_CLIENTS, Topology
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded, coded_rows, optional_coded_rows
 from sim.facts.device_rows import device_rows, joined
 from sim.facts.directions import Way
@@ -37,6 +36,7 @@ from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
 from sim.network.legs import Dropped, Hopped, Leg, Moved, Trained
 from sim.world.topology import GROUND_CLIENTS, Topology
+from statements.arrays import Floats, Ints, Mask
 
 LEGS = 4000
 """Records of which rows are made together, at most."""

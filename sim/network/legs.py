@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
 from sim.facts.directions import Way
 from sim.facts.row import Fact
 from sim.network.books import PayloadKey
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

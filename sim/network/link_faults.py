@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning import stream
-from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.cluster import Cluster
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from sim.devices.faults import Faults
 from sim.facts.directions import Way
 from sim.links.session_beam import SessionBeam
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

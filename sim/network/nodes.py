@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from learning.requests.cluster import Cluster, Cost
 from learning.requests.peers import Compute, Node
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.network.service_link import ServiceLink
+from statements.arrays import Floats, Mask
 
 
 @dataclass(frozen=True, eq=False)

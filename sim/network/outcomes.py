@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from learning.requests.cluster import Ints, Mask
 from learning.requests.reasons import Reason
 from sim.facts.transfers import Outcome
+from statements.arrays import Ints, Mask
 
 CutTransfers = Literal["resume", "restart", "drop"]
 """What becomes of a transfer that a contact cuts off: ``link.cut_transfers``."""

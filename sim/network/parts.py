@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.transfers import Outcome
 from sim.plan.contacts import PlannedContact
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

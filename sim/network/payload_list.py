@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Mask
 from learning.requests.payload import Payload, TensorSize
 from sim.facts.directions import DIRECTIONS
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
+from statements.arrays import Mask
 
 
 @dataclass

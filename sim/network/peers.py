@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Cluster, Mask
+from learning.requests.cluster import Cluster
 from learning.requests.peers import (
     SERVER,
     Arrival,
@@ -29,6 +29,7 @@ from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay
 from sim.plan.plan import Plan
+from statements.arrays import Mask
 
 
 class Queues(NamedTuple):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from learning.requests.cluster import WAITS_FOR_ALL, Quorum
+from sim.devices.compute import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
-from sim.devices.phase import Computing
 from sim.network.outcomes import CutTransfers
-from sim.plan.contact_columns import PlannedSessions
+from sim.plan.sessions import PlannedSessions
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Floats, Step
+from learning.requests.cluster import Step
 from sim.devices.energy import Use
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names
+from statements.arrays import Floats
 
 
 class ServiceLink:

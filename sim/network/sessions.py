@@ -16,8 +16,8 @@ import simpy
 
 from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
-from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import LAST_BITS_S, PlannedSession
+from sim.plan.sessions import PlannedSessions
 
 Wanted = Callable[[], bool]
 """Whether an actor would use a session that begins now."""
@@ -83,7 +83,7 @@ class ClusterSessions:
 
     def first_contact(self) -> float:
         """Return the number of the first contact of all sessions; inf if there is none."""
-        return self.planned.id_of(0) if len(self.planned) else math.inf
+        return self.planned.contact_id(0) if len(self.planned) else math.inf
 
     # Edges of contacts: looked up, or as events.
 
@@ -99,7 +99,7 @@ class ClusterSessions:
             return
         planned, now_s, latest = self.planned, self._clock.now, self._begun - 1
         first, after_last = planned.edges[latest], planned.edges[self._begun]
-        if now_s >= planned.end_s(latest):
+        if now_s >= planned.ends_s[latest]:
             self._contact = after_last - 1
             return
         self._open = latest
@@ -201,18 +201,22 @@ class ClusterSessions:
         self._handed_out[actor] = session
         self._handed_s[actor] = self._clock.now
 
+    def _are_one(self, one: int, other: int) -> bool:
+        """Whether two sessions are parts of one, or the same."""
+        return self.planned.group[one] == self.planned.group[other]
+
     def _trains_on(self, actor: str, session: int, due: Due | None) -> bool:
         """Whether an actor trains in a session that goes on, and has not come to the end of it."""
         had = self._handed_out.get(actor)
-        if had is None or due is None or not self.planned.repeats(session):
+        if had is None or due is None or not self.planned.repeats[session]:
             return False
-        due_s = due() if self.planned.of_one(had, session) else None
+        due_s = due() if self._are_one(had, session) else None
         return due_s is not None and self._clock.now < due_s
 
     def _has_again(self, actor: str, session: int, due: Due | None) -> bool:
         """Whether an actor that has had an open session may have it again now."""
         now_s = self._clock.now
-        if not self.planned.repeats(session) or now_s >= self.planned.end_s(session):
+        if not self.planned.repeats[session] or now_s >= self.planned.ends_s[session]:
             return False
         due_s = None if due is None else due()
         return now_s > self._handed_s.get(actor, math.inf) if due_s is None else now_s >= due_s
@@ -245,9 +249,9 @@ class ClusterSessions:
             return
         self._come_to_now()
         session = self._open
-        if session is None or not self.planned.repeats(session):
+        if session is None or not self.planned.repeats[session]:
             return
-        if self._clock.now >= self.planned.end_s(session):
+        if self._clock.now >= self.planned.ends_s[session]:
             return  # its next part begins now
         self._hand_out(waiter.actor, session)
         if waiter.wanted is None or waiter.wanted():
@@ -266,7 +270,7 @@ class ClusterSessions:
     def is_open(self) -> bool:
         """Whether a session goes on."""
         self._come_to_now()
-        return self._open is not None and self._clock.now < self.planned.end_s(self._open)
+        return self._open is not None and self._clock.now < self.planned.ends_s[self._open]
 
     @property
     def over(self) -> bool:
@@ -287,8 +291,8 @@ class ClusterSessions:
         had = self._handed_out.get(actor)
         if had is None or self.planned.goes_on(had):
             return self._clock.now
-        end_s = self.planned.end_s(had)
-        return min(end_s, self._clock.now) if self.planned.repeats(had) else end_s
+        end_s = self.planned.ends_s[had]
+        return min(end_s, self._clock.now) if self.planned.repeats[had] else end_s
 
     def use_open(self) -> None:
         """Let the session that is open count as handed out to all who have had one before.
@@ -298,7 +302,7 @@ class ClusterSessions:
         place = self._open
         if place is None and not self._expected:  # looked up, as nobody uses it
             begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
-            if begun >= 0 and self._clock.now < self.planned.end_s(begun):
+            if begun >= 0 and self._clock.now < self.planned.ends_s[begun]:
                 place = begun
         if place is not None:
             self._handed_out = dict.fromkeys(self._handed_out, place)
@@ -314,7 +318,7 @@ class ClusterSessions:
         gone_s = self._clock.now - self.planned.closes_s[self._contact]
         if self._open is None and gone_s > LAST_BITS_S:
             return None
-        return self.planned.id_of(self._contact)
+        return self.planned.contact_id(self._contact)
 
     def next_contact(
         self,
@@ -339,7 +343,7 @@ class ClusterSessions:
             if taken is not None and self._goes_on_as(taken, now):
                 return self._handed(now if now is not None else taken, cycle())
             if now is not None:
-                end_s = self.planned.end_s(now)
+                end_s = self.planned.ends_s[now]
                 had = self._handed_out.get(actor) == now
                 keeps = had and (fresh or self._clock.now >= end_s)
                 if not (keeps or self._trains_on(actor, now, due)) or (
@@ -348,7 +352,7 @@ class ClusterSessions:
                     self._hand_out(actor, now)
                     if wanted is None or wanted():
                         return self._handed(now, cycle())
-            repeats = now is not None and self.planned.repeats(now)
+            repeats = now is not None and self.planned.repeats[now]
             if self._none_left and not (repeats and self.is_open):
                 self.exhausted = True
                 return None
@@ -364,22 +368,22 @@ class ClusterSessions:
     def _goes_on_as(self, taken: int, now: int | None) -> bool:
         """Whether a session that was taken is the one of now, or a part of it that ends now."""
         if now is None:
-            return self.planned.repeats(taken)
-        return now == taken or (self.planned.repeats(now) and self.planned.of_one(taken, now))
+            return self.planned.repeats[taken]
+        return now == taken or (self.planned.repeats[now] and self._are_one(taken, now))
 
     def _handed(self, session: int, cycle: int) -> Contact:
         """Return the open session as a method gets it."""
         assert self._contact is not None  # a session opens with its first contact
-        number, satellite, numbered = self.planned.named(self._contact)
+        contact_id = self.planned.contact_id(self._contact)
         return Contact(
-            contact_id=number,
-            session=numbered,
-            satellite=satellite,
+            contact_id=contact_id,
+            session=session,
+            satellite=self.planned.contacts.satellite_of(contact_id),
             start_s=self._clock.now,
-            end_s=self.planned.end_s(session),
+            end_s=self.planned.ends_s[session],
             cycle=cycle,
             capacity=partial(self._capacity_bytes, session),
-            repeats=self.planned.repeats(session),
+            repeats=bool(self.planned.repeats[session]),
         )
 
     def _capacity_bytes(self, session: int) -> float:

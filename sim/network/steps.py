@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Download, Mask, Receipt, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
 from sim.errors import SimulationError
 from sim.facts.directions import Way
+from statements.arrays import Mask
 
 Reply = Work | Receipt
 

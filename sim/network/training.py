@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Cost, Floats, Ints, Mask, Step, Train, Upload, Work
+from learning.requests.cluster import Cost, Step, Train, Upload, Work
 from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
@@ -17,6 +17,7 @@ from sim.network.legs import Trained
 from sim.network.outcomes import Ending
 from sim.network.steps import everybody
 from sim.plan.contacts import PlannedSession
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Download, Floats, Ints, Mask, Receipt, Upload
+from learning.requests.cluster import Download, Receipt, Upload
 from learning.requests.facts import Cause, injected_text
 from learning.requests.reasons import Reason
 from sim.devices.energy import Use
@@ -16,8 +16,7 @@ from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.directions import Way
 from sim.facts.faults import PacketsResent
-from sim.facts.transfers import Outcome, in_tables
-from sim.facts.waits import SubChannelBusy
+from sim.facts.transfers import Outcome, SubChannelBusy, in_tables
 from sim.links.session_beam import SessionBeam, Transmission
 from sim.links.sharing import everywhere
 from sim.network.endpoint import Endpoint
@@ -29,6 +28,7 @@ from sim.network.parts import Part, PartOfSeveral, first_heard, parts_at_once
 from sim.network.steps import everybody, way_of
 from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedSession
+from statements.arrays import Floats, Ints, Mask
 
 SHORTEST_S = 1e-6
 """Waiting for less is rounding, and what ends by less before a contact ends with it."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.links.session_beam import SessionBeam
+from statements.arrays import Floats, Ints
 
 Turns = tuple[Ints, Floats]
 """Which devices of a transfer have their turn, by number, and until when."""

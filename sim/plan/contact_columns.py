@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.cluster import Cluster
 from orbit.windows import groups
-from sim.facts.directions import Way
 from sim.links.device_links import FigureColumns
-from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.link_source import LinkSource
+from statements.arrays import Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,10 +90,9 @@ class ContactColumns:
         """Return the figures of many contacts where links need not be made for that, else None."""
         return self.link_source.figures(numbers)
 
-    def named(self, number: int) -> tuple[int, str, int]:
-        """Return number, satellite and session of a contact, without making it."""
-        satellite, _ = self.satellites[self.satellite[number]]
-        return number, satellite, int(self.session[number])
+    def satellite_of(self, number: int) -> str:
+        """Return the name of the satellite of a contact, without making it."""
+        return self.satellites[self.satellite[number]][0]
 
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
         """Return who flies and who is seen from: names of the satellite and the place of contacts.
@@ -157,110 +156,3 @@ class ContactColumns:
         np.maximum.at(last_s, session, self.end_s[served])
         over_s[served] = last_s[session]
         return over_s
-
-
-class PlannedSessions:
-    """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
-
-    A run never asks for most of those of a constellation. ``opens_s`` and ``closes_s`` are begin
-    and end of each of their contacts in order. Session ``n`` has those from ``edges[n]`` to before
-    ``edges[n + 1]``, and lasts from ``starts_s[n]`` to ``ends_s[n]``.
-    """
-
-    def __init__(
-        self,
-        contacts: ContactColumns,
-        numbers: Ints,
-        spans_s: tuple[Sequence[float], Sequence[float]] | None = None,
-    ) -> None:
-        """Join contacts of one session; with begins and ends, ``spans_s``, each is one so long."""
-        self.edges: Sequence[int]
-        self.starts_s: Sequence[float]
-        self.ends_s: Sequence[float]
-        if spans_s is None:
-            session = contacts.session[numbers]
-            new = np.flatnonzero(session[1:] != session[:-1]) + 1
-            self.edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
-            spans_s = contacts.start_s[numbers].tolist(), contacts.end_s[numbers].tolist()
-            self.opens_s, self.closes_s = spans_s
-            self.starts_s = [self.opens_s[edge] for edge in self.edges[:-1]]
-            self.ends_s = [self.closes_s[edge - 1] for edge in self.edges[1:]]
-        else:
-            self.edges = range(len(numbers) + 1)
-            self.opens_s, self.closes_s = self.starts_s, self.ends_s = spans_s
-        self.contacts = contacts
-        self.numbers = numbers
-        self._made: dict[int, PlannedSession] = {}
-
-    def __len__(self) -> int:
-        """The number of sessions."""
-        return len(self.starts_s)
-
-    def start_s(self, place: int) -> float:
-        """When a session begins."""
-        return self.starts_s[place]
-
-    def end_s(self, place: int) -> float:
-        """When a session ends."""
-        return self.ends_s[place]
-
-    def goes_on(self, place: int) -> bool:
-        """Whether a session is not the end of contact, but another one takes its place."""
-        return False
-
-    def of_one(self, one: int, other: int) -> bool:
-        """Whether two are parts of one session, or the same."""
-        return one == other
-
-    def repeats(self, place: int) -> bool:
-        """Whether a client takes part in a session as often as it can, and not once."""
-        return False
-
-    def cuts_off(self, place: int) -> bool:
-        """Whether the end of a session cuts off transfers that go on."""
-        return True
-
-    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
-        """Return what each device (K,) can send in a session from a time on, if it is alone.
-
-        That is inf for a direction that is neglected.
-        """
-        beam = self[place].beam(way)
-        return (
-            np.inf if beam is None else beam.curve.capacity_bits - beam.curve.delivered_bits(from_s)
-        )
-
-    def close(self, place: int) -> None:
-        """Let a session go with its links, if it was asked for."""
-        made = self._made.pop(place, None)
-        if made is not None:
-            made.close()
-
-    def close_all(self, first: int, after_last: int) -> None:
-        """Let sessions go with their links, those of them that were asked for."""
-        for place in range(first, after_last) if self._made else ():
-            self.close(place)
-
-    def contact(self, place: int) -> PlannedContact:
-        """Return one of the contacts of all sessions."""
-        return self.contacts[int(self.numbers[place])]
-
-    def id_of(self, place: int) -> int:
-        """Return the number of a contact, without making it."""
-        return int(self.numbers[place])
-
-    def named(self, place: int) -> tuple[int, str, int]:
-        """Return number, satellite and session of a contact, without making it."""
-        return self.contacts.named(int(self.numbers[place]))
-
-    def __getitem__(self, place: int) -> PlannedSession:
-        """Return a session, the same one each time until it is let go."""
-        made = self._made.get(place)
-        if made is not None:
-            return made
-        place = range(len(self))[place]
-        if place not in self._made:
-            places = range(self.edges[place], self.edges[place + 1])
-            contacts = tuple(map(self.contact, places))
-            self._made[place] = PlannedSession(contacts[0].session, contacts)
-        return self._made[place]

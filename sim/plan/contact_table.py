@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Ints
 from sim.facts.directions import Way
 from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
 from sim.links.device_links import FigureColumns
@@ -16,6 +15,7 @@ from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.instants import utc
 from sim.trace.schema import TEXT, table_of
+from statements.arrays import Ints
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:

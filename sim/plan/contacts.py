@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster
 from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
+from statements.arrays import Floats, Ints
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.plan.volumes import LinkVolumes
 from statements import Code, Other, Statement
+from statements.arrays import Ints
 
 
 class Format(NamedTuple):

@@ -10,7 +10,6 @@ from math import inf
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
-from learning.requests.cluster import Floats, Ints
 from orbit import RangeFrom
 from orbit.windows import groups
 from sim.devices.outages import Outages
@@ -19,6 +18,7 @@ from sim.plan.service import ServedPasses, served_feeder_passes
 from sim.plan.windows import Find
 from sim.world.world import World
 from statements import Code, Statement
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

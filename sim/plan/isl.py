@@ -13,12 +13,12 @@ import numpy as np
 
 import channel
 from channel.link_curve import MOST_POINTS, bit_preserving
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.peers import LinkWindow, NextLink, Node
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
 from sim.plan.joined import joined_parts
 from statements import Statement
+from statements.arrays import Floats, Ints, Mask
 
 SAMPLED_S = 1.0
 """Time between two samples of a rate; cells then keep their true bits to microseconds."""

@@ -10,12 +10,12 @@ from math import pi, radians, tau
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
 from scenarios.link import Isl
 from sim.errors import InputError, as_input
 from sim.plan.joined import joined_parts
 from statements import Code, Statement
+from statements.arrays import Floats, Ints, Mask
 
 TIES = 9
 """Decimals to which orbits are compared: satellites in a regular pattern are equally near."""

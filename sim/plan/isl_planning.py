@@ -11,7 +11,6 @@ from math import inf
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.utc import to_second
 from scenarios.link import Isl
 from sim.devices.intervals import Intervals
@@ -23,6 +22,7 @@ from sim.plan.outage_cuts import pieces
 from sim.plan.windows import other_dates
 from sim.world.world import World
 from statements import Code, Lower, Statement, statement_of
+from statements.arrays import Floats, Ints, Mask
 
 
 def isl_plan(

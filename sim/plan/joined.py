@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from learning.requests.cluster import Ints
+from statements.arrays import Ints
 
 
 def joined_parts(nodes: int, a: Ints, b: Ints) -> Ints:

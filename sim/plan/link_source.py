@@ -19,7 +19,7 @@ from channel import (
     draw_paths,
 )
 from learning import stream
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster
 from orbit import RangeFrom, Site
 from orbit.windows import groups
 from sim.links.beam import Beam, Radios
@@ -36,8 +36,9 @@ from sim.links.plan_links import PlanLinks
 from sim.plan.contacts import ContactLinks
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
-from sim.world.sites import distance_km
+from sim.world.sites import distances_km
 from sim.world.world import World
+from statements.arrays import Floats, Ints
 
 
 class LinkSource(Protocol):
@@ -232,7 +233,7 @@ class PassLinks:
             for centre, sites, both in zip(served.places, devices, radios, strict=True)
         ]
         self._spreads_km = [
-            max((distance_km(place.centre, device) for device in place.devices), default=0.0)
+            float(distances_km(place.centre, place.devices).max(initial=0.0))
             for place in self._places
         ]
         self._turns = _turns(served)

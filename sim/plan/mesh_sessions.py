@@ -23,89 +23,64 @@ from math import inf, nextafter
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
-from sim.facts.directions import Way
-from sim.plan.contact_columns import ContactColumns, PlannedSessions
-from sim.plan.contacts import PlannedSession
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
+from sim.plan.sessions import PlannedSessions
+from statements.arrays import Floats, Ints
 
 
-class MeshSessions(PlannedSessions):
-    """Sessions of one pass each, from when a message can set off until it is too late.
-
-    ``numbers`` are the passes, ``spans_s`` begins and ends of the sessions, in order. A link to
-    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
-    message that has set off goes on when a session ends.
-    """
-
-    def __init__(
-        self,
-        client: str,
-        contacts: ContactColumns,
-        numbers: Ints,
-        spans_s: tuple[Sequence[float], Sequence[float]],
-        link_bps: float,
-    ) -> None:
-        super().__init__(contacts, numbers, spans_s)
-        self._client = client
-        self._link_bps = link_bps
-
-    def named(self, place: int) -> tuple[int, str, int]:
-        """Return number and station of a pass, and the place of its session."""
-        contact_id, server, _ = super().named(place)
-        return contact_id, server, place
-
-    def __getitem__(self, place: int) -> PlannedSession:
-        """Return the pass of a session, as long as it lasts."""
-        made = self._made.get(place)
-        if made is not None:
-            return made
-        place = range(len(self))[place]
-        if place not in self._made:
-            self._made[place] = PlannedSession(place, (self.contact(place),))
-        return self._made[place]
-
-    def goes_on(self, place: int) -> bool:
-        """Whether the next session begins as one ends: satellites in contact all the time."""
-        return place + 1 < len(self) and self.starts_s[place + 1] <= self.end_s(place)
-
-    def cuts_off(self, place: int) -> bool:
-        """Whether transfers end with a session: never."""
-        return False
-
-    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
-        """Return what the pass of a session carries while it lasts, and a link to its satellite.
-
-        That is if the satellite were alone; others share the pass with it.
-        """
-        contact = self.contact(place)
-        until_s = min(self.end_s(place), contact.end_s)
-        bits = self._pass_bits(place, way, max(from_s, contact.start_s), until_s)
-        if contact.cluster.name != self._client:
-            bits = np.minimum(bits, self._link_bps * max(until_s - from_s, 0.0))
-        return np.maximum(bits, 0.0)
-
-    def _pass_bits(self, place: int, way: Way, from_s: float, until_s: float) -> Floats | float:
-        """Return what the pass of a session carries from a time to another; inf if neglected."""
-        beam = self[place].beam(way)
-        if beam is None:
-            return np.inf
-        return beam.curve.delivered_bits(until_s) - beam.curve.delivered_bits(from_s)
-
-
-def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:
+def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, PlannedSessions]:
     """Return the sessions of each satellite, by name, over all links and served passes.
 
     One from which no message ever arrives has none.
     """
     found = _Search(contacts, isls).sessions()
-    link_bps = isls.least_bps
-    columns = {id(own): (np.asarray(own.numbers), own.spans_s(contacts)) for own in found}
+    columns = {id(own): (np.asarray(own.numbers), *own.spans_s(contacts)) for own in found}
+    names = [cluster.name for cluster in contacts.clusters]
     return {
-        name: MeshSessions(name, contacts, *columns[id(own)], link_bps)
+        name: _of_passes(
+            contacts,
+            *columns[id(own)],
+            ends=contacts.cluster,
+            end=names.index(name) if name in names else -1,
+            link_bps=isls.least_bps,
+            cuts=False,
+        )
         for name, own in zip(isls.names, found, strict=True)
     }
+
+
+def _of_passes(
+    contacts: ContactColumns,
+    numbers: Ints,
+    starts_s: Sequence[float],
+    ends_s: Sequence[float],
+    *,
+    ends: Ints,
+    end: int,
+    link_bps: float,
+    cuts: bool,
+) -> PlannedSessions:
+    """Return sessions of one pass each; ``numbers`` are the passes in order.
+
+    Those of which one of the ``ends`` (all contacts) is not ``end`` are had over links that carry
+    ``link_bps`` at least.
+    """
+    many = len(numbers)
+    return PlannedSessions(
+        contacts=contacts,
+        numbers=numbers,
+        opens_s=starts_s,
+        closes_s=ends_s,
+        edges=range(many + 1),
+        starts_s=starts_s,
+        ends_s=ends_s,
+        group=range(many),
+        repeats=np.broadcast_to(np.False_, many),
+        link_bps=np.where(ends[numbers] == end, inf, link_bps),
+        cuts=cuts,
+    )
 
 
 @dataclass
@@ -345,33 +320,9 @@ def windows_of_each(isls: IslPlan) -> list[Windows]:
     return list(pairs)
 
 
-class AccessSessions(PlannedSessions):
-    """Sessions of one pass each, of satellites that have links to the ``server``, or are it.
-
-    A link carries ``link_bps`` at least. The ``server`` is "" where stations are it.
-    """
-
-    def __init__(
-        self, contacts: ContactColumns, numbers: Ints, server: str, link_bps: float
-    ) -> None:
-        super().__init__(contacts, numbers)
-        self._server = server
-        self._link_bps = link_bps
-
-    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
-        """Return what the pass of a session carries, and a link of its satellite while it lasts.
-
-        That is for each device (K,) if it were alone.
-        """
-        bits = super().carried_bits(place, way, from_s)
-        if self.contact(place).satellite == self._server:
-            return bits
-        return np.minimum(bits, self._link_bps * max(self.end_s(place) - from_s, 0.0))
-
-
 def access_sessions(
     contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
-) -> dict[str, AccessSessions]:
+) -> dict[str, PlannedSessions]:
     """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
 
     With the passes of a ``feeder`` stations are the server. A cluster from which nothing ever
@@ -379,14 +330,24 @@ def access_sessions(
     """
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
-    found: dict[str, AccessSessions] = {}
+    satellites = [name for name, _ in contacts.satellites]
+    found: dict[str, PlannedSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
         there_s = arrival_s[numbers]
         # Of each pass, when what goes with any later one is there at the earliest.
         later_s = np.minimum.accumulate(np.append(there_s[1:], inf)[::-1])[::-1]
         numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
-        found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
+        found[cluster.name] = _of_passes(
+            contacts,
+            numbers,
+            contacts.start_s[numbers].tolist(),
+            contacts.end_s[numbers].tolist(),
+            ends=contacts.satellite,
+            end=satellites.index(server) if server in satellites else -1,
+            link_bps=link_bps,
+            cuts=True,
+        )
     return found
 
 

@@ -15,19 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import gaps_s
 from sim.facts.directions import Way
 from sim.facts.plan import FIGURES_OF_OPERATIONS, Operations
 from sim.facts.row import columns_of
 from sim.formatting import counted
-from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.plan import Plan
+from sim.plan.sessions import PlannedSessions
 from sim.plan.volumes import served_in_order
 from sim.trace.arrow import array
 from sim.trace.schema import COLUMNS, TEXT
 from sim.world.topology import Topology
+from statements.arrays import Floats, Ints, Mask
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
@@ -375,11 +376,11 @@ def _bits_over_links(mesh: Mapping[str, PlannedSessions]) -> dict[str, float]:
             of_passes[number].append((name, place))
     found = dict.fromkeys(mesh, 0.0)
     for users in of_passes.values():
-        known: dict[tuple[float, float, bool], float] = {}
+        known: dict[tuple[float, float, float], float] = {}
         for name, place in users:
             own = mesh[name]
-            start_s = own.start_s(place)
-            key = start_s, own.end_s(place), own.contact(place).cluster.name == name
+            start_s = own.starts_s[place]
+            key = start_s, own.ends_s[place], own.link_bps[place]
             if key not in known:
                 known[key] = float(np.min(own.carried_bits(place, Way.TO_SERVER, start_s)))
             found[name] += known[key]

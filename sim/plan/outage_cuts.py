@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
 from sim.devices.intervals import Intervals
+from statements.arrays import Floats, Ints
 
 Look = Callable[[int, Floats], Floats]
 """Elevation, azimuth, slant range and range rate (4, T) of the satellite of a window (by index) at

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Ints
 from orbit.utc import to_second
 from sim.errors import InputError
 from sim.formatting import some
@@ -23,6 +22,7 @@ from sim.world.fleet import (
 from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
 from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
+from statements.arrays import Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints
 from scenarios.scenario import Traffic
 from sim.errors import InputError
 from sim.facts.plan import PayloadRow
@@ -24,6 +23,7 @@ from sim.trace.arrow import array, coded_text
 from sim.trace.schema import table_of
 from sim.world.world import World
 from statements import Code, Give, Other, Raise, Remove, Set, Statement, dotted
+from statements.arrays import Floats, Ints
 
 HOUR_S = 3_600.0
 MOST_PAYLOADS = 10_000_000

@@ -11,15 +11,15 @@ import orbit
 from learning.requests.cluster import Cluster
 from sim.devices.faults import Faults, faults_of
 from sim.links.beam import Radios
-from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_source import LinkSource, link_source
-from sim.plan.long_sessions import in_parts
 from sim.plan.mesh_sessions import access_sessions, mesh_sessions
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
+from sim.plan.sessions import PlannedSessions, in_parts, sessions_of
 from sim.plan.windows import Find, find_windows
 from sim.world.topology import GROUND_CLIENTS, Topology
 from sim.world.world import World
@@ -89,15 +89,15 @@ class Plan:
         longest_s = 0.0
         for cluster in self.clusters:
             own = self.sessions(cluster)
-            ends_s = [0.0, *(own.end_s(place) for place in range(len(own)))]
-            starts_s = [*(own.start_s(place) for place in range(len(own))), self.stop_s]
+            ends_s = [0.0, *own.ends_s]
+            starts_s = [*own.starts_s, self.stop_s]
             gaps_s = (start - end for start, end in zip(starts_s, ends_s, strict=True))
             longest_s = max(longest_s, *gaps_s)
         return longest_s
 
     def passes(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` by its own contacts with the server."""
-        return PlannedSessions(self.contacts, self.contacts.services(cluster.name))
+        return sessions_of(self.contacts, self.contacts.services(cluster.name))
 
     @property
     def cycles(self) -> int:

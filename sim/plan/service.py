@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
 from sim.devices.outages import Outages, outages_of
 from sim.plan.outage_cuts import Look, cut, cut_at
@@ -18,6 +17,7 @@ from sim.plan.passes import WorldPasses, feeder_passes_of, passes_of
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from channel import LinkCurve
-from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
 from sim.links.device_links import served_bits
 from sim.plan.operations import is_down
 from sim.plan.plan import Plan
 from sim.plan.volumes import served_in_order
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.facts.directions import Way
 from sim.links.device_links import DeviceLinks, served_bits
-from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
+from sim.plan.sessions import PlannedSessions
+from statements.arrays import Floats, Ints
 
 Edges = Callable[[float, float], Floats]
 """Times (E,), in order, at which a span from a time to another one is cut; none leave it out."""
@@ -151,7 +152,7 @@ def session_volumes(plan: Plan) -> list[SessionVolume]:
     of_contacts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for client, sessions in enumerate(of_clients):
         for place in range(len(sessions)):
-            of_contacts[sessions.id_of(sessions.edges[place])].append((client, place))
+            of_contacts[sessions.contact_id(sessions.edges[place])].append((client, place))
     found = []
     for number in sorted(of_contacts, key=plan.contacts.start_s.__getitem__):
         of_contact = of_contacts[number]
@@ -195,15 +196,15 @@ def client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]:
 
 
 def _of_session(client: str, sessions: PlannedSessions, place: int) -> SessionVolume:
-    start_s = sessions.start_s(place)
+    start_s = sessions.starts_s[place]
     least_bits = [float(np.min(sessions.carried_bits(place, way, start_s))) for way in Way]
     to_server_bits, to_client_bits = (nan if bits == inf else bits for bits in least_bits)
     return SessionVolume(
         client=client,
-        session=sessions.named(sessions.edges[place])[2],
+        session=place,
         contacts=sessions.edges[place + 1] - sessions.edges[place],
         start_s=start_s,
-        end_s=sessions.end_s(place),
+        end_s=sessions.ends_s[place],
         to_server_bits=to_server_bits,
         to_client_bits=to_client_bits,
     )

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from learning.requests.cluster import Floats
 from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
 from sim.analysis.figures import FEWEST, bounds_of
 from sim.analysis.targets import (
@@ -29,6 +28,7 @@ from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
+from statements.arrays import Floats
 
 OVER: dict[Over, str] = {
     "time": "simulated time",

@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import scenarios
-from learning.requests.cluster import Floats
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from scenarios import Scenario
@@ -28,6 +27,7 @@ from sim.files import packaged
 from sim.plan.budget import fit_one_scale, passes_of
 from sim.world.scenery import Scenery, scenery_of
 from statements import Code, Other, Statement
+from statements.arrays import Floats
 
 EARTH_RADIUS_KM = 6371.0
 """Of the sphere that maps are drawn on."""

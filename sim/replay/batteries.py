@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats
 from sim.replay.packing import packed, steps
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import coded
+from statements.arrays import Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa

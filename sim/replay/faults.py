@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.requests.cluster import Ints
 from sim.replay.packing import packed, steps
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import coded, says
 from sim.trace.tables import pieces_of
+from statements.arrays import Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

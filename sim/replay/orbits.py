@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Floats
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
 from sim.errors import InputError
 from statements import Code
+from statements.arrays import Floats
 
 MOST_OFF_DEG = 0.2
 """How far, seen from the Earth's centre, an arc may be off: about a pixel of a globe."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from learning.requests.cluster import Ints
+from statements.arrays import Ints
 
 MANY = 4
 """From how many on equal numbers are counted."""

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 import orbit
 import scenarios
-from learning.requests.cluster import Floats, Ints
 from orbit.utc import Start
 from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
@@ -46,6 +45,7 @@ from sim.trace.sorting import says
 from sim.trace.tables import pieces_of, pooled_metrics
 from sim.world.scenery import scenery_of
 from statements import Code, Other
+from statements.arrays import Floats, Ints
 
 MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""

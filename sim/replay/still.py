@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import numpy as np
 from matplotlib.axes import Axes
 
-from learning.requests.cluster import Floats
 from orbit.earth import earth_rotation
 from orbit.eclipses import sun_km
 from orbit.look_angles import ground_track
@@ -18,6 +17,7 @@ from sim.plots.canvas import Run, behind
 from sim.plots.colours import ink
 from sim.plots.views import broken, east
 from sim.replay.scene import place_column, sky_of
+from statements.arrays import Floats
 
 NIGHT = "#20305a"
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.thinning import joined
 from sim.facts.directions import DIRECTIONS, Way
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
+from statements.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats
 from sim.formatting import legend_of
 from sim.plots.views import MapView
 from sim.report.drawing import BOTTOM, LINE, TOP, WIDTH, Axis, Frame, Key, Picture
 from sim.report.map_picture import picture_of
 from sim.report.page import Page
+from statements.arrays import Floats
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0

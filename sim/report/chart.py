@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.curves import (
     MEASURED,
     Band,
@@ -26,6 +25,7 @@ from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import named
 from sim.plots.canvas import Unit, unit_of
 from sim.plots.colours import looks_of
+from statements.arrays import Floats, Ints
 
 MEASURES: dict[What, tuple[str, str]] = {
     "accuracy": ("accuracy", "share"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats
+from statements.arrays import Floats
 
 WIDTH = 400
 """Of a folded picture in pixels: its text can be read on a narrow screen too."""

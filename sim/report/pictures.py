@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 import scenarios
-from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import Alignment, splits, variation
 from sim.analysis.inference import gating_pattern
 from sim.analysis.rounds import round_ends_s
@@ -26,6 +25,7 @@ from sim.report.drawing import (
     Picture,
     Shape,
 )
+from statements.arrays import Floats, Ints
 
 HUES = 8
 """Colours of the page."""

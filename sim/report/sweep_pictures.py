@@ -10,12 +10,12 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from learning.requests.cluster import Floats
 from sim.formatting import count
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import COLOURS, FAINT, GOOD, HEAT, ON_HEAT, QUIET, looks_of
 from sim.plots.names import name
 from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
+from statements.arrays import Floats
 
 MOST_LINES = 6
 """Names of which there is a curve each; of more, the best ones."""

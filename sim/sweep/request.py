@@ -32,6 +32,7 @@ class SweepOptions:
     keep_going: bool = False
     cache: bool = True
     max_wall_s: float = math.inf
+    merge: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
@@ -104,31 +105,30 @@ def workers(jobs: int) -> int:
     return os.cpu_count() or 1
 
 
-MOST_POINTS = 10_000
-"""Points up to which nobody is asked whether that is meant."""
+MOST_POINTS = 100_000
+"""Points of a sweep: more are a slip in a range."""
 
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """A sweep of ``plan``, run as ``options`` say; ``many`` points are meant to be as many.
+    """A sweep of ``plan``, run as ``options`` say.
 
     Raises InputError where the two do not go together, for too many points, and for a wrong one.
     """
 
     plan: SweepPlan
     options: SweepOptions
-    many: bool = False
 
     def __post_init__(self) -> None:
         """Make the points, first of all their number; the folder before code of the user's runs."""
         _ = self.place
-        if self.plan.count > MOST_POINTS and not self.many:
+        if self.plan.count > MOST_POINTS:
             raise InputError(
                 Statement.of(
                     Code.WRONG_VALUE,
                     "",
                     f"{{points:,}} points are more than {MOST_POINTS:,}",
-                    Other(said="add --yes if that is meant"),
+                    Other(said="take coarser steps, or draw by --sampling random --samples N"),
                     points=self.plan.count,
                 )
             )

@@ -1,19 +1,21 @@
-"""Blocks of rows as they were written, put together to one table in the order of its key."""
+"""Blocks of rows as they were written, in memory or on disk, put together in order of the key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.facts.coded import NOTHING
+from sim.files import naming
 from sim.trace.arrow import CHUNK, array, as_numpy, dictionary
 from sim.trace.parquet import CODES
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
 from sim.trace.sorting import are_in_order, is_text, stable_order
+from statements.arrays import Floats
 
 NUMBERS: dict[pa.DataType, Any] = {
     FLOAT: np.float64,
@@ -149,3 +151,73 @@ def _nulls(kind: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
 @lru_cache(maxsize=8)
 def _held_nulls(kind: pa.DataType, rows: int) -> pa.Array:
     return pa.nulls(rows, CODES if kind == TEXT else kind)
+
+
+BATCH = 1 << 16
+"""Rows that are read at once."""
+
+
+class SortedRun(NamedTuple):
+    """A file of rows in the order of their key, and when each batch of them begins."""
+
+    path: Path
+    first_s: tuple[float, ...]
+
+    def batch(self, place: int) -> pa.Table:
+        """Return one batch; text is dictionary-encoded."""
+        with naming(self.path), pa.OSFile(str(self.path)) as file:
+            return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(place)])
+
+
+def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
+    """Yield the table ``name``, whose rows are those of ``runs``, window by window of time.
+
+    What is in memory is a batch of each run that has rows of this window.
+    """
+    first = 0
+    batches = sorted(
+        (first_s, number, place)
+        for number, run in enumerate(runs)
+        for place, first_s in enumerate(run.first_s)
+    )
+    held: dict[tuple[int, int], tuple[pa.Table, Floats]] = {}
+    for (_, number, place), following in zip(batches, [*batches[1:], None], strict=True):
+        batch = runs[number].batch(place)
+        held[number, place] = batch, times_of(name, of_table(name, batch))
+        ready = []
+        for key in sorted(held):
+            table, times_s = held.pop(key)
+            end = len(table) if following is None else int(np.searchsorted(times_s, following[0]))
+            ready.append(table.slice(0, end))
+            if end < len(table):
+                held[key] = table.slice(end), times_s[end:]
+        some = [table for table in ready if len(table)]
+        if some:
+            yield numbered(name, _joined(name, some), first)
+            first += sum(map(len, some))
+
+
+def _joined(name: str, parts: Sequence[pa.Table]) -> pa.Table:
+    """Return rows of some runs, at least one, in order; those of one run are in order already."""
+    columns = of_table(name, pa.concat_tables(parts, promote_options="default"))
+    if len(parts) > 1:
+        return in_order(name, columns)
+    return pa.table({key: columns(key) for key in COLUMNS[name]})
+
+
+def write_run(path: Path, name: str, rows: pa.Table) -> SortedRun:
+    """Write rows of the table ``name``, which are in order, to a file.
+
+    Columns that are null in all of them are left out, but for the first, which keeps their number.
+    """
+    times_s = times_of(name, of_table(name, rows))
+    kept = [key for key in rows.column_names[1:] if rows.column(key).null_count < len(rows)]
+    rows = rows.select([rows.column_names[0], *kept])
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        naming(path),
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, rows.schema, options=options) as writer,
+    ):
+        writer.write_table(rows, max_chunksize=BATCH)
+    return SortedRun(path, tuple(times_s[::BATCH].tolist()))

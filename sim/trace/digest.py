@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED
 from sim.trace.sorting import is_text
 from sim.trace.tables import DigestTexts, Tables, pieces_of
+from statements.arrays import Floats, Ints, Mask
 
 MARK = 16
 """Bytes that stand for a text."""

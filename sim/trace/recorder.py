@@ -23,11 +23,19 @@ from sim.facts.row import Fact, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
 from sim.trace.arrow import CHUNK, share_memory
-from sim.trace.blocks import NUMBERS, Block, in_order, numbered, of_blocks
+from sim.trace.blocks import (
+    NUMBERS,
+    Block,
+    SortedRun,
+    in_order,
+    merged,
+    numbered,
+    of_blocks,
+    write_run,
+)
 from sim.trace.digest import ColumnDigests, Rolling
 from sim.trace.parquet import write_table
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT, TYPES
-from sim.trace.spilled import SortedRun, merged, write_run
 from sim.trace.tables import Tables
 
 CODES = NUMBERS[TEXT]

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Ints, Mask
 from sim.trace.arrow import array, as_numpy, word
+from statements.arrays import Ints, Mask
 
 
 def stable_order(keys: Sequence[np.ndarray]) -> pa.Array:

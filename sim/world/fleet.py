@@ -1,23 +1,50 @@
-"""The satellites of a scenario: read, or made from its elements."""
+"""The satellites of a scenario, read or made from its elements, and when it starts with them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from functools import cached_property, partial
 from typing import Any, Literal, TypeVar
 
 import orbit
 import scenarios
+from learning import stream
 from scenarios import Scenario
 from scenarios.orbit import CircularOrbit, KeplerianOrbit, WalkerOrbit
+from scenarios.scenario import DrawnStart
 from sim.errors import InputError
 from sim.formatting import some
-from sim.world.start import given_start, start_of
 from statements import Code, Other, Remove, Statement
+
+
+def given_start(start: datetime | DrawnStart | None, seed: int) -> datetime | None:
+    """Return the start that is given or drawn, UTC; None if the elements' epoch counts.
+
+    A drawn one is uniform between ``after`` and so many days later, in whole seconds, from the
+    stream ``start`` of the seed: it changes no other draw.
+    """
+    if start is None or isinstance(start, datetime):
+        return start
+    return None if start.after is None else start.after + _drawn(start, seed)
+
+
+def start_of(
+    start: datetime | DrawnStart | None, seed: int, satellites: Iterable[orbit.Satellite]
+) -> datetime:
+    """Return the start with these satellites: by default their latest epoch."""
+    if (given := given_start(start, seed)) is not None:
+        return given
+    latest = max(satellite.epoch for satellite in satellites)
+    return latest + _drawn(start, seed) if isinstance(start, DrawnStart) else latest
+
+
+def _drawn(start: DrawnStart, seed: int) -> timedelta:
+    within_s = int(start.within_days * 86_400)
+    return timedelta(seconds=int(stream(seed, "start").integers(within_s, endpoint=True)))
 
 
 @dataclass(frozen=True)

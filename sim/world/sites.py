@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from scenarios.ground import (
 from sim.errors import InputError
 from sim.world.fleet import Fleet
 from statements import Code, Other, Statement
+from statements.arrays import Floats
 
 EARTH_RADIUS_KM = 6371.0
 FARTHEST_KM = 500.0
@@ -236,8 +236,8 @@ class Sites:
                 generator = np.random.default_rng(0)
             return orbit.place_devices(centre, cluster.devices, cluster.radius_km, generator)
         places = self.places_of(index) or []
-        for place in places:
-            far_km = distance_km(centre, place)
+        far_apart_km = distances_km(centre, places).tolist()
+        for place, far_km in zip(places, far_apart_km, strict=True):
             if far_km > FARTHEST_KM:
                 raise InputError(
                     Statement.of(
@@ -314,10 +314,21 @@ def place_keys(site: orbit.Site) -> dict[str, Any]:
     return keys
 
 
-def distance_km(one: orbit.Site, other: orbit.Site) -> float:
-    """Great-circle distance on a sphere, by the haversine formula."""
-    north = radians(one.latitude_deg)
-    south = radians(other.latitude_deg)
-    along = sin((north - south) / 2) ** 2
-    across = sin(radians(one.longitude_deg - other.longitude_deg) / 2) ** 2
-    return 2 * EARTH_RADIUS_KM * asin(sqrt(along + cos(north) * cos(south) * across))
+def coordinates_deg(sites: Sequence[orbit.Site]) -> Floats:
+    """Latitudes and longitudes (N, 2) of sites."""
+    return np.array([(site.latitude_deg, site.longitude_deg) for site in sites]).reshape(-1, 2)
+
+
+def central_angle_rad(one_deg: Floats, other_deg: Floats) -> Floats:
+    """Angles between coordinates (..., 2) at the centre of a sphere, by the haversine formula."""
+    one = np.radians(one_deg)
+    other = np.radians(other_deg)
+    half = np.sin((one - other) / 2) ** 2
+    across = np.cos(one[..., 0]) * np.cos(other[..., 0]) * half[..., 1]
+    angle: Floats = 2.0 * np.arcsin(np.sqrt(np.minimum(half[..., 0] + across, 1.0)))
+    return angle
+
+
+def distances_km(centre: orbit.Site, sites: Sequence[orbit.Site]) -> Floats:
+    """Great-circle distances (N,) of sites from a centre."""
+    return EARTH_RADIUS_KM * central_angle_rad(coordinates_deg([centre]), coordinates_deg(sites))

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import scenarios
 from scenarios import Scenario
-from sim.world.fleet import Fleet
+from sim.world.fleet import Fleet, given_start
 from sim.world.planned import ListedOutage, PlannedOutages
 from sim.world.sites import Sites
-from sim.world.start import given_start
 from sim.world.topology import Topology
 from statements import KeyPath, Place
 

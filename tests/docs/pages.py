@@ -18,6 +18,7 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SHOWN = re.compile(
     r"^```sh\npython papers/([^\n]+)\n```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
+_KEPT = re.compile(r"^\$ python papers/([^\n]+)\n\n(.*?)(?=^\$ |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def steps(page):
@@ -35,5 +36,7 @@ def steps(page):
 
 
 def shown():
-    """What the pages show of each script, by the command without `python papers/`."""
-    return dict(_SHOWN.findall("".join(page.read_text() + "\n" for page in PAGES)))
+    """What the pages and `papers/results` show, by the command without `python papers/`."""
+    kept = [_KEPT.findall(path.read_text()) for path in PAPERS.glob("results/*.txt")]
+    pages = "".join(page.read_text() + "\n" for page in PAGES)
+    return dict(sum(kept, _SHOWN.findall(pages)))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import cache
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyfield.api import EarthSatellite, wgs84
@@ -133,7 +134,35 @@ def test_what_is_no_horizon_is_refused():
 
 
 HILL = [[0, 5], [90, 12.5]]
-FILE = "# horizon of the roof\nazimuth, elevation\n\n0, 5.5\n90\t12\n180;3\n360 5.5\n"
+FILE = "# horizon of the roof\nazimuth, elevation\n\n0, 5.5\n90,12\n180,3\n360, 5.5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 5.5\n90 12\n", "0;5,5\n90;12\n", "\ufeff0\t5,5\r\n90\t12\r\n",
+        "The roof\n0 5,5\n90 12\n",
+        ",Azimuth_Deg,Elevation_Deg\n0,0,5.5\n1,90,12\n", "Elevation Azimuth\n5.5 0\n12 90\n",
+        "az;Höhe (rad)\n0;0,0959931089\n90;0,2094395102\n",
+        "% made by hand\nname;azimuth;altitude;range\na;0;5,5;100\nb;90;12;200\n",
+    ],
+)  # fmt: skip
+def test_a_horizon_is_read_as_any_table(text):
+    pairs = orbit.parse_horizon(text, "h").pairs
+    np.testing.assert_allclose(pairs, [(0.0, 5.5), (90.0, 12.0)], rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("90 12 1\n0 3\n", "h:1: '90 12 1' is neither azimuth_deg and elevation_deg nor a header"),
+        ("0 low\n90 5\n180 3\n", "h:1: '0 low' is neither azimuth_deg"),
+        ("azimuth,elevation min,elevation max\n0,1,2\n", "h:1: columns 'elevation min' and"),
+        ("azimuth,range\n", "h:1: no rows found"),
+    ],
+)
+def test_what_is_no_table_of_a_horizon_is_refused_by_its_line(text, words):
+    refused(words, orbit.parse_horizon, text, "h")
 
 
 def test_horizons_are_read_from_files_and_from_cells(tmp_path):
@@ -142,7 +171,11 @@ def test_horizons_are_read_from_files_and_from_cells(tmp_path):
     horizon = orbit.read_horizon(path)
     assert horizon.pairs == ((0.0, 5.5), (90.0, 12.0), (180.0, 3.0))
     np.testing.assert_allclose(horizon.at(np.array([45.0, 270.0, 720.0])), [8.75, 4.25, 5.5])
-    for line, words in (("90 12 1", "is no azimuth and elevation"), ("-5 3", "is out of range")):
+    for line, words in (
+        ("90 12 1", "cells in the row: 3, in the first: 2"),
+        ("-5 3", "azimuth_deg -5.0 is outside 0 to 360"),
+        ("5 low", "elevation_deg 'low' is not a number"),
+    ):
         refused(f"^h:2: .*{words}", orbit.parse_horizon, f"0 1\n{line}\n", "h")
     refused("^h:1: the horizon .* is no horizon", orbit.parse_horizon, "0 1\n", "h")
     table = tmp_path / "p.csv"

@@ -105,7 +105,7 @@ def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path):
         (tmp_path / "pipe", "is not a regular file"),
         (path / "deeper.yaml", "Not a directory"),
         ("a\0b.yaml", "is not a path"),
-        ("nowhere.yaml", "no such file; shipped scenarios: "),
+        ("nowhere.yaml", "no such file; shipped are quickstart, "),
         ("paper-slot", "did you mean 'paper-slots'?"),
         (tmp_path / "mine.yml", f"did you mean '{path}'?"),
     ]:

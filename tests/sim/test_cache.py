@@ -23,9 +23,8 @@ from tests.kit.folders import held, limited
 from tests.kit.learning import Data, digits, environment, files, why_not_cacheable
 from tests.kit.network import Plans, RunCache, WindowQuery, finding
 from tests.kit.records import (
-    KEPT,
+    Cache,
     Namespace,
-    Shelf,
     cache_folder,
     read_manifest,
     shared_cache,
@@ -226,12 +225,12 @@ def test_a_folder_that_cannot_be_used_costs_one_warning(trouble, runs, tmp_path,
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path):
-    shelf = Shelf(tmp_path)
+    shared = Cache(tmp_path)
     folder = tmp_path / "results" / "c"
     for age in range(6):
-        shelf.write(f"results/c/{age}.tensors", b"0" * 5000)
+        shared.keep(f"results/c/{age}.tensors", 5000, lambda: b"0" * 5000)
         os.utime(folder / f"{age}.tensors", (time.time() - age,) * 2)
-    assert shelf.read("results/c/5.tensors", bytes) is not None  # the oldest, used again
+    assert shared.read("results/c/5.tensors", bytes) is not None  # the oldest, used again
     for part, used_s in ((".old.part", 0), (".new.part", time.time())):  # never finished
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
@@ -243,24 +242,25 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     assert (shared_cache.trim(tmp_path, 0), folder.exists()) == (0, False)
 
 
-@pytest.mark.parametrize("kind", KEPT)
-def test_whatever_is_kept_is_counted_and_trimmed(tmp_path, kind):
+def test_what_is_kept_is_counted_and_trimmed_and_files_beside_it_stay(tmp_path):
     root = tmp_path / "cache"
-    Namespace(Shelf(root), "results", "c").keep(kind, "k", 3, lambda: b"own")
-    assert size_bytes(root) > 0
+    Namespace(Cache(root), "results", "c").keep("k.number", 3, lambda: b"own")
+    Namespace(Cache(root), "windows").keep("k.windows", 3, lambda: b"own")
+    (root / "thesis.tex").write_text("text")
+    assert size_bytes(root) == 2 * 4096
     shared_cache.trim(root, 0)
-    assert (size_bytes(root), list(root.rglob(f"*{kind}"))) == (0, [])
-    with pytest.raises(ValueError, match="no kind of what a shelf keeps"):
-        Namespace(Shelf(root), "results").keep(f"{kind}s", "k", 3, lambda: b"own")
+    assert sorted(os.listdir(root)) == ["CACHEDIR.TAG", "results", "thesis.tex"]
+    with pytest.raises(ValueError, match="no folder of a cache"):
+        Namespace(Cache(root), "mine")
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
-    shelf = Shelf(tmp_path)
+    shared = Cache(tmp_path)
     bound = 10 * 8192
     tally = tmp_path / shared_cache.TALLY
     for wrong in (None, "no number", "0"):
         for number in range(30):
-            shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
+            shared.keep(f"results/c/{number}.tensors", 8000, lambda: b"0" * 8000)
             if wrong is None:
                 shared_cache.keep_within_bound(tmp_path, 8192, bound)
                 assert size_bytes(tmp_path) <= int(tally.read_text()) <= bound
@@ -311,7 +311,7 @@ def asked_twice(root, question, worth_keeping_s=0.0):
     wanted = finding.find_windows(question)
     used = []
     for _ in range(2):
-        cache = window_cache.WindowCache(Shelf(root))
+        cache = window_cache.WindowCache(Cache(root))
         with limited(worth_keeping_s=worth_keeping_s):
             found = cache.find(question)
         assert found[1] == wanted[1]
@@ -331,9 +331,8 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs, monkeypatch)
     assert "falling" in finding.find_windows(falling)[1][0]
     assert asked_twice(tmp_path, falling) == ["found", "read"]
     assert asked_twice(tmp_path / "slow", sought(), worth_keeping_s=60.0) == ["found", "found"]
-    Shelf(tmp_path).write(
-        f"windows/{window_cache.key_of(sought())}.windows", b"well sealed, but no archive"
-    )
+    name = f"windows/{window_cache.key_of(sought())}.windows"
+    Cache(tmp_path).keep(name, 27, lambda: b"well sealed, but no archive")
     assert asked_twice(tmp_path, sought()) == ["found", "read"]
     plain = read_manifest(runs["orbit-timing"])
     for used in ("found", "shared", "read"):

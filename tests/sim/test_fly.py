@@ -1082,7 +1082,7 @@ def test_a_saved_scenario_is_run_swept_and_checked(fly, leomix, monkeypatch):
     assert "LEOMIX_ALLOW_CODE=1" in leomix("run", "saved.yaml", "-o", "no").err
     monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
     shown = leomix("validate", "saved.yaml").out
-    assert "a pass of median length" in shown and "the model" not in shown
+    assert "a pass of median length" in shown and "payload" not in shown
     assert leomix("run", "saved.yaml", "-o", "saved", "--quiet").status == 0
     assert fly(SOFTMAX).status == 0
     same = [json.loads(Path(f"{out}/manifest.json").read_text()) for out in ("saved", "run")]

@@ -83,7 +83,7 @@ def test_a_station_of_a_file_may_have_a_horizon(tmp_path):
         ("[[0, 5], [9, 5]], places: [{latitude_deg: 48, longitude_deg: 11}]", "and places has"),
         ("nofile.txt", "no file .*nofile.txt"),
         ("../roof.txt", "leads out of"),
-        ("bad.txt", "bad.txt:2: '90' is no azimuth and elevation"),
+        ("bad.txt", "bad.txt:2: cells in the row: 1, in the first: 2"),
     ],
 )  # fmt: skip
 def test_what_is_no_horizon_is_refused_in_one_line(tmp_path, mask, words):

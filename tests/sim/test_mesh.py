@@ -468,7 +468,7 @@ def test_what_the_mesh_cannot_do_is_refused_before_the_run(scenario, keys, said)
 def first_passes(scenario):
     """When each satellite has its first pass, by its number, the first one first."""
     plan = make_plan(scenario(last_minute()))
-    first_s = {NAMES.index(c.name): plan.sessions(c).start_s(0) for c in plan.clusters}
+    first_s = {NAMES.index(c.name): plan.sessions(c).starts_s[0] for c in plan.clusters}
     return dict(sorted(first_s.items(), key=lambda one: one[1]))
 
 
@@ -507,9 +507,9 @@ def test_sessions_begin_when_a_message_can_set_off(scenario):
     rows = [(*sorted((early, late)), begin, begin + 2)]
     plan = make_plan(scenario({WINDOWS: windows_text(rows)}))
     by_number = {NAMES.index(cluster.name): plan.sessions(cluster) for cluster in plan.clusters}
-    assert by_number[late].start_s(0) == pytest.approx(60.0 * begin)
-    assert by_number[late].named(0)[0] == by_number[early].named(0)[0]
-    assert all(by_number[k].start_s(0) == first_s[k] for k in first_s if k != late)
+    assert by_number[late].starts_s[0] == pytest.approx(60.0 * begin)
+    assert by_number[late].contact_id(0) == by_number[early].contact_id(0)
+    assert all(by_number[k].starts_s[0] == first_s[k] for k in first_s if k != late)
 
 
 def test_who_is_linked_to_a_satellite_in_a_pass_is_in_a_session(scenario):
@@ -573,9 +573,9 @@ def test_validate_tells_who_reaches_the_server_and_a_forecast_what_links_and_pas
     for cluster in plan.clusters:
         sessions = plan.sessions(cluster)
         for place, outlook in enumerate(outlooks[cluster.name]):
-            span_s = sessions.start_s(place), sessions.end_s(place)
+            span_s = sessions.starts_s[place], sessions.ends_s[place]
             assert (outlook.start_s, outlook.end_s) == span_s
-            own = plan.contacts[sessions.named(place)[0]].cluster.name == cluster.name
+            own = plan.contacts[sessions.contact_id(place)].cluster.name == cluster.name
             rate_bps = 1e9 if own else rate_mbps * 1e6
             expected = rate_bps * (span_s[1] - span_s[0]) / 8
             assert outlook.uplink_bytes[0] == pytest.approx(expected)

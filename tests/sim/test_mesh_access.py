@@ -93,7 +93,7 @@ def test_contacts_are_the_passes_that_no_later_one_beats(scenario):
                 if there_s[place] < np.inf and there_s[place] <= min(there_s[place:])
             ]
             own = plan.sessions(cluster)
-            assert [own.named(place)[0] for place in range(len(own))] == expected
+            assert [own.contact_id(place) for place in range(len(own))] == expected
             left_out += len(passes) - len(expected)
     assert left_out > 10
 
@@ -228,8 +228,8 @@ def test_a_forecast_tells_what_a_pass_and_the_links_of_its_satellite_carry(scena
     for cluster in plan.clusters:
         sessions = plan.sessions(cluster)
         for place, outlook in enumerate(outlooks[cluster.name]):
-            lasts_s = sessions.end_s(place) - sessions.start_s(place)
-            own = sessions.contact(place).satellite == plan.server
+            lasts_s = sessions.ends_s[place] - sessions.starts_s[place]
+            own = plan.contacts[sessions.contact_id(place)].satellite == plan.server
             assert outlook.uplink_bytes[0] == pytest.approx((1e9 if own else 5e5) * lasts_s / 8)
 
 

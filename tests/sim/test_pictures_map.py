@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import orbit
 from tests.kit import small
-from tests.kit.network import distance_km, ground_sites
+from tests.kit.network import distances_km, ground_sites
 from tests.kit.orbit import ground_track
 from tests.kit.results import broken, circle, east, reach
 
@@ -29,7 +29,7 @@ def test_all_points_of_a_circle_are_equally_far_and_its_line_breaks_at_the_edge(
     site = orbit.Site("here", *place)
     around = circle(site, radius_deg)
     there = zip(*(angles_deg[::20].tolist() for angles_deg in around), strict=True)
-    far_km = [distance_km(site, orbit.Site("there", y, x)) for x, y in there]
+    far_km = distances_km(site, [orbit.Site("there", y, x) for x, y in there])
     np.testing.assert_allclose(far_km, EARTH_KM * np.radians(radius_deg), rtol=1e-6)
     # A line never runs across the map.
     longitude_deg, latitude_deg = broken(*around)
@@ -47,7 +47,7 @@ def test_a_satellite_rises_over_the_circle(runs):
         track = ground_track_at(float(row.rise_s))
         site = SITES[str(row.cluster)]
         below = orbit.Site("below", float(track.latitude_deg[0]), float(track.longitude_deg[0]))
-        away_deg = np.degrees(distance_km(site, below) / EARTH_KM)
+        away_deg = np.degrees(distances_km(site, [below])[0] / EARTH_KM)
         # The Earth is a sphere on the map: its radius is 0.3 % off, latitudes up to 0.2 degrees.
         assert reach(float(track.altitude_km[0]), 10.0) == pytest.approx(away_deg, abs=0.3)
 

@@ -138,7 +138,7 @@ def test_over_a_mesh_contacts_are_listed_once_and_sessions_for_each_client():
         rows = found.loc[cluster.name]
         assert rows.start_s.tolist() == list(sessions.starts_s)
         assert rows.end_s.tolist() == list(sessions.ends_s)
-        numbers = [sessions.contact(place).contact_id for place in range(len(sessions))]
+        numbers = [sessions.contact_id(place) for place in range(len(sessions))]
         assert (rows.to_server_bits <= pass_bits[numbers].to_numpy() * (1 + 1e-9)).all()
         assert (rows.to_server_bits > 0).any()
     assert len(plan.clusters) == 66

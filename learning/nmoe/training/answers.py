@@ -13,10 +13,10 @@ from torch import Tensor
 from learning.metrics import Score
 from learning.nmoe.models import answer, losses, mixed
 from learning.nmoe.training.gates import routes_of
-from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.task import Task
+from statements.arrays import Floats, Ints
 
 Tensors = Mapping[str, Tensor]
 

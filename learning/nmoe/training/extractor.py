@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.architecture.nmoe_kinds import VIEWS
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.nmoe.models import Pretext
+from learning.nmoe.shapes import VIEWS
 from learning.nmoe.training.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.rng import stream
 from learning.settings import ModelConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from learning.requests.cluster import Floats, Ints
+from statements.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
-"""The directive `keys`: every key of a scenario by its whole name, from the schema of editors.
+"""The reference, made from the program: directives `keys`, `options`, `tables` and `commands`.
 
-In each section the common keys come first, the advanced ones in a table of their own.
+`keys` are those of a scenario by their whole names, from the schema of editors: in each section the
+common ones first, the advanced ones in a table of their own. `options` are those of the methods,
+from the same schema. `tables` are those of a run folder with their columns, from the classes of
+their rows. `commands` are the commands with what they print for `--help`.
 """
 
 import json
@@ -9,11 +12,15 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from typer.testing import CliRunner
 
 from scenarios.common_keys import COMMON
 from sim.cli.about import schema_of_files
+from sim.cli.app import COMMANDS, app
+from sim.facts.tables import TABLES, columns_of_table
 
-HEAD = ("key", "meaning, default and values")
+HEAD = ("name", "meaning, default and values")
+OPTIONS = "learning.options."
 LIMITS = {
     "exclusiveMinimum": "above",
     "minimum": "from",
@@ -25,16 +32,66 @@ Row = tuple[str, str, str, str]
 
 
 class Keys(Directive):
-    """A section for each section of a scenario, with a row for each key, as the schema has them."""
+    """A section for each section of a scenario, with a row for each key but options of methods."""
 
     def run(self) -> list[nodes.Node]:
         """Return the sections; keys outside of any are in the first."""
-        schema = schema_of_files()
         by_name: dict[str, list[Row]] = {}
-        for row in rows_of_section("", schema, schema["$defs"]):
+        for row in rows():
             name, inner, _ = row[0].partition(".")
-            by_name.setdefault(name if inner else "", []).append(row)
+            if not row[0].startswith(OPTIONS):
+                by_name.setdefault(name if inner else "", []).append(row)
         return [section(name or "outside of sections", rows) for name, rows in by_name.items()]
+
+
+class Options(Directive):
+    """A table with a row for each option of a method; which methods have it follows its meaning."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table; the options have their names alone."""
+        found = [row for row in rows() if row[0].startswith(OPTIONS)]
+        return [table([(row[0].removeprefix(OPTIONS), *row[1:]) for row in found])]
+
+
+class Tables(Directive):
+    """A section for each table of a run folder, with a row for each column."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        found: list[nodes.Node] = []
+        for name in TABLES:
+            whole = nodes.section(ids=[f"table-{name.replace('_', '-')}"], names=[f"table {name}"])
+            whole += [nodes.title(text=name), table(rows_of_columns(name))]
+            found.append(whole)
+        return found
+
+
+class Commands(Directive):
+    """One section a command, with what it prints for `--help`."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        found: list[nodes.Node] = []
+        for name in COMMANDS:
+            shown = CliRunner(env={"COLUMNS": "110"}).invoke(app, [name, "--help"]).stdout
+            section = nodes.section(ids=[f"leomix-{name}"], names=[name])
+            section += [nodes.title(text=f"leomix {name}"), nodes.literal_block(text=shown.strip())]
+            found.append(section)
+        return found
+
+
+def rows() -> list[Row]:
+    """Return the rows of all keys, with their default, values and meaning."""
+    schema = schema_of_files()
+    return list(rows_of_section("", schema, schema["$defs"]))
+
+
+def rows_of_columns(name: str) -> list[Row]:
+    """Return the rows of the columns of a table, with their types and meaning."""
+    types = {False: "{}", True: "{}, learnt"}
+    return [
+        (c.name, "", types[c.learned].format(c.kind.value), c.doc) for c in columns_of_table(name)
+    ]
 
 
 def section(name: str, rows: list[Row]) -> nodes.Node:
@@ -158,4 +215,7 @@ def line(cells: list[list[nodes.Node]]) -> nodes.row:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("keys", Keys)
+    app.add_directive("options", Options)
+    app.add_directive("tables", Tables)
+    app.add_directive("commands", Commands)
     return {"parallel_read_safe": True}

@@ -1,12 +1,10 @@
-"""Kinds of networked experts (NMoE): an extractor, an expert per device, and gates."""
+"""What networked experts (NMoE) are made of: an extractor, an expert per device, and gates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
-from learning.architecture.kind import UNTRAINED, Kind
 from learning.architecture.shapes import ModelTensors, Shape, with_biases
 from learning.data.samples import InputSpec
 from learning.settings import ModelConfig
@@ -91,16 +89,3 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
         for block in range(model.layers):
             yield f"stages.{stage}.{block}", before, width, 2 if stage and not block else 1
             before = width
-
-
-VECTOR_NMOE = Kind(
-    "learning.nmoe.models:NetworkedMoE",
-    ("vector",),
-    ("top_k", "hidden", "expert_hidden", "layers"),
-    UNTRAINED,
-    networked_tensors,
-    expert_per_device=True,
-)
-
-KINDS = {"vector-nmoe": VECTOR_NMOE, "image-nmoe": replace(VECTOR_NMOE, forms=("image",))}
-"""Its rows of the table of kinds."""

@@ -1,0 +1,199 @@
+"""One run on a screen: the answer, what held it back, its figures, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any, Protocol
+
+from sim.analysis.critical_path import CriticalPath
+from sim.analysis.judged import Judged
+from sim.analysis.round_paths import RoundPaths
+from sim.analysis.run_headline import DIRECTIONS, Done, headline_of_run
+from sim.analysis.screen import steps_lines, wrapped
+from sim.analysis.targets import Evaluation
+from sim.analysis.text import summary_rows
+from sim.facts.status import COMPLETE
+from sim.formatting import WIDTH, counted, data_size, duration
+from statements import Statement, sentence
+
+NAMES = 11
+"""Letters of the names of figures, with the space behind them."""
+KEPT = "\u00a0"
+"""A space at which no line is broken."""
+MOST_PARTS = 4
+"""Parts of the time that are named."""
+CELLS = 40
+"""Letters of the curve."""
+LEVELS = "▁▂▃▄▅▆▇█"
+OF_CYCLES = {
+    "waiting": "waiting for a pass",
+    "queueing": "queueing for a pass",
+    "training": "training",
+    "transmitting": "sending",
+}
+"""What the critical path of cycles goes into."""
+OF_METHODS = (
+    "worst client",
+    "validation",
+    "stand-in",
+    "macro F1",
+    "kept local",
+    "inference",
+    "latency",
+    "answers",
+    "fitness",
+    "battery",
+    "excluded",
+    "faults",
+)
+"""Rows of the whole summary that belong on the screen where a run has them."""
+
+
+class Shown(Done, Protocol):
+    """What the screen needs of a run, beside what its headline needs."""
+
+    @property
+    def evaluations(self) -> Sequence[Evaluation]:
+        """What was measured, in order of time."""
+
+    @property
+    def critical_path(self) -> CriticalPath:
+        """Where the simulated time went, by cycle."""
+
+    @property
+    def round_paths(self) -> RoundPaths | None:
+        """Where the simulated time went, by round."""
+
+    @property
+    def held_back(self) -> Statement | None:
+        """What most of the time went into, and the keys that shorten that."""
+
+
+def run_screen(run: Shown, folder: Path | None) -> str:
+    """Show what a run came to, in some twenty lines of 79 letters.
+
+    ``folder`` is how the user names the run folder; the commands that go on from here name it so.
+    """
+    summary = run.summary
+    held_back = run.held_back
+    lines = wrapped([headline_of_run(run)])
+    if held_back is not None:
+        lines += wrapped([_capital(f"{sentence(held_back)}.")])
+    lines.append("")
+    for name, text in _figures(run):
+        lines += _row(name, text)
+    about = [summary["name"], summary["method"], f"seed {summary['seed']}", summary["status"]]
+    trace = "" if summary["trace_sha256"] is None else f"; trace {summary['trace_sha256'][:12]}"
+    lines += ["", f"{', '.join(map(str, about))}; {duration(summary['wall_s'])}{trace}"]
+    if folder is not None:
+        lines += ["", *steps_lines(_next_steps(run, folder))]
+    return "\n".join(lines)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _row(name: str, text: str) -> list[str]:
+    """Return a figure with its name, in as many lines as it needs, broken after commas first."""
+    kept = ", ".join(part.replace(" ", KEPT) for part in text.split(", "))
+    most = max(map(len, kept.split()), default=0)
+    lines = wrap(kept if most <= WIDTH - NAMES else text, WIDTH - NAMES, break_long_words=False)
+    lines = [line.replace(KEPT, " ") for line in lines]
+    heads = [f"{name:<{NAMES - 1}} ", *[" " * NAMES] * (len(lines) - 1)]
+    return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
+
+
+def _figures(run: Shown) -> Iterator[tuple[str, str]]:
+    summary = run.summary
+    yield from _learnt(run)
+    if summary["reached"]:
+        hours = {target: when["hours"] for target, when in summary["reached"].items()}
+        yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
+    if shares := _shares(run):
+        largest = sorted(shares.items(), key=lambda part: -part[1])[:MOST_PARTS]
+        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in largest if share)
+    yield "contacts", _contacts(summary)
+    if rounds := summary["rounds"]:
+        mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])
+        yield "rounds", f"{rounds['count']:,}, {mean} in the mean, 95 % within {most}"
+    sizes = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
+    sent = ", ".join(f"{data_size(size)} {word}" for size, word in sizes if size) or "nothing"
+    yield "sent", f"{sent}; {summary['transfers']:,} transfers, {_cut(summary)}"
+    done = [counted(summary["cycles"], "cycle")] if summary["cycles"] else []
+    done.append(f"{summary['device_rounds']:,} device rounds")
+    done += [f"{summary['updates_used']:,} updates used"] if summary["updates_used"] else []
+    yield ("trained" if summary["trained"] else "timed"), ", ".join(done)
+    yield from (row for row in summary_rows(summary) if row[0] in OF_METHODS)
+
+
+def _learnt(run: Shown) -> Iterator[tuple[str, str]]:
+    """Draw the figure that judges over time, and say where it began and ended."""
+    summary = run.summary
+    judged = Judged(summary["judged_by"])
+    known = [
+        (one.hours, figure) for one in run.evaluations if (figure := one.figure(judged)) is not None
+    ]
+    if len(known) < 2:
+        return
+    end_h = max(summary["hours"], known[-1][0])
+    (_, first), (_, last) = known[0], known[-1]
+    start, final = f"{first:.3f} at the start", f"{last:.3f} after {duration(3600 * end_h)}"
+    curve = _curve(known, end_h)
+    if curve is None:
+        yield judged, f"{start}, {final}"
+    else:
+        yield judged, curve
+        yield "", f"{start:<{CELLS - len(final)}} {final}"
+
+
+def _curve(known: Sequence[tuple[float, float]], end_h: float) -> str | None:
+    """Return the values over time, each held until the next; None if the terminal has no blocks."""
+    try:
+        LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return None
+    figures = [figure for _, figure in known]
+    low, span = min(figures), max(figures) - min(figures)
+    cells = []
+    for n in range(CELLS):
+        held = [figure for hours, figure in known if hours <= (n + 1) / CELLS * end_h * (1 + 1e-9)]
+        level = (held[-1] - low) / span if held and span else 0.0
+        cells.append(LEVELS[round(level * (len(LEVELS) - 1))])
+    return "".join(cells)
+
+
+def _shares(run: Shown) -> Mapping[str, float]:
+    """Return what the critical path went into: that of rounds, else that of cycles."""
+    if run.round_paths is not None and run.round_paths.shares:
+        return {str(part): share for part, share in run.round_paths.shares.items()}
+    return {OF_CYCLES[part]: share for part, share in run.critical_path.spent.shares.items()}
+
+
+def _percent(share: float) -> str:
+    if share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.{0 if share >= 0.01 else 1}f} %"
+
+
+def _contacts(summary: Mapping[str, Any]) -> str:
+    served, lasted = summary["contacts_served"], duration(3600 * summary["service_hours"])
+    return f"{served:,} of {summary['contacts']:,} served, {lasted} in all"
+
+
+def _cut(summary: Mapping[str, Any]) -> str:
+    if summary["messages"]:
+        return f"{summary['transfers_cut']:,} under way at the end"
+    return f"{summary['transfers_cut']:,} cut" if summary["transfers_cut"] else "none cut"
+
+
+def _next_steps(run: Shown, folder: Path) -> list[tuple[str, str]]:
+    steps = []
+    if run.summary["status"] != COMPLETE:
+        steps.append((f"leomix run {run.summary['name']} -o {folder} --resume", "go on from here"))
+    steps.append((f"leomix report {folder}", "a page that opens offline"))
+    steps.append((f"leomix show {folder} --all", "every figure, tables, digest"))
+    return steps
