@@ -46,7 +46,7 @@ def doubts_of(built: Build) -> tuple[Statement, ...]:
 def _session_doubts(built: Build) -> Iterator[Statement]:
     """Say which sessions are in parts as they never end, and which last long and are not."""
     plan = built.plan
-    if plan.mesh is not None or built.world.orbit.source == "slots":
+    if plan.mesh is not None or built.world.slots is not None:
         return
     endless: list[str] = []
     long: dict[str, float] = {}

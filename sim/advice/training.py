@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
@@ -52,7 +51,7 @@ def missing_data(world: World, learner: Learner) -> list[Statement]:
             )
         ]
     if model.checkpoints and kind_of(model.kind).is_text:
-        with as_input(origin=world.scenario):
+        with as_input(origin=world):
             _check_tensors(learner)
     return []
 
@@ -75,8 +74,7 @@ def as_shipped(world: World, overridden: Iterable[str]) -> bool:
     What it trains is known to learn; to try it would import torch.
     """
     changed = any(key.partition(".")[0] == "learning" for key in overridden)
-    source = world.scenario.source_path
-    return source is not None and scenarios.is_shipped(source) and not changed
+    return world.is_shipped and not changed
 
 
 def learning_doubts(built: Build) -> list[Statement]:
@@ -85,7 +83,7 @@ def learning_doubts(built: Build) -> list[Statement]:
     So do doubts of a module of one's own, which is tried for them. Raises InputError for data or a
     model that cannot be trained.
     """
-    with as_input(origin=built.scenario):
+    with as_input(origin=built.world):
         found = first_steps(built.learner.config)
     own = built.try_hooks()
     return own if found is None else [*doubts(found), *own]

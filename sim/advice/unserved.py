@@ -33,7 +33,6 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
     if served is None or world.topology.over_mesh or "between_planes" in needs_isl:
         return
     rings = plan.isls.rings if needs_isl and plan.isls is not None else ()
-    source: Any = world.orbit
     longer = [*longer_run(world)]
     of_file = world.link.isl is not None and world.link.isl.windows is not None
     service = served.service
@@ -57,7 +56,7 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
             helps: Sequence[Remedy] = [*_less_out(world), *longer]
             values = {"client": name, "windows": passes[site]}
             raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
-        if source.source == "slots":
+        if world.slots is not None:
             continue
         gap = figures.longest_gap_s[site] / 3600
         if not len(windows):

@@ -7,7 +7,6 @@ from textwrap import wrap
 
 import numpy as np
 
-import scenarios
 from learning.requests.cluster import Cluster
 from learning.settings import PAYLOAD
 from sim.advice.remedies import faster_links, less_to_carry, lower_mask
@@ -29,7 +28,7 @@ def plan_text(built: Build) -> str:
         f"{world.learning.method}, seed {world.seed}, {_span(plan)}, "
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built)}",
         *([] if built.method.traits.own_learning else _model(built)),
-        *_link(built.scenario),
+        *_link(world),
         *_outages(plan),
     ]
     lines = [_finding(plan), "", _clusters(built), *_contacts(built), "", *about]
@@ -38,15 +37,13 @@ def plan_text(built: Build) -> str:
 
 def network_text(world: World, plan: Plan) -> str:
     """Describe what a network study would be of."""
-    payloads = [
-        f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.scenario.traffic
-    ]
+    payloads = [f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.traffic]
     lines = [
         _finding(plan),
         "",
         f"a network study, seed {world.seed}, {_span(plan)}",
         *([f"traffic: {', '.join(payloads)}"] if payloads else []),
-        *_link(world.scenario),
+        *_link(world),
         *_outages(plan),
     ]
     return "\n".join(screen_line for line in lines for screen_line in _fitted(line))
@@ -68,11 +65,11 @@ MOST_KEYS = 2
 """Keys of the link that are named."""
 
 
-def _link(scenario: scenarios.Scenario) -> list[str]:
+def _link(world: World) -> list[str]:
     """Name the link's preset, and the keys that differ from it."""
-    keys = [key.removeprefix("link.") for key in scenarios.resolved_link(scenario)["overridden"]]
+    keys = [key.removeprefix("link.") for key in world.resolved_link["overridden"]]
     overridden = f", but for {some(keys, MOST_KEYS)}" if keys else ""
-    return [f"link preset {scenario.link.preset}{overridden}"]
+    return [f"link preset {world.link.preset}{overridden}"]
 
 
 def _finding(plan: Plan) -> str:
@@ -114,8 +111,7 @@ def _outages(plan: Plan) -> Iterator[str]:
 
 def _stops_sooner(built: Build) -> str:
     """Name what may end a run before the days of its plan are over."""
-    scenario = built.scenario
-    stop = scenario.stop
+    stop = built.world.stop
     keys = ("cycles", "rounds", "accuracy", "loss")
     limits = {key: getattr(stop, key) for key in keys}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]

@@ -117,8 +117,8 @@ def _cluster(world: World, index: int, devices: int) -> Compute:
     rounds = world.learning.rounds
     per_contact = None if rounds.per_contact == "fill" else int(rounds.per_contact)
     pace_s = None
-    if world.orbit.source == "slots" and per_contact is not None:
-        pace_s = world.orbit.slots.seconds / per_contact
+    if world.slots is not None and per_contact is not None:
+        pace_s = world.slots.seconds / per_contact
     each = [world.compute.overridden_by(own) for own in _own(world, index, devices)]
     return Compute(
         seconds_per_round=_numbers([own.seconds_per_round for own in each], np.nan),

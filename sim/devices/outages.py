@@ -174,7 +174,7 @@ class _Known:
     def of(cls, world: World, satellites: Sequence[str]) -> _Known:
         """Return those of a scenario whose passes are those of ``satellites``, by name."""
         flying = {name: name for name in satellites}
-        if world.orbit.source not in ("slots", "contacts"):
+        if world.orbit.has_geometry:
             for one in world.fleet.flying:
                 flying[one.name] = one.name
                 if one.norad_id:

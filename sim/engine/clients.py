@@ -95,7 +95,7 @@ class Clients:
                 LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
                 LinkQueue(clock, "isl", facts, self.payloads, endpoints),
             ),
-            relay=Relay(clock, sessions, links, build.scenario.link.relay),
+            relay=Relay(clock, sessions, links, build.world.link.relay),
             sidelinks=build.sidelinks,
             mesh=self._mesh,
         )

@@ -239,7 +239,7 @@ def refuse_unused_keys(world: World) -> None:
 def _refuse(rules: Collection[Rule[C]], case: C) -> None:
     """Raise InputError for the first key of which the rules say something."""
     for refused in said(rules, case, case.given):
-        raise InputError(refused, case.scenario.place_of(refused.path))
+        raise InputError(refused, case.world.place_of(refused.path))
 
 
 # What a method needs, and the keys that it, or a model without experts, leaves unused.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import scenarios
 from learning.architecture.kinds import kind_of, plain_kind
 from learning.data.table import BESIDE, missing_file
 from learning.declarations import FrozenDict, values_of
@@ -13,7 +12,6 @@ from learning.learner import Learner
 from learning.methods.base import Method, find_method
 from learning.metrics import check_metrics
 from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
-from scenarios import local_path
 from sim.engine.key_rules import refuse_unused_keys
 from sim.errors import InputError, as_input
 from sim.facts.learning import MetricsRow
@@ -74,7 +72,7 @@ def learner_of(world: World) -> Learner:
         refused = (lacks_file and lacking_file(world, config.data)) or statement_of(error)
         if refused.path[:1] != ("learning",):
             refused = statement_of(error, "learning")
-        raise InputError(refused, world.scenario.place_of(refused.path)) from None
+        raise InputError(refused, world.place_of(refused.path)) from None
 
 
 def _metrics(world: World) -> tuple[str, ...]:
@@ -93,9 +91,8 @@ def lacking_file(world: World, data: Data) -> Statement | None:
     text = missing_file(data)
     if not text:
         return None
-    source = world.scenario.source_path
     cures = BESIDE
-    if source is not None and scenarios.is_shipped(source):
+    if world.is_shipped:
         cures = (
             "put yours into the current folder",
             "name it by --set learning.data.path=FILE (the page your-own.md of the documentation "
@@ -189,14 +186,14 @@ def _experts(world: World, model: Model) -> int:
 
 
 def _checkpoints(world: World, model: Model) -> tuple[str, ...]:
-    return tuple(local_path(world.scenario, name) for name in model.checkpoints)
+    return tuple(world.local_path(name) for name in model.checkpoints)
 
 
 def _path(world: World, name: str | None) -> str | None:
-    return None if name is None else local_path(world.scenario, name)
+    return None if name is None else world.local_path(name)
 
 
 def _data(world: World) -> Data:
     data = world.learning.data
-    paths = {name: local_path(world.scenario, path) for name, path in data.paths.items()}
+    paths = {name: world.local_path(path) for name, path in data.paths.items()}
     return replace(data, path=_path(world, data.path), paths=FrozenDict(paths))

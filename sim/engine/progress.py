@@ -124,10 +124,8 @@ class Progress:
 
 def span_s(world: World) -> float | None:
     """Return the longest simulated time that a run may take, in seconds, where it is known."""
-    orbit = world.orbit
     stop = world.stop
     spans_s = [] if stop.days is None else [stop.days * 86400.0]
-    if orbit.source == "slots" and stop.cycles is not None:
-        slots = len(world.ground.clusters) + orbit.slots.idle
-        spans_s.append(stop.cycles * slots * orbit.slots.seconds)
+    if world.slots is not None and stop.cycles is not None:
+        spans_s.append(world.slots.cycles_s(stop.cycles))
     return min(spans_s, default=None)

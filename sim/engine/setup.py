@@ -19,19 +19,17 @@ from learning.methods.base import World as KnownWorld
 from learning.methods.making import Made, made, own_part
 from learning.methods.options import read_options
 from learning.requests.cluster import Quorum
-from scenarios import Scenario
-from scenarios.learning import Learning
 from sim.devices.battery import Power
 from sim.devices.compute import Compute, Computing
 from sim.devices.energy import Transmitter
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
-from sim.errors import InputError, as_input
+from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks
 from sim.network.rules import Rules
 from sim.plan.plan import Plan
 from sim.world.world import World
-from statements import Code, Give, Statement
+from statements import Statement
 from statements.arrays import Floats
 
 
@@ -50,14 +48,9 @@ class Build:
     supplies: Mapping[str, tuple[Power, Floats]] = field(default_factory=dict)
 
     @property
-    def scenario(self) -> Scenario:
-        """The scenario."""
-        return self.world.scenario
-
-    @property
     def cycles(self) -> int:
         """Complete cycles that the run can reach."""
-        limit = self.scenario.stop.cycles
+        limit = self.world.stop.cycles
         return self.plan.cycles if limit is None else min(limit, self.plan.cycles)
 
     @property
@@ -67,7 +60,7 @@ class Build:
         return KnownWorld(
             clusters=self.plan.clusters,
             cycles=self.cycles,
-            seed=self.scenario.seed,
+            seed=self.world.seed,
             learner=self.learner,
             gate_tuning_cycles=self.world.learning.gate_tuning_cycles,
             closing=Quorum(
@@ -88,7 +81,7 @@ class Build:
                 computing=Computing(compute, churn.get(cluster.name)),
                 transmitter=self.transmitter,
                 closing=closing,
-                cut_transfers=self.scenario.link.cut_transfers,
+                cut_transfers=self.world.link.cut_transfers,
                 faults=self.plan.faults,
             )
             for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
@@ -101,7 +94,7 @@ class Build:
         what is doubtful.
         """
         if self.method.traits.own_learning and self.learner.measures:
-            with as_input(origin=self.scenario):
+            with as_input(origin=self.world):
                 method = of_run or self.new_method()
                 try:
                     return method.rehearse(self.plan.longest_gap_s)
@@ -111,7 +104,7 @@ class Build:
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             known = replace(self.known, learner=Learner(self.learner.config))
-            with as_input(origin=self.scenario):
+            with as_input(origin=self.world):
                 try_hooks(self._made(self.method, known))
         return []
 
@@ -121,16 +114,8 @@ class Build:
 
     def _made(self, kind: type[Made], known: KnownWorld) -> Made:
         """Return the method in a world; raise InputError for one of the user's own that fails."""
-        with as_input(origin=self.scenario):
+        with as_input(origin=self.world):
             return made(kind, self.world.learning.method, known, self.options)
-
-
-def learning_in(scenario: Scenario) -> Learning:
-    """Return the section on learning; raise InputError for a network study, which has none."""
-    if scenario.learning is None:
-        text = "is missing, and this is of runs that learn"
-        raise InputError(Statement.of(Code.MISSING, "learning", text, Give("learning", like={})))
-    return scenario.learning
 
 
 def method_of(world: World) -> tuple[MethodType, Any, Learner]:

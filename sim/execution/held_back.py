@@ -170,7 +170,7 @@ def _remedies(run: Ended, part: str, slow: Sent | None) -> list[Remedy]:
 
 def _helps(world: World, run: Ended, part: str) -> Iterable[Remedy]:
     """Return what shortens a part that is not a matter of bytes."""
-    if world.orbit.source == "slots":  # in which a round lasts a slot
+    if world.slots is not None:  # in which a round lasts a slot
         return ()
     if part == WAITING:
         return more_passes(world)

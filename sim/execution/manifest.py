@@ -37,7 +37,7 @@ def manifest_of(
     It may have come to ``nothing``. What a user is warned of stands there in words.
     """
     built = named.build
-    scenario = built.scenario
+    scenario = built.world.scenario
     sizes = built.learner.architecture
     whole, timing = digests(tables)
     energy = simulation.energy()

@@ -8,26 +8,29 @@ from dataclasses import replace
 from learning.methods.making import own_part
 from learning.rng import Draws, draws_so_far, note_drawn
 from scenarios import Scenario
+from scenarios.learning import Learning
 from sim.advice.link_doubts import link_doubts
 from sim.advice.unserved import check_asked, check_reached, check_served
 from sim.devices.battery import supplies_of
 from sim.devices.compute import compute_of, transmitter_of
-from sim.engine.setup import Build, learning_in, method_of
-from sim.errors import as_input, located
+from sim.engine.setup import Build, method_of
+from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import sidelinks_of
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 from sim.world.world import World
+from statements import Code, Give, Statement
 
 PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
 
 def network_plan(world: World, find: Find = find_windows) -> Plan:
     """Return the plan of a network, in which nobody need be served; InputError for wrong input."""
-    with located(world.scenario):
+    with located(world):
         check_plan(world, CONTACT_BYTES)
         plan = make_plan(world, find)
+        check_reached(world, plan)
         return replace(plan, doubts=(*plan.doubts, *link_doubts(world, plan)))
 
 
@@ -42,6 +45,14 @@ def run_plan(world: World, find: Find = find_windows, needs_isl: Sequence[str] =
     return replace(plan, doubts=(*plan.doubts, *unserved, *link_doubts(world, plan)))
 
 
+def learning_in(scenario: Scenario) -> Learning:
+    """Return the section on learning; raise InputError for a network study, which has none."""
+    if scenario.learning is None:
+        text = "is missing, and this is of runs that learn"
+        raise InputError(Statement.of(Code.MISSING, "learning", text, Give("learning", like={})))
+    return scenario.learning
+
+
 def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = run_plan) -> Build:
     """Check that orbit, channel and learning accept the scenario; return what a run needs.
 
@@ -49,8 +60,9 @@ def build(scenario: Scenario, find: Find = find_windows, plan_of: PlanOf = run_p
     InputError, or the ValueError of one of the three, with one line for everything that is wrong.
     """
     learning_in(scenario)
-    with located(scenario):
-        return _built(World(scenario), find, plan_of)
+    world = World(scenario)
+    with located(world):
+        return _built(world, find, plan_of)
 
 
 def _built(world: World, find: Find, plan_of: PlanOf) -> Build:

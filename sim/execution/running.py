@@ -210,7 +210,7 @@ class Run(Observer):
             learner = built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
-                with as_input(origin=self.built.scenario):
+                with as_input(origin=self.built.world):
                     if lacks := lacking_file(self.built.world, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
@@ -421,7 +421,7 @@ class Run(Observer):
 
     def _so_far(self) -> dict[str, Any]:
         """Return how far the run has come, as its sign of life says it: read by another thread."""
-        scenario = self.built.scenario
+        scenario = self.built.world.scenario
         return {
             "time_s": self.simulation.clock.now,
             "span_s": span_s(self.built.world),

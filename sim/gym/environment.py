@@ -19,10 +19,9 @@ import scenarios
 from learning.methods.base import find_method
 from learning.requests.decide import Observation
 from scenarios import Scenario
-from sim.engine.setup import learning_in
 from sim.errors import InputError, as_input
 from sim.execution.identity import NamedBuild
-from sim.execution.ready import build
+from sim.execution.ready import build, learning_in
 from sim.execution.result import Result
 from sim.execution.window_cache import WindowCache
 from sim.facts.observer import Observer

@@ -11,7 +11,6 @@ from math import inf
 import numpy as np
 
 import orbit
-import scenarios
 from orbit.utc import to_second
 from scenarios.link import Isl
 from sim.devices.intervals import Intervals
@@ -156,7 +155,7 @@ def find_isls(
     for a file without any of their windows.
     """
     satellites = world.fleet.flying
-    if (text := scenarios.isl_windows(world.scenario)) is not None:
+    if (text := world.isl_windows) is not None:
         return _of_file(_isl_file(*text, start, satellites), satellites, span_s, pairs)
     end = start + timedelta(seconds=span_s)
     most_km = isl.values()["max_range_km"]

@@ -162,14 +162,14 @@ def more_dishes(world: World, names: Iterable[str]) -> World:
         for station, antennas in zip(world.sites.stations, world.sites.antennas, strict=True)
     )
     listed = {"stations": stations, "stations_path": None, "stations_used": None}
-    return _with(world, ground=world.scenario.ground.model_copy(update=listed))
+    return world.changed(ground=world.ground.model_copy(update=listed))
 
 
 def without(world: World, names: Iterable[str]) -> World:
     """Return the world in which these stations are out from the start to the end."""
-    faults = world.scenario.faults
+    faults = world.faults
     out = (*faults.planned, *(PlannedOutage(station=name, from_hours=0.0) for name in names))
-    return _with(world, faults=faults.model_copy(update={"planned": out}))
+    return world.changed(faults=faults.model_copy(update={"planned": out}))
 
 
 def _more_beams(world: World) -> World | None:
@@ -177,21 +177,16 @@ def _more_beams(world: World) -> World | None:
 
     None where they serve any number, and in slots.
     """
-    scenario = world.scenario
     if world.topology.relay:
-        isl = scenario.link.isl
+        isl = world.link.isl
         if isl is None or isl.terminals is None:
             return None
         more = isl.model_copy(update={"terminals": isl.terminals + 1})
-        return _with(world, link=scenario.link.model_copy(update={"isl": more}))
-    source: Any = scenario.orbit
+        return world.changed(link=world.link.model_copy(update={"isl": more}))
+    source: Any = world.orbit
     if getattr(source, "beams", None) is None:
         return None
-    return _with(world, orbit=source.model_copy(update={"beams": source.beams + 1}))
-
-
-def _with(world: World, **sections: Any) -> World:
-    return World(world.scenario.model_copy(update=sections))
+    return world.changed(orbit=source.model_copy(update={"beams": source.beams + 1}))
 
 
 # What each of them carries: dishes change who is served, and no link.

@@ -42,7 +42,7 @@ class NetworkStudy:
         found[GAP] = max(row.longest_gap_hours for row in clients_of(self.rows) or ends)
         for row in ends if len(ends) <= MOST_ENDS else ():
             found |= {f"{name}:{row.name}": getattr(row, name) for name in OF_EACH}
-        found |= payload_figures(self.queues, self.world.scenario.traffic)
+        found |= payload_figures(self.queues, self.world.traffic)
         return {name: if_known(value) for name, value in found.items()}
 
     @property
@@ -56,7 +56,7 @@ class NetworkStudy:
             tables["feeder_windows"] = feeder_table(plan.feeder, plan.stop_s)
         tables["capacity"] = capacity_table(self.rows)
         if self.queues:
-            tables["payloads"] = payloads_table(self.queues, self.world.scenario.traffic)
+            tables["payloads"] = payloads_table(self.queues, self.world.traffic)
         return tables
 
 
@@ -65,10 +65,10 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
 
     Raises InputError where nobody sees anybody, and for traffic that is not known there.
     """
-    with located(world.scenario):
+    with located(world):
         if not len(plan.contacts):
             raise InputError(_sees_nothing(world, plan))
-        traffic = world.scenario.traffic
+        traffic = world.traffic
         check_traffic(world, traffic)
         return NetworkStudy(world, plan, operations(plan), queues_of(plan, traffic))
 

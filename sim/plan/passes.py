@@ -20,7 +20,7 @@ from sim.world.fleet import (
     SatelliteOfFile,
 )
 from sim.world.topology import GROUND_CLIENTS, SATELLITE_CLIENTS, Topology
-from sim.world.world import World
+from sim.world.world import Slots, World
 from statements import Code, Other, Remove, Statement
 from statements.arrays import Ints
 
@@ -120,12 +120,12 @@ def passes_of(world: World, find: Find) -> WorldPasses:
     """
     if world.topology.relay:
         return _of_relay(world)
-    if world.orbit.source == "slots":
-        return _in_slots(world)
-    if world.orbit.source == "contacts":
-        passes = _of_file(world)
-    else:
+    if world.slots is not None:
+        return _in_slots(world, world.slots)
+    if world.orbit.has_geometry:
         passes = _of_orbit(world, find, world.sites.of_passes)
+    else:
+        passes = _of_file(world)
     shared = sorted(set(passes.servers) & set(passes.clients))
     if shared and not world.topology.in_orbit:
         raise InputError(
@@ -295,17 +295,13 @@ SATELLITE = "slots"
 """Name of the one satellite."""
 
 
-def _in_slots(world: World) -> WorldPasses:
+def _in_slots(world: World, slots: Slots) -> WorldPasses:
     """Return when each slot is; raise InputError where the days do not hold one."""
-    source = world.orbit
     cycles = world.stop.cycles
     days = world.stop.days
-    assert source.source == "slots"  # callers ask others for the rest
     assert cycles is not None  # the schema asks for it in slots
-    slots = source.slots
-    clusters = world.ground.clusters
-    windows = orbit.slot_windows(len(clusters), slots.seconds, slots.idle, cycles)
-    span_s = cycles * (len(clusters) + slots.idle) * slots.seconds
+    windows = orbit.slot_windows(slots.clusters, slots.seconds, slots.idle, cycles)
+    span_s = slots.cycles_s(cycles)
     if days is not None:
         span_s = min(span_s, days * 86400.0)
         windows = windows.where(windows.set_s <= span_s)
@@ -321,7 +317,7 @@ def _in_slots(world: World) -> WorldPasses:
         topology=world.topology,
         servers=[SATELLITE],
         norad_ids=[None],
-        clients=[cluster.name for cluster in clusters],
+        clients=world.sites.client_names,
         start=world.given_start or SLOTS_EPOCH,
         span_s=span_s,
         uncut=windows,

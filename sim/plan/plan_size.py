@@ -54,13 +54,12 @@ def _expected_contacts(world: World) -> tuple[float, str]:
     clusters = len(ground.clusters or ground.stations or ())
     if world.topology.gateways:
         clusters += len(ground.stations or ())
-    if orbit.source == "contacts":
-        return 0.0, "of a file"
-    if orbit.source == "slots":
-        cycle_s = orbit.slots.seconds * (clusters + orbit.slots.idle)
-        by_days = np.inf if stop.days is None else stop.days * 86400 / cycle_s
+    if (slots := world.slots) is not None:
+        by_days = np.inf if stop.days is None else stop.days * 86400 / slots.cycles_s(1)
         cycles = min(by_days, np.inf if stop.cycles is None else stop.cycles)
         return cycles * clusters, f"{cycles:.3g} cycles of {clusters}"
+    if not orbit.has_geometry:
+        return 0.0, "of a file"
     satellites = orbit.satellites_used if orbit.source == "walker" else 1
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"

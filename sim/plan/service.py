@@ -83,7 +83,7 @@ def served_passes(world: World, find: Find = find_windows) -> ServedPasses:
     check_plan(world, WINDOW_BYTES)
     passes = passes_of(world, find)
     outages = outages_of(world, passes.servers, passes.start, passes.span_s)
-    if world.orbit.source == "slots":
+    if world.slots is not None:
         return _served_in_slots(passes, outages)
     if not world.topology.in_orbit:
         alone = world.topology.access

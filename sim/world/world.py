@@ -13,14 +13,30 @@ from sim.world.fleet import Fleet, given_start
 from sim.world.planned import ListedOutage, PlannedOutages
 from sim.world.sites import Sites
 from sim.world.topology import Topology
+from statements import KeyPath, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scenarios.compute import Compute
     from scenarios.faults import Faults
     from scenarios.ground import Ground
     from scenarios.learning import Learning
     from scenarios.link import Link
-    from scenarios.scenario import Stop
+    from scenarios.scenario import Stop, Traffic
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The cycle of an idealised satellite: a slot for each of the clusters, then idle ones."""
+
+    clusters: int
+    idle: int
+    seconds: float
+
+    def cycles_s(self, count: float) -> float:
+        """Return how long so many cycles last, in seconds."""
+        return count * (self.clusters + self.idle) * self.seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +74,37 @@ class World:
         roles = self.scenario.roles
         server = "satellite" if roles.server_satellite else roles.server
         return Topology(roles.clients, server, self.link.route)
+
+    @cached_property
+    def slots(self) -> Slots | None:
+        """The cycle in which clusters are served; None where satellites come into view."""
+        if self.orbit.source != "slots":
+            return None
+        own = self.orbit.slots
+        return Slots(len(self.ground.clusters), own.idle, own.seconds)
+
+    @cached_property
+    def isl_windows(self) -> tuple[str, str] | None:
+        """The text of given windows between satellites, and its name; ScenarioError for none."""
+        return scenarios.isl_windows(self.scenario)
+
+    def local_path(self, name: str) -> str:
+        """Return a path that a key names: beside the scenario's file, else in this folder."""
+        return scenarios.local_path(self.scenario, name)
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the scenario came with leomix."""
+        source = self.scenario.source_path
+        return source is not None and scenarios.is_shipped(source)
+
+    def place_of(self, path: KeyPath) -> Place | None:
+        """Return where a key was given, as errors name it; None where it was not."""
+        return self.scenario.place_of(path)
+
+    def changed(self, **sections: Any) -> World:
+        """Return the world with other sections."""
+        return World(self.scenario.model_copy(update=sections))
 
     @cached_property
     def resolved_link(self) -> Any:
@@ -102,6 +149,11 @@ class World:
     def faults(self) -> Faults:
         """The section on what goes wrong, by chance or on a date."""
         return self.scenario.faults
+
+    @property
+    def traffic(self) -> Sequence[Traffic]:
+        """The payloads of a network study."""
+        return self.scenario.traffic
 
     @property
     def seed(self) -> int:
