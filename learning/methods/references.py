@@ -12,7 +12,7 @@ from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.values.held import Held
+from learning.training.held import Held
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:

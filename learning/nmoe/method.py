@@ -32,7 +32,6 @@ class NMoEOptions(NetworkedOptions):
     """Options of NMoE, whose gate trainer must exist."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_trainer(self.gate)
 
 
@@ -168,7 +167,7 @@ class NMoE(Networked):
         key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
         before, scores = self._scored.get(examined.place, (None, []))
         if before != key:
-            how = {"routing": routing, "reach": reach, "combine": self.options.combine}
+            how = {"routing": routing, "reach": reach}
             scores = self.learner.number(
                 "learning.nmoe.training.answers:scores", *held, **how, in_reach=known
             )
