@@ -101,12 +101,10 @@ class Clients:
         )
 
     def open_sessions(self) -> None:
-        """Let sessions open that begin at the start, in the order of the table of contacts.
-
-        All others open when somebody waits for them.
-        """
-        for client in sorted(self.by_name.values(), key=lambda one: one.sessions.first_contact()):
-            client.sessions.expect()
+        """Hand out the sessions that begin at the start in the order of the table of contacts."""
+        begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
+        for sessions in sorted(begun, key=lambda one: one.planned.contact_id(0)):
+            sessions.expect()
 
     def sessions_after(self, time_s: float) -> bool:
         """Whether a session goes on then, or is still to come."""
