@@ -66,7 +66,7 @@ FOUND = {
 
 
 def test_the_search_finds_sections_on_a_disk_without_a_network(site, browser):
-    tab = Tab(browser, site / "annex" / "theory.html")
+    tab = Tab(browser, site / "annex" / "results.html")
     for words, first in FOUND.items():
         tab.page.fill("input[name=q]", words)
         tab.page.press("input[name=q]", "Enter")
