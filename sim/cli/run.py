@@ -91,7 +91,7 @@ class Execution:
             new = (w for w in result.warnings if w not in progress.doubts)
             warnings, notes = in_turn(new)
             summary = result.summary
-            text = _study_text(result) if result.of_network else summary_text(result)
+            text = _study_text(result) if result.of_network else summary_text(summary)
         output.warn(warnings)
         named = from_here(self.place)
         elsewhere = f"leomix show {named}"
@@ -105,11 +105,9 @@ class Execution:
             print(f"next: leomix report {named}", file=sys.stderr)
         if self.scenario.learning is None:
             return
-        nothing = summary["came_to_nothing"]
-        # A short run may learn nothing beyond noise, and what never arrives is what a run for its
-        # timing may be for: neither is a failure.
-        is_failure = self.scenario.learning.train and nothing and not nothing.get("used", True)
-        if is_failure:
+        # That nothing arrives is what a run for its timing may be for: that is no failure.
+        codes = {check.code for check in result.checks}
+        if self.scenario.learning.train and "no-update" in codes:
             raise typer.Exit(ExitCode.NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
