@@ -1,6 +1,6 @@
 """Docstrings for Sphinx: `name: what it is` becomes a list item, an indented block a listing.
 
-The directive `commands` shows the help of every command.
+The directive `commands` shows the help of every command, `checks` lists the checks of a run.
 """
 
 import re
@@ -10,6 +10,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from typer.testing import CliRunner
 
+from sim.analysis.checks import CHECKS
 from sim.cli.app import COMMANDS, app
 
 ITEM = re.compile(r"[a-z_]\w*(?:(?:,| and)? \w+)*(?: \([^)]*\))?: ")
@@ -73,8 +74,26 @@ class Commands(Directive):
         return found
 
 
+class Checks(Directive):
+    """A table of the checks of a run: their codes, and when each is made."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        group = nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=width) for width in (20, 80)]
+        body = nodes.tbody()
+        group += [nodes.thead("", _row("code", "when")), body]
+        body += [_row(code, check.__doc__ or "") for code, check in CHECKS.items()]
+        return [nodes.table("", group)]
+
+
+def _row(*cells: str) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=text)) for text in cells))
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; before Napoleon, which reads numpydoc sections."""
+    app.add_directive("checks", Checks)
     app.add_directive("commands", Commands)
     app.connect("autodoc-process-docstring", process, priority=400)
     return {"parallel_read_safe": True}

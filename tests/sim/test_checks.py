@@ -9,9 +9,9 @@ import pytest
 
 import scenarios
 import sim
-from learning.methods import METHODS
 from sim.report import report
 from tests.kit import small
+from tests.kit.learning import METHODS
 from tests.kit.results import CHECKS, checks_of
 
 MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}

@@ -322,25 +322,6 @@ def test_validate_finds_what_a_run_would_refuse(leomix, tmp_path, monkeypatch):
     )
 
 
-LEARNT = [
-    (1e-12, "nothing was learnt. The loss", "raise learning.step_size"),
-    (
-        1e-5,
-        "nothing was learnt beyond noise",
-        "learning.step_size (1e-05)",
-    ),
-    (1e3, "the loss of the server's model grew", "training diverged: lower learning.step_size"),
-]
-
-
-@pytest.mark.parametrize(("step_size", "begins", "cure"), LEARNT)
-def test_a_run_that_learns_nothing_says_so(step_size, begins, cure):
-    plain = {"method": "fedavg", "model": {"kind": "vector-mlp"}, "step_size": step_size}
-    result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 2, "learning": plain}))
-    [line] = [w for w in result.manifest["warnings"] if w.startswith(begins)]
-    assert cure in line
-
-
 NOTHING = [
     # A link that is far too weak, for any payload.
     ({"link.uplink.tx_power_dbm": -40}, ("large-payload", "link.uplink.tx_power_dbm", -30)),
