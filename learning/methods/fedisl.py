@@ -142,7 +142,7 @@ class FedIsl(FedAvg):
         server = self.server
         ring = plane.ring
         sizes = self.learner.architecture
-        gates = [Gate(f"{node} trains in round {self.version}", node.cluster) for node in ring]
+        gates = [Gate(f"{node} trains in round {self.version}") for node in ring]
 
         def trains(place: int) -> Protocol:
             yield from self.train(plane, place)

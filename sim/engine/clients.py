@@ -10,9 +10,8 @@ from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
 from sim.engine.client import Client
-from sim.facts.directions import Way
 from sim.facts.stream import Facts
-from sim.mesh.messages import Mesh, Shortfall
+from sim.mesh.messages import Mesh
 from sim.network.books import Account
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
@@ -148,10 +147,6 @@ class Clients:
         over_sidelinks_s, over_isls_s = spent.sending_s
         over_mesh_s = self._mesh.sending_s(name)
         return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
-
-    def missing(self, way: Way) -> Shortfall | None:
-        """Return what did not arrive that went one way over a mesh; None where there is none."""
-        return None if self._mesh is None else self._mesh.missing[way]
 
     def booked(self) -> Iterator[Account]:
         """Yield the accounts of all payloads, each client's and those of messages."""

@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from sim.analysis import comparison_text as text
-from sim.analysis.comparison import Comparison, caveats_beside
+from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.figures import FEWEST
 from sim.analysis.groups import Group, compare_groups, group_runs
 from sim.errors import InputError
@@ -76,7 +76,7 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
     targets = [] if target is None else [target]
     curves = chart_of(groups, targets, target) if groups else None
     called = (
-        *(caveats_beside, text.stand_in_lines, text.rows_of, text.others_of),
+        *(check_lines, text.stand_in_lines, text.rows_of, text.others_of),
         *(accuracy, shares_of_groups, draw_shares),
     )
     return {

@@ -8,7 +8,7 @@ import scenarios
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
-from sim.analysis.run_headline import headline_of_run, limits_of_run, sent
+from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
@@ -72,8 +72,8 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name')} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run),
-        subtitle=limits_of_run(run),
+        title=headline_of_run(run.summary),
+        subtitle="",
         context={
             "curves": curves,
             "curves_title": title_of(curves),
@@ -91,6 +91,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "minute": map_minute,
             "lanes_of": timeline,
             "held_back": run.held_back,
+            "checks": lines_of_checks(run.summary),
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },

@@ -5,7 +5,7 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
-        "sim.analysis.caveats": "nothing_learnt",
+        "sim.analysis.checks": "CHECKS checks_of",
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text",
         "sim.analysis.critical_path": "CriticalPath Spent critical_path",

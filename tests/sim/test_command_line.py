@@ -72,7 +72,9 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
             setting = ("--seed", seed, "--set", f"learning.method={method}")
             leomix("run", "paper-slots", "-o", folders[-1], *SMALL, *setting, *shorter)
     manifest = json.loads((folders[-1] / "manifest.json").read_text())
-    (folders[-1] / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
+    checks = [{"code": "interrupted", "sentence": "Interrupted", "key": None, "value": None}]
+    ended = {**manifest, "status": "interrupted", "checks": checks}
+    (folders[-1] / "manifest.json").write_text(json.dumps(ended))
     compared = json.loads(leomix("compare", *folders, folders[0], "--json").out)
     groups = compared["groups"]
     assert [(g["label"], g["seeds"]) for g in groups] == [
@@ -80,13 +82,8 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         ("emsfl", [1, 2]),
         ("emsfl (interrupted)", [3]),
     ]
-    warned = [one["text"] for one in compared["said"] if one["group"] == "emsfl (interrupted)"]
-    assert warned == manifest["warnings"] != []
-    stopped = [one for one in compared["caveats"] if one["code"] == "stopped_early"]
-    assert [(one["group"], one["values"]["status"]) for one in stopped] == [
-        ("emsfl (interrupted)", "interrupted")
-    ]
-    assert stopped[0]["text"].endswith("goes on with --resume")
+    stopped = [one for one in compared["checks"] if one["code"] == "interrupted"]
+    assert [(one["group"], one["seed"]) for one in stopped] == [("emsfl (interrupted)", 3)]
     half = [row for row in compared["rows"] if row["group"] == "emsfl (interrupted)"]
     assert {(row["verdict"], row["mean"], row["p"]) for row in half} == {
         ("not reached", None, None)
@@ -104,14 +101,16 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
     assert f"{mean:.3f} " in text and "final loss" in text and "interrupted" in text
 
 
-def test_who_opens_the_folder_later_is_warned_as_who_ran_it(leomix, tmp_path, monkeypatch):
+def test_who_opens_the_folder_later_is_told_as_who_ran_it(leomix, tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_CACHE", "off")
     monkeypatch.chdir(tmp_path)
     spoilt = ("--set", "learning.step_size=1e9", "--set", FEW, "--set", "stop.cycles=2")
     ran = leomix("run", "paper-slots", *spoilt, "--quiet", "-o", "spoilt")
-    assert "updates refused by the server, not finite: lower learning.step_size" in ran.err
-    assert leomix("show", "spoilt").err == ran.err
-    assert leomix("compare", "spoilt").err == ran.err.replace("warning: ", "warning: spoilt: ")
+    [check] = json.loads(leomix("show", "spoilt", "--json").out)["checks"]
+    assert check["code"] == "diverged"
+    line = f"{check['sentence']}. Try learning.step_size=1e+08."
+    for shown in (ran.out, leomix("show", "spoilt").out, leomix("compare", "spoilt").out):
+        assert line in " ".join(shown.split())
     assert leomix("doctor").out.endswith("cache: off, by LEOMIX_CACHE=off\n")
     assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
 

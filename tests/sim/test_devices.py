@@ -263,7 +263,9 @@ def test_what_is_not_known_is_said(runs):
         assert (row["training_j"], row["transmit_j"]) == (training_j, None)
     plain = runs.result("slots-timing")
     assert plain.summary["training_energy_j"] is plain.summary["energy_j"] is None
-    assert "training not known (compute.power_w), transmitting " in results.summary_text(plain)
+    assert "training not known (compute.power_w), transmitting " in results.summary_text(
+        plain.summary
+    )
 
 
 def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):

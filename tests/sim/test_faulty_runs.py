@@ -62,7 +62,7 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    assert f"{counts['corrupted uploads']} corrupted uploads" in summary_text(result)
+    assert f"{counts['corrupted uploads']} corrupted uploads" in summary_text(result.summary)
     assert not [text for text in result.summary["warnings"] if "injected" in text]
     assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
 

@@ -336,10 +336,9 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     fails = fails.replace("FAIL", "if node == 3: raise KeyError('no data')")
     outcome = fly(SERVER, fails, *FOREVER)
     assert outcome.status == 0
-    shown = [line for line in manifest()["warnings"] if "KeyError" in line]
-    assert len(shown) == 1
-    assert re.search(r"3 times: train of a client fails: KeyError: 'no data' \(client_app.py:\d+\)",
-                     shown[0])  # fmt: skip
+    [shown] = [one["sentence"] for one in manifest()["checks"] if one["code"] == "faults"]
+    fails = r"3 faults: train of a client fails: KeyError: 'no data' \(client_app.py:\d+\)"
+    assert re.fullmatch(fails, shown)
     assert len(load_file("run/model/model.safetensors")) == 1
 
 
@@ -868,7 +867,7 @@ def test_updates_that_are_not_finite_are_refused(fly):
     assert np.isfinite(found).all() and found.any()
     events = pd.read_parquet("run/events.parquet")
     assert (events.kind == "drop").sum() == 3
-    assert "3 updates refused by the server, not finite" in outcome.err
+    assert "3 updates were not finite, and refused by the server" in outcome.out
     first = fly(SERVER, spoilt.replace("node == 3", "True"), *FOREVER, out="first")
     assert "the first client returns arrays with numbers that are not finite" in first.err
 

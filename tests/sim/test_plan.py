@@ -241,9 +241,9 @@ def test_a_run_carries_its_places_and_windows_with_it(tmp_path):
 
 def test_places_that_do_not_fit_are_told_of():
     near = {"latitude_deg": 60, "longitude_deg": 20}
-    told = sim.run(at_north(near, near | {"min_elevation_deg": 89.9})).manifest["warnings"]
-    [line] = [line for line in told if "sent nothing" in line]
-    assert line.startswith("1 of the 2 devices of North sent nothing, device 1 for one")
+    checks = sim.run(at_north(near, near | {"min_elevation_deg": 89.9})).checks
+    [silent] = [check for check in checks if check.code == "silent-devices"]
+    assert silent.sentence == "1 device of North sent nothing while others there did"
     with pytest.raises(InputError, match="device 'lost' of 'North' is 1112 km"):
         make_plan(at_north(near, {"name": "lost", "latitude_deg": 50, "longitude_deg": 20}))
 

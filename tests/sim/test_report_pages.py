@@ -127,9 +127,9 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(pages,
 
 def test_what_is_said_of_a_run_stands_in_the_order_of_its_ranks(runs, tmp_path, leomix):
     said = [
-        Statement.note(Code.BEYOND_THEORY, "", "no theorem covers it"),
+        Statement.note(Code.OTHER_VERSIONS, "", "versions differ"),
         Statement.doubt(Code.OLD_ELEMENTS, "", "elements are old"),
-        Statement.doubt(Code.CUT_TRANSFERS, "", "most were cut"),
+        Statement.doubt(Code.LOST_REPLIES, "", "replies were lost"),
         Statement.doubt(Code.CAME_TO_NOTHING, "", "nothing came of it"),
     ]
     for number, turned in enumerate((said, said[::-1], said[2:] + said[:2])):

@@ -159,7 +159,10 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     assert mine == [m for m in zip(names, seen.start_s, seen.end_s, strict=True) if m in mine]
     assert len(mine) > 15 and {*run.contacts.station} == {"M-P01-S01"}
     assert {*run.transfers.direction} == {"isl"} and {*run.transfers.toward} == {"server", "client"}
-    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in summary_text(run).splitlines()}
+    shown = {
+        line.split()[0]: line.split(maxsplit=1)[1]
+        for line in summary_text(run.summary).splitlines()
+    }
     assert not {"uplink", "downlink"} & set(shown)
     assert shown["ISL"].endswith("B") and shown["payloads"].startswith("model ")
     for row in run.transfers.itertuples():
