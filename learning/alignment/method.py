@@ -72,7 +72,7 @@ class Aligned(FedAvg):
     backbone that is trained) by n_k / n. Clients are all devices in canonical order.
     """
 
-    colour = "#3493c8"
+    colour = "#0b4a6b"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"policies": POLICIES}
     Options: ClassVar[type] = AlignedOptions
     needs = replace(FedAvg.needs, experts=1)

@@ -44,7 +44,7 @@ class NMoE(Networked):
     answer queries together with the neighbours that their gates choose.
     """
 
-    colour = "#8c6bb1"
+    colour = "#4c2aa0"
     traits: ClassVar[Traits] = replace(
         Networked.traits,
         trial_kind="vector-nmoe",

@@ -1,6 +1,7 @@
 """What held a run back: `show`, its JSON and the page say the same, and the remedy shortens it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
