@@ -393,24 +393,6 @@ def _pairs(options):
     return [option.partition("=") for option in options if "=" in option]
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--csv", "rows.txt"], "rows.txt"),
-        (["--csv", "nowhere/rows.csv"], "nowhere"),
-        (["--report", "page.pdf"], "page.pdf"),
-        (["--set", "ground.antenna=2"], "did you mean"),
-        (["--without", "Trol"], "did you mean 'Troll'"),
-        (["--without", "Svalbard", "--without", "Troll"], "leaves no station"),
-    ],
-)
-def test_wrong_input_is_one_line(leomix, path, tmp_path, monkeypatch, options, said):
-    monkeypatch.chdir(tmp_path)
-    done = leomix("capacity", path, *options)
-    assert done.status == 2 and done.out == ""
-    assert said in done.err and len(done.err.splitlines()) == 1
-
-
 def test_a_report_of_others_is_left_alone(leomix, path, tmp_path):
     page = tmp_path / "mine.html"
     page.write_text("<p>mine</p>")

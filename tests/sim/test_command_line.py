@@ -239,40 +239,6 @@ def test_clusters_out_of_sight_and_old_elements_are_reported_before_a_run(leomix
 TIMING = "learning.train=false"
 ELEMENTS = ["contacts", "--tle", "x.tle", "--days", "1", "--min-elevation", "10"]
 SPAN = ["--start", "2026-08-22T00:00:00Z", "--site"]
-SETS = {
-    "orbit.min_elevation_deg=abc": "number",
-    "learning.method=emsfk": "'emsfl'",
-    "learning.options.threshold=7": "less than or equal to 1",
-    "learning.lora={rank: null, alpha: 3}": "lora.alpha",
-    "learning.model.kind=mixtral-8x7b": "set learning.train: false",
-    "learning.data.kind=mnist": "digits",
-    "learning.data.trial_samples=100000": "trial_samples",
-    "learning.data.path=x.npz": "learning.data.path",
-    "link.uplink.total_bandwidth_mhz=0.1": "total_bandwidth_mhz",
-    "seed": "KEY=VALUE",
-}
-WRONG = [
-    (["run", "/nonexistent.yaml"], "nonexistent"),
-    (["rnu", "quickstart"], "rnu"),
-    (["contacts"], "--tle"),
-    ([*ELEMENTS, *SPAN, "10"], "LAT,LON"),
-    (["run", "quickstart", "--resume"], "-o"),
-    (["contacts", "quickstart", "--days", "3"], "go with --tle"),
-    (["run", "paper-slots", "--set", TIMING, "--set", "stop.accuracy=0.5"], "stop.accuracy"),
-    (["validate", "quickstart", "--set", "learning.data.kind=foo", "--set", TIMING], "data.kind"),
-    (["show", "/tmp"], "manifest.json"),
-    (
-        ["validate", "walker", "--set", "orbit.serving=single", "--set", "orbit.satellite=02-S03"],
-        "which are P02-S03, ",
-    ),
-    *((["run", "quickstart", "--set", pair], word) for pair, word in SETS.items()),
-]
-
-
-@pytest.mark.parametrize(("line", "word"), WRONG)
-def test_wrong_input_is_one_line_and_exit_2(leomix, line, word):
-    done = leomix(*line)
-    assert (done.status, done.err.count("\n"), word in done.err) == (2, 1, True), done
 
 
 # -- what commands import
@@ -371,12 +337,3 @@ def test_a_run_that_trains_nothing_has_not_missed_a_target(leomix, tmp_path):
     for more in ((), ("--all",)):
         lines = leomix("compare", learns, times, *more).out.splitlines()
         assert "not trained" in " ".join(lines) and "never" not in " ".join(lines)
-
-
-def test_a_seed_is_given_once(leomix):
-    for line in ("--seed 2 --set seed=3", "--set seed=2 --seed 2"):
-        done = leomix("run", "paper-slots", *line.split(), "-o", "never")
-        assert (done.status, done.err.strip()) == (
-            2,
-            "leomix: --seed: --set seed is given too; give one of them",
-        )

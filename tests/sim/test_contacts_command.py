@@ -241,48 +241,6 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
     assert listed[0].err == "" and listed[0].out == listed[1].out
 
 
-GOOD = [*SPAN, "--site", "60,20"]
-
-
-def changed(option, value):
-    return [
-        value if before == option else word for before, word in zip(["", *GOOD], GOOD, strict=False)
-    ]
-
-
-WRONG = [
-    (None, changed("--min-elevation", "90"), "--min-elevation 90"),
-    (None, changed("--site", "91,0"), "--site: site '91,0': latitude_deg"),
-    (None, SPAN, "--site"),
-    (None, changed("--days", "nan"), "--days nan"),
-    (None, changed("--start", "2026-08-22T00:00:00"), "--start: 2026-08-22T00:00:00 has no"),
-    (None, changed("--start", "9999-12-31T00:00:00Z"), "--start: 9999"),
-    (None, [*GOOD, "-o", "contacts.xlsx"], ".csv or .parquet"),
-    (None, [*GOOD, "-o", "nowhere/contacts.csv"], "nowhere"),
-    (None, [*SPAN, "--site", "A=1,2", "--site", "A=3,4"], "'A' comes twice"),
-    (None, [*SPAN, "--sites", "nowhere.csv"], "nowhere.csv"),
-    (lambda good: good.replace("9999\n", "9990\n", 1), GOOD, "checksum"),
-    (lambda _: "\n \n", [*GOOD, "--skip-bad"], "no elements"),
-    (lambda _: FALLEN, [*GOOD, "--skip-bad"], "no good elements are left"),
-    (lambda good: "M\udcfcnchen\n" + good, GOOD, "UTF-8"),
-]
-
-
-@pytest.mark.parametrize(("spoiled", "options", "word"), WRONG)
-def test_wrong_options_and_files_are_one_line(
-    leomix, elements, tmp_path, monkeypatch, spoiled, options, word
-):
-    monkeypatch.chdir(tmp_path)
-    if spoiled is not None:
-        text = spoiled(elements.read_text())
-        elements = tmp_path / "bad.tle"
-        elements.write_bytes(text.encode(errors="surrogateescape"))
-    files = list(tmp_path.iterdir())
-    done = leomix("contacts", "--tle", elements, *options)
-    assert (done.status, done.out, done.err.count("\n"), word in done.err) == (2, "", 1, True), done
-    assert list(tmp_path.iterdir()) == files
-
-
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_windows_between_satellites_are_those_of_the_python_function(leomix, tmp_path, ending):
     out = tmp_path / f"isl.{ending}"

@@ -22,37 +22,11 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, check_project, mean, writing
+from tests.kit.fly import SOFTMAX, arrays_of, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.small import NEAR, ORBIT, SLOTS
 
-SOFTMAX = """
-import numpy as np
-
-def start(context):
-    return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}
-
-def chances(weights, x):
-    z = x @ weights["w"] + weights["b"][0]
-    z = np.exp(z - z.max(axis=1, keepdims=True))
-    return z / z.sum(axis=1, keepdims=True)
-
-def train(weights, data, context):
-    open("calls.txt", "a").write(f"{context.client} {context.round}\\n")
-    x, y = data
-    p = chances(weights, x)
-    p[np.arange(len(y)), y] -= 1
-    weights["w"] -= 0.5 * x.T @ p / len(y)
-    weights["b"][0] -= 0.5 * p.mean(axis=0)
-    return weights, len(y)
-
-def evaluate(weights, data, context):
-    x, y = data
-    p = chances(weights, x)
-    return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}
-"""
-BYTES = (64 * 10 + 10) * 8
 BASE = {key: SLOTS[key] for key in ("seed", "stop", "orbit", "ground", "link", "compute")}
 
 
@@ -171,16 +145,6 @@ def test_what_holds_of_every_method_holds_of_functions_chosen_or_buffered(place,
     sys.path.insert(0, str(place))
     findings = check_method(f"sim.fly.functions:{method}", {"code": "softmax:train"})
     assert [f for f in findings if f.outcome == "failed"] == []
-
-
-def test_a_buffer_that_never_fills_is_refused(fly):
-    method = "learning.method=sim.fly.functions:BufferedFunctions"
-    outcome = fly(SOFTMAX, "--set", method, "--set", "learning.options.buffer_size=3")
-    assert (outcome.status, outcome.err) == (
-        2,
-        "leomix: --set learning.options.buffer_size: 3 updates of the same version never come "
-        "from 2 clusters; give at most that\n",
-    )
 
 
 def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place):
@@ -938,102 +902,6 @@ def test_what_is_not_repeated_or_not_seen_is_said_by_name(fly, says):
     assert bool(says) == bool(outcome.err)
 
 
-WRONG = {
-    "has no function start; write start(context)": ("def start", "def begin"),
-    "has no function train; write train(weights, data, context)": ("def train", "def fit"),
-    "has no function test_data; write": ("def chances", "def data(context): ...\n\ndef chances"),
-    "ZeroDivisionError: division by zero (softmax.py:": ("x, y = data", "1 / 0"),
-    "w has shape (10, 64) and must have (64, 10)": (
-        "return weights, len(y)",
-        'return {"w": weights["w"].T, "b": weights["b"]}, len(y)',
-    ),
-    "b[0] is missing": ("return weights, len(y)", 'return {"w": weights["w"]}, len(y)'),
-    "a dict in place of a pair": ("return weights, len(y)", "return weights"),
-    "start (round 1) returned something else: two arrays are called .b[0]; give": (
-        'return {"w"',
-        'return {"b[0]": np.zeros(10), "w"',
-    ),
-    "start (round 1) returned something else: .b is a bfloat16 Tensor, of which NumPy": (
-        '"b": [np.zeros(10)]',
-        '"b": __import__("torch").zeros(10).bfloat16()',
-    ),
-    "start (round 1) returned something else: .b is a float32 sparse_coo Tensor, of which": (
-        '"b": [np.zeros(10)]',
-        '"b": __import__("torch").zeros(10).to_sparse()',
-    ),
-    "start (round 1) returned something else: .b is an array of float128": (
-        '"b": [np.zeros(10)]',
-        '"b": np.zeros(10, np.longdouble)',
-    ),
-    "is nested more than 100 times": (
-        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
-        "made = []; made.append(made); return made",
-    ),
-    "start (round 1) returned something else: .b is an array of complex64; keep its real": (
-        '"b": [np.zeros(10)]',
-        '"b": np.zeros(10, np.complex64)',
-    ),
-    "start (round 1) returned something else: no weights": (
-        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
-        "return {}",
-    ),
-    "softmax.py: train (A/0, round 1): context.memory['own'] is a object; keep numbers": (
-        "return weights, len(y)",
-        'context.memory["own"] = object(); return weights, len(y)',
-    ),
-    "-1 examples": ("return weights, len(y)", "return weights, -1"),
-    "0.5 examples": ("return weights, len(y)", "return weights, 0.5"),
-    "10.9 examples": ("return weights, len(y)", "return weights, 10.9"),
-    "'5' examples": ("return weights, len(y)", "return weights, '5'"),
-    "evaluate (A, round 1) returned something else: 1e+308 examples": (
-        '"first": p[0, 0]',
-        '"examples": 1e308',
-    ),
-    "an accuracy of 55, which is a share from 0 to 1": (
-        '"accuracy": (p.argmax(axis=1) == y).mean()',
-        '"accuracy": 55.0',
-    ),
-    "data (A/0, round 1) returned something else: an iterator, which has nothing left": (
-        "def train(",
-        "def data(context):\n    return iter([1])\n\ntest_data = data\n\ndef train(",
-    ),
-    "cannot convert float infinity": ("return weights, len(y)", "return weights, np.inf"),
-    "did not return within 0.2 s; raise learning.options.call_limit_s": (
-        "return weights, len(y)",
-        "\n    while True: pass",
-    ),
-    "is a str; give numbers and arrays": ('"b": [np.zeros(10)]', '"b": "zeros"'),
-    "softmax.py: evaluate (A, round 1) returned something else: [": (
-        'return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}',
-        "return [p.mean()]",
-    ),
-    "train (A/0, round 1) fails: SystemExit: 3 (softmax.py:": (
-        "x, y = data",
-        "raise SystemExit(3)",
-    ),
-    "cannot be imported: SystemExit: no data": (
-        "import numpy as np",
-        "import numpy as np\n\nraise SystemExit('no data')",
-    ),
-    "is an array of object; give numbers": (
-        '"b": [np.zeros(10)]',
-        '"b": np.array([None, "a"], object)',
-    ),
-    "cannot be imported: ModuleNotFoundError": ("import numpy as np", "import numpi as np"),
-}
-
-
-@pytest.mark.parametrize("says", WRONG)
-def test_functions_that_are_wrong_are_told_in_one_line(fly, says):
-    before, after = WRONG[says]
-    outcome = fly(SOFTMAX.replace(before, after), "--set", "learning.options.call_limit_s=0.2")
-    assert outcome.status == 2, outcome.err
-    assert says in outcome.err
-    assert outcome.err.startswith("leomix: softmax.py")
-    assert outcome.err.count("\n") == 1
-    assert not Path("run").exists()
-
-
 @pytest.mark.parametrize(
     ("path", "says"),
     [
@@ -1070,11 +938,6 @@ def test_a_project_is_looked_at_before_it_is_parsed(tmp_path, what):
     path.unlink()
     path.write_text('[tool.flwr.app.components]\nserverapp = "tiny:app"\n')
     check_project(tmp_path)
-
-
-def test_nothing_is_known_without_training(fly):
-    outcome = fly(SOFTMAX, "--set", "learning.train=false")
-    assert (outcome.status, "learning.train: bytes and times" in outcome.err) == (2, True)
 
 
 def test_a_saved_scenario_is_run_swept_and_checked(fly, leomix, monkeypatch):

@@ -428,23 +428,6 @@ def test_points_whose_code_was_imported_by_its_name_run_again_when_that_changes(
     assert "holds a run from before wide changed" in done.stderr  # and is set aside
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["-p", "learning.step_size=0:1:0.000001"], "1,000,001 points"),
-        (["-p", "stop.cycles=1", "--join"], "-o DIR"),
-        (["-p", "stop.cycles=1", "--shard", "1/2"], "--join -o DIR"),
-        (["-p", "stop.cycles=1", "-j", "-1"], "-j -1"),
-        (["-p", "stop.cycles=1", "--engine", "dask"], "--dask ADDRESS"),
-        (["-p", "stop.cycles=1", "--devices", "cuda:900"], "cuda:900: torch sees"),
-    ],
-)
-def test_wrong_input_is_one_line_and_writes_nothing(place, arguments, word):
-    done = place.sweep(*arguments)
-    assert (done.returncode, done.stderr.count("\n"), word in done.stderr) == (2, 1, True)
-    assert {path.name for path in place.folder.iterdir()} == {"tiny.yaml", "watched_method.py"}
-
-
 # -- signals
 
 
