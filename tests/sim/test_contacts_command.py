@@ -69,19 +69,6 @@ def test_files_hold_what_the_python_function_finds(leomix, elements, truth, tmp_
         assert lasts_s == pytest.approx(truth.duration_s, abs=2e-6)
 
 
-def test_a_list_a_summary_or_a_file_even_of_nothing(leomix, elements, truth, tmp_path):
-    line = ["contacts", "--tle", elements, *PLACES, *SPAN]
-    listed = leomix(*line)
-    summary = leomix(*line, "--summary")
-    assert ("2026-08-22T" in listed.out, "2026-08-22T" in summary.out) == (True, False)
-    assert listed.err == summary.err == ""
-    line[-1] = "89.9"
-    assert leomix(*line).out == "no contacts\n"
-    assert "cycles a day: 0.00" in leomix(*line, "-o", tmp_path / "none.parquet").out
-    empty = pq.read_table(tmp_path / "none.parquet")
-    assert (empty.num_rows, empty.column_names) == (0, list(truth.columns))
-
-
 def test_sites_and_omm_elements_come_from_files_too(leomix, elements, tmp_path):
     (tmp_path / "sites.csv").write_text(
         "name,latitude_deg,longitude_deg,altitude_m\nHere,60,20,\nThere,-10.5,20.25,300\n"
@@ -199,14 +186,6 @@ def test_the_list_of_every_shipped_scenario_is_read_back(leomix, tmp_path, name)
     assert len(listed) and set(listed.site) <= places and not set(listed.satellite) & places
     same = listed.columns.drop(["norad_id"])
     pd.testing.assert_frame_equal(listed[same], read[same], rtol=0, atol=2e-6)
-
-
-def test_a_scenario_shows_its_cycles(leomix):
-    lines = leomix("contacts", "quickstart", "--summary").out.splitlines()
-    assert "one cycle an orbit would be 14." in lines[-1]
-    assert float(lines[-1].split("ratio ")[1]) < 0.5
-    slots = leomix("contacts", "paper-slots", "--summary").out.splitlines()
-    assert (slots[-1][:14], "orbit" in slots[-1]) == ("cycles a day: ", False)
 
 
 def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix, tmp_path):

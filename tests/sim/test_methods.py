@@ -276,18 +276,6 @@ def test_a_model_that_finite_updates_have_ruined_is_told_of():
     assert f"from cycle {rows.cycle.iloc[0]} on" in line
 
 
-@pytest.mark.parametrize(
-    ("attribute", "instead"),
-    [
-        ("needs_experts", r"needs = Needs\(experts=\.\.\.\)"),
-        ("payload_copies", r"traits = Traits\(payload_copies=\.\.\.\)"),
-    ],
-)
-def test_a_need_or_trait_of_a_class_of_its_own_is_refused_with_what_to_write(attribute, instead):
-    with pytest.raises(ValueError, match=rf"^class Old: {attribute} means nothing; .*{instead}"):
-        type("Old", (seam.Synchronous,), {attribute: 1})
-
-
 LASTS = slots(learning=SCRIPTED)
 COST = seam.Cost(1e6)
 
@@ -325,17 +313,6 @@ def test_a_method_that_ends_before_it_trains_is_told_so_and_no_longer_run_is_adv
     monkeypatch.setattr(Hasty, "script", script)
     result = sim.run(slots(learning={"method": "hasty", "train": False}))
     assert why in result.manifest["came_to_nothing"]["why"]
-
-
-def test_a_method_to_whom_no_contact_is_left_is_advised_a_longer_run(monkeypatch):
-    endless = [seam.NextContact()] * 1000
-    monkeypatch.setattr(Hasty, "script", endless)
-    result = sim.run(slots(learning={"method": "hasty", "train": False}))
-    assert "No training was asked for" in result.manifest["came_to_nothing"]["why"]
-    trains = [seam.TrainUntilContact(COST)] * 1000
-    monkeypatch.setattr(Hasty, "script", trains)
-    result = sim.run(slots(learning={"method": "hasty", "train": False}))
-    assert "No upload began before the end" in result.manifest["came_to_nothing"]["why"]
 
 
 @pytest.mark.parametrize(

@@ -185,13 +185,6 @@ def test_a_method_that_cannot_be_made_is_refused_with_its_line(leomix, failing, 
     assert told.err.rstrip().endswith(FAILING[name])
 
 
-@pytest.mark.parametrize("name", ["NoSuper", "Raises"])
-def test_so_it_is_where_nothing_is_trained(leomix, failing, name):
-    keys = ("--set", f"learning.method=methods_failing:{name}", "--set", "learning.train=false")
-    told = leomix("validate", "plain-fedavg", *keys)
-    assert told.status == 2 and told.err.rstrip().endswith(FAILING[name])
-
-
 def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
     leomix, failing, tmp_path, monkeypatch
 ):
@@ -206,19 +199,6 @@ def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
     assert refused["keys"] == ["learning.method"]
     assert (refused["place"]["file"], refused["place"]["line"]) == ("own.yaml", line)
     assert told.err == f"leomix: {refused['text']}\n" and told.status == 2
-
-
-@pytest.mark.parametrize(
-    ("attribute", "instead"),
-    [("needs", "needs = Needs(...)"), ("traits", "traits = Traits(...)"), ("Options", "Options, ")],
-)
-def test_what_a_method_declares_is_of_its_kind(leomix, failing, tmp_path, attribute, instead):
-    (tmp_path / "methods_failing.py").write_text(
-        f"import learning\nclass Bad(learning.FedAvg):\n    {attribute} = 3\n"
-    )
-    told = leomix("validate", "plain-fedavg", "--set", "learning.method=methods_failing:Bad")
-    assert told.status == 2 and told.err.count("\n") == 1
-    assert f"class Bad: {attribute} means nothing; write {instead}" in told.err
 
 
 PRINTS = """
@@ -285,10 +265,6 @@ def test_with_json_stdout_holds_one_value_whatever_code_prints(leomix, printing,
         "validate", "plain-fedavg", "--set", "learning.model.kind=printing:No", "--json"
     )
     assert "No" in json.loads(refused.out)["refused"]["text"]
-
-
-def test_without_json_it_is_printed_to_stdout(leomix, printing):
-    assert "called\n" in leomix("validate", *TYPED["validate"]).out
 
 
 @pytest.mark.process
