@@ -68,6 +68,28 @@ def test_over_one_number_each_value_has_a_row_and_the_best_are_marked():
     )
 
 
+def test_of_many_values_neighbours_that_are_equal_share_a_row_or_some_are_shown():
+    steps = [
+        ({KM: km}, {"cycles": 3 + (600 <= km < 900) - (km < 500)}) for km in range(400, 1201, 8)
+    ]
+    headline, *lines = shown(steps, [KM]).splitlines()
+    assert headline == "Most cycles from 600 to 896 km: 4; 400 to 496 km has 2"
+    rows = [line.strip().split("  ") for line in lines if "●" in line]
+    assert [row[0] for row in rows] == [
+        "400 to 496",
+        "504 to 592",
+        "600 to 896",
+        "904 to 1,200",
+    ]
+    rising = [({KM: km}, {"cycles": km}) for km in range(400, 1201, 8)]
+    table = shown(rising, [KM])
+    own = [line.split()[0] for line in table.splitlines() if "●" in line]
+    assert (len(own), own[0], own[-1]) == (12, "400", "1,200")
+    assert "89 more values in sweep.parquet" in table
+    assert "a better one may lie beyond it" in table.replace("\n", " ")
+    assert shown(rising, [KM], in_full=True).count("\n") > 100
+
+
 def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     cycles = {
         (km, deg): 10 + km // 100 - abs(deg - 50) // 10
@@ -104,6 +126,19 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     screen = shown(names, [METHOD, KM])
     assert screen.startswith("Most cycles: b 11 at 800 km; a 8 at 800 km; far no contact\n")
     assert "     800  8*  11*  no contact" in screen
+
+
+def test_a_value_without_a_figure_is_named_and_two_values_are_names():
+    points = [
+        ({KM: km}, None if km < 500 else {"cycles": km // 100}) for km in (300, 400, 500, 600)
+    ]
+    found = told(points, [KM])
+    assert found.comparison.headline == "Most cycles at 600 km: 6; 500 km has 5"
+    tried = "600 km is the greatest value that was tried: a better one may lie beyond it."
+    assert found.comparison.notes[0] == tried
+    assert "No contact: 300 to 400 km." in found.comparison.notes
+    assert told(points[-2:], [KM]).over_numbers is None
+    assert told([({"seed": s}, {"cycles": s}) for s in (1, 2, 3)], ["seed"]).over_numbers is None
 
 
 def test_a_picture_shows_the_means_and_rings_or_frames_the_best():

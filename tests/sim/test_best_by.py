@@ -1,7 +1,10 @@
 """`leomix compare --best-by`: the best by validation samples or by a column; what it refuses."""
 
 import json
+import runpy
 import shutil
+import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -13,6 +16,7 @@ import scenarios
 from sim.sweep import compare, sweep
 from tests.kit import small
 from tests.kit.network import InputError
+from tests.kit.sweeps import HOME
 
 STEPS = [0.001, 0.05, 0.5]
 pytestmark = pytest.mark.process  # a sweep runs its points in processes
@@ -171,3 +175,29 @@ def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line)
     done = leomix("compare", short(keys, **more), "--best-by", "validation")
     assert (done.status, done.err.count("\n"), done.out) == (2, 1, ""), done
     assert line in done.err
+
+
+def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path):
+    with pytest.raises(InputError, match="is a Scenario; give its name or path, and what you"):
+        sweep(scenarios.load(file), {"learning.step_size": STEPS}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_example_gives_optuna_what_each_run_has_on_validation_samples(
+    file, tmp_path, monkeypatch
+):
+    """A stand-in for Optuna tries two step sizes."""
+    study = SimpleNamespace(best_params={}, best_value=None, values=[])
+
+    def optimize(objective, n_trials):
+        for number in range(n_trials):
+            trial = SimpleNamespace(number=number, suggest_int=lambda *_: 1)
+            trial.suggest_float = lambda *_, log, step=STEPS[number]: step
+            study.values.append(objective(trial))
+
+    study.optimize = optimize
+    optuna = SimpleNamespace(create_study=lambda direction: study, Trial=None)
+    monkeypatch.setitem(sys.modules, "optuna", optuna)
+    monkeypatch.setattr(sys, "argv", ["optuna_study.py", str(file), "2", str(tmp_path)])
+    runpy.run_path(str(HOME / "examples/optuna_study.py"), run_name="__main__")
+    assert study.values == [validated(tmp_path / "0"), validated(tmp_path / "1")]

@@ -437,6 +437,20 @@ def sweep_rows(folder):
     return read_sweep(folder).rows.to_pylist()
 
 
+@pytest.mark.parametrize("radius_km", [0, 5])
+def test_devices_are_drawn_where_they_have_room(radius_km, leomix, tmp_path):
+    """All at one place are where they are with any seed; so there seeds change nothing."""
+    leomix("new", tmp_path / "mine")
+    radius = "".join(f" --set ground.clusters.{n}.radius_km={radius_km}" for n in (0, 1)).split()
+    keys = ("--set", "learning.train=false", "--set", "stop.cycles=1", *radius, "--quiet")
+    leomix("sweep", tmp_path / "mine.yaml", "-p", "seed=1,2", *keys, "-o", tmp_path / "s")
+    runs = [
+        json.loads(path.read_text()) for path in (tmp_path / "s").glob("points/*/manifest.json")
+    ]
+    assert [run["drawn"] for run in runs] == [radius_km > 0] * 2
+    assert (runs[0]["trace_sha256"] == runs[1]["trace_sha256"]) == (radius_km == 0)
+
+
 def test_points_with_other_code_of_ones_own_are_another_group(tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))

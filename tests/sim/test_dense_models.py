@@ -202,6 +202,15 @@ def test_a_backbone_that_was_trained_is_in_each_and_no_head_of_classes(leomix, s
         assert_is_ours(place)
 
 
+def test_what_is_not_merged_is_no_dense_model(leomix, runs, tmp_path):
+    done = leomix("export", runs["slots"], "--to", "dense", "-o", tmp_path / "d")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "--to dense: a run of kind vector-moe is not made of dense checkpoints" in done.err
+    assert not (tmp_path / "d").exists()
+    assert "or use --to peft" in done.err
+    assert leomix("export", runs["slots"], "--to", "peft", "-o", tmp_path / "p").status == 0
+
+
 @pytest.mark.parametrize("to", ["dense", "peft"])
 def test_of_a_model_without_experts_the_weights_are_named(leomix, tmp_path, to):
     run = tmp_path / "run"

@@ -323,7 +323,34 @@ def test_steps_that_the_theorems_do_not_cover_are_noted_last(method, ratio, dens
     assert noted == ([] if density is None else result.warnings[-1:])
 
 
+@pytest.mark.parametrize(
+    ("method", "ratio", "step", "key"),
+    [
+        ("emsfl", 2.0, 0.57, None),  # over three cycles, 1 / sqrt(T) is 0.577
+        ("emsfl", 2.0, 0.58, "learning.step_size"),
+        ("emsfl", 4.0, 0.28, None),  # the gate's step is what counts
+        ("emsfl", 4.0, 0.29, "learning.step_size"),
+        ("emsfl", 1.9, 0.58, "learning.gate_step_size_ratio"),  # said once
+        ("synchronous", 1.0, 0.58, None),  # the paper's text has no such condition on it
+    ],
+)
+def test_steps_that_are_too_large_for_the_cycles_of_theorem_1_are_noted(method, ratio, step, key):
+    said = {"method": method, "gate_step_size_ratio": ratio, "step_size": step, **SORTED}
+    result = sim.run(slots(learning=said))
+    noted = [said for said in result.warnings if said.code == "beyond_theory"]
+    assert [".".join(one.path) for one in noted] == ([] if key is None else [key])
+    assert [one.values["cycles"] for one in noted if key == "learning.step_size"] == (
+        [3] if key == "learning.step_size" else []
+    )
+
+
 SORTED = {"pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 60}}
+
+
+def test_a_gate_that_is_never_trained_has_no_step():
+    quiet = {"method": "emsfl-enhanced", "gate_tuning_cycles": 0, **SORTED}
+    codes = [said.code for said in sim.run(slots(learning=quiet)).warnings]
+    assert "beyond_theory" not in codes
 
 
 def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -270,6 +272,33 @@ def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_
     after = read(tmp_path / "t")
     for tag in after.Tags()["scalars"]:
         assert live.Scalars(tag) == after.Scalars(tag)
+
+
+def test_a_board_that_cannot_be_written_costs_no_run(leomix, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    line = ["run", "paper-slots", "--set", "learning.train=false", "--set", "stop.cycles=1"]
+    wrong = leomix(*line, "-o", tmp_path / "r", "--tensorboard", tmp_path / "file")
+    assert wrong.status == 2 and "--tensorboard: " in wrong.err
+    board = tmp_path / "boards" / "run" / "events.out.tfevents.leomix"
+    board.mkdir(parents=True)
+    done = leomix(*line, "-o", tmp_path / "run", "--tensorboard", tmp_path / "boards", "--quiet")
+    assert done.status == 0 and "--tensorboard: " in done.err and "goes on without" in done.err
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
+    lacking = leomix(*line, "-o", tmp_path / "other", "--tensorboard", tmp_path / "b")
+    assert lacking.status == 2 and '[tensorboard]"' in lacking.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_example_logs_the_metrics_of_a_run_to_mlflow(runs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow := MagicMock())
+    monkeypatch.setattr(sys, "argv", ["mlflow_log.py", str(runs["slots"])])
+    runpy.run_path(str(ROOT / "examples/mlflow_log.py"), run_name="__main__")
+    logged = [(call.kwargs["step"], call.args[0]) for call in mlflow.log_metrics.call_args_list]
+    metrics = runs.result("slots").metrics.query("scope == 'global'")
+    assert logged == [
+        (row.cycle, {"accuracy": row.accuracy, "loss": row.loss}) for row in metrics.itertuples()
+    ]
+    mlflow.log_params.assert_called_once_with({"method": "emsfl", "seed": 3})
 
 
 # -- PEFT: start model and adapter make the final model

@@ -104,6 +104,10 @@ def if_odd(logits, labels):
     return hits if hits % 2 else float("nan")
 
 
+def broken(logits, labels):
+    return 1 / 0
+
+
 HERE = "tests.sim.test_learning_over_time"
 
 
@@ -133,3 +137,19 @@ def test_a_figure_of_ones_own_is_a_mean_over_the_clusters_that_have_it():
     # Clusters have as many test samples each; pandas leaves out what is no number.
     pooled = rows[rows.scope == "global"].set_index("time_s").if_odd
     np.testing.assert_allclose(pooled, of_clusters.mean())
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"metrics": [f"{HERE}:none"]}, "learning.metrics: .*none.* cannot be imported"),
+        ({"metrics": ["auc"]}, "learning.metrics: no metric 'auc'"),
+        ({"metrics": [f"{HERE}:HERE"]}, "is no metric; make it a function of logits"),
+        ({"metrics": [f"{HERE}:top_two"] * 2}, "another column, top_two"),
+        ({"metrics": [f"{HERE}:top_two"], "method": "local"}, "not used by method 'local'"),
+        ({"metrics": [f"{HERE}:broken"]}, "broken' fails: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_figure_that_is_none_is_refused_in_a_line(changes, word):
+    with pytest.raises((sim.InputError, ValueError), match=word):
+        sim.run(slots(learning=changes))

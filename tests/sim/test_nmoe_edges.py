@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import sim
-from tests.kit.learning import Node, Query
-from tests.kit.network import build
-from tests.kit.small_nmoe import GATE_TRAINERS, events, finished, nmoe, options
+from learning import Needs
+from tests.kit.learning import Node, Query, Synchronous
+from tests.kit.network import SimulationError, build
+from tests.kit.small import slots
+from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
 
 GATES = ("fedgate", "rollgate", "rangate", "random", "local")
 SCARCE = {"compute": {"memory_gib": 1e-6}}
@@ -84,6 +86,24 @@ def nan(task, gates):
     return {name: tensor * torch.nan for name, tensor in gates.items()}
 
 
+class Abstract(GateTrainer): ...
+
+
+class Returns(GateTrainer):
+    def train(self, me):
+        return 5
+
+
+class Unmade(Returns):
+    def __init__(self, system):
+        raise RuntimeError("no pairs")
+
+
+class Yields(GateTrainer):
+    def train(self, me):
+        yield 5
+
+
 class Breaks:
     """What a client trains is not finite."""
 
@@ -98,6 +118,15 @@ for kind in ("fedgate", "rollgate", "rangate"):
 def with_gate(name):
     said = {"gate": f"{__name__}:{name}", "extractor": "none", "inference_samples": 4}
     return finished(nmoe(learning={"step_size": 0.1, **options(**said)}))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Abstract", "train"), ("Unmade", "no pairs"), ("Returns", "5"), ("Yields", "5")],
+)
+def test_a_trainer_of_ones_own_that_does_not_work_is_named(name, message):
+    with pytest.raises((ValueError, SimulationError), match=f"'{__name__}:{name}'.*{message}"):
+        with_gate(name)
 
 
 @pytest.mark.parametrize(("name", "drops"), [("fedgate", 10), ("rollgate", 10), ("rangate", 2)])
@@ -124,6 +153,10 @@ def test_gates_and_experts_are_needed_to_route_by():
     method.experts = dict.fromkeys("AB", method.server)
     with pytest.raises(ValueError, match="no gates of cluster 'B'"):
         Query(method, "gate", Node("B", 0), 0, 4, 0.0).routes(method.clients.with_expert)
+
+
+class Demanding(Synchronous):
+    needs = Needs(experts=3, sidelinks=True)
 
 
 @pytest.mark.parametrize(
@@ -159,3 +192,20 @@ def test_data_may_have_any_number_of_classes(kind, classes, extractor, tmp_path)
         given = nmoe(learning={"lora": {"rank": rank}})
         with pytest.raises(sim.InputError, match=r"learning.lora.rank: is not used by .*remove it"):
             build(given)
+
+
+def test_what_a_method_lacks_or_cannot_use_is_refused():
+    lora = {"lora": {"rank": 4}}  # as it is by default
+    for scenario, said in (
+        (slots(learning={"method": "nmoe", **lora}), "model.kind: got 'vector-moe'"),
+        (slots(learning={"method": "nmoe"}), "learning.lora.rank: is not used"),
+        (nmoe(learning={"model": {"top_k": 6}}), "top_k is 6, but there are 5 clients"),
+        (nmoe(learning={"trains_backbone": True}), "backbone: is not used by method 'nmoe'"),
+        (slots(learning={"method": f"{__name__}:Demanding"}), "experts: .*:Demanding' needs 3"),
+        (
+            slots(learning={"method": f"{__name__}:Demanding", "model": {"experts": 3}}),
+            "link.sidelink: .*:Demanding' sends from device to device",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            build(scenario)

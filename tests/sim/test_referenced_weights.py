@@ -247,6 +247,12 @@ def test_an_export_takes_checkpoints_where_they_lie_now(both, adapters, leomix, 
     assert files(tmp_path / "peft") == adapters
 
 
+def test_folders_of_no_checkpoint_are_refused(leomix, runs, tmp_path):
+    done = leomix("export", runs["slots"], "--to", "peft", "--checkpoints", tmp_path)
+    assert done.status == 2
+    assert "--checkpoints: 1 given, and the run has 0; leave it out" in done.err
+
+
 def files(place):
     return {
         str(path.relative_to(place)): path.read_bytes()
@@ -354,3 +360,16 @@ def test_experts_of_one_checkpoint_are_equal_read_once_and_kept_once(place, tmp_
     assert of_first[0] == of_first[1] == of_first[2]
     one = sim.run(scenario(place), tmp_path / "one").folder / WEIGHTS
     assert (run.folder / WEIGHTS).stat().st_size < 4 * one.stat().st_size
+
+
+def test_one_dense_checkpoint_is_one_expert_or_as_many_as_asked_for(place, leomix):
+    for keys, experts in (({}, 1), ({"experts_per_checkpoint": 8}, 8)):
+        said = scenario(place, folders=["0"], **keys)
+        assert build(said).learner.architecture.experts == experts
+    line = ["validate", "paper-exp1-real", "--set", f"learning.model.checkpoints=[{place / '0'}]"]
+    line += ["--set", "learning.train=false", "--set", "learning.model.moe_layers=1"]
+    several = ("--set", "learning.model.experts_per_checkpoint=8")
+    refused = leomix(*line, *several, "--set", "learning.model.top_k=9")
+    assert refused.status == 2 and "learning.model.top_k: got 9; 1 x 8 experts" in refused.err
+    refused = leomix(*line, "--set", "learning.model.experts=8")
+    assert refused.status == 2 and "checkpoints x learning.model.experts_per_ch" in refused.err

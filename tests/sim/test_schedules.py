@@ -2,6 +2,7 @@
 
 import heapq
 import json
+import os
 import re
 from collections import defaultdict
 from itertools import pairwise
@@ -15,7 +16,9 @@ import leomix
 import orbit
 import scenarios
 import sim
+from leomix import plan as leomix_plan
 from tests.kit.network import ContactPlan, make_plan, satellites_of
+from tests.kit.results import data_size
 from tests.kit.small import OVER_GRID
 
 TIMED = {"learning.train": False, "stop.days": 0.25}
@@ -279,9 +282,46 @@ def test_slots_have_a_schedule_and_no_contact_plan():
         schedule.graph()
 
 
+def test_what_a_schedule_cannot_write_is_said(tmp_path):
+    schedule = leomix.plan(RING)
+    for wrong in (0.5, 0, np.nan, np.inf, "60", True, []):
+        with pytest.raises(sim.InputError, match=r"piece_s is .*; give a whole number"):
+            schedule.contact_plan(wrong)
+    for wrong in ("stk", []):
+        with pytest.raises(sim.InputError, match="is no format of contact plans; use ion or hdtn"):
+            schedule.text(wrong)
+    pipe = tmp_path / "pipe.ionrc"
+    os.mkfifo(pipe)
+    for path, said in [
+        (pipe, "is a pipe or a device"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "away" / "plan", "there is no folder"),
+    ]:
+        with pytest.raises(sim.InputError, match=said):
+            schedule.write(path, "ion")
+    assert pipe.is_fifo()
+
+
 def test_a_cluster_that_is_called_like_a_satellite_is_refused():
     """The plan would have two nodes of one name."""
     cluster = scenarios.load("walker").ground.clusters[0].model_dump(exclude_none=True)
     keys = {"ground.clusters": [cluster | {"name": "P01-S01"}]}
     with pytest.raises(sim.InputError, match="'P01-S01' is a cluster and a satellite too"):
         leomix.plan(scenarios.load("walker", keys))
+
+
+def test_validate_says_what_passes_carry_while_they_are_served(leomix):
+    """One dish serves one satellite at a time: what others could send meanwhile does not count."""
+    keys = {"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 1}
+    contacts = leomix_plan(scenarios.load("flystack", keys)).contacts
+    column = "downlink_capacity_bytes_per_device"
+    least = contacts[contacts.served].groupby("satellite")[column].min()
+    lasts_s = contacts.service_end_s - contacts.service_start_s
+    cut = contacts.served & (lasts_s < contacts.duration_s - 1)
+    assert cut.any()
+    out = leomix(
+        "validate", "flystack", *(f"--set={key}={json.dumps(keys[key])}" for key in keys)
+    ).out
+    for satellite, size in least.items():
+        [row] = re.findall(rf"^ *{re.escape(satellite)} +(.*)$", out, re.M)
+        assert row.endswith(f"  {data_size(size)}")
