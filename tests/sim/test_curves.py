@@ -100,12 +100,3 @@ def test_curves_of_a_run_are_those_of_its_tables_and_its_summary(runs):
         reached = pooled[pooled.accuracy >= target].time_s.iloc[0]
         assert curve.first_at(target) == reached
     assert curve.first_at(2.0) is None
-
-
-def test_a_run_that_trained_nothing_has_curves_of_its_timing_only(runs):
-    run = runs.result("slots-timing")
-    simulated_s = run.manifest["simulated_s"]
-    assert curve_of(run.tables, simulated_s) is None
-    assert curve_of(run.tables, simulated_s, "loss") is None
-    assert curve_of(run.tables, simulated_s, "cycles").values[-1] == run.summary["cycles"]
-    assert clusters_measured(run.tables) == []

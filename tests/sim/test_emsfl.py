@@ -1,9 +1,6 @@
 """EMS-FL and its forms: Remark 3, a backbone that is trained, gates that get lost, ages,
 what goes down, and what a run says of its experts."""
 
-import json
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +8,6 @@ import pytest
 import learning
 import scenarios
 import sim
-from sim.report import report
 from tests.kit import learning as seam
 from tests.kit.network import build
 from tests.kit.small import fixed, orbit, slots
@@ -205,33 +201,6 @@ def test_figures_and_a_check_name_the_draw_where_experts_are_not_at_home(seed):
     assert check.key == "learning.options.threshold"
     cured = with_preference(seed, threshold=check.value)
     assert cured.summary["experts_home"]["start"] == 4 and away(cured) == []
-
-
-def test_experts_at_home_are_shown_and_compared(leomix, tmp_path):
-    made = {"at-home": {}, "away": {"threshold": 0.05, "resplit_cycles": 0}}
-    for name, options in made.items():
-        with_preference(1, out=tmp_path / name, **options)
-    shown = leomix("show", tmp_path / "away").out
-    assert re.search(
-        r"own gate mass +0.400 -> 0.400, with every expert at home 0.700 -> 0.700", shown
-    )
-    assert re.search("experts +2 -> 2 of 4 at home; ", shown)
-    figures = json.loads(leomix("show", tmp_path / "away", "--json").out)
-    assert figures["experts_home"] == {"start": 2, "end": 2, "of": 4}
-    folders = [tmp_path / name for name in made]
-    found = json.loads(leomix("compare", *folders, "--json").out)
-    labels = [group["label"] for group in found["groups"]]
-    for key, wanted in (
-        ("own_mass", (0.7, 0.4)),
-        ("home_mass", (0.7, 0.7)),
-        ("experts_home", (4, 2)),
-    ):
-        means = found["beside"][key]
-        assert tuple(means[label] for label in labels) == pytest.approx(wanted)
-    table = leomix("compare", *folders, "--all").out
-    assert re.search(r"experts at home +(4 +2|2 +4)\n", table)
-    page = report(folders[1:], tmp_path / "page.html").read_text()
-    assert "2 -&gt; 2 of 4 at home" in page or "2 -> 2 of 4 at home" in page
 
 
 EVEN = [[0.25] * 4] * 2

@@ -121,13 +121,6 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():
     assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
 
 
-def test_a_method_that_waits_for_all_its_clients_takes_no_quorum(leomix):
-    words = [f"learning.aggregation.{key}" for key in ("when=quorum", "quorum=0.5")]
-    outcome = leomix("validate", "nmoe-digits", "--set", words[0], "--set", words[1])
-    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "method 'nmoe' waits for all its clients" in outcome.err
-
-
 def without_details(tables):
     events = tables["events"]
     nothing = pa.array([""] * len(events))

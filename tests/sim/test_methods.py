@@ -6,7 +6,6 @@ What a device's round alone makes of the model is taken from ClusterState.
 import contextlib
 import doctest
 import itertools
-import math
 import re
 
 import numpy as np
@@ -18,7 +17,6 @@ import sim
 from tests.kit import learning as seam
 from tests.kit.learning import METHODS
 from tests.kit.network import build
-from tests.kit.scripted import SCRIPTED, play
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 
@@ -289,7 +287,6 @@ def test_a_need_or_trait_of_a_class_of_its_own_is_refused_with_what_to_write(att
         type("Old", (seam.Synchronous,), {attribute: 1})
 
 
-LASTS = slots(learning=SCRIPTED)
 COST = seam.Cost(1e6)
 
 
@@ -320,69 +317,3 @@ def test_a_method_that_ends_before_it_trains_or_sends_is_told_so(monkeypatch, sc
     result = sim.run(slots(learning={"method": "hasty", "train": False}))
     [check] = result.checks
     assert check.code == "no-update" and check.sentence.endswith(f": {why}")
-
-
-@pytest.mark.parametrize(
-    ("ask", "what"),
-    [
-        (lambda: 5, r"5 is not a request"),
-        (lambda: seam.NextContact, r"NextContact'> is not a request"),
-        (lambda: seam.Upload(seam.Payload("m", -100)), r"Payload 'm': bytes is -100; allowed is"),
-        (
-            lambda: seam.Upload(seam.Payload("m", np.array([1.0, math.nan]))),
-            r"'m': bytes is \[ 1. nan\]; allowed is at least 0",
-        ),
-        (lambda: seam.Upload(seam.Payload("m", "x")), r"bytes is 'x', which is no number"),
-        (lambda: seam.Upload("m"), r"Upload: payload is 'm'; give a Payload"),
-        (lambda: seam.Download(5), r"Download: payload is 5; give a Payload"),
-        (lambda: seam.Chain(()), r"Chain: steps is \(\); give a tuple of at least one Train"),
-        (lambda: seam.Chain((5,)), r"Chain: steps\[0\] is 5; give a Train or Upload or Download"),
-        (lambda: seam.Chain(seam.Train(COST)), r"Chain: steps is Train\(.*; give a tuple"),
-        (lambda: seam.Train(5), r"Train: cost is 5; give a Cost"),
-        (lambda: seam.Train(seam.Cost(-1.0)), r"Cost: flops is -1.0; allowed is at least 0"),
-        (lambda: seam.Train(COST, rounds=-1), r"Train: rounds is -1; allowed is at least 0"),
-        (
-            lambda: seam.TrainUntilContact(COST, rounds=-2),
-            r"TrainUntilContact: rounds is -2; allowed is at least 0",
-        ),
-    ],
-)
-def test_a_request_that_cannot_be_is_refused_at_the_line_that_makes_it(ask, what):
-    def script(me):
-        yield seam.NextContact()
-        yield ask()
-
-    with pytest.raises(sim.SimulationError, match=rf"{what}.* \(test_methods\.py:\d+\)$"):
-        play(LASTS, script)
-
-
-class Plain(learning.FedAvg):
-    """Gives what is no generator."""
-
-    gives = 3
-
-    def cluster(self, me):
-        return type(self).gives
-
-
-learning.register("plain-function")(Plain)
-
-
-@pytest.mark.parametrize("gives", [3, None, []])
-def test_a_protocol_that_never_yields_is_refused_by_name(monkeypatch, gives):
-    monkeypatch.setattr(Plain, "gives", gives)
-    said = rf"cluster gives {re.escape(repr(gives))}, which is no generator; let it yield"
-    with pytest.raises(sim.SimulationError, match=said):
-        sim.run(slots(learning={"method": "plain-function", "train": False}))
-
-    def script(me):
-        yield seam.All((gives,))
-
-    with pytest.raises(sim.SimulationError, match=r"a task of All or Start gives .* no generator"):
-        play(LASTS, script)
-
-
-def test_what_a_protocol_raises_before_its_first_request_has_its_line(monkeypatch):
-    monkeypatch.setattr(Plain, "cluster", lambda self, me: {}[me.name])
-    with pytest.raises(sim.SimulationError, match=r"KeyError: 'A' \(test_methods\.py:\d+\)$"):
-        sim.run(slots(learning={"method": "plain-function", "train": False}))

@@ -106,27 +106,6 @@ def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client():
     assert contact.station == "Kiruna" and contact.max_doppler_hz > 0
 
 
-REFUSED = [
-    ({"roles.clients": "planes"}, "roles.clients: got 'planes', which windows of a file do not"),
-    ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs it"),
-    ({"ground.clusters": [{"name": "A"}]}, "ground.clusters: is not used with roles.clients"),
-    ({"ground.stations_used": 3}, "ground.stations_used: got 3; there are 2 stations"),
-    ({"orbit.beams": 2}, "orbit.beams: is not used with roles.clients 'satellites'; remove it, or"),
-    ({"link.downlink": "neglected"}, "link.downlink: is neglected, but carries the updates"),
-    ({"orbit": {"source": "slots"}, "stop": {"cycles": 2}}, "orbit.source: got 'slots', which"),
-]
-
-
-@pytest.mark.parametrize(("changes", "line"), REFUSED)
-def test_roles_that_do_not_fit_are_refused_in_one_line(changes, line):
-    mapping = {key: dict(value) for key, value in IN_ORBIT.items()}
-    for key, value in changes.items():
-        scenarios.set_key(mapping, key, value)
-    with pytest.raises(scenarios.ScenarioError) as caught:
-        scenarios.from_dict(mapping)
-    assert str(caught.value).startswith(line)
-
-
 LASER = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 500, "tx_power_dbm": 40}
 RELAYED = {
     "start": "2026-08-22T00:00:00Z",
