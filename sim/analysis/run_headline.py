@@ -5,7 +5,7 @@ from typing import Any
 
 from sim.analysis.checks import checks_in
 from sim.analysis.judged import Judged, is_measured
-from sim.formatting import counted, data_size, seconds
+from sim.formatting import counted, data_size, duration, seconds
 
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 ENDED = ("interrupted", "failed")
@@ -43,29 +43,21 @@ def _came_out(summary: Mapping[str, Any]) -> str:
         if summary["accuracy_start"] is None and summary["loss_start"] is None:
             return f"{days}, in which neither an accuracy nor a loss was measured"
         return f"{days} without an evaluation of what was learnt"
+    after = f" after {duration(3600 * summary['hours'])}"
     if summary["accuracy_final"] is None:
-        return _went("the loss", summary, "loss", days=days, form=".4g")
+        return _went("loss", summary, "loss", after, form=".4g")
     if summary["judged_by"] == Judged.LOSS and summary["loss_final"] is not None:
-        loss = _went("the loss of the next token", summary, "loss", " nats", days)
-        return f"{loss}. {_went('The share of tokens right', summary, 'accuracy')}"
-    return _went("the accuracy", summary, "accuracy", days=days)
+        loss = _went("loss of the next token", summary, "loss", f" nats{after}")
+        return f"{loss}. {_went('Share of tokens right', summary, 'accuracy')}"
+    return _went("accuracy", summary, "accuracy", after)
 
 
 def _went(
-    what: str,
-    summary: Mapping[str, Any],
-    key: str,
-    unit: str = "",
-    days: str = "",
-    form: str = ".3f",
+    what: str, summary: Mapping[str, Any], key: str, after: str = "", form: str = ".3f"
 ) -> str:
-    """Say how a figure went from the start to the end, in so many days where these are told."""
-    before, after = summary[f"{key}_start"], summary[f"{key}_final"]
-    start, final = f"{before:{form}}", f"{after:{form}}"
-    if start == final:
-        return f"{what} stays at {final}{unit}" + (days and f" for {days}")
-    went = "rises" if after > before else "falls"
-    return f"{what} {went} from {start} to {final}{unit}" + (days and f" in {days}")
+    """Say where a figure ended, ``after`` what time and in which unit, and where it began."""
+    start, final = (f"{summary[f'{key}_{at}']:{form}}" for at in ("start", "final"))
+    return f"{what} {final}{after}, {'as' if start == final else start} at the start"
 
 
 def _timed(summary: Mapping[str, Any], days: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
 
-from sim.analysis.checks import Check
+from sim.analysis.checks import Check, checks_in
 from sim.analysis.critical_path import CriticalPath
 from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths
@@ -83,7 +83,9 @@ def run_screen(run: Shown, folder: Path | None) -> str:
     """
     summary = run.summary
     said = lines_of_checks(summary)
-    said += [] if run.held_back is None else [run.held_back.line]
+    named = {check.key for check in checks_in(summary)}
+    if run.held_back is not None and run.held_back.key not in named:
+        said.append(run.held_back.line)
     lines = [line for text in (headline_of_run(summary), *said) for line in wrapped([text])]
     lines.append("")
     for name, text in _figures(run):

@@ -89,7 +89,7 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     assert books["on_air_bytes"] == pytest.approx(down.on_air_bytes.sum())
     up = result.transfers[result.transfers.direction == "uplink"]
     assert result.summary["uplink_bytes"] == up.delivered_bytes.sum()
-    shown = leomix("show", folder).out
+    shown = leomix("show", folder, "--all").out
     air = data_size(once.delivered_bytes.sum())
     got = data_size(down.delivered_bytes.sum())
     assert f"{air}, broadcast: its receivers got {got}" in shown

@@ -37,7 +37,7 @@ def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tm
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert manifest["kept_bytes"] == sum((run / name).stat().st_size for name in kept) > 0
-    assert "in extension/, for --resume with a later stop" in leomix("show", run).out
+    assert "in extension/, for --resume with a later stop" in leomix("show", run, "--all").out
     assert len(manifest["trace_sha256"]) == len(manifest["timing_sha256"]) == 64
     config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), batch_size=4)
     rows = pq.read_table(run / "metrics.parquet").to_pylist()

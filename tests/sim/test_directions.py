@@ -98,7 +98,7 @@ def test_a_run_folder_has_the_directions_of_its_transfers(run):
 def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     result, folder, file, expected = run
     moved = result.transfers
-    shown = dict(re.findall(r"^(\S+) +(.*)$", leomix("show", folder).out, re.M))
+    shown = dict(re.findall(r"^(\S+) +(.*)$", leomix("show", folder, "--all").out, re.M))
     for direction, rows in moved.groupby("direction"):
         name = NAMES.get(direction, direction)
         assert shown[name].split(",")[0] == data_size(rows.on_air_bytes.sum())

@@ -241,7 +241,7 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, 
     [summary] = events.Tensors("summary")
     lines = summary.tensor_proto.string_val[0].decode().splitlines()
     # Indented lines are a block of code in Markdown: nothing in them is markup.
-    *shown, cited = leomix("show", runs["slots"]).out.splitlines()
+    *shown, cited = leomix("show", runs["slots"], "--all").out.splitlines()
     assert cited.startswith("cite ")
     assert lines[1:] == [f"    {line}" for line in shown]
     untrained = exported(leomix, runs["slots-timing"], "tensorboard", tmp_path / "u")

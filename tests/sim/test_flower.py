@@ -752,7 +752,7 @@ def test_an_accuracy_in_per_cent_is_none_and_ends_no_run(fly, leomix):
     assert manifest()["ended_by_method"] == "the ServerApp has ended"
     assert done.err.count("of the app") == 1
     assert "the metric 'accuracy' of the app is 85, and an accuracy is a share from 0" in done.err
-    assert "reached 0.40" not in leomix("show", "run").out
+    assert "reached 0.40" not in leomix("show", "run", "--all").out
 
 
 NAMES = {

@@ -119,10 +119,10 @@ def test_of_a_run_that_was_evaluated_at_its_start_alone_nothing_is_said(
     summary = sim.load(folders[0]).summary
     assert {value for key, value in summary.items() if key.endswith("_final")} == {None}
     shown = leomix("show", folders[0])
-    assert shown.out.startswith(
-        "Interrupted after 0.02 of 0.1 days: it goes on with --resume. 0.02"
+    said = " ".join(shown.out.split())
+    assert said.startswith(
+        "Interrupted after 0.02 of 0.1 days; --resume goes on with it. Not tested"
     )
-    assert "at the start, not evaluated since" in shown.out
     for done in (shown, leomix("compare", *folders), leomix("compare", folders[0])):
         assert done.status == 0, done.err
         assert not VERDICT.search(done.out), done.out
@@ -132,7 +132,7 @@ def test_of_a_run_that_was_evaluated_at_its_start_alone_nothing_is_said(
 
 
 VERDICT = re.compile(
-    "(?i)learnt beyond|risen|at best|stays at|rises|is best|ahead of|time-averaged"
+    r"(?i)still learning|at best|after [\d.]+ \w+, [\d.]+ at|is best|ahead of|time-averaged"
 )
 CALLS = []
 

@@ -42,11 +42,13 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     assert summary["judged_by"] == "loss" and summary["loss_final"] < summary["loss_start"]
     page = report([folders[0]], folders[0] / "page.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
-    assert title.startswith(f"The loss of the next token falls from {start} to {final} nats in ")
-    assert "The share of tokens right rises" in title
+    assert title.startswith(f"Loss of the next token {final} nats after ")
+    assert f", {start} at the start. Share of tokens right 0." in title
     words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert ">Loss of the next token over time<" in words and "Accuracy" not in words
-    shown = dict(line.split(maxsplit=1) for line in leomix("show", folders[0]).out.splitlines())
+    shown = dict(
+        line.split(maxsplit=1) for line in leomix("show", folders[0], "--all").out.splitlines()
+    )
     assert shown["loss"] == f"{start} -> {final} nats, of the next token"
     assert "accuracy" not in shown and not summary["targets"]
     assert f"loss {final} nats a token" in repr(result)
@@ -119,7 +121,7 @@ def test_the_lowest_validation_loss_is_the_best(leomix, place, monkeypatch):
         assert one["mean"] == losses.iloc[-1]
         summary = sim.load(folder).summary
         assert summary["validation_loss_best"] == losses.min()
-        shown = " ".join(leomix("show", folder).out.split())
+        shown = " ".join(leomix("show", folder, "--all").out.split())
         assert f"validation loss {losses.iloc[-1]:.3f} nats at the end, {losses.min():.3f}" in shown
     file = (place / "chosen.yaml").read_text()
     assert file.startswith(
@@ -185,9 +187,10 @@ def test_a_run_with_a_loss_alone_is_a_measured_run(leomix, regressions):
     assert (summary["loss_start"], summary["loss_final"]) == (first, last)
     assert summary["accuracy_final"] is None and summary["accuracy_mean"] is None
     assert [one.loss for one in result.evaluations] == rows.loss.tolist()
-    said = f"The loss falls from {first:.4g} to {last:.4g}"
-    shown = dict(line.split(maxsplit=1) for line in leomix("show", regressions[0]).out.splitlines())
-    assert shown["The"].startswith(said.removeprefix("The "))
+    said = f"Loss {last:.4g} after "
+    lines = leomix("show", regressions[0], "--all").out.splitlines()
+    assert lines[0].startswith(said) and f", {first:.4g} at the start" in lines[0]
+    shown = dict(line.split(maxsplit=1) for line in lines)
     assert shown["loss"] == f"{first:.4g} -> {last:.4g}" and "accuracy" not in shown
     page = report(regressions[:1], regressions[0] / "page.html").read_text()
     words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
@@ -229,7 +232,7 @@ def test_a_model_that_learns_floats_is_judged_by_its_loss(leomix, of_floats):
     assert summary["judged_by"] == "loss" and summary["accuracy_final"] is None
     validated = sim.load("run").metrics.query("scope == 'global'").validation_loss.tolist()
     assert validated[-1] <= 0.9 < min(validated[:-1])  # the first one at or below ends it
-    assert "The loss falls from " in done.out and "accuracy" not in done.out
+    assert done.out.startswith("Loss 0.") and "accuracy" not in done.out
     refused = leomix("validate", of_floats, "--set", "stop.accuracy=0.5")
     assert "with learning.loss mse runs are judged by loss" in refused.err
     assert refused.status == 2 and refused.err.count("\n") == 1

@@ -166,7 +166,7 @@ def test_names_stay_text(runs, tmp_path):
 
 def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, pages):
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
-    headline, back, *figures, _ = leomix("show", runs["slots"]).out.splitlines()
+    headline, back, *figures, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
     for line in figures:
         assert " ".join(line[15:].split()) in facts

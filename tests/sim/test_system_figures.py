@@ -131,7 +131,7 @@ def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
     for version, says in (("0.3.0", "it has no 'f1'"), ("0.2.0", "is of leomix 0.2.0, whose run")):
         manifest["versions"]["leomix"] = version
         (place / "manifest.json").write_text(json.dumps(manifest))
-        done = leomix("show", place)
+        done = leomix("show", place, "--all")
         assert (done.status, done.err.count("\n"), says in done.err) == (2, 1, True), done
 
 

@@ -166,7 +166,7 @@ def test_the_best_accuracy_is_that_of_the_test_where_validation_is_best(run, leo
     assert shown["validation_best"] == rows.validation_accuracy[best]
     assert shown["validation_final"] == rows.validation_accuracy.iloc[-1]
     assert shown["accuracy_final"] == rows.accuracy.iloc[-1]
-    text = leomix("show", run.folder).out
+    text = leomix("show", run.folder, "--all").out
     assert re.search(r"^validation +accuracy 0\.\d{3} at the end, ", text, re.MULTILINE)
     assert [e.validation for e in run.evaluations] == rows.validation_accuracy.tolist()
     hours = rows.time_s / 3600
