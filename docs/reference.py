@@ -1,9 +1,10 @@
-"""The reference, made from the program: directives `keys`, `options`, `tables` and `commands`.
+"""The reference, made from the program by directives of Sphinx.
 
 `keys` are those of a scenario by their whole names, from the schema of editors: in each section the
 common ones first, the advanced ones in a table of their own. `options` are those of the methods,
 from the same schema. `tables` are those of a run folder with their columns, from the classes of
-their rows. `commands` are the commands with what they print for `--help`.
+their rows. `checks` are those of a run, with when each is made. `commands` are the commands with
+what they print for `--help`.
 """
 
 import json
@@ -15,6 +16,7 @@ from docutils.parsers.rst import Directive
 from typer.testing import CliRunner
 
 from scenarios.common_keys import COMMON
+from sim.analysis.checks import CHECKS
 from sim.cli.about import schema_of_files
 from sim.cli.app import COMMANDS, app
 from sim.facts.tables import TABLES, columns_of_table
@@ -64,6 +66,14 @@ class Tables(Directive):
             whole += [nodes.title(text=name), table(rows_of_columns(name))]
             found.append(whole)
         return found
+
+
+class Checks(Directive):
+    """A table of the checks of a run: their codes, and when each is made."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        return [table([(code, "", "", check.__doc__ or "") for code, check in CHECKS.items()])]
 
 
 class Commands(Directive):
@@ -217,5 +227,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("keys", Keys)
     app.add_directive("options", Options)
     app.add_directive("tables", Tables)
+    app.add_directive("checks", Checks)
     app.add_directive("commands", Commands)
     return {"parallel_read_safe": True}

@@ -22,8 +22,8 @@ from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
 from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
+from learning.training.held import Held
 from learning.training.recipe import LocalRounds, TrainedPart
-from learning.values.held import Held
 from learning.values.lazy import Handle, Values
 from learning.values.place import place_of
 from learning.values.replies import Replies

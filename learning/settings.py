@@ -396,12 +396,6 @@ class Optimizer(Settings):
         setting("decay of mean and square (adam, adamw)", strict=False),
         used_with_kind("adam", "adamw"),
     ] = (0.9, 0.999)
-    smoothing: Annotated[
-        float,
-        setting("decay of the square (rmsprop)", ge=0, lt=1),
-        used_with_kind("rmsprop"),
-    ] = 0.99
-    """RMSprop of torch calls it alpha."""
     eps: Annotated[
         float,
         setting("added to the root of the square (not of sgd)", gt=0, le=1),

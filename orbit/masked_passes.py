@@ -185,8 +185,8 @@ class _Above:
         row, begin_s, end_s = row[turns], begin_s[turns], end_s[turns]
 
         def climbs(which: Ints, begin_s: Floats) -> Floats:
-            over = (self._over(row[which], begin_s + s) for s in (_DERIVATIVE_S, 0.0))
-            return next(over) - next(over)
+            later = self._over(row[which], begin_s + _DERIVATIVE_S)
+            return later - self._over(row[which], begin_s)
 
         ends_s = begin_s, end_s - _DERIVATIVE_S
         time_s = roots(climbs, ends_s, (climb[turns], fall[turns]), _PEAK_S)

@@ -311,6 +311,7 @@ REMOVED: dict[str, str] = {
     "classes: $classes_per_device}",
     "learning.data.partition: dirichlet": "write split: {over: devices, kind: dirichlet, "
     "alpha: $dirichlet_alpha}",
+    "learning.optimizer.smoothing": "leave it out: the square of rmsprop decays by 0.99",
     "learning.upload": "leave it out: a client sends all of a payload",
     "link.downlink.sharing": "leave it out: unicast waits in line for a sub-channel",
     "link.uplink.sharing: rounds": "write fixed_subchannel or equal_share",

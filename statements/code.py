@@ -59,10 +59,6 @@ class Code(StrEnum):
     MANY_ROUNDS = "many_rounds"
     DIVERGING = "diverging"
     LEARNS_LITTLE = "learns_little"
-    NO_ADVANTAGE = "no_advantage"
-    """A method whose conditions for a gain are not there."""
-    BEYOND_THEORY = "beyond_theory"
-    """Settings that a theorem on the method does not cover."""
     OWN_CODE = "own_code"
     """Code of one's own that does what a run does not see, send or repeat."""
     NO_EXAMPLES = "no_examples"
@@ -75,21 +71,11 @@ class Code(StrEnum):
 
     # What became of a run.
     CAME_TO_NOTHING = "came_to_nothing"
-    NOTHING_ARRIVED = "nothing_arrived"
-    CUT_TRANSFERS = "cut_transfers"
     LOST_REPLIES = "lost_replies"
     INCOMPLETE = "incomplete"
     """A round, or a program, that had not ended when the run was over."""
-    SILENT_DEVICE = "silent_device"
-    FAULT = "fault"
-    HELD_BACK = "held_back"
-    """What most of a run's critical path went into."""
 
     # What limits the meaning of what was found.
-    STOPPED_EARLY = "stopped_early"
-    NOTHING_LEARNT = "nothing_learnt"
-    TIMING_ONLY = "timing_only"
-    """Nothing was trained: it says when models move, not what they learn."""
     NOT_DRAWN = "not_drawn"
     """Nothing is drawn at random: every seed gives the same figures."""
     FEW_SEEDS = "few_seeds"

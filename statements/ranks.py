@@ -24,17 +24,13 @@ class Rank(IntEnum):
 
 _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.NO_RESULT: (
-        *(Code.CAME_TO_NOTHING, Code.NOTHING_ARRIVED, Code.INVARIANT, Code.NO_ROOM),
+        *(Code.CAME_TO_NOTHING, Code.INVARIANT, Code.NO_ROOM),
         *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
         *(Code.NEVER_LINKED, Code.DEVICE_MEMORY, Code.DIVERGING),
     ),
-    Rank.LOST: (
-        *(Code.CUT_TRANSFERS, Code.LOST_REPLIES, Code.SILENT_DEVICE, Code.FAULT, Code.INCOMPLETE),
-        Code.SPLIT_NETWORK,
-    ),
+    Rank.LOST: (*(Code.LOST_REPLIES, Code.INCOMPLETE, Code.SPLIT_NETWORK),),
     Rank.HELD_BACK: (
-        *(Code.HELD_BACK, Code.LEARNS_LITTLE, Code.SLOW_TRAINING, Code.MANY_ROUNDS),
-        Code.NO_ADVANTAGE,
+        *(Code.LEARNS_LITTLE, Code.SLOW_TRAINING, Code.MANY_ROUNDS),
         *(Code.WEAK_LINK, Code.LATE_ACQUISITION, Code.NARROW_BEAM),
         *(Code.LONG_SESSION, Code.NO_EXAMPLES),
     ),
@@ -45,10 +41,7 @@ _CODES: dict[Rank, tuple[Code, ...]] = {
         *(Code.HIGH_EFFICIENCY, Code.OWN_CODE, Code.NOT_CACHED, Code.NOT_INSTALLED),
         *(Code.UNREACHABLE, Code.OTHER),
     ),
-    Rank.LIMIT: (
-        *(Code.STOPPED_EARLY, Code.NOTHING_LEARNT, Code.TIMING_ONLY, Code.BEYOND_THEORY),
-        *(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_LOSSES, Code.OTHER_VERSIONS),
-    ),
+    Rank.LIMIT: (*(Code.NOT_DRAWN, Code.FEW_SEEDS, Code.OTHER_LOSSES, Code.OTHER_VERSIONS),),
 }
 RANKS: dict[Code, Rank] = {code: rank for rank, codes in _CODES.items() for code in codes}
 """The rank of each code."""

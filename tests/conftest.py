@@ -1,13 +1,14 @@
 """What all tests share: profiles of property tests, the command line in this process, whole runs.
 
 Property tests are derandomised and short; ``--deep`` tries many new examples. ``--order SEED``
-shuffles the files, and the tests in each.
+shuffles the files, and the tests in each. ``--approve`` writes the approved texts anew.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import json
 import os
 import random
 import shutil
@@ -40,6 +41,7 @@ settings.load_profile("quick")
 
 def pytest_addoption(parser):
     parser.addoption("--deep", action="store_true", help="try many new examples of each property")
+    parser.addoption("--approve", action="store_true", help="write the approved texts anew")
     parser.addoption("--order", type=int, metavar="SEED", help="shuffle the files and their tests")
 
 
@@ -109,6 +111,22 @@ def leomix(capsys, monkeypatch):
         return Outcome(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def approved(request):
+    """Compare a text with the approved one of a file, or of the row of a file that begins so."""
+
+    def compare(found, wanted, path, row=None):
+        if request.config.getoption("--approve") and found != wanted:
+            text = path.read_text() if row else ""
+            old, new = (f"{row}{json.dumps(one, ensure_ascii=False)}" for one in (wanted, found))
+            assert row is None or old in text, f"{path}: has no row {old}"
+            path.write_text(text.replace(old, new) if row else found)
+        else:
+            assert found == wanted, f"{path}: pytest --approve writes it anew"
+
+    return compare
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from learning.alignment.policy import (
@@ -23,7 +23,6 @@ from learning.alignment.policy import (
     deficit,
     explored,
     first_fitness,
-    score,
 )
 from learning.clients.cluster import ClusterState
 from learning.clients.merging import changes_in, merge
@@ -52,10 +51,6 @@ class AlignedOptions:
         "balanced-fitness", "who trains what: one of learning.policies or MODULE:NAME"
     )
     capacity: NonNegativeInt = option(0, "most experts per device; 0: as its means allow")
-    fitness: Literal["accuracy", "loss"] = option(
-        "accuracy", "of the samples that an expert serves; loss: exp(-fitness_alpha L)"
-    )
-    fitness_alpha: PositiveFloat = option(1.0, "factor of the loss in the fitness")
     fitness_average: float = option(0.5, "weight of the newest fitness in its average", gt=0, le=1)
     balance_low: Share = option(1.0, "least devices per expert, over the even number")
     balance_high: float = option(1.0, "most devices per expert, over the even number", ge=1)
@@ -77,7 +72,7 @@ class Aligned(FedAvg):
     backbone that is trained) by n_k / n. Clients are all devices in canonical order.
     """
 
-    colour = "#3493c8"
+    colour = "#0b4a6b"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"policies": POLICIES}
     Options: ClassVar[type] = AlignedOptions
     needs = replace(FedAvg.needs, experts=1)
@@ -231,10 +226,7 @@ class Aligned(FedAvg):
         used = self.learner.number(
             "learning.training.evaluation:usage", devices.state, cluster=devices.name, reach=reach
         )
-        accuracy = np.array(used["accuracy"])
-        loss = np.array(used["loss"])
-        scored = score(self.options.fitness, self.options.fitness_alpha, accuracy, loss)
-        return {"samples": used["samples"], "score": scored.tolist()}
+        return {"samples": used["samples"], "score": used["accuracy"]}
 
     # -- the end of a round
 

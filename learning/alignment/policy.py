@@ -26,13 +26,6 @@ def first_fitness(clients: int, experts: int, seed: int) -> Floats:
     return UNKNOWN + draw
 
 
-def score(kind: str, alpha: float, accuracy: Floats, loss: Floats) -> Floats:
-    """Return s_ce of pairs in use: ``accuracy``, or ``exp(-alpha loss)``, 0 for a loss of nan."""
-    if kind == "accuracy":
-        return accuracy
-    return np.asarray(np.exp(-alpha * np.nan_to_num(loss, nan=np.inf, posinf=np.inf)))
-
-
 def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floats:
     """Return ``Q_t = (1 - beta) Q_(t-1) + beta s`` (C, E) where an expert has served ``samples``.
 

@@ -22,8 +22,8 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.requests.request import Request
+from learning.training.held import Held
 from learning.training.recipe import MOVES, LocalRounds, TrainedPart, Turns
-from learning.values.held import Held
 from learning.values.lazy import Handle
 from statements.arrays import Floats, Ints, Mask
 

@@ -214,7 +214,7 @@ class FedAsync(Proximal, AsynchronousClusters):
     not as it was downloaded.
     """
 
-    colour = "#3493c8"
+    colour = "#0b4a6b"
     Options: ClassVar[type] = FedAsyncOptions
     traits: ClassVar[Traits] = replace(
         AsynchronousClusters.traits, offers_models=True, lora_refused="download"
@@ -243,7 +243,7 @@ class FedBuff(AsynchronousClusters):
     Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
     """
 
-    colour = "#b57d00"
+    colour = "#6b4400"
     Options: ClassVar[type] = FedBuffOptions
 
     def __init__(self, world: World, options: Any = None) -> None:

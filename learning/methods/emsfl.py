@@ -53,7 +53,7 @@ class EmsFl(GlobalModelMethod):
     same one, so that uploads never compete.
     """
 
-    colour = "#d55e00"
+    colour = "#b8500a"
     Options: ClassVar[type] = EmsFlOptions
     needs: ClassVar[Needs] = replace(GlobalModelMethod.needs, experts=1)
     traits: ClassVar[Traits] = replace(
@@ -253,7 +253,7 @@ class EnhancedEmsFl(EmsFl):
     too, under the mask.
     """
 
-    colour = "#009e73"
+    colour = "#00734a"
     Options: ClassVar[type] = EnhancedOptions
     traits: ClassVar[Traits] = replace(EmsFl.traits, tunes_at_the_end=True)
 

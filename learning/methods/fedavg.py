@@ -74,7 +74,7 @@ class FedAvg(GlobalModelMethod):
     that are done.
     """
 
-    colour = "#c46f9f"
+    colour = "#b0368f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
     traits: ClassVar[Traits] = replace(

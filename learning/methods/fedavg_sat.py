@@ -91,7 +91,7 @@ class FedAvgSat(FedAvg):
     one model; without them it takes no time and no bytes.
     """
 
-    colour = "#c46f9f"
+    colour = "#b0368f"
     Options: ClassVar[type] = FedAvgSatOptions
     needs: ClassVar[Needs] = replace(FedAvg.needs, satellites=True)
     traits: ClassVar[Traits] = replace(
@@ -320,7 +320,7 @@ class FedProxSatOptions(FedAvgSatOptions):
 class FedProxSat(FedAvgSat, FedProx):
     """FedAvgSat with FedProx's proximal term: a client brings at its next contact what it has."""
 
-    colour = "#0072b2"
+    colour = "#0a5fd0"
     Options: ClassVar[type] = FedProxSatOptions
 
     @classmethod

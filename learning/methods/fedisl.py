@@ -75,7 +75,7 @@ class FedIsl(FedAvg):
     The round ends when all planes have arrived, with the mean over all satellites by samples.
     """
 
-    colour = "#b57d00"
+    colour = "#6b4400"
     Options: ClassVar[type] = FedIslOptions
     needs: ClassVar[Needs] = replace(FedAvg.needs, satellites=True, isl=("within_plane",))
     traits: ClassVar[Traits] = replace(
@@ -142,7 +142,7 @@ class FedIsl(FedAvg):
         server = self.server
         ring = plane.ring
         sizes = self.learner.architecture
-        gates = [Gate(f"{node} trains in round {self.version}", node.cluster) for node in ring]
+        gates = [Gate(f"{node} trains in round {self.version}") for node in ring]
 
         def trains(place: int) -> Protocol:
             yield from self.train(plane, place)
@@ -245,7 +245,7 @@ class FedLeo(FedIsl):
     sink has the earliest contact that begins later and carries the upload.
     """
 
-    colour = "#3493c8"
+    colour = "#0b4a6b"
     traits: ClassVar[Traits] = replace(FedIsl.traits, takes_personal=False)
 
     def upload_from_s(self, outlook: Outlook, there_s: float, size: float | Floats) -> float:
@@ -298,7 +298,7 @@ class AutoFlSat(FedIsl):
     cycle begins with the mean over all satellites by samples.
     """
 
-    colour = "#8c6bb1"
+    colour = "#4c2aa0"
     Options: ClassVar[type] = AutoFlSatOptions
     needs: ClassVar[Needs] = replace(FedIsl.needs, isl=("within_plane", "between_planes"))
     traits: ClassVar[Traits] = replace(FedIsl.traits, uses_isl=("within_plane", "between_planes"))

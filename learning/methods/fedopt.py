@@ -39,7 +39,7 @@ class FedOpt(FedAvg):
     The moments m and v begin at 0 and tau^2, and stay at the server.
     """
 
-    colour = "#d55e00"
+    colour = "#b8500a"
     Options: ClassVar[type] = FedOptOptions
     traits: ClassVar[Traits] = replace(FedAvg.traits, lora_refused="download")
 

@@ -54,7 +54,7 @@ class FedProx(Proximal, FedAvg):
     A device that could not end its rounds in time trains as many as leave time for its upload.
     """
 
-    colour = "#0072b2"
+    colour = "#0a5fd0"
     Options: ClassVar[type] = FedProxOptions
 
     @property

@@ -39,7 +39,7 @@ class FedSat(Asynchronous):
     mean number of visits of these satellites over the satellite's own, and all weights sum to 1.
     """
 
-    colour = "#d55e00"
+    colour = "#b8500a"
     Options: ClassVar[type] = FedSatOptions
     needs: ClassVar[Needs] = replace(Asynchronous.needs, satellites=True)
     traits: ClassVar[Traits] = replace(

@@ -70,7 +70,7 @@ class FedSpace(Asynchronous):
     utility, summed over the aggregations that it would make, by the contacts to come.
     """
 
-    colour = "#009e73"
+    colour = "#00734a"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"utilities": UTILITIES}
     Options: ClassVar[type] = FedSpaceOptions
     needs: ClassVar[Needs] = replace(Asynchronous.needs, satellites=True)

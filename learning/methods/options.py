@@ -30,6 +30,16 @@ class NoOptions:
     """Options of a method that has none."""
 
 
+GONE = {
+    "combine": "leave it out: the experts' probabilities are mixed",
+    "estimator": "leave it out: the spectral loss is estimated by correlation matrices",
+    "fitness": "leave it out: an expert's fitness is the accuracy of what it serves",
+    "fitness_alpha": "leave it out: an expert's fitness is the accuracy of what it serves",
+    "gate_order": "leave it out: rollgate visits the clients in their order",
+}
+"""Options that methods of this version no longer have, and what to do instead."""
+
+
 # From a scenario's `learning.options` to an object, or a line that says what is allowed.
 
 
@@ -42,6 +52,8 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
     known = [field.name for field in dataclasses.fields(options)]
     for key in given:
         if key not in known:
+            if key in GONE:
+                raise ValueError(f"{key}: is gone; {GONE[key]}")
             allowed = ", ".join(known) or "none"
             raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
     checked = _checked_by_pydantic(options)

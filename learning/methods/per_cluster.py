@@ -39,7 +39,7 @@ class PerCluster(Method):
     evaluated on the cluster's test samples; ``model`` is the mean of these models.
     """
 
-    colour = "#56b4e9"
+    colour = "#0b4a6b"
     Options: ClassVar[type] = FedAvgOptions
     traits: ClassVar[Traits] = Traits(gap_option=FedAvg.traits.gap_option)
 

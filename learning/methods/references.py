@@ -12,7 +12,7 @@ from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.surface import Traits
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.values.held import Held
+from learning.training.held import Held
 from learning.values.lazy import Handle
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Local(Method):
     is trained up to a cluster's last contact; ``model`` is the mean of all devices' models.
     """
 
-    colour = "#8c6bb1"
+    colour = "#4c2aa0"
     traits: ClassVar[Traits] = Traits(sends_nothing=True, trains_in_gaps=True)
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -86,7 +86,7 @@ class Centralised(GlobalModelMethod):
     over one batch or, with ``batch: clients``, as many as there are devices.
     """
 
-    colour = "#808080"
+    colour = "#746c6c"
     traits: ClassVar[Traits] = replace(
         GlobalModelMethod.traits,
         sends_nothing=True,

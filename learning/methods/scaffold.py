@@ -48,7 +48,7 @@ class Scaffold(FedAvg):
     of the c_i, by samples.
     """
 
-    colour = "#009e73"
+    colour = "#00734a"
     alone_is_sgd: ClassVar[bool] = True
     Options: ClassVar[type] = ScaffoldOptions
     traits: ClassVar[Traits] = replace(

@@ -50,7 +50,7 @@ class Select(FedAvg):
     An agent that chooses all, and waits for all, makes it FedAvg.
     """
 
-    colour = "#7a8f3c"
+    colour = "#6b4400"
     traits: ClassVar[Traits] = replace(
         FedAvg.traits,
         takes_personal=False,

@@ -20,7 +20,7 @@ class Synchronous(GlobalModelMethod):
     not overlap, and loses nobody's update when they do.
     """
 
-    colour = "#0072b2"
+    colour = "#0a5fd0"
     alone_is_sgd: ClassVar[bool] = True
 
     def cluster(self, me: Cluster) -> Protocol:

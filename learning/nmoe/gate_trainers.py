@@ -89,11 +89,7 @@ class RollGate(GateTrainer):
     def order(self) -> tuple[Node, ...]:
         """The clients that the gate visits, pass by pass."""
         nodes = self.learners()
-        passes = range(self.options.gate_rounds)
-        if self.options.gate_order == "fixed":
-            return tuple(node for _ in passes for node in nodes)
-        draws = (stream(self.system.world.seed, "gate", "order", number) for number in passes)
-        return tuple(nodes[place] for draw in draws for place in draw.permutation(len(nodes)))
+        return tuple(nodes) * self.options.gate_rounds
 
 
 class RanGate(GateTrainer):
@@ -192,7 +188,6 @@ class Central(GateTrainer):
         whole = make(
             "learning.nmoe.training.gates:central",
             rounds=rounds,
-            combine=options.combine,
             descent=options.descent,
         )
         finite = Measure(

@@ -144,7 +144,6 @@ class GateTrainer(ABC):
             "learning.nmoe.training.experts:knowledge",
             system.features(me.name),
             *system.all_experts(),
-            combine=self.options.combine,
         )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
         drawn = self.spread(system.learner.make("learning.nmoe.training.gates:start_gate"), me.name)
@@ -213,7 +212,6 @@ class GateTrainer(ABC):
             rounds=rounds,
             first_round=before,
             reach=self.system.clients.with_expert,
-            combine=self.options.combine,
         )
 
     def gate_of(self, client: Node) -> Handle:

@@ -278,7 +278,7 @@ class Query:
                 for row, chosen, weights in each
             ]
             some = [one for one in mixtures if one[1]]
-            how = {"mixtures": some, "combine": self.options.combine}
+            how = {"mixtures": some}
             found = learner.number("learning.nmoe.training.answers:answered", tested, **how)[
                 "correct"
             ]

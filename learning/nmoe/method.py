@@ -32,7 +32,6 @@ class NMoEOptions(NetworkedOptions):
     """Options of NMoE, whose gate trainer must exist."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_trainer(self.gate)
 
 
@@ -45,7 +44,7 @@ class NMoE(Networked):
     answer queries together with the neighbours that their gates choose.
     """
 
-    colour = "#8c6bb1"
+    colour = "#4c2aa0"
     traits: ClassVar[Traits] = replace(
         Networked.traits,
         trial_kind="vector-nmoe",
@@ -168,7 +167,7 @@ class NMoE(Networked):
         key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
         before, scores = self._scored.get(examined.place, (None, []))
         if before != key:
-            how = {"routing": routing, "reach": reach, "combine": self.options.combine}
+            how = {"routing": routing, "reach": reach}
             scores = self.learner.number(
                 "learning.nmoe.training.answers:scores", *held, **how, in_reach=known
             )

@@ -107,16 +107,11 @@ def make_extractor(config: ModelConfig, spec: InputSpec) -> nn.Module:
 
 
 class PersonalExpert(Expert):
-    """One client's expert: features -> expert_hidden -> probabilities of classes, or logits."""
-
-    def __init__(self, hidden: int, inner: int, classes: int, combine: str = "prob") -> None:
-        super().__init__(hidden, inner, classes)
-        self.combine = combine
+    """One client's expert: features -> expert_hidden -> probabilities of classes."""
 
     def forward(self, h: Tensor) -> Tensor:
         """Map features ``h`` (..., hidden) to (..., classes)."""
-        logits = super().forward(h)
-        return logits.softmax(-1) if self.combine == "prob" else logits
+        return super().forward(h).softmax(-1)
 
 
 class Pretext(nn.Module):
@@ -151,7 +146,7 @@ class NetworkedMoE(MoEModel):
         super().__init__()
         self.extractor = make_extractor(config, spec)
         self.batched = spec.form == "vector" or math.prod(spec.shape[1:]) <= BATCHED_PLACES
-        expert = partial(PersonalExpert, classes=spec.outputs)
+        expert = partial(PersonalExpert, outputs=spec.outputs)
         self.moe = MoELayer(
             config, here, expert, normalised=True, biased=True, outputs=spec.outputs
         )
@@ -159,7 +154,7 @@ class NetworkedMoE(MoEModel):
     def forward(self, x: Tensor) -> Tensor:
         """Return the log-probabilities (n, classes) of ``x``."""
         mixed: Tensor = self.moe(self.extractor(x))
-        return answer(mixed, "prob")
+        return answer(mixed)
 
 
 # One answer from those of several experts.
@@ -175,17 +170,14 @@ def mixed(weights: Tensor, outputs: Tensor) -> Tensor:
     return (shares @ counted).squeeze(-2)
 
 
-def answer(mixture: Tensor, combine: str) -> Tensor:
-    """Return logits (..., C) of a mixture: the log of mixed probabilities, or mixed logits.
+def answer(mixture: Tensor) -> Tensor:
+    """Return the logs (..., C) of mixed probabilities.
 
     A probability of zero counts as the smallest positive number, so that its log is finite.
     """
-    if combine == "logit":
-        return mixture
     return mixture.clamp_min(torch.finfo(mixture.dtype).tiny).log()
 
 
-def losses(logits: Tensor, y: Tensor, combine: str) -> Tensor:
-    """Return the cross-entropy (...,) of an answer (..., C); mixed logits are normalised."""
-    log_shares = logits if combine == "prob" else functional.log_softmax(logits, -1)
+def losses(log_shares: Tensor, y: Tensor) -> Tensor:
+    """Return the cross-entropy (...,) of an answer (..., C)."""
     return -log_shares.gather(-1, y.unsqueeze(-1)).squeeze(-1)

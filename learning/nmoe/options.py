@@ -29,7 +29,6 @@ class NetworkedOptions:
     correlation_noise: NonNegativeFloat = option(
         0.0, "standard deviation of the Gaussian noise on each exchanged entry"
     )
-    estimator: Literal["shared", "pairs"] = option("shared", "estimator of the spectral loss")
     radius: PositiveFloat = option(4.0, "mu of the spectral loss")
     momentum: float = option(0.9, "momentum of the extractor's SGD", ge=0, lt=1)
     largest_gradient: NonNegativeFloat = option(3.0, "norm that gradients are clipped to; 0: never")
@@ -41,11 +40,9 @@ class NetworkedOptions:
     gate_rounds: NonNegativeInt = option(
         20, "rounds of fedgate, passes of rollgate, local trainings of rangate"
     )
-    gate_order: Literal["fixed", "random"] = option("fixed", "the order of clients in rollgate")
     gate_sync: Literal["all", "weight", "bias"] = option(
         "all", "tensors of the gate that fedgate averages"
     )
-    combine: Literal["prob", "logit"] = option("prob", "which outputs of the experts are mixed")
     exchange: Literal["auto", "experts", "features"] = option(
         "auto", "what gates are trained on; auto: what is fewer bytes"
     )
@@ -65,13 +62,6 @@ class NetworkedOptions:
         "renormalise", "what becomes of a sample with late answers"
     )
 
-    def __post_init__(self) -> None:
-        if self.estimator == "pairs" and self.shares_correlations:
-            raise ValueError(
-                "estimator: 'pairs' has no correlation matrices to share; set share_correlations "
-                "to false"
-            )
-
     @property
     def loss(self) -> str:
         """Loss of stage 1."""
@@ -79,9 +69,9 @@ class NetworkedOptions:
 
     @property
     def extractor_loss(self) -> ExtractorLoss:
-        """Loss of stage 1, its estimator, and its step size."""
+        """Loss of stage 1, and its step size."""
         ratio = self.extractor_step_size_ratio
-        return ExtractorLoss(self.loss, self.estimator, self.radius, ratio)
+        return ExtractorLoss(self.loss, self.radius, ratio)
 
     @property
     def weighs_samples(self) -> bool:

@@ -218,8 +218,7 @@ class Networked(Method):
         return self._validated
 
     def _examined(self, examine: str) -> Handle:
-        combine = self.options.combine
-        return self.learner.make(examine, self.server, *self.all_experts(), combine=combine)
+        return self.learner.make(examine, self.server, *self.all_experts())
 
     def model(self) -> Handle:
         """Return the extractor and, as far as there are any, the clients' experts and gates."""

@@ -224,15 +224,12 @@ class Meet:
     """Wait until ``parties`` actors have come to ``key``. Reply: ``{actor: value}``.
 
     A meeting that cannot fill because the plan holds no contact any more for somebody who is
-    missing never ends; the run then says so. Any other that never fills makes the run fail.
-    ``awaits`` are names of the clusters that the others wait for, where that is known: they are
-    named if they never come.
+    missing never ends; an event says so. Any other that never fills makes the run fail.
     """
 
     key: str
     parties: int
     value: Any = None
-    awaits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,21 +27,17 @@ def nothing(_place: int) -> Protocol:
 
 
 class Gate:
-    """Holds protocols up until another one opens it; its name is not that of any other gate.
+    """Holds protocols up until another one opens it; its name is not that of any other gate."""
 
-    ``opened_by`` names the cluster that opens it, for who waits in vain.
-    """
-
-    def __init__(self, name: str, opened_by: str | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.awaits = () if opened_by is None else (opened_by,)
         self.waiting, self.is_open = 0, False
 
     def wait(self) -> Protocol:
         """Wait until it is open."""
         if not self.is_open:
             self.waiting += 1
-            yield Meet(f"{self.name} {self.waiting}", 2, awaits=self.awaits)
+            yield Meet(f"{self.name} {self.waiting}", 2)
 
     def open(self) -> Protocol:
         """Let all go on that wait, or will."""

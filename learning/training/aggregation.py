@@ -17,7 +17,7 @@ from learning.models.stacked import Tensors, by_row, finite_rows, in_single
 from learning.settings import Lora
 from learning.training.guards import Guard
 from learning.training.recipe import Devices, Weighing
-from learning.training.state import Offer, moved_in_model, pair_of
+from learning.training.state import Offer, pair_of, parameter_of
 from learning.training.task import Task
 
 Masks = Sequence[Sequence[bool]]
@@ -42,7 +42,7 @@ def aggregate(
     has changed. Raises :class:`ValueError` as :func:`add_changes` does.
     """
     what = f"the update of {weighing.cluster!r}"
-    guard = Guard(task, (server, offered), moved_in_model, what, experts, gate=gate)
+    guard = Guard(task, (server, offered), parameter_of, what, experts, gate=gate)
     shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
     scale = weighing.scale
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale

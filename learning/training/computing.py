@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from learning.architecture.kinds import kind_of
 from learning.files import Fingerprints
 from learning.hardware import give_memory_back, keep_few_kernels
-from learning.recent import Recent
 from learning.settings import LearningConfig
 from learning.values.place import arguments_in, found_at
 from learning.values.store import Tensors
@@ -28,7 +29,35 @@ TRAINS = {
 Methods behind a door add theirs where they are imported.
 """
 
-TASKS: Recent[Task] = Recent(lambda task: task.bytes)
+KEPT_BYTES = 1 << 26
+"""Up to which size tasks are kept that nobody uses; the last one is, however large it is."""
+
+
+class Tasks:
+    """Tasks by what they depend on, those in use and the last ones, for points of a sweep."""
+
+    def __init__(self) -> None:
+        self._in_use: WeakValueDictionary[Hashable, Task] = WeakValueDictionary()
+        self._last: OrderedDict[Hashable, Task] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Task]) -> Task:
+        """Return the task of a key; ``make`` makes it where there is none."""
+        found = self._in_use.get(key)
+        if found is None:
+            found = self._in_use[key] = make()
+        self._last[key] = found
+        self._last.move_to_end(key)
+        while len(self._last) > 1 and sum(t.bytes for t in self._last.values()) > KEPT_BYTES:
+            self._last.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """Keep nothing; what is in use is made anew for whoever asks next."""
+        self._in_use.clear()
+        self._last.clear()
+
+
+TASKS = Tasks()
 """The tasks of this process."""
 
 

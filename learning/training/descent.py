@@ -297,9 +297,8 @@ def _beside(
     then but not in these rounds.
     """
     at_rest = {key: tensor for key, tensor in state.trained.items() if key not in moved}
-    by_name = sorted(state.pending, key=str)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for factors in (state.base, at_rest, *(state.pending[number] for number in by_name)):
+    for factors in (state.base, at_rest, state.added):
         for key in factors:
             pair = pair_of(factors, key.stored) if key.factor == "a" else None
             if pair is not None and is_of(key.stored, routed) and pair[1].any():

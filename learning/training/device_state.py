@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from learning.architecture.costs import as_sent
 from learning.models.interface import expert_of, is_of
@@ -79,25 +80,55 @@ def load(
     new = set(experts) - {expert_of(key.stored) for key in own.trained if key.factor}
     sizes = {f"{m}.weight": server[f"{m}.weight"].shape for m in task.factored if is_of(m, new)}
     after.trained.update(kept | _fresh_factors(task, cluster, sizes, adapter_epoch))
-    for number, changes in own.pending.items():
-        after.pending[number] = _still_pending(changes, who, experts)
+    after.added.update(_still_added(own.added, who, experts))
     known = {*after.trained, *loaded}
     after.optimizer.update(_forgotten(task, own.optimizer, who, known.__contains__))
     return flatten(after)
 
 
-def _still_pending(
-    changes: Parameters, who: Sequence[bool], experts: Collection[int]
-) -> Parameters:
-    """Return pending changes of ``experts`` without those of ``who``, where any are left."""
+def _still_added(added: Parameters, who: Sequence[bool], experts: Collection[int]) -> Parameters:
+    """Return what was added to ``experts`` but for that of ``who``, in the ranks that are left."""
     if all(who):
         return {}
-    left = map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), changes)
-    return {
-        key: tensor
-        for key, tensor in left.items()
-        if is_of(key.stored, experts) and left[Parameter(key.stored, "b")].any()
-    }
+    left = map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), added)
+    kept: Parameters = {}
+    for stored in dict.fromkeys(key.stored for key in left if is_of(key.stored, experts)):
+        a, b = left[Parameter(stored, "a")], left[Parameter(stored, "b")]
+        if rank := _ranks_used(b):
+            kept |= _pair(stored, a[:, :rank], b[..., :rank])
+    return kept
+
+
+def _ranks_used(b: Tensor) -> int:
+    """Return behind which of its ranks a factor B (K, out, r) is 0 for all devices."""
+    used = b.flatten(0, 1).any(0).nonzero()
+    return int(used[-1]) + 1 if len(used) else 0
+
+
+def _side_by_side(
+    before: tuple[Tensor, Tensor] | None, who: Sequence[bool], a: Tensor, b: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the factors of ``before`` with a pair as further ranks of the devices in ``who``.
+
+    It stands behind the last rank that one of these has used.
+    """
+    if before is None:
+        before = a[:, :0], b[..., :0]
+    here = [device for device, is_here in enumerate(who) if is_here]
+    first = _ranks_used(before[1][here])
+    end = first + a.shape[1]
+    if all(who) and not first and before[1].shape[-1] <= end:
+        return a, b
+    room = max(0, end - before[1].shape[-1])
+    old_a, old_b = pad(before[0], (0, 0, 0, room)), pad(before[1], (0, room))
+    new_a, new_b = old_a.clone(), old_b.clone()
+    new_a[here, first:end] = a[here]
+    new_b[here, :, first:end] = b[here]
+    return new_a, new_b
+
+
+def _pair(stored: str, a: Tensor, b: Tensor) -> Parameters:
+    return {Parameter(stored, "a"): a, Parameter(stored, "b"): b}
 
 
 def load_gate(
@@ -137,7 +168,7 @@ def commit(
 ) -> dict[str, Tensor]:
     """Count what the devices in ``who`` trained of ``experts`` as their bases, and begin anew.
 
-    The function of the model is unchanged: factors are pending from now on, beside new ones with A
+    The function of the model is unchanged: factors are added from now on, beside new ones with A
     of the new ``adapter_epoch`` (K,) and B = 0; what is trained without factors becomes its own
     base, and so does what is shared if ``gate``. Other changes can still be offered later.
     """
@@ -155,12 +186,10 @@ def commit(
         in_features = own.trained[Parameter(stored, "a")].shape[2]
         sizes[stored] = (out_features, in_features)
     fresh = _fresh_factors(task, cluster, sizes, adapter_epoch)
-    pending = after.pending.setdefault(_free_number(own.pending, who), {})
+    for stored in sizes:
+        a, b = trained[Parameter(stored, "a")], trained[Parameter(stored, "b")]
+        after.added.update(_pair(stored, *_side_by_side(pair_of(own.added, stored), who, a, b)))
     for key, tensor in trained.items():
-        before = pending.get(key)
-        if before is None and not all(who):
-            before = torch.zeros_like(tensor)
-        pending[key] = rows_of(who, tensor, before, stacked=True)
         after.trained[key] = rows_of(who, fresh[key], tensor, stacked=True)
     for memory in after.optimizer.values():
         for key in memory.keys() & trained.keys():
@@ -273,18 +302,16 @@ def assembled_state(
 ) -> State:
     """Return the state with its bases (K, ...), and with what is trained where it equals its base.
 
-    Pending changes, and what the server has added to its matrices, are added to the bases where it
-    ``folds``, and else stay the factors that they are.
+    What devices and the server have added to matrices is part of the bases where it ``folds``, and
+    else stays the factors that it is.
     """
     models = [model_of(whole(task, server) if folds else server) for server in servers]
-    state = State(dict(own.trained), {}, {} if folds else own.pending, own.optimizer)
+    state = State(dict(own.trained), {}, {} if folds else own.added, own.optimizer)
     for key, base in _bases_of(task, own, models, versions).items():
         if not key.factor and is_whole(task, key.stored):
             state.trained.setdefault(key, base)
-        elif folds:
-            for number in sorted(own.pending):
-                if (pair := pair_of(own.pending[number], key.stored)) is not None:
-                    base = base + product(*pair, task.config.model.lora.scale)
+        elif folds and (pair := pair_of(own.added, key.stored)) is not None:
+            base = base + product(*pair, task.config.model.lora.scale)
         state.base[key] = base
     return in_order(state)
 
@@ -349,18 +376,6 @@ def _bases_of_whole(
     as_whole = task.config.model.lora.rank is None
     models = [model_of(server) for server in servers]
     return _bases_of(task, own, models, versions if as_whole else versions[-1:])
-
-
-def _free_number(pending: Mapping[int, Parameters], who: Sequence[bool]) -> int:
-    """Return the first number behind the last one at which a device in ``who`` has a change."""
-    numbers = sorted(pending)
-    rows = [device for device, here in enumerate(who) if here]
-    free = numbers[-1] + 1 if numbers else 0
-    for number in reversed(numbers):
-        if any(tensor[rows].any() for tensor in pending[number].values()):
-            break
-        free = number
-    return free
 
 
 def experts_held(state: State) -> tuple[int, ...]:

@@ -236,14 +236,13 @@ def _checked(keep: Tensor, chosen: Tensor) -> Tensor:
 
 
 class Served(TypedDict):
-    """Of each device and expert (K, E): ``samples`` served, ``accuracy`` 0..1 and ``loss`` in nats.
+    """Of each device and expert (K, E): ``samples`` served, and the ``accuracy`` 0..1 on them.
 
-    The last two are means over those samples, and 0 where there are none.
+    It is 0 where there are none.
     """
 
     samples: list[list[int]]
     accuracy: list[list[float]]
-    loss: list[list[float]]
 
 
 def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[bool]]) -> Served:
@@ -252,11 +251,11 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
     An expert serves a sample if the gate gives it a weight above 0 for any of its tokens in any
     layer. Devices with nothing in reach have served nothing.
     """
-    found = Served(samples=[], accuracy=[], loss=[])
+    found = Served(samples=[], accuracy=[])
     held_by_all = State.of(state)
     for device, row in enumerate(reach):
         held = tuple(expert for expert, here in enumerate(row) if here)
-        counts = torch.zeros(3, len(row), dtype=torch.float64)
+        counts = torch.zeros(2, len(row), dtype=torch.float64)
         if held:
             model = task.model(model_of_device(task, held_by_all, device), held)
             own = task.shards[cluster].of(device)
@@ -264,13 +263,12 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
         served = counts[0].clamp(min=1)
         found["samples"].append(counts[0].long().tolist())
         found["accuracy"].append((counts[1] / served).tolist())
-        found["loss"].append((counts[2] / served).tolist())
     return found
 
 
 def _counts(objective: Objective, model: nn.Module, samples: Samples, experts: int) -> Tensor:
-    """Return samples, right answers and summed losses (3, E) of every expert."""
-    total = torch.zeros(3, experts, dtype=torch.float64)
+    """Return samples and right answers (2, E) of every expert."""
+    total = torch.zeros(2, experts, dtype=torch.float64)
     parts = in_batches(samples.x)
     labels = torch.split(samples.y, [len(x) for x in parts])
     for x, y in zip(parts, labels, strict=True):
@@ -278,10 +276,9 @@ def _counts(objective: Objective, model: nn.Module, samples: Samples, experts: i
             answers, routings = forward_with_routing(model, x)
         keep = tokens_of(model, x)
         served = torch.stack([_served(routing.weight, keep) for routing in routings]).any(0)
-        loss = objective.each(answers.double(), y)
-        right = objective.right(answers, y)
-        each = torch.stack([torch.ones_like(loss), right, loss])
-        total += (each @ served.double()).cpu()
+        right = objective.right(answers, y).double()
+        counted = torch.stack([torch.ones_like(right), right])
+        total += (counted @ served.double()).cpu()
     return total
 
 

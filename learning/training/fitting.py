@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
 
+from learning import settings
 from learning.models.objective import Classes, NextTokens, Objective
+from learning.training.optimizers import Optimizer, remembered
 from learning.training.task import Samples
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -29,83 +29,38 @@ def task_loss(model: nn.Module, samples: Samples, objective: Objective) -> Loss:
     return loss
 
 
-Step = Callable[[list[Tensor], list[Tensor]], None]
-"""A step of an optimiser: parameters, which it moves in place, by their gradients."""
+Descent = tuple[settings.Optimizer, float]
+"""An optimiser, and its step size."""
+PLAIN: Descent = settings.Optimizer(), 0.1
+ADAM: Descent = settings.Optimizer("adam"), 1e-2
 
 
-# Steps are those of torch.optim by its functions: to make one of its classes imports torch's
-# compiler, which takes longer than a short run trains.
-
-
-def sgd_step(step_size: float) -> Step:
-    """Return the step of plain stochastic gradient descent."""
-
-    def step(parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        sgd(
-            parameters,
-            gradients,
-            momentum_buffer_list=[None] * len(parameters),
-            weight_decay=0.0,
-            momentum=0.0,
-            lr=step_size,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
-
-    return step
-
-
-class AdamSteps:
-    """The steps of Adam with torch's own settings, by which ``parameters`` are moved."""
-
-    def __init__(self, step_size: float, parameters: Iterable[Tensor]) -> None:
-        self._step_size = step_size
-        self._means = [torch.zeros_like(parameter) for parameter in parameters]
-        self._squares = [torch.zeros_like(mean) for mean in self._means]
-        self._steps = [torch.tensor(0.0) for _ in self._means]
-
-    def __call__(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        """Take one step."""
-        adam(
-            parameters,
-            gradients,
-            self._means,
-            self._squares,
-            max_exp_avg_sqs=[],
-            state_steps=self._steps,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self._step_size,
-            weight_decay=0.0,
-            eps=1e-8,
-            maximize=False,
-        )
-
-
-STEP_SIZE, ADAM_STEP_SIZE = 0.1, 1e-2
-
-
-def steps_of(objective: Objective, parameters: Iterable[Tensor]) -> Step:
-    """Return the steps by which an objective is pre-trained.
+def descent_for(objective: Objective) -> Descent:
+    """Return how an objective is pre-trained.
 
     A cross-entropy in nats has one scale, and plain descent holds. The scale of any other loss is
     that of its targets, which Adam's steps do not depend on.
     """
-    if isinstance(objective, Classes | NextTokens):
-        return sgd_step(STEP_SIZE)
-    return AdamSteps(ADAM_STEP_SIZE, parameters)
+    return PLAIN if isinstance(objective, Classes | NextTokens) else ADAM
 
 
 def fit(
-    parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64], at_once: int
+    parameters: Iterable[Tensor],
+    descent: Descent,
+    loss: Loss,
+    batches: NDArray[np.int64],
+    at_once: int,
 ) -> None:
-    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``.
+    """Take a step of the parameters, in place, for each row of indices in ``batches``.
 
     Gradients are computed over so many samples ``at_once``, and added up.
     """
     moved = list(parameters)
+    config, step_size = descent
+    # In the memory of the parameters, as those of one device.
+    stacked = {str(number): parameter.detach()[None] for number, parameter in enumerate(moved)}
+    optimizer = Optimizer(config, remembered(config, stacked, {}))
+    rates = dict.fromkeys(stacked, step_size)
     for whole in torch.from_numpy(batches):
         gradients: list[Tensor] = []
         for rows in whole.split(at_once):
@@ -114,5 +69,5 @@ def fit(
                 loss(rows, whole), moved, allow_unused=True, materialize_grads=True
             )
             gradients = [*map(torch.add, gradients, more)] or list(more)
-        with torch.no_grad():
-            step(moved, gradients)
+        named = {name: part[None] for name, part in zip(stacked, gradients, strict=True)}
+        optimizer.step(stacked, named, rates, [True])

@@ -18,6 +18,8 @@ from torch import Tensor
 from learning import settings
 from learning.models.stacked import Tensors, by_row
 
+RMS_DECAY = 0.99
+"""Decay of the square of RMSprop, ``alpha`` in torch, which has the same."""
 STEPS = "steps"
 """The slot of the count of steps."""
 
@@ -91,9 +93,7 @@ class Optimizer:
                 self._adam(name, tensor, gradient, rate, training)
             case "rmsprop":
                 square = self.memory["square"][name]
-                square.mul_(config.smoothing).addcmul_(
-                    gradient, gradient, value=1.0 - config.smoothing
-                )
+                square.mul_(RMS_DECAY).addcmul_(gradient, gradient, value=1.0 - RMS_DECAY)
                 self._along(name, tensor, gradient / square.sqrt().add_(config.eps), rate)
             case _:
                 self._along(name, tensor, gradient, rate)

@@ -63,7 +63,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig
 from learning.training.descent import loss_of
 from learning.training.embedding import trial_of
-from learning.training.fitting import AdamSteps, Loss, fit, steps_of, task_loss
+from learning.training.fitting import ADAM, Loss, descent_for, fit, task_loss
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
 
@@ -148,8 +148,8 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     rng = stream(config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
     at_once = pretrained_at_once(config, "expert")
-    step = steps_of(task.objective, tuned.values())
-    fit(tuned.values(), step, task_loss(model, samples, task.objective), batches, at_once)
+    loss = task_loss(model, samples, task.objective)
+    fit(tuned.values(), descent_for(task.objective), loss, batches, at_once)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -174,13 +174,13 @@ def _pretrained_gates(
     rng = stream(task.config.seed, "pretrain", "gate")
     size = task.config.pretraining.gate_batch
     batches = rng.integers(0, len(trial.y), (steps, size))
-    step = AdamSteps(GATE_STEP_SIZE, parameters.values())
     at_once = pretrained_at_once(task.config, "gate")
     by_task = task.config.pretraining.gate_loss == "task"
     by = partial(gate_loss, objective=task.objective) if by_task else loss_of_origin
     given = [trial_of(task, model, name) for name in task.trial]
     whole = tuple(map(torch.cat, zip(*given, strict=True)))
-    fit(parameters.values(), step, by(model, whole, trial, homes), batches, at_once)
+    descent = ADAM[0], GATE_STEP_SIZE
+    fit(parameters.values(), descent, by(model, whole, trial, homes), batches, at_once)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
@@ -508,5 +508,5 @@ def _dense(
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
     at_once = pretrained_at_once(config, "dense")
     loss = task_loss(model, trial, objective)
-    fit(moved, steps_of(objective, moved), loss, batches, at_once)
+    fit(moved, descent_for(objective), loss, batches, at_once)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}

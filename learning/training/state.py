@@ -2,10 +2,9 @@
 
 Inside of training a tensor is found by a :class:`Parameter` in a part of a tree. Values, files and
 checkpoints know flat names, which :func:`flatten` writes and :meth:`State.of` and :meth:`Offer.of`
-read: ``{name}`` and ``factor.{matrix}.{a,b}`` of what is trained, ``base.{name}``,
-``pending.{number}.{matrix}.{a,b}``, ``optimizer.{slot}.{trained}``, ``delta.{name}`` of what is
-offered; and ``{name}+{a,b}`` of what a server's model has beside its matrix. A whole tensor whose
-``{name}`` begins like one of these others has ``own.`` before it.
+read: the stored name, with ``+a`` or ``+b`` of a factor as a server's model has it, and before it
+``.{part}.`` where it is not what is trained, or not sent whole: ``.base.gate.0.weight``,
+``.optimizer.{slot}.{name}``. No stored name begins with a dot.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from learning.architecture.shapes import OWN
 from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.stacked import Tensors
 
@@ -29,6 +27,10 @@ class Parameter(NamedTuple):
 
     stored: str
     factor: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a server's model calls it."""
+        return f"{self.stored}+{self.factor}" if self.factor else self.stored
 
     @property
     def matrix(self) -> str:
@@ -48,13 +50,14 @@ class State:
 
     ``trained`` are factors, trained since the last upload was staged, and whole tensors of what has
     none: what is shared, and experts where LoRA has no rank. ``base`` is what each of these began
-    as. ``pending`` are, by number, factors that were offered since the last download and count as
-    part of the base, 0 where a device has none. ``optimizer`` is the optimiser's memory.
+    as. ``added`` are factors that were offered since the last download and count as part of the
+    base: a pair a matrix, with the ranks of all offers side by side, 0 where a device has none.
+    ``optimizer`` is the optimiser's memory.
     """
 
     trained: Parameters = field(default_factory=dict)
     base: Parameters = field(default_factory=dict)
-    pending: dict[int, Parameters] = field(default_factory=dict)
+    added: Parameters = field(default_factory=dict)
     optimizer: Memory = field(default_factory=dict)
 
     @classmethod
@@ -62,17 +65,9 @@ class State:
         """Read the flat names of a state, in their order."""
         state = cls()
         for name, tensor in tensors.items():
-            part, rest = _split(name, OF_STATE)
-            if part == BASE:
-                state.base[_of_model(rest)] = tensor
-            elif part == PENDING:
-                number, _, matrix = rest.partition(".")
-                state.pending.setdefault(int(number), {})[_factor(matrix)] = tensor
-            elif part == OPTIMIZER:
-                slot, _, trained = rest.partition(".")
-                state.optimizer.setdefault(slot, {})[_trained(trained)] = tensor
-            else:
-                state.trained[_trained(name)] = tensor
+            part, slot, key = _split(name, "trained")
+            held = state.optimizer.setdefault(slot, {}) if slot else getattr(state, part)
+            held[key] = tensor
         return state
 
 
@@ -92,19 +87,17 @@ class Offer:
         """Read the flat names of what is offered, in their order."""
         offer = cls()
         for name, tensor in tensors.items():
-            part, rest = _split(name, OF_OFFER)
-            if part == FACTOR:
-                offer.factors[_factor(rest)] = tensor
-            elif part == DELTA:
-                offer.changes[rest] = tensor
+            part, _, key = _split(name, "whole")
+            if part == "whole" and key.factor:
+                offer.factors[key] = tensor
             else:
-                offer.whole[rest] = tensor
+                getattr(offer, part)[str(key)] = tensor
         return offer
 
 
 def model_of(tensors: Tensors) -> Parameters:
     """Return the tensors of a server's model, with the factors of what was added to matrices."""
-    return {_of_model(name): tensor for name, tensor in tensors.items()}
+    return {parameter_of(name): tensor for name, tensor in tensors.items()}
 
 
 def pair_of(parameters: Mapping[Parameter, Tensor], stored: str) -> tuple[Tensor, Tensor] | None:
@@ -128,38 +121,25 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
 
 # Flat names.
 
-BASE = "base"
-FACTOR = "factor"
-PENDING = "pending"
 OPTIMIZER = "optimizer"
-DELTA = "delta"
-OF_STATE = (BASE, FACTOR, PENDING, OPTIMIZER)
-OF_OFFER = (FACTOR, DELTA)
+AT_REST = ("base", "added")
+"""Parts of a state that training never moves."""
 
 
 def flatten(tree: State | Offer) -> dict[str, Tensor]:
     """Return the tensors of a tree by their flat names."""
+    parts: list[tuple[str, Mapping[Any, Tensor]]]
     if isinstance(tree, Offer):
-        changes = {f"{DELTA}.{name}": tensor for name, tensor in tree.changes.items()}
-        whole = {_whole(name, OF_OFFER): tensor for name, tensor in tree.whole.items()}
-        return {_flat(key): tensor for key, tensor in tree.factors.items()} | changes | whole
-    flat = {_flat(key): tensor for key, tensor in tree.trained.items()}
-    flat |= {f"{BASE}.{name}": tensor for name, tensor in flat_model(tree.base).items()}
-    for number, factors in tree.pending.items():
-        for key, tensor in factors.items():
-            flat[f"{PENDING}.{number}.{key.matrix}.{key.factor}"] = tensor
-    for slot, memory in tree.optimizer.items():
-        for key, tensor in memory.items():
-            flat[f"{OPTIMIZER}.{slot}.{_flat(key)}"] = tensor
-    return flat
+        parts = [("", tree.factors), (".changes.", tree.changes), ("", tree.whole)]
+    else:
+        parts = [("", tree.trained), (".base.", tree.base), (".added.", tree.added)]
+        parts += [(f".{OPTIMIZER}.{slot}.", part) for slot, part in tree.optimizer.items()]
+    return {f"{part}{key}": tensor for part, held in parts for key, tensor in held.items()}
 
 
 def flat_model(model: Mapping[Parameter, Tensor]) -> dict[str, Tensor]:
     """Invert :func:`model_of`."""
-    return {
-        f"{key.stored}+{key.factor}" if key.factor else key.stored: tensor
-        for key, tensor in model.items()
-    }
+    return {str(key): tensor for key, tensor in model.items()}
 
 
 def in_order(state: State) -> State:
@@ -170,64 +150,31 @@ def in_order(state: State) -> State:
     return State.of(dict(sorted(flatten(state).items())))
 
 
-@lru_cache(1 << 16)
 def moved_in_state(name: str) -> Parameter | None:
     """Return what moves, or is remembered, under a flat name of a state.
 
-    None for what training never moves: bases and pending changes.
+    None for what training never moves: bases, and what was added to them.
     """
-    part, rest = _split(name, OF_STATE)
-    if part in (BASE, PENDING):
-        return None
-    return _trained(rest.partition(".")[2] if part == OPTIMIZER else name)
-
-
-def moved_in_model(name: str) -> Parameter:
-    """Return what moves under a flat name of a server's model."""
-    return _of_model(name)
+    part, _, key = _split(name, "trained")
+    return None if part in AT_REST else key
 
 
 @lru_cache(1 << 16)
-def _flat(key: Parameter) -> str:
-    if key.factor:
-        return f"{FACTOR}.{key.matrix}.{key.factor}"
-    return _whole(key.stored, OF_STATE)
-
-
-def _begins_like(name: str, parts: tuple[str, ...]) -> bool:
-    return name.partition(".")[0] in parts
-
-
-@lru_cache(1 << 16)
-def _whole(stored: str, parts: tuple[str, ...]) -> str:
-    """Return the flat name of a whole tensor; no stored name has ``own.`` before that of a part."""
-    return OWN + stored if _begins_like(stored, parts) else stored
-
-
-@lru_cache(1 << 16)
-def _split(name: str, parts: tuple[str, ...]) -> tuple[str, str]:
-    """Return which of ``parts`` a flat name belongs to, "" for none, and what it is there."""
-    part, _, rest = name.partition(".")
-    if part in parts:
-        return part, rest
-    hidden = name.startswith(OWN) and _begins_like(rest, parts)
-    return "", rest if hidden else name
-
-
-@lru_cache(1 << 16)
-def _trained(name: str) -> Parameter:
-    part, rest = _split(name, OF_STATE)
-    return _factor(rest) if part == FACTOR else Parameter(rest)
-
-
-@lru_cache(1 << 16)
-def _factor(name: str) -> Parameter:
-    matrix, _, factor = name.rpartition(".")
-    return Parameter(f"{matrix}.weight", factor)
-
-
-@lru_cache(1 << 16)
-def _of_model(name: str) -> Parameter:
+def parameter_of(name: str) -> Parameter:
+    """Return what a server's model calls by this name."""
     if name.endswith((ADDED_A, ADDED_B)):
         return Parameter(name[:-2], name[-1])
     return Parameter(name)
+
+
+@lru_cache(1 << 16)
+def _split(name: str, bare: str) -> tuple[str, str, Parameter]:
+    """Return the part of a flat name, its slot if it is one of the optimiser's, and the tensor.
+
+    ``bare`` is the part whose names have nothing before them.
+    """
+    if not name.startswith("."):
+        return bare, "", parameter_of(name)
+    part, _, rest = name[1:].partition(".")
+    slot, _, stored = rest.partition(".") if part == OPTIMIZER else ("", "", rest)
+    return part, slot, parameter_of(stored)

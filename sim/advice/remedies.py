@@ -7,7 +7,6 @@ while more bandwidth adds as much noise where the signal is weak.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from channel.settings import EXCEEDANCE_PCT
@@ -47,27 +46,6 @@ def faster_isls(isl: Isl) -> Remedy:
     if fixed_isl_rate_bps(isl) is None:
         return Other(said="raise the budget of link.isl")
     return Raise("link.isl.rate_mbps", now=isl.rate_mbps)
-
-
-def faster_mesh(world: World, direction: str, *, feeder: bool) -> Iterator[Remedy]:
-    """Yield what raises the rates on the ways of a mesh, with ``feeder`` links to stations.
-
-    Passes that it begins or ends with carry what goes in this ``direction``.
-    """
-    if world.link.isl is not None:
-        yield faster_isls(world.link.isl)
-    if feeder:
-        yield Raise("link.feeder.rate_mbps")
-    if direction != "isl":
-        yield from faster_links(world, {direction})
-
-
-def other_step_size(world: World, remedy: type[Raise], *, own_learning: bool) -> Remedy:
-    """Return a larger or smaller step size; it stands in code that trains by itself."""
-    if own_learning:
-        verb = "lower" if remedy is Lower else "raise"
-        return Other(said=f"{verb} the step size of your training code")
-    return remedy("learning.step_size", now=world.learning.step_size)
 
 
 MOST_NAMED = 3
@@ -110,38 +88,6 @@ def less_to_carry(world: World, lora: Lora, way: Way) -> Iterator[Remedy]:
     if lora.rank is not None and lora.rank > 1:
         yield Lower("learning.lora.rank", now=lora.rank)
     yield smaller_model(world)
-
-
-def more_passes(world: World) -> Iterator[Remedy]:
-    """Yield what gives clients more passes: twice the satellites or stations, a lower mask."""
-    satellites = getattr(world.orbit, "satellites", None)
-    if isinstance(satellites, int):
-        yield Raise("orbit.satellites", now=satellites, to=2 * satellites)
-    used = getattr(getattr(world.orbit, "use", None), "satellites_per_plane", None)
-    if used is not None:
-        yield Raise("orbit.use.satellites_per_plane", now=used, to=2 * used)
-    if (stations := world.ground.stations_used) is not None:
-        yield Raise("ground.stations_used", now=stations, to=2 * stations)
-    for lower in lower_mask(world):
-        if isinstance(lower, Lower) and lower.now is not None:
-            yield replace(lower, to=lower.now / 2)
-        else:
-            yield lower
-
-
-def more_service(world: World) -> Iterator[Remedy]:
-    """Yield what serves more clients at a time: twice the antennas of stations, or the beams."""
-    antennas = world.ground.antennas
-    if world.topology.stations_serve:
-        if isinstance(antennas, int):
-            yield Raise("ground.antennas", now=antennas, to=2 * antennas)
-        return
-    beams = getattr(world.orbit, "beams", None)
-    if beams is not None:
-        yield Raise("orbit.beams", now=beams, to=2 * beams)
-
-
-SAMPLES = Other(said="give clients samples of all classes")
 
 
 def more_links(world: World) -> Iterator[Remedy]:

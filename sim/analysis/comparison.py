@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.caveats import Caveat
+from sim.analysis.checks import Check
 from sim.analysis.figures import FEWEST, Figure, in_percent
 from sim.analysis.notebook import framed
 from sim.analysis.ranking import Case, Verdict, mean_of, ranked, values_of
@@ -25,16 +25,28 @@ MORE_SEEDS: Remedy = Other(said="run more seeds (--seed)")
 """What helps where runs of one seed were compared."""
 
 
+class CheckOfRun(NamedTuple):
+    """A check of one of the runs that are compared."""
+
+    group: str
+    seed: int
+    check: Check
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, flat."""
+        return {"group": self.group, "seed": self.seed, **self.check._asdict()}
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison(Mapping[str, Any]):
     """What a comparison has found; as a mapping it is what ``compare --json`` prints.
 
     ``rows`` is the table: a row a figure and group, the best group first. ``headline`` is what was
     found in one sentence, ``notes`` are sentences that qualify it, and ``limits`` what limits its
-    meaning; ``caveats`` are what has to be known of single groups. ``figures`` are those of the
-    table by column, and ``values`` those of each run. ``lacking`` says why groups have none, and
-    ``beside`` are figures by which nobody is best, by column, with the mean of each group. With
-    ``folders`` it shows itself in a notebook as the page of the report.
+    meaning; ``checks`` are those of single runs, and runs of ``untrained`` groups trained nothing.
+    ``figures`` are those of the table by column, and ``values`` those of each run. ``lacking``
+    says why groups have none, and ``beside`` are figures by which nobody is best, by column, with
+    the mean of each group. With ``folders`` it shows itself in a notebook as a page.
     """
 
     rows: pd.DataFrame
@@ -43,11 +55,12 @@ class Comparison(Mapping[str, Any]):
     headline: str
     notes: tuple[str, ...]
     limits: tuple[Statement, ...]
-    caveats: tuple[Caveat, ...] = field(repr=False)
+    untrained: Collection[str] = field(repr=False)
     lacking: Mapping[str, str] = field(repr=False)
     beside: Mapping[str, tuple[Figure, Mapping[str, float]]] = field(repr=False)
     about: Mapping[str, Any] = field(repr=False)
     drawn: bool = field(default=True, repr=False)
+    checks: tuple[CheckOfRun, ...] = field(default=(), repr=False)
     folders: tuple[Path, ...] = field(default=(), repr=False)
     deadline_days: float | None = field(default=None, repr=False)
 
@@ -57,26 +70,28 @@ class Comparison(Mapping[str, Any]):
         cases: Sequence[Case],
         figures: Mapping[str, Figure],
         *,
-        caveats: Sequence[Caveat] = (),
+        untrained: Collection[str] = (),
+        limits: Sequence[Statement] = (),
         drawn: bool = True,
         lacking: Mapping[str, str] = {},
         beside: Mapping[str, Figure] = {},
         more_seeds: Remedy = MORE_SEEDS,
-        unranked: Statement | None = None,
         **about: Any,
     ) -> Comparison:
         """Compare the groups of some cases by some figures, of which the first matter most.
 
-        ``unranked`` says why what was learnt is not compared; ``about`` is what else is printed.
+        ``limits`` are those that are known; that losses differ is why what was learnt may not be
+        compared. ``about`` is what else is printed.
         """
         values = values_of(cases, figures)
         rows = ranked(values, figures, drawn=drawn)
-        title, notes = _Sayer(rows, figures, values, lacking, _untrained(caveats)).said()
-        if unranked is not None and not any(own.learnt for own in figures.values()):
-            title = _upper(sentence(unranked))
-            caveats = [one for one in caveats if one.said != unranked]
+        title, notes = _Sayer(rows, figures, values, lacking, untrained).said()
+        unranked = [one for one in limits if one.code is Code.OTHER_LOSSES]
+        if unranked and not any(own.learnt for own in figures.values()):
+            title = _upper(sentence(unranked[0]))
+            limits = [one for one in limits if one not in unranked]
         groups = len({case.group for case in cases})
-        limits = _limits(rows, caveats, groups, more_seeds, drawn=drawn)
+        every = by_rank([*limits, *_limits(rows, groups, more_seeds, drawn=drawn)])
         others = values_of(cases, beside)
         means = {
             str(column): {
@@ -93,8 +108,8 @@ class Comparison(Mapping[str, Any]):
             values,
             title,
             tuple(notes),
-            tuple(limits),
-            tuple(caveats),
+            tuple(every),
+            untrained,
             lacking,
             others_known,
             about,
@@ -110,7 +125,7 @@ class Comparison(Mapping[str, Any]):
         title, notes = _Sayer(rows, self.figures, values).said()
         return replace(
             self, rows=rows, values=values, headline=title, notes=tuple(notes), limits=(),
-            caveats=(), lacking={}, beside={}, about={},
+            checks=(), lacking={}, beside={}, about={},
         )  # fmt: skip
 
     @cached_property
@@ -120,10 +135,7 @@ class Comparison(Mapping[str, Any]):
             "headline": self.headline,
             "notes": list(self.notes),
             "limits": [as_json(one) | {"text": limit_text(one)} for one in self.limits],
-            "caveats": [
-                {"group": one.group, **as_json(one.said), "text": sentence(one.said)}
-                for one in self.caveats
-            ],
+            "checks": [one.as_json() for one in self.checks],
             **self.about,
             "beside": {column: dict(means) for column, (_, means) in self.beside.items()},
             "rows": self.rows.astype(object).where(self.rows.notna(), None).to_dict("records"),
@@ -154,7 +166,7 @@ class Comparison(Mapping[str, Any]):
 
     def why_none(self, column: str, group: str) -> str:
         """Say why a group has no mean of a figure: "never", "in 2 of 3 seeds"."""
-        said = _Sayer(self.rows, self.figures, self.values, self.lacking, _untrained(self.caveats))
+        said = _Sayer(self.rows, self.figures, self.values, self.lacking, self.untrained)
         return said.why_none(column, group)
 
     def __getitem__(self, key: str) -> Any:
@@ -321,35 +333,19 @@ def _common_key(groups: Sequence[str]) -> str:
     return f"{heads.pop()}=" if alone else ""
 
 
-def _untrained(caveats: Iterable[Caveat]) -> set[str]:
-    """Return the groups that trained nothing."""
-    return {one.group for one in caveats if one.said.code is Code.TIMING_ONLY}
-
-
 def _seeds(own: pd.DataFrame) -> str:
     return counted(int(own["seeds"].min()), "seed")
 
 
 def _limits(
-    rows: pd.DataFrame, caveats: Sequence[Caveat], groups: int, more_seeds: Remedy, *, drawn: bool
-) -> list[Statement]:
-    """Return what limits the meaning of a headline: what is true of all groups, and few seeds."""
-    of = _by_statement(caveats)
-    limits = [
-        said
-        for said, own in of.items()
-        if len({*own}) == groups and said.code is not Code.STOPPED_EARLY
-    ]
-    unlearnt = [one for one in caveats if one.said.code is Code.NOTHING_LEARNT]
-    if not limits and groups and len(unlearnt) == groups:  # with figures of its own each
-        text = "nothing was learnt by any of {groups} groups"
-        limits.append(Statement.note(Code.NOTHING_LEARNT, "", text, groups=groups))
+    rows: pd.DataFrame, groups: int, more_seeds: Remedy, *, drawn: bool
+) -> Iterator[Statement]:
+    """Yield what limits the meaning of a headline: that seeds change nothing, or are few."""
     if groups and not drawn:
         text = "nothing here is drawn at random: every seed gives the same figures"
-        limits.append(Statement.note(Code.NOT_DRAWN, "seed", text))
+        yield Statement.note(Code.NOT_DRAWN, "seed", text)
     elif Verdict.TOO_FEW in {*rows["verdict"]}:
-        limits.append(_few_seeds(int(rows["seeds"].min()), more_seeds))
-    return by_rank(limits)
+        yield _few_seeds(int(rows["seeds"].min()), more_seeds)
 
 
 def _few_seeds(seeds: int, more_seeds: Remedy) -> Statement:
@@ -368,22 +364,20 @@ def limit_text(said: Statement) -> str:
     return f"{_upper(sentence(said))}."
 
 
-def caveats_beside(comparison: Comparison) -> list[str]:
-    """Say what has to be known and does not stand among the limits, once for all it is true of."""
-    others = _by_statement(one for one in comparison.caveats if one.said not in comparison.limits)
-    every = len(comparison.groups)
-    return [
-        _upper(sentence(said)) if len({*of}) == every else f"{listed(of)}: {sentence(said)}"
-        for said, of in others.items()
-    ]
-
-
-def _by_statement(caveats: Iterable[Caveat]) -> dict[Statement, list[str]]:
-    """Return the groups of which each of what is said is true."""
-    named: dict[Statement, list[str]] = {}
-    for caveat in caveats:
-        named.setdefault(caveat.said, []).append(caveat.group)
-    return {said: named[said] for said in by_rank(named)}
+def check_lines(comparison: Comparison) -> list[str]:
+    """Return a line for each code of a check: its groups, unless it is all, and its first run."""
+    found: dict[str, list[CheckOfRun]] = {}
+    for one in comparison.checks:
+        found.setdefault(one.check.code, []).append(one)
+    lines = []
+    for same in found.values():
+        groups = [*dict.fromkeys(one.group for one in same)]
+        who = "" if len(groups) == len(comparison.groups) else f"{listed(groups)}: "
+        first, *others = same
+        more = f" (seed {first.seed}; {counted(len(others), 'other run')})" if others else ""
+        sentence_ = f"{who}{first.check.sentence}{more}. {first.check.advice}"
+        lines.append(sentence_.rstrip())
+    return lines
 
 
 def _upper(text: str) -> str:

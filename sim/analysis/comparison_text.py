@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.analysis.comparison import Comparison, caveats_beside, limit_text
+from sim.analysis.comparison import Comparison, check_lines, limit_text
 from sim.analysis.figures import Figure, in_column
 from sim.analysis.ranking import Verdict
 from sim.analysis.screen import DOTS, Column, block, cut, dots, marks, wrapped
@@ -100,8 +100,8 @@ def comparison_text(comparison: Comparison, *, in_full: bool = False) -> str:
     """
     headline, *rest = first_lines(comparison)
     lines = [*wrapped([headline]), *wrapped(rest)]
-    for said in caveats_beside(comparison):
-        lines += wrapped([f"{said}."])
+    for said in check_lines(comparison):
+        lines += wrapped([said])
     for said in stand_in_lines(comparison.about.get("groups", ())):
         lines += wrapped([said])
     shown = shown_figures(comparison)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.figures import FEWEST, LEVEL, NO_BOUNDS, Bounds
+from sim.analysis.figures import LEVEL, NO_BOUNDS, Bounds
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
 from sim.trace.sorting import says
@@ -64,11 +64,16 @@ class Steps:
         return replace(self, x=self.x[kept], values=self.values[kept])
 
 
+FEWEST = 5
+"""Seeds from which on a band is an interval of the mean: of fewer it is their range."""
+
+
 class Band(NamedTuple):
     """The mean over seeds in steps: each value (K,) holds from its x (K,) until the next one.
 
-    ``low`` and ``high`` are the ends of Student's 95 % interval of the mean, nan of fewer than
-    three seeds. ``seeds`` is how many have a value, ``ended`` how many of them had ended before.
+    ``low`` and ``high`` are the ends of Student's 95 % interval of the mean, of fewer than
+    :data:`FEWEST` curves the least and the greatest; nan of one. ``seeds`` is how many have a
+    value, ``ended`` how many of them had ended before.
     """
 
     x: Floats
@@ -114,8 +119,15 @@ def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
     known = ~np.isnan(values)
     seeds = known.sum(axis=0)
     mean = np.nansum(values, axis=0) / seeds
-    bounds = bounds.unless_broken(np.nanmin(values), np.nanmax(values))
-    low, high = _interval(values, mean, seeds, bounds)
+    if len(curves) < FEWEST:
+        several = seeds > 1
+        low, high = (
+            np.where(several, np.nanmin(values, axis=0), np.nan),
+            np.where(several, np.nanmax(values, axis=0), np.nan),
+        )
+    else:
+        bounds = bounds.unless_broken(np.nanmin(values), np.nanmax(values))
+        low, high = _interval(values, mean, seeds, bounds)
     ends = np.array([curve.end for curve in curves])
     ended = (known & (ends[:, None] < x)).sum(axis=0)
     return Band(x, mean, low, high, seeds, ended, float(ends.max()))
@@ -123,10 +135,7 @@ def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
 
 def _interval(values: Floats, mean: Floats, seeds: Ints, bounds: Bounds) -> tuple[Floats, Floats]:
     """Return the ends (K,) of Student's intervals of means over values (seeds, K), nan if none."""
-    enough = seeds >= FEWEST
-    if not enough.any():
-        none = np.full(len(mean), np.nan)
-        return none, none
+    enough = seeds > 1
     from scipy.special import stdtrit
 
     free = np.where(enough, seeds - 1, 1)

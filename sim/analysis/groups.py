@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.analysis.caveats import Caveat, caveats_of, other_losses, other_versions
-from sim.analysis.comparison import MORE_SEEDS, Comparison
+from learning.settings import CROSS_ENTROPY, NEXT_TOKEN
+from sim.analysis.checks import checks_in
+from sim.analysis.comparison import MORE_SEEDS, CheckOfRun, Comparison
 from sim.analysis.figures import (
     FIGURES,
     OF_NETWORKS,
@@ -32,7 +33,7 @@ from sim.analysis.targets import (
 )
 from sim.analysis.time_average import common_deadline, time_averaged
 from sim.facts.status import COMPLETE
-from statements import Remedy, Statement
+from statements import Code, Other, Remedy, Statement
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
@@ -167,12 +168,11 @@ def compare_groups(
             for run in group.runs
         ]
         figures, beside = figures_of_studies(known), figures_of_studies(known, best=False)
-        caveats: list[Caveat] = []
         losses = None
     else:
         targets, shared = _targets(groups, words)
         cases = _cases(groups, words, targets, deadline, points)
-        caveats, losses = _caveats(groups)
+        losses = _other_losses(run.manifest for run in runs)
         judged = judged_together(run.summary for run in runs)
         figures, beside = figures_of_cases(
             [case.figures for case in cases if case.figures],
@@ -183,17 +183,20 @@ def compare_groups(
         )
         learnt = {"judged_by": judged, "shared_target": shared, "deadline_hours": deadline}
         about = learnt | about
-    return Comparison.of(
+    found = Comparison.of(
         [*cases, *without],
         figures,
-        caveats=caveats,
+        untrained={
+            group.label for group in groups if not group.runs[0].summary.get("trained", True)
+        },
+        limits=[said for said in (losses, _other_versions(run.manifest for run in runs)) if said],
         drawn=drawn,
         lacking=words,
         beside=beside,
         more_seeds=more_seeds,
-        unranked=losses,
         **about,
     )
+    return replace(found, checks=tuple(_checks(groups)))
 
 
 def _cases(
@@ -213,13 +216,47 @@ def _cases(
     return cases
 
 
-def _caveats(groups: Sequence[Group]) -> tuple[list[Caveat], Statement | None]:
-    """Return what has to be known of groups, and that of losses that do not compare."""
-    caveats = [caveat for group in groups for caveat in caveats_of(group.label, group.runs)]
-    manifests = [run.manifest for group in groups for run in group.runs]
-    losses = other_losses(manifests)
-    of_all = [said for said in (losses, other_versions(manifests)) if said]
-    return [*caveats, *(Caveat(group.label, said) for said in of_all for group in groups)], losses
+def _checks(groups: Sequence[Group]) -> Iterator[CheckOfRun]:
+    """Yield the checks of the runs of groups."""
+    for group in groups:
+        for run in group.runs:
+            for check in checks_in(run.manifest):
+                yield CheckOfRun(group.label, run.summary["seed"], check)
+
+
+def _other_versions(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that were made with different versions; None where all had the same.
+
+    What a run of an earlier version does not tell is not compared.
+    """
+    known: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, number in manifest.get("versions", {}).items():
+            known.setdefault(name, set()).add(str(number))
+    differ = [f"{name} {' or '.join(sorted(one))}" for name, one in known.items() if len(one) > 1]
+    if not differ:
+        return None
+    text = "these runs were made with different versions: {versions}"
+    helps = Other(said="run those of the older ones anew to rule that out as a cause")
+    return Statement.note(Code.OTHER_VERSIONS, "", text, helps, versions=", ".join(differ))
+
+
+def _other_losses(manifests: Iterable[Mapping[str, Any]]) -> Statement | None:
+    """Return the note of runs that minimise different losses; None where all have one."""
+    learning = [manifest["scenario"].get("learning") or {} for manifest in manifests]
+    names = sorted({one.get("loss") or _loss_of_the_data(one) for one in learning})
+    if len(names) < 2:
+        return None
+    text = "these runs minimise different losses, whose values do not compare: {losses}"
+    helps = Other(said="compare what learning.metrics measures of all of them")
+    return Statement.note(
+        Code.OTHER_LOSSES, "learning.loss", text, helps, losses=" or ".join(names)
+    )
+
+
+def _loss_of_the_data(learning: Mapping[str, Any]) -> str:
+    data = learning.get("data") or {}
+    return NEXT_TOKEN if data.get("objective") == NEXT_TOKEN else CROSS_ENTROPY
 
 
 def figures_of_studies(

@@ -1,41 +1,44 @@
 """What a run has shown, in a sentence or two: what its page and its summary begin with."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-from sim.analysis.caveats import Ended, caveats_of
-from sim.analysis.comparison import limit_text
+from sim.analysis.checks import checks_in
 from sim.analysis.judged import Judged, is_measured
 from sim.formatting import counted, data_size, seconds
-from statements import Code, Statement, sentence
 
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
+ENDED = ("interrupted", "failed")
+"""Codes of checks that a headline begins with."""
+IN_PLACE = ("no-update", "not-tested")
+"""Codes of checks that a headline says in place of figures."""
 
 
-class Done(Ended, Protocol):
-    """What is needed of a run: its summary, beside what caveats need."""
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Its figures."""
-
-
-def headline_of_run(run: Done) -> str:
+def headline_of_run(summary: Mapping[str, Any]) -> str:
     """Return what a run has shown, in one sentence or two: first that it ended early, if it did."""
-    summary = run.summary
-    if nothing := summary["came_to_nothing"]:
-        return f"No result: {nothing['what']}"
-    notes = [caveat.said for caveat in caveats_of("", [run])]
-    early = [sentence(said) for said in notes if said.code is Code.STOPPED_EARLY]
-    others = [said for said in notes if said.code is not Code.STOPPED_EARLY]
-    lines = [*early, _came_out(summary, others)] if summary["hours"] else early
+    checks = {check.code: check.sentence for check in checks_in(summary)}
+    if why := checks.get("no-update"):
+        return f"No result: {why[:1].lower()}{why[1:]}"
+    lines = [checks[code] for code in ENDED if code in checks]
+    if untested := checks.get("not-tested"):
+        lines.append(untested)
+    elif summary["hours"]:
+        lines.append(_came_out(summary))
     return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in lines)
 
 
-def _came_out(summary: Mapping[str, Any], notes: Sequence[Statement]) -> str:
+def lines_of_checks(summary: Mapping[str, Any]) -> list[str]:
+    """Return what stands below the headline of a run: its checks, but for what that has said."""
+    said = {*ENDED, *IN_PLACE}
+    every = checks_in(summary)
+    lines = [check.advice if check.code in said else check.line for check in every]
+    return [line for line in lines if line]
+
+
+def _came_out(summary: Mapping[str, Any]) -> str:
     days = f"{summary['hours'] / 24:.2f} days"
-    for said in notes:
-        return _timed(summary, days) if said.code is Code.TIMING_ONLY else sentence(said)
+    if not summary["trained"]:
+        return _timed(summary, days)
     if not is_measured(summary):
         if summary["accuracy_start"] is None and summary["loss_start"] is None:
             return f"{days}, in which neither an accuracy nor a loss was measured"
@@ -71,12 +74,6 @@ def _timed(summary: Mapping[str, Any], days: str) -> str:
         length = seconds(rounds["mean_s"])
         return f"a round takes {length} in the mean: {counted(rounds['count'], 'round')} in {days}"
     return f"{counted(summary['cycles'], 'complete cycle')} in {days}"
-
-
-def limits_of_run(run: Done) -> str:
-    """Return what limits the meaning of a run's headline, in a sentence; empty for nothing."""
-    notes = [caveat.said for caveat in caveats_of("", [run])]
-    return " ".join(limit_text(said) for said in notes if said.code is Code.TIMING_ONLY)
 
 
 def sent(summary: Mapping[str, Any]) -> list[str]:

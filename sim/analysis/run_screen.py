@@ -8,16 +8,16 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
 
+from sim.analysis.checks import Check
 from sim.analysis.critical_path import CriticalPath
 from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths
-from sim.analysis.run_headline import DIRECTIONS, Done, headline_of_run
+from sim.analysis.run_headline import DIRECTIONS, headline_of_run, lines_of_checks
 from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
 from sim.analysis.text import summary_rows
 from sim.facts.status import COMPLETE
 from sim.formatting import WIDTH, counted, data_size, duration
-from statements import Statement, sentence
 
 NAMES = 11
 """Letters of the names of figures, with the space behind them."""
@@ -52,8 +52,12 @@ OF_METHODS = (
 """Rows of the whole summary that belong on the screen where a run has them."""
 
 
-class Shown(Done, Protocol):
-    """What the screen needs of a run, beside what its headline needs."""
+class Shown(Protocol):
+    """What the screen needs of a run."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Its figures, with the checks that were stored."""
 
     @property
     def evaluations(self) -> Sequence[Evaluation]:
@@ -68,7 +72,7 @@ class Shown(Done, Protocol):
         """Where the simulated time went, by round."""
 
     @property
-    def held_back(self) -> Statement | None:
+    def held_back(self) -> Check | None:
         """What most of the time went into, and the keys that shorten that."""
 
 
@@ -78,10 +82,9 @@ def run_screen(run: Shown, folder: Path | None) -> str:
     ``folder`` is how the user names the run folder; the commands that go on from here name it so.
     """
     summary = run.summary
-    held_back = run.held_back
-    lines = wrapped([headline_of_run(run)])
-    if held_back is not None:
-        lines += wrapped([_capital(f"{sentence(held_back)}.")])
+    said = lines_of_checks(summary)
+    said += [] if run.held_back is None else [run.held_back.line]
+    lines = [line for text in (headline_of_run(summary), *said) for line in wrapped([text])]
     lines.append("")
     for name, text in _figures(run):
         lines += _row(name, text)
@@ -91,10 +94,6 @@ def run_screen(run: Shown, folder: Path | None) -> str:
     if folder is not None:
         lines += ["", *steps_lines(_next_steps(run, folder))]
     return "\n".join(lines)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _row(name: str, text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
-from sim.analysis.caveats import nothing_learnt
-from sim.analysis.guess import Guess, guess_of
 from sim.analysis.inference import answer_figures
-from sim.analysis.judged import Judged, is_measured, judged_by
+from sim.analysis.judged import Judged, is_measured
 from sim.analysis.labels import code_label
+from sim.analysis.learnt import Learnt
 from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
@@ -98,7 +97,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "density_ratio": experts.density_ratio(split),
         **answer_figures(tables),
         "alignment": experts.alignment_figures(assigned),
-        "came_to_nothing": manifest.get("came_to_nothing"),
+        "checks": manifest.get("checks", []),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
     }
@@ -118,7 +117,8 @@ def network_summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = pooled.select(["cycle"]).to_pylist()
     curve = targets.evaluations(pooled, manifest)
-    judged = judged_by(manifest, curve)
+    learnt = Learnt.of(curve, manifest)
+    judged, guess = learnt.judged, learnt.guess
     # What was evaluated at the start alone says nothing of what was learnt.
     since = curve if any(one.hours > 0.0 for one in curve) else []
     chosen = targets.by_validation(since, judged)
@@ -127,10 +127,8 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     final = since[-1] if since else None
     wanted = targets.of_run(curve, manifest)
     crossed = {targets.named(one): targets.first_reached(curve, one) for one in wanted}
-    guess = guess_of(manifest)
-    nothing = _nothing_learnt(curve, judged, guess)
     # A target below what chance gives is not reached by learning.
-    by_chance = nothing is not None and not nothing["was_lost"]
+    by_chance = learnt.has_learnt is False and not learnt.was_lost
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
         "judged_by": judged,
@@ -147,7 +145,6 @@ def _learning(pooled: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_loss_final": None if final is None else final.validation_loss,
         "validation_loss_best": None if chosen is None else chosen.validation_loss,
         "guess": None if guess is None else guess.as_json(),
-        "nothing_learnt": nothing,
         "targets": crossed,
         "reached": {} if by_chance else {name: when for name, when in crossed.items() if when},
     }
@@ -164,17 +161,6 @@ def _of_clients(tables: Mapping[str, pa.Table], figure: str) -> list[float]:
     # What was evaluated at the start alone says nothing of what was learnt.
     ends = [value for time_s, value in found if time_s == last_s > 0.0]
     return [math.nan] if any(map(math.isnan, ends)) else ends
-
-
-def _nothing_learnt(
-    curve: Sequence[targets.Evaluation], judged: Judged, guess: Guess | None
-) -> dict[str, Any] | None:
-    """Return what came of a training in which nothing was learnt; None if something was."""
-    found = nothing_learnt([curve], judged, guess)
-    if found is None:
-        return None
-    known = {name: value for name, value in vars(found).items() if name != "group"}
-    return {"what": found.what, "course": found.course, "was_lost": found.was_lost, **known}
 
 
 def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.run_headline import Done, headline_of_run
+from sim.analysis.checks import Check
+from sim.analysis.run_headline import headline_of_run, lines_of_checks
+from sim.analysis.screen import wrapped
 from sim.formatting import counted, data_size, filled, table
-from statements import Statement, sentence
 
 
-def summary_text(run: Done, held_back: Statement | None = None) -> str:
-    """Show what a run has shown, what held it back, and its summary, one figure per line."""
-    rows = [] if held_back is None else [("held back", sentence(held_back))]
-    rows += summary_rows(run.summary)
-    lines = (f"{name:<14} {value}" for name, value in rows)
-    return "\n".join([f"{headline_of_run(run)}.", *lines])
+def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> str:
+    """Show what a run has shown, its checks, what held it back, and one figure per line."""
+    rows = [] if held_back is None else [("held back", held_back.line)]
+    rows += summary_rows(summary)
+    lines = [f"{name:<14} {value}" for name, value in rows]
+    said = [line for check in lines_of_checks(summary) for line in wrapped([check])]
+    return "\n".join([f"{headline_of_run(summary)}.", *said, *lines])
 
 
 def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

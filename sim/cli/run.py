@@ -102,11 +102,9 @@ class Execution:
         output.warn(notes)
         if self.scenario.learning is None:
             return
-        nothing = summary["came_to_nothing"]
-        # A short run may learn nothing beyond noise, and what never arrives is what a run for its
-        # timing may be for: neither is a failure.
-        is_failure = self.scenario.learning.train and nothing and not nothing.get("used", True)
-        if is_failure:
+        # That nothing arrives is what a run for its timing may be for: that is no failure.
+        codes = {check.code for check in result.checks}
+        if self.scenario.learning.train and "no-update" in codes:
             raise typer.Exit(ExitCode.NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:

@@ -12,7 +12,7 @@ import typer
 from sim.cli.options import Json, RunFolder, RunFolders, spread_out
 from sim.cli.output import print_json, warn
 from sim.errors import InputError
-from statements import Code, as_json, by_rank, in_turn
+from statements import Code, by_rank, in_turn
 
 if TYPE_CHECKING:
     from sim.execution.result import Result
@@ -46,10 +46,10 @@ def show_command(
             return
         if json_:
             alone = found.compared
-            rows = {key: alone[key] for key in ("headline", "limits", "caveats", "rows")}
+            rows = {key: alone[key] for key in ("headline", "limits", "rows")}
             rows["said"] = found.manifest.get("said", [])
             held_back = found.held_back
-            rows["held_back"] = None if held_back is None else as_json(held_back)
+            rows["held_back"] = None if held_back is None else held_back._asdict()
             print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
             doubts, notes = in_turn(found.warnings)
@@ -57,7 +57,7 @@ def show_command(
             if not in_full:
                 print(run_screen(found, run))
                 return
-            print(summary_text(found, found.held_back))
+            print(summary_text(found.summary, found.held_back))
             print(f"{'cite':<14} {CITATION}. Version {found.manifest['versions']['leomix']}.")
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:

@@ -88,7 +88,6 @@ class Actors:
         self._decide = decide
         self._learning_facts = learning_facts
         self._tasks = Tasks(clock)
-        self._going_on = 0  # protocols of clusters that run, or ended as no contact was left
 
     def start(self) -> None:
         """Start an actor for each cluster, and one for the server where the method has it."""
@@ -105,11 +104,6 @@ class Actors:
             return make()
         except ANYTHING as error:  # of a function that is no generator
             raise self._clock.failed(actor, error) from error
-
-    @property
-    def have_ended(self) -> bool:
-        """Whether all protocols of clusters have ended by themselves, each with contacts left."""
-        return not self._going_on
 
     def at_once(self, protocol: Protocol) -> None:
         """Drive a protocol of the server that takes no simulated time."""
@@ -155,13 +149,10 @@ class Actors:
             raise SimulationError(f"All: no cluster is called {name!r}")
         _is_protocol("cluster" if actor == name else "a task of All or Start", protocol)
         reply: Any = None
-        self._going_on += 1
-        contacts_left = True
         while True:
             try:
                 request = self._next(protocol, reply)
             except StopIteration as end:
-                self._going_on -= contacts_left
                 return end.value
             if isinstance(request, AtOnce):
                 reply = self._answer_now(actor, client, request)
@@ -172,9 +163,6 @@ class Actors:
                 reply = None
             elif isinstance(request, Lasting):
                 reply = yield from self._answer(actor, client, request)
-                if isinstance(request, requests.NextContact | requests.TrainUntilContact):
-                    waited_for = reply if isinstance(request, requests.NextContact) else reply[1]
-                    contacts_left = contacts_left and waited_for is not None
             else:
                 raise SimulationError(f"{request!r} is not a request{asking_line(protocol)}")
 
@@ -192,7 +180,7 @@ class Actors:
             case requests.Chain(steps=steps):
                 return (yield from client.chain(steps))
             case requests.Meet():
-                return (yield from self.meetings.join(actor, client.cluster.name, request))
+                return (yield from self.meetings.join(actor, request))
             case peers.Send():
                 return (yield from self._peers.send(request))
             case peers.Compute():

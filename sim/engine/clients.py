@@ -10,9 +10,8 @@ from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.energy import PeerUse
 from sim.engine.client import Client
-from sim.facts.directions import Way
 from sim.facts.stream import Facts
-from sim.mesh.messages import Mesh, Shortfall
+from sim.mesh.messages import Mesh
 from sim.network.books import Account
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
@@ -101,12 +100,10 @@ class Clients:
         )
 
     def open_sessions(self) -> None:
-        """Let sessions open that begin at the start, in the order of the table of contacts.
-
-        All others open when somebody waits for them.
-        """
-        for client in sorted(self.by_name.values(), key=lambda one: one.sessions.first_contact()):
-            client.sessions.expect()
+        """Hand out the sessions that begin at the start in the order of the table of contacts."""
+        begun = [client.sessions for client in self.by_name.values() if client.sessions.open == 0]
+        for sessions in sorted(begun, key=lambda one: one.planned.contact_id(0)):
+            sessions.expect()
 
     def sessions_after(self, time_s: float) -> bool:
         """Whether a session goes on then, or is still to come."""
@@ -150,10 +147,6 @@ class Clients:
         over_sidelinks_s, over_isls_s = spent.sending_s
         over_mesh_s = self._mesh.sending_s(name)
         return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
-
-    def missing(self, way: Way) -> Shortfall | None:
-        """Return what did not arrive that went one way over a mesh; None where there is none."""
-        return None if self._mesh is None else self._mesh.missing[way]
 
     def booked(self) -> Iterator[Account]:
         """Yield the accounts of all payloads, each client's and those of messages."""

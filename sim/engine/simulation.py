@@ -19,7 +19,6 @@ from sim.engine.decisions import Decisions
 from sim.engine.evaluation import Evaluator
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
-from sim.engine.meetings import Waiting
 from sim.engine.progress import Progress
 from sim.errors import Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
@@ -179,16 +178,6 @@ class Simulation:
         """Return the digest of all rows so far, in the order in which they came."""
         self._flush()
         return self.trace.digest()
-
-    @property
-    def waiting(self) -> tuple[Waiting, ...]:
-        """Who still waits for others at a meeting; of a finished run, who did when it ended."""
-        return self._actors.meetings.left()
-
-    @property
-    def protocols_have_ended(self) -> bool:
-        """Whether the method has ended for all clusters by itself, each with contacts left."""
-        return self._actors.have_ended
 
     @property
     def rounds(self) -> int:

@@ -139,7 +139,7 @@ _SHAPE: dict[str, Any] = {
         },
         None,
     ),
-    "came_to_nothing?": ({"what": _TEXT, "why": _TEXT}, None),
+    "checks?": [{"code": _TEXT, "sentence": _TEXT, "key": (_TEXT, None)}],
     "warnings?": [_TEXT],
     "said?": [_check_said],
     "versions?": {},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.own.raised import ANYTHING
+from sim.analysis.checks import checks_in
 from sim.errors import Interrupted
 from sim.execution.folder import RUN_LOG
 from sim.execution.versions import versions
@@ -77,9 +78,9 @@ def log_start(world: World, event: int) -> None:
 
 
 def log_end(manifest: dict[str, Any]) -> None:
-    """Log warnings, what was trained and reused, and that the run is complete."""
-    for warning in manifest["warnings"]:
-        LOG.warning("%s", warning)
+    """Log warnings and checks, what was trained and reused, and that the run is complete."""
+    for said in (*manifest["warnings"], *(check.line for check in checks_in(manifest))):
+        LOG.warning("%s", said)
     done = manifest["trainings"]
     reused = manifest["trainings_reused"]
     LOG.info("trainings: %s done, %s known from other runs", done, reused)

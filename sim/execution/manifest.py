@@ -13,8 +13,8 @@ from learning.methods.own_learning import OwnLearning
 from learning.own.code import RunningCode
 from learning.provenance import SETTINGS, processor
 from scenarios.files import named_code
+from sim.analysis.checks import checks_of
 from sim.engine.simulation import Simulation
-from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.charges import charge_ends
 from sim.execution.identity import NamedBuild
 from sim.execution.versions import versions
@@ -28,13 +28,12 @@ def manifest_of(
     simulation: Simulation,
     tables: Mapping[str, pa.Table],
     status: str,
-    nothing: CameToNothing | None,
     warnings: Sequence[Statement],
     **more: Any,
 ) -> dict[str, Any]:
     """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself.
 
-    It may have come to ``nothing``. What a user is warned of stands there in words.
+    What a user is warned of stands there in words, and what checks found by their codes.
     """
     built = named.build
     scenario = built.world.scenario
@@ -45,7 +44,7 @@ def manifest_of(
     method = simulation.method
     own = method if isinstance(method, OwnLearning) else None
     modules = RunningCode(named_code(scenario)).digests()
-    return {
+    found = {
         "name": named.name,
         "status": status,
         "method": built.world.learning.method,
@@ -74,12 +73,14 @@ def manifest_of(
         "books": books_of(simulation.clients.booked()),
         "trace_sha256": whole,
         "timing_sha256": timing,
-        "came_to_nothing": None if nothing is None else nothing.as_json(),
         **said_of(warnings),
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
-        "scenario": named.scenario_json,  # at the end, where a reader of the file looks for it
     }
+    ended = {**found, "scenario": named.scenario_json}
+    checks = [check._asdict() for check in checks_of(tables, ended, built.method)]
+    # The scenario stands at the end, where a reader of the file looks for it.
+    return {**found, "checks": checks, "scenario": named.scenario_json}
 
 
 def said_of(warnings: Sequence[Statement]) -> dict[str, Any]:

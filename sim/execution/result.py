@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pyarrow as pa
 
 import scenarios
+from sim.analysis.checks import Check, checks_in, held_back
 from sim.analysis.comparison import Comparison
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.groups import WithoutTables, compare_groups, group_runs
@@ -26,7 +27,6 @@ from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
 from sim.errors import InputError
 from sim.execution.folder import read_manifest, read_tables
-from sim.execution.held_back import held_back
 from sim.execution.model import whole_model
 from sim.facts.status import COMPLETE
 from sim.trace.parquet import plain
@@ -247,8 +247,13 @@ class Result:
         return round_paths(self.tables, self.manifest)
 
     @cached_property
-    def held_back(self) -> Statement | None:
-        """What most of the critical path went into, and the keys that shorten that.
+    def checks(self) -> list[Check]:
+        """What a user should know of the run, each with the key to change; made when it ended."""
+        return checks_in(self.manifest)
+
+    @cached_property
+    def held_back(self) -> Check | None:
+        """What most of the critical path went into, and a key that shortens that.
 
         None where nothing was sent, or neither a round nor a cycle was complete.
         """

@@ -20,7 +20,6 @@ from learning.rng import drawing, draws_so_far
 from scenarios import Scenario
 from sim.advice import memory
 from sim.advice.doubts import doubts_of, gap_doubts
-from sim.analysis.guess import guess_of
 from sim.analysis.judged import followed, judged_of
 from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
@@ -39,7 +38,6 @@ from sim.errors import (
 )
 from sim.execution import claim, extension
 from sim.execution import folder as run_folder
-from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.checkpoint import EXTENSION, JOURNAL, Checkpoint, how_to_restart
 from sim.execution.identity import NamedBuild
 from sim.execution.interrupt import PATIENCE_S
@@ -442,15 +440,12 @@ class Run(Observer):
     def _result(self, ended: str, error: str = "", code: Code | None = None) -> Result:
         tables = tables_so_far(self.built, self.simulation, self._clients)
         complete = ended == status.COMPLETE
-        guess = guess_of({"tests": self._tests})
-        nothing = came_to_nothing(tables, self.built, self.simulation, guess) if complete else None
-        warnings = warnings_of(tables, self.built, nothing, self.simulation) if complete else []
+        warnings = warnings_of(self.built, self.simulation.method) if complete else []
         manifest = manifest_of(
             self.named,
             self.simulation,
             tables,
             ended,
-            nothing=nothing,
             warnings=warnings,
             error=error,
             **({} if code is None else {"error_code": code.value}),

@@ -93,7 +93,7 @@ def write_tensorboard(run: Result, place: Path) -> list[str]:
     file = EventFile(place, datetime.fromisoformat(run.manifest["start_utc"]))
     with closing(file):
         # In Markdown an indented block shows all text as it is.
-        lines = [run.title, *summary_text(run, run.held_back).splitlines()]
+        lines = [run.title, *summary_text(run.summary, run.held_back).splitlines()]
         file.write(summary=text_pb("summary", "\n".join(f"    {line}" for line in lines)))
         return [] if file.add(run.tables["metrics"].to_pylist()) else [NO_CURVES.format(run)]
 

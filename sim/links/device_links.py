@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,12 +20,12 @@ class DeviceLinks:
 
     ``range_m`` gives the slant range of each device at its time (K,); None stands for no distance.
     ``doppler_hz`` is the largest shift over the cluster's centre and, with that compensated, the
-    largest one left over for a device; None without geometry.
+    largest one left over for a device; nan without geometry.
     """
 
     to_server: Beam
     to_client: Beam | None = None
-    doppler_hz: tuple[float, float] | None = None
+    doppler_hz: tuple[float, float] = (np.nan, np.nan)
     range_m: Callable[[Floats], Floats] | None = None
 
     def delay_s(self, time_s: Floats) -> Floats:
@@ -62,27 +63,20 @@ class RangeGrid:
         return low + (self.slant_range_m.take(at + 1) - low) * share
 
 
-@dataclass(frozen=True)
-class PassFigures:
-    """Figures of a pass that remain when its links are let go.
+Figure = TypeVar("Figure", float, Floats)
+
+
+class PassFigures(NamedTuple, Generic[Figure]):
+    """Figures of a pass that remain when its links are let go, or arrays (N,) of those of many.
 
     Bytes that the device with the poorest link could upload, between rise and set and while a beam
-    serves the cluster, and the Doppler shifts of ``DeviceLinks``.
+    serves the cluster, and the Doppler shifts of ``DeviceLinks``, nan without geometry.
     """
 
-    least_bytes: float
-    least_in_service_bytes: float
-    doppler_hz: tuple[float, float] | None
-
-
-@dataclass(frozen=True, eq=False)
-class FigureColumns:
-    """Figures of N passes, arrays (N,): those of ``PassFigures``, with both Doppler shifts."""
-
-    least_bytes: Floats
-    least_in_service_bytes: Floats
-    doppler_hz: Floats
-    residual_doppler_hz: Floats
+    least_bytes: Figure
+    least_in_service_bytes: Figure
+    doppler_hz: Figure
+    residual_doppler_hz: Figure
 
 
 def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:

@@ -47,7 +47,7 @@ class PlanLinks:
         self._soon = soon.tolist()
         self._place_in_soon = {number: place for place, number in enumerate(self._soon)}
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
-        self._figures: dict[int, PassFigures] = {}
+        self._figures: dict[int, PassFigures[float]] = {}
         self._asked: set[int] = set()
         self._last_place = -1
         self._again = PASSES_AGAIN
@@ -59,7 +59,7 @@ class PlanLinks:
         self._asked.add(number)
         return table.links(place)
 
-    def figures(self, number: int) -> PassFigures:
+    def figures(self, number: int) -> PassFigures[float]:
         """Return the figures of a pass."""
         if number not in self._figures:
             self._table(number)
@@ -122,5 +122,5 @@ class PlanLinks:
             in_service = least[place]
             if not (start_s <= each.rise_s and each.set_s <= end_s):
                 in_service = float(table.uplink_bits(place, start_s, end_s).min()) / 8.0
-            shift_hz, residual_hz = table.doppler_hz[place].tolist()
-            self._figures[number] = PassFigures(least[place], in_service, (shift_hz, residual_hz))
+            doppler_hz = table.doppler_hz[place].tolist()
+            self._figures[number] = PassFigures(least[place], in_service, *doppler_hz)

@@ -142,8 +142,8 @@ class HopsUnderWay:
         hops = hops.where(np.lexsort((number[hops.of], hops.end_s)))
         self._write(messages, hops, Outcome.DELIVERED)
 
-    def cut_off(self, end_s: float) -> list[MeshMessage]:
-        """Write all down that is on a hop as the run ends; return the messages under way."""
+    def cut_off(self, end_s: float) -> None:
+        """Write all down that is on a hop as the run ends."""
         self.look(end_s)
         hops, messages = self._under_way, self._messages
         self._under_way, self._messages = NO_HOPS, []
@@ -152,7 +152,6 @@ class HopsUnderWay:
         if len(begun.of):
             begun = begun._replace(end_s=np.full(len(begun.of), end_s))
             self._write(messages, begun, Outcome.CARRIED)
-        return messages
 
     def _write(self, messages: Sequence[MeshMessage], hops: Hops, outcome: Outcome) -> None:
         """Count hops in the accounts, and write them down."""

@@ -85,7 +85,7 @@ class MeshLink(ServiceLink):
         )
         if carried is None:
             return _not_sent(step, Reason.NO_ROUTE)
-        self._sessions.use_open()
+        self._sessions.mark_used()
         return Receipt(
             np.ones(1, bool),
             np.array([carried.time_s]),
@@ -144,7 +144,7 @@ class AccessLink(ServiceLink):
         """
         check_names(steps)
         clock = self.endpoint.clock
-        session = open_now = self._sessions.session
+        session = open_now = self._sessions.use()
         first = steps[0]
         if session is not None and isinstance(first, Upload | Download) and self._asks(first):
             uploads = any(isinstance(step, Upload) for step in steps)
@@ -162,7 +162,7 @@ class AccessLink(ServiceLink):
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)
         if open_now is not None and session is not None and _number(open_now) != _number(session):
-            self._sessions.use_open()
+            self._sessions.mark_used()
         return replies
 
     # Which pass a chain goes over.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,34 +32,6 @@ class Carried(NamedTuple):
     contact_id: int
 
 
-@dataclass
-class Shortfall:
-    """Messages of one way that have not arrived: without a route, or under way at the end.
-
-    ``routed`` are those that had a route, of which others than those under way have arrived.
-    """
-
-    no_route: int = 0
-    under_way: int = 0
-    largest_bytes: float = 0.0
-    routed: int = 0
-
-    @property
-    def messages(self) -> int:
-        """How many they are."""
-        return self.no_route + self.under_way
-
-    @property
-    def none_arrived(self) -> bool:
-        """Whether there were messages, and none of them has arrived."""
-        return self.messages > 0 and self.routed == self.under_way
-
-    def count_lost(self, message: MeshMessage) -> None:
-        """Count a message that has no route."""
-        self.no_route += 1
-        self.largest_bytes = max(self.largest_bytes, message.size)
-
-
 class Mesh:
     """Carries messages between satellites and their server, or each other, each hop when it is due.
 
@@ -68,7 +39,7 @@ class Mesh:
     time of each: nobody else sends over that link, or in that pass, this way at that time.
     Between clients it goes over links alone. With ``exact_delays`` routes are searched with the
     range at each time, which counts where messages take milliseconds, else with the longest one of
-    each window. What did not arrive at the server or from there is ``missing``.
+    each window.
 
     A message has one event, its arrival. The hops until then are booked ahead, and ``HopsUnderWay``
     write them down. Only where a battery has to know at the time has each an event of its own, and
@@ -102,7 +73,6 @@ class Mesh:
             endpoint.devices.battery is not None for endpoint in endpoints.values()
         )
         self._messages = 0
-        self.missing = {way: Shortfall() for way in Way}
 
     def carry(
         self, client: str, way: Way, payload: Payload
@@ -137,8 +107,6 @@ class Mesh:
         ready_s = self._clock.now
         route = self._routed(message, source, target)
         if route is None:
-            if way is not None:
-                self.missing[way].count_lost(message)
             return Arrival(delivered=False, time_s=ready_s, reason=Reason.NO_ROUTE)
         if route:
             yield self._there(route)
@@ -200,8 +168,6 @@ class Mesh:
         )
         if route is None:
             return None
-        if message.way is not None:
-            self.missing[message.way].routed += 1
         if route:
             self._log.add(message, route)
             if self._log.is_long:
@@ -223,7 +189,6 @@ class Mesh:
     def lose(self, message: MeshMessage) -> None:
         """Tell of a message to the server, or from there, that never arrives."""
         assert message.way is not None
-        self.missing[message.way].count_lost(message)
         self._facts.emit(
             MessageLost(
                 time_s=self._clock.now,
@@ -260,11 +225,7 @@ class Mesh:
 
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
-        for message in self._log.cut_off(end_s):
-            if message.way is not None:
-                missing = self.missing[message.way]
-                missing.under_way += 1
-                missing.largest_bytes = max(missing.largest_bytes, message.size)
+        self._log.cut_off(end_s)
 
     def booked(self) -> Iterator[Account]:
         """Yield the account of each payload in each direction: every hop offers it anew."""

@@ -73,7 +73,7 @@ class Relay:
             return Reason.NO_RELAY
         if any(sessions.over for sessions in ends):
             return Reason.NO_CONTACT_LEFT
-        if self._policy == "contact" and not all(sessions.is_open for sessions in ends):
+        if self._policy == "contact" and any(sessions.open is None for sessions in ends):
             return Reason.NOT_IN_CONTACT
         return Reason.NONE
 

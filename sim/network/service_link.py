@@ -34,7 +34,7 @@ class ServiceLink:
         check_names(steps)
         endpoint = self.endpoint
         closing = endpoint.rules.closing
-        chain = Chain(steps, self._sessions.session, endpoint.clock.now, closing)
+        chain = Chain(steps, self._sessions.use(), endpoint.clock.now, closing)
         return (yield from chain.run(endpoint, self._going_on))
 
     def settle_all(self, end_s: float) -> None:

@@ -1,14 +1,14 @@
-"""Sessions of one cluster: which contact is open, and who waits for one.
+"""Sessions of one cluster: which is open, and who waits for one.
 
-The plan knows when contacts open and close. They are events of the clock only while somebody waits
-for a session or is served in it; of all others the state is looked up when somebody asks.
+The plan and the time say which session and contact are open: asking changes nothing. A session
+begins by an event only while somebody waits for it, and ends by one only if somebody uses it.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,14 +42,15 @@ class _Waiter(NamedTuple):
 
 
 class ClusterSessions:
-    """The satellites' side of one cluster: the session and contact that are open, and who waits.
+    """The sessions of one cluster, by their numbers in ``planned``, and who waits for one.
 
-    ``planned`` are all of the plan. ``exhausted`` says that an actor has asked for a contact when
-    none was left. ``news`` is given when the server's model is another one.
+    ``exhausted`` says that an actor has asked for a contact when none was left. ``news`` is given
+    when the server's model is another one.
 
     A session that never ends repeats: an actor that has used it is given it again once time has
-    passed since it was handed out. One that has not used it waits for news, or for the session's
-    next part. An actor that trains until contact is given it again when the training is due.
+    passed since it was handed out. An actor that skipped it is called by a new version of the
+    model, or by the next part. One that trains until contact is given it again when the training is
+    due.
     """
 
     def __init__(
@@ -61,13 +62,12 @@ class ClusterSessions:
     ) -> None:
         self.cluster = cluster
         self.exhausted = False
+        self.planned = sessions
         self._name = f"antenna {cluster.name}"
         self._clock = clock
-        self.planned = sessions
-        self._begun = 0
-        self._open: int | None = None
-        self._contact: int | None = None
-        self._expected = False  # whether an event is to come at which the next session begins
+        self._offered = 0  # how many sessions have begun by an event, or before one
+        self._expected: int | None = None  # the session whose begin is an event to come
+        self._used: int | None = None  # the session whose end is an event to come
         self._waiting: list[_Waiter] = []
         self._handed_out: dict[str, int] = {}
         self._handed_s: dict[str, float] = {}
@@ -75,94 +75,116 @@ class ClusterSessions:
         self._listens = False
         self._called: dict[str, tuple[float, int]] = {}
 
+    # What the plan says of now.
+
     @property
-    def session(self) -> PlannedSession | None:
-        """The session that is open."""
-        self._come_to_now()
-        return None if self._open is None else self.planned[self._open]
+    def open(self) -> int | None:
+        """The session that goes on."""
+        latest = self._begun - 1
+        return latest if latest >= 0 and self._clock.now < self.planned.ends_s[latest] else None
 
-    def first_contact(self) -> float:
-        """Return the number of the first contact of all sessions; inf if there is none."""
-        return self.planned.contact_id(0) if len(self.planned) else math.inf
+    @property
+    def last(self) -> bool:
+        """Whether no session is to come."""
+        return self._begun == len(self.planned)
 
-    # Edges of contacts: looked up, or as events.
+    @property
+    def over(self) -> bool:
+        """Whether no session goes on and none is to come."""
+        return self.last and self.open is None
 
-    def _come_to_now(self) -> None:
-        """Open the session that goes on now, if no event did; its next edge is one from now on.
+    @property
+    def _begun(self) -> int:
+        """How many sessions have begun by now, but for one whose event is still to come."""
+        begun = bisect_right(self.planned.starts_s, self._clock.now)
+        return begun - 1 if begun - 1 == self._expected else begun
 
-        What begins now counts, unless the event for it is still to come.
+    def _row(self, session: int) -> int:
+        """Return the row of the contact that had begun last in a session; the first before that."""
+        first, after_last = self.planned.edges[session : session + 2]
+        begun = bisect_right(self.planned.opens_s, self._clock.now, first, after_last)
+        return max(first, begun - 1)
+
+    def current_contact_id(self) -> int | None:
+        """Return which contact is open, or was and its last bits have just arrived.
+
+        In the gap of a session it is the last one.
         """
-        if self._open is not None:
-            return
-        self._count_begun(this_instant=not self._expected)
-        if not self._begun:
-            return
-        planned, now_s, latest = self.planned, self._clock.now, self._begun - 1
-        first, after_last = planned.edges[latest], planned.edges[self._begun]
-        if now_s >= planned.ends_s[latest]:
-            self._contact = after_last - 1
-            return
-        self._open = latest
-        self._contact = max(first, bisect_right(planned.opens_s, now_s, first, after_last) - 1)
-        self._use()
+        begun = self._begun
+        if not begun:
+            return None
+        row = self._row(begun - 1)
+        gone_s = self._clock.now - self.planned.closes_s[row]
+        if self.open is None and gone_s > LAST_BITS_S:
+            return None
+        return self.planned.contact_id(row)
 
-    def _count_begun(self, *, this_instant: bool) -> None:
-        """Count the sessions that have begun by now; all but the last of them are over."""
-        planned, now_s, before = self.planned, self._clock.now, self._begun
-        count = bisect_right if this_instant else bisect_left
-        self._begun = count(planned.starts_s, now_s, before)
-        planned.close_all(max(before - 1, 0), self._begun - 1)
+    def parted_s(self, actor: str) -> float:
+        """When the session that ``actor`` had last ends or ended; now, if it had none.
 
-    def _use(self) -> None:
-        """Let the next edge of the open session be an event."""
-        assert self._contact is not None  # a session opens with its first contact
-        if self.planned.closes_s[self._contact] >= self._clock.now:
-            self._at_end_of(self._contact)
-        else:
-            self._at_begin_of(self._contact + 1)
+        Now too, if the plan parts it from no other.
+        """
+        had = self._handed_out.get(actor)
+        if had is None or self.planned.goes_on(had):
+            return self._clock.now
+        end_s = self.planned.ends_s[had]
+        return min(end_s, self._clock.now) if self.planned.repeats[had] else end_s
 
-    def _at_begin_of(self, place: int) -> None:
-        self._at(self.planned.opens_s[place], partial(self._opens, place))
+    # Events: a session begins for those who wait for it, and ends for those who use it.
 
-    def _at_end_of(self, place: int) -> None:
-        self._at(self.planned.closes_s[place], partial(self._closes, place))
+    def use(self) -> PlannedSession | None:
+        """Return the session that goes on; it is let go as it ends. None for none."""
+        session = self.open
+        if session is None:
+            return None
+        self._use(session)
+        return self.planned[session]
 
-    def _at(self, time_s: float, act: Callable[[], None]) -> None:
-        self._clock.call_at(self._name, time_s, act)
+    def _use(self, session: int) -> None:
+        """Let the end of a session be an event."""
+        if self._used != session:
+            self._used = session
+            self.planned.close_before(session)
+            self._at(self.planned.ends_s[session], partial(self._ends, session))
+
+    def _ends(self, session: int) -> None:
+        """Let a session go, and those who wait have the next one."""
+        self.planned.close(session)
+        if self._used == session:
+            self._used = None
+            if self._waiting:
+                self.expect()
 
     def expect(self) -> None:
-        """Let the next session begin by an event where somebody waits for it, or it begins now."""
-        starts_s = self.planned.starts_s
-        if self._begun == len(starts_s):
+        """Let the next session begin by an event, for those who wait then; tell them of none."""
+        if self._expected is not None:
+            return
+        coming = self._coming
+        if coming == len(self.planned):
             self._wake(self._waiting, None)
             return
-        start_s = starts_s[self._begun]
-        if self._expected or not (self._waiting or start_s == self._clock.now):
-            return
-        self._expected = True
-        self._at(start_s, self._begin_expected)
+        self._expected = coming
+        self._at(self.planned.starts_s[coming], partial(self._begins, coming))
 
-    def _begin_expected(self) -> None:
-        self._expected = False
-        if self._open is None:  # else that ends now, and then this one begins
-            self._begins()
+    @property
+    def _coming(self) -> int:
+        """The next session, of those that begin from now on by no event as yet."""
+        return bisect_left(self.planned.starts_s, self._clock.now, self._offered)
 
-    def _begins(self) -> None:
-        """Open a session for those who wait and want it; let the others wait for the next one."""
-        self._open = self._begun
-        self._contact = self.planned.edges[self._begun]
-        self._begun += 1
+    def _begins(self, session: int) -> None:
+        """Begin a session for those who wait and want it; let the others wait for the next one."""
+        self._expected = None
+        self._offered = session + 1
         takers = []
         for one in self._waiting:
-            training = self._trains_on(one.actor, self._open, one.due)
-            self._hand_out(one.actor, self._open)
+            training = self._trains_on(one.actor, session, one.due)
+            self._hand_out(one.actor, session)
             if not training and (one.wanted is None or one.wanted()):
                 takers.append(one)
         if takers:
-            self._wake(takers, self._open)
-            self._use()
+            self._wake(takers, session)
+            self._use(session)
             return
-        self._open = None
         signals = [one.signal for one in self._waiting if one.signal is not None]
         if len(signals) < len(self._waiting):
             self.expect()
@@ -172,52 +194,49 @@ class ClusterSessions:
 
     def _expect_again(self) -> None:
         """Expect the next session behind those that nobody wanted, which have passed by."""
-        if self._open is not None or self._expected:
+        if self._used is not None or self._expected is not None:
             return
-        self._begun = bisect_left(self.planned.starts_s, self._clock.now, self._begun)
         for one in self._waiting:
-            self._handed_out[one.actor] = self._begun - 1
+            self._handed_out[one.actor] = self._coming - 1
         self.expect()
 
-    def _opens(self, place: int) -> None:
-        """Open a further contact of a session."""
-        self._contact = place
-        self._at_end_of(place)
+    def _at(self, time_s: float, act: Callable[[], None]) -> None:
+        self._clock.call_at(self._name, time_s, act)
 
-    def _closes(self, place: int) -> None:
-        """Close a contact, and the session with its last one."""
-        assert self._open is not None  # what closes has been open
-        if place + 1 < self.planned.edges[self._open + 1]:
-            self._at_begin_of(place + 1)
-            return
-        self.planned.close(self._open)
-        self._open = None
-        if self._waiting:
-            self.expect()
+    def _wake(self, waiters: Sequence[_Waiter], session: int | None) -> None:
+        """Let some go on who wait: they take a session that begins, or there is none left."""
+        self._waiting = [one for one in self._waiting if one not in waiters]
+        for one in waiters:
+            one.event.succeed(session)
 
-    # Sessions that are had again.
+    # What actors have had.
 
     def _hand_out(self, actor: str, session: int) -> None:
         self._handed_out[actor] = session
         self._handed_s[actor] = self._clock.now
 
-    def _are_one(self, one: int, other: int) -> bool:
-        """Whether two sessions are parts of one, or the same."""
-        return self.planned.group[one] == self.planned.group[other]
+    def mark_used(self) -> None:
+        """Let the session that goes on count as handed out to all who have had one before.
+
+        What was asked for in an earlier one has come to its end in this one.
+        """
+        session = self.open
+        if session is not None:
+            self._handed_out = dict.fromkeys(self._handed_out, session)
 
     def _trains_on(self, actor: str, session: int, due: Due | None) -> bool:
         """Whether an actor trains in a session that goes on, and has not come to the end of it."""
         had = self._handed_out.get(actor)
         if had is None or due is None or not self.planned.repeats[session]:
             return False
-        due_s = due() if self._are_one(had, session) else None
+        due_s = due() if self.planned.group[had] == self.planned.group[session] else None
         return due_s is not None and self._clock.now < due_s
 
     def _has_again(self, actor: str, session: int, due: Due | None) -> bool:
-        """Whether an actor that has had an open session may have it again now."""
-        now_s = self._clock.now
-        if not self.planned.repeats[session] or now_s >= self.planned.ends_s[session]:
+        """Whether an actor that has had the session that goes on may have it again now."""
+        if not self.planned.repeats[session]:
             return False
+        now_s = self._clock.now
         due_s = None if due is None else due()
         return now_s > self._handed_s.get(actor, math.inf) if due_s is None else now_s >= due_s
 
@@ -244,81 +263,15 @@ class ClusterSessions:
                 self._call(waiter)
 
     def _call(self, waiter: _Waiter) -> None:
-        """Give an actor that waits the open session again, if it repeats and the actor wants it."""
-        if waiter not in self._waiting:
+        """Give an actor that waits the session again that goes on, if it repeats and is wanted."""
+        session = self.open
+        if waiter not in self._waiting or session is None or not self.planned.repeats[session]:
             return
-        self._come_to_now()
-        session = self._open
-        if session is None or not self.planned.repeats[session]:
-            return
-        if self._clock.now >= self.planned.ends_s[session]:
-            return  # its next part begins now
         self._hand_out(waiter.actor, session)
         if waiter.wanted is None or waiter.wanted():
             self._wake([waiter], session)
         else:
             self._expect_again_in(waiter)
-
-    @property
-    def _none_left(self) -> bool:
-        """Whether all sessions have begun that events or looks have come to."""
-        return self._begun == len(self.planned)
-
-    # What others ask.
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a session goes on."""
-        self._come_to_now()
-        return self._open is not None and self._clock.now < self.planned.ends_s[self._open]
-
-    @property
-    def over(self) -> bool:
-        """Whether no session goes on and none is to come."""
-        return not self.is_open and self._none_left
-
-    @property
-    def last(self) -> bool:
-        """Whether no session is to come."""
-        self._come_to_now()
-        return self._none_left
-
-    def parted_s(self, actor: str) -> float:
-        """When the session that ``actor`` had last ends or ended; now, if it had none.
-
-        Now too, if the plan parts it from no other.
-        """
-        had = self._handed_out.get(actor)
-        if had is None or self.planned.goes_on(had):
-            return self._clock.now
-        end_s = self.planned.ends_s[had]
-        return min(end_s, self._clock.now) if self.planned.repeats[had] else end_s
-
-    def use_open(self) -> None:
-        """Let the session that is open count as handed out to all who have had one before.
-
-        What was asked for in an earlier one has come to its end in this one.
-        """
-        place = self._open
-        if place is None and not self._expected:  # looked up, as nobody uses it
-            begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
-            if begun >= 0 and self._clock.now < self.planned.ends_s[begun]:
-                place = begun
-        if place is not None:
-            self._handed_out = dict.fromkeys(self._handed_out, place)
-
-    def current_contact_id(self) -> int | None:
-        """Return which contact is open, or was and its last bits have just arrived.
-
-        In the gap of a session it is the last one.
-        """
-        self._come_to_now()
-        if self._contact is None:
-            return None
-        gone_s = self._clock.now - self.planned.closes_s[self._contact]
-        if self._open is None and gone_s > LAST_BITS_S:
-            return None
-        return self.planned.contact_id(self._contact)
 
     def next_contact(
         self,
@@ -336,16 +289,11 @@ class ClusterSessions:
         asked once of each, and after a no not before the ``signal`` is given, if there is one. An
         actor that trains has a session that repeats again when it is ``due``.
         """
-        taken: int | None = None
         while True:
-            self._come_to_now()
-            now = self._open
-            if taken is not None and self._goes_on_as(taken, now):
-                return self._handed(now if now is not None else taken, cycle())
+            now = self.open
             if now is not None:
-                end_s = self.planned.ends_s[now]
-                had = self._handed_out.get(actor) == now
-                keeps = had and (fresh or self._clock.now >= end_s)
+                self._use(now)
+                keeps = fresh and self._handed_out.get(actor) == now
                 if not (keeps or self._trains_on(actor, now, due)) or (
                     keeps and self._has_again(actor, now, due)
                 ):
@@ -353,28 +301,22 @@ class ClusterSessions:
                     if wanted is None or wanted():
                         return self._handed(now, cycle())
             repeats = now is not None and self.planned.repeats[now]
-            if self._none_left and not (repeats and self.is_open):
+            if self.last and not repeats:
                 self.exhausted = True
                 return None
-            event = self._clock.event()
-            waiter = _Waiter(actor, event, wanted, signal, due)
+            waiter = _Waiter(actor, self._clock.event(), wanted, signal, due)
             self._waiting.append(waiter)
             if now is None:
                 self.expect()
             elif repeats:
                 self._expect_again_in(waiter)
-            taken = yield event
-
-    def _goes_on_as(self, taken: int, now: int | None) -> bool:
-        """Whether a session that was taken is the one of now, or a part of it that ends now."""
-        if now is None:
-            return self.planned.repeats[taken]
-        return now == taken or (self.planned.repeats[now] and self._are_one(taken, now))
+            taken = yield waiter.event
+            if taken is not None:
+                return self._handed(taken, cycle())
 
     def _handed(self, session: int, cycle: int) -> Contact:
-        """Return the open session as a method gets it."""
-        assert self._contact is not None  # a session opens with its first contact
-        contact_id = self.planned.contact_id(self._contact)
+        """Return a session that goes on as a method gets it."""
+        contact_id = self.planned.contact_id(self._row(session))
         return Contact(
             contact_id=contact_id,
             session=session,
@@ -388,9 +330,3 @@ class ClusterSessions:
 
     def _capacity_bytes(self, session: int) -> float:
         return self.planned[session].capacity_bytes
-
-    def _wake(self, waiters: list[_Waiter], session: int | None) -> None:
-        """Let some go on who wait: they take a session that begins, or there is none left."""
-        self._waiting = [one for one in self._waiting if one not in waiters]
-        for one in waiters:
-            one.event.succeed(session)

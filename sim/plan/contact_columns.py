@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster
 from orbit.windows import groups
-from sim.links.device_links import FigureColumns
+from sim.links.device_links import PassFigures
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.link_source import LinkSource
 from statements.arrays import Floats, Ints, Mask
@@ -86,9 +86,12 @@ class ContactColumns:
         """Return the links of a contact, without making it."""
         return self.link_source.links(number)
 
-    def figures_of(self, numbers: Ints) -> FigureColumns | None:
-        """Return the figures of many contacts where links need not be made for that, else None."""
-        return self.link_source.figures(numbers)
+    def figures_of(self, numbers: Ints) -> PassFigures[Floats]:
+        """Return the figures of contacts (N,); links are made for that where they need be."""
+        if self.link_source.figures is not None:
+            return self.link_source.figures(numbers)
+        rows = [self[number].links.figures for number in numbers.tolist()]
+        return PassFigures(*np.array(rows, float).reshape(-1, len(PassFigures._fields)).T)
 
     def satellite_of(self, number: int) -> str:
         """Return the name of the satellite of a contact, without making it."""

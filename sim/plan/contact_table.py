@@ -7,15 +7,13 @@ import pyarrow as pa
 
 from sim.facts.directions import Way
 from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
-from sim.links.device_links import FigureColumns
-from sim.plan.contact_columns import ContactColumns
+from sim.links.device_links import PassFigures
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.instants import utc
 from sim.trace.schema import TEXT, table_of
-from statements.arrays import Ints
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
@@ -36,7 +34,10 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     part |= served & contacts.cut_by_stop
     # In a constellation the links of what is not served are not worth computing.
     known = served if plan.topology.in_orbit else contacts.served | (not plan.constellation)
-    figures = _figures(contacts, np.flatnonzero(known))
+    numbers = np.flatnonzero(known)
+    figures = PassFigures(*(np.full(len(contacts), np.nan) for _ in PassFigures._fields))
+    for column, of_known in zip(figures, contacts.figures_of(numbers), strict=True):
+        column[numbers] = of_known
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz
     residual_hz = figures.residual_doppler_hz
@@ -83,30 +84,6 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
         residual_doppler_hz=array(residual_hz, np.isnan(residual_hz)),
     )
     return table_of(rows).combine_chunks()
-
-
-def _figures(contacts: ContactColumns, known: Ints) -> FigureColumns:
-    """Return the figures of all contacts, nan but for those that are ``known``, by number."""
-    figures = FigureColumns(
-        least_bytes=np.full(len(contacts), np.nan),
-        least_in_service_bytes=np.full(len(contacts), np.nan),
-        doppler_hz=np.full(len(contacts), np.nan),
-        residual_doppler_hz=np.full(len(contacts), np.nan),
-    )
-    of_known = contacts.figures_of(known)
-    if of_known is not None:
-        figures.least_bytes[known] = of_known.least_bytes
-        figures.least_in_service_bytes[known] = of_known.least_in_service_bytes
-        figures.doppler_hz[known] = of_known.doppler_hz
-        figures.residual_doppler_hz[known] = of_known.residual_doppler_hz
-        return figures
-    for number in known.tolist():
-        own = contacts[number].links.figures
-        figures.least_bytes[number] = own.least_bytes
-        figures.least_in_service_bytes[number] = own.least_in_service_bytes
-        if own.doppler_hz is not None:
-            figures.doppler_hz[number], figures.residual_doppler_hz[number] = own.doppler_hz
-    return figures
 
 
 def isl_table(isls: IslPlan, end_s: float) -> pa.Table:

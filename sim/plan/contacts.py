@@ -31,7 +31,7 @@ class ContactLinks:
         make: Callable[[], DeviceLinks],
         start_s: float = -np.inf,
         end_s: float = np.inf,
-        figures: Callable[[], PassFigures] | None = None,
+        figures: Callable[[], PassFigures[float]] | None = None,
     ) -> None:
         self._make = make
         self._span_s = start_s, end_s
@@ -51,7 +51,7 @@ class ContactLinks:
         return served_bits(self.devices.to_server.curve, *self._span_s) / 8.0
 
     @cached_property
-    def figures(self) -> PassFigures:
+    def figures(self) -> PassFigures[float]:
         """What the device with the poorest link could upload, and the Doppler shifts."""
         if self._of_pass is not None:
             return self._of_pass()
@@ -59,7 +59,7 @@ class ContactLinks:
         curve = links.to_server.curve
         whole = curve.capacity_bits.min()
         served = served_bits(curve, *self._span_s).min()
-        return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
+        return PassFigures(float(whole) / 8.0, float(served) / 8.0, *links.doppler_hz)
 
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""

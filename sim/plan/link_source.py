@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ from sim.links.constant_links import (
     is_steady,
     piecewise_links,
 )
-from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
+from sim.links.device_links import DeviceLinks, PassFigures
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
 from sim.plan.contacts import ContactLinks
@@ -44,12 +44,13 @@ from statements.arrays import Floats, Ints
 class LinkSource(Protocol):
     """Gives the links of contacts by their numbers in a plan."""
 
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact, made when their curves are first asked for."""
+    @property
+    def figures(self) -> Callable[[Ints], PassFigures[Floats]] | None:
+        """What gives the figures of many contacts where links need not be made for that."""
         ...
 
-    def figures(self, numbers: Ints) -> FigureColumns | None:
-        """Return the figures of many contacts where links need not be made for that, else None."""
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact, made when their curves are first asked for."""
         ...
 
 
@@ -66,147 +67,146 @@ def link_source(
     geometry.
     """
     if served.topology.relay:
-        return RelayLinks(world, served)
+        return KnownRates(served, _over_isl(world, served))
     if served.pieces is not None:
         neglected = world.link.downlink == "neglected"
-        return GivenRateLinks(served, clusters, radios, served.pieces, neglects_back=neglected)
+        given = _as_given(served, clusters, radios, served.pieces, neglects_back=neglected)
+        return KnownRates(served, given)
     if not served.places:
-        return BareLinks(served, clusters, radios)
+        return KnownRates(served, _steady(served, clusters, radios))
     if served.topology.in_orbit and all(map(is_steady, radios)):
-        return FixedRateLinks(served, clusters, radios)
+        figures = partial(_steady_figures, served, radios)
+        return KnownRates(served, _steady(served, clusters, radios), figures)
     return PassLinks(world, served, clusters, radios, devices)
 
 
 @dataclass(frozen=True, eq=False)
-class BareLinks:
-    """Links of a fixed rate or a fixed path gain, from the rise to the set of each window.
+class KnownRates:
+    """Links whose rates are known between known times, which ``make`` returns for a contact.
 
-    ``radios`` are those of each place: of each cluster, or of each station.
+    ``figures`` are those of many contacts, where they follow without links.
     """
 
     served: ServedPasses
-    clusters: Sequence[Cluster]
-    radios: Sequence[Radios]
+    make: Callable[[int], DeviceLinks]
+    figures: Callable[[Ints], PassFigures[Floats]] | None = None
 
     def links(self, number: int) -> ContactLinks:
         """Return the links of a contact."""
-        rise_s, set_s = self.served.window_s(number)
         start_s, end_s = self.served.service_s(number)
-        radios = self.radios[self.served.window_places[number]]
-        devices = self.clusters[self.served.windows.site[number]].devices
-        return ContactLinks(partial(bare_links, radios, devices, rise_s, set_s), start_s, end_s)
+        own = None if self.figures is None else partial(self._figures_of, self.figures, number)
+        return ContactLinks(partial(self.make, number), start_s, end_s, own)
 
-    def figures(self, numbers: Ints) -> None:
-        """Return None: they follow from the links."""
+    @staticmethod
+    def _figures_of(
+        figures: Callable[[Ints], PassFigures[Floats]], number: int
+    ) -> PassFigures[float]:
+        return PassFigures(*(float(column[0]) for column in figures(np.array([number]))))
 
 
-@dataclass(frozen=True, eq=False)
-class GivenRateLinks:
-    """Links at the rates, and with the light time, that a contact plan gives for each pass.
+def _steady(
+    served: ServedPasses, clusters: Sequence[Cluster], radios: Sequence[Radios]
+) -> Callable[[int], DeviceLinks]:
+    """Return what makes links of a fixed rate or a fixed path gain, from rise to set.
+
+    ``radios`` are those of each place: of each cluster, or of each station.
+    """
+    ranges = [RangeFrom(place, served.start) for place in served.places]
+
+    def links(number: int) -> DeviceLinks:
+        place = served.window_places[number]
+
+        def range_m(time_s: Floats) -> Floats:
+            satellite = served.satellites[served.window_satellites[number]]
+            return np.array([ranges[place].km(satellite, t) * 1e3 for t in time_s.tolist()])
+
+        return bare_links(
+            radios[place],
+            clusters[served.windows.site[number]].devices,
+            *served.window_s(number),
+            range_m if ranges else None,
+        )
+
+    return links
+
+
+def _steady_figures(
+    served: ServedPasses, radios: Sequence[Radios], numbers: Ints
+) -> PassFigures[Floats]:
+    """Return the figures of contacts at a fixed rate: they follow from how long these last."""
+    windows = served.windows
+    service = served.service
+    places = served.window_places[numbers]
+    links = [to_server.link for to_server, _ in radios]
+    frequency_hz = np.array([link.frequency_hz for link in links])[places]
+    bytes_s = np.array([fixed_rate_bps(link) / 8.0 for link in links])[places]
+    fastest_km_s = np.maximum(
+        np.abs(windows.rise_range_rate_km_s[numbers]),
+        np.abs(windows.set_range_rate_km_s[numbers]),
+    )
+    service_s = service.end_s[numbers] - service.start_s[numbers]
+    return PassFigures(
+        least_bytes=bytes_s * (windows.set_s[numbers] - windows.rise_s[numbers]),
+        least_in_service_bytes=np.where(np.isnan(service_s), 0.0, bytes_s * service_s),
+        doppler_hz=doppler_hz(-fastest_km_s, frequency_hz),
+        residual_doppler_hz=np.zeros(len(numbers)),
+    )
+
+
+def _as_given(
+    served: ServedPasses,
+    clusters: Sequence[Cluster],
+    radios: Sequence[Radios],
+    pieces: Sequence[orbit.Pieces],
+    *,
+    neglects_back: bool,
+) -> Callable[[int], DeviceLinks]:
+    """Return what makes links at the rates, and with the light time, that a contact plan gives.
 
     ``radios`` are those of each place, which say how devices share. The way back takes no time
     where the scenario ``neglects_back``.
     """
 
-    served: ServedPasses
-    clusters: Sequence[Cluster]
-    radios: Sequence[Radios]
-    pieces: Sequence[orbit.Pieces]
-    neglects_back: bool
-
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        start_s, end_s = self.served.service_s(number)
-        return ContactLinks(partial(self._devices, number), start_s, end_s)
-
-    def figures(self, numbers: Ints) -> None:
-        """Return None: they follow from the links."""
-
-    def _devices(self, number: int) -> DeviceLinks:
-        served = self.served
-        pieces = self.pieces[int(served.pass_numbers[number])]
-        steps, kept = Steps(np.array(pieces.edge_s)).within(*served.window_s(number))
-        up, down, delay_s = (np.array(column)[kept] for column in pieces[1:])
+    def links(number: int) -> DeviceLinks:
+        given = pieces[int(served.pass_numbers[number])]
+        steps, kept = Steps(np.array(given.edge_s)).within(*served.window_s(number))
+        up, down, delay_s = (np.array(column)[kept] for column in given[1:])
         of_side = {"uplink": up, "downlink": down}
         to_server, to_client = (of_side[side] for side in served.topology.directions)
         return piecewise_links(
-            self.radios[served.window_places[number]],
-            self.clusters[served.windows.site[number]].devices,
+            radios[served.window_places[number]],
+            clusters[served.windows.site[number]].devices,
             steps,
-            (to_server, None if self.neglects_back else to_client),
+            (to_server, None if neglects_back else to_client),
             lambda time_s: steps.at(delay_s, time_s) * SPEED_OF_LIGHT_M_S,
         )
 
+    return links
 
-@dataclass(frozen=True, eq=False)
-class FixedRateLinks:
-    """Links of one device each whose rate is fixed from rise to set.
 
-    ``radios`` are those of each station. What a contact carries follows from how long it lasts, so
-    that figures of thousands of contacts need no link.
-    """
+def _over_isl(world: World, served: ServedPasses) -> Callable[[int], DeviceLinks]:
+    """Return what makes the same link in both directions, by ``link.isl``: its rate, or budget."""
+    isl = world.link.isl
+    assert isl is not None  # the schema asks for it where a satellite serves others
+    fixed_bps = fixed_isl_rate_bps(isl)
+    budget = budget_of(isl)
+    server = world.fleet.server
 
-    served: ServedPasses
-    clusters: Sequence[Cluster]
-    radios: Sequence[Radios]
+    def links(number: int) -> DeviceLinks:
+        rise_s, set_s = served.window_s(number)
+        client = served.satellites[served.window_satellites[number]]
 
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        start_s, end_s = self.served.service_s(number)
-        return ContactLinks(
-            make=partial(self._devices, number),
-            start_s=start_s,
-            end_s=end_s,
-            figures=partial(self._figures_of, number),
-        )
+        def range_km(time_s: Floats) -> Floats:
+            return orbit.pair_range_km(client, server, served.start, time_s)  # type: ignore[return-value]
 
-    def figures(self, numbers: Ints) -> FigureColumns:
-        """Return the figures of contacts."""
-        windows = self.served.windows
-        service = self.served.service
-        places = self.served.window_places[numbers]
-        links = [to_server.link for to_server, _ in self.radios]
-        frequency_hz = np.array([link.frequency_hz for link in links])[places]
-        bytes_s = np.array([fixed_rate_bps(link) / 8.0 for link in links])[places]
-        fastest_km_s = np.maximum(
-            np.abs(windows.rise_range_rate_km_s[numbers]),
-            np.abs(windows.set_range_rate_km_s[numbers]),
-        )
-        window_s = windows.set_s[numbers] - windows.rise_s[numbers]
-        service_s = service.end_s[numbers] - service.start_s[numbers]
-        return FigureColumns(
-            least_bytes=bytes_s * window_s,
-            least_in_service_bytes=np.where(np.isnan(service_s), 0.0, bytes_s * service_s),
-            doppler_hz=doppler_hz(-fastest_km_s, frequency_hz),
-            residual_doppler_hz=np.zeros(len(numbers)),
-        )
+        if budget is None:
+            curve = LinkCurve.constant(np.array([fixed_bps]), rise_s, set_s)
+        else:
+            one = rate_curve(lambda time_s: budget.rate_bps(range_km(time_s)), rise_s, set_s)
+            curve = LinkCurve(one.time_s[None], one.rate_bps[None])
+        return DeviceLinks(Beam(curve), Beam(curve), range_m=lambda time_s: range_km(time_s) * 1e3)
 
-    def _figures_of(self, number: int) -> PassFigures:
-        """Return the figures of a contact."""
-        one = self.figures(np.array([number]))
-        return PassFigures(
-            float(one.least_bytes[0]),
-            float(one.least_in_service_bytes[0]),
-            (float(one.doppler_hz[0]), 0.0),
-        )
-
-    def _devices(self, number: int) -> DeviceLinks:
-        rise_s, set_s = self.served.window_s(number)
-        radios = self.radios[self.served.window_places[number]]
-        devices = self.clusters[self.served.windows.site[number]].devices
-
-        satellite = self.served.satellites[self.served.window_satellites[number]]
-        of = self._ranges[self.served.window_places[number]]
-
-        def range_m(time_s: Floats) -> Floats:
-            return np.array([of.km(satellite, t) * 1e3 for t in time_s.tolist()])
-
-        return bare_links(radios, devices, rise_s, set_s, range_m)
-
-    @cached_property
-    def _ranges(self) -> list[RangeFrom]:
-        """What measures ranges from each of the places."""
-        return [RangeFrom(place, self.served.start) for place in self.served.places]
+    return links
 
 
 class PassLinks:
@@ -216,6 +216,8 @@ class PassLinks:
     asked for soon after, when their service begins: of one server all contacts, of a constellation
     the served ones, as nobody asks for the links of the others.
     """
+
+    figures = None  # they follow from the links
 
     def __init__(
         self,
@@ -252,9 +254,6 @@ class PassLinks:
             figures=partial(self._links.figures, number),
         )
 
-    def figures(self, numbers: Ints) -> None:
-        """Return None: they follow from the links."""
-
     def _pass(self, number: int) -> Pass:
         """Return the window of a contact with what is drawn for its devices."""
         place = self._served.window_places[number]
@@ -288,39 +287,3 @@ def _turns(served: ServedPasses) -> Ints:
     for passes in groups(served.pass_satellites * len(served.places) + served.pass_places):
         turns[passes] = np.arange(len(passes))
     return turns
-
-
-class RelayLinks:
-    """The same link in both directions, by ``link.isl``: at a fixed rate, or by its budget."""
-
-    def __init__(self, world: World, served: ServedPasses) -> None:
-        isl = world.link.isl
-        assert isl is not None  # the schema asks for it where a satellite serves others
-        self._fixed_bps = fixed_isl_rate_bps(isl)
-        self._budget = budget_of(isl)
-        self._server = world.fleet.server
-        self._served = served
-
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        start_s, end_s = self._served.service_s(number)
-        return ContactLinks(partial(self._device_links, number), start_s, end_s)
-
-    def figures(self, numbers: Ints) -> None:
-        """Return None: they follow from the links."""
-
-    def _device_links(self, number: int) -> DeviceLinks:
-        rise_s, set_s = self._served.window_s(number)
-        client = self._served.satellites[self._served.window_satellites[number]]
-        start = self._served.start
-
-        def range_km(time_s: Floats) -> Floats:
-            return orbit.pair_range_km(client, self._server, start, time_s)  # type: ignore[return-value]
-
-        if self._budget is None:
-            curve = LinkCurve.constant(np.array([self._fixed_bps]), rise_s, set_s)
-        else:
-            budget = self._budget
-            one = rate_curve(lambda time_s: budget.rate_bps(range_km(time_s)), rise_s, set_s)
-            curve = LinkCurve(one.time_s[None], one.rate_bps[None])
-        return DeviceLinks(Beam(curve), Beam(curve), range_m=lambda time_s: range_km(time_s) * 1e3)

@@ -111,10 +111,10 @@ class PlannedSessions:
             if made is not None:
                 made.close()
 
-    def close_all(self, first: int, after_last: int) -> None:
-        """Let sessions go with their links, those of them that were asked for."""
-        for session in range(first, after_last) if self._made else ():
-            self.close(session)
+    def close_before(self, session: int) -> None:
+        """Let all that were asked for before a session go with their links."""
+        for group in [made for made in self._made if made < self.group[session]]:
+            self._made.pop(group).close()
 
 
 def sessions_of(contacts: ContactColumns, numbers: Ints) -> PlannedSessions:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
-from sim.analysis.figures import FEWEST, bounds_of
+from sim.analysis.curves import (
+    FEWEST,
+    MEASURED,
+    Over,
+    Steps,
+    What,
+    clusters_measured,
+    curve_of,
+    over_seeds,
+)
+from sim.analysis.figures import Bounds, bounds_of
 from sim.analysis.targets import (
     TARGETS,
     accuracies,
@@ -22,13 +30,12 @@ from sim.analysis.targets import (
     shared_target,
 )
 from sim.errors import InputError
-from sim.formatting import BYTES, JOULES, unit_for
-from sim.plots.canvas import Drawn, Run, behind, new_axes, unit_of
+from sim.formatting import BYTES, JOULES, data_size, unit_for
+from sim.plots.canvas import Drawn, Run, behind, new_axes, room_of, unit_of
 from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
-from statements.arrays import Floats
 
 OVER: dict[Over, str] = {
     "time": "simulated time",
@@ -37,8 +44,18 @@ OVER: dict[Over, str] = {
     "energy": "energy of training, and radiated",
 }
 """What accuracy is drawn over, and what that is called."""
-What = Literal["accuracy", "loss"]
+OfModel = Literal["accuracy", "loss"]
 """What is drawn of a model."""
+NAMES: dict[What, str] = {
+    "accuracy": "accuracy",
+    "loss": "loss",
+    "validation_accuracy": "validation accuracy",
+    "validation_loss": "validation loss",
+    "cycles": "complete cycles",
+    "sent_bytes": "data sent",
+    "staleness": "mean staleness",
+}
+"""What curves show, and what that is called."""
 MARKED_EVERY = 0.14
 """Distance of the markers of a line, as a share of the picture's diagonal."""
 OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
@@ -55,7 +72,7 @@ def accuracy_of(
     over: Over = "time",
     *,
     clusters: bool = False,
-    what: What = "accuracy",
+    what: OfModel = "accuracy",
 ) -> Axes:
     """Draw the server's accuracy, or loss, over simulated time, complete cycles or what was spent.
 
@@ -71,11 +88,11 @@ def accuracy_of(
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
-        return draw_curves({method or "": [pooled]}, [method], axes, over, what, targets)
+        return draw_curves(lines_of({method or "": [pooled]}, [method]), axes, over, what, targets)
     names = clusters_measured(self.run.tables)
     own = {name: _curve(self.run, what, over, name) for name in names}
     each = {name: [curve] for name, curve in own.items() if curve is not None} | {"all": [pooled]}
-    return draw_curves(each, [None] * len(each), axes, over, what, targets)
+    return draw_curves(lines_of(each, [None] * len(each)), axes, over, what, targets)
 
 
 def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Steps | None:
@@ -83,85 +100,93 @@ def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Step
     return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster, spent)
 
 
+class Line(NamedTuple):
+    """The curves of the seeds of one label, and how they look."""
+
+    label: str
+    look: Look
+    seeds: Sequence[Steps]
+
+
+def lines_of(curves: Mapping[str, Sequence[Steps]], methods: Sequence[str | None]) -> list[Line]:
+    """Return the lines of labels; ``methods`` has the method of each, if it has one."""
+    return [Line(*own) for own in zip(curves, looks_of(methods), curves.values(), strict=True)]
+
+
+def bounds_of_curve(what: What) -> Bounds:
+    """Return what a curve cannot be below and above; validation has the bounds of the test."""
+    return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
+
+
 def draw_curves(
-    curves: Mapping[str, Sequence[Steps]],
-    methods: Sequence[str | None],
+    lines: Sequence[Line],
     axes: Axes | None = None,
     over: Over = "time",
     what: What = "accuracy",
     targets: Sequence[float] = (),
+    called: str = "",
 ) -> Axes:
-    """Draw what is known of each label, and the targets among what is shown, with their names.
+    """Draw what is known of each line, and the targets among what is shown, with their names.
 
-    Each label has the curves of its seeds. Of several the mean is drawn, from three on with its
-    95 % interval as a band. ``methods`` has the method of each label, if it has one.
+    Of several seeds the mean is drawn, with a band: their range, of five or more the 95 % interval.
+    ``called`` is what the axis says, where that is not the name of what is drawn.
     """
     axes = axes or new_axes()
-    every = [curve for each in curves.values() for curve in each]
-    unit = _unit(over, max(curve.end for curve in every))
-    opacity = OPACITY * min(1.0, MOST_BANDS / len(curves))
-    pen = _Pen(axes, unit, what, opacity)
+    unit = _unit(over, max(curve.end for line in lines for curve in line.seeds))
+    opacity = OPACITY * min(1.0, MOST_BANDS / len(lines))
     names: list[str] = []
-    lines: list[Artist] = []
-    looks = zip(looks_of(methods), curves.items(), strict=True)
-    for number, (look, (label, each)) in enumerate(looks):
+    drawn: list[Artist] = []
+    for number, line in enumerate(lines):
         # Curves may coincide: a line below shows between another's dashes, and by its markers.
         marked: dict[str, Any] = {}
-        if len(curves) > 1:
-            first = MARKED_EVERY * number / len(curves)
-            marked = {"marker": look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
-        if each:
-            names.append(SECTION.sub("", label))
-            lines.append(pen.draw(label, each, look, marked))
-    if len(curves) > 1:
-        legend(axes, lines, names)
+        if len(lines) > 1:
+            first = MARKED_EVERY * number / len(lines)
+            marked = {"marker": line.look.marker, "markevery": (first, MARKED_EVERY), **OPEN}
+        if line.seeds:
+            names.append(SECTION.sub("", line.label))
+            drawn.append(_draw(axes, line, unit, what, opacity, marked))
+    if len(lines) > 1:
+        legend(axes, drawn, names)
     _draw_targets(axes, targets if what == "accuracy" else ())
     axes.set_xlabel(unit.axis)
-    axes.set_ylabel(what)
+    axes.set_ylabel(called or NAMES[what])
+    if what == "sent_bytes":
+        axes.yaxis.set_major_formatter(lambda value, _: data_size(value))
     return axes
 
 
-@dataclass(frozen=True)
-class _Pen:
-    """Draws the curves of one label at a time: see :func:`draw_curves`."""
+def _draw(
+    axes: Axes, line: Line, unit: _Unit, what: What, opacity: float, marked: dict[str, Any]
+) -> Artist:
+    """Draw the curves of some seeds, and of several their mean; return the line of it."""
+    label, look, seeds = line
+    if all(len(curve.x) == 1 for curve in seeds):  # a run that sends nothing, over bytes
+        marked = {**marked, "markevery": 1}
+    style = {"drawstyle": "steps-post", **look.line}
+    thin = OF_SEED if len(seeds) > 1 else marked
+    own: list[Artist] = []
+    for run, curve in enumerate(seeds):
+        x = curve.x / unit.scale
+        own += axes.plot(x, curve.values, **style, **thin)
+        behind(axes, line=label, run=run, **{unit.column: x, what: curve.values})
+    if len(seeds) == 1:
+        _mark_end(axes, seeds[0].x[-1] / unit.scale, seeds[0].values[-1], look)
+        return own[0]
+    band = over_seeds(seeds, bounds_of_curve(what))
+    x = band.x / unit.scale
+    [mean] = axes.plot(x, band.mean, **style, **marked)
+    shade: dict[str, Any] = {"color": colour(look.hue), "alpha": opacity}
+    axes.fill_between(x, band.low, band.high, step="post", linewidth=0, **shade)
+    ends = {"low": band.low, "high": band.high} if len(seeds) >= FEWEST else {}
+    ends = ends or {"least": band.low, "greatest": band.high}
+    behind(axes, line=label, mean_of=len(seeds), **{unit.column: x, what: band.mean}, **ends)
+    _mark_end(axes, x[-1], band.mean[-1], look)
+    return mean
 
-    axes: Axes
-    unit: _Unit
-    what: What
-    opacity: float
 
-    def draw(self, label: str, each: Sequence[Steps], look: Look, marked: dict[str, Any]) -> Artist:
-        """Draw the curves of some seeds, and of several their mean; return the line of it."""
-        across = self.unit.column
-        if all(len(curve.x) == 1 for curve in each):  # a run that sends nothing, over bytes
-            marked = {**marked, "markevery": 1}
-        style = {"drawstyle": "steps-post", **look.line}
-        thin = OF_SEED if len(each) > 1 else marked
-        drawn: list[Artist] = []
-        for run, curve in enumerate(each):
-            x = curve.x / self.unit.scale
-            drawn += self.axes.plot(x, curve.values, **style, **thin)
-            behind(self.axes, line=label, run=run, **{across: x, self.what: curve.values})
-        if len(each) == 1:
-            self._mark_end(each[0].x, each[0].values, look)
-            return drawn[0]
-        band = over_seeds(each, bounds_of(f"{self.what}_final"))
-        x = band.x / self.unit.scale
-        [line] = self.axes.plot(x, band.mean, **style, **marked)
-        ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
-        if ends:
-            shade: dict[str, Any] = {"color": colour(look.hue), "alpha": self.opacity}
-            self.axes.fill_between(x, band.low, band.high, step="post", linewidth=0, **shade)
-        shown = {across: x, self.what: band.mean}
-        behind(self.axes, line=label, mean_of=len(each), **shown, **ends)
-        self._mark_end(band.x, band.mean, look)
-        return line
-
-    def _mark_end(self, x: Floats, values: Floats, look: Look) -> None:
-        """Mark the last value, which as the end of a step has no width."""
-        last = x[-1] / self.unit.scale
-        end = colour(look.hue)
-        self.axes.scatter(last, values[-1], s=12.0, color=end, zorder=3, clip_on=False)
+def _mark_end(axes: Axes, x: float, value: float, look: Look) -> None:
+    """Mark the last value, which as the end of a step has no width."""
+    axes.scatter(x, value, s=12.0, color=colour(look.hue), zorder=3, clip_on=False)
 
 
 class _Unit(NamedTuple):
@@ -191,10 +216,6 @@ SPENT: dict[Over, tuple[Sequence[tuple[str, float]], str, str, str]] = {
 """Units of what is spent, the least of them, its name at an axis and that of its column."""
 
 
-LABEL_PT = 8.0
-"""Height of the name of a target, in points."""
-
-
 def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
     """Draw the targets among what is shown as thin lines; their names stand right of the axes.
 
@@ -204,13 +225,14 @@ def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
     figure = axes.get_figure(root=True)
     height_in = 1.0 if figure is None else figure.get_figheight()
     height_pt = 72.0 * height_in * axes.get_position().height
+    label_pt = 72.0 * height_in / room_of(axes)[1]
     below_pt = -math.inf
     for target in sorted(targets):
         if not low <= target <= high:
             continue
         axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
         own_pt = height_pt * (target - low) / (high - low)
-        below_pt = max(own_pt, below_pt + LABEL_PT)
+        below_pt = max(own_pt, below_pt + label_pt)
         axes.annotate(
             named(target),
             (1.0, target),
@@ -218,8 +240,6 @@ def _draw_targets(axes: Axes, targets: Sequence[float]) -> None:
             xytext=(2.0, below_pt - own_pt),
             textcoords="offset points",
             va="center",
-            fontsize="small",
-            alpha=0.8,
             annotation_clip=False,
         )
     axes.set_ylim(low, high)
@@ -229,16 +249,16 @@ def accuracy(
     runs: Mapping[str, Run | Sequence[Run]],
     axes: Axes | None = None,
     over: Over = "time",
-    what: What = "accuracy",
+    what: OfModel = "accuracy",
     target: float | None = None,
 ) -> Axes:
     """Draw the accuracy, or loss, of the server's model of runs or groups of runs by their labels.
 
     It is drawn over simulated time, complete cycles, "bytes" on the air or the "energy" spent.
 
-    Of several runs of a group also the mean, and from three on its 95 % interval as a band. A thin
-    line is the ``target``, by default the one at which a comparison of the runs compares times.
-    Runs that measured none are left out; raise InputError where none has any.
+    Of several runs of a group also the mean, with their range as a band, from five on its 95 %
+    interval. A thin line is the ``target``, by default the one at which a comparison of the runs
+    compares times. Runs that measured none are left out; raise InputError where none has any.
     """
     each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
     found = {
@@ -259,7 +279,8 @@ def accuracy(
     if target is None:
         runs_of_all = [run for own in each.values() for run in own]
         target = _shared(runs_of_all)
-    return draw_curves(found, methods, axes, over, what, [] if target is None else [target])
+    targets = [] if target is None else [target]
+    return draw_curves(lines_of(found, methods), axes, over, what, targets)
 
 
 def _shared(runs: Sequence[Run]) -> float | None:

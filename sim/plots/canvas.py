@@ -80,6 +80,22 @@ class ShownAxes(Axes):
         return out.getvalue()
 
 
+LETTER, LINE = 0.62, 1.25
+"""About the width of a letter, and the height of a line, by the size of the font."""
+BESIDE = 0.75
+"""Share of a picture that lies between its axes."""
+
+
+def room_of(axes: Axes) -> tuple[float, float]:
+    """Return how many letters fit across the whole picture of some axes, and how many lines."""
+    from matplotlib import rcParams
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes are made with theirs
+    width, height = 72.0 * figure.get_size_inches() / rcParams["font.size"]
+    return float(width / LETTER), float(height / LINE)
+
+
 class Unit(NamedTuple):
     """A unit of time, its name and its seconds."""
 

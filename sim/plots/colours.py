@@ -4,49 +4,102 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from matplotlib.colors import to_rgb
-
 from sim.analysis.methods import known_method
 
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#c46f9f",
-    "#b57d00",
-    "#3493c8",
-    "#8c6bb1",
-    "#808080",
-)
-"""Colours of clusters and other things by order, and of methods that name none of them.
+LIGHT = {
+    "paper": "#ffffff",
+    "ink": "#171b22",
+    "quiet": "#59606b",
+    "faint": "#dfe3e8",
+    "panel": "#f5f6f8",
+    "link": "#0b57b0",
+    "notice": "#fff3d6",
+    "notice-edge": "#b7791f",
+    "now": "#b3261e",
+    "good": "#fff0c2",
+    "hue-0": "#0a5fd0",
+    "hue-1": "#b8500a",
+    "hue-2": "#00734a",
+    "hue-3": "#b0368f",
+    "hue-4": "#6b4400",
+    "hue-5": "#0b4a6b",
+    "hue-6": "#4c2aa0",
+    "hue-7": "#746c6c",
+    "heat-0": "#eaf1fb",
+    "heat-1": "#cfe0f6",
+    "heat-2": "#aecbf0",
+    "heat-3": "#8ab3e8",
+    "heat-4": "#2f6fc0",
+    "heat-5": "#1c5199",
+    "heat-6": "#0d346b",
+    "on-0": "#10233f",
+    "on-1": "#10233e",
+    "on-2": "#10233d",
+    "on-3": "#0a1830",
+    "on-4": "#fffffe",
+    "on-5": "#fffffd",
+    "on-6": "#fffffc",
+}
+"""The palette on white paper, by the properties that a page has of it.
 
-On white and on dark paper the contrast is at least 3.4 to 1, which leaves little room for light
-and dark: see :data:`NEAR`.
+Lines (``hue``) are 5 to 1 on the paper, text (``on``) is so on each step of a map (``heat``), of
+which the last is the best and farthest from the paper. Each colour is there once: drawings are made
+in these, and a page has its own in their place.
 """
-NEAR = frozenset(
-    map(frozenset, ((0, 5), (0, 6), (1, 4), (2, 3), (2, 7), (3, 5), (3, 6), (3, 7), (5, 6)))
-)
+DARK = {
+    "paper": "#14171c",
+    "ink": "#e8ebf0",
+    "quiet": "#a3abb8",
+    "faint": "#30363f",
+    "panel": "#1c2027",
+    "link": "#82b7ff",
+    "notice": "#3a2f14",
+    "notice-edge": "#d9a441",
+    "now": "#ff8a80",
+    "good": "#3a2f14",
+    "hue-0": "#5aa7f0",
+    "hue-1": "#e8893a",
+    "hue-2": "#2fd490",
+    "hue-3": "#f7b0cc",
+    "hue-4": "#f2c53d",
+    "hue-5": "#b9d8ff",
+    "hue-6": "#cda6ff",
+    "hue-7": "#8f8a8a",
+    "heat-0": "#17243a",
+    "heat-1": "#183253",
+    "heat-2": "#1b4272",
+    "heat-3": "#215b9f",
+    "heat-4": "#4a90d9",
+    "heat-5": "#8fc0f2",
+    "heat-6": "#d3e6fc",
+    "on-0": "#dbe6f5",
+    "on-1": "#dbe6f5",
+    "on-2": "#ffffff",
+    "on-3": "#ffffff",
+    "on-4": "#0a1830",
+    "on-5": "#0a1830",
+    "on-6": "#0a1830",
+}
+"""The same on dark paper; its ramp turns round."""
+COLOURS = tuple(colour for name, colour in LIGHT.items() if name.startswith("hue-"))
+"""Colours of clusters and other things by order, and of methods that name none of them."""
+HEAT = tuple(colour for name, colour in LIGHT.items() if name.startswith("heat-"))
+"""Steps of a map, the last one the best."""
+ON_HEAT = tuple(colour for name, colour in LIGHT.items() if name.startswith("on-"))
+"""Colour of text on each step."""
+PAPER, QUIET, FAINT, GOOD = (LIGHT[name] for name in ("paper", "quiet", "faint", "good"))
+"""Of the ground, of what is read beside a picture, of grid lines, and behind good values."""
+NEAR = frozenset(map(frozenset, ((0, 6), (1, 4), (2, 7), (3, 5), (3, 7), (5, 6))))
 """Pairs of colours, by number, that are less than 20 apart in CIELAB to some eyes.
 
-Those are ordinary ones, and ones without red or green cones.
+Those are ordinary ones, and ones without red or green cones, on white or dark paper.
 """
 DASHES = ("-", "--", ":", "-.")
 """For lines of one colour, or that may lie on each other."""
-DASH_OF_HUE = (0, 0, 1, 0, 1, 1, 2, 2)
+DASH_OF_HUE = (0, 0, 0, 0, 1, 1, 2, 1)
 """The dashes of each colour at first: no two colours that are near have the same."""
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes, as lines may coincide."""
-QUIET = "#59606b"
-"""Colour of what is read beside a picture: numbers at axes, names."""
-FAINT = "#dfe3e8"
-"""Colour of grid lines."""
-GOOD = "#fff0c2"
-"""Colour behind a range of good values."""
-HEAT = ("#eaf1fb", "#cfe0f6", "#aecbf0", "#8ab3e8", "#2f6fc0", "#1c5199", "#0d346b")
-"""Steps of a map, the last one the best."""
-ON_HEAT = ("#10233f", "#10233e", "#10233d", "#0a1830", "#fffffe", "#fffffd", "#fffffc")
-"""Colour of text on each step, 5 to 1 at least; each is another one, as a page has its own."""
 OPEN: dict[str, Any] = {"fillstyle": "none", "markersize": 4}
 """How markers are drawn: what lies below them shows."""
 
@@ -126,8 +179,10 @@ def ink() -> Any:
     return rcParams["text.color"]
 
 
-def ink_on(paper: Any) -> str:
-    """Return black or white: what can be read on a colour, with a contrast of 4.5 to 1 at least."""
-    shares = np.array(to_rgb(paper))
-    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
+def properties() -> str:
+    """Return the palette as properties of CSS; on paper a page is light."""
+    light, dark = (
+        f":root {{ {' '.join(f'--{name}: {own};' for name, own in palette.items())} }}\n"
+        for palette in (LIGHT, DARK)
+    )
+    return f"{light}@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n"

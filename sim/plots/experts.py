@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.experts import Splits, by_cluster, splits
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes
-from sim.plots.colours import colour
+from sim.plots.colours import HEAT, colour
 from sim.plots.names import legend, name_ticks
+from sim.plots.shapes import fields, shaded, steps_of
 from statements import Code, Statement
+from statements.arrays import Ints
 
 MOST_NAMES = 60
 """Clusters up to which a legend names each."""
-FAINTEST = 0.25
-"""Opacity of an expert that is not relevant at all to the cluster that trains it."""
+FAINTEST = 0.3
+"""Opacity of an expert that is hardly relevant to the cluster that trains it."""
+MOST_COLUMNS = 160
+"""Splits that a picture tells apart: of more, evenly spread ones are drawn."""
 
 
 def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
@@ -41,14 +45,15 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     given = rows.filter(rows["assigned"])
     keys = ["time_s", "cycle", "cluster", "device", "expert", "relevance"]
     behind(axes, **{key: given[key].to_numpy() for key in keys})
+    every_split = found.owner.shape[1]
+    shown = np.unique(np.linspace(0, every_split - 1, MOST_COLUMNS).astype(int))
     if found.clusters:
-        _owners(found, axes)
+        _owners(found, shown, axes)
     else:
-        image = axes.imshow(found.value, aspect="auto", origin="lower", cmap="Blues", vmin=0)
-        whole = MaxNLocator(integer=True)
-        axes.figure.colorbar(image, ax=axes, label="devices that train it", ticks=whole)
+        shaded(axes, found.value[:, shown], "{:g}".format)
+        axes.invert_yaxis()
     # One field an expert and split; splits are named by the cycles that were complete.
-    name_ticks(axes, "x", range(len(found.cycle)), found.cycle.tolist())
+    name_ticks(axes, "x", range(len(shown)), found.cycle[shown].tolist())
     experts = range(len(found.owner))
     name_ticks(axes, "y", experts, experts)
     axes.set_ylabel("expert")
@@ -56,18 +61,22 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def _owners(found: Splits, axes: Axes) -> None:
+def _owners(found: Splits, shown: Ints, axes: Axes) -> None:
     """Paint each field in the colour of the cluster that the expert is given to.
 
     From faint to full with the relevance; full where nothing measured one.
     """
     names = found.clusters
-    given = found.owner >= 0
-    picture = np.zeros((*found.owner.shape, 4))
-    picture[given] = [to_rgba(colour(number)) for number in found.owner[given].tolist()]
-    highest = max(float(found.value.max(initial=0.0)), 1e-12)
-    picture[given, 3] = FAINTEST + (1 - FAINTEST) * found.value[given] / highest
-    axes.imshow(picture, aspect="auto", origin="lower", interpolation="nearest")
+    owner, value = found.owner[:, shown], found.value[:, shown]
+    steps = steps_of(value / max(float(found.value.max(initial=0.0)), 1e-12))
+    for number, step in sorted({*zip(owner.ravel().tolist(), steps.ravel().tolist(), strict=True)}):
+        if number >= 0:
+            mine = np.argwhere((owner == number) & (steps == step))
+            opacity = FAINTEST + (1 - FAINTEST) * (step + 1) / len(HEAT)
+            look: dict[str, Any] = {"color": colour(number), "alpha": opacity, "linewidth": 0}
+            fields(axes, mine, **look)
+    axes.grid(visible=False)
+    axes.set(xlim=(-0.5, owner.shape[1] - 0.5), ylim=(-0.5, len(owner) - 0.5))
     if len(names) <= MOST_NAMES:
         legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
     else:

@@ -9,17 +9,11 @@ from matplotlib.transforms import Bbox
 
 from orbit import Satellite
 from orbit.look_angles import ground_track
-from sim.plots.canvas import Drawn, behind, new_axes
+from sim.plots.canvas import LETTER, LINE, Drawn, behind, new_axes, room_of
 from sim.plots.colours import colour, ink
 from sim.plots.names import name
 from sim.plots.views import MapView, broken, land_rings, map_view
 
-LETTER_DEG = 7.5
-"""About the width of a letter on a map of the world 4.6 inches wide, in degrees."""
-LINE_DEG = 14.0
-"""About the height of a line there, in degrees."""
-GAP_DEG = 5.0
-"""What lies between a place and its name, in degrees."""
 MOST_NAMES = 30
 """Places up to which each has its name written."""
 
@@ -27,20 +21,23 @@ MOST_NAMES = 30
 def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
     """Write the names of places (longitude, latitude, name); of too many none."""
     taken: list[Bbox] = []
+    letter_deg = 360.0 / (0.85 * room_of(axes)[0])
+    line_deg = letter_deg * LINE / LETTER
+    gap_deg = 0.7 * letter_deg
     for longitude_deg, latitude_deg, text in places if len(places) <= MOST_NAMES else []:
         label = name(text, 14)
-        width_deg = LETTER_DEG * len(label)
+        width_deg = letter_deg * len(label)
         # To the right, to the left, then both a line further up or down.
         boxes = [
-            Bbox.from_bounds(west, latitude_deg + line - LINE_DEG / 2, width_deg, LINE_DEG)
-            for line in (0.0, LINE_DEG, -LINE_DEG)
-            for west in (longitude_deg + GAP_DEG, longitude_deg - GAP_DEG - width_deg)
+            Bbox.from_bounds(west, latitude_deg + line - line_deg / 2, width_deg, line_deg)
+            for line in (0.0, line_deg, -line_deg)
+            for west in (longitude_deg + gap_deg, longitude_deg - gap_deg - width_deg)
         ]
         inside = [box for box in boxes if box.x0 > -180 and box.x1 < 180] or boxes
         taken.append(min(inside, key=lambda box: box.count_overlaps(taken)))
         right = taken[-1].x0 > longitude_deg
         x, aligned = (taken[-1].x0, "left") if right else (taken[-1].x1, "right")
-        axes.text(x, taken[-1].y0 + LINE_DEG / 2, label, ha=aligned, va="center")
+        axes.text(x, taken[-1].y0 + line_deg / 2, label, ha=aligned, va="center")
 
 
 STEP_S = 20.0
@@ -58,12 +55,16 @@ def ground_map(
 
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
-    view = map_view(self.run.manifest, minute)
+    return draw_map(map_view(self.run.manifest, minute), axes or new_axes(), hours)
+
+
+def draw_map(view: MapView, axes: Axes, hours: float | None = None) -> Axes:
+    """Draw one minute of a network, as :func:`ground_map` does of a run."""
     satellites = view.satellites
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
     span_s = period_s * orbits if hours is None else hours * 3600.0
-    axes = axes or new_axes()
+    axes.grid(visible=False)
     _land(axes)
     if len(satellites) <= MOST_TRACKS:
         for satellite in satellites:

@@ -1,5 +1,6 @@
 """Names beside axes and in legends, as short as a picture asks for."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -9,18 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 
 from sim.analysis.labels import LONGEST
+from sim.plots.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
 LONGEST_NAME = 18
 """Letters of a name beside an axis."""
 LONGEST_LABEL = LONGEST
 """Letters of a name in a legend."""
-LINE_LETTERS = 56
-"""Letters that a line has room for in a picture 4.6 inches wide."""
 HANDLE_LETTERS = 5
 """Letters whose room the mark of a legend takes."""
-MOST_TICKS = 12
-"""Names beside an axis; of more only some are written."""
 
 
 SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
@@ -53,7 +51,7 @@ def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[ob
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         borderaxespad=0.2,
-        ncols=_columns([len(text) + HANDLE_LETTERS for text in texts]),
+        ncols=_columns([len(text) + HANDLE_LETTERS for text in texts], room_of(axes)[0]),
         frameon=False,
         handlelength=1.4,
         handletextpad=0.4,
@@ -63,10 +61,10 @@ def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[ob
         place.set_text(text)
 
 
-def _columns(letters: Sequence[int]) -> int:
+def _columns(letters: Sequence[int], room: float) -> int:
     """Most columns of a legend, filled one after the other, whose widths fit a line."""
     for columns in range(len(letters), 1, -1):
-        if sum(max(part) for part in np.array_split(letters, columns)) <= LINE_LETTERS:
+        if sum(max(part) for part in np.array_split(letters, columns)) <= 0.9 * room:
             return columns
     return 1
 
@@ -84,8 +82,13 @@ def name_ticks(
     Names of the x axis need less room ``upright``.
     """
     texts = [name(text) for text in names]
-    side_by_side = which == "x" and not upright
-    letters = sum(len(text) + 3 for text in texts) if side_by_side else 0
-    every = max(1, -(-len(texts) // MOST_TICKS), -(-letters // LINE_LETTERS))
+    letters, lines = room_of(axes)
+    if which == "y":
+        needed, room = len(texts), lines
+    elif upright:
+        needed, room = len(texts), letters * LETTER / LINE
+    else:
+        needed, room = sum(len(text) + 2 for text in texts), letters
+    every = max(1, math.ceil(needed / (BESIDE * room)))
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks(list(places[::every]), texts[::every], rotation=90 if upright else 0)

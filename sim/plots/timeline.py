@@ -1,6 +1,7 @@
 """What went on when, and how long rounds lasted."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes, unit_of
 from sim.plots.colours import colour, ink
 from sim.plots.names import legend, name, name_ticks
+from sim.plots.shapes import rectangles
 from statements import Code, Statement
 
 BARS = {
@@ -55,10 +57,15 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     for what, (low, height, opacity) in BARS.items():
         for lane, mine in enumerate(by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
-            bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
-            drawn = axes.broken_barh(list(map(tuple, bars)), (lane + low, height))
-            drawn.set(color=colour(lane), alpha=opacity, linewidth=EDGE_POINTS)
+            ends = begin_s / unit.seconds, end_s / unit.seconds
+            look: dict[str, Any] = {
+                "color": colour(lane),
+                "alpha": opacity,
+                "linewidth": EDGE_POINTS,
+            }
+            rectangles(axes, *ends, lane + low, lane + low + height, **look)
+    axes.grid(visible=False)
     axes.set_xlim(0, shown_s / unit.seconds)
     axes.set_ylim(len(lanes), 0)
     axes.set_xlabel(f"simulated {unit.name}")
@@ -73,7 +80,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
 
 
 def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
-    """Draw how long each round lasted, by when it ended, and the mean of all."""
+    """Draw how long each round lasted, from the end of the one before, and the mean of all."""
     ends_s = round_ends_s(self.run.tables, self.run.manifest)
     if not len(ends_s):
         raise InputError(
@@ -87,11 +94,13 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     axes = axes or new_axes()
     across = unit_of(ends_s[-1])
     up = unit_of(lasted_s.max())
-    lines = axes.plot(ends_s / across.seconds, lasted_s / up.seconds, "o", ms=3, color=colour(0))
+    begin_and_ends = np.append(0.0, ends_s) / across.seconds
+    lasted = np.append(lasted_s[0], lasted_s) / up.seconds
+    lines = axes.plot(begin_and_ends, lasted, drawstyle="steps-pre", color=colour(0))
     lines += [axes.axhline(lasted_s.mean() / up.seconds, color=colour(1), linestyle="--")]
     behind(axes, end_s=ends_s, lasted_s=lasted_s)
     axes.set_ylim(0, 1.1 * lasted_s.max() / up.seconds)
-    axes.set(xlabel=f"end of the round (simulated {across.name})", ylabel=f"lasted ({up.name})")
+    axes.set(xlabel=f"simulated {across.name}", ylabel=f"lasted ({up.name})")
     legend(axes, lines, ["a round", "mean"])
     return axes
 
@@ -140,6 +149,8 @@ def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = No
         shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
         behind(axes, line=list(lines), part=part, percent=percent)
         handles += axes.plot(shown, places, marker, color=colour(number), fillstyle="none", mew=2)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
     axes.set(xscale="log", xlim=(0.8 * LEAST_PERCENT, 125), yticks=[])
     axes.set_ylim(len(lines) - 0.6, -0.8)
     axes.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])

@@ -23,9 +23,7 @@ h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: i
 """
 """What a page of a replay alone needs besides the replay's own style; its title is not seen."""
 
-PACKED = "packed"
-"""The part of a script that reads numbers out of text; other scripts of a page begin with it."""
-PARTS = (PACKED, "sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
+PARTS = ("packed", "sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
 
 
 def style() -> str:
@@ -36,11 +34,6 @@ def style() -> str:
 def script() -> str:
     """Return the script of replays, which shows every one on the page; its names are its own."""
     return one_script(packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
-
-
-def reads_packed(code: str) -> str:
-    """Return a script of which the code uses ``unpacked`` and ``summed``."""
-    return one_script([packaged("sim.replay", f"templates/{PACKED}.js"), code])
 
 
 def one_script(parts: Iterable[str]) -> str:

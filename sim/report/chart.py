@@ -1,15 +1,14 @@
-"""The chart of a page: curves of groups of runs with their bands, as data for its script.
-
-What it shows without the script is drawn by :mod:`sim.report.still`.
-"""
+"""The chart of a page: curves of groups of runs with their bands, as data for its script."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from sim.analysis.curves import (
+    FEWEST,
     MEASURED,
     Band,
     Over,
@@ -19,22 +18,18 @@ from sim.analysis.curves import (
     curve_of,
     over_seeds,
 )
-from sim.analysis.figures import Bounds, bounds_of
 from sim.analysis.groups import Group
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import named
+from sim.plots.accuracy import NAMES, bounds_of_curve, draw_curves
+from sim.plots.accuracy import Line as Drawn
 from sim.plots.canvas import Unit, unit_of
-from sim.plots.colours import looks_of
+from sim.plots.colours import Look, looks_of
 from statements.arrays import Floats, Ints
 
+FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}
 MEASURES: dict[What, tuple[str, str]] = {
-    "accuracy": ("accuracy", "share"),
-    "loss": ("loss", "share"),
-    "validation_accuracy": ("validation accuracy", "share"),
-    "validation_loss": ("validation loss", "share"),
-    "cycles": ("complete cycles", "count"),
-    "sent_bytes": ("data sent", "bytes"),
-    "staleness": ("mean staleness", "number"),
+    what: (name, FORMS.get(what, "share")) for what, name in NAMES.items()
 }
 """What a chart offers, what that is called, and in which form its script writes the values."""
 OF_TOKENS: dict[What, tuple[str, str]] = {
@@ -74,21 +69,20 @@ STEPS_OF_A_PAGE = 12_000
 """Steps that a curve is given: those of all curves of a page together, within the two others."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of the chart: what it is called, and its colour and dashes by number."""
+class Line(NamedTuple):
+    """A line of the chart: what it is called, and how it looks."""
 
     label: str
-    hue: int
-    dash: int = 0
+    look: Look
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The mean of a line's seeds, and the curve of each seed where these are shown."""
+    """The mean of a line's ``seeds``, and the curve of each of them where these are shown."""
 
     line: int
     band: Band
+    seeds: Sequence[Steps]
     each: Sequence[Steps] = ()
 
 
@@ -104,7 +98,7 @@ class View:
     def thinned(self, most: int) -> "View":
         """Return the view with as many steps as a screen shows."""
         few = [
-            Curve(one.line, one.band.thinned(most), [own.thinned(most) for own in one.each])
+            replace(one, band=one.band.thinned(most), each=[own.thinned(most) for own in one.each])
             for one in self.curves
         ]
         return View(self.what, self.over, self.part, few)
@@ -125,6 +119,12 @@ class Chart:
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
+
+    def draw(self, axes: Axes) -> None:
+        """Draw what is shown first, as a page without scripts and on paper has it."""
+        view = self.views[0]
+        lines = [Drawn(*self.lines[curve.line], curve.seeds) for curve in view.curves]
+        draw_curves(lines, axes, view.over, view.what, called=self.measures[view.what][0])
 
     def scaled(self, x: Floats | float, over: Over) -> Any:
         """Return some x in the unit in which they are shown."""
@@ -184,7 +184,7 @@ def _method(group: Group) -> str:
 def _lines(labels: Sequence[str], methods: Sequence[str | None]) -> list[Line]:
     """Return lines that look as those in files do."""
     looks = looks_of(methods)
-    return [Line(label, look.hue, look.dash) for label, look in zip(labels, looks, strict=True)]
+    return [Line(*own) for own in zip(labels, looks, strict=True)]
 
 
 def _clusters(groups: Sequence[Group]) -> list[str]:
@@ -210,13 +210,8 @@ def _kinds(measures: Iterable[What]) -> Iterator[tuple[What, Over]]:
 
 
 def _curve(line: int, what: What, curves: Sequence[Steps], *, each: bool) -> Curve:
-    band = over_seeds(curves, _bounds(what))
-    return Curve(line, band, curves if each and len(curves) > 1 else ())
-
-
-def _bounds(what: What) -> Bounds:
-    """Return what a curve cannot be below and above; validation has the bounds of the test."""
-    return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
+    band = over_seeds(curves, bounds_of_curve(what))
+    return Curve(line, band, curves, curves if each and len(curves) > 1 else ())
 
 
 def _views(
@@ -281,7 +276,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
     """
     return {
         "lines": [
-            {"label": line.label, "hue": line.hue, "dash": line.dash} for line in chart.lines
+            {"label": label, "hue": look.hue, "dash": look.dash} for label, look in chart.lines
         ],
         "measures": {
             what: {"name": chart.measures[what][0], "form": chart.measures[what][1]}
@@ -324,6 +319,7 @@ def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
     }
     if not np.isnan(band.low).all():
         found |= {"low": _numbers(band.low), "high": _numbers(band.high)}
+        found["band"] = "95 %" if len(curve.seeds) >= FEWEST else "range"
     if curve.each:
         found["each"] = [
             {

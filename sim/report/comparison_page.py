@@ -7,8 +7,8 @@ from statistics import mean
 from typing import Any
 
 from sim.analysis import comparison_text as text
-from sim.analysis.comparison import Comparison, caveats_beside
-from sim.analysis.figures import FEWEST
+from sim.analysis.comparison import Comparison, check_lines
+from sim.analysis.curves import FEWEST
 from sim.analysis.groups import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import check_of_one_kind, load
@@ -76,7 +76,7 @@ def compared(groups: Sequence[Group], comparison: Comparison) -> dict[str, Any]:
     targets = [] if target is None else [target]
     curves = chart_of(groups, targets, target) if groups else None
     called = (
-        *(caveats_beside, text.stand_in_lines, text.rows_of, text.others_of),
+        *(check_lines, text.stand_in_lines, text.rows_of, text.others_of),
         *(accuracy, shares_of_groups, draw_shares),
     )
     return {
@@ -106,12 +106,12 @@ def subtitle_of(comparison: Comparison) -> str:
 
 def _note(groups: Sequence[Group]) -> str:
     """Say what lines and bands of the chart of groups are."""
-    words = ["a value holds until the next one is measured"]
+    words = ["a value holds until the next one is measured, and the last has a dot"]
     most = max(len(group.runs) for group in groups)
     if most > 1:
-        band = "its 95 % interval (Student's t) as a band and " if most >= FEWEST else ""
-        near = "with" if len(groups) <= MOST_BANDS else "point at a line for"
-        words = [f"mean over the seeds, {near} {band}each seed as a thin line", *words]
+        band = "the 95 % interval of the mean (Student's t)" if most >= FEWEST else "all seeds"
+        near = "" if len(groups) <= MOST_BANDS else " of the line that is pointed at"
+        words = [f"line: mean of {most} seeds; shade: {band}{near}", *words]
     if len(groups) > MOST_GROUPS:
         words.append(f"the first {MOST_GROUPS} of {len(groups)} groups")
     return sentence("; ".join(words))

@@ -15,34 +15,52 @@ from scenarios import ScenarioError
 from sim.analysis.groups import flat
 from sim.errors import InputError
 from sim.plots.canvas import data_behind
+from sim.report.inline import inline
 from sim.trace.plain_tables import without_formulas, write_batches
 
-SIZE_IN = (4.6, 3.2)
-"""Of a drawing, unless it has a size of its own."""
+SIZE = (413, 288)
+"""Of a drawing in pixels of a page: a phone shows its letters 10 pixels high."""
+BROAD, NARROW = 1152, 358
+"""Widths of a drawing as wide as the page, on a screen and on a phone."""
+PER_INCH = 96
+"""Pixels of a page that are as large as an inch of a file: letters are in proportion."""
 FORMS = ("pdf", "svg")
+
+Draw = Callable[..., object]
+"""What draws: it gets the ``axes`` to draw on, and options."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The folder of a page's drawings and tables as files; without one there are none."""
+    """Draws the pictures of a page, and into files of a ``folder`` where there is one.
+
+    ``name`` names the files. The same drawing gives the same bytes. All return nothing to show
+    where there is nothing to draw.
+    """
 
     folder: Path | None = None
 
-    def filed(
-        self,
-        name: str,
-        draw: Callable[..., object],
-        size_in: tuple[float, float] | None = None,
-        **options: Any,
+    def picture(
+        self, name: str, words: str, draw: Draw, size: tuple[int, int] = SIZE, **options: Any
     ) -> str:
-        """Draw into files, and return nothing to show: the page has pictures of its own.
+        """Return a drawing of so many pixels for the page, in which ``words`` say what is seen."""
+        self.filed(name, draw, size, **options)
+        return _inline(name, words, size, draw, options)
 
-        ``draw`` gets the ``axes`` to draw on, and the ``options``; ``name`` is the name of the
-        files. The same drawing gives the same bytes.
-        """
+    def wide(self, name: str, words: str, draw: Draw, height: int, **options: Any) -> str:
+        """Return a drawing as wide as a screen, and one as a phone, of which the page shows one."""
+        self.filed(name, draw, **options)
+        both = {
+            kind: _inline(f"{name}-{kind}", words, (width, height), draw, options)
+            for kind, width in (("broad", BROAD), ("narrow", NARROW))
+        }
+        return "".join(f'<div class="{kind}">{svg}</div>' for kind, svg in both.items() if svg)
+
+    def filed(self, name: str, draw: Draw, size: tuple[int, int] = SIZE, **options: Any) -> str:
+        """Draw into files alone."""
         if self.folder is not None:
             with suppress(InputError, ScenarioError):  # there is nothing to draw
-                drawing, data = drawn(FORMS, draw, size_in, **options)
+                drawing, data = drawn(FORMS, draw, size, **options)
                 for form, written in drawing.items():
                     (self.folder / f"{name}.{form}").write_bytes(written)
                 _write_csv(data, self.folder / f"{name}.csv")
@@ -61,6 +79,14 @@ class Figures:
         return ""
 
 
+def _inline(
+    name: str, words: str, size: tuple[int, int], draw: Draw, options: Mapping[str, Any]
+) -> str:
+    with suppress(InputError, ScenarioError):
+        return inline(name, words, size, draw, **options)
+    return ""
+
+
 def _write_csv(data: pa.Table, path: Path) -> None:
     write_batches(without_formulas(data).to_batches(), path)
 
@@ -72,17 +98,17 @@ DATES = {"svg": "Date", "pdf": "CreationDate"}
 
 def drawn(
     forms: Sequence[str],
-    draw: Callable[..., object],
-    size_in: tuple[float, float] | None = None,
+    draw: Draw,
+    size: tuple[int, int] = SIZE,
     **options: Any,
 ) -> tuple[dict[str, bytes], pa.Table]:
     """Return a drawing as files of some forms (svg, pdf, png), and the data behind it.
 
-    ``draw`` gets the ``axes`` to draw on, and the ``options``. The files have no date: the same
-    drawing gives the same bytes.
+    The files have no date: the same drawing gives the same bytes.
     """
     with style.context("sim.report.figures"):
-        figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
+        inches = (size[0] / PER_INCH, size[1] / PER_INCH)
+        figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()
         draw(axes=axes, **options)
         return {form: _file(figure, form) for form in forms}, data_behind(axes)

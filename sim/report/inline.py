@@ -6,26 +6,16 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.figure import Figure
 
-from sim.plots.colours import COLOURS, FAINT, GOOD, HEAT, ON_HEAT, QUIET
+from sim.plots.colours import LIGHT
 
 PIXELS = 72
 """Of an inch: a point is a pixel."""
-OF_PAGE = {
-    "#000000": "ink",
-    "#ffffff": "paper",
-    QUIET: "quiet",
-    FAINT: "faint",
-    GOOD: "good",
-    **{colour: f"hue-{n}" for n, colour in enumerate(COLOURS)},
-    **{colour: f"heat-{n}" for n, colour in enumerate(HEAT)},
-    **{colour: f"on-{n}" for n, colour in enumerate(ON_HEAT)},
-}
-"""Colours of drawings, and the properties of ``templates/report.css`` that stand for them."""
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "leomix", "font.size": 12}
-STYLE |= {"axes.titlesize": 13, "xtick.labelsize": 12, "ytick.labelsize": 12}
+OF_PAGE = {"#000000": "ink", **{colour: name for name, colour in LIGHT.items()}}
+"""Colours of drawings, and the properties of a page that stand for them."""
+STYLE: Any = {"svg.fonttype": "none", "font.size": 12, "axes.titlesize": 13}
 _STYLE = re.compile(r' style="([^"]*)"')
 _FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;\"]*")
 
@@ -38,7 +28,7 @@ def inline(
     ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` is another one for each
     drawing of a page, ``words`` say what is seen.
     """
-    with rc_context(STYLE):
+    with style.context(["sim.report.figures", STYLE]):
         figure = Figure((size[0] / PIXELS, size[1] / PIXELS), dpi=PIXELS, layout="constrained")
         draw(axes=figure.subplots(), **options)
         out = io.StringIO()

@@ -1,18 +1,13 @@
 """What the page of a run shows of learning: assignment, staleness, inference, load and fitness."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.axes import Axes
 
 from sim.analysis.answers import latencies
-from sim.analysis.experts import Alignment, alignments, by_cluster, variation
+from sim.analysis.experts import Alignment, alignments, by_cluster
 from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
-from sim.plots.canvas import behind
-from sim.plots.colours import colour
 from sim.report.page import MOST_ROWS
 
 MOST_EXPERTS = 32
@@ -28,8 +23,6 @@ TIME_WORDS = {
 """What the time of an answer is spent on, as the page names it."""
 MOST_IN_MS_S = 10.0
 """Latencies from here on are in seconds."""
-MOST_BARS = 400
-"""Bars of the staleness at most."""
 
 
 def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
@@ -60,23 +53,6 @@ def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
 
 def _relevance(value: float, *, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
-
-
-def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
-    """Draw how many versions lay between a device's download and its update.
-
-    Where they reach far, a bar stands for several neighbours.
-    """
-    behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
-    values = np.maximum(list(counts), 0)
-    updates = list(counts.values())
-    width = -(-(int(values.max()) + 1) // MOST_BARS)
-    of_a_bar = np.bincount(values // width, updates)
-    axes.bar((np.arange(len(of_a_bar)) + 0.5) * width - 0.5, of_a_bar, 0.8 * width, color=colour(0))
-    axes.locator_params(axis="x", integer=True)
-    axes.set_xlim(-1, max(counts) + 1)
-    axes.set_xlabel("staleness (versions)")
-    axes.set_ylabel("updates")
 
 
 def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
@@ -137,18 +113,3 @@ def _answers(rows: pa.Table) -> dict[str, str]:
 def assigned_rounds(assignments: pa.Table) -> list[Alignment]:
     """Return the rounds in which devices were given experts."""
     return [one for one in alignments(assignments) if one.assigned.any()]
-
-
-def draw_rounds(axes: Axes, rounds: Sequence[Alignment]) -> None:
-    """Draw how evenly experts are used and how fit their trainers are, round by round."""
-    days = [one.time_s / 86400 for one in rounds]
-    fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
-    load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
-    behind(axes, days=days, mean_fitness=fitness, variation_of_load=load)
-    axes.plot(days, fitness, marker="o", markersize=3, color="#0072b2", label="mean fitness")
-    said = "variation of load (samples)"
-    axes.plot(days, load, marker="s", markersize=3, color="#d55e00", label=said)
-    axes.set_xlabel("simulated time (days)")
-    axes.set_ylabel("fitness, variation")
-    axes.set_ylim(bottom=0)
-    axes.legend()

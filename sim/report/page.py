@@ -10,13 +10,13 @@ from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled, listed
 from sim.plots.canvas import Run
+from sim.plots.colours import properties
 from sim.replay import replay
 from sim.replay.content_policy import content_policy
 from sim.replay.replay import Replay
 from sim.report.chart import data_of
-from sim.report.drawing import DASHES
 from sim.report.figures import Figures, sentence
-from sim.report.still import still
+from sim.report.inline import inline
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
@@ -80,7 +80,7 @@ def html(page: Page, figures: Figures) -> str:
 
     Its content security policy allows its styles and scripts alone, by their hashes.
     """
-    style = packaged("sim.report", "templates/report.css") + replay.style()
+    style = properties() + packaged("sim.report", "templates/report.css") + replay.style()
     shown = Shown()
 
     values = {
@@ -93,13 +93,13 @@ def html(page: Page, figures: Figures) -> str:
         "policy": lambda: content_policy([style], list(shown.scripts.values())),
         "shown": shown,
         "filed": figures.filed,
+        "inline": inline,
+        "pictured": figures.picture,
+        "wide": figures.wide,
         "tabled": figures.tabled,
         "chart_data": data_of,
-        "still": still,
-        "dashes": DASHES,
         "replayed": replayed,
         "replay_script": replay.script,
-        "timeline_script": timeline_script,
         "slug": slug,
         **page.context,
     }
@@ -113,11 +113,6 @@ def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str
         return Replay(runs, hues).block(), ""
     except (InputError, ScenarioError) as error:
         return "", sentence(str(error))
-
-
-def timeline_script() -> str:
-    """Return the script of timelines, of which the bars are packed."""
-    return replay.reads_packed(packaged("sim.report", "templates/timeline.js"))
 
 
 def slug(*words: str) -> str:

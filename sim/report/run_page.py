@@ -8,31 +8,22 @@ import scenarios
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
-from sim.analysis.run_headline import headline_of_run, limits_of_run, sent
+from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
 from sim.analysis.samples import samples_by_class
-from sim.analysis.spans import of_stations
+from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result
 from sim.facts.status import COMPLETE, INTERRUPTED
 from sim.formatting import how_far
+from sim.plots import updates
 from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.plots.views import check_map, longest_service
-from sim.report import pictures
 from sim.report.chart import chart_of, title_of
-from sim.report.learnt import (
-    answers,
-    assigned_rounds,
-    draw_rounds,
-    draw_staleness,
-    last_split,
-    latency_rows,
-)
-from sim.report.map_picture import map_of
+from sim.report.learnt import answers, assigned_rounds, last_split, latency_rows
 from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml
-from sim.report.timeline import MOST_DEVICE_LANES, timeline
 from sim.world.scenery import scenery_of
 from statements import in_turn
 
@@ -48,17 +39,14 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         longest_service,
         staleness,
         samples_by_class,
-        map_of,
         names_of,
         satellites_in,
         gateways_in,
         last_split,
-        draw_staleness,
         answers,
         latency_rows,
         assigned_rounds,
         client_word,
-        draw_rounds,
         scenario_yaml,
         time_rows,
         of_all,
@@ -72,8 +60,8 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name')} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run),
-        subtitle=limits_of_run(run),
+        title=headline_of_run(run.summary),
+        subtitle="",
         context={
             "curves": curves,
             "curves_title": title_of(curves),
@@ -84,13 +72,13 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "shares": run.critical_path.spent.shares,
             "OVER": OVER,
             "PARTS": PARTS,
-            "pictures": pictures,
+            "updates": updates,
             "trains": trains,
-            "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
             "MOST_LINES": MOST_LINES,
             "minute": map_minute,
-            "lanes_of": timeline,
+            "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "held_back": run.held_back,
+            "checks": lines_of_checks(run.summary),
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },

@@ -14,8 +14,9 @@ from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison
 from sim.execution.result import Result
 from sim.plan.budget import budgets_text
+from sim.plots.network import HOUR_S, Lane
 from sim.plots.views import map_at
-from sim.report.capacity_page import DAY_S, HOUR_S, Lane, Network, capacity_page
+from sim.report.capacity_page import DAY_S, Network, capacity_page
 from sim.report.capacity_text import Capacity
 from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml

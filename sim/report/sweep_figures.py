@@ -16,8 +16,8 @@ from sim.sweep.axis import BESIDE, Course, OverNumbers
 
 LISTED = (*BESIDE, "round_mean_s", "hours", "wall_s")
 """Figures of which the table of points has columns, behind what was learnt."""
-WIDE, NARROW, SMALL = 1152, 358, 360
-"""Widths of pictures in pixels: of the first one on a screen and on a phone, and of others."""
+SMALL = 360
+"""Width of pictures beside the first one in pixels."""
 MOST_SMALL = 6
 """Pictures beside the first one, and maps of one figure."""
 FIELD = 30

@@ -11,13 +11,10 @@ from sim.formatting import as_yaml, counted
 from sim.report.chart import MOST_GROUPS
 from sim.report.comparison_page import compared as groups_shown
 from sim.report.comparison_page import subtitle_of
-from sim.report.inline import inline
 from sim.report.page import Page
 from sim.report.sweep_figures import (
     MOST_ROWS,
-    NARROW,
     SMALL,
-    WIDE,
     Cells,
     drawings,
     points,
@@ -64,9 +61,6 @@ def page_of(sweep: Sweep) -> Page:
             **groups_shown(groups, comparison),
             "over_numbers": numbers,
             "drawings": drawings(numbers) if numbers else [],
-            "inline": inline,
-            "WIDE": WIDE,
-            "NARROW": NARROW,
             "SMALL": SMALL,
             "rows_shown": rows_shown(numbers) if numbers else None,
             "reading": _reading(numbers) if numbers else "",

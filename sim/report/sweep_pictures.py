@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.axes import Axes
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from sim.formatting import count
-from sim.plots.canvas import behind, new_axes
-from sim.plots.colours import COLOURS, FAINT, GOOD, HEAT, ON_HEAT, QUIET, looks_of
+from sim.plots.canvas import BESIDE, behind, new_axes, room_of
+from sim.plots.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, looks_of
 from sim.plots.names import name
+from sim.plots.shapes import matrix
 from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from statements.arrays import Floats
 
@@ -23,11 +21,6 @@ MOST_TICKS = 12
 """Numbers along an axis at most."""
 MANY = 40
 """Values from which on marks are small."""
-LETTER, LINE = 0.62, 1.25
-"""About the width of a letter, and the height of a line, by the size of the font."""
-WRITTEN = 200
-"""Fields of a map up to which each has its value written in it."""
-PAPER = "#ffffff"
 
 
 def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
@@ -38,7 +31,7 @@ def curve(found: OverNumbers, course: Course, axes: Axes | None = None) -> Axes:
     """
     axes = axes or new_axes()
     [axis] = found.axes
-    _plain(axes, course)
+    _title(axes, course)
     lines = names_drawn(found, course)
     looks = looks_of([None] * len(lines))
     x = np.array([spot.values[axis.key] for spot in found.spots], float)
@@ -88,14 +81,7 @@ def names_drawn(found: OverNumbers, course: Course) -> list[str]:
     return [label for label in found.by_label if label in best]
 
 
-def _plain(axes: Axes, course: Course) -> None:
-    """Leave a grid in one direction, and the figure as the title."""
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(QUIET)
-    axes.tick_params(length=0, colors=QUIET)
-    axes.grid(axis="y", color=FAINT, lw=0.8)
-    axes.set_axisbelow(True)
+def _title(axes: Axes, course: Course) -> None:
     title = course.shown.head
     axes.set_title(name(title[:1].upper() + title[1:], 60), loc="left", fontweight="bold")
 
@@ -129,9 +115,7 @@ def _room(axes: Axes, course: Course) -> None:
 def _name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Write the names of lines behind their ends, apart from each other."""
     low, high = axes.get_ylim()
-    _, height = _points(axes)
-    size = rcParams["font.size"]
-    least = (high - low) * LINE * size / max(height - 5 * size, size)
+    least = (high - low) / max(room_of(axes)[1] - 4.0, 1.0)
     at = -np.inf
     for value, label, hue in sorted(ends):
         at = max(value, at + least)
@@ -169,18 +153,10 @@ def _name_best(axes: Axes, found: OverNumbers, course: Course, x: Floats, y: Flo
     )
 
 
-def _points(axes: Axes) -> tuple[float, float]:
-    """Return the size of the whole picture in points, in which fonts are measured."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None  # axes are made with theirs
-    width, height = figure.get_size_inches() * 72.0
-    return float(width), float(height)
-
-
 def _some(axes: Axes, values: Sequence[float]) -> range:
     """Return which values have room to be written along an axis."""
     letters = max(len(number(value)) for value in values) + 2
-    room = 0.75 * _points(axes)[0] / (letters * LETTER * rcParams["font.size"])
+    room = BESIDE * room_of(axes)[0] / letters
     return range(0, len(values), -(-len(values) // max(2, min(MOST_TICKS, int(room)))))
 
 
@@ -214,9 +190,6 @@ def heat_map(
     """
     axes = axes or new_axes()
     across, up = found.wide[:2]
-    _plain(axes, course)
-    axes.grid(visible=False)
-    axes.spines["bottom"].set_visible(False)
     columns = {value: n for n, value in enumerate(across.values)}
     rows = {value: n for n, value in enumerate(up.values)}
     field = {
@@ -227,36 +200,24 @@ def heat_map(
         for place in places
     }
     steps = _steps(course)
-    for step, colour in enumerate(HEAT):
-        mine = [field[place] for place in places if steps[place] == step]
-        if mine:
-            axes.add_patch(PathPatch(_fields(mine), fc=colour, ec=PAPER, lw=1))
-    best = {*course.best(places)} if course.has_best else set()
-    letters = max(len(course.text(place)) for place in places if course.means[place] is not None)
-    room = 0.85 * _points(axes)[0] / len(across.values)
-    if len(places) <= WRITTEN and (letters + 1) * LETTER * rcParams["font.size"] <= room:
-        for place in places:
-            row, column = field[place]
-            known = course.means[place] is not None
-            axes.text(
-                column + 0.5,
-                row + 0.5,
-                course.text(place) if known else "-",
-                color=ON_HEAT[steps[place]] if known else QUIET,
-                fontweight="bold" if place in best else "normal",
-                ha="center",
-                va="center",
-            )
+    stepped = np.full((len(rows), len(columns)), -1)
+    for place, corner in field.items():
+        stepped[corner] = steps[place]
+    texts = {
+        corner: course.text(place) if course.means[place] is not None else "-"
+        for place, corner in field.items()
+    }
+    bold = [field[place] for place in course.best(places)] if course.has_best else []
+    matrix(axes, stepped, texts, bold)
+    _title(axes, course)
     if course is found.telling and course.has_best:
         _frame(axes, {field[place] for place in course.near() if place in field})
-    axes.set_xlim(0, len(columns))
-    axes.set_ylim(0, len(rows))
     some_up = range(0, len(up.values), -(-len(up.values) // MOST_TICKS))
     for which, axis, at in (
         (axes.xaxis, across, _some(axes, across.values)),
         (axes.yaxis, up, some_up),
     ):
-        which.set_ticks([n + 0.5 for n in at], [number(axis.values[n]) for n in at])
+        which.set_ticks(list(at), [number(axis.values[n]) for n in at])
     axes.set_xlabel(name(across.head, 40), color=QUIET)
     axes.set_ylabel(name(up.head, 40), color=QUIET)
     values = np.array(
@@ -281,13 +242,6 @@ def _steps(course: Course) -> list[int]:
     return steps
 
 
-def _fields(corners: Sequence[tuple[int, int]]) -> Path:
-    """Return squares by their rows and columns as one path."""
-    square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0)]
-    each = [Path([(c + x, r + y) for x, y in square], closed=True) for r, c in corners]
-    return Path.make_compound_path(*each)
-
-
 def _frame(axes: Axes, fields: set[tuple[int, int]]) -> None:
     """Draw a line about fields, where they have no neighbour among them."""
     sides = {
@@ -300,8 +254,8 @@ def _frame(axes: Axes, fields: set[tuple[int, int]]) -> None:
         for (up, right), (x, to_x, y, to_y) in sides.items():
             if (row + up, column + right) not in fields:
                 axes.plot(
-                    [column + x, column + to_x],
-                    [row + y, row + to_y],
+                    [column + x - 0.5, column + to_x - 0.5],
+                    [row + y - 0.5, row + to_y - 0.5],
                     color=COLOURS[1],
                     lw=2.2,
                     clip_on=False,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.caveats import Caveat, timing_only
 from sim.analysis.comparison import Comparison
 from sim.analysis.comparison_text import comparison_text, first_lines
 from sim.analysis.figures import Figure, figure_of_network
@@ -18,7 +17,7 @@ from sim.analysis.groups import (
     figures_of_cases,
     figures_of_studies,
 )
-from sim.analysis.judged import is_measured, judged_together
+from sim.analysis.judged import judged_together
 from sim.analysis.labels import CODE, code_label, labels_of
 from sim.analysis.ranking import Case
 from sim.analysis.screen import wrapped
@@ -209,7 +208,6 @@ def _of_rows(
             for label, own in by_label.items()
         ]
     }
-    caveats: list[Caveat] = []
     of_network = bool(done) and any(figure_of_network(name) for name in done[0])
     if of_network:
         figures, beside = figures_of_studies(done), figures_of_studies(done, best=False)
@@ -220,12 +218,9 @@ def _of_rows(
         targets = [target] if target else []
         figures, beside = figures_of_cases(done, targets, judged=judged, methods=methods)
         about |= {"judged_by": judged, "shared_target": target}
-        if done and not any(map(is_measured, done)):
-            caveats = [timing_only(label) for label in by_label]
     return Comparison.of(
         [*cases, *without],
         figures,
-        caveats=caveats,
         drawn=not done or any(row.get("drawn") is not False for row in done),
         lacking=lacking,
         beside=beside,

@@ -118,9 +118,9 @@ def _tensors_of(task: Task, state: Mapping[str, Tensor], device: int) -> dict[st
     """Return one device's tensors by path in a model that tunes the experts TRAINED alone."""
     tensors = dict(task.backbone)
     for name, tensor in state.items():
-        stored = name.removeprefix("base.").removeprefix("factor.")
+        stored = name.removeprefix(".base.").replace(".weight+", ".")
         frozen = stored.startswith("expert.") and int(stored.split(".")[1]) not in TRAINED
-        if not name.startswith("base.gate.") and not (frozen and name.startswith("factor.")):
+        if not name.startswith(".base.gate.") and not (frozen and "+" in name):
             tensors[stored] = tensor[device]
     return {task.names.path(name): tensor for name, tensor in tensors.items()}
 
@@ -156,7 +156,7 @@ def _difference(
     """Return the largest difference between the devices' trained factors."""
     loop = plain_call()
     together = our_call()
-    trained = {n: t for n, t in together.items() if n.startswith("factor.expert.1.0.")}
+    trained = {n: t for n, t in together.items() if n.startswith("expert.1.0.") and "+" in n}
     return max(
         float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
         for name, tensor in trained.items()

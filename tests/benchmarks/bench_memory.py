@@ -152,7 +152,7 @@ def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
 def _result(trained: dict[str, torch.Tensor]) -> dict[str, int]:
     parts = [tensor.untyped_storage() for tensor in trained.values()]
     return {
-        "factors": _bytes({n: t for n, t in trained.items() if n.startswith("factor.")}),
+        "factors": _bytes({n: t for n, t in trained.items() if n.endswith(("+a", "+b"))}),
         "result": sum({part.data_ptr(): part.nbytes() for part in parts}.values()),
         "on disk": len(kit.packed(trained)),
     }

@@ -58,15 +58,15 @@ def test_the_tutorial_shows_what_its_cells_return(site):
 
 
 FOUND = {
-    "acquisition_s": "scenarios.html#stations",
-    "learning.step_size": "scenarios.html#keys-learning",
+    "acquisition_s": "scenarios.html#keys-ground",
+    "learning.step_size": "scenarios.html#local-training",
     "leomix capacity": "commands.html#leomix-capacity",
     "gateway": "glossary.html#places-and-contacts",
 }
 
 
 def test_the_search_finds_sections_on_a_disk_without_a_network(site, browser):
-    tab = Tab(browser, site / "annex" / "theory.html")
+    tab = Tab(browser, site / "annex" / "results.html")
     for words, first in FOUND.items():
         tab.page.fill("input[name=q]", words)
         tab.page.press("input[name=q]", "Enter")

@@ -46,8 +46,8 @@ class Devices:
 
     def _by_reference(self, state: Tensors) -> tuple[Any, list[Any], Any]:
         """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
-        own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
-        bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
+        own = {name: tensor for name, tensor in state.items() if not name.startswith(".base.")}
+        bases = {n.removeprefix(".base."): t for n, t in state.items() if n.startswith(".base.")}
         servers = [{n: t[k] for n, t in bases.items()} for k in range(self.count)]
         held = {*experts_held(state), None} if state else {}
         here = [expert in held for expert in (*self.task.all_experts, None)]
@@ -111,6 +111,12 @@ def model_of_device(task: Task, state: Tensors, device: int) -> Any:
     return device_state.model_of_device(task, State.of(state), device)
 
 
+def stored_of(flat: str) -> str:
+    """The stored name of a tensor by its flat name: ``expert.0.0.up.a`` of a factor."""
+    stored = flat.removeprefix(".base.").removeprefix(".changes.")
+    return stored.replace(".weight+", ".")
+
+
 def moved(before: Tensors, after: Tensors, device: int | None = None) -> set[str]:
     """Names of the tensors that differ, of one device or of any."""
     where = ... if device is None else device
@@ -120,7 +126,7 @@ def moved(before: Tensors, after: Tensors, device: int | None = None) -> set[str
 def factors_of(experts: Collection[int], layers: int) -> set[str]:
     """Names of the low-rank factors of ``experts``."""
     return {
-        f"factor.expert.{expert}.{layer}.{matrix}.{factor}"
+        f"expert.{expert}.{layer}.{matrix}.weight+{factor}"
         for expert in experts
         for layer in range(layers)
         for matrix in ("up", "down")

@@ -5,7 +5,7 @@ from tests.kit.late import late
 __getattr__ = late(
     globals(),
     {
-        "sim.analysis.caveats": "nothing_learnt",
+        "sim.analysis.checks": "CHECKS checks_of",
         "sim.analysis.comparison": "Comparison",
         "sim.analysis.comparison_text": "comparison_text",
         "sim.analysis.critical_path": "CriticalPath Spent critical_path",
@@ -33,10 +33,9 @@ __getattr__ = late(
         "sim.export.lanes": "MARKS lanes_of",
         "sim.formatting": "as_yaml data_size seconds some",
         "sim.plots.accuracy": "comparison=.",
-        "sim.plots.colours": "COLOURS looks_of",
+        "sim.plots.colours": "COLOURS HEAT looks_of",
         "sim.plots.names": "name",
         "sim.report.sweep_pictures": "curve heat_map",
         "sim.plots.views": "broken circle east reach",
-        "sim.report.timeline": "spans=.",
     },
 )

@@ -83,12 +83,10 @@ EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
-    def __init__(
-        self, config: seam.LearningConfig = VECTOR, rounds: int = 10, combine: str = "prob"
-    ) -> None:
+    def __init__(self, config: seam.LearningConfig = VECTOR, rounds: int = 10) -> None:
         from tests.kit import training as kit
 
-        self.kit, self.combine = kit, combine
+        self.kit = kit
         self.task = seam.Learner(config).task
         self.devices = dict(zip(config.clusters, config.devices, strict=True))
         self.server = kit.extractor.start_extractor(self.task, loss="none")
@@ -101,10 +99,9 @@ class System:
         }
         all_experts = self.experts.values()
         self.known = {
-            n: kit.experts.knowledge(self.task, found[n], *all_experts, combine=combine)
-            for n in self.devices
+            n: kit.experts.knowledge(self.task, found[n], *all_experts) for n in self.devices
         }
-        self.tested = kit.experts.tested(self.task, self.server, *all_experts, combine=combine)
+        self.tested = kit.experts.tested(self.task, self.server, *all_experts)
 
     def start(self) -> dict[str, seam.Tensors]:
         gate = self.kit.gates.start_gate(self.task)
@@ -122,7 +119,7 @@ class System:
         """The gates of one cluster after some rounds of each client, all experts in reach."""
         return self.kit.gates.train_gates(
             self.task, gates, self.known[cluster], cluster=cluster, rounds=rounds,
-            first_round=first, reach=[True] * 5, combine=self.combine,
+            first_round=first, reach=[True] * 5,
         )  # fmt: skip
 
 

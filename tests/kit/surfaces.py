@@ -34,6 +34,7 @@ from learning.methods.surface import Needs, Traits
 from learning.registry import Register
 from learning.requests.facts import Cause
 from learning.requests.request import Request
+from sim.analysis.checks import CHECKS
 from sim.cli.app import command_line, status
 from sim.cli.exits import ExitCode
 from sim.facts.events import EventKind
@@ -137,7 +138,9 @@ def methods() -> Iterator[Entry]:
 
 
 def rules() -> Iterator[Entry]:
-    """List the codes of statements, and the keys that rules say something of."""
+    """List the codes of checks and statements, and the keys that rules say something of."""
+    for code in CHECKS:
+        yield Entry(f"check {code}")
     yield Entry("Severity", "|".join(sorted(Severity)))
     keys_of_code: dict[Code, set[str]] = {code: set() for code in Code}
     for rule in _all_rules():

@@ -107,12 +107,10 @@ class GivenLinks:
     """The links of contacts that are there."""
 
     contacts: Sequence[network.PlannedContact]
+    figures = None
 
     def links(self, number: int) -> network.ContactLinks:
         return self.contacts[number].links
-
-    def figures(self, numbers: object) -> None:
-        """None: each contact has its own."""
 
 
 def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactColumns:

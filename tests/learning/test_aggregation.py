@@ -34,7 +34,7 @@ def offered(task, server):
 
 
 def factors(offered, matrix="expert.0.0.up"):
-    return (offered[f"factor.{matrix}.{factor}"].double().numpy() for factor in "ab")
+    return (offered[f"{matrix}.weight+{factor}"].double().numpy() for factor in "ab")
 
 
 def change_of(task, server, offered, weights=WEIGHTS, cut=None, matrix="expert.0.0.up"):
@@ -59,7 +59,7 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
     gates = add_changes(task, server, offered, {}, WEIGHTS)
     assert moved(server, gates) == {"gate.0.weight", "gate.1.weight"}
     for name in ("gate.0.weight", "gate.1.weight"):
-        change = np.tensordot(WEIGHTS, offered[f"delta.{name}"].double().numpy(), 1)
+        change = np.tensordot(WEIGHTS, offered[f".changes.{name}"].double().numpy(), 1)
         expected = server[name].double().numpy() + change
         np.testing.assert_allclose(gates[name].numpy(), expected, atol=1e-7)
 
@@ -76,8 +76,8 @@ def test_each_mode_is_what_its_paper_writes_device_by_device(task, server, offer
     """In double precision, to 1e-12; what goes down cut to a rank is the best of that rank."""
     exact = {name: tensor.double() for name, tensor in offered.items()}
     server = {name: tensor.double() for name, tensor in server.items()}
-    a = exact["factor.expert.0.0.up.a"]
-    b = exact["factor.expert.0.0.up.b"]
+    a = exact["expert.0.0.up.weight+a"]
+    b = exact["expert.0.0.up.weight+b"]
     a[:] = a[0] if mode == "ffa" else a
     for device, rank in enumerate(ranks):  # zeros behind a device's own rank
         a[device, rank:], b[device, :, rank:] = 0, 0
@@ -120,7 +120,7 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
     first = learner.force(server)[f"{name}.weight"].numpy()
     for number in range(3):
         state = learner.load(server, state, "a", who, EXPERTS, none + number)
-        bases = learner.force(state)[f"base.{name}.weight"].numpy()
+        bases = learner.force(state)[f".base.{name}.weight"].numpy()
         for device, rank in enumerate(ranks[0]):
             np.testing.assert_allclose(bases[device], first + wanted[rank], atol=1e-12)
         kept = first + wanted[2 if mode == "merge" else 6]
@@ -167,10 +167,10 @@ def test_a_device_of_weight_zero_may_hold_anything_and_no_other(task, server, of
     assert np.abs(clean).max() > 1e-3
     np.testing.assert_array_equal(found, clean)
     broken = {name: tensor.clone() for name, tensor in offered.items()}
-    broken["factor.expert.0.0.up.b"][1, 0, 0] = torch.inf
+    broken["expert.0.0.up.weight+b"][1, 0, 0] = torch.inf
     with pytest.raises(ValueError, match=r"'expert\.0\.0\.up\.weight' from device 1"):
         add_changes(some, server, broken, {0: WEIGHTS})
-    broken["delta.gate.0.weight"][2, 0, 0] = torch.nan
+    broken[".changes.gate.0.weight"][2, 0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"'gate\.0\.weight' from device 2"):
         add_changes(some, server, broken, {}, WEIGHTS)
 
@@ -180,7 +180,7 @@ def test_wrong_weights_and_what_was_not_offered_cannot_be_merged(task, server, o
         for experts, gate in (({0: weights}, None), ({}, weights)):
             with pytest.raises(ValueError, match="give 3 that are 0 or more"):
                 add_changes(task, server, offered, experts, gate)
-    fewer = {name: tensor for name, tensor in offered.items() if ".expert.1." not in name}
+    fewer = {name: tensor for name, tensor in offered.items() if "expert.1." not in name}
     with pytest.raises(ValueError, match=r"no factors of 'expert\.1"):
         add_changes(task, server, fewer, dict.fromkeys(EXPERTS, WEIGHTS))
     with pytest.raises(ValueError, match=r"no change of 'gate\.0"):

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, experts_held, factors_of, moved
+from tests.kit.devices import Devices, experts_held, factors_of, moved, stored_of
 from tests.kit.training import Frozen, UnchangedGuard, device_state, not_finite
 
 SOME = (True, False, True)
@@ -36,7 +36,7 @@ def state(devices, server):
 def trained(state):
     after = dict(state)
     for name, tensor in state.items():
-        if name.endswith(".b") or name.startswith("gate."):
+        if name.endswith("+b") or name.startswith("gate."):
             noise = kit.stream(0, name).standard_normal(tuple(tensor.shape))
             after[name] = tensor + 0.1 * torch.tensor(noise, dtype=torch.float32)
     return after
@@ -47,13 +47,13 @@ def logits(task, state, device):
     model = task.skeleton(Residency(held=experts, tuned=experts))
     tensors = dict(task.backbone)
     for name, tensor in state.items():
-        if not name.startswith("base.gate."):
-            stored = name.removeprefix("base.").removeprefix("factor.")
+        if not name.startswith(".base.gate."):
+            stored = stored_of(name)
             tensors[task.names.path(stored)] = tensor[device]
     return functional_call(model, tensors, (task.test["a"].x,))
 
 
-def zero(tensors, but=".a"):
+def zero(tensors, but="+a"):
     return all(t.count_nonzero() == 0 for n, t in tensors.items() if not n.endswith(but))
 
 
@@ -62,21 +62,21 @@ def test_a_first_download_is_the_servers_model_in_its_memory(task, devices, serv
     expected = task.model(server)(task.test["a"].x)
     for device in range(3):
         torch.testing.assert_close(logits(task, state, device), expected)
-    base = state["base.expert.1.0.up.weight"]
+    base = state[".base.expert.1.0.up.weight"]
     assert len(base) == 3 and base.data_ptr() == server["expert.1.0.up.weight"].data_ptr()
     fewer = devices.receive(server, experts=(0, 2))
-    assert {name for name in fewer if name.startswith("factor.")} == factors_of((0, 2), 2)
+    assert {name for name in fewer if "+" in name} == factors_of((0, 2), 2)
 
 
 def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server, state):
     newer = {name: tensor + 1.0 for name, tensor in server.items()}
     after = devices.receive(newer, state, who=SOME)
-    for name in ("base.expert.0.1.down.weight", "gate.0.weight"):
-        stored = name.removeprefix("base.")
+    for name in (".base.expert.0.1.down.weight", "gate.0.weight"):
+        stored = name.removeprefix(".base.")
         assert torch.equal(after[name][1], state[name][1])
-        unsent = state[name][0] - state[f"base.{stored}"][0]
+        unsent = state[name][0] - state[f".base.{stored}"][0]
         torch.testing.assert_close(after[name][0], newer[stored] + unsent)
-    first = devices.receive(server, who=SOME, experts=(1,))["base.expert.1.0.up.weight"]
+    first = devices.receive(server, who=SOME, experts=(1,))[".base.expert.1.0.up.weight"]
     assert first.isnan().flatten(1).any(1).tolist() == [False, True, False]
     after = devices.receive_gate(server, state, SOME)
     assert torch.equal(after["gate.1.weight"][2], server["gate.1.weight"])
@@ -90,14 +90,14 @@ def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices,
     assert (experts_held(fewer), experts_held(more)) == ((1,), (1, 2))
     for kept in (fewer, more):
         assert all(torch.equal(kept[name], state[name]) for name in factors_of((1,), 2))
-    assert more["factor.expert.2.0.up.b"].count_nonzero() == 0
-    assert not torch.equal(more["factor.expert.2.0.up.a"], state["factor.expert.2.0.up.a"])
+    assert more["expert.2.0.up.weight+b"].count_nonzero() == 0
+    assert not torch.equal(more["expert.2.0.up.weight+a"], state["expert.2.0.up.weight+a"])
 
 
 def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwise(task, server):
     def first_factor(cluster, generation):
         state = Devices(task, cluster).receive(server, generation=generation)
-        return state["factor.expert.0.0.up.a"]
+        return state["expert.0.0.up.weight+a"]
 
     mixed = first_factor("a", (0, 0, 5))
     assert torch.equal(mixed[0], mixed[1]) and not torch.equal(mixed[0], mixed[2])
@@ -115,7 +115,7 @@ def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, r
     after = own.receive(newer, state, who=SOME)
     torch.testing.assert_close(after[name][0], server[name] + 1.25)
     torch.testing.assert_close(after[name][1], server[name] + 0.25)
-    change = own.offer(after, (0,))[f"delta.{name}"]
+    change = own.offer(after, (0,))[f".changes.{name}"]
     torch.testing.assert_close(change, torch.full_like(change, 0.25))
     folded = own.fold(state)
     assert zero(own.offer(folded, (0,))) and torch.equal(folded[name], state[name])
@@ -132,9 +132,9 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
         before, after = (logits(task, some, device) for some in (state, folded))
         torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
     assert zero(devices.offer(folded, (0, 1, 2)))
-    assert not torch.equal(folded["factor.expert.0.0.up.a"], state["factor.expert.0.0.up.a"])
+    assert not torch.equal(folded["expert.0.0.up.weight+a"], state["expert.0.0.up.weight+a"])
     further = trained(folded)
-    delta = devices.offer(further, (0,))["delta.gate.0.weight"]
+    delta = devices.offer(further, (0,))[".changes.gate.0.weight"]
     torch.testing.assert_close(delta, further["gate.0.weight"] - state["gate.0.weight"])
     # what and who is not folded stays
     one = devices.fold(state, experts=(1,), gate=False)
@@ -142,12 +142,36 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
     assert zero(devices.offer(one, (1,), gate=False))
     some = devices.fold(state, who=SOME)
     assert moved(some, state, 1) == set()
-    assert {"base.expert.0.0.up.weight", "factor.expert.0.0.up.b"} <= moved(some, state, 0)
+    assert {".base.expert.0.0.up.weight", "expert.0.0.up.weight+b"} <= moved(some, state, 0)
+
+
+def test_offers_since_a_download_stand_side_by_side_in_as_few_ranks_as_there_are(task, server):
+    """The ranks that a device has not used are free, and go once all that used them have loaded."""
+    how = {"versions": device_state.of_one_model(task, devices=3), "cluster": "a"}
+    how |= {"experts": (0,), "adapter_epoch": [0, 0, 0]}
+    own = device_state.load(task, server, **{**how, "versions": ()}, who=[True] * 3)
+    ranks = []
+    for who in ((True, False, False), (False, True, False), (True, True, False)):
+        for name in own:
+            if name.endswith("+b") and not name.startswith("."):
+                own[name] = torch.randn(own[name].shape)
+        whole = device_state.assembled(task, own, server, versions=how["versions"])
+        own = device_state.commit(task, own, server, who=who, gate=False, **how)
+        after = device_state.assembled(task, own, server, versions=how["versions"])
+        for device in range(3):
+            found, expected = (logits(task, state, device) for state in (after, whole))
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        ranks.append(own[".added.expert.0.0.up.weight+b"].shape[-1])
+    assert ranks == [2, 2, 4]
+    for who, left in (((True, False, False), 4), ((False, True, False), None)):
+        own = device_state.load(task, server, own, server, who=who, **how)
+        found = own.get(".added.expert.0.0.up.weight+b")
+        assert left == (None if found is None else found.shape[-1])
 
 
 def test_who_takes_the_gate_forgets_of_the_optimiser_what_is_shared_alone(devices, server, state):
-    gate, factor = (f"optimizer.velocity.{n}" for n in ("gate.0.weight", "factor.expert.0.0.up.b"))
-    memory = {gate: state["gate.0.weight"], factor: state["factor.expert.0.0.up.b"]}
+    gate, factor = (f".optimizer.velocity.{n}" for n in ("gate.0.weight", "expert.0.0.up.weight+b"))
+    memory = {gate: state["gate.0.weight"], factor: state["expert.0.0.up.weight+b"]}
     with_backbone = Devices(replace(devices.task, config=replace(CONFIG, trains_backbone=True)))
     after = with_backbone.receive_gate(server, state | memory, SOME)
     assert after[gate].flatten(1).any(1).tolist() == [False, True, False]
@@ -156,7 +180,7 @@ def test_who_takes_the_gate_forgets_of_the_optimiser_what_is_shared_alone(device
 
 def test_an_offer_holds_what_was_asked_for(devices, server, state):
     assert set(devices.offer(state, (1,), gate=False)) == factors_of((1,), 2)
-    assert set(devices.offer(state, ())) == {"delta.gate.0.weight", "delta.gate.1.weight"}
+    assert set(devices.offer(state, ())) == {".changes.gate.0.weight", ".changes.gate.1.weight"}
     with pytest.raises(ValueError, match=r"expert 2 is not held; held: \(1,\)"):
         devices.offer(devices.receive(server, experts=(1,)), (1, 2))
 
@@ -166,7 +190,7 @@ def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, st
     chosen = device_state.select(devices.task, other, state, who=SOME)
     assert moved(chosen, state, 1) | moved(chosen, other, 0) | moved(chosen, other, 2) == set()
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
-    with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
+    with pytest.raises(ValueError, match=r"differ in '\.base\.expert\.2"):
         device_state.select(devices.task, state, fewer, who=SOME)
     with pytest.raises(ValueError, match="3 devices"):
         devices.receive(server, state, who=(True,) * 4, generation=(0,) * 4)
@@ -195,7 +219,7 @@ def test_offers_are_rounded_as_sent_native_ones_not_and_broken_ones_stay(task, d
         rough = Devices(replace(task, config=replace(CONFIG, upload_format=upload_format)))
         for name, tensor in rough.offer(state, (0,)).items():
             assert torch.equal(tensor, kit.as_sent(exact[name], upload_format))
-            assert name.endswith(".a") or not torch.equal(tensor, exact[name])
+            assert name.endswith("+a") or not torch.equal(tensor, exact[name])
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200), st.floats(1e-6, 1e6))

@@ -78,15 +78,14 @@ def test_routing_is_a_softmax_of_the_top_k_in_reach(logits, reach, k):
         reach_of(SPLIT.task, [False] * 5)
 
 
-@pytest.mark.parametrize("combine", ["prob", "logit"])
-def test_how_outputs_are_combined(combine):
+def test_how_outputs_are_combined():
     """Neither the mixture nor its gradient depends on an expert of weight 0."""
     weights = torch.tensor([[0.25, 0.0, 0.75]], dtype=torch.float64, requires_grad=True)
     outputs = torch.rand(1, 3, 4, dtype=torch.float64).softmax(-1)
     outputs[0, 1] = torch.tensor([torch.nan, torch.inf, -torch.inf, 0.0])
     out = mixed(weights, outputs)
     torch.testing.assert_close(out[0], 0.25 * outputs[0, 0] + 0.75 * outputs[0, 2])
-    (gradient,) = torch.autograd.grad(answer(out, combine).sum(), weights)
+    (gradient,) = torch.autograd.grad(answer(out).sum(), weights)
     assert torch.isfinite(gradient).all()
     assert not torch.isfinite(mixed(weights + 0.1, outputs)).all()  # any weight counts
 
@@ -94,8 +93,8 @@ def test_how_outputs_are_combined(combine):
 def test_a_probability_of_zero_has_a_finite_loss():
     weights = torch.tensor([[1.0, 0.0]], requires_grad=True)
     outputs = torch.tensor([[[1.0, 0.0], [0.5, 0.5]]])
-    logits = answer(mixed(weights, outputs), "prob")
-    loss = losses(logits, torch.tensor([1]), "prob")
+    logits = answer(mixed(weights, outputs))
+    loss = losses(logits, torch.tensor([1]))
     assert loss.item() == pytest.approx(-np.log(torch.finfo(torch.float32).tiny), rel=1e-6)
     (gradient,) = torch.autograd.grad(loss.sum(), weights)
     assert torch.isfinite(gradient).all()

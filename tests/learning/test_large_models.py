@@ -116,7 +116,7 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     state = learner.load(server, None, "a", who, EXPERTS, none)
     state = learner.train(state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
     formats = {name: tensor.dtype for name, tensor in learner.force(state).items()}
-    own = {name: kind for name, kind in formats.items() if not name.startswith("base.")}
+    own = {name: kind for name, kind in formats.items() if not name.startswith(".base.")}
     assert set(own.values()) == {torch.float32}
     assert {kind for name, kind in formats.items() if name not in own} == {torch.bfloat16}
     sent = learner.force(learner.offer(state, EXPERTS, gate=True))
@@ -247,7 +247,7 @@ def test_factors_in_sixteen_bits_add_what_the_devices_products_add(folder):
         rounds = LocalRounds("a", np.ones(2, int), np.full(2, number))
         state = learner.train(state, rounds, TrainedPart(EXPERTS, gate=False))
         sent = learner.offer(state, EXPERTS, gate=False)
-        a, b = (learner.force(sent)[f"factor.expert.1.0.up.{f}"].double() for f in "ab")
+        a, b = (learner.force(sent)[f"expert.1.0.up.weight+{f}"].double() for f in "ab")
         exact = exact + added * torch.einsum("k,kor,kri->oi", share, b, a)
         weighing = Weighing("a", np.ones(2, bool), scale=0.1)
         server = aggregate(learner, server, sent, EXPERTS, weighing)
@@ -334,4 +334,4 @@ def test_devices_that_hold_different_versions_train_from_their_own(folder, preci
         assert own.keys() == found.keys()
         for name, tensor in own.items():
             assert torch.equal(found[name][device], tensor[device]), name
-    assert not any("base.expert" in name for name in found)
+    assert not any(".base.expert" in name for name in found)

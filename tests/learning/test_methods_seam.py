@@ -47,13 +47,12 @@ WRONG = {
     "fedbuff": {"buffer_size": -1, "server_step_size": np.nan},
     "fedopt": {"beta1": 1.0, "kind": "lamb", "tau": 0.0},
     "aligned": {
-        "policy": "gredy", "fitness": "speed", "capacity": -1, "fitness_average": 0.0,
-        "fitness_alpha": 0.0, "balance_low": 1.5, "balance_high": 0.5, "deficit_weight": -0.1,
-        "exploration": 2,
+        "policy": "gredy", "capacity": -1, "fitness_average": 0.0, "balance_low": 1.5,
+        "balance_high": 0.5, "deficit_weight": -0.1, "exploration": 2,
     },
     "nmoe": {
         "gate": "fedgat", "extractor": "fedxx", "inference_batch": 0, "gate_rounds": -1,
-        "momentum": 1.0, "gate_sync": "biases", "estimator": "pairs", "rounds": 3,
+        "momentum": 1.0, "gate_sync": "biases", "rounds": 3,
     },
 }  # fmt: skip
 
@@ -68,6 +67,8 @@ def test_wrong_options_are_refused_by_name():
         ("fedasync", "staleness", "none", "'constant', 'polynomial' or 'hinge'"),
         ("fedbuff", "server_step_size", 0.0, "0.0 should be greater than 0"),
         ("nmoe", "gate", "learning:Architecture", "no gate trainer"),
+        ("nmoe", "combine", "logit", "is gone; leave it out"),
+        ("aligned", "fitness", "loss", "is gone; leave it out"),
     ):
         options = (find_method(method) if isinstance(method, str) else method).Options
         with pytest.raises(ValueError, match=f"^{key}: .*{line}") as told:
@@ -154,7 +155,7 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
     got = weights(side, side.state)
     first, second = (weights(other, server) for server in servers[1:])
     for name, tensor in first.items():
-        np.testing.assert_array_equal(got[f"base.{name}"], [second[name], tensor, second[name]])
+        np.testing.assert_array_equal(got[f".base.{name}"], [second[name], tensor, second[name]])
     assert not np.array_equal(first["gate.0.weight"], second["gate.0.weight"])
 
 
@@ -238,6 +239,6 @@ def test_a_gate_that_was_lost_is_in_no_later_offer():
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
     offered = weights(side, side.learner.offer(side.state, [], gate=True))
-    change = np.abs(offered["delta.gate.0.weight"]).max(axis=(1, 2))
+    change = np.abs(offered[".changes.gate.0.weight"]).max(axis=(1, 2))
     assert (change > 0).tolist() == [False, True, False]
     assert side.has_unsent([0]).all()  # the experts' rounds are still to be sent

@@ -20,8 +20,8 @@ LATE = ("wait", "renormalise", "local")
 
 
 class Serving(System):
-    def __init__(self, config, combine="prob"):
-        super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20, combine)
+    def __init__(self, config):
+        super().__init__(replace(config, steps_per_round=5, gate_step_size_ratio=1.0), 20)
         self.gates = self.train(5)
         # Images have one test set for all clusters.
         parts = [self.task.test[name] for name in ("a" if config is IMAGES else "ab")]
@@ -46,7 +46,7 @@ class Serving(System):
         return self.asked("routes", client=ME, batch=batch, size=size, **how)
 
     def scores(self, routing="gate", in_reach=(), **how):
-        how |= {"combine": self.combine, "in_reach": dict(in_reach)}
+        how |= {"in_reach": dict(in_reach)}
         return self.asked("scores", routing, **how)
 
     def first(self, cluster, device, own, others):
@@ -65,8 +65,7 @@ class Serving(System):
             shares.append(mixture(row, weights, group.counted))
         given = [number for number, experts in enumerate(shares) if experts]
         mixtures = [(routed["rows"][number], list(shares[number].items())) for number in given]
-        how = {"mixtures": mixtures, "combine": self.combine}
-        found = answers.answered(self.task, tested or self.tested, **how)
+        found = answers.answered(self.task, tested or self.tested, mixtures=mixtures)
         predictions = dict(zip(given, found["predictions"], strict=True))
         return [predictions.get(row, -1) for row in range(len(shares))], sum(found["correct"])
 
@@ -97,19 +96,14 @@ def by_hand(system, shares):
 
 
 @pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
-@pytest.mark.parametrize("combine", ["prob", "logit"])
-def test_scores_are_those_of_the_assembled_models(config, combine):
-    system = Serving(config, combine)
-    logit = combine == "logit"
+def test_scores_are_those_of_the_assembled_models(config):
+    system = Serving(config)
     for score, k in zip(system.scores(), (3, 2), strict=True):
         found = []
         for device in range(k):
             model = system.assembled(score["cluster"], device)
-            for expert in model.moe.experts.values():
-                expert.combine = combine
             with torch.no_grad():
-                out = model.moe(model.extractor(system.x)) if logit else model(system.x)
-            found.append(by_hand(system, out.softmax(-1) if logit else out.exp()))
+                found.append(by_hand(system, model(system.x).exp()))
         means = [score["accuracy"], score["loss"], score["f1"]]
         assert means == pytest.approx(np.mean(found, axis=0), rel=1e-9)
 

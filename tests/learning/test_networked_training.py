@@ -23,7 +23,6 @@ from tests.kit.training import (
     Pretext,
     extractor,
     gates,
-    pairs,
     rows_of_round,
     shared,
     view,
@@ -42,7 +41,7 @@ def trained_extractor(task, server, cluster, rounds, loss, *matrices, momentum=0
         server,
         *matrices,
         local=LocalRounds(cluster, rounds, 0 * rounds),
-        objective=ExtractorLoss(loss, estimator="shared", radius=4.0),
+        objective=ExtractorLoss(loss, radius=4.0),
         descent=Descent(momentum, largest_gradient=None),
         share=CorrelationShare(**shared),
     )
@@ -212,16 +211,13 @@ def drawn(seed, *shape):
 
 
 @given(st.integers(0, 9999), st.integers(2, 9), st.integers(1, 6), st.sampled_from([0.5, 2.0, 1e9]))
-def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
-    """``pairs`` of different samples, one view each; ``shared`` of all, both views."""
+def test_the_spectral_loss_by_loops_over_pairs(seed, n, d, radius):
+    """Of all samples, and both views."""
     z0 = drawn(seed, n, d)
     z1 = drawn(seed + 1, n, d)
     clipped = [z / (z.norm(dim=1, keepdim=True) / radius**0.5).clamp_min(1) for z in (z0, z1)]
     c0, c1 = (z.numpy() for z in clipped)
     near = sum(c0[i] @ c1[i] for i in range(n)) / n
-    far = sum((c0[i] @ c1[j]) ** 2 for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    found = radius * pairs(z0, z1, radius).item()
-    assert found == pytest.approx(far - 2 * near, rel=1e-9, abs=1e-12)
     both = np.concatenate((c0, c1))
     wanted = ((both @ both.T) ** 2).mean() - 2 * near
     for views in ((z0, z1), clipped):
@@ -230,18 +226,15 @@ def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
 
 def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
     z = torch.zeros(10, 6, requires_grad=True)
-    for estimator in (pairs, shared):
-        nothing = estimator(z, z, 1.0)
-        assert nothing.item() == 0.0
-        assert torch.autograd.grad(nothing, z)[0].isfinite().all()
-    with pytest.raises(ValueError, match=r"learning\.batch_size"):
-        pairs(z[:1], z[:1], 1.0)
+    nothing = shared(z, z, 1.0)
+    assert nothing.item() == 0.0
+    assert torch.autograd.grad(nothing, z)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("largest", [None, 0.5])
 def test_central_training_is_the_module_trained_as_a_whole(largest):
     task = task_of()
-    whole = gates.central(task, rounds=3, combine="prob", descent=Descent(0.9, largest))
+    whole = gates.central(task, rounds=3, descent=Descent(0.9, largest))
     drawn = {n: t for n, t in task.initial.items() if n.startswith(("expert.", "gate."))}
     model = task.model(drawn)
     model.moe.gate.k, model.moe.dense = 5, True

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.devices import Devices
+from tests.kit.devices import Devices, stored_of
 from tests.kit.learning import Data, InputSpec, LearningConfig, Lora, ModelConfig
 from tests.kit.training import expert_of, is_gate
 
@@ -78,7 +78,7 @@ def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, 
     sizes = kit.architecture(config)
     devices = Devices(task)
     offered = devices.offer(devices.receive(training.start_model(task), experts=(0, 2)), (0, 2))
-    named = {n.removeprefix("factor.").removeprefix("delta."): t for n, t in offered.items()}
+    named = {stored_of(n): t for n, t in offered.items()}
     listed = {tensor.name: tensor.shape for tensor in sizes.upload_tensors([0, 2], gate=True)}
     assert listed == {name: tuple(tensor.shape[1:]) for name, tensor in named.items()}
     numbers = sum(tensor[0].numel() for tensor in offered.values())

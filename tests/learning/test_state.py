@@ -6,25 +6,25 @@ import torch
 from tests.kit.training import Offer, Parameter, State, flatten, map_tensors, moved_in_state
 
 STATE = {
-    "base.expert.0.0.up.weight": Parameter("expert.0.0.up.weight"),
-    "base.expert.0.0.up.weight+a": Parameter("expert.0.0.up.weight", "a"),
+    ".added.expert.1.0.up.weight+a": Parameter("expert.1.0.up.weight", "a"),
+    ".base.expert.0.0.up.weight": Parameter("expert.0.0.up.weight"),
+    ".base.expert.0.0.up.weight+a": Parameter("expert.0.0.up.weight", "a"),
     "expert.0.0.up.bias": Parameter("expert.0.0.up.bias"),
-    "factor.expert.1.0.up.b": Parameter("expert.1.0.up.weight", "b"),
+    "expert.1.0.up.weight+b": Parameter("expert.1.0.up.weight", "b"),
     "gate.0.weight": Parameter("gate.0.weight"),
-    "optimizer.mean.factor.expert.1.0.up.b": Parameter("expert.1.0.up.weight", "b"),
-    "optimizer.steps.gate.0.weight": Parameter("gate.0.weight"),
-    "pending.10.expert.1.0.up.a": Parameter("expert.1.0.up.weight", "a"),
+    ".optimizer.mean.expert.1.0.up.weight+b": Parameter("expert.1.0.up.weight", "b"),
+    ".optimizer.steps.gate.0.weight": Parameter("gate.0.weight"),
 }
-OFFER = ("delta.gate.0.weight", "factor.expert.1.0.up.a", "norm.running_mean")
+OFFER = (".changes.gate.0.weight", "expert.1.0.up.weight+a", "norm.running_mean")
 
 
 def test_a_state_is_read_by_its_flat_names_and_written_by_the_same():
     flat = {name: torch.full((2,), float(n)) for n, name in enumerate(STATE)}
     state = State.of(flat)
-    parts = (state.base, state.trained, *state.optimizer.values(), *state.pending.values())
+    parts = (state.base, state.trained, *state.optimizer.values(), state.added)
     found = [(key, tensor) for part in parts for key, tensor in part.items()]
     assert sorted(key for key, _ in found) == sorted(STATE.values())
-    assert set(state.pending) == {10} and set(state.optimizer) == {"mean", "steps"}
+    assert set(state.optimizer) == {"mean", "steps"}
     again = flatten(state)
     assert sorted(again) == sorted(flat) and all(again[name] is flat[name] for name in flat)
     doubled = flatten(map_tensors(lambda tensor: 2 * tensor, state))
@@ -38,7 +38,7 @@ def test_an_offer_is_read_by_its_flat_names_and_written_by_the_same():
     assert flatten(offer).keys() == flat.keys()
 
 
-WORDS = ("base", "factor", "pending", "optimizer", "delta", "own.gate", "own")
+WORDS = ("base", "added", "trained", "optimizer", "changes", "own.gate", "own")
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -49,7 +49,7 @@ def test_a_module_may_be_called_as_a_part_of_a_state_is(word):
     state = State(
         trained={weight: next(values), Parameter("weight"): next(values), matrix: next(values)},
         base={weight: next(values), Parameter("weight"): next(values)},
-        pending={2: {matrix: next(values)}},
+        added={matrix: next(values)},
         optimizer={"mean": {weight: next(values)}},
     )
     assert State.of(flatten(state)) == state

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, factors_of, moved
+from tests.kit.devices import Devices, factors_of, moved, stored_of
 from tests.kit.minibatches import minibatches, split_mix
 from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
 
@@ -45,8 +45,8 @@ def alone(task, state, device, rounds, first, experts, gate, held):
     model = task.skeleton(Residency(held=held, tuned=held)).to_empty(device="cpu")
     tensors = dict(task.backbone)
     for name, tensor in state.items():
-        stored = name.removeprefix("base.").removeprefix("factor.")
-        if name.startswith("base.gate.") or (".expert." in name and int(stored[7]) not in held):
+        stored = stored_of(name)
+        if name.startswith(".base.gate.") or ("expert." in name and int(stored[7]) not in held):
             continue
         tensors[task.names.path(stored)] = tensor[device].clone()
     model.load_state_dict(tensors)
@@ -80,8 +80,8 @@ def test_every_device_ends_where_plain_pytorch_does(task, devices, state, expert
     for device in range(4):
         expected = alone(task, state, device, rounds[device], first[device], experts, gate, held)
         for name, tensor in after.items():
-            path = task.names.path(name.removeprefix("factor."))
-            if path in expected and not name.startswith("base."):
+            path = task.names.path(stored_of(name))
+            if path in expected and not name.startswith(".base."):
                 torch.testing.assert_close(tensor[device], expected[path], atol=1e-5, rtol=1e-4)
     gates = {"gate.0.weight", "gate.1.weight"} if gate else set()
     assert moved(state, after) == factors_of(experts, 2) | gates
@@ -104,9 +104,9 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     expected, after = (devices.train(some, **how) for some in (state, broken))
     for name in state:
         torch.testing.assert_close(after[name][[0, 1, 3]], expected[name][[0, 1, 3]])
-    assert after["factor.expert.1.0.up.b"][2].isnan().all()
+    assert after["expert.1.0.up.weight+b"][2].isnan().all()
     # a masked gate makes the other experts unnecessary
-    fewer = {n: t for n, t in state.items() if ".expert." not in n or ".expert.1." in n}
+    fewer = {n: t for n, t in state.items() if "expert." not in n or "expert.1." in n}
     with_all, without = (devices.train(some, 2, mask="-inf") for some in (state, fewer))
     assert moved(without, with_all) == set()
 
@@ -148,7 +148,7 @@ def test_the_gate_takes_smaller_steps_and_the_backbone_the_same_as_the_experts(t
         before = whole.receive({**task.initial, **server})
         after = whole.train(before, experts=(0,), gate=True)
         changes.append({name: after[name] - before[name] for name in before})
-    for name in ("head.bias", "embed.weight", "factor.expert.0.0.up.b"):
+    for name in ("head.bias", "embed.weight", "expert.0.0.up.weight+b"):
         assert changes[0][name].abs().max() > 0
         assert torch.equal(changes[0][name], changes[1][name])
     slow, fast = (change["gate.0.weight"] for change in changes)
@@ -187,7 +187,7 @@ def apart(devices):
     state = devices.train(devices.receive(server), UNEVEN, experts=(0, 2), **how)
     state = devices.fold(state, who=SOME)
     state = devices.receive(server, state, who=(True, True, False, False, True, True))
-    assert len({row.numpy().tobytes() for row in state["base.expert.0.0.down.weight"]}) > 2
+    assert len({row.numpy().tobytes() for row in state[".base.expert.0.0.down.weight"]}) > 2
     return devices.train(state, UNEVEN, experts=(0, 1), **how)
 
 

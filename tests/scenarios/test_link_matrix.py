@@ -88,21 +88,3 @@ def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page():
     for key in radio.keys() - {"tx_power_dbm"}:
         said = refused("circular", {"link.sidelink": {"rate_mbps": 6, key: 2}})
         assert said.startswith(f"link.sidelink.{key}: is not used with rate_mbps 6")
-
-
-@pytest.mark.parametrize("side", ["uplink", "downlink"])
-@pytest.mark.parametrize("frequency_ghz", [0.437, 0.999, 55.1, 73.0])
-def test_a_carrier_that_itu_has_no_models_for_is_refused_in_the_words_of_the_file(
-    side, frequency_ghz
-):
-    itu = {"atmosphere": "itu", "exceedance_pct": 1}
-    keys = {f"link.{side}": itu | {"frequency_ghz": frequency_ghz}}
-    with pytest.raises(scenarios.ScenarioError) as caught:
-        scenarios.load("circular", keys)
-    said = (
-        f"link.{side}.frequency_ghz: got {frequency_ghz:g}; atmosphere 'itu' has models for 1 to "
-    )
-    assert said in str(caught.value) and "_hz" not in str(caught.value)
-    assert f"set link.{side}.atmosphere: cosecant" in str(caught.value)
-    for allowed_ghz in (1.0, 55.0):
-        scenarios.load("circular", {f"link.{side}": itu | {"frequency_ghz": allowed_ghz}})

@@ -198,20 +198,6 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path):
     assert both == scenarios.load(saved(tmp_path, LEARNS.replace("600", "550\n  raan_deg: 3")))
 
 
-def test_a_wrong_override_is_told_without_a_line(tmp_path):
-    path = saved(tmp_path, CIRCULAR)
-    for key, value, words in [
-        ("seed", "[1", "seed: is not valid YAML: "),
-        ("seed", float("inf"), "seed: got inf; must be a whole number"),
-        ("", "1", "'': is not a key"),
-        ("[key]", "1", "'[key]': is not a known key"),
-    ]:
-        assert refusal(path, {key: value}).startswith(f"--set {words}")
-    path = saved(tmp_path, CIRCULAR.replace("97.8", "300"))
-    line = refusal(path, {"orbit.altitude_km": 550})
-    assert line.startswith(f"{path}:6: orbit.inclination_deg: got 300")
-
-
 # -- one order, whatever the file's
 
 

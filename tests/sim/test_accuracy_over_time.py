@@ -51,13 +51,6 @@ def test_steps_that_grow_dense_have_the_integral_of_their_curve():
     assert saturating == pytest.approx(trapezium, abs=0.02 / until)
 
 
-def test_what_is_not_measured_from_the_start_has_no_average():
-    assert time_averaged([], 3.0) is None
-    assert time_averaged(curve([1.0], [0.5]), 3.0) is None
-    assert time_averaged(curve([0.0], [0.5]), 0.0) is None
-    assert time_averaged(curve([0.0], [0.5]), 3.0) == 0.5
-
-
 @pytest.fixture
 def spans(leomix, runs):
     """Two methods over three seeds, of which one stops a day earlier."""
@@ -118,16 +111,3 @@ def test_the_deadline_that_is_advised_is_taken(hours):
     days = refused.value.statement.values["days"]
     assert f"ends after {days:.12g}; give that at most" in str(refused.value)
     assert common_deadline([run], days) == pytest.approx(hours, abs=1e-4)
-
-
-def test_a_sweep_has_the_average_of_each_run_until_its_end(leomix, tmp_path):
-    swept = tmp_path / "s"
-    keys = ("-p", "learning.method=synchronous,fedavg", "--set", "stop.days=0.5", "--quiet")
-    assert leomix("sweep", "quickstart", *keys, "-o", swept).status == 0
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(swept / "sweep.parquet").to_pylist()
-    for row in rows:
-        run = json.loads(leomix("show", swept / row["folder"], "--json").out)
-        assert row["accuracy_mean"] == run["accuracy_mean"]
-    assert leomix("compare", swept, "--deadline", 0.25).status == 0

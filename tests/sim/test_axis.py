@@ -43,11 +43,6 @@ def text(words):
     return textwrap.dedent(words).strip("\n")
 
 
-LIMITS = """\
-Only the timing was simulated: when models move, not what they learn. Nothing
-here is drawn at random: every seed gives the same figures."""
-
-
 def test_over_one_number_each_value_has_a_row_and_the_best_are_marked():
     cycles = {400: 30, 600: 36, 800: 40, 1000: 40, 1200: 32}
     served = {400: 90, 600: 95, 800: 99, 1000: 101, 1200: 120}
@@ -131,18 +126,6 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     screen = shown(names, [METHOD, KM])
     assert screen.startswith("Most cycles: b 11 at 800 km; a 8 at 800 km; far no contact\n")
     assert "     800  8*  11*  no contact" in screen
-
-
-def test_seeds_are_dots_and_it_is_said_which_values_no_test_tells_from_the_best():
-    luck = {1: -3, 2: 0, 3: 3}
-    points = [
-        ({KM: km}, lambda seed, mean=mean, km=km: {"cycles": mean + luck[seed] * (500 - km) / 300})
-        for km, mean in {400: 20, 600: 40, 800: 42}.items()
-    ]
-    points = [(keys, lambda seed, own=own: own(seed) | {"drawn": True}) for keys, own in points]
-    screen = shown(points, [KM], seeds=(1, 2, 3))
-    assert "No difference found from 600 km (3 seeds)." in screen.replace("\n", " ")
-    assert "●─●─●" in screen and "● a seed" in screen
 
 
 def test_a_value_without_a_figure_is_named_and_two_values_are_names():

@@ -112,14 +112,6 @@ def test_the_chosen_keys_are_variants_and_overrides(swept, file, leomix, tmp_pat
     assert told.status == 2 and "name one of emsfl, synchronous" in told.err
 
 
-def test_what_is_printed_has_no_figure_of_test_samples(swept, leomix):
-    out = leomix("compare", swept.folder, "--best-by", "validation").out
-    tests = swept.rows["accuracy_final"].to_pylist()
-    assert "highest validation accuracy after" in out and "final accuracy" not in out
-    shown = {word for word in out.split() if word.startswith("0.")}
-    assert shown and not shown & {f"{figure:.4g}" for figure in tests}
-
-
 def test_by_a_column_less_is_better_of_what_is_spent_and_test_samples_are_named(swept, leomix):
     rows = swept.rows.to_pandas().groupby(["learning.method", "learning.step_size"])
     for column, best in (("loss_final", "idxmin"), ("accuracy_final", "idxmax")):
@@ -185,36 +177,10 @@ def test_what_cannot_be_chosen_from_is_one_line(short, leomix, keys, more, line)
     assert line in done.err
 
 
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (["--best-by", "validation", "--at", "0"], "above 0 days"),
-        (["--best-by", "hours", "--at", "1"], "goes with --best-by validation"),
-        (["--at", "1"], "goes with --best-by"),
-        (["-o", "chosen.yaml"], "goes with --best-by"),
-        (["--best-by", "validation", "--deadline", "1"], "use --at"),
-    ],
-)
-def test_options_that_do_not_go_together_are_one_line(swept, leomix, options, line):
-    done = leomix("compare", swept.folder, *options)
-    assert (done.status, done.err.count("\n")) == (2, 1), done
-    assert line in done.err
-    run = swept.folders[0]
-    assert "takes the folder of one sweep" in leomix("compare", run, "--best-by", "hours").err
-
-
 def test_a_scenario_that_is_loaded_is_refused_with_what_to_give(file, tmp_path):
     with pytest.raises(InputError, match="is a Scenario; give its name or path, and what you"):
         sweep(scenarios.load(file), {"learning.step_size": STEPS}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_tuning_is_answered_by_what_there_is_now(leomix):
-    done = leomix("tune", "quickstart", "-p", "learning.step_size=0.1,0.2")
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "compare SWEEP --best-by validation" in done.err
-    with pytest.raises(AttributeError, match="best_by='validation'"):
-        sys.modules["leomix"].tune  # noqa: B018
 
 
 def test_the_example_gives_optuna_what_each_run_has_on_validation_samples(

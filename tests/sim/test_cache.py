@@ -1,6 +1,5 @@
 """Results that runs share: the same traces, files and weights, and nothing trained twice."""
 
-import json
 import os
 import random
 import resource
@@ -31,7 +30,6 @@ from tests.kit.records import (
     size_bytes,
     window_cache,
 )
-from tests.kit.results import data_size
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options
@@ -270,19 +268,6 @@ def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cac
         assert size_bytes(tmp_path) <= bound
     with limited(cache_bytes=100_000):
         assert cached(slots())["cache"]["kept_bytes"] > 0 < size_bytes(cache) <= 100_000
-
-
-def test_doctor_says_where_the_cache_is_and_how_large(leomix, cache, tmp_path):
-    assert f"cache: {cache}, 0 B of " in leomix("doctor").out
-    (tmp_path / "s.yaml").write_text(json.dumps(slots().model_dump(mode="json")))
-    for place, more, known in (("a", [], False), ("b", [], True), ("c", ["--no-cache"], False)):
-        line = ["run", tmp_path / "s.yaml", "-o", tmp_path / place, "--quiet", *more]
-        assert ("known from other runs" in leomix(*line).out) is known
-    assert len(list(cache.rglob("*.tensors"))) == read_manifest(tmp_path / "a")["trainings"]
-    on_disk = sum(path.stat().st_size for path in cache.rglob("*.*"))
-    assert on_disk < size_bytes(cache) < on_disk + 4096 * 200
-    assert f"{cache}, {data_size(size_bytes(cache))} of 5" in leomix("doctor").out
-    assert "delete" in (cache / "CACHEDIR.TAG").read_text()
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/", ""])

@@ -3,12 +3,10 @@
 import html
 import json
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 import leomix as face
 import orbit
@@ -16,7 +14,6 @@ import scenarios
 import sim
 from tests.kit import small
 from tests.kit.network import satellites_of
-from tests.kit.results import data_size
 
 STATIONS = {
     "start": "2026-08-22T00:00:00Z",
@@ -316,14 +313,6 @@ def test_a_station_that_is_left_out_carries_nothing_and_what_is_lost_is_said(leo
     assert [line.split()[0] for line in lines[-5:-2]] == ["GB", "with", "without"]
 
 
-def test_time_in_view_is_the_limit_where_every_pass_is_served(leomix, path):
-    shown = leomix("capacity", path, "--set", "ground.antennas=unlimited")
-    assert "; the time in view is the limit\n100 % of the hours in view are served.\n" in shown.out
-    assert "dish here" not in shown.out and "without" in shown.out
-    shown = leomix("capacity", "paper-slots")
-    assert shown.out.startswith("270 GB a day up; the time in view is the limit\n")
-
-
 def test_passes_too_low_for_the_link_are_counted(leomix, path):
     """Down the receiver locks high above the horizon alone; many passes stay below."""
     keys = {"link.downlink.required_snr_db": 9}
@@ -363,61 +352,6 @@ def test_a_satellite_that_serves_others_is_a_relay(leomix, tmp_path):
     assert relay["up_gb_a_day"] == pytest.approx(relay["busy_hours_a_day"] * 3600 * 10e6 / 8e9)
 
 
-def test_validate_and_contacts_say_what_is_served_and_who_flies(leomix, path, tmp_path):
-    """The least upload is that of a service; a dish is taken over in most passes."""
-    keys = (
-        "--set",
-        "learning={}",
-        "--set",
-        "learning.train=false",
-        "--set",
-        "learning.method=fedavg",
-    )
-    keys += ("--set", "learning.model.kind=vector-mlp")
-    contacts = face.plan(face.load(str(path), {k: v for k, _, v in _pairs(keys)})).contacts
-    served = contacts[contacts.served]
-    assert served.uplink_capacity_bytes_per_device.isna().all()
-    lines = leomix("validate", path, *keys).out.splitlines()
-    for name, least in served.groupby("cluster").downlink_capacity_bytes_per_device.min().items():
-        [line] = [line for line in lines if line.startswith(f"{name} ")]
-        assert line.endswith(data_size(least))
-    out = tmp_path / "contacts.csv"
-    by_station, by_client = leomix("contacts", path, "-o", out).out.split("\n\n")
-    assert [line.split()[0] for line in by_station.splitlines()] == ["site", "Svalbard", "Troll"]
-    assert by_client.startswith("client")
-    listed = pd.read_csv(out)
-    assert set(listed.site) == {"Svalbard", "Troll"} and "P01-S01" in set(listed.satellite)
-
-
-def _pairs(options):
-    return [option.partition("=") for option in options if "=" in option]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--csv", "rows.txt"], "rows.txt"),
-        (["--csv", "nowhere/rows.csv"], "nowhere"),
-        (["--report", "page.pdf"], "page.pdf"),
-        (["--set", "ground.antenna=2"], "did you mean"),
-        (["--without", "Trol"], "did you mean 'Troll'"),
-        (["--without", "Svalbard", "--without", "Troll"], "leaves no station"),
-    ],
-)
-def test_wrong_input_is_one_line(leomix, path, tmp_path, monkeypatch, options, said):
-    monkeypatch.chdir(tmp_path)
-    done = leomix("capacity", path, *options)
-    assert done.status == 2 and done.out == ""
-    assert said in done.err and len(done.err.splitlines()) == 1
-
-
-def test_a_report_of_others_is_left_alone(leomix, path, tmp_path):
-    page = tmp_path / "mine.html"
-    page.write_text("<p>mine</p>")
-    done = leomix("capacity", path, "--report", page)
-    assert (done.status, page.read_text()) == (2, "<p>mine</p>")
-
-
 def test_a_plan_takes_overrides_as_load_does(path):
     """Of a name, a path and a mapping; a scenario that is loaded says where they go."""
     keys = {"stop.days": 0.375, "orbit.altitude_km": "700"}
@@ -449,15 +383,3 @@ def test_the_largest_file_of_a_day_is_that_of_a_whole_day():
     in_first = np.clip(day_s - rows.start_s, 0, rows.end_s - rows.start_s)
     first = (rows.rate_bps * in_first).sum() / 8e9
     assert total.largest_down_gb_in_a_day == pytest.approx(first, rel=1e-9)
-
-
-def test_a_page_says_who_is_out_and_what_was_assumed(leomix, path, tmp_path):
-    """The day that is drawn is the one of the outage, which begins on the second."""
-    page = tmp_path / "page.html"
-    station = yaml.safe_load(Path(path).read_text())["ground"]["stations"][0]["name"]
-    out = f"faults.planned=[{{station: {station}, from_hours: 30, to_hours: 33}}]"
-    said = leomix("capacity", path, "--set", "stop.days=2", "--set", out, "--report", page).out
-    assert f"Out as planned, and counted as that: station {station} from " in said
-    text = page.read_text()
-    assert "Out as planned" in text and "from hour 24 to 48" in text
-    assert "EIRP dBW" in text and f"name: {station}" in text

@@ -2,22 +2,16 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
 import scenarios
-from learning import Learner, LearningConfig, find_method, method_names
-from learning.data import DATASETS
-from learning.models import MODELS
-from tests.kit.learning import METHODS
+from learning import Learner, LearningConfig, find_method
 from tests.kit.network import World, learner_of
 from tests.kit.results import missing_data
 from tests.kit.sweeps import REMOVED
@@ -63,59 +57,6 @@ def test_json_is_all_that_is_on_stdout_and_folders_are_numbered(leomix, tmp_path
     assert again["trace_sha256"] == first["trace_sha256"]
 
 
-def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
-    folders = []
-    shorter = ("--set", "learning.model={experts: 2, hidden: 8}")
-    for method in ("synchronous", "emsfl"):
-        for seed in (1, 2, 2, 3):
-            folders.append(tmp_path / f"{method}{len(folders)}")
-            setting = ("--seed", seed, "--set", f"learning.method={method}")
-            leomix("run", "paper-slots", "-o", folders[-1], *SMALL, *setting, *shorter)
-    manifest = json.loads((folders[-1] / "manifest.json").read_text())
-    (folders[-1] / "manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
-    compared = json.loads(leomix("compare", *folders, folders[0], "--json").out)
-    groups = compared["groups"]
-    assert [(g["label"], g["seeds"]) for g in groups] == [
-        ("synchronous", [1, 2, 3]),
-        ("emsfl", [1, 2]),
-        ("emsfl (interrupted)", [3]),
-    ]
-    warned = [one["text"] for one in compared["said"] if one["group"] == "emsfl (interrupted)"]
-    assert warned == manifest["warnings"] != []
-    stopped = [one for one in compared["caveats"] if one["code"] == "stopped_early"]
-    assert [(one["group"], one["values"]["status"]) for one in stopped] == [
-        ("emsfl (interrupted)", "interrupted")
-    ]
-    assert stopped[0]["text"].endswith("goes on with --resume")
-    half = [row for row in compared["rows"] if row["group"] == "emsfl (interrupted)"]
-    assert {(row["verdict"], row["mean"], row["p"]) for row in half} == {
-        ("not reached", None, None)
-    }
-    shown = [json.loads(leomix("show", folders[n], "--json").out) for n in (0, 1, 3)]
-    for one in shown:
-        final = next(row for row in one["rows"] if row["figure"] == "accuracy_final")
-        assert (final["mean"], final["seeds"], final["verdict"]) == (one["accuracy_final"], 1, None)
-        assert f"{one['accuracy_final']:.3f}" in one["headline"]
-    rows = {r["group"]: r for r in compared["rows"] if r["figure"] == "accuracy_final"}
-    mean = np.mean([one["accuracy_final"] for one in shown])
-    assert rows["synchronous"]["mean"] == pytest.approx(mean)
-    text = leomix("compare", *folders, "--all").out
-    assert " ".join(text.split()).startswith(compared["headline"])
-    assert f"{mean:.3f} " in text and "final loss" in text and "interrupted" in text
-
-
-def test_who_opens_the_folder_later_is_warned_as_who_ran_it(leomix, tmp_path, monkeypatch):
-    monkeypatch.setenv("LEOMIX_CACHE", "off")
-    monkeypatch.chdir(tmp_path)
-    spoilt = ("--set", "learning.step_size=1e9", "--set", FEW, "--set", "stop.cycles=2")
-    ran = leomix("run", "paper-slots", *spoilt, "--quiet", "-o", "spoilt")
-    assert "updates refused by the server, not finite: lower learning.step_size" in ran.err
-    assert leomix("show", "spoilt").err == ran.err
-    assert leomix("compare", "spoilt").err == ran.err.replace("warning: ", "warning: spoilt: ")
-    assert leomix("doctor").out.endswith("cache: off, by LEOMIX_CACHE=off\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
-
-
 def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
     budget = leomix("link", "quickstart", "--set", "link.uplink.tx_power_dbm=23")
     assert "overridden: link.uplink.tx_power_dbm" in budget.out
@@ -135,47 +76,6 @@ def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
 def shipped(names):
     """Those of leomix: other tests register methods of their own."""
     return [name for name in names if find_method(name).__module__.startswith("learning.")]
-
-
-def test_list_validate_doctor_schema(leomix):
-    lines = dict(x.split(": ", 1) for x in leomix("list").out.splitlines() if ": " in x)
-    models = sorted(MODELS.shipped)
-    data = sorted(DATASETS.shipped)
-    methods = sorted(METHODS.shipped)
-    assert lines["models"] == f"{', '.join(models)}, or MODULE:CLASS"
-    assert lines["data"] == f"{', '.join(data)}, or MODULE:FUNCTION"
-    assert shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", ")) == methods
-    assert shipped(method_names()) == methods
-    processors = re.findall(r"([\w-]+) \([\d.]+ TFLOP/s\)", lines["processors (compute.processor)"])
-    plan = leomix("validate", "quickstart")
-    report = leomix("doctor")
-    assert ("Nairobi" in plan.out, plan.err) == (True, "")
-    assert (report.status, "import names are leomix's own" in report.out) == (0, True)
-    of = json.loads(leomix("list", "--schema").out)["$defs"]
-    keys = (("Model", "kind"), ("Data", "kind"), ("Learning", "method"))
-    assert [of[title]["properties"][key]["examples"] for title, key in keys] == [
-        models, data, methods
-    ]  # fmt: skip
-    assert processors == of["Compute"]["properties"]["processor"]["anyOf"][0]["enum"]
-    assert leomix("--version").out.split() == ["leomix", version("leomix")]
-
-
-def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path, monkeypatch):
-    # 100 bit/s for 600 s: 7.5 kB a pass.
-    slow = leomix("validate", "paper-slots", "--set", "link.uplink.fixed_rate_mbps=0.0001").out
-    assert re.search(r"uplink: a pass of median length \(10 min\) carries 7\.50 kB", slow)
-    assert re.search(r"uplink, one expert's factors +4\.10 kB +one pass\n", slow)
-    assert re.search(r"uplink, all experts and gate +17\.41 kB +3 passes\n", slow)
-    assert "uplink: raise link.uplink.fixed_rate_mbps (0.0001), lower l" in slow
-    for command in (["link", "quickstart"], ["contacts", "quickstart"]):
-        heads = next(line for line in leomix(*command).out.splitlines() if "elevation" in line)
-        assert set(heads.split()) <= set(re.findall(r"[^\s,;]+", leomix(command[0], "--help").out))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "channel.py").touch()
-    found = leomix("doctor")
-    assert (found.status, f"{tmp_path}/channel.py: has the name" in found.out) == (1, True)
-    never = leomix("sweep", "quickstart", "-p", "orbit.min_elevation_deg=89.9", "--dry-run")
-    assert (never.status, "\nno contact  point 0: ground.clusters: 'M" in never.out) == (2, True)
 
 
 @pytest.mark.parametrize("name", REMOVED)
@@ -218,62 +118,9 @@ def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder
     assert (found.status, found.err, "\nIRIDIUM 106 " in found.out) == (0, "", True)
 
 
-NEVER = """
-seed: 1
-stop: {days: 2}
-start: 2026-08-22T00:00:00Z
-orbit: {source: circular, altitude_km: 500, inclination_deg: 5}
-ground: {clusters: [{name: Pole, latitude_deg: 80, longitude_deg: 0}]}
-"""
-
-
-def test_clusters_out_of_sight_and_old_elements_are_reported_before_a_run(leomix, tmp_path):
-    (tmp_path / "never.yaml").write_text(f"{NEVER}learning: {{}}\n")
-    for command in (["validate"], ["run", "-o", str(tmp_path / "out")]):
-        done = leomix(command[0], tmp_path / "never.yaml", *command[1:])
-        assert (done.status, "'Pole'" in done.err, "48.0 h" in done.err) == (2, True, True)
-    assert not (tmp_path / "out").exists()
-    old = leomix("validate", "quickstart", "--set", "start=2027-08-01T00:00:00Z")
-    assert "IRIDIUM 106 the most with 357.4 days" in old.err
-
-
 TIMING = "learning.train=false"
 ELEMENTS = ["contacts", "--tle", "x.tle", "--days", "1", "--min-elevation", "10"]
 SPAN = ["--start", "2026-08-22T00:00:00Z", "--site"]
-SETS = {
-    "orbit.min_elevation_deg=abc": "number",
-    "learning.method=emsfk": "'emsfl'",
-    "learning.options.threshold=7": "less than or equal to 1",
-    "learning.lora={rank: null, alpha: 3}": "lora.alpha",
-    "learning.model.kind=mixtral-8x7b": "set learning.train: false",
-    "learning.data.kind=mnist": "digits",
-    "learning.data.trial_samples=100000": "trial_samples",
-    "learning.data.path=x.npz": "learning.data.path",
-    "link.uplink.total_bandwidth_mhz=0.1": "total_bandwidth_mhz",
-    "seed": "KEY=VALUE",
-}
-WRONG = [
-    (["run", "/nonexistent.yaml"], "nonexistent"),
-    (["rnu", "quickstart"], "rnu"),
-    (["contacts"], "--tle"),
-    ([*ELEMENTS, *SPAN, "10"], "LAT,LON"),
-    (["run", "quickstart", "--resume"], "-o"),
-    (["contacts", "quickstart", "--days", "3"], "go with --tle"),
-    (["run", "paper-slots", "--set", TIMING, "--set", "stop.accuracy=0.5"], "stop.accuracy"),
-    (["validate", "quickstart", "--set", "learning.data.kind=foo", "--set", TIMING], "data.kind"),
-    (["show", "/tmp"], "manifest.json"),
-    (
-        ["validate", "walker", "--set", "orbit.serving=single", "--set", "orbit.satellite=02-S03"],
-        "which are P02-S03, ",
-    ),
-    *((["run", "quickstart", "--set", pair], word) for pair, word in SETS.items()),
-]
-
-
-@pytest.mark.parametrize(("line", "word"), WRONG)
-def test_wrong_input_is_one_line_and_exit_2(leomix, line, word):
-    done = leomix(*line)
-    assert (done.status, done.err.count("\n"), word in done.err) == (2, 1, True), done
 
 
 # -- what commands import
@@ -362,22 +209,3 @@ def test_without_torch_a_run_that_trains_is_refused_in_a_line(tmp_path):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "torch" in done.stderr and "learning.train=false" in done.stderr
     assert not (tmp_path / "r").exists()
-
-
-def test_a_run_that_trains_nothing_has_not_missed_a_target(leomix, tmp_path):
-    learns, times = tmp_path / "learns", tmp_path / "times"
-    line = ["run", "paper-slots", "--set", "stop.cycles=1", "--set", "learning.targets=[0.1]"]
-    assert leomix(*line, "-o", learns).status == 0
-    assert leomix(*line, "--set", "learning.train=false", "-o", times).status == 0
-    for more in ((), ("--all",)):
-        lines = leomix("compare", learns, times, *more).out.splitlines()
-        assert "not trained" in " ".join(lines) and "never" not in " ".join(lines)
-
-
-def test_a_seed_is_given_once(leomix):
-    for line in ("--seed 2 --set seed=3", "--set seed=2 --seed 2"):
-        done = leomix("run", "paper-slots", *line.split(), "-o", "never")
-        assert (done.status, done.err.strip()) == (
-            2,
-            "leomix: --seed: --set seed is given too; give one of them",
-        )

@@ -19,7 +19,6 @@ from tests.kit.results import (
     Comparison,
     comparison_text,
     figure_listed,
-    holm,
     mean_of,
     ranked,
     values_of,
@@ -144,11 +143,6 @@ def test_the_table_is_that_of_scipy_by_hand():
                     is_ahead = apart * sign < 0.0  # at the seeds that both have
                     found = is_ahead and adjusted[pair] < 0.05
                     assert row.verdict == ("behind" if found else "no difference found")
-
-
-def test_holm_steps_down():
-    p_values = np.array([0.01, 0.04, 0.03, 0.005])
-    assert holm(p_values).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 @pytest.mark.parametrize("skewed", [False, True], ids=["normal", "skewed"])
@@ -441,39 +435,6 @@ def sweep_rows(folder):
     from sim.sweep import read_sweep
 
     return read_sweep(folder).rows.to_pylist()
-
-
-def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
-    timing = ("--set", "learning.train=false", "--set", "stop.days=1", "--quiet")
-    varied = ("-p", "orbit.inclination_deg=3,97.8")
-    done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")
-    assert (done.status, "1 of 2 points are not done" in done.err) == (3, True)
-    shown = leomix("compare", tmp_path / "s").out
-    assert "inclination_deg=3 no contact" in shown and "1 of 2 points are complete." in shown
-    printed = json.loads(leomix("compare", tmp_path / "s", "--json").out)
-    words = {row["group"]: row["verdict"] for row in printed["rows"] if row["figure"] == "cycles"}
-    assert words == {"inclination_deg=97.8": "too few seeds", "inclination_deg=3": "not reached"}
-    assert printed["headline"].endswith("with inclination_deg=97.8; inclination_deg=3 no contact")
-    [unseen] = [one for one in printed["said"] if one["severity"] == "refusal"]
-    assert (unseen["point"], unseen["code"], unseen["remedies"] != []) == (0, "never_seen", True)
-
-
-def test_where_nothing_is_drawn_nobody_advises_to_replicate(leomix, tmp_path):
-    keys = ("learning.train=false", "stop.days=0.5", "orbit.use.planes=1")
-    timing = (*(part for key in keys for part in ("--set", key)), "--quiet")
-    leomix("sweep", "flystack", "-p", "ground.stations_used=1,2", *timing, "-o", tmp_path / "s")
-    said = "Nothing here is drawn at random: every seed gives the same figures."
-    for folder in (tmp_path / "s", *sorted((tmp_path / "s/points").iterdir())):
-        assert "One seed" not in leomix("compare", folder).out
-    assert said in " ".join(leomix("compare", tmp_path / "s").out.split())
-
-
-@pytest.mark.parametrize("status", ["missing", "refused", "failed"])
-def test_of_points_that_are_not_complete_nothing_is_said_but_their_number(status):
-    rows = [point(seed, None) | {"status": status} for seed in (1, 2)]
-    found = compared_rows(rows, ["seed"]).comparison
-    assert found.headline == "0 complete points, and nothing to compare"
-    assert (found.notes, found.limits) == (("0 of 2 points are complete.",), ())
 
 
 @pytest.mark.parametrize("radius_km", [0, 5])

@@ -69,19 +69,6 @@ def test_files_hold_what_the_python_function_finds(leomix, elements, truth, tmp_
         assert lasts_s == pytest.approx(truth.duration_s, abs=2e-6)
 
 
-def test_a_list_a_summary_or_a_file_even_of_nothing(leomix, elements, truth, tmp_path):
-    line = ["contacts", "--tle", elements, *PLACES, *SPAN]
-    listed = leomix(*line)
-    summary = leomix(*line, "--summary")
-    assert ("2026-08-22T" in listed.out, "2026-08-22T" in summary.out) == (True, False)
-    assert listed.err == summary.err == ""
-    line[-1] = "89.9"
-    assert leomix(*line).out == "no contacts\n"
-    assert "cycles a day: 0.00" in leomix(*line, "-o", tmp_path / "none.parquet").out
-    empty = pq.read_table(tmp_path / "none.parquet")
-    assert (empty.num_rows, empty.column_names) == (0, list(truth.columns))
-
-
 def test_sites_and_omm_elements_come_from_files_too(leomix, elements, tmp_path):
     (tmp_path / "sites.csv").write_text(
         "name,latitude_deg,longitude_deg,altitude_m\nHere,60,20,\nThere,-10.5,20.25,300\n"
@@ -201,14 +188,6 @@ def test_the_list_of_every_shipped_scenario_is_read_back(leomix, tmp_path, name)
     pd.testing.assert_frame_equal(listed[same], read[same], rtol=0, atol=2e-6)
 
 
-def test_a_scenario_shows_its_cycles(leomix):
-    lines = leomix("contacts", "quickstart", "--summary").out.splitlines()
-    assert "one cycle an orbit would be 14." in lines[-1]
-    assert float(lines[-1].split("ratio ")[1]) < 0.5
-    slots = leomix("contacts", "paper-slots", "--summary").out.splitlines()
-    assert (slots[-1][:14], "orbit" in slots[-1]) == ("cycles a day: ", False)
-
-
 def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix, tmp_path):
     file = tmp_path / "fleet.tle"
     one, two = (
@@ -239,48 +218,6 @@ def test_equal_names_lines_without_checksum_and_several_sets_from_a_file(leomix,
         file.write_text(text)
         listed.append(leomix(*line))
     assert listed[0].err == "" and listed[0].out == listed[1].out
-
-
-GOOD = [*SPAN, "--site", "60,20"]
-
-
-def changed(option, value):
-    return [
-        value if before == option else word for before, word in zip(["", *GOOD], GOOD, strict=False)
-    ]
-
-
-WRONG = [
-    (None, changed("--min-elevation", "90"), "--min-elevation 90"),
-    (None, changed("--site", "91,0"), "--site: site '91,0': latitude_deg"),
-    (None, SPAN, "--site"),
-    (None, changed("--days", "nan"), "--days nan"),
-    (None, changed("--start", "2026-08-22T00:00:00"), "--start: 2026-08-22T00:00:00 has no"),
-    (None, changed("--start", "9999-12-31T00:00:00Z"), "--start: 9999"),
-    (None, [*GOOD, "-o", "contacts.xlsx"], ".csv or .parquet"),
-    (None, [*GOOD, "-o", "nowhere/contacts.csv"], "nowhere"),
-    (None, [*SPAN, "--site", "A=1,2", "--site", "A=3,4"], "'A' comes twice"),
-    (None, [*SPAN, "--sites", "nowhere.csv"], "nowhere.csv"),
-    (lambda good: good.replace("9999\n", "9990\n", 1), GOOD, "checksum"),
-    (lambda _: "\n \n", [*GOOD, "--skip-bad"], "no elements"),
-    (lambda _: FALLEN, [*GOOD, "--skip-bad"], "no good elements are left"),
-    (lambda good: "M\udcfcnchen\n" + good, GOOD, "UTF-8"),
-]
-
-
-@pytest.mark.parametrize(("spoiled", "options", "word"), WRONG)
-def test_wrong_options_and_files_are_one_line(
-    leomix, elements, tmp_path, monkeypatch, spoiled, options, word
-):
-    monkeypatch.chdir(tmp_path)
-    if spoiled is not None:
-        text = spoiled(elements.read_text())
-        elements = tmp_path / "bad.tle"
-        elements.write_bytes(text.encode(errors="surrogateescape"))
-    files = list(tmp_path.iterdir())
-    done = leomix("contacts", "--tle", elements, *options)
-    assert (done.status, done.out, done.err.count("\n"), word in done.err) == (2, "", 1, True), done
-    assert list(tmp_path.iterdir()) == files
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

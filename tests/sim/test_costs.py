@@ -16,19 +16,6 @@ from tests.kit.costs import Point, Stop, Watch, tried
 from tests.kit.folders import cut
 
 
-def test_validate_tells_the_memory_of_training_and_of_timing_alone(leomix):
-    keys = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
-    memory = leomix("validate", "circular", *keys, "--set", "stop.days=1").out.splitlines()[-1]
-    told = (
-        r"about \S+ MB of memory, within a factor of 2: most of it is the program \(.*; .* are free"
-    )
-    assert re.fullmatch(told, memory), memory
-    timing = leomix("validate", "circular", *keys, "--set", "learning.train=false").out.splitlines()
-    assert timing[-1].startswith("about 1")
-    asked = leomix("validate", "circular", "--estimate")
-    assert (asked.status, asked.err.count("\n"), "by itself" in asked.err) == (2, 1, True)
-
-
 @pytest.mark.process
 def test_a_dry_run_tries_each_method_and_warns_of_endless_gaps(leomix, tmp_path):
     """FedAvg trains a round per contact, FedBuff all day: 360 rounds of five, less the passes."""
@@ -56,27 +43,6 @@ def test_a_run_says_before_it_begins_that_it_trains_through_gaps(tmp_path):
     keys["learning.rounds.per_gap_max"] = None
     cut(scenarios.load("circular", keys), tmp_path / "run", 1, [Told()])
     assert Code.MANY_ROUNDS in [doubt.code for doubt in told]
-
-
-@pytest.mark.process
-def test_a_sweep_says_before_its_first_point_what_a_run_says(leomix, tmp_path):
-    """Once for each method, whatever its seeds, and of no point that is complete."""
-    keys = {"stop": {"days": 1, "cycles": 1}, "compute": {"seconds_per_round": 120}}
-    file = tmp_path / "long.yaml"
-    file.write_text(yaml.safe_dump(small.merged(small.ORBIT, keys)))
-    swept = ["sweep", file, "-p", "learning.method=fedavg,fedbuff", "--replications", 2]
-    folder = ["-o", tmp_path / "out"]
-    said = leomix(*swept, *folder).err.splitlines()
-    told = [line.partition(" (at learning.method=fed")[0] for line in said[:2]]
-    alone = ["run", file, "--set", "learning.method=fedbuff", "-o", tmp_path / "run"]
-    assert {*told} <= {*leomix(*alone).err.splitlines()}
-    [endless] = [line for line in said if "learning.rounds.per_gap_max" in line]
-    assert endless in said[:2] and endless.endswith(
-        ": give it, like 3 (at learning.method=fedbuff)"
-    )
-    assert len([line for line in said if line.startswith("warning")]) == 2
-    assert "warning" not in leomix(*swept, *folder, "--resume").err
-    assert leomix(*swept, "-o", tmp_path / "quiet", "--quiet").err.splitlines() == said[:2]
 
 
 LATE = """

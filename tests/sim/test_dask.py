@@ -96,20 +96,6 @@ def test_a_killed_worker_costs_only_its_point(cluster, expected):
     assert len(place.runs()) == before + 7
 
 
-def test_a_point_that_fails_or_kills_its_process_is_tried_twice(cluster, expected):
-    place = cluster.place
-    before = len(cluster.place.runs())
-    with marked(place, "3-4-fail", "4-3-kill1"):
-        done = place.sweep(*POINTS, "-o", "failing", "--keep-going", *cluster.asked)
-    assert done.returncode == 3
-    assert "point 4 (stop.cycles=4, seed 3): failed: A at 0.000 s: ArithmeticError" in done.stderr
-    runs = place.runs()[before:]
-    assert (runs.count("3-4"), runs.count("4-3"), len(runs)) == (2, 2, 8)
-    rows = place.rows("failing")
-    assert [row["point"] for row in rows if row["status"] == "failed"] == [4]
-    assert rows[:4] + rows[5:] == expected[:4] + expected[5:]
-
-
 def test_ctrl_c_saves_and_the_sweep_goes_on(cluster, expected):
     place = cluster.place
     before = len(cluster.place.runs())
@@ -192,11 +178,3 @@ def test_a_scheduler_that_cannot_be_had_is_one_line(tmp_path, address):
     assert (running.returncode, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"leomix: --dask {address}: no connection (")
     assert time.monotonic() - began < 30
-
-
-def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    asked = ["--dask", "tcp://127.0.0.1:9"]
-    done = Place(tmp_path).sweep(*POINTS, "-o", "out", *asked)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert '[cluster]"' in done.stderr

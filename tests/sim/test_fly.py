@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -21,38 +20,12 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.docs.pages import DOCS, ROOT, steps
-from tests.kit.fly import arrays_of, check_project, mean, writing
+from tests.docs.pages import ROOT
+from tests.kit.fly import SOFTMAX, arrays_of, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.small import NEAR, ORBIT, SLOTS
 
-SOFTMAX = """
-import numpy as np
-
-def start(context):
-    return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}
-
-def chances(weights, x):
-    z = x @ weights["w"] + weights["b"][0]
-    z = np.exp(z - z.max(axis=1, keepdims=True))
-    return z / z.sum(axis=1, keepdims=True)
-
-def train(weights, data, context):
-    open("calls.txt", "a").write(f"{context.client} {context.round}\\n")
-    x, y = data
-    p = chances(weights, x)
-    p[np.arange(len(y)), y] -= 1
-    weights["w"] -= 0.5 * x.T @ p / len(y)
-    weights["b"][0] -= 0.5 * p.mean(axis=0)
-    return weights, len(y)
-
-def evaluate(weights, data, context):
-    x, y = data
-    p = chances(weights, x)
-    return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}
-"""
-BYTES = (64 * 10 + 10) * 8
 BASE = {key: SLOTS[key] for key in ("seed", "stop", "orbit", "ground", "link", "compute")}
 
 
@@ -165,34 +138,6 @@ def test_functions_go_by_quorum_deadline_choice_and_buffer(fly, method, said, co
     assert np.allclose(found["b[0]"], models[-1][1], atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["SelectedFunctions", "BufferedFunctions"])
-def test_what_holds_of_every_method_holds_of_functions_chosen_or_buffered(place, method):
-    (place / "softmax.py").write_text(SOFTMAX)
-    sys.path.insert(0, str(place))
-    findings = check_method(f"sim.fly.functions:{method}", {"code": "softmax:train"})
-    assert [f for f in findings if f.outcome == "failed"] == []
-
-
-def test_a_buffer_that_never_fills_is_refused(fly):
-    method = "learning.method=sim.fly.functions:BufferedFunctions"
-    outcome = fly(SOFTMAX, "--set", method, "--set", "learning.options.buffer_size=3")
-    assert (outcome.status, outcome.err) == (
-        2,
-        "leomix: --set learning.options.buffer_size: 3 updates of the same version never come "
-        "from 2 clusters; give at most that\n",
-    )
-
-
-def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place):
-    """It has no key of a step size, and trains also where nothing is called accuracy."""
-    assert fly(SOFTMAX.replace('"accuracy"', '"hits"'), out="hits").status == 0
-    assert "not measured (no metric of that name)" in leomix("show", "hits").out
-    flat = SOFTMAX.replace('{"accuracy": (', '{"loss": 1.0, "accuracy": 0.0 * (')
-    forget(place)
-    assert fly(flat, out="flat").status == 0
-    assert "raise the step size of your training code" in leomix("show", "flat").err
-
-
 OF_SIZE = """
 import numpy as np
 
@@ -253,40 +198,12 @@ def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
     assert fly(SOFTMAX, out="slots", stop={"cycles": 4}).status == 0
     known = load_file("slots/model/model.safetensors")
     assert all(np.array_equal(found[name], known[name]) for name in known)
-    one = fly(SOFTMAX, start="2026-08-22T00:00:00Z", out="one", **said)
-    events = pd.read_parquet("one/events.parquet")
-    assert (events.kind == "aggregate").sum() == 1
-    assert "set it to many" in one.err
-
-
-def test_rounds_follow_each_other_where_contact_never_ends(fly):
-    orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
-    said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
-    for options in ((), MANY):
-        out = f"run{len(options)}"
-        done = fly(SOFTMAX, *options, start="2026-08-22T00:00:00Z", out=out, **said)
-        assert done.err == (
-            "warning: orbit.max_session_s: A, B are in contact for all of 1 days; each 60 min of "
-            "it counts as a session, and rounds follow each other; the model is tested once in "
-            "60 min: give learning.evaluate_every_hours, to test it more often, like 0.1\n"
-        )
-        events = pd.read_parquet(f"{out}/events.parquet")
-        ends_s = events[events.kind == "aggregate"].time_s
-        assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
 
 
 ALWAYS = """satellite,site,rise_utc,set_utc
 S1,A,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
 S1,B,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
 """
-
-
-def test_what_holds_of_every_method_holds_of_many_rounds_in_a_contact(place):
-    (place / "softmax.py").write_text(SOFTMAX)
-    sys.path.insert(0, str(place))
-    options = {"code": "softmax:train", "rounds_per_contact": "many"}
-    findings = check_method("sim.fly.functions:Functions", options)
-    assert [f for f in findings if f.outcome == "failed"] == []
 
 
 def test_another_network_calls_nobody_again(fly):
@@ -398,38 +315,6 @@ def test_code_that_is_edited_is_called_again_wherever_it_lies(fly, place, monkey
     assert json.loads(Path("three/manifest.json").read_text())["trainings_reused"] > 0
 
 
-def test_runs_of_other_code_are_compared_as_groups_of_their_own(fly, place, leomix):
-    code = USES.format(
-        outside="import importlib as i", inside="step = i.import_module('rules' + '.steps').step"
-    )
-    steps = place / "rules" / "steps.py"
-    steps.parent.mkdir()
-    known = {}
-    for run in ("one 1", "one 2", "one 1 again", "two 1"):
-        version, seed, *_ = run.split()
-        step = {"one": 1, "two": 2}[version]
-        steps.write_text(f"def step(weights, data):\n    return weights + {step} * data.mean(0)\n")
-        forget(place)
-        assert fly(code, "--seed", seed, out=run).status == 0
-        known.setdefault(version, []).append(json.loads(Path(run, "manifest.json").read_text()))
-    one, again, two = (known[v][n]["own_modules"] for v, n in (("one", 0), ("one", 2), ("two", 0)))
-    assert known["one"][2]["trainings"] == 0  # so that nothing has imported the steps
-    assert one == again and one.keys() == two.keys() == {"softmax", "rules.steps"}
-    said = "run: holds a run from before rules.steps changed; name another folder, or put the old"
-    Path("one 1").rename("run")
-    assert said in fly(code, "--seed", "1", "--resume").err
-    Path("run").rename("one 1")
-    runs = ["one 1", "two 1", "one 2", "one 1 again"]
-    found = json.loads(leomix("compare", *runs, "--json").out)
-    groups = [(group["label"], group["seeds"]) for group in found["groups"]]
-    assert [seeds for _, seeds in groups] == [[1, 2], [1]]
-    assert all(re.fullmatch("code=[0-9a-f]{8}", label) for label, _ in groups)
-    assert len(dict(groups)) == 2
-    for label, _ in groups:
-        assert label in leomix("compare", *runs).out
-    assert f"own code       {groups[0][0].removeprefix('code=')}" in leomix("show", "one 1").out
-
-
 def test_a_run_of_the_same_seed_with_another_trace_is_no_further_seed(runs, tmp_path):
     folders = [runs.copy("slots", tmp_path / name) for name in ("one", "two", "three")]
     for folder, trace in zip(folders[1:], ("0" * 64, None), strict=True):
@@ -460,11 +345,20 @@ class EditedPackage:
         return spec_from_file_location(name, init, submodule_search_locations=[str(self.folder)])
 
 
-def test_what_holds_of_every_method_holds_of_functions(place):
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("Functions", {}),
+        ("Functions", {"rounds_per_contact": "many"}),
+        ("SelectedFunctions", {}),
+        ("BufferedFunctions", {}),
+    ],
+)
+def test_what_holds_of_every_method_holds_of_functions(place, method, options):
     """It is repeated and resumed to the bit, and the order of clusters does not matter."""
     (place / "softmax.py").write_text(SOFTMAX)
     sys.path.insert(0, str(place))
-    findings = check_method("sim.fly.functions:Functions", {"code": "softmax:train"})
+    findings = check_method(f"sim.fly.functions:{method}", {"code": "softmax:train", **options})
     assert [f for f in findings if f.outcome == "failed"] == []
     tried = {finding.name for finding in findings if finding.outcome == "ok"}
     assert "a resumed run is the uninterrupted one" in tried
@@ -553,33 +447,6 @@ def test_with_a_rule_of_its_own_the_server_gets_what_train_returns(fly):
     assert sorted(up.unique()) == [2 * 12, 3 * 12, 4 * 12]
 
 
-@pytest.mark.parametrize(
-    ("sent", "says"),
-    [
-        ("{'top': object()}", "train (A/0, round 1) returned something else: .top is a object"),
-        ("()", "train (A/0, round 1) returned something else: no numbers"),
-        ("(top[:, None], 1.0)", "aggregate (round 1) fails: IndexError"),
-    ],
-)
-def test_what_the_server_cannot_use_is_told_in_one_line(fly, sent, says):
-    outcome = fly(SPARSE.replace("SENT", sent).replace("w[at]", "w[at[0, 9]]"))
-    assert (outcome.status, outcome.err.count("\n")) == (1 if "fails" in says else 2, 1)
-    assert says in outcome.err
-
-
-def test_an_update_that_is_not_finite_is_refused(fly):
-    spoilt = SOFTMAX.replace("return weights, len(y)", "return spoilt(weights, context), len(y)")
-    spoilt += """
-def spoilt(weights, context):
-    return {"w": weights["w"] * np.nan, "b": weights["b"]} if context.client == 1 else weights
-"""
-    assert fly(spoilt).status == 0
-    assert np.isfinite(load_file("run/model/model.safetensors")["w"]).all()
-    events = pd.read_parquet("run/events.parquet")
-    assert (events.kind == "drop").sum() == 3
-    assert len(pd.read_parquet("run/updates.parquet")) == 4 * 3
-
-
 SHAPES = {"w": (3, 2), "b": (2,), "part": {"c": (), "list": [(1,), (2, 2)]}}
 
 
@@ -638,20 +505,6 @@ def evaluate(weights, data, context):
 def small(order="", examples="1", figures='{"accuracy": 0.5}'):
     code = SMALL.replace("ORDER", order).replace("EXAMPLES", examples)
     return code.replace("FIGURES", figures)
-
-
-def test_weights_are_averaged_by_name_and_keep_their_shapes(fly):
-    turned = "if n == 1: new = {'count': new['count'], 'b': new['b'] * 1.5, 'w': new['w']}"
-    assert fly(small(turned)).status == 0
-    found = load_file("run/model/model.safetensors")
-    assert {name: (a.shape, a.dtype) for name, a in found.items()} == {
-        "w": ((3, 2), np.float32),
-        "b": ((2,), np.float64),
-        "count": ((), np.int64),
-    }
-    assert np.allclose(found["w"], 3)
-    assert np.allclose(found["b"], (1.5 + 2 + 3 + 4 + 5) / 5)
-    assert found["count"] == 3
 
 
 def test_code_may_go_to_another_folder_and_the_run_stays_where_it_began(fly, tmp_path):
@@ -740,30 +593,6 @@ def test_clusters_weigh_by_their_samples_or_it_is_said_that_they_weigh_alike(fly
     assert (pooled.accuracy, pooled.samples) == pytest.approx(wanted)
     assert done.err.count("weigh alike") == (not COUNTED[made])
     assert COUNTED[made] or "let evaluate return their number as examples" in done.err
-
-
-def test_data_that_one_cluster_alone_cannot_count_are_told_of_at_the_end(fly):
-    """And the number that evaluate returns counts, whatever the data are."""
-    some = 'return np.ones(9) if context.cluster == "A" else object()'
-    code = small().replace('return np.ones(10 if context.cluster == "A" else 30)', some)
-    assert "test data of B" in fly(code).err
-    forget(Path.cwd())
-    known = '{"accuracy": float(context.cluster == "A"), "examples": 9 + 18 * (data is None)}'
-    none = code.replace("object()", "None").replace('{"accuracy": 0.5}', known)
-    assert "weigh alike" not in fly(none, out="known").err
-    metrics = pd.read_parquet("known/metrics.parquet")
-    assert metrics[metrics.scope == "global"].accuracy.iloc[-1] == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize(
-    "name", ["samples", "cluster", "scope", "time_s", "cycle", "version", "validation_samples"]
-)
-def test_a_figure_with_the_name_of_a_column_is_refused_before_the_run(fly, name):
-    outcome = fly(small(figures=f'{{"accuracy": 0.5, "{name}": 1.0}}'))
-    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert outcome.err.startswith("leomix: softmax.py: evaluate (A, round 1)")
-    assert f"a figure called {name}" in outcome.err
-    assert not Path("run").exists()
 
 
 ADAM = """
@@ -938,102 +767,6 @@ def test_what_is_not_repeated_or_not_seen_is_said_by_name(fly, says):
     assert bool(says) == bool(outcome.err)
 
 
-WRONG = {
-    "has no function start; write start(context)": ("def start", "def begin"),
-    "has no function train; write train(weights, data, context)": ("def train", "def fit"),
-    "has no function test_data; write": ("def chances", "def data(context): ...\n\ndef chances"),
-    "ZeroDivisionError: division by zero (softmax.py:": ("x, y = data", "1 / 0"),
-    "w has shape (10, 64) and must have (64, 10)": (
-        "return weights, len(y)",
-        'return {"w": weights["w"].T, "b": weights["b"]}, len(y)',
-    ),
-    "b[0] is missing": ("return weights, len(y)", 'return {"w": weights["w"]}, len(y)'),
-    "a dict in place of a pair": ("return weights, len(y)", "return weights"),
-    "start (round 1) returned something else: two arrays are called .b[0]; give": (
-        'return {"w"',
-        'return {"b[0]": np.zeros(10), "w"',
-    ),
-    "start (round 1) returned something else: .b is a bfloat16 Tensor, of which NumPy": (
-        '"b": [np.zeros(10)]',
-        '"b": __import__("torch").zeros(10).bfloat16()',
-    ),
-    "start (round 1) returned something else: .b is a float32 sparse_coo Tensor, of which": (
-        '"b": [np.zeros(10)]',
-        '"b": __import__("torch").zeros(10).to_sparse()',
-    ),
-    "start (round 1) returned something else: .b is an array of float128": (
-        '"b": [np.zeros(10)]',
-        '"b": np.zeros(10, np.longdouble)',
-    ),
-    "is nested more than 100 times": (
-        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
-        "made = []; made.append(made); return made",
-    ),
-    "start (round 1) returned something else: .b is an array of complex64; keep its real": (
-        '"b": [np.zeros(10)]',
-        '"b": np.zeros(10, np.complex64)',
-    ),
-    "start (round 1) returned something else: no weights": (
-        'return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}',
-        "return {}",
-    ),
-    "softmax.py: train (A/0, round 1): context.memory['own'] is a object; keep numbers": (
-        "return weights, len(y)",
-        'context.memory["own"] = object(); return weights, len(y)',
-    ),
-    "-1 examples": ("return weights, len(y)", "return weights, -1"),
-    "0.5 examples": ("return weights, len(y)", "return weights, 0.5"),
-    "10.9 examples": ("return weights, len(y)", "return weights, 10.9"),
-    "'5' examples": ("return weights, len(y)", "return weights, '5'"),
-    "evaluate (A, round 1) returned something else: 1e+308 examples": (
-        '"first": p[0, 0]',
-        '"examples": 1e308',
-    ),
-    "an accuracy of 55, which is a share from 0 to 1": (
-        '"accuracy": (p.argmax(axis=1) == y).mean()',
-        '"accuracy": 55.0',
-    ),
-    "data (A/0, round 1) returned something else: an iterator, which has nothing left": (
-        "def train(",
-        "def data(context):\n    return iter([1])\n\ntest_data = data\n\ndef train(",
-    ),
-    "cannot convert float infinity": ("return weights, len(y)", "return weights, np.inf"),
-    "did not return within 0.2 s; raise learning.options.call_limit_s": (
-        "return weights, len(y)",
-        "\n    while True: pass",
-    ),
-    "is a str; give numbers and arrays": ('"b": [np.zeros(10)]', '"b": "zeros"'),
-    "softmax.py: evaluate (A, round 1) returned something else: [": (
-        'return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}',
-        "return [p.mean()]",
-    ),
-    "train (A/0, round 1) fails: SystemExit: 3 (softmax.py:": (
-        "x, y = data",
-        "raise SystemExit(3)",
-    ),
-    "cannot be imported: SystemExit: no data": (
-        "import numpy as np",
-        "import numpy as np\n\nraise SystemExit('no data')",
-    ),
-    "is an array of object; give numbers": (
-        '"b": [np.zeros(10)]',
-        '"b": np.array([None, "a"], object)',
-    ),
-    "cannot be imported: ModuleNotFoundError": ("import numpy as np", "import numpi as np"),
-}
-
-
-@pytest.mark.parametrize("says", WRONG)
-def test_functions_that_are_wrong_are_told_in_one_line(fly, says):
-    before, after = WRONG[says]
-    outcome = fly(SOFTMAX.replace(before, after), "--set", "learning.options.call_limit_s=0.2")
-    assert outcome.status == 2, outcome.err
-    assert says in outcome.err
-    assert outcome.err.startswith("leomix: softmax.py")
-    assert outcome.err.count("\n") == 1
-    assert not Path("run").exists()
-
-
 @pytest.mark.parametrize(
     ("path", "says"),
     [
@@ -1072,11 +805,6 @@ def test_a_project_is_looked_at_before_it_is_parsed(tmp_path, what):
     check_project(tmp_path)
 
 
-def test_nothing_is_known_without_training(fly):
-    outcome = fly(SOFTMAX, "--set", "learning.train=false")
-    assert (outcome.status, "learning.train: bytes and times" in outcome.err) == (2, True)
-
-
 def test_a_saved_scenario_is_run_swept_and_checked(fly, leomix, monkeypatch):
     assert fly(SOFTMAX, "--save", "saved.yaml").status == 0
     assert "LEOMIX_ALLOW_CODE=1" in leomix("run", "saved.yaml", "-o", "no").err
@@ -1089,17 +817,6 @@ def test_a_saved_scenario_is_run_swept_and_checked(fly, leomix, monkeypatch):
     assert same[0]["trace_sha256"] == same[1]["trace_sha256"]
     assert leomix("compare", "saved", "run").status == 0
     assert leomix("report", "saved", "run", "-o", "both.html").status == 0
-
-
-@pytest.mark.parametrize("name", ["digits_sklearn", "digits_jax"])
-def test_the_examples_of_the_page_run(place, leomix, name):
-    pytest.importorskip("jax" if name.endswith("jax") else "sklearn")
-    steps(DOCS / "fly.md")  # which writes them here
-    short = ("--set", "stop.cycles=2", "--quiet")
-    assert leomix("fly", f"{name}.py", "-s", "quickstart", *short, "-o", "run").status == 0
-    metrics = pd.read_parquet("run/metrics.parquet")
-    first, last = metrics[metrics.scope == "global"].accuracy.iloc[[0, -1]]
-    assert last > first + 0.02
 
 
 @pytest.mark.parametrize("release", ["1.40.2", "1.43.0"])
@@ -1120,10 +837,3 @@ def test_versions_of_flower_that_were_not_tested_are_refused(place, leomix, monk
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert f"app: flwr {release} is installed" in outcome.err
     assert f'pip install "{allowed}"' in outcome.err
-
-
-def test_a_loss_that_is_infinite_from_the_start_is_not_taken_for_updates_that_move_nothing(fly):
-    step = "step = lambda weights, data: weights + 1"
-    code = USES.format(outside="", inside=step).replace("float(weights.sum())", "float('inf')")
-    said = fly(code).err
-    assert "Loss inf at the start" in said and "raise the step size" not in said

@@ -199,16 +199,6 @@ def test_environments_of_a_vector_play_different_seeds():
     many.close()
 
 
-def test_the_result_of_a_later_episode_counts_its_own_trainings_only():
-    env = made("paper-slots", {**PLAYED, "learning.train": True, "stop.cycles": 2})
-    counted = []
-    for _ in range(2):
-        play(env, everyone)
-        counted.append(env.result.manifest["trainings"])
-    # What the episode before has left in memory is not trained again.
-    assert 0 <= counted[1] <= counted[0] and counted[0] > 0
-
-
 class Stopped(gym.Select):
     """An environment whose user presses Ctrl-C in the middle of its first episode."""
 

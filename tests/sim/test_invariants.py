@@ -372,7 +372,7 @@ TAMPERED = [
     (short, OFTEN, LASTS, "contact 3 is served"),
     (one_changes(aggregation, "add_changes", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
     (one_changes(aggregation, "add_changes", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
-    (one_changes(training, "_trained", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
+    (one_changes(training, "_trained", "expert.1."), SLOTS, FROZEN, "in 'A'.*'expert.1"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
     (swap(seam.Update, "staleness")(lambda *_: seam.Range(0, 0)), OFTEN, STALE, "exp"),
     *(

@@ -81,18 +81,6 @@ def test_rounds_follow_from_the_windows(method, place, days, seen):
     assert ended_s == pytest.approx(said_s[: len(ended_s)], abs=0.1)
 
 
-def test_who_is_never_seen_is_listed_and_carried_by_its_plane_alone(leomix):
-    short = "--set", "stop.days=0.04", "--set", "learning.train=false", "--set"
-    pole = "ground.stations=[{name: Pole, latitude_deg: 90, longitude_deg: 0}]"
-    rows = [line.split() for line in leomix("validate", "fedisl", *short, pole).out.splitlines()]
-    assert sum(row[2:4] == ["0", "0"] for row in rows) == 40 - 21
-    low = *short, pole, "--set", "orbit.inclination_deg=10"
-    refused = leomix("validate", "fedisl", *low)
-    assert refused.status == 2 and "never rises above the mask" in refused.err
-    links = "--set", "link.isl.between_planes=all", "--set", "learning.method=autoflsat"
-    assert leomix("validate", "fedisl", *low, *links).status == 0
-
-
 def test_forty_models_of_fedisl_are_five_at_the_server():
     """A round takes five downloads, five uploads, and seven links a plane each way."""
     run = sim.run(scenarios.load("fedisl", {"stop.rounds": 2, "learning.train": False}))

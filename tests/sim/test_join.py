@@ -243,18 +243,6 @@ def test_processes_that_join_share_the_points_and_all_write_the_same_rows(place,
 
 
 @pytest.mark.process
-def test_who_joins_does_not_try_again_what_has_failed_and_resume_does(place):
-    place.mark("3-2-fail")
-    keys = ["-p", "stop.cycles=1,2", "-o", "out", "--quiet", "--keep-going"]
-    for _ in range(2):
-        assert place.sweep(*keys, "--join").returncode == 3
-    assert Counter(place.runs()) == {"3-1": 1, "3-2": 2}
-    (place.folder / "3-2-fail").unlink()
-    assert place.sweep(*keys, "--resume").returncode == 0
-    assert place.statuses() == ["complete"] * 2
-
-
-@pytest.mark.process
 def test_a_process_of_another_source_or_that_sees_no_folder_is_one_line(place):
     assert place.sweep(*POINTS).returncode == 0
     about = place.folder / "out" / "sweep.json"

@@ -1,7 +1,6 @@
 """Runs of next tokens, or without an accuracy, are judged by their loss, wherever shown."""
 
 import json
-import math
 import re
 
 import numpy as np
@@ -12,12 +11,10 @@ import yaml
 import scenarios
 import sim
 from sim.report import report
-from sim.sweep import read_sweep, sweep
+from sim.sweep import sweep
 from tests.kit.next_words import next_words, scenario
 from tests.kit.replay import numbers, scene
-from tests.kit.results import Bounds, Progress
 from tests.kit.small import SLOTS
-from tests.kit.sweeps import Basis, Choice, Tried
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +58,6 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     assert sum(numbers(shown["runs"][0]["learnt"]["value"])) == round(1e6 * summary["loss_final"])
 
 
-def test_a_bar_shows_the_loss_first(place):
-    shown = []
-
-    class Bar(Progress):
-        def update(self, text, *rest):
-            shown.append(text)
-
-    apart = {"validation_loss": 2.5, "validation_accuracy": 0.25}
-    at = {"time_s": 900.0, "span_s": 3600.0, "cycle": 1, "cycles": 4, "rounds": 0}
-    with Bar(scenario(place), quiet=False) as bar:
-        bar.follows(lambda: {**at, "most_rounds": None, "next_test_s": 1800.0})
-        bar.event(1, 900.0)
-        bar.measured([{"time_s": 900.0, "cycle": 1, "loss": 3.25, "accuracy": 0.125, **apart}])
-    assert "cycle 1 of 4" in shown[-1] and shown[-1].endswith("; loss 3.250, tokens right 0.125")
-
-
 def test_a_comparison_ranks_by_the_loss(leomix, folders):
     compared = json.loads(leomix("compare", *folders, "--json").out)
     assert compared["judged_by"] == "loss" and compared["shared_target"] is None
@@ -98,9 +79,8 @@ def test_a_comparison_ranks_by_the_loss(leomix, folders):
 
 def test_a_run_whose_loss_has_not_fallen_has_learnt_nothing(place):
     result = sim.run(scenario(place, step_size=1e-9))
-    nothing = result.summary["nothing_learnt"]
-    assert nothing["what"] in ("nothing was learnt", "what was learnt was lost again")
-    assert nothing["course"].startswith("loss of the next token ")
+    [check] = result.checks
+    assert check.code == "step-size" and ": loss " in check.sentence
 
 
 @pytest.mark.process
@@ -147,39 +127,6 @@ def test_the_lowest_validation_loss_is_the_best(leomix, place, monkeypatch):
     )
     text = leomix("compare", "apart", "--best-by", "validation").out
     assert "lowest validation loss" in text and "accuracy" not in text
-
-
-def test_equal_and_missing_losses_are_told_and_the_missing_are_not_chosen(tmp_path):
-    def tried(step, loss, *, is_chosen=False):
-        return Tried("A", {"step": step}, {}, {1: 2.0, 2: loss}, is_chosen)
-
-    basis = Basis("validation", "validation loss", rising=False, bounds=Bounds(0.0, math.inf))
-    chosen, level, failed = tried(2, 1.0, is_chosen=True), tried(1, 1.0), tried(3, None)
-    merits = [basis.merit(one.figures) for one in (chosen, level, failed)]
-    assert merits == [-1.5, -1.5, -math.inf]
-    assert list(Choice(tmp_path, "s", basis, [chosen, level, failed]).notices()) == [
-        "A step=2 ties with A step=1; the first one was taken",
-        "A step=3: has no validation loss with seed 2, and cannot be chosen",
-    ]
-
-
-@pytest.mark.parametrize("key", ["learning.targets=[0.5]", "stop.accuracy=0.5"])
-def test_accuracies_are_no_targets_of_tokens(leomix, place, key):
-    file = place / "refused.yaml"
-    file.write_text(json.dumps(scenario(place).model_dump(mode="json")))
-    done = leomix("validate", file, "--set", key)
-    assert done.status == 2
-    assert "next_token runs are judged by loss" in done.err and "remove" in done.err
-    assert done.err.count("\n") == 1
-
-
-def test_figures_in_files_show_the_loss_of_several_run_folders(leomix, folders, tmp_path):
-    report(folders, tmp_path / "page.html", figures=tmp_path / "figures")
-    drawn = {path.stem for path in (tmp_path / "figures").glob("*.pdf")}
-    assert {"loss-over-bytes", "loss-over-time"} <= drawn
-    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index(["figure", "group"])["mean"]
-    for row in json.loads(leomix("compare", *folders, "--json").out)["rows"]:
-        assert rows[row["figure"], row["group"]] == pytest.approx(row["mean"])
 
 
 # A line is fitted: there is a loss, and nothing to be right or wrong about.
@@ -250,44 +197,6 @@ def test_a_run_with_a_loss_alone_is_a_measured_run(leomix, regressions):
     learnt = scene({"it": result})
     assert (learnt["judged_by"], learnt["figure"]) == ("loss", "Loss")
     assert sum(numbers(learnt["runs"][0]["learnt"]["value"])) == round(1e6 * last)
-
-
-def test_runs_with_a_loss_alone_are_compared_by_it(leomix, regressions, tmp_path):
-    compared = json.loads(leomix("compare", *regressions, "--json").out)
-    assert compared["judged_by"] == "loss"
-    finals = [sim.load(folder).summary["loss_final"] for folder in regressions]
-    means = [np.mean(finals[:3]), np.mean(finals[3:])]
-    rows = [row for row in compared["rows"] if row["figure"] == "loss_final"]
-    assert [row["mean"] for row in rows] == pytest.approx(means[::-1])
-    assert (rows[0]["group"], rows[0]["verdict"]) == ("steps=20", "best")
-    text = leomix("compare", *regressions, "--all").out
-    assert "final loss" in text and "accuracy" not in text and "token" not in text
-    page = report(regressions, tmp_path / "page.html", figures=tmp_path / "figures").read_text()
-    assert re.search("<h1>Final loss: [0-9.e-]+ with steps=20, [0-9.]+ with 1</h1>", page)
-    rows = pd.read_csv(tmp_path / "figures/rows.csv").set_index("figure")
-    assert sorted(rows.loc["loss_final", "mean"], reverse=True) == pytest.approx(means)
-    assert "accuracy_final" not in rows.index
-
-
-@pytest.mark.process
-def test_a_sweep_is_judged_by_a_loss_alone_which_may_be_negative(leomix, regressions, monkeypatch):
-    monkeypatch.chdir(regressions[0].parent)
-    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
-    options = {"code": "fits_a_line:train", "config": {"steps": 1, "added": -9.0}}
-    learning = {"method": "sim.fly.functions:Functions", "options": options}
-    with open("negative.yaml", "w", encoding="utf-8") as file:
-        yaml.safe_dump({**SLOTS, "learning": learning}, file)
-    vary = ("-p", "learning.options.config.steps=1,20", "-p", "seed=1,2,3")
-    done = leomix("sweep", "negative.yaml", *vary, "-o", "negative", "--quiet")
-    assert done.status == 0, done
-    assert done.out.startswith("Final loss: -") and "accuracy" not in done.out
-    points = read_sweep("negative")
-    assert max(points.rows["loss_final"].to_pylist()) < 0.0
-    for row in json.loads(leomix("compare", *points.folders, "--json").out)["rows"]:
-        if row["figure"] == "loss_final":
-            assert row["low"] < row["mean"] < row["high"] < 0.0
-    page = report([regressions[0].parent / "negative"], "negative.html").read_text()
-    assert re.search("<h1>Final loss: -[0-9.]+ with steps=20, -[0-9.]+ with 1</h1>", page)
 
 
 # A model learns floats by a loss of the user's own.

@@ -63,24 +63,3 @@ def test_labels_say_little_words_only_where_there_is_room():
         "no environment",
         "environment=urban",
     ]
-
-
-def test_groups_that_differ_in_more_than_a_label_can_say_are_called_by_their_names():
-    keys = ("orbit.altitude_km", "orbit.min_elevation_deg", "ground.antennas", "orbit.satellites")
-    networks = [dict.fromkeys(keys, number) for number in (500, 700)]
-    assert labels_of(networks, names=["low", "high"]) == ["low", "high"]
-    assert labels_of(networks, names=["run", "run"]) == ["satellites=500", "satellites=700"]
-    few = [{key: own[key] for key in keys[:1]} for own in networks]
-    assert labels_of(few, names=["low", "high"]) == ["altitude_km=500", "altitude_km=700"]
-    methods = [{**own, "learning.method": name} for own, name in zip(networks, "ab", strict=True)]
-    assert labels_of(methods, names=["low", "high"]) == ["a", "b"]
-
-
-def test_a_mapping_is_named_by_its_keys_and_nothing_by_that():
-    grid = {"between_planes": "grid", "route": "earliest"}
-    mesh = {"within_plane": "ring", **grid}
-    given = [{"link.isl": one} for one in (None, json.dumps(grid), mesh)]
-    assert labels_of(given) == ["no isl", "isl", "within_plane=ring"]
-    assert labels_of(given[::2]) == ["no isl", "isl"]
-    nested = [{"isl": {"rate": {"mbps": number}}} for number in (1, 2)]
-    assert labels_of(nested) == ["mbps=1", "mbps=2"]

@@ -253,9 +253,3 @@ def test_parts_are_the_whole_and_none_is_too_long(data):
     spans = set(zip(parts.starts_s, parts.ends_s, strict=True))
     sessions = set(zip(whole.starts_s, whole.ends_s, strict=True))
     assert {span for span in sessions if span[1] - span[0] <= limit_s} <= spans
-
-
-def test_a_run_that_comes_to_nothing_names_no_kind_that_it_does_not_have():
-    result = sim.run(under(MEO, "fedbuff", compute={"seconds_per_round": 18_000.0}))
-    nothing = result.summary["came_to_nothing"]
-    assert nothing is None or "kind" not in nothing["why"]

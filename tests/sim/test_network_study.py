@@ -188,32 +188,6 @@ def test_a_study_is_kept_and_made_anew_with_another_stop(tmp_path):
 
 
 IMAGE = {"name": "image", "payload_mb": 300, "direction": "down"}
-EARLIEST = {"isl": {"rate_mbps": 100, "route": "earliest"}}
-REFUSED = {
-    "stop.cycles: 3": "stop.cycles: is not used in a network study",
-    "stop.rounds: 3": "stop.rounds: is not used in a network study",
-    "stop.accuracy: 0.5": "stop.accuracy: is not used in a network study",
-    "stop: {}": "stop.days: is missing",
-    "traffic: [{name: a, payload_mb: 1}]": "traffic.0.direction: is missing",
-    "traffic: [{name: a, payload_mb: 0, direction: up}]": "traffic.0.payload_mb",
-    "traffic: [{payload_mb: 1, direction: up}]": "traffic.0.name: is missing",
-    "learning.method: fedavg": "learning.method: is not used in a network study",
-    "orbit.inclination_deg: 0.0, orbit.altitude_km: 200": "in view of anybody",
-    "traffic: [{name: a, payload_mb: 1, direction: up, every_hours: 0.0000001}]": "hours: makes",
-    "link.cut_transfers: restart, traffic: [{name: a, payload_mb: 1, direction: up}]": "is resumed",
-}
-
-
-@pytest.mark.parametrize("keys", REFUSED)
-def test_what_is_no_study_is_refused_in_one_line(keys, tmp_path, leomix):
-    file = tmp_path / "net.yaml"
-    file.write_text(yaml.safe_dump(STATIONS))
-    asked = yaml.safe_load("{" + keys + "}")
-    words = [f"--set={key}={json.dumps(value)}" for key, value in asked.items()]
-    ended = leomix("run", file, *words)
-    assert ended.status == 2
-    [line] = [line for line in ended.err.splitlines() if line.startswith("leomix: ")]
-    assert REFUSED[keys] in line
 
 
 @pytest.mark.process

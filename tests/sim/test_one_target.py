@@ -7,14 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 import leomix as face
 from sim.report import report
-from sim.sweep import sweep
 from tests.kit.folders import without_checksums
 from tests.kit.results import compare, comparison, shared_target
-from tests.kit.small import SLOTS, merged
 
 BEST = {
     "fedavg": (0.96, 0.96, 0.96, 0.91, 0.86),
@@ -69,12 +66,6 @@ def test_times_are_compared_at_the_target_that_all_seeds_have_reached(folders, t
     assert [line.get_ydata()[0] for line in lines] == [0.85]
 
 
-def test_what_it_took_is_in_the_table_equal_or_not(folders, tmp_path):
-    page = report([folders[0], folders[1]], tmp_path / "page.html").read_text()
-    for head in ("uplink", "downlink", "memory of a device"):
-        assert f'<th scope="col">{head} (' in page
-
-
 @pytest.mark.parametrize(
     ("reached", "target"),
     [
@@ -87,22 +78,3 @@ def test_what_it_took_is_in_the_table_equal_or_not(folders, tmp_path):
 )
 def test_the_one_target_is_that_of_all_runs_else_of_half_else_of_any(reached, target):
     assert shared_target(reached, 6) == target
-
-
-@pytest.mark.wide
-def test_a_sweep_its_page_and_its_folders_have_one_target(leomix, tmp_path):
-    """All points stay below the targets that rows have columns of."""
-    learns = {"stop": {"cycles": 4}, "learning": {"steps_per_round": 30, "batch_size": 16}}
-    (tmp_path / "slow.yaml").write_text(yaml.safe_dump(merged(SLOTS, learns)))
-    values = {"learning.step_size": [0.5, 0.1]}
-    made = sweep(tmp_path / "slow.yaml", values, tmp_path / "s", cache=False)
-    of_folders = compare(made.finished)
-    target = of_folders["shared_target"]
-    assert not any(name.endswith(f"_to_{target}") for name in made.rows.column_names)
-    of_sweep = json.loads(leomix("compare", made.folder, "--json").out)
-    assert of_sweep["shared_target"] == target
-    assert of_sweep["rows"] == of_folders["rows"]
-    page = report([made.folder], tmp_path / "page.html").read_text()
-    assert f"{100 * float(target):g} %" in page
-    again = ("-p", "learning.step_size=0.5,0.1", "-o", made.folder, "--resume")
-    assert f"{100 * float(target):g} %" in leomix("sweep", tmp_path / "slow.yaml", *again).out

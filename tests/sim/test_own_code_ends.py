@@ -95,75 +95,7 @@ import learning
 class NoSuper(learning.FedAvg):
     def __init__(self, world, options=None):
         pass
-
-class Early(learning.FedAvg):
-    def __init__(self, world, options=None):
-        self.count = len(self.learner.samples)
-        super().__init__(world, options)
-
-class Skips(learning.FedAvg):
-    def __init__(self, world, options=None):
-        learning.Method.__init__(self, world, options)
-
-class NoArguments(learning.FedAvg):
-    def __init__(self):
-        super().__init__(None)
-
-class Wrong(learning.FedAvg):
-    def __init__(self, world, options=None):
-        super().__init__(world, options)
-        self.beta = self.options["beta"]
-
-class Raises(learning.FedAvg):
-    def __init__(self, world, options=None):
-        raise ValueError("init")
-
-class Ends(learning.FedAvg):
-    def __init__(self, world, options=None):
-        raise SystemExit(3)
-
-class Another(learning.FedAvg):
-    def __new__(cls, *given):
-        return 3
-
-class BadCheck(learning.FedAvg):
-    @classmethod
-    def check(cls, config):
-        1 / 0
-
-class NoCheck(learning.FedAvg):
-    @classmethod
-    def check(cls):
-        pass
-
-class BadClients(learning.FedAvg):
-    @classmethod
-    def check_clients(cls, clusters, options):
-        clusters[99]
-
-class Refuses(learning.FedAvg):
-    @classmethod
-    def check(cls, config):
-        raise ValueError("it is too early for this")
 """
-FIRST = "; call super().__init__(world, options) first"
-MEND = "; mend it there"
-FAILING = {
-    "NoSuper": "cannot be made (AttributeError: no attribute 'world', methods_failing.py:5)"
-    + FIRST,
-    "Early": "object has no attribute 'learner', methods_failing.py:10)" + FIRST,
-    "Skips": "(AttributeError: no attribute 'experts', methods_failing.py:14)" + FIRST,
-    "NoArguments": "methods_failing.py:18); let its __init__ take (self, world, options=None)",
-    "Wrong": "object is not subscriptable, methods_failing.py:24)" + MEND,
-    "Raises": "cannot be made (ValueError: init, methods_failing.py:28)" + MEND,
-    "Ends": "cannot be made (SystemExit: 3, methods_failing.py:32)" + MEND,
-    "Another": "cannot be made (TypeError: its class gives int)" + MEND,
-    "BadCheck": "a check that fails (ZeroDivisionError: division by zero, methods_failing.py:41)"
-    + MEND,
-    "NoCheck": "but 2 were given, methods_failing.py:44)" + MEND,
-    "BadClients": "(IndexError: tuple index out of range, methods_failing.py:51)" + MEND,
-    "Refuses": "learning.method: it is too early for this",
-}
 
 
 @pytest.fixture
@@ -172,24 +104,6 @@ def failing(tmp_path, monkeypatch):
     (tmp_path / "methods_failing.py").write_text(METHODS)
     yield
     sys.modules.pop("methods_failing", None)
-
-
-@pytest.mark.parametrize("name", FAILING)
-@pytest.mark.parametrize("command", ["validate", "run"])
-def test_a_method_that_cannot_be_made_is_refused_with_its_line(leomix, failing, command, name):
-    place = [] if command == "validate" else ["-o", "out"]
-    key = f"learning.method=methods_failing:{name}"
-    told = leomix(command, "plain-fedavg", "--set", key, *place)
-    assert told.status == 2 and told.err.count("\n") == 1
-    assert told.err.startswith("leomix: --set learning.method: ")
-    assert told.err.rstrip().endswith(FAILING[name])
-
-
-@pytest.mark.parametrize("name", ["NoSuper", "Raises"])
-def test_so_it_is_where_nothing_is_trained(leomix, failing, name):
-    keys = ("--set", f"learning.method=methods_failing:{name}", "--set", "learning.train=false")
-    told = leomix("validate", "plain-fedavg", *keys)
-    assert told.status == 2 and told.err.rstrip().endswith(FAILING[name])
 
 
 def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
@@ -206,19 +120,6 @@ def test_so_is_one_that_a_file_names_and_json_has_key_and_place(
     assert refused["keys"] == ["learning.method"]
     assert (refused["place"]["file"], refused["place"]["line"]) == ("own.yaml", line)
     assert told.err == f"leomix: {refused['text']}\n" and told.status == 2
-
-
-@pytest.mark.parametrize(
-    ("attribute", "instead"),
-    [("needs", "needs = Needs(...)"), ("traits", "traits = Traits(...)"), ("Options", "Options, ")],
-)
-def test_what_a_method_declares_is_of_its_kind(leomix, failing, tmp_path, attribute, instead):
-    (tmp_path / "methods_failing.py").write_text(
-        f"import learning\nclass Bad(learning.FedAvg):\n    {attribute} = 3\n"
-    )
-    told = leomix("validate", "plain-fedavg", "--set", "learning.method=methods_failing:Bad")
-    assert told.status == 2 and told.err.count("\n") == 1
-    assert f"class Bad: {attribute} means nothing; write {instead}" in told.err
 
 
 PRINTS = """
@@ -285,10 +186,6 @@ def test_with_json_stdout_holds_one_value_whatever_code_prints(leomix, printing,
         "validate", "plain-fedavg", "--set", "learning.model.kind=printing:No", "--json"
     )
     assert "No" in json.loads(refused.out)["refused"]["text"]
-
-
-def test_without_json_it_is_printed_to_stdout(leomix, printing):
-    assert "called\n" in leomix("validate", *TYPED["validate"]).out
 
 
 @pytest.mark.process

@@ -64,6 +64,6 @@ def test_an_8b_mixture_loads_one_expert_of_three():
     assert summary["device_memory_bytes"] > summary["expert_memory_bytes"] == expert
     sent = {(row["direction"], row["payload"]): row["bytes"] for row in summary["payloads"]}
     assert [sent["uplink", f"experts:{e}"] for e in range(3)] == [factors] * 3
-    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(run)
+    assert "experts 11.27 GB of 33.82 GB: 22.55 GB less" in summary_text(run.summary)
     # Six FLOPs a parameter and token: one expert, gate, attention and vocabulary.
     assert summary["round_flops"] > 6 * (expert / 2) * 384 * 4

@@ -146,22 +146,6 @@ def test_only_who_has_no_contacts_left_is_excused_from_a_meeting(key, parties, l
     result = play(ground(), script)
     faults = result.events[result.events.kind == "fault"].detail.tolist()
     assert faults == ["no contacts left: B at 'both' with 1 of 2"]
-    # What a user reads names clients, not meetings.
-    said = "the run ended in the middle of a round, which the model lacks: B waited for "
-    [line] = [line for line in result.manifest["warnings"] if "waited" in line]
-    assert line == f"{said}1 other client"
-
-
-def test_who_waits_in_vain_for_a_neighbour_in_a_ring_names_it():
-    def script(me):
-        while me.name == "A" and (yield do.NextContact()):
-            pass
-        if me.name == "B":
-            yield from do.ring.Gate("A/0 trains in round 268", "A").wait()
-
-    result = play(ground(), script)
-    [line] = [line for line in result.manifest["warnings"] if "waited" in line]
-    assert line.endswith(": B waited for A")
 
 
 def inference(**changes):

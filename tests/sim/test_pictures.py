@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
@@ -24,8 +23,10 @@ import sim
 from tests.kit import small
 from tests.kit.network import InputError, ground_sites
 from tests.kit.records import COLUMNS, Result
+from tests.kit.replay import data_behind
 from tests.kit.results import (
     COLOURS,
+    HEAT,
     TARGETS,
     comparison,
     looks_of,
@@ -147,20 +148,21 @@ def test_accuracy_over_what_was_spent_is_that_of_the_tables(runs):
     np.testing.assert_allclose(axes.lines[0].get_xdata(), 3.0 * np.arange(len(modelled)))
 
 
-def test_of_several_seeds_the_mean_is_drawn_with_its_interval(runs):
-    each = [runs.result("slots"), *(rescored(runs.result("slots"), by) for by in (0.1, 0.3))]
-    mean = np.mean([run.metrics.query("scope == 'global'").accuracy for run in each], axis=0)
-    axes = comparison.accuracy({"three": each})
-    np.testing.assert_allclose(axes.lines[3].get_ydata(), mean)
-    edges = axes.collections[0].get_paths()[0].vertices[:, 1]
-    # 4.303 is Student's t of two degrees of freedom.
-    half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / np.sqrt(3)
-    assert edges.max() == pytest.approx(mean.max() + half, abs=1e-6)
-    assert edges.min() == pytest.approx(max(0.0, mean.min() - half), abs=1e-6)
-    two = comparison.accuracy({"two": each[:2]})
-    assert not [one for one in two.collections if isinstance(one, PolyCollection)]
-    [[x, y]] = axes.collections[-1].get_offsets()  # the end of the last step, which has no width
-    assert (x, y) == pytest.approx((axes.lines[3].get_xdata()[-1], mean[-1]))
+def test_of_several_seeds_the_mean_is_drawn_with_a_band(runs):
+    higher = (0.0, 0.1, 0.3, 0.1, 0.2)
+    each = [rescored(runs.result("slots"), by) for by in higher]
+    own = runs.result("slots").metrics.query("scope == 'global'").accuracy.to_numpy()
+    # 2.776 is Student's t of four degrees of freedom; of three seeds it is their range.
+    half = 2.776445 * np.std(higher, ddof=1) / np.sqrt(5)
+    for count, low, high in ((3, 0.0, 0.3), (5, 0.14 - half, 0.14 + half)):
+        mean = own + np.mean(higher[:count])
+        axes = comparison.accuracy({"it": each[:count]})
+        np.testing.assert_allclose(axes.lines[count].get_ydata(), mean)
+        edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+        assert edges.max() == pytest.approx(own.max() + high, abs=1e-6)
+        assert edges.min() == pytest.approx(max(0.0, own.min() + low), abs=1e-6)
+        [[x, y]] = axes.collections[-1].get_offsets()  # the last step has no width
+        assert (x, y) == pytest.approx((axes.lines[count].get_xdata()[-1], mean[-1]))
 
 
 def rescored(run, by):
@@ -202,14 +204,22 @@ def test_of_a_named_contact_what_is_not_served_is_shaded():
         crowded.plot.contact(999)
 
 
+def fields_of(axes):
+    """The colours of fields by row and column."""
+    return {
+        (int(row + 0.5), int(column + 0.5)): patch.get_facecolor()
+        for patch in axes.patches
+        for column, row in patch.get_path().vertices[::5]
+    }
+
+
 def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
-    picture = np.asarray(trained.plot.assignment().images[0].get_array())
+    picture = fields_of(trained.plot.assignment())
     rows = trained.assignments
     rows = rows[rows.device.isna() & rows.assigned.astype(bool)]
     times = sorted(rows.time_s.unique())
     opacity = {}
-    assert picture.shape == (rows.expert.max() + 1, len(times), 4)
-    assert len(rows) == picture.shape[0] * picture.shape[1]
+    assert len(rows) == len(picture) == (rows.expert.max() + 1) * len(times)
     for row in rows.itertuples():
         field = picture[int(row.expert), times.index(row.time_s)]
         assert to_hex(field[:3]) == COLOURS["AB".index(str(row.cluster))]
@@ -217,31 +227,35 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
     ordered = [opacity[relevance] for relevance in sorted(opacity)]
     assert ordered == sorted(ordered)
     # Of devices, those that train an expert are counted.
-    axes = runs.result("nmoe").plot.assignment()
+    written = texts_of(runs.result("nmoe").plot.assignment().texts)
     assigned = runs.result("nmoe").assignments.assigned
-    assert np.asarray(axes.images[0].get_array()).sum() == assigned.astype(bool).sum()
+    assert sum(map(int, written)) == assigned.astype(bool).sum()
 
 
 @pytest.mark.parametrize(("cities", "devices", "labels"), [(4, 12, 3), (7, 7, 30), (50, 1, 16)])
-def test_bars_of_clients_are_their_samples_by_class(cities, devices, labels):
+def test_samples_of_clients_are_drawn_by_class(cities, devices, labels):
     drawn = np.random.default_rng(labels).integers(0, 5, (cities, devices, labels))
     rows = [(f"c{c:02}", d, label, n) for (c, d, label), n in np.ndenumerate(drawn) if n]
     columns = dict(zip(COLUMNS["clients"], zip(*rows, strict=True), strict=True))
     table = pa.table(columns, schema=EMPTY["clients"].schema)
     axes = Result({**EMPTY, "clients": table}, {}).plot.clients()
-    heights = np.array([[bar.get_height() for bar in one] for one in axes.containers]).T
+    shown = data_behind(axes).to_pandas()
+    samples = shown.pivot(index="client", columns="class", values="samples")
+    samples = samples.reindex(shown["client"].unique(), columns=shown["class"].unique())
     by_city = cities * devices > 48
     expected = drawn.sum(1) if by_city else drawn.reshape(-1, labels)
     first = ", the first 48 of 50" if cities == 50 else ""
-    assert axes.get_xlabel() == ("cluster" if by_city else "client") + first
-    np.testing.assert_array_equal(heights.sum(1), expected[:48].sum(1))
+    assert axes.get_ylabel() == ("cluster" if by_city else "client") + first
+    np.testing.assert_array_equal(samples.sum(axis=1), expected[:48].sum(1))
     roles = {"scenario": {"roles": {"clients": "satellites"}}}
-    flying = Result({**EMPTY, "clients": table}, roles).plot.clients().get_xlabel()
+    flying = Result({**EMPTY, "clients": table}, roles).plot.clients().get_ylabel()
     assert flying == "satellite" + first
-    names = texts_of(axes.get_legend().texts)[::-1]
+    names = [*samples.columns]
     if labels > 16:
         assert names.pop() == "15 others" and len(names) == 15
-    np.testing.assert_array_equal(heights[:, : len(names)], expected[:48, list(map(int, names))])
+    np.testing.assert_array_equal(samples[names], expected[:48, list(map(int, names))])
+    row, column = np.unravel_index(samples.to_numpy().argmax(), samples.shape)
+    assert to_hex(fields_of(axes)[row, column]) == HEAT[-1]
 
 
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs):

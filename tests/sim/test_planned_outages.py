@@ -280,38 +280,6 @@ def test_outages_of_a_file_are_those_of_a_list_and_stay_with_the_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("planned", "says"),
-    [
-        ({"station": "Svalbart", "from_hours": 1},
-         "planned.0.station: no station is called 'Svalbart'; there are Svalbard, Inuvik"),
-        ({"cluster": "Munich", "from_hours": 1},
-         "planned.0.cluster: there are no clusters in this scenario, which has satellites and st"),
-        ({"satellite": "Inuvik", "from_hours": 1},
-         "planned.0.satellite: 'Inuvik' is a station here; write station: Inuvik"),
-        ({"satellite": "P01-S99", "from_hours": 1}, "no satellite is called 'P01-S99'; there are"),
-        ({"link": ["Inuvik", "Svalbard"], "from_hours": 1},
-         "planned.0.link: there are no links between a station and a station; name a satellite"),
-        ({"link": ["Inuvik", "P1"], "from_hours": 1}, "'P1' is no satellite, and nothing that"),
-        ({"station": "Inuvik", "from_utc": "2026-08-21T00:00:00Z"},
-         "planned.0.from_utc: the outage of station Inuvik begins before the run, which starts at "
-         "2026-08-22T00:00:00Z; give from_hours: 0"),
-        ({"station": "Inuvik", "from_hours": 3, "to_utc": "2026-08-22T01:00:00Z"},
-         "planned.0.to_utc: the outage of station Inuvik ends before it begins (1 h after"),
-        ({"station": "Inuvik", "from_hours": 3, "to_hours": 3}, "is not later than from_hours"),
-        ({"station": "Inuvik"}, "planned.0.from_hours: is missing; it says when"),
-        ({"from_hours": 3}, "planned.0: says nobody that is out; give satellite, station,"),
-        ({"station": "Inuvik", "satellite": "P01-S01", "from_hours": 3},
-         "planned.0.station: cannot be combined with satellite; keep one"),
-        ({"link": ["Inuvik", "Inuvik"], "from_hours": 3}, "planned.0.link: needs two ends"),
-    ],
-)  # fmt: skip
-def test_an_outage_of_nobody_or_of_no_time_is_one_line(planned, says):
-    with pytest.raises((InputError, ScenarioError)) as caught:
-        make_plan(walker("to stations", [planned]))
-    assert says in str(caught.value) and "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("row", "says"),
     [
         ("Svalbart,,,,,3", "outages.csv:3: station: no station is called 'Svalbart'; there"),
@@ -343,13 +311,3 @@ def test_a_date_needs_a_start_and_what_is_beyond_the_end_is_doubted():
     assert len(said) == 2
     assert "station Inuvik begins after the run has ended, at 100 h" in said[0]
     assert "of link P01-S01 - P01-S04 changes nothing: the two never have one" in said[1]
-
-
-def test_validate_says_who_is_out(leomix):
-    planned = (
-        "[{satellite: circular, from_hours: 30}, {cluster: Munich, from_hours: 1, to_hours: 5}]"
-    )
-    keys = ["stop.days=2", "learning.train=false", f"faults.planned={planned}"]
-    shown = leomix("validate", "circular", *(word for key in keys for word in ("--set", key)))
-    says = "out as planned: cluster Munich from 1 to 5 h; satellite circular from 30 to 48 h"
-    assert says in shown.out.splitlines()

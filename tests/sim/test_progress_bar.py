@@ -166,38 +166,6 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         )
 
 
-def test_a_sweep_shows_what_its_methods_have_come_to_and_which_takes_long():
-    methods = ["fedavg", "fedavg", "fedbuff", "fedbuff"]
-    points = [
-        Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
-        for number, method in enumerate(methods)
-    ]
-    ends = [(0.9, 20.0), (0.8, 30.0), (0.7, 300.0)]
-    with SweepProgress(points, 1, quiet=True) as shown:
-        for number, (accuracy, wall_s) in enumerate(ends):
-            figures = {"accuracy_final": accuracy, "wall_s": wall_s}
-            shown(Outcome(f"d{number}", "complete", figures=figures))
-        shown(Outcome("d3", "failed"))
-        assert shown._text() == (
-            "3 of 4 points done, 1 failed; accuracy fedavg 0.850, fedbuff 0.700; "
-            "slowest fedbuff, 5 min a point"
-        )
-
-
-def test_points_that_run_at_once_end_together():
-    """Six points of 20 s, four at a time: the second two begin when the first four have ended."""
-    points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(6)]
-    with SweepProgress(points, 4, quiet=True) as shown:
-        passed(shown, 20.0)
-        for number in range(4):
-            shown(Outcome(f"d{number}", "complete"))
-            assert shown._text() == f"{number + 1} of 6 points done, {5 - number} left, about 20 s"
-        passed(shown, 15.0)
-        assert shown._text() == "4 of 6 points done, 2 left, about 5.0 s"
-        passed(shown, 45.0)
-        assert "2 left, no point has ended for 60 s" in shown._text()
-
-
 def test_the_time_left_counts_what_running_points_have_done(tmp_path):
     """Twelve points run at once: four have ended after 12 s, eight are half done."""
     points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(12)]

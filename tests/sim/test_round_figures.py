@@ -7,7 +7,6 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.results import comparison_text
 
 CHANGES = {
     **{"stop.days": 2, "ground.stations_used": 3, "orbit.use.planes": 5},
@@ -36,19 +35,6 @@ def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run):
     ways = [len(set(drawn)) for drawn in combinations(clients, 4)]
     assert run.summary["rounds"]["planes"] == pytest.approx(held.mean())
     assert run.summary["rounds"]["planes_even"] == pytest.approx(np.mean(ways))
-
-
-def test_a_comparison_has_the_rounds_and_planes_of_satellites(run):
-    comparison = sim.compare([run.folder])
-    [group], rounds = comparison["groups"], run.summary["rounds"]
-    [own] = comparison.by("round_mean_s").itertuples()
-    beside = {column: means[group["label"]] for column, means in comparison["beside"].items()}
-    found = [beside["round_count"], own.mean, beside["round_planes"]]
-    assert found == [rounds["count"], rounds["mean_s"], rounds["planes"]]
-    shown = [
-        line.rsplit(maxsplit=1) for line in comparison_text(comparison, in_full=True).splitlines()
-    ]
-    assert ["idle share of clients", f"{run.summary['client_idle_share']:.3f}"] in shown
 
 
 def test_who_is_idle_neither_trains_nor_transfers(run):

@@ -53,44 +53,7 @@ def stopped(runs, tmp_path):
     return runs.copy("stopped", tmp_path)
 
 
-def scoreless(data):
-    about, entries = data.split(b'"entries"')
-    entries = entries.replace(b'"accuracy": ', b'"accuracy": [], "was": ', 1)
-    said = json.loads(about + b'"entries"' + entries)
-    return json.dumps({**said, "checksum": checksum(said)}).encode()
-
-
 SAVED = f"{CHECKPOINT}/{JOURNAL}"
-VALUES = f"{CHECKPOINT}/values/*"
-DAMAGE = {
-    "torn": (SAVED, lambda data: data[:100], r"journal\.json: is broken \(.*begins anew"),
-    "a digit": (SAVED, lambda data: data.replace(b"0.", b"1.", 1), "has changed since"),
-    "no scores": (SAVED, scoreless, r"the journal holds no scores; start anew"),
-    "no values": (VALUES, lambda data: None, r"safetensors: is missing; remove .*begins anew"),
-    "torn values": (VALUES, lambda data: data[:-9], r"safetensors: is broken \(.*begins anew"),
-    "torn manifest": ("manifest.json", lambda data: data[:100], ""),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGE)
-def test_a_stopped_run_that_was_damaged_is_refused_with_its_cure(stopped, runs, how):
-    pattern, damaged, said = DAMAGE[how]
-    for file in stopped.glob(pattern):
-        whole = file.read_bytes()
-        part = damaged(whole)
-        assert part != whole
-        file.unlink() if part is None else file.write_bytes(part)
-    if said:
-        with pytest.raises((sim.InputError, sim.SimulationError), match=said):
-            sim.run(slots(), stopped, resume=True)
-        shutil.rmtree(stopped / CHECKPOINT)
-    else:  # it does not stand in the way of a checkpoint
-        bare = shutil.copytree(stopped, stopped.parent / "bare")
-        shutil.rmtree(bare / CHECKPOINT)
-        with pytest.raises(sim.InputError, match=r"manifest\.json: not JSON"):
-            sim.run(slots(), bare, resume=True)
-    sim.run(slots(), stopped, resume=True)
-    assert held(stopped) == held(runs["slots"])
 
 
 ODD = {
@@ -221,12 +184,6 @@ def test_a_table_that_is_not_the_one_that_a_complete_run_wrote_is_refused(leomix
     (run / "updates.parquet").unlink()  # one that runs of before do not have
     shutil.copy(runs["slots-timing"] / "metrics.parquet", run)
     assert "updates.parquet: is missing" in leomix("show", run).err
-
-
-def test_a_sweep_is_no_run(leomix, tmp_path):
-    (tmp_path / "sweep.json").write_text("{}")
-    outcome = leomix("show", tmp_path)
-    assert (outcome.status, f"{tmp_path}: is a sweep" in outcome.err) == (2, True)
 
 
 # -- trouble with the disk
@@ -430,18 +387,6 @@ def test_weights_of_checkpoints_take_no_room_on_the_disk():
     )
     assert made - read == 2 * 19_304_943_616
     assert 0 < read < 4e9  # factors of the server and of devices, and gates
-
-
-def test_three_models_of_eight_billion_are_trained_on_one_accelerator_of_80_gb(
-    tmp_path, monkeypatch
-):
-    """By count; `test_large_models.py` compares the counts with the model's own tensors."""
-    monkeypatch.chdir(tmp_path)
-    rows = [{"question": "a b" * n, "options": list("wxyz"), "answer": 1} for n in range(1, 60)]
-    for name in ("mmlu", "cmexam", "medmcqa"):
-        Path(f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    needs = limits.needs_of_training(build(scenarios.load("paper-exp1")))
-    assert 40e9 < sum(need.bytes for need in needs) < 160e9
 
 
 def test_a_limit_of_the_process_counts():

@@ -259,26 +259,6 @@ def test_plan_of_hdtn_has_the_contacts_of_that_of_ion(schedule, tmp_path):
         assert row["rateBitsPerSec"] == pytest.approx(8 * bytes_s, abs=4)
 
 
-BAD = [
-    (("walker", "--graph", "dtn"), "--graph 'dtn': should be ion or hdtn"),
-    (("walker", "--graph", "ion", "--isl"), "without --isl or --summary"),
-    (("walker", "--graph", "ion", "--pieces", "0"), "--pieces 0: should be seconds"),
-    (("walker", "--pieces", "9"), "--pieces goes with --graph"),
-    (("walker", "--graph", "ion", "-o", "."), "is a folder; name a file"),
-    (("walker", "--graph", "hdtn", "-o", "plan.csv"), "must end in .json"),
-    (("paper-slots", "--graph", "ion"), "orbit.source 'slots' is a timetable"),
-    (("flystack", "--graph", "ion", "--set", "stop.days=0.001"), "never rises above the mask"),
-    (("--tle", "x.tle", "--graph", "ion"), "--graph goes with a SCENARIO"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "said"), BAD)
-def test_what_cannot_be_exported_is_one_line(leomix, words, said):
-    done = leomix("contacts", *words)
-    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
-    assert said in done.err
-
-
 def test_the_command_prints_writes_and_warns(leomix, tmp_path):
     short = ("--set", "stop.days=1", "--set", "learning.train=false")
     printed = leomix("contacts", "quickstart", "--graph", "ion", *short)

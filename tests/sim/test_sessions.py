@@ -157,8 +157,9 @@ def watched(contacts, times_s, wants, signal=None):
             if signal is not None:
                 signal.give()
                 continue
-            here = None if sessions.session is None else sessions.session.number
-            states.append((here, sessions.current_contact_id(), sessions.last, sessions.over))
+            states.append(
+                (sessions.open, sessions.current_contact_id(), sessions.last, sessions.over)
+            )
 
     def take(name):
         def wanted():

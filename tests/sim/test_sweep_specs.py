@@ -227,40 +227,6 @@ def test_a_value_with_keys_of_its_own_makes_a_variant_of_each_value(file):
     assert [one.rounds.per_contact for one in loaded[2:]] == [1, 1, 2, 2]
 
 
-PER_CONTACT = "learning.rounds.per_contact"
-
-
-@pytest.mark.parametrize(
-    ("text", "pairs", "overrides", "line"),
-    [
-        ("[a, b]", [], {}, r"^--variants .*v\.yaml: should be names"),
-        ("a: 3", [], {}, r"v\.yaml: a: should be dotted keys"),
-        ("a: {3: 3}", [], {}, r"v\.yaml: variant a: 3: is not a known key"),
-        ("a: {sed: 3}", [], {}, r"^--variants .*v\.yaml: variant a: sed: .*did you mean 'seed'"),
-        ("a: {description: x}", [], {}, r"v\.yaml: variant a: description: changes nothing"),
-        ("a: {learning.method: x}", [], {}, r"v\.yaml: variant a: learning\.method: no method 'x'"),
-        ("a: {\n", [], {}, r"^--variants .*v\.yaml: "),
-        ("a: {learning.metod: x}", [], {}, r"v\.yaml: variant a: learning\.metod: is not a k"),
-        ("a: {stop.cycles: 2}\nb: {stop.cycles: 2}", [], {}, "a and b set the same keys"),
-        (f"a: {{{PER_CONTACT}: 2}}", [f"{PER_CONTACT}=1,2"], {}, "is given by variant a as well"),
-        (f"a: {{{PER_CONTACT}: 2}}", [], {PER_CONTACT: 1}, "is given by --set"),
-        (f"a: {{{PER_CONTACT}: 2}}", ["learning.rounds={}"], {}, "would undo learning.rounds"),
-        ("a: {learning.rounds: {}}", [f"{PER_CONTACT}=1"], {}, "would undo learning.rounds"),
-        ("a:", ["learning.method=emsfl:{stop.cycles: 2}"], {}, "as --variants has"),
-        ("a: {learning.method: 'mine:Method'}", [], {}, "names Python code"),
-        (None, ["learning.method=emsfl:{learning.method: x}"], {}, "leave it out of the braces"),
-        (None, [], {}, "nothing is varied"),
-    ],
-)
-def test_a_wrong_variant_is_one_line(file, tmp_path, text, pairs, overrides, line):
-    path = None if text is None else tmp_path / "v.yaml"
-    if path is not None:
-        path.write_text(text)
-    with pytest.raises(ValueError, match=line) as found:
-        made(file, *pairs, variants=path, overrides=overrides)
-    assert "\n" not in str(found.value)
-
-
 def test_variants_set_keys_without_a_dot_as_values_of_keys_do(file, tmp_path):
     path = tmp_path / "v.yaml"
     path.write_text("a: {seed: 3}\nb: {start: 2026-08-22T00:00:00Z}\n")
@@ -273,52 +239,6 @@ def test_variants_set_keys_without_a_dot_as_values_of_keys_do(file, tmp_path):
         made(file, variants=path, replications=2)
     with pytest.raises(ValueError, match=r"^--set stop\.cycles.*variant=a"):
         made(file, variants=path, overrides={"stop.cycles": -1})
-
-
-RANDOM = {"sampling": "random"}
-SPECS = {
-    "no values": [""],
-    "no list": ["a,,b", "!!python/object:os.system x"],
-    "empty item": ["a,"],
-    "reversed": ["900:400:100"],
-    "above 0": ["400:900:0"],
-    "finite": ["0:inf:1", "nan:1:1", "0:1e400:1", "1,.inf"],
-    "too large": ["0:99999999999999999999:1"],
-    "far too many": ["0:1:1e-300"],
-    "leading zero": ["010,020"],
-}
-WRONG = [
-    *[([f"a.b={s}"], {}, rf"^-p a\.b: .*{word}") for word, texts in SPECS.items() for s in texts],
-    *[([pair], {}, "KEY=SPEC") for pair in ("key", "=1,2")],
-    (["a.b=1", "c=2", "a.b=3"], {}, r"^-p a\.b: is given twice"),
-    (["seed=1,2,3", "stop.cycles=1,2"], {"sampling": "zip"}, r"^-p stop\.cycles: has 2 .* seed 3"),
-    (["seed=1,2"], RANDOM, "--samples"),
-    (["seed=1,2"], {**RANDOM, "samples": 0}, "at least 1"),
-    (["seed=1,2"], {"samples": 5}, "goes with --sampling random"),
-    (["seed=1,2"], {"sampling": "latin"}, "one of grid, zip, random"),
-    (["learning.step_size=0:1"], {"sampling": "zip"}, r"^-p learning\.step_size: .*without a step"),
-    (["orbit.altitud_km=500"], {}, r"^-p orbit\.altitud_km: is not a known key"),
-    (["orbit.altitude_km=500"], {}, r"^-p orbit\.altitude_km: is not used by .*'slots'"),
-    (["link.uplink={eirp_db: 1}"], {}, r"^-p link\.uplink\.eirp_db: .*did you mean"),
-    (["stop.cycles=2,x"], {}, r"^-p stop\.cycles: got 'x'; must be a whole number"),
-    (["learning.options.x=1"], {}, r"^-p learning\.options\.x: .*threshold"),
-    (["stop.cycles=2"], {"overrides": {"seed": -1}}, r"^--set seed.*stop\.cycles=2\)"),
-    (["stop.cycles=2"], {"overrides": {"stop.cycles": 3}}, r"^-p stop\.cycles: .*--set"),
-    (["seed=2"], {"overrides": {"seed": 3}}, r"^-p seed: .*--seed"),
-    (["link={}", "link.uplink.eirp_dbw=1"], {}, r"^-p link: would undo link\.uplink"),
-    (["seed=1,2"], {"replications": 2}, r"^-p seed: replications"),
-    (["stop.cycles=2"], {"replications": 0}, r"--replications 0"),
-    (["stop.cycles=2"], {"replications": 2, "overrides": {"seed": 2**63 - 1}}, r"seed"),
-    (["description=a,b"], {}, r"^-p description: changes nothing in a run"),
-    (["altitude_km=1,2"], {}, r"did you mean 'orbit\.altitude_km'\?$"),
-]
-
-
-@pytest.mark.parametrize(("pairs", "more", "line"), WRONG)
-def test_a_wrong_sweep_is_one_line_with_its_key(file, pairs, more, line):
-    with pytest.raises(InputError, match=line) as found:
-        made(file, *pairs, **more)
-    assert "\n" not in str(found.value)
 
 
 def test_a_lock_that_is_removed_is_held_by_one_at_a_time(tmp_path):

@@ -209,16 +209,6 @@ def test_killed_workers_and_failing_points_cost_only_themselves(plain, place):
 
 
 @process
-def test_a_point_that_gets_no_memory_costs_only_itself(place):
-    place.mark("3-1-memory")
-    done = place.sweep("-p", "stop.cycles=1,2", "-o", "out", "--keep-going", "--quiet")
-    assert (done.returncode, place.statuses()) == (3, ["failed", "complete"])
-    first, second = done.stderr.splitlines()
-    assert "failed: A at 0.000 s: MemoryError" in first and "go on with: --resume" in second
-    assert place.runs() == ["3-1", "3-1", "3-2"]
-
-
-@process
 def test_the_first_failure_stops_a_sweep_and_a_refused_one_can_be_corrected(place):
     place.mark("3-2-fail")
     done = place.sweep(*POINTS)
@@ -250,20 +240,6 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
     before = len(place.runs())
     assert place.sweep(*POINTS, "--resume").returncode == 0
     assert (place.rows(), len(place.runs())) == (plain.rows(), before)
-
-
-@process
-def test_a_disk_that_is_full_at_the_end_is_told_once_and_the_points_are_shown(place, monkeypatch):
-    def full(table, path, **_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pyarrow.parquet.write_table", full)
-        done = place.sweep(*POINTS, "--quiet")
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    assert "No space left on device" in done.stderr
-    assert "sweep sha256" in done.stdout
-    assert place.sweep(*POINTS, "--resume").returncode == 0
 
 
 @process
@@ -421,45 +397,6 @@ def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_p
     (tmp_path / "two_sizes.py").write_text("WIDTH = 8\n")
     assert leomix(*line, "--quiet", "--resume")[0] == 0
     assert rows() == before  # found where they were
-
-
-@process
-def test_points_whose_code_was_imported_by_its_name_run_again_when_that_changes(tmp_path):
-    place = Place(tmp_path)
-    by_name = "__import__('importlib').import_module('wide').WIDTH"
-    (tmp_path / "by_name.py").write_text(f"WIDTH = {by_name}\n")
-    (tmp_path / "one.py").write_text(NET.format(sizes="by_name"))
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS | {"learning": {}}))
-    keys = ["learning.method=fedavg", "learning.train=false", "learning.model.kind=one:net"]
-    line = ["sweep", "tiny.yaml", *(part for key in keys for part in ("--set", key))]
-    line += ["-p", "stop.cycles=1", "-o", "out", "--quiet"]
-    found = []
-    for width in (8, 16):
-        (tmp_path / "wide.py").write_text(f"WIDTH = {width}\n")
-        forget(tmp_path)
-        done = place.typed(*line, *(["--resume"] if found else []))
-        assert done.returncode == 0, done.stderr
-        [row] = pq.read_table(tmp_path / "out" / "sweep.parquet").to_pylist()
-        found.append(row["uplink_bytes"])
-    assert found[1] > 1.5 * found[0] > 0
-    assert "holds a run from before wide changed" in done.stderr  # and is set aside
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["-p", "learning.step_size=0:1:0.000001"], "1,000,001 points"),
-        (["-p", "stop.cycles=1", "--join"], "-o DIR"),
-        (["-p", "stop.cycles=1", "--shard", "1/2"], "--join -o DIR"),
-        (["-p", "stop.cycles=1", "-j", "-1"], "-j -1"),
-        (["-p", "stop.cycles=1", "--engine", "dask"], "--dask ADDRESS"),
-        (["-p", "stop.cycles=1", "--devices", "cuda:900"], "cuda:900: torch sees"),
-    ],
-)
-def test_wrong_input_is_one_line_and_writes_nothing(place, arguments, word):
-    done = place.sweep(*arguments)
-    assert (done.returncode, done.stderr.count("\n"), word in done.stderr) == (2, 1, True)
-    assert {path.name for path in place.folder.iterdir()} == {"tiny.yaml", "watched_method.py"}
 
 
 # -- signals

@@ -135,11 +135,6 @@ def test_a_folder_of_another_form_is_refused_in_a_line(leomix, runs, tmp_path):
         assert (done.status, done.err.count("\n"), says in done.err) == (2, 1, True), done
 
 
-def test_seconds_are_shown_in_a_unit_that_can_be_read():
-    shown = {2e-6: "2 us", 0.0125: "12.5 ms", 3.21: "3.21 s", 90.0: "1.5 min", 7200.0: "2 h"}
-    assert {time_s: results.seconds(time_s) for time_s in shown} == shown
-
-
 def curve(*accuracies):
     return [results.Evaluation(a, None, n, n, None, None, None) for n, a in enumerate(accuracies)]
 

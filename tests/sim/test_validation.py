@@ -5,7 +5,6 @@ import math
 import re
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
@@ -14,7 +13,7 @@ import sim
 from learning.data import load_samples
 from tests.kit.learning import METHODS
 from tests.kit.network import learner_of
-from tests.kit.results import Evaluation, Judged, Progress, by_validation, validation_at
+from tests.kit.results import Evaluation, Judged, by_validation, validation_at
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe
 from tests.kit.small_satellites import SATELLITES
@@ -202,38 +201,7 @@ def test_the_lowest_validation_loss_is_the_best_of_runs_that_are_judged_by_it():
     assert by_validation(found[:1], Judged.LOSS) is None
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.2, "validation accuracy"), (0.0, "accuracy")])
-def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by(
-    share, said, tmp_path
-):
-    shown = []
-
-    class Bar(Progress):
-        def update(self, text, *rest):
-            shown.append(text)
-
-    with Bar(plain(share), quiet=False) as bar:  # its thread would go on in later tests
-        result = sim.run(plain(share), tmp_path, observers=[bar])
-    rows = pooled(result)
-    last = rows[said.replace(" ", "_")].iloc[-1]
-    assert f"; {said} {last:.3f}" in shown[-1]
-    logged = (tmp_path / "run.log").read_text()
-    assert f"cycle 8: {said} {last:.4f}" in logged
-
-
 # -- what else there is: sweeps, methods that do not validate
-
-
-def test_points_of_a_sweep_have_their_validation_accuracy(leomix, tmp_path):
-    path = tmp_path / "s.yaml"
-    path.write_text(json.dumps(plain(stop={"cycles": 3}).model_dump(mode="json")))
-    out = tmp_path / "sweep"
-    assert leomix("sweep", path, "-p", "learning.data.validation=0,0.2", "-o", out).status == 0
-    rows = pq.read_table(out / "sweep.parquet").to_pylist()
-    assert [row["validation_final"] is None for row in rows] == [True, False]
-    assert rows[1]["validation_best"] >= rows[1]["validation_final"]
-    one = sim.load(out / rows[1]["folder"])
-    assert one.validation_at() == rows[1]["validation_final"]
 
 
 class Silent(METHODS.find("fedavg")):

@@ -61,7 +61,6 @@ def answered(
     tested: Tensors,
     *,
     mixtures: Sequence[tuple[int, Sequence[tuple[int, float]]]],
-    combine: str,
 ) -> dict[str, Any]:
     """Answer test samples, each by its row, its experts and their weights, normalised to 1.
 
@@ -75,7 +74,7 @@ def answered(
         total = sum(weight for _, weight in weights)
         for expert, weight in weights:
             shares[place, expert] = weight / total
-    logits = answer(mixed(shares.to(outputs.device), outputs), combine)
+    logits = answer(mixed(shares.to(outputs.device), outputs))
     predictions = logits.argmax(-1)
     correct = predictions == tested["labels"][index]
     return {"predictions": predictions.tolist(), "correct": correct.tolist()}
@@ -101,7 +100,6 @@ def scores(
     *gates: Tensors,
     routing: str,
     reach: Sequence[bool],
-    combine: str,
     in_reach: Mapping[str, Sequence[Sequence[bool]]],
 ) -> list[Score]:
     """Return the means over each cluster's clients on the global test set.
@@ -117,11 +115,11 @@ def scores(
     y = labels.numpy(force=True)
     for own, node in enumerate(_clients(task)):
         weight, weights, top = _routed(task, tested, gates, routing, node, reach)
-        logits = answer(mixed(weight, tested["outputs"]), combine)
+        logits = answer(mixed(weight, tested["outputs"]))
         guessed = logits.argmax(-1).numpy(force=True)
         score = {
             "accuracy": float((y == guessed).mean()),
-            "loss": float(losses(logits.double(), labels, combine).mean()),
+            "loss": float(losses(logits.double(), labels).mean()),
             "f1": macro_f1(y, guessed, task.spec.outputs),
         }
         score |= local_shares(weights, top, own)
@@ -131,7 +129,7 @@ def scores(
             if any(near):
                 weight, weights, top = _routed(task, tested, gates, routing, node, near)
                 score["local_reach_ratio"] = local_shares(weights, top, own)["local_ratio"]
-                by_near = answer(mixed(weight, tested["outputs"]), combine).argmax(-1)
+                by_near = answer(mixed(weight, tested["outputs"])).argmax(-1)
                 score["reach_accuracy"] = float((y == by_near.numpy(force=True)).mean())
         rows[node.cluster].append(score)
     return [

@@ -11,8 +11,8 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from learning.models.interface import ExpertTensor, expert_tensor
+from learning.models.moe import Expert
 from learning.models.stacked import Tensors
-from learning.nmoe.models import PersonalExpert
 from learning.nmoe.training.extractor import EXTRACTOR, extractor_in, pretext
 from learning.settings import ModelConfig
 from learning.training.sgd import Problem, draw_of, each, train
@@ -43,7 +43,7 @@ def train_experts(
 
     Features are cached here; the simulated client computes them again in each round.
     """
-    model = expert_module(task.config.model, task.spec.outputs, "logit")
+    model = expert_module(task.config.model, task.spec.outputs)
     labels = task.shards[cluster].samples.y
 
     def loss(tensors: Tensors, h: Tensor, y: Tensor) -> Tensor:
@@ -59,10 +59,10 @@ def train_experts(
 
 
 @lru_cache(maxsize=4)
-def expert_module(model: ModelConfig, classes: int, combine: str) -> nn.Module:
-    """Return one expert without memory, for ``functional_call``."""
+def expert_module(model: ModelConfig, classes: int) -> nn.Module:
+    """Return one expert without memory, features to logits, for ``functional_call``."""
     with torch.device("meta"):
-        return PersonalExpert(model.hidden, model.expert_hidden, classes, combine)
+        return Expert(model.hidden, model.expert_hidden, classes)
 
 
 def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
     return functional_call(model, own, (x,))
 
 
-def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> Tensor:
-    """Return the answers (n, N, C) of stacked experts (N, ...) to ``features`` (n, d)."""
-    model = expert_module(task.config.model, task.spec.outputs, combine)
+def outputs_of(task: Task, experts: Tensors, features: Tensor) -> Tensor:
+    """Return the probabilities (n, N, C) of stacked experts (N, ...) on ``features`` (n, d)."""
+    model = expert_module(task.config.model, task.spec.outputs)
 
     def answers(tensors: dict[str, Tensor]) -> Tensor:
-        return functional_call(model, tensors, (features,))
+        return functional_call(model, tensors, (features,)).softmax(-1)
 
     return vmap(answers, out_dims=1)(dict(experts))
 
@@ -87,22 +87,22 @@ def features(task: Task, server: Tensors, *, cluster: str) -> dict[str, Tensor]:
     return {"features": _frozen_features(task, server, task.shards[cluster].samples.x)}
 
 
-def knowledge(task: Task, cached: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
+def knowledge(task: Task, cached: Tensors, *experts: Tensors) -> dict[str, Tensor]:
     """Features (n, d) of one cluster's samples and the outputs (n, N, C) of all experts on them."""
-    return dict(cached) | {"outputs": _outputs(task, experts, cached["features"], combine)}
+    return dict(cached) | {"outputs": _outputs(task, experts, cached["features"])}
 
 
-def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
+def tested(task: Task, server: Tensors, *experts: Tensors) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global test set.
 
     It has the test samples of all clusters; a set that several of them share counts once.
     """
-    return _examined(task, server, experts, task.test, combine)
+    return _examined(task, server, experts, task.test)
 
 
-def validated(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
+def validated(task: Task, server: Tensors, *experts: Tensors) -> dict[str, Tensor]:
     """Features, outputs of all experts and labels of the global validation set, as of the tests."""
-    return _examined(task, server, experts, task.validation, combine)
+    return _examined(task, server, experts, task.validation)
 
 
 def _examined(
@@ -110,7 +110,6 @@ def _examined(
     server: Tensors,
     experts: tuple[Tensors, ...],
     sets: Mapping[str, Samples],
-    combine: str,
 ) -> dict[str, Tensor]:
     kept: dict[str, Samples] = {}
     for name in task.config.clusters:
@@ -119,7 +118,7 @@ def _examined(
             kept[name] = sets[name]
     samples = pool(kept)
     found = _frozen_features(task, server, samples.x)
-    outputs = _outputs(task, experts, found, combine)
+    outputs = _outputs(task, experts, found)
     return {"features": found, "outputs": outputs, "labels": samples.y}
 
 
@@ -128,11 +127,11 @@ def _frozen_features(task: Task, server: Tensors, x: Tensor) -> Tensor:
         return torch.cat([features_of(task, server, part) for part in in_batches(x)])
 
 
-def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: str) -> Tensor:
+def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor) -> Tensor:
     """Stack the experts of all clusters in canonical order and compute their outputs."""
     everyone = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
     with torch.no_grad():
-        return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
+        return torch.cat([outputs_of(task, everyone, h) for h in in_batches(found)])
 
 
 def assembled(

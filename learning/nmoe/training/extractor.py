@@ -169,8 +169,6 @@ def _loss(task: Task, objective: ExtractorLoss) -> Loss:
         own = {name: tensor for name, tensor in tensors.items() if name not in (OTHERS, ALPHA)}
         z = functional_call(model, own, (torch.cat((first, second)),))
         z0, z1 = z.split(len(first))
-        if objective.estimator == "pairs":
-            return pairs(z0, z1, radius)
         return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
 
     loss = by_labels if objective.loss == "ce" else by_contrast
@@ -178,7 +176,7 @@ def _loss(task: Task, objective: ExtractorLoss) -> Loss:
 
 
 # The spectral contrastive loss ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` of FedSC over
-# positive pairs (x, x+) and independent (x, x'): two estimators of it on a batch of n pairs.
+# positive pairs (x, x+) and independent (x, x'): as estimated on a batch of n pairs.
 
 
 def clipped(z: Tensor, radius: float) -> Tensor:
@@ -189,22 +187,6 @@ def clipped(z: Tensor, radius: float) -> Tensor:
 def correlation_of(z: Tensor) -> Tensor:
     """Return ``R = z' z / n`` (d, d) of n rows."""
     return z.transpose(-1, -2) @ z / z.shape[-2]
-
-
-def pairs(z0: Tensor, z1: Tensor, radius: float) -> Tensor:
-    """Unbiased estimator over pairs of different samples, divided by ``radius``.
-
-    ``(-2 mean_i z0_i' z1_i + sum_{i != j} (z0_i' z1_j)^2 / (n (n - 1))) / radius``.
-    """
-    z0 = clipped(z0, radius)
-    z1 = clipped(z1, radius)
-    n = z0.shape[-2]
-    if n < 2:
-        raise ValueError("the estimator 'pairs' needs two samples; raise learning.batch_size")
-    products = z0 @ z1.transpose(-1, -2)
-    same = products.diagonal(dim1=-2, dim2=-1)
-    different = products.square().sum((-2, -1)) - same.square().sum(-1)
-    return (-2 * same.mean(-1) + different / (n * (n - 1))) / radius
 
 
 def estimated(

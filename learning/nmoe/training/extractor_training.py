@@ -10,13 +10,12 @@ from statements.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class ExtractorLoss:
-    """The ``loss`` of stage 1: ``ce``, or ``spectral`` by an ``estimator`` with mu = ``radius``.
+    """The ``loss`` of stage 1: ``ce``, or ``spectral`` with mu = ``radius``.
 
     ``step_size_ratio`` multiplies ``learning.step_size``.
     """
 
     loss: str
-    estimator: str
     radius: float
     step_size_ratio: float = 1.0
 

@@ -84,14 +84,13 @@ def train_gates(
     rounds: Sequence[int],
     first_round: Sequence[int],
     reach: Sequence[bool],
-    combine: str,
 ) -> dict[str, Tensor]:
     """Train gates (K, ...) by the cross-entropy of the mixture of all experts in ``reach`` (N,)."""
     limit = reach_of(task, reach)
 
     def loss(gate: Tensors, h: Tensor, answers: Tensor, y: Tensor) -> Tensor:
         weight = route(task, gate, h, None, limit).weight
-        return losses(answer(mixed(weight, answers), combine), y, combine).mean()
+        return losses(answer(mixed(weight, answers)), y).mean()
 
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
@@ -176,7 +175,7 @@ class Mixture(NamedTuple):
         return self.extractor | experts | gate
 
 
-def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[str, Tensor]:
+def central(task: Task, *, rounds: int, descent: Descent) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
     config = task.config
@@ -185,9 +184,9 @@ def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[
     def loss(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         whole = Mixture.of(tensors)
         h = features_of(task, whole.extractor, x)
-        outputs = outputs_of(task, whole.experts, h, combine)
+        outputs = outputs_of(task, whole.experts, h)
         weight = route(task, whole.gate, h, None, limit).weight
-        return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
+        return losses(answer(mixed(weight, outputs)), y).mean()
 
     def draw(_devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
         for numbers in rounds:

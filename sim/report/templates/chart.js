@@ -1,6 +1,6 @@
 "use strict";
-// The chart: curves of groups of runs in steps, each with the band of its 95 % interval, out of the
-// JSON beside it. Values are those that Python has computed; here they are only looked up and drawn.
+// The chart: curves of groups of runs in steps, each with its band (the range of its seeds, or the
+// 95 % interval), out of the JSON beside it. Values are those that Python has computed; here they are only looked up and drawn.
 for (const box of document.querySelectorAll(".curves")) {
   const data = JSON.parse(box.querySelector(".data").textContent);
   const plot = box.querySelector(".plot"), svg = plot.querySelector("svg");
@@ -349,16 +349,16 @@ for (const box of document.querySelectorAll(".curves")) {
     const said = rows.map(({curve, i, value}) => {
       const band = curve.low && curve.low[i] !== null;
       const seeds = of(curve.seeds, i), ended = of(curve.ended, i);
-      return {curve, name: line(curve).label, mean: written(value),
+      return {curve, name: line(curve).label, mean: written(value), word: curve.band,
         band: band ? `${written(curve.low[i])} to ${written(curve.high[i])}` : "",
         seeds: several ? `${seeds}${ended ? ` (${ended} ended)` : ""}` : ""};
     });
-    const heads = ["", several ? "mean" : "", ...said.some(one => one.band) ? ["95 %"] : [],
-      ...several ? ["n"] : []];
+    const bands = [...new Set(said.filter(one => one.band).map(one => one.word))].join(" or ");
+    const heads = ["", several ? "mean" : "", ...bands ? [bands] : [], ...several ? ["n"] : []];
     const table = html("table", "");
     if (several) table.append(html("tr", "", ...heads.map(head => html("th", "", head))));
     for (const one of said) {
-      const cells = [one.mean, ...heads.includes("95 %") ? [one.band] : [], ...several ? [one.seeds] : []];
+      const cells = [one.mean, ...bands ? [one.band] : [], ...several ? [one.seeds] : []];
       const swatch = html("i", `swatch hue-${line(one.curve).hue}`);
       table.append(html("tr", one.curve.line === state.near ? "near" : "",
         html("th", "", swatch, cut(one.name, 40)), ...cells.map(cell => html("td", "", cell))));
@@ -368,7 +368,7 @@ for (const box of document.querySelectorAll(".curves")) {
     const left = x + 14 + tip.offsetWidth <= room.width ? x + 14 : Math.max(0, x - 14 - tip.offsetWidth);
     tip.style.left = `${left}px`;
     tip.style.top = `${room.top + 6}px`;
-    const spoken = said.map(one => [one.name, one.mean, one.band && `95 %: ${one.band}`,
+    const spoken = said.map(one => [one.name, one.mean, one.band && `${one.word}: ${one.band}`,
       one.seeds && `n ${one.seeds}`].filter(Boolean).join(", "));
     plot.setAttribute("aria-valuenow", state.at.toFixed(3));
     plot.setAttribute("aria-valuemax", end().toFixed(3));

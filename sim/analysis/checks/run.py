@@ -1,0 +1,197 @@
+"""What checks read of a run that has ended: counts of its events and transfers, what it learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.methods.base import MethodType
+from learning.requests.facts import INJECTED, Cause
+from sim.analysis.checks.check import value_in
+from sim.analysis.critical_path import CriticalPath, critical_path
+from sim.analysis.learnt import Learnt
+from sim.analysis.round_paths import RoundPaths, round_paths
+from sim.analysis.spans import names_of_clients
+from sim.analysis.targets import evaluations
+from sim.analysis.traffic import COUNTED, Sent
+from sim.facts.status import COMPLETE
+from sim.trace.arrow import array, as_numpy
+from sim.trace.parquet import plain
+from sim.trace.sorting import grouped_by, says
+from sim.trace.tables import pieces_of, pooled_metrics
+
+
+@dataclass
+class Counts:
+    """What the events of a run count up to; ``excluded`` are devices that lack memory."""
+
+    aggregated: int = 0
+    refused: int = 0
+    excluded: set[tuple[str, int]] = field(default_factory=set)
+    faults: Counter[str] = field(default_factory=Counter)
+    faulty: set[tuple[str, int]] = field(default_factory=set)
+
+    READ: ClassVar = ("kind", "cluster", "device", "detail", "cause")
+    EXPECTED: ClassVar = (*INJECTED, Cause.NO_CONTACT_LEFT, Cause.MEMORY)
+
+    def add(self, events: pa.Table) -> None:
+        """Count some rows."""
+        self.aggregated += int(says(events, "kind", "aggregate").sum())
+        self.refused += int(says(events, "cause", Cause.UPDATE_NOT_FINITE).sum())
+        rows = plain(events.filter(array(says(events, "kind", "fault"))))
+        for row in rows.filter(pc.is_valid(rows["device"])).to_pylist():
+            self.faulty.add((row["cluster"], row["device"]))
+            if row["cause"] == Cause.MEMORY:
+                self.excluded.add((row["cluster"], row["device"]))
+        known = pc.is_in(rows["cause"], value_set=array(np.array(self.EXPECTED)))
+        self.faults.update(rows["detail"].filter(pc.invert(known)).drop_null().to_pylist())
+
+
+@dataclass
+class Moved:
+    """What was sent to the server and to clients, and which devices sent something."""
+
+    up: Sent = field(default_factory=Sent)
+    down: Sent = field(default_factory=Sent)
+    heard: set[tuple[str, int]] = field(default_factory=set)
+
+    def add(self, transfers: pa.Table) -> None:
+        """Count some rows."""
+        up = transfers.filter(array(says(transfers, "toward", "server")))
+        self.up.add(up)
+        self.down.add(transfers.filter(array(says(transfers, "toward", "client"))))
+        _, _, pairs = grouped_by(up, ["cluster", "device"])
+        self.heard.update(zip(*pairs.to_pydict().values(), strict=True))
+
+
+def moved_in(tables: Mapping[str, pa.Table]) -> Moved:
+    """Return what was sent in a run."""
+    found = Moved()
+    for transfers in pieces_of(tables, "transfers", [*COUNTED, "cluster", "device"]):
+        found.add(transfers)
+    return found
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that has ended; what several checks need is read once."""
+
+    tables: Mapping[str, pa.Table]
+    manifest: Mapping[str, Any]
+    method: MethodType
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The scenario that was run."""
+        scenario: Mapping[str, Any] = self.manifest["scenario"]
+        return scenario
+
+    @property
+    def learning(self) -> Mapping[str, Any]:
+        """Its section ``learning``."""
+        learning: Mapping[str, Any] = self.scenario["learning"]
+        return learning
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end."""
+        return bool(self.manifest["status"] == COMPLETE)
+
+    @property
+    def over_mesh(self) -> bool:
+        """Whether updates go over links between satellites."""
+        return value_in(self.scenario, "link.isl.route") == "earliest"
+
+    @property
+    def devices(self) -> dict[str, int]:
+        """How many devices each client has."""
+        return {row["cluster"]: row["devices"] for row in self.manifest.get("energy") or ()}
+
+    @property
+    def device_rounds(self) -> int:
+        """Local rounds that devices completed."""
+        return sum(row["device_rounds"] for row in self.manifest.get("energy") or ())
+
+    @cached_property
+    def learnt(self) -> Learnt:
+        """What its evaluations say."""
+        return Learnt.of(evaluations(pooled_metrics(self.tables), self.manifest), self.manifest)
+
+    @property
+    def unserved(self) -> int:
+        """How many clients no pass serves, in a run without a mesh."""
+        contacts = self.tables["contacts"]
+        served = pc.unique(contacts.filter(contacts["served"])["cluster"]).to_pylist()
+        return 0 if self.over_mesh else len(self.devices.keys() - set(served))
+
+    @property
+    def samples(self) -> pa.Table | None:
+        """How many samples of which class a device holds; None where that is not known."""
+        return self.tables.get("clients")
+
+    @cached_property
+    def untaught(self) -> Mapping[int, float]:
+        """Classes of the tests of which no client holds a sample, and their shares of the tests."""
+        guess = self.learnt.guess
+        if self.samples is None or guess is None or not any(guess.samples):
+            return {}
+        held = as_numpy(self.samples["class"])[as_numpy(self.samples["samples"]) > 0]
+        shares = np.array(guess.samples) / sum(guess.samples)
+        missing = np.setdiff1d(np.flatnonzero(shares), held)
+        return dict(zip(missing.tolist(), shares[missing].tolist(), strict=True))
+
+    @property
+    def skew(self) -> float:
+        """The share of a device's samples that would have to be of other classes, in the mean."""
+        if self.samples is None or not len(self.samples):
+            return 0.0
+        each = ["cluster", "device"]
+        held = self.samples.to_pandas().pivot_table("samples", each, "class", fill_value=0)
+        counts = held.to_numpy(float)
+        own = counts[counts.sum(1) > 0]
+        mix = own / own.sum(1, keepdims=True)
+        return float(np.average(abs(mix - own.sum(0) / own.sum()).sum(1) / 2, weights=own.sum(1)))
+
+    @property
+    def stayed(self) -> bool:
+        """Whether a complete run has learnt nothing that its tests show."""
+        return self.is_complete and self.used and self.learnt.has_learnt is False
+
+    @cached_property
+    def events(self) -> Counts:
+        """What its events count up to."""
+        found = Counts()
+        for events in pieces_of(self.tables, "events", Counts.READ):
+            found.add(events)
+        return found
+
+    @cached_property
+    def moved(self) -> Moved:
+        """What was sent."""
+        return moved_in(self.tables)
+
+    @cached_property
+    def used(self) -> bool:
+        """Whether an update, or what the server trained, became part of the model."""
+        if self.method.traits.trains_at_server or self.events.aggregated:
+            return True
+        pieces = pieces_of(self.tables, "updates", ["device"]) if "updates" in self.tables else ()
+        return any(len(updates) for updates in pieces)
+
+    @cached_property
+    def round_paths(self) -> RoundPaths | None:
+        """Where its time went, by round."""
+        return round_paths(self.tables, self.manifest)
+
+    @cached_property
+    def critical_path(self) -> CriticalPath:
+        """Where its time went, by cycle."""
+        clients = names_of_clients(self.tables, self.manifest)
+        return critical_path(self.tables, self.manifest["simulated_s"], clients)

@@ -1,0 +1,173 @@
+"""The checks of a run: what each finds, that all who show a run show them, and that what is shipped
+has none."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import scenarios
+import sim
+from sim.report import report
+from tests.kit import small
+from tests.kit.learning import METHODS
+from tests.kit.results import CHECKS, checks_of
+
+MLP = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+TIMED = {**MLP, "train": False}
+
+
+def found(result):
+    return [(check.code, check.key, check.value) for check in result.checks]
+
+
+def digits(**learning):
+    return scenarios.load("paper-slots", {"stop.cycles": 2, "learning": {**MLP, **learning}})
+
+
+def over_orbit(**changes):
+    return scenarios.from_dict({**small.ORBIT, "learning": TIMED, **changes})
+
+
+UNTESTED = {"kind": "tests.kit.spoilt:untested"}
+UNSCALED = {"kind": "tests.kit.spoilt:unscaled"}
+RUNS = {
+    "steps too long": (
+        lambda: digits(step_size=30.0),
+        [("diverged", "learning.step_size", 3.0)],
+    ),
+    "steps too short": (
+        lambda: digits(step_size=1e-5),
+        [("step-size", "learning.step_size", 1e-4)],
+    ),
+    "no tested class, whatever the step": (
+        lambda: digits(step_size=30.0, data=UNTESTED),
+        [("clients-unlike", "learning.data", None)],
+    ),
+    "inputs of 0 to 255: the loss falls to that of a guess": (
+        lambda: digits(step_size=2.0, data=UNSCALED),
+        [("step-size", "learning.step_size", 0.2)],
+    ),
+    "a payload of several passes": (
+        lambda: over_orbit(link=small.fixed(uplink=1e-4)),
+        [("large-payload", "link.uplink.fixed_rate_mbps", 1e-3)],
+    ),
+    "a payload that never gets through": (
+        lambda: over_orbit(link=small.fixed(uplink=1e-7)),
+        [("no-update", None, None), ("large-payload", "link.uplink.fixed_rate_mbps", 1e-6)],
+    ),
+    "rounds that do not end": (
+        lambda: over_orbit(compute={"seconds_per_round": 1e6}),
+        [("no-update", "compute.seconds_per_round", 1e5)],
+    ),
+    "targets without training": (
+        lambda: small.slots(learning={"train": False, "targets": [0.5]}),
+        [("not-trained", "learning.train", True)],
+    ),
+}
+"""What is run, and its checks."""
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.quick(4)
+def test_a_run_has_its_checks_and_the_key_to_change(name):
+    make, checks = RUNS[name]
+    assert found(sim.run(make())) == checks
+
+
+COURSES = {
+    # Accuracies and losses from start to end, and the check of a run whose clusters differ.
+    "falls": ((0.25, 0.26, 0.20, 0.14), (1.9, 2.0, 2.4, 2.6), "diverged"),
+    "rises and falls": ((0.10, 0.60, 0.30, 0.11), (2.3, 1.2, 2.0, 3.0), "diverged"),
+    "is lost": ((0.10, 0.60, 0.30, 0.11), (2.3, 1.2, 1.8, 2.2), "step-size"),
+    "stays": ((0.10, 0.12, 0.09, 0.10), (2.3, 2.3, 2.3, 2.3), "step-size"),
+    "learns slowly": ((0.10, 0.10, 0.11, 0.12), (2.3, 2.2, 2.1, 2.0), "clients-unlike"),
+    "comes to a constant answer": ((0.04, 0.1, 0.12, 0.125), (2.6, 2.5, 2.4, 2.3), "step-size"),
+    "rises": ((0.10, 0.30, 0.50, 0.60), (2.3, 2.0, 1.5, 1.2), "budget"),
+    "has risen": ((0.10, 0.60, 0.60, 0.60), (2.3, 1.2, 1.2, 1.2), None),
+    "has no numbers": ((0.10, 0.10, 0.10, 0.10), (2.3, np.nan, np.nan, np.nan), "diverged"),
+}
+
+
+def with_course(result, accuracies, losses):
+    """The tables of a run with other evaluations."""
+    metrics = result.tables["metrics"]
+    rows = np.array(metrics["scope"].to_pylist()) == "global"
+    for name, values in (("accuracy", accuracies), ("loss", losses)):
+        column = np.array(metrics[name].to_pylist())
+        column[rows] = np.interp(np.linspace(0, 3, rows.sum()), range(4), values)
+        metrics = metrics.set_column(metrics.column_names.index(name), name, pa.array(column))
+    return {**result.tables, "metrics": metrics}
+
+
+def checked(result, tables=None, **manifest):
+    method = METHODS.find(result.manifest["method"])
+    changed = {**result.manifest, **manifest}
+    return checks_of(result.tables if tables is None else tables, changed, method)
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_what_was_learnt_is_told_by_its_course(runs, name):
+    *course, code = COURSES[name]
+    result = runs.result("fedavg")
+    codes = [check.code for check in checked(result, with_course(result, *course))]
+    assert codes == [] if code is None else codes == [code]
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_a_run_that_did_not_end_is_not_judged_by_what_it_learnt(runs, status):
+    """After some rounds nobody knows whether it learns; what was not tested says so."""
+    result = runs.result("fedavg")
+    flat = with_course(result, [0.1] * 4, [2.3] * 4)
+    assert [check.code for check in checked(result, flat, status=status)] == [status]
+    metrics = result.tables["metrics"]
+    start = metrics.filter(pa.compute.equal(metrics["time_s"], 0.0))
+    checks = checked(result, {**flat, "metrics": start}, status=status)
+    assert [check.code for check in checks] == [status, "not-tested"]
+    assert checks[1].key == "learning.evaluate_every_hours" and checks[1].value > 0.0
+
+
+def test_updates_older_than_one_of_each_device_are_stale(runs):
+    result = runs.result("fedavg")
+    updates = result.tables["updates"]
+    place = updates.column_names.index("staleness")
+    old = pa.array([100] * len(updates), updates["staleness"].type)
+    tables = {**result.tables, "updates": updates.set_column(place, "staleness", old)}
+    assert "stale" in [check.code for check in checked(result, tables)]
+    assert "stale" not in [check.code for check in checked(result)]
+
+
+def test_who_shows_a_run_shows_its_checks(leomix, tmp_path):
+    """By `run`, `show`, `compare`, their JSON and the page, as they are stored."""
+    out = tmp_path / "run"
+    result = sim.run(digits(step_size=30.0), out)
+    [check] = result.checks
+    stored = json.loads((out / "manifest.json").read_text())["checks"]
+    assert stored == [check._asdict()] == result.summary["checks"]
+    assert json.loads(leomix("show", out, "--json").out)["checks"] == stored
+    of_runs = json.loads(leomix("compare", out, "--json").out)["checks"]
+    assert of_runs == [{"group": of_runs[0]["group"], "seed": 1, **stored[0]}]
+    resumed = leomix("run", "paper-slots", "-o", out, "--resume", *keys_of(result), "--quiet")
+    shown = [resumed.out, leomix("show", out).out, leomix("compare", out).out]
+    for text in (*shown, report([out]).read_text()):
+        assert check.line in " ".join(text.split())
+
+
+def keys_of(result):
+    changed = {"stop.cycles": 2, "learning.step_size": 30.0, "learning.method": "fedavg"}
+    changed["learning.model"] = "{kind: vector-mlp}"
+    return [word for key, value in changed.items() for word in ("--set", f"{key}={value}")]
+
+
+QUICK = ["nmoe-digits", "aligned-digits", "flystack-isl"]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_shipped_scenario_has_none(name):
+    assert sim.run(scenarios.load(name)).checks == []
+
+
+def test_each_check_says_when_it_is_made():
+    assert all(check.__doc__.endswith(".") for check in CHECKS.values())
+    assert all(code == code.lower() and "_" not in code for code in CHECKS)
