@@ -185,7 +185,7 @@ MOST_LOOKED_AT = 20
 """Clusters whose passes are compared with the payloads."""
 
 
-def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
+def _usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSessions, int]]:
     """Yield some clusters, each with its sessions and the number of one of median length.
 
     The links of that session are closed when the next one is asked for.
@@ -240,7 +240,7 @@ def _passes(built: Build) -> Iterator[str]:
     """
     plan = built.plan
     least = dict[Way, tuple[float, str, str, str]]()
-    for cluster, sessions, usual in usual_passes(plan):
+    for cluster, sessions, usual in _usual_passes(plan):
         start_s = sessions.starts_s[usual]
         lasts = duration(sessions.ends_s[usual] - start_s)
         what, name = f"a pass of median length ({lasts})", "pass"

@@ -38,7 +38,7 @@ def doubt_lines(points: Sequence[Point], *, cache: bool) -> Iterator[str]:
     found: dict[Statement, list[str]] = {}
     for point in _first_of_each_task(points)[:MOST_LOOKED_AT]:
         with suppress(ValueError):  # its row will tell why it is refused
-            for doubt in doubts_of(point, find, plans, is_one_of_several=len(points) > 1):
+            for doubt in doubts_of_point(point, find, plans, is_one_of_several=len(points) > 1):
                 found.setdefault(doubt, []).append(labelled(point.values, point.values))
     for doubt in by_rank(found):
         named = [at for at in found[doubt] if at]  # of replications alone nothing tells them apart
@@ -58,7 +58,7 @@ def _is_learning(key: str) -> bool:
     return key.partition(".")[0] == "learning"
 
 
-def doubts_of(
+def doubts_of_point(
     point: Point, find: Find, plans: Plans, *, is_one_of_several: bool
 ) -> tuple[Statement, ...]:
     """Return what is doubted of a point; raise ValueError where it would be refused."""

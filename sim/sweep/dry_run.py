@@ -15,7 +15,7 @@ from sim.facts.status import COMPLETE, REFUSED
 from sim.files import folder_bytes, from_here
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
-from sim.sweep.doubts import doubts_of
+from sim.sweep.doubts import doubts_of_point
 from sim.sweep.point import Outcome, Point
 from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
@@ -108,7 +108,7 @@ class _Lookout:
         from sim.plan.windows import find_windows
 
         try:
-            doubts = doubts_of(point, find_windows, self._plans, is_one_of_several=True)
+            doubts = doubts_of_point(point, find_windows, self._plans, is_one_of_several=True)
         except ValueError as error:
             self.refused[point.number] = error
             return
