@@ -83,7 +83,9 @@ class Checks(Directive):
         group += [nodes.colspec(colwidth=width) for width in (20, 80)]
         body = nodes.tbody()
         group += [nodes.thead("", _row("code", "when")), body]
-        body += [_row(code, check.__doc__ or "") for code, check in CHECKS.items()]
+        body += [
+            _row(code, (check.__doc__ or "").replace("`", "")) for code, check in CHECKS.items()
+        ]
         return [nodes.table("", group)]
 
 
