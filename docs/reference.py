@@ -73,7 +73,10 @@ class Checks(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        return [table([(code, "", "", check.__doc__ or "") for code, check in CHECKS.items()])]
+        meanings = (
+            (code, (check.__doc__ or "").replace("`", "")) for code, check in CHECKS.items()
+        )
+        return [table([(code, "", "", text) for code, text in meanings])]
 
 
 class Commands(Directive):

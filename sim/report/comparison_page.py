@@ -19,7 +19,6 @@ from sim.report import study_page
 from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
-from sim.report.run_page import notices
 from statements import Code
 
 
@@ -47,7 +46,6 @@ def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
         title=found.headline,
         subtitle=f"{many} {subtitle_of(found)}",
         context=compared(groups, found) | {"count": len(runs)},
-        notices=[notice for run in runs for notice in notices(run)],
     )
 
 

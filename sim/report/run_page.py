@@ -14,8 +14,6 @@ from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result
-from sim.facts.status import COMPLETE, INTERRUPTED
-from sim.formatting import how_far
 from sim.plots import updates
 from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
@@ -82,30 +80,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
-        notices=notices(run),
     )
-
-
-def notices(run: Result) -> list[str]:
-    """Return what a reader has to know first: that the run did not end as it should."""
-    status = run.manifest["status"]
-    error = run.manifest.get("error")
-    if status == COMPLETE:
-        return []
-    simulated_s = run.manifest["simulated_s"]
-    if status == INTERRUPTED:
-        stop = run.manifest["scenario"].get("stop", {})
-        span_s = None if stop.get("days") is None else stop["days"] * 86400.0
-        far = how_far(simulated_s, span_s, run.summary["cycles"], stop.get("cycles"))
-        return [
-            f"This run is not finished: it was interrupted at {far}. What follows is what it had "
-            f"by then; leomix run SCENARIO --resume -o {run.folder} goes on with it."
-        ]
-    why = f": {error}" if error else ""
-    hours = simulated_s / 3600
-    return [
-        f"This run is {status}{why}. What follows is what it had by {hours:.2f} h of simulation."
-    ]
 
 
 def names_of(run: Result, what: str) -> list[str]:

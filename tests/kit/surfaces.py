@@ -49,8 +49,8 @@ FACES = ["leomix", "orbit", "channel", "scenarios", "statements", "sim", "sim.ex
 FACES += ["learning", *(f"learning.{face}" for face in ("clients", "data", "models", "policies"))]
 FACES += ["learning.requests", "leomix.testing"]
 ABOUT = ("description", "title", "properties", "required", "additionalProperties", "items", "$ref")
-TIMING = {"learning.train": False, "stop.days": 0.5}
-"""Of `plain-fedavg`: half a day, in which nothing is trained."""
+TIMING = {"learning.train": False, "learning.targets": [0.5], "stop.days": 0.5}
+"""Of `plain-fedavg`: half a day, in which nothing is trained that reaches a target."""
 NOT_HERE = ("flower", "gym")
 """What is missing without an extra."""
 

@@ -580,7 +580,7 @@ ODD_KEYS = {  # by its path: what stands there (...: the key is renamed), and wh
     "warnings.0": (LONG, "should be a text of at most 10000 letters, got 'XXX"),
     "scenario.learning.batch_size": (..., "is missing"),
     "versions": ("0.2.0", "should be a mapping, got '0.2.0'"),
-    "came_to_nothing": ({"what": "x"}, "came_to_nothing.why: is missing"),
+    "checks": ([{"code": "x", "key": None}], "checks.0.sentence: is missing"),
 }
 
 

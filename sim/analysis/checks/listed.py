@@ -23,7 +23,7 @@ from sim.analysis.checks.run import EndedRun
 from sim.analysis.experts import ENDS, by_cluster, split_at
 from sim.analysis.learnt import GROWN
 from sim.facts.status import FAILED, INTERRUPTED
-from sim.formatting import counted, data_size, listed
+from sim.formatting import counted, data_size, how_far, listed
 from sim.trace.tables import pieces_of
 
 GIB = 2**30
@@ -53,24 +53,25 @@ def checks_of(
 # How a run ended.
 
 
-def _ended(run: EndedRun, status: str, said: str) -> Found:
-    if run.manifest["status"] != status:
-        return None
-    days = run.manifest["simulated_s"] / SECONDS_A_DAY
-    of_days = run.scenario["stop"].get("days")
-    of = "" if of_days is None else f" of {of_days:g}"
-    return f"{said} {days:.2f}{of} days", Key()
+def _how_far(run: EndedRun) -> str:
+    stop = run.scenario["stop"]
+    span_s = None if stop.get("days") is None else stop["days"] * SECONDS_A_DAY
+    return how_far(run.manifest["simulated_s"], span_s, run.cycles, stop.get("cycles"))
 
 
 def interrupted(run: EndedRun) -> Found:
     """The run was interrupted; `--resume` goes on with it."""
-    found = _ended(run, INTERRUPTED, "Interrupted after")
-    return None if found is None else (f"{found[0]}; --resume goes on with it", Key())
+    if run.manifest["status"] != INTERRUPTED:
+        return None
+    return f"Interrupted at {_how_far(run)}; --resume goes on with it", Key()
 
 
 def failed(run: EndedRun) -> Found:
     """The run failed before its end."""
-    return _ended(run, FAILED, "Failed after")
+    if run.manifest["status"] != FAILED:
+        return None
+    why = str(run.manifest.get("error") or "").rstrip(".")
+    return f"Failed at {_how_far(run)}" + (why and f": {why}"), Key()
 
 
 def no_update(run: EndedRun) -> Found:

@@ -120,9 +120,18 @@ class EndedRun:
         return sum(row["device_rounds"] for row in self.manifest.get("energy") or ())
 
     @cached_property
+    def _pooled(self) -> pa.Table:
+        return pooled_metrics(self.tables)
+
+    @property
+    def cycles(self) -> int:
+        """Complete cycles."""
+        return pc.max(self._pooled["cycle"]).as_py() or 0
+
+    @cached_property
     def learnt(self) -> Learnt:
         """What its evaluations say."""
-        return Learnt.of(evaluations(pooled_metrics(self.tables), self.manifest), self.manifest)
+        return Learnt.of(evaluations(self._pooled, self.manifest), self.manifest)
 
     @property
     def unserved(self) -> int:
