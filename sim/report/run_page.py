@@ -53,6 +53,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         sent,
         in_turn,
     )
+    title, more = headline_and_rest(headline_of_run(run))
     trains = manifest["scenario"]["learning"].get("train", True)
     curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
     return Page(
@@ -60,7 +61,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name')} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run),
+        title=title,
         subtitle=limits_of_run(run),
         context={
             "curves": curves,
@@ -74,6 +75,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "PARTS": PARTS,
             "updates": updates,
             "trains": trains,
+            "more": more,
             "MOST_LINES": MOST_LINES,
             "minute": map_minute,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
@@ -83,6 +85,20 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         },
         notices=notices(run),
     )
+
+
+HEADLINE = 90
+"""Letters of a headline at most, if it has a sentence or a clause that ends before."""
+
+
+def headline_and_rest(text: str) -> tuple[str, str]:
+    """Return as much of what was found as a headline has room for, and what is behind that."""
+    rest = ""
+    for mark in (". ", ": "):
+        if len(text) > HEADLINE and mark in text:
+            text, _, more = text.partition(mark)
+            rest = f"{more}. {rest}" if rest else more
+    return text, rest
 
 
 def notices(run: Result) -> list[str]:

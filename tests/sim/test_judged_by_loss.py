@@ -46,7 +46,7 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     page = report([folders[0]], folders[0] / "page.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
     assert title.startswith(f"The loss of the next token falls from {start} to {final} nats in ")
-    assert "The share of tokens right rises" in title
+    assert "The share of tokens right rises" in page
     words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert ">Loss of the next token over time<" in words and "Accuracy" not in words
     shown = dict(line.split(maxsplit=1) for line in leomix("show", folders[0]).out.splitlines())
