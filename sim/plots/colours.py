@@ -109,13 +109,6 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def of_method(name: str) -> str:
-    """Return the colour of a method: the one that its class says, else one by its name."""
-    method = known_method(name)
-    own = "" if method is None else str(vars(method).get("colour", ""))
-    return own or colour(sum(name.encode()))
-
-
 class Look(NamedTuple):
     """How a line is told from others: the numbers of its colour, its dashes and its marker."""
 
@@ -155,7 +148,9 @@ def looks_of(methods: Sequence[str | None]) -> list[Look]:
 
 
 def _hue_of(method: str) -> int:
-    own = of_method(method)
+    """Return the colour of a method: the one that its class says, else one by its name."""
+    known = known_method(method)
+    own = "" if known is None else vars(known).get("colour", "")
     return COLOURS.index(own) if own in COLOURS else sum(method.encode()) % len(COLOURS)
 
 

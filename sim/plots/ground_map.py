@@ -76,8 +76,8 @@ def draw_map(view: MapView, axes: Axes, hours: float | None = None) -> Axes:
     write_names(axes, [(longitude, latitude, site.name) for longitude, latitude, site in places])
     axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
     axes.set(xlabel="longitude in degrees", ylabel="latitude in degrees")
-    axes.set_xticks(range(-180, 181, 60))
-    axes.set_yticks(range(-90, 91, 30))
+    axes.set_xticks(range(-120, 121, 60))
+    axes.set_yticks(range(-60, 61, 30))
     return axes
 
 

@@ -58,13 +58,13 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
         for lane, mine in enumerate(by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
-            ends = begin_s / unit.seconds, end_s / unit.seconds
+            begin, end = begin_s / unit.seconds, end_s / unit.seconds
             look: dict[str, Any] = {
                 "color": colour(lane),
                 "alpha": opacity,
                 "linewidth": EDGE_POINTS,
             }
-            rectangles(axes, *ends, lane + low, lane + low + height, **look)
+            rectangles(axes, begin, end, lane + low, lane + low + height, **look)
     axes.grid(visible=False)
     axes.set_xlim(0, shown_s / unit.seconds)
     axes.set_ylim(len(lanes), 0)

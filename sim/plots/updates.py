@@ -26,7 +26,7 @@ def staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     middles = (np.arange(len(of_a_bar)) + 0.5) * width - 0.5
     axes.bar(middles, of_a_bar, 0.8 * width, color=COLOURS[0])
     axes.locator_params(axis="x", integer=True)
-    axes.set_xlim(-1, max(counts) + 1)
+    axes.set_xlim(-0.6 * width - 0.1, len(of_a_bar) * width - 0.4)
     axes.set_xlabel("staleness (versions)")
     axes.set_ylabel("updates")
 

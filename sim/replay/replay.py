@@ -13,6 +13,7 @@ from sim.analysis.notebook import frame
 from sim.files import packaged
 from sim.formatting import duration, filled
 from sim.plots.canvas import Run
+from sim.plots.colours import properties
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
@@ -52,7 +53,7 @@ class Replay:
     """What happened in runs, shown as a moving picture; ``runs`` are named by their labels.
 
     Runs have the colours of their methods, or those of the page on which they stand: ``hues`` are
-    the numbers of its variables ``--hue-N``, by label.
+    their numbers in the palette, by label.
 
     In a notebook it shows itself, in a frame. :meth:`html` returns it as a page that fetches
     nothing. All raise InputError for runs that do not share start, orbit and contacts, and for one
@@ -67,7 +68,7 @@ class Replay:
         """What the page's script gets: see :mod:`sim.replay.scene`."""
         found = scene(self.runs)
         for run in found["runs"]:
-            run["hue"] = self.hues.get(run["label"])
+            run["hue"] = self.hues.get(run["label"], run["hue"])
         return found
 
     @property
@@ -93,7 +94,7 @@ class Replay:
 
     def html(self) -> str:
         """Return a page with the replay alone, which fetches nothing."""
-        looks = PAGE_STYLE + style()
+        looks = PAGE_STYLE + properties() + style()
         code = script()
         values = {
             "title": self.title,

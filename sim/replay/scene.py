@@ -25,7 +25,7 @@ from sim.analysis.spans import of_stations, over_feeder
 from sim.analysis.targets import evaluations
 from sim.errors import InputError
 from sim.plots.canvas import Run
-from sim.plots.colours import colour, of_method
+from sim.plots.colours import looks_of
 from sim.plots.views import land_rings
 from sim.replay.batteries import Held, charges, held_by, lowest
 from sim.replay.faults import faults
@@ -116,7 +116,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     arcs = [arcs_of(satellite, start, end_s) for satellite in sky.flying]
     held = [held_by(run.tables) for run in runs.values()]
     shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
-    colours = _colours(list(runs.values()))
+    looks = looks_of([run.manifest.get("method") for run in runs.values()])
     measured = [_final(run) for run in runs.values()]
     judged = judged_together(measured)
     return {
@@ -139,19 +139,13 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
         "judged_by": judged,
         "figure": _called(judged, measured),
         "runs": [
-            _of_run(label, run, own, sky, end_s, unit_s)
+            _of_run(label, run, look.hue, sky, end_s, unit_s)
             | {"learnt": _learnt(run, judged, end_s, unit_s)}
             | {"battery": _battery(run, charge, shown, end_s, unit_s)}
-            for (label, run), own, charge in zip(runs.items(), colours, held, strict=True)
+            for (label, run), look, charge in zip(runs.items(), looks, held, strict=True)
         ],
         "land": _land() if sky.flying else None,
     }
-
-
-def _colours(runs: Sequence[Run]) -> list[str]:
-    """Return the colours of the runs' methods, or by order where two would have the same."""
-    own = [of_method(run.manifest.get("method") or "") for run in runs]
-    return own if len(set(own)) == len(own) else [colour(number) for number in range(len(own))]
 
 
 def unit_of(end_s: float) -> float:
@@ -334,7 +328,7 @@ def _battery(
 
 
 def _of_run(
-    label: str, run: Run, colour: str, sky: Sky, end_s: float, unit_s: float
+    label: str, run: Run, hue: int, sky: Sky, end_s: float, unit_s: float
 ) -> dict[str, Any]:
     """What one run did: services of the contacts, spans of transfers, bytes, ticks."""
     contacts = contacts_of(run, sky)
@@ -350,7 +344,7 @@ def _of_run(
     places = {name: number for number, name in enumerate(sky.places)}
     return {
         "label": label,
-        "colour": colour,
+        "hue": hue,
         "end_s": _clock_end_s(until_s, unit_s),
         "service": _services(contacts, end_s, unit_s),
         # In a contact (by its number here), toward the satellite (1) or from it (0).

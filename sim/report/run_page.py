@@ -51,6 +51,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         sent,
         in_turn,
     )
+    title, more = headline_and_rest(headline_of_run(run.summary))
     trains = manifest["scenario"]["learning"].get("train", True)
     curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
     return Page(
@@ -58,7 +59,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name')} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run.summary),
+        title=title,
         subtitle="",
         context={
             "curves": curves,
@@ -72,6 +73,7 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "PARTS": PARTS,
             "updates": updates,
             "trains": trains,
+            "more": more,
             "MOST_LINES": MOST_LINES,
             "minute": map_minute,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
@@ -81,6 +83,20 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             **{function.__name__: function for function in called},
         },
     )
+
+
+HEADLINE = 90
+"""Letters of a headline at most, if it has a sentence or a clause that ends before."""
+
+
+def headline_and_rest(text: str) -> tuple[str, str]:
+    """Return as much of what was found as a headline has room for, and what is behind that."""
+    rest = ""
+    for mark in (". ", ": "):
+        if len(text) > HEADLINE and mark in text:
+            text, _, more = text.partition(mark)
+            rest = f"{more}. {rest}" if rest else more
+    return text, rest
 
 
 def names_of(run: Result, what: str) -> list[str]:

@@ -13,10 +13,11 @@ from orbit.windows import merged
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison
 from sim.execution.result import Result
+from sim.formatting import legend_of
 from sim.plan.budget import budgets_text
-from sim.plots.network import HOUR_S, Lane
+from sim.plots.ground_map import draw_map
+from sim.plots.network import HOUR_S, Lane, day, lanes_shown
 from sim.plots.views import map_at
-from sim.report.capacity_page import DAY_S, Network, capacity_page
 from sim.report.capacity_text import Capacity
 from sim.report.page import MOST_ROWS, Page
 from sim.report.scenario_text import scenario_yaml
@@ -24,37 +25,52 @@ from sim.report.study_text import capacity_of, payload_table
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
 
+DAY_S = 86_400.0
+MOST_SAID = 3
+"""Sentences below the title; the others stand in the text."""
+
 
 def page(run: Result, found: Capacity | None = None) -> Page:
     """Return the page of a network study, or of a capacity that was ``found``."""
     kind = "Network study" if found is None else "Capacity of"
     found = found or capacity_of(run)
-    manifest = run.manifest
-    scenario = run.scenario
+    manifest, scenario = run.manifest, run.scenario
     start = datetime.fromisoformat(manifest["start_utc"])
+    span_s = manifest["simulated_s"]
     view, links = None, ""
     if scenario.orbit.has_geometry:
         links = budgets_text(scenario)
         mask_deg: float = getattr(scenario.orbit, "min_elevation_deg", 0.0)
         view = map_at(scenery_of(scenario), start, mask_deg)
-    network = Network(
-        manifest["name"],
-        kind,
-        start,
-        manifest["simulated_s"],
-        [*lanes_in(run.tables)],
-        view,
-        DAY_S * (_first_outage_s(manifest["scenario"], start) // DAY_S),
-        scenario_yaml(manifest["scenario"]),
-        links,
-    )
+    from_s = DAY_S * (_first_outage_s(manifest["scenario"], start) // DAY_S)
+    every = list(lanes_in(run.tables))
     tables = [
         (caption, [" ".join(head.split()) for head in heads], cells)
         for caption, heads, cells in (*found.tables(MOST_ROWS), *found.all_columns(MOST_ROWS))
     ]
     payloads = payload_table(run)
-    first = [tables[0], *([] if payloads is None else [payloads])]
-    return capacity_page(network, found.finding, found.advice, [first, tables[1:]])
+    advice = [f"{line.rstrip('.')}." for line in found.advice]
+    return Page(
+        template="capacity.html",
+        kind=f"{kind} {manifest['name']}, {span_s / DAY_S:.2f} days from "
+        f"{start:%Y-%m-%d %H:%M:%S} UTC",
+        title=found.finding.rstrip("."),
+        subtitle=" ".join(advice[:MOST_SAID]),
+        context={
+            "advice": found.advice[MOST_SAID:],
+            "open": [tables[0], *([] if payloads is None else [payloads])],
+            "folded": tables[1:],
+            "legend": [*legend_of("capacity").values()][1:],
+            "hours": (from_s / HOUR_S, min(span_s, from_s + DAY_S) / HOUR_S),
+            "lanes": lanes_shown(every),
+            "many": len(every),
+            "day": day,
+            "map": view,
+            "draw_map": draw_map,
+            "scenario": scenario_yaml(manifest["scenario"]),
+            "links": links,
+        },
+    )
 
 
 def lanes_in(tables: Mapping[str, pa.Table]) -> Iterator[Lane]:

@@ -14,7 +14,10 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 PHONE = {"width": 390, "height": 844}
+TABLET = {"width": 768, "height": 1000}
 DESKTOP = {"width": 1280, "height": 900}
+LOOK = Path(__file__).with_name("look.js").read_text()
+"""What is wrong on a page: small text, text on text, sideways scroll; lines of its headline."""
 
 
 @contextmanager
@@ -45,10 +48,3 @@ class Tab:
     def unfold(self, section: str) -> None:
         """Open what is folded in a section."""
         self.page.locator(f"#{section} > details > summary").click(timeout=5000)
-
-    def shown(self) -> tuple[float, float]:
-        """The range of the timeline, once it has been drawn."""
-        drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-        self.page.evaluate(drawn)
-        box = self.page.locator(".timeline")
-        return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))

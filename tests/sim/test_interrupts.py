@@ -191,9 +191,7 @@ def test_an_interrupt_waits_for_what_is_trained_for_a_while_and_a_second_one_doe
     _, err = running.communicate(timeout=60)
     if how == "ignored":
         assert (running.returncode, held(out)) == (0, held(runs["slots"]))
-        said, note = err.splitlines()  # a short run, which has learnt a little
-        assert said.startswith("warning: the accuracy has not risen beyond noise. ")
-        assert note.startswith("warning: learning.gate_step_size_ratio: ")
+        assert err == ""
         return
     said = rf"leomix: interrupted: {ended} at \d\.\d\d h; go on with: --resume -o out\n"
     if how == "broken off":

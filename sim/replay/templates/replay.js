@@ -62,7 +62,7 @@ class Replay {
       "satellite", "dark", "halo", "pass", "cursor", "hair", "tint", "fault", "shadow", "sunlit"].map(name => [name, named(name)]));
     Object.assign(colours, {ink: named("ink-on"), quiet: named("quiet-on"), seaNear: named("sea-near"), airEnd: named("air-end"), footLine: named("foot-line"), served: named("pass-served")});
     world.runs.forEach((run, number) => {
-      if (run.hue !== null) run.colour = named(`hue-${run.hue}`);
+      run.colour = named(`hue-${run.hue}`);
       this.labels[number].querySelector(".swatch").style.background = run.colour;
     });
     if (stage) stage.measure(this.find(".earth").clientWidth, 620, colours);

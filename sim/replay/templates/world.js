@@ -61,7 +61,7 @@ class Marks {
 class Run {
   constructor(data, contacts, unit, pairs) {
     const late = unpacked(data.service.late), early = unpacked(data.service.early);
-    Object.assign(this, {label: data.label, colour: data.colour, hue: data.hue, end_s: data.end_s, contacts, late, early});
+    Object.assign(this, {label: data.label, hue: data.hue, end_s: data.end_s, contacts, late, early});
     this.bytes = {time: summed(data.bytes.time, unit), ways: {}};
     for (const way of Object.keys(WORDS)) if (way in data.bytes) this.bytes.ways[way] = summed(data.bytes[way]);
     this.hops = pairs(data.hops);
