@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from os import PathLike, fspath
 
 from orbit.checks import shown, within
@@ -28,12 +28,12 @@ def horizon_of_cell(text: str, name: str) -> Horizon:
         if text.startswith("["):
             return Horizon.of(json.loads(text), name)
         lines = text.strip(" ;").split(";") if ";" in text else text.split()
-        pairs = _pairs("\n".join(lines).replace(":", " "), name)
+        angles = list(_angles_deg("\n".join(lines).replace(":", " "), name))
     except (TableError, json.JSONDecodeError, RecursionError):
         raise ValueError(
             f"{name} {shown(text)} is neither a number nor a horizon like 0 5; 90 12.5; 180 3"
         ) from None
-    return Horizon.of(pairs, name)
+    return Horizon.of([pair for _, *pair in angles], name)
 
 
 def read_horizon(path: str | PathLike[str]) -> Horizon:
@@ -49,15 +49,22 @@ def read_horizon(path: str | PathLike[str]) -> Horizon:
 
 def parse_horizon(text: str, source: str = "<text>") -> Horizon:
     """As `read_horizon`, for text; `source` stands for the file in messages."""
-    pairs = _pairs(_COMMENT.sub("", text), source)
+    pairs = []
+    for row, azimuth_deg, elevation_deg in _angles_deg(_COMMENT.sub("", text), source):
+        try:
+            within(azimuth_deg, 0, 360, "azimuth_deg")
+            within(elevation_deg, 0, 90, "elevation_deg", below=True)
+        except ValueError as error:
+            raise row.error(str(error)) from None
+        pairs.append((azimuth_deg, elevation_deg))
     try:
         return Horizon.of(pairs, "the horizon")
     except ValueError as error:
         raise TableError(f"{source}:1: {error}") from None
 
 
-def _pairs(text: str, source: str) -> list[tuple[float, float]]:
-    """Azimuths and elevations of a table, in range."""
+def _angles_deg(text: str, source: str) -> Iterator[tuple[Row, float, float]]:
+    """The rows of a table with their azimuths and elevations, whatever their range."""
     table = parse_table(text, source, _COLUMNS, _are_columns, _COLUMNS, MOST_POINTS, _COLUMNS)
     called = _called(table.columns)
     for column, words in called.items():
@@ -68,10 +75,8 @@ def _pairs(text: str, source: str) -> list[tuple[float, float]]:
             both = " and ".join(map(shown, words[:2]))
             raise table.error(f"columns {both} both say {column}; keep one of them")
     [azimuth], [elevation] = called.values()
-    return [
-        (_angle(row, azimuth, 360.0), _angle(row, elevation, 90.0, below=True))
-        for row in table.rows()
-    ]
+    for row in table.rows():
+        yield row, row.in_unit(azimuth, "deg")[0], row.in_unit(elevation, "deg")[0]
 
 
 def _called(words: Collection[str]) -> dict[str, list[str]]:
@@ -90,11 +95,3 @@ def _called(words: Collection[str]) -> dict[str, list[str]]:
 
 def _are_columns(words: Collection[str]) -> bool:
     return all(_called(words).values())
-
-
-def _angle(row: Row, column: str, highest_deg: float, *, below: bool = False) -> float:
-    angle_deg, _ = row.in_unit(column, "deg")
-    try:
-        return within(angle_deg, 0.0, highest_deg, column, below=below)
-    except ValueError as error:
-        raise row.error(str(error)) from None

@@ -190,6 +190,8 @@ def test_horizons_are_read_from_files_and_from_cells(tmp_path):
     for cell in ("[[0,5],[90,12.5]]", "[[0, 5] , [90, 12.5]]"):
         table.write_text(f'{head}A,48,11,"{cell}"\n')
         assert orbit.read_sites(table)[0].mask == ((0.0, 5.0), (90.0, 12.5))
+    table.write_text(f"{head}A,48,11,0 -1; 180 -2\n")
+    refused("p.csv:2: .* elevation at azimuth 0 -1.0 is outside 0 up to", orbit.read_sites, table)
     table.write_text(f"{head}A,48,11,0 low\n")
     refused(
         "p.csv:2: min_elevation_deg '0 low' is neither a number nor a horizon",
