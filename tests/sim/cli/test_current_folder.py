@@ -11,7 +11,7 @@ import yaml
 from tests.kit import traps
 from tests.kit.small import SLOTS, merged
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TIMED = merged(SLOTS, {"learning": {"train": False}})
 KEYS = {
     "model": {"model": {"kind": "ofevil"}},

@@ -33,7 +33,7 @@ from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
 from tests.kit.small_satellites import SATELLITES
 from tests.runs import SCENARIOS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FULL = Path("/dev/full")
 TIMING = {"train": False}
 # A norm over all gradients is summed in the order of the tensors, computed or loaded alike.

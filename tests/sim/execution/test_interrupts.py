@@ -20,7 +20,7 @@ from tests.kit.small import SLOTS, merged, slots
 from tests.kit.sweeps import status
 from tests.soak import kills
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TIMED = merged(SLOTS, {"learning": {"train": False}})
 KINDS = {"slots-timing": TIMED, "slots": SLOTS}
 

@@ -33,7 +33,7 @@ from tests.kit.sweeps import folder_at_once
 from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def exported(leomix, run, to, place):
