@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.comparison import Comparison
+from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.comparison_text import comparison_text, first_lines
 from sim.analysis.figures import Figure, figure_of_network
 from sim.analysis.groups import (
@@ -60,8 +60,9 @@ class Compared:
         if self.over_numbers is None:
             return comparison_text(self.comparison, in_full=in_full)
         first, *rest = first_lines(self.comparison)
+        checks = [line for check in check_lines(self.comparison) for line in wrapped([check])]
         table = screen(self.over_numbers, in_full=in_full)
-        return "\n".join([*wrapped([first]), *wrapped(rest), "", *table])
+        return "\n".join([*wrapped([first]), *wrapped(rest), *checks, "", *table])
 
     def judged_by(self, column: str, figure: Figure) -> Compared:
         """Return it with a figure that a sweep over numbers is judged by."""
