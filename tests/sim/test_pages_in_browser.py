@@ -125,6 +125,8 @@ def contrasts(page):
     found = {}
     for words, colour, box in texts:
         left, top, right, bottom = (max(0, round(edge)) for edge in box)
+        if not picture[top:bottom, left:right].size:
+            continue  # a screenshot has 16,384 rows
         shades, counts = np.unique(picture[top:bottom, left:right], return_counts=True)
         most = int(shades[counts.argmax()])
         behind = (most >> 16, most >> 8 & 255, most & 255)
