@@ -166,8 +166,11 @@ def test_names_stay_text(runs, tmp_path):
 
 def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, pages):
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
-    headline, back, *figures, _ = leomix("show", runs["slots"], "--all").out.splitlines()
+    headline, *lines, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
+    place = next(n for n, line in enumerate(lines) if line.startswith("held back"))
+    checks, back, figures = " ".join(lines[:place]), lines[place], lines[place + 1 :]
+    assert checks in pages["slots"].sections["summary"]
     for line in figures:
         assert " ".join(line[15:].split()) in facts
     assert back[15:] in pages["slots"].sections["held-back"]
