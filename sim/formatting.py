@@ -255,7 +255,8 @@ def _templates(
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     own = {"form": format, "energy": energy, "seconds": seconds, "percent": percent}
-    environment.filters |= {**own, "data_size": data_size, **dict(filters)}
+    own |= {"data_size": data_size, "duration": duration}
+    environment.filters |= {**own, **dict(filters)}
     return environment
 
 

@@ -17,7 +17,7 @@ Field = tuple[int, int]
 
 
 def rectangles(axes: Axes, left: Floats, right: Floats, low: Any, high: Any, **look: Any) -> None:
-    """Add rectangles (N,) between some ends as one path."""
+    """Add rectangles (N,) between some ends as one path, if there are any."""
     corners = ((left, low), (right, low), (right, high), (left, high), (left, low))
     points = np.empty((len(left), len(corners), 2))
     for number, (x, y) in enumerate(corners):

@@ -1,5 +1,6 @@
 """What went on when, and how long rounds lasted."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from sim.plots.colours import colour, ink
 from sim.plots.names import legend, name, name_ticks
 from sim.plots.shapes import rectangles
 from statements import Code, Statement
+from statements.arrays import Floats
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -55,16 +57,18 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     labels = [spans.lane_name(clusters) for clusters in lanes]
     shown = spans.activities(tables)
     for what, (low, height, opacity) in BARS.items():
+        # Lanes of one colour are one path.
+        bars: defaultdict[str, list[Floats]] = defaultdict(list)
         for lane, mine in enumerate(by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
+            edge = np.full(len(begin_s), lane + low)
+            bars[colour(lane)].append(np.array([begin_s, end_s, edge]))
+        for of_lanes, pieces in bars.items():
+            begin_s, end_s, edges = np.concatenate(pieces, axis=1)
+            look: dict[str, Any] = {"color": of_lanes, "alpha": opacity, "linewidth": EDGE_POINTS}
             begin, end = begin_s / unit.seconds, end_s / unit.seconds
-            look: dict[str, Any] = {
-                "color": colour(lane),
-                "alpha": opacity,
-                "linewidth": EDGE_POINTS,
-            }
-            rectangles(axes, begin, end, lane + low, lane + low + height, **look)
+            rectangles(axes, begin, end, edges, edges + height, **look)
     axes.grid(visible=False)
     axes.set_xlim(0, shown_s / unit.seconds)
     axes.set_ylim(len(lanes), 0)

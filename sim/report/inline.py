@@ -16,6 +16,8 @@ PIXELS = 72
 OF_PAGE = {"#000000": "ink", **{colour: name for name, colour in LIGHT.items()}}
 """Colours of drawings, and the properties of a page that stand for them."""
 STYLE: Any = {"svg.fonttype": "none", "font.size": 12, "axes.titlesize": 13}
+_UPRIGHT = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 z\s*")
+"""A rectangle in a path, whose corners can be said in half the letters."""
 _STYLE = re.compile(r' style="([^"]*)"')
 _FONT = re.compile(r"font: (?:(bold|\d+) )?([\d.]+)px [^;\"]*")
 
@@ -44,6 +46,7 @@ def inline(
         body = body.replace(f'"{colour}"', f'"var(--{own})"')
     # A tenth of a pixel, in marks and not in texts.
     body = re.sub(r"<[^>]+>", lambda mark: re.sub(r"(\d+\.\d)\d+", r"\1", mark[0]), body)
+    body = _UPRIGHT.sub(r"M\1 \2H\3V\4H\1z", body)
     body = re.sub(r'(?<=<g) id="[^"]*"', "", body)
     body = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{name}-", body)
     body = re.sub(r"\s*\n\s*", " ", body).replace("xlink:href", "href")
