@@ -100,7 +100,7 @@ def headline_and_rest(text: str) -> tuple[str, str]:
     return text, rest
 
 
-MOST_BARS = 450
+MOST_BARS = 420
 """Contacts and transfers that a timeline shows, about: of more nobody can tell one from the next.
 
 A hundred lanes of a day are four megabytes.

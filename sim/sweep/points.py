@@ -290,7 +290,8 @@ class SweepPlan:
             return InputError(said, self.axes.place_of(variant), more)
         if _names(values, key):
             near = said.values.get("near")
-            if near is not None and len(said.path) > 1 and near not in Scenario.model_fields:
+            inner = len(said.path) > 1 and near not in Scenario.model_fields
+            if near is not None and inner and "." not in near:
                 beside = f"{dotted(said.path[:-1])}.{near}"  # `-p` needs the section before it
                 said = replace(said, values={"near": beside})
             return InputError(said, Place(option="-p"), more)
