@@ -38,7 +38,7 @@ OUTPUTS = [
     "capacity three-stations --set stop.days=0.25 --without Matera",
 ]
 VARIES = {
-    r"(?<=wall time)( +)\S+ \w+": r"\1...",
+    r"(?<=complete; )\S+ \w+; trace \w+": "...",
     r"\b[\d.]+ [kMGT]B (?=are free)": "... ",
     r"(?<=^about )[\d.]+ MB": "...",
     r"(?<=sha256)( +)[0-9a-f]{16}": r"\1...",
