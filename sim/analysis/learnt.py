@@ -25,6 +25,8 @@ AT_GUESS = 0.99
 """The part of the loss of a uniform guess from which on a loss is that of a guess."""
 RISING = 0.05
 """The part of all that was learnt which the last quarter adds to a run that still learns."""
+MOST = 0.75
+"""The part of what can be learnt from which on a run that still learns has learnt enough."""
 LEAST_RISE = 0.01
 """A smaller rise of the accuracy between quarters is none."""
 
@@ -133,6 +135,13 @@ class Learnt:
         earlier, later = map(mean, quarters)
         least = 0.0 if self.judged == Judged.LOSS else LEAST_RISE
         return later - earlier > max(least, RISING * abs(self.figures[-1] - self.figures[0]))
+
+    @property
+    def is_most(self) -> bool:
+        """Whether the accuracy at the end is most of what lies above a constant answer."""
+        return self.judged == Judged.ACCURACY and (
+            self.figures[-1] - self.floor >= MOST * (1.0 - self.floor)
+        )
 
     @property
     def course(self) -> str:

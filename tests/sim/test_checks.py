@@ -77,12 +77,12 @@ def test_a_run_has_its_checks_and_the_key_to_change(name):
 
 
 COURSES = {
-    # Accuracies and losses from start to end, and the check of a run whose clusters differ.
+    # Accuracies and losses from start to end, and the check of a run whose clients are alike.
     "falls": ((0.25, 0.26, 0.20, 0.14), (1.9, 2.0, 2.4, 2.6), "diverged"),
     "rises and falls": ((0.10, 0.60, 0.30, 0.11), (2.3, 1.2, 2.0, 3.0), "diverged"),
     "is lost": ((0.10, 0.60, 0.30, 0.11), (2.3, 1.2, 1.8, 2.2), "step-size"),
     "stays": ((0.10, 0.12, 0.09, 0.10), (2.3, 2.3, 2.3, 2.3), "step-size"),
-    "learns slowly": ((0.10, 0.10, 0.11, 0.12), (2.3, 2.2, 2.1, 2.0), "clients-unlike"),
+    "learns slowly": ((0.10, 0.10, 0.11, 0.12), (2.3, 2.2, 2.1, 2.0), "budget"),
     "comes to a constant answer": ((0.04, 0.1, 0.12, 0.125), (2.6, 2.5, 2.4, 2.3), "step-size"),
     "rises": ((0.10, 0.30, 0.50, 0.60), (2.3, 2.0, 1.5, 1.2), "budget"),
     "has risen": ((0.10, 0.60, 0.60, 0.60), (2.3, 1.2, 1.2, 1.2), None),

@@ -27,6 +27,8 @@ from sim.formatting import counted, data_size, how_far, listed
 from sim.trace.tables import pieces_of
 
 GIB = 2**30
+FEW = 0.01
+"""Faults for each device round below which they are left to the table of events."""
 HALF = 0.5
 """The share of the critical path from which on waiting for passes holds a run back."""
 UNLIKE = 0.5
@@ -196,7 +198,7 @@ def _still_learning(run: EndedRun) -> str:
     stop = run.scenario["stop"]
     if not (run.is_complete and run.used) or stop.get("accuracy") or stop.get("loss"):
         return ""
-    if run.learnt.still_rises:
+    if run.learnt.still_rises and not run.learnt.is_most:
         return f"Still learning at the end: {run.learnt.course}"
     if not run.stayed or any(check(run) for check in (diverged, step_size, clients_unlike)):
         return ""
@@ -315,11 +317,11 @@ def silent_devices(run: EndedRun) -> Found:
 
 
 def faults(run: EndedRun) -> Found:
-    """Something failed that no key of `faults` asked for."""
-    if not run.events.faults:
+    """One device round in a hundred, or more, failed by what no key of `faults` asked for."""
+    total = run.events.faults.total()
+    if total == 0 or total < FEW * run.device_rounds:
         return None
     [(most, times)] = run.events.faults.most_common(1)
-    total = run.events.faults.total()
     others = "" if total == times else f" ({total - times} others are in the table events)"
     return f"{counted(times, 'fault')}: {most}{others}", Key()
 
