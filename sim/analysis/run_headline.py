@@ -71,13 +71,7 @@ def _timed(summary: Mapping[str, Any], days: str) -> str:
 def sent(summary: Mapping[str, Any]) -> list[str]:
     """Return how much a run has sent in each direction in which it sent anything.
 
-    Of a broadcast that is what was on the air, beside what all receivers got of it together.
+    Of a broadcast that is what was on the air.
     """
-    found = ((way, word, summary[f"{way}_bytes"]) for way, word in DIRECTIONS.items())
-    received = summary.get("downlink_received_bytes", 0.0)
-    return [
-        f"{data_size(size)} {word}"
-        + (f" (received: {data_size(received)})" if way == "downlink" and received > size else "")
-        for way, word, size in found
-        if size
-    ]
+    found = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
+    return [f"{data_size(size)} {word}" for size, word in found if size]

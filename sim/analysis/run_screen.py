@@ -12,12 +12,12 @@ from sim.analysis.checks import Check, checks_in
 from sim.analysis.critical_path import CriticalPath
 from sim.analysis.judged import Judged
 from sim.analysis.round_paths import RoundPaths
-from sim.analysis.run_headline import DIRECTIONS, headline_of_run, lines_of_checks
+from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
 from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
 from sim.analysis.text import summary_rows
 from sim.facts.status import COMPLETE
-from sim.formatting import WIDTH, counted, data_size, duration
+from sim.formatting import WIDTH, counted, duration
 
 NAMES = 11
 """Letters of the names of figures, with the space behind them."""
@@ -121,9 +121,8 @@ def _figures(run: Shown) -> Iterator[tuple[str, str]]:
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])
         yield "rounds", f"{rounds['count']:,}, {mean} in the mean, 95 % within {most}"
-    sizes = ((summary[f"{way}_bytes"], word) for way, word in DIRECTIONS.items())
-    sent = ", ".join(f"{data_size(size)} {word}" for size, word in sizes if size) or "nothing"
-    yield "sent", f"{sent}; {summary['transfers']:,} transfers, {_cut(summary)}"
+    sizes = ", ".join(sent(summary)) or "nothing"
+    yield "sent", f"{sizes}; {summary['transfers']:,} transfers, {_cut(summary)}"
     done = [counted(summary["cycles"], "cycle")] if summary["cycles"] else []
     done.append(f"{summary['device_rounds']:,} device rounds")
     done += [f"{summary['updates_used']:,} updates used"] if summary["updates_used"] else []
