@@ -19,8 +19,11 @@ REMOVED = {
     "fork": "to extend a run, raise its stop and --resume it; a change at a date is an outage of "
     "that date (faults.planned)",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",
+    "report --map-minute": "in Python, leomix.load(RUN).plot.map(minute=M) draws that minute",
     "report --paper": "report --figures DIR writes figures as PDF and SVG, and tables as CSV, of "
     "which pandas.DataFrame.style.to_latex makes LaTeX",
+    "report --still": "in Python, leomix.load(RUN).replay().still(minute=M).figure.savefig(FILE) "
+    "writes one",
     "reproduce": "in the repository, the folder papers has a script for each figure of a paper and "
     "a page of results: python papers/ems_fl_fig_4.py",
     "schema": "run leomix list --schema",
@@ -30,6 +33,7 @@ REMOVED = {
     "sweep --scheduler": "write --dask ADDRESS",
     "sweep --shard": "start the same line with --join -o DIR as often as there are machines: each "
     "process takes the next point",
+    "sweep --yes": "leave it out: up to 100,000 points are taken",
     "tune": "run sweep with --set learning.data.validation=0.2, then compare SWEEP "
     "--best-by validation -o chosen.yaml",
     "validate --estimate": "leomix validate tells the memory by itself; "

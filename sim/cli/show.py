@@ -207,21 +207,11 @@ def report_command(
             "-o", metavar="FILE.html", help="default RUN_DIR/report.html; of several: report.html"
         ),
     ] = None,
-    map_minute: Annotated[
-        float,
-        typer.Option(metavar="M", help="minute of the one run that its map, or a still, shows"),
-    ] = 0.0,
     figures: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="write each figure there too, as PDF and SVG, and its data and tables as CSV",
-        ),
-    ] = None,
-    still: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="write a still of the replay at that minute: svg, pdf, png"
         ),
     ] = None,
 ) -> None:
@@ -232,7 +222,7 @@ def report_command(
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
-        path = report(runs, out, map_minute, figures, still)
+        path = report(runs, out, figures)
     print(path)
     if figures is not None:
         from sim.sweep.folder import points_missing

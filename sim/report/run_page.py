@@ -17,7 +17,7 @@ from sim.execution.result import Result
 from sim.plots import updates
 from sim.plots.accuracy import OVER
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
-from sim.plots.views import check_map, longest_service
+from sim.plots.views import longest_service
 from sim.report.chart import chart_of, title_of
 from sim.report.learnt import answers, assigned_rounds, last_split, latency_rows
 from sim.report.page import MOST_ROWS, Page
@@ -26,11 +26,9 @@ from sim.world.scenery import scenery_of
 from statements import in_turn
 
 
-def page(run: Result, map_minute: float = 0.0) -> Page:
-    """Return the report of a run; raise InputError where its map has no such minute."""
+def page(run: Result) -> Page:
+    """Return the report of a run."""
     manifest = run.manifest
-    if map_minute:
-        check_map(manifest, map_minute, "--map-minute")
     called = (
         summary_rows,
         alignment_lines,
@@ -75,7 +73,6 @@ def page(run: Result, map_minute: float = 0.0) -> Page:
             "trains": trains,
             "more": more,
             "MOST_LINES": MOST_LINES,
-            "minute": map_minute,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "first_days": first_days(run),
             "held_back": run.held_back,

@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from learning.files import write_bytes
 from sim.analysis.comparison import Comparison
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, study_page, sweep_page
-from sim.report.figures import Figures, drawn
+from sim.report.figures import Figures
 from sim.report.page import MARK, Page, html
 from sim.sweep import Sweep
 from sim.sweep.folder import run_folders
 from statements import Code, Other
 
 NAME = "report.html"
-STILLS = (".svg", ".pdf", ".png")
 HEAD_BYTES = 512
 """A report says within this what it is."""
 
@@ -45,20 +43,16 @@ def checked(folders: Sequence[Path], out: Path | None) -> Path:
 def report(
     folders: Sequence[str | Path],
     out: str | Path | None = None,
-    map_minute: float = 0.0,
     figures: str | Path | None = None,
-    still: str | Path | None = None,
 ) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
-    ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
-    figure as PDF and SVG, those of the page's chart too, with the data behind each as CSV, and for
-    the tables of a comparison as CSV; files of the same names are replaced. ``still`` is a file
-    (svg, pdf or png) for the still of one run's replay at that minute. The same folders give the
-    same bytes.
-    Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
-    and for a file that is not a report or cannot be written.
+    ``figures`` is a folder for every figure as PDF and SVG, those of the page's chart too, with the
+    data behind each as CSV, and for the tables of a comparison as CSV; files of the same names are
+    replaced. The same folders give the same bytes.
+    Raises InputError for a folder that holds no run with tables, and for a file that is not a
+    report or cannot be written.
     """
     places = list(dict.fromkeys(Path(folder) for folder in folders))
     if not places:
@@ -66,9 +60,7 @@ def report(
             "report", Code.MISSING, "name at least one folder of a run or sweep"
         )
     path = checked(places, None if out is None else Path(out))
-    taken = None if still is None else Path(still)
-    picture = b"" if taken is None else _still(places, taken, map_minute)
-    page = _page(places, map_minute)
+    page = _page(places)
     into = None if figures is None else Path(figures)
     try:
         if into is not None:
@@ -82,36 +74,7 @@ def report(
             strerror=error.strerror,
         ) from error
     write_page(path, text)
-    if taken is not None:
-        try:
-            write_bytes(taken, picture)
-        except OSError as error:
-            raise InputError.of_option(
-                f"--still {taken}",
-                Code.WRONG_VALUE,
-                "cannot be written ({strerror})",
-                strerror=error.strerror,
-            ) from error
     return path
-
-
-def _still(places: Sequence[Path], path: Path, minute: float) -> bytes:
-    """Return the still of one run's replay as a file of the form that its name says."""
-    if path.suffix not in STILLS or not path.parent.is_dir():
-        raise InputError.of_option(
-            f"--still {path}",
-            Code.WRONG_VALUE,
-            f"must be a file {' or '.join(STILLS)} in a folder that is there",
-        )
-    if len(places) > 1 or is_sweep(places[0]):
-        raise InputError.of_option(
-            "--still",
-            Code.UNSUPPORTED,
-            "only the report of one run has one",
-            Other(said="leave it out"),
-        )
-    form = path.suffix[1:]
-    return drawn([form], load(places[0]).replay().still, minute=minute)[0][form]
 
 
 def write_page(path: Path, text: str) -> None:
@@ -136,18 +99,11 @@ def page_of(shown: Comparison | Sweep) -> str:
     return html(page, Figures())
 
 
-def _page(places: Sequence[Path], map_minute: float) -> Page:
+def _page(places: Sequence[Path]) -> Page:
     sweeps = [is_sweep(one) for one in places]
     if sweeps == [False]:
         run = load(places[0])
-        return study_page.page(run) if run.of_network else run_page.page(run, map_minute)
-    if map_minute:
-        raise InputError.of_option(
-            "--map-minute",
-            Code.UNSUPPORTED,
-            "only the report of one run has a map",
-            Other(said="leave it out"),
-        )
+        return study_page.page(run) if run.of_network else run_page.page(run)
     if sweeps == [True]:
         return sweep_page.page(places[0])
     return comparison_page.page(run_folders(places))

@@ -50,27 +50,10 @@ def test_a_comparison_of_folders_that_are_gone_shows_itself_as_text(runs, tmp_pa
     assert found._repr_html_() is None
 
 
-def test_a_still_is_a_file_of_the_form_that_its_name_says(leomix, runs, tmp_path):
-    heads = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
-    run = runs["orbit-timing"]
-    for form, head in heads.items():
-        path = tmp_path / f"still.{form}"
-        line = ("report", run, "-o", tmp_path / "r.html", "--map-minute", 30, "--still", path)
-        assert leomix(*line).status == 0
-        first = path.read_bytes()
-        assert first.startswith(head)
-    report([run], tmp_path / "r.html", 30.0, still=path)
-    assert path.read_bytes() == first
-    for line, said in (
-        ([run, "--still", tmp_path / "a.gif"], "a.gif: must be a file .svg or"),
-        ([run, "--still", tmp_path / "no" / "a.svg"], "in a folder that is there"),
-        ([runs["slots"], "--still", tmp_path / "a.svg"], "has no map"),
-        ([run, runs["slots"], "--still", tmp_path / "a.svg"], "--still: only"),
-        ([run, "--still", tmp_path / "a.svg", "--map-minute", "1e9"], "the minutes 0 to"),
-    ):
-        refused = leomix("report", *line, "-o", tmp_path / "none.html")
-        assert refused.status == 2
-        assert said in refused.err
-        assert not (tmp_path / "none.html").exists()
+def test_a_still_is_refused_without_orbits_and_for_a_minute_that_is_none(runs):
+    with pytest.raises(sim.InputError, match="has no map"):
+        runs.result("slots").replay().still(1.0)
+    with pytest.raises(sim.InputError, match="the minutes 0 to"):
+        runs.result("orbit-timing").replay().still(1e9)
     with pytest.raises(sim.InputError, match="minute: got 'x'; give a number, from 0 to 2160"):
         runs.result("orbit").replay().still("x")
