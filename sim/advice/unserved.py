@@ -79,6 +79,21 @@ def check_served(world: World, plan: Plan, needs_isl: Sequence[str] = ()) -> Ite
         yield _crowded_out(world, served, crowded_out)
 
 
+def check_any_served(world: World, plan: Plan) -> None:
+    """Raise InputError for a network that is seen, and in which no contact could be served."""
+    served = plan.served
+    if served is None or not len(plan.contacts) or plan.contacts.served.any():
+        return
+    unusable = _why_not_servable(world, served, np.arange(len(served.windows)))
+    if unusable is None:
+        return
+    why, helps = unusable
+    key = served.topology.clients_key
+    text = "none of {contacts} contacts is served: {why}"
+    values = {"contacts": len(plan.contacts), "why": why.replace("its longest", "the longest")}
+    raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
+
+
 def check_reached(world: World, plan: Plan) -> None:
     """Raise InputError for a client from which nothing ever reaches the server over links."""
     lost = [name for name, sessions in (plan.mesh or {}).items() if not len(sessions)]

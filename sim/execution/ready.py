@@ -10,7 +10,7 @@ from learning.rng import Draws, draws_so_far, note_drawn
 from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.advice.link_doubts import link_doubts
-from sim.advice.unserved import check_asked, check_reached, check_served
+from sim.advice.unserved import check_asked, check_any_served, check_reached, check_served
 from sim.devices.battery import supplies_of
 from sim.devices.compute import compute_of, transmitter_of
 from sim.engine.setup import Build, method_of
@@ -26,10 +26,14 @@ PlanOf = Callable[[World, Find, Sequence[str]], Plan]
 
 
 def network_plan(world: World, find: Find = find_windows) -> Plan:
-    """Return the plan of a network, in which nobody need be served; InputError for wrong input."""
+    """Return the plan of a network, in which somebody has to be served; InputError for wrong input.
+
+    A network that sees nothing has a plan without contacts.
+    """
     with located(world):
         check_plan(world, CONTACT_BYTES)
         plan = make_plan(world, find)
+        check_any_served(world, plan)
         check_reached(world, plan)
         return replace(plan, doubts=(*plan.doubts, *link_doubts(world, plan)))
 

@@ -76,7 +76,8 @@ def study_of(world: World, plan: Plan) -> NetworkStudy:
 def _sees_nothing(world: World, plan: Plan) -> Statement:
     text = "nobody of {clients} is in view of anybody in {days:g} days"
     helps = [Raise("stop.days")]
-    if getattr(world.orbit, "min_elevation_deg", None) and plan.sky is not None:
+    masks = {station.min_elevation_deg for station in world.ground.stations or ()}
+    if getattr(world.orbit, "min_elevation_deg", None) and None in (masks or {None}):
         helps.insert(0, Lower("orbit.min_elevation_deg"))
     return Statement.of(
         Code.NEVER_SEEN,

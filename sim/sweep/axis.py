@@ -57,11 +57,12 @@ def is_number(value: Any) -> bool:
 def numeric_keys(rows: Iterable[Row], keys: Iterable[str]) -> list[str]:
     """Return the keys but the seed that have several numbers for values, where one is an axis.
 
-    One is an axis from :data:`FEWEST` values on; beside it, two values have an order too.
+    One is an axis from :data:`FEWEST` values on; of two and more, two values have an order too.
     """
     values = {key: {row[key] for row in rows} for key in keys if key != "seed"}
     found = [key for key, own in values.items() if len(own) > 1 and all(map(is_number, own))]
-    return found if any(len(values[key]) >= FEWEST for key in found) else []
+    is_axis = len(found) > 1 or any(len(values[key]) >= FEWEST for key in found)
+    return found if is_axis else []
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ BUDGETS = {
     "docs/index.md": 400,
     "docs/link-engineers.md": 1650,
     "docs/methods.md": 2660,
-    "docs/network-study.md": 730,
+    "docs/network-study.md": 760,
     "docs/new-scenario.md": 1000,
     "docs/read-a-result.md": 2310,
     "docs/run-folder.md": 2520,
