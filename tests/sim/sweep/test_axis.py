@@ -49,9 +49,8 @@ def test_over_one_number_each_value_has_a_row_and_the_best_are_marked():
     points = [({KM: km}, {"cycles": cycles[km], "contacts_served": served[km]}) for km in cycles]
     assert shown(points[::-1], [KM]) == (
         "Most cycles from 800 to 1,000 km: 40; 400 km has 30\n"
-        "Contacts served: most at 1,200 km, 120. Only the timing was simulated: when\n"
-        "models move, not what they learn. Nothing here is drawn at random: every seed\n"
-        "gives the same figures.\n\n"
+        "Contacts served: most at 1,200 km, 120. Nothing here is drawn at random: every\n"
+        "seed gives the same figures.\n\n"
         + text(
             """
             altitude          30                 40  contacts
@@ -99,9 +98,8 @@ def test_two_numbers_are_a_table_of_one_by_the_other_and_names_are_columns():
     points = [({DEGREES: deg, KM: km}, {"cycles": own}) for (km, deg), own in cycles.items()]
     assert shown(points, [DEGREES, KM]) == (
         "Most cycles at 50 degrees and 800 km: 18; 40 degrees and 400 km has 13\n"
-        "50 degrees is best at every altitude. 800 km is best at every inclination. Only\n"
-        "the timing was simulated: when models move, not what they learn. Nothing here\n"
-        "is drawn at random: every seed gives the same figures.\n\n"
+        "50 degrees is best at every altitude. 800 km is best at every inclination.\n"
+        "Nothing here is drawn at random: every seed gives the same figures.\n\n"
         + text(
             """
             cycles, by inclination (degrees)
@@ -161,9 +159,9 @@ def test_a_picture_shows_the_means_and_rings_or_frames_the_best():
     found = told(points, [KM, DEGREES]).over_numbers
     axes = heat_map(found, found.first, range(6))
     places = {text.get_text(): text.get_position() for text in axes.texts}
-    assert places == {"5": (0.5, 0.5), "6": (0.5, 1.5), "7": (1.5, 0.5), "8": (1.5, 1.5)} | {
-        "9": (2.5, 0.5),
-        "10": (2.5, 1.5),
+    assert places == {
+        **{"5": (0, 0), "6": (0, 1), "7": (1, 0)},
+        **{"8": (1, 1), "9": (2, 0), "10": (2, 1)},
     }
     assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == ["10"]
     assert len(axes.lines) == 4  # the frame of one field
