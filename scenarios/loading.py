@@ -100,6 +100,7 @@ def _check_kind(keys: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
         if isinstance(key, str) and key.startswith("learning."):
             text = "is not used in a network study, which has no key learning; to train, give "
             text += "learning: {} in its file, or learning={} before it"
+            text += ", and traffic=[]" if keys.get("traffic") else ""
             raise ScenarioError(Statement.of(Code.UNUSED, key, text), SET)
 
 
