@@ -22,7 +22,7 @@ COMMANDS = (
 )
 OUTPUTS = [
     *("--help", *(f"{name} --help" for name in COMMANDS.split())),
-    *("list", "new mine", "show run", "show study", "show nothing"),
+    *("new mine", "show run", "show study", "show nothing"),
     *("compare run other", "compare run other --all", "compare swept", "compare run study"),
     "validate circular --set stop.days=1 --set learning.train=false "
     "--set 'faults.planned=[{cluster: Munich, from_hours: 1, to_hours: 5}]'",

@@ -84,7 +84,7 @@ def evaluations(
     once = 1.0 if guess is None else guess.counted_once
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
-        if spent is None:
+        if spent is None or time_s not in spent["time_s"]:  # it failed while it was tested
             return None, None, None
         place = spent["time_s"].index(time_s)
         rounds = spent["device_rounds"][place]

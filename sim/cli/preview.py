@@ -10,7 +10,6 @@ import numpy as np
 from learning.requests.cluster import Cluster
 from learning.settings import PAYLOAD
 from sim.advice.remedies import faster_links, less_to_carry, lower_mask
-from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.facts.directions import Way
 from sim.formatting import WIDTH, counted, data_size, duration, some, table
@@ -89,6 +88,8 @@ def _model(built: Build) -> Iterator[str]:
     know neither before they learn.
     """
     if (stand_in := built.learner.stand_in) is not None:
+        from sim.analysis.text import stand_in_text  # what is beside it reads tables
+
         yield stand_in_text(stand_in)
     yield _round(built)
 

@@ -24,7 +24,6 @@ __getattr__ = late(
         "sim.execution.ready": "build",
         "sim.execution.cache": "Cache Namespace cache_folder shared_cache=. size_bytes",
         "sim.execution.checkpoint": "ABOUT CHECKPOINT Checkpoint JOURNAL",
-        "sim.execution.cut_offers": "cut_doubts",
         "sim.execution.folder": "RUN_LOG folder=. read_manifest read_tables write_tables",
         "sim.execution.identity": "fingerprint",
         "sim.execution.live": "run_beat",

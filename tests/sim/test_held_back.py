@@ -40,7 +40,8 @@ def test_show_says_what_held_a_run_back_and_the_key_that_shortens_it(
     monkeypatch.chdir(tmp_path)
     run = sim.run(scenarios.from_dict(mapping), Path("run"))
     shown = leomix("show", "run").out
-    assert line in " ".join(shown.split())
+    whole = leomix("show", "run", "--all").out
+    assert line in " ".join(whole.split())
     assert max(map(len, shown.splitlines())) <= 79
     said = json.loads(leomix("show", run.folder, "--json").out)["held_back"]
     assert said["code"] == "held-back" and line.startswith(said["sentence"])

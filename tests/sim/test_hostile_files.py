@@ -610,7 +610,7 @@ def test_an_odd_manifest_is_refused_by_its_file_and_key(leomix, runs, tmp_path, 
         assert found.err.startswith(line) and len(found.err) < len(line) + 150
 
 
-@pytest.mark.parametrize("line", ["report {}", "export {} --to profile", "export {} --to czml"])
+@pytest.mark.parametrize("line", ["export {} --to profile", "export {} --to czml"])
 def test_an_odd_scenario_in_a_manifest_is_refused_by_its_folder(leomix, runs, tmp_path, line):
     file = runs.copy("orbit-timing", tmp_path) / "manifest.json"
     manifest = json.loads(file.read_text())

@@ -43,7 +43,7 @@ def test_a_page_says_first_what_the_loss_did(leomix, folders):
     page = report([folders[0]], folders[0] / "page.html").read_text()
     [title] = re.findall("<h1>(.*?)</h1>", page)
     assert title.startswith(f"Loss of the next token {final} nats after ")
-    assert f", {start} at the start. Share of tokens right 0." in page
+    assert f", {start} at the start" in title and "Share of tokens right 0." in page
     words = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert ">Loss of the next token over time<" in words and "Accuracy" not in words
     shown = dict(

@@ -148,9 +148,9 @@ def test_what_a_session_carries_is_told_of_a_part_and_not_of_the_run(
     file.write_text(json.dumps(scenario))
     shown = leomix("validate", file).out
     minutes, gb = (60, "3.60") if part_s is None else (30, "1.80")
-    said = rf"a session \({minutes} min, as [a-z._ ]*{says}\) carries {gb} GB to the server"
+    said = rf"uplink: a session \({minutes} min, as [a-z._ ]*{says}\) carries {gb} GB"
     assert len(re.findall(said, shown)) == 1, shown
-    assert "(19.24 kB): one session" in shown and "a pass of" not in shown
+    assert "19.24 kB  one session" in shown and "a pass of" not in shown
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def stale(run: EndedRun) -> Found:
 
 def experts_away(run: EndedRun) -> Found:
     """The draw of a method gave experts to clusters that use them less than others do."""
-    rows = by_cluster(run.tables["assignments"])
+    rows = pa.concat_tables(map(by_cluster, pieces_of(run.tables, "assignments")))
     if not (run.learning["train"] and run.method.traits.splits_experts and len(rows)):
         return None
     splits = [(name, split_at(rows, place)) for name, place in ENDS.items()]

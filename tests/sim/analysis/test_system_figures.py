@@ -80,7 +80,8 @@ def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     assert lines[3].split() == ["2", "osaka/2", "100%"]
     axes = Result({"assignments": rounds}, {}).plot.gating()
     assert axes.get_title() == "local processing ratio 43.3%"
-    np.testing.assert_array_equal(axes.images[0].get_array(), late)
+    shown = {text.get_text() for text in axes.texts}
+    assert shown >= {"50%", "20%", "80%", "100%"}
     # Use of experts is that of all clients together.
     found = results.utilisation(rounds)
     share = late.mean(axis=0)
@@ -160,7 +161,7 @@ def test_targets_that_a_scenario_names_are_those_of_runs_comparisons_and_sweeps(
     assert columns == ["hours_to_0.125", "hours_to_0.05"] and compared["shared_target"] == "0.125"
     assert run.manifest["trace_sha256"] == runs.result("slots").manifest["trace_sha256"]
     untrained = sim.run(small.slots(learning={"targets": asked, "train": False}))
-    assert any("learning.targets: is not used" in line for line in untrained.manifest["warnings"])
+    assert [check.code for check in untrained.checks] == ["not-trained"]
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(small.SLOTS))
     sets = {"learning.targets": str(asked)}
     swept = sim.sweep.sweep(tmp_path / "s.yaml", {"seed": [3]}, tmp_path / "sweep", overrides=sets)

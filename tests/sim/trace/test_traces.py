@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -28,16 +27,13 @@ from tests.kit.records import (
     Coded,
     Facts,
     Row,
-    Tables,
     Trace,
     array,
     columns_of,
     columns_of_table,
-    cut_doubts,
     digests,
     event,
     transfer,
-    write_table,
     write_tables,
     wrong_sums,
 )
@@ -335,42 +331,6 @@ RECEIVERS = {
     SATELLITE_CLIENTS: ("to the server (downlink)", "to the clients (uplink)"),
     SATELLITE_SERVER: ("to the server (ISL)", "to the clients (ISL)"),
 }
-
-
-@given(
-    ROWS,
-    st.lists(st.integers(0, 2), min_size=4, max_size=4),
-    st.integers(1, 40),
-    st.sampled_from([*RECEIVERS]),
-)
-@settings(max_examples=50)  # most payloads of a direction must be cut in some
-def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together, topology):
-    """Contacts of ten seconds, one after the other; rows in groups of a file."""
-    rows.sort(key=lambda row: row["contact_id"])
-    for row in rows:
-        row["start_s"] = 10.0 * row["contact_id"]
-    last = {number: n for n, number in enumerate(sessions)}
-    over_s = np.array([10.0 * last[number] + 9.0 for number in sessions])
-    contacts = SimpleNamespace(session=np.array(sessions), session_end_s=over_s)
-    expected = []
-    for toward, words in zip(("server", "client"), RECEIVERS[topology], strict=True):
-        through = {}
-        for row in rows:
-            if row["toward"] == toward:
-                what = (row[k] for k in ("cluster", "device", "payload", "version"))
-                offer = (*what, sessions[row["contact_id"]])
-                through[offer] = through.get(offer, False) or row["outcome"] == "delivered"
-        missed = sum(not done for done in through.values())
-        if missed > len(through) / 2:
-            expected.append(f"{missed} of {len(through)} transfers {words} were cut")
-    table = transfers(rows)
-    filed = Tables()
-    filed.files["transfers"] = tmp_path_factory.mktemp("groups") / "transfers.parquet"
-    with limited(rows_of_a_group=together):
-        write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])
-    plan = SimpleNamespace(contacts=contacts, topology=topology, mesh=None)
-    said = cut_doubts(filed, plan)
-    assert [str(doubt).split(" by the end of")[0] for doubt in said] == expected
 
 
 @pytest.mark.parametrize(
