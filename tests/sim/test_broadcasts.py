@@ -94,7 +94,7 @@ def test_a_run_says_what_was_on_the_air(run, leomix):
     got = data_size(down.delivered_bytes.sum())
     assert f"{air}, broadcast: its receivers got {got}" in shown
     assert leomix("report", folder).status == 0
-    assert f"{air} down (received: {got})" in (folder / "report.html").read_text()
+    assert f"{air} down<" in (folder / "report.html").read_text()
     compared = json.loads(leomix("compare", folder, "--json").out)
     [row] = [row for row in compared["rows"] if row["figure"] == "downlink_bytes"]
     assert row["mean"] == result.summary["downlink_bytes"]
