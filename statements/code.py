@@ -70,7 +70,6 @@ class Code(StrEnum):
     """On a disk, or within a quota."""
 
     # What became of a run.
-    CAME_TO_NOTHING = "came_to_nothing"
     LOST_REPLIES = "lost_replies"
     INCOMPLETE = "incomplete"
     """A round, or a program, that had not ended when the run was over."""

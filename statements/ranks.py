@@ -24,7 +24,7 @@ class Rank(IntEnum):
 
 _CODES: dict[Rank, tuple[Code, ...]] = {
     Rank.NO_RESULT: (
-        *(Code.CAME_TO_NOTHING, Code.INVARIANT, Code.NO_ROOM),
+        *(Code.INVARIANT, Code.NO_ROOM),
         *(Code.NO_MEMORY, Code.NEVER_SEEN, Code.NEVER_SERVED, Code.NEVER_REACHED),
         *(Code.NEVER_LINKED, Code.DEVICE_MEMORY, Code.DIVERGING),
     ),

@@ -137,11 +137,6 @@ def flatten(tree: State | Offer) -> dict[str, Tensor]:
     return {f"{part}{key}": tensor for part, held in parts for key, tensor in held.items()}
 
 
-def flat_model(model: Mapping[Parameter, Tensor]) -> dict[str, Tensor]:
-    """Invert :func:`model_of`."""
-    return {str(key): tensor for key, tensor in model.items()}
-
-
 def in_order(state: State) -> State:
     """Return the state with its tensors in the order of their flat names.
 

@@ -84,13 +84,13 @@ def check_any_served(world: World, plan: Plan) -> None:
     served = plan.served
     if served is None or not len(plan.contacts) or plan.contacts.served.any():
         return
-    unusable = _why_not_servable(world, served, np.arange(len(served.windows)))
+    unusable = _why_not_servable(world, served, np.arange(len(served.windows)), whose="the")
     if unusable is None:
         return
     why, helps = unusable
     key = served.topology.clients_key
     text = "none of {contacts} contacts is served: {why}"
-    values = {"contacts": len(plan.contacts), "why": why.replace("its longest", "the longest")}
+    values = {"contacts": len(plan.contacts), "why": why}
     raise InputError(Statement.of(Code.NEVER_SERVED, key, text, *helps, **values))
 
 
@@ -234,16 +234,16 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
 
 
 def _why_not_servable(
-    world: World, served: ServedPasses, windows: Ints
+    world: World, served: ServedPasses, windows: Ints, whose: str = "its"
 ) -> tuple[str, Sequence[Remedy]] | None:
-    """Return why none of a client's windows can be served, and what helps; None where one can."""
+    """Return why none of some windows can be served, and what helps; None where one can."""
     source: Any = world.orbit
     longest_s = float((served.windows.set_s - served.windows.rise_s)[windows].max())
     if longest_s < source.min_contact_s:
         is_cut = len(served.uncut) != len(served.windows)
         lower: list[Remedy] = [Lower("orbit.min_contact_s", now=source.min_contact_s)]
         return (
-            f"its longest contact is {longest_s:.0f} s",
+            f"{whose} longest contact is {longest_s:.0f} s",
             [*lower, *_less_out(world)[:1]] if is_cut else lower,
         )
     acquisition_of = world.sites.acquisition_s if served.topology.in_orbit else None

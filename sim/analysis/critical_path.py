@@ -16,7 +16,7 @@ the time since the cycle before is the cycle's share of the critical path.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +92,22 @@ class CriticalPath(NamedTuple):
             rows.append(row | row.pop("spent")._asdict())
         rest = {"what": "rest", "cluster": None, **whole, **dict.fromkeys(Spent._fields)}
         return [*rows, rest | {"begin_s": self.simulated_s - self.rest_s}]
+
+
+class Run(Protocol):
+    """What is needed of a run, like :class:`sim.Result`, to say and draw where its time went."""
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """The tables by name."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest."""
+
+    @property
+    def critical_path(self) -> CriticalPath:
+        """Where the simulated time went, by cycle."""
 
 
 def critical_path(

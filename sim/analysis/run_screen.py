@@ -9,9 +9,9 @@ from textwrap import wrap
 from typing import Any, Protocol
 
 from sim.analysis.checks import Check, checks_in
-from sim.analysis.critical_path import CriticalPath
+from sim.analysis.checks.held_back import Timed, shares_of_path
 from sim.analysis.judged import Judged
-from sim.analysis.round_paths import RoundPaths
+from sim.analysis.round_paths import Part
 from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
 from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
@@ -28,13 +28,8 @@ MOST_PARTS = 4
 CELLS = 40
 """Letters of the curve."""
 LEVELS = "▁▂▃▄▅▆▇█"
-OF_CYCLES = {
-    "waiting": "waiting for a pass",
-    "queueing": "queueing for a pass",
-    "training": "training",
-    "transmitting": "sending",
-}
-"""What the critical path of cycles goes into."""
+OF_CYCLES = {"waiting": Part.PASS_AWAITED, "queueing": Part.PASS_TAKEN, "transmitting": "sending"}
+"""Parts of the critical path of cycles that are called as those of rounds, or otherwise."""
 OF_METHODS = (
     "worst client",
     "validation",
@@ -52,8 +47,8 @@ OF_METHODS = (
 """Rows of the whole summary that belong on the screen where a run has them."""
 
 
-class Shown(Protocol):
-    """What the screen needs of a run."""
+class Shown(Timed, Protocol):
+    """What the screen needs of a run, beside what says where its time went."""
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -62,14 +57,6 @@ class Shown(Protocol):
     @property
     def evaluations(self) -> Sequence[Evaluation]:
         """What was measured, in order of time."""
-
-    @property
-    def critical_path(self) -> CriticalPath:
-        """Where the simulated time went, by cycle."""
-
-    @property
-    def round_paths(self) -> RoundPaths | None:
-        """Where the simulated time went, by round."""
 
     @property
     def held_back(self) -> Check | None:
@@ -114,9 +101,10 @@ def _figures(run: Shown) -> Iterator[tuple[str, str]]:
     if summary["reached"]:
         hours = {target: when["hours"] for target, when in summary["reached"].items()}
         yield "reached", ", ".join(f"{k} in {duration(3600 * when)}" for k, when in hours.items())
-    if shares := _shares(run):
+    if shares := shares_of_path(run):
         largest = sorted(shares.items(), key=lambda part: -part[1])[:MOST_PARTS]
-        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in largest if share)
+        named = ((OF_CYCLES.get(part, part), share) for part, share in largest if share)
+        yield "time", ", ".join(f"{_percent(share)} {part}" for part, share in named)
     yield "contacts", _contacts(summary)
     if rounds := summary["rounds"]:
         mean, most = duration(rounds["mean_s"]), duration(rounds["p95_s"])
@@ -164,13 +152,6 @@ def _curve(known: Sequence[tuple[float, float]], end_h: float) -> str | None:
         level = (held[-1] - low) / span if held and span else 0.0
         cells.append(LEVELS[round(level * (len(LEVELS) - 1))])
     return "".join(cells)
-
-
-def _shares(run: Shown) -> Mapping[str, float]:
-    """Return what the critical path went into: that of rounds, else that of cycles."""
-    if run.round_paths is not None and run.round_paths.shares:
-        return {str(part): share for part, share in run.round_paths.shares.items()}
-    return {OF_CYCLES[part]: share for part, share in run.critical_path.spent.shares.items()}
 
 
 def _percent(share: float) -> str:

@@ -42,11 +42,6 @@ class Sent:
         self.directions.update(str(direction) for direction in named)
 
     @property
-    def all_cut(self) -> bool:
-        """Whether something was sent, and nothing of it got through as a whole."""
-        return self.rows > 0 and self.delivered == 0
-
-    @property
     def passes_each(self) -> float | None:
         """How many passes a payload took on average; None where none got through."""
         return self.rows / self.delivered if self.delivered else None

@@ -1,9 +1,9 @@
 """What a run of a scenario will be: contacts, links and payloads, as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from math import ceil
-from textwrap import wrap
+from textwrap import fill
 
 import numpy as np
 
@@ -30,14 +30,13 @@ def plan_text(built: Build) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    lines = [_finding(plan), "", _clusters(built), *_contacts(built), "", *about]
-    return "\n".join(screen_line for line in lines for screen_line in _fitted(line))
+    return _fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
 
 
 def network_text(world: World, plan: Plan) -> str:
     """Describe what a network study would be of."""
     payloads = [f"{kind.name} ({kind.payload_mb:,g} MB {kind.direction})" for kind in world.traffic]
-    lines = [
+    about = [
         _finding(plan),
         "",
         f"a network study, seed {world.seed}, {_span(plan)}",
@@ -45,14 +44,17 @@ def network_text(world: World, plan: Plan) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return "\n".join(screen_line for line in lines for screen_line in _fitted(line))
+    return _fitted(about)
 
 
-def _fitted(text: str) -> list[str]:
-    """Return a line as lines of a screen; tables, which are several, stay as they are."""
-    if "\n" in text or len(text) <= WIDTH:
-        return [text]
-    return wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+def _fitted(lines: Iterable[str]) -> str:
+    """Return lines as those of a screen; tables, which are several, stay as they are."""
+    return "\n".join(
+        text
+        if "\n" in text or len(text) <= WIDTH
+        else fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        for text in lines
+    )
 
 
 def _span(plan: Plan) -> str:

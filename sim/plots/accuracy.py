@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from sim.analysis.critical_path import Run
 from sim.analysis.curves import (
     FEWEST,
     MEASURED,
@@ -31,7 +32,7 @@ from sim.analysis.targets import (
 )
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, data_size, unit_for
-from sim.plots.canvas import Drawn, Run, behind, new_axes, room_of, unit_of
+from sim.plots.canvas import Drawn, behind, new_axes, room_of, unit_of
 from sim.plots.colours import OPEN, Look, colour, ink, looks_of
 from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics

@@ -1,33 +1,16 @@
 """Runs that are drawn, axes without pyplot, and the data behind a picture."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 
-from sim.analysis.critical_path import CriticalPath
+from sim.analysis.critical_path import Run
 from sim.trace.arrow import array
-
-
-class Run(Protocol):
-    """What pictures need of a run, like :class:`sim.Result`."""
-
-    @property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """The tables by name."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The manifest."""
-
-    @property
-    def critical_path(self) -> CriticalPath:
-        """Where the simulated time went."""
 
 
 @dataclass(frozen=True)

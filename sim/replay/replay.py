@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from sim.analysis.critical_path import Run
 from sim.analysis.notebook import frame
 from sim.files import packaged
 from sim.formatting import duration, filled
-from sim.plots.canvas import Run
 from sim.plots.colours import properties
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy

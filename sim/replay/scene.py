@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 import orbit
 import scenarios
 from orbit.utc import Start
+from sim.analysis.critical_path import Run
 from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
 from sim.analysis.targets import evaluations
 from sim.errors import InputError
-from sim.plots.canvas import Run
 from sim.plots.colours import looks_of
 from sim.plots.views import land_rings
 from sim.replay.batteries import Held, charges, held_by, lowest

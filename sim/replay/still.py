@@ -11,9 +11,10 @@ from orbit.earth import earth_rotation
 from orbit.eclipses import sun_km
 from orbit.look_angles import ground_track
 from orbit.utc import Start
+from sim.analysis.critical_path import Run
 from sim.analysis.spans import connected
 from sim.plots import Pictures
-from sim.plots.canvas import Run, behind
+from sim.plots.canvas import behind
 from sim.plots.colours import ink
 from sim.plots.views import broken, east
 from sim.replay.scene import place_column, sky_of

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scenarios import ScenarioError
+from sim.analysis.critical_path import Run
 from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled, listed
-from sim.plots.canvas import Run
 from sim.plots.colours import properties
 from sim.replay import replay
 from sim.replay.content_policy import content_policy

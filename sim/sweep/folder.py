@@ -321,7 +321,7 @@ def take_points(place: Path, about: Mapping[str, Any], source: Path) -> int:
         if found is None or found.status != COMPLETE or target.exists():
             continue
         copy = target.with_name(f".{digest}.merged-{os.getpid()}")
-        shutil.copytree(ready, copy, symlinks=True, ignore=_links)
+        shutil.copytree(ready, copy, ignore=_links)
         copy.rename(target)
         taken += 1
     return taken

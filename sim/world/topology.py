@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.facts.directions import DIRECTION_NAMES, Way
+from sim.facts.directions import Way
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,6 @@ class Topology:
             return "isl"
         is_up = (way is Way.TO_SERVER) != self.in_orbit
         return "uplink" if is_up else "downlink"
-
-    def toward(self, way: Way) -> str:
-        """Return words for a ``way`` and its direction, like ``to the server (uplink)``."""
-        receivers = "the server" if way is Way.TO_SERVER else "the clients"
-        return f"to {receivers} ({DIRECTION_NAMES[self.direction(way)]})"
 
 
 GROUND_CLIENTS = Topology()

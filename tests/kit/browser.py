@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,3 +48,17 @@ class Tab:
     def unfold(self, section: str) -> None:
         """Open what is folded in a section."""
         self.page.locator(f"#{section} > details > summary").click(timeout=5000)
+
+
+@contextmanager
+def tabs(browser: Any, folder: Path) -> Iterator[Callable[..., Tab]]:
+    """Open pages of a folder by name; they are closed at the end."""
+    opened: list[Tab] = []
+
+    def open_one(name: str, viewport: Mapping[str, int] = DESKTOP, **options: Any) -> Tab:
+        opened.append(Tab(browser, folder / f"{name}.html", viewport=viewport, **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()

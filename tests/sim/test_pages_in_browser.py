@@ -11,7 +11,7 @@ from PIL import Image
 import scenarios
 import sim
 from sim.report import report
-from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab
+from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab, tabs
 from tests.kit.firefox import FIREFOX, Firefox
 from tests.kit.folders import cut
 from tests.kit.small import SLOTS, slots
@@ -62,15 +62,8 @@ def folder(leomix, runs):
 
 @pytest.fixture
 def tab(browser, folder):
-    opened = []
-
-    def open_one(name, viewport=DESKTOP, **options):
-        opened.append(Tab(browser, folder / f"{name}.html", viewport=viewport, **options))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.context.close()
+    with tabs(browser, folder) as open_one:
+        yield open_one
 
 
 @pytest.mark.parametrize("name", PAGES)

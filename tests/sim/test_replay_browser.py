@@ -10,7 +10,7 @@ from matplotlib.path import Path as Outline
 
 import orbit
 from sim.report import report
-from tests.kit.browser import DESKTOP, PHONE, Tab
+from tests.kit.browser import DESKTOP, PHONE, Tab, tabs
 from tests.kit.orbit import Start
 from tests.kit.replay import (
     ECCENTRIC,
@@ -136,15 +136,8 @@ def folder(runs):
 
 @pytest.fixture
 def tab(browser, folder):
-    opened = []
-
-    def open_one(name, viewport=DESKTOP, **options):
-        opened.append(Tab(browser, folder / f"{name}.html", viewport=viewport, **options))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.context.close()
+    with tabs(browser, folder) as open_one:
+        yield open_one
 
 
 def state(opened):

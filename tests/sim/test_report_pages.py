@@ -124,7 +124,7 @@ def test_what_is_said_of_a_run_stands_in_the_order_of_its_ranks(runs, tmp_path, 
         Statement.note(Code.OTHER_VERSIONS, "", "versions differ"),
         Statement.doubt(Code.OLD_ELEMENTS, "", "elements are old"),
         Statement.doubt(Code.LOST_REPLIES, "", "replies were lost"),
-        Statement.doubt(Code.CAME_TO_NOTHING, "", "nothing came of it"),
+        Statement.doubt(Code.NEVER_REACHED, "", "nothing came of it"),
     ]
     for number, turned in enumerate((said, said[::-1], said[2:] + said[:2])):
         told = {"said": [*map(as_json, turned)], "warnings": [*map(str, turned)]}

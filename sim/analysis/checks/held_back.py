@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.checks import check as keys
 from sim.analysis.checks.check import Check, Key, checks_in
 from sim.analysis.checks.run import moved_in
-from sim.analysis.critical_path import CriticalPath
+from sim.analysis.critical_path import Run
 from sim.analysis.methods import known_method
 from sim.analysis.round_paths import Part, RoundPaths
 from sim.analysis.spans import names_of_clients
@@ -23,20 +22,8 @@ MANY_PASSES = 2.0
 """Passes that a payload takes on average from which on its size is why passes are waited for."""
 
 
-class Timed(Protocol):
+class Timed(Run, Protocol):
     """What is needed of a run to say what held it back."""
-
-    @property
-    def tables(self) -> Mapping[str, pa.Table]:
-        """Its tables by name."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Its manifest."""
-
-    @property
-    def critical_path(self) -> CriticalPath:
-        """Where its simulated time went, by cycle."""
 
     @property
     def round_paths(self) -> RoundPaths | None:
@@ -53,14 +40,12 @@ LINKS_AWAITED = "waiting for links between satellites"
 LINKS_TAKEN = "queueing for links between satellites"
 LINKS = "sending over links between satellites"
 OTHER = "waiting for other clients or for the server"
-OF_CYCLES = {
+NAMES = {
+    # of cycles
     "waiting": WAITING,
     "queueing": QUEUEING,
-    "training": TRAINING,
     "transmitting": SENDING,
-}
-"""What the critical path of cycles goes into, by the names of its shares."""
-OF_ROUNDS = {
+    # of rounds, whose training is that of cycles
     Part.PASS_AWAITED: WAITING,
     Part.CONTACT_AWAITED: WAITING,
     Part.PASS_TAKEN: QUEUEING,
@@ -72,20 +57,21 @@ OF_ROUNDS = {
     Part.LINK: LINKS,
     Part.OTHER: OTHER,
 }
-"""What the critical path of rounds goes into."""
+"""What the critical path goes into, by the names of its shares."""
+
+
+def shares_of_path(run: Timed) -> Mapping[str, float]:
+    """Return the shares of the critical path of rounds by part; of a run without any, of cycles."""
+    rounds = {} if run.round_paths is None else run.round_paths.shares
+    return {str(part): share for part, share in rounds.items()} or run.critical_path.spent.shares
 
 
 def critical_shares(run: Timed) -> Mapping[str, float]:
-    """Return the shares of what the critical path of rounds went into; empty where there is none.
-
-    Of a run without rounds it is that of its cycles.
-    """
-    rounds = {} if run.round_paths is None else run.round_paths.shares
+    """Return what the critical path went into, in shares of it; empty where there is none."""
     shares: defaultdict[str, float] = defaultdict(float)
-    for part, share in rounds.items():
-        shares[OF_ROUNDS[part]] += share
-    cycles = {} if shares else run.critical_path.spent.shares
-    return shares or {OF_CYCLES[part]: share for part, share in cycles.items()}
+    for part, share in shares_of_path(run).items():
+        shares[NAMES[part]] += share
+    return shares
 
 
 def held_back(run: Timed) -> Check | None:

@@ -19,6 +19,7 @@ from leomix.testing import check_method
 from safetensors.numpy import load_file
 
 import sim
+from tests.kit.fly import calls
 from tests.kit.imported import forget
 from tests.kit.small import ORBIT, SLOTS
 
@@ -121,13 +122,6 @@ def fly(tmp_path, monkeypatch, leomix):
         return leomix("fly", "app", "-s", "scene.yaml", "--quiet", "-o", out, *arguments)
 
     return call
-
-
-def calls():
-    path = Path("calls.txt")
-    found = path.read_text().splitlines() if path.exists() else []
-    path.unlink(missing_ok=True)
-    return found
 
 
 def averaged(rounds, step=0.1):

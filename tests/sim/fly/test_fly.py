@@ -21,7 +21,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import ROOT
-from tests.kit.fly import SOFTMAX, arrays_of, check_project, mean, writing
+from tests.kit.fly import SOFTMAX, arrays_of, calls, check_project, mean, writing
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.small import NEAR, ORBIT, SLOTS
@@ -49,13 +49,6 @@ def fly(place, leomix):
         return leomix("fly", "softmax.py", "-s", "scene.yaml", "--quiet", "-o", out, *arguments)
 
     return call
-
-
-def calls():
-    path = Path("calls.txt")
-    found = path.read_text().splitlines() if path.exists() else []
-    path.unlink(missing_ok=True)
-    return found
 
 
 PLAIN = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
