@@ -139,6 +139,7 @@ def said(leomix, tmp_path, monkeypatch):
     monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of files that are a user's code
 
     def line(command, **wrong):
         for name, text in (FILES | wrong).items():
