@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sim import compare, run
     from sim.execution.schedule import plan
     from sim.export import export
-    from sim.report import report
+    from sim.page import report
     from sim.sweep import sweep
 
 
@@ -66,7 +66,7 @@ _HOME_OF = {
     "compare": "sim",
     "export": "sim.export",
     "plan": "sim.execution.schedule",
-    "report": "sim.report",
+    "report": "sim.page",
     "run": "sim",
     "sweep": "sim.sweep",
 }

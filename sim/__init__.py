@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
 
 
 def _page(shown: Any) -> str:
-    from .report.write import page_of
+    from .page.write import page_of
 
     return page_of(shown)
 

@@ -1,6 +1,6 @@
+from . import draw as draw
 from . import export as export
-from . import plots as plots
-from . import report as report
+from . import page as page
 from . import sweep as sweep
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted

@@ -19,8 +19,8 @@ from sim.formatting import Bar
 from statements import Code, Set, Statement, as_json
 
 if TYPE_CHECKING:
+    from sim.page.capacity_text import Capacity
     from sim.plan.plan import Plan
-    from sim.report.capacity_text import Capacity
     from sim.world.world import World
 
 MINUTE = "%Y-%m-%d %H:%M"
@@ -50,7 +50,7 @@ def capacity_command(
     if csv is not None:
         check_file(csv, ".csv", said_as="--csv ")
     if page is not None:
-        from sim.report.write import checked
+        from sim.page.write import checked
 
         check_file(page, ".html", ".htm", said_as="--report ")
         page = checked((), page)
@@ -127,9 +127,9 @@ def _capacity(world: World, left_out: Sequence[str], bar: Bar) -> tuple[Capacity
     """Return what a network carries without some stations, what limits it, and its plan."""
     from sim.execution.ready import network_plan
     from sim.execution.window_cache import WindowCache
+    from sim.page.capacity_text import Capacity, LeftOut
     from sim.plan.limits import limits_of, without
     from sim.plan.operations import carried_in, operations, silent_services
-    from sim.report.capacity_text import Capacity, LeftOut
 
     find = WindowCache(None).find
     before = None
@@ -166,11 +166,11 @@ def _write(found: Capacity, path: Path) -> None:
 def _write_page(found: Capacity, plan: Plan, world: World, name: str, path: Path) -> None:
     from sim.execution.identity import Named
     from sim.execution.study import study_result
+    from sim.page.figures import Figures
+    from sim.page.page import html
+    from sim.page.study_page import page
+    from sim.page.write import write_page
     from sim.plan.network_study import NetworkStudy
-    from sim.report.figures import Figures
-    from sim.report.page import html
-    from sim.report.study_page import page
-    from sim.report.write import write_page
 
     study = NetworkStudy(world, plan, found.rows)
     shown = page(study_result(study, Named(study, name)), found)

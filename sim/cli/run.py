@@ -54,7 +54,7 @@ def run_command(
 
 
 def _study_text(result: Result) -> str:
-    from sim.report.study_text import study_text  # what draws pages is beside it
+    from sim.page.study_text import study_text  # what draws pages is beside it
 
     return study_text(result)
 

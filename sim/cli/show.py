@@ -66,7 +66,7 @@ def show_command(
 
 
 def _show_study(study: Result, *, json_: bool) -> None:
-    from sim.report.study_text import capacity_of, study_text
+    from sim.page.study_text import capacity_of, study_text
 
     if json_:
         found = capacity_of(study)
@@ -218,7 +218,7 @@ def report_command(
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
     from sim.formatting import Bar
-    from sim.report.write import report
+    from sim.page.write import report
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")

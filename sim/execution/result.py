@@ -37,8 +37,8 @@ from statements import Code, Other, Statement
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.draw import Pictures
     from sim.plan.limits import Limits
-    from sim.plots import Pictures
     from sim.replay.replay import Replay
 
 
@@ -183,7 +183,7 @@ class Result:
     @property
     def plot(self) -> Pictures:
         """Pictures of the run, as matplotlib axes."""
-        from sim.plots import Pictures
+        from sim.draw import Pictures
 
         return Pictures(self)
 

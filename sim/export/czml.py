@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import orbit
 from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view, of_stations, over_feeder, transferring
+from sim.draw.colours import colour
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.export.ephemerides import DEGREE, Ephemeris, ephemerides, longest_s
 from sim.files import write_text
-from sim.plots.colours import colour
 from sim.trace.arrow import word
 from sim.world.scenery import scenery_of
 from statements import Code

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 
 from sim.analysis.critical_path import Run
 from sim.analysis.notebook import frame
+from sim.draw.colours import properties
 from sim.files import packaged
 from sim.formatting import duration, filled
-from sim.plots.colours import properties
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene

@@ -24,9 +24,9 @@ from sim.analysis.judged import Judged, judged_by, judged_together
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations, over_feeder
 from sim.analysis.targets import evaluations
+from sim.draw.colours import looks_of
+from sim.draw.views import land_rings
 from sim.errors import InputError
-from sim.plots.colours import looks_of
-from sim.plots.views import land_rings
 from sim.replay.batteries import Held, charges, held_by, lowest
 from sim.replay.faults import faults
 from sim.replay.orbits import arcs_of, numbers_of

@@ -13,10 +13,10 @@ from orbit.look_angles import ground_track
 from orbit.utc import Start
 from sim.analysis.critical_path import Run
 from sim.analysis.spans import connected
-from sim.plots import Pictures
-from sim.plots.canvas import behind
-from sim.plots.colours import ink
-from sim.plots.views import broken, east
+from sim.draw import Pictures
+from sim.draw.canvas import behind
+from sim.draw.colours import ink
+from sim.draw.views import broken, east
 from sim.replay.scene import place_column, sky_of
 from statements.arrays import Floats
 

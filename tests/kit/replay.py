@@ -19,7 +19,7 @@ __getattr__ = late(
     {
         "sim.analysis.thinning": "joined",
         "sim.files": "packaged",
-        "sim.plots.canvas": "data_behind",
+        "sim.draw.canvas": "data_behind",
         "sim.replay.batteries": "Held straightened",
         "sim.replay.faults": "failures=.",
         "sim.replay.orbits": "MOST_OFF_DEG apart_deg arcs_of numbers_of",

@@ -9,7 +9,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.report import report
+from sim.page import report
 from tests.kit import small
 from tests.kit.learning import METHODS
 from tests.kit.results import CHECKS, checks_of

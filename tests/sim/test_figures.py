@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from sim.report import report
+from sim.page import report
 from sim.sweep import sweep
 from tests.kit.small import SLOTS, merged
 

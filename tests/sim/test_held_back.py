@@ -7,7 +7,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.report import report
+from sim.page import report
 from tests.kit import small
 
 TWO_SATELLITES = {"source": "walker", "satellites": 2, "planes": 1, "phasing": 0}

@@ -10,7 +10,7 @@ import yaml
 
 import scenarios
 import sim
-from sim.report import report
+from sim.page import report
 from sim.sweep import sweep
 from tests.kit.next_words import next_words, scenario
 from tests.kit.replay import numbers, scene

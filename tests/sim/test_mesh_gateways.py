@@ -11,7 +11,7 @@ import orbit
 import scenarios
 import sim
 from sim import InputError
-from sim.report import report
+from sim.page import report
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held

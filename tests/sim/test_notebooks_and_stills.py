@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import sim
-from sim.report import report
+from sim.page import report
 from sim.sweep import read_sweep, sweep
 from tests.kit.small import SLOTS, slots
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import scenarios
 import sim
-from sim.report import report
+from sim.page import report
 from tests.kit.browser import DESKTOP, LOOK, PHONE, TABLET, Tab, tabs
 from tests.kit.firefox import FIREFOX, Firefox
 from tests.kit.folders import cut

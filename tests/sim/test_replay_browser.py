@@ -9,7 +9,7 @@ import pytest
 from matplotlib.path import Path as Outline
 
 import orbit
-from sim.report import report
+from sim.page import report
 from tests.kit.browser import DESKTOP, PHONE, Tab, tabs
 from tests.kit.orbit import Start
 from tests.kit.replay import (
@@ -71,7 +71,7 @@ def test_land_is_not_turned_inside_out_at_the_limb(sky, runs):
     """216 views of 400 points, each on land or not by its longitude and latitude."""
     land = scene({"it": runs.result("orbit-timing")})["land"]
     drawn = np.array(sky.evaluate(FILLED, [VIEWS, POINTS.tolist(), RADIUS, None, land]))
-    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
+    rings = json.loads(packaged("sim.draw", "land.json"))["rings"]
     x, y, z = np.concatenate([seen_from(*view) for view in VIEWS]).T
     places = np.degrees([np.arctan2(y, x), np.arcsin(z.clip(-1, 1))]).T
     wanted = np.zeros(len(places), dtype=bool)

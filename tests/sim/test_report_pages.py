@@ -19,8 +19,8 @@ import yaml
 
 import scenarios
 import sim
-from sim.plots import Pictures
-from sim.report import report
+from sim.draw import Pictures
+from sim.page import report
 from statements import RANKS, Code, Statement, as_json
 from tests.kit.folders import without_checksums
 from tests.kit.network import portable

@@ -9,7 +9,7 @@ import pytest
 
 import scenarios
 import sim
-from sim.report import report
+from sim.page import report
 from tests.kit.network import InputError, ground_sites, satellites_of
 from tests.kit.orbit import ground_track
 from tests.kit.results import export, lanes_of

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sim.report import report
+from sim.page import report
 from sim.sweep import sweep
 from tests.kit import small
 from tests.kit.results import (

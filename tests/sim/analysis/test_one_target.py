@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import leomix as face
-from sim.report import report
+from sim.page import report
 from tests.kit.folders import without_checksums
 from tests.kit.results import compare, comparison, shared_target
 

@@ -5,7 +5,7 @@ import shutil
 import yaml
 
 import sim
-from sim.report import report
+from sim.page import report
 from sim.sweep import read_sweep, sweep
 from tests.kit.folders import Each, cut
 from tests.kit.records import run_beat

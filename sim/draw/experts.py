@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from sim.analysis.experts import Splits, by_cluster, splits
+from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.colours import HEAT, colour
+from sim.draw.names import legend, name_ticks
+from sim.draw.shapes import fields, shaded, steps_of
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, behind, new_axes
-from sim.plots.colours import HEAT, colour
-from sim.plots.names import legend, name_ticks
-from sim.plots.shapes import fields, shaded, steps_of
 from statements import Code, Statement
 from statements.arrays import Ints
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from sim.draw.canvas import BESIDE, behind, new_axes, room_of
+from sim.draw.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, looks_of
+from sim.draw.names import name
+from sim.draw.shapes import matrix
 from sim.formatting import count
-from sim.plots.canvas import BESIDE, behind, new_axes, room_of
-from sim.plots.colours import COLOURS, GOOD, HEAT, PAPER, QUIET, looks_of
-from sim.plots.names import name
-from sim.plots.shapes import matrix
 from sim.sweep.axis import Axis, Course, OverNumbers, number, ranges_of
 from statements.arrays import Floats
 

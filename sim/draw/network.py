@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from sim.plots.canvas import behind
-from sim.plots.colours import colour
-from sim.plots.names import legend, name_ticks
-from sim.plots.shapes import rectangles
+from sim.draw.canvas import behind
+from sim.draw.colours import colour
+from sim.draw.names import legend, name_ticks
+from sim.draw.shapes import rectangles
 from statements.arrays import Floats
 
 MOST_LANES = 30

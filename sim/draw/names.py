@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import Container
 
 from sim.analysis.labels import LONGEST
-from sim.plots.canvas import BESIDE, LETTER, LINE, room_of
+from sim.draw.canvas import BESIDE, LETTER, LINE, room_of
 from sim.process.terminal import escaped
 
 LONGEST_NAME = 18

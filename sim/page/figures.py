@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from scenarios import ScenarioError
 from sim.analysis.groups import flat
+from sim.draw.canvas import data_behind
 from sim.errors import InputError
-from sim.plots.canvas import data_behind
-from sim.report.inline import inline
+from sim.page.inline import inline
 from sim.trace.plain_tables import without_formulas, write_batches
 
 SIZE = (413, 288)
@@ -106,7 +106,7 @@ def drawn(
 
     The files have no date: the same drawing gives the same bytes.
     """
-    with style.context("sim.report.figures"):
+    with style.context("sim.page.figures"):
         inches = (size[0] / PER_INCH, size[1] / PER_INCH)
         figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()

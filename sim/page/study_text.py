@@ -6,8 +6,8 @@ from collections import Counter
 
 from sim.execution.result import Result
 from sim.formatting import duration, table
+from sim.page.capacity_text import Capacity, Table
 from sim.plan.operations import operations_in
-from sim.report.capacity_text import Capacity, Table
 
 
 def capacity_of(run: Result) -> Capacity:

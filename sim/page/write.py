@@ -8,9 +8,9 @@ from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
-from sim.report import comparison_page, run_page, study_page, sweep_page
-from sim.report.figures import Figures
-from sim.report.page import MARK, Page, html
+from sim.page import comparison_page, run_page, study_page, sweep_page
+from sim.page.figures import Figures
+from sim.page.page import MARK, Page, html
 from sim.sweep import Sweep
 from sim.sweep.folder import run_folders
 from statements import Code, Other

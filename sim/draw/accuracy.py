@@ -30,11 +30,11 @@ from sim.analysis.targets import (
     named,
     shared_target,
 )
+from sim.draw.canvas import Drawn, behind, new_axes, room_of, unit_of
+from sim.draw.colours import OPEN, Look, colour, ink, looks_of
+from sim.draw.names import SECTION, legend
 from sim.errors import InputError
 from sim.formatting import BYTES, JOULES, data_size, unit_for
-from sim.plots.canvas import Drawn, behind, new_axes, room_of, unit_of
-from sim.plots.colours import OPEN, Look, colour, ink, looks_of
-from sim.plots.names import SECTION, legend
 from sim.trace.tables import pooled_metrics
 from statements import Code, Statement
 

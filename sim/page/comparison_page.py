@@ -10,15 +10,15 @@ from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison, check_lines
 from sim.analysis.curves import FEWEST
 from sim.analysis.groups import Group, compare_groups, group_runs
+from sim.draw.accuracy import OVER, accuracy
+from sim.draw.timeline import PARTS, draw_shares
 from sim.errors import InputError
 from sim.execution.result import check_of_one_kind, load
-from sim.plots.accuracy import OVER, accuracy
-from sim.plots.timeline import PARTS, draw_shares
+from sim.page import study_page
+from sim.page.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
+from sim.page.figures import sentence
+from sim.page.page import Page
 from sim.replay.scene import MOST_RUNS, share_sky
-from sim.report import study_page
-from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
-from sim.report.figures import sentence
-from sim.report.page import Page
 from statements import Code
 
 

@@ -8,11 +8,11 @@ from sim.analysis.judged import is_measured
 from sim.execution.result import load
 from sim.facts.status import COMPLETE
 from sim.formatting import as_yaml, counted
-from sim.report.chart import MOST_GROUPS
-from sim.report.comparison_page import compared as groups_shown
-from sim.report.comparison_page import subtitle_of
-from sim.report.page import Page
-from sim.report.sweep_figures import (
+from sim.page.chart import MOST_GROUPS
+from sim.page.comparison_page import compared as groups_shown
+from sim.page.comparison_page import subtitle_of
+from sim.page.page import Page
+from sim.page.sweep_figures import (
     MOST_ROWS,
     SMALL,
     Cells,

@@ -12,16 +12,16 @@ import pyarrow as pa
 from orbit.windows import merged
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Comparison
+from sim.draw.ground_map import draw_map
+from sim.draw.network import HOUR_S, Lane, day, lanes_shown
+from sim.draw.views import map_at
 from sim.execution.result import Result
 from sim.formatting import legend_of
+from sim.page.capacity_text import Capacity
+from sim.page.page import MOST_ROWS, Page
+from sim.page.scenario_text import scenario_yaml
+from sim.page.study_text import capacity_of, payload_table
 from sim.plan.budget import budgets_text
-from sim.plots.ground_map import draw_map
-from sim.plots.network import HOUR_S, Lane, day, lanes_shown
-from sim.plots.views import map_at
-from sim.report.capacity_text import Capacity
-from sim.report.page import MOST_ROWS, Page
-from sim.report.scenario_text import scenario_yaml
-from sim.report.study_text import capacity_of, payload_table
 from sim.trace.arrow import as_numpy
 from sim.world.scenery import scenery_of
 

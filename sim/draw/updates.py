@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis.experts import Alignment, variation
-from sim.plots.canvas import behind
-from sim.plots.colours import COLOURS, looks_of
-from sim.plots.names import legend
+from sim.draw.canvas import behind
+from sim.draw.colours import COLOURS, looks_of
+from sim.draw.names import legend
 
 MOST_BARS = 100
 """Bars of the staleness at most; beyond, one stands for several neighbours."""

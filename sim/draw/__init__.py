@@ -1,16 +1,16 @@
 """Pictures of runs for notebooks, papers and reports, as matplotlib axes.
 
-Pictures of several runs are in :mod:`sim.plots.accuracy`.
+Pictures of several runs are in :mod:`sim.draw.accuracy`.
 """
 
 from functools import partialmethod
 
-from sim.plots import accuracy as curves
-from sim.plots import client_samples, experts, ground_map
-from sim.plots import contact as passes
-from sim.plots import gating as gating_pattern
-from sim.plots import timeline as lanes
-from sim.plots.canvas import Drawn
+from sim.draw import accuracy as curves
+from sim.draw import client_samples, experts, ground_map
+from sim.draw import contact as passes
+from sim.draw import gating as gating_pattern
+from sim.draw import timeline as lanes
+from sim.draw.canvas import Drawn
 
 
 class Pictures(Drawn):

@@ -7,16 +7,16 @@ from typing import Any
 
 from scenarios import ScenarioError
 from sim.analysis.critical_path import Run
+from sim.draw.colours import properties
 from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled, listed
-from sim.plots.colours import properties
+from sim.page.chart import data_of
+from sim.page.figures import Figures, sentence
+from sim.page.inline import inline
 from sim.replay import replay
 from sim.replay.content_policy import content_policy
 from sim.replay.replay import Replay
-from sim.report.chart import data_of
-from sim.report.figures import Figures, sentence
-from sim.report.inline import inline
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
@@ -31,7 +31,7 @@ MOST_ROWS = 500
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report: a template of ``sim/report/templates``, and what its sections show.
+    """A whole report: a template of ``sim/page/templates``, and what its sections show.
 
     ``title`` answers in a sentence, ``kind`` says of what, ``subtitle`` what was simulated.
     """
@@ -65,7 +65,7 @@ class Shown:
 
     def script(self, name: str, text: str | None = None) -> None:
         """Have the page run a script, once: one of ``templates``, unless its text is given."""
-        self.scripts[name] = packaged("sim.report", f"templates/{name}") if text is None else text
+        self.scripts[name] = packaged("sim.page", f"templates/{name}") if text is None else text
 
     def block(self) -> str:
         """Count a block; return its id."""
@@ -80,7 +80,7 @@ def html(page: Page, figures: Figures) -> str:
 
     Its content security policy allows its styles and scripts alone, by their hashes.
     """
-    style = properties() + packaged("sim.report", "templates/report.css") + replay.style()
+    style = properties() + packaged("sim.page", "templates/report.css") + replay.style()
     shown = Shown()
 
     values = {
@@ -104,7 +104,7 @@ def html(page: Page, figures: Figures) -> str:
         **page.context,
     }
     own: dict[str, Any] = {"counted": counted, "listed": listed, "line": line, "sentence": sentence}
-    return filled("sim.report", "templates", page.template, values, own, html=True)
+    return filled("sim.page", "templates", page.template, values, own, html=True)
 
 
 def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str]:

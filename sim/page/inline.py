@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from sim.plots.colours import LIGHT
+from sim.draw.colours import LIGHT
 
 PIXELS = 72
 """Of an inch: a point is a pixel."""
@@ -30,7 +30,7 @@ def inline(
     ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` is another one for each
     drawing of a page, ``words`` say what is seen.
     """
-    with style.context(["sim.report.figures", STYLE]):
+    with style.context(["sim.page.figures", STYLE]):
         figure = Figure((size[0] / PIXELS, size[1] / PIXELS), dpi=PIXELS, layout="constrained")
         draw(axes=figure.subplots(), **options)
         out = io.StringIO()

@@ -9,10 +9,10 @@ from matplotlib.transforms import Bbox
 
 from orbit import Satellite
 from orbit.look_angles import ground_track
-from sim.plots.canvas import LETTER, LINE, Drawn, behind, new_axes, room_of
-from sim.plots.colours import colour, ink
-from sim.plots.names import name
-from sim.plots.views import MapView, broken, land_rings, map_view
+from sim.draw.canvas import LETTER, LINE, Drawn, behind, new_axes, room_of
+from sim.draw.colours import colour, ink
+from sim.draw.names import name
+from sim.draw.views import MapView, broken, land_rings, map_view
 
 MOST_NAMES = 30
 """Places up to which each has its name written."""

@@ -11,11 +11,11 @@ from sim.analysis import spans
 from sim.analysis.critical_path import Spent
 from sim.analysis.intervals import by_lane
 from sim.analysis.rounds import client_word, round_ends_s
+from sim.draw.canvas import Drawn, behind, new_axes, unit_of
+from sim.draw.colours import colour, ink
+from sim.draw.names import legend, name, name_ticks
+from sim.draw.shapes import rectangles
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, behind, new_axes, unit_of
-from sim.plots.colours import colour, ink
-from sim.plots.names import legend, name, name_ticks
-from sim.plots.shapes import rectangles
 from statements import Code, Statement
 from statements.arrays import Floats
 

@@ -3,10 +3,10 @@
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from sim.plots.canvas import Drawn, behind, new_axes
-from sim.plots.colours import DASHES, colour, ink
-from sim.plots.names import legend
-from sim.plots.views import contact_view
+from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.colours import DASHES, colour, ink
+from sim.draw.names import legend
+from sim.draw.views import contact_view
 
 
 def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None) -> Axes:

@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis.samples import samples_by_class
+from sim.draw.canvas import Drawn, behind, new_axes
+from sim.draw.names import name_ticks
+from sim.draw.shapes import shaded
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, behind, new_axes
-from sim.plots.names import name_ticks
-from sim.plots.shapes import shaded
 from statements import Code, Statement
 
 

@@ -208,7 +208,7 @@ def check_map(manifest: Mapping[str, Any], minute: float, given: str = "minute")
 
 def land_rings() -> list[Floats]:
     """Return the rings (P, 2) of all land: longitudes and latitudes in degrees."""
-    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
+    rings = json.loads(packaged("sim.draw", "land.json"))["rings"]
     return [np.array(ring, dtype=float) for ring in rings]
 
 

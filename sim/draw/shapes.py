@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from sim.plots.canvas import BESIDE, room_of
-from sim.plots.colours import HEAT, ON_HEAT, PAPER, QUIET
+from sim.draw.canvas import BESIDE, room_of
+from sim.draw.colours import HEAT, ON_HEAT, PAPER, QUIET
 from statements.arrays import Floats, Ints
 
 Field = tuple[int, int]

@@ -21,10 +21,10 @@ from sim.analysis.curves import (
 from sim.analysis.groups import Group
 from sim.analysis.judged import Judged, judged_together
 from sim.analysis.targets import named
-from sim.plots.accuracy import NAMES, bounds_of_curve, draw_curves
-from sim.plots.accuracy import Line as Drawn
-from sim.plots.canvas import Unit, unit_of
-from sim.plots.colours import Look, looks_of
+from sim.draw.accuracy import NAMES, bounds_of_curve, draw_curves
+from sim.draw.accuracy import Line as Drawn
+from sim.draw.canvas import Unit, unit_of
+from sim.draw.colours import Look, looks_of
 from statements.arrays import Floats, Ints
 
 FORMS: dict[What, str] = {"cycles": "count", "sent_bytes": "bytes", "staleness": "number"}

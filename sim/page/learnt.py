@@ -8,7 +8,7 @@ from sim.analysis.answers import latencies
 from sim.analysis.experts import Alignment, alignments, by_cluster
 from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
-from sim.report.page import MOST_ROWS
+from sim.page.page import MOST_ROWS
 
 MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""

@@ -13,15 +13,15 @@ from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
+from sim.draw import updates
+from sim.draw.accuracy import OVER
+from sim.draw.timeline import CRITICAL, MOST_LINES, PARTS
+from sim.draw.views import longest_service
 from sim.execution.result import Result
-from sim.plots import updates
-from sim.plots.accuracy import OVER
-from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
-from sim.plots.views import longest_service
-from sim.report.chart import chart_of, title_of
-from sim.report.learnt import answers, assigned_rounds, last_split, latency_rows
-from sim.report.page import MOST_ROWS, Page
-from sim.report.scenario_text import scenario_yaml
+from sim.page.chart import chart_of, title_of
+from sim.page.learnt import answers, assigned_rounds, last_split, latency_rows
+from sim.page.page import MOST_ROWS, Page
+from sim.page.scenario_text import scenario_yaml
 from sim.world.scenery import scenery_of
 from statements import in_turn
 

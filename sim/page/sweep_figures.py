@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from sim.analysis.figures import Figure, figure_of, in_column
 from sim.analysis.judged import Judged, judged_together
+from sim.draw.names import name
 from sim.formatting import as_yaml
-from sim.plots.names import name
-from sim.report.sweep_pictures import curve, heat_map
+from sim.page.sweep_pictures import curve, heat_map
 from sim.sweep.axis import BESIDE, Course, OverNumbers
 
 LISTED = (*BESIDE, "round_mean_s", "hours", "wall_s")
