@@ -1,17 +1,13 @@
 """What the page of a run shows of learning: assignment, staleness, inference, load and fitness."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.answers import latencies
-from sim.analysis.experts import Alignment, alignments, by_cluster
+from sim.analysis.experts import Alignment, alignments
 from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
 from sim.page.page import MOST_ROWS
-
-MOST_EXPERTS = 32
-"""Experts up to which the last assignment is shown as a table."""
 
 TIME_WORDS = {
     "propagation": "light time",
@@ -23,36 +19,6 @@ TIME_WORDS = {
 """What the time of an answer is spent on, as the page names it."""
 MOST_IN_MS_S = 10.0
 """Latencies from here on are in seconds."""
-
-
-def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
-    """Return the experts, the relevance of each to a cluster, and how many clusters there are.
-
-    A row a cluster, of many only the first ones; nothing of too many experts.
-    """
-    rows = by_cluster(assignments)
-    if not len(rows):
-        return [], [], 0
-    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"]))).to_pandas()
-    share = last.pivot_table(index="cluster", columns="expert", values="relevance", dropna=False)
-    own = last.pivot_table(index="cluster", columns="expert", values="assigned", aggfunc="max")
-    if share.shape[1] > MOST_EXPERTS:
-        return [], [], 0
-    cells = [
-        [
-            name,
-            *(
-                _relevance(value, assigned=assigned)
-                for value, assigned in zip(share.loc[name], own.loc[name], strict=True)
-            ),
-        ]
-        for name in share.index[:MOST_ROWS]
-    ]
-    return [f"expert {n}" for n in share.columns], cells, len(share)
-
-
-def _relevance(value: float, *, assigned: bool) -> str:
-    return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
 
 
 def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:

@@ -158,7 +158,7 @@ def rows_shown(found: OverNumbers) -> Shown:
         row[0] = row[0]._replace(best=first.best)
     heads = [*(column.head for column in keys), *(course.shown.head for course in courses)]
     less = shown < count or len(courses) < len(found.courses)
-    more = f"All rows and figures are below, and in {ROWS}." if less else ""
+    more = f"All combinations are below, and all points in {ROWS}." if less else ""
     return Shown(title, heads, rows, more)
 
 
