@@ -10,7 +10,7 @@ from sim.analysis.run_screen import figures
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
-from sim.analysis.text import alignment_lines, summary_rows
+from sim.analysis.text import summary_rows
 from sim.draw import updates
 from sim.draw.accuracy import OVER
 from sim.draw.timeline import CRITICAL, MOST_LINES, PARTS
@@ -18,7 +18,6 @@ from sim.draw.views import longest_service
 from sim.execution.result import Result
 from sim.page.chart import chart_of, title_of
 from sim.page.figures import sentence
-from sim.page.learnt import answers, assigned_rounds, latency_rows
 from sim.page.page import MOST_ROWS, Page
 from sim.page.scenario_text import scenario_yaml
 from statements import in_turn
@@ -29,17 +28,12 @@ def page(run: Result) -> Page:
     manifest = run.manifest
     called = (
         summary_rows,
-        alignment_lines,
         longest_service,
         staleness,
         samples_by_class,
-        answers,
-        latency_rows,
-        assigned_rounds,
         client_word,
         scenario_yaml,
         time_rows,
-        of_all,
     )
     title, more = headline_and_rest(headline_of_run(run.summary))
     below = lines_below(run.summary, run.held_back)
@@ -109,8 +103,3 @@ def time_rows(path: CriticalPath, client: str) -> list[tuple[str, Spent]]:
         together = Spent(*map(sum, zip(*others, strict=True)))
         rows[MOST_ROWS:] = [(f"{len(others)} other {client}s together", together)]
     return [*rows, (CRITICAL, path.spent)] if path.cycles else rows
-
-
-def of_all(shown: int, every: int, what: str) -> str:
-    """Return what stands behind a caption where only the first rows or columns are shown."""
-    return f"; the first {shown} of {every} {what}s" if shown < every else ""
