@@ -15,7 +15,7 @@ from channel import Link as RadioLink
 from channel import LinkCurve
 from tests.kit import learning as seam
 from tests.kit import network
-from tests.kit.records import Books, Facts, Trace, books_of, check_books
+from tests.kit.records import Facts, Totals, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
@@ -149,7 +149,7 @@ class Talk:
 
     replies: list[list[Any]]
     tables: Mapping[str, pa.Table]
-    books: Books
+    books: Totals
     over_s: list[float]
     devices: network.Devices
     endpoint: network.Endpoint
@@ -219,7 +219,7 @@ def talk(
         topology=network.GROUND_CLIENTS,
         facts=facts,
         log=log,
-        payloads=network.PayloadList(),
+        books=network.Books([cluster.name]),
     )
     endpoint = network.Endpoint(clock, devices, rules, shared)
     link = network.ServiceLink(antenna, endpoint)
@@ -247,6 +247,6 @@ def talk(
     link.settle_all(clock.now)
     log.flush()
     tables = trace.tables()
-    books = books_of(endpoint.ledger.booked())
+    books = books_of(shared.books.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices, endpoint)
