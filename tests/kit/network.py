@@ -51,7 +51,7 @@ __getattr__ = late(
         "sim.network.sessions": "ClusterSessions",
         "sim.network.training": "Training",
         "sim.plan.contact_columns": "ContactColumns planning=.",
-        "sim.plan.contacts": "ContactLinks PlannedContact PlannedSession",
+        "sim.plan.contacts": "PlannedContact PlannedSession",
         "sim.plan.isl_pairs": "ring_planes",
         "sim.plan.outage_cuts": "cut",
         "sim.plan.plan": "Plan",
