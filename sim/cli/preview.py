@@ -172,8 +172,8 @@ def _clusters(built: Build) -> str:
         least = "-"
         if counted_all:
             # What a pass carries while nobody is served is of no use to anybody.
-            figures = (contacts.links_of(n).figures for n in served.tolist())
-            least = data_size(min((each.least_in_service_bytes for each in figures), default=0.0))
+            carried = contacts.link_source.figures(served).least_in_service_bytes
+            least = data_size(float(carried.min()) if len(served) else 0.0)
         a_day = f"{len(served) / days:.1f}"
         counts = str(cluster.devices), str(here), str(len(served)), a_day
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])

@@ -72,7 +72,7 @@ def manifest_of(
         "charges": list(charge_ends(simulation)),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
-        "books": books_of(simulation.clients.booked()),
+        "books": books_of(simulation.clients.books.booked()),
         "trace_sha256": whole,
         "timing_sha256": timing,
         **said_of(warnings),
