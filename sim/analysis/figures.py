@@ -16,6 +16,7 @@ from sim.formatting import (
     duration,
     energy,
     seconds,
+    short_size,
     three_digits,
     unit_for,
 )
@@ -105,7 +106,7 @@ NAMED_FORMS: dict[str, Callable[[float], str]] = {
     "count": count,
     "hours_as_time": lambda hours: seconds(3600.0 * hours),
     "duration": lambda hours: duration(3600.0 * hours),
-    "gb_a_day": lambda gb: f"{data_size(1e9 * gb)} a day",
+    "gb_a_day": lambda gb: f"{short_size(1e9 * gb)} a day",
 }
 """Forms that ``figures.yaml`` has by name."""
 
