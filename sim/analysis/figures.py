@@ -164,9 +164,11 @@ def in_column(figure: Figure, values: Iterable[float | None]) -> Figure:
     if figure.form is NAMED_FORMS["duration"]:
         name, unit = ("days", 24.0) if most >= MOST_HOURS else ("h", 1.0)
     digits = max(0, 2 - math.floor(math.log10(most / unit))) if most >= unit else 0
-    return figure._replace(
-        head=f"{figure.head} ({name})", unit=unit, form=f"{{:,.{min(digits, 2)}f}}".format
-    )
+
+    def form(value: float) -> str:
+        return f"{value:,.{min(digits, 2)}f}" if value else "0"
+
+    return figure._replace(head=f"{figure.head} ({name})", unit=unit, form=form)
 
 
 MOST_HOURS = 48.0
