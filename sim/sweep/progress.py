@@ -59,6 +59,8 @@ class SweepProgress(Bar):
             ended = self._done + self._failed + sum(share for share, _, _ in running)
             share = ended / len(self._method)
             self.update(self._text(share), share)
+            if not self.shown:
+                return
             behind = sorted(running, key=lambda one: one[0])[:MOST_RUNNING]
             behind.sort(key=lambda one: one[1].number)  # so that lines keep their places
             self.update_parts([(_line(point, beat), done) for done, point, beat in behind])

@@ -166,11 +166,10 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
     headline, *lines, _ = leomix("show", runs["slots"], "--all").out.splitlines()
     assert headline in [f"{title}." for title in pages["slots"].held("title")]
-    place = next(n for n, line in enumerate(lines) if line.startswith("simulated"))
+    place = next(n for n, line in enumerate(lines) if line.startswith("method"))
     said, figures = " ".join(lines[:place]), lines[place:]
     assert "of the critical path went into" in said
-    for line in said.split(". "):
-        assert line in re.sub(r"\s+", " ", pages["slots"].sections["summary"])
+    assert said in [" ".join(text.split()) for text in pages["slots"].held("p")]
     for line in figures:
         assert " ".join(line[15:].split()) in facts
     manifest = read_manifest(runs["orbit-timing"])
@@ -178,7 +177,7 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     spent = critical_path(tables, manifest["simulated_s"]).spent
     # Devices of that run train as long as there is no contact: it is training that takes longest.
     said = f"{spent.training_s / spent.total_s:.1%} of the critical path went into training"
-    assert said in pages["orbit"].sections["summary"]
+    assert any(said in text for text in pages["orbit"].held("p"))
 
 
 def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, pages, tmp_path):
@@ -218,8 +217,6 @@ def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp
     page = Seen(report([folder], tmp_path / "page.html"))
     rows = page.tables["time-3"]
     assert len(rows) <= 510 and "1500 other clusters together" in rows[501][0]
-    assert len(page.tables["assignment-2"]) <= 510
-    assert "the first 500 of 2000 clusters" in page.text
     assert len(list(page.tree.iter())) < 25_000
 
 
