@@ -224,7 +224,10 @@ class Aligned(FedAvg):
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert devices.state is not None  # for the type checker: somebody has trained
         used = self.learner.number(
-            "learning.training.evaluation:usage", devices.state, cluster=devices.name, reach=reach
+            "learning.training.evaluation:usage",
+            devices.state.whole,
+            cluster=devices.name,
+            reach=reach,
         )
         return {"samples": used["samples"], "score": used["accuracy"]}
 

@@ -399,7 +399,7 @@ def try_hooks(method: GlobalModelMethod) -> None:
         name = "local_loss"
         devices.train(work, method.experts, gate=True)
         if devices.state is not None:
-            learner.force(devices.state)
+            learner.force(devices.state.whole)
         name = "server_step"
         devices.offer(method.experts, gate=True)
         before = learner.number("learning.training.guards:shapes", method.weights)

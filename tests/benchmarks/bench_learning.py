@@ -24,6 +24,7 @@ from torch.nn import functional
 import scenarios
 import sim
 from learning.clients.merging import aggregate
+from learning.clients.state import DeviceState
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
@@ -188,11 +189,11 @@ def fedavg(work: Work, rounds: int, optimizer: str = "sgd") -> None:
     server = learner.start()
     experts = list(range(learner.architecture.experts))
     for number in range(rounds):
-        state = learner.load(server, None, "a", everybody, experts, zero)
-        state = learner.train(
-            state, LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
+        state = DeviceState.load(learner, server, None, "a", everybody, experts, zero)
+        state = state.train(
+            LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
         )
-        offered = learner.offer(state, experts, gate=True)
+        offered = state.offer(experts, gate=True)
         server = aggregate(learner, server, offered, experts, Weighing("a", everybody), gate=True)
     learner.force(server)
 

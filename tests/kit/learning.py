@@ -17,6 +17,7 @@ __getattr__ = late(
         "learning.clients": "ClusterState",
         "learning.clients.cluster": "NOT_HELD",
         "learning.clients.merging": "aggregate merging=.",
+        "learning.clients.state": "DeviceState",
         "learning.clients.round_trip": "NoContactLeft RoundTrip",
         "learning.clients.updates": "ServerModel Update",
         "learning.data.embedded": "digits draw_client shipped_digits",

@@ -238,7 +238,7 @@ def test_a_gate_that_was_lost_is_in_no_later_offer():
     side.forget([], np.array([True, False, True]), gate=True)
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
-    offered = weights(side, side.learner.offer(side.state, [], gate=True))
+    offered = weights(side, side.state.offer([], gate=True))
     change = np.abs(offered[".changes.gate.0.weight"]).max(axis=(1, 2))
     assert (change > 0).tolist() == [False, True, False]
     assert side.has_unsent([0]).all()  # the experts' rounds are still to be sent
