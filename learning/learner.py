@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -19,9 +19,8 @@ from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, source_digest
 from learning.requests.cluster import Cost
 from learning.settings import LearningConfig, ModelConfig
-from learning.training.computing import TASKS, TRAINS, TaskApply, built_task
-from learning.values.lazy import Handle, Values
-from learning.values.place import place_of
+from learning.training.computing import TASKS, TRAINS, apply, built_task
+from learning.values.lazy import Handle, Values, place_of
 from learning.values.replies import Replies
 from learning.values.store import Tensors
 from statements.arrays import Mask
@@ -72,8 +71,8 @@ class Learner:
         """Results by key, of which leomix's source and the configuration are part."""
         about = [source_digest(), dataclasses.asdict(self._placed())] if self.trains else []
         context = json.dumps(about, sort_keys=True)
-        apply = TaskApply(lambda: self.task)
-        values = Values(apply, context, keep=self.trains, trains=TRAINS)
+        with_task = partial(apply, lambda: self.task)
+        values = Values(with_task, context, keep=self.trains, trains=TRAINS)
         values.known = lambda: dict(self.task.initial)
         return values
 
@@ -219,7 +218,7 @@ class Learner:
 
     def zeros(self, server: Handle, devices: int | None = None) -> Handle:
         """Return zeros like the tensors of ``server``, (K, ...) for each of so many devices."""
-        return self.make("learning.training.changes:zeros", server, devices=devices)
+        return self.make("learning.training.aggregation:zeros", server, devices=devices)
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""

@@ -25,7 +25,7 @@ from learning.alignment.policy import (
     first_fitness,
 )
 from learning.clients.cluster import ClusterState
-from learning.clients.merging import changes_in, merge
+from learning.clients.updates import changes_in, merge
 from learning.losses import check_classes
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
@@ -35,9 +35,8 @@ from learning.policies import POLICIES
 from learning.policies.problem import Problem, asked, even_bounds
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Cost, Forecast, Measure
-from learning.requests.facts import Note
+from learning.requests.facts import Note, Used
 from learning.requests.request import Request
-from learning.requests.used import Used
 from learning.rng import stream
 from learning.settings import LearningConfig
 from statements.arrays import Floats, Ints, Mask

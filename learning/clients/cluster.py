@@ -323,7 +323,7 @@ class ClusterState:
         offered = self.state.offer(experts, gate=gate)
         if self.offers_models:
             offered = self.learner.make(
-                "learning.training.changes:models", offered, self.state.whole
+                "learning.training.aggregation:models", offered, self.state.whole
             )
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)

@@ -152,7 +152,7 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
         side.download("model", kit.ServerModel(servers[version], version), EVERY)
         side.receive(receipt(*parts))
         assert side.version.tolist() == held
-    got = weights(side, side.state)
+    got = weights(side, side.state.whole)
     first, second = (weights(other, server) for server in servers[1:])
     for name, tensor in first.items():
         np.testing.assert_array_equal(got[f".base.{name}"], [second[name], tensor, second[name]])
@@ -217,7 +217,7 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     ends = []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
-        ends.append(weights(side, side.state)[gate])
+        ends.append(weights(side, side.state.whole)[gate])
         side.offer(EVERY, gate=True)  # the second one waits for the first
     first = weights(side, merged(side, start, ALL))[gate]
     asked(side, 1)

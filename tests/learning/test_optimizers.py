@@ -135,7 +135,7 @@ def tiny(loss, together):
         {"w": torch.full((2,), 4.0, dtype=torch.float64)},
         sgd.Problem(
             lambda devices, rounds: [(x[None, list(devices)].double(),) for x in batches],
-            sgd.each(loss, together=together),
+            loss,
             together,
         ),
         Recipe(1.0, steps_per_round=2, batch_size=3),
