@@ -20,6 +20,7 @@ from transformers import LlamaForSequenceClassification as Llama
 from learning import Learner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from learning.clients.state import DeviceState
 from learning.training.recipe import LocalRounds, TrainedPart
 from tests.benchmarks.bench_memory import RANK, SMALL, learner_of, write
 
@@ -33,12 +34,10 @@ def ours(folder, devices):
     learner = Learner(replace(config, data=replace(config.data, tokens=TOKENS), **sizes))
     who = np.ones(devices, bool)
     none = np.zeros(devices, np.int64)
-    state = learner.load(learner.start(), None, "a", who, [0], none)
+    state = DeviceState.load(learner, learner.start(), None, "a", who, [0], none)
     return lambda turn: learner.force(
-        learner.train(
-            state,
-            LocalRounds("a", none + 1, none + turn),
-            TrainedPart([0], gate=False, mask="-inf"),
+        state.train(
+            LocalRounds("a", none + 1, none + turn), TrainedPart([0], gate=False, mask="-inf")
         ).own
     )
 
