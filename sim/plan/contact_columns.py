@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,19 +16,27 @@ from sim.plan.link_source import LinkSource
 from statements.arrays import Floats, Ints, Mask
 
 
+class ContactEnd(NamedTuple):
+    """One end of all contacts: names, and which of them each contact has (N,)."""
+
+    names: Sequence[str]
+    which: Ints
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ContactColumns:
     """Contacts by number: arrays (N,), and what ``contacts[number]`` makes of each.
 
-    ``satellite`` and ``cluster`` are indices in ``satellites`` (name and NORAD number) and
+    ``satellite`` and ``cluster`` are indices in ``satellites``, which are the servers, and
     ``clusters``; the other columns are as in ``PlannedContact``, but for ``setup_s``: how long a
     beam or dish was made ready before ``start_s``, nan where it is not known. A contact is
     made when it is first asked for, and kept: of a constellation most are not served, and nobody
     asks for them. Where satellites or planes are clients, ``flying`` are indices in the ``fleet``,
-    whose names contacts have as ``member``. ``link_source`` makes the links of each.
+    whose names contacts have as ``member``. ``norad_ids`` are those of all who fly, 0 for none.
+    ``link_source`` makes the links of each.
     """
 
-    satellites: Sequence[tuple[str, int | None]]
+    satellites: Sequence[str]
     clusters: Sequence[Cluster]
     satellite: Ints
     cluster: Ints
@@ -44,6 +53,7 @@ class ContactColumns:
     setup_s: Floats
     cut_by_stop: Mask
     link_source: LinkSource
+    norad_ids: Ints
     fleet: Sequence[str] = ()
     flying: Ints | None = None
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
@@ -59,12 +69,10 @@ class ContactColumns:
             return made
         number = range(len(self))[number]
         if number not in self._made:
-            satellite, norad_id = self.satellites[self.satellite[number]]
             self._made[number] = PlannedContact(
                 contact_id=number,
                 session=int(self.session[number]),
-                satellite=satellite,
-                norad_id=norad_id,
+                satellite=self.satellite_of(number),
                 cluster=self.clusters[self.cluster[number]],
                 rise_s=float(self.rise_s[number]),
                 culminate_s=float(self.culminate_s[number]),
@@ -83,22 +91,29 @@ class ContactColumns:
 
     def satellite_of(self, number: int) -> str:
         """Return the name of the satellite of a contact, without making it."""
-        return self.satellites[self.satellite[number]][0]
+        return self.satellites[self.satellite[number]]
+
+    @property
+    def flyers(self) -> ContactEnd:
+        """Who flies: the servers of clients on the ground, or the clients."""
+        if self.flying is None:
+            return ContactEnd(self.satellites, self.satellite)
+        return ContactEnd(self.fleet, self.flying)
+
+    @property
+    def grounded(self) -> ContactEnd:
+        """What is flown over, clients or stations; or the satellite that serves the others."""
+        if self.flying is None:
+            return ContactEnd([cluster.name for cluster in self.clusters], self.cluster)
+        return ContactEnd(self.satellites, self.satellite)
 
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
-        """Return who flies and who is seen from: names of the satellite and the place of contacts.
-
-        A client that flies has the contact as its member.
-        """
-        servers = [self.satellites[n][0] for n in self.satellite[numbers].tolist()]
-        clients = [self.clusters[n].name for n in self.cluster[numbers].tolist()]
-        if self.flying is None:
-            return list(zip(servers, clients, strict=True))
-        members = [self.fleet[n] for n in self.flying[numbers].tolist()]
-        return [
-            (member, server) if member else (server, client)
-            for member, server, client in zip(members, servers, clients, strict=True)
-        ]
+        """Return who flies in contacts, and what is flown over, by name."""
+        names = (
+            [end.names[number] for number in end.which[numbers].tolist()]
+            for end in (self.flyers, self.grounded)
+        )
+        return list(zip(*names, strict=True))
 
     def __iter__(self) -> Iterator[PlannedContact]:
         """All contacts in order."""

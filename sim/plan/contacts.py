@@ -35,7 +35,6 @@ class PlannedContact:
     contact_id: int
     session: int
     satellite: str
-    norad_id: int | None
     cluster: Cluster
     rise_s: float
     culminate_s: float
