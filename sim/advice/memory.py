@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 FACTOR = 2
-"""Within which the estimate is right (``tests/sim/test_memory.py``)."""
+"""Within which the estimate is right (``tests/sim/advice/test_memory.py``)."""
 PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 205e6, 110e6
 """Python with what a timing-only run imports; what training imports besides, and text models."""
 LARGE_BYTES = 1e9

@@ -30,7 +30,7 @@ def plan_text(built: Build) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return _fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
+    return fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
 
 
 def network_text(world: World, plan: Plan) -> str:
@@ -44,10 +44,10 @@ def network_text(world: World, plan: Plan) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return _fitted(about)
+    return fitted(about)
 
 
-def _fitted(lines: Iterable[str]) -> str:
+def fitted(lines: Iterable[str]) -> str:
     """Return lines as those of a screen; tables, which are several, stay as they are."""
     return "\n".join(
         text

@@ -90,7 +90,7 @@ def test_a_page_opens_with_what_it_is_about(page):
 
 PROMISES = [
     ("SECURITY.md", "test_hostile_files", "## What is not promised"),
-    ("docs/trust.md", "test_invariants", "## Determinism"),
+    ("docs/trust.md", "checks/test_invariants", "## Determinism"),
 ]
 NAMED_TEST = re.compile(r"`(?:(tests/[a-z_/]+\.py)::)?(test_[a-z_0-9]+)`")
 

@@ -1,7 +1,7 @@
 """What a finished run promises, seen in its tables alone: every run, and those of each method.
 
 Sums of bytes, times and contacts are checked by ``tests.kit.records.check``, whose power
-``tests/sim/test_invariants.py`` shows.
+``tests/sim/checks/test_invariants.py`` shows.
 """
 
 from __future__ import annotations

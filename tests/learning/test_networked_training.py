@@ -1,6 +1,7 @@
 """Stages of networked experts that whole runs do not compare with plain PyTorch.
 
-FedCE, FedSC without shared matrices, personal experts and FedGate: ``tests/sim/test_nmoe_runs.py``.
+FedCE, FedSC without shared matrices, personal experts and FedGate are in
+``tests/sim/engine/test_nmoe_runs.py``.
 """
 
 from dataclasses import replace

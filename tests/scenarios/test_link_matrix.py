@@ -41,7 +41,7 @@ def check(place, side, keys, expected):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.quick(4)
 def test_each_key_under_each_form_is_used_or_refused(place, side):
-    """Those that are used change something: tests/sim/test_link_matrix.py."""
+    """Those that are used change something: tests/sim/links/test_link_matrix.py."""
     for form, keys in FORMS.items():
         check(place, side, keys, refusals(place, side, keys))
         for key, value, expected in cells(place, side, form):

@@ -17,7 +17,7 @@ from tests.kit.network import ground_sites, satellites_of
 from tests.kit.orbit import Start
 from tests.kit.results import ephemerides, export
 from tests.kit.small import orbit
-from tests.sim.test_roles import RELAYED
+from tests.sim.engine.test_roles import RELAYED
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 END_S = 0.5 * 86400

@@ -9,7 +9,7 @@ import yaml
 import scenarios
 import sim
 from tests.kit.results import data_size
-from tests.sim.test_roles import IN_ORBIT, RELAYED, WALKER
+from tests.sim.engine.test_roles import IN_ORBIT, RELAYED, WALKER
 
 NEEDS_FILES = {
     *("nmoe-cifar10", "paper-exp1-gpu", "paper-exp1-real", "paper-exp1-real-orbit"),

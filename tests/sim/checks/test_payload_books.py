@@ -13,8 +13,8 @@ import sim
 from tests.kit import records
 from tests.kit.network import Books
 from tests.kit.scripted import B0, B1, at, ground, replies, sent
-from tests.sim.test_invariants import AGREE, OFTEN, legs, swap
-from tests.sim.test_roles import IN_ORBIT, RELAYED
+from tests.sim.checks.test_invariants import AGREE, OFTEN, legs, swap
+from tests.sim.engine.test_roles import IN_ORBIT, RELAYED
 
 ROLES = {
     "clusters": (OFTEN, "uplink", "downlink"),

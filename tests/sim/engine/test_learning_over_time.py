@@ -108,7 +108,7 @@ def broken(logits, labels):
     return 1 / 0
 
 
-HERE = "tests.sim.test_learning_over_time"
+HERE = "tests.sim.engine.test_learning_over_time"
 
 
 def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from tests.kit.network import Battery, InputError, Power
-from tests.sim.test_roles import RELAYED
+from tests.sim.engine.test_roles import RELAYED
 
 STEP_S = 0.2
 

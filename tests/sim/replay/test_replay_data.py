@@ -38,7 +38,7 @@ from tests.kit.replay import (
     traffic,
 )
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
-from tests.sim.test_roles import RELAYED
+from tests.sim.engine.test_roles import RELAYED
 
 START_OF_FLYSTACK = datetime(2024, 4, 14, 16, tzinfo=UTC)
 START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)

@@ -21,7 +21,7 @@ from tests.kit.small import slots
 TOKENS = 9
 SPEC = InputSpec("next_token", (TOKENS,), 1, 61)
 WORDS = 40
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "real_models"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "real_models"
 
 
 @pytest.fixture(scope="module")

@@ -457,7 +457,7 @@ def modules_of(package):
 
 
 def test_the_page_lists_the_invariants_that_are_raised_and_broken_here():
-    page = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "trust.md").read_text()
     table = page.partition("| Invariant |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"^\| ([a-z][^|]+) \|", table, re.MULTILINE))
     assert listed == {name for _, _, name, _ in TAMPERED}, "docs/trust.md, and TAMPERED here"

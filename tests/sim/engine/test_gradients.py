@@ -12,7 +12,7 @@ from tests.kit.network import build
 from tests.kit.plain_loop import small_model
 from tests.kit.small import slots
 
-HERE = "tests.sim.test_gradients"
+HERE = "tests.sim.engine.test_gradients"
 SHIPPED = [f"squared_gradient_norm{part}" for part in ("", "_experts", "_gate")]
 
 
