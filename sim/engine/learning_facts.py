@@ -17,8 +17,7 @@ from learning.requests.peers import Answered, Infer, Journey
 from learning.requests.used import UpdatesUsed, Used
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
-from sim.facts.coded import coded_rows
-from sim.facts.device_rows import device_rows, joined
+from sim.facts.coded import coded_rows, device_rows, joined
 from sim.facts.learning import (
     AnswerRow,
     Assigned,

@@ -23,7 +23,7 @@ from math import inf, nextafter
 
 import numpy as np
 
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan

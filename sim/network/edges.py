@@ -13,7 +13,7 @@ import numpy as np
 from sim.facts.coded import Coded
 from sim.facts.stream import Facts
 from sim.facts.transfers import Connected, Disconnected
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 
 
 class Edges:

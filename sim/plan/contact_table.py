@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from sim.facts.directions import Way
 from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
-from sim.links.device_links import PassFigures
+from sim.links.beam import PassFigures
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan

@@ -13,7 +13,7 @@ import orbit
 from learning.requests.cluster import Cluster
 from sim.devices.faults import Faults, faults_of
 from sim.links.beam import Radios
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim.facts.directions import Way
-from sim.links.device_links import DeviceLinks, served_bits
+from sim.links.beam import DeviceLinks, served_bits
 from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
