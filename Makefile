@@ -69,14 +69,13 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 	$(BIN)/python papers/link_budgets.py
 	$(BIN)/python papers/transfers.py
 
-site: install ## build the site with its gallery (build/docs)
+site: install ## build the site (build/docs)
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
-	$(BIN)/python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
 
 docs: site ## build the site, draw the pictures of README, and run every block of the pages
 	@if command -v chromium > /dev/null; then $(MAKE) --no-print-directory pictures; \
 	else echo "docs/report.png and docs/replay.png stay as they are: drawing them needs chromium"; fi
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs
 
 pictures: demo ## draw docs/report.png and docs/replay.png from today's pages, with headless Chromium
 	$(BIN)/leomix run plain-fedavg -o runs/plain-fedavg --resume --quiet > /dev/null
@@ -126,9 +125,9 @@ papers: install accuracy ## print the figures of papers and the tables of the an
 	@if [ -d variants-3 ]; then $(BIN)/python papers/experiment_1.py . runs/experiment-1 variants variants-2 variants-3; \
 	$(BIN)/python papers/real_orbit.py variants; \
 	$(BIN)/python papers/multiple_choice.py variants .; \
-	else echo "experiment_1, real_orbit, multiple_choice: need the variants that docs/annex/real-models.md makes"; fi
+	else echo "experiment_1, real_orbit, multiple_choice: need the variants that examples/real_models makes"; fi
 	@if [ -d minilm ]; then $(BIN)/python papers/experiment_2.py minilm tasks runs/experiment-2; \
-	else echo "experiment_2: needs the model and tasks that docs/annex/real-models.md makes"; fi
+	else echo "experiment_2: needs the model and tasks that docs/annex/results.md names"; fi
 
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -261,16 +262,19 @@ def _templates(
 
 
 STILL_EVERY_S = 30.0
-"""Seconds between two lines of what takes long, where there is no terminal."""
+"""Seconds that something may take without a line, where there is no terminal."""
 LOOK_EVERY_S = 1.0
 """Seconds between two looks at what takes long."""
+MARKS = (0.01, 0.02, 0.05, *(tenths / 10 for tenths in range(1, 10)))
+"""Shares that are done at which there is a line, where there is no terminal."""
 
 
 class Bar:
     """Shows what takes long on stderr, unless ``quiet``: a bar with a text, or lines.
 
     The bar is drawn on a terminal that can draw one (``shown``). It is ``width`` characters wide.
-    Elsewhere the text is a line every STILL_EVERY_S. A thread looks after both, so that they go on
+    Elsewhere the same text is a line at each of the MARKS, from STILL_EVERY_S on, and again after
+    so long where nobody knows which share is done. A thread looks after both, so that they go on
     while a computation does.
     """
 
@@ -281,19 +285,21 @@ class Bar:
         self._width = width
         self._bar: Any = None
         self._said = ""
+        self._share: float | None = None
+        self._marks = 0
         self._began = self._last_line = time.monotonic()
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
 
-    def start(self, text: str, total: float | None = None) -> None:
+    def start(self, text: str) -> None:
         """Draw the bar, and look after it from now on."""
         self._said = text
         if self.shown:
-            self._draw(text, total)
+            self._draw(text)
         if not self.quiet:
             self._watch.start()
 
-    def _draw(self, text: str, total: float | None) -> None:
+    def _draw(self, text: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -303,15 +309,15 @@ class Bar:
         # Until it stops, rich prints what is printed above the bar, and obeys it.
         sys.stdout = escaping(sys.stdout)
         sys.stderr = escaping(sys.stderr)
-        self._bar.add_task(text, total=total)
+        self._bar.add_task(text, total=None)
 
-    def update(self, text: str, completed: float | None = None, total: float | None = None) -> None:
-        """Change what it shows."""
-        self._said = text
+    def update(self, text: str, share: float | None = None) -> None:
+        """Change what it shows: a text, and the share that is done (0 to 1) if that is known."""
+        self._said, self._share = text, share
         if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0], description=text, completed=completed, total=total
-            )
+            total = None if share is None else 1.0
+            below = text.replace("; ", "\n")
+            self._bar.update(self._bar.task_ids[0], description=below, completed=share, total=total)
 
     def update_parts(self, parts: Sequence[tuple[str, float]]) -> None:
         """Show parts of it below the bar, each as a text and as a share that is done (0 to 1)."""
@@ -333,15 +339,17 @@ class Bar:
                 self.look_after()
 
     def look_after(self) -> None:
-        """Say in a line what still goes on, if the last one was long ago; called every second."""
+        """Say in a line how far it is, if that is due; called every second."""
         now = time.monotonic()
-        if not self.shown and now - self._last_line >= STILL_EVERY_S:
-            self._last_line = now
-            print(self.line(now), file=sys.stderr)
-
-    def line(self, now: float) -> str:
-        """Return what a line says."""
-        return f"{self._said}, for {duration(now - self._began)}"
+        if self.shown or self.quiet or now - self._began < STILL_EVERY_S:
+            return
+        if self._share is None:
+            if now - self._last_line >= STILL_EVERY_S:
+                self._last_line = now
+                print(f"{self._said}, for {duration(now - self._began)}", file=sys.stderr)
+        elif (marks := bisect_right(MARKS, self._share)) > self._marks:
+            self._marks = marks
+            print(self._said, file=sys.stderr)
 
     def __enter__(self) -> Self:
         return self

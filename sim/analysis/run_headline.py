@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sim.analysis.checks import checks_in
+from sim.analysis.checks import Check, checks_in
 from sim.analysis.judged import Judged, is_measured
 from sim.formatting import counted, data_size, duration, seconds
 
@@ -27,11 +27,16 @@ def headline_of_run(summary: Mapping[str, Any]) -> str:
     return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in lines)
 
 
-def lines_of_checks(summary: Mapping[str, Any]) -> list[str]:
-    """Return what stands below the headline of a run: its checks, but for what that has said."""
+def lines_below(summary: Mapping[str, Any], held_back: Check | None) -> list[str]:
+    """Return what stands below the headline of a run: its checks, but for what that has said.
+
+    What held it back is the last line, unless a check names the same key.
+    """
     said = {*ENDED, *IN_PLACE}
     every = checks_in(summary)
     lines = [check.advice if check.code in said else check.line for check in every]
+    if held_back is not None and held_back.key not in {check.key for check in every}:
+        lines.append(held_back.line)
     return [line for line in lines if line]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
 
-from sim.analysis.checks import Check, checks_in
+from sim.analysis.checks import Check
 from sim.analysis.checks.held_back import Timed, shares_of_path
 from sim.analysis.judged import Judged
 from sim.analysis.round_paths import Part
-from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
+from sim.analysis.run_headline import headline_of_run, lines_below, sent
 from sim.analysis.screen import steps_lines, wrapped
 from sim.analysis.targets import Evaluation
 from sim.analysis.text import summary_rows
@@ -69,11 +70,8 @@ def run_screen(run: Shown, folder: Path | None) -> str:
     ``folder`` is how the user names the run folder; the commands that go on from here name it so.
     """
     summary = run.summary
-    said = lines_of_checks(summary)
-    named = {check.key for check in checks_in(summary)}
-    if run.held_back is not None and run.held_back.key not in named:
-        said.append(run.held_back.line)
-    lines = [line for text in (headline_of_run(summary), *said) for line in wrapped([text])]
+    said = [headline_of_run(summary), *lines_below(summary, run.held_back)]
+    lines = [line for text in said for line in wrapped([text])]
     lines.append("")
     for name, text in _figures(run):
         lines += _row(name, text)
@@ -174,7 +172,9 @@ def _cut(summary: Mapping[str, Any]) -> str:
 def _next_steps(run: Shown, folder: Path) -> list[tuple[str, str]]:
     steps = []
     if run.summary["status"] != COMPLETE:
-        steps.append((f"leomix run {run.summary['name']} -o {folder} --resume", "go on from here"))
+        scenario = run.manifest.get("read_from", run.summary["name"])
+        again = shlex.join(["leomix", "run", scenario, "-o", str(folder), "--resume"])
+        steps.append((again, "go on from here, with the same --set"))
     steps.append((f"leomix report {folder}", "a page that opens offline"))
     steps.append((f"leomix show {folder} --all", "every figure, tables, digest"))
     return steps

@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.checks import Check
-from sim.analysis.run_headline import headline_of_run, lines_of_checks
+from sim.analysis.run_headline import headline_of_run, lines_below
 from sim.analysis.screen import wrapped
 from sim.formatting import counted, data_size, filled, table
 
 
 def summary_text(summary: Mapping[str, Any], held_back: Check | None = None) -> str:
     """Show what a run has shown, its checks, what held it back, and one figure per line."""
-    rows = [] if held_back is None else [("held back", held_back.line)]
-    rows += summary_rows(summary)
-    lines = [f"{name:<14} {value}" for name, value in rows]
-    said = [line for check in lines_of_checks(summary) for line in wrapped([check])]
+    said = [line for text in lines_below(summary, held_back) for line in wrapped([text])]
+    lines = [f"{name:<14} {value}" for name, value in summary_rows(summary)]
     return "\n".join([f"{headline_of_run(summary)}.", *said, *lines])
 
 

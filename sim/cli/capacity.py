@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
-from sim.cli.output import next_commands, print_json, warn
+from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.files import check_file
 from sim.formatting import Bar
@@ -98,16 +99,18 @@ def _next(found: Capacity, network: str, set_: Sequence[str]) -> str:
     asked = shlex.join([network, *(word for pair in set_ for word in ("--set", pair))])
     if found.left_out is not None:
         out = shlex.join(word for name in found.left_out.names for word in ("--without", name))
-        commands = {f"capacity {asked} {out} --report without.html": "the day without it"}
+        steps = [(f"leomix capacity {asked} {out} --report without.html", "the day without it")]
     else:
-        commands = {}
+        steps = []
         if found.ends[0].kind != "relay":
-            commands[f"link {asked} --send 500MB"] = "how long, and in how many passes"
+            send = f"leomix link {asked} --send 500MB"
+            steps.append((send, "how long, and in how many passes"))
         station = found.limits.station
         if station is not None and len(found.ends) > 1:
-            commands[f"capacity {asked} --without {shlex.quote(station)}"] = "a day without it"
-        commands[f"capacity {asked} --report network.html"] = "map, lanes of the day"
-    return next_commands(commands)
+            without = f"leomix capacity {asked} --without {shlex.quote(station)}"
+            steps.append((without, "a day without it"))
+        steps.append((f"leomix capacity {asked} --report network.html", "map, lanes of the day"))
+    return "\n".join(steps_lines(steps))
 
 
 def _unused_links(world: World) -> Iterator[Statement]:

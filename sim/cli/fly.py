@@ -50,7 +50,6 @@ def fly_command(
     overrides: options.Overrides,
     resume: Annotated[bool, options.go_on("run")] = False,
     limits: options.Limits,
-    tensorboard: options.Board = None,
     shown: options.Shown,
 ) -> None:
     """Train with functions of your own, or by a Flower app, over a scenario's network."""
@@ -72,8 +71,7 @@ def fly_command(
     usual = here / "runs" / f"{path.stem}-{name}-{loaded.seed}"
     place = free_folder(usual) if out is None else here / out
     start = partial(run, loaded, place, resume, cache=not limits.no_cache)
-    boards = tensorboard and here / tensorboard
-    Execution(start, loaded, place, max_wall_s, boards).carry_out(shown)
+    Execution(start, loaded, place, max_wall_s).carry_out(shown)
 
 
 def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:

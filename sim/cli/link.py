@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sim.analysis.screen import steps_lines
 from sim.cli.options import Json, ScenarioName, SetKeys, overrides_of
-from sim.cli.output import next_commands, print_json, warn
+from sim.cli.output import print_json, warn
 from sim.errors import InputError
 from sim.formatting import BYTES, Bar, parse_size, table, three_digits, unit_for
 from statements import Code, Other
@@ -102,13 +103,13 @@ def _show_payload(world: World, size_bytes: float, asked: str, *, json_: bool) -
     if json_:
         print_json([{name: getattr(one, name) for name in ROW} for one in found])
         return
-    commands = {f"link {asked}": "the budget, by elevation"}
+    steps = [(f"leomix link {asked}", "the budget, by elevation")]
     for one in found if world.orbit.has_geometry else ():
         if one.worst_contact is not None:
-            line = f"link {asked} --contact {one.worst_contact}"
-            commands[line] = f"the poorest pass {one.direction}"
+            poorest = f"leomix link {asked} --contact {one.worst_contact}"
+            steps.append((poorest, f"the poorest pass {one.direction}"))
     print("\n".join([_headline(found, size_bytes), *_notes(found, size_bytes)]))
-    print(f"\n{_table(found)}\n\n{next_commands(commands)}")
+    print("\n".join(["", _table(found), "", *steps_lines(steps)]))
 
 
 def _headline(found: Sequence[Alone], size_bytes: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import TextIO
@@ -13,7 +13,6 @@ from typing import TextIO
 import typer
 
 from sim.cli.exits import ExitCode
-from sim.formatting import WIDTH
 from sim.process.terminal import drop_unwritten, escaping
 from statements import Statement
 
@@ -92,18 +91,6 @@ def warn(warnings: Iterable[Statement | str]) -> None:
     """Print warnings, a line each, beside the data on stdout."""
     for warning in warnings:
         print(f"warning: {one_line(str(warning))}", file=sys.stderr)
-
-
-def next_commands(commands: Mapping[str, str]) -> str:
-    """Return commands that may be asked next, given without ``leomix``, and what each gives.
-
-    What they give is left out where lines would be too wide.
-    """
-    widest = max(map(len, commands))
-    lines = [f"  leomix {line:<{widest}}  {gives}" for line, gives in commands.items()]
-    if max(map(len, lines)) > WIDTH:
-        lines = [f"  leomix {line}" for line in commands]
-    return "\n".join(lines)
 
 
 def print_json(value: object) -> None:

@@ -30,7 +30,7 @@ def plan_text(built: Build) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return _fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
+    return fitted([_finding(plan), "", _clusters(built), *_contacts(built), "", *about])
 
 
 def network_text(world: World, plan: Plan) -> str:
@@ -44,10 +44,10 @@ def network_text(world: World, plan: Plan) -> str:
         *_link(world),
         *_outages(plan),
     ]
-    return _fitted(about)
+    return fitted(about)
 
 
-def _fitted(lines: Iterable[str]) -> str:
+def fitted(lines: Iterable[str]) -> str:
     """Return lines as those of a screen; tables, which are several, stay as they are."""
     return "\n".join(
         text
@@ -168,8 +168,8 @@ def _clusters(built: Build) -> str:
         least = "-"
         if counted_all:
             # What a pass carries while nobody is served is of no use to anybody.
-            figures = (contacts.links_of(n).figures for n in served.tolist())
-            least = data_size(min((each.least_in_service_bytes for each in figures), default=0.0))
+            carried = contacts.link_source.figures(served).least_in_service_bytes
+            least = data_size(float(carried.min()) if len(served) else 0.0)
         a_day = f"{len(served) / days:.1f}"
         counts = str(cluster.devices), str(here), str(len(served)), a_day
         rows.append([cluster.name, *counts, f"{median_s:.0f}", least])

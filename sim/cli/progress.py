@@ -67,17 +67,11 @@ class Progress(Bar, Observer):
         self._show(time.monotonic())
         super().look_after()
 
-    def line(self, now: float) -> str:
-        """Return how far the run is, or for how long it has been made ready."""
-        return super().line(now) if self._first is None else self._said
-
     def _show(self, now: float) -> None:
         if self._so_far is None or self._first is None:
             return
         beat = self._so_far()
-        share = share_done(beat)
-        text = self._text(beat, now - self._first, now - self._latest)
-        self.update(text, share, None if share is None else 1.0)
+        self.update(self._text(beat, now - self._first, now - self._latest), share_done(beat))
 
     def _text(self, beat: Mapping[str, Any], took_s: float, still_s: float) -> str:
         """Say how far a run has come in ``took_s``, whose last event was ``still_s`` ago."""

@@ -16,6 +16,7 @@ REMOVED = {
     "contacts --sets": "leave it out: of a satellite's sets the latest before --start counts",
     "fetch-model": "examples/real_models/fetch.py of the repository fetches SmolLM2 and MiniLM; hf "
     "download OWNER/NAME --local-dir FOLDER takes a model of the Hugging Face hub",
+    "fly --tensorboard": "leomix export RUN --to tensorboard writes the curves of a run",
     "fork": "to extend a run, raise its stop and --resume it; a change at a date is an outage of "
     "that date (faults.planned)",
     "report --format": "report --figures DIR writes each figure as PDF and as SVG",

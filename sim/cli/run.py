@@ -70,7 +70,7 @@ class Execution:
     scenario: Scenario
     place: Path
     max_wall_s: float
-    tensorboard: Path | None
+    tensorboard: Path | None = None
 
     def carry_out(self, shown: options.Shown) -> None:
         """Run it, and show what came out."""

@@ -84,7 +84,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     from sim.advice import memory
     from sim.advice.doubts import doubts_before
     from sim.advice.training import as_shipped, learning_doubts, missing_data
-    from sim.cli.preview import plan_text
+    from sim.cli.preview import fitted, plan_text
 
     lacking = missing_data(built.world, built.learner)
     try:
@@ -94,7 +94,7 @@ def _look(built: Build, overrides: Mapping[str, Any], looked: _Looked, bar: Bar)
     looked.doubt([*doubts_before(built), *lacking])
     looked.lines.append(plan_text(built))
     if not lacking:
-        looked.lines.append(memory.text(built))
+        looked.lines.append(fitted([memory.text(built)]))
     if as_shipped(built.world, overrides):
         return
     if built.learner.trains and not lacking and looked.too_large is None:

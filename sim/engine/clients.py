@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from learning.requests.cluster import Signal
@@ -12,14 +11,13 @@ from sim.devices.energy import PeerUse
 from sim.engine.client import Client
 from sim.facts.stream import Facts
 from sim.mesh.messages import Mesh
-from sim.network.books import Account
+from sim.network.books import Books
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
-from sim.network.payload_list import PayloadList
 from sim.network.peers import Peers, Queues
 from sim.network.relay import Relay
 from sim.plan.sessions import PlannedSessions
@@ -31,8 +29,8 @@ if TYPE_CHECKING:
 class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
-    ``payloads`` are those that any of them has sent or got. ``news`` is to be given when the
-    server's model is another one.
+    The ``books`` have what any of them has sent or got. ``news`` is to be given when the server's
+    model is another one.
     """
 
     def __init__(
@@ -42,14 +40,14 @@ class Clients:
         facts: Facts,
         log: LegLog,
     ) -> None:
-        self.payloads = PayloadList()
         plan = build.plan
+        self.books = Books([cluster.name for cluster in plan.clusters])
         rules = build.client_rules()
         shared = Shared(
             topology=plan.topology,
             facts=facts,
             log=log,
-            payloads=self.payloads,
+            books=self.books,
         )
         self.news = Signal()
         self.by_name: dict[str, Client] = {}
@@ -91,8 +89,8 @@ class Clients:
             Nodes(clock, devices, links),
             facts,
             queues=Queues(
-                LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
-                LinkQueue(clock, "isl", facts, self.payloads, endpoints),
+                LinkQueue(clock, "sidelink", facts, self.books, endpoints),
+                LinkQueue(clock, "isl", facts, self.books, endpoints),
             ),
             relay=Relay(clock, sessions, links, build.world.link.relay),
             sidelinks=build.sidelinks,
@@ -147,11 +145,3 @@ class Clients:
         over_sidelinks_s, over_isls_s = spent.sending_s
         over_mesh_s = self._mesh.sending_s(name)
         return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the accounts of all payloads, each client's and those of messages."""
-        for client in self.by_name.values():
-            yield from client.endpoint.ledger.booked()
-        if self._mesh is not None:
-            yield from self._mesh.booked()
-        yield from self.peers.booked()

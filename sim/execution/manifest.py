@@ -12,7 +12,7 @@ from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
 from learning.own.code import RunningCode
 from learning.provenance import SETTINGS, processor
-from scenarios.files import named_code
+from scenarios.files import named_code, origin_name
 from sim.analysis.checks import checks_of
 from sim.engine.simulation import Simulation
 from sim.execution.charges import charge_ends
@@ -37,6 +37,7 @@ def manifest_of(
     """
     built = named.build
     scenario = built.world.scenario
+    path = scenario.source_path
     sizes = built.learner.architecture
     whole, timing = digests(tables)
     energy = simulation.energy()
@@ -46,6 +47,7 @@ def manifest_of(
     modules = RunningCode(named_code(scenario)).digests()
     found = {
         "name": named.name,
+        "read_from": named.name if path is None else origin_name(path),
         "status": status,
         "method": built.world.learning.method,
         "seed": scenario.seed,
@@ -70,7 +72,7 @@ def manifest_of(
         "charges": list(charge_ends(simulation)),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
-        "books": books_of(simulation.clients.booked()),
+        "books": books_of(simulation.clients.books.booked()),
         "trace_sha256": whole,
         "timing_sha256": timing,
         **said_of(warnings),

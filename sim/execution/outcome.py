@@ -59,7 +59,7 @@ def write_final_model(
         "trained": learner.measures,
     }
     references = with_folders(references, learner.config.model.checkpoints, place)
-    payloads = simulation.clients.payloads.listed()
+    payloads = simulation.clients.books.listed()
     write_model(place, weights, about, payloads, references, personal)
 
 

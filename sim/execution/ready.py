@@ -16,6 +16,7 @@ from sim.devices.compute import compute_of, transmitter_of
 from sim.engine.setup import Build, method_of
 from sim.errors import InputError, as_input, located
 from sim.links.sidelinks import sidelinks_of
+from sim.mesh.sessions import with_sessions
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
@@ -32,7 +33,7 @@ def network_plan(world: World, find: Find = find_windows) -> Plan:
     """
     with located(world):
         check_plan(world, CONTACT_BYTES)
-        plan = make_plan(world, find)
+        plan = with_sessions(make_plan(world, find))
         check_any_served(world, plan)
         check_reached(world, plan)
         return replace(plan, doubts=(*plan.doubts, *link_doubts(world, plan)))
@@ -43,7 +44,7 @@ def run_plan(world: World, find: Find = find_windows, needs_isl: Sequence[str] =
 
     ``needs_isl`` are the links between satellites that the method needs.
     """
-    plan = make_plan(world, find)
+    plan = with_sessions(make_plan(world, find))
     unserved = [*check_served(world, plan, needs_isl)]
     check_reached(world, plan)
     return replace(plan, doubts=(*plan.doubts, *unserved, *link_doubts(world, plan)))

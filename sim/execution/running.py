@@ -252,8 +252,8 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run(self._keep)
-            clients = self.simulation.clients
-            self.simulation.invariants.conclude(clients.booked(), clients.payloads.listed())
+            books = self.simulation.clients.books
+            self.simulation.invariants.conclude(books.booked(), books.listed())
             result = self._result(status.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from learning.own.code import packages_of, running_code_digest
 from learning.own.imports import import_own
-from learning.own.raised import ANYTHING
+from learning.own.raised import ANYTHING, is_own
 from learning.values.replies import key_of
 from sim.errors import custom_line
 
@@ -217,21 +217,45 @@ class TooLong(BaseException):
     """A call has not returned in time: no ``except Exception`` of the user's shall catch it."""
 
 
+LATE_CHECK_S = 0.05
+"""How often it is tried to end a call that is late and imports a package."""
+
+
 @contextmanager
 def within(limit_s: float) -> Iterator[None]:
-    """Raise TooLong after so many seconds, where the system can interrupt this thread."""
+    """Raise TooLong after so many seconds, where the system can interrupt this thread.
+
+    The import of an installed package is awaited: one that is cut off leaves libraries half made,
+    and whoever imports them next ends the process.
+    """
     can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not can:
         yield
         return
+    late = False
 
-    def stop(*_: Any) -> None:
-        raise TooLong
+    def stop(_: int, frame: FrameType | None) -> None:
+        nonlocal late
+        late = True
+        if not _imports_a_package(frame):
+            raise TooLong
+        signal.setitimer(signal.ITIMER_REAL, LATE_CHECK_S)
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
         yield
+        if late:
+            raise TooLong
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _imports_a_package(frame: FrameType | None) -> bool:
+    """Whether the last line of the user's own code that runs is the import of a package."""
+    imports = False
+    while frame is not None and not is_own(frame.f_code.co_filename):
+        imports = imports or frame.f_code.co_filename.startswith("<frozen importlib")
+        frame = frame.f_back
+    return imports

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,20 +63,22 @@ class RangeGrid:
         return low + (self.slant_range_m.take(at + 1) - low) * share
 
 
-Figure = TypeVar("Figure", float, Floats)
-
-
-class PassFigures(NamedTuple, Generic[Figure]):
-    """Figures of a pass that remain when its links are let go, or arrays (N,) of those of many.
+class PassFigures(NamedTuple):
+    """Figures of passes (N,) that remain when their links are let go.
 
     Bytes that the device with the poorest link could upload, between rise and set and while a beam
     serves the cluster, and the Doppler shifts of ``DeviceLinks``, nan without geometry.
     """
 
-    least_bytes: Figure
-    least_in_service_bytes: Figure
-    doppler_hz: Figure
-    residual_doppler_hz: Figure
+    least_bytes: Floats
+    least_in_service_bytes: Floats
+    doppler_hz: Floats
+    residual_doppler_hz: Floats
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]]) -> PassFigures:
+        """Return the figures of passes that have each its row."""
+        return cls(*np.array(rows, float).reshape(-1, len(cls._fields)).T)
 
 
 def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:

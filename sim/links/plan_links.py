@@ -47,7 +47,7 @@ class PlanLinks:
         self._soon = soon.tolist()
         self._place_in_soon = {number: place for place, number in enumerate(self._soon)}
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
-        self._figures: dict[int, PassFigures[float]] = {}
+        self._figures: dict[int, tuple[float, ...]] = {}
         self._asked: set[int] = set()
         self._last_place = -1
         self._again = PASSES_AGAIN
@@ -59,11 +59,14 @@ class PlanLinks:
         self._asked.add(number)
         return table.links(place)
 
-    def figures(self, number: int) -> PassFigures[float]:
-        """Return the figures of a pass."""
-        if number not in self._figures:
-            self._table(number)
-        return self._figures[number]
+    def figures(self, numbers: Ints) -> PassFigures:
+        """Return the figures of passes (N,)."""
+        rows = []
+        for number in numbers.tolist():
+            if number not in self._figures:
+                self._table(number)
+            rows.append(self._figures[number])
+        return PassFigures.of(rows)
 
     def _table(self, number: int) -> tuple[int, LinkTable]:
         """Return the place of a pass in its table, and the table."""
@@ -123,4 +126,4 @@ class PlanLinks:
             if not (start_s <= each.rise_s and each.set_s <= end_s):
                 in_service = float(table.uplink_bits(place, start_s, end_s).min()) / 8.0
             doppler_hz = table.doppler_hz[place].tolist()
-            self._figures[number] = PassFigures(least[place], in_service, *doppler_hz)
+            self._figures[number] = least[place], in_service, *doppler_hz

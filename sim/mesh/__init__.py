@@ -2,5 +2,5 @@
 
 ``contacts`` are what they go over, ``search`` finds the earliest way, ``book`` keeps what is free,
 ``timetable`` has the links and passes of a plan, ``messages`` carries, ``links`` are those of
-clients, and ``check`` follows each message.
+clients, ``sessions`` say when these can be used, and ``check`` follows each message.
 """

@@ -9,7 +9,7 @@ on when somebody looks.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from learning.requests.payload import Payload
 from sim.facts.directions import TOWARD_PEER, Way
 from sim.facts.transfers import Outcome
 from sim.mesh.contacts import Contacts, Route
-from sim.network.books import Account, PayloadKey
+from sim.network.books import PayloadKey
 from sim.network.endpoint import Shared
 from sim.network.leg_log import OVER_LINK, SERVER_NAME
 from sim.network.legs import Hopped
@@ -85,7 +85,7 @@ class HopsUnderWay:
         sent: Callable[[Hops], None],
     ) -> None:
         self._log = shared.log
-        self._payloads = shared.payloads
+        self._books = shared.books
         self._topology = shared.topology
         self._contacts = contacts
         self._kinds = kinds
@@ -100,7 +100,6 @@ class HopsUnderWay:
         self._keys: list[PayloadKey] = []
         # Of each kind of hop of each payload that was offered.
         self._numbers: dict[tuple[int, Way | None, str, int, float], int] = {}
-        self._accounts: dict[PayloadKey, Account] = {}
 
     def add(self, message: MeshMessage, route: Route) -> None:
         """Take a message that sets off now, with its hops."""
@@ -154,7 +153,7 @@ class HopsUnderWay:
             self._write(messages, begun, Outcome.CARRIED)
 
     def _write(self, messages: Sequence[MeshMessage], hops: Hops, outcome: Outcome) -> None:
-        """Count hops in the accounts, and write them down."""
+        """Add hops to the accounts, and write them down: every hop offers its payload anew."""
         self._sent(hops)
         contacts = self._contacts
         contact = contacts.number[hops.row]
@@ -167,7 +166,7 @@ class HopsUnderWay:
         moved = size * hops.share
         for each in np.unique(key).tolist():
             mine = key == each
-            account = self._accounts[self._keys[each]]
+            account = self._books.account(self._keys[each])
             account.add(size[mine], moved[mine], whole=outcome is Outcome.DELIVERED)
         some = np.flatnonzero(moved > 0.0)
         if not len(some):  # all are of payloads without bytes
@@ -211,10 +210,9 @@ class HopsUnderWay:
     def _listed(self, message: MeshMessage, kind: HopKind) -> int:
         """List the payload of a message, for its hops of a kind; return the number of their key."""
         key = self._key(message.payload.name, message.way, kind)
-        self._payloads.add(key.direction, key.toward, message.payload, ONE)
+        self._books.enlist(key, message.payload, ONE)
         if key not in self._keys:
             self._keys.append(key)
-            self._accounts[key] = Account(key)
         return self._keys.index(key)
 
     def _key(self, name: str, way: Way | None, kind: HopKind) -> PayloadKey:
@@ -226,14 +224,6 @@ class HopsUnderWay:
         if kind is HopKind.TO_GATEWAY:
             return PayloadKey("downlink", TOWARD_PEER, name)
         return PayloadKey("isl", TOWARD_PEER, name)
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the account of each payload in each direction: every hop offers it anew.
-
-        They come in the order of their keys, which does not depend on when somebody looked.
-        """
-        for _, account in sorted(self._accounts.items()):
-            yield account
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from sim.mesh.contacts import Route
 from sim.mesh.hops import HopKinds, Hops, HopsUnderWay, MeshMessage
 from sim.mesh.reach import MeshReach
 from sim.mesh.timetable import MeshTimetable
-from sim.network.books import Account
 from sim.network.endpoint import Endpoint, Shared
 from sim.plan.plan import Plan
 from statements.arrays import Floats, Mask
@@ -226,10 +225,6 @@ class Mesh:
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
         self._log.cut_off(end_s)
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the account of each payload in each direction: every hop offers it anew."""
-        return self._log.booked()
 
     def sending_s(self, client: str) -> float:
         """Seconds of the hops over links that a satellite has sent, and that have ended by now."""

@@ -197,8 +197,8 @@ class MeshPass:
     def __init__(self, contact: PlannedContact) -> None:
         self._span_s = contact.start_s, contact.end_s
         self._curves = {way: _curve(contact, way) for way in Way}
-        self._delays_s = contact.links.devices.delay_s
-        contact.links.close()
+        self._delays_s = contact.links.delay_s
+        contact.close()
 
     def delay_s(self, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""

@@ -1,20 +1,31 @@
-"""Books: the bytes of all payloads of a run, what became of them, and whether they balance."""
+"""Books: what all payloads of a run are made of, what became of them, and whether that balances.
+
+Whoever carries payloads takes an account here for each, and adds to it what is offered, sent,
+delivered and dropped: nobody else sums bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from learning.requests.payload import Payload, TensorSize
 from sim.facts.directions import DIRECTIONS
-from statements.arrays import Floats
+from sim.links.sharing import everywhere
+from statements.arrays import Floats, Mask
 
-Books = dict[str, dict[str, float]]
+Totals = dict[str, dict[str, float]]
+"""Sums of bytes, of each direction or payload."""
 
 TOLERANCE = 1e-9
 """Relative rounding of sums of bytes."""
+
+
+StillOpen = Callable[[], tuple[float, float]]
+"""Bytes of the payloads of an account that are open now, and what of them is through."""
 
 
 class PayloadKey(NamedTuple):
@@ -36,7 +47,7 @@ class Account:
     link for payloads or attempts that were then given up. What is ``sent`` is counted for each
     receiver: ``heard_again`` is the part of it that was on the air for another receiver of the same
     broadcast. Payloads that are still open have ``open_bytes``, of which ``unfinished_bytes`` are
-    through.
+    through: they are added to the account, or ``still_open`` is asked for them.
     """
 
     key: PayloadKey
@@ -48,6 +59,15 @@ class Account:
     heard_again: float = 0.0
     open_bytes: float = 0.0
     unfinished_bytes: float = 0.0
+    still_open: StillOpen | None = None
+
+    @property
+    def now(self) -> Account:
+        """The account with what is open now, where somebody is asked for that."""
+        if self.still_open is None:
+            return self
+        open_bytes, unfinished_bytes = self.still_open()
+        return replace(self, open_bytes=open_bytes, unfinished_bytes=unfinished_bytes)
 
     def add(self, size: Floats, moved: Floats, *, whole: bool) -> None:
         """Add payloads (N,) of which so much has moved: all of them, or they are still open.
@@ -67,7 +87,86 @@ def _added(before: float, more: Floats) -> float:
     return float(np.add.accumulate(np.append(before, more))[-1])
 
 
-def books_of(booked: Iterable[Account]) -> Books:
+@dataclass
+class _Listed:
+    """A payload as it was offered: its largest size with its tensors, and its versions."""
+
+    bytes: float
+    tensors: tuple[TensorSize, ...]
+    first_version: int
+    last_version: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON, without copies of shapes: there are many."""
+        return vars(self) | {"tensors": [vars(tensor) for tensor in self.tensors]}
+
+
+class Books:
+    """The accounts of a run, and the list of its payloads.
+
+    Each of the ``clients`` has accounts of its own. Messages, which are of no client alone, have
+    one for each payload.
+    """
+
+    def __init__(self, clients: Sequence[str] = ()) -> None:
+        self._of_clients: dict[str, dict[PayloadKey, Account]] = {name: {} for name in clients}
+        self._of_messages: dict[PayloadKey, Account] = {}
+        self._listed: dict[PayloadKey, _Listed] = {}
+
+    def account(
+        self, key: PayloadKey, client: str | None = None, still_open: StillOpen | None = None
+    ) -> Account:
+        """Return an account of a client, or of messages; it begins when it is first asked for."""
+        accounts = self._of_messages if client is None else self._of_clients[client]
+        if key not in accounts:
+            accounts[key] = Account(key, still_open=still_open)
+        return accounts[key]
+
+    def booked(self) -> Iterator[Account]:
+        """Yield all accounts with what is open now: those of clients, and those of messages.
+
+        The latter come in the order of their keys, which does not depend on when somebody looked.
+        """
+        for accounts in self._of_clients.values():
+            for account in accounts.values():
+                yield account.now
+        for _, account in sorted(self._of_messages.items()):
+            yield account.now
+
+    def enlist(self, key: PayloadKey, payload: Payload, who: Mask) -> None:
+        """List a payload that the devices in ``who`` (K,) send or ask for."""
+        if not who.any():
+            return
+        (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
+        listed = self._listed.get(key)
+        if listed is None:
+            listed = _Listed(float(size), payload.tensors, int(first), int(last))
+            self._listed[key] = listed
+        if size > listed.bytes:
+            listed.bytes = float(size)
+            listed.tensors = payload.tensors
+        listed.first_version = min(listed.first_version, int(first))
+        listed.last_version = max(listed.last_version, int(last))
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the payloads as JSON, uplinks first, by name; of one name the clients' first."""
+        in_order = sorted(
+            self._listed, key=lambda key: (DIRECTIONS.index(key.direction), key.payload, key.toward)
+        )
+        return [key._asdict() | self._listed[key].as_json() for key in in_order]
+
+
+def _range(values: Any, who: Mask) -> tuple[float, float]:
+    """Least and most of a number for each device (K,), or of one for all."""
+    if not isinstance(values, np.ndarray) or values.ndim == 0:
+        return values, values
+    if len(who) == 1:
+        return values.item(), values.item()
+    some = values if everywhere(who) else np.broadcast_to(values, who.shape)[who]
+    return np.minimum.reduce(some), np.maximum.reduce(some)
+
+
+def books_of(booked: Iterable[Account]) -> Totals:
     """Return for each direction of the table the bytes offered, and what became of them.
 
     ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what all receivers
@@ -81,7 +180,7 @@ def books_of(booked: Iterable[Account]) -> Books:
     }
 
 
-def books_by_payload(booked: Iterable[Account]) -> Books:
+def books_by_payload(booked: Iterable[Account]) -> Totals:
     """Return the same by payload, named as messages name them."""
     by_key: dict[PayloadKey, list[Account]] = {}
     for one in booked:

@@ -11,10 +11,10 @@ from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
+from sim.network.books import Books
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import LinkFaults
-from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.world.topology import Topology
 from statements.arrays import Floats, Mask
@@ -25,21 +25,21 @@ class Shared:
     """What the clients of a run have in common.
 
     ``topology`` says where they and their server are; what happens goes to ``facts``, what legs
-    came to by way of the ``log``.
+    came to by way of the ``log``, and their bytes into the ``books``.
     """
 
     topology: Topology
     facts: Facts
     log: LegLog
-    payloads: PayloadList
+    books: Books
 
 
 class Endpoint:
     """What the steps of one client's chains share, whichever chain they are of.
 
-    Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; its
-    rules, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
-    which the devices have sent to the server. Some is ``shared`` with other clients.
+    Its devices; the ``ledger`` of payloads that are open; its rules, and ``faults`` that they draw
+    (None: nothing fails); ``sent_s`` (K,), the seconds in which the devices have sent to the
+    server. Some is ``shared`` with other clients.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class Endpoint:
         self.topology = shared.topology
         self.facts = shared.facts
         self.log = shared.log
-        self.payloads = shared.payloads
-        self.ledger = Ledger(devices.cluster.devices, shared.topology)
+        self.books = shared.books
+        self.ledger = Ledger(devices.cluster, shared.topology, shared.books)
         self.faults = None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)

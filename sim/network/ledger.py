@@ -1,17 +1,17 @@
-"""Ledger: which payloads of one client's devices are open, and the account of each."""
+"""Ledger: which payloads of one client's devices are open, by way and name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from learning.requests.cluster import Cluster
 from sim.facts.directions import Way
 from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
-from sim.network.books import Account, PayloadKey
-from sim.world.topology import GROUND_CLIENTS, Topology
+from sim.network.books import Account, Books, PayloadKey
+from sim.world.topology import Topology
 from statements.arrays import Floats, Ints, Mask
 
 
@@ -83,26 +83,25 @@ class LedgerEntry:
             self.through = np.where(self.open & ~again, through, 0.0)
         return given_up
 
+    def still_open(self) -> tuple[float, float]:
+        """Return the bytes of all that is open now, and what of them is through."""
+        return float(self.size[self.open].sum()), float(self.through[self.open].sum())
 
-@dataclass
+
 class Ledger:
-    """Open payloads of K devices by way and name, and the account of each.
+    """Open payloads of a cluster's devices (K) by way and name, with their accounts in the books.
 
     Payloads are booked by their way; the ``topology`` says in which direction of the transfers
     table that is.
     """
 
-    devices: int
-    topology: Topology = GROUND_CLIENTS
-    _entries: dict[tuple[Way, str], LedgerEntry] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._empty = (
-            np.zeros(self.devices, bool),
-            np.zeros(self.devices, np.int64),
-            np.zeros(self.devices),
-            np.zeros(self.devices),
-        )
+    def __init__(self, cluster: Cluster, topology: Topology, books: Books) -> None:
+        self._client = cluster.name
+        self._topology = topology
+        self._books = books
+        self._entries: dict[tuple[Way, str], LedgerEntry] = {}
+        k = cluster.devices
+        self._empty = np.zeros(k, bool), np.zeros(k, np.int64), np.zeros(k), np.zeros(k)
         for values in self._empty:
             values.setflags(write=False)
 
@@ -110,8 +109,10 @@ class Ledger:
         """Return the entry of a payload, a new one of which nothing is open if there is none."""
         entry = self._entries.get((way, name))
         if entry is None:
-            account = Account(PayloadKey(self.topology.direction(way), way, name))
-            entry = self._entries[way, name] = LedgerEntry(*self._empty, account)
+            key = PayloadKey(self._topology.direction(way), way, name)
+            entry = LedgerEntry(*self._empty, self._books.account(key, self._client))
+            entry.account.still_open = entry.still_open
+            self._entries[way, name] = entry
         return entry
 
     def left(self, way: Way, name: str, version: Ints, size: Floats) -> Floats:
@@ -121,15 +122,6 @@ class Ledger:
             return size
         same = entry.open & (entry.version == version) & (entry.size == size)
         return np.where(same, size - entry.through, size)
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the account of each payload, with what is open of it."""
-        for entry in self._entries.values():
-            yield replace(
-                entry.account,
-                open_bytes=float(entry.size[entry.open].sum()),
-                unfinished_bytes=float(entry.through[entry.open].sum()),
-            )
 
 
 def _sum_of(values: Floats, which: Mask) -> float:

@@ -194,21 +194,14 @@ class MovedRows:
         contact_id = self.of_leg([leg.contact_id for leg in self.legs])
         payload = coded_rows((leg.payload for leg in self.legs), self.leg)
         ways = [leg.way for leg in self.legs]
-        yield TransferRow(
+        yield _transfer_row(
+            self,
             contact_id=contact_id,
             cluster=cluster,
             device=self.device,
             direction=coded_rows(self.directions, self.leg),
             toward=coded_rows(ways, self.leg),
             payload=payload,
-            version=self.version,
-            payload_bytes=self.size,
-            delivered_bytes=self.bytes,
-            start_s=self.start_s,
-            end_s=self.end_s,
-            outcome=Coded(self.outcome, OUTCOMES),
-            message=self.message,
-            on_air_bytes=self.on_air,
         )
         yield TransferStarted(
             time_s=self.start_s,
@@ -279,6 +272,11 @@ class HopRows:
         """Which rows are hops that have ended."""
         return self.outcome == Outcome.DELIVERED
 
+    @property
+    def on_air(self) -> Floats:
+        """Bytes that were sent for each row: no hop has several receivers."""
+        return self.bytes
+
     def where(self, some: Mask) -> HopRows:
         """Return some of the rows."""
         return HopRows(
@@ -321,7 +319,8 @@ class HopRows:
             cluster = Coded(codes, cluster.words)
         else:
             peer = Coded(rows.target.codes, [f"{word}/0" for word in rows.target.words])
-        return TransferRow(
+        return _transfer_row(
+            rows,
             contact_id=rows.contact_id if through_passes else None,
             cluster=cluster,
             device=0,
@@ -329,15 +328,22 @@ class HopRows:
             direction=Coded(rows.key, [each.direction for each in rows.keys]),
             toward=Coded(rows.key, [each.toward for each in rows.keys]),
             payload=Coded(rows.key, [each.payload for each in rows.keys]),
-            version=rows.version,
-            payload_bytes=rows.size,
-            delivered_bytes=rows.bytes,
-            start_s=rows.start_s,
-            end_s=rows.end_s,
-            outcome=Coded(rows.outcome, OUTCOMES),
-            message=rows.message,
-            on_air_bytes=rows.bytes,
         )
+
+
+def _transfer_row(rows: MovedRows | HopRows, **where: Any) -> TransferRow:
+    """Return rows of the transfers table: ``where`` they were sent, and of which payload."""
+    return TransferRow(
+        version=rows.version,
+        payload_bytes=rows.size,
+        delivered_bytes=rows.bytes,
+        start_s=rows.start_s,
+        end_s=rows.end_s,
+        outcome=Coded(rows.outcome, OUTCOMES),
+        message=rows.message,
+        on_air_bytes=rows.on_air,
+        **where,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -23,11 +24,10 @@ from sim.clock import Clock
 from sim.facts.directions import TOWARD_PEER
 from sim.facts.transfers import Outcome
 from sim.links.sidelinks import Opening
-from sim.network.books import Account, PayloadKey
+from sim.network.books import Account, Books, PayloadKey
 from sim.network.endpoint import Endpoint
 from sim.network.message_facts import MessageFacts
 from sim.network.outcomes import OF_CUT_OFF
-from sim.network.payload_list import PayloadList
 
 Direction = Literal["sidelink", "isl"]
 
@@ -79,16 +79,15 @@ class LinkQueue:
         clock: Clock,
         direction: Direction,
         facts: MessageFacts,
-        payloads: PayloadList,
+        books: Books,
         endpoints: Mapping[str, Endpoint],
     ) -> None:
         self._clock = clock
         self._direction = direction
         self._facts = facts
-        self._payloads = payloads
+        self._books = books
         self._endpoints = endpoints
         self._between_satellites = direction == "isl"
-        self._accounts: dict[str, Account] = {}
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
@@ -101,7 +100,8 @@ class LinkQueue:
         At once where nothing opens that holds it, or nothing is open and it is not to wait.
         ``openings`` end later than now, in order.
         """
-        self._payloads.add(self._direction, TOWARD_PEER, send.payload, np.ones(1, bool))
+        key = PayloadKey(self._direction, TOWARD_PEER, send.payload.name)
+        self._books.enlist(key, send.payload, np.ones(1, bool))
         first = next(openings, None)
         parts = [] if first is None else self._parts(send, chain([first], openings))
         if first is None or not parts or parts[-1].outcome == Outcome.CARRIED:
@@ -148,9 +148,7 @@ class LinkQueue:
         """Wait until all parts of a message are there."""
         send = message.send
         last = message.parts[-1]
-        name = send.payload.name
-        key = PayloadKey(self._direction, TOWARD_PEER, name)
-        account = self._accounts.setdefault(name, Account(key))
+        account = self._account(send)
         self._free_s[send.source, send.target] = last.sent_s
         self._under_way[message] = None
         account.offered += message.size
@@ -164,6 +162,18 @@ class LinkQueue:
         account.dropped += message.size
         return Arrival(delivered=False, time_s=last.end_s, reason=Reason.CUT_BY_WINDOW)
 
+    def _account(self, send: Send) -> Account:
+        """Return the account of a message's payload."""
+        name = send.payload.name
+        key = PayloadKey(self._direction, TOWARD_PEER, name)
+        return self._books.account(key, still_open=partial(self._still_open, name))
+
+    def _still_open(self, name: str) -> tuple[float, float]:
+        """Return the bytes of a payload's messages under way, and what of them is through."""
+        under_way = [one for one in self._under_way if one.send.payload.name == name]
+        through = sum(message.through for message in under_way)
+        return sum(message.size for message in under_way), through
+
     def settle_all(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
         for message in self._under_way:
@@ -172,7 +182,7 @@ class LinkQueue:
     def _book(self, message: _Message, part: Part, end_s: float, outcome: Outcome) -> None:
         """Count what was sent by a time, with a row of it; a message of no bytes has none."""
         send = message.send
-        account = self._accounts[send.payload.name]
+        account = self._account(send)
         cluster = send.source.cluster
         lasts_s = part.sending_s(end_s)
         moved = part.moves
@@ -190,16 +200,6 @@ class LinkQueue:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
             self._facts.moved(send, self._direction, moved, part.begin_s, end_s, outcome.word)
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the account of each payload, with what is under way of it."""
-        for name, account in self._accounts.items():
-            under_way = [one for one in self._under_way if one.send.payload.name == name]
-            yield replace(
-                account,
-                open_bytes=sum(message.size for message in under_way),
-                unfinished_bytes=sum(message.through for message in under_way),
-            )
 
     def sending_s(self, cluster: str, by_s: float) -> float:
         """Seconds in which a cluster's devices have sent by a time, all together."""

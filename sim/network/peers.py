@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -23,7 +23,6 @@ from sim.clock import Clock
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.books import Account
 from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
@@ -133,11 +132,6 @@ class Peers:
         """Write which messages are still under way, as far as they got, when the run has ended."""
         for queue in self._queues:
             queue.settle_all(end_s)
-
-    def booked(self) -> Iterator[Account]:
-        """Yield the accounts of the payloads of all messages."""
-        for queue in self._queues:
-            yield from queue.booked()
 
     def reach(self, cluster: Cluster, asked: Reach) -> Mask:
         """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.

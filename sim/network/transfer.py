@@ -116,7 +116,7 @@ class Transfer:
         who = asked if presence is None else asked & presence.present(ready_s)
         entry = endpoint.ledger.entry(way, payload.name)
         forgotten = entry.offer(version, size, who)
-        endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
+        endpoint.books.enlist(entry.account.key, payload, who)
         now_s = endpoint.clock.now
         planned = cls(
             way=way,

@@ -8,7 +8,7 @@ import scenarios
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.groups import Group
 from sim.analysis.rounds import client_word
-from sim.analysis.run_headline import headline_of_run, lines_of_checks, sent
+from sim.analysis.run_headline import headline_of_run, lines_below, sent
 from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import lanes_of, names_of_clients, of_stations
 from sim.analysis.summary import staleness
@@ -75,8 +75,7 @@ def page(run: Result) -> Page:
             "MOST_LINES": MOST_LINES,
             "lanes": lanes_of(names_of_clients(run.tables, manifest)),
             "first_days": first_days(run),
-            "held_back": run.held_back,
-            "checks": lines_of_checks(run.summary),
+            "checks": lines_below(run.summary, run.held_back),
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from learning.requests.cluster import Cluster
 from orbit.windows import groups
-from sim.links.device_links import PassFigures
-from sim.plan.contacts import ContactLinks, PlannedContact
+from sim.plan.contacts import PlannedContact
 from sim.plan.link_source import LinkSource
 from statements.arrays import Floats, Ints, Mask
 
@@ -75,23 +74,12 @@ class ContactColumns:
                 served=bool(self.served[number]),
                 start_s=float(self.start_s[number]),
                 end_s=float(self.end_s[number]),
-                links=self.links_of(number),
+                make=partial(self.link_source.links, number),
                 wait_from_s=float(self.wait_from_s[number]),
                 cut_by_stop=bool(self.cut_by_stop[number]),
                 member="" if self.flying is None else self.fleet[self.flying[number]],
             )
         return self._made[number]
-
-    def links_of(self, number: int) -> ContactLinks:
-        """Return the links of a contact, without making it."""
-        return self.link_source.links(number)
-
-    def figures_of(self, numbers: Ints) -> PassFigures[Floats]:
-        """Return the figures of contacts (N,); links are made for that where they need be."""
-        if self.link_source.figures is not None:
-            return self.link_source.figures(numbers)
-        rows = [self[number].links.figures for number in numbers.tolist()]
-        return PassFigures(*np.array(rows, float).reshape(-1, len(PassFigures._fields)).T)
 
     def satellite_of(self, number: int) -> str:
         """Return the name of the satellite of a contact, without making it."""

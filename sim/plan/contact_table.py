@@ -36,7 +36,7 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     known = served if plan.topology.in_orbit else contacts.served | (not plan.constellation)
     numbers = np.flatnonzero(known)
     figures = PassFigures(*(np.full(len(contacts), np.nan) for _ in PassFigures._fields))
-    for column, of_known in zip(figures, contacts.figures_of(numbers), strict=True):
+    for column, of_known in zip(figures, contacts.link_source.figures(numbers), strict=True):
         column[numbers] = of_known
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz

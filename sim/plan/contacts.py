@@ -10,60 +10,12 @@ import numpy as np
 
 from learning.requests.cluster import Cluster
 from sim.facts.directions import Way
-from sim.links.device_links import DeviceLinks, PassFigures, served_bits
+from sim.links.device_links import DeviceLinks, served_bits
 from sim.links.session_beam import SessionBeam
 from statements.arrays import Floats, Ints
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
-
-
-class ContactLinks:
-    """The links of one contact, asked for when first wanted and let go when it is over.
-
-    A plan of thousands of contacts and devices would not fit into memory with all its curves, nor
-    with what they carry for each device; of that only ``figures`` remember the least, as a whole
-    and while served from ``start_s`` to ``end_s``.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[], DeviceLinks],
-        start_s: float = -np.inf,
-        end_s: float = np.inf,
-        figures: Callable[[], PassFigures[float]] | None = None,
-    ) -> None:
-        self._make = make
-        self._span_s = start_s, end_s
-        self._of_pass = figures
-        self._now: DeviceLinks | None = None
-
-    @property
-    def devices(self) -> DeviceLinks:
-        """Both ways, one row per device."""
-        if self._now is None:
-            self._now = self._make()
-        return self._now
-
-    @property
-    def capacity_in_service_bytes(self) -> Floats:
-        """Bytes (K,) that each device can upload while a beam serves the cluster."""
-        return served_bits(self.devices.to_server.curve, *self._span_s) / 8.0
-
-    @cached_property
-    def figures(self) -> PassFigures[float]:
-        """What the device with the poorest link could upload, and the Doppler shifts."""
-        if self._of_pass is not None:
-            return self._of_pass()
-        links = self._now or self._make()
-        curve = links.to_server.curve
-        whole = curve.capacity_bits.min()
-        served = served_bits(curve, *self._span_s).min()
-        return PassFigures(float(whole) / 8.0, float(served) / 8.0, *links.doppler_hz)
-
-    def close(self) -> None:
-        """Let the curves go; they are made again when asked for."""
-        self._now = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +27,9 @@ class PlannedContact:
     if it did not). ``session`` is -1 for a contact that is not served. ``member`` names the
     satellite that has it where satellites or planes are the clients. Where the end of the run cuts
     it (``cut_by_stop``), its links are those of the whole.
+
+    Its ``links`` are made by ``make`` when they are first asked for, and let go when it is over: a
+    plan of thousands of contacts and devices would not fit into memory with all its curves.
     """
 
     contact_id: int
@@ -90,10 +45,19 @@ class PlannedContact:
     served: bool
     start_s: float
     end_s: float
-    links: ContactLinks
+    make: Callable[[], DeviceLinks]
     wait_from_s: float = np.nan
     member: str = ""
     cut_by_stop: bool = False
+
+    @cached_property
+    def links(self) -> DeviceLinks:
+        """Both ways, one row per device."""
+        return self.make()
+
+    def close(self) -> None:
+        """Let the links go; they are made again when asked for."""
+        self.__dict__.pop("links", None)
 
 
 # A planned session: contacts of one cluster that a method takes for one.
@@ -122,13 +86,13 @@ class PlannedSession:
     @cached_property
     def to_server(self) -> SessionBeam:
         """From the devices to their server."""
-        beams = [contact.links.devices.to_server for contact in self.contacts]
+        beams = [contact.links.to_server for contact in self.contacts]
         return SessionBeam(beams, self._spans_s, self.is_whole)
 
     @cached_property
     def to_client(self) -> SessionBeam | None:
         """From the server to the devices; None where that link is neglected."""
-        each = (contact.links.devices.to_client for contact in self.contacts)
+        each = (contact.links.to_client for contact in self.contacts)
         beams = [beam for beam in each if beam is not None]
         return SessionBeam(beams, self._spans_s, self.is_whole) if beams else None
 
@@ -139,10 +103,10 @@ class PlannedSession:
     @property
     def capacity_bytes(self) -> float:
         """Bytes that the device with the poorest link can upload in the session, if alone."""
-        _ = self.to_server  # the links are wanted in a moment, so that they are made and kept
-        if len(self.contacts) == 1:
-            return self.contacts[0].links.figures.least_in_service_bytes
-        each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
+        each = [
+            served_bits(contact.links.to_server.curve, contact.start_s, contact.end_s) / 8.0
+            for contact in self.contacts
+        ]
         return float(np.sum(each, axis=0).min())
 
     @property
@@ -159,9 +123,9 @@ class PlannedSession:
 
     def delay_s(self, time_s: Floats) -> Floats:
         """Seconds that a signal takes between each device and its satellite at its time (K,)."""
-        delay = self.contacts[0].links.devices.delay_s(time_s)
+        delay = self.contacts[0].links.delay_s(time_s)
         for contact in self.contacts[1:]:
-            there = contact.links.devices.delay_s(time_s)
+            there = contact.links.delay_s(time_s)
             delay = np.where(time_s >= contact.start_s, there, delay)
         return delay
 
@@ -189,4 +153,4 @@ class PlannedSession:
         self.__dict__.pop("to_server", None)
         self.__dict__.pop("to_client", None)
         for contact in self.contacts:
-            contact.links.close()
+            contact.close()

@@ -206,14 +206,12 @@ def _carried(world: World, worlds: Sequence[World], find: Find) -> list[Carried]
     for number in np.argsort(every.windows.rise_s, kind="stable").tolist():
         if number not in users:
             continue
-        of_pass = links.links(number)
-        both = of_pass.devices
+        both = links.links(number)
         for way, beam in ((Way.TO_SERVER, both.to_server), (Way.TO_CLIENT, both.to_client)):
             column = 0 if is_down(world.topology, way) else 1
             for span_s, places in users[number].items():
                 bits = nan if beam is None else float(beam.saturated_bits(np.array(span_s))[0])
                 gb[places, column] += bits / BITS_PER_GB
-        of_pass.close()
     return [Carried(*row) for row in (gb * DAY_S / every.span_s).tolist()]
 
 

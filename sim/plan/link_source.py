@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -30,10 +30,9 @@ from sim.links.constant_links import (
     is_steady,
     piecewise_links,
 )
-from sim.links.device_links import DeviceLinks, PassFigures
+from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
-from sim.plan.contacts import ContactLinks
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 from sim.world.sites import distances_km
@@ -44,13 +43,12 @@ from statements.arrays import Floats, Ints
 class LinkSource(Protocol):
     """Gives the links of contacts by their numbers in a plan."""
 
-    @property
-    def figures(self) -> Callable[[Ints], PassFigures[Floats]] | None:
-        """What gives the figures of many contacts where links need not be made for that."""
+    def links(self, number: int) -> DeviceLinks:
+        """Return the links of a contact, made anew."""
         ...
 
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact, made when their curves are first asked for."""
+    def figures(self, numbers: Ints) -> PassFigures:
+        """Return the figures of contacts (N,); links are made for that where they need be."""
         ...
 
 
@@ -82,26 +80,31 @@ def link_source(
 
 @dataclass(frozen=True, eq=False)
 class KnownRates:
-    """Links whose rates are known between known times, which ``make`` returns for a contact.
+    """Links whose rates are known between known times, which ``links`` returns for a contact.
 
-    ``figures`` are those of many contacts, where they follow without links.
+    ``without_links`` returns the figures of contacts (N,), where they follow without links.
     """
 
     served: ServedPasses
-    make: Callable[[int], DeviceLinks]
-    figures: Callable[[Ints], PassFigures[Floats]] | None = None
+    links: Callable[[int], DeviceLinks]
+    without_links: Callable[[Ints], PassFigures] | None = None
+    _known: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        start_s, end_s = self.served.service_s(number)
-        own = None if self.figures is None else partial(self._figures_of, self.figures, number)
-        return ContactLinks(partial(self.make, number), start_s, end_s, own)
+    def figures(self, numbers: Ints) -> PassFigures:
+        """Return the figures of contacts (N,)."""
+        if self.without_links is not None:
+            return self.without_links(numbers)
+        return PassFigures.of([self._figures(number) for number in numbers.tolist()])
 
-    @staticmethod
-    def _figures_of(
-        figures: Callable[[Ints], PassFigures[Floats]], number: int
-    ) -> PassFigures[float]:
-        return PassFigures(*(float(column[0]) for column in figures(np.array([number]))))
+    def _figures(self, number: int) -> tuple[float, ...]:
+        """Return the figures of a contact, which tables of a run ask for again and again."""
+        if number not in self._known:
+            links = self.links(number)
+            curve = links.to_server.curve
+            bits = curve.capacity_bits, served_bits(curve, *self.served.service_s(number))
+            least = (float(each.min()) / 8.0 for each in bits)
+            self._known[number] = *least, *links.doppler_hz
+        return self._known[number]
 
 
 def _steady(
@@ -130,9 +133,7 @@ def _steady(
     return links
 
 
-def _steady_figures(
-    served: ServedPasses, radios: Sequence[Radios], numbers: Ints
-) -> PassFigures[Floats]:
+def _steady_figures(served: ServedPasses, radios: Sequence[Radios], numbers: Ints) -> PassFigures:
     """Return the figures of contacts at a fixed rate: they follow from how long these last."""
     windows = served.windows
     service = served.service
@@ -209,15 +210,13 @@ def _over_isl(world: World, served: ServedPasses) -> Callable[[int], DeviceLinks
     return links
 
 
-class PassLinks:
+class PassLinks(PlanLinks):
     """Links by the budget of each device over its passes, with what is drawn for its environment.
 
     ``radios`` and ``devices`` are those of each place. Links are made together with those that are
     asked for soon after, when their service begins: of one server all contacts, of a constellation
     the served ones, as nobody asks for the links of the others.
     """
-
-    figures = None  # they follow from the links
 
     def __init__(
         self,
@@ -242,17 +241,7 @@ class PassLinks:
         soon = np.flatnonzero(served.service.served | (not served.constellation))
         begin_s = np.fmax(served.service.start_s, served.windows.rise_s)[soon]
         in_turn = soon[np.argsort(begin_s, kind="stable")]
-        self._links = PlanLinks(served.start, self._pass, served.service_s, in_turn)
-
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        start_s, end_s = self._served.service_s(number)
-        return ContactLinks(
-            make=partial(self._links.links, number),
-            start_s=start_s,
-            end_s=end_s,
-            figures=partial(self._links.figures, number),
-        )
+        super().__init__(served.start, self._pass, served.service_s, in_turn)
 
     def _pass(self, number: int) -> Pass:
         """Return the window of a contact with what is drawn for its devices."""

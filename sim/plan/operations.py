@@ -207,7 +207,7 @@ def carried_in(plan: Plan) -> Carried:
     pieces: list[_Piece] = []
     neglected = set[str]()
     for contact in served_in_order(plan):
-        links = contact.links.devices
+        links = contact.links
         cuts_s = _days(contact.start_s, contact.end_s)
         for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
             down = is_down(plan.topology, way)
@@ -217,7 +217,7 @@ def carried_in(plan: Plan) -> Carried:
             for begin_s, bits in zip(cuts_s[:-1], beam.saturated_bits(cuts_s), strict=True):
                 day = int(begin_s // DAY_S)
                 pieces.append(_Piece(contact.contact_id, day, down, float(bits)))
-        contact.links.close()
+        contact.close()
     return Carried.of(pieces, frozenset(neglected))
 
 

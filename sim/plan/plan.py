@@ -16,7 +16,6 @@ from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_source import LinkSource, link_source
-from sim.plan.mesh_sessions import access_sessions, mesh_sessions
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.sessions import PlannedSessions, in_parts, sessions_of
@@ -49,8 +48,9 @@ class Plan:
     stations, or the satellite that serves the others over links between them. ``sky`` is None
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
-    sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
-    they do, or "" where they do to stations, over the passes of the ``feeder``. A session lasts at
+    sessions of each client, by name, once they are searched for; of clients on the ground
+    ``server`` is the satellite to which they travel, or "" where they do to stations, over the
+    passes of the ``feeder``. A session lasts at
     most ``longest_session_s`` (None: unless it lasts all of the run, any time). Each of the
     servers, which are the ``satellites`` of the contacts, serves so many clients ``at_a_time``,
     None for any number.
@@ -115,7 +115,6 @@ def make_plan(world: World, find: Find = find_windows) -> Plan:
     served = served_passes(world, find)
     clusters = world.sites.clusters
     isls = isl_plan(world, served.satellites, served.start, served.span_s, served.outages)
-    over_links = isls if world.topology.mesh else None
     radios = ground_radios(world)
     devices = _devices(world, served)
     links = link_source(world, served, clusters, radios, devices)
@@ -137,7 +136,6 @@ def make_plan(world: World, find: Find = find_windows) -> Plan:
         sky=_sky(served, devices),
         faults=faults_of(world, clusters, served.outages, served.span_s),
         isls=isls,
-        mesh=None if over_links is None else _mesh(world, contacts, over_links, feeder),
         server=_server(world),
         feeder=feeder,
         # A slot is not in parts, even if it is the only one.
@@ -152,15 +150,6 @@ def _server(world: World) -> str:
     """Return the name of the satellite that serves devices over links, "" where none does."""
     alone = world.topology.access and not world.topology.gateways
     return world.fleet.server.name if alone else ""
-
-
-def _mesh(
-    world: World, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
-) -> Mapping[str, PlannedSessions]:
-    """Return the sessions of each client over links."""
-    if not world.topology.access:
-        return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, _server(world), feeder)
 
 
 def _devices(world: World, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

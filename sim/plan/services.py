@@ -49,7 +49,7 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
     """
     found = defaultdict[tuple[str, str], list[_Service]](list)
     for contact in served_in_order(plan):
-        links = contact.links.devices
+        links = contact.links
         span_s = contact.start_s, contact.end_s
         for way, beam in ((Way.TO_SERVER, links.to_server), (Way.TO_CLIENT, links.to_client)):
             if beam is None:
@@ -59,7 +59,7 @@ def services_of(plan: Plan) -> dict[tuple[str, str], Services]:
             key = contact.cluster.name, "down" if is_down(plan.topology, way) else "up"
             curve = beam.curve.device(weakest)
             found[key].append(_Service(contact.contact_id, *span_s, float(bits[weakest]), curve))
-        contact.links.close()
+        contact.close()
     return {
         key: Services(
             np.array([one.number for one in own], np.int64),

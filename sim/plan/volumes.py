@@ -115,11 +115,11 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
     pieces: list[Piece] = []
     neglected: set[str] = set()
     for contact in served_in_order(plan):
-        both = contact.links.devices
+        both = contact.links
         pieces += _of_contact(plan, contact, both, edges)
         if both.to_client is None:
             neglected.add(plan.topology.direction(Way.TO_CLIENT))
-        contact.links.close()
+        contact.close()
     if plan.isls is not None:
         pieces += _of_isls(plan.isls, list(_flying(plan.contacts)), edges)
     if plan.feeder is not None:

@@ -47,7 +47,6 @@ class Crew:
         self._barren = 0
         self._claimed = -1
         self.is_stopped = False
-        self.at_once = len(devices)
 
     def __enter__(self) -> Self:
         self._running = [self._started(device) for device in self._devices]

@@ -71,11 +71,11 @@ class DaskCrew(Crew):
         super().__enter__()
         self._connected = connected(self._scheduler)
         self._client = self._connected.__enter__()
-        self.at_once = max(self._least, sum(self._client.nthreads().values()))
+        threads = sum(self._client.nthreads().values())
         how = {"pure": False, "retries": 0}
         self._futures = [
             self._client.submit(work_here, str(self._place), list(self._flags), **how)
-            for _ in range(self.at_once)
+            for _ in range(max(self._least, threads))
         ]
         return self
 

@@ -222,14 +222,12 @@ class Sweeping:
 
     def _worked(self, left: Sequence[Point], follows: _Follows, *, quiet: bool) -> str:
         """Have processes work on it; return why they were stopped, or ""."""
-        with self.options.crew(self.place) as crew:
-            at_once = min(crew.at_once, len(left))
-            with SweepProgress(left, at_once, quiet=quiet) as progress:
-                with _asking_to_stop(crew, self.options.max_wall_s) as asked:
-                    self._wait(crew, follows, progress)
-                for line in crew.refusals():
-                    print(f"note: {line}", file=sys.stderr)
-                self._take_in(follows, progress)
+        with self.options.crew(self.place) as crew, SweepProgress(left, quiet=quiet) as progress:
+            with _asking_to_stop(crew, self.options.max_wall_s) as asked:
+                self._wait(crew, follows, progress)
+            for line in crew.refusals():
+                print(f"note: {line}", file=sys.stderr)
+            self._take_in(follows, progress)
         return asked()
 
     def _wait(self, crew: Crew, follows: _Follows, progress: SweepProgress) -> None:

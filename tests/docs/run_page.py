@@ -1,18 +1,10 @@
-"""The blocks of a page, run in its order as a reader would type them, Python in one of its own.
-
-    python -m tests.docs.run_page docs/annex/gallery.md gallery build/docs/annex
-
-runs a page in a folder of its own, and moves what it has written into `gallery` to
-`build/docs/annex`.
-"""
+"""The blocks of a page, run in its order as a reader would type them, Python in one of its own."""
 
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.docs.pages import ROOT, steps
@@ -22,7 +14,7 @@ AT_THE_ROOT = ("docs", "scenarios")
 """Folders of the repository that commands name."""
 
 
-def run_page(page, set_variable=os.environ.__setitem__):
+def run_page(page, set_variable):
     """Run the commands and the Python of ``page`` in the current folder; raise if one fails.
 
     ``set_variable`` does what ``export`` does, with a name and a value.
@@ -84,19 +76,3 @@ def _run_steps(page, set_variable, python):
                 subprocess.run([sys.executable, words[1]], check=True)
             elif words[:1] == ["export"]:
                 set_variable(*words[1].split("="))
-
-
-def main(page, written, target):
-    """Run ``page``; its folder ``written`` replaces the one of that name in ``target``."""
-    page, target = Path(page).resolve(), Path(target).resolve() / written
-    with tempfile.TemporaryDirectory(prefix="leomix-page-") as place:
-        os.chdir(place)
-        sys.path.insert(0, place)
-        run_page(page)
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.move(Path(place, written), target)
-        os.chdir(target)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

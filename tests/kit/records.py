@@ -9,7 +9,7 @@ from sim.errors import InvariantError
 from sim.facts.events import Event
 from sim.facts.row import columns_of
 from sim.facts.transfers import TransferRow
-from sim.network.books import Books, Sums, check_balance
+from sim.network.books import Sums, Totals, check_balance
 from sim.world.topology import Topology
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 from tests.kit.late import late
@@ -54,7 +54,7 @@ __getattr__ = late(
 SATELLITE_SERVER = Topology("satellites", "satellite")
 
 
-def check_books(books: Books, transfers: pa.Table) -> None:
+def check_books(books: Totals, transfers: pa.Table) -> None:
     """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
     sums = {}
     for direction in books:

@@ -15,7 +15,7 @@ from channel import Link as RadioLink
 from channel import LinkCurve
 from tests.kit import learning as seam
 from tests.kit import network
-from tests.kit.records import Books, Facts, Trace, books_of, check_books
+from tests.kit.records import Facts, Totals, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
@@ -76,24 +76,23 @@ def contact(
     return network.PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", None, cluster,
         start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,
-        network.ContactLinks(lambda: links, start_s, end_s),
+        lambda: links,
     )  # fmt: skip
 
 
 def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.PlannedContact:
     """The same contact, served for a part of it."""
-    links = network.ContactLinks(lambda: made.links.devices, start_s, end_s)
-    return replace(made, start_s=start_s, end_s=end_s, links=links)
+    return replace(made, start_s=start_s, end_s=end_s)
 
 
 def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
-    links = made.links.devices
+    links = made.links
     curve = LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
     links = replace(links, to_server=beam(curve, links.to_server.radio))
     if links.to_client is not None:
         links = replace(links, to_client=beam(curve, links.to_client.radio))
-    return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
+    return replace(made, make=lambda: links)
 
 
 def passes(
@@ -107,10 +106,12 @@ class GivenLinks:
     """The links of contacts that are there."""
 
     contacts: Sequence[network.PlannedContact]
-    figures = None
 
-    def links(self, number: int) -> network.ContactLinks:
-        return self.contacts[number].links
+    def links(self, number: int) -> network.DeviceLinks:
+        return self.contacts[number].make()
+
+    def figures(self, numbers: Any) -> Any:
+        raise NotImplementedError
 
 
 def columns_of(contacts: Sequence[network.PlannedContact]) -> network.ContactColumns:
@@ -149,7 +150,7 @@ class Talk:
 
     replies: list[list[Any]]
     tables: Mapping[str, pa.Table]
-    books: Books
+    books: Totals
     over_s: list[float]
     devices: network.Devices
     endpoint: network.Endpoint
@@ -219,7 +220,7 @@ def talk(
         topology=network.GROUND_CLIENTS,
         facts=facts,
         log=log,
-        payloads=network.PayloadList(),
+        books=network.Books([cluster.name]),
     )
     endpoint = network.Endpoint(clock, devices, rules, shared)
     link = network.ServiceLink(antenna, endpoint)
@@ -247,6 +248,6 @@ def talk(
     link.settle_all(clock.now)
     log.flush()
     tables = trace.tables()
-    books = books_of(endpoint.ledger.booked())
+    books = books_of(shared.books.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices, endpoint)

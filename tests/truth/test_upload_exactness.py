@@ -196,7 +196,7 @@ def test_what_fits_is_through_within_a_millisecond(name):
 def test_jumps_and_kinks_leave_capacities_exact(name):
     passes = passes_of(name)
     wanted = [passes.truth(device, panel_s=0.02).capacity_bits for device in range(3)]
-    found = passes.here.links.devices.to_server.curve.capacity_bits
+    found = passes.here.links.to_server.curve.capacity_bits
     assert found == pytest.approx(wanted, rel=1e-9)
 
 

@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 
 from tests.kit.learning import Payload, TensorSize
-from tests.kit.network import PayloadList
+from tests.kit.network import Books, PayloadKey
 
 
 def test_a_payload_has_its_largest_size_and_all_its_versions():
     large = (TensorSize("a", (3, 2), "float32", 24), TensorSize("b", (1,), "float32", 4))
     everybody = np.ones(2, bool)
     first = np.array([True, False])
-    listed = PayloadList()
-    listed.add("uplink", "server", Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
-    listed.add("downlink", "client", Payload("a", 8.0, 1), everybody)
-    again = Payload("x", np.array([28.0, 28.0]), np.array([7, 6]), large)
-    listed.add("uplink", "server", again, everybody)
-    listed.add("uplink", "server", Payload("never", 28.0, 1), np.zeros(2, bool))
-    listed.add("uplink", "server", Payload("e", 1.0, 3), everybody)
+    listed = Books()
+
+    def enlist(payload, who, direction="uplink", toward="server"):
+        listed.enlist(PayloadKey(direction, toward, payload.name), payload, who)
+
+    enlist(Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
+    enlist(Payload("a", 8.0, 1), everybody, "downlink", "client")
+    enlist(Payload("x", np.array([28.0, 28.0]), np.array([7, 6]), large), everybody)
+    enlist(Payload("never", 28.0, 1), np.zeros(2, bool))
+    enlist(Payload("e", 1.0, 3), everybody)
     rows = json.loads(json.dumps(listed.listed()))
     places = [(row["direction"], row["payload"]) for row in rows]
     assert places == [("uplink", "e"), ("uplink", "x"), ("downlink", "a")]

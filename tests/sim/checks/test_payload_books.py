@@ -11,7 +11,7 @@ import pytest
 import scenarios
 import sim
 from tests.kit import records
-from tests.kit.network import Ledger, PayloadList
+from tests.kit.network import Books
 from tests.kit.scripted import B0, B1, at, ground, replies, sent
 from tests.sim.checks.test_invariants import AGREE, OFTEN, legs, swap
 from tests.sim.engine.test_roles import IN_ORBIT, RELAYED
@@ -23,23 +23,23 @@ ROLES = {
 }
 
 
-@swap(PayloadList, "listed")
+@swap(Books, "listed")
 def shorter(honest, self):
     return honest(self)[1:]
 
 
-@swap(PayloadList, "listed")
+@swap(Books, "listed")
 def smaller(honest, self):
     return [one | {"bytes": one["bytes"] / 2} for one in honest(self)]
 
 
-@swap(Ledger, "booked")
+@swap(Books, "booked")
 def elsewhere(honest, self):
     for one in honest(self):
         yield replace(one, key=one.key._replace(direction="sidelink"))
 
 
-@swap(Ledger, "booked")
+@swap(Books, "booked")
 def cooked(honest, self):
     """More was sent, all in vain: the books agree with themselves."""
     for one in honest(self):

@@ -703,6 +703,29 @@ def test_threads_that_code_has_left_do_not_keep_the_command(fly, place):
     assert "of_a_pool_0 and uploader of custom code did not end within 3 s" in done.stderr
 
 
+LATE = """
+from sim.fly.user_code import Context, UserCode
+
+try:
+    UserCode("late:train", 0.2).call("start", context=Context("", None, -1, 1, 1, seed=1))
+except ValueError as error:
+    print(error)
+import torch
+print(torch.ones(2).sum().item())
+"""
+
+
+@pytest.mark.process
+def test_a_late_call_does_not_cut_off_the_import_of_a_package(place):
+    """Half of a package would stay behind, and end the process that imports it once more."""
+    (place / "late.py").write_text("def start(context):\n    import torch\n")
+    line = [sys.executable, "-c", f"import sys; sys.path.append({str(place)!r}){LATE}"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=100)
+    said, works = done.stdout.splitlines()
+    assert "late.py: start (round 1) did not return within 0.2 s; raise learning" in said
+    assert (done.returncode, works) == (0, "2.0"), done.stderr
+
+
 WRITES = {
     "np.savez('final.npz', w=1)": True,
     "torch.save(net.state_dict(), name)": True,

@@ -69,11 +69,10 @@ RAMP = network.DeviceLinks(
 
 
 def test_a_contact_carries_what_falls_into_its_service():
-    for (start_s, end_s), bits in (((2.0, 7.0), [95.0, 77.5]), ((math.nan, math.nan), [0.0, 0.0])):
-        links = network.ContactLinks(lambda: RAMP, start_s, end_s)
-        assert (links.capacity_in_service_bytes * 8) == pytest.approx(bits, rel=1e-12)
-    whole = contact(0, 0.0, 10.0, [8.0, 8.0], session=0)
-    whole = replace(whole, links=network.ContactLinks(lambda: RAMP))
+    whole = replace(contact(0, 0.0, 10.0, [8.0, 8.0], session=0), make=lambda: RAMP)
+    for (start_s, end_s), bits in (((2.0, 7.0), 77.5), ((math.nan, math.nan), 0.0)):
+        served = network.PlannedSession(0, (cut(whole, start_s, end_s),))
+        assert served.capacity_bytes * 8 == pytest.approx(bits, rel=1e-12)
     session = network.PlannedSession(0, (cut(whole, 0.0, 5.0), cut(whole, 5.0, 8.0)))
     # 75 + 69 bits and 87.5 + 40.5 bits: a session has the sum of its poorest device.
     assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)

@@ -247,7 +247,7 @@ def test_the_books_balance_whatever_happens(drawn, policy, until_s):
         assert 0 < row["delivered_bytes"] <= row["payload_bytes"] * (1 + 1e-9)
     table = told.tables["transfers"].to_pandas()
     for (receiver, number), rows in table.groupby(["toward", "contact_id"]):
-        beam = getattr(contacts[number].links.devices, f"to_{receiver}")
+        beam = getattr(contacts[number].links, f"to_{receiver}")
         radio = None if beam is None else beam.radio
         if beam is not None and radio is None:  # alone a device sends at its own rate
             device, start_s, end_s, size = rows[rows.outcome == "delivered"][ROW].to_numpy().T

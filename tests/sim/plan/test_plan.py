@@ -206,7 +206,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     uplink = ground_radios(scenario)[0][0].link
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
         for k, mask in enumerate(masks):
-            curve = contact.links.devices.to_server.curve.device(k)
+            curve = contact.links.to_server.curve.device(k)
             ends_s = curve.time_s[[0, -1]]
             if ends_s[1] <= ends_s[0]:
                 continue
@@ -279,7 +279,7 @@ def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does():
     for elements, serving in ((one, {}), (two + one, {"serving": "any"})):
         plan = make_plan(published(elements, orbit=serving, link={"environment": "urban"}))
         each = [c for c in plan.contacts if c.satellite == "ONE"]
-        curves = [contact.links.devices.to_server.curve for contact in each]
+        curves = [contact.links.to_server.curve for contact in each]
         both.append(
             [(c.rise_s, k.capacity_bits.tolist()) for c, k in zip(each, curves, strict=True)]
         )
@@ -293,7 +293,7 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
     centre = network.ground_sites(scenario)[0]
     devices = list(network.device_sites(scenario, 0))
     for contact in list(contacts)[:6]:
-        *_, largest_hz, left_hz = contact.links.figures
+        largest_hz, left_hz = contact.links.doppler_hz
         time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)
         over, looks = (
             orbit.look_angles(satellite, sites, scenario.start, time_s)
@@ -303,7 +303,7 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
         assert largest_hz == pytest.approx(np.abs(channel.doppler_hz(ends, 2e9)).max(), rel=1e-6)
         left = (looks.range_rate_km_s - over.range_rate_km_s)[looks.elevation_deg >= 10.0]
         assert left_hz == pytest.approx(2e9 * np.abs(left).max() / 299_792.458, rel=3e-3)
-    assert max(contact.links.figures.doppler_hz for contact in contacts) > 40e3
+    assert max(contact.links.doppler_hz[0] for contact in contacts) > 40e3
 
 
 @pytest.mark.parametrize("inclination_deg", [30.0, 140.0])

@@ -17,7 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from math import inf, nextafter
 
@@ -26,11 +26,21 @@ import numpy as np
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
 from sim.plan.sessions import PlannedSessions
 from statements.arrays import Floats, Ints
 
 
-def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, PlannedSessions]:
+def with_sessions(plan: Plan) -> Plan:
+    """Return a plan with the sessions of clients over links, where messages take these."""
+    if not plan.topology.mesh or plan.isls is None:
+        return plan
+    if plan.topology.in_orbit:
+        return replace(plan, mesh=_of_satellites(plan.contacts, plan.isls))
+    return replace(plan, mesh=_of_clusters(plan, plan.isls))
+
+
+def _of_satellites(contacts: ContactColumns, isls: IslPlan) -> dict[str, PlannedSessions]:
     """Return the sessions of each satellite, by name, over all links and served passes.
 
     One from which no message ever arrives has none.
@@ -143,8 +153,8 @@ class _Search:
         self._many = len(isls.names)
         number_of = {name: number for number, name in enumerate(isls.names)}
         self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
-        self._windows = windows_of_each(isls)
-        self._linked = LinkedSatellites(isls)
+        self._windows = _windows_of_each(isls)
+        self._linked = _LinkedSatellites(isls)
         # Satellites that are all linked have all passes in common, which are kept once.
         self._in_common: _Passes | None = _Passes()
         self._found = [self._in_common for _ in isls.names]
@@ -306,7 +316,7 @@ Windows = Mapping[int, tuple[list[float], list[float]]]
 """Begins and ends of the windows with each other satellite, in order."""
 
 
-def windows_of_each(isls: IslPlan) -> list[Windows]:
+def _windows_of_each(isls: IslPlan) -> list[Windows]:
     """Return the windows of each satellite, by its number."""
     pairs: list[dict[int, tuple[list[float], list[float]]]] = [
         defaultdict(lambda: ([], [])) for _ in isls.names
@@ -320,14 +330,9 @@ def windows_of_each(isls: IslPlan) -> list[Windows]:
     return list(pairs)
 
 
-def access_sessions(
-    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
-) -> dict[str, PlannedSessions]:
-    """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
-
-    With the passes of a ``feeder`` stations are the server. A cluster from which nothing ever
-    arrives has none.
-    """
+def _of_clusters(plan: Plan, isls: IslPlan) -> dict[str, PlannedSessions]:
+    """Return the sessions of each cluster, by name; without an arrival, none."""
+    contacts, server, feeder = plan.contacts, plan.server, plan.feeder
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
     satellites = [name for name, _ in contacts.satellites]
@@ -360,12 +365,13 @@ def _arrivals_s(
     """
     number_of = {name: number for number, name in enumerate(isls.names)}
     flying = [number_of[name] for name, _ in contacts.satellites]
-    windows = windows_of_each(isls)
+    windows = _windows_of_each(isls)
     if feeder is None:
         target = number_of[server]
     else:
         target = len(windows)
-        windows = with_ground(windows, feeder)
+        # The ground is the node behind them all.
+        windows = [dict(own) | {target: feeder.windows(n)} for n, own in enumerate(windows)]
     arrival_s: Floats = np.full(len(contacts), inf)
     for number in np.flatnonzero(contacts.served).tolist():
         satellite = flying[contacts.satellite[number]]
@@ -392,7 +398,7 @@ def _arrival_s(windows: Sequence[Windows], source: int, target: int, from_s: flo
     return inf
 
 
-class LinkedSatellites:
+class _LinkedSatellites:
     """Satellites by number, and the links between them that are open at a time.
 
     The times that are asked for may not fall: each window opens and closes once.
@@ -439,9 +445,3 @@ class LinkedSatellites:
             if self._open[one].get(other) == window:  # else the next one of the pair is open
                 del self._open[one][other], self._open[other][one]
         return left != (len(self._to_open), len(self._to_close))
-
-
-def with_ground(links: Sequence[Windows], feeder: FeederPlan) -> list[Windows]:
-    """Return the windows of each satellite with those to the ground, the node behind them all."""
-    ground = len(links)
-    return [dict(own) | {ground: feeder.windows(number)} for number, own in enumerate(links)]
